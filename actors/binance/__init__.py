@@ -1,0 +1,1 @@
+"""Binance USD-M wire protocol as data; no I/O."""

@@ -1,0 +1,1 @@
+"""L1 in: websocket streams, REST fall-back, recorded files."""

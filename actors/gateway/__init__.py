@@ -1,0 +1,1 @@
+"""Intents to exchange orders to fills; request budget, unknown orders."""

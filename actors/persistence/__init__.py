@@ -1,0 +1,1 @@
+"""The writer: group commit, load, outbox, schema."""

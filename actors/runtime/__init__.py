@@ -1,0 +1,1 @@
+"""What an actor is: mailbox, dispatcher, clock, restart policy, simulation."""

@@ -1,0 +1,1 @@
+"""What one virtual sub-account decides: checks, margin, ADL, fills."""

@@ -1,0 +1,145 @@
+"""Numbers and names that every actor shares. Imports nothing of ours.
+
+Rules
+1. Money, prices and quantities are ``Decimal``; a float is refused at every door.
+2. Arithmetic runs at 50 significant digits, so a product of a price and a quantity is
+   exact; only divisions round, and they say so (``quantize_price``).
+3. Symbols are the exchange's own (``BTCUSDT``); the platform's ``BTC/USDT:USDT`` exists
+   only at the database edge.
+"""
+
+from __future__ import annotations
+
+import decimal
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_UP, Decimal
+from enum import StrEnum
+from typing import NewType
+
+import msgspec
+
+AccountId = NewType("AccountId", str)
+Symbol = NewType("Symbol", str)
+ClientOrderId = NewType("ClientOrderId", str)
+Nanos = NewType("Nanos", int)
+
+DECIMAL_DIGITS = 50
+"""A 12+12 digit price times a 10+8 digit quantity needs 42; sums of a million need 6 more."""
+
+# DefaultContext is what each new thread copies; the current thread has its context already.
+decimal.DefaultContext.prec = DECIMAL_DIGITS
+decimal.setcontext(decimal.DefaultContext.copy())
+
+ZERO = Decimal(0)
+ONE = Decimal(1)
+
+ENTRY_QUANTUM = Decimal("1e-12")
+"""Average entry prices are rounded to this: a division is the only inexact step of a fill."""
+
+NANOS_PER_MS = 1_000_000
+NANOS_PER_SECOND = 1_000_000_000
+
+
+class Side(StrEnum):
+    """Side of an order or a fill, in the exchange's spelling."""
+
+    BUY = "BUY"
+    SELL = "SELL"
+
+    @property
+    def sign(self) -> int:
+        """+1 for BUY, -1 for SELL."""
+        return 1 if self is Side.BUY else -1
+
+    @property
+    def opposite(self) -> Side:
+        """The side that undoes this one."""
+        return Side.SELL if self is Side.BUY else Side.BUY
+
+
+class OrderType(StrEnum):
+    """Order types that an account may send."""
+
+    MARKET = "MARKET"
+    LIMIT = "LIMIT"
+
+
+class TimeInForce(StrEnum):
+    """How long a LIMIT order lives."""
+
+    GTC = "GTC"
+    IOC = "IOC"
+    FOK = "FOK"
+    GTX = "GTX"
+
+
+class Instrument(msgspec.Struct, frozen=True, kw_only=True):
+    """A symbol's trading rules, as the exchange's ``exchangeInfo`` gives them.
+
+    ``tick_size`` and ``step_size`` are the price and quantity increments; ``min_notional``
+    is in the quote asset and is not asked of reduce-only orders (Binance USD-M rule).
+    """
+
+    symbol: Symbol
+    base_asset: str
+    quote_asset: str
+    tick_size: Decimal
+    step_size: Decimal
+    min_qty: Decimal
+    max_qty: Decimal
+    market_max_qty: Decimal
+    min_notional: Decimal
+
+    def floor_qty(self, quantity: Decimal) -> Decimal:
+        """Round a quantity down to the step."""
+        return round_to(quantity, self.step_size, ROUND_DOWN)
+
+    def ceil_qty(self, quantity: Decimal) -> Decimal:
+        """Round a quantity up to the step."""
+        return round_to(quantity, self.step_size, ROUND_UP)
+
+    def is_on_step(self, quantity: Decimal) -> bool:
+        """Whether the quantity is a whole number of steps."""
+        return quantity % self.step_size == 0
+
+    def is_on_tick(self, price: Decimal) -> bool:
+        """Whether the price is a whole number of ticks."""
+        return price % self.tick_size == 0
+
+
+def round_to(value: Decimal, increment: Decimal, rounding: str) -> Decimal:
+    """Round ``value`` to a multiple of ``increment`` (> 0) the way ``rounding`` says."""
+    steps = (value / increment).to_integral_value(rounding=rounding)
+    return steps * increment
+
+
+def quantize_price(price: Decimal) -> Decimal:
+    """Round an average price to ``ENTRY_QUANTUM``, half to even."""
+    return price.quantize(ENTRY_QUANTUM, rounding=ROUND_HALF_EVEN)
+
+
+def parse_decimal(text: object, name: str) -> Decimal:
+    """Read a finite decimal from text or an integer.
+
+    Raises:
+        ValueError: naming ``name`` and the value, for floats, NaN, infinities and non-numbers.
+    """
+    if isinstance(text, Decimal):
+        value = text
+    elif isinstance(text, bool) or not isinstance(text, (str, int)):
+        raise ValueError(f"{name}: {text!r} is not a decimal number; write it as text, for example \"0.01\"")
+    else:
+        try:
+            value = Decimal(text)
+        except decimal.InvalidOperation:
+            raise ValueError(f"{name}: {text!r} is not a decimal number, for example 0.01") from None
+    if not value.is_finite():
+        raise ValueError(f"{name}: {text!r} is not a finite number")
+    return value
+
+
+def plain(value: Decimal) -> str:
+    """Write a decimal without exponent and without trailing zeros (``0`` for zero)."""
+    if value == 0:
+        return "0"
+    text = format(value, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
