@@ -1,0 +1,65 @@
+"""What can go wrong, drawn as a tree.
+
+BulkheadError
+├── BadInput            the caller's fault: names the value and the cure
+│   └── BadConfig       a setting, an environment variable or a command-line flag
+├── Broken              our fault: an invariant does not hold; one actor dies of it
+│   └── StateCorrupt    a fact that does not fit the state that it meets
+├── Refused             a mailbox that is full or closed did not take the message
+├── NotDurable          the writer could not store a decision; it never happened
+│   └── Fenced          the database refused a stale epoch: somebody else owns the shard
+├── StoreUnreachable    Postgres does not answer
+├── ForeignDatabase     the DSN names a database that is neither empty, nor the platform's
+├── ExchangeUnreachable the exchange does not answer
+└── FaultInjected       raised on purpose by the demo and by tests
+"""
+
+from __future__ import annotations
+
+
+class BulkheadError(Exception):
+    """Root of everything that we raise ourselves."""
+
+
+class BadInput(BulkheadError):  # noqa: N818 - names read as in the tree above
+    """The caller's fault. The text names the bad value and the cure."""
+
+
+class BadConfig(BadInput):
+    """A setting that cannot be used."""
+
+
+class Broken(BulkheadError):  # noqa: N818 - as above
+    """An invariant of ours does not hold."""
+
+
+class StateCorrupt(Broken):
+    """A fact does not fit the state that it meets."""
+
+
+class Refused(BulkheadError):  # noqa: N818 - as above
+    """A mailbox is full or closed; the message was not taken."""
+
+
+class NotDurable(BulkheadError):  # noqa: N818 - as above
+    """The decision could not be stored, so it did not happen."""
+
+
+class Fenced(NotDurable):
+    """The database knows a newer epoch of the shard."""
+
+
+class StoreUnreachable(BulkheadError):  # noqa: N818 - as above
+    """Postgres does not answer."""
+
+
+class ForeignDatabase(BulkheadError):  # noqa: N818 - as above
+    """The database holds something else than the platform's tables."""
+
+
+class ExchangeUnreachable(BulkheadError):  # noqa: N818 - as above
+    """The exchange does not answer."""
+
+
+class FaultInjected(BulkheadError):  # noqa: N818 - as above
+    """Raised on purpose."""

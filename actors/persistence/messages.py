@@ -1,0 +1,112 @@
+"""What the writer is told, and what it answers.
+
+All of it shares one lane, so a load sees everything that was told before it.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any, ClassVar
+
+import msgspec
+
+from actors.messages import AnyFact, Lane, Message, OrderIntended, OrderStatus
+from actors.subaccount.state import AccountState, LiquidationMode
+from actors.units import AccountId, ClientOrderId, Symbol
+
+
+class Persist(Message, frozen=True, kw_only=True, gc=False):
+    """Make one decision durable, then forward its orders and cancels, then answer.
+
+    ``state`` is the account after ``facts``; its ``sequence`` is ``previous_sequence`` + 1.
+    ``reply_to`` (a future) gets ``reply`` once the decision is durable, or ``NotDurable``.
+    """
+
+    LANE: ClassVar[Lane] = Lane.FILLS
+
+    account_id: AccountId
+    previous_sequence: int
+    facts: tuple[AnyFact, ...]
+    state: AccountState
+    wall_ms: int
+    reply_to: Any = None
+    reply: Any = None
+    cause: str = ""
+
+
+class LoadAccount(Message, frozen=True, gc=False):
+    """Answer the account's actor with ``AccountLoaded``, after all that was told before."""
+
+    LANE: ClassVar[Lane] = Lane.FILLS
+
+    account_id: AccountId
+
+
+class AccountLoaded(Message, frozen=True, gc=False):
+    """The durable state of an account; ``None`` when the database does not know it."""
+
+    LANE: ClassVar[Lane] = Lane.CONTROL
+
+    state: AccountState | None
+
+
+class DecisionLost(Message, frozen=True, gc=False):
+    """The writer could not store a decision: the account must go back to its durable state."""
+
+    LANE: ClassVar[Lane] = Lane.CONTROL
+
+    sequence: int
+    reason: str
+
+
+class NewAccount(msgspec.Struct, frozen=True, kw_only=True):
+    """An account to create, with its first deposit in quote asset."""
+
+    account_id: AccountId
+    name: str
+    deposit: Decimal
+    mode: LiquidationMode = LiquidationMode.ADL_30
+    maintenance_rate: Decimal = Decimal("0.005")
+    max_leverage: Decimal | None = None
+    max_notional_per_trade: Decimal | None = None
+    max_total_exposure: Decimal | None = None
+    liquidation_threshold: Decimal | None = None
+
+
+class RecordDeadLetter(Message, frozen=True, kw_only=True, gc=False):
+    """Keep a message that its actor could not handle, with what it met."""
+
+    LANE: ClassVar[Lane] = Lane.FILLS
+
+    actor: str
+    message_kind: str
+    message: str
+    error: str
+    traceback: str
+    state: str
+    wall_ms: int
+
+
+class KnownOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """What the database knows of one order."""
+
+    order: OrderIntended
+    status: OrderStatus
+    filled: Decimal
+    exchange_order_id: int | None
+    trade_ids: tuple[int, ...]
+
+
+class Recovery(msgspec.Struct, frozen=True, kw_only=True):
+    """What a gateway needs after a restart: orders without an end, newest trade per symbol."""
+
+    working: tuple[KnownOrder, ...]
+    last_trade_id: dict[Symbol, int]
+
+
+class FindOrder(Message, frozen=True, gc=False):
+    """Asked by the gateway about a client order id that it does not know (any more)."""
+
+    LANE: ClassVar[Lane] = Lane.FILLS
+
+    client_order_id: ClientOrderId
