@@ -1,0 +1,274 @@
+"""Runs many actors on one thread: a ready-queue of cells, a bounded turn for each.
+
+Rules
+1. A turn ends after ``TURN_MESSAGES`` messages or ``TURN_NANOS``, whichever is first.
+2. Whatever a handler raises, ``SystemExit`` included, stops that actor only, and is told to
+   ``on_crash`` whoever sent the message and however (tell, ask, start).
+3. A stopped actor's waiting messages become dead letters; waiting asks get ActorDeadError.
+4. Timers are messages: ``after`` puts one into a mailbox when its time has come.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import queue
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pykka
+import structlog
+
+from actors.errors import Refused
+from actors.limits import TURN_MESSAGES, TURN_NANOS
+from actors.messages import Lane, Message
+from actors.runtime.cell import Cell, CrashReport, Status
+from actors.runtime.clock import Clock, SystemClock
+from actors.runtime.mailbox import Letter, Serving
+from actors.units import Nanos
+
+log = structlog.get_logger("dispatcher")
+
+SWITCH_INTERVAL_SECONDS = 1e-4
+"""Python's default of 5 ms between thread switches costs I/O threads milliseconds."""
+
+CrashHandler = Callable[[Cell, CrashReport, BaseException], None]
+DeadLetterHandler = Callable[[Cell, Letter, str], None]
+
+
+class Start(Message, frozen=True, gc=False):
+    """The first message of an instance: runs ``on_start`` under the same failure handling."""
+
+    LANE = Lane.CONTROL
+
+
+class Dispatcher:
+    """What the threaded and the seeded dispatcher share."""
+
+    def __init__(self, name: str, clock: Clock) -> None:
+        self.name = name
+        self.clock = clock
+        self.cells: dict[str, Cell] = {}
+        self.on_crash: CrashHandler | None = None
+        self.on_dead_letter: DeadLetterHandler | None = None
+        self._timers: list[tuple[int, int, Cell, Any]] = []
+        self._timer_ids = itertools.count()
+        self._timer_lock = threading.Lock()
+
+    # -- how an actor is added, told, restarted, stopped
+
+    def add(self, cell: Cell) -> Cell:
+        """Take over a cell and schedule its ``on_start``."""
+        known = self.cells.get(cell.name)
+        if known is not None and known.status is not Status.STOPPED:
+            raise ValueError(f"an actor named {cell.name!r} runs already")
+        self.cells[cell.name] = cell
+        self.post(cell, Start(), None)
+        return cell
+
+    def post(self, cell: Cell, message: Any, reply_to: Any) -> None:
+        """Put a message into a mailbox and schedule the actor; see ``Ref.tell``."""
+        try:
+            if cell.mailbox.put(Letter(message, reply_to, self.clock.monotonic_ns())):
+                self._ready(cell)
+        except BrokenPipeError:
+            dead = pykka.ActorDeadError(f"{cell.name} is stopped")
+            if reply_to is None:
+                raise dead from None
+            _fail(reply_to, dead)
+        except Refused as refused:
+            if reply_to is None:
+                raise
+            _fail(reply_to, refused)
+
+    def restart(self, cell: Cell) -> None:
+        """Make a new instance in the same cell; mailbox, ref and trace stay."""
+        if cell.status is Status.STOPPED:
+            return
+        cell.restarts += 1
+        cell.status = Status.STARTING
+        try:
+            cell.actor = cell.factory(cell)
+        except BaseException as error:  # noqa: BLE001
+            self._crashed(cell, None, error)
+            return
+        if cell.mailbox.restart_with(Letter(Start(), None, self.clock.monotonic_ns())):
+            self._ready(cell)
+
+    def quarantine(self, cell: Cell) -> None:
+        """Take the actor out of service; its mailbox keeps filling and can be read."""
+        cell.mailbox.serve(Serving.NOTHING)
+        cell.status = Status.QUARANTINED
+
+    def serve(self, cell: Cell, serving: Serving) -> None:
+        """Change which lanes of a cell are served, from any thread."""
+        if cell.mailbox.serve(serving):
+            self._ready(cell)
+
+    def stop_cell(self, cell: Cell) -> None:
+        """Stop an actor now; what waits becomes dead letters."""
+        if cell.status is Status.STOPPED:
+            return
+        self._close(cell)
+        try:
+            cell.actor.on_stop()
+        except Exception:
+            log.exception("on_stop failed", actor=cell.name)
+
+    def _close(self, cell: Cell) -> None:
+        cell.status = Status.STOPPED
+        for letter in cell.mailbox.close():
+            self._dead(cell, letter, "the actor was stopped before it came to this message")
+
+    def after(self, wait_ns: Nanos, cell: Cell, message: Any) -> None:
+        """Put ``message`` into the mailbox in ``wait_ns`` nanoseconds."""
+        due = self.clock.monotonic_ns() + wait_ns
+        with self._timer_lock:
+            heapq.heappush(self._timers, (due, next(self._timer_ids), cell, message))
+        self._timer_added(due)
+
+    # -- turns
+
+    def run_turn(self, cell: Cell, messages: int = TURN_MESSAGES) -> None:
+        """Let one actor handle some of its messages."""
+        mailbox = cell.mailbox
+        monotonic_ns = self.clock.monotonic_ns
+        now = monotonic_ns()
+        deadline = now + TURN_NANOS
+        for _ in range(messages):
+            letter = mailbox.take()
+            if letter is None:
+                break
+            cell.busy_with = letter
+            message = letter.message
+            try:
+                if type(message) is Start:
+                    self._start(cell)
+                    reply = None
+                else:
+                    reply = cell.actor.handle(message)
+                if letter.reply_to is not None:
+                    letter.reply_to.set(reply)
+            except BaseException as error:  # noqa: BLE001
+                self._crashed(cell, letter, error)
+                break
+            cell.busy_with = None
+            mailbox.settle(handled=True)
+            then = monotonic_ns()
+            cell.remember(message, now, then - now)
+            now = then
+            if now > deadline:
+                break
+        if mailbox.rest():
+            self._ready(cell)
+
+    def _start(self, cell: Cell) -> None:
+        cell.mailbox.serve(Serving.ALL)
+        cell.status = Status.RUNNING
+        cell.actor.on_start()
+
+    def _crashed(self, cell: Cell, letter: Letter | None, error: BaseException) -> None:
+        now_ns = self.clock.monotonic_ns()
+        report = cell.report(letter, error, now_ns, self.clock.wall_ms())
+        cell.status = Status.CRASHED
+        cell.mailbox.serve(Serving.NOTHING)
+        cell.busy_with = None
+        if letter is not None:
+            cell.mailbox.settle(handled=False)
+            if letter.reply_to is not None:
+                _fail(letter.reply_to, error)
+        log.error("actor crashed", actor=cell.name, error=report.error, message=report.message_kind)
+        try:
+            cell.actor.on_failure(type(error), error, error.__traceback__)
+        except Exception:
+            log.exception("on_failure failed", actor=cell.name)
+        if self.on_crash is None:
+            self._close(cell)
+        else:
+            self.on_crash(cell, report, error)
+
+    def _dead(self, cell: Cell, letter: Letter, why: str) -> None:
+        if letter.reply_to is not None:
+            _fail(letter.reply_to, pykka.ActorDeadError(f"{cell.name}: {why}"))
+        if self.on_dead_letter is not None:
+            self.on_dead_letter(cell, letter, why)
+
+    def _fire_timers(self, now_ns: int) -> None:
+        while True:
+            with self._timer_lock:
+                if not self._timers or self._timers[0][0] > now_ns:
+                    return
+                _, _, cell, message = heapq.heappop(self._timers)
+            if not cell.mailbox.is_closed:
+                self.post(cell, message, None)
+
+    def _ready(self, cell: Cell) -> None:
+        raise NotImplementedError
+
+    def _timer_added(self, due_ns: int) -> None:
+        raise NotImplementedError
+
+
+class ThreadedDispatcher(Dispatcher):
+    """One worker thread that runs ready actors in the order in which they became ready."""
+
+    def __init__(self, name: str, clock: Clock | None = None) -> None:
+        super().__init__(name, clock or SystemClock())
+        self._queue: queue.SimpleQueue[Cell | None] = queue.SimpleQueue()
+        self._stopping = False
+        self.running: Cell | None = None
+        self._thread = threading.Thread(target=self._work, name=f"dispatcher-{name}", daemon=True)
+
+    def start(self) -> None:
+        """Start the worker thread."""
+        if sys.getswitchinterval() > SWITCH_INTERVAL_SECONDS:
+            sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> bool:
+        """End the worker thread after its present turn.
+
+        Returns:
+            Whether it ended in time.
+        """
+        self._stopping = True
+        self._queue.put(None)
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def ready_depth(self) -> int:
+        """How many actors wait for a turn."""
+        return self._queue.qsize()
+
+    def _ready(self, cell: Cell) -> None:
+        self._queue.put(cell)
+
+    def _timer_added(self, due_ns: int) -> None:
+        # Wakes the worker so that it computes its waiting time anew.
+        self._queue.put(None)
+
+    def _work(self) -> None:
+        monotonic_ns = self.clock.monotonic_ns
+        get = self._queue.get
+        while not self._stopping:
+            wait: float | None = None
+            if self._timers:
+                now = monotonic_ns()
+                self._fire_timers(now)
+                if self._timers:
+                    wait = max(0.0, (self._timers[0][0] - now) / 1e9)
+            try:
+                cell = get(timeout=wait)
+            except queue.Empty:
+                continue
+            if cell is not None:
+                self.running = cell
+                self.run_turn(cell)
+                self.running = None
+
+
+def _fail(future: Any, error: BaseException) -> None:
+    future.set_exception((type(error), error, error.__traceback__))

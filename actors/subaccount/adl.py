@@ -1,0 +1,235 @@
+"""Self-deleveraging of one account: when it must shrink, by how much, and when to stop.
+
+HEALTHY -> WARNING -> REDUCING -> LIQUIDATING -> LIQUIDATED, or STUCK after too many refusals.
+
+Rules
+1. One step at a time: while an ADL or liquidation order works, nothing new is decided.
+2. The account's own orders are cancelled and gone before the first step is sent, else a
+   resting close and a step could close the same position twice.
+3. Prices must be fresh. Without them nothing is decided, and the caller raises an alarm.
+4. A refused step waits, twice as long each time; after ``ADL_REFUSALS_MAX`` the account is
+   STUCK until an operator says otherwise.
+5. LIQUIDATED only when no position and no order is left. What the balance cannot bear is bad
+   debt, recorded, never clamped away.
+
+Tiers are data (``RiskLimits.tiers``); source of the default: seed 000.
+"""
+
+from __future__ import annotations
+
+from decimal import ROUND_DOWN, ROUND_UP, Decimal
+
+from actors.limits import (
+    ADL_BACKOFF_FIRST,
+    ADL_BACKOFF_MAX,
+    ADL_REFUSALS_MAX,
+    WARNING_DISTANCE,
+    AdlTier,
+)
+from actors.messages import (
+    AccountStatus,
+    AnyFact,
+    BadDebtRecorded,
+    CancelIntended,
+    OrderIntended,
+    Phase,
+    PhaseChanged,
+    PositionTakenOver,
+    Purpose,
+    StatusChanged,
+)
+from actors.subaccount import margin
+from actors.subaccount.checks import Market
+from actors.subaccount.state import AccountState, LiquidationMode, Position, client_order_id, fold
+from actors.units import ONE, ZERO, Nanos, OrderType, Side, Symbol, TimeInForce, round_to
+
+WARNING_HYSTERESIS = Decimal("0.02")
+"""WARNING ends this far below where it began, so that it does not flap with each tick."""
+
+
+def marks_of(state: AccountState, market: Market) -> dict[Symbol, Decimal] | None:
+    """Fresh mids of all the account's positions, or None when one is missing or stale."""
+    marks: dict[Symbol, Decimal] = {}
+    for symbol in state.symbols:
+        tick = market.fresh(symbol, state.limits.price_max_age_ns)
+        if tick is None:
+            return None
+        marks[symbol] = tick.mid
+    return marks
+
+
+def has_step(state: AccountState) -> bool:
+    """Whether an ADL or liquidation order works at the moment."""
+    return any(o.purpose is not Purpose.USER for o in state.orders)
+
+
+def assess(state: AccountState, market: Market, cause: str) -> list[AnyFact]:
+    """What must happen to the account now, as facts; empty when nothing must."""
+    if not state.positions:
+        return _without_positions(state)
+    if has_step(state) or state.phase is Phase.STUCK or market.now_ns < state.retry_at_ns:
+        return []
+    marks = marks_of(state, market)
+    if marks is None:
+        return []
+    view = margin.view(state, marks)
+    if view.equity <= ZERO or view.ratio >= ONE or state.phase is Phase.LIQUIDATING:
+        return _close_all(state, market, marks, cause)
+    tier = _tier(state.limits.tiers(), view.ratio)
+    if tier is None:
+        return _calm(state, view.ratio)
+    if state.mode is not LiquidationMode.ADL_30 or tier.fraction >= ONE:
+        return _close_all(state, market, marks, cause)
+    return _reduce(state, market, marks, tier, cause)
+
+
+def refused(state: AccountState, now_ns: Nanos) -> PhaseChanged:
+    """The fact that a step came back without having filled."""
+    refusals = state.refusals + 1
+    if refusals >= ADL_REFUSALS_MAX:
+        return PhaseChanged(Phase.STUCK, refusals, Nanos(0))
+    wait = min(ADL_BACKOFF_FIRST << (refusals - 1), ADL_BACKOFF_MAX)
+    return PhaseChanged(state.phase, refusals, Nanos(now_ns + wait))
+
+
+def _without_positions(state: AccountState) -> list[AnyFact]:
+    if state.orders or state.phase in {Phase.HEALTHY, Phase.LIQUIDATED}:
+        return []
+    if state.phase is not Phase.LIQUIDATING:
+        return [PhaseChanged(Phase.HEALTHY, 0, Nanos(0))]
+    return _finished(state)
+
+
+def _finished(state: AccountState) -> list[AnyFact]:
+    facts: list[AnyFact] = []
+    if state.balance < ZERO:
+        facts.append(BadDebtRecorded(-state.balance))
+    facts.append(PhaseChanged(Phase.LIQUIDATED, 0, Nanos(0)))
+    facts.append(StatusChanged(AccountStatus.LIQUIDATED))
+    return facts
+
+
+def _tier(tiers: tuple[AdlTier, ...], ratio: Decimal) -> AdlTier | None:
+    met = [tier for tier in tiers if ratio >= tier.margin_ratio]
+    return max(met, key=lambda tier: (tier.margin_ratio, tier.fraction)) if met else None
+
+
+def _calm(state: AccountState, ratio: Decimal) -> list[AnyFact]:
+    warning_at = state.limits.liquidation_threshold - WARNING_DISTANCE
+    if ratio >= warning_at:
+        phase = Phase.WARNING
+    elif state.phase is Phase.WARNING and ratio >= warning_at - WARNING_HYSTERESIS:
+        phase = Phase.WARNING
+    else:
+        phase = Phase.HEALTHY
+    if phase is state.phase and state.refusals == 0:
+        return []
+    return [PhaseChanged(phase, 0, Nanos(0))]
+
+
+def _cancel_own(state: AccountState, cause: str) -> list[AnyFact]:
+    return [
+        CancelIntended(state.account_id, o.client_order_id, o.symbol, cause)
+        for o in state.orders
+        if not o.cancel_requested
+    ]
+
+
+def _enter(state: AccountState, phase: Phase) -> list[AnyFact]:
+    if state.phase is phase:
+        return []
+    return [PhaseChanged(phase, state.refusals, state.retry_at_ns)]
+
+
+def _reduce(
+    state: AccountState, market: Market, marks: dict[Symbol, Decimal], tier: AdlTier, cause: str
+) -> list[AnyFact]:
+    facts = _enter(state, Phase.REDUCING)
+    if state.orders:
+        return facts + _cancel_own(state, cause)
+    largest = max(state.positions, key=lambda p: (p.notional, p.symbol))
+    number = state.limits.tiers().index(tier) + 1
+    quantity = abs(largest.quantity) * tier.fraction
+    return facts + _close(state, market, marks, largest, quantity, Purpose.ADL, number, cause)
+
+
+def _close_all(
+    state: AccountState, market: Market, marks: dict[Symbol, Decimal], cause: str
+) -> list[AnyFact]:
+    facts = _enter(state, Phase.LIQUIDATING)
+    if state.orders:
+        return facts + _cancel_own(state, cause)
+    after = state
+    for fact in facts:
+        after = fold(after, fact)
+    tier = len(state.limits.tiers())
+    for position in state.positions:
+        if state.mode is LiquidationMode.TAKEOVER:
+            closing = [_take_over(position, marks)]
+        else:
+            quantity = abs(position.quantity)
+            closing = _close(after, market, marks, position, quantity, Purpose.LIQUIDATION, tier, cause)
+        for fact in closing:
+            after = fold(after, fact)
+        facts += closing
+    if not after.positions and not after.orders:
+        facts += _finished(after)
+    return facts
+
+
+def _close(  # noqa: PLR0913 - what to close, how much of it, and why
+    state: AccountState,
+    market: Market,
+    marks: dict[Symbol, Decimal],
+    position: Position,
+    quantity: Decimal,
+    purpose: Purpose,
+    tier: int,
+    cause: str,
+) -> list[AnyFact]:
+    """One closing order, rounded to what the exchange takes, or a takeover of dust."""
+    instrument = market.instruments.get(position.symbol)
+    if instrument is None:
+        return []
+    held = abs(position.quantity)
+    price = min(marks[position.symbol], position.entry_price)
+    smallest = max(
+        instrument.min_qty, round_to(instrument.min_notional / price, instrument.step_size, ROUND_UP)
+    )
+    if held < smallest:
+        # Too small for the exchange: nobody could ever close it there, so the house has it.
+        return [_take_over(position, marks)]
+    closing = max(round_to(quantity, instrument.step_size, ROUND_DOWN), smallest)
+    if held - closing < smallest:
+        closing = held
+    closing = instrument.floor_qty(min(closing, instrument.market_max_qty))
+    return [
+        OrderIntended(
+            account_id=state.account_id,
+            sequence=state.next_order_sequence,
+            client_order_id=client_order_id(state.account_id, state.next_order_sequence),
+            symbol=position.symbol,
+            side=Side.SELL if position.quantity > 0 else Side.BUY,
+            order_type=OrderType.MARKET,
+            quantity=closing,
+            price=None,
+            time_in_force=TimeInForce.GTC,
+            reduce_only=True,
+            leverage=position.leverage,
+            margin_reserved=ZERO,
+            purpose=purpose,
+            tier=tier,
+            decided_ms=market.wall_ms,
+            cause=cause,
+        )
+    ]
+
+
+def _take_over(position: Position, marks: dict[Symbol, Decimal]) -> PositionTakenOver:
+    mark = marks[position.symbol]
+    return PositionTakenOver(
+        symbol=position.symbol,
+        quantity=position.quantity,
+        price=mark,
+        realized=position.unrealized(mark),
+    )
