@@ -106,7 +106,7 @@ class Trigger(msgspec.Struct, frozen=True, gc=False):
 
 
 class RegisterTriggers(Message, frozen=True, gc=False):
-    """Account to router: these are all my triggers; forget those of older generations.
+    """Account to router: these are all my triggers; forget those that I told before.
 
     ``every_tick`` lists symbols on which each tick must wake the account.
     """
@@ -114,7 +114,6 @@ class RegisterTriggers(Message, frozen=True, gc=False):
     LANE: ClassVar[Lane] = Lane.FILLS
 
     account_id: AccountId
-    generation: int
     triggers: tuple[Trigger, ...]
     every_tick: tuple[Symbol, ...] = ()
 

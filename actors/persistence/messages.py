@@ -19,7 +19,7 @@ class Persist(Message, frozen=True, kw_only=True, gc=False):
     """Make one decision durable, then forward its orders and cancels, then answer.
 
     ``state`` is the account after ``facts``; its ``sequence`` is ``previous_sequence`` + 1.
-    ``reply_to`` (a future) gets ``reply`` once the decision is durable, or ``NotDurable``.
+    ``life`` counts the account's restarts. ``reply_to`` (a future) gets ``reply`` once the decision is durable, or ``NotDurable``.
     """
 
     LANE: ClassVar[Lane] = Lane.FILLS
@@ -29,6 +29,7 @@ class Persist(Message, frozen=True, kw_only=True, gc=False):
     facts: tuple[AnyFact, ...]
     state: AccountState
     wall_ms: int
+    life: int = 0
     reply_to: Any = None
     reply: Any = None
     cause: str = ""
@@ -51,11 +52,14 @@ class AccountLoaded(Message, frozen=True, gc=False):
 
 
 class DecisionLost(Message, frozen=True, gc=False):
-    """The writer could not store a decision: the account must go back to its durable state."""
+    """The writer could not store a decision: the account must go back to its durable state.
+
+    ``life`` is the number of restarts that the account had when it decided.
+    """
 
     LANE: ClassVar[Lane] = Lane.CONTROL
 
-    sequence: int
+    life: int
     reason: str
 
 

@@ -165,7 +165,7 @@ def _close_all(
     tier = len(state.limits.tiers())
     for position in state.positions:
         if state.mode is LiquidationMode.TAKEOVER:
-            closing = [_take_over(position, marks)]
+            closing: list[AnyFact] = [_take_over(position, marks)]
         else:
             quantity = abs(position.quantity)
             closing = _close(after, market, marks, position, quantity, Purpose.LIQUIDATION, tier, cause)

@@ -1,0 +1,154 @@
+"""What the gateway is told: by the writer, by accounts, and by its own transport."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, ClassVar
+
+import msgspec
+
+from actors.messages import CancelIntended, Lane, Message, OrderIntended
+from actors.units import AccountId, ClientOrderId, Side, Symbol
+
+
+class Submit(Message, frozen=True, gc=False):
+    """Writer to gateway: these orders and cancels are durable, send them."""
+
+    LANE: ClassVar[Lane] = Lane.FILLS
+
+    orders: tuple[OrderIntended, ...]
+    cancels: tuple[CancelIntended, ...]
+
+
+class Resync(Message, frozen=True, gc=False):
+    """Account to gateway: my fills of this order do not add up, ask the exchange again."""
+
+    LANE: ClassVar[Lane] = Lane.FILLS
+
+    account_id: AccountId
+    client_order_id: ClientOrderId
+    trade_ids: tuple[int, ...]
+
+
+class ReportStatus(StrEnum):
+    """Order status in the exchange's spelling."""
+
+    NEW = "NEW"
+    PARTIALLY_FILLED = "PARTIALLY_FILLED"
+    FILLED = "FILLED"
+    CANCELED = "CANCELED"
+    EXPIRED = "EXPIRED"
+    REJECTED = "REJECTED"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the exchange will do nothing more with the order."""
+        return self not in {ReportStatus.NEW, ReportStatus.PARTIALLY_FILLED}
+
+
+class Trade(msgspec.Struct, frozen=True, kw_only=True):
+    """One trade of the master account. ``fee`` in quote asset."""
+
+    exchange_order_id: int
+    trade_id: int
+    symbol: Symbol
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    fee: Decimal
+    maker: bool
+    trade_ms: int
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """The exchange's word on one order: from an answer, a query or the user stream."""
+
+    client_order_id: ClientOrderId
+    exchange_order_id: int
+    symbol: Symbol
+    status: ReportStatus
+    executed: Decimal
+    trade: Trade | None = None
+
+
+class Verdict(StrEnum):
+    """How a request ended."""
+
+    OK = "OK"
+    REFUSED = "REFUSED"
+    UNKNOWN = "UNKNOWN"
+    NOT_FOUND = "NOT_FOUND"
+    NOT_SENT = "NOT_SENT"
+    THROTTLED = "THROTTLED"
+
+
+class Answered(Message, frozen=True, kw_only=True, gc=False):
+    """Transport to gateway: how a place, cancel or query of one order ended.
+
+    ``retry_after_ms`` comes with THROTTLED; NOT_SENT means that no byte left this machine.
+    """
+
+    LANE: ClassVar[Lane] = Lane.FILLS
+
+    request: str
+    client_order_id: ClientOrderId
+    verdict: Verdict
+    report: Report | None = None
+    code: int = 0
+    text: str = ""
+    retry_after_ms: int = 0
+
+
+class Traded(Message, frozen=True, kw_only=True, gc=False):
+    """Transport to gateway: the trades of one order, or nothing when the query failed."""
+
+    LANE: ClassVar[Lane] = Lane.FILLS
+
+    client_order_id: ClientOrderId
+    trades: tuple[Trade, ...] | None
+
+
+class Reported(Message, frozen=True, gc=False):
+    """Transport to gateway: an ORDER_TRADE_UPDATE of the user stream."""
+
+    LANE: ClassVar[Lane] = Lane.FILLS
+
+    report: Report
+
+
+class UserStreamUp(Message, frozen=True, gc=False):
+    """The user stream is connected (again): events may have been missed before."""
+
+    LANE: ClassVar[Lane] = Lane.CONTROL
+
+
+class UserStreamDown(Message, frozen=True, gc=False):
+    """The user stream is gone; reports come from queries until it is back."""
+
+    LANE: ClassVar[Lane] = Lane.CONTROL
+
+    reason: str
+
+
+class LimitsLearned(Message, frozen=True, kw_only=True, gc=False):
+    """The exchange's order limits, from exchangeInfo."""
+
+    LANE: ClassVar[Lane] = Lane.CONTROL
+
+    orders_per_10s: int
+    orders_per_minute: int
+
+
+class Recover(Message, frozen=True, gc=False):
+    """Supervisor to gateway: take over these orders of an earlier life (``Recovery``)."""
+
+    LANE: ClassVar[Lane] = Lane.CONTROL
+
+    recovery: Any
+
+
+class Tend(Message, frozen=True, gc=False):
+    """The gateway's own timer: ask after unknown orders, send what the budget allows."""
+
+    LANE: ClassVar[Lane] = Lane.CONTROL

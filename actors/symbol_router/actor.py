@@ -1,0 +1,91 @@
+"""The symbol router: keeps the price book and wakes the accounts whose triggers are crossed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, assert_never
+
+import msgspec
+
+from actors.messages import LoseTriggers, RegisterTriggers, Tick, Wake
+from actors.runtime.actor import DispatchedActor, Ref
+from actors.symbol_router.book import PriceBook
+from actors.symbol_router.triggers import TriggerIndex
+from actors.units import AccountId, Symbol
+
+RouterMessage = Tick | RegisterTriggers | LoseTriggers
+
+
+class RouterStats(msgspec.Struct):
+    """Counters since the start; only the router writes them."""
+
+    ticks: int = 0
+    old_ticks: int = 0
+    wakes: int = 0
+    registrations: int = 0
+
+
+class SymbolRouter(DispatchedActor):
+    """See the module.
+
+    Args:
+        book: shared with the accounts, which only read it.
+        accounts: refs by account id; the supervisor adds to it.
+    """
+
+    def __init__(self, book: PriceBook, accounts: Mapping[AccountId, Ref]) -> None:
+        super().__init__()
+        self._book = book
+        self._accounts = accounts
+        self._index = TriggerIndex()
+        self._mids: dict[Symbol, float] = {}
+        self.stats = RouterStats()
+
+    def on_receive(self, message: RouterMessage) -> Any:
+        """Handle one message."""
+        if type(message) is Tick:
+            self._on_tick(message)
+        elif isinstance(message, RegisterTriggers):
+            self._on_register(message)
+        elif isinstance(message, LoseTriggers):
+            self._index.watch(message.account_id)
+        else:
+            assert_never(message)
+
+    def inspect_state(self) -> Any:
+        """Counters, and how many triggers are held."""
+        entries, living = self._index.size()
+        return {"stats": self.stats, "accounts": len(self._index), "entries": entries, "living": living}
+
+    def registered(self, account_id: AccountId) -> RegisterTriggers | None:
+        """What an account registered last; read by ``inspect``."""
+        return self._index.registered(account_id)
+
+    def _on_tick(self, tick: Tick) -> None:
+        stats = self.stats
+        stats.ticks += 1
+        if not self._book.apply(tick):
+            stats.old_ticks += 1
+            return
+        symbol = tick.symbol
+        mid = self._mids[symbol] = tick.mid_float
+        woken = self._index.crossed(symbol, mid)
+        if woken is not None:
+            wake = Wake(symbol, f"tick:{symbol}:{tick.update_id}")
+            for account_id in woken:
+                self._wake(account_id, wake)
+
+    def _on_register(self, message: RegisterTriggers) -> None:
+        self.stats.registrations += 1
+        if self._index.register(message, self._mids):
+            self._index.watch(message.account_id)
+            for symbol in dict.fromkeys(t.symbol for t in message.triggers):
+                self._wake(message.account_id, Wake(symbol, f"register:{symbol}"))
+
+    def _wake(self, account_id: AccountId, wake: Wake) -> None:
+        ref = self._accounts.get(account_id)
+        if ref is None or not ref.is_alive():
+            self._index.forget(account_id)
+            return
+        self.stats.wakes += 1
+        ref.tell(wake)

@@ -1,0 +1,160 @@
+"""Who must look when a price moves: two heaps per symbol, and those who look at every tick.
+
+Rules
+1. A tick that crosses nothing costs two comparisons, however many accounts there are.
+2. Between the wake of an account and its next registration it is woken on every tick of its
+   symbols, so no move in between can be missed.
+3. A registration that the present price has crossed already wakes at once.
+4. Old entries stay in the heaps until they come up or outnumber the living; ``_Side`` counts.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+
+from actors.messages import RegisterTriggers
+from actors.units import AccountId, Symbol
+
+COMPACT_AT = 1_000
+"""Old entries in one heap that are tolerated beyond the number of living ones."""
+
+_Entry = tuple[float, int, AccountId]
+
+
+class _Side:
+    """A heap of prices on one side of the market, nearest first.
+
+    Prices below the market are stored negated, so that the nearest is the smallest.
+    """
+
+    __slots__ = ("heap", "living")
+
+    def __init__(self) -> None:
+        self.heap: list[_Entry] = []
+        self.living = 0
+
+
+
+class _SymbolTriggers:
+    __slots__ = ("above", "below", "every_tick")
+
+    def __init__(self) -> None:
+        self.below = _Side()
+        self.above = _Side()
+        # A dict keeps the order of arrival, which a set would not repeat from run to run.
+        self.every_tick: dict[AccountId, None] = {}
+
+
+class TriggerIndex:
+    """All accounts' triggers. ``crossed`` is the hot path."""
+
+    def __init__(self) -> None:
+        self._symbols: dict[Symbol, _SymbolTriggers] = {}
+        self._generation: dict[AccountId, int] = {}
+        self._registered: dict[AccountId, RegisterTriggers] = {}
+        self._next_generation = 1
+
+    def __len__(self) -> int:
+        return len(self._registered)
+
+    def registered(self, account_id: AccountId) -> RegisterTriggers | None:
+        """What the account registered last."""
+        return self._registered.get(account_id)
+
+    def crossed(self, symbol: Symbol, mid: float) -> list[AccountId] | None:
+        """Accounts that must look at this price, in a repeatable order; None for nobody."""
+        entry = self._symbols.get(symbol)
+        if entry is None:
+            return None
+        below, above = entry.below.heap, entry.above.heap
+        if (
+            not (below and -below[0][0] >= mid)
+            and not (above and above[0][0] <= mid)
+            and not entry.every_tick
+        ):
+            return None
+        woken = dict(entry.every_tick)
+        self._pop(entry.below, -mid, woken)
+        self._pop(entry.above, mid, woken)
+        for account_id in woken:
+            self._watch(account_id)
+        return list(woken)
+
+    def register(self, message: RegisterTriggers, mids: dict[Symbol, float]) -> bool:
+        """Replace an account's triggers.
+
+        Returns:
+            Whether a present mid has crossed one already, so the account must look again.
+        """
+        account_id = message.account_id
+        self.forget(account_id)
+        generation = self._next_generation
+        self._next_generation += 1
+        self._generation[account_id] = generation
+        self._registered[account_id] = message
+        for symbol in message.every_tick:
+            self._symbol(symbol).every_tick[account_id] = None
+        crossed = False
+        for trigger in message.triggers:
+            entry = self._symbol(trigger.symbol)
+            side = entry.below if trigger.below else entry.above
+            key = -trigger.price if trigger.below else trigger.price
+            heapq.heappush(side.heap, (key, generation, account_id))
+            side.living += 1
+            self._compact(side)
+            mid = mids.get(trigger.symbol)
+            if mid is not None:
+                crossed = crossed or (mid <= trigger.price if trigger.below else mid >= trigger.price)
+        return crossed
+
+    def watch(self, account_id: AccountId) -> None:
+        """Wake the account on every tick of its symbols until it registers anew."""
+        self._watch(account_id)
+
+    def forget(self, account_id: AccountId) -> None:
+        """Drop everything about an account."""
+        old = self._registered.pop(account_id, None)
+        self._generation.pop(account_id, None)
+        if old is None:
+            return
+        for symbol in _symbols(old):
+            self._symbol(symbol).every_tick.pop(account_id, None)
+        for trigger in old.triggers:
+            entry = self._symbol(trigger.symbol)
+            (entry.below if trigger.below else entry.above).living -= 1
+
+    def size(self) -> tuple[int, int]:
+        """Heap entries in all, and those among them that are alive."""
+        sides = [side for s in self._symbols.values() for side in (s.below, s.above)]
+        return sum(len(side.heap) for side in sides), sum(side.living for side in sides)
+
+    def _watch(self, account_id: AccountId) -> None:
+        registered = self._registered.get(account_id)
+        if registered is not None:
+            for symbol in _symbols(registered):
+                self._symbol(symbol).every_tick[account_id] = None
+
+    def _pop(self, side: _Side, key: float, woken: dict[AccountId, None]) -> None:
+        # Living entries stay counted until their account registers anew: ``forget`` uncounts.
+        heap = side.heap
+        while heap and heap[0][0] <= key:
+            _, generation, account_id = heapq.heappop(heap)
+            if self._generation.get(account_id) == generation:
+                woken[account_id] = None
+
+    def _compact(self, side: _Side) -> None:
+        if len(side.heap) <= 2 * side.living + COMPACT_AT:
+            return
+        side.heap = [e for e in side.heap if self._generation.get(e[2]) == e[1]]
+        heapq.heapify(side.heap)
+
+    def _symbol(self, symbol: Symbol) -> _SymbolTriggers:
+        entry = self._symbols.get(symbol)
+        if entry is None:
+            entry = self._symbols[symbol] = _SymbolTriggers()
+        return entry
+
+
+def _symbols(registered: RegisterTriggers) -> Iterable[Symbol]:
+    return dict.fromkeys((*registered.every_tick, *(t.symbol for t in registered.triggers)))
