@@ -117,6 +117,14 @@ class Reported(Message, frozen=True, gc=False):
     report: Report
 
 
+class OpenOrders(Message, frozen=True, gc=False):
+    """Transport to gateway: all open orders of the master account, read at start."""
+
+    LANE: ClassVar[Lane] = Lane.FILLS
+
+    reports: tuple[Report, ...]
+
+
 class UserStreamUp(Message, frozen=True, gc=False):
     """The user stream is connected (again): events may have been missed before."""
 

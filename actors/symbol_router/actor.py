@@ -43,7 +43,7 @@ class SymbolRouter(DispatchedActor):
 
     def on_receive(self, message: RouterMessage) -> Any:
         """Handle one message."""
-        if type(message) is Tick:
+        if isinstance(message, Tick):
             self._on_tick(message)
         elif isinstance(message, RegisterTriggers):
             self._on_register(message)

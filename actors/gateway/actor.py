@@ -1,0 +1,180 @@
+"""The gateway: carries out what ``GatewayCore`` decides, over a transport."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+import msgspec
+import structlog
+
+from actors.gateway.budget import OrderBudget
+from actors.gateway.messages import (
+    Answered,
+    LimitsLearned,
+    OpenOrders,
+    Recover,
+    Reported,
+    Resync,
+    Submit,
+    Tend,
+    Traded,
+    UserStreamDown,
+    UserStreamUp,
+)
+from actors.gateway.protocol import Alarm, Deliver, Effect, GatewayCore, Request, Tracked
+from actors.persistence.messages import KnownOrder, Recovery
+from actors.runtime.actor import DispatchedActor, Ref
+from actors.units import NANOS_PER_MS, AccountId, Nanos
+
+log = structlog.get_logger("gateway")
+
+TEND_EVERY = Nanos(100 * NANOS_PER_MS)
+
+DEFAULT_LIMITS = (300, 1200)
+"""Binance's order limits for ten seconds and a minute, until exchangeInfo says otherwise."""
+
+
+class Transport(Protocol):
+    """What sends bytes. Each request is answered to ``gateway`` as a message, once."""
+
+    def start(self, gateway: Ref) -> None:
+        """Begin; tell ``gateway`` what arrives."""
+        ...
+
+    def request(self, request: Request) -> None:
+        """Send one request; never blocks."""
+        ...
+
+    def now_ms(self) -> int:
+        """Unix milliseconds on the exchange's clock."""
+        ...
+
+
+class GatewayStatus(msgspec.Struct, frozen=True):
+    """What an operator sees of the gateway."""
+
+    tracked: int
+    queued: int
+    unknown: tuple[str, ...]
+    sent: int
+    duplicates: int
+    strangers: int
+    room_reducing: int
+    room_new_risk: int
+    paused_until_ms: int
+    stream_up: bool
+
+
+class Gateway(DispatchedActor):
+    """See the module.
+
+    Args:
+        transport: live, or the paper exchange in-process for replay.
+        accounts: refs by account id.
+        on_alarm: where alarms go beside the log.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        accounts: Mapping[AccountId, Ref],
+        on_alarm: Callable[[str], None] | None = None,
+    ) -> None:
+        super().__init__()
+        self._transport = transport
+        self._accounts = accounts
+        self._on_alarm = on_alarm
+        self._core = GatewayCore(OrderBudget(*DEFAULT_LIMITS))
+
+    def on_start(self) -> None:
+        """Begin to send and to listen."""
+        self._transport.start(self.actor_ref)
+        self._tend_later()
+
+    def on_receive(self, message: Any) -> Any:  # noqa: PLR0912 - one branch per message
+        """Handle one message."""
+        core, now_ms = self._core, self._transport.now_ms()
+        effects: list[Effect] = []
+        match message:
+            case Submit():
+                effects = core.submit(message, now_ms)
+            case Answered():
+                effects = core.answered(message, now_ms)
+            case Reported():
+                effects = core.reported(message.report, now_ms)
+            case Traded():
+                effects = core.traded(message, now_ms)
+            case Resync():
+                effects = core.resync(message.client_order_id, message.trade_ids, now_ms)
+            case Recover():
+                effects = core.adopt(_adopted(message.recovery), now_ms)
+            case OpenOrders():
+                effects = core.orphans(message.reports, now_ms)
+            case LimitsLearned():
+                core.budget.set_limits(message.orders_per_10s, message.orders_per_minute)
+            case UserStreamUp():
+                core.stream_up = True
+                effects = core.resync_all(now_ms)
+            case UserStreamDown():
+                core.stream_up = False
+                self._alarm(f"user stream down: {message.reason}")
+            case Tend():
+                effects = core.tend(now_ms)
+                self._tend_later()
+            case _:
+                raise TypeError(f"the gateway does not understand {type(message).__name__}")
+        self._carry_out(effects)
+
+    def inspect_state(self) -> Any:
+        """Counts, budget and unknown orders."""
+        core, now_ms = self._core, self._transport.now_ms()
+        return GatewayStatus(
+            tracked=len(core.tracked),
+            queued=core.queued,
+            unknown=tuple(core.unknown[:100]),
+            sent=core.sent,
+            duplicates=core.duplicates,
+            strangers=core.strangers,
+            room_reducing=core.budget.room(now_ms, reducing=True),
+            room_new_risk=core.budget.room(now_ms, reducing=False),
+            paused_until_ms=core.budget.paused_until_ms,
+            stream_up=core.stream_up,
+        )
+
+    def _carry_out(self, effects: Iterable[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Request():
+                    self._transport.request(effect)
+                case Deliver():
+                    ref = self._accounts.get(effect.account_id)
+                    if ref is None or not ref.is_alive():
+                        self._alarm(f"{effect.account_id} is not running, but has {effect.message!r}")
+                    else:
+                        ref.tell(effect.message)
+                case Alarm():
+                    self._alarm(effect.text)
+
+    def _alarm(self, text: str) -> None:
+        log.warning("alarm", text=text)
+        if self._on_alarm is not None:
+            self._on_alarm(text)
+
+    def _tend_later(self) -> None:
+        self._cell.dispatcher.after(TEND_EVERY, self._cell, Tend())
+
+
+def _adopted(recovery: Recovery) -> list[Tracked]:
+    return [_tracked(known) for known in recovery.working]
+
+
+def _tracked(known: KnownOrder) -> Tracked:
+    return Tracked(
+        order=known.order,
+        exchange_order_id=known.exchange_order_id,
+        executed=known.filled,
+        delivered=known.filled,
+        trade_ids=set(known.trade_ids),
+        accepted_told=known.exchange_order_id is not None,
+    )

@@ -1,0 +1,236 @@
+"""The writer: makes decisions durable in groups, then forwards and answers them.
+
+Rules
+1. First in, first out, loads included: a restarted account reads all that it wrote before.
+2. Nothing is forwarded to the gateway and nobody is answered before the commit.
+3. When Postgres is away everything waits, and the gate lets no new risk in.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import msgspec
+import structlog
+
+from actors.errors import NotDurable, StoreUnreachable
+from actors.gateway.messages import Submit
+from actors.limits import WRITER_BATCH_MAX, WRITER_WAITING_HIGH, WRITER_WAITING_LOW
+from actors.messages import CancelIntended, Lane, Message, OrderIntended
+from actors.persistence.messages import (
+    AccountLoaded,
+    DecisionLost,
+    FindOrder,
+    LoadAccount,
+    Persist,
+    RecordDeadLetter,
+)
+from actors.runtime.actor import DispatchedActor, Ref
+from actors.runtime.gate import TradingGate
+from actors.units import NANOS_PER_MS, AccountId, Nanos
+
+log = structlog.get_logger("writer")
+
+RETRY_FIRST = Nanos(100 * NANOS_PER_MS)
+RETRY_MAX = Nanos(5_000 * NANOS_PER_MS)
+RENEW_EVERY = Nanos(2_000 * NANOS_PER_MS)
+
+
+class StorePort(Protocol):
+    """The part of the store that the writer uses."""
+
+    def commit(self, decisions: list[Persist]) -> list[NotDurable | None]:
+        """See ``persistence.store``."""
+        ...
+
+    def load(self, account_ids: list[AccountId] | None) -> list[Any]:
+        """See ``persistence.store``."""
+        ...
+
+    def record_dead_letter(self, letter: RecordDeadLetter) -> None:
+        """See ``persistence.store``."""
+        ...
+
+    def find_order(self, client_order_id: Any) -> Any:
+        """See ``persistence.store``."""
+        ...
+
+    def renew(self) -> None:
+        """See ``persistence.store``."""
+        ...
+
+
+class Retry(Message, frozen=True, gc=False):
+    """The writer's own timer: Postgres may be back."""
+
+    LANE = Lane.CONTROL
+
+
+class Renew(Message, frozen=True, gc=False):
+    """The writer's own timer: keep the shards' lease."""
+
+    LANE = Lane.CONTROL
+
+
+class WriterStats(msgspec.Struct):
+    """Counters since the start; only the writer writes them."""
+
+    decisions: int = 0
+    commits: int = 0
+    refused: int = 0
+    dead_letters: int = 0
+    waiting: int = 0
+    is_down: bool = False
+    last_commit_ms: float = 0.0
+
+
+class Writer(DispatchedActor):
+    """See the module.
+
+    Args:
+        store: an open store, used from this actor's thread only.
+        accounts: refs by account id.
+        gate: closed for new risk while too much waits.
+    """
+
+    def __init__(self, store: StorePort, accounts: Mapping[AccountId, Ref], gate: TradingGate) -> None:
+        super().__init__()
+        self._store = store
+        self._accounts = accounts
+        self._gate = gate
+        self._waiting: deque[Persist | LoadAccount | FindOrder | RecordDeadLetter] = deque()
+        self._futures: dict[int, Any] = {}
+        self._gateway: Ref | None = None
+        self._retry_ns = RETRY_FIRST
+        self.stats = WriterStats()
+
+    def connect(self, gateway: Ref) -> None:
+        """Where durable orders go. Set by the supervisor before anything trades."""
+        self._gateway = gateway
+
+    def on_start(self) -> None:
+        """Begin to keep the lease."""
+        self._cell.dispatcher.after(RENEW_EVERY, self._cell, Renew())
+
+    def handle(self, message: Any) -> Any:
+        """Handle one message, and write when no more wait behind it."""
+        reply = super().handle(message)
+        if self._waiting and not self.stats.is_down:
+            if len(self._waiting) >= WRITER_BATCH_MAX or self._cell.mailbox.depth() == 0:
+                self._write()
+        return reply
+
+    def on_receive(self, message: Any) -> Any:
+        """Queue one message."""
+        match message:
+            case Persist() | LoadAccount() | RecordDeadLetter():
+                self._waiting.append(message)
+            case FindOrder():
+                self._waiting.append(message)
+                self._futures[id(message)] = self.defer_reply()
+            case Retry():
+                self.stats.is_down = False
+                self._write()
+            case Renew():
+                self._renew()
+            case _:
+                raise TypeError(f"the writer does not understand {type(message).__name__}")
+        self._mark()
+
+    def on_stop(self) -> None:
+        """Write what waits."""
+        if self._waiting:
+            self._write()
+
+    def inspect_state(self) -> Any:
+        """Counters."""
+        return self.stats
+
+    def _mark(self) -> None:
+        waiting = self.stats.waiting = len(self._waiting)
+        if waiting > WRITER_WAITING_HIGH:
+            self._gate.close("writer")
+        elif waiting < WRITER_WAITING_LOW and not self.stats.is_down:
+            self._gate.open("writer")
+
+    def _write(self) -> None:
+        try:
+            while self._waiting:
+                if isinstance(self._waiting[0], Persist):
+                    self._write_decisions()
+                else:
+                    self._serve(self._waiting[0])
+                    self._waiting.popleft()
+        except StoreUnreachable as away:
+            self._went_down(away)
+        else:
+            self._retry_ns = RETRY_FIRST
+        self._mark()
+
+    def _write_decisions(self) -> None:
+        batch: list[Persist] = []
+        for item in self._waiting:
+            if not isinstance(item, Persist) or len(batch) == WRITER_BATCH_MAX:
+                break
+            batch.append(item)
+        began_ns = self._cell.dispatcher.clock.monotonic_ns()
+        results = self._store.commit(batch)
+        took_ns = self._cell.dispatcher.clock.monotonic_ns() - began_ns
+        for _ in batch:
+            self._waiting.popleft()
+        self.stats.commits += 1
+        self.stats.last_commit_ms = took_ns / NANOS_PER_MS
+        orders: list[OrderIntended] = []
+        cancels: list[CancelIntended] = []
+        for decision, refusal in zip(batch, results, strict=True):
+            if refusal is not None:
+                self._lost(decision, refusal)
+                continue
+            self.stats.decisions += 1
+            orders += [f for f in decision.facts if isinstance(f, OrderIntended)]
+            cancels += [f for f in decision.facts if isinstance(f, CancelIntended)]
+            if decision.reply_to is not None:
+                decision.reply_to.set(decision.reply)
+        if (orders or cancels) and self._gateway is not None:
+            self._gateway.tell(Submit(tuple(orders), tuple(cancels)))
+
+    def _lost(self, decision: Persist, refusal: NotDurable) -> None:
+        self.stats.refused += 1
+        log.error("decision refused", account=decision.account_id, error=str(refusal))
+        if decision.reply_to is not None:
+            decision.reply_to.set_exception((type(refusal), refusal, None))
+        ref = self._accounts.get(decision.account_id)
+        if ref is not None and ref.is_alive():
+            ref.tell(DecisionLost(decision.life, str(refusal)))
+
+    def _serve(self, item: Any) -> None:
+        if isinstance(item, LoadAccount):
+            states = self._store.load([item.account_id])
+            ref = self._accounts.get(item.account_id)
+            if ref is not None and ref.is_alive():
+                ref.tell(AccountLoaded(states[0] if states else None))
+        elif isinstance(item, RecordDeadLetter):
+            self.stats.dead_letters += 1
+            self._store.record_dead_letter(item)
+        else:
+            found = self._store.find_order(item.client_order_id)
+            future = self._futures.pop(id(item), None)
+            if future is not None:
+                future.set(found)
+
+    def _went_down(self, away: StoreUnreachable) -> None:
+        log.error("postgres is away", error=str(away), waiting=len(self._waiting))
+        self.stats.is_down = True
+        self._gate.close("writer")
+        self._cell.dispatcher.after(self._retry_ns, self._cell, Retry())
+        self._retry_ns = Nanos(min(self._retry_ns * 2, RETRY_MAX))
+
+    def _renew(self) -> None:
+        try:
+            self._store.renew()
+        except StoreUnreachable as away:
+            log.warning("lease not renewed", error=str(away))
+        finally:
+            self._cell.dispatcher.after(RENEW_EVERY, self._cell, Renew())

@@ -1,0 +1,170 @@
+"""One account's actor: lets ``decide`` decide, and hands the outcome on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import structlog
+from msgspec.structs import replace
+
+from actors.errors import FaultInjected, NotDurable, StateCorrupt
+from actors.gateway.messages import Resync
+from actors.messages import FaultOnPurpose, PhaseChanged, Reconsider, RegisterTriggers, Wake
+from actors.persistence.messages import AccountLoaded, DecisionLost, LoadAccount, Persist
+from actors.runtime.actor import DispatchedActor, Ref
+from actors.runtime.gate import TradingGate
+from actors.subaccount import adl
+from actors.subaccount.checks import Market
+from actors.subaccount.decide import Accepted, Decision, Rejected, decide
+from actors.subaccount.state import AccountState
+from actors.subaccount.triggers import Triggers, triggers
+from actors.symbol_router.book import PriceBook
+from actors.units import AccountId, Instrument, Nanos, Symbol
+
+log = structlog.get_logger("account")
+
+
+class AccountStats(msgspec.Struct):
+    """Counters over all accounts of one dispatcher; its thread alone writes them."""
+
+    wakes: int = 0
+    decisions: int = 0
+    orders: int = 0
+    rejected: int = 0
+    fills: int = 0
+    duplicates: int = 0
+    stale: int = 0
+
+
+class Services:
+    """What all accounts of an engine share. ``preloaded`` holds states read in bulk at start."""
+
+    def __init__(self, book: PriceBook, instruments: Mapping[Symbol, Instrument], gate: TradingGate) -> None:
+        self.book = book
+        self.instruments = instruments
+        self.gate = gate
+        self.writer: Ref
+        self.router: Ref
+        self.gateway: Ref
+        self.preloaded: dict[AccountId, AccountState] = {}
+        self.stats = AccountStats()
+        self.faults_allowed = False
+
+
+class AccountActor(DispatchedActor):
+    """See the module. Its ``state`` is replaced whole, after a handler returned."""
+
+    def __init__(self, account_id: AccountId, services: Services) -> None:
+        super().__init__()
+        self.account_id = account_id
+        self.state: AccountState | None = None
+        self._services = services
+        self._registered: Triggers | None = None
+
+    def on_start(self) -> None:
+        """Take the preloaded state, or have the writer load it."""
+        preloaded = self._services.preloaded.pop(self.account_id, None)
+        if preloaded is not None:
+            self._loaded(preloaded)
+            return
+        self.hold()
+        self._services.writer.tell(LoadAccount(self.account_id))
+
+    def on_receive(self, message: Any) -> Any:
+        """Handle one message."""
+        if isinstance(message, AccountLoaded):
+            if message.state is None:
+                raise StateCorrupt(f"{self.account_id} is not in the database")
+            if self.state is None:
+                self._loaded(message.state)
+                self.unhold()
+            return None
+        if isinstance(message, DecisionLost):
+            if message.life == self._cell.restarts:
+                raise NotDurable(message.reason)
+            return None
+        if self.state is None:
+            # Control messages overtake the load; they come again once the state is there.
+            self._cell.dispatcher.after(Nanos(1_000_000), self._cell, message)
+            return None
+        if isinstance(message, FaultOnPurpose):
+            raise FaultInjected(message.reason)
+        return self._decide(self.state, message)
+
+    def inspect_state(self) -> Any:
+        """The account's state."""
+        return self.state
+
+    def market(self) -> Market:
+        """What the account may know at this moment."""
+        services, clock = self._services, self._cell.dispatcher.clock
+        return Market(
+            services.book.ticks,
+            services.instruments,
+            Nanos(clock.monotonic_ns()),
+            clock.wall_ms(),
+            services.gate.reduce_only,
+        )
+
+    def _loaded(self, state: AccountState) -> None:
+        # Monotonic times mean nothing in another life of the process.
+        self.state = replace(state, retry_at_ns=Nanos(0))
+        self._register(self.state, self.market(), force=True)
+        for order in state.orders:
+            self._services.gateway.tell(Resync(self.account_id, order.client_order_id, order.trade_ids))
+
+    def _decide(self, state: AccountState, message: Any) -> Accepted | Rejected | None:
+        stats = self._services.stats
+        market = self.market()
+        is_wake = isinstance(message, Wake)
+        stats.wakes += is_wake
+        decision = decide(state, message, market)
+        stats.duplicates += decision.duplicate
+        stats.stale += decision.stale
+        stats.rejected += isinstance(decision.reply, Rejected)
+        if decision.facts:
+            reply = self._persist(state, decision, message, market)
+        else:
+            reply = decision.reply
+        self.state = decision.state
+        for id_ in decision.resync:
+            order = decision.state.order(id_)
+            if order is not None:
+                self._services.gateway.tell(Resync(self.account_id, id_, order.trade_ids))
+        if is_wake or decision.facts:
+            self._register(decision.state, market, force=is_wake)
+        return reply
+
+    def _persist(
+        self, before: AccountState, decision: Decision, message: Any, market: Market
+    ) -> Accepted | Rejected | None:
+        self._services.stats.decisions += 1
+        future = self.defer_reply()
+        self._services.writer.tell(
+            Persist(
+                account_id=self.account_id,
+                previous_sequence=before.sequence,
+                facts=decision.facts,
+                state=decision.state,
+                wall_ms=market.wall_ms,
+                life=self._cell.restarts,
+                reply_to=future,
+                reply=decision.reply,
+                cause=getattr(message, "cause", ""),
+            )
+        )
+        for fact in decision.facts:
+            if isinstance(fact, PhaseChanged) and fact.retry_at_ns > market.now_ns:
+                wait = Nanos(fact.retry_at_ns - market.now_ns)
+                self._cell.dispatcher.after(wait, self._cell, Reconsider("backoff"))
+        return decision.reply if future is None else None
+
+    def _register(self, state: AccountState, market: Market, *, force: bool) -> None:
+        found = triggers(state, adl.marks_of(state, market))
+        unchanged = found == self._registered
+        if unchanged and not (force and found.prices):
+            return
+        self._registered = found
+        self._services.router.tell(RegisterTriggers(self.account_id, found.prices, found.every_tick))
