@@ -16,7 +16,7 @@ import msgspec
 import structlog
 
 from actors.errors import NotDurable, StoreUnreachable
-from actors.gateway.messages import Submit
+from actors.gateway.messages import Recover, Submit
 from actors.limits import WRITER_BATCH_MAX, WRITER_WAITING_HIGH, WRITER_WAITING_LOW
 from actors.messages import CancelIntended, Lane, Message, OrderIntended
 from actors.persistence.messages import (
@@ -24,7 +24,9 @@ from actors.persistence.messages import (
     DecisionLost,
     FindOrder,
     LoadAccount,
+    LoadRecovery,
     Persist,
+    Recovery,
     RecordDeadLetter,
 )
 from actors.runtime.actor import DispatchedActor, Ref
@@ -57,9 +59,16 @@ class StorePort(Protocol):
         """See ``persistence.store``."""
         ...
 
+    def recovery(self) -> Recovery:
+        """See ``persistence.store``."""
+        ...
+
     def renew(self) -> None:
         """See ``persistence.store``."""
         ...
+
+
+Waiting = Persist | LoadAccount | LoadRecovery | FindOrder | RecordDeadLetter
 
 
 class Retry(Message, frozen=True, gc=False):
@@ -93,22 +102,27 @@ class Writer(DispatchedActor):
         store: an open store, used from this actor's thread only.
         accounts: refs by account id.
         gate: closed for new risk while too much waits.
+        waiting: what is not written yet; outlives a crash of this actor.
+        actors: refs by name; the gateway is looked up here.
     """
 
-    def __init__(self, store: StorePort, accounts: Mapping[AccountId, Ref], gate: TradingGate) -> None:
+    def __init__(
+        self,
+        store: StorePort,
+        accounts: Mapping[AccountId, Ref],
+        gate: TradingGate,
+        waiting: deque[Waiting],
+        actors: Mapping[str, Ref],
+    ) -> None:
         super().__init__()
         self._store = store
         self._accounts = accounts
         self._gate = gate
-        self._waiting: deque[Persist | LoadAccount | FindOrder | RecordDeadLetter] = deque()
+        self._waiting = waiting
+        self._actors = actors
         self._futures: dict[int, Any] = {}
-        self._gateway: Ref | None = None
         self._retry_ns = RETRY_FIRST
         self.stats = WriterStats()
-
-    def connect(self, gateway: Ref) -> None:
-        """Where durable orders go. Set by the supervisor before anything trades."""
-        self._gateway = gateway
 
     def on_start(self) -> None:
         """Begin to keep the lease."""
@@ -125,7 +139,7 @@ class Writer(DispatchedActor):
     def on_receive(self, message: Any) -> Any:
         """Queue one message."""
         match message:
-            case Persist() | LoadAccount() | RecordDeadLetter():
+            case Persist() | LoadAccount() | RecordDeadLetter() | LoadRecovery():
                 self._waiting.append(message)
             case FindOrder():
                 self._waiting.append(message)
@@ -193,8 +207,8 @@ class Writer(DispatchedActor):
             cancels += [f for f in decision.facts if isinstance(f, CancelIntended)]
             if decision.reply_to is not None:
                 decision.reply_to.set(decision.reply)
-        if (orders or cancels) and self._gateway is not None:
-            self._gateway.tell(Submit(tuple(orders), tuple(cancels)))
+        if orders or cancels:
+            self._actors["gateway"].tell(Submit(tuple(orders), tuple(cancels)))
 
     def _lost(self, decision: Persist, refusal: NotDurable) -> None:
         self.stats.refused += 1
@@ -211,6 +225,8 @@ class Writer(DispatchedActor):
             ref = self._accounts.get(item.account_id)
             if ref is not None and ref.is_alive():
                 ref.tell(AccountLoaded(states[0] if states else None))
+        elif isinstance(item, LoadRecovery):
+            self._actors["gateway"].tell(Recover(self._store.recovery()))
         elif isinstance(item, RecordDeadLetter):
             self.stats.dead_letters += 1
             self._store.record_dead_letter(item)

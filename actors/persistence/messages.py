@@ -108,6 +108,12 @@ class Recovery(msgspec.Struct, frozen=True, kw_only=True):
     last_trade_id: dict[Symbol, int]
 
 
+class LoadRecovery(Message, frozen=True, gc=False):
+    """Tell the gateway what works, after all that was told before."""
+
+    LANE: ClassVar[Lane] = Lane.FILLS
+
+
 class FindOrder(Message, frozen=True, gc=False):
     """Asked by the gateway about a client order id that it does not know (any more)."""
 

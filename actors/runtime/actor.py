@@ -9,7 +9,7 @@ lost silently, ``stop`` overtakes a backlog, and a restart keeps the ref and the
 from __future__ import annotations
 
 import weakref
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn
 
 import pykka
 
@@ -90,7 +90,7 @@ class Ref(pykka.ActorRef[Any]):
         return StoppedFlag(self.cell)
 
     @property
-    def _actor_weakref(self) -> Any:
+    def _actor_weakref(self) -> Any:  # type: ignore[override]
         return weakref.ref(self.cell.actor)
 
     def is_alive(self) -> bool:
@@ -120,14 +120,14 @@ class DispatchedActor(pykka.Actor):
             raise TypeError(f"start it with {type(self).__name__}.start(name, dispatcher, ...)")
 
     @classmethod
-    def start(cls, name: str, dispatcher: Dispatcher, *args: Any, **kwargs: Any) -> Ref:  # type: ignore[override]
+    def start(cls, name: str, dispatcher: Dispatcher, *args: Any, **kwargs: Any) -> Ref:
         """Create the actor under ``name`` and schedule its ``on_start``.
 
         Raises:
             ValueError: the dispatcher has a running actor of that name.
         """
 
-        def build(cell: Cell) -> Self:
+        def build(cell: Cell) -> Any:
             actor = cls.__new__(cls)
             actor._cell = cell
             actor.__init__(*args, **kwargs)  # type: ignore[misc]

@@ -111,7 +111,7 @@ class AccountActor(DispatchedActor):
     def _loaded(self, state: AccountState) -> None:
         # Monotonic times mean nothing in another life of the process.
         self.state = replace(state, retry_at_ns=Nanos(0))
-        self._register(self.state, self.market(), force=True)
+        self._register(triggers(self.state, adl.marks_of(self.state, self.market())), force=True)
         for order in state.orders:
             self._services.gateway.tell(Resync(self.account_id, order.client_order_id, order.trade_ids))
 
@@ -120,10 +120,15 @@ class AccountActor(DispatchedActor):
         market = self.market()
         is_wake = isinstance(message, Wake)
         stats.wakes += is_wake
+        if isinstance(message, Reconsider):
+            # The router may be a new one that knows nothing of us.
+            self._registered = None
         decision = decide(state, message, market)
         stats.duplicates += decision.duplicate
         stats.stale += decision.stale
         stats.rejected += isinstance(decision.reply, Rejected)
+        # All that may raise comes before the first effect: a crash leaves nothing half done.
+        found = triggers(decision.state, adl.marks_of(decision.state, market))
         if decision.facts:
             reply = self._persist(state, decision, message, market)
         else:
@@ -133,8 +138,8 @@ class AccountActor(DispatchedActor):
             order = decision.state.order(id_)
             if order is not None:
                 self._services.gateway.tell(Resync(self.account_id, id_, order.trade_ids))
-        if is_wake or decision.facts:
-            self._register(decision.state, market, force=is_wake)
+        if is_wake or decision.facts or self._registered is None:
+            self._register(found, force=is_wake)
         return reply
 
     def _persist(
@@ -161,8 +166,7 @@ class AccountActor(DispatchedActor):
                 self._cell.dispatcher.after(wait, self._cell, Reconsider("backoff"))
         return decision.reply if future is None else None
 
-    def _register(self, state: AccountState, market: Market, *, force: bool) -> None:
-        found = triggers(state, adl.marks_of(state, market))
+    def _register(self, found: Triggers, *, force: bool) -> None:
         unchanged = found == self._registered
         if unchanged and not (force and found.prices):
             return

@@ -1,0 +1,113 @@
+"""Settings: defaults < TOML file < ``BULKHEAD_*`` environment variables < command line."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from actors.errors import BadConfig
+
+DEFAULT_DATA_DIR = Path(".data") / "bulkhead"
+
+ENVIRONMENT_PREFIX = "BULKHEAD_"
+
+
+class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that ``bulkhead run`` can be told.
+
+    ``dsn`` empty means the embedded Postgres in ``data_dir``. ``exchange`` is the REST base
+    URL, ``exchange_ws`` the websocket base URL. ``faults_allowed`` lets the demo and tests
+    make an account raise on purpose.
+    """
+
+    data_dir: str = str(DEFAULT_DATA_DIR)
+    dsn: str = ""
+    exchange: str = "http://127.0.0.1:8790"
+    exchange_ws: str = ""
+    api_key: str = "paper"
+    api_secret: str = "paper-secret"  # noqa: S105 - the paper exchange's published key
+    api_host: str = "127.0.0.1"
+    api_port: int = 8780
+    symbols: tuple[str, ...] = ()
+    price_max_age_ms: int = 10_000
+    lease_seconds: int = 10
+    faults_allowed: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.exchange.startswith(("http://", "https://")):
+            raise BadConfig(f"exchange: {self.exchange!r} is not an http:// or https:// address")
+        if self.exchange_ws and not self.exchange_ws.startswith(("ws://", "wss://")):
+            raise BadConfig(f"exchange_ws: {self.exchange_ws!r} is not a ws:// or wss:// address")
+        if not 0 <= self.api_port <= 65_535:  # noqa: PLR2004 - the range of TCP ports
+            raise BadConfig(f"api_port: {self.api_port} is not a port, 0 to 65535")
+        if self.price_max_age_ms < 1:
+            raise BadConfig(f"price_max_age_ms: {self.price_max_age_ms} must be at least 1")
+        if self.lease_seconds < 3:  # noqa: PLR2004 - it is renewed every two seconds
+            raise BadConfig(f"lease_seconds: {self.lease_seconds} must be at least 3")
+
+    @property
+    def websocket_base(self) -> str:
+        """The websocket base URL; by default the REST one with another scheme."""
+        if self.exchange_ws:
+            return self.exchange_ws.rstrip("/")
+        return "ws" + self.exchange.removeprefix("http").rstrip("/")
+
+
+def load(
+    path: Path | None, environment: Mapping[str, str], overrides: Mapping[str, Any]
+) -> EngineConfig:
+    """Merge all sources; ``overrides`` that are None do not count.
+
+    Raises:
+        BadConfig: naming the source, the setting, the bad value and the cure.
+    """
+    settings: dict[str, Any] = {}
+    if path is not None:
+        settings |= _from_file(path)
+    settings |= _from_environment(environment)
+    settings |= {name: value for name, value in overrides.items() if value is not None}
+    return _convert(settings, "settings")
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BadConfig(f"{path}: cannot be read ({error.strerror}); check --config") from None
+    try:
+        found = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BadConfig(f"{path}: not valid TOML: {error}") from None
+    _convert(found, str(path))
+    return found
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    known = {f"{ENVIRONMENT_PREFIX}{field.upper()}": field for field in EngineConfig.__struct_fields__}
+    found: dict[str, Any] = {}
+    for name, value in environment.items():
+        if name.startswith(ENVIRONMENT_PREFIX):
+            if name not in known:
+                raise BadConfig(f"{name}: no such setting; known are {', '.join(sorted(known))}")
+            field = known[name]
+            found[field] = tuple(value.split(",")) if field == "symbols" and value else value
+    return found
+
+
+def _convert(settings: dict[str, Any], source: str) -> EngineConfig:
+    try:
+        return msgspec.convert(settings, EngineConfig, strict=False)
+    except msgspec.ValidationError as error:
+        if isinstance(error.__cause__, BadConfig):
+            raise error.__cause__ from None
+        raise BadConfig(f"{source}: {error}") from None
+
+
+def environment() -> dict[str, str]:
+    """The process's environment."""
+    return dict(os.environ)
