@@ -1,0 +1,73 @@
+"""Binance USD-M error codes, and what they mean for an order. Pure."""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+
+from actors.errors import BadInput
+
+
+class MalformedMessage(BadInput):
+    """A frame that is not what the protocol says; names what is wrong with it."""
+
+
+class Code(IntEnum):
+    """The codes that we send or act on; the names are Binance's."""
+
+    UNKNOWN = -1000
+    TOO_MANY_REQUESTS = -1003
+    UNEXPECTED_RESP = -1006
+    TIMEOUT = -1007
+    INVALID_MESSAGE = -1013
+    INVALID_TIMESTAMP = -1021
+    INVALID_SIGNATURE = -1022
+    ILLEGAL_CHARS = -1100
+    MANDATORY_PARAM_EMPTY_OR_MALFORMED = -1102
+    BAD_PRECISION = -1111
+    INVALID_TIF = -1115
+    INVALID_ORDER_TYPE = -1116
+    INVALID_SIDE = -1117
+    BAD_SYMBOL = -1121
+    INVALID_LISTEN_KEY = -1125
+    CANCEL_REJECTED = -2011
+    NO_SUCH_ORDER = -2013
+    BAD_API_KEY_FMT = -2014
+    REJECTED_MBX_KEY = -2015
+    MARGIN_NOT_SUFFICIENT = -2019
+    REDUCE_ONLY_REJECT = -2022
+    PRICE_LESS_THAN_ZERO = -4001
+    QTY_LESS_THAN_ZERO = -4003
+    QTY_LESS_THAN_MIN_QTY = -4004
+    QTY_GREATER_THAN_MAX_QTY = -4005
+    PRICE_NOT_INCREASED_BY_TICK_SIZE = -4014
+    INVALID_CL_ORD_ID_LEN = -4015
+    INVALID_LEVERAGE = -4028
+    CLIENT_ORDER_ID_DUPLICATED = -4116
+    MIN_NOTIONAL = -4164
+
+
+class Outcome(StrEnum):
+    """How a request ended, as far as the answer tells."""
+
+    OK = "OK"
+    REJECTED = "REJECTED"
+    UNKNOWN = "UNKNOWN"
+    RATE_LIMITED = "RATE_LIMITED"
+    NO_SUCH_ORDER = "NO_SUCH_ORDER"
+
+
+HTTP_OK = 200
+HTTP_BANNED = 418
+HTTP_TOO_MANY = 429
+HTTP_SERVER_ERROR = 500
+
+
+def outcome_of(http_status: int, code: int | None) -> Outcome:
+    """Classify an answer. Server errors and time-outs leave an order's fate unknown."""
+    if http_status in {HTTP_TOO_MANY, HTTP_BANNED} or code == Code.TOO_MANY_REQUESTS:
+        return Outcome.RATE_LIMITED
+    if http_status >= HTTP_SERVER_ERROR or code in {Code.UNKNOWN, Code.UNEXPECTED_RESP, Code.TIMEOUT}:
+        return Outcome.UNKNOWN
+    if code == Code.NO_SUCH_ORDER:
+        return Outcome.NO_SUCH_ORDER
+    return Outcome.OK if http_status == HTTP_OK else Outcome.REJECTED

@@ -1,0 +1,93 @@
+"""A symbol's trading rules: exchangeInfo to ``Instrument``, and an order against them. Pure."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from actors.binance.errors import Code, MalformedMessage
+from actors.binance.rest import Filter, SymbolInfo
+from actors.units import ZERO, Instrument, OrderType, Symbol
+
+
+def instrument_of(info: SymbolInfo) -> Instrument:
+    """The trading rules of one symbol.
+
+    Raises:
+        MalformedMessage: a filter or a field of one is missing, or an increment is not positive.
+    """
+    filters = {f.filterType: f for f in info.filters}
+
+    def value(kind: str, field: str) -> Decimal:
+        found = getattr(filters.get(kind, Filter(filterType=kind)), field)
+        if found is None or not found.is_finite() or found < ZERO:
+            raise MalformedMessage(f"exchangeInfo: {info.symbol} has no usable {kind}.{field}: {found}")
+        return Decimal(found)
+
+    instrument = Instrument(
+        symbol=Symbol(info.symbol),
+        base_asset=info.baseAsset,
+        quote_asset=info.quoteAsset,
+        tick_size=value("PRICE_FILTER", "tickSize"),
+        step_size=value("LOT_SIZE", "stepSize"),
+        min_qty=value("LOT_SIZE", "minQty"),
+        max_qty=value("LOT_SIZE", "maxQty"),
+        market_max_qty=value("MARKET_LOT_SIZE", "maxQty"),
+        min_notional=value("MIN_NOTIONAL", "notional"),
+    )
+    if instrument.tick_size == ZERO or instrument.step_size == ZERO:
+        raise MalformedMessage(f"exchangeInfo: {info.symbol} has a tick or step of zero")
+    return instrument
+
+
+def info_of(instrument: Instrument) -> SymbolInfo:
+    """The other way round, for the paper exchange and for ``/fapi`` per account."""
+    lot = {"stepSize": instrument.step_size, "minQty": instrument.min_qty}
+    return SymbolInfo(
+        symbol=instrument.symbol,
+        baseAsset=instrument.base_asset,
+        quoteAsset=instrument.quote_asset,
+        filters=(
+            Filter(
+                filterType="PRICE_FILTER",
+                tickSize=instrument.tick_size,
+                minPrice=instrument.tick_size,
+                maxPrice=Decimal(10_000_000),
+            ),
+            Filter(filterType="LOT_SIZE", maxQty=instrument.max_qty, **lot),
+            Filter(filterType="MARKET_LOT_SIZE", maxQty=instrument.market_max_qty, **lot),
+            Filter(filterType="MIN_NOTIONAL", notional=instrument.min_notional),
+        ),
+    )
+
+
+def check_order(
+    instrument: Instrument,
+    order_type: OrderType,
+    quantity: Decimal,
+    price: Decimal | None,
+    reference_price: Decimal,
+    *,
+    reduce_only: bool,
+) -> Code | None:
+    """The first rule that an order breaks, as the exchange's error code.
+
+    ``reference_price`` stands in for a market order's price in the notional.
+    """
+    if not quantity.is_finite() or quantity <= ZERO:
+        return Code.QTY_LESS_THAN_ZERO
+    if quantity < instrument.min_qty:
+        return Code.QTY_LESS_THAN_MIN_QTY
+    market = order_type is OrderType.MARKET
+    if quantity > (instrument.market_max_qty if market else instrument.max_qty):
+        return Code.QTY_GREATER_THAN_MAX_QTY
+    if not instrument.is_on_step(quantity):
+        return Code.BAD_PRECISION
+    if price is not None:
+        if not price.is_finite() or price <= ZERO:
+            return Code.PRICE_LESS_THAN_ZERO
+        if not instrument.is_on_tick(price):
+            return Code.PRICE_NOT_INCREASED_BY_TICK_SIZE
+    notional = quantity * (reference_price if price is None else price)
+    if notional < instrument.min_notional and not reduce_only:
+        return Code.MIN_NOTIONAL
+    return None

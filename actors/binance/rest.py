@@ -1,0 +1,177 @@
+"""REST messages of Binance USD-M futures, by the exchange's own field names. Pure.
+
+Numbers travel as JSON strings, as the exchange sends them; ``Decimal`` does that by itself.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+from actors.units import ZERO
+
+
+class ErrorBody(msgspec.Struct, frozen=True):
+    """What comes with any status but 200."""
+
+    code: int
+    msg: str
+
+
+class ServerTime(msgspec.Struct, frozen=True):
+    """GET /fapi/v1/time; Unix milliseconds."""
+
+    serverTime: int  # noqa: N815 - the wire's spelling, here and below
+
+
+class Filter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One entry of a symbol's ``filters``; which fields count depends on ``filterType``."""
+
+    filterType: str  # noqa: N815
+    tickSize: Decimal | None = None  # noqa: N815
+    minPrice: Decimal | None = None  # noqa: N815
+    maxPrice: Decimal | None = None  # noqa: N815
+    stepSize: Decimal | None = None  # noqa: N815
+    minQty: Decimal | None = None  # noqa: N815
+    maxQty: Decimal | None = None  # noqa: N815
+    notional: Decimal | None = None
+
+
+class SymbolInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One symbol of ``exchangeInfo``."""
+
+    symbol: str
+    baseAsset: str  # noqa: N815
+    quoteAsset: str  # noqa: N815
+    status: str = "TRADING"
+    contractType: str = "PERPETUAL"  # noqa: N815
+    pricePrecision: int = 8  # noqa: N815
+    quantityPrecision: int = 8  # noqa: N815
+    filters: tuple[Filter, ...] = ()
+
+
+class RateLimit(msgspec.Struct, frozen=True):
+    """One entry of ``rateLimits``."""
+
+    rateLimitType: str  # noqa: N815
+    interval: str
+    intervalNum: int  # noqa: N815
+    limit: int
+
+
+class ExchangeInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """GET /fapi/v1/exchangeInfo."""
+
+    symbols: tuple[SymbolInfo, ...]
+    rateLimits: tuple[RateLimit, ...] = ()  # noqa: N815
+    timezone: str = "UTC"
+    serverTime: int = 0  # noqa: N815
+
+
+class BookTicker(msgspec.Struct, frozen=True, kw_only=True):
+    """GET /fapi/v1/ticker/bookTicker."""
+
+    symbol: str
+    bidPrice: Decimal  # noqa: N815
+    bidQty: Decimal  # noqa: N815
+    askPrice: Decimal  # noqa: N815
+    askQty: Decimal  # noqa: N815
+    time: int
+    lastUpdateId: int = 0  # noqa: N815
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """An order, as placing, querying and cancelling answer it."""
+
+    orderId: int  # noqa: N815
+    symbol: str
+    status: str
+    clientOrderId: str  # noqa: N815
+    price: Decimal
+    avgPrice: Decimal  # noqa: N815
+    origQty: Decimal  # noqa: N815
+    executedQty: Decimal  # noqa: N815
+    cumQuote: Decimal  # noqa: N815
+    timeInForce: str  # noqa: N815
+    type: str
+    side: str
+    reduceOnly: bool = False  # noqa: N815
+    positionSide: str = "BOTH"  # noqa: N815
+    stopPrice: Decimal = ZERO  # noqa: N815
+    closePosition: bool = False  # noqa: N815
+    origType: str = ""  # noqa: N815
+    time: int = 0
+    updateTime: int = 0  # noqa: N815
+
+
+class UserTrade(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of GET /fapi/v1/userTrades."""
+
+    id: int
+    orderId: int  # noqa: N815
+    symbol: str
+    side: str
+    price: Decimal
+    qty: Decimal
+    quoteQty: Decimal  # noqa: N815
+    realizedPnl: Decimal  # noqa: N815
+    commission: Decimal
+    commissionAsset: str  # noqa: N815
+    time: int
+    buyer: bool
+    maker: bool
+    positionSide: str = "BOTH"  # noqa: N815
+
+
+class PositionRisk(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of GET /fapi/v2/positionRisk."""
+
+    symbol: str
+    positionAmt: Decimal  # noqa: N815
+    entryPrice: Decimal  # noqa: N815
+    markPrice: Decimal  # noqa: N815
+    unRealizedProfit: Decimal  # noqa: N815
+    liquidationPrice: Decimal = ZERO  # noqa: N815
+    leverage: Decimal = Decimal(20)
+    marginType: str = "cross"  # noqa: N815
+    positionSide: str = "BOTH"  # noqa: N815
+    updateTime: int = 0  # noqa: N815
+
+
+class Balance(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of GET /fapi/v2/balance."""
+
+    accountAlias: str  # noqa: N815
+    asset: str
+    balance: Decimal
+    crossWalletBalance: Decimal  # noqa: N815
+    crossUnPnl: Decimal  # noqa: N815
+    availableBalance: Decimal  # noqa: N815
+    updateTime: int = 0  # noqa: N815
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """GET /fapi/v2/account, the part that matters."""
+
+    totalWalletBalance: Decimal  # noqa: N815
+    totalUnrealizedProfit: Decimal  # noqa: N815
+    totalMarginBalance: Decimal  # noqa: N815
+    availableBalance: Decimal  # noqa: N815
+    positions: tuple[PositionRisk, ...]
+    canTrade: bool = True  # noqa: N815
+    updateTime: int = 0  # noqa: N815
+
+
+class ListenKey(msgspec.Struct, frozen=True):
+    """POST and PUT /fapi/v1/listenKey."""
+
+    listenKey: str  # noqa: N815
+
+
+class Leverage(msgspec.Struct, frozen=True):
+    """POST /fapi/v1/leverage."""
+
+    symbol: str
+    leverage: int
+    maxNotionalValue: str = "1000000000"  # noqa: N815
