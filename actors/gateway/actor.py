@@ -177,4 +177,5 @@ def _tracked(known: KnownOrder) -> Tracked:
         delivered=known.filled,
         trade_ids=set(known.trade_ids),
         accepted_told=known.exchange_order_id is not None,
+        cancel_wanted=known.cancel_requested,
     )

@@ -99,6 +99,7 @@ class KnownOrder(msgspec.Struct, frozen=True, kw_only=True):
     filled: Decimal
     exchange_order_id: int | None
     trade_ids: tuple[int, ...]
+    cancel_requested: bool = False
 
 
 class Recovery(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,344 @@
+"""Decisions to rows, and rows to states. Pure.
+
+Rules
+1. A decision becomes statements in the order of its facts; rows of one table keep that order.
+2. Schema ``bulkhead`` holds what a load needs, exactly. The platform's tables are written so
+   that its own programs see the same accounts; nothing is read back from them but limits,
+   mode, rate and status.
+3. Ids are hashes of what they name, so writing the same decision twice would collide.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from actors.messages import (
+    AnyFact,
+    BadDebtRecorded,
+    BalanceAdjusted,
+    CancelIntended,
+    FillApplied,
+    OrderAcknowledged,
+    OrderEnded,
+    OrderIntended,
+    OrderStatus,
+    PhaseChanged,
+    PositionTakenOver,
+    Purpose,
+    StatusChanged,
+)
+from actors.persistence.messages import Persist
+from actors.subaccount.state import AccountState, Position, position_id
+from actors.units import ZERO, AccountId, OrderType, Symbol
+
+SHARDS = 256
+EXCHANGE = "binance-usdm"
+QUOTE_ASSETS = ("USDT", "USDC", "FDUSD")
+HOUSE = "SYSTEM_LIQ"
+"""Who takes positions over, in the platform's spelling."""
+
+Statement = tuple[str, tuple[Any, ...]]
+"""A name out of ``persistence.sql`` and its parameters."""
+
+
+def shard_of(account_id: AccountId) -> int:
+    """The logical shard of an account: a stable hash, never to change."""
+    return int.from_bytes(hashlib.blake2b(account_id.encode(), digest_size=8).digest()) % SHARDS
+
+
+def platform_symbol(symbol: Symbol) -> str:
+    """``BTCUSDT`` as the platform stores it: ``BTC/USDT:USDT``.
+
+    Raises:
+        ValueError: the quote asset is none that we know.
+    """
+    for quote in QUOTE_ASSETS:
+        if symbol.endswith(quote) and symbol != quote:
+            return f"{symbol.removesuffix(quote)}/{quote}:{quote}"
+    raise ValueError(f"{symbol}: its quote asset is none of {', '.join(QUOTE_ASSETS)}")
+
+
+def exchange_symbol(symbol: str) -> Symbol:
+    """``BTC/USDT:USDT`` as the exchange says it: ``BTCUSDT``.
+
+    Raises:
+        ValueError: it does not have that shape.
+    """
+    pair, _, settle = symbol.partition(":")
+    base, slash, quote = pair.partition("/")
+    if not slash or not base or quote != settle:
+        raise ValueError(f"{symbol!r} does not look like BTC/USDT:USDT")
+    return Symbol(base + quote)
+
+
+def when(unix_ms: int) -> datetime:
+    """A platform timestamp: UTC without a zone."""
+    return datetime.fromtimestamp(unix_ms / 1000, UTC).replace(tzinfo=None)
+
+
+def account_row(first: Persist, last: Persist) -> tuple[Any, ...]:
+    """Parameters of ``account_update`` for an account's decisions in one batch."""
+    s = last.state
+    return (
+        s.sequence,
+        s.next_order_sequence,
+        s.next_position_sequence,
+        s.balance,
+        s.deposits,
+        s.realized,
+        s.fees,
+        s.funding,
+        s.bad_debt,
+        s.phase,
+        s.refusals,
+        s.account_id,
+        first.previous_sequence,
+    )
+
+
+def statements(decision: Persist) -> Iterator[Statement]:
+    """What a decision writes beside its account row, in order."""
+    state, at = decision.state, when(decision.wall_ms)
+    balance = _balance_before(decision)
+    before = balance
+    for number, fact in enumerate(decision.facts):
+        yield from _of_fact(state, fact, at, decision.wall_ms)
+        change, reason = _balance_change(fact)
+        if change != ZERO:
+            id_ = _id("log", state.account_id, state.sequence, number)
+            trade = _trade_row_id(state, fact, 0) if isinstance(fact, FillApplied) else None
+            after = before + change
+            yield "balance_log", (id_, state.account_id, before, after, change, reason, trade, at)
+            before = after
+    if before != balance:
+        yield "balance_delta", (before - balance, at, state.account_id)
+
+
+def _balance_before(decision: Persist) -> Decimal:
+    return decision.state.balance - sum((_balance_change(f)[0] for f in decision.facts), ZERO)
+
+
+def _balance_change(fact: AnyFact) -> tuple[Decimal, str]:
+    match fact:
+        case BalanceAdjusted():
+            return fact.amount, fact.reason
+        case FillApplied():
+            reason = "LIQUIDATION" if fact.purpose is Purpose.LIQUIDATION else "TRADE_PNL"
+            if fact.purpose is Purpose.ADL:
+                reason = f"ADL_TIER{fact.tier}"
+            return fact.realized - fact.fee, reason
+        case PositionTakenOver():
+            return fact.realized, "ADMIN_TAKEOVER"
+        case BadDebtRecorded():
+            return fact.amount, "BAD_DEBT"
+        case _:
+            return ZERO, ""
+
+
+def _of_fact(state: AccountState, fact: AnyFact, at: datetime, wall_ms: int) -> Iterator[Statement]:
+    match fact:
+        case OrderIntended():
+            yield from _intended(fact, at)
+        case CancelIntended():
+            yield "intent_cancel", (fact.client_order_id,)
+        case OrderAcknowledged():
+            yield "intent_acknowledged", (fact.exchange_order_id, fact.client_order_id)
+            yield "pending_acknowledged", (str(fact.exchange_order_id), _pending_id(fact.client_order_id))
+        case OrderEnded():
+            yield "intent_ended", (fact.status, fact.code, fact.reason, fact.client_order_id)
+            yield from _pending_ended(fact, at)
+        case FillApplied():
+            yield from _filled(state, fact, at)
+        case PositionTakenOver():
+            yield from _taken_over(state, fact, at)
+        case StatusChanged():
+            yield "status", (fact.status, at, state.account_id)
+        case PhaseChanged() | BalanceAdjusted() | BadDebtRecorded():
+            return
+
+
+def _intended(fact: OrderIntended, at: datetime) -> Iterator[Statement]:
+    yield (
+        "intent_insert",
+        (
+            fact.client_order_id,
+            fact.account_id,
+            fact.sequence,
+            fact.symbol,
+            fact.side,
+            fact.order_type,
+            fact.quantity,
+            fact.price,
+            fact.time_in_force,
+            fact.reduce_only,
+            fact.leverage,
+            fact.margin_reserved,
+            fact.purpose,
+            fact.tier,
+            fact.decided_ms,
+            fact.cause,
+            OrderStatus.INTENDED,
+        ),
+    )
+    if fact.order_type is OrderType.LIMIT:
+        yield (
+            "pending_insert",
+            (
+                _pending_id(fact.client_order_id),
+                fact.account_id,
+                platform_symbol(fact.symbol),
+                "LONG" if fact.side.sign > 0 else "SHORT",
+                fact.price,
+                fact.quantity,
+                fact.leverage,
+                at,
+            ),
+        )
+
+
+def _pending_ended(fact: OrderEnded, at: datetime) -> Iterator[Statement]:
+    filled = fact.status is OrderStatus.FILLED
+    status = "FILLED" if filled else "EXPIRED" if fact.status is OrderStatus.EXPIRED else "CANCELLED"
+    yield "pending_ended", (status, at if filled else None, None if filled else at, _pending_id(fact.client_order_id))
+
+
+def _filled(state: AccountState, fact: FillApplied, at: datetime) -> Iterator[Statement]:
+    yield (
+        "fill_insert",
+        (
+            EXCHANGE,
+            fact.symbol,
+            fact.trade_id,
+            fact.client_order_id,
+            state.account_id,
+            fact.exchange_order_id,
+            fact.side,
+            fact.quantity,
+            fact.price,
+            fact.fee,
+            fact.maker,
+            fact.trade_ms,
+            fact.closed_quantity,
+            fact.realized,
+        ),
+    )
+    yield "intent_filled", (fact.quantity, fact.exchange_order_id, fact.client_order_id)
+    position = state.position(fact.symbol)
+    opened = fact.quantity - fact.closed_quantity
+    symbol = platform_symbol(fact.symbol)
+    if fact.closed_quantity > ZERO:
+        action, status = _closing_action(fact)
+        share = fact.fee * fact.closed_quantity / fact.quantity
+        yield "trade_insert", _trade(state, fact, fact.closed_quantity, share, fact.realized, action, 0, at)
+        if position is None or opened > ZERO:
+            closed = (status, fact.realized, at, None, None, state.account_id, symbol)
+            yield "platform_position_close", (*closed[:1], False, *closed[1:])
+            yield "position_delete", (state.account_id, fact.symbol)
+    if position is not None:
+        yield "position_upsert", _exact_position(state, position)
+        yield "platform_position_upsert", _platform_position(state, position)
+    if opened > ZERO:
+        fresh = position is not None and position.realized == ZERO and abs(position.quantity) == opened
+        share = fact.fee - (fact.fee * fact.closed_quantity / fact.quantity)
+        yield "trade_insert", _trade(state, fact, opened, share, None, "OPEN" if fresh else "ADD", 1, at)
+
+
+def _closing_action(fact: FillApplied) -> tuple[str, str]:
+    if fact.purpose is Purpose.LIQUIDATION:
+        return "LIQUIDATE", "LIQUIDATED"
+    if fact.purpose is Purpose.ADL:
+        return f"ADL_TIER{fact.tier}", "CLOSED"
+    return ("LIMIT_CLOSE" if fact.order_type is OrderType.LIMIT else "CLOSE"), "CLOSED"
+
+
+def _trade(  # noqa: PLR0913 - one argument per column that differs between the legs of a fill
+    state: AccountState,
+    fact: FillApplied,
+    quantity: Decimal,
+    fee: Decimal,
+    realized: Decimal | None,
+    action: str,
+    leg: int,
+    at: datetime,
+) -> tuple[Any, ...]:
+    signed = (state.account_id, fact.symbol, fact.side, quantity, fact.price, fact.trade_id, leg)
+    return (
+        _trade_row_id(state, fact, leg),
+        state.account_id,
+        str(fact.exchange_order_id),
+        fact.client_order_id,
+        platform_symbol(fact.symbol),
+        fact.side,
+        fact.order_type,
+        fact.price,
+        quantity,
+        quantity * fact.price,
+        fee,
+        realized,
+        action,
+        hashlib.sha256(":".join(map(str, signed)).encode()).hexdigest(),
+        at,
+    )
+
+
+def _taken_over(state: AccountState, fact: PositionTakenOver, at: datetime) -> Iterator[Statement]:
+    closed = ("TAKEN_OVER", True, fact.realized, at, HOUSE, at, state.account_id, platform_symbol(fact.symbol))
+    yield "platform_position_close", closed
+    yield "position_delete", (state.account_id, fact.symbol)
+    yield "house_add", (fact.symbol, fact.quantity)
+
+
+def _exact_position(state: AccountState, p: Position) -> tuple[Any, ...]:
+    return (
+        p.position_id,
+        state.account_id,
+        p.symbol,
+        p.quantity,
+        p.entry_price,
+        p.margin,
+        p.realized,
+        p.opened_ms,
+    )
+
+
+def _platform_position(state: AccountState, p: Position) -> tuple[Any, ...]:
+    return (
+        p.position_id,
+        state.account_id,
+        platform_symbol(p.symbol),
+        "LONG" if p.quantity > 0 else "SHORT",
+        p.entry_price,
+        abs(p.quantity),
+        p.notional,
+        round(p.leverage, 8),
+        p.margin,
+        static_liquidation_price(state, p),
+        p.realized,
+        when(p.opened_ms),
+    )
+
+
+def static_liquidation_price(state: AccountState, p: Position) -> Decimal:
+    """The platform's opening liquidation price: this position alone against the whole balance.
+
+    entry - (balance - floor) / quantity for a long, plus for a short; floor = notional x
+    maintenance rate / threshold; not below zero.
+    """
+    floor = p.notional * state.maintenance_rate / state.limits.liquidation_threshold
+    return round(max(ZERO, p.entry_price - (state.balance - floor) / p.quantity), 12)
+
+
+def _id(*parts: object) -> str:
+    return position_id(AccountId(":".join(map(str, parts))), 0)
+
+
+def _pending_id(client_order_id: str) -> str:
+    return _id("pending", client_order_id)
+
+
+def _trade_row_id(state: AccountState, fact: FillApplied, leg: int) -> str:
+    return _id("trade", state.account_id, fact.symbol, fact.trade_id, leg)

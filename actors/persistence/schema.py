@@ -1,0 +1,136 @@
+"""What a database holds, and how an empty one becomes ours.
+
+Rules
+1. The platform's tables are made only where there is none of them, and never changed.
+2. Schema ``bulkhead`` is ours and migrated.
+3. Anything else is a foreign database and is refused.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, cast
+
+import psycopg
+
+from actors.errors import ForeignDatabase
+
+VERSION = 1
+
+_HERE = Path(__file__).parent
+
+REQUIRED: dict[str, frozenset[str]] = {
+    "users": frozenset({"id", "username", "password_hash", "role", "status", "updated_at"}),
+    "sub_accounts": frozenset(
+        "id user_id name type initial_balance current_balance status liquidation_mode maintenance_rate "
+        "created_at updated_at".split()
+    ),
+    "virtual_positions": frozenset(
+        "id sub_account_id symbol side entry_price quantity notional leverage margin liquidation_price "
+        "status realized_pnl babysitter_excluded taken_over taken_over_by taken_over_at opened_at "
+        "closed_at".split()
+    ),
+    "trade_executions": frozenset(
+        "id sub_account_id position_id exchange_order_id client_order_id symbol side type price quantity "
+        "notional fee realized_pnl action origin_type status signature timestamp".split()
+    ),
+    "balance_logs": frozenset(
+        "id sub_account_id balance_before balance_after change_amount reason trade_id timestamp".split()
+    ),
+    "pending_orders": frozenset(
+        "id sub_account_id symbol side type price quantity leverage exchange_order_id status created_at "
+        "filled_at cancelled_at".split()
+    ),
+    "risk_rules": frozenset(
+        "id sub_account_id is_global max_leverage max_notional_per_trade max_total_exposure "
+        "liquidation_threshold".split()
+    ),
+}
+
+
+class Found(StrEnum):
+    """What a database is to us."""
+
+    EMPTY = "EMPTY"
+    PLATFORM = "PLATFORM"
+    READY = "READY"
+
+
+def check(connection: psycopg.Connection[Any]) -> Found:
+    """Look, and change nothing.
+
+    Raises:
+        ForeignDatabase: neither empty, nor the platform's, nor ours; names what was found.
+    """
+    columns = _columns(connection)
+    ours = _our_version(connection)
+    if ours is not None and ours != VERSION:
+        raise ForeignDatabase(
+            f"schema bulkhead is at version {ours}, this program knows {VERSION}; use the program that made it"
+        )
+    platform = {table for table in columns if table in REQUIRED}
+    if not platform:
+        if columns:
+            some = ", ".join(sorted(columns)[:5])
+            raise ForeignDatabase(
+                f"the database {_name(connection)} holds other tables ({some}) and none of the platform's; "
+                "give a DSN of an empty database or of the platform's"
+            )
+        return Found.EMPTY
+    faults = [
+        f"{table} lacks {', '.join(sorted(needed - columns.get(table, frozenset())))}"
+        for table, needed in REQUIRED.items()
+        if needed - columns.get(table, frozenset())
+    ]
+    if faults:
+        raise ForeignDatabase(
+            f"the database {_name(connection)} is not the platform's: {'; '.join(faults)}; "
+            "give a DSN of an empty database or of the platform's"
+        )
+    return Found.READY if ours else Found.PLATFORM
+
+
+def init(connection: psycopg.Connection[Any]) -> Found:
+    """Make what is missing, in one transaction.
+
+    Returns:
+        What the database was before.
+
+    Raises:
+        ForeignDatabase: see ``check``.
+    """
+    with connection.transaction():
+        # Two engines that start at once on one empty database must not both make it.
+        connection.execute("SELECT pg_advisory_xact_lock(hashtext('bulkhead.init'))")
+        found = check(connection)
+        if found is Found.EMPTY:
+            connection.execute(_script("platform.sql"))
+        if found is not Found.READY:
+            connection.execute(_script("bulkhead.sql"))
+    return found
+
+
+def _columns(connection: psycopg.Connection[Any]) -> dict[str, frozenset[str]]:
+    rows = connection.execute(
+        """
+        SELECT table_name, array_agg(column_name::text) FROM information_schema.columns
+        WHERE table_schema = current_schema() GROUP BY table_name"""
+    ).fetchall()
+    return {table: frozenset(columns) for table, columns in rows}
+
+
+def _our_version(connection: psycopg.Connection[Any]) -> int | None:
+    row = connection.execute("SELECT to_regclass('bulkhead.migration')").fetchone()
+    if row is None or row[0] is None:
+        return None
+    version = connection.execute("SELECT max(version) FROM bulkhead.migration").fetchone()
+    return None if version is None else cast("int", version[0])
+
+
+def _name(connection: psycopg.Connection[Any]) -> str:
+    return connection.info.dbname
+
+
+def _script(name: str) -> bytes:
+    return (_HERE / name).read_bytes()

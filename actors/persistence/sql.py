@@ -1,0 +1,136 @@
+"""Every statement that the store runs on each commit and load, by name. Pure data.
+
+Explicit column lists everywhere: a platform's own columns may come in any order and number.
+"""
+
+from __future__ import annotations
+
+from typing import LiteralString
+
+ACCOUNT_UPDATE: LiteralString = """
+    UPDATE bulkhead.account SET sequence = %s, next_order_sequence = %s, next_position_sequence = %s,
+        balance = %s, deposits = %s, realized = %s, fees = %s, funding = %s, bad_debt = %s,
+        phase = %s, refusals = %s
+    WHERE account_id = %s AND sequence = %s"""
+
+FENCE: LiteralString = """
+    SELECT s.shard_id FROM bulkhead.shard s
+    JOIN unnest(%s::int[], %s::bigint[]) AS held (shard_id, epoch)
+        ON held.shard_id = s.shard_id AND held.epoch = s.epoch
+    FOR SHARE OF s"""
+
+STATEMENTS: dict[str, LiteralString] = {
+    "intent_insert": """
+        INSERT INTO bulkhead.intent (client_order_id, account_id, order_sequence, symbol, side,
+            order_type, quantity, price, time_in_force, reduce_only, leverage, margin_reserved,
+            purpose, tier, decided_ms, cause, status)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
+    "intent_cancel": "UPDATE bulkhead.intent SET cancel_requested = true WHERE client_order_id = %s",
+    "intent_acknowledged": """
+        UPDATE bulkhead.intent SET status = 'ACKNOWLEDGED', exchange_order_id = %s
+        WHERE client_order_id = %s""",
+    "intent_ended": """
+        UPDATE bulkhead.intent SET status = %s, end_code = %s, end_reason = %s
+        WHERE client_order_id = %s""",
+    "intent_filled": """
+        UPDATE bulkhead.intent SET filled = filled + %s, exchange_order_id = %s
+        WHERE client_order_id = %s""",
+    "fill_insert": """
+        INSERT INTO bulkhead.fill (exchange, symbol, trade_id, client_order_id, account_id,
+            exchange_order_id, side, quantity, price, fee, maker, trade_ms, closed_quantity, realized)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
+    "position_delete": "DELETE FROM bulkhead.position WHERE account_id = %s AND symbol = %s",
+    "position_upsert": """
+        INSERT INTO bulkhead.position (position_id, account_id, symbol, quantity, entry_price, margin,
+            realized, opened_ms)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
+        ON CONFLICT (position_id) DO UPDATE SET quantity = EXCLUDED.quantity,
+            entry_price = EXCLUDED.entry_price, margin = EXCLUDED.margin, realized = EXCLUDED.realized""",
+    "house_add": """
+        INSERT INTO bulkhead.house_position (symbol, quantity) VALUES (%s, %s)
+        ON CONFLICT (symbol) DO UPDATE SET quantity = house_position.quantity + EXCLUDED.quantity""",
+    "platform_position_close": """
+        UPDATE virtual_positions SET status = %s, taken_over = %s,
+            realized_pnl = COALESCE(realized_pnl, 0) + %s, closed_at = %s, taken_over_by = %s,
+            taken_over_at = %s
+        WHERE sub_account_id = %s AND symbol = %s AND status = 'OPEN'""",
+    "platform_position_upsert": """
+        INSERT INTO virtual_positions (id, sub_account_id, symbol, side, entry_price, quantity, notional,
+            leverage, margin, liquidation_price, realized_pnl, opened_at, babysitter_excluded)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, true)
+        ON CONFLICT (id) DO UPDATE SET entry_price = EXCLUDED.entry_price, quantity = EXCLUDED.quantity,
+            notional = EXCLUDED.notional, leverage = EXCLUDED.leverage, margin = EXCLUDED.margin,
+            liquidation_price = EXCLUDED.liquidation_price, realized_pnl = EXCLUDED.realized_pnl""",
+    "trade_insert": """
+        INSERT INTO trade_executions (id, sub_account_id, exchange_order_id, client_order_id, symbol,
+            side, type, price, quantity, notional, fee, realized_pnl, action, origin_type, signature,
+            "timestamp")
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'API', %s, %s)""",
+    "balance_log": """
+        INSERT INTO balance_logs (id, sub_account_id, balance_before, balance_after, change_amount,
+            reason, trade_id, "timestamp")
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s)""",
+    "balance_delta": """
+        UPDATE sub_accounts SET current_balance = current_balance + %s, updated_at = %s WHERE id = %s""",
+    "status": "UPDATE sub_accounts SET status = %s, updated_at = %s WHERE id = %s",
+    "pending_insert": """
+        INSERT INTO pending_orders (id, sub_account_id, symbol, side, type, price, quantity, leverage,
+            created_at)
+        VALUES (%s, %s, %s, %s, 'LIMIT', %s, %s, %s, %s)""",
+    "pending_acknowledged": "UPDATE pending_orders SET exchange_order_id = %s WHERE id = %s",
+    "pending_ended": """
+        UPDATE pending_orders SET status = %s, filled_at = %s, cancelled_at = %s WHERE id = %s""",
+}
+
+TABLE_ORDER = (
+    ("intent_insert", "intent_cancel", "intent_acknowledged"),
+    ("fill_insert",),
+    ("intent_filled",),
+    ("intent_ended",),
+    ("position_delete", "position_upsert"),
+    ("platform_position_close", "platform_position_upsert"),
+    ("trade_insert",),
+    ("balance_log",),
+    ("balance_delta",),
+    ("status",),
+    ("house_add",),
+    ("pending_insert", "pending_acknowledged", "pending_ended"),
+)
+"""Statements of one group keep their order; groups may be run one after the other."""
+
+LOAD_ACCOUNTS: LiteralString = """
+    SELECT a.account_id, s.status, s.liquidation_mode, s.maintenance_rate::numeric, a.sequence,
+        a.next_order_sequence, a.next_position_sequence, a.balance, a.deposits, a.realized, a.fees,
+        a.funding, a.bad_debt, a.phase, a.refusals,
+        r.max_leverage::numeric, r.max_notional_per_trade::numeric, r.max_total_exposure::numeric,
+        r.liquidation_threshold::numeric
+    FROM bulkhead.account a
+    JOIN sub_accounts s ON s.id = a.account_id
+    LEFT JOIN LATERAL (
+        SELECT max_leverage, max_notional_per_trade, max_total_exposure, liquidation_threshold
+        FROM risk_rules
+        WHERE sub_account_id = a.account_id OR is_global
+        ORDER BY (sub_account_id = a.account_id) DESC NULLS LAST, id LIMIT 1
+    ) r ON true
+    WHERE %s::text[] IS NULL OR a.account_id = ANY(%s)
+    ORDER BY a.account_id"""
+
+LOAD_POSITIONS: LiteralString = """
+    SELECT account_id, position_id, symbol, quantity, entry_price, margin, realized, opened_ms
+    FROM bulkhead.position WHERE %s::text[] IS NULL OR account_id = ANY(%s)
+    ORDER BY account_id, opened_ms, position_id"""
+
+LOAD_ORDERS: LiteralString = """
+    SELECT i.account_id, i.client_order_id, i.order_sequence, i.symbol, i.side, i.order_type, i.quantity,
+        i.price, i.time_in_force, i.reduce_only, i.leverage, i.margin_reserved, i.purpose, i.tier,
+        i.decided_ms, i.cause, i.status, i.exchange_order_id, i.filled, i.cancel_requested,
+        COALESCE((SELECT array_agg(f.trade_id ORDER BY f.trade_id) FROM bulkhead.fill f
+            WHERE f.client_order_id = i.client_order_id), '{}')
+    FROM bulkhead.intent i
+    WHERE i.status IN ('INTENDED', 'ACKNOWLEDGED') AND (%s::text[] IS NULL OR i.account_id = ANY(%s))
+    ORDER BY i.account_id, i.order_sequence"""
+
+FIND_ORDER: LiteralString = LOAD_ORDERS.replace(
+    "i.status IN ('INTENDED', 'ACKNOWLEDGED') AND (%s::text[] IS NULL OR i.account_id = ANY(%s))",
+    "i.client_order_id = %s",
+)

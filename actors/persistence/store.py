@@ -1,0 +1,338 @@
+"""The only SQL connection of the writer: fenced commits, loads, leases.
+
+Rules
+1. A batch is one transaction; it commits whole, or is split until the bad decision stands alone.
+2. Every commit proves the shards' epochs. A stale one writes nothing.
+3. An account's row moves from the sequence that its first decision met, or the batch fails.
+4. After a lost connection the fate of a commit is read back from the sequences, never guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from itertools import groupby
+from typing import Any
+
+import psycopg
+import structlog
+
+from actors.errors import BadInput, Fenced, NotDurable, StoreUnreachable
+from actors.limits import RiskLimits
+from actors.persistence import rows, schema, sql
+from actors.persistence.loading import Loaded, known_order, state_of
+from actors.persistence.messages import KnownOrder, NewAccount, Persist, RecordDeadLetter, Recovery
+from actors.subaccount.state import AccountState
+from actors.units import AccountId, ClientOrderId, Symbol
+
+log = structlog.get_logger("store")
+
+CONNECT_SECONDS = 5
+SETTINGS = "-c statement_timeout=10000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=5000"
+
+
+class _SequenceMoved(Exception):  # noqa: N818 - inside this module only
+    """An account's row was not at the sequence that its decision met."""
+
+
+class Store:
+    """See the module. Not thread-safe: one thread, one store."""
+
+    def __init__(self, dsn: str, connection: psycopg.Connection[Any]) -> None:
+        self._dsn = dsn
+        self._connection = connection
+        self._epochs: dict[int, int] = {}
+        self._owner = ""
+        self._lease_seconds = 0
+
+    @classmethod
+    def open(cls, dsn: str) -> Store:
+        """Connect, and make what is missing in the database.
+
+        Raises:
+            StoreUnreachable: bad DSN, nobody there, wrong password, no such database.
+            ForeignDatabase: see ``schema.check``.
+        """
+        connection = _connect(dsn)
+        schema.init(connection)
+        return cls(dsn, connection)
+
+    def close(self) -> None:
+        """Give the lease back and disconnect."""
+        try:
+            if self._epochs and not self._connection.closed:
+                self._connection.execute(
+                    "UPDATE bulkhead.shard SET lease_until = now() WHERE owner = %s AND epoch = ANY(%s)",
+                    (self._owner, list(set(self._epochs.values()))),
+                )
+        except psycopg.Error as error:
+            log.warning("lease not given back", error=str(error))
+        self._connection.close()
+
+    # -- ownership
+
+    def acquire(self, owner: str, lease_seconds: int) -> None:
+        """Become the owner of all shards, with new epochs: older owners write no more.
+
+        Raises:
+            Fenced: somebody else holds a lease that runs; names it and how long.
+        """
+        with self._connection.transaction():
+            found = self._connection.execute(
+                """
+                UPDATE bulkhead.shard SET epoch = epoch + 1, owner = %(owner)s,
+                    lease_until = now() + make_interval(secs => %(seconds)s)
+                WHERE lease_until < now() OR owner = %(owner)s RETURNING shard_id, epoch""",
+                {"owner": owner, "seconds": lease_seconds},
+            ).fetchall()
+            if len(found) < rows.SHARDS:
+                row = self._connection.execute(
+                    "SELECT owner, extract(epoch FROM lease_until - now())::int FROM bulkhead.shard "
+                    "WHERE owner <> %s ORDER BY lease_until DESC LIMIT 1",
+                    (owner,),
+                ).fetchone()
+                other, left = row or ("somebody", 0)
+                raise Fenced(f"{other} owns this database's accounts for {left} s more; stop it, or wait")
+        self._owner, self._lease_seconds = owner, lease_seconds
+        self._epochs = dict(found)
+
+    def renew(self) -> None:
+        """Keep the lease.
+
+        Raises:
+            Fenced: a newer owner took over.
+            StoreUnreachable: Postgres does not answer.
+        """
+        try:
+            cursor = self._connection.execute(
+                "UPDATE bulkhead.shard SET lease_until = now() + make_interval(secs => %s) "
+                "FROM unnest(%s::int[], %s::bigint[]) AS held (id, held_epoch) "
+                "WHERE shard_id = id AND epoch = held_epoch",
+                (self._lease_seconds, list(self._epochs), list(self._epochs.values())),
+            )
+        except psycopg.OperationalError as error:
+            self._reconnect()
+            raise StoreUnreachable(str(error)) from None
+        if cursor.rowcount < len(self._epochs):
+            raise Fenced(f"{self._owner} lost {len(self._epochs) - cursor.rowcount} shards to a newer owner")
+
+    # -- commit
+
+    def commit(self, decisions: Sequence[Persist]) -> list[NotDurable | None]:
+        """Make decisions durable.
+
+        Returns:
+            For each decision None when it is durable, else why not.
+
+        Raises:
+            StoreUnreachable: nothing is known to be lost; call again with the same decisions.
+        """
+        if not decisions:
+            return []
+        try:
+            self._transaction(decisions)
+        except Fenced as fenced:
+            return [fenced] * len(decisions)
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            return self._after_lost_connection(decisions, error)
+        except (psycopg.Error, _SequenceMoved, ValueError) as error:
+            if len(decisions) == 1:
+                return [NotDurable(f"{decisions[0].account_id}: {_one_line(error)}")]
+            # Order is kept: an account's later decisions fail by its sequence if an earlier did.
+            middle = len(decisions) // 2
+            return self.commit(decisions[:middle]) + self.commit(decisions[middle:])
+        return [None] * len(decisions)
+
+    def _transaction(self, decisions: Sequence[Persist]) -> None:
+        firsts: dict[AccountId, Persist] = {}
+        lasts: dict[AccountId, Persist] = {}
+        for decision in decisions:
+            previous = lasts.get(decision.account_id)
+            if previous is not None and previous.state.sequence != decision.previous_sequence:
+                raise _SequenceMoved(f"{decision.account_id}: decisions do not follow each other")
+            firsts.setdefault(decision.account_id, decision)
+            lasts[decision.account_id] = decision
+        accounts = [rows.account_row(firsts[a], lasts[a]) for a in firsts]
+        grouped = _grouped(decisions)
+        shards = sorted({rows.shard_of(a) for a in firsts})
+        with self._connection.transaction(), self._connection.pipeline() as pipeline:
+            cursor = self._connection.cursor()
+            cursor.execute(sql.FENCE, (shards, [self._epochs.get(s, -1) for s in shards]))
+            updated = self._connection.cursor()
+            updated.executemany(sql.ACCOUNT_UPDATE, accounts)
+            pipeline.sync()
+            if len(cursor.fetchall()) < len(shards):
+                raise Fenced(f"{self._owner} no longer owns the shards of {', '.join(list(firsts)[:3])}")
+            if updated.rowcount != len(accounts):
+                raise _SequenceMoved("an account is not at the sequence that its decision met")
+            for name, parameters in grouped:
+                self._connection.cursor().executemany(sql.STATEMENTS[name], parameters)
+            pipeline.sync()
+
+    def _after_lost_connection(
+        self, decisions: Sequence[Persist], error: psycopg.Error
+    ) -> list[NotDurable | None]:
+        if self._connection.closed or self._connection.broken:
+            log.warning("connection lost in a commit", error=_one_line(error))
+            self._reconnect()
+            if self._is_committed(decisions):
+                return [None] * len(decisions)
+        raise StoreUnreachable(_one_line(error)) from None
+
+    def _is_committed(self, decisions: Sequence[Persist]) -> bool:
+        last = decisions[-1]
+        row = self._connection.execute(
+            "SELECT sequence FROM bulkhead.account WHERE account_id = %s", (last.account_id,)
+        ).fetchone()
+        return row is not None and row[0] >= last.state.sequence
+
+    def _reconnect(self) -> None:
+        self._connection.close()
+        self._connection = _connect(self._dsn)
+
+    # -- accounts
+
+    def create_accounts(self, accounts: Sequence[NewAccount], wall_ms: int) -> None:
+        """Create accounts with their first deposit, all or none.
+
+        Raises:
+            BadInput: an id that exists, or a bad number; names it.
+        """
+        at = rows.when(wall_ms)
+        for account in accounts:
+            _check_new(account)
+        try:
+            with self._connection.transaction(), self._connection.pipeline():
+                cursor = self._connection.cursor()
+                cursor.executemany(
+                    "INSERT INTO sub_accounts (id, name, initial_balance, current_balance, liquidation_mode, "
+                    "maintenance_rate, updated_at) VALUES (%s, %s, %s, %s, %s, %s, %s)",
+                    [(a.account_id, a.name, a.deposit, a.deposit, a.mode, a.maintenance_rate, at) for a in accounts],
+                )
+                cursor.executemany(
+                    "INSERT INTO bulkhead.account (account_id, shard_id, sequence, next_order_sequence, "
+                    "next_position_sequence, balance, deposits, realized, fees, funding, bad_debt, phase, refusals) "
+                    "VALUES (%s, %s, 0, 1, 1, %s, %s, 0, 0, 0, 0, 'HEALTHY', 0)",
+                    [(a.account_id, rows.shard_of(a.account_id), a.deposit, a.deposit) for a in accounts],
+                )
+                cursor.executemany(
+                    "INSERT INTO balance_logs (id, sub_account_id, balance_before, balance_after, change_amount, "
+                    "reason, \"timestamp\") VALUES (%s, %s, 0, %s, %s, 'DEPOSIT', %s)",
+                    [(f"deposit-{a.account_id}", a.account_id, a.deposit, a.deposit, at) for a in accounts],
+                )
+                rules = [(f"rule-{a.account_id}", a.account_id, *_rule(a)) for a in accounts if _has_rule(a)]
+                if rules:
+                    cursor.executemany(
+                        "INSERT INTO risk_rules (id, sub_account_id, max_leverage, max_notional_per_trade, "
+                        "max_total_exposure, liquidation_threshold) VALUES (%s, %s, %s, %s, %s, %s)",
+                        rules,
+                    )
+        except psycopg.errors.UniqueViolation as error:
+            raise BadInput(f"an account of that id exists: {error.diag.message_detail}") from None
+
+    def load(self, account_ids: Sequence[AccountId] | None) -> list[AccountState]:
+        """States of some accounts, or of all."""
+        ids = None if account_ids is None else list(account_ids)
+        try:
+            with self._connection.transaction():
+                found = self._connection.execute(sql.LOAD_ACCOUNTS, (ids, ids)).fetchall()
+                positions = self._connection.execute(sql.LOAD_POSITIONS, (ids, ids)).fetchall()
+                orders = self._connection.execute(sql.LOAD_ORDERS, (ids, ids)).fetchall()
+        except psycopg.OperationalError as error:
+            self._reconnect()
+            raise StoreUnreachable(_one_line(error)) from None
+        loaded = Loaded(
+            {a: list(g) for a, g in groupby(positions, key=lambda r: r[0])},
+            {a: list(g) for a, g in groupby(orders, key=lambda r: r[0])},
+        )
+        return [state_of(row, loaded) for row in found]
+
+    # -- what the gateway and people ask
+
+    def recovery(self) -> Recovery:
+        """Orders without an end, and the newest trade of each symbol."""
+        orders = self._connection.execute(sql.LOAD_ORDERS, (None, None)).fetchall()
+        trades = self._connection.execute("SELECT symbol, max(trade_id) FROM bulkhead.fill GROUP BY symbol").fetchall()
+        return Recovery(working=tuple(known_order(r) for r in orders), last_trade_id=dict(trades))
+
+    def find_order(self, client_order_id: ClientOrderId) -> KnownOrder | None:
+        """One order, working or ended."""
+        row = self._connection.execute(sql.FIND_ORDER, (client_order_id,)).fetchone()
+        return None if row is None else known_order(row)
+
+    def record_dead_letter(self, letter: RecordDeadLetter) -> None:
+        """Keep a dead letter."""
+        values = (letter.actor, letter.message_kind, letter.message, letter.error)
+        self._connection.execute(
+            "INSERT INTO bulkhead.dead_letter (actor, message_kind, message, error, traceback, state, at_ms) "
+            "VALUES (%s, %s, %s, %s, %s, %s, %s)",
+            (*(v.replace("\0", "") for v in (*values, letter.traceback, letter.state)), letter.wall_ms),
+        )
+
+    def virtual_totals(self) -> dict[Symbol, Decimal]:
+        """Signed sum of open positions per symbol."""
+        return dict(
+            self._connection.execute("SELECT symbol, sum(quantity) FROM bulkhead.position GROUP BY symbol").fetchall()
+        )
+
+    def house_positions(self) -> dict[Symbol, Decimal]:
+        """What the house took over, per symbol."""
+        return dict(self._connection.execute("SELECT symbol, quantity FROM bulkhead.house_position").fetchall())
+
+
+def _grouped(decisions: Sequence[Persist]) -> list[tuple[str, list[tuple[Any, ...]]]]:
+    """All statements, table by table, runs of one kind together."""
+    group_of = {name: i for i, names in enumerate(sql.TABLE_ORDER) for name in names}
+    groups: list[list[rows.Statement]] = [[] for _ in sql.TABLE_ORDER]
+    for decision in decisions:
+        for statement in rows.statements(decision):
+            groups[group_of[statement[0]]].append(statement)
+    return [
+        (name, [parameters for _, parameters in run])
+        for group in groups
+        for name, run in groupby(group, key=lambda s: s[0])
+    ]
+
+
+def _connect(dsn: str) -> psycopg.Connection[Any]:
+    try:
+        return psycopg.connect(
+            dsn, autocommit=True, connect_timeout=CONNECT_SECONDS, options=SETTINGS, application_name="bulkhead"
+        )
+    except psycopg.ProgrammingError as error:
+        raise StoreUnreachable(
+            f"the DSN cannot be read ({_one_line(error)}); it should look like postgresql://user@host:5432/name"
+        ) from None
+    except psycopg.OperationalError as error:
+        raise StoreUnreachable(f"Postgres cannot be reached: {_one_line(error)}") from None
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:500]
+
+
+def _check_new(account: NewAccount) -> None:
+    if not account.account_id or len(account.account_id) > 100 or not account.account_id.isprintable():  # noqa: PLR2004 - fits a line of a terminal
+        raise BadInput(f"account id {account.account_id!r} must have 1 to 100 printable characters")
+    if not account.deposit.is_finite() or account.deposit < 0:
+        raise BadInput(f"{account.account_id}: deposit {account.deposit} must be a finite number of at least 0")
+    if not account.maintenance_rate.is_finite() or not 0 < account.maintenance_rate < 1:
+        raise BadInput(f"{account.account_id}: maintenance rate {account.maintenance_rate} must be between 0 and 1")
+    for value in _rule(account):
+        if not value.is_finite() or value <= 0:
+            raise BadInput(f"{account.account_id}: limit {value} must be a finite number above 0")
+
+
+def _has_rule(account: NewAccount) -> bool:
+    names = ("max_leverage", "max_notional_per_trade", "max_total_exposure", "liquidation_threshold")
+    return any(getattr(account, name) is not None for name in names)
+
+
+def _rule(account: NewAccount) -> tuple[Decimal, ...]:
+    defaults = RiskLimits()
+    return (
+        account.max_leverage or defaults.max_leverage,
+        account.max_notional_per_trade or defaults.max_notional_per_trade,
+        account.max_total_exposure or defaults.max_total_exposure,
+        account.liquidation_threshold or defaults.liquidation_threshold,
+    )
