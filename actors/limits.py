@@ -91,6 +91,9 @@ ADL_BACKOFF_MAX = Nanos(30 * NANOS_PER_SECOND)
 RECV_WINDOW_MS = 2_000
 """How long the exchange honours a signed request. After it, 'no such order' is final."""
 
+ORDER_MAX_AGE_MS = 30_000
+"""How old a decision may be when it is sent; the market that it was made for is gone after that."""
+
 UNKNOWN_QUERY_EVERY = Nanos(500 * NANOS_PER_MS)
 """How often an order of unknown fate is asked after."""
 

@@ -23,7 +23,12 @@ import msgspec
 
 from actors.gateway.budget import OrderBudget
 from actors.gateway.messages import Answered, Report, ReportStatus, Submit, Trade, Traded, Verdict
-from actors.limits import CLIENT_ORDER_ID_PREFIX, RECV_WINDOW_MS, UNKNOWN_QUERY_EVERY
+from actors.limits import (
+    CLIENT_ORDER_ID_PREFIX,
+    ORDER_MAX_AGE_MS,
+    RECV_WINDOW_MS,
+    UNKNOWN_QUERY_EVERY,
+)
 from actors.messages import (
     CancelIntended,
     Fill,
@@ -43,6 +48,9 @@ CLOSE_GRACE_MS = 400
 
 FINAL_MARGIN_MS = 500
 """Beyond ``RECV_WINDOW_MS``: the exchange's clock may differ from ours by this much."""
+
+UNREACHABLE_PAUSE_MS = 500
+"""Wait before the next try when not even a connection could be made."""
 
 OVERDUE_MS = 3_000
 """How long a market order, or any order without a user stream, may stay silent."""
@@ -350,8 +358,9 @@ class GatewayCore:
 
     def _placed_badly(self, tracked: Tracked, message: Answered, now_ms: int) -> list[Effect]:
         if message.verdict is Verdict.NOT_SENT:
+            self.budget.pause(now_ms + UNREACHABLE_PAUSE_MS)
             self._requeue(tracked)
-            return []
+            return [Alarm(f"the exchange cannot be reached: {message.text}")]
         if message.verdict is Verdict.REFUSED:
             if tracked.stage is Stage.WORKING:
                 # The user stream knows the order already: a refusal of a duplicate id, say.
@@ -367,8 +376,10 @@ class GatewayCore:
             return []
         if now_ms <= tracked.signed_ms + RECV_WINDOW_MS + FINAL_MARGIN_MS:
             return []
-        tracked.final = OrderStatus.NEVER_SENT
-        tracked.reason = "the exchange never got the order, and can no longer accept it"
+        return self._never_sent(tracked, "the exchange never got it, and can no longer accept it")
+
+    def _never_sent(self, tracked: Tracked, reason: str) -> list[Effect]:
+        tracked.final, tracked.reason = OrderStatus.NEVER_SENT, reason
         return self._close(tracked)
 
     def _throttled(self, tracked: Tracked, message: Answered, now_ms: int) -> list[Effect]:
@@ -418,6 +429,10 @@ class GatewayCore:
                 tracked = self.tracked.get(queue[0])
                 if tracked is None or tracked.stage is not Stage.QUEUED:
                     queue.popleft()
+                    continue
+                if now_ms - tracked.order.decided_ms > ORDER_MAX_AGE_MS:
+                    queue.popleft()
+                    effects += self._never_sent(tracked, "it waited too long to be sent")
                     continue
                 if not self.budget.take(now_ms, reducing=reducing):
                     break

@@ -25,7 +25,8 @@ class PriceBook:
             Whether the book took it.
         """
         known = self._ticks.get(tick.symbol)
-        if known is not None and tick.update_id <= known.update_id and tick.event_ms <= known.event_ms:
+        # The same update again is a confirmation: a quiet market is not a stale one.
+        if known is not None and tick.update_id < known.update_id and tick.event_ms <= known.event_ms:
             return False
         if not (isfinite(tick.mid_float) and ZERO < tick.bid <= tick.ask):
             self.refused += 1

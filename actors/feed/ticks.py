@@ -1,0 +1,48 @@
+"""The exchange's L1 messages to ``Tick``. Pure."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+
+from actors.binance.errors import MalformedMessage
+from actors.binance.rest import BookTicker
+from actors.binance.streams import BookTickerEvent
+from actors.messages import Tick
+from actors.units import ZERO, Nanos, Symbol
+
+
+def tick_of_event(event: BookTickerEvent, received_ns: Nanos) -> Tick:
+    """A stream event.
+
+    Raises:
+        MalformedMessage: a price that is no positive number, or a crossed book.
+    """
+    try:
+        bid, ask = Decimal(event.b), Decimal(event.a)
+        bid_qty, ask_qty = Decimal(event.B), Decimal(event.A)
+    except InvalidOperation:
+        raise MalformedMessage(f"{event.s}: {event.b!r} / {event.a!r} are not prices") from None
+    _check(event.s, bid, bid_qty, ask, ask_qty)
+    mid = (float(event.b) + float(event.a)) * 0.5
+    return Tick(Symbol(event.s), bid, bid_qty, ask, ask_qty, event.u, event.E, received_ns, mid)
+
+
+def tick_of_answer(ticker: BookTicker, received_ns: Nanos) -> Tick:
+    """A REST answer.
+
+    Raises:
+        MalformedMessage: as above.
+    """
+    t = ticker
+    _check(t.symbol, t.bidPrice, t.bidQty, t.askPrice, t.askQty)
+    mid = (float(t.bidPrice) + float(t.askPrice)) * 0.5
+    return Tick(
+        Symbol(t.symbol), t.bidPrice, t.bidQty, t.askPrice, t.askQty, t.lastUpdateId, t.time, received_ns, mid
+    )
+
+
+def _check(symbol: str, bid: Decimal, bid_qty: Decimal, ask: Decimal, ask_qty: Decimal) -> None:
+    if not (bid.is_finite() and ask.is_finite() and ZERO < bid <= ask):
+        raise MalformedMessage(f"{symbol}: bid {bid} and ask {ask} make no market")
+    if not (bid_qty.is_finite() and ask_qty.is_finite() and bid_qty >= ZERO and ask_qty >= ZERO):
+        raise MalformedMessage(f"{symbol}: sizes {bid_qty} and {ask_qty} cannot be")

@@ -1,0 +1,386 @@
+"""Bytes to and from Binance USD-M: signed REST requests and the user stream.
+
+Each request of the gateway is answered to it once, whatever happens on the wire. What may have
+reached the exchange and was not answered is UNKNOWN; what surely did not is NOT_SENT.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import msgspec
+import structlog
+import websockets
+
+from actors.binance import rest
+from actors.binance.errors import MalformedMessage, Outcome, outcome_of
+from actors.binance.filters import instrument_of
+from actors.binance.signing import sign
+from actors.binance.streams import ListenKeyExpired, OrderDetail, OrderTradeUpdate, decode_user_event
+from actors.errors import ExchangeUnreachable
+from actors.gateway.messages import (
+    Answered,
+    LimitsLearned,
+    OpenOrders,
+    Report,
+    Reported,
+    ReportStatus,
+    Trade,
+    Traded,
+    UserStreamDown,
+    UserStreamUp,
+    Verdict,
+)
+from actors.gateway.protocol import Request
+from actors.limits import RECV_WINDOW_MS
+from actors.messages import OrderIntended
+from actors.runtime.actor import Ref
+from actors.runtime.io_loop import IoLoop
+from actors.units import ClientOrderId, Instrument, OrderType, Side, Symbol, plain
+
+log = structlog.get_logger("transport")
+
+REQUEST_SECONDS = 5.0
+CONNECT_SECONDS = 2.0
+CONNECTIONS = 24
+KEEP_ALIVE_SECONDS = 30 * 60
+RECONNECT_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
+
+_VERDICTS = {
+    Outcome.OK: Verdict.OK,
+    Outcome.REJECTED: Verdict.REFUSED,
+    Outcome.UNKNOWN: Verdict.UNKNOWN,
+    Outcome.RATE_LIMITED: Verdict.THROTTLED,
+    Outcome.NO_SUCH_ORDER: Verdict.NOT_FOUND,
+}
+
+_order_decoder = msgspec.json.Decoder(rest.Order)
+_orders_decoder = msgspec.json.Decoder(list[rest.Order])
+_trades_decoder = msgspec.json.Decoder(list[rest.UserTrade])
+
+
+class Venue(msgspec.Struct, frozen=True):
+    """What the exchange says of itself: rules, order limits, and how far its clock is ahead."""
+
+    instruments: dict[Symbol, Instrument]
+    orders_per_10s: int
+    orders_per_minute: int
+    clock_ahead_ms: int
+
+
+class BinanceTransport:
+    """See the module.
+
+    Args:
+        base: REST base URL.
+        websocket: websocket base URL.
+        key: API key of the master account.
+        secret: its secret.
+        venue: what ``discover`` found.
+        loop: where requests run.
+    """
+
+    def __init__(self, base: str, websocket: str, key: str, secret: str, venue: Venue, loop: IoLoop) -> None:  # noqa: PLR0913 - one per credential and address
+        self._websocket, self._secret, self._venue, self._loop = websocket, secret, venue, loop
+        self._headers = {"X-MBX-APIKEY": key}
+        self._base = base
+        self._gateway: Ref
+        self._client: httpx.AsyncClient | None = None
+
+    def now_ms(self) -> int:
+        """Unix milliseconds on the exchange's clock."""
+        return time.time_ns() // 1_000_000 + self._venue.clock_ahead_ms
+
+    def start(self, gateway: Ref) -> None:
+        """Connect the user stream and learn the limits."""
+        first = not hasattr(self, "_gateway")
+        self._gateway = gateway
+        venue = self._venue
+        gateway.tell(
+            LimitsLearned(orders_per_10s=venue.orders_per_10s, orders_per_minute=venue.orders_per_minute)
+        )
+        if first:
+            self._loop.spawn(self._user_stream())
+        self._loop.spawn(self._read_open_orders())
+
+    def request(self, request: Request) -> None:
+        """Send one request of the gateway."""
+        self._loop.spawn(self._serve(request))
+
+    # -- requests
+
+    async def _serve(self, request: Request) -> None:
+        if request.kind == "trades":
+            self._gateway.tell(await self._trades(request))
+            return
+        method = {"place": "POST", "cancel": "DELETE", "query": "GET"}[request.kind]
+        if request.kind == "place" and request.order is not None:
+            params = order_params(request.order)
+        else:
+            params = {"symbol": request.symbol, "origClientOrderId": request.client_order_id}
+        verdict, content, retry_ms = await self._call(method, "/fapi/v1/order", params, request.timestamp_ms)
+        report = None
+        code, text = 0, ""
+        if verdict is Verdict.OK:
+            try:
+                report = report_of(_order_decoder.decode(content))
+            except (msgspec.MsgspecError, ValueError) as error:
+                verdict, text = Verdict.UNKNOWN, f"an answer that cannot be read: {error}"
+        else:
+            code, text = error_of(content)
+        self._gateway.tell(
+            Answered(
+                request=request.kind,
+                client_order_id=request.client_order_id,
+                verdict=verdict,
+                report=report,
+                code=code,
+                text=text,
+                retry_after_ms=retry_ms,
+            )
+        )
+
+    async def _trades(self, request: Request) -> Traded:
+        params = {"symbol": request.symbol, "orderId": str(request.exchange_order_id), "limit": "1000"}
+        verdict, content, _ = await self._call("GET", "/fapi/v1/userTrades", params, request.timestamp_ms)
+        trades = None
+        if verdict is Verdict.OK:
+            try:
+                trades = tuple(trade_of(t) for t in _trades_decoder.decode(content))
+            except (msgspec.MsgspecError, ValueError) as error:
+                log.warning("trades cannot be read", error=str(error))
+        return Traded(client_order_id=request.client_order_id, trades=trades)
+
+    async def _read_open_orders(self) -> None:
+        for wait in (*RECONNECT_SECONDS, 0.0):
+            verdict, content, _ = await self._call("GET", "/fapi/v1/openOrders", {}, self.now_ms())
+            if verdict is Verdict.OK:
+                orders = _orders_decoder.decode(content)
+                self._gateway.tell(OpenOrders(tuple(report_of(o) for o in orders)))
+                return
+            await asyncio.sleep(wait)
+        log.error("open orders could not be read; orphans may rest at the exchange")
+
+    async def _call(
+        self, method: str, path: str, params: Mapping[str, str], timestamp_ms: int
+    ) -> tuple[Verdict, bytes, int]:
+        signed = sign(
+            {**params, "recvWindow": str(RECV_WINDOW_MS), "timestamp": str(timestamp_ms)}, self._secret
+        )
+        try:
+            answer = await self._http().request(method, f"{path}?{signed}")
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            return Verdict.NOT_SENT, str(error).encode(), 0
+        except httpx.HTTPError as error:
+            return Verdict.UNKNOWN, f"{type(error).__name__}: {error}".encode(), 0
+        code, _ = (0, "") if answer.is_success else error_of(answer.content)
+        retry_ms = int(float(answer.headers.get("retry-after", 0)) * 1000)
+        return _VERDICTS[outcome_of(answer.status_code, code or None)], answer.content, retry_ms
+
+    def _http(self) -> httpx.AsyncClient:
+        if self._client is None:
+            self._client = httpx.AsyncClient(
+                base_url=self._base,
+                headers=self._headers,
+                timeout=httpx.Timeout(REQUEST_SECONDS, connect=CONNECT_SECONDS),
+                limits=httpx.Limits(max_connections=CONNECTIONS + 8, max_keepalive_connections=CONNECTIONS),
+            )
+        return self._client
+
+    # -- user stream
+
+    async def _user_stream(self) -> None:
+        failures = 0
+        while True:
+            try:
+                key = await self._listen_key("POST")
+                # A frame missed is a fill missed, so the connection must not drop any quietly.
+                async with websockets.connect(
+                    f"{self._websocket}/ws/{key}", max_queue=None, open_timeout=CONNECT_SECONDS
+                ) as socket:
+                    failures = 0
+                    self._gateway.tell(UserStreamUp())
+                    await self._listen(socket)
+                reason = "closed by the exchange"
+            except (OSError, httpx.HTTPError, websockets.WebSocketException, TimeoutError, msgspec.MsgspecError) as error:
+                reason = f"{type(error).__name__}: {error}"
+            self._gateway.tell(UserStreamDown(reason))
+            await asyncio.sleep(RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS) - 1)])
+            failures += 1
+
+    async def _listen(self, socket: Any) -> None:
+        renew_at = time.monotonic() + KEEP_ALIVE_SECONDS
+        while True:
+            left = renew_at - time.monotonic()
+            try:
+                frame = await asyncio.wait_for(socket.recv(), max(left, 0.01))
+            except TimeoutError:
+                await self._listen_key("PUT")
+                renew_at = time.monotonic() + KEEP_ALIVE_SECONDS
+                continue
+            except websockets.ConnectionClosed:
+                return
+            try:
+                event = decode_user_event(frame)
+                if isinstance(event, OrderTradeUpdate):
+                    self._gateway.tell(Reported(report_of_event(event.o)))
+                elif isinstance(event, ListenKeyExpired):
+                    return
+            except (MalformedMessage, ValueError) as error:
+                log.error("user event cannot be read", error=str(error))
+                return
+
+    async def _listen_key(self, method: str) -> str:
+        answer = await self._http().request(method, "/fapi/v1/listenKey")
+        answer.raise_for_status()
+        return msgspec.json.decode(answer.content, type=rest.ListenKey).listenKey
+
+
+# -- translation, pure
+
+
+def order_params(order: OrderIntended) -> dict[str, str]:
+    """The parameters of a new order. ``reduceOnly`` is never sent: the master is netted, so
+    what reduces an account may well increase the master."""
+    params = {
+        "symbol": order.symbol,
+        "side": order.side.value,
+        "type": order.order_type.value,
+        "quantity": plain(order.quantity),
+        "newClientOrderId": order.client_order_id,
+        "newOrderRespType": "RESULT",
+    }
+    if order.order_type is OrderType.LIMIT and order.price is not None:
+        params["price"] = plain(order.price)
+        params["timeInForce"] = order.time_in_force.value
+    return params
+
+
+def report_of(order: rest.Order) -> Report:
+    """An order's answer as a report."""
+    return Report(
+        client_order_id=ClientOrderId(order.clientOrderId),
+        exchange_order_id=order.orderId,
+        symbol=Symbol(order.symbol),
+        status=ReportStatus(order.status),
+        executed=_finite(order.executedQty),
+    )
+
+
+def report_of_event(detail: OrderDetail) -> Report:
+    """A user event as a report, with its trade if it tells of one."""
+    trade = None
+    if detail.x == "TRADE":
+        trade = Trade(
+            exchange_order_id=detail.i,
+            trade_id=detail.t,
+            symbol=Symbol(detail.s),
+            side=Side(detail.S),
+            quantity=_positive(detail.l),
+            price=_positive(detail.L),
+            fee=_finite(detail.n),
+            maker=detail.m,
+            trade_ms=detail.T,
+        )
+    return Report(
+        client_order_id=ClientOrderId(detail.c),
+        exchange_order_id=detail.i,
+        symbol=Symbol(detail.s),
+        status=ReportStatus(detail.X),
+        executed=_finite(detail.z),
+        trade=trade,
+    )
+
+
+def trade_of(trade: rest.UserTrade) -> Trade:
+    """A trade of userTrades."""
+    return Trade(
+        exchange_order_id=trade.orderId,
+        trade_id=trade.id,
+        symbol=Symbol(trade.symbol),
+        side=Side(trade.side),
+        quantity=_positive(trade.qty),
+        price=_positive(trade.price),
+        fee=_finite(trade.commission),
+        maker=trade.maker,
+        trade_ms=trade.time,
+    )
+
+
+def error_of(content: bytes) -> tuple[int, str]:
+    """Code and text of an error answer; code 0 when it is not the exchange's own."""
+    try:
+        body = msgspec.json.decode(content, type=rest.ErrorBody)
+    except msgspec.MsgspecError:
+        return 0, content[:200].decode("utf-8", "replace")
+    return body.code, body.msg
+
+
+def _finite(value: Decimal) -> Decimal:
+    if not value.is_finite():
+        raise ValueError(f"{value} is not a finite number")
+    return value
+
+
+def _positive(value: Decimal) -> Decimal:
+    if not value.is_finite() or value <= 0:
+        raise ValueError(f"{value} is not a number above zero")
+    return value
+
+
+# -- asked once, at start
+
+
+def discover(base: str, wanted: tuple[str, ...], timeout_s: float = REQUEST_SECONDS) -> Venue:
+    """Read the exchange's rules, limits and clock.
+
+    Raises:
+        ExchangeUnreachable: no usable answer; names the address and the cure.
+        MalformedMessage: rules that cannot be used.
+    """
+    try:
+        with httpx.Client(base_url=base, timeout=timeout_s) as client:
+            before = time.time_ns() // 1_000_000
+            server = msgspec.json.decode(client.get("/fapi/v1/time").raise_for_status().content, type=rest.ServerTime)
+            after = time.time_ns() // 1_000_000
+            content = client.get("/fapi/v1/exchangeInfo").raise_for_status().content
+            info = msgspec.json.decode(content, type=rest.ExchangeInfo)
+    except (httpx.HTTPError, msgspec.MsgspecError) as error:
+        raise ExchangeUnreachable(
+            f"{base} does not answer as an exchange ({type(error).__name__}: {error}); "
+            "is it running? 'bulkhead paper' starts one for trying out"
+        ) from None
+    listed = {Symbol(s.symbol): s for s in info.symbols if s.status == "TRADING"}
+    missing = [s for s in wanted if s not in listed]
+    if missing:
+        raise MalformedMessage(f"the exchange does not list {', '.join(missing)}")
+    chosen = [Symbol(s) for s in wanted] or list(listed)
+    limits = {(r.interval, r.intervalNum): r.limit for r in info.rateLimits if r.rateLimitType == "ORDERS"}
+    return Venue(
+        {s: instrument_of(listed[s]) for s in chosen},
+        limits.get(("SECOND", 10), 300),
+        limits.get(("MINUTE", 1), 1200),
+        server.serverTime - (before + after) // 2,
+    )
+
+
+def master_positions(base: str, key: str, secret: str) -> dict[Symbol, Decimal]:
+    """The master account's signed positions that are not zero.
+
+    Raises:
+        ExchangeUnreachable: no usable answer.
+    """
+    query = sign({"recvWindow": "5000", "timestamp": str(time.time_ns() // 1_000_000)}, secret)
+    try:
+        answer = httpx.get(
+            f"{base}/fapi/v2/positionRisk?{query}", headers={"X-MBX-APIKEY": key}, timeout=REQUEST_SECONDS
+        ).raise_for_status()
+        positions = msgspec.json.decode(answer.content, type=list[rest.PositionRisk])
+    except (httpx.HTTPError, msgspec.MsgspecError) as error:
+        raise ExchangeUnreachable(f"{base}: positions cannot be read: {error}") from None
+    return {Symbol(p.symbol): p.positionAmt for p in positions if p.positionAmt}
