@@ -21,8 +21,8 @@ from actors.limits import WRITER_BATCH_MAX, WRITER_WAITING_HIGH, WRITER_WAITING_
 from actors.messages import CancelIntended, Lane, Message, OrderIntended
 from actors.persistence.messages import (
     AccountLoaded,
+    AskStore,
     DecisionLost,
-    FindOrder,
     LoadAccount,
     LoadRecovery,
     Persist,
@@ -55,10 +55,6 @@ class StorePort(Protocol):
         """See ``persistence.store``."""
         ...
 
-    def find_order(self, client_order_id: Any) -> Any:
-        """See ``persistence.store``."""
-        ...
-
     def recovery(self) -> Recovery:
         """See ``persistence.store``."""
         ...
@@ -68,7 +64,7 @@ class StorePort(Protocol):
         ...
 
 
-Waiting = Persist | LoadAccount | LoadRecovery | FindOrder | RecordDeadLetter
+Waiting = Persist | LoadAccount | LoadRecovery | AskStore | RecordDeadLetter
 
 
 class Retry(Message, frozen=True, gc=False):
@@ -141,7 +137,7 @@ class Writer(DispatchedActor):
         match message:
             case Persist() | LoadAccount() | RecordDeadLetter() | LoadRecovery():
                 self._waiting.append(message)
-            case FindOrder():
+            case AskStore():
                 self._waiting.append(message)
                 self._futures[id(message)] = self.defer_reply()
             case Retry():
@@ -231,10 +227,20 @@ class Writer(DispatchedActor):
             self.stats.dead_letters += 1
             self._store.record_dead_letter(item)
         else:
-            found = self._store.find_order(item.client_order_id)
-            future = self._futures.pop(id(item), None)
-            if future is not None:
-                future.set(found)
+            self._answer(item)
+
+    def _answer(self, item: AskStore) -> None:
+        try:
+            found, error = item.call(self._store), None
+        except StoreUnreachable:
+            raise
+        except Exception as raised:  # noqa: BLE001 - it is the asker's, not the writer's
+            found, error = None, raised
+        future = self._futures.pop(id(item), None)
+        if future is not None and error is not None:
+            future.set_exception((type(error), error, error.__traceback__))
+        elif future is not None:
+            future.set(found)
 
     def _went_down(self, away: StoreUnreachable) -> None:
         log.error("postgres is away", error=str(away), waiting=len(self._waiting))

@@ -12,7 +12,7 @@ import msgspec
 
 from actors.messages import AnyFact, Lane, Message, OrderIntended, OrderStatus
 from actors.subaccount.state import AccountState, LiquidationMode
-from actors.units import AccountId, ClientOrderId, Symbol
+from actors.units import AccountId, Symbol
 
 
 class Persist(Message, frozen=True, kw_only=True, gc=False):
@@ -115,9 +115,9 @@ class LoadRecovery(Message, frozen=True, gc=False):
     LANE: ClassVar[Lane] = Lane.FILLS
 
 
-class FindOrder(Message, frozen=True, gc=False):
-    """Asked by the gateway about a client order id that it does not know (any more)."""
+class AskStore(Message, frozen=True, gc=False):
+    """Run ``call(store)`` in the writer's thread, after all that was told before; answers it."""
 
     LANE: ClassVar[Lane] = Lane.FILLS
 
-    client_order_id: ClientOrderId
+    call: Any
