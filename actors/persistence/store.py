@@ -53,7 +53,7 @@ class Store:
             StoreUnreachable: bad DSN, nobody there, wrong password, no such database.
             ForeignDatabase: see ``schema.check``.
         """
-        connection = _connect(dsn)
+        connection = connect(dsn)
         schema.init(connection)
         return cls(dsn, connection)
 
@@ -188,7 +188,7 @@ class Store:
 
     def _reconnect(self) -> None:
         self._connection.close()
-        self._connection = _connect(self._dsn)
+        self._connection = connect(self._dsn)
 
     # -- accounts
 
@@ -269,6 +269,16 @@ class Store:
             (*(v.replace("\0", "") for v in (*values, letter.traceback, letter.state)), letter.wall_ms),
         )
 
+    def dead_letters(self, actor: str, limit: int = 50) -> list[dict[str, Any]]:
+        """Dead letters of one actor, newest first."""
+        names = ("dead_letter_id", "message_kind", "message", "error", "traceback", "state", "at_ms")
+        found = self._connection.execute(
+            "SELECT dead_letter_id, message_kind, message, error, traceback, state, at_ms "
+            "FROM bulkhead.dead_letter WHERE actor = %s ORDER BY dead_letter_id DESC LIMIT %s",
+            (actor, limit),
+        ).fetchall()
+        return [dict(zip(names, row, strict=True)) for row in found]
+
     def virtual_totals(self) -> dict[Symbol, Decimal]:
         """Signed sum of open positions per symbol."""
         return dict(
@@ -294,7 +304,12 @@ def _grouped(decisions: Sequence[Persist]) -> list[tuple[str, list[tuple[Any, ..
     ]
 
 
-def _connect(dsn: str) -> psycopg.Connection[Any]:
+def connect(dsn: str) -> psycopg.Connection[Any]:
+    """Connect with our time limits.
+
+    Raises:
+        StoreUnreachable: bad DSN, nobody there, wrong password, no such database.
+    """
     try:
         return psycopg.connect(
             dsn, autocommit=True, connect_timeout=CONNECT_SECONDS, options=SETTINGS, application_name="bulkhead"

@@ -11,7 +11,17 @@ from msgspec.structs import replace
 
 from actors.errors import FaultInjected, NotDurable, StateCorrupt
 from actors.gateway.messages import Resync
-from actors.messages import FaultOnPurpose, PhaseChanged, Reconsider, RegisterTriggers, Wake
+from actors.messages import (
+    AnyFact,
+    FaultOnPurpose,
+    FillApplied,
+    OrderIntended,
+    PhaseChanged,
+    Purpose,
+    Reconsider,
+    RegisterTriggers,
+    Wake,
+)
 from actors.persistence.messages import AccountLoaded, DecisionLost, LoadAccount, Persist
 from actors.runtime.actor import DispatchedActor, Ref
 from actors.runtime.gate import TradingGate
@@ -32,6 +42,7 @@ class AccountStats(msgspec.Struct):
     wakes: int = 0
     decisions: int = 0
     orders: int = 0
+    adl_steps: int = 0
     rejected: int = 0
     fills: int = 0
     duplicates: int = 0
@@ -161,10 +172,19 @@ class AccountActor(DispatchedActor):
             )
         )
         for fact in decision.facts:
+            self._count(fact)
             if isinstance(fact, PhaseChanged) and fact.retry_at_ns > market.now_ns:
                 wait = Nanos(fact.retry_at_ns - market.now_ns)
                 self._cell.dispatcher.after(wait, self._cell, Reconsider("backoff"))
         return decision.reply if future is None else None
+
+    def _count(self, fact: AnyFact) -> None:
+        stats = self._services.stats
+        if isinstance(fact, OrderIntended):
+            stats.orders += 1
+            stats.adl_steps += fact.purpose is not Purpose.USER
+        elif isinstance(fact, FillApplied):
+            stats.fills += 1
 
     def _register(self, found: Triggers, *, force: bool) -> None:
         unchanged = found == self._registered

@@ -142,6 +142,8 @@ def _reconsider(state: AccountState, message: Reconsider, market: Market) -> Dec
     facts: list[AnyFact] = []
     if state.phase is Phase.STUCK and message.cause == "operator":
         facts.append(PhaseChanged(Phase.REDUCING, 0, Nanos(0)))
+    elif state.retry_at_ns and market.now_ns >= state.retry_at_ns:
+        facts.append(PhaseChanged(state.phase, state.refusals, Nanos(0)))
     return _assessed(state, facts, market, message.cause)
 
 

@@ -9,7 +9,10 @@ below the market for a long, above it for a short.
 Rules
 1. A wake is early or exact, never late: prices are rounded towards the market, by more than
    the router's own float mid can be off.
-2. No prices, a breach already, or a liquidation under way: wake on every tick.
+2. No prices, or a breach already: wake on every tick.
+3. While a step works, or waits for its own timer, a price decides nothing: no triggers at all.
+   The step's fill, its end or the timer assesses anew (measured: waking 800 such accounts on
+   every tick cost nine tenths of the router's throughput).
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ import msgspec
 from actors.limits import WARNING_DISTANCE
 from actors.messages import Phase, Trigger
 from actors.subaccount import margin
+from actors.subaccount.adl import has_step
 from actors.subaccount.state import AccountState
 from actors.units import ZERO, Symbol
 
@@ -46,6 +50,8 @@ def threshold(state: AccountState) -> Decimal:
 def triggers(state: AccountState, marks: Mapping[Symbol, Decimal] | None) -> Triggers:
     """The account's triggers at ``marks``; None when a mark is missing or stale."""
     if not state.positions:
+        return Triggers((), ())
+    if has_step(state) or state.phase is Phase.STUCK or state.retry_at_ns:
         return Triggers((), ())
     if marks is None or state.phase not in {Phase.HEALTHY, Phase.WARNING}:
         return Triggers((), state.symbols)

@@ -126,7 +126,7 @@ class TriggerIndex:
 
     def size(self) -> tuple[int, int]:
         """Heap entries in all, and those among them that are alive."""
-        sides = [side for s in self._symbols.values() for side in (s.below, s.above)]
+        sides = [side for s in list(self._symbols.values()) for side in (s.below, s.above)]
         return sum(len(side.heap) for side in sides), sum(side.living for side in sides)
 
     def _watch(self, account_id: AccountId) -> None:

@@ -1,0 +1,72 @@
+"""The command line's way to a running engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+
+from actors.api.server import API_FILE, HTTP_REJECTED, Address
+from actors.errors import BadInput, BulkheadError
+
+TIMEOUT_SECONDS = 30.0
+
+
+class EngineError(BulkheadError):
+    """The engine refused a request; the text is its own."""
+
+
+class Client:
+    """Speaks to the engine whose data folder is given.
+
+    Raises:
+        BadInput: no engine has left its address there.
+    """
+
+    def __init__(self, data_dir: Path, token: str | None = None) -> None:
+        path = data_dir / API_FILE
+        try:
+            address = msgspec.json.decode(path.read_bytes(), type=Address)
+        except FileNotFoundError:
+            raise BadInput(
+                f"no engine runs on {data_dir} (there is no {path}); start one with 'bulkhead run', or name its "
+                "folder with --data-dir"
+            ) from None
+        except (OSError, msgspec.MsgspecError) as error:
+            raise BadInput(f"{path} cannot be read: {error}") from None
+        self.address = address
+        self._http = httpx.Client(
+            base_url=address.url,
+            headers={"Authorization": f"Bearer {token or address.token}"},
+            timeout=TIMEOUT_SECONDS,
+        )
+
+    def get(self, path: str, **params: Any) -> Any:
+        """GET and decode."""
+        return self._send("GET", path, params={k: v for k, v in params.items() if v is not None})
+
+    def post(self, path: str, body: Any = None) -> Any:
+        """POST and decode; a rejection is an answer, not an error."""
+        return self._send("POST", path, content=msgspec.json.encode(body), headers={"content-type": "application/json"})
+
+    def delete(self, path: str) -> Any:
+        """DELETE and decode."""
+        return self._send("DELETE", path)
+
+    def _send(self, method: str, path: str, **request: Any) -> Any:
+        try:
+            answer = self._http.request(method, path, **request)
+        except httpx.HTTPError as error:
+            raise EngineError(
+                f"the engine at {self.address.url} does not answer ({type(error).__name__}); is process "
+                f"{self.address.pid} still running?"
+            ) from None
+        if answer.is_success or answer.status_code == HTTP_REJECTED:
+            return msgspec.json.decode(answer.content)
+        try:
+            text = msgspec.json.decode(answer.content)["error"]["message"]
+        except (msgspec.MsgspecError, KeyError, TypeError):
+            text = answer.text[:300]
+        raise EngineError(f"{answer.status_code}: {text}")

@@ -1,0 +1,426 @@
+"""The ``bulkhead`` command."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any
+
+import cyclopts
+import msgspec
+from cyclopts import Parameter
+from rich.console import Console
+
+from actors import cli_show, logs
+from actors.config import DEFAULT_DATA_DIR, EngineConfig, environment, load
+from actors.errors import BulkheadError
+
+app = cyclopts.App(
+    name="bulkhead",
+    help="Thousands of virtual sub-accounts over one exchange master account, one actor each.",
+    help_format="plaintext",
+)
+db = cyclopts.App(name="db", help="The database: look at it, or make it ready.")
+app.command(db)
+
+out = Console(soft_wrap=True)
+err = Console(stderr=True, soft_wrap=True)
+
+DataDir = Annotated[Path, Parameter("--data-dir", env_var="BULKHEAD_DATA_DIR")]
+Json = Annotated[bool, Parameter("--json", negative=())]
+
+
+@app.command
+def demo(*, keep: Annotated[bool, Parameter(negative=())] = False, accounts: int = 2_000, seconds: int = 40) -> None:
+    """Run everything for about a minute on a paper exchange: trade, crash one account, drop the market.
+
+    Example: bulkhead demo --keep      (goes on until Ctrl-C, and says how to look inside)
+
+    Args:
+        keep: go on after the summary.
+        accounts: how many accounts, 10 to 100000.
+        seconds: how long to trade after everybody has a position.
+    """
+    from actors.demo import run_demo  # noqa: PLC0415 - not needed for 'bulkhead inspect'
+
+    sys.exit(run_demo(accounts, seconds, keep=keep))
+
+
+@app.command
+def run(  # noqa: PLR0913 - one per setting
+    *,
+    config: Path | None = None,
+    data_dir: Path | None = None,
+    dsn: str | None = None,
+    exchange: str | None = None,
+    exchange_ws: str | None = None,
+    api_host: str | None = None,
+    api_port: int | None = None,
+    faults_allowed: Annotated[bool | None, Parameter(negative=())] = None,
+    log_json: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Run the engine until Ctrl-C or SIGTERM.
+
+    Example: bulkhead run --exchange http://127.0.0.1:8790 --dsn postgresql://me@localhost/firm
+
+    Args:
+        config: a TOML file; BULKHEAD_* variables and options go before it.
+        data_dir: where the embedded database, the API's address and its token are kept.
+        dsn: a Postgres; without it one is run from a wheel in the data folder.
+        exchange: REST base URL of the exchange.
+        exchange_ws: websocket base URL, if not on the same host and port.
+        api_host: where the API listens; loopback by default.
+        api_port: the API's port; 0 takes a free one.
+        faults_allowed: let accounts be made to fail on purpose.
+        log_json: log as JSON lines.
+    """
+    settings = load(
+        config,
+        environment(),
+        {
+            "data_dir": None if data_dir is None else str(data_dir),
+            "dsn": dsn,
+            "exchange": exchange,
+            "exchange_ws": exchange_ws,
+            "api_host": api_host,
+            "api_port": api_port,
+            "faults_allowed": faults_allowed or None,
+        },
+    )
+    logs.configure(json=log_json)
+    serve(settings)
+
+
+def serve(settings: EngineConfig) -> None:
+    """Run an engine and its API until a signal comes."""
+    from actors.api.server import ApiServer  # noqa: PLC0415 - a second of imports
+    from actors.engine import Engine  # noqa: PLC0415
+
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    engine = Engine(settings, lambda text: err.print(text))
+    api = ApiServer(engine)
+    engine.start()
+    try:
+        api.start()
+        out.print(f"engine ready: {len(engine.accounts)} accounts, API at {api.address.url}")
+        stop.wait()
+    finally:
+        err.print("stopping")
+        api.stop()
+        engine.stop()
+
+
+@app.command
+def paper(  # noqa: PLR0913 - one per setting
+    *,
+    port: int = 8790,
+    seed: int = 1,
+    symbols: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = (),
+    ticks_per_second: int = 1_000,
+    feed: Annotated[tuple[Path, ...], Parameter(consume_multiple=True)] = (),
+    latency_ms: int = 0,
+) -> None:
+    """Run the paper exchange: Binance USD-M's REST and websocket protocol on loopback.
+
+    Example: bulkhead paper --port 8790 --symbols BTCUSDT ETHUSDT
+
+    Args:
+        port: 0 takes a free one; the addresses are printed as one JSON line.
+        seed: of the price generator.
+        symbols: what to list; all ten by default.
+        ticks_per_second: L1 updates of all symbols together.
+        feed: recorded bookTicker CSV files instead of the generator.
+        latency_ms: delay of every answer.
+    """
+    from actors.paper.config import PaperConfig  # noqa: PLC0415
+    from actors.paper.process import run as run_paper  # noqa: PLC0415
+
+    chosen: dict[str, Any] = {"symbols": symbols} if symbols else {}
+    run_paper(
+        PaperConfig(
+            port=port,
+            seed=seed,
+            ticks_per_second=ticks_per_second,
+            feed_files=tuple(map(str, feed)),
+            latency_ms=latency_ms,
+            **chosen,
+        )
+    )
+
+
+@app.command
+def replay(
+    files: Annotated[tuple[Path, ...], Parameter(consume_multiple=True)],
+    /,
+    *,
+    accounts: int = 20,
+    seed: int = 1,
+    output: Path | None = None,
+) -> None:
+    """Run the same engine over recorded L1, in virtual time, and print what it decided.
+
+    Example: bulkhead replay BTCUSDT-bookTicker-2024-08-09.csv.gz --accounts 50
+
+    The same files, accounts and seed give the same output, byte for byte.
+
+    Args:
+        files: Binance's bookTicker CSV, plain, gzip or zip; the symbol is in the file's name.
+        accounts: how many accounts to open positions for.
+        seed: of the positions and of the order in which actors run.
+        output: also write every decision there, one JSON line each.
+    """
+    from actors.replay import run_replay  # noqa: PLC0415
+
+    logs.configure(json=False, level=40)
+    run_replay(list(files), accounts, seed, output, out, err)
+
+
+@db.command(name="init")
+def db_init(dsn: str | None = None, *, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Make an empty database ready, or add our schema beside the platform's tables.
+
+    Example: bulkhead db init postgresql://me@localhost/firm
+
+    Args:
+        dsn: the database; the embedded one without it.
+        data_dir: where the embedded one is.
+    """
+    _database(dsn, data_dir, make=True)
+
+
+@db.command(name="check")
+def db_check(dsn: str | None = None, *, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Say what a database is to us, and change nothing.
+
+    Example: bulkhead db check postgresql://me@localhost/firm
+
+    Args:
+        dsn: the database; the embedded one without it.
+        data_dir: where the embedded one is.
+    """
+    _database(dsn, data_dir, make=False)
+
+
+def _database(dsn: str | None, data_dir: Path, *, make: bool) -> None:
+    from actors.persistence import schema  # noqa: PLC0415
+    from actors.persistence.embedded import EmbeddedPostgres  # noqa: PLC0415
+    from actors.persistence.store import connect  # noqa: PLC0415
+
+    embedded = None if dsn else EmbeddedPostgres(data_dir, lambda text: err.print(text))
+    address = dsn or (embedded.start() if embedded else "")
+    try:
+        connection = connect(address)
+        found = schema.init(connection) if make else schema.check(connection)
+        connection.close()
+    finally:
+        if embedded:
+            embedded.stop()
+    meaning = {
+        "EMPTY": "empty: both schemas were made" if make else "empty: 'bulkhead db init' makes it ready",
+        "PLATFORM": "the platform's: schema bulkhead was added"
+        if make
+        else "the platform's: 'bulkhead db init' adds schema bulkhead beside its tables",
+        "READY": "ready",
+    }
+    out.print(f"{found}: {meaning[found]}")
+
+
+@app.command
+def accounts(*, data_dir: DataDir = DEFAULT_DATA_DIR, limit: int = 20, offset: int = 0, json: Json = False) -> None:
+    """List accounts.
+
+    Example: bulkhead accounts --limit 50
+    """
+    _show(_client(data_dir).get("/v1/accounts", limit=limit, offset=offset), cli_show.accounts, json=json)
+
+
+@app.command
+def positions(
+    account: str | None = None, *, data_dir: DataDir = DEFAULT_DATA_DIR, limit: int = 50, json: Json = False
+) -> None:
+    """List open positions, of one account or of all.
+
+    Example: bulkhead positions acct-42
+    """
+    _show(_client(data_dir).get("/v1/positions", account_id=account, limit=limit), cli_show.positions, json=json)
+
+
+@app.command
+def inspect(actor: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
+    """Look inside one actor without stopping it: state, mailbox, last messages, crashes, triggers.
+
+    Example: bulkhead inspect acct-42
+    """
+    _show(_client(data_dir).get(f"/v1/actors/{actor}"), cli_show.actor, json=json)
+
+
+@app.command
+def mailbox(actor: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
+    """Show what waits in one actor's mailbox: lane, kind, age, cause.
+
+    Example: bulkhead mailbox acct-42
+    """
+    _show(_client(data_dir).get(f"/v1/actors/{actor}")["snapshot"], cli_show.mailbox, json=json)
+
+
+@app.command
+def restart(actor: str, *, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Restart one actor from its durable state; its mailbox is kept, nobody else notices.
+
+    Example: bulkhead restart acct-42
+    """
+    answer = _client(data_dir).post(f"/v1/actors/{actor}/restart")
+    out.print(f"{actor}: {'restarting' if answer['restarted'] else 'not restarted'}")
+
+
+@app.command
+def deadletters(actor: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
+    """Show the messages that an actor could not handle.
+
+    Example: bulkhead deadletters acct-42
+    """
+    _show(_client(data_dir).get(f"/v1/actors/{actor}/deadletters"), cli_show.dead_letters, json=json)
+
+
+@app.command
+def order(  # noqa: PLR0913 - one per field of an order
+    account: str,
+    side: str,
+    quantity: str,
+    symbol: str,
+    *,
+    price: str | None = None,
+    leverage: str | None = None,
+    reduce_only: Annotated[bool, Parameter(negative=())] = False,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Place an order for an account: MARKET, or LIMIT with --price.
+
+    Example: bulkhead order acct-42 buy 0.01 BTCUSDT --leverage 20
+    """
+    body = {
+        "symbol": symbol.upper(),
+        "side": side.upper(),
+        "quantity": quantity,
+        "order_type": "LIMIT" if price else "MARKET",
+        "price": price,
+        "leverage": leverage,
+        "reduce_only": reduce_only,
+    }
+    _outcome(_client(data_dir).post(f"/v1/accounts/{account}/orders", body), "accepted and durable")
+
+
+@app.command
+def cancel(account: str, client_order_id: str, *, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Cancel a working order.
+
+    Example: bulkhead cancel acct-42 bh-0123456789abcdef-3
+    """
+    _outcome(_client(data_dir).delete(f"/v1/accounts/{account}/orders/{client_order_id}"), "cancel is on its way")
+
+
+@app.command
+def create(account: str, deposit: str, *, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Create an account with a first deposit.
+
+    Example: bulkhead create acct-42 1000
+    """
+    _client(data_dir).post("/v1/accounts", [{"account_id": account, "deposit": deposit}])
+    out.print(f"{account}: created")
+
+
+@app.command
+def deposit(account: str, amount: str, *, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Deposit, or withdraw with a negative amount.
+
+    Example: bulkhead deposit acct-42 250        (bulkhead deposit acct-42 -- -250 takes it back)
+    """
+    _outcome(_client(data_dir).post(f"/v1/accounts/{account}/balance", {"amount": amount}), "booked")
+
+
+@app.command
+def freeze(account: str, *, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Freeze an account: no new risk; liquidation stays on.
+
+    Example: bulkhead freeze acct-42
+    """
+    _outcome(_client(data_dir).post(f"/v1/accounts/{account}/freeze"), "frozen")
+
+
+@app.command
+def unfreeze(account: str, *, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Take a freeze back.
+
+    Example: bulkhead unfreeze acct-42
+    """
+    _outcome(_client(data_dir).post(f"/v1/accounts/{account}/unfreeze"), "active")
+
+
+@app.command
+def stats(*, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Print the engine's counters as JSON.
+
+    Example: bulkhead stats
+    """
+    out.print_json(msgspec.json.encode(_client(data_dir).get("/v1/stats")).decode())
+
+
+@app.command
+def alarms(*, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
+    """List the latest alarms.
+
+    Example: bulkhead alarms
+    """
+    _show(_client(data_dir).get("/v1/alarms"), cli_show.alarms, json=json)
+
+
+@app.command
+def reconcile(*, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
+    """Compare the accounts' positions with the exchange's, per symbol; exit 1 if they differ.
+
+    Example: bulkhead reconcile
+    """
+    found = _client(data_dir).get("/v1/reconciliation", settle_seconds=5)
+    _show(found, cli_show.reconciliation, json=json)
+    if any(Decimal(d["difference"]) for d in found):
+        sys.exit(1)
+
+
+def _client(data_dir: Path) -> Any:
+    from actors.api.client import Client  # noqa: PLC0415 - a second of imports
+
+    return Client(data_dir)
+
+
+def _show(found: Any, table: Any, *, json: bool) -> None:
+    if json:
+        out.print_json(msgspec.json.encode(found).decode())
+    else:
+        table(found, out)
+
+
+def _outcome(answer: dict[str, Any], done: str) -> None:
+    if answer["type"] == "Accepted":
+        out.print(f"{answer['client_order_id'] or ''} {done}".strip())
+        return
+    for rejection in answer["rejections"]:
+        err.print(f"rejected: {rejection['code']}: {rejection['text']}", style="red", markup=False)
+    sys.exit(1)
+
+
+def main() -> None:
+    """Entry point; errors of ours are one line on standard error and exit code 2."""
+    try:
+        app()
+    except BulkheadError as error:
+        err.print(f"error: {error}", style="red", markup=False)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""Tables of the command line."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+Found = Any
+
+
+def _table(*columns: str, title: str | None = None) -> Table:
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for column in columns:
+        left = column[0].islower()
+        table.add_column(column.lower(), justify="left" if left else "right", overflow="fold")
+    return table
+
+
+def _short(value: Any, digits: int = 2) -> str:
+    if value is None:
+        return "no price"
+    return f"{float(value):,.{digits}f}"
+
+
+def accounts(found: Found, out: Console) -> None:
+    """One line per account."""
+    table = _table(
+        "account", "status", "phase", "actor", "Balance", "Equity", "Available", "Ratio", "Positions", "Restarts"
+    )
+    for a in found:
+        table.add_row(
+            a["account_id"],
+            a["status"],
+            a["phase"],
+            a["actor"],
+            _short(a["balance"]),
+            _short(a["equity"]),
+            _short(a["available"]),
+            _short(a["margin_ratio"], 4),
+            str(len(a["positions"])),
+            str(a["restarts"]),
+        )
+    out.print(table)
+
+
+def positions(found: Found, out: Console) -> None:
+    """One line per position."""
+    table = _table(
+        "account", "symbol", "Quantity", "Entry", "Mark", "Notional", "Leverage", "Margin", "Unrealized", "Liquidation"
+    )
+    for p in found:
+        table.add_row(
+            p["account_id"],
+            p["symbol"],
+            p["quantity"],
+            _short(p["entry_price"], 5),
+            _short(p["mark"], 5),
+            _short(p["notional"]),
+            _short(p["leverage"], 1),
+            _short(p["margin"]),
+            _short(p["unrealized"]),
+            _short(p["liquidation_price"], 5),
+        )
+    out.print(table)
+
+
+def actor(found: Found, out: Console) -> None:
+    """Everything about one actor."""
+    snapshot = found["snapshot"]
+    counters = snapshot["counters"]
+    out.print(f"[bold]{snapshot['name']}[/bold]  {snapshot['kind']}  {snapshot['status']}  restarts {snapshot['restarts']}")
+    out.print("messages: " + ", ".join(f"{name} {count}" for name, count in counters.items()))
+    if snapshot["busy_with"]:
+        busy = snapshot["busy_with"]
+        out.print(f"[yellow]in hand: {busy['kind']} for {busy['age_ms']:.1f} ms[/yellow]")
+    out.print("\n[bold]state[/bold]")
+    out.print(msgspec.json.format(msgspec.json.encode(found["state"])).decode(), markup=False)
+    if found["triggers"] is not None:
+        prices = ", ".join(f"{t['symbol']} {'<=' if t['below'] else '>='} {t['price']:.8g}" for t in found["triggers"])
+        out.print(f"\n[bold]triggers[/bold] {prices or 'none'}")
+        if found["every_tick"]:
+            out.print(f"woken on every tick of {', '.join(found['every_tick'])}")
+    mailbox(snapshot, out)
+    table = _table("last messages", "Age ms", "Took us", "cause", "content")
+    for t in snapshot["trace"]:
+        table.add_row(t["kind"], f"{t['age_ms']:,.1f}", f"{t['took_us']:,.1f}", t["cause"], t["content"][:100])
+    out.print(table)
+    for crash in snapshot["crashes"]:
+        out.print(f"[red]crash[/red] {_time(crash['wall_ms'])} {crash['error']}", highlight=False)
+        out.print(f"  poison message: {crash['message']}", markup=False)
+        out.print(crash["traceback"], markup=False, highlight=False)
+
+
+def mailbox(found: Found, out: Console) -> None:
+    """What waits in a mailbox."""
+    table = _table("lane", "kind", "Age ms", "cause", "content", title=f"mailbox of {found['name']}")
+    for m in found["mailbox"]:
+        table.add_row(m["lane"], m["kind"], f"{m['age_ms']:,.1f}", m["cause"], m["content"][:100])
+    queued = found["counters"]["queued"]
+    out.print(table if found["mailbox"] else f"\nmailbox of {found['name']}: empty")
+    if queued > len(found["mailbox"]):
+        out.print(f"... and {queued - len(found['mailbox'])} more")
+
+
+def dead_letters(found: Found, out: Console) -> None:
+    """One block per dead letter."""
+    if not found:
+        out.print("no dead letters")
+    for letter in found:
+        out.print(f"[bold]#{letter['dead_letter_id']}[/bold] {_time(letter['at_ms'])} {letter['error']}", highlight=False)
+        out.print(f"  {letter['message']}", markup=False)
+
+
+def alarms(found: Found, out: Console) -> None:
+    """One line per alarm."""
+    for alarm in found:
+        out.print(f"{_time(alarm['at_ms'])} {alarm['text']}", markup=False, highlight=False)
+    if not found:
+        out.print("no alarms")
+
+
+def reconciliation(found: Found, out: Console) -> None:
+    """One line per symbol."""
+    table = _table("symbol", "Virtual", "House", "Exchange", "Difference", title="sum of accounts + house = exchange")
+    for d in found:
+        table.add_row(d["symbol"], d["virtual"], d["house"], d["master"], d["difference"])
+    out.print(table)
+
+
+def _time(unix_ms: int) -> str:
+    return datetime.fromtimestamp(unix_ms / 1000, UTC).strftime("%H:%M:%S.%f")[:-3]
