@@ -5,16 +5,14 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
 import cyclopts
-import msgspec
 from cyclopts import Parameter
 from rich.console import Console
 
-from actors import cli_show, logs
+from actors import cli_live, logs
 from actors.config import DEFAULT_DATA_DIR, EngineConfig, environment, load
 from actors.errors import BulkheadError
 
@@ -25,16 +23,18 @@ app = cyclopts.App(
 )
 db = cyclopts.App(name="db", help="The database: look at it, or make it ready.")
 app.command(db)
+cli_live.register(app)
 
 out = Console(soft_wrap=True)
 err = Console(stderr=True, soft_wrap=True)
 
 DataDir = Annotated[Path, Parameter("--data-dir", env_var="BULKHEAD_DATA_DIR")]
-Json = Annotated[bool, Parameter("--json", negative=())]
 
 
 @app.command
-def demo(*, keep: Annotated[bool, Parameter(negative=())] = False, accounts: int = 2_000, seconds: int = 40) -> None:
+def demo(
+    *, keep: Annotated[bool, Parameter(negative=())] = False, accounts: int = 2_000, seconds: int = 40
+) -> None:
     """Run everything for about a minute on a paper exchange: trade, crash one account, drop the market.
 
     Example: bulkhead demo --keep      (goes on until Ctrl-C, and says how to look inside)
@@ -102,7 +102,7 @@ def serve(settings: EngineConfig) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    engine = Engine(settings, lambda text: err.print(text))
+    engine = Engine(settings, err.print)
     api = ApiServer(engine)
     engine.start()
     try:
@@ -211,7 +211,7 @@ def _database(dsn: str | None, data_dir: Path, *, make: bool) -> None:
     from actors.persistence.embedded import EmbeddedPostgres  # noqa: PLC0415
     from actors.persistence.store import connect  # noqa: PLC0415
 
-    embedded = None if dsn else EmbeddedPostgres(data_dir, lambda text: err.print(text))
+    embedded = None if dsn else EmbeddedPostgres(data_dir, err.print)
     address = dsn or (embedded.start() if embedded else "")
     try:
         connection = connect(address)
@@ -228,189 +228,6 @@ def _database(dsn: str | None, data_dir: Path, *, make: bool) -> None:
         "READY": "ready",
     }
     out.print(f"{found}: {meaning[found]}")
-
-
-@app.command
-def accounts(*, data_dir: DataDir = DEFAULT_DATA_DIR, limit: int = 20, offset: int = 0, json: Json = False) -> None:
-    """List accounts.
-
-    Example: bulkhead accounts --limit 50
-    """
-    _show(_client(data_dir).get("/v1/accounts", limit=limit, offset=offset), cli_show.accounts, json=json)
-
-
-@app.command
-def positions(
-    account: str | None = None, *, data_dir: DataDir = DEFAULT_DATA_DIR, limit: int = 50, json: Json = False
-) -> None:
-    """List open positions, of one account or of all.
-
-    Example: bulkhead positions acct-42
-    """
-    _show(_client(data_dir).get("/v1/positions", account_id=account, limit=limit), cli_show.positions, json=json)
-
-
-@app.command
-def inspect(actor: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
-    """Look inside one actor without stopping it: state, mailbox, last messages, crashes, triggers.
-
-    Example: bulkhead inspect acct-42
-    """
-    _show(_client(data_dir).get(f"/v1/actors/{actor}"), cli_show.actor, json=json)
-
-
-@app.command
-def mailbox(actor: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
-    """Show what waits in one actor's mailbox: lane, kind, age, cause.
-
-    Example: bulkhead mailbox acct-42
-    """
-    _show(_client(data_dir).get(f"/v1/actors/{actor}")["snapshot"], cli_show.mailbox, json=json)
-
-
-@app.command
-def restart(actor: str, *, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
-    """Restart one actor from its durable state; its mailbox is kept, nobody else notices.
-
-    Example: bulkhead restart acct-42
-    """
-    answer = _client(data_dir).post(f"/v1/actors/{actor}/restart")
-    out.print(f"{actor}: {'restarting' if answer['restarted'] else 'not restarted'}")
-
-
-@app.command
-def deadletters(actor: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
-    """Show the messages that an actor could not handle.
-
-    Example: bulkhead deadletters acct-42
-    """
-    _show(_client(data_dir).get(f"/v1/actors/{actor}/deadletters"), cli_show.dead_letters, json=json)
-
-
-@app.command
-def order(  # noqa: PLR0913 - one per field of an order
-    account: str,
-    side: str,
-    quantity: str,
-    symbol: str,
-    *,
-    price: str | None = None,
-    leverage: str | None = None,
-    reduce_only: Annotated[bool, Parameter(negative=())] = False,
-    data_dir: DataDir = DEFAULT_DATA_DIR,
-) -> None:
-    """Place an order for an account: MARKET, or LIMIT with --price.
-
-    Example: bulkhead order acct-42 buy 0.01 BTCUSDT --leverage 20
-    """
-    body = {
-        "symbol": symbol.upper(),
-        "side": side.upper(),
-        "quantity": quantity,
-        "order_type": "LIMIT" if price else "MARKET",
-        "price": price,
-        "leverage": leverage,
-        "reduce_only": reduce_only,
-    }
-    _outcome(_client(data_dir).post(f"/v1/accounts/{account}/orders", body), "accepted and durable")
-
-
-@app.command
-def cancel(account: str, client_order_id: str, *, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
-    """Cancel a working order.
-
-    Example: bulkhead cancel acct-42 bh-0123456789abcdef-3
-    """
-    _outcome(_client(data_dir).delete(f"/v1/accounts/{account}/orders/{client_order_id}"), "cancel is on its way")
-
-
-@app.command
-def create(account: str, deposit: str, *, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
-    """Create an account with a first deposit.
-
-    Example: bulkhead create acct-42 1000
-    """
-    _client(data_dir).post("/v1/accounts", [{"account_id": account, "deposit": deposit}])
-    out.print(f"{account}: created")
-
-
-@app.command
-def deposit(account: str, amount: str, *, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
-    """Deposit, or withdraw with a negative amount.
-
-    Example: bulkhead deposit acct-42 250        (bulkhead deposit acct-42 -- -250 takes it back)
-    """
-    _outcome(_client(data_dir).post(f"/v1/accounts/{account}/balance", {"amount": amount}), "booked")
-
-
-@app.command
-def freeze(account: str, *, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
-    """Freeze an account: no new risk; liquidation stays on.
-
-    Example: bulkhead freeze acct-42
-    """
-    _outcome(_client(data_dir).post(f"/v1/accounts/{account}/freeze"), "frozen")
-
-
-@app.command
-def unfreeze(account: str, *, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
-    """Take a freeze back.
-
-    Example: bulkhead unfreeze acct-42
-    """
-    _outcome(_client(data_dir).post(f"/v1/accounts/{account}/unfreeze"), "active")
-
-
-@app.command
-def stats(*, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
-    """Print the engine's counters as JSON.
-
-    Example: bulkhead stats
-    """
-    out.print_json(msgspec.json.encode(_client(data_dir).get("/v1/stats")).decode())
-
-
-@app.command
-def alarms(*, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
-    """List the latest alarms.
-
-    Example: bulkhead alarms
-    """
-    _show(_client(data_dir).get("/v1/alarms"), cli_show.alarms, json=json)
-
-
-@app.command
-def reconcile(*, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
-    """Compare the accounts' positions with the exchange's, per symbol; exit 1 if they differ.
-
-    Example: bulkhead reconcile
-    """
-    found = _client(data_dir).get("/v1/reconciliation", settle_seconds=5)
-    _show(found, cli_show.reconciliation, json=json)
-    if any(Decimal(d["difference"]) for d in found):
-        sys.exit(1)
-
-
-def _client(data_dir: Path) -> Any:
-    from actors.api.client import Client  # noqa: PLC0415 - a second of imports
-
-    return Client(data_dir)
-
-
-def _show(found: Any, table: Any, *, json: bool) -> None:
-    if json:
-        out.print_json(msgspec.json.encode(found).decode())
-    else:
-        table(found, out)
-
-
-def _outcome(answer: dict[str, Any], done: str) -> None:
-    if answer["type"] == "Accepted":
-        out.print(f"{answer['client_order_id'] or ''} {done}".strip())
-        return
-    for rejection in answer["rejections"]:
-        err.print(f"rejected: {rejection['code']}: {rejection['text']}", style="red", markup=False)
-    sys.exit(1)
 
 
 def main() -> None:

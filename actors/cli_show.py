@@ -29,7 +29,16 @@ def _short(value: Any, digits: int = 2) -> str:
 def accounts(found: Found, out: Console) -> None:
     """One line per account."""
     table = _table(
-        "account", "status", "phase", "actor", "Balance", "Equity", "Available", "Ratio", "Positions", "Restarts"
+        "account",
+        "status",
+        "phase",
+        "actor",
+        "Balance",
+        "Equity",
+        "Available",
+        "Ratio",
+        "Positions",
+        "Restarts",
     )
     for a in found:
         table.add_row(
@@ -50,7 +59,16 @@ def accounts(found: Found, out: Console) -> None:
 def positions(found: Found, out: Console) -> None:
     """One line per position."""
     table = _table(
-        "account", "symbol", "Quantity", "Entry", "Mark", "Notional", "Leverage", "Margin", "Unrealized", "Liquidation"
+        "account",
+        "symbol",
+        "Quantity",
+        "Entry",
+        "Mark",
+        "Notional",
+        "Leverage",
+        "Margin",
+        "Unrealized",
+        "Liquidation",
     )
     for p in found:
         table.add_row(
@@ -72,7 +90,9 @@ def actor(found: Found, out: Console) -> None:
     """Everything about one actor."""
     snapshot = found["snapshot"]
     counters = snapshot["counters"]
-    out.print(f"[bold]{snapshot['name']}[/bold]  {snapshot['kind']}  {snapshot['status']}  restarts {snapshot['restarts']}")
+    out.print(
+        f"[bold]{snapshot['name']}[/bold]  {snapshot['kind']}  {snapshot['status']}  restarts {snapshot['restarts']}"
+    )
     out.print("messages: " + ", ".join(f"{name} {count}" for name, count in counters.items()))
     if snapshot["busy_with"]:
         busy = snapshot["busy_with"]
@@ -80,14 +100,18 @@ def actor(found: Found, out: Console) -> None:
     out.print("\n[bold]state[/bold]")
     out.print(msgspec.json.format(msgspec.json.encode(found["state"])).decode(), markup=False)
     if found["triggers"] is not None:
-        prices = ", ".join(f"{t['symbol']} {'<=' if t['below'] else '>='} {t['price']:.8g}" for t in found["triggers"])
+        prices = ", ".join(
+            f"{t['symbol']} {'<=' if t['below'] else '>='} {t['price']:.8g}" for t in found["triggers"]
+        )
         out.print(f"\n[bold]triggers[/bold] {prices or 'none'}")
         if found["every_tick"]:
             out.print(f"woken on every tick of {', '.join(found['every_tick'])}")
     mailbox(snapshot, out)
     table = _table("last messages", "Age ms", "Took us", "cause", "content")
     for t in snapshot["trace"]:
-        table.add_row(t["kind"], f"{t['age_ms']:,.1f}", f"{t['took_us']:,.1f}", t["cause"], t["content"][:100])
+        table.add_row(
+            t["kind"], f"{t['age_ms']:,.1f}", f"{t['took_us']:,.1f}", t["cause"], t["content"][:100]
+        )
     out.print(table)
     for crash in snapshot["crashes"]:
         out.print(f"[red]crash[/red] {_time(crash['wall_ms'])} {crash['error']}", highlight=False)
@@ -111,7 +135,10 @@ def dead_letters(found: Found, out: Console) -> None:
     if not found:
         out.print("no dead letters")
     for letter in found:
-        out.print(f"[bold]#{letter['dead_letter_id']}[/bold] {_time(letter['at_ms'])} {letter['error']}", highlight=False)
+        out.print(
+            f"[bold]#{letter['dead_letter_id']}[/bold] {_time(letter['at_ms'])} {letter['error']}",
+            highlight=False,
+        )
         out.print(f"  {letter['message']}", markup=False)
 
 
@@ -125,7 +152,9 @@ def alarms(found: Found, out: Console) -> None:
 
 def reconciliation(found: Found, out: Console) -> None:
     """One line per symbol."""
-    table = _table("symbol", "Virtual", "House", "Exchange", "Difference", title="sum of accounts + house = exchange")
+    table = _table(
+        "symbol", "Virtual", "House", "Exchange", "Difference", title="sum of accounts + house = exchange"
+    )
     for d in found:
         table.add_row(d["symbol"], d["virtual"], d["house"], d["master"], d["difference"])
     out.print(table)

@@ -58,9 +58,7 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         return "ws" + self.exchange.removeprefix("http").rstrip("/")
 
 
-def load(
-    path: Path | None, environment: Mapping[str, str], overrides: Mapping[str, Any]
-) -> EngineConfig:
+def load(path: Path | None, environment: Mapping[str, str], overrides: Mapping[str, Any]) -> EngineConfig:
     """Merge all sources; ``overrides`` that are None do not count.
 
     Raises:

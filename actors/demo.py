@@ -118,7 +118,9 @@ def _fresh_folder() -> None:
 
 def _start_exchange(processes: Processes, out: Console) -> PaperAddress:
     out.print("starting the paper exchange")
-    child = processes.start("paper", "paper", "--port", "0", "--seed", str(SEED), "--ticks-per-second", "1000")
+    child = processes.start(
+        "paper", "paper", "--port", "0", "--seed", str(SEED), "--ticks-per-second", "1000"
+    )
     return msgspec.json.decode(_first_line(child, "the paper exchange"), type=PaperAddress)
 
 
@@ -141,7 +143,7 @@ def _start_engine(processes: Processes, exchange: PaperAddress, out: Console) ->
 
 
 def _first_line(child: subprocess.Popen[str], what: str) -> str:
-    assert child.stdout is not None  # noqa: S101 - it was asked for as a pipe
+    assert child.stdout is not None
     line = child.stdout.readline()
     if not line:
         child.wait(START_SECONDS)
@@ -326,7 +328,14 @@ def _summary(client: Client, out: Console, trading: _Trading) -> int:
 def _keep(out: Console) -> None:
     here = f"--data-dir {os.path.relpath(DATA_DIR)}"
     out.print("\nthe engine goes on; look inside from another terminal, end with Ctrl-C:")
-    for command in ("accounts", "inspect acct-42", "mailbox acct-42", "restart acct-42", "positions", "alarms"):
+    for command in (
+        "accounts",
+        "inspect acct-42",
+        "mailbox acct-42",
+        "restart acct-42",
+        "positions",
+        "alarms",
+    ):
         out.print(f"  bulkhead {command} {here}", highlight=False)
     with contextlib.suppress(KeyboardInterrupt):
         while True:

@@ -46,9 +46,24 @@ def screen(stats: Stats, before: Stats | None, elapsed: float, notes: list[str])
     accounts = stats["account_stats"]
     numbers = Table.grid(padding=(0, 3))
     rows = (
-        ("ticks/s", f"{rate(stats, before, 'router', 'stats', 'ticks'):,.0f}", "orders", f"{accounts['orders']:,}"),
-        ("wakes/s", f"{rate(stats, before, 'account_stats', 'wakes'):,.0f}", "fills", f"{accounts['fills']:,}"),
-        ("commits/s", f"{rate(stats, before, 'writer', 'commits'):,.0f}", "ADL steps", f"{accounts['adl_steps']:,}"),
+        (
+            "ticks/s",
+            f"{rate(stats, before, 'router', 'stats', 'ticks'):,.0f}",
+            "orders",
+            f"{accounts['orders']:,}",
+        ),
+        (
+            "wakes/s",
+            f"{rate(stats, before, 'account_stats', 'wakes'):,.0f}",
+            "fills",
+            f"{accounts['fills']:,}",
+        ),
+        (
+            "commits/s",
+            f"{rate(stats, before, 'writer', 'commits'):,.0f}",
+            "ADL steps",
+            f"{accounts['adl_steps']:,}",
+        ),
         ("working orders", f"{stats['working_orders']:,}", "restarts", f"{stats['restarts']:,}"),
         ("orders queued", f"{stats['gateway']['queued']:,}", "alarms", f"{stats['alarms']:,}"),
     )
@@ -92,7 +107,9 @@ def summary(stats: Stats, differences: list[dict[str, Any]], victim: str, out: C
         f"restarts {stats['restarts']} ({victim} was crashed on purpose)  commits {stats['writer']['commits']:,}",
         highlight=False,
     )
-    table = Table("symbol", title="sum of accounts + house = exchange", title_justify="left", header_style="bold")
+    table = Table(
+        "symbol", title="sum of accounts + house = exchange", title_justify="left", header_style="bold"
+    )
     for name in ("accounts", "house", "exchange", "difference"):
         table.add_column(name, justify="right")
     for d in differences:

@@ -1,6 +1,6 @@
 """The whole engine: what is built, in which order it starts, and how it stops.
 
-    store -> writer -> gateway -> router -> accounts -> feed        (the api starts after it)
+store -> writer -> gateway -> router -> accounts -> feed        (the api starts after it)
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Difference(msgspec.Struct, frozen=True):
 
     @property
     def difference(self) -> Decimal:
-        """master - virtual - house; zero when the books agree."""
+        """Master - virtual - house; zero when the books agree."""
         return self.master - self.virtual - self.house
 
 
@@ -199,7 +199,9 @@ class Engine:
         transport = BinanceTransport(
             config.exchange, config.websocket_base, config.api_key, config.api_secret, venue, self.loop
         )
-        self.feed_source = BinanceFeed(config.exchange, config.websocket_base, list(venue.instruments), self.loop)
+        self.feed_source = BinanceFeed(
+            config.exchange, config.websocket_base, list(venue.instruments), self.loop
+        )
         max_age = Nanos(config.price_max_age_ms * NANOS_PER_MS)
         return (
             ChildSpec(
@@ -259,7 +261,9 @@ class Engine:
                 break
             time.sleep(0.05)
         else:
-            self.alarm("some orders of the last run are still of unknown fate; see 'bulkhead inspect gateway'")
+            self.alarm(
+                "some orders of the last run are still of unknown fate; see 'bulkhead inspect gateway'"
+            )
         for found in self.reconcile(settle_seconds=10.0):
             if found.difference != ZERO:
                 self.alarm(
@@ -323,9 +327,7 @@ class Engine:
         virtual, house = self.ask_store(lambda store: (store.virtual_totals(), store.house_positions()))
         master = master_positions(config.exchange, config.api_key, config.api_secret)
         symbols = sorted({*virtual, *house, *master, *self.venue.instruments})
-        return [
-            Difference(s, virtual.get(s, ZERO), house.get(s, ZERO), master.get(s, ZERO)) for s in symbols
-        ]
+        return [Difference(s, virtual.get(s, ZERO), house.get(s, ZERO), master.get(s, ZERO)) for s in symbols]
 
     def find(self, name: str) -> Ref | None:
         """The actor of a name: an account or one of the engine's own."""

@@ -94,7 +94,9 @@ class Replay:
         start_ms: Unix milliseconds of the first row.
     """
 
-    def __init__(self, store: Any, symbols: Sequence[Symbol], accounts: int, seed: int, start_ms: int) -> None:
+    def __init__(
+        self, store: Any, symbols: Sequence[Symbol], accounts: int, seed: int, start_ms: int
+    ) -> None:
         self.clock = VirtualClock(start_ms)
         self.dispatcher = SeededDispatcher("replay", self.clock, Random(seed))  # noqa: S311 - order of turns
         self._random = Random(seed + 1)  # noqa: S311 - sizes of positions
@@ -205,7 +207,7 @@ def run_replay(  # noqa: PLR0913 - one per option of the command
     if first is None:
         raise BadInput(f"{files[0]}: holds no rows")
     with tempfile.TemporaryDirectory(prefix="bulkhead-replay-") as folder:
-        embedded = EmbeddedPostgres(Path(folder), lambda text: err.print(text))
+        embedded = EmbeddedPostgres(Path(folder), err.print)
         store = Store.open(embedded.start())
         log = output.open("wb") if output else None
         try:

@@ -126,7 +126,7 @@ def parse_decimal(text: object, name: str) -> Decimal:
     if isinstance(text, Decimal):
         value = text
     elif isinstance(text, bool) or not isinstance(text, (str, int)):
-        raise ValueError(f"{name}: {text!r} is not a decimal number; write it as text, for example \"0.01\"")
+        raise ValueError(f'{name}: {text!r} is not a decimal number; write it as text, for example "0.01"')
     else:
         try:
             value = Decimal(text)

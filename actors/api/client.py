@@ -49,7 +49,9 @@ class Client:
 
     def post(self, path: str, body: Any = None) -> Any:
         """POST and decode; a rejection is an answer, not an error."""
-        return self._send("POST", path, content=msgspec.json.encode(body), headers={"content-type": "application/json"})
+        return self._send(
+            "POST", path, content=msgspec.json.encode(body), headers={"content-type": "application/json"}
+        )
 
     def delete(self, path: str) -> Any:
         """DELETE and decode."""

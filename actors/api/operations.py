@@ -160,7 +160,9 @@ class Operations:
         self._actor(name)
         if name == "supervisor":
             raise BadInput("the supervisor cannot restart itself; restart the engine")
-        return bool(self._engine.actors["supervisor"].ask(RestartNow(name, by_operator=True), timeout=ASK_SECONDS))
+        return bool(
+            self._engine.actors["supervisor"].ask(RestartNow(name, by_operator=True), timeout=ASK_SECONDS)
+        )
 
     def fault(self, account_id: str, body: views.FaultBody) -> None:
         """Make an account fail on purpose, where the engine allows it."""

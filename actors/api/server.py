@@ -74,12 +74,15 @@ def _page(limit: int, offset: int = 0) -> None:
         raise BadInput(f"limit {limit} must be 1 to {PAGE_MAX} and offset {offset} at least 0")
 
 
-def handlers(ops: Operations, engine: Engine) -> list[Any]:  # noqa: C901, PLR0915 - one small function per path
+def handlers(ops: Operations, engine: Engine) -> list[Any]:
     """All paths."""
 
     @get("/v1/health", sync_to_thread=False, opt={"open": True})
     def health() -> dict[str, Any]:
-        return {"status": "ok" if not engine.gate.closers else "reduce-only", "closed_by": engine.gate.closers}
+        return {
+            "status": "ok" if not engine.gate.closers else "reduce-only",
+            "closed_by": engine.gate.closers,
+        }
 
     @get("/v1/stats", sync_to_thread=True)
     def stats() -> dict[str, Any]:
@@ -123,7 +126,9 @@ def handlers(ops: Operations, engine: Engine) -> list[Any]:  # noqa: C901, PLR09
     def place(account_id: str, data: views.OrderBody) -> Response[Any]:
         return _answer(ops.place(account_id, data))
 
-    @delete("/v1/accounts/{account_id:str}/orders/{client_order_id:str}", sync_to_thread=True, status_code=200)
+    @delete(
+        "/v1/accounts/{account_id:str}/orders/{client_order_id:str}", sync_to_thread=True, status_code=200
+    )
     def cancel(account_id: str, client_order_id: str) -> Response[Any]:
         return _answer(ops.cancel(account_id, client_order_id))
 
@@ -177,7 +182,9 @@ def application(engine: Engine, token: str) -> Litestar:
             text = error.detail
             if error.extra:
                 text = f"{text}: {msgspec.json.encode(error.extra, enc_hook=str).decode()}"
-            return Response({"error": {"code": type(error).__name__, "message": text}}, status_code=error.status_code)
+            return Response(
+                {"error": {"code": type(error).__name__, "message": text}}, status_code=error.status_code
+            )
         status = next((s for kind, s in STATUS_OF if isinstance(error, kind)), 500)
         return Response({"error": {"code": type(error).__name__, "message": str(error)}}, status_code=status)
 
@@ -253,5 +260,7 @@ def _bound(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise BadConfig(f"the API cannot listen on {host}:{port} ({error.strerror}); choose another --api-port") from None
+        raise BadConfig(
+            f"the API cannot listen on {host}:{port} ({error.strerror}); choose another --api-port"
+        ) from None
     return listener

@@ -22,7 +22,8 @@ from actors.gateway.messages import (
     UserStreamDown,
     UserStreamUp,
 )
-from actors.gateway.protocol import Alarm, Deliver, Effect, GatewayCore, Request, Tracked
+from actors.gateway.orders import Alarm, Deliver, Effect, Request, Tracked
+from actors.gateway.protocol import GatewayCore
 from actors.persistence.messages import KnownOrder, Recovery
 from actors.runtime.actor import DispatchedActor, Ref
 from actors.units import NANOS_PER_MS, AccountId, Nanos
@@ -93,7 +94,7 @@ class Gateway(DispatchedActor):
         self._transport.start(self.actor_ref)
         self._tend_later()
 
-    def on_receive(self, message: Any) -> Any:  # noqa: PLR0912 - one branch per message
+    def on_receive(self, message: Any) -> Any:
         """Handle one message."""
         core, now_ms = self._core, self._transport.now_ms()
         effects: list[Effect] = []

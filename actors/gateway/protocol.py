@@ -16,13 +16,10 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Iterable
-from decimal import Decimal
-from enum import StrEnum
-
-import msgspec
 
 from actors.gateway.budget import OrderBudget
 from actors.gateway.messages import Answered, Report, ReportStatus, Submit, Trade, Traded, Verdict
+from actors.gateway.orders import Alarm, Deliver, Effect, Request, Stage, Tracked
 from actors.limits import (
     CLIENT_ORDER_ID_PREFIX,
     ORDER_MAX_AGE_MS,
@@ -34,11 +31,10 @@ from actors.messages import (
     Fill,
     OrderAccepted,
     OrderClosed,
-    OrderIntended,
     OrderStatus,
     Purpose,
 )
-from actors.units import NANOS_PER_MS, ZERO, AccountId, ClientOrderId, OrderType, Symbol
+from actors.units import NANOS_PER_MS, ZERO, ClientOrderId, OrderType
 
 IN_FLIGHT_MAX = 24
 """Requests under way at once; the exchange answers faster than one connection can ask."""
@@ -59,66 +55,6 @@ REMEMBERED_FINALS = 65_536
 """Final orders whose late events are told from those of strangers."""
 
 QUERY_EVERY_MS = UNKNOWN_QUERY_EVERY // NANOS_PER_MS
-
-
-class Stage(StrEnum):
-    """Where an order is."""
-
-    QUEUED = "QUEUED"
-    SENT = "SENT"
-    UNKNOWN = "UNKNOWN"
-    WORKING = "WORKING"
-
-
-class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """Effect: ask the transport. ``kind`` is place, cancel, query or trades.
-
-    ``timestamp_ms`` is what the request must be signed with.
-    """
-
-    kind: str
-    symbol: Symbol
-    client_order_id: ClientOrderId
-    timestamp_ms: int
-    order: OrderIntended | None = None
-    exchange_order_id: int | None = None
-
-
-class Deliver(msgspec.Struct, frozen=True):
-    """Effect: tell the account."""
-
-    account_id: AccountId
-    message: OrderAccepted | Fill | OrderClosed
-
-
-class Alarm(msgspec.Struct, frozen=True):
-    """Effect: tell a human."""
-
-    text: str
-
-
-Effect = Request | Deliver | Alarm
-
-
-class Tracked(msgspec.Struct, kw_only=True):
-    """One order under way."""
-
-    order: OrderIntended
-    stage: Stage = Stage.QUEUED
-    exchange_order_id: int | None = None
-    executed: Decimal = ZERO
-    delivered: Decimal = ZERO
-    recount: bool = False
-    trade_ids: set[int] = msgspec.field(default_factory=set)
-    final: OrderStatus | None = None
-    code: int = 0
-    reason: str = ""
-    signed_ms: int = 0
-    asked_ms: int = 0
-    asking: bool = False
-    cancel_wanted: bool = False
-    cancelling: bool = False
-    accepted_told: bool = False
 
 
 class GatewayCore:
@@ -192,7 +128,9 @@ class GatewayCore:
             id_ = report.client_order_id
             if not id_.startswith(f"{CLIENT_ORDER_ID_PREFIX}-") or id_ in self.tracked:
                 continue
-            effects.append(Alarm(f"cancelling {id_} on {report.symbol}: it carries our prefix, but is not ours"))
+            effects.append(
+                Alarm(f"cancelling {id_} on {report.symbol}: it carries our prefix, but is not ours")
+            )
             effects.append(
                 Request(kind="cancel", symbol=report.symbol, client_order_id=id_, timestamp_ms=now_ms)
             )

@@ -33,7 +33,7 @@ from actors.gateway.messages import (
     UserStreamUp,
     Verdict,
 )
-from actors.gateway.protocol import Request
+from actors.gateway.orders import Request
 from actors.gateway.translate import error_of, order_params, report_of, report_of_event, trade_of
 from actors.limits import RECV_WINDOW_MS
 from actors.runtime.actor import Ref
@@ -204,7 +204,13 @@ class BinanceTransport:
                     self._gateway.tell(UserStreamUp())
                     await self._listen(socket)
                 reason = "closed by the exchange"
-            except (OSError, httpx.HTTPError, websockets.WebSocketException, TimeoutError, msgspec.MsgspecError) as error:
+            except (
+                OSError,
+                httpx.HTTPError,
+                websockets.WebSocketException,
+                TimeoutError,
+                msgspec.MsgspecError,
+            ) as error:
                 reason = f"{type(error).__name__}: {error}"
             self._gateway.tell(UserStreamDown(reason))
             await asyncio.sleep(RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS) - 1)])
@@ -251,7 +257,9 @@ def discover(base: str, wanted: tuple[str, ...], timeout_s: float = REQUEST_SECO
     try:
         with httpx.Client(base_url=base, timeout=timeout_s) as client:
             before = time.time_ns() // 1_000_000
-            server = msgspec.json.decode(client.get("/fapi/v1/time").raise_for_status().content, type=rest.ServerTime)
+            server = msgspec.json.decode(
+                client.get("/fapi/v1/time").raise_for_status().content, type=rest.ServerTime
+            )
             after = time.time_ns() // 1_000_000
             content = client.get("/fapi/v1/exchangeInfo").raise_for_status().content
             info = msgspec.json.decode(content, type=rest.ExchangeInfo)

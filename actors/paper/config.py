@@ -34,7 +34,9 @@ class PaperConfig(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         unknown = [s for s in self.symbols if s not in LISTINGS]
         if unknown or not self.symbols:
-            raise BadConfig(f"symbols: {', '.join(unknown) or 'none'} not listed; known are {', '.join(LISTINGS)}")
+            raise BadConfig(
+                f"symbols: {', '.join(unknown) or 'none'} not listed; known are {', '.join(LISTINGS)}"
+            )
         if self.ticks_per_second < 1:
             raise BadConfig(f"ticks_per_second: {self.ticks_per_second} must be at least 1")
         if min(self.orders_per_10s, self.orders_per_minute, self.weight_per_minute) < 1:

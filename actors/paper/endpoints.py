@@ -20,7 +20,12 @@ from actors.units import ZERO, Symbol
 
 Params = Mapping[str, str]
 
-WEIGHTS = {"/fapi/v1/openOrders": 40, "/fapi/v2/account": 5, "/fapi/v2/balance": 5, "/fapi/v2/positionRisk": 5}
+WEIGHTS = {
+    "/fapi/v1/openOrders": 40,
+    "/fapi/v2/account": 5,
+    "/fapi/v2/balance": 5,
+    "/fapi/v2/positionRisk": 5,
+}
 BATCH_MAX = 5
 LEVERAGE_MAX = 125
 TRADES_MAX = 1000
@@ -303,7 +308,9 @@ class Endpoints:
                 case ("POST", "/paper/shock"):
                     symbol = wanted.get("symbol", "*")
                     fraction = float(fraction_of(wanted.get("fraction")))
-                    self.shock(None if symbol == "*" else Symbol(symbol), fraction, float(wanted.get("seconds", 1)))
+                    self.shock(
+                        None if symbol == "*" else Symbol(symbol), fraction, float(wanted.get("seconds", 1))
+                    )
                 case ("POST", "/paper/halt"):
                     symbol = self._symbol(wanted)
                     (self.halted.add if wanted.get("halted", True) else self.halted.discard)(symbol)

@@ -88,7 +88,11 @@ class Generator:
         bid = max(tick, round_to(Decimal(repr(walk.price)), tick, ROUND_DOWN))
         ask = bid + tick * (1 if random.random() < 0.9 else random.randint(2, 5))  # noqa: PLR2004
         return Quote(
-            instrument.symbol, bid, self._size(walk.listing, instrument), ask, self._size(walk.listing, instrument)
+            instrument.symbol,
+            bid,
+            self._size(walk.listing, instrument),
+            ask,
+            self._size(walk.listing, instrument),
         )
 
     def _size(self, listing: Listing, instrument: Instrument) -> Decimal:

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from actors.binance.errors import Outcome, outcome_of
 from actors.binance.rest import Order
+from actors.binance.streams import OrderTradeUpdate
 from actors.gateway.messages import Answered, Reported, Traded, Verdict
-from actors.gateway.protocol import Request
+from actors.gateway.orders import Request
 from actors.gateway.translate import report_of, report_of_event, trade_of
 from actors.paper.generator import Quote
 from actors.paper.matching import Exchange, OrderRequest, PaperEvent, Refusal
-from actors.binance.errors import Outcome, outcome_of
-from actors.binance.streams import OrderTradeUpdate
 from actors.units import NANOS_PER_MS, Nanos
 
 

@@ -48,6 +48,4 @@ _ROWS: tuple[tuple[str, str, str, str, str, str, float, str], ...] = (
     ("LTC", "0.01", "0.001", "20", "50000", "61.27", 0.70, "350"),
 )
 
-LISTINGS: dict[Symbol, Listing] = {
-    listing.instrument.symbol: listing for listing in map(_listing, _ROWS)
-}
+LISTINGS: dict[Symbol, Listing] = {listing.instrument.symbol: listing for listing in map(_listing, _ROWS)}

@@ -1,6 +1,6 @@
 """Recorded L1 in the layout of Binance's public daily bookTicker files; plain, gzip or zip.
 
-    update_id,best_bid_price,best_bid_qty,best_ask_price,best_ask_qty,transaction_time,event_time
+update_id,best_bid_price,best_bid_qty,best_ask_price,best_ask_qty,transaction_time,event_time
 """
 
 from __future__ import annotations

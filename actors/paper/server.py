@@ -158,7 +158,9 @@ class PaperServer:
             more = message.get("more_body", False)
         query = scope["query_string"].decode("latin-1") + body.decode("utf-8", "replace")
         is_json = body.startswith(b"{")
-        params = dict(parse_qsl(scope["query_string"].decode("latin-1") if is_json else query, keep_blank_values=True))
+        params = dict(
+            parse_qsl(scope["query_string"].decode("latin-1") if is_json else query, keep_blank_values=True)
+        )
         key = next((v.decode("latin-1") for k, v in scope["headers"] if k == b"x-mbx-apikey"), None)
         if self.config.latency_ms:
             await asyncio.sleep(self.config.latency_ms / 1e3)
@@ -279,5 +281,3 @@ async def serve(config: PaperConfig, ready: Callable[[PaperAddress], None], stop
         market.cancel()
         server.should_exit = True
         await serving
-
-

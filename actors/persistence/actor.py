@@ -26,8 +26,8 @@ from actors.persistence.messages import (
     LoadAccount,
     LoadRecovery,
     Persist,
-    Recovery,
     RecordDeadLetter,
+    Recovery,
 )
 from actors.runtime.actor import DispatchedActor, Ref
 from actors.runtime.gate import TradingGate

@@ -203,7 +203,10 @@ def _intended(fact: OrderIntended, at: datetime) -> Iterator[Statement]:
 def _pending_ended(fact: OrderEnded, at: datetime) -> Iterator[Statement]:
     filled = fact.status is OrderStatus.FILLED
     status = "FILLED" if filled else "EXPIRED" if fact.status is OrderStatus.EXPIRED else "CANCELLED"
-    yield "pending_ended", (status, at if filled else None, None if filled else at, _pending_id(fact.client_order_id))
+    yield (
+        "pending_ended",
+        (status, at if filled else None, None if filled else at, _pending_id(fact.client_order_id)),
+    )
 
 
 def _filled(state: AccountState, fact: FillApplied, at: datetime) -> Iterator[Statement]:
@@ -286,7 +289,16 @@ def _trade(  # noqa: PLR0913 - one argument per column that differs between the 
 
 
 def _taken_over(state: AccountState, fact: PositionTakenOver, at: datetime) -> Iterator[Statement]:
-    closed = ("TAKEN_OVER", True, fact.realized, at, HOUSE, at, state.account_id, platform_symbol(fact.symbol))
+    closed = (
+        "TAKEN_OVER",
+        True,
+        fact.realized,
+        at,
+        HOUSE,
+        at,
+        state.account_id,
+        platform_symbol(fact.symbol),
+    )
     yield "platform_position_close", closed
     yield "position_delete", (state.account_id, fact.symbol)
     yield "house_add", (fact.symbol, fact.quantity)

@@ -23,28 +23,103 @@ _HERE = Path(__file__).parent
 REQUIRED: dict[str, frozenset[str]] = {
     "users": frozenset({"id", "username", "password_hash", "role", "status", "updated_at"}),
     "sub_accounts": frozenset(
-        "id user_id name type initial_balance current_balance status liquidation_mode maintenance_rate "
-        "created_at updated_at".split()
+        [
+            "id",
+            "user_id",
+            "name",
+            "type",
+            "initial_balance",
+            "current_balance",
+            "status",
+            "liquidation_mode",
+            "maintenance_rate",
+            "created_at",
+            "updated_at",
+        ]
     ),
     "virtual_positions": frozenset(
-        "id sub_account_id symbol side entry_price quantity notional leverage margin liquidation_price "
-        "status realized_pnl babysitter_excluded taken_over taken_over_by taken_over_at opened_at "
-        "closed_at".split()
+        [
+            "id",
+            "sub_account_id",
+            "symbol",
+            "side",
+            "entry_price",
+            "quantity",
+            "notional",
+            "leverage",
+            "margin",
+            "liquidation_price",
+            "status",
+            "realized_pnl",
+            "babysitter_excluded",
+            "taken_over",
+            "taken_over_by",
+            "taken_over_at",
+            "opened_at",
+            "closed_at",
+        ]
     ),
     "trade_executions": frozenset(
-        "id sub_account_id position_id exchange_order_id client_order_id symbol side type price quantity "
-        "notional fee realized_pnl action origin_type status signature timestamp".split()
+        [
+            "id",
+            "sub_account_id",
+            "position_id",
+            "exchange_order_id",
+            "client_order_id",
+            "symbol",
+            "side",
+            "type",
+            "price",
+            "quantity",
+            "notional",
+            "fee",
+            "realized_pnl",
+            "action",
+            "origin_type",
+            "status",
+            "signature",
+            "timestamp",
+        ]
     ),
     "balance_logs": frozenset(
-        "id sub_account_id balance_before balance_after change_amount reason trade_id timestamp".split()
+        [
+            "id",
+            "sub_account_id",
+            "balance_before",
+            "balance_after",
+            "change_amount",
+            "reason",
+            "trade_id",
+            "timestamp",
+        ]
     ),
     "pending_orders": frozenset(
-        "id sub_account_id symbol side type price quantity leverage exchange_order_id status created_at "
-        "filled_at cancelled_at".split()
+        [
+            "id",
+            "sub_account_id",
+            "symbol",
+            "side",
+            "type",
+            "price",
+            "quantity",
+            "leverage",
+            "exchange_order_id",
+            "status",
+            "created_at",
+            "filled_at",
+            "cancelled_at",
+        ]
     ),
     "risk_rules": frozenset(
-        "id sub_account_id is_global max_leverage max_notional_per_trade max_total_exposure "
-        "liquidation_threshold".split()
+        [
+            "id",
+            "sub_account_id",
+            "is_global",
+            "max_leverage",
+            "max_notional_per_trade",
+            "max_total_exposure",
+            "liquidation_threshold",
+        ]
     ),
 }
 

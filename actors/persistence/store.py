@@ -207,7 +207,10 @@ class Store:
                 cursor.executemany(
                     "INSERT INTO sub_accounts (id, name, initial_balance, current_balance, liquidation_mode, "
                     "maintenance_rate, updated_at) VALUES (%s, %s, %s, %s, %s, %s, %s)",
-                    [(a.account_id, a.name, a.deposit, a.deposit, a.mode, a.maintenance_rate, at) for a in accounts],
+                    [
+                        (a.account_id, a.name, a.deposit, a.deposit, a.mode, a.maintenance_rate, at)
+                        for a in accounts
+                    ],
                 )
                 cursor.executemany(
                     "INSERT INTO bulkhead.account (account_id, shard_id, sequence, next_order_sequence, "
@@ -252,7 +255,9 @@ class Store:
     def recovery(self) -> Recovery:
         """Orders without an end, and the newest trade of each symbol."""
         orders = self._connection.execute(sql.LOAD_ORDERS, (None, None)).fetchall()
-        trades = self._connection.execute("SELECT symbol, max(trade_id) FROM bulkhead.fill GROUP BY symbol").fetchall()
+        trades = self._connection.execute(
+            "SELECT symbol, max(trade_id) FROM bulkhead.fill GROUP BY symbol"
+        ).fetchall()
         return Recovery(working=tuple(known_order(r) for r in orders), last_trade_id=dict(trades))
 
     def find_order(self, client_order_id: ClientOrderId) -> KnownOrder | None:
@@ -282,12 +287,16 @@ class Store:
     def virtual_totals(self) -> dict[Symbol, Decimal]:
         """Signed sum of open positions per symbol."""
         return dict(
-            self._connection.execute("SELECT symbol, sum(quantity) FROM bulkhead.position GROUP BY symbol").fetchall()
+            self._connection.execute(
+                "SELECT symbol, sum(quantity) FROM bulkhead.position GROUP BY symbol"
+            ).fetchall()
         )
 
     def house_positions(self) -> dict[Symbol, Decimal]:
         """What the house took over, per symbol."""
-        return dict(self._connection.execute("SELECT symbol, quantity FROM bulkhead.house_position").fetchall())
+        return dict(
+            self._connection.execute("SELECT symbol, quantity FROM bulkhead.house_position").fetchall()
+        )
 
 
 def _grouped(decisions: Sequence[Persist]) -> list[tuple[str, list[tuple[Any, ...]]]]:
@@ -312,7 +321,11 @@ def connect(dsn: str) -> psycopg.Connection[Any]:
     """
     try:
         return psycopg.connect(
-            dsn, autocommit=True, connect_timeout=CONNECT_SECONDS, options=SETTINGS, application_name="bulkhead"
+            dsn,
+            autocommit=True,
+            connect_timeout=CONNECT_SECONDS,
+            options=SETTINGS,
+            application_name="bulkhead",
         )
     except psycopg.ProgrammingError as error:
         raise StoreUnreachable(
@@ -330,9 +343,13 @@ def _check_new(account: NewAccount) -> None:
     if not account.account_id or len(account.account_id) > 100 or not account.account_id.isprintable():  # noqa: PLR2004 - fits a line of a terminal
         raise BadInput(f"account id {account.account_id!r} must have 1 to 100 printable characters")
     if not account.deposit.is_finite() or account.deposit < 0:
-        raise BadInput(f"{account.account_id}: deposit {account.deposit} must be a finite number of at least 0")
+        raise BadInput(
+            f"{account.account_id}: deposit {account.deposit} must be a finite number of at least 0"
+        )
     if not account.maintenance_rate.is_finite() or not 0 < account.maintenance_rate < 1:
-        raise BadInput(f"{account.account_id}: maintenance rate {account.maintenance_rate} must be between 0 and 1")
+        raise BadInput(
+            f"{account.account_id}: maintenance rate {account.maintenance_rate} must be between 0 and 1"
+        )
     for value in _rule(account):
         if not value.is_finite() or value <= 0:
             raise BadInput(f"{account.account_id}: limit {value} must be a finite number above 0")

@@ -116,9 +116,7 @@ def _tier(tiers: tuple[AdlTier, ...], ratio: Decimal) -> AdlTier | None:
 
 def _calm(state: AccountState, ratio: Decimal) -> list[AnyFact]:
     warning_at = state.limits.liquidation_threshold - WARNING_DISTANCE
-    if ratio >= warning_at:
-        phase = Phase.WARNING
-    elif state.phase is Phase.WARNING and ratio >= warning_at - WARNING_HYSTERESIS:
+    if ratio >= warning_at or (state.phase is Phase.WARNING and ratio >= warning_at - WARNING_HYSTERESIS):
         phase = Phase.WARNING
     else:
         phase = Phase.HEALTHY

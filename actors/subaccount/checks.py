@@ -145,7 +145,9 @@ def check(state: AccountState, order: PlaceOrder, market: Market) -> Verdict:
         return Verdict(rejections)
     instrument = market.instruments.get(order.symbol)
     if instrument is None:
-        return Verdict((_reject(RejectCode.UNKNOWN_SYMBOL, f"{order.symbol} is not traded here", order.symbol),))
+        return Verdict(
+            (_reject(RejectCode.UNKNOWN_SYMBOL, f"{order.symbol} is not traded here", order.symbol),)
+        )
     reducing = reducible(state, order)
     opening = order.quantity - reducing
     rejections = (*_filters(order, instrument), *_new_risk(state, order, opening, market))
@@ -258,9 +260,7 @@ def _new_risk(
     return ()
 
 
-def _prices(
-    state: AccountState, order: PlaceOrder, market: Market
-) -> dict[Symbol, Decimal] | Rejection:
+def _prices(state: AccountState, order: PlaceOrder, market: Market) -> dict[Symbol, Decimal] | Rejection:
     """Marks of everything that the checks need; all fresh, or a rejection."""
     max_age = state.limits.price_max_age_ns
     marks: dict[Symbol, Decimal] = {}
@@ -296,17 +296,13 @@ def _limits(  # noqa: PLR0913 - one argument per number that the seven checks co
         found.append(_reject(RejectCode.MAX_LEVERAGE_EXCEEDED, text, leverage, limits.max_leverage))
     if notional > limits.max_notional_per_trade:
         text = f"notional {notional} is above {limits.max_notional_per_trade} for one trade"
-        found.append(
-            _reject(RejectCode.MAX_NOTIONAL_EXCEEDED, text, notional, limits.max_notional_per_trade)
-        )
+        found.append(_reject(RejectCode.MAX_NOTIONAL_EXCEEDED, text, notional, limits.max_notional_per_trade))
     after = _after_closing(state, order)
     now = margin.view(state, marks)
     exposure = sum((p.notional for p in after.positions), ZERO) + _working_notional(state) + notional
     if exposure > limits.max_total_exposure:
         text = f"exposure would be {exposure}, above {limits.max_total_exposure}"
-        found.append(
-            _reject(RejectCode.MAX_EXPOSURE_EXCEEDED, text, exposure, limits.max_total_exposure)
-        )
+        found.append(_reject(RejectCode.MAX_EXPOSURE_EXCEEDED, text, exposure, limits.max_total_exposure))
     # Equity does not change by closing at the mark, so a flip's profit counts once.
     used = sum((p.margin for p in after.positions), ZERO) + now.margin_held
     available = now.equity - used
@@ -316,9 +312,7 @@ def _limits(  # noqa: PLR0913 - one argument per number that the seven checks co
     usage = (used + required) / now.equity if now.equity > ZERO else Decimal(999)
     if usage >= limits.margin_usage_limit:
         text = f"margin used would be {usage:.4f} of equity, the limit is {limits.margin_usage_limit}"
-        found.append(
-            _reject(RejectCode.MARGIN_RATIO_EXCEEDED, text, usage, limits.margin_usage_limit)
-        )
+        found.append(_reject(RejectCode.MARGIN_RATIO_EXCEEDED, text, usage, limits.margin_usage_limit))
     return tuple(found)
 
 

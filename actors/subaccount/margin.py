@@ -42,7 +42,7 @@ def unrealized(positions: tuple[Position, ...], marks: Mapping[Symbol, Decimal])
 
 
 def margin_ratio(maintenance: Decimal, equity: Decimal) -> Decimal:
-    """maintenance / equity; 1 when equity <= 0 and there is something to maintain (seed 000).
+    """Maintenance / equity; 1 when equity <= 0 and there is something to maintain (seed 000).
 
     An account without positions has nothing to maintain and a ratio of 0 at any equity.
     """
@@ -74,9 +74,7 @@ def view(state: AccountState, marks: Mapping[Symbol, Decimal]) -> MarginView:
     )
 
 
-def liquidation_price(
-    state: AccountState, position: Position, marks: Mapping[Symbol, Decimal]
-) -> Decimal:
+def liquidation_price(state: AccountState, position: Position, marks: Mapping[Symbol, Decimal]) -> Decimal:
     """The mid of ``position`` at which the ratio reaches the first tier, others standing still.
 
     entry + (floor - balance - profit of the others) / quantity, where floor = maintenance /

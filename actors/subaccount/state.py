@@ -238,28 +238,20 @@ def fold(state: AccountState, fact: AnyFact) -> AccountState:
             order = _order(state, fact.client_order_id)
             return replace(state, orders=tuple(o for o in state.orders if o is not order))
         case BalanceAdjusted():
-            return replace(
-                state, balance=state.balance + fact.amount, deposits=state.deposits + fact.amount
-            )
+            return replace(state, balance=state.balance + fact.amount, deposits=state.deposits + fact.amount)
         case PositionTakenOver():
             return _fold_takeover(state, fact)
         case PhaseChanged():
-            return replace(
-                state, phase=fact.phase, refusals=fact.refusals, retry_at_ns=fact.retry_at_ns
-            )
+            return replace(state, phase=fact.phase, refusals=fact.refusals, retry_at_ns=fact.retry_at_ns)
         case StatusChanged():
             return replace(state, status=fact.status)
         case BadDebtRecorded():
-            return replace(
-                state, balance=state.balance + fact.amount, bad_debt=state.bad_debt + fact.amount
-            )
+            return replace(state, balance=state.balance + fact.amount, bad_debt=state.bad_debt + fact.amount)
 
 
 def books_balance(state: AccountState) -> bool:
     """Whether balance = deposits + realized - fees + funding + bad debt."""
-    return state.balance == (
-        state.deposits + state.realized - state.fees + state.funding + state.bad_debt
-    )
+    return state.balance == (state.deposits + state.realized - state.fees + state.funding + state.bad_debt)
 
 
 def _opened(state: AccountState, fill: FillApplied, signed: Decimal, leverage: Decimal) -> Position:

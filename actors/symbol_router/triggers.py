@@ -35,7 +35,6 @@ class _Side:
         self.living = 0
 
 
-
 class _SymbolTriggers:
     __slots__ = ("above", "below", "every_tick")
 

@@ -1,0 +1,252 @@
+"""The style rules of DESIGN 3 as functions over a tree; each fault names file, line and cure."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+FILE_LINES_MAX = 400
+FUNCTION_LINES_MAX = 60
+
+IMPURE = frozenset(
+    [
+        "pykka",
+        "time",
+        "logging",
+        "structlog",
+        "socket",
+        "asyncio",
+        "threading",
+        "queue",
+        "random",
+        "uuid",
+        "secrets",
+        "os",
+        "sys",
+        "httpx",
+        "websockets",
+        "psycopg",
+        "redis",
+        "subprocess",
+        "uvicorn",
+        "litestar",
+        "signal",
+    ]
+)
+
+# Files that do I/O or run things say so in their name; nothing else may.
+IMPURE_NAMES = frozenset(
+    {"actor.py", "transport.py", "server.py", "store.py", "embedded.py", "process.py", "client.py"}
+)
+IMPURE_FILES = {
+    "actors/api/operations.py": "asks actors on behalf of HTTP",
+    "actors/config.py": "reads the environment",
+    "actors/logs.py": "sets logging up",
+    "actors/cli.py": "the command line",
+    "actors/cli_live.py": "the command line",
+    "actors/demo.py": "starts processes",
+    "actors/engine.py": "the composition root",
+    "actors/replay.py": "a composition root",
+    "actors/paper/generator.py": "takes a seeded Random",
+    "actors/paper/recording.py": "reads and writes files with a seeded generator",
+    "actors/persistence/schema.py": "runs the schema's SQL",
+}
+IMPURE_FOLDERS = ("actors/runtime/",)
+
+SHARED = frozenset({"units", "errors", "limits", "messages", "config", "logs"})
+COMPOSITION = frozenset({"cli", "cli_live", "cli_show", "demo", "demo_view", "replay", "engine"})
+# What one folder may use of another beside its messages; each with its reason.
+DOORS = {
+    ("persistence", "subaccount.state"): "rows are made of a state, and states of rows",
+    ("*", "persistence.messages"): "the writer's vocabulary",
+    ("*", "gateway.messages"): "the gateway's vocabulary",
+    ("*", "symbol_router.book"): "prices are read by all, written by the router",
+    ("*", "binance"): "the wire protocol is shared",
+    ("paper", "gateway.orders"): "in_process.py stands in for the gateway's transport",
+    ("paper", "gateway.translate"): "in_process.py speaks the transport's reports",
+}
+RUNTIME_USERS = frozenset({"actor.py", "transport.py"})
+NO_FLOATS = ("actors/units.py", "actors/subaccount/")
+FLOATS_ALLOWED = frozenset({"actors/subaccount/triggers.py"})
+
+# Files without a test file of their own name; the reason says where they are tested.
+TESTED_ELSEWHERE = {
+    "actors/subaccount/actor.py": "tests/sim and tests/e2e run it",
+    "actors/gateway/actor.py": "tests/sim and tests/e2e run it",
+    "actors/feed/actor.py": "tests/e2e runs it",
+    "actors/gateway/messages.py": "data",
+    "actors/gateway/orders.py": "data",
+    "actors/persistence/messages.py": "data",
+    "actors/persistence/sql.py": "tests/persistence/test_store.py runs every statement",
+    "actors/persistence/rows.py": "tests/persistence/test_store.py reads back what it writes",
+    "actors/persistence/loading.py": "tests/persistence/test_store.py reads through it",
+    "actors/persistence/schema.py": "tests/persistence/test_store.py",
+    "actors/runtime/clock.py": "tests/runtime/test_simulation.py",
+    "actors/runtime/cell.py": "tests/runtime/test_actor.py",
+    "actors/runtime/dispatcher.py": "tests/runtime/test_actor.py",
+    "actors/runtime/io_loop.py": "tests/e2e runs it",
+    "actors/gateway/transport.py": "tests/e2e runs it against real servers",
+    "actors/gateway/translate.py": "tests/e2e and tests/sim",
+    "actors/feed/transport.py": "tests/e2e runs it against a real server",
+    "actors/symbol_router/actor.py": "tests/sim",
+    "actors/symbol_router/book.py": "tests/symbol_router/test_triggers.py",
+    "actors/api/client.py": "tests/e2e",
+    "actors/api/operations.py": "tests/e2e",
+    "actors/api/server.py": "tests/e2e",
+    "actors/api/views.py": "tests/e2e",
+    "actors/binance/rest.py": "data",
+    "actors/paper/config.py": "tests/paper/test_server.py",
+    "actors/paper/endpoints.py": "tests/paper/test_server.py",
+    "actors/paper/faults.py": "tests/paper/test_server.py and tests/e2e",
+    "actors/paper/in_process.py": "tests/sim",
+    "actors/paper/instruments.py": "data",
+    "actors/paper/process.py": "tests/e2e",
+    "actors/paper/requests.py": "tests/paper/test_server.py",
+    "actors/paper/generator.py": "tests/paper/test_recording.py",
+}
+
+FORBIDDEN_TEXT = re.compile(
+    r"(files\.pythonhosted|registry\.npmjs|deb\.debian|(?<![\w.])/(?:work|root|farm)/[a-z])"
+)
+
+
+def python_files(root: Path) -> Iterator[tuple[str, Path]]:
+    """Relative name and path of every Python file of ours."""
+    for top in ("actors", "bench", "tests"):
+        for path in sorted((root / top).rglob("*.py")):
+            yield path.relative_to(root).as_posix(), path
+    if (root / "supervisor.py").exists():
+        yield "supervisor.py", root / "supervisor.py"
+
+
+def all_faults(root: Path) -> list[str]:
+    """Every fault in the tree."""
+    found: list[str] = []
+    for name, path in python_files(root):
+        text = path.read_text(encoding="utf-8")
+        tree = ast.parse(text)
+        found += size(name, text, tree)
+        found += words(name, text)
+        if name.startswith("actors/"):
+            found += [*init_only(name, tree), *purity(name, tree), *walls(name, tree), *floats(name, tree)]
+            found += asks(name, tree)
+    return [*found, *untested(root)]
+
+
+def size(name: str, text: str, tree: ast.Module) -> Iterator[str]:
+    """Files and functions that are too long."""
+    lines = text.count("\n")
+    if lines > FILE_LINES_MAX:
+        yield f"{name}:1: {lines} lines, at most {FILE_LINES_MAX}; split it by what it decides"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            body = node.body[1:] if ast.get_docstring(node) else node.body
+            length = (node.end_lineno or 0) - (body[0].lineno if body else node.lineno) + 1
+            nested = any(isinstance(n, ast.FunctionDef) for n in body)
+            if length > FUNCTION_LINES_MAX and not nested:
+                yield f"{name}:{node.lineno}: {node.name} has {length} lines, at most {FUNCTION_LINES_MAX}; split it"
+
+
+def words(name: str, text: str) -> Iterator[str]:
+    """Left-overs and addresses that must not be committed."""
+    for number, line in enumerate(text.splitlines(), 1):
+        if re.search(r"#.*\b([T]ODO|[F]IXME|[X]XX)\b", line):
+            yield f"{name}:{number}: a note to self; do it, or file an issue"
+        if FORBIDDEN_TEXT.search(line) and not name.startswith("tests/"):
+            yield f"{name}:{number}: names a registry host or a path of one machine; take it out"
+        if re.match(r"\s*print\(", line) and name.startswith("actors/"):
+            yield f"{name}:{number}: print; use structlog, or the command line's console"
+        if re.match(r"\s*except:", line):
+            yield f"{name}:{number}: bare except; name what you expect"
+
+
+def init_only(name: str, tree: ast.Module) -> Iterator[str]:
+    """``__init__.py`` files hold a docstring and nothing else."""
+    if name.endswith("__init__.py") and (len(tree.body) != 1 or ast.get_docstring(tree) is None):
+        yield f"{name}:1: must hold a docstring only; move code to a file with a name"
+
+
+def imports(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Line and dotted name of every import that runs."""
+    skipped = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                yield node.lineno, f"{node.module}.{alias.name}"
+
+
+def purity(name: str, tree: ast.Module) -> Iterator[str]:
+    """Pure files import no clock, socket, logger, thread or random."""
+    if Path(name).name in IMPURE_NAMES or name in IMPURE_FILES or name.startswith(IMPURE_FOLDERS):
+        return
+    for line, dotted in imports(tree):
+        if dotted.split(".")[0] in IMPURE:
+            yield f"{name}:{line}: imports {dotted}; pass it in, or move this to a file that says it does I/O"
+
+
+def walls(name: str, tree: ast.Module) -> Iterator[str]:
+    """What one folder may know of another."""
+    parts = name.removesuffix(".py").split("/")
+    folder = parts[1] if len(parts) > 2 else ""
+    if (not folder and parts[1] in COMPOSITION) or folder == "api":
+        return
+    for line, dotted in imports(tree):
+        if dotted.split(".")[0] == "supervisor":
+            yield f"{name}:{line}: imports the supervisor; only composition roots may"
+        if not dotted.startswith("actors."):
+            continue
+        target = dotted.removeprefix("actors.")
+        other = target.split(".")[0]
+        if other in SHARED or other == folder:
+            continue
+        if other == "runtime":
+            if Path(name).name not in RUNTIME_USERS:
+                yield f"{name}:{line}: imports {dotted}; only actor.py and transport.py know about mailboxes"
+        elif not any(f in {"*", folder} and (target + ".").startswith(t + ".") for f, t in DOORS):
+            yield f"{name}:{line}: imports {dotted}; say it in messages, or open a door in tests/tidy_rules.py"
+
+
+def floats(name: str, tree: ast.Module) -> Iterator[str]:
+    """Money is Decimal."""
+    if not name.startswith(NO_FLOATS) or name in FLOATS_ALLOWED:
+        return
+    for node in ast.walk(tree):
+        literal = isinstance(node, ast.Constant) and isinstance(node.value, float)
+        named = isinstance(node, ast.Name) and node.id == "float"
+        if literal or named:
+            yield f"{name}:{getattr(node, 'lineno', 0)}: a float; money, prices and quantities are Decimal"
+
+
+def asks(name: str, tree: ast.Module) -> Iterator[str]:
+    """Actors never wait for each other."""
+    if not name.endswith("/actor.py"):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr == "ask":
+            yield f"{name}:{node.lineno}: asks; actors tell, and get answers as messages"
+
+
+def untested(root: Path) -> Iterator[str]:
+    """Every file under actors/<x>/ has its test file, or a reason in the table."""
+    for path in sorted((root / "actors").glob("*/*.py")):
+        name = path.relative_to(root).as_posix()
+        test = root / "tests" / path.parent.name / f"test_{path.name}"
+        if path.name == "__init__.py":
+            continue
+        if name in TESTED_ELSEWHERE:
+            if test.exists():
+                yield f"{name}:1: has its own test file now; take it out of TESTED_ELSEWHERE"
+        elif not test.exists():
+            yield f"{name}:1: no {test.relative_to(root).as_posix()}; write it"
