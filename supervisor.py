@@ -30,8 +30,10 @@ log = structlog.get_logger("supervisor")
 
 
 class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """One of the engine's own actors. ``start`` creates it and is called again by no one:
-    a restart goes through the cell, which keeps the mailbox and every ref valid.
+    """One of the engine's own actors.
+
+    ``start`` creates it and is called once: a restart goes through the cell, which keeps the
+    mailbox and every ref valid.
     """
 
     name: str

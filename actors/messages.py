@@ -344,18 +344,8 @@ class BadDebtRecorded(Fact, frozen=True, gc=False, tag=True):
     amount: Decimal
 
 
-AnyFact = (
-    BalanceAdjusted
-    | OrderIntended
-    | CancelIntended
-    | OrderAcknowledged
-    | FillApplied
-    | OrderEnded
-    | PositionTakenOver
-    | PhaseChanged
-    | StatusChanged
-    | BadDebtRecorded
-)
+OrderFact = OrderIntended | CancelIntended | OrderAcknowledged | FillApplied | OrderEnded
+AnyFact = OrderFact | BalanceAdjusted | PositionTakenOver | PhaseChanged | StatusChanged | BadDebtRecorded
 
 
 # --- exchange events: gateway -> account -------------------------------------------------

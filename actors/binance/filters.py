@@ -34,7 +34,7 @@ def instrument_of(info: SymbolInfo) -> Instrument:
         market_max_qty=value("MARKET_LOT_SIZE", "maxQty"),
         min_notional=value("MIN_NOTIONAL", "notional"),
     )
-    if instrument.tick_size == ZERO or instrument.step_size == ZERO:
+    if ZERO in {instrument.tick_size, instrument.step_size}:
         raise MalformedMessage(f"exchangeInfo: {info.symbol} has a tick or step of zero")
     return instrument
 

@@ -14,8 +14,10 @@ from actors.units import ClientOrderId, OrderType, Side, Symbol, plain
 
 
 def order_params(order: OrderIntended) -> dict[str, str]:
-    """The parameters of a new order. ``reduceOnly`` is never sent: the master is netted, so
-    what reduces an account may well increase the master.
+    """The parameters of a new order.
+
+    ``reduceOnly`` is never sent: the master is netted, so what reduces an account may well
+    increase the master.
     """
     params = {
         "symbol": order.symbol,

@@ -235,7 +235,7 @@ class BinanceTransport:
                 elif isinstance(event, ListenKeyExpired):
                     return
             except (MalformedMessage, ValueError) as error:
-                log.error("user event cannot be read", error=str(error))
+                log.exception("user event cannot be read", error=str(error))
                 return
 
     async def _listen_key(self, method: str) -> str:

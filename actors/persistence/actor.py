@@ -127,9 +127,9 @@ class Writer(DispatchedActor):
     def handle(self, message: Any) -> Any:
         """Handle one message, and write when no more wait behind it."""
         reply = super().handle(message)
-        if self._waiting and not self.stats.is_down:
-            if len(self._waiting) >= WRITER_BATCH_MAX or self._cell.mailbox.depth() == 0:
-                self._write()
+        is_due = len(self._waiting) >= WRITER_BATCH_MAX or self._cell.mailbox.depth() == 0
+        if self._waiting and is_due and not self.stats.is_down:
+            self._write()
         return reply
 
     def on_receive(self, message: Any) -> Any:

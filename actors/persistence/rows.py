@@ -106,7 +106,7 @@ def statements(decision: Persist) -> Iterator[Statement]:
     balance = _balance_before(decision)
     before = balance
     for number, fact in enumerate(decision.facts):
-        yield from _of_fact(state, fact, at, decision.wall_ms)
+        yield from _of_fact(state, fact, at)
         change, reason = _balance_change(fact)
         if change != ZERO:
             id_ = _id("log", state.account_id, state.sequence, number)
@@ -139,7 +139,7 @@ def _balance_change(fact: AnyFact) -> tuple[Decimal, str]:
             return ZERO, ""
 
 
-def _of_fact(state: AccountState, fact: AnyFact, at: datetime, wall_ms: int) -> Iterator[Statement]:
+def _of_fact(state: AccountState, fact: AnyFact, at: datetime) -> Iterator[Statement]:
     match fact:
         case OrderIntended():
             yield from _intended(fact, at)

@@ -140,10 +140,7 @@ class AccountActor(DispatchedActor):
         stats.rejected += isinstance(decision.reply, Rejected)
         # All that may raise comes before the first effect: a crash leaves nothing half done.
         found = triggers(decision.state, adl.marks_of(decision.state, market))
-        if decision.facts:
-            reply = self._persist(state, decision, message, market)
-        else:
-            reply = decision.reply
+        reply = self._persist(state, decision, message, market) if decision.facts else decision.reply
         self.state = decision.state
         for id_ in decision.resync:
             order = decision.state.order(id_)
