@@ -49,7 +49,7 @@ IMPURE_FILES = {
     "actors/demo.py": "starts processes",
     "actors/engine.py": "the composition root",
     "actors/replay.py": "a composition root",
-    "actors/paper/generator.py": "takes a seeded Random",
+    "actors/paper/generator.py": "tests/paper/test_recording.py",
     "actors/paper/recording.py": "reads and writes files with a seeded generator",
     "actors/persistence/schema.py": "runs the schema's SQL",
 }

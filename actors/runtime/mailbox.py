@@ -17,6 +17,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 import msgspec
+from pykka.messages import _ActorStop
 
 from actors.errors import Refused
 from actors.limits import COMMANDS_MAX, HIGHER_LANE_RUN
@@ -125,7 +126,7 @@ class Mailbox:
             BrokenPipeError: the mailbox is closed.
         """
         message = letter.message
-        lane = getattr(message, "LANE", Lane.COMMANDS)
+        lane = lane_of(message)
         with self._lock:
             if self._closed:
                 raise BrokenPipeError
@@ -335,11 +336,19 @@ class Mailbox:
             self._commands = None
 
 
+def lane_of(message: Any) -> Lane:
+    """The lane of any message: ours say it, Pykka's stop is control, the rest are commands."""
+    lane: Lane | None = getattr(message, "LANE", None)
+    if lane is not None:
+        return lane
+    return Lane.CONTROL if isinstance(message, _ActorStop) else Lane.COMMANDS
+
+
 def describe(letter: Letter, now_ns: int, width: int = 200) -> QueuedMessage:
     """What an operator sees of a waiting message; ``content`` is cut at ``width`` characters."""
     message = letter.message
     return QueuedMessage(
-        lane=Lane(getattr(message, "LANE", Lane.COMMANDS)).name.lower(),
+        lane=lane_of(message).name.lower(),
         kind=type(message).__name__,
         age_ms=max(0, now_ns - letter.at_ns) / 1e6,
         cause=str(getattr(message, "cause", "")),

@@ -1,0 +1,75 @@
+"""Small builders that tests share: instruments, ticks, accounts in a given condition."""
+
+from __future__ import annotations
+
+from decimal import Decimal as D
+
+from msgspec.structs import replace
+
+from actors.limits import RiskLimits
+from actors.messages import Fill, Tick
+from actors.paper.instruments import LISTINGS
+from actors.subaccount.checks import Market
+from actors.subaccount.decide import decide
+from actors.subaccount.state import AccountState, Position
+from actors.units import AccountId, Nanos, Side, Symbol
+
+BTC, ETH, SOL = Symbol("BTCUSDT"), Symbol("ETHUSDT"), Symbol("SOLUSDT")
+INSTRUMENTS = {s: listing.instrument for s, listing in LISTINGS.items()}
+WIDE = RiskLimits(max_notional_per_trade=D(10**9), max_total_exposure=D(10**9))
+
+
+def tick(symbol=ETH, mid="2000", spread="0", received_ns=0, update_id=1, event_ms=1):
+    half = D(spread) / 2
+    bid, ask = D(mid) - half, D(mid) + half
+    return Tick(
+        symbol, bid, D(10), ask, D(10), update_id, event_ms, Nanos(received_ns), (float(bid) + float(ask)) * 0.5
+    )
+
+
+def market(marks=None, now_ns=0, received_ns=0, *, reduce_only=False):
+    marks = {ETH: "2000"} if marks is None else marks
+    ticks = {s: tick(s, m, received_ns=received_ns) for s, m in marks.items()}
+    return Market(ticks, INSTRUMENTS, Nanos(now_ns), 1_700_000_000_000 + now_ns // 1_000_000, reduce_only)
+
+
+def position(symbol=ETH, quantity="1", entry="2000", leverage="10", number=1):
+    quantity, entry = D(quantity), D(entry)
+    return Position(
+        position_id=f"p{number}-{symbol}",
+        symbol=symbol,
+        quantity=quantity,
+        entry_price=entry,
+        margin=abs(quantity) * entry / D(leverage),
+        realized=D(0),
+        opened_ms=1,
+    )
+
+
+def account(balance="1000", positions=(), limits=WIDE, **changes):
+    state = AccountState(account_id=AccountId("acct-1"), balance=D(balance), deposits=D(balance), limits=limits)
+    return replace(state, positions=tuple(positions), **changes)
+
+
+def fill_of(order, quantity=None, price="2000", trade_id=1, fee="0", account_id="acct-1"):
+    return Fill(
+        account_id=AccountId(account_id),
+        client_order_id=order.client_order_id,
+        exchange_order_id=100 + order.sequence,
+        trade_id=trade_id,
+        symbol=order.symbol,
+        side=order.side,
+        quantity=order.quantity if quantity is None else D(quantity),
+        price=D(price),
+        fee=D(fee),
+        maker=False,
+        trade_ms=5,
+    )
+
+
+def run(state, message, at=None):
+    """Decide and return the state after."""
+    return decide(state, message, at or market()).state
+
+
+BUY, SELL = Side.BUY, Side.SELL

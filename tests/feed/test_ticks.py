@@ -1,0 +1,44 @@
+"""L1 messages become ticks, or are refused."""
+
+from __future__ import annotations
+
+from decimal import Decimal as D
+
+import pytest
+
+from actors.binance.errors import MalformedMessage
+from actors.binance.rest import BookTicker
+from actors.binance.streams import BookTickerEvent
+from actors.feed.ticks import tick_of_answer, tick_of_event
+from tests.factories import ETH
+
+
+def event(**changes):
+    return BookTickerEvent(**{"u": 7, "s": "ETHUSDT", "b": "100.1", "B": "2", "a": "100.2", "A": "3", "E": 9, **changes})
+
+
+def test_an_event_becomes_a_tick():
+    tick = tick_of_event(event(), 55)
+    assert (tick.symbol, tick.bid, tick.mid, tick.update_id, tick.event_ms, tick.received_ns) == (
+        ETH, D("100.1"), D("100.15"), 7, 9, 55,
+    )  # fmt: skip
+    assert tick.mid_float == pytest.approx(100.15)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"b": "NaN"}, {"a": "Infinity"}, {"b": "0"}, {"b": "-1"}, {"b": "100.3"}, {"b": "x"}, {"B": "-1"}, {"A": "NaN"}],
+)
+def test_nonsense_is_refused_by_symbol(changes):
+    with pytest.raises(MalformedMessage, match="ETHUSDT"):
+        tick_of_event(event(**changes), 0)
+
+
+def test_a_rest_answer_becomes_the_same_tick():
+    ticker = BookTicker(
+        symbol="ETHUSDT", bidPrice=D("100.1"), bidQty=D(2), askPrice=D("100.2"), askQty=D(3), time=9, lastUpdateId=7
+    )
+    assert tick_of_answer(ticker, 55) == tick_of_event(event(), 55)
+    crossed = BookTicker(symbol="ETHUSDT", bidPrice=D(2), bidQty=D(2), askPrice=D(1), askQty=D(3), time=9)
+    with pytest.raises(MalformedMessage, match="no market"):
+        tick_of_answer(crossed, 0)

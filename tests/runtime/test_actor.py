@@ -1,0 +1,255 @@
+"""Pykka's public API on our dispatcher, and where it differs from stock Pykka on purpose."""
+
+from __future__ import annotations
+
+import threading
+
+import pykka
+import pytest
+
+from actors.messages import Ping, Wake
+from actors.runtime.actor import DispatchedActor
+from actors.runtime.cell import Status
+from actors.runtime.dispatcher import ThreadedDispatcher
+from actors.units import Symbol
+
+WAIT = 5
+
+
+class Probe(DispatchedActor):
+    def __init__(self, start=0):
+        super().__init__()
+        self.count = start
+        self.gate = threading.Event()
+
+    def on_receive(self, message):
+        if message == "wait":
+            self.gate.wait(WAIT)
+        if isinstance(message, BaseException):
+            raise message
+        self.count += 1
+        return self.count
+
+    def add(self, number):
+        self.count += number
+        return self.count
+
+    def inspect_state(self):
+        return self.count
+
+
+class FailsToStart(Probe):
+    def on_start(self):
+        raise RuntimeError("no database")
+
+
+@pytest.fixture
+def dispatcher():
+    running = ThreadedDispatcher("test")
+    running.start()
+    yield running
+    assert running.stop(WAIT)
+
+
+@pytest.fixture
+def crashes(dispatcher):
+    seen = []
+    happened = threading.Semaphore(0)
+    dispatcher.on_crash = lambda cell, report, error: (seen.append((cell, report, error)), happened.release())
+    seen_wait = happened.acquire
+    return seen, lambda: seen_wait(timeout=WAIT)
+
+
+def test_tell_ask_proxy_and_stop_work_as_pykka_documents(dispatcher):
+    ref = Probe.start("probe", dispatcher, 10)
+    assert isinstance(ref, pykka.ActorRef)
+    ref.tell("x")
+    assert ref.ask("x", timeout=WAIT) == 12
+    assert ref.proxy().add(5).get(timeout=WAIT) == 17
+    assert ref.proxy().count.get(timeout=WAIT) == 17
+    assert ref.ask(Ping(), timeout=WAIT) is True
+    assert ref.stop(timeout=WAIT)
+    assert not ref.is_alive()
+    with pytest.raises(pykka.ActorDeadError):
+        ref.tell("x")
+    with pytest.raises(pykka.ActorDeadError):
+        ref.ask("x", timeout=WAIT)
+
+
+def test_p1_an_exception_under_ask_reaches_the_caller_and_the_supervisor(dispatcher, crashes):
+    seen, wait = crashes
+    ref = Probe.start("probe", dispatcher)
+    with pytest.raises(ZeroDivisionError):
+        ref.ask(ZeroDivisionError("x"), timeout=WAIT)
+    assert wait()
+    [(cell, report, _)] = seen
+    assert cell.status is Status.CRASHED
+    assert report.error == "ZeroDivisionError: x"
+
+
+def test_p1_stock_pykka_lives_on_and_tells_nobody():
+    class Stock(pykka.ThreadingActor):
+        failed = False
+
+        def on_receive(self, message):
+            raise message
+
+        def on_failure(self, *_):
+            Stock.failed = True
+
+    ref = Stock.start()
+    with pytest.raises(ZeroDivisionError):
+        ref.ask(ZeroDivisionError("x"), timeout=WAIT)
+    assert ref.is_alive()
+    assert not Stock.failed
+    ref.stop(timeout=WAIT)
+
+
+def test_p2_p3_a_crash_under_tell_keeps_mailbox_and_ref_and_a_restart_serves_them(dispatcher, crashes):
+    _, wait = crashes
+    ref = Probe.start("probe", dispatcher)
+    ref.ask(Ping(), timeout=WAIT)
+    ref.tell(ValueError("poison"))
+    assert wait()
+    for _ in range(3):
+        ref.tell("after")
+    assert ref.is_alive()
+    dispatcher.restart(ref.cell)
+    assert ref.ask("x", timeout=WAIT) == 4
+    counters = ref.cell.mailbox.counters()
+    assert counters.dead_lettered == 1
+    assert counters.is_conserved
+    assert ref.cell.restarts == 1
+
+
+def test_p5_system_exit_in_one_actor_stops_one_actor(dispatcher, crashes):
+    _, wait = crashes
+    sick, well = Probe.start("sick", dispatcher), Probe.start("well", dispatcher)
+    sick.tell(SystemExit(3))
+    assert wait()
+    assert sick.cell.status is Status.CRASHED
+    assert well.ask("x", timeout=WAIT) == 1
+
+
+def test_p6_a_failing_on_start_reaches_the_supervisor(dispatcher, crashes):
+    seen, wait = crashes
+    FailsToStart.start("probe", dispatcher)
+    assert wait()
+    assert "no database" in seen[0][1].error
+
+
+def test_p7_stop_overtakes_a_backlog_and_what_waits_is_a_dead_letter(dispatcher):
+    dead = []
+    dispatcher.on_dead_letter = lambda cell, letter, why: dead.append(letter.message)
+    blocker = Probe.start("blocker", dispatcher)
+    blocker.tell("wait")
+    ref = Probe.start("probe", dispatcher)
+    for n in range(50):
+        ref.tell(n)
+    asked = ref.ask("late", block=False)
+    stopping = ref.stop(block=False)
+    blocker.cell.actor.gate.set()
+    assert stopping.get(timeout=WAIT)
+    with pytest.raises(pykka.ActorDeadError, match="before it came"):
+        asked.get(timeout=WAIT)
+    assert len(dead) == 51
+    assert ref.cell.mailbox.counters().is_conserved
+
+
+def test_p8_names_are_unique_and_looked_up_without_a_scan(dispatcher):
+    Probe.start("probe", dispatcher)
+    with pytest.raises(ValueError, match="runs already"):
+        Probe.start("probe", dispatcher)
+    assert pykka.ActorRegistry.get_all() == []
+
+
+def test_without_a_supervisor_a_crash_stops_the_actor_and_loses_nothing_silently(dispatcher):
+    dead, done = [], threading.Event()
+    dispatcher.on_dead_letter = lambda cell, letter, why: (dead.append(letter.message), done.set())
+    blocker = Probe.start("blocker", dispatcher)
+    blocker.tell("wait")
+    ref = Probe.start("probe", dispatcher)
+    ref.tell(ValueError("poison"))
+    ref.tell("next")
+    blocker.cell.actor.gate.set()
+    assert done.wait(WAIT)
+    assert dead == ["next"]
+    assert not ref.is_alive()
+
+
+def test_a_stuck_actor_can_still_be_looked_into(dispatcher):
+    ref = Probe.start("probe", dispatcher, 5)
+    ref.ask("x", timeout=WAIT)
+    ref.tell("wait")
+    ref.tell(Wake(Symbol("ETHUSDT"), "tick:1"))
+    while ref.cell.busy_with is None or ref.cell.busy_with.message != "wait":
+        pass
+    snapshot = ref.cell.snapshot()
+    assert snapshot.busy_with.content == "'wait'"
+    assert [(m.lane, m.kind, m.cause) for m in snapshot.mailbox] == [("market", "Wake", "tick:1")]
+    assert ref.cell.actor.inspect_state() == 6
+    ref.cell.actor.gate.set()
+
+
+def test_the_trace_keeps_the_last_messages_in_order(dispatcher):
+    ref = Probe.start("probe", dispatcher)
+    for n in range(20):
+        ref.tell(n)
+    ref.ask("end", timeout=WAIT)
+    ref.ask("end", timeout=WAIT)
+    contents = [t.content for t in ref.cell.snapshot().trace]
+    assert contents[-1] == "'end'"
+    assert contents[:2] == ["13", "14"] or contents[0] in {"13", "14", "15"}
+    assert len(contents) == 8
+
+
+def test_a_crash_report_holds_message_state_and_traceback(dispatcher, crashes):
+    _, wait = crashes
+    ref = Probe.start("probe", dispatcher, 41)
+    ref.ask("x", timeout=WAIT)
+    ref.tell(ValueError("poison"))
+    assert wait()
+    [report] = ref.cell.snapshot().crashes
+    assert (report.message, report.state, report.message_kind) == ("ValueError('poison')", "42", "ValueError")
+    assert "on_receive" in report.traceback
+
+
+def test_a_quarantined_actor_keeps_its_mail_unserved(dispatcher, crashes):
+    _, wait = crashes
+    ref = Probe.start("probe", dispatcher)
+    ref.tell(ValueError("poison"))
+    assert wait()
+    dispatcher.quarantine(ref.cell)
+    ref.tell("kept")
+    other = Probe.start("other", dispatcher)
+    other.ask("x", timeout=WAIT)
+    assert ref.cell.status is Status.QUARANTINED
+    assert ref.cell.mailbox.depth() == 1
+
+
+def test_timers_are_messages(dispatcher):
+    ref = Probe.start("probe", dispatcher)
+    fired = threading.Event()
+
+    class Timed(DispatchedActor):
+        def on_receive(self, message):
+            fired.set()
+
+    Timed.start("timed", dispatcher)
+    dispatcher.after(1_000_000, dispatcher.cells["timed"], "due")
+    assert fired.wait(WAIT)
+    assert ref.is_alive()
+
+
+def test_defer_reply_moves_the_answer_to_whoever_sets_it(dispatcher):
+    class Later(DispatchedActor):
+        def on_receive(self, message):
+            if message == "ask":
+                self.future = self.defer_reply()
+            else:
+                self.future.set("answered")
+
+    ref = Later.start("later", dispatcher)
+    answer = ref.ask("ask", block=False)
+    ref.tell("go")
+    assert answer.get(timeout=WAIT) == "answered"

@@ -1,0 +1,19 @@
+"""The gate is shut while anybody objects."""
+
+from __future__ import annotations
+
+from actors.runtime.gate import TradingGate
+
+
+def test_it_opens_only_when_the_last_objection_is_gone():
+    gate = TradingGate()
+    assert not gate.reduce_only
+    gate.close("writer")
+    gate.close("gateway")
+    gate.close("writer")
+    gate.open("writer")
+    assert gate.reduce_only
+    assert gate.closers == ("gateway",)
+    gate.open("nobody")
+    gate.open("gateway")
+    assert not gate.reduce_only

@@ -1,0 +1,191 @@
+"""Lanes, conflation, bounds, and that no message is ever unaccounted for."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from actors.errors import Refused
+from actors.limits import COMMANDS_MAX, HIGHER_LANE_RUN
+from actors.messages import Ping, RegisterTriggers, Wake
+from actors.runtime.mailbox import Letter, Mailbox, Serving, describe
+from actors.units import AccountId, Symbol
+
+
+def control(n=0):
+    return Letter(Ping(), None, n)
+
+
+def fill(n=0):
+    return Letter(RegisterTriggers(AccountId(f"a{n}"), ()), None, n)
+
+
+def command(n=0):
+    return Letter(f"command {n}", None, n)
+
+
+def market(symbol="ETHUSDT", cause="t"):
+    return Letter(Wake(Symbol(symbol), cause), None, 0)
+
+
+def drain(box):
+    taken = []
+    while (letter := box.take()) is not None:
+        taken.append(letter)
+        box.settle(handled=True)
+    return taken
+
+
+def test_lanes_are_served_in_order_of_urgency():
+    box = Mailbox()
+    letters = [market(), command(), fill(), control()]
+    for letter in letters:
+        box.put(letter)
+    assert drain(box) == letters[::-1]
+
+
+def test_the_newest_l1_of_a_symbol_wins_and_others_stay():
+    box = Mailbox()
+    for letter in (market("A", "old"), market("B", "b"), market("A", "new")):
+        box.put(letter)
+    assert [x.message.cause for x in drain(box)] == ["new", "b"]
+    assert box.counters().conflated == 1
+    assert box.counters().is_conserved
+
+
+def test_a_lower_lane_gets_its_turn_within_the_bound():
+    box = Mailbox()
+    box.put(market())
+    for n in range(100):
+        box.put(fill(n))
+    taken = drain(box)
+    assert taken.index(next(x for x in taken if isinstance(x.message, Wake))) == HIGHER_LANE_RUN
+
+
+def test_commands_are_bounded_and_refused_by_name_but_fills_never():
+    box = Mailbox()
+    for n in range(COMMANDS_MAX):
+        box.put(command(n))
+    with pytest.raises(Refused, match="commands wait already"):
+        box.put(command())
+    for n in range(COMMANDS_MAX * 3):
+        box.put(fill(n))
+    counters = box.counters()
+    assert (counters.refused, counters.queued) == (1, COMMANDS_MAX * 4)
+
+
+def test_put_says_when_to_schedule_and_only_then():
+    box = Mailbox()
+    assert box.put(command())
+    assert not box.put(command())
+    box.take()
+    assert box.rest()
+    box.settle(handled=True)
+    box.take()
+    assert not box.rest()
+    assert box.put(command())
+
+
+def test_a_held_mailbox_serves_control_only_and_keeps_the_rest():
+    box = Mailbox()
+    box.serve(Serving.CONTROL_ONLY)
+    assert not box.put(fill())
+    assert box.put(control())
+    assert len(drain(box)) == 1
+    assert not box.rest()
+    assert box.serve(Serving.ALL)
+    assert len(drain(box)) == 1
+
+
+def test_close_hands_back_what_waits_and_takes_no_more():
+    box = Mailbox()
+    box.put(command())
+    box.put(market())
+    assert len(box.close()) == 2
+    with pytest.raises(BrokenPipeError):
+        box.put(command())
+    assert box.counters().is_conserved
+
+
+def test_close_and_put_exclude_each_other():
+    """P4 of stock Pykka: a message that was taken must not end in a dead mailbox unseen."""
+    for _ in range(300):
+        box, accepted = Mailbox(), []
+        go = threading.Barrier(2)
+
+        def sender(box=box, accepted=accepted, go=go):
+            go.wait()
+            for n in range(20):
+                try:
+                    box.put(fill(n))
+                except BrokenPipeError:
+                    return
+                accepted.append(n)
+
+        thread = threading.Thread(target=sender)
+        thread.start()
+        go.wait()
+        left = box.close()
+        thread.join()
+        assert len(left) == len(accepted)
+        assert box.counters().is_conserved
+
+
+def test_describe_names_lane_kind_age_and_cause():
+    seen = describe(market("ETHUSDT", "tick:7"), 5_000_000)
+    assert (seen.lane, seen.kind, seen.age_ms, seen.cause) == ("market", "Wake", 5.0, "tick:7")
+
+
+class MailboxMachine(RuleBasedStateMachine):
+    """Any sequence of operations conserves messages."""
+
+    def __init__(self):
+        super().__init__()
+        self.box = Mailbox()
+        self.n = 0
+
+    @rule(kind=st.sampled_from([control, fill, command, market]))
+    def put(self, kind):
+        self.n += 1
+        letter = market(f"S{self.n % 3}") if kind is market else kind(self.n)
+        try:
+            self.box.put(letter)
+        except BrokenPipeError:
+            assert self.box.is_closed
+
+    @rule(handled=st.booleans())
+    def turn(self, handled):
+        if self.box.take() is not None:
+            assert self.box.counters().in_hand == 1
+            assert self.box.counters().is_conserved
+            self.box.settle(handled=handled)
+
+    @rule(serving=st.sampled_from(list(Serving)))
+    def serve(self, serving):
+        self.box.serve(serving)
+
+    @rule()
+    def rest(self):
+        self.box.rest()
+
+    @rule()
+    def restart(self):
+        self.box.restart_with(control())
+
+    @rule()
+    def close(self):
+        if self.n > 30:
+            self.box.close()
+
+    @invariant()
+    def conserved(self):
+        assert self.box.counters().is_conserved
+        assert self.box.depth() == len(self.box.waiting())
+
+
+TestMailboxMachine = MailboxMachine.TestCase
+TestMailboxMachine.settings = settings(max_examples=100, stateful_step_count=60, deadline=None)

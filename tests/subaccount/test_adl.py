@@ -1,0 +1,200 @@
+"""The tiers, the modes and the state machine, with the seed's numbers."""
+
+from __future__ import annotations
+
+from decimal import Decimal as D
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from actors.limits import ADL_REFUSALS_MAX
+from actors.messages import (
+    AccountStatus,
+    CancelIntended,
+    OrderClosed,
+    OrderIntended,
+    OrderStatus,
+    Phase,
+    PlaceOrder,
+    PositionTakenOver,
+    Purpose,
+    Reconsider,
+    Wake,
+)
+from actors.subaccount import margin
+from actors.subaccount.decide import decide
+from actors.subaccount.state import LiquidationMode, books_balance
+from actors.units import OrderType
+from tests.factories import BTC, BUY, ETH, account, fill_of, market, position, run
+
+WAKE = Wake(ETH, "test")
+
+
+def at_ratio(ratio, **changes):
+    """An account of 10 ETH at 2000 and equity 1000 whose ratio at 2000 is exactly ``ratio``."""
+    rate = D(ratio) * 1000 / 20_000
+    return account("1000", [position(quantity="10", entry="2000")], maintenance_rate=rate, **changes)
+
+
+def step(state, at=None):
+    return [f for f in decide(state, WAKE, at or market()).facts if isinstance(f, OrderIntended)]
+
+
+@pytest.mark.parametrize(
+    ("ratio", "quantity", "purpose"),
+    [
+        ("0.8999", None, None),
+        ("0.90", "3.000", Purpose.ADL),
+        ("0.9249", "3.000", Purpose.ADL),
+        ("0.925", "5.000", Purpose.ADL),
+        ("0.9499", "5.000", Purpose.ADL),
+        ("0.95", "10", Purpose.LIQUIDATION),
+        ("1", "10", Purpose.LIQUIDATION),
+    ],
+)
+def test_the_seed_s_tiers(ratio, quantity, purpose):
+    orders = step(at_ratio(ratio))
+    if quantity is None:
+        assert orders == []
+    else:
+        assert [(o.quantity, o.purpose, o.side.value) for o in orders] == [(D(quantity), purpose, "SELL")]
+
+
+def test_tiers_shift_with_the_account_s_threshold():
+    limits = replace(account().limits, liquidation_threshold=D("0.80"))
+    assert step(at_ratio("0.80", limits=limits))[0].quantity == D(3)
+    assert step(at_ratio("0.7999", limits=limits)) == []
+
+
+def test_insolvency_closes_everything_at_any_mode():
+    broke = account("100", [position(quantity="1"), position(BTC, "-0.1", "60000", number=2)])
+    marks = market({ETH: "1800", BTC: "60000"})
+    orders = step(broke, marks)
+    assert sorted((o.symbol, o.quantity, o.side.value) for o in orders) == [
+        (BTC, D("0.1"), "BUY"),
+        (ETH, D(1), "SELL"),
+    ]
+
+
+def test_the_largest_position_is_cut():
+    state = account("155", [position(quantity="10"), position(BTC, "0.2", "60000", number=2)])
+    assert D("0.90") <= margin.view(state, {ETH: D(2000), BTC: D(60000)}).ratio < D("1.04")
+    state = replace(state, balance=D("175"), deposits=D("175"))
+    assert [o.symbol for o in step(state, market({ETH: "2000", BTC: "60000"}))] == [ETH]
+
+
+def test_instant_close_closes_all_at_the_first_tier():
+    assert step(at_ratio("0.90", mode=LiquidationMode.INSTANT_CLOSE))[0].quantity == D(10)
+
+
+def test_takeover_sends_no_order_and_ends_liquidated():
+    decision = decide(at_ratio("0.90", mode=LiquidationMode.TAKEOVER), WAKE, market({ETH: "1999"}))
+    taken = [f for f in decision.facts if isinstance(f, PositionTakenOver)]
+    assert [(t.quantity, t.price) for t in taken] == [(D(10), D(1999))]
+    assert step(at_ratio("0.90", mode=LiquidationMode.TAKEOVER)) == []
+    assert decision.state.status is AccountStatus.LIQUIDATED
+    assert decision.state.positions == ()
+
+
+def test_one_step_in_flight_at_a_time():
+    state = run(at_ratio("0.90"), WAKE)
+    for _ in range(5):
+        assert decide(state, WAKE, market()).facts == ()
+
+
+def test_after_its_fill_the_account_is_assessed_again():
+    state = run(at_ratio("0.90"), WAKE)
+    calm = run(state, fill_of(state.orders[0]))
+    assert calm.positions[0].quantity == D(7)
+    done = run(calm, OrderClosed(state.orders[0].client_order_id, OrderStatus.FILLED, D(3)))
+    assert done.phase is Phase.HEALTHY
+    assert done.orders == ()
+
+
+def test_own_orders_are_cancelled_and_gone_before_the_first_step():
+    limit = PlaceOrder(symbol=ETH, side=BUY, quantity=D("0.1"), order_type=OrderType.LIMIT, price=D(1900))
+    rich = account("5000", [position(quantity="10", entry="2000", leverage="50")])
+    resting = run(rich, limit)
+    sick = market({ETH: "1510.3"})
+    first = decide(resting, WAKE, sick)
+    assert [type(f) for f in first.facts if not hasattr(f, "phase")] == [CancelIntended]
+    assert decide(first.state, WAKE, sick).facts == ()
+    ended = OrderClosed(resting.orders[0].client_order_id, OrderStatus.CANCELED, D(0))
+    second = decide(first.state, ended, sick)
+    assert [f.purpose for f in second.facts if isinstance(f, OrderIntended)]
+
+
+def test_refusals_back_off_and_end_stuck_with_a_bounded_number_of_orders():
+    state, now, orders = at_ratio("0.90"), 0, 0
+    for _ in range(500):
+        decision = decide(state, Reconsider("backoff") if state.retry_at_ns else WAKE, market(now_ns=now, received_ns=now))
+        state = decision.state
+        orders += sum(isinstance(f, OrderIntended) for f in decision.facts)
+        if state.orders:
+            refusal = OrderClosed(state.orders[0].client_order_id, OrderStatus.REJECTED, D(0), -2019, "no margin")
+            state = run(state, refusal, market(now_ns=now, received_ns=now))
+        now += 1_000_000_000
+    assert orders == ADL_REFUSALS_MAX
+    assert state.phase is Phase.STUCK
+    again = decide(state, Reconsider("operator"), market(now_ns=now, received_ns=now))
+    assert any(isinstance(f, OrderIntended) for f in again.facts)
+
+
+def test_dust_that_the_exchange_would_not_take_goes_to_the_house():
+    # 0.005 ETH is worth 10, below the exchange's 20.
+    broke = account("0.01", [position(quantity="0.005", entry="2000")])
+    decision = decide(broke, WAKE, market({ETH: "1990"}))
+    assert not [f for f in decision.facts if isinstance(f, OrderIntended)]
+    assert decision.state.positions == ()
+    assert decision.state.bad_debt == D("0.04")
+    assert books_balance(decision.state)
+
+
+def test_a_step_never_leaves_dust_behind():
+    # 30 % of 0.02 would leave 0.014; worth 28, but 30 % itself is 12 and too small: 0.01, then all.
+    state = account("0.2222", [position(quantity="0.02", entry="2000")])
+    [order] = step(state)
+    assert order.quantity * 2000 >= 20
+    left = D("0.02") - order.quantity
+    assert left == 0 or left * 2000 >= 20
+
+
+def test_loss_beyond_the_balance_is_bad_debt_not_clamped():
+    state = run(account("100", [position(quantity="1")]), WAKE, market({ETH: "1850"}))
+    order = state.orders[0]
+    state = run(state, fill_of(order, price="1850", fee="1"), market({ETH: "1850"}))
+    state = run(state, OrderClosed(order.client_order_id, OrderStatus.FILLED, D(1)), market({ETH: "1850"}))
+    assert (state.status, state.phase) == (AccountStatus.LIQUIDATED, Phase.LIQUIDATED)
+    assert (state.bad_debt, state.balance) == (D(51), D(0))
+    assert books_balance(state)
+
+
+def test_frozen_accounts_are_liquidated_all_the_same():
+    assert step(at_ratio("0.95", status=AccountStatus.FROZEN))
+
+
+def test_without_a_fresh_price_nothing_is_decided_and_it_is_said():
+    late = market(now_ns=account().limits.price_max_age_ns + 1)
+    decision = decide(at_ratio("0.95"), WAKE, late)
+    assert decision.facts == ()
+    assert decision.stale
+
+
+def test_warning_comes_and_goes_without_flapping():
+    warned = run(at_ratio("0.81"), WAKE)
+    assert warned.phase is Phase.WARNING
+    assert decide(warned, WAKE, market({ETH: "2000.1"})).facts == ()
+    better = run(warned, WAKE, market({ETH: "2010"}))
+    assert better.phase is Phase.HEALTHY
+
+
+@given(st.integers(1, 400), st.sampled_from([1, -1]), st.integers(-300, 300), st.integers(1, 500))
+def test_a_step_always_reduces_and_fits_the_exchange(quantity, sign, move, balance):
+    held = position(quantity=D(quantity * sign) / 100, entry="2000")
+    at = market({ETH: str(2000 + move)})
+    for order in step(account(str(balance), [held]), at):
+        assert order.side.sign == -sign
+        assert D(0) < order.quantity <= abs(held.quantity)
+        assert order.quantity % D("0.001") == 0

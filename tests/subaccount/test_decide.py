@@ -1,0 +1,130 @@
+"""Commands and exchange events: duplicates, gaps, strangers, and what is never booked twice."""
+
+from __future__ import annotations
+
+from decimal import Decimal as D
+
+import pytest
+
+from actors.errors import StateCorrupt
+from actors.messages import (
+    AccountStatus,
+    AdjustBalance,
+    CancelOrder,
+    OrderAccepted,
+    OrderClosed,
+    OrderStatus,
+    PlaceOrder,
+    SetStatus,
+)
+from actors.subaccount.checks import RejectCode
+from actors.subaccount.decide import Accepted, Rejected, decide
+from actors.subaccount.state import client_order_id
+from tests.factories import BUY, ETH, SELL, account, fill_of, market, position, run
+
+BUY_ONE = PlaceOrder(symbol=ETH, side=BUY, quantity=D(1))
+
+
+def rejected(decision):
+    assert isinstance(decision.reply, Rejected)
+    assert decision.facts == ()
+    return [r.code for r in decision.reply.rejections]
+
+
+def test_a_repeated_fill_is_counted_and_not_booked():
+    state = run(account(), BUY_ONE)
+    once = run(state, fill_of(state.orders[0], quantity="0.5"))
+    again = decide(once, fill_of(state.orders[0], quantity="0.5"), market())
+    assert again.duplicate
+    assert again.state is once
+
+
+def test_a_fill_after_the_end_of_its_order_is_a_duplicate():
+    state = run(account(), BUY_ONE)
+    order = state.orders[0]
+    done = run(run(state, fill_of(order)), OrderClosed(order.client_order_id, OrderStatus.FILLED, D(1)))
+    assert done.orders == ()
+    assert decide(done, fill_of(order), market()).duplicate
+
+
+def test_the_end_waits_for_missing_fills_and_asks_for_them():
+    state = run(account(), BUY_ONE)
+    order = state.orders[0]
+    early = decide(state, OrderClosed(order.client_order_id, OrderStatus.FILLED, D(1)), market())
+    assert early.resync == (order.client_order_id,)
+    assert early.state is state
+
+
+def test_more_fills_than_the_exchange_knows_is_corrupt():
+    state = run(account(), BUY_ONE)
+    order = state.orders[0]
+    filled = run(state, fill_of(order))
+    with pytest.raises(StateCorrupt, match="but the exchange says"):
+        decide(filled, OrderClosed(order.client_order_id, OrderStatus.CANCELED, D("0.5")), market())
+
+
+def test_an_event_of_a_stranger_s_order_is_corrupt():
+    stranger = OrderAccepted(client_order_id("acct-2", 1), 5)
+    with pytest.raises(StateCorrupt, match="never intended"):
+        decide(account(), stranger, market())
+    ours_of_the_future = OrderAccepted(client_order_id("acct-1", 9), 5)
+    with pytest.raises(StateCorrupt, match="never intended"):
+        decide(account(), ours_of_the_future, market())
+
+
+def test_a_fill_of_the_wrong_side_or_symbol_is_corrupt():
+    state = run(account(), BUY_ONE)
+    wrong = fill_of(state.orders[0])
+    object_side = type(wrong)(**{f: getattr(wrong, f) for f in wrong.__struct_fields__} | {"side": SELL})
+    with pytest.raises(StateCorrupt, match="is not of"):
+        decide(state, object_side, market())
+
+
+def test_a_rejected_order_frees_its_margin():
+    state = run(account("1000"), BUY_ONE)
+    after = run(state, OrderClosed(state.orders[0].client_order_id, OrderStatus.REJECTED, D(0), -2019, "no"))
+    assert after.orders == ()
+    assert after.balance == D(1000)
+
+
+def test_cancel_of_an_unknown_order_is_refused_by_name():
+    decision = decide(account(), CancelOrder(client_order_id("acct-1", 5)), market())
+    assert rejected(decision) == [RejectCode.ORDER_NOT_FOUND]
+
+
+@pytest.mark.parametrize("amount", ["NaN", "Infinity", "0"])
+def test_an_impossible_deposit_is_refused(amount):
+    assert rejected(decide(account(), AdjustBalance(D(amount), "x"), market())) == [RejectCode.INVALID_QUANTITY]
+
+
+def test_a_withdrawal_is_limited_to_what_is_free():
+    state = account("1000", [position(quantity="1", entry="2000", leverage="10")])
+    assert rejected(decide(state, AdjustBalance(D(-801), "x"), market())) == [RejectCode.INSUFFICIENT_MARGIN]
+    assert run(state, AdjustBalance(D(-800), "x")).balance == D(200)
+    assert rejected(decide(state, AdjustBalance(D(-1), "x"), market({}))) == [RejectCode.STALE_PRICE]
+
+
+def test_a_deposit_rescues_at_once():
+    state = account("105", [position(quantity="10", entry="2000")])
+    assert run(state, AdjustBalance(D(1000), "rescue")).orders == ()
+
+
+def test_freeze_and_unfreeze():
+    frozen = decide(account(), SetStatus(AccountStatus.FROZEN), market())
+    assert isinstance(frozen.reply, Accepted)
+    assert frozen.state.status is AccountStatus.FROZEN
+    assert run(frozen.state, SetStatus(AccountStatus.ACTIVE)).status is AccountStatus.ACTIVE
+
+
+def test_a_liquidated_account_is_not_reactivated_by_hand():
+    gone = account(status=AccountStatus.LIQUIDATED)
+    assert rejected(decide(gone, SetStatus(AccountStatus.ACTIVE), market())) == [RejectCode.ACCOUNT_NOT_ACTIVE]
+    assert rejected(decide(account(), SetStatus(AccountStatus.LIQUIDATED), market())) == [
+        RejectCode.ACCOUNT_NOT_ACTIVE
+    ]
+
+
+def test_each_durable_decision_counts_one():
+    state = run(account(), BUY_ONE)
+    assert state.sequence == 1
+    assert run(state, OrderAccepted(state.orders[0].client_order_id, 9)).sequence == 2

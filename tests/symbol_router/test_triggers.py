@@ -1,0 +1,123 @@
+"""The trigger index against a brute-force twin, and the book's rules."""
+
+from __future__ import annotations
+
+from decimal import Decimal as D
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from actors.messages import RegisterTriggers, Trigger
+from actors.symbol_router.book import PriceBook
+from actors.symbol_router.triggers import COMPACT_AT, TriggerIndex
+from actors.units import AccountId
+from tests.factories import BTC, ETH, tick
+
+ACCOUNTS = [AccountId(f"a{n}") for n in range(6)]
+PRICES = st.integers(1, 60).map(float)
+TRIGGERS = st.lists(st.builds(Trigger, st.sampled_from([ETH, BTC]), st.booleans(), PRICES), max_size=3)
+
+
+class IndexMachine(RuleBasedStateMachine):
+    """Register, tick, lose and forget in any order: nobody who must look is left asleep."""
+
+    def __init__(self):
+        super().__init__()
+        self.index = TriggerIndex()
+        self.current: dict[AccountId, RegisterTriggers] = {}
+        self.awake: set[AccountId] = set()
+        self.mids = {}
+
+    @rule(account=st.sampled_from(ACCOUNTS), found=TRIGGERS, every=st.lists(st.sampled_from([ETH, BTC]), max_size=2))
+    def register(self, account, found, every):
+        message = RegisterTriggers(account, tuple(found), tuple(every))
+        crossed = self.index.register(message, self.mids)
+        self.current[account] = message
+        self.awake.discard(account)
+        expected = any(self.is_crossed(t, self.mids[t.symbol]) for t in found if t.symbol in self.mids)
+        assert crossed == expected
+
+    @rule(account=st.sampled_from(ACCOUNTS))
+    def lose(self, account):
+        self.index.watch(account)
+        if account in self.current:
+            self.awake.add(account)
+
+    @rule(account=st.sampled_from(ACCOUNTS))
+    def forget(self, account):
+        self.index.forget(account)
+        self.current.pop(account, None)
+        self.awake.discard(account)
+
+    @rule(symbol=st.sampled_from([ETH, BTC]), mid=PRICES)
+    def tick(self, symbol, mid):
+        self.mids[symbol] = mid
+        woken = set(self.index.crossed(symbol, mid) or ())
+        must = {
+            a
+            for a, m in self.current.items()
+            if symbol in m.every_tick
+            or (a in self.awake and symbol in {t.symbol for t in m.triggers})
+            or any(t.symbol == symbol and self.is_crossed(t, mid) for t in m.triggers)
+        }
+        assert woken == must
+        self.awake |= woken
+
+    @invariant()
+    def living_entries_are_counted(self):
+        _, living = self.index.size()
+        assert living == sum(len(m.triggers) for m in self.current.values())
+
+    @staticmethod
+    def is_crossed(trigger, mid):
+        return mid <= trigger.price if trigger.below else mid >= trigger.price
+
+
+TestIndex = IndexMachine.TestCase
+TestIndex.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+
+
+def test_the_first_tick_that_crosses_wakes_and_others_do_not():
+    index = TriggerIndex()
+    index.register(RegisterTriggers(ACCOUNTS[0], (Trigger(ETH, True, 100.0),)), {})
+    index.register(RegisterTriggers(ACCOUNTS[1], (Trigger(ETH, False, 110.0),)), {})
+    assert index.crossed(ETH, 105.0) is None
+    assert index.crossed(BTC, 1.0) is None
+    assert index.crossed(ETH, 100.0) == [ACCOUNTS[0]]
+    assert index.crossed(ETH, 110.5) == [ACCOUNTS[0], ACCOUNTS[1]]
+
+
+def test_old_entries_do_not_pile_up():
+    index = TriggerIndex()
+    for n in range(20_000):
+        index.register(RegisterTriggers(ACCOUNTS[0], (Trigger(ETH, True, 50.0 + n % 7),)), {})
+    entries, living = index.size()
+    assert living == 1
+    assert entries <= 2 * living + COMPACT_AT
+
+
+@given(st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), min_size=1, max_size=30))
+def test_the_book_never_goes_back_in_time(updates):
+    book, best = PriceBook(), (0, 0)
+    for update_id, event_ms in updates:
+        took = book.apply(tick(update_id=update_id, event_ms=event_ms))
+        assert took == (not (best != (0, 0) and update_id < best[0] and event_ms <= best[1]))
+        best = (update_id, event_ms) if took else best
+        held = book.ticks[ETH]
+        assert (held.update_id, held.event_ms) == best
+
+
+def test_the_book_refuses_nonsense_and_takes_a_confirmation():
+    book = PriceBook()
+    good = tick(mid="100", received_ns=5)
+    assert book.apply(good)
+    crossed = type(good)(ETH, D(101), D(1), D(100), D(1), 2, 2, 0, 100.5)
+    assert not book.apply(crossed)
+    not_a_number = type(good)(ETH, D(1), D(1), D(1), D(1), 3, 3, 0, float("nan"))
+    assert not book.apply(not_a_number)
+    assert book.refused == 2
+    assert book.ticks[ETH] is good
+    assert book.apply(tick(mid="100", received_ns=9))
+    assert book.age_ns(ETH, 10) == 1
+    assert book.age_ns(BTC, 10) is None
