@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from actors.messages import CancelIntended, Lane, Message, OrderIntended
-from actors.units import AccountId, ClientOrderId, Side, Symbol
+from actors.units import ClientOrderId, Side, Symbol
 
 
 class Submit(Message, frozen=True, gc=False):
@@ -22,13 +22,19 @@ class Submit(Message, frozen=True, gc=False):
 
 
 class Resync(Message, frozen=True, gc=False):
-    """Account to gateway: my fills of this order do not add up, ask the exchange again."""
+    """Account to gateway: this is what I know of an order; ask the exchange, tell what I lack.
+
+    Sent when fills do not add up, and for each working order after a restart: the account may
+    have gone back to a state from before an event that the gateway believes delivered.
+    """
 
     LANE: ClassVar[Lane] = Lane.FILLS
 
-    account_id: AccountId
-    client_order_id: ClientOrderId
+    order: OrderIntended
+    exchange_order_id: int | None
+    filled: Decimal
     trade_ids: tuple[int, ...]
+    cancel_requested: bool
 
 
 class ReportStatus(StrEnum):

@@ -103,19 +103,25 @@ class GatewayCore:
         """Take over orders of an earlier life: each of unknown fate, each asked after."""
         effects: list[Effect] = []
         for known in tracked:
+            if known.order.client_order_id in self.tracked:
+                continue
             known.stage = Stage.UNKNOWN
             known.signed_ms = now_ms
             self.tracked[known.order.client_order_id] = known
             effects += self._ask(known, now_ms)
         return effects
 
-    def resync(self, id_: ClientOrderId, trade_ids: Iterable[int], now_ms: int) -> list[Effect]:
-        """An account misses fills: forget what we think it has, and ask for the trades."""
+    def resync(self, known: Tracked, now_ms: int) -> list[Effect]:
+        """An account says what it knows of an order: ask the exchange, deliver what it lacks."""
+        id_ = known.order.client_order_id
         tracked = self.tracked.get(id_)
         if tracked is None:
-            return [Alarm(f"asked to resync {id_}, which is not under way")]
-        had = set(trade_ids)
-        tracked.trade_ids &= had
+            # We believed it closed, but the account went back to before it heard of that.
+            self._finals.pop(id_, None)
+            return self.adopt([known], now_ms)
+        if tracked.stage is Stage.QUEUED:
+            return []
+        tracked.trade_ids &= known.trade_ids
         tracked.recount = True
         if tracked.exchange_order_id is None:
             return self._ask(tracked, now_ms)

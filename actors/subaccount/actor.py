@@ -28,7 +28,7 @@ from actors.runtime.gate import TradingGate
 from actors.subaccount import adl
 from actors.subaccount.checks import Market
 from actors.subaccount.decide import Accepted, Decision, Rejected, decide
-from actors.subaccount.state import AccountState
+from actors.subaccount.state import AccountState, WorkingOrder, intended_of
 from actors.subaccount.triggers import Triggers, triggers
 from actors.symbol_router.book import PriceBook
 from actors.units import AccountId, Instrument, Nanos, Symbol
@@ -124,7 +124,7 @@ class AccountActor(DispatchedActor):
         self.state = replace(state, retry_at_ns=Nanos(0))
         self._register(triggers(self.state, adl.marks_of(self.state, self.market())), force=True)
         for order in state.orders:
-            self._services.gateway.tell(Resync(self.account_id, order.client_order_id, order.trade_ids))
+            self._resync(order)
 
     def _decide(self, state: AccountState, message: Any) -> Accepted | Rejected | None:
         stats = self._services.stats
@@ -145,7 +145,7 @@ class AccountActor(DispatchedActor):
         for id_ in decision.resync:
             order = decision.state.order(id_)
             if order is not None:
-                self._services.gateway.tell(Resync(self.account_id, id_, order.trade_ids))
+                self._resync(order)
         if is_wake or decision.facts or self._registered is None:
             self._register(found, force=is_wake)
         return reply
@@ -174,6 +174,12 @@ class AccountActor(DispatchedActor):
                 wait = Nanos(fact.retry_at_ns - market.now_ns)
                 self._cell.dispatcher.after(wait, self._cell, Reconsider("backoff"))
         return decision.reply if future is None else None
+
+    def _resync(self, order: WorkingOrder) -> None:
+        intended = intended_of(self.account_id, order)
+        self._services.gateway.tell(
+            Resync(intended, order.exchange_order_id, order.filled, order.trade_ids, order.cancel_requested)
+        )
 
     def _count(self, fact: AnyFact) -> None:
         stats = self._services.stats

@@ -8,7 +8,7 @@ import pytest
 
 from actors.gateway.budget import OrderBudget
 from actors.gateway.messages import Answered, Report, ReportStatus, Submit, Trade, Traded, Verdict
-from actors.gateway.orders import Alarm, Deliver, Request, Stage
+from actors.gateway.orders import Alarm, Deliver, Request, Stage, Tracked
 from actors.gateway.protocol import FINAL_MARGIN_MS, GatewayCore
 from actors.limits import ORDER_MAX_AGE_MS, RECV_WINDOW_MS
 from actors.messages import CancelIntended, Fill, OrderAccepted, OrderClosed, OrderStatus, PlaceOrder, Purpose
@@ -179,8 +179,6 @@ def test_a_cancel_that_got_lost_is_sent_again(core, order):
 
 
 def test_recovery_asks_after_each_order_and_cancels_orphans(core, order):
-    from actors.gateway.orders import Tracked
-
     assert asked(core.adopt([Tracked(order=order)], T0)) == ["query"]
     assert core.tracked[order.client_order_id].stage is Stage.UNKNOWN
     orphan = report(order)
@@ -198,7 +196,7 @@ def test_resync_redelivers_exactly_what_the_account_lacks(core, order):
     submit(core, order)
     core.reported(report(order, "PARTIALLY_FILLED", "0.4", trade=trade(order, "0.4", 7)), T0)
     core.reported(report(order, "PARTIALLY_FILLED", "0.7", trade=trade(order, "0.3", 8)), T0)
-    assert asked(core.resync(order.client_order_id, (7,), T0)) == ["trades"]
+    assert asked(core.resync(Tracked(order=order, trade_ids={7}), T0)) == ["trades"]
     trades = Traded(client_order_id=order.client_order_id, trades=(trade(order, "0.4", 7), trade(order, "0.3", 8)))
     assert [m.trade_id for m in told(core.traded(trades, T0))] == [8]
 
@@ -206,3 +204,16 @@ def test_resync_redelivers_exactly_what_the_account_lacks(core, order):
 def test_events_of_strangers_are_counted_and_ignored(core, order):
     assert core.reported(report(order), T0) == []
     assert core.strangers == 1
+
+
+def test_an_order_that_we_believed_closed_is_asked_after_when_its_account_went_back(core, order):
+    """Found by simulation: the decision on the close was not durable, so the account never closed it."""
+    submit(core, order)
+    core.reported(report(order, "FILLED", "1", trade=trade(order)), T0)
+    assert core.tracked == {}
+    assert asked(core.resync(Tracked(order=order), T0)) == ["query"]
+    found = core.answered(answered(order, Verdict.OK, "query", report=report(order, "FILLED", "1")), T0)
+    assert [type(m) for m in told(found)] == [OrderAccepted]
+    assert asked(core.tend(T0 + 600)) == ["trades"]
+    trades = Traded(client_order_id=order.client_order_id, trades=(trade(order),))
+    assert [type(m) for m in told(core.traded(trades, T0 + 700))] == [Fill, OrderClosed]

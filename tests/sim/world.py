@@ -1,0 +1,274 @@
+"""A whole engine on the seeded dispatcher, a store and an exchange that misbehave, and the invariants.
+
+The actors, the supervisor and the gateway are the live ones. The store keeps decisions in
+memory with the real store's rules (sequence, unique trades) and can be away; the exchange is
+the paper exchange's matching behind a wire that loses answers and events.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from decimal import Decimal as D
+from random import Random
+
+from msgspec.structs import replace
+
+from actors.errors import NotDurable, StoreUnreachable
+from actors.gateway.actor import Gateway
+from actors.gateway.messages import Answered, UserStreamUp, Verdict
+from actors.messages import FaultOnPurpose, FillApplied, OrderIntended, PlaceOrder, Reconsider, Tick
+from actors.paper.generator import Generator
+from actors.paper.in_process import InProcessExchange
+from actors.paper.instruments import LISTINGS
+from actors.paper.matching import Exchange
+from actors.persistence.actor import Writer
+from actors.persistence.messages import KnownOrder, Recovery
+from actors.runtime.cell import Status
+from actors.runtime.clock import VirtualClock
+from actors.runtime.gate import TradingGate
+from actors.runtime.restart import RestartPolicy
+from actors.runtime.simulation import SeededDispatcher
+from actors.subaccount.actor import AccountActor, Services
+from actors.subaccount.state import AccountState, books_balance, fold
+from actors.symbol_router.actor import SymbolRouter
+from actors.symbol_router.book import PriceBook
+from actors.units import AccountId, Nanos
+from supervisor import Crashed, Supervisor
+from tests.factories import BTC, BUY, ETH, SELL, SOL, WIDE
+
+SYMBOLS = [BTC, ETH, SOL]
+MS = 1_000_000
+START_MS = 1_700_000_000_000
+
+
+class SimStore:
+    """The store's contract without Postgres: the durable truth that invariants are checked on."""
+
+    def __init__(self, states, random, faults):
+        self.durable = {s.account_id: s for s in states}
+        self.intents = {}
+        self.trades = {}
+        self.dead = []
+        self.random, self.faults = random, faults
+
+    def commit(self, decisions):
+        if self.faults and self.random.random() < 0.05:
+            raise StoreUnreachable("simulated")
+        results = []
+        for d in decisions:
+            state = self.durable[d.account_id]
+            if state.sequence != d.previous_sequence:
+                results.append(NotDurable("sequence moved"))
+                continue
+            if self.faults and self.random.random() < 0.01:
+                results.append(NotDurable("simulated poison row"))
+                continue
+            for fact in d.facts:
+                state = fold(state, fact)
+                if isinstance(fact, OrderIntended):
+                    assert fact.client_order_id not in self.intents, "an intent twice"
+                    self.intents[fact.client_order_id] = fact
+                if isinstance(fact, FillApplied):
+                    assert (fact.symbol, fact.trade_id) not in self.trades, "a trade twice"
+                    self.trades[fact.symbol, fact.trade_id] = fact
+            state = replace(state, sequence=state.sequence + 1)
+            assert state == d.state, "the durable state differs from the account's own"
+            self.durable[d.account_id] = state
+            results.append(None)
+        return results
+
+    def load(self, account_ids):
+        return [self.durable[a] for a in account_ids]
+
+    def record_dead_letter(self, letter):
+        self.dead.append(letter)
+
+    def renew(self):
+        pass
+
+    def recovery(self):
+        working = [
+            KnownOrder(
+                order=self.intents[o.client_order_id], status=o.status, filled=o.filled,
+                exchange_order_id=o.exchange_order_id, trade_ids=o.trade_ids, cancel_requested=o.cancel_requested,
+            )
+            for s in self.durable.values()
+            for o in s.orders
+        ]  # fmt: skip
+        return Recovery(working=tuple(working), last_trade_id={})
+
+
+class Wire(InProcessExchange):
+    """The exchange behind a wire that loses, delays, repeats and drops."""
+
+    def __init__(self, exchange, dispatcher, random, store):
+        super().__init__(exchange, dispatcher, 5)
+        self.random, self.store, self.faults = random, store, False
+
+    def request(self, request):
+        if request.kind == "place":
+            assert request.client_order_id in self.store.intents, "sent before it was durable"
+        fate = self.random.random() if self.faults else 1.0
+        if request.kind != "trades" and fate < 0.05:
+            if fate < 0.025:
+                _, events = self._serve(request)
+                self.tell(events)
+            lost = Answered(
+                request=request.kind, client_order_id=request.client_order_id, verdict=Verdict.UNKNOWN, text="lost"
+            )
+            self._dispatcher.after(Nanos(3_000 * MS), self._gateway.cell, lost)
+            return
+        super().request(request)
+
+    def tell(self, events):
+        for event in events:
+            fate = self.random.random() if self.faults else 1.0
+            if fate < 0.05:
+                continue
+            super().tell([event])
+            if fate < 0.15:
+                super().tell([event])
+
+
+class World:
+    """One run."""
+
+    def __init__(self, seed, accounts=12, *, faults=True, random_order=True):
+        self.random = Random(seed)
+        self.clock = VirtualClock(START_MS)
+        self.dispatcher = SeededDispatcher("sim", self.clock, Random(seed + 1) if random_order else None)
+        self.generator = Generator([LISTINGS[s] for s in SYMBOLS], Random(seed + 2), 10.0)
+        instruments = {s: LISTINGS[s].instrument for s in SYMBOLS}
+        ids = [AccountId(f"acct-{n}") for n in range(accounts)]
+        states = [
+            AccountState(account_id=i, balance=D(1000), deposits=D(1000), limits=WIDE, maintenance_rate=D("0.02"))
+            for i in ids
+        ]
+        self.store = SimStore(states, Random(seed + 3), faults)
+        self.exchange = Exchange(instruments, D(10**9))
+        self.wire = Wire(self.exchange, self.dispatcher, Random(seed + 4), self.store)
+        self.faults = self.wire.faults = faults
+        self.accounts, self.actors, self.alarms, self.violations = {}, {}, [], []
+        self.book, self.gate = PriceBook(), TradingGate()
+        self.services = Services(self.book, instruments, self.gate)
+        self._start(ids)
+        self.update = 0
+
+    def _start(self, ids):
+        d, actors = self.dispatcher, self.actors
+        d.on_crash = self.on_crash
+        policy = {name: RestartPolicy(max_restarts=1000) for name in ("writer", "gateway", "router")}
+        actors["supervisor"] = Supervisor.start(
+            "supervisor", d, self.accounts, actors, policy, self.gate, self.alarms.append
+        )
+        actors["writer"] = Writer.start("writer", d, self.store, self.accounts, self.gate, deque(), actors)
+        actors["gateway"] = Gateway.start("gateway", d, self.wire, self.accounts, self.alarms.append)
+        actors["router"] = SymbolRouter.start("router", d, self.book, self.accounts)
+        for name in ("writer", "gateway", "router"):
+            setattr(self.services, name, actors[name])
+        for i in ids:
+            self.accounts[i] = AccountActor.start(i, d, i, self.services)
+        d.after_turn = lambda cell: self.check_turn(cell)
+        d.run_until_quiet()
+
+    # -- what happens
+
+    def second(self):
+        """A second of market: ticks, orders, and faults if they are on."""
+        for step in range(10):
+            for symbol in SYMBOLS:
+                self.tick(symbol)
+            if self.random.random() < 0.5:
+                self.order()
+            if self.faults and self.random.random() < 0.05:
+                self.random.choice(list(self.accounts.values())).tell(FaultOnPurpose("sim"))
+            if self.faults and self.random.random() < 0.005:
+                self.crash_a_core_actor()
+            self.dispatcher.run_until(Nanos(self.clock.monotonic_ns() + 100 * MS))
+            if step == 9 and self.faults and self.random.random() < 0.3:
+                self.actors["gateway"].tell(UserStreamUp())
+
+    def tick(self, symbol):
+        quote = self.generator.next(symbol)
+        self.wire.quote(quote)
+        self.update += 1
+        self.actors["router"].tell(
+            Tick(
+                symbol, quote.bid, quote.bid_qty, quote.ask, quote.ask_qty, self.update, self.clock.wall_ms(),
+                Nanos(self.clock.monotonic_ns()), (float(quote.bid) + float(quote.ask)) * 0.5,
+            )
+        )  # fmt: skip
+
+    def order(self):
+        symbol = self.random.choice(SYMBOLS)
+        listing = LISTINGS[symbol]
+        notional = D(self.random.randint(200, 20_000))
+        self.random.choice(list(self.accounts.values())).tell(
+            PlaceOrder(
+                symbol=symbol, side=self.random.choice([BUY, SELL]),
+                quantity=listing.instrument.floor_qty(notional / listing.start_price), leverage=D(50), cause="sim",
+            )
+        )  # fmt: skip
+
+    def crash_a_core_actor(self):
+        name = self.random.choice(["gateway", "router"])
+        self.actors[name].tell("no such message")
+
+    def calm(self, seconds=60):
+        """Faults off, and time to settle; quarantined accounts are released by the operator."""
+        from supervisor import RestartNow
+
+        self.faults = self.wire.faults = self.store.faults = False
+        for _ in range(seconds):
+            for name, ref in [*self.accounts.items(), *self.actors.items()]:
+                if ref.cell.status is Status.QUARANTINED:
+                    self.actors["supervisor"].tell(RestartNow(name, by_operator=True))
+            for symbol in SYMBOLS:
+                self.tick(symbol)
+            self.dispatcher.run_until(Nanos(self.clock.monotonic_ns() + 1_000 * MS))
+        for ref in self.accounts.values():
+            ref.tell(Reconsider("operator"))
+        self.dispatcher.run_until(Nanos(self.clock.monotonic_ns() + 10_000 * MS))
+
+    # -- what must hold
+
+    def on_crash(self, cell, report, error):
+        if isinstance(error, AssertionError):
+            # An invariant that broke inside an actor's turn must fail the run, not restart the actor.
+            self.violations.append(error)
+        self.actors["supervisor"].tell(Crashed(cell, report))
+
+    def check_turn(self, cell):
+        assert not self.violations, self.violations
+        assert cell.mailbox.counters().is_conserved, cell.name
+        state = cell.actor.inspect_state()
+        if isinstance(state, AccountState):
+            assert books_balance(state), state
+
+    def check_quiet(self):
+        gateway = self.actors["gateway"].cell.actor.inspect_state()
+        assert (gateway.tracked, gateway.queued) == (0, 0), gateway
+        for account_id, ref in self.accounts.items():
+            cell = ref.cell
+            assert cell.status is Status.RUNNING, (cell.name, cell.status)
+            assert cell.mailbox.depth() == 0
+            assert replace(cell.actor.state, retry_at_ns=0) == replace(self.store.durable[account_id], retry_at_ns=0)
+            assert not cell.actor.state.orders
+        for symbol in SYMBOLS:
+            virtual = sum((p.quantity for s in self.store.durable.values() for p in s.positions if p.symbol == symbol), D(0))
+            assert virtual + self.house(symbol) == self.exchange.positions[symbol].amount, symbol
+        booked = {(symbol, t.id) for symbol in SYMBOLS for t in self.exchange.trades[symbol]}
+        assert booked == set(self.store.trades), "a trade of the exchange is not booked, or one is invented"
+
+    def house(self, symbol):
+        """What the house took over: everything that was bought or sold less what accounts still hold."""
+        traded = sum((f.quantity * f.side.sign for (s, _), f in self.store.trades.items() if s == symbol), D(0))
+        held = sum((p.quantity for s in self.store.durable.values() for p in s.positions if p.symbol == symbol), D(0))
+        return traded - held
+
+    def history(self):
+        """All orders that were ever intended, in order."""
+        return [
+            (f.account_id, f.sequence, f.symbol, f.side, f.quantity, f.purpose, f.tier, f.decided_ms)
+            for f in self.store.intents.values()
+        ]
