@@ -23,7 +23,15 @@ def tick(symbol=ETH, mid="2000", spread="0", received_ns=0, update_id=1, event_m
     half = D(spread) / 2
     bid, ask = D(mid) - half, D(mid) + half
     return Tick(
-        symbol, bid, D(10), ask, D(10), update_id, event_ms, Nanos(received_ns), (float(bid) + float(ask)) * 0.5
+        symbol,
+        bid,
+        D(10),
+        ask,
+        D(10),
+        update_id,
+        event_ms,
+        Nanos(received_ns),
+        (float(bid) + float(ask)) * 0.5,
     )
 
 
@@ -47,7 +55,9 @@ def position(symbol=ETH, quantity="1", entry="2000", leverage="10", number=1):
 
 
 def account(balance="1000", positions=(), limits=WIDE, **changes):
-    state = AccountState(account_id=AccountId("acct-1"), balance=D(balance), deposits=D(balance), limits=limits)
+    state = AccountState(
+        account_id=AccountId("acct-1"), balance=D(balance), deposits=D(balance), limits=limits
+    )
     return replace(state, positions=tuple(positions), **changes)
 
 

@@ -10,7 +10,13 @@ import msgspec
 import pytest
 
 from actors.binance.errors import MalformedMessage
-from actors.binance.streams import AccountUpdate, OrderTradeUpdate, decode_book_ticker, decode_user_event, encode
+from actors.binance.streams import (
+    AccountUpdate,
+    OrderTradeUpdate,
+    decode_book_ticker,
+    decode_user_event,
+    encode,
+)
 from actors.feed.ticks import tick_of_event
 from tests.factories import ETH
 
@@ -24,7 +30,9 @@ def test_a_book_ticker_combined_or_not(frame):
     assert (event.s, event.b, event.A, event.u) == (ETH, "2681.62", "73.077", 400900217)
 
 
-@pytest.mark.parametrize("frame", [b"", b"null", b"{}", b"[1]", RAW[:-5], RAW.replace(b'"2681.62"', b"2681.62"), b"\xff"])
+@pytest.mark.parametrize(
+    "frame", [b"", b"null", b"{}", b"[1]", RAW[:-5], RAW.replace(b'"2681.62"', b"2681.62"), b"\xff"]
+)
 def test_a_broken_book_ticker_is_refused(frame):
     with pytest.raises(MalformedMessage, match="bookTicker frame"):
         decode_book_ticker(frame)

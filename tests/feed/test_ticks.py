@@ -14,7 +14,9 @@ from tests.factories import ETH
 
 
 def event(**changes):
-    return BookTickerEvent(**{"u": 7, "s": "ETHUSDT", "b": "100.1", "B": "2", "a": "100.2", "A": "3", "E": 9, **changes})
+    return BookTickerEvent(
+        **{"u": 7, "s": "ETHUSDT", "b": "100.1", "B": "2", "a": "100.2", "A": "3", "E": 9, **changes}
+    )
 
 
 def test_an_event_becomes_a_tick():
@@ -27,7 +29,16 @@ def test_an_event_becomes_a_tick():
 
 @pytest.mark.parametrize(
     "changes",
-    [{"b": "NaN"}, {"a": "Infinity"}, {"b": "0"}, {"b": "-1"}, {"b": "100.3"}, {"b": "x"}, {"B": "-1"}, {"A": "NaN"}],
+    [
+        {"b": "NaN"},
+        {"a": "Infinity"},
+        {"b": "0"},
+        {"b": "-1"},
+        {"b": "100.3"},
+        {"b": "x"},
+        {"B": "-1"},
+        {"A": "NaN"},
+    ],
 )
 def test_nonsense_is_refused_by_symbol(changes):
     with pytest.raises(MalformedMessage, match="ETHUSDT"):
@@ -36,7 +47,13 @@ def test_nonsense_is_refused_by_symbol(changes):
 
 def test_a_rest_answer_becomes_the_same_tick():
     ticker = BookTicker(
-        symbol="ETHUSDT", bidPrice=D("100.1"), bidQty=D(2), askPrice=D("100.2"), askQty=D(3), time=9, lastUpdateId=7
+        symbol="ETHUSDT",
+        bidPrice=D("100.1"),
+        bidQty=D(2),
+        askPrice=D("100.2"),
+        askQty=D(3),
+        time=9,
+        lastUpdateId=7,
     )
     assert tick_of_answer(ticker, 55) == tick_of_event(event(), 55)
     crossed = BookTicker(symbol="ETHUSDT", bidPrice=D(2), bidQty=D(2), askPrice=D(1), askQty=D(3), time=9)

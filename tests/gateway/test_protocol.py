@@ -115,14 +115,18 @@ def test_the_close_waits_for_trades_that_the_stream_lost(core, order):
     submit(core, order)
     assert told(core.answered(answered(order, Verdict.OK, report=report(order, "FILLED", "1")), T0))[1:] == []
     assert asked(core.tend(T0 + 600)) == ["trades"]
-    trades = Traded(client_order_id=order.client_order_id, trades=(trade(order, "0.4", 7), trade(order, "0.6", 8)))
+    trades = Traded(
+        client_order_id=order.client_order_id, trades=(trade(order, "0.4", 7), trade(order, "0.6", 8))
+    )
     assert [type(m) for m in told(core.traded(trades, T0 + 700))] == [Fill, Fill, OrderClosed]
 
 
 def test_a_trade_told_by_stream_and_by_query_is_delivered_once(core, order):
     submit(core, order)
     core.reported(report(order, "PARTIALLY_FILLED", "0.4", trade=trade(order, "0.4", 7)), T0)
-    trades = Traded(client_order_id=order.client_order_id, trades=(trade(order, "0.4", 7), trade(order, "0.6", 8)))
+    trades = Traded(
+        client_order_id=order.client_order_id, trades=(trade(order, "0.4", 7), trade(order, "0.6", 8))
+    )
     assert [m.trade_id for m in told(core.traded(trades, T0))] == [8]
     [closed] = told(core.reported(report(order, "FILLED", "1", trade=trade(order, "0.6", 8)), T0))
     assert closed.executed_quantity == D(1)
@@ -189,7 +193,9 @@ def test_recovery_asks_after_each_order_and_cancels_orphans(core, order):
         client_order_id="bh-ghost-1", exchange_order_id=2, symbol=ETH, status=ReportStatus.NEW, executed=D(0)
     )
     effects = core.orphans([orphan, stranger, ghost], T0)
-    assert [(e.kind, e.client_order_id) for e in effects if isinstance(e, Request)] == [("cancel", "bh-ghost-1")]
+    assert [(e.kind, e.client_order_id) for e in effects if isinstance(e, Request)] == [
+        ("cancel", "bh-ghost-1")
+    ]
 
 
 def test_resync_redelivers_exactly_what_the_account_lacks(core, order):
@@ -197,7 +203,9 @@ def test_resync_redelivers_exactly_what_the_account_lacks(core, order):
     core.reported(report(order, "PARTIALLY_FILLED", "0.4", trade=trade(order, "0.4", 7)), T0)
     core.reported(report(order, "PARTIALLY_FILLED", "0.7", trade=trade(order, "0.3", 8)), T0)
     assert asked(core.resync(Tracked(order=order, trade_ids={7}), T0)) == ["trades"]
-    trades = Traded(client_order_id=order.client_order_id, trades=(trade(order, "0.4", 7), trade(order, "0.3", 8)))
+    trades = Traded(
+        client_order_id=order.client_order_id, trades=(trade(order, "0.4", 7), trade(order, "0.3", 8))
+    )
     assert [m.trade_id for m in told(core.traded(trades, T0))] == [8]
 
 

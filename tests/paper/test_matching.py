@@ -32,7 +32,9 @@ def request(n=0, side=BUY, quantity="1", **changes):
 
 STEP = st.one_of(
     st.tuples(st.just("market"), st.sampled_from([BUY, SELL]), st.integers(10, 20_000), st.booleans()),
-    st.tuples(st.just("limit"), st.sampled_from([BUY, SELL]), st.integers(10, 20_000), st.integers(-300, 300)),
+    st.tuples(
+        st.just("limit"), st.sampled_from([BUY, SELL]), st.integers(10, 20_000), st.integers(-300, 300)
+    ),
     st.tuples(st.just("quote"), st.integers(-500, 500), st.integers(1, 9_000), st.just(0)),
     st.tuples(st.just("cancel"), st.integers(1, 20), st.just(0), st.just(0)),
 )

@@ -85,8 +85,12 @@ def rows(dsn, query):
 
 STEPS = st.lists(
     st.one_of(
-        st.tuples(st.just("trade"), st.sampled_from([BUY, SELL]), st.integers(10, 900), st.integers(1900, 2100)),
-        st.tuples(st.just("rest"), st.sampled_from([BUY, SELL]), st.integers(10, 900), st.integers(1900, 2100)),
+        st.tuples(
+            st.just("trade"), st.sampled_from([BUY, SELL]), st.integers(10, 900), st.integers(1900, 2100)
+        ),
+        st.tuples(
+            st.just("rest"), st.sampled_from([BUY, SELL]), st.integers(10, 900), st.integers(1900, 2100)
+        ),
         st.tuples(st.just("cash"), st.integers(-50, 200), st.just(0), st.just(0)),
         st.tuples(st.just("wake"), st.integers(1000, 3000), st.just(0), st.just(0)),
     ),
@@ -126,7 +130,11 @@ def postgres_store(store):
             account_id = AccountId(f"h-{self.number}")
             wide = D(10**9)
             new = NewAccount(
-                account_id=account_id, name="h", deposit=D(1000), max_notional_per_trade=wide, max_total_exposure=wide
+                account_id=account_id,
+                name="h",
+                deposit=D(1000),
+                max_notional_per_trade=wide,
+                max_total_exposure=wide,
             )
             store.create_accounts([new], NOW)
             return store.load([account_id])[0]
@@ -139,17 +147,25 @@ def test_the_platform_s_tables_tell_the_same_story(store, dsn):
     author.trade(BUY, "1", "2000")
     author.trade(SELL, "1.5", "2100")
     assert set(store.commit(author.batch)) == {None}
-    positions = rows(dsn, "SELECT symbol, side, quantity, status, realized_pnl FROM virtual_positions ORDER BY opened_at, status")
+    positions = rows(
+        dsn,
+        "SELECT symbol, side, quantity, status, realized_pnl FROM virtual_positions ORDER BY opened_at, status",
+    )
     assert positions == [
         ("ETH/USDT:USDT", "LONG", D(1), "CLOSED", D(100)),
         ("ETH/USDT:USDT", "SHORT", D("0.5"), "OPEN", D(0)),
     ]
-    trades = rows(dsn, "SELECT action, quantity, fee, realized_pnl FROM trade_executions ORDER BY client_order_id, action")
+    trades = rows(
+        dsn,
+        "SELECT action, quantity, fee, realized_pnl FROM trade_executions ORDER BY client_order_id, action",
+    )
     assert [t[0] for t in trades] == ["OPEN", "CLOSE", "OPEN"]
     assert sum(t[2] for t in trades) == D("0.2")
     [(balance,)] = rows(dsn, "SELECT current_balance FROM sub_accounts")
     assert balance == author.state.balance == D("1099.8")
-    logs = rows(dsn, "SELECT balance_before, change_amount, balance_after FROM balance_logs ORDER BY balance_after")
+    logs = rows(
+        dsn, "SELECT balance_before, change_amount, balance_after FROM balance_logs ORDER BY balance_after"
+    )
     assert all(before + change == after for before, change, after in logs)
     assert max(after for _, _, after in logs) == balance
 
@@ -238,7 +254,11 @@ def test_restart_finds_what_works(store):
     store.commit(author.batch)
     recovery = store.recovery()
     [known] = recovery.working
-    assert (known.order.client_order_id, known.filled, known.trade_ids) == (order.client_order_id, D("0.05"), (777_777,))
+    assert (known.order.client_order_id, known.filled, known.trade_ids) == (
+        order.client_order_id,
+        D("0.05"),
+        (777_777,),
+    )
     assert recovery.last_trade_id[ETH] >= 777_777
     assert store.find_order(order.client_order_id) == known
     assert store.find_order("bh-none-1") is None
@@ -291,7 +311,13 @@ def test_an_account_is_created_once_and_a_list_whole_or_not(store):
 
 def test_dead_letters_are_kept(store):
     letter = RecordDeadLetter(
-        actor="acct-1", message_kind="Fill", message="Fill(\0)", error="E", traceback="T", state="S", wall_ms=NOW
+        actor="acct-1",
+        message_kind="Fill",
+        message="Fill(\0)",
+        error="E",
+        traceback="T",
+        state="S",
+        wall_ms=NOW,
     )
     store.record_dead_letter(letter)
     [kept] = store.dead_letters("acct-1")
@@ -322,7 +348,9 @@ def test_a_foreign_database_is_refused_and_left_alone(dsn):
         connection.execute("CREATE TABLE invoices (id int)")
     with pytest.raises(ForeignDatabase, match="invoices"):
         Store.open(dsn)
-    assert rows(dsn, "SELECT count(*) FROM information_schema.schemata WHERE schema_name = 'bulkhead'") == [(0,)]
+    assert rows(dsn, "SELECT count(*) FROM information_schema.schemata WHERE schema_name = 'bulkhead'") == [
+        (0,)
+    ]
 
 
 def test_a_table_with_missing_columns_is_named(dsn):

@@ -41,6 +41,15 @@ MS = 1_000_000
 START_MS = 1_700_000_000_000
 
 
+class Violation(Exception):
+    """An invariant that broke inside an actor's turn: it must fail the run, not restart the actor."""
+
+
+def must(holds, text):
+    if not holds:
+        raise Violation(text)
+
+
 class SimStore:
     """The store's contract without Postgres: the durable truth that invariants are checked on."""
 
@@ -66,13 +75,13 @@ class SimStore:
             for fact in d.facts:
                 state = fold(state, fact)
                 if isinstance(fact, OrderIntended):
-                    assert fact.client_order_id not in self.intents, "an intent twice"
+                    must(fact.client_order_id not in self.intents, "an intent twice")
                     self.intents[fact.client_order_id] = fact
                 if isinstance(fact, FillApplied):
-                    assert (fact.symbol, fact.trade_id) not in self.trades, "a trade twice"
+                    must((fact.symbol, fact.trade_id) not in self.trades, "a trade twice")
                     self.trades[fact.symbol, fact.trade_id] = fact
             state = replace(state, sequence=state.sequence + 1)
-            assert state == d.state, "the durable state differs from the account's own"
+            must(state == d.state, "the durable state differs from the account's own")
             self.durable[d.account_id] = state
             results.append(None)
         return results
@@ -107,14 +116,17 @@ class Wire(InProcessExchange):
 
     def request(self, request):
         if request.kind == "place":
-            assert request.client_order_id in self.store.intents, "sent before it was durable"
+            must(request.client_order_id in self.store.intents, "sent before it was durable")
         fate = self.random.random() if self.faults else 1.0
         if request.kind != "trades" and fate < 0.05:
             if fate < 0.025:
                 _, events = self._serve(request)
                 self.tell(events)
             lost = Answered(
-                request=request.kind, client_order_id=request.client_order_id, verdict=Verdict.UNKNOWN, text="lost"
+                request=request.kind,
+                client_order_id=request.client_order_id,
+                verdict=Verdict.UNKNOWN,
+                text="lost",
             )
             self._dispatcher.after(Nanos(3_000 * MS), self._gateway.cell, lost)
             return
@@ -141,7 +153,9 @@ class World:
         instruments = {s: LISTINGS[s].instrument for s in SYMBOLS}
         ids = [AccountId(f"acct-{n}") for n in range(accounts)]
         states = [
-            AccountState(account_id=i, balance=D(1000), deposits=D(1000), limits=WIDE, maintenance_rate=D("0.02"))
+            AccountState(
+                account_id=i, balance=D(1000), deposits=D(1000), limits=WIDE, maintenance_rate=D("0.02")
+            )
             for i in ids
         ]
         self.store = SimStore(states, Random(seed + 3), faults)
@@ -233,8 +247,7 @@ class World:
     # -- what must hold
 
     def on_crash(self, cell, report, error):
-        if isinstance(error, AssertionError):
-            # An invariant that broke inside an actor's turn must fail the run, not restart the actor.
+        if isinstance(error, Violation):
             self.violations.append(error)
         self.actors["supervisor"].tell(Crashed(cell, report))
 
@@ -252,18 +265,27 @@ class World:
             cell = ref.cell
             assert cell.status is Status.RUNNING, (cell.name, cell.status)
             assert cell.mailbox.depth() == 0
-            assert replace(cell.actor.state, retry_at_ns=0) == replace(self.store.durable[account_id], retry_at_ns=0)
+            assert replace(cell.actor.state, retry_at_ns=0) == replace(
+                self.store.durable[account_id], retry_at_ns=0
+            )
             assert not cell.actor.state.orders
         for symbol in SYMBOLS:
-            virtual = sum((p.quantity for s in self.store.durable.values() for p in s.positions if p.symbol == symbol), D(0))
+            virtual = sum(
+                (p.quantity for s in self.store.durable.values() for p in s.positions if p.symbol == symbol),
+                D(0),
+            )
             assert virtual + self.house(symbol) == self.exchange.positions[symbol].amount, symbol
         booked = {(symbol, t.id) for symbol in SYMBOLS for t in self.exchange.trades[symbol]}
         assert booked == set(self.store.trades), "a trade of the exchange is not booked, or one is invented"
 
     def house(self, symbol):
         """What the house took over: everything that was bought or sold less what accounts still hold."""
-        traded = sum((f.quantity * f.side.sign for (s, _), f in self.store.trades.items() if s == symbol), D(0))
-        held = sum((p.quantity for s in self.store.durable.values() for p in s.positions if p.symbol == symbol), D(0))
+        traded = sum(
+            (f.quantity * f.side.sign for (s, _), f in self.store.trades.items() if s == symbol), D(0)
+        )
+        held = sum(
+            (p.quantity for s in self.store.durable.values() for p in s.positions if p.symbol == symbol), D(0)
+        )
         return traded - held
 
     def history(self):

@@ -129,11 +129,15 @@ def test_own_orders_are_cancelled_and_gone_before_the_first_step():
 def test_refusals_back_off_and_end_stuck_with_a_bounded_number_of_orders():
     state, now, orders = at_ratio("0.90"), 0, 0
     for _ in range(500):
-        decision = decide(state, Reconsider("backoff") if state.retry_at_ns else WAKE, market(now_ns=now, received_ns=now))
+        decision = decide(
+            state, Reconsider("backoff") if state.retry_at_ns else WAKE, market(now_ns=now, received_ns=now)
+        )
         state = decision.state
         orders += sum(isinstance(f, OrderIntended) for f in decision.facts)
         if state.orders:
-            refusal = OrderClosed(state.orders[0].client_order_id, OrderStatus.REJECTED, D(0), -2019, "no margin")
+            refusal = OrderClosed(
+                state.orders[0].client_order_id, OrderStatus.REJECTED, D(0), -2019, "no margin"
+            )
             state = run(state, refusal, market(now_ns=now, received_ns=now))
         now += 1_000_000_000
     assert orders == ADL_REFUSALS_MAX

@@ -117,7 +117,9 @@ def test_frozen_and_reduce_only_allow_reducing():
     held = account("1000", [position(quantity="1")], status=AccountStatus.FROZEN)
     assert codes(held, order(side=SELL)) == []
     assert codes(replace(held, status=AccountStatus.ACTIVE), order(side=SELL), market(reduce_only=True)) == []
-    assert codes(account(), order(quantity=D("0.1")), market(reduce_only=True)) == [RejectCode.REDUCE_ONLY_MODE]
+    assert codes(account(), order(quantity=D("0.1")), market(reduce_only=True)) == [
+        RejectCode.REDUCE_ONLY_MODE
+    ]
     assert codes(held, order(side=SELL, quantity=D(2))) == [RejectCode.ACCOUNT_NOT_ACTIVE]
 
 
@@ -146,7 +148,9 @@ def test_a_flip_s_profit_counts_once():
 def test_the_order_of_positions_never_changes_the_verdict(positions, quantity):
     at = market({ETH: "1990", BTC: "60100"})
     message = order(quantity=D(quantity), leverage=D(5))
-    assert check(account("1500", positions), message, at) == check(account("1500", positions[::-1]), message, at)
+    assert check(account("1500", positions), message, at) == check(
+        account("1500", positions[::-1]), message, at
+    )
 
 
 def test_every_code_says_whether_trying_again_may_help():

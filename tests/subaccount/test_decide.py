@@ -94,7 +94,9 @@ def test_cancel_of_an_unknown_order_is_refused_by_name():
 
 @pytest.mark.parametrize("amount", ["NaN", "Infinity", "0"])
 def test_an_impossible_deposit_is_refused(amount):
-    assert rejected(decide(account(), AdjustBalance(D(amount), "x"), market())) == [RejectCode.INVALID_QUANTITY]
+    assert rejected(decide(account(), AdjustBalance(D(amount), "x"), market())) == [
+        RejectCode.INVALID_QUANTITY
+    ]
 
 
 def test_a_withdrawal_is_limited_to_what_is_free():
@@ -118,7 +120,9 @@ def test_freeze_and_unfreeze():
 
 def test_a_liquidated_account_is_not_reactivated_by_hand():
     gone = account(status=AccountStatus.LIQUIDATED)
-    assert rejected(decide(gone, SetStatus(AccountStatus.ACTIVE), market())) == [RejectCode.ACCOUNT_NOT_ACTIVE]
+    assert rejected(decide(gone, SetStatus(AccountStatus.ACTIVE), market())) == [
+        RejectCode.ACCOUNT_NOT_ACTIVE
+    ]
     assert rejected(decide(account(), SetStatus(AccountStatus.LIQUIDATED), market())) == [
         RejectCode.ACCOUNT_NOT_ACTIVE
     ]

@@ -37,7 +37,10 @@ def test_a_missing_mark_is_an_error_and_never_the_entry_price():
 
 
 @given(
-    st.decimals("-20", "20", places=3), st.decimals("-2", "2", places=3), st.integers(100, 10_000), st.integers(-5, 5)
+    st.decimals("-20", "20", places=3),
+    st.decimals("-2", "2", places=3),
+    st.integers(100, 10_000),
+    st.integers(-5, 5),
 )
 def test_at_the_liquidation_price_the_ratio_is_the_threshold(eth, btc, balance, move):
     assume(eth != 0 and btc != 0)

@@ -29,7 +29,11 @@ class IndexMachine(RuleBasedStateMachine):
         self.awake: set[AccountId] = set()
         self.mids = {}
 
-    @rule(account=st.sampled_from(ACCOUNTS), found=TRIGGERS, every=st.lists(st.sampled_from([ETH, BTC]), max_size=2))
+    @rule(
+        account=st.sampled_from(ACCOUNTS),
+        found=TRIGGERS,
+        every=st.lists(st.sampled_from([ETH, BTC]), max_size=2),
+    )
     def register(self, account, found, every):
         message = RegisterTriggers(account, tuple(found), tuple(every))
         crossed = self.index.register(message, self.mids)
