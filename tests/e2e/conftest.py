@@ -1,0 +1,21 @@
+"""One exchange and one engine for the tests that do not kill them."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.e2e.processes import EngineProcess, Paper
+
+
+@pytest.fixture(scope="module")
+def paper():
+    process = Paper()
+    yield process
+    process.stop()
+
+
+@pytest.fixture(scope="module")
+def engine(paper, tmp_path_factory):
+    process = EngineProcess(paper, tmp_path_factory.mktemp("engine"))
+    yield process
+    process.stop()

@@ -1,0 +1,142 @@
+"""Real processes for end-to-end tests: the paper exchange and the engine, each ended by its id."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from decimal import Decimal as D
+from pathlib import Path
+
+import httpx
+import msgspec
+
+from actors.api.client import Client
+from actors.binance.signing import sign
+from actors.paper.config import PaperAddress
+from actors.paper.instruments import LISTINGS
+from actors.units import plain
+
+ROOT = Path(__file__).parents[2]
+KEY, SECRET = "paper", "paper-secret"
+WAIT = 40.0
+
+
+class Process:
+    """``bulkhead`` with some arguments."""
+
+    def __init__(self, *arguments, **environment):
+        self.child = subprocess.Popen(
+            [sys.executable, "-m", "actors.cli", *map(str, arguments)],
+            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment},
+        )  # fmt: skip
+        self.errors = ""
+        threading.Thread(target=self._read_errors, daemon=True).start()
+
+    def _read_errors(self):
+        for line in self.child.stderr:
+            self.errors += line
+
+    def first_line(self):
+        line = self.child.stdout.readline()
+        assert line, f"it ended with {self.child.wait(WAIT)}: {self.errors[-3000:]}"
+        return line
+
+    def kill(self):
+        self.child.kill()
+        self.child.wait(WAIT)
+
+    def stop(self):
+        if self.child.poll() is None:
+            self.child.send_signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.child.wait(WAIT)
+        if self.child.poll() is None:
+            self.kill()
+        self.child.stdout.close()
+
+
+class Paper(Process):
+    """The paper exchange."""
+
+    def __init__(self, *arguments):
+        super().__init__("paper", "--port", 0, "--ticks-per-second", 200, *arguments)
+        self.address = msgspec.json.decode(self.first_line(), type=PaperAddress)
+
+    def admin(self, path, **body):
+        answer = httpx.post(f"{self.address.rest}/paper/{path}", json=body, headers={"X-MBX-APIKEY": KEY}, timeout=10)
+        assert answer.status_code == 200, answer.text
+
+    def state(self):
+        return httpx.get(f"{self.address.rest}/paper/state", headers={"X-MBX-APIKEY": KEY}, timeout=10).json()
+
+    def signed(self, path, **params):
+        query = sign({**params, "timestamp": str(time.time_ns() // 1_000_000)}, SECRET)
+        return httpx.get(f"{self.address.rest}{path}?{query}", headers={"X-MBX-APIKEY": KEY}, timeout=10).json()
+
+
+class EngineProcess(Process):
+    """The engine, against a paper exchange."""
+
+    def __init__(self, paper, data_dir, *arguments, **environment):
+        super().__init__(
+            "run", "--data-dir", data_dir, "--exchange", paper.address.rest, "--api-port", 0, "--faults-allowed",
+            *arguments, **environment,
+        )  # fmt: skip
+        self.ready = self.first_line()
+        self.client = Client(Path(data_dir))
+
+
+def bulkhead(*arguments, **environment):
+    """Run one command to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "actors.cli", *map(str, arguments)],
+        cwd=ROOT, capture_output=True, text=True, timeout=90, check=False,
+        env={**os.environ, "COLUMNS": "200", **environment},
+    )  # fmt: skip
+
+
+def until(condition, what, seconds=WAIT):
+    """Wait for a condition, bounded."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"{what} did not happen in {seconds} s")
+
+
+def account_bodies(count, deposit="1000", start=1):
+    wide = "1000000"
+    return [
+        {"account_id": f"acct-{n}", "deposit": deposit, "max_notional_per_trade": wide, "max_total_exposure": wide}
+        for n in range(start, start + count)
+    ]
+
+
+def order_bodies(count, notional=2_000, leverage="20", start=1):
+    symbols = list(LISTINGS)
+    orders = []
+    for n in range(start, start + count):
+        listing = LISTINGS[symbols[n % len(symbols)]]
+        quantity = listing.instrument.ceil_qty(D(notional) / listing.start_price)
+        orders.append(
+            {
+                "account_id": f"acct-{n}", "symbol": listing.instrument.symbol, "side": "SELL" if n % 3 else "BUY",
+                "quantity": plain(quantity), "leverage": leverage,
+            }
+        )  # fmt: skip
+    return orders
+
+
+def idle(client):
+    return client.get("/v1/stats")["working_orders"] == 0
+
+
+def differences(client, settle=10):
+    return {d["symbol"]: D(d["difference"]) for d in client.get("/v1/reconciliation", settle_seconds=settle)}

@@ -1,0 +1,107 @@
+"""kill -9 at the worst moments: after it the engine is what the exchange says, and nothing twice."""
+
+from __future__ import annotations
+
+from decimal import Decimal as D
+
+import psycopg
+import pytest
+
+from actors.persistence.embedded import EmbeddedPostgres
+from tests.e2e.processes import (
+    EngineProcess,
+    Paper,
+    account_bodies,
+    bulkhead,
+    differences,
+    idle,
+    order_bodies,
+    until,
+)
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+
+
+@pytest.fixture
+def paper():
+    process = Paper("--latency-ms", 20)
+    yield process
+    process.stop()
+
+
+def test_killed_in_the_middle_of_trading_and_started_again(paper, tmp_path):
+    engine = EngineProcess(paper, tmp_path)
+    engine.client.post("/v1/accounts", account_bodies(150))
+    killed_with = []
+    for life in range(3):
+        engine.client.post("/v1/orders", order_bodies(150, notional=1_500 + 100 * life))
+        if life == 1:
+            paper.admin("faults", kind="lost_reply", count=5, seconds=1)
+            paper.admin("faults", kind="drop_events", count=20)
+            paper.admin("faults", kind="duplicate_events", count=20)
+        # Some are intended, some sent, some filled, some booked: this is the moment.
+        until(lambda: paper.state()["trades"], "the first trade", 20)
+        killed_with.append(engine.client.get("/v1/stats")["working_orders"])
+        engine.kill()
+        engine = EngineProcess(paper, tmp_path)
+        until(lambda engine=engine: idle(engine.client), "every order known")
+        assert set(differences(engine.client).values()) == {D(0)}
+    assert max(killed_with) > 20, "the kill came too late to mean anything"
+    until(lambda: engine.client.get("/v1/health")["status"] == "ok", "trading again")
+    answers = engine.client.post("/v1/orders", order_bodies(150, notional=500))
+    assert {a["type"] for a in answers} == {"Accepted"}
+    until(lambda: idle(engine.client), "the last orders")
+    assert set(differences(engine.client).values()) == {D(0)}
+    engine.stop()
+    check_books(paper, tmp_path)
+
+
+def check_books(paper, data_dir):
+    """Row by row: each trade of the exchange once, each intent one order, each balance its sum."""
+    with EmbeddedPostgres(data_dir) as dsn, psycopg.connect(dsn) as connection:
+
+        def rows(query):
+            return connection.execute(query).fetchall()
+
+        booked = {(symbol, trade): (client, fee, realized) for symbol, trade, client, fee, realized in rows(
+            "SELECT symbol, trade_id, client_order_id, fee, realized FROM bulkhead.fill")}  # fmt: skip
+        exchange = {(t["symbol"], t["id"]): t for s in paper.state()["trades"] for t in
+                    paper.signed("/fapi/v1/userTrades", symbol=s, fromId="1", limit="1000")}  # fmt: skip
+        assert set(booked) == set(exchange)
+        assert sum(fee for _, fee, _ in booked.values()) == D(paper.state()["fees"])
+        assert rows("SELECT count(*) FROM bulkhead.intent WHERE status IN ('INTENDED', 'ACKNOWLEDGED')") == [(0,)]
+        sent = rows("SELECT count(*) FROM bulkhead.intent WHERE exchange_order_id IS NOT NULL")[0][0]
+        orders = [o for s in paper.state()["trades"] for o in
+                  paper.signed("/fapi/v1/allOrders", symbol=s, limit="1000")]  # fmt: skip
+        assert len(orders) == sent
+        assert len({o["clientOrderId"] for o in orders}) == len(orders)
+        for account, own, platform in rows(
+            "SELECT a.account_id, a.balance, s.current_balance FROM bulkhead.account a "
+            "JOIN sub_accounts s ON s.id = a.account_id"
+        ):
+            [(total,)] = rows(f"SELECT sum(change_amount) FROM balance_logs WHERE sub_account_id = '{account}'")
+            assert own == platform == total
+
+
+def test_a_second_engine_on_the_same_accounts_is_refused(paper, tmp_path, dsn):
+    engine = EngineProcess(paper, tmp_path / "one", "--dsn", dsn)
+    other = bulkhead(
+        "run", "--data-dir", tmp_path / "two", "--exchange", paper.address.rest, "--api-port", 0, "--dsn", dsn
+    )
+    assert other.returncode == 2
+    assert "owns this database's accounts" in other.stderr
+    engine.client.post("/v1/accounts", account_bodies(1))
+    engine.stop()
+
+
+def test_a_killed_writer_connection_loses_nothing(paper, tmp_path, dsn):
+    engine = EngineProcess(paper, tmp_path, "--dsn", dsn)
+    engine.client.post("/v1/accounts", account_bodies(50))
+    with psycopg.connect(dsn, autocommit=True) as killer:
+        for round_ in range(5):
+            engine.client.post("/v1/orders", order_bodies(50, notional=400 + round_))
+            killer.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'bulkhead'")
+    until(lambda: idle(engine.client), "every order known")
+    assert set(differences(engine.client).values()) == {D(0)}
+    assert engine.client.get("/v1/stats")["writer"]["refused"] == 0
+    engine.stop()
