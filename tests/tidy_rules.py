@@ -82,7 +82,6 @@ TESTED_ELSEWHERE = {
     "actors/persistence/sql.py": "tests/persistence/test_store.py runs every statement",
     "actors/persistence/rows.py": "tests/persistence/test_store.py reads back what it writes",
     "actors/persistence/loading.py": "tests/persistence/test_store.py reads through it",
-    "actors/persistence/schema.py": "tests/persistence/test_store.py",
     "actors/runtime/clock.py": "tests/runtime/test_simulation.py",
     "actors/runtime/cell.py": "tests/runtime/test_actor.py",
     "actors/runtime/dispatcher.py": "tests/runtime/test_actor.py",

@@ -27,8 +27,8 @@ from actors.runtime.actor import DispatchedActor, Ref
 from actors.runtime.gate import TradingGate
 from actors.subaccount import adl
 from actors.subaccount.checks import Market
-from actors.subaccount.decide import Accepted, Decision, Rejected, decide
-from actors.subaccount.state import AccountState, WorkingOrder, intended_of
+from actors.subaccount.decide import Accepted, Decision, Rejected, decide, intended_of
+from actors.subaccount.state import AccountState, WorkingOrder
 from actors.subaccount.triggers import Triggers, triggers
 from actors.symbol_router.book import PriceBook
 from actors.units import AccountId, Instrument, Nanos, Symbol

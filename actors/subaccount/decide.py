@@ -42,8 +42,8 @@ from actors.messages import (
 )
 from actors.subaccount import adl, checks, margin
 from actors.subaccount.checks import Market, RejectCode, Rejection
-from actors.subaccount.state import AccountState, books_balance, client_order_id, fold, settle
-from actors.units import ZERO, ClientOrderId, Nanos
+from actors.subaccount.state import AccountState, WorkingOrder, books_balance, client_order_id, fold, settle
+from actors.units import ZERO, AccountId, ClientOrderId, Nanos
 
 AccountMessage = (
     Wake
@@ -285,3 +285,25 @@ def _known_or_corrupt(state: AccountState, id_: ClientOrderId) -> Decision:
     if prefix != ours or not tail.isdigit() or int(tail) >= state.next_order_sequence:
         raise StateCorrupt(f"{state.account_id}: an event of {id_} arrived, which it never intended")
     return Decision(state=state, duplicate=True)
+
+
+def intended_of(account_id: AccountId, order: WorkingOrder) -> OrderIntended:
+    """The intent that a working order came from."""
+    return OrderIntended(
+        account_id=account_id,
+        sequence=order.sequence,
+        client_order_id=order.client_order_id,
+        symbol=order.symbol,
+        side=order.side,
+        order_type=order.order_type,
+        quantity=order.quantity,
+        price=order.price,
+        time_in_force=order.time_in_force,
+        reduce_only=order.reduce_only,
+        leverage=order.leverage,
+        margin_reserved=order.margin_reserved,
+        purpose=order.purpose,
+        tier=order.tier,
+        decided_ms=order.decided_ms,
+        cause="resync",
+    )

@@ -191,28 +191,6 @@ def position_id(account_id: AccountId, sequence: int) -> str:
     return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
 
 
-def intended_of(account_id: AccountId, order: WorkingOrder) -> OrderIntended:
-    """The intent that a working order came from."""
-    return OrderIntended(
-        account_id=account_id,
-        sequence=order.sequence,
-        client_order_id=order.client_order_id,
-        symbol=order.symbol,
-        side=order.side,
-        order_type=order.order_type,
-        quantity=order.quantity,
-        price=order.price,
-        time_in_force=order.time_in_force,
-        reduce_only=order.reduce_only,
-        leverage=order.leverage,
-        margin_reserved=order.margin_reserved,
-        purpose=order.purpose,
-        tier=order.tier,
-        decided_ms=order.decided_ms,
-        cause="resync",
-    )
-
-
 def settle(state: AccountState, fill: FillApplied, leverage: Decimal) -> Settlement:
     """Apply one fill to the account's position in its symbol, netted, one way.
 

@@ -68,7 +68,9 @@ class Paper(Process):
         self.address = msgspec.json.decode(self.first_line(), type=PaperAddress)
 
     def admin(self, path, **body):
-        answer = httpx.post(f"{self.address.rest}/paper/{path}", json=body, headers={"X-MBX-APIKEY": KEY}, timeout=10)
+        answer = httpx.post(
+            f"{self.address.rest}/paper/{path}", json=body, headers={"X-MBX-APIKEY": KEY}, timeout=10
+        )
         assert answer.status_code == 200, answer.text
 
     def state(self):
@@ -76,7 +78,9 @@ class Paper(Process):
 
     def signed(self, path, **params):
         query = sign({**params, "timestamp": str(time.time_ns() // 1_000_000)}, SECRET)
-        return httpx.get(f"{self.address.rest}{path}?{query}", headers={"X-MBX-APIKEY": KEY}, timeout=10).json()
+        return httpx.get(
+            f"{self.address.rest}{path}?{query}", headers={"X-MBX-APIKEY": KEY}, timeout=10
+        ).json()
 
 
 class EngineProcess(Process):
@@ -114,7 +118,12 @@ def until(condition, what, seconds=WAIT):
 def account_bodies(count, deposit="1000", start=1):
     wide = "1000000"
     return [
-        {"account_id": f"acct-{n}", "deposit": deposit, "max_notional_per_trade": wide, "max_total_exposure": wide}
+        {
+            "account_id": f"acct-{n}",
+            "deposit": deposit,
+            "max_notional_per_trade": wide,
+            "max_total_exposure": wide,
+        }
         for n in range(start, start + count)
     ]
 

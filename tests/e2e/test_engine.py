@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from decimal import Decimal as D
 from pathlib import Path
@@ -48,7 +47,8 @@ def test_a_faulted_account_is_restarted_alone_while_its_neighbours_trade(client)
     answers = client.post("/v1/orders", order_bodies(6, notional=300, start=3))
     assert {a["type"] for a in answers} == {"Accepted"}
     found = until(
-        lambda: (s := snapshot(client, "acct-2"))["status"] == "RUNNING" and s["restarts"] == 1 and s, "the restart"
+        lambda: (s := snapshot(client, "acct-2"))["status"] == "RUNNING" and s["restarts"] == 1 and s,
+        "the restart",
     )
     assert "FaultInjected: poison of the test" in found["crashes"][0]["error"]
     assert "FaultOnPurpose" in found["crashes"][0]["message"]
@@ -70,9 +70,13 @@ def test_an_account_that_fails_again_and_again_is_quarantined_alone_and_released
     assert snapshot(client, "acct-10")["status"] == "RUNNING"
     kept = snapshot(client, "acct-9")
     assert kept["mailbox"], "its waiting messages are kept"
-    assert kept["counters"]["queued"] + kept["counters"]["handled"] + kept["counters"]["dead_lettered"] + kept[
-        "counters"
-    ]["conflated"] == kept["counters"]["accepted"]
+    assert (
+        kept["counters"]["queued"]
+        + kept["counters"]["handled"]
+        + kept["counters"]["dead_lettered"]
+        + kept["counters"]["conflated"]
+        == kept["counters"]["accepted"]
+    )
     assert any("acct-9 is quarantined" in a["text"] for a in client.get("/v1/alarms"))
 
 
@@ -132,7 +136,9 @@ def test_each_rejection_has_its_own_name(client, changes, code):
 
 
 def test_an_unknown_account_is_refused_by_name(client):
-    answer = client.post("/v1/accounts/acct-none/orders", {"symbol": "ETHUSDT", "side": "BUY", "quantity": "1"})
+    answer = client.post(
+        "/v1/accounts/acct-none/orders", {"symbol": "ETHUSDT", "side": "BUY", "quantity": "1"}
+    )
     assert [r["code"] for r in answer["rejections"]] == ["ACCOUNT_NOT_FOUND"]
     with pytest.raises(EngineError, match="404: there is no account 'acct-none'"):
         client.get("/v1/accounts/acct-none")
@@ -169,14 +175,20 @@ def test_not_json_is_a_400(engine, client):
 
 @pytest.mark.parametrize("token", ["", "Bearer wrong", "Bearer", "Basic abc"])
 def test_a_wrong_token_opens_nothing(client, token):
-    for method, path in (("GET", "/v1/accounts"), ("POST", "/v1/actors/acct-1/restart"), ("GET", "/v1/stats")):
-        answer = httpx.request(method, client.address.url + path, headers={"Authorization": token} if token else {})
+    for method, path in (
+        ("GET", "/v1/accounts"),
+        ("POST", "/v1/actors/acct-1/restart"),
+        ("GET", "/v1/stats"),
+    ):
+        answer = httpx.request(
+            method, client.address.url + path, headers={"Authorization": token} if token else {}
+        )
         assert answer.status_code == 401, (path, answer.text)
         assert "token" in answer.json()["error"]["message"]
 
 
 def test_the_token_is_readable_by_its_owner_only(folder):
-    assert stat.S_IMODE(os.stat(folder / "api.json").st_mode) == 0o600
+    assert stat.S_IMODE((folder / "api.json").stat().st_mode) == 0o600
 
 
 def test_a_stale_price_is_refused_and_raises_an_alarm(client, paper):
@@ -184,7 +196,8 @@ def test_a_stale_price_is_refused_and_raises_an_alarm(client, paper):
 
     def stale():
         answer = client.post(
-            "/v1/accounts/acct-14/orders", {"symbol": "LTCUSDT", "side": "BUY", "quantity": "1", "leverage": "10"}
+            "/v1/accounts/acct-14/orders",
+            {"symbol": "LTCUSDT", "side": "BUY", "quantity": "1", "leverage": "10"},
         )
         return answer["type"] == "Rejected" and answer["rejections"][0]["code"] == "STALE_PRICE"
 
@@ -196,7 +209,9 @@ def test_a_stale_price_is_refused_and_raises_an_alarm(client, paper):
 
 def test_freeze_deposit_and_withdraw(client):
     assert client.post("/v1/accounts/acct-15/freeze")["type"] == "Accepted"
-    answer = client.post("/v1/accounts/acct-15/orders", {"symbol": "BTCUSDT", "side": "BUY", "quantity": "0.002"})
+    answer = client.post(
+        "/v1/accounts/acct-15/orders", {"symbol": "BTCUSDT", "side": "BUY", "quantity": "0.002"}
+    )
     assert answer["rejections"][0]["code"] == "ACCOUNT_NOT_ACTIVE"
     assert client.post("/v1/accounts/acct-15/unfreeze")["type"] == "Accepted"
     before = D(client.get("/v1/accounts/acct-15")["balance"])
@@ -242,6 +257,9 @@ def test_a_drop_deleverages_and_the_books_still_agree(client, paper):
 
 
 def test_the_openapi_document_is_served(client):
-    answer = httpx.get(f"{client.address.url}/schema/openapi.json", headers={"Authorization": f"Bearer {client.address.token}"})
+    answer = httpx.get(
+        f"{client.address.url}/schema/openapi.json",
+        headers={"Authorization": f"Bearer {client.address.token}"},
+    )
     assert answer.status_code == 200
     assert "/v1/accounts" in answer.json()["paths"]

@@ -69,7 +69,9 @@ def check_books(paper, data_dir):
                     paper.signed("/fapi/v1/userTrades", symbol=s, fromId="1", limit="1000")}  # fmt: skip
         assert set(booked) == set(exchange)
         assert sum(fee for _, fee, _ in booked.values()) == D(paper.state()["fees"])
-        assert rows("SELECT count(*) FROM bulkhead.intent WHERE status IN ('INTENDED', 'ACKNOWLEDGED')") == [(0,)]
+        assert rows("SELECT count(*) FROM bulkhead.intent WHERE status IN ('INTENDED', 'ACKNOWLEDGED')") == [
+            (0,)
+        ]
         sent = rows("SELECT count(*) FROM bulkhead.intent WHERE exchange_order_id IS NOT NULL")[0][0]
         orders = [o for s in paper.state()["trades"] for o in
                   paper.signed("/fapi/v1/allOrders", symbol=s, limit="1000")]  # fmt: skip
@@ -79,7 +81,9 @@ def check_books(paper, data_dir):
             "SELECT a.account_id, a.balance, s.current_balance FROM bulkhead.account a "
             "JOIN sub_accounts s ON s.id = a.account_id"
         ):
-            [(total,)] = rows(f"SELECT sum(change_amount) FROM balance_logs WHERE sub_account_id = '{account}'")
+            [(total,)] = rows(
+                f"SELECT sum(change_amount) FROM balance_logs WHERE sub_account_id = '{account}'"
+            )
             assert own == platform == total
 
 
@@ -100,7 +104,9 @@ def test_a_killed_writer_connection_loses_nothing(paper, tmp_path, dsn):
     with psycopg.connect(dsn, autocommit=True) as killer:
         for round_ in range(5):
             engine.client.post("/v1/orders", order_bodies(50, notional=400 + round_))
-            killer.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'bulkhead'")
+            killer.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'bulkhead'"
+            )
     until(lambda: idle(engine.client), "every order known")
     assert set(differences(engine.client).values()) == {D(0)}
     assert engine.client.get("/v1/stats")["writer"]["refused"] == 0

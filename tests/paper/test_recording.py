@@ -21,7 +21,7 @@ def test_what_is_written_is_read_and_repeats(tmp_path):
     assert rows == list(read_rows(two))
     assert len(rows) == 500
     assert all(D(0) < r.bid < r.ask for r in rows)
-    assert gzip.open(one).readline().decode().strip() == ",".join(HEADER)
+    assert gzip.decompress(one.read_bytes()).decode().splitlines()[0] == ",".join(HEADER)
 
 
 def test_a_zip_holds_one_csv(tmp_path):

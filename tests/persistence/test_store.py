@@ -11,9 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from actors.errors import BadInput, Fenced, ForeignDatabase, NotDurable, StoreUnreachable
+from actors.errors import BadInput, Fenced, NotDurable, StoreUnreachable
 from actors.messages import AdjustBalance, OrderAccepted, OrderClosed, OrderStatus, PlaceOrder, Wake
-from actors.persistence import schema
 from actors.persistence.messages import NewAccount, Persist, RecordDeadLetter
 from actors.persistence.rows import exchange_symbol, platform_symbol, shard_of
 from actors.persistence.store import Store
@@ -341,50 +340,6 @@ def test_an_unreachable_postgres_is_named_without_its_password(dsn, text):
 def test_a_missing_database_is_named(postgres):
     with pytest.raises(StoreUnreachable, match="nowhere"):
         Store.open(postgres.replace("/postgres?", "/nowhere?"))
-
-
-def test_a_foreign_database_is_refused_and_left_alone(dsn):
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute("CREATE TABLE invoices (id int)")
-    with pytest.raises(ForeignDatabase, match="invoices"):
-        Store.open(dsn)
-    assert rows(dsn, "SELECT count(*) FROM information_schema.schemata WHERE schema_name = 'bulkhead'") == [
-        (0,)
-    ]
-
-
-def test_a_table_with_missing_columns_is_named(dsn):
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute("CREATE TABLE sub_accounts (id text)")
-    with pytest.raises(ForeignDatabase, match="sub_accounts lacks"):
-        Store.open(dsn)
-
-
-def test_the_platform_s_own_database_is_attached_and_never_altered(dsn):
-    script = (schema._HERE / "platform.sql").read_text().replace("numeric", "double precision")
-    script = script.replace("api_key text,", "api_key text, grown_since text,")
-    before = "SELECT table_name, column_name, data_type FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 1, 2"
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute(script)
-        assert schema.check(connection) is schema.Found.PLATFORM
-    columns = rows(dsn, before)
-    store = Store.open(dsn)
-    store.acquire("me", 30)
-    author = Author(create(store)[0])
-    author.trade(BUY, "0.1", "2000.07")
-    assert set(store.commit(author.batch)) == {None}
-    assert load(store, author.state) == author.state
-    store.close()
-    assert rows(dsn, before) == columns
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        assert schema.check(connection) is schema.Found.READY
-
-
-def test_a_newer_schema_is_refused(store, dsn):
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute("INSERT INTO bulkhead.migration (version) VALUES (99)")
-    with pytest.raises(ForeignDatabase, match="version 99"):
-        Store.open(dsn)
 
 
 def test_symbols_cross_the_edge_both_ways():

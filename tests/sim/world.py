@@ -182,7 +182,7 @@ class World:
             setattr(self.services, name, actors[name])
         for i in ids:
             self.accounts[i] = AccountActor.start(i, d, i, self.services)
-        d.after_turn = lambda cell: self.check_turn(cell)
+        d.after_turn = self.check_turn
         d.run_until_quiet()
 
     # -- what happens

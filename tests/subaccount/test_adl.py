@@ -81,7 +81,7 @@ def test_insolvency_closes_everything_at_any_mode():
 def test_the_largest_position_is_cut():
     state = account("155", [position(quantity="10"), position(BTC, "0.2", "60000", number=2)])
     assert D("0.90") <= margin.view(state, {ETH: D(2000), BTC: D(60000)}).ratio < D("1.04")
-    state = replace(state, balance=D("175"), deposits=D("175"))
+    state = replace(state, balance=D(175), deposits=D(175))
     assert [o.symbol for o in step(state, market({ETH: "2000", BTC: "60000"}))] == [ETH]
 
 

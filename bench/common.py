@@ -1,0 +1,123 @@
+"""What the benchmarks share: accounts in memory, ticks, and timing."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable
+from decimal import Decimal
+from random import Random
+
+from actors.limits import RiskLimits
+from actors.messages import Tick
+from actors.paper.generator import Generator
+from actors.paper.instruments import LISTINGS
+from actors.runtime.actor import DispatchedActor, Ref
+from actors.runtime.clock import VirtualClock
+from actors.runtime.dispatcher import Dispatcher
+from actors.runtime.gate import TradingGate
+from actors.runtime.simulation import SeededDispatcher
+from actors.subaccount.actor import AccountActor, Services
+from actors.subaccount.state import AccountState, Position, position_id
+from actors.symbol_router.actor import SymbolRouter
+from actors.symbol_router.book import PriceBook
+from actors.units import AccountId, Nanos
+
+SYMBOLS = list(LISTINGS)
+LIMITS = RiskLimits(max_notional_per_trade=Decimal(10**9), max_total_exposure=Decimal(10**9))
+
+
+class Sink(DispatchedActor):
+    """Takes everything."""
+
+    def on_receive(self, message: object) -> None:
+        """Nothing to do."""
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """How long some work takes."""
+    gc.collect()
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def ticks(count: int, seed: int = 1) -> list[Tick]:
+    """L1 of ten symbols, in turn, as the paper exchange makes it."""
+    generator = Generator([LISTINGS[s] for s in SYMBOLS], Random(seed), 100.0)
+    made = []
+    for number in range(count):
+        quote = generator.next(SYMBOLS[number % len(SYMBOLS)])
+        mid = (float(quote.bid) + float(quote.ask)) * 0.5
+        made.append(
+            Tick(
+                quote.symbol,
+                quote.bid,
+                quote.bid_qty,
+                quote.ask,
+                quote.ask_qty,
+                number,
+                number,
+                Nanos(0),
+                mid,
+            )
+        )
+    return made
+
+
+def state(number: int) -> AccountState:
+    """An account with one position, of a leverage of 3 to 20."""
+    account_id = AccountId(f"acct-{number}")
+    listing = LISTINGS[SYMBOLS[number % len(SYMBOLS)]]
+    side = 1 if number % 3 else -1
+    leverage = 3 + number % 18
+    quantity = listing.instrument.ceil_qty(Decimal(100 * leverage) / listing.start_price) * side
+    return AccountState(
+        account_id=account_id,
+        balance=Decimal(200),
+        deposits=Decimal(200),
+        limits=LIMITS,
+        positions=(
+            Position(
+                position_id=position_id(account_id, 1),
+                symbol=listing.instrument.symbol,
+                quantity=quantity,
+                entry_price=listing.start_price,
+                margin=abs(quantity) * listing.start_price / leverage,
+                realized=Decimal(0),
+                opened_ms=0,
+            ),
+        ),
+    )
+
+
+class Fleet:
+    """Real accounts and a real router on one dispatcher; writer and gateway take everything."""
+
+    def __init__(self, count: int, dispatcher: Dispatcher | None = None) -> None:
+        self.dispatcher = dispatcher or SeededDispatcher("bench", VirtualClock())
+        self.accounts: dict[AccountId, Ref] = {}
+        self.book = PriceBook()
+        services = Services(self.book, {s: LISTINGS[s].instrument for s in SYMBOLS}, TradingGate())
+        self.router = SymbolRouter.start("router", self.dispatcher, self.book, self.accounts)
+        services.router = self.router
+        services.writer = services.gateway = Sink.start("sink", self.dispatcher)
+        for tick in ticks(len(SYMBOLS)):
+            self.tell(tick)
+        for number in range(count):
+            made = state(number)
+            services.preloaded[made.account_id] = made
+            self.accounts[made.account_id] = AccountActor.start(
+                made.account_id, self.dispatcher, made.account_id, services
+            )
+        self.settle()
+
+    def tell(self, tick: Tick) -> None:
+        """One tick through the router's mailbox."""
+        self.router.tell(tick)
+        self.settle()
+
+    def settle(self) -> None:
+        """Run until quiet, where the dispatcher is ours to run."""
+        if isinstance(self.dispatcher, SeededDispatcher):
+            self.dispatcher.run_until_quiet()

@@ -1,0 +1,140 @@
+"""The writer: order, groups, and what happens while Postgres is away."""
+
+from __future__ import annotations
+
+from collections import deque
+from decimal import Decimal as D
+
+from actors.errors import NotDurable, StoreUnreachable
+from actors.gateway.messages import Submit
+from actors.messages import PlaceOrder
+from actors.persistence.actor import Writer
+from actors.persistence.messages import AccountLoaded, AskStore, DecisionLost, LoadAccount, Persist
+from actors.runtime.actor import DispatchedActor
+from actors.runtime.clock import VirtualClock
+from actors.runtime.gate import TradingGate
+from actors.runtime.simulation import SeededDispatcher
+from actors.subaccount.decide import Accepted, decide
+from tests.factories import BUY, ETH, account, market
+
+
+class Sink(DispatchedActor):
+    def __init__(self):
+        super().__init__()
+        self.got = []
+
+    def on_receive(self, message):
+        self.got.append(message)
+
+
+class Store:
+    def __init__(self):
+        self.away, self.refuse, self.log = False, set(), []
+
+    def commit(self, decisions):
+        if self.away:
+            raise StoreUnreachable("away")
+        self.log.append(len(decisions))
+        return [NotDurable("poison") if d.account_id in self.refuse else None for d in decisions]
+
+    def load(self, ids):
+        self.log.append("load")
+        return [account()]
+
+    def renew(self):
+        pass
+
+
+class Bench:
+    def __init__(self):
+        self.dispatcher = SeededDispatcher("t", VirtualClock())
+        self.store, self.gate, self.accounts, self.actors = Store(), TradingGate(), {}, {}
+        self.accounts["acct-1"] = Sink.start("acct-1", self.dispatcher)
+        self.actors["gateway"] = Sink.start("gateway", self.dispatcher)
+        self.waiting = deque()
+        self.writer = Writer.start(
+            "writer", self.dispatcher, self.store, self.accounts, self.gate, self.waiting, self.actors
+        )
+        self.dispatcher.run_until_quiet()
+
+    def got(self, name):
+        ref = self.accounts.get(name) or self.actors[name]
+        return ref.cell.actor.got
+
+
+def persist(reply_to=None, life=0):
+    decision = decide(account(), PlaceOrder(symbol=ETH, side=BUY, quantity=D(1)), market())
+    return Persist(
+        account_id="acct-1", previous_sequence=0, facts=decision.facts, state=decision.state, wall_ms=1,
+        reply_to=reply_to, reply=decision.reply, life=life,
+    )  # fmt: skip
+
+
+def test_what_waits_is_one_transaction_and_loads_see_it():
+    bench = Bench()
+    for message in (persist(), persist(), persist(), LoadAccount("acct-1"), persist()):
+        bench.writer.tell(message)
+    bench.dispatcher.run_until_quiet()
+    assert bench.store.log == [3, "load", 1]
+    assert [type(m) for m in bench.got("acct-1")] == [AccountLoaded]
+    assert sum(len(m.orders) for m in bench.got("gateway")) == 4
+
+
+def test_nothing_is_forwarded_or_answered_before_it_is_durable():
+    bench = Bench()
+    bench.store.away = True
+    future = Sink._create_future()
+    bench.writer.tell(persist(future))
+    bench.dispatcher.run_until(50_000_000)
+    assert bench.got("gateway") == []
+    assert bench.gate.reduce_only
+    bench.store.away = False
+    bench.dispatcher.run_until(500_000_000)
+    assert isinstance(bench.got("gateway")[0], Submit)
+    assert isinstance(future.get(timeout=1), Accepted)
+    assert not bench.gate.reduce_only
+
+
+def test_a_refused_decision_fails_its_asker_and_tells_its_account():
+    bench = Bench()
+    bench.store.refuse = {"acct-1"}
+    future = Sink._create_future()
+    bench.writer.tell(persist(future, life=3))
+    bench.dispatcher.run_until_quiet()
+    assert bench.got("acct-1") == [DecisionLost(3, "poison")]
+    assert bench.got("gateway") == []
+    try:
+        future.get(timeout=1)
+    except NotDurable as refused:
+        assert "poison" in str(refused)
+    else:
+        raise AssertionError("the asker was not told")
+
+
+def test_a_crash_of_the_writer_keeps_what_waits():
+    bench = Bench()
+    bench.store.away = True
+    bench.dispatcher.on_crash = lambda cell, report, error: None
+    bench.writer.tell(persist())
+    bench.writer.tell("no such message")
+    bench.dispatcher.run_until_quiet()
+    assert len(bench.waiting) == 1
+    bench.store.away = False
+    bench.dispatcher.restart(bench.writer.cell)
+    bench.writer.tell(persist())
+    bench.dispatcher.run_until_quiet()
+    assert bench.store.log == [2]
+
+
+def test_an_asker_s_own_error_is_the_asker_s():
+    bench = Bench()
+    answer = bench.writer.ask(AskStore(lambda store: 1 / 0), block=False)
+    fine = bench.writer.ask(AskStore(lambda store: len(store.log)), block=False)
+    bench.dispatcher.run_until_quiet()
+    try:
+        answer.get(timeout=1)
+    except ZeroDivisionError:
+        pass
+    else:
+        raise AssertionError("the asker was not told")
+    assert fine.get(timeout=1) == 0

@@ -1,0 +1,105 @@
+"""The command line without an engine, and replay byte for byte."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from actors.paper.recording import write_recording
+from tests.e2e.processes import bulkhead
+from tests.factories import BTC, ETH
+
+COMMANDS = (
+    "accounts alarms cancel create deadletters demo deposit freeze inspect mailbox order paper positions reconcile "
+    "replay restart run stats unfreeze"
+).split()
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "db init", "db check"])
+def test_help_has_an_example(command):
+    shown = bulkhead(*command.split(), "--help")
+    assert shown.returncode == 0
+    assert f"Example: bulkhead {command}" in shown.stdout
+
+
+def test_without_an_engine_the_cure_is_named(tmp_path):
+    shown = bulkhead("accounts", "--data-dir", tmp_path)
+    assert shown.returncode == 2
+    assert "start one with 'bulkhead run'" in shown.stderr
+    (tmp_path / "api.json").write_text("{")
+    assert "cannot be read" in bulkhead("accounts", "--data-dir", tmp_path).stderr
+    (tmp_path / "api.json").write_text(json.dumps({"url": "http://127.0.0.1:9", "token": "t", "pid": 1}))
+    assert "does not answer" in bulkhead("accounts", "--data-dir", tmp_path).stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("run", "--exchange", "ftp://x"), "not an http"),
+        (("run", "--dsn", "postgresql://nobody@127.0.0.1:9/x"), "Postgres cannot be reached"),
+        (("run", "--api-port", "99999"), "not a port"),
+        (("db", "check", "not a dsn"), "the DSN cannot be read"),
+        (("demo", "--accounts", "1"), "--accounts: 1"),
+        (("demo", "--seconds", "1"), "--seconds: 1"),
+        (("paper", "--symbols", "NOPEUSDT"), "NOPEUSDT"),
+        (("replay", "prices.csv"), "name it like"),
+        (("replay", "XYZUSDT-bookTicker-1.csv"), "trading rules are not known"),
+        (("replay", "BTCUSDT-bookTicker-none.csv"), "cannot be read"),
+    ],
+)
+def test_a_bad_argument_is_one_clear_line_and_exit_2(arguments, text, tmp_path):
+    extra = ("--data-dir", tmp_path) if arguments[0] == "run" else ()
+    shown = bulkhead(*arguments, *extra)
+    assert shown.returncode == 2, shown.stderr
+    assert text in shown.stderr
+    assert "Traceback" not in shown.stderr
+
+
+def test_no_exchange_is_named(tmp_path, dsn):
+    shown = bulkhead(
+        "run", "--exchange", "http://127.0.0.1:9", "--data-dir", tmp_path, "--dsn", dsn, "--api-port", 0
+    )
+    assert shown.returncode == 2
+    assert "does not answer as an exchange" in shown.stderr
+    assert "bulkhead paper" in shown.stderr
+
+
+def test_db_init_makes_an_empty_database_ready_and_check_says_so(dsn):
+    assert "EMPTY" in bulkhead("db", "check", dsn).stdout
+    assert "both schemas were made" in bulkhead("db", "init", dsn).stdout
+    assert "READY" in bulkhead("db", "check", dsn).stdout
+
+
+def test_a_foreign_database_is_refused(dsn):
+    import psycopg
+
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("CREATE TABLE invoices (id int)")
+    shown = bulkhead("db", "init", dsn)
+    assert shown.returncode == 2
+    assert "invoices" in shown.stderr
+
+
+def test_replay_of_100_000_rows_twice_is_the_same_byte_for_byte(tmp_path):
+    files = [tmp_path / "BTCUSDT-bookTicker-1.csv.gz", tmp_path / "ETHUSDT-bookTicker-1.csv"]
+    for path, symbol in zip(files, (BTC, ETH), strict=True):
+        write_recording(path, symbol, 50_000, seed=11)
+    outputs = []
+    for number in (1, 2):
+        log = tmp_path / f"decisions-{number}.jsonl"
+        done = bulkhead("replay", *files, "--accounts", 30, "--output", log)
+        assert done.returncode == 0, done.stderr
+        outputs.append((done.stdout, log.read_bytes()))
+    assert outputs[0] == outputs[1]
+    shown, log = outputs[0]
+    assert "rows 100000" in shown
+    assert "wakes " in shown
+    assert all(f"acct-{n:05d}" in shown for n in range(1, 31))
+    decisions = [json.loads(line) for line in log.splitlines()]
+    assert len(decisions) >= 90
+    assert {d["refused"] for d in decisions} == {None}
+    other = bulkhead("replay", *files, "--accounts", 30, "--seed", 2)
+    assert other.stdout != shown

@@ -1,0 +1,50 @@
+"""Settings: which source wins, and each bad one named with its place."""
+
+from __future__ import annotations
+
+import pytest
+
+from actors.config import EngineConfig, load
+from actors.errors import BadConfig
+
+
+def test_later_sources_win(tmp_path):
+    path = tmp_path / "engine.toml"
+    path.write_text('api_port = 1000\nlease_seconds = 20\nsymbols = ["BTCUSDT"]\n')
+    config = load(
+        path, {"BULKHEAD_API_PORT": "2000", "BULKHEAD_SYMBOLS": "ETHUSDT,SOLUSDT"}, {"lease_seconds": 30}
+    )
+    assert (config.api_port, config.lease_seconds, config.symbols) == (2000, 30, ("ETHUSDT", "SOLUSDT"))
+    assert load(None, {"PATH": "x"}, {"dsn": None}) == EngineConfig()
+
+
+def test_the_websocket_address_follows_the_rest_one():
+    assert EngineConfig(exchange="https://x.test/").websocket_base == "wss://x.test"
+    assert EngineConfig(exchange="http://x:1", exchange_ws="ws://y:2/").websocket_base == "ws://y:2"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("api_prot = 1", "api_prot"),
+        ("api_port = 70000", "70000 is not a port"),
+        ('api_port = "x"', "api_port"),
+        ("api_port = ", "not valid TOML"),
+        ('exchange = "ftp://x"', "not an http"),
+        ('exchange_ws = "http://x"', "not a ws"),
+        ("lease_seconds = 1", "at least 3"),
+        ("price_max_age_ms = 0", "at least 1"),
+    ],
+)
+def test_a_bad_file_is_named(tmp_path, text, expected):
+    path = tmp_path / "engine.toml"
+    path.write_text(text)
+    with pytest.raises(BadConfig, match=expected):
+        load(path, {}, {})
+
+
+def test_a_missing_file_and_an_unknown_variable_are_named(tmp_path):
+    with pytest.raises(BadConfig, match=r"none\.toml: cannot be read"):
+        load(tmp_path / "none.toml", {}, {})
+    with pytest.raises(BadConfig, match="BULKHEAD_PROT: no such setting"):
+        load(None, {"BULKHEAD_PROT": "1"}, {})
