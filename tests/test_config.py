@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from actors.config import EngineConfig, load
@@ -48,3 +50,10 @@ def test_a_missing_file_and_an_unknown_variable_are_named(tmp_path):
         load(tmp_path / "none.toml", {}, {})
     with pytest.raises(BadConfig, match="BULKHEAD_PROT: no such setting"):
         load(None, {"BULKHEAD_PROT": "1"}, {})
+
+
+def test_the_shipped_file_lists_every_setting_with_its_default():
+    shipped = load(Path(__file__).parents[1] / "deploy" / "bulkhead.toml", {}, {})
+    assert shipped == EngineConfig()
+    text = (Path(__file__).parents[1] / "deploy" / "bulkhead.toml").read_text()
+    assert all(f"\n{name} = " in text for name in EngineConfig.__struct_fields__)
