@@ -182,7 +182,7 @@ class Engine:
             self._embedded = EmbeddedPostgres(Path(self.config.data_dir), self.progress)
             dsn = self._embedded.start()
         self.progress("opening the database")
-        store = Store.open(dsn)
+        store = Store.open(dsn, Nanos(self.config.price_max_age_ms * NANOS_PER_MS))
         store.acquire(self._owner(), self.config.lease_seconds)
         return store
 
@@ -212,7 +212,9 @@ class Engine:
             ),
             ChildSpec(
                 name="gateway",
-                start=lambda: Gateway.start("gateway", self.main, transport, self.accounts, self.alarm),
+                start=lambda: Gateway.start(
+                    "gateway", self.main, transport, self.accounts, self.gate, self.alarm
+                ),
             ),
             ChildSpec(
                 name="router",

@@ -30,6 +30,10 @@ WARNING_DISTANCE = Decimal("0.10")
 """An account is warned this far below its first tier, as on the existing platform."""
 
 
+PRICE_MAX_AGE = Nanos(10 * NANOS_PER_SECOND)
+"""Older L1 counts as missing; the existing platform's own limit for fresh prices."""
+
+
 class RiskLimits(msgspec.Struct, frozen=True, kw_only=True):
     """What one account may do. The first three defaults are the platform's ``risk_rules`` ones.
 
@@ -42,7 +46,7 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True):
     max_total_exposure: Decimal = Decimal(500)
     liquidation_threshold: Decimal = Decimal("0.90")
     margin_usage_limit: Decimal = Decimal("0.98")
-    price_max_age_ns: Nanos = Nanos(10 * NANOS_PER_SECOND)
+    price_max_age_ns: Nanos = PRICE_MAX_AGE
 
     def tiers(self) -> tuple[AdlTier, ...]:
         """The ADL tiers, shifted so that the first one stands at ``liquidation_threshold``.

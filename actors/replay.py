@@ -112,7 +112,7 @@ class Replay:
         self.actors["writer"] = Writer.start(
             "writer", self.dispatcher, store, self.accounts, gate, deque(), self.actors
         )
-        self.actors["gateway"] = Gateway.start("gateway", self.dispatcher, self.exchange, self.accounts)
+        self.actors["gateway"] = Gateway.start("gateway", self.dispatcher, self.exchange, self.accounts, gate)
         self.actors["router"] = SymbolRouter.start("router", self.dispatcher, self.book, self.accounts)
         self.services.writer, self.services.gateway = self.actors["writer"], self.actors["gateway"]
         self.services.router = self.actors["router"]

@@ -21,11 +21,13 @@ from actors.gateway.messages import (
     Traded,
     UserStreamDown,
     UserStreamUp,
+    Verdict,
 )
 from actors.gateway.orders import Alarm, Deliver, Effect, Request, Tracked
 from actors.gateway.protocol import GatewayCore
 from actors.persistence.messages import KnownOrder, Recovery
 from actors.runtime.actor import DispatchedActor, Ref
+from actors.runtime.gate import TradingGate
 from actors.units import NANOS_PER_MS, AccountId, Nanos
 
 log = structlog.get_logger("gateway")
@@ -74,6 +76,7 @@ class Gateway(DispatchedActor):
     Args:
         transport: live, or the paper exchange in-process for replay.
         accounts: refs by account id.
+        gate: says whether this process may still send orders.
         on_alarm: where alarms go beside the log.
     """
 
@@ -81,9 +84,11 @@ class Gateway(DispatchedActor):
         self,
         transport: Transport,
         accounts: Mapping[AccountId, Ref],
+        gate: TradingGate,
         on_alarm: Callable[[str], None] | None = None,
     ) -> None:
         super().__init__()
+        self._gate = gate
         self._transport = transport
         self._accounts = accounts
         self._on_alarm = on_alarm
@@ -149,7 +154,7 @@ class Gateway(DispatchedActor):
         for effect in effects:
             match effect:
                 case Request():
-                    self._transport.request(effect)
+                    self._request(effect)
                 case Deliver():
                     ref = self._accounts.get(effect.account_id)
                     if ref is None or not ref.is_alive():
@@ -158,6 +163,20 @@ class Gateway(DispatchedActor):
                         ref.tell(effect.message)
                 case Alarm():
                     self._alarm(effect.text)
+
+    def _request(self, request: Request) -> None:
+        if request.kind != "place" or self._gate.may_send(self._cell.dispatcher.clock.monotonic_ns()):
+            self._transport.request(request)
+            return
+        text = "the lease on the database has run out"
+        self.actor_ref.tell(
+            Answered(
+                request="place",
+                client_order_id=request.client_order_id,
+                verdict=Verdict.NOT_SENT,
+                text=text,
+            )
+        )
 
     def _alarm(self, text: str) -> None:
         log.warning("alarm", text=text)

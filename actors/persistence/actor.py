@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import msgspec
 import structlog
 
-from actors.errors import NotDurable, StoreUnreachable
+from actors.errors import Fenced, NotDurable, StoreUnreachable
 from actors.gateway.messages import Recover, Submit
 from actors.limits import WRITER_BATCH_MAX, WRITER_WAITING_HIGH, WRITER_WAITING_LOW
 from actors.messages import CancelIntended, Lane, Message, OrderIntended
@@ -31,12 +31,15 @@ from actors.persistence.messages import (
 )
 from actors.runtime.actor import DispatchedActor, Ref
 from actors.runtime.gate import TradingGate
-from actors.units import NANOS_PER_MS, AccountId, Nanos
+from actors.units import NANOS_PER_MS, NANOS_PER_SECOND, AccountId, Nanos
 
 log = structlog.get_logger("writer")
 
 RETRY_FIRST = Nanos(100 * NANOS_PER_MS)
 RETRY_MAX = Nanos(5_000 * NANOS_PER_MS)
+LEASE_MARGIN_SECONDS = 1
+"""Sending stops this long before the lease ends, so that nothing is on its way when it does."""
+
 RENEW_EVERY = Nanos(2_000 * NANOS_PER_MS)
 
 
@@ -59,7 +62,7 @@ class StorePort(Protocol):
         """See ``persistence.store``."""
         ...
 
-    def renew(self) -> None:
+    def renew(self) -> int | None:
         """See ``persistence.store``."""
         ...
 
@@ -122,7 +125,7 @@ class Writer(DispatchedActor):
 
     def on_start(self) -> None:
         """Begin to keep the lease."""
-        self._cell.dispatcher.after(RENEW_EVERY, self._cell, Renew())
+        self._renew()
 
     def handle(self, message: Any) -> Any:
         """Handle one message, and write when no more wait behind it."""
@@ -206,8 +209,15 @@ class Writer(DispatchedActor):
         if orders or cancels:
             self._actors["gateway"].tell(Submit(tuple(orders), tuple(cancels)))
 
+    def _fenced(self, fenced: Fenced) -> None:
+        log.critical("another engine owns the accounts; this one must be stopped", error=str(fenced))
+        self._gate.close("fenced")
+        self._gate.extend_lease(0)
+
     def _lost(self, decision: Persist, refusal: NotDurable) -> None:
         self.stats.refused += 1
+        if isinstance(refusal, Fenced):
+            self._fenced(refusal)
         log.error("decision refused", account=decision.account_id, error=str(refusal))
         if decision.reply_to is not None:
             decision.reply_to.set_exception((type(refusal), refusal, None))
@@ -250,9 +260,15 @@ class Writer(DispatchedActor):
         self._retry_ns = Nanos(min(self._retry_ns * 2, RETRY_MAX))
 
     def _renew(self) -> None:
+        clock = self._cell.dispatcher.clock
+        before_ns = clock.monotonic_ns()
         try:
-            self._store.renew()
+            seconds = self._store.renew()
+            if seconds is not None:
+                self._gate.extend_lease(before_ns + (seconds - LEASE_MARGIN_SECONDS) * NANOS_PER_SECOND)
         except StoreUnreachable as away:
             log.warning("lease not renewed", error=str(away))
+        except Fenced as fenced:
+            self._fenced(fenced)
         finally:
             self._cell.dispatcher.after(RENEW_EVERY, self._cell, Renew())

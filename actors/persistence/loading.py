@@ -11,7 +11,7 @@ from actors.limits import RiskLimits
 from actors.messages import AccountStatus, OrderIntended, OrderStatus, Phase, Purpose
 from actors.persistence.messages import KnownOrder
 from actors.subaccount.state import AccountState, LiquidationMode, Position, WorkingOrder
-from actors.units import AccountId, ClientOrderId, OrderType, Side, Symbol, TimeInForce
+from actors.units import AccountId, ClientOrderId, Nanos, OrderType, Side, Symbol, TimeInForce
 
 Row = tuple[Any, ...]
 
@@ -23,7 +23,7 @@ class Loaded(NamedTuple):
     orders: dict[str, list[Row]]
 
 
-def state_of(row: Row, loaded: Loaded) -> AccountState:
+def state_of(row: Row, loaded: Loaded, price_max_age_ns: Nanos) -> AccountState:
     """An account out of its row of ``LOAD_ACCOUNTS`` and its other rows."""
     account_id = AccountId(row[0])
     return AccountState(
@@ -42,7 +42,7 @@ def state_of(row: Row, loaded: Loaded) -> AccountState:
         bad_debt=row[12],
         phase=Phase(row[13]),
         refusals=row[14],
-        limits=_limits(row[15:19]),
+        limits=_limits(row[15:19], price_max_age_ns),
         positions=tuple(_position(r) for r in loaded.positions.get(account_id, ())),
         orders=tuple(_order(r) for r in loaded.orders.get(account_id, ())),
     )
@@ -78,14 +78,15 @@ def known_order(row: Row) -> KnownOrder:
     )
 
 
-def _limits(row: Row) -> RiskLimits:
+def _limits(row: Row, price_max_age_ns: Nanos) -> RiskLimits:
     if row[0] is None:
-        return RiskLimits()
+        return RiskLimits(price_max_age_ns=price_max_age_ns)
     return RiskLimits(
         max_leverage=row[0],
         max_notional_per_trade=row[1],
         max_total_exposure=row[2],
         liquidation_threshold=row[3],
+        price_max_age_ns=price_max_age_ns,
     )
 
 

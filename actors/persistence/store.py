@@ -18,12 +18,12 @@ import psycopg
 import structlog
 
 from actors.errors import BadInput, Fenced, NotDurable, StoreUnreachable
-from actors.limits import RiskLimits
+from actors.limits import PRICE_MAX_AGE, RiskLimits
 from actors.persistence import rows, schema, sql
 from actors.persistence.loading import Loaded, known_order, state_of
 from actors.persistence.messages import KnownOrder, NewAccount, Persist, RecordDeadLetter, Recovery
 from actors.subaccount.state import AccountState
-from actors.units import AccountId, ClientOrderId, Symbol
+from actors.units import AccountId, ClientOrderId, Nanos, Symbol
 
 log = structlog.get_logger("store")
 
@@ -38,16 +38,19 @@ class _SequenceMoved(Exception):  # noqa: N818 - inside this module only
 class Store:
     """See the module. Not thread-safe: one thread, one store."""
 
-    def __init__(self, dsn: str, connection: psycopg.Connection[Any]) -> None:
+    def __init__(self, dsn: str, connection: psycopg.Connection[Any], price_max_age_ns: Nanos) -> None:
         self._dsn = dsn
+        self._price_max_age_ns = price_max_age_ns
         self._connection = connection
         self._epochs: dict[int, int] = {}
         self._owner = ""
         self._lease_seconds = 0
 
     @classmethod
-    def open(cls, dsn: str) -> Store:
+    def open(cls, dsn: str, price_max_age_ns: Nanos = PRICE_MAX_AGE) -> Store:
         """Connect, and make what is missing in the database.
+
+        ``price_max_age_ns`` is an engine's setting that every loaded account gets.
 
         Raises:
             StoreUnreachable: bad DSN, nobody there, wrong password, no such database.
@@ -55,7 +58,7 @@ class Store:
         """
         connection = connect(dsn)
         schema.init(connection)
-        return cls(dsn, connection)
+        return cls(dsn, connection, price_max_age_ns)
 
     def close(self) -> None:
         """Give the lease back and disconnect."""
@@ -96,8 +99,11 @@ class Store:
         self._owner, self._lease_seconds = owner, lease_seconds
         self._epochs = dict(found)
 
-    def renew(self) -> None:
+    def renew(self) -> int:
         """Keep the lease.
+
+        Returns:
+            For how many seconds from before the call.
 
         Raises:
             Fenced: a newer owner took over.
@@ -115,6 +121,7 @@ class Store:
             raise StoreUnreachable(str(error)) from None
         if cursor.rowcount < len(self._epochs):
             raise Fenced(f"{self._owner} lost {len(self._epochs) - cursor.rowcount} shards to a newer owner")
+        return self._lease_seconds
 
     # -- commit
 
@@ -248,7 +255,7 @@ class Store:
             {a: list(g) for a, g in groupby(positions, key=lambda r: r[0])},
             {a: list(g) for a, g in groupby(orders, key=lambda r: r[0])},
         )
-        return [state_of(row, loaded) for row in found]
+        return [state_of(row, loaded, self._price_max_age_ns) for row in found]
 
     # -- what the gateway and people ask
 

@@ -1,6 +1,8 @@
-"""Whether accounts may take new risk: shut by anybody who cannot vouch for the engine.
+"""Whether accounts may take new risk, and whether this process may send orders at all.
 
-Reading is one attribute; every closer has a name, and the gate is open when none is left.
+New risk is shut by anybody who cannot vouch for the engine: reading is one attribute, every
+closer has a name, and the gate is open when none is left. Sending ends with the lease: a
+process that was frozen past it must not send what another one has taken over meanwhile.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ class TradingGate:
         self._closers: set[str] = set()
         self._lock = threading.Lock()
         self.reduce_only = False
+        self._lease_until_ns: int | None = None
 
     def close(self, who: str) -> None:
         """Let no new risk in, until ``who`` opens again."""
@@ -29,6 +32,14 @@ class TradingGate:
         with self._lock:
             self._closers.discard(who)
             self.reduce_only = bool(self._closers)
+
+    def extend_lease(self, until_ns: int) -> None:
+        """Orders may be sent until then, on the monotonic clock. Never called: no lease needed."""
+        self._lease_until_ns = until_ns
+
+    def may_send(self, now_ns: int) -> bool:
+        """Whether the lease still runs."""
+        return self._lease_until_ns is None or now_ns < self._lease_until_ns
 
     @property
     def closers(self) -> tuple[str, ...]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 from decimal import Decimal as D
 
 import psycopg
 import pytest
 
+from actors.api.client import EngineError
 from actors.persistence.embedded import EmbeddedPostgres
 from tests.e2e.processes import (
     EngineProcess,
@@ -111,3 +113,47 @@ def test_a_killed_writer_connection_loses_nothing(paper, tmp_path, dsn):
     assert set(differences(engine.client).values()) == {D(0)}
     assert engine.client.get("/v1/stats")["writer"]["refused"] == 0
     engine.stop()
+
+
+def test_a_frozen_engine_that_wakes_after_a_takeover_writes_and_sends_nothing(paper, tmp_path, dsn):
+    lease = {"BULKHEAD_LEASE_SECONDS": "3"}
+    first = EngineProcess(paper, tmp_path / "one", "--dsn", dsn, **lease)
+    first.client.post("/v1/accounts", account_bodies(20))
+    first.client.post("/v1/orders", order_bodies(20))
+    until(lambda: idle(first.client), "the first orders")
+    first.child.send_signal(signal.SIGSTOP)
+    second = until(lambda: takeover(paper, tmp_path / "two", dsn, lease), "the takeover")
+    second.client.post("/v1/orders", order_bodies(20, notional=300))
+    until(lambda: idle(second.client), "the second's orders")
+    before = paper.state()["trades"]
+    first.child.send_signal(signal.SIGCONT)
+    for n in range(1, 6):
+        assert refusal(first.client, n) in {"503", "REDUCE_ONLY_MODE"}
+    until(lambda: "fenced" in first.client.get("/v1/health")["closed_by"], "the first to know")
+    assert paper.state()["trades"] == before
+    assert set(differences(second.client).values()) == {D(0)}
+    with psycopg.connect(dsn) as connection:
+        [(epochs, owners)] = connection.execute(
+            "SELECT min(epoch), count(DISTINCT owner) FROM bulkhead.shard"
+        ).fetchall()
+    assert (epochs, owners) == (2, 1)
+    first.kill()
+    second.stop()
+
+
+def refusal(client, number):
+    """How an order of the frozen engine is refused: not durable, or no new risk."""
+    try:
+        answer = client.post(f"/v1/accounts/acct-{number}/orders", {**order_bodies(1)[0], "account_id": None})
+    except EngineError as error:
+        return str(error)[:3]
+    return answer["rejections"][0]["code"] if answer["type"] == "Rejected" else "accepted"
+
+
+def takeover(paper, folder, dsn, lease):
+    """An engine of another machine, once the first one's lease has run out."""
+    try:
+        return EngineProcess(paper, folder, "--dsn", dsn, **lease)
+    except AssertionError as refused:
+        assert "owns this database" in str(refused)
+        return None

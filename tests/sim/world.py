@@ -176,7 +176,9 @@ class World:
             "supervisor", d, self.accounts, actors, policy, self.gate, self.alarms.append
         )
         actors["writer"] = Writer.start("writer", d, self.store, self.accounts, self.gate, deque(), actors)
-        actors["gateway"] = Gateway.start("gateway", d, self.wire, self.accounts, self.alarms.append)
+        actors["gateway"] = Gateway.start(
+            "gateway", d, self.wire, self.accounts, self.gate, self.alarms.append
+        )
         actors["router"] = SymbolRouter.start("router", d, self.book, self.accounts)
         for name in ("writer", "gateway", "router"):
             setattr(self.services, name, actors[name])
