@@ -304,7 +304,7 @@ def _watch(trading: _Trading, out: Console) -> None:
                 last_line = elapsed
                 out.print(demo_view.line(stats, before, elapsed), highlight=False)
             before = stats
-            time.sleep(0.5)
+            time.sleep(0.8)
 
 
 def _summary(client: Client, out: Console, trading: _Trading) -> int:

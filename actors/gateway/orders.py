@@ -7,8 +7,33 @@ from enum import StrEnum
 
 import msgspec
 
+from actors.limits import UNKNOWN_QUERY_EVERY
 from actors.messages import Fill, OrderAccepted, OrderClosed, OrderIntended, OrderStatus
-from actors.units import ZERO, AccountId, ClientOrderId, Symbol
+from actors.units import NANOS_PER_MS, ZERO, AccountId, ClientOrderId, OrderType, Symbol
+
+IN_FLIGHT_MAX = 60
+"""Orders under way at once: a dozen requests of five."""
+
+CLOSE_GRACE_MS = 1_500
+"""How long the user stream may lag behind a final status before trades are asked for."""
+
+FINAL_MARGIN_MS = 500
+"""Beyond ``RECV_WINDOW_MS``: the exchange's clock may differ from ours by this much."""
+
+UNREACHABLE_PAUSE_MS = 500
+"""Wait before the next try when not even a connection could be made."""
+
+OVERDUE_MS = 3_000
+"""How long a market order, or any order without a user stream, may stay silent."""
+
+REMEMBERED_FINALS = 65_536
+"""Final orders whose late events are told from those of strangers."""
+
+QUERY_EVERY_MS = UNKNOWN_QUERY_EVERY // NANOS_PER_MS
+
+ASKS_MAX = 8
+"""Queries under way at once. Without a bound, a slow moment makes more queries than it can
+answer, which makes it slower (found by the demo: 2,000 orders, a stalled event loop)."""
 
 
 class Stage(StrEnum):
@@ -69,3 +94,19 @@ class Tracked(msgspec.Struct, kw_only=True):
     cancel_wanted: bool = False
     cancelling: bool = False
     accepted_told: bool = False
+
+    @property
+    def lacks_trades(self) -> bool:
+        """Whether the exchange executed more than what was delivered."""
+        if self.exchange_order_id is None:
+            return False
+        return self.recount or self.delivered != self.executed
+
+    def is_overdue(self, now_ms: int, *, stream_up: bool) -> bool:
+        """Whether a working order should have been heard of by now."""
+        if self.stage is not Stage.WORKING or self.final is not None:
+            return False
+        if self.cancel_wanted:
+            return True
+        expects_news = self.order.order_type is OrderType.MARKET or not stream_up
+        return expects_news and now_ms - max(self.asked_ms, self.signed_ms) >= OVERDUE_MS

@@ -19,12 +19,25 @@ from collections.abc import Iterable
 
 from actors.gateway.budget import OrderBudget
 from actors.gateway.messages import Answered, Report, ReportStatus, Submit, Trade, Traded, Verdict
-from actors.gateway.orders import Alarm, Deliver, Effect, Request, Stage, Tracked
+from actors.gateway.orders import (
+    ASKS_MAX,
+    CLOSE_GRACE_MS,
+    FINAL_MARGIN_MS,
+    IN_FLIGHT_MAX,
+    QUERY_EVERY_MS,
+    REMEMBERED_FINALS,
+    UNREACHABLE_PAUSE_MS,
+    Alarm,
+    Deliver,
+    Effect,
+    Request,
+    Stage,
+    Tracked,
+)
 from actors.limits import (
     CLIENT_ORDER_ID_PREFIX,
     ORDER_MAX_AGE_MS,
     RECV_WINDOW_MS,
-    UNKNOWN_QUERY_EVERY,
 )
 from actors.messages import (
     CancelIntended,
@@ -34,27 +47,7 @@ from actors.messages import (
     OrderStatus,
     Purpose,
 )
-from actors.units import NANOS_PER_MS, ZERO, ClientOrderId, OrderType
-
-IN_FLIGHT_MAX = 24
-"""Requests under way at once; the exchange answers faster than one connection can ask."""
-
-CLOSE_GRACE_MS = 400
-"""How long the user stream may lag behind a final status before trades are asked for."""
-
-FINAL_MARGIN_MS = 500
-"""Beyond ``RECV_WINDOW_MS``: the exchange's clock may differ from ours by this much."""
-
-UNREACHABLE_PAUSE_MS = 500
-"""Wait before the next try when not even a connection could be made."""
-
-OVERDUE_MS = 3_000
-"""How long a market order, or any order without a user stream, may stay silent."""
-
-REMEMBERED_FINALS = 65_536
-"""Final orders whose late events are told from those of strangers."""
-
-QUERY_EVERY_MS = UNKNOWN_QUERY_EVERY // NANOS_PER_MS
+from actors.units import ZERO, ClientOrderId
 
 
 class GatewayCore:
@@ -67,6 +60,8 @@ class GatewayCore:
         self._normal: deque[ClientOrderId] = deque()
         self._finals: OrderedDict[ClientOrderId, None] = OrderedDict()
         self.in_flight = 0
+        self._asks: deque[tuple[ClientOrderId, str]] = deque()
+        self._asks_in_flight = 0
         self.stream_up = True
         self.sent = 0
         self.duplicates = 0
@@ -123,9 +118,7 @@ class GatewayCore:
             return []
         tracked.trade_ids &= known.trade_ids
         tracked.recount = True
-        if tracked.exchange_order_id is None:
-            return self._ask(tracked, now_ms)
-        return [self._request("trades", tracked, now_ms)]
+        return self._ask(tracked, now_ms, "query" if tracked.exchange_order_id is None else "trades")
 
     def orphans(self, reports: Iterable[Report], now_ms: int) -> list[Effect]:
         """Cancel open orders that carry our prefix and that no durable intent explains."""
@@ -156,11 +149,10 @@ class GatewayCore:
         for tracked in list(self.tracked.values()):
             if tracked.asking or now_ms - tracked.asked_ms < QUERY_EVERY_MS:
                 continue
-            if tracked.stage is Stage.UNKNOWN or self._is_overdue(tracked, now_ms):
+            if tracked.stage is Stage.UNKNOWN or tracked.is_overdue(now_ms, stream_up=self.stream_up):
                 effects += self._ask(tracked, now_ms)
-            elif self._lacks_trades(tracked) and now_ms - tracked.asked_ms >= CLOSE_GRACE_MS:
-                tracked.asked_ms = now_ms
-                effects.append(self._request("trades", tracked, now_ms))
+            elif tracked.lacks_trades and now_ms - tracked.asked_ms >= CLOSE_GRACE_MS:
+                effects += self._ask(tracked, now_ms, "trades")
         return effects + self._pump(now_ms)
 
     # -- from the exchange
@@ -170,6 +162,8 @@ class GatewayCore:
         tracked = self.tracked.get(message.client_order_id)
         if message.request == "place":
             self.in_flight -= 1
+        if message.request == "query":
+            self._asks_in_flight -= 1
         if tracked is None:
             return self._pump(now_ms)
         if message.request == "query":
@@ -205,9 +199,13 @@ class GatewayCore:
     def traded(self, message: Traded, now_ms: int) -> list[Effect]:
         """The trades of one order, whole."""
         tracked = self.tracked.get(message.client_order_id)
-        if tracked is None or message.trades is None:
-            return []
-        effects: list[Effect] = []
+        self._asks_in_flight -= 1
+        effects = self._pump_asks(now_ms)
+        if tracked is None:
+            return effects
+        tracked.asking = False
+        if message.trades is None:
+            return effects
         for trade in sorted(message.trades, key=lambda t: t.trade_id):
             effects += self._deliver(tracked, trade, count=False)
         tracked.recount = False
@@ -260,21 +258,6 @@ class GatewayCore:
             cause=order.cause,
         )
         return [Deliver(order.account_id, fill)]
-
-    def _lacks_trades(self, tracked: Tracked) -> bool:
-        if tracked.exchange_order_id is None:
-            return False
-        return tracked.recount or tracked.delivered != tracked.executed
-
-    def _is_overdue(self, tracked: Tracked, now_ms: int) -> bool:
-        """Whether a working order should have been heard of by now."""
-        if tracked.stage is not Stage.WORKING or tracked.final is not None:
-            return False
-        silent_ms = now_ms - max(tracked.asked_ms, tracked.signed_ms)
-        if tracked.cancel_wanted:
-            return True
-        expects_news = tracked.order.order_type is OrderType.MARKET or not self.stream_up
-        return expects_news and silent_ms >= OVERDUE_MS
 
     def _maybe_close(self, tracked: Tracked, now_ms: int) -> list[Effect]:
         if tracked.final is None:
@@ -360,15 +343,28 @@ class GatewayCore:
         tracked.cancel_wanted = False
         return [self._request("cancel", tracked, now_ms)]
 
-    def _ask(self, tracked: Tracked, now_ms: int) -> list[Effect]:
+    def _ask(self, tracked: Tracked, now_ms: int, kind: str = "query") -> list[Effect]:
+        """Ask after an order, or for its trades, as soon as not too many are asked after."""
         if tracked.asking:
             return []
         tracked.asking = True
         tracked.asked_ms = now_ms
-        return [self._request("query", tracked, now_ms)]
+        self._asks.append((tracked.order.client_order_id, kind))
+        return self._pump_asks(now_ms)
+
+    def _pump_asks(self, now_ms: int) -> list[Effect]:
+        effects: list[Effect] = []
+        while self._asks and self._asks_in_flight < ASKS_MAX:
+            id_, kind = self._asks.popleft()
+            tracked = self.tracked.get(id_)
+            if tracked is not None:
+                tracked.asked_ms = now_ms
+                self._asks_in_flight += 1
+                effects.append(self._request(kind, tracked, now_ms))
+        return effects
 
     def _pump(self, now_ms: int) -> list[Effect]:
-        effects: list[Effect] = []
+        effects = self._pump_asks(now_ms)
         for queue, reducing in ((self._urgent, True), (self._normal, False)):
             while queue and self.in_flight < IN_FLIGHT_MAX:
                 tracked = self.tracked.get(queue[0])

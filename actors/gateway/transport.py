@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -42,6 +43,10 @@ from actors.units import Instrument, Symbol
 
 log = structlog.get_logger("transport")
 
+BATCH_MAX = 5
+"""Orders in one request, the exchange's limit."""
+
+HTTP_OK, HTTP_BAD = 200, 400
 REQUEST_SECONDS = 5.0
 CONNECT_SECONDS = 2.0
 CONNECTIONS = 24
@@ -58,6 +63,7 @@ _VERDICTS = {
 
 _order_decoder = msgspec.json.Decoder(rest.Order)
 _orders_decoder = msgspec.json.Decoder(list[rest.Order])
+_answers_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 _trades_decoder = msgspec.json.Decoder(list[rest.UserTrade])
 
 
@@ -88,6 +94,7 @@ class BinanceTransport:
         self._base = base
         self._gateway: Ref
         self._client: httpx.AsyncClient | None = None
+        self._unsent: deque[Request] = deque()
 
     def now_ms(self) -> int:
         """Unix milliseconds on the exchange's clock."""
@@ -106,10 +113,45 @@ class BinanceTransport:
         self._loop.spawn(self._read_open_orders())
 
     def request(self, request: Request) -> None:
-        """Send one request of the gateway."""
-        self._loop.spawn(self._serve(request))
+        """Send one request of the gateway; orders that come together go together."""
+        if request.kind != "place":
+            self._loop.spawn(self._serve(request))
+            return
+        self._unsent.append(request)
+        if len(self._unsent) == 1:
+            self._loop.spawn(self._send_orders())
 
     # -- requests
+
+    async def _send_orders(self) -> None:
+        """Send what has gathered: singly, or in batches as large as the exchange takes."""
+        while self._unsent:
+            batch = [self._unsent.popleft() for _ in range(min(BATCH_MAX, len(self._unsent)))]
+            self._loop.spawn(self._serve(batch[0]) if len(batch) == 1 else self._serve_batch(batch))
+
+    async def _serve_batch(self, batch: list[Request]) -> None:
+        orders = [order_params(r.order) for r in batch if r.order is not None]
+        # The earliest timestamp of all: none may be accepted later than the gateway believes.
+        signed_ms = min(r.timestamp_ms for r in batch)
+        params = {"batchOrders": msgspec.json.encode(orders).decode()}
+        verdict, content, retry_ms = await self._call("POST", "/fapi/v1/batchOrders", params, signed_ms)
+        answers: list[msgspec.Raw] = []
+        if verdict is Verdict.OK:
+            try:
+                answers = _answers_decoder.decode(content)
+            except msgspec.MsgspecError:
+                verdict = Verdict.UNKNOWN
+        if verdict is Verdict.OK and len(answers) != len(batch):
+            verdict = Verdict.UNKNOWN
+        for number, request in enumerate(batch):
+            if verdict is not Verdict.OK:
+                self._tell(request, verdict, content, retry_ms)
+                continue
+            answer = bytes(answers[number])
+            code, _ = error_of(answer)
+            self._tell(
+                request, _VERDICTS[outcome_of(HTTP_OK if not code else HTTP_BAD, code or None)], answer, 0
+            )
 
     async def _serve(self, request: Request) -> None:
         if request.kind == "trades":
@@ -120,7 +162,9 @@ class BinanceTransport:
             params = order_params(request.order)
         else:
             params = {"symbol": request.symbol, "origClientOrderId": request.client_order_id}
-        verdict, content, retry_ms = await self._call(method, "/fapi/v1/order", params, request.timestamp_ms)
+        self._tell(request, *await self._call(method, "/fapi/v1/order", params, request.timestamp_ms))
+
+    def _tell(self, request: Request, verdict: Verdict, content: bytes, retry_ms: int) -> None:
         report = None
         code, text = 0, ""
         if verdict is Verdict.OK:

@@ -53,6 +53,14 @@ def _refused(refusal: Refusal) -> Reply:
     return _error(refusal.code, refusal.text)
 
 
+def _orders_in(path: str, params: Params) -> int:
+    """How many orders a request places, as the exchange's order limits count."""
+    if path == "/fapi/v1/order":
+        return 1
+    # A malformed list is refused later; counting names is enough to count orders.
+    return params.get("batchOrders", "").count('"symbol"') if path == "/fapi/v1/batchOrders" else 0
+
+
 class Endpoints:
     """All paths. ``handle`` is the door; the rest is one method per path."""
 
@@ -109,8 +117,7 @@ class Endpoints:
         route = (method, path)
         if route not in self._public and route not in self._keyed and route not in self._signed:
             return _error(Code.UNKNOWN, f"no such endpoint: {method} {path}", 404)
-        orders = {"/fapi/v1/order": 1, "/fapi/v1/batchOrders": BATCH_MAX}.get(path, 0)
-        orders = orders if method == "POST" else 0
+        orders = _orders_in(path, params) if method == "POST" else 0
         allowed, headers = self._windows.take(now_ms, WEIGHTS.get(path, 1), orders)
         if not allowed:
             reply = _error(Code.TOO_MANY_REQUESTS, "Too many requests; current limit is exceeded.", 429)
@@ -193,11 +200,15 @@ class Endpoints:
             return _error(Code.MANDATORY_PARAM_EMPTY_OR_MALFORMED, f"batchOrders: 1 to {BATCH_MAX} orders")
         answers: list[Any] = []
         events: list[PaperEvent] = []
+        delay_s = 0.0
         for entry in batch:
             reply = self._place({k: str(v) for k, v in entry.items()}, now_ms)
             answers.append(msgspec.Raw(reply.body))
             events += reply.events
-        return _json(answers, events)
+            delay_s = max(delay_s, reply.delay_s)
+        reply = _json(answers, events)
+        reply.delay_s = delay_s
+        return reply
 
     def _query(self, params: Params, _now_ms: int) -> Reply:
         answer = self.exchange.query(*self._named(params))
