@@ -79,6 +79,7 @@ TESTED_ELSEWHERE = {
     "actors/gateway/messages.py": "data",
     "actors/gateway/orders.py": "data",
     "actors/persistence/messages.py": "data",
+    "actors/persistence/accounts.py": "tests/persistence/test_store.py tries each bad account",
     "actors/persistence/sql.py": "tests/persistence/test_store.py runs every statement",
     "actors/persistence/rows.py": "tests/persistence/test_store.py reads back what it writes",
     "actors/persistence/loading.py": "tests/persistence/test_store.py reads through it",

@@ -18,8 +18,9 @@ import psycopg
 import structlog
 
 from actors.errors import BadInput, Fenced, NotDurable, StoreUnreachable
-from actors.limits import PRICE_MAX_AGE, RiskLimits
+from actors.limits import PRICE_MAX_AGE
 from actors.persistence import rows, schema, sql
+from actors.persistence.accounts import check_new, has_rule, rule
 from actors.persistence.loading import Loaded, known_order, state_of
 from actors.persistence.messages import KnownOrder, NewAccount, Persist, RecordDeadLetter, Recovery
 from actors.subaccount.state import AccountState
@@ -28,7 +29,10 @@ from actors.units import AccountId, ClientOrderId, Nanos, Symbol
 log = structlog.get_logger("store")
 
 CONNECT_SECONDS = 5
-SETTINGS = "-c statement_timeout=10000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=5000"
+SETTINGS = "-c statement_timeout=10000 -c lock_timeout=2000 -c idle_in_transaction_session_timeout=2000"
+"""Statements end after ten seconds, waits for a lock and idle transactions after two."""
+
+TAKEOVER_TRIES = 3
 
 
 class _SequenceMoved(Exception):  # noqa: N818 - inside this module only
@@ -78,8 +82,32 @@ class Store:
         """Become the owner of all shards, with new epochs: older owners write no more.
 
         Raises:
-            Fenced: somebody else holds a lease that runs; names it and how long.
+            Fenced: somebody else holds a lease that runs, or is frozen in a commit; names it.
         """
+        for _ in range(TAKEOVER_TRIES):
+            try:
+                self._acquire(owner, lease_seconds)
+            except psycopg.errors.LockNotAvailable:
+                self._evict(owner)
+            else:
+                return
+        raise Fenced("an owner that does not answer holds this database's accounts in a commit; try again")
+
+    def _evict(self, owner: str) -> None:
+        """End connections that hold the shards' rows though every lease has run out.
+
+        A process that is frozen inside a pipelined commit does not count as idle in a
+        transaction, so no timeout of Postgres ends it.
+        """
+        ended = self._connection.execute(
+            "SELECT pg_terminate_backend(l.pid) FROM (SELECT DISTINCT pid FROM pg_locks "
+            "WHERE relation = 'bulkhead.shard'::regclass AND pid <> pg_backend_pid()) l "
+            "WHERE NOT EXISTS (SELECT FROM bulkhead.shard WHERE lease_until >= now() AND owner <> %s)",
+            (owner,),
+        ).rowcount
+        log.warning("ended connections of a frozen owner", connections=ended)
+
+    def _acquire(self, owner: str, lease_seconds: int) -> None:
         with self._connection.transaction():
             found = self._connection.execute(
                 """
@@ -116,9 +144,9 @@ class Store:
                 "WHERE shard_id = id AND epoch = held_epoch",
                 (self._lease_seconds, list(self._epochs), list(self._epochs.values())),
             )
-        except psycopg.OperationalError as error:
+        except psycopg.Error as error:
             self._reconnect()
-            raise StoreUnreachable(str(error)) from None
+            raise StoreUnreachable(_one_line(error)) from None
         if cursor.rowcount < len(self._epochs):
             raise Fenced(f"{self._owner} lost {len(self._epochs) - cursor.rowcount} shards to a newer owner")
         return self._lease_seconds
@@ -140,9 +168,9 @@ class Store:
             self._transaction(decisions)
         except Fenced as fenced:
             return [fenced] * len(decisions)
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-            return self._after_lost_connection(decisions, error)
         except (psycopg.Error, _SequenceMoved, ValueError) as error:
+            if isinstance(error, psycopg.Error) and self._is_lost(error):
+                return self._after_lost_connection(decisions, error)
             if len(decisions) == 1:
                 return [NotDurable(f"{decisions[0].account_id}: {_one_line(error)}")]
             # Order is kept: an account's later decisions fail by its sequence if an earlier did.
@@ -186,6 +214,11 @@ class Store:
                 return [None] * len(decisions)
         raise StoreUnreachable(_one_line(error)) from None
 
+    def _is_lost(self, error: psycopg.Error) -> bool:
+        """Whether an error is of the connection, not of a decision."""
+        lost = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+        return lost or self._connection.closed
+
     def _is_committed(self, decisions: Sequence[Persist]) -> bool:
         last = decisions[-1]
         row = self._connection.execute(
@@ -207,7 +240,7 @@ class Store:
         """
         at = rows.when(wall_ms)
         for account in accounts:
-            _check_new(account)
+            check_new(account)
         try:
             with self._connection.transaction(), self._connection.pipeline():
                 cursor = self._connection.cursor()
@@ -230,7 +263,7 @@ class Store:
                     "reason, \"timestamp\") VALUES (%s, %s, 0, %s, %s, 'DEPOSIT', %s)",
                     [(f"deposit-{a.account_id}", a.account_id, a.deposit, a.deposit, at) for a in accounts],
                 )
-                rules = [(f"rule-{a.account_id}", a.account_id, *_rule(a)) for a in accounts if _has_rule(a)]
+                rules = [(f"rule-{a.account_id}", a.account_id, *rule(a)) for a in accounts if has_rule(a)]
                 if rules:
                     cursor.executemany(
                         "INSERT INTO risk_rules (id, sub_account_id, max_leverage, max_notional_per_trade, "
@@ -248,7 +281,7 @@ class Store:
                 found = self._connection.execute(sql.LOAD_ACCOUNTS, (ids, ids)).fetchall()
                 positions = self._connection.execute(sql.LOAD_POSITIONS, (ids, ids)).fetchall()
                 orders = self._connection.execute(sql.LOAD_ORDERS, (ids, ids)).fetchall()
-        except psycopg.OperationalError as error:
+        except psycopg.Error as error:
             self._reconnect()
             raise StoreUnreachable(_one_line(error)) from None
         loaded = Loaded(
@@ -344,34 +377,3 @@ def connect(dsn: str) -> psycopg.Connection[Any]:
 
 def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())[:500]
-
-
-def _check_new(account: NewAccount) -> None:
-    if not account.account_id or len(account.account_id) > 100 or not account.account_id.isprintable():  # noqa: PLR2004 - fits a line of a terminal
-        raise BadInput(f"account id {account.account_id!r} must have 1 to 100 printable characters")
-    if not account.deposit.is_finite() or account.deposit < 0:
-        raise BadInput(
-            f"{account.account_id}: deposit {account.deposit} must be a finite number of at least 0"
-        )
-    if not account.maintenance_rate.is_finite() or not 0 < account.maintenance_rate < 1:
-        raise BadInput(
-            f"{account.account_id}: maintenance rate {account.maintenance_rate} must be between 0 and 1"
-        )
-    for value in _rule(account):
-        if not value.is_finite() or value <= 0:
-            raise BadInput(f"{account.account_id}: limit {value} must be a finite number above 0")
-
-
-def _has_rule(account: NewAccount) -> bool:
-    names = ("max_leverage", "max_notional_per_trade", "max_total_exposure", "liquidation_threshold")
-    return any(getattr(account, name) is not None for name in names)
-
-
-def _rule(account: NewAccount) -> tuple[Decimal, ...]:
-    defaults = RiskLimits()
-    return (
-        account.max_leverage or defaults.max_leverage,
-        account.max_notional_per_trade or defaults.max_notional_per_trade,
-        account.max_total_exposure or defaults.max_total_exposure,
-        account.liquidation_threshold or defaults.liquidation_threshold,
-    )

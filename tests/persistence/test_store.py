@@ -219,6 +219,17 @@ def test_a_living_owner_is_not_robbed_and_says_so(store, dsn):
     other.close()
 
 
+def test_an_owner_that_froze_inside_a_commit_does_not_keep_others_out_for_ever(store, dsn):
+    store._connection.execute("UPDATE bulkhead.shard SET lease_until = now() - interval '1 s'")
+    frozen = psycopg.connect(dsn)
+    frozen.execute("SELECT shard_id FROM bulkhead.shard FOR SHARE")
+    newer = Store.open(dsn)
+    newer.acquire("you", 30)
+    with pytest.raises(psycopg.Error):
+        frozen.execute("SELECT 1")
+    newer.close()
+
+
 @pytest.mark.parametrize("committed_first", [False, True])
 def test_a_lost_connection_never_commits_twice_or_loses(store, dsn, monkeypatch, committed_first):
     author = Author(create(store)[0])

@@ -1,0 +1,47 @@
+"""Accounts to create: checked, and their limits completed. Pure."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from actors.errors import BadInput
+from actors.limits import RiskLimits
+from actors.persistence.messages import NewAccount
+
+
+def check_new(account: NewAccount) -> None:
+    """Refuse what no account can be.
+
+    Raises:
+        BadInput: naming the account and the value.
+    """
+    if not account.account_id or len(account.account_id) > 100 or not account.account_id.isprintable():  # noqa: PLR2004 - fits a line of a terminal
+        raise BadInput(f"account id {account.account_id!r} must have 1 to 100 printable characters")
+    if not account.deposit.is_finite() or account.deposit < 0:
+        raise BadInput(
+            f"{account.account_id}: deposit {account.deposit} must be a finite number of at least 0"
+        )
+    if not account.maintenance_rate.is_finite() or not 0 < account.maintenance_rate < 1:
+        raise BadInput(
+            f"{account.account_id}: maintenance rate {account.maintenance_rate} must be between 0 and 1"
+        )
+    for value in rule(account):
+        if not value.is_finite() or value <= 0:
+            raise BadInput(f"{account.account_id}: limit {value} must be a finite number above 0")
+
+
+def has_rule(account: NewAccount) -> bool:
+    """Whether the account brings limits of its own."""
+    names = ("max_leverage", "max_notional_per_trade", "max_total_exposure", "liquidation_threshold")
+    return any(getattr(account, name) is not None for name in names)
+
+
+def rule(account: NewAccount) -> tuple[Decimal, ...]:
+    """Its limits, the defaults where it names none."""
+    defaults = RiskLimits()
+    return (
+        account.max_leverage or defaults.max_leverage,
+        account.max_notional_per_trade or defaults.max_notional_per_trade,
+        account.max_total_exposure or defaults.max_total_exposure,
+        account.liquidation_threshold or defaults.liquidation_threshold,
+    )
