@@ -47,7 +47,7 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise BadConfig(f"api_port: {self.api_port} is not a port, 0 to 65535")
         if self.price_max_age_ms < 1:
             raise BadConfig(f"price_max_age_ms: {self.price_max_age_ms} must be at least 1")
-        if self.lease_seconds < 3:  # noqa: PLR2004 - it is renewed every two seconds
+        if self.lease_seconds < 3:  # noqa: PLR2004 - it is renewed every second, and sending stops one before its end
             raise BadConfig(f"lease_seconds: {self.lease_seconds} must be at least 3")
 
     @property

@@ -40,7 +40,7 @@ RETRY_MAX = Nanos(5_000 * NANOS_PER_MS)
 LEASE_MARGIN_SECONDS = 1
 """Sending stops this long before the lease ends, so that nothing is on its way when it does."""
 
-RENEW_EVERY = Nanos(2_000 * NANOS_PER_MS)
+RENEW_EVERY = Nanos(1_000 * NANOS_PER_MS)
 
 
 class StorePort(Protocol):
