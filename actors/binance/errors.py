@@ -15,6 +15,7 @@ class Code(IntEnum):
     """The codes that we send or act on; the names are Binance's."""
 
     UNKNOWN = -1000
+    DISCONNECTED = -1001
     TOO_MANY_REQUESTS = -1003
     UNEXPECTED_RESP = -1006
     TIMEOUT = -1007
@@ -56,6 +57,8 @@ class Outcome(StrEnum):
     NO_SUCH_ORDER = "NO_SUCH_ORDER"
 
 
+UNKNOWN_CODES = frozenset({Code.UNKNOWN, Code.DISCONNECTED, Code.UNEXPECTED_RESP, Code.TIMEOUT})
+
 HTTP_OK = 200
 HTTP_BANNED = 418
 HTTP_TOO_MANY = 429
@@ -64,10 +67,12 @@ HTTP_SERVER_ERROR = 500
 
 def outcome_of(http_status: int, code: int | None) -> Outcome:
     """Classify an answer. Server errors and time-outs leave an order's fate unknown."""
+    # Server errors first: only a request that was surely not executed may be called throttled,
+    # for that one is sent again.
+    if http_status >= HTTP_SERVER_ERROR or code in UNKNOWN_CODES:
+        return Outcome.UNKNOWN
     if http_status in {HTTP_TOO_MANY, HTTP_BANNED} or code == Code.TOO_MANY_REQUESTS:
         return Outcome.RATE_LIMITED
-    if http_status >= HTTP_SERVER_ERROR or code in {Code.UNKNOWN, Code.UNEXPECTED_RESP, Code.TIMEOUT}:
-        return Outcome.UNKNOWN
     if code == Code.NO_SUCH_ORDER:
         return Outcome.NO_SUCH_ORDER
     return Outcome.OK if http_status == HTTP_OK else Outcome.REJECTED

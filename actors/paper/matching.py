@@ -119,6 +119,12 @@ class Exchange:
             if request.price is not None and (best - request.price) * side.sign > ZERO:
                 continue
             quantity = min(order.left, sizes[side])
+            if request.reduce_only:
+                # What it could reduce may be gone since it was placed.
+                held = max(ZERO, -self.positions[quote.symbol].amount * side.sign)
+                quantity = min(quantity, held)
+                if held == ZERO:
+                    events += self._end(order, "EXPIRED", now_ms)
             if quantity > ZERO:
                 sizes[side] -= quantity
                 maker = request.type is OrderType.LIMIT

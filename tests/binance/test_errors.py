@@ -16,6 +16,8 @@ from actors.binance.errors import Code, Outcome, outcome_of
         (400, Code.TIMEOUT, Outcome.UNKNOWN),
         (400, Code.UNEXPECTED_RESP, Outcome.UNKNOWN),
         (503, None, Outcome.UNKNOWN),
+        (503, Code.TOO_MANY_REQUESTS, Outcome.UNKNOWN),
+        (400, Code.DISCONNECTED, Outcome.UNKNOWN),
         (500, -2019, Outcome.UNKNOWN),
         (429, Code.TOO_MANY_REQUESTS, Outcome.RATE_LIMITED),
         (418, None, Outcome.RATE_LIMITED),

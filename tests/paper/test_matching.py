@@ -115,3 +115,14 @@ def test_refusals():
     assert ex.place(request(3, quantity="0.0001"), 3)[0].code is Code.QTY_LESS_THAN_MIN_QTY
     assert ex.cancel(ETH, None, "c1", 3)[0].code is Code.CANCEL_REJECTED
     assert ex.query(ETH, 99, None).code is Code.NO_SUCH_ORDER
+
+
+def test_two_resting_reduce_only_orders_never_turn_the_position():
+    ex = exchange()
+    ex.on_quote(quote(), 1)
+    ex.place(request(1, BUY, "1"), 2)
+    for n in (2, 3):
+        ex.place(request(n, SELL, "1", type=OrderType.LIMIT, price=D(2010), reduce_only=True), 3)
+    ex.on_quote(quote("2011.00", "2011.10"), 4)
+    assert ex.positions[ETH].amount == D(0)
+    assert [ex.query(ETH, None, f"c{n}").status for n in (2, 3)] == ["FILLED", "EXPIRED"]
