@@ -48,6 +48,7 @@ class Store:
         self._connection = connection
         self._epochs: dict[int, int] = {}
         self._owner = ""
+        self._answers: dict[int, NotDurable | None] = {}
         self._lease_seconds = 0
 
     @classmethod
@@ -162,20 +163,31 @@ class Store:
         Raises:
             StoreUnreachable: nothing is known to be lost; call again with the same decisions.
         """
-        if not decisions:
-            return []
+        results = self._commit(decisions)
+        self._answers.clear()
+        return results
+
+    def _commit(self, decisions: Sequence[Persist]) -> list[NotDurable | None]:
+        # A split that was cut short is tried again whole: what it answered already stands.
+        if all(id(d) in self._answers for d in decisions):
+            return [self._answers[id(d)] for d in decisions]
+        results = self._attempt(decisions)
+        self._answers.update((id(d), r) for d, r in zip(decisions, results, strict=True))
+        return results
+
+    def _attempt(self, decisions: Sequence[Persist]) -> list[NotDurable | None]:
         try:
             self._transaction(decisions)
         except Fenced as fenced:
             return [fenced] * len(decisions)
-        except (psycopg.Error, _SequenceMoved, ValueError) as error:
+        except (psycopg.Error, _SequenceMoved, ValueError, ArithmeticError) as error:
             if isinstance(error, psycopg.Error) and self._is_lost(error):
                 return self._after_lost_connection(decisions, error)
             if len(decisions) == 1:
                 return [NotDurable(f"{decisions[0].account_id}: {_one_line(error)}")]
             # Order is kept: an account's later decisions fail by its sequence if an earlier did.
             middle = len(decisions) // 2
-            return self.commit(decisions[:middle]) + self.commit(decisions[middle:])
+            return self._commit(decisions[:middle]) + self._commit(decisions[middle:])
         return [None] * len(decisions)
 
     def _transaction(self, decisions: Sequence[Persist]) -> None:

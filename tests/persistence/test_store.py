@@ -187,6 +187,30 @@ def test_a_poison_decision_among_fifty_is_refused_alone(store):
     assert load(store, poison.state).sequence == 2
 
 
+def test_a_connection_lost_while_a_batch_is_split_forgets_no_answer(store, dsn, monkeypatch):
+    authors = [Author(s) for s in create(store, 4)]
+    for author in authors:
+        author.decide(AdjustBalance(D(5), "DEPOSIT"))
+    batch = [a.batch[0] for a in authors]
+    batch[3] = replace(batch[3], previous_sequence=9)
+    real, calls = store._transaction, []
+
+    def cut(decisions):
+        calls.append(len(decisions))
+        if len(calls) == 3:
+            with psycopg.connect(dsn, autocommit=True) as killer:
+                killer.execute("SELECT pg_terminate_backend(%s)", (store._connection.info.backend_pid,))
+        real(decisions)
+
+    monkeypatch.setattr(store, "_transaction", cut)
+    with pytest.raises(StoreUnreachable):
+        store.commit(batch)
+    results = store.commit(batch)
+    assert results[:3] == [None] * 3
+    assert isinstance(results[3], NotDurable)
+    assert [load(store, a.state).sequence for a in authors] == [1, 1, 1, 0]
+
+
 def test_a_decision_on_an_old_sequence_is_refused(store):
     [state] = create(store)
     one, two = Author(state), Author(state)
