@@ -47,7 +47,6 @@ ALARMS_KEPT = 500
 RECOVERY_SECONDS = 30.0
 STOP_SECONDS = 10.0
 ASK_SECONDS = 10.0
-LEASE_WAIT_SECONDS = 15.0
 
 
 class AlarmEntry(msgspec.Struct, frozen=True):

@@ -22,7 +22,7 @@ from actors.messages import (
 )
 from actors.persistence.messages import NewAccount
 from actors.runtime.actor import Ref
-from actors.subaccount import margin
+from actors.subaccount import adl, margin
 from actors.subaccount.checks import Market, RejectCode, Rejection
 from actors.subaccount.decide import Accepted, Rejected
 from actors.subaccount.state import AccountState
@@ -208,7 +208,7 @@ class Operations:
         counts: Counter[str] = Counter()
         for state in states:
             if state.positions:
-                marks = views.marks_of(state, market)
+                marks = adl.marks_of(state, market)
                 ratio = margin.view(state, marks).ratio if marks else None
                 counts[_bucket(ratio)] += 1
         return dict(counts)

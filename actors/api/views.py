@@ -9,7 +9,7 @@ import msgspec
 
 from actors.messages import AccountStatus, OrderStatus, Phase, Purpose, RegisterTriggers, Trigger
 from actors.runtime.cell import Snapshot
-from actors.subaccount import margin
+from actors.subaccount import adl, margin
 from actors.subaccount.checks import Market
 from actors.subaccount.state import AccountState, LiquidationMode
 from actors.units import AccountId, ClientOrderId, OrderType, Side, Symbol, TimeInForce
@@ -116,7 +116,7 @@ class FaultBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def account_view(state: AccountState, snapshot: Snapshot, market: Market) -> AccountView:
     """An account as the API shows it."""
-    marks = marks_of(state, market)
+    marks = adl.marks_of(state, market)
     view = margin.view(state, marks) if marks is not None else None
     exposure = sum((p.notional for p in state.positions), Decimal(0))
     return AccountView(
@@ -153,7 +153,7 @@ def account_view(state: AccountState, snapshot: Snapshot, market: Market) -> Acc
 
 def position_views(state: AccountState, market: Market) -> list[PositionView]:
     """An account's positions as the API shows them."""
-    marks = marks_of(state, market)
+    marks = adl.marks_of(state, market)
     return [
         PositionView(
             account_id=state.account_id,
@@ -179,14 +179,3 @@ def actor_view(snapshot: Snapshot, state: Any, registered: RegisterTriggers | No
         triggers=registered.triggers if registered else None,
         every_tick=registered.every_tick if registered else None,
     )
-
-
-def marks_of(state: AccountState, market: Market) -> dict[Symbol, Decimal] | None:
-    """Fresh mids of the account's positions, or None when one is missing."""
-    marks = {}
-    for symbol in state.symbols:
-        tick = market.fresh(symbol, state.limits.price_max_age_ns)
-        if tick is None:
-            return None
-        marks[symbol] = tick.mid
-    return marks

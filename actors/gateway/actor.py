@@ -113,7 +113,7 @@ class Gateway(DispatchedActor):
             case Traded():
                 effects = core.traded(message, now_ms)
             case Resync():
-                effects = core.resync(_resynced(message), now_ms)
+                effects = core.resync(_tracked(message), now_ms)
             case Recover():
                 effects = core.adopt(_adopted(message.recovery), now_ms)
             case OpenOrders():
@@ -191,19 +191,7 @@ def _adopted(recovery: Recovery) -> list[Tracked]:
     return [_tracked(known) for known in recovery.working]
 
 
-def _resynced(message: Resync) -> Tracked:
-    return Tracked(
-        order=message.order,
-        exchange_order_id=message.exchange_order_id,
-        executed=message.filled,
-        delivered=message.filled,
-        trade_ids=set(message.trade_ids),
-        accepted_told=message.exchange_order_id is not None,
-        cancel_wanted=message.cancel_requested,
-    )
-
-
-def _tracked(known: KnownOrder) -> Tracked:
+def _tracked(known: KnownOrder | Resync) -> Tracked:
     return Tracked(
         order=known.order,
         exchange_order_id=known.exchange_order_id,

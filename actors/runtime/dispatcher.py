@@ -239,10 +239,6 @@ class ThreadedDispatcher(Dispatcher):
             self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
-    def ready_depth(self) -> int:
-        """How many actors wait for a turn."""
-        return self._queue.qsize()
-
     def _ready(self, cell: Cell) -> None:
         self._queue.put(cell)
 

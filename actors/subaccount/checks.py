@@ -20,9 +20,9 @@ from typing import assert_never
 
 import msgspec
 
-from actors.messages import AccountStatus, OrderStatus, PlaceOrder, Purpose, Tick
+from actors.messages import AccountStatus, PlaceOrder, Purpose, Tick
 from actors.subaccount import margin
-from actors.subaccount.state import AccountState, WorkingOrder
+from actors.subaccount.state import AccountState
 from actors.units import ZERO, Instrument, Nanos, OrderType, Symbol
 
 
@@ -182,14 +182,6 @@ def reducible(state: AccountState, order: PlaceOrder) -> Decimal:
         (o.remaining for o in state.orders if o.symbol == order.symbol and o.side is order.side), ZERO
     )
     return min(order.quantity, max(ZERO, abs(held.quantity) - spoken_for))
-
-
-def is_resting(order: WorkingOrder) -> bool:
-    """Whether a working order may rest at the exchange."""
-    return order.order_type is OrderType.LIMIT and order.status in {
-        OrderStatus.INTENDED,
-        OrderStatus.ACKNOWLEDGED,
-    }
 
 
 def _reject(code: RejectCode, text: str, value: object = "", limit: object = "") -> Rejection:
