@@ -208,8 +208,8 @@ def db_check(dsn: str | None = None, *, data_dir: DataDir = DEFAULT_DATA_DIR) ->
 
 def _database(dsn: str | None, data_dir: Path, *, make: bool) -> None:
     from actors.persistence import schema  # noqa: PLC0415
+    from actors.persistence.connection import connect  # noqa: PLC0415
     from actors.persistence.embedded import EmbeddedPostgres  # noqa: PLC0415
-    from actors.persistence.store import connect  # noqa: PLC0415
 
     embedded = None if dsn else EmbeddedPostgres(data_dir, err.print)
     address = dsn or (embedded.start() if embedded else "")

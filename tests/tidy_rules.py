@@ -51,6 +51,7 @@ IMPURE_FILES = {
     "actors/replay.py": "a composition root",
     "actors/paper/generator.py": "tests/paper/test_recording.py",
     "actors/paper/recording.py": "reads and writes files with a seeded generator",
+    "actors/persistence/connection.py": "connects",
     "actors/persistence/schema.py": "runs the schema's SQL",
 }
 IMPURE_FOLDERS = ("actors/runtime/",)
@@ -80,6 +81,7 @@ TESTED_ELSEWHERE = {
     "actors/gateway/orders.py": "data",
     "actors/persistence/messages.py": "data",
     "actors/persistence/accounts.py": "tests/persistence/test_store.py tries each bad account",
+    "actors/persistence/connection.py": "tests/persistence/test_store.py tries bad DSNs",
     "actors/persistence/sql.py": "tests/persistence/test_store.py runs every statement",
     "actors/persistence/rows.py": "tests/persistence/test_store.py reads back what it writes",
     "actors/persistence/loading.py": "tests/persistence/test_store.py reads through it",

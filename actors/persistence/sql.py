@@ -19,6 +19,13 @@ FENCE: LiteralString = """
         ON held.shard_id = s.shard_id AND held.epoch = s.epoch
     FOR SHARE OF s"""
 
+SEQUENCES: LiteralString = """
+    SELECT a.account_id, a.sequence FROM bulkhead.account a
+    JOIN bulkhead.shard s ON s.shard_id = a.shard_id
+    JOIN unnest(%s::text[]) AS asked (account_id) ON asked.account_id = a.account_id
+    JOIN unnest(%s::int[], %s::bigint[]) AS held (shard_id, epoch)
+        ON held.shard_id = s.shard_id AND held.epoch = s.epoch"""
+
 STATEMENTS: dict[str, LiteralString] = {
     "intent_insert": """
         INSERT INTO bulkhead.intent (client_order_id, account_id, order_sequence, symbol, side,

@@ -4,7 +4,7 @@ Rules
 1. A batch is one transaction; it commits whole, or is split until the bad decision stands alone.
 2. Every commit proves the shards' epochs. A stale one writes nothing.
 3. An account's row moves from the sequence that its first decision met, or the batch fails.
-4. After a lost connection the fate of a commit is read back from the sequences, never guessed.
+4. After a lost connection the fate of a commit is read back from sequences and epochs, never guessed.
 """
 
 from __future__ import annotations
@@ -21,16 +21,13 @@ from actors.errors import BadInput, Fenced, NotDurable, StoreUnreachable
 from actors.limits import PRICE_MAX_AGE
 from actors.persistence import rows, schema, sql
 from actors.persistence.accounts import check_new, has_rule, rule
+from actors.persistence.connection import connect, one_line
 from actors.persistence.loading import Loaded, known_order, state_of
 from actors.persistence.messages import KnownOrder, NewAccount, Persist, RecordDeadLetter, Recovery
 from actors.subaccount.state import AccountState
 from actors.units import AccountId, ClientOrderId, Nanos, Symbol
 
 log = structlog.get_logger("store")
-
-CONNECT_SECONDS = 5
-SETTINGS = "-c statement_timeout=10000 -c lock_timeout=2000 -c idle_in_transaction_session_timeout=2000"
-"""Statements end after ten seconds, waits for a lock and idle transactions after two."""
 
 TAKEOVER_TRIES = 3
 
@@ -49,6 +46,7 @@ class Store:
         self._epochs: dict[int, int] = {}
         self._owner = ""
         self._answers: dict[int, NotDurable | None] = {}
+        self._in_doubt = False
         self._lease_seconds = 0
 
     @classmethod
@@ -147,7 +145,7 @@ class Store:
             )
         except psycopg.Error as error:
             self._reconnect()
-            raise StoreUnreachable(_one_line(error)) from None
+            raise StoreUnreachable(one_line(error)) from None
         if cursor.rowcount < len(self._epochs):
             raise Fenced(f"{self._owner} lost {len(self._epochs) - cursor.rowcount} shards to a newer owner")
         return self._lease_seconds
@@ -163,17 +161,20 @@ class Store:
         Raises:
             StoreUnreachable: nothing is known to be lost; call again with the same decisions.
         """
+        if self._in_doubt:
+            self._learn_fates(decisions)
         results = self._commit(decisions)
         self._answers.clear()
+        self._in_doubt = False
         return results
 
     def _commit(self, decisions: Sequence[Persist]) -> list[NotDurable | None]:
-        # A split that was cut short is tried again whole: what it answered already stands.
-        if all(id(d) in self._answers for d in decisions):
-            return [self._answers[id(d)] for d in decisions]
-        results = self._attempt(decisions)
-        self._answers.update((id(d), r) for d, r in zip(decisions, results, strict=True))
-        return results
+        # What an attempt that was cut short has answered already stands.
+        pending = [d for d in decisions if id(d) not in self._answers]
+        if pending:
+            results = self._attempt(pending)
+            self._answers.update((id(d), r) for d, r in zip(pending, results, strict=True))
+        return [self._answers[id(d)] for d in decisions]
 
     def _attempt(self, decisions: Sequence[Persist]) -> list[NotDurable | None]:
         try:
@@ -181,10 +182,18 @@ class Store:
         except Fenced as fenced:
             return [fenced] * len(decisions)
         except (psycopg.Error, _SequenceMoved, ValueError, ArithmeticError) as error:
-            if isinstance(error, psycopg.Error) and self._is_lost(error):
-                return self._after_lost_connection(decisions, error)
+            lost = isinstance(error, psycopg.Error) and self._is_lost(error)
+            if lost:
+                log.warning("connection lost in a commit", error=one_line(error))
+                self._in_doubt = True
+                self._reconnect()
+            # The lost connection's commit may have landed only now, while this one waited for it.
+            if self._in_doubt and self._learn_fates(decisions):
+                return self._commit(decisions)
+            if lost:
+                raise StoreUnreachable(one_line(error)) from None
             if len(decisions) == 1:
-                return [NotDurable(f"{decisions[0].account_id}: {_one_line(error)}")]
+                return [NotDurable(f"{decisions[0].account_id}: {one_line(error)}")]
             # Order is kept: an account's later decisions fail by its sequence if an earlier did.
             middle = len(decisions) // 2
             return self._commit(decisions[:middle]) + self._commit(decisions[middle:])
@@ -216,27 +225,40 @@ class Store:
                 self._connection.cursor().executemany(sql.STATEMENTS[name], parameters)
             pipeline.sync()
 
-    def _after_lost_connection(
-        self, decisions: Sequence[Persist], error: psycopg.Error
-    ) -> list[NotDurable | None]:
-        if self._connection.closed or self._connection.broken:
-            log.warning("connection lost in a commit", error=_one_line(error))
-            self._reconnect()
-            if self._is_committed(decisions):
-                return [None] * len(decisions)
-        raise StoreUnreachable(_one_line(error)) from None
-
     def _is_lost(self, error: psycopg.Error) -> bool:
         """Whether an error is of the connection, not of a decision."""
         lost = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
         return lost or self._connection.closed
 
-    def _is_committed(self, decisions: Sequence[Persist]) -> bool:
-        last = decisions[-1]
-        row = self._connection.execute(
-            "SELECT sequence FROM bulkhead.account WHERE account_id = %s", (last.account_id,)
-        ).fetchone()
-        return row is not None and row[0] >= last.state.sequence
+    def _learn_fates(self, decisions: Sequence[Persist]) -> bool:
+        """Find out what of a lost connection's commit landed.
+
+        While the epoch is ours nobody else moves a sequence, so one that is at or past a
+        decision's own proves it. With another epoch nothing can be said: the answer is Fenced.
+
+        Returns:
+            Whether anything is known now that was not before.
+        """
+        pending = [d for d in decisions if id(d) not in self._answers]
+        try:
+            found = self._connection.execute(
+                sql.SEQUENCES,
+                (list({d.account_id for d in pending}), list(self._epochs), list(self._epochs.values())),
+            ).fetchall()
+        except psycopg.Error as error:
+            self._reconnect()
+            raise StoreUnreachable(one_line(error)) from None
+        sequences = dict(found)
+        for decision in pending:
+            durable = sequences.get(decision.account_id)
+            if durable is None:
+                self._answers[id(decision)] = Fenced(
+                    f"{self._owner} lost the shard of {decision.account_id} while a commit was under way; "
+                    "whether it is durable is for the new owner to say"
+                )
+            elif durable >= decision.state.sequence:
+                self._answers[id(decision)] = None
+        return any(id(d) in self._answers for d in pending)
 
     def _reconnect(self) -> None:
         self._connection.close()
@@ -295,7 +317,7 @@ class Store:
                 orders = self._connection.execute(sql.LOAD_ORDERS, (ids, ids)).fetchall()
         except psycopg.Error as error:
             self._reconnect()
-            raise StoreUnreachable(_one_line(error)) from None
+            raise StoreUnreachable(one_line(error)) from None
         loaded = Loaded(
             {a: list(g) for a, g in groupby(positions, key=lambda r: r[0])},
             {a: list(g) for a, g in groupby(orders, key=lambda r: r[0])},
@@ -363,29 +385,3 @@ def _grouped(decisions: Sequence[Persist]) -> list[tuple[str, list[tuple[Any, ..
         for group in groups
         for name, run in groupby(group, key=lambda s: s[0])
     ]
-
-
-def connect(dsn: str) -> psycopg.Connection[Any]:
-    """Connect with our time limits.
-
-    Raises:
-        StoreUnreachable: bad DSN, nobody there, wrong password, no such database.
-    """
-    try:
-        return psycopg.connect(
-            dsn,
-            autocommit=True,
-            connect_timeout=CONNECT_SECONDS,
-            options=SETTINGS,
-            application_name="bulkhead",
-        )
-    except psycopg.ProgrammingError as error:
-        raise StoreUnreachable(
-            f"the DSN cannot be read ({_one_line(error)}); it should look like postgresql://user@host:5432/name"
-        ) from None
-    except psycopg.OperationalError as error:
-        raise StoreUnreachable(f"Postgres cannot be reached: {_one_line(error)}") from None
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:500]

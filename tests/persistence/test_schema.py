@@ -9,7 +9,7 @@ from actors.errors import ForeignDatabase
 from actors.persistence import schema
 from actors.persistence.store import Store
 from tests.factories import BUY
-from tests.persistence.test_store import Author, create, load, rows, store
+from tests.persistence.authors import Author, create, load, rows
 
 __all__ = ["store"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from decimal import Decimal as D
 
 import psycopg
@@ -12,75 +11,14 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from actors.errors import BadInput, Fenced, NotDurable, StoreUnreachable
-from actors.messages import AdjustBalance, OrderAccepted, OrderClosed, OrderStatus, PlaceOrder, Wake
-from actors.persistence.messages import NewAccount, Persist, RecordDeadLetter
+from actors.messages import AdjustBalance, PlaceOrder, Wake
+from actors.persistence.messages import NewAccount, RecordDeadLetter
 from actors.persistence.rows import exchange_symbol, platform_symbol, shard_of
 from actors.persistence.store import Store
-from actors.subaccount.decide import decide
 from actors.subaccount.state import LiquidationMode
 from actors.units import AccountId, OrderType
 from tests.factories import BUY, ETH, SELL, fill_of, market
-
-NOW = 1_700_000_000_000
-TRADE_IDS = itertools.count(1_000)
-
-
-@pytest.fixture
-def store(dsn):
-    opened = Store.open(dsn)
-    opened.acquire("me", 30)
-    yield opened
-    opened.close()
-
-
-def create(store, count=1, **changes):
-    wide = {"max_notional_per_trade": D(10**9), "max_total_exposure": D(10**9)}
-    ids = [AccountId(f"acct-{n}") for n in range(1, count + 1)]
-    store.create_accounts(
-        [NewAccount(account_id=i, name=i, deposit=D(1000), **{**wide, **changes}) for i in ids], NOW
-    )
-    return store.load(ids)
-
-
-class Author:
-    """Makes decisions of one account, and remembers what is not committed yet."""
-
-    def __init__(self, state):
-        self.state, self.batch, self.trades = state, [], 0
-
-    def decide(self, message, at=None):
-        decision = decide(self.state, message, at or market())
-        if decision.facts:
-            self.batch.append(
-                Persist(
-                    account_id=self.state.account_id, previous_sequence=self.state.sequence, facts=decision.facts,
-                    state=decision.state, wall_ms=NOW,
-                )
-            )  # fmt: skip
-        self.state = decision.state
-        return decision
-
-    def trade(self, side, quantity, price="2000", trade_id=None):
-        self.decide(PlaceOrder(symbol=ETH, side=side, quantity=D(quantity), leverage=D(20)))
-        if not self.state.orders:
-            return
-        order = self.state.orders[-1]
-        self.trades += 1
-        number = trade_id or next(TRADE_IDS)
-        self.decide(OrderAccepted(order.client_order_id, 50))
-        self.decide(fill_of(order, price=price, fee="0.1", trade_id=number, account_id=self.state.account_id))
-        if self.state.order(order.client_order_id):
-            self.decide(OrderClosed(order.client_order_id, OrderStatus.FILLED, order.quantity))
-
-
-def load(store, state):
-    return store.load([state.account_id])[0]
-
-
-def rows(dsn, query):
-    with psycopg.connect(dsn) as connection:
-        return connection.execute(query).fetchall()
-
+from tests.persistence.authors import NOW, Author, create, load, rows
 
 STEPS = st.lists(
     st.one_of(
@@ -187,30 +125,6 @@ def test_a_poison_decision_among_fifty_is_refused_alone(store):
     assert load(store, poison.state).sequence == 2
 
 
-def test_a_connection_lost_while_a_batch_is_split_forgets_no_answer(store, dsn, monkeypatch):
-    authors = [Author(s) for s in create(store, 4)]
-    for author in authors:
-        author.decide(AdjustBalance(D(5), "DEPOSIT"))
-    batch = [a.batch[0] for a in authors]
-    batch[3] = replace(batch[3], previous_sequence=9)
-    real, calls = store._transaction, []
-
-    def cut(decisions):
-        calls.append(len(decisions))
-        if len(calls) == 3:
-            with psycopg.connect(dsn, autocommit=True) as killer:
-                killer.execute("SELECT pg_terminate_backend(%s)", (store._connection.info.backend_pid,))
-        real(decisions)
-
-    monkeypatch.setattr(store, "_transaction", cut)
-    with pytest.raises(StoreUnreachable):
-        store.commit(batch)
-    results = store.commit(batch)
-    assert results[:3] == [None] * 3
-    assert isinstance(results[3], NotDurable)
-    assert [load(store, a.state).sequence for a in authors] == [1, 1, 1, 0]
-
-
 def test_a_decision_on_an_old_sequence_is_refused(store):
     [state] = create(store)
     one, two = Author(state), Author(state)
@@ -252,31 +166,6 @@ def test_an_owner_that_froze_inside_a_commit_does_not_keep_others_out_for_ever(s
     with pytest.raises(psycopg.Error):
         frozen.execute("SELECT 1")
     newer.close()
-
-
-@pytest.mark.parametrize("committed_first", [False, True])
-def test_a_lost_connection_never_commits_twice_or_loses(store, dsn, monkeypatch, committed_first):
-    author = Author(create(store)[0])
-    author.trade(BUY, "0.1")
-    real = store._transaction
-
-    def cut(decisions):
-        monkeypatch.setattr(store, "_transaction", real)
-        if committed_first:
-            real(decisions)
-        with psycopg.connect(dsn, autocommit=True) as killer:
-            killer.execute("SELECT pg_terminate_backend(%s)", (store._connection.info.backend_pid,))
-        real(decisions)
-
-    monkeypatch.setattr(store, "_transaction", cut)
-    if committed_first:
-        assert set(store.commit(author.batch)) == {None}
-    else:
-        with pytest.raises(StoreUnreachable):
-            store.commit(author.batch)
-        assert set(store.commit(author.batch)) == {None}
-    assert load(store, author.state) == author.state
-    assert rows(dsn, "SELECT count(*) FROM bulkhead.fill") == [(1,)]
 
 
 def test_restart_finds_what_works(store):

@@ -1,0 +1,66 @@
+"""What the store's tests share: an author of decisions, and looks into the database."""
+
+from __future__ import annotations
+
+import itertools
+from decimal import Decimal as D
+
+import psycopg
+
+from actors.messages import OrderAccepted, OrderClosed, OrderStatus, PlaceOrder
+from actors.persistence.messages import NewAccount, Persist
+from actors.subaccount.decide import decide
+from actors.units import AccountId
+from tests.factories import ETH, fill_of, market
+
+NOW = 1_700_000_000_000
+TRADE_IDS = itertools.count(1_000)
+
+
+def create(store, count=1, **changes):
+    wide = {"max_notional_per_trade": D(10**9), "max_total_exposure": D(10**9)}
+    ids = [AccountId(f"acct-{n}") for n in range(1, count + 1)]
+    store.create_accounts(
+        [NewAccount(account_id=i, name=i, deposit=D(1000), **{**wide, **changes}) for i in ids], NOW
+    )
+    return store.load(ids)
+
+
+class Author:
+    """Makes decisions of one account, and remembers what is not committed yet."""
+
+    def __init__(self, state):
+        self.state, self.batch, self.trades = state, [], 0
+
+    def decide(self, message, at=None):
+        decision = decide(self.state, message, at or market())
+        if decision.facts:
+            self.batch.append(
+                Persist(
+                    account_id=self.state.account_id, previous_sequence=self.state.sequence, facts=decision.facts,
+                    state=decision.state, wall_ms=NOW,
+                )
+            )  # fmt: skip
+        self.state = decision.state
+        return decision
+
+    def trade(self, side, quantity, price="2000", trade_id=None):
+        self.decide(PlaceOrder(symbol=ETH, side=side, quantity=D(quantity), leverage=D(20)))
+        if not self.state.orders:
+            return
+        order = self.state.orders[-1]
+        self.trades += 1
+        number = trade_id or next(TRADE_IDS)
+        self.decide(OrderAccepted(order.client_order_id, 50))
+        self.decide(fill_of(order, price=price, fee="0.1", trade_id=number, account_id=self.state.account_id))
+        if self.state.order(order.client_order_id):
+            self.decide(OrderClosed(order.client_order_id, OrderStatus.FILLED, order.quantity))
+
+
+def load(store, state):
+    return store.load([state.account_id])[0]
+
+
+def rows(dsn, query):
+    with psycopg.connect(dsn) as connection:
+        return connection.execute(query).fetchall()
