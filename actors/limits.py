@@ -65,6 +65,12 @@ TRACE_DEPTH = 8
 COMMANDS_MAX = 256
 """Commands waiting in one mailbox. A bot that is 256 commands ahead of its account is broken."""
 
+MAILBOX_HIGH = 1_000
+"""Fills waiting in one account's mailbox above which that account takes no new risk."""
+
+MAILBOX_LOW = 200
+"""Fills waiting below which it may again."""
+
 TURN_MESSAGES = 64
 """Messages that one actor handles before the next one runs."""
 
@@ -105,5 +111,6 @@ CLIENT_ORDER_ID_PREFIX = "bh"
 """Orders on the master account that start with this are ours to cancel."""
 
 assert WRITER_WAITING_LOW < WRITER_WAITING_HIGH
+assert MAILBOX_LOW < MAILBOX_HIGH
 assert HIGHER_LANE_RUN < TURN_MESSAGES
 assert ADL_BACKOFF_FIRST < ADL_BACKOFF_MAX

@@ -2,7 +2,8 @@
 
 Rules
 1. Messages are frozen; commands are imperative, facts are past tense.
-2. ``LANE`` says how urgent a message is, ``conflation_key`` what a newer one replaces.
+2. ``LANE`` says how urgent a message is. Those of the market lane have a ``symbol``, and a
+   newer one of the same symbol replaces an older one that waits.
 3. Facts are the only things that change an account (``subaccount.state.fold``), and they
    are what the writer stores. If you add one, also teach ``fold`` and ``persistence.rows``.
 4. ``cause`` names what set a chain of messages off, for example ``tick:BTCUSDT:5123107839020``.
@@ -41,11 +42,6 @@ class Message(msgspec.Struct, frozen=True, gc=False):
 
     LANE: ClassVar[Lane] = Lane.COMMANDS
 
-    @property
-    def conflation_key(self) -> str | None:
-        """In the market lane, a newer message of the same key replaces an older one."""
-        return None
-
 
 # --- market data: feed -> router -> account ----------------------------------------------
 
@@ -74,24 +70,17 @@ class Tick(Message, frozen=True, gc=False):
         """(bid + ask) / 2, exact."""
         return (self.bid + self.ask) / 2
 
-    @property
-    def conflation_key(self) -> str | None:
-        """The newest L1 of a symbol wins."""
-        return self.symbol
-
 
 class Wake(Message, frozen=True, gc=False):
-    """Router to account: look at your margin, a price of yours crossed a trigger."""
+    """Router to account: look at your margin, a price of yours crossed a trigger.
+
+    One look per symbol is enough: the account reads the newest prices.
+    """
 
     LANE: ClassVar[Lane] = Lane.MARKET
 
     symbol: Symbol
     cause: str
-
-    @property
-    def conflation_key(self) -> str | None:
-        """One look per symbol is enough: the account reads the newest prices."""
-        return self.symbol
 
 
 class Trigger(msgspec.Struct, frozen=True, gc=False):

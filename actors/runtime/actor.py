@@ -9,6 +9,8 @@ lost silently, ``stop`` overtakes a backlog, and a restart keeps the ref and the
 from __future__ import annotations
 
 import weakref
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 import pykka
@@ -17,6 +19,8 @@ from actors.messages import Message, Ping
 from actors.runtime.cell import Cell, Status
 from actors.runtime.dispatcher import Dispatcher
 from actors.runtime.mailbox import Serving
+
+_NO_KEYWORDS: Mapping[str, Any] = MappingProxyType({})
 
 
 class StoppedFlag:
@@ -105,7 +109,12 @@ class Ref(pykka.ActorRef[Any]):
             Refused: its commands lane is full; the message was not taken.
         """
         cell = self.cell
-        cell.dispatcher.post(cell, message, None)
+        dispatcher = cell.dispatcher
+        try:
+            if cell.mailbox.put((message, None, dispatcher.now_ns())):
+                dispatcher.ready(cell)
+        except BrokenPipeError:
+            raise pykka.ActorDeadError(f"{cell.name} is stopped") from None
 
 
 class DispatchedActor(pykka.Actor):
@@ -126,14 +135,7 @@ class DispatchedActor(pykka.Actor):
         Raises:
             ValueError: the dispatcher has a running actor of that name.
         """
-
-        def build(cell: Cell) -> Any:
-            actor = cls.__new__(cls)
-            actor._cell = cell
-            actor.__init__(*args, **kwargs)  # type: ignore[misc]
-            return actor
-
-        return Ref(dispatcher.add(Cell(name, dispatcher, build)))
+        return Ref(dispatcher.add(Cell(name, dispatcher, (cls, args, kwargs or _NO_KEYWORDS))))
 
     @staticmethod
     def _create_actor_inbox() -> Any:
@@ -172,9 +174,7 @@ class DispatchedActor(pykka.Actor):
     def handle(self, message: Any) -> Any:
         """Route one message: ours to ``on_receive``, Pykka's own (proxies, stop) to Pykka."""
         if isinstance(message, Message):
-            if isinstance(message, Ping):
-                return True
-            return self.on_receive(message)
+            return True if type(message) is Ping else self.on_receive(message)
         return self._handle_receive(message)
 
     def defer_reply(self) -> Any:
@@ -184,9 +184,10 @@ class DispatchedActor(pykka.Actor):
             The future to set later, or None when nobody waits for an answer.
         """
         letter = self._cell.busy_with
-        if letter is None:
+        if letter is None or letter[1] is None:
             return None
-        future, letter.reply_to = letter.reply_to, None
+        message, future, at_ns = letter
+        self._cell.busy_with = (message, None, at_ns)
         return future
 
     def hold(self) -> None:

@@ -11,18 +11,23 @@ Rules
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from actors.limits import TRACE_DEPTH
-from actors.runtime.mailbox import Counters, Letter, Mailbox, QueuedMessage, describe
+from actors.runtime.letters import Letter, QueuedMessage, describe, shown
+from actors.runtime.mailbox import Counters, Mailbox
 
 if TYPE_CHECKING:
     from actors.runtime.actor import DispatchedActor
     from actors.runtime.dispatcher import Dispatcher
+    from actors.runtime.tap import Tap
+
+Make = tuple[type[Any], tuple[Any, ...], Mapping[str, Any]]
+"""An actor's class and the arguments of its constructor."""
 
 CRASHES_KEPT = 3
 """Crash reports kept in memory per actor; older ones are in the dead letters."""
@@ -62,6 +67,17 @@ class TracedMessage(msgspec.Struct, frozen=True):
     content: str
 
 
+def traced(message: Any, age_ns: int, took_ns: int) -> TracedMessage:
+    """A handled message as people see it."""
+    return TracedMessage(
+        kind=type(message).__name__,
+        age_ms=max(0, age_ns) / 1e6,
+        took_us=took_ns / 1e3,
+        cause=str(getattr(message, "cause", "")),
+        content=shown(message, 200),
+    )
+
+
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """An actor from outside, at one moment."""
 
@@ -73,65 +89,89 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     busy_with: QueuedMessage | None
     mailbox: list[QueuedMessage]
     trace: list[TracedMessage]
+    slowest_turn_us: float
+    congested: bool
     crashes: list[CrashReport]
 
 
 class Cell:
-    """See the module's rules."""
+    """See the module's rules.
+
+    ``make`` is the class and the arguments of which each instance is made. ``slowest_ns`` is
+    the longest turn. ``poison`` is the last message that failed, kept for a replay. ``tap``
+    gets each handled message while somebody follows the trace.
+    """
 
     __slots__ = (
         "__weakref__",
-        "_trace",
-        "_trace_at",
         "actor",
         "busy_with",
         "crashes",
         "dispatcher",
-        "factory",
         "mailbox",
+        "make",
         "name",
+        "poison",
         "restarts",
+        "slowest_ns",
         "status",
+        "tap",
+        "trace",
+        "trace_at",
     )
 
-    def __init__(self, name: str, dispatcher: Dispatcher, factory: Callable[[Cell], DispatchedActor]) -> None:
+    def __init__(self, name: str, dispatcher: Dispatcher, make: Make) -> None:
         self.name = name
         self.dispatcher = dispatcher
-        self.factory = factory
+        self.make = make
         self.mailbox = Mailbox()
         self.status = Status.STARTING
         self.restarts = 0
+        self.slowest_ns = 0
         self.crashes: list[CrashReport] | None = None
+        self.poison: Any = None
         self.busy_with: Letter | None = None
-        self._trace: list[tuple[Any, int, int]] | None = None
-        self._trace_at = 0
-        self.actor = factory(self)
+        self.tap: Tap | None = None
+        self.trace: list[tuple[Any, int, int]] | None = None
+        self.trace_at = 0
+        self.actor = self.build()
+
+    def build(self) -> DispatchedActor:
+        """A new instance."""
+        kind, arguments, keywords = self.make
+        actor: DispatchedActor = object.__new__(kind)
+        actor._cell = self
+        actor.__init__(*arguments, **keywords)  # type: ignore[misc]
+        return actor
 
     def remember(self, message: Any, at_ns: int, took_ns: int) -> None:
         """Add a handled message to the trace, in place of the oldest."""
-        trace = self._trace
+        trace = self.trace
         if trace is None:
-            self._trace = [(message, at_ns, took_ns)]
+            self.trace = [(message, at_ns, took_ns)]
         elif len(trace) < TRACE_DEPTH:
             trace.append((message, at_ns, took_ns))
         else:
-            at = self._trace_at
+            at = self.trace_at
             trace[at] = (message, at_ns, took_ns)
-            self._trace_at = (at + 1) % TRACE_DEPTH
+            self.trace_at = (at + 1) % TRACE_DEPTH
+        if self.tap is not None and not self.tap.take(message, at_ns, took_ns):
+            self.tap = None
 
     def report(self, letter: Letter | None, error: BaseException, now_ns: int, wall_ms: int) -> CrashReport:
         """Describe a failure and keep the description."""
-        message = letter.message if letter else None
+        message = letter[0] if letter else None
         report = CrashReport(
             message_kind=type(message).__name__,
-            message=_shown(message),
+            message=shown(message),
             error=f"{type(error).__name__}: {error}",
             traceback="".join(traceback.format_exception(error)),
-            state=_shown(self.actor.inspect_state()),
+            state=shown(self.actor.inspect_state()),
             at_ns=now_ns,
             wall_ms=wall_ms,
             cause=str(getattr(message, "cause", "")),
         )
+        self.poison = message
         self.crashes = [*(self.crashes or [])[-CRASHES_KEPT + 1 :], report]
         return report
 
@@ -140,7 +180,7 @@ class Cell:
         now_ns = self.dispatcher.clock.monotonic_ns()
         waiting = self.mailbox.waiting()
         busy = self.busy_with
-        trace = list(self._trace or ())
+        trace = list(self.trace or ())
         trace.sort(key=lambda entry: entry[1])
         return Snapshot(
             name=self.name,
@@ -150,23 +190,8 @@ class Cell:
             counters=self.mailbox.counters(),
             busy_with=describe(busy, now_ns) if busy else None,
             mailbox=[describe(letter, now_ns) for letter in waiting[:limit]],
-            trace=[
-                TracedMessage(
-                    kind=type(message).__name__,
-                    age_ms=max(0, now_ns - at_ns) / 1e6,
-                    took_us=took_ns / 1e3,
-                    cause=str(getattr(message, "cause", "")),
-                    content=_shown(message, 200),
-                )
-                for message, at_ns, took_ns in trace
-            ],
+            trace=[traced(message, now_ns - at_ns, took_ns) for message, at_ns, took_ns in trace],
+            slowest_turn_us=self.slowest_ns / 1e3,
+            congested=self.mailbox.congested,
             crashes=list(self.crashes or ()),
         )
-
-
-def _shown(value: Any, width: int = 4000) -> str:
-    # A repr that raises must not hide the crash that it describes.
-    try:
-        return repr(value)[:width]
-    except Exception as error:  # noqa: BLE001
-        return f"<{type(value).__name__}: its repr raised {error!r}>"

@@ -26,7 +26,8 @@ from actors.limits import TURN_MESSAGES, TURN_NANOS
 from actors.messages import Lane, Message
 from actors.runtime.cell import Cell, CrashReport, Status
 from actors.runtime.clock import Clock, SystemClock
-from actors.runtime.mailbox import Letter, Serving
+from actors.runtime.letters import Letter
+from actors.runtime.mailbox import Serving
 from actors.units import Nanos
 
 log = structlog.get_logger("dispatcher")
@@ -44,12 +45,33 @@ class Start(Message, frozen=True, gc=False):
     LANE = Lane.CONTROL
 
 
+class TurnStats:
+    """Counters of one dispatcher, written by its thread alone.
+
+    ``turns[n]`` counts turns that took less than 2**n ns and at least half of that; ``lag_ns``
+    is how long the first message of the latest turn had waited.
+    """
+
+    __slots__ = ("crashes", "lag_ns", "messages", "turns")
+
+    def __init__(self) -> None:
+        self.messages = 0
+        self.crashes = 0
+        self.lag_ns = 0
+        self.turns = [0] * 64
+
+
 class Dispatcher:
     """What the threaded and the seeded dispatcher share."""
 
     def __init__(self, name: str, clock: Clock) -> None:
         self.name = name
         self.clock = clock
+        self.now_ns = clock.monotonic_ns
+        self.ready: Callable[[Cell], None]
+        self.stats = TurnStats()
+        self.running: Cell | None = None
+        self.turn_began_ns = 0
         self.cells: dict[str, Cell] = {}
         self.on_crash: CrashHandler | None = None
         self.on_dead_letter: DeadLetterHandler | None = None
@@ -71,8 +93,8 @@ class Dispatcher:
     def post(self, cell: Cell, message: Any, reply_to: Any) -> None:
         """Put a message into a mailbox and schedule the actor; see ``Ref.tell``."""
         try:
-            if cell.mailbox.put(Letter(message, reply_to, self.clock.monotonic_ns())):
-                self._ready(cell)
+            if cell.mailbox.put((message, reply_to, self.now_ns())):
+                self.ready(cell)
         except BrokenPipeError:
             dead = pykka.ActorDeadError(f"{cell.name} is stopped")
             if reply_to is None:
@@ -90,12 +112,12 @@ class Dispatcher:
         cell.restarts += 1
         cell.status = Status.STARTING
         try:
-            cell.actor = cell.factory(cell)
+            cell.actor = cell.build()
         except BaseException as error:  # noqa: BLE001
             self._crashed(cell, None, error)
             return
-        if cell.mailbox.restart_with(Letter(Start(), None, self.clock.monotonic_ns())):
-            self._ready(cell)
+        if cell.mailbox.restart_with((Start(), None, self.now_ns())):
+            self.ready(cell)
 
     def quarantine(self, cell: Cell) -> None:
         """Take the actor out of service; its mailbox keeps filling and can be read."""
@@ -105,7 +127,7 @@ class Dispatcher:
     def serve(self, cell: Cell, serving: Serving) -> None:
         """Change which lanes of a cell are served, from any thread."""
         if cell.mailbox.serve(serving):
-            self._ready(cell)
+            self.ready(cell)
 
     def stop_cell(self, cell: Cell) -> None:
         """Stop an actor now; what waits becomes dead letters."""
@@ -134,51 +156,63 @@ class Dispatcher:
     def run_turn(self, cell: Cell, messages: int = TURN_MESSAGES) -> None:
         """Let one actor handle some of its messages."""
         mailbox = cell.mailbox
-        monotonic_ns = self.clock.monotonic_ns
-        now = monotonic_ns()
-        deadline = now + TURN_NANOS
-        for _ in range(messages):
-            letter = mailbox.take()
-            if letter is None:
-                break
+        letter = mailbox.take()
+        if letter is None:
+            return
+        now_ns = self.now_ns
+        began = now = self.turn_began_ns = now_ns()
+        self.running = cell
+        stats = self.stats
+        stats.lag_ns = now - letter[2]
+        while True:
             cell.busy_with = letter
-            message = letter.message
+            message = letter[0]
             try:
-                if type(message) is Start:
-                    self._start(cell)
-                    reply = None
-                else:
-                    reply = cell.actor.handle(message)
-                if letter.reply_to is not None:
-                    letter.reply_to.set(reply)
+                reply = cell.actor.handle(message) if type(message) is not Start else self._start(cell)
+                letter = cell.busy_with  # without its future, if the handler took over the answer
+                if letter[1] is not None:
+                    letter[1].set(reply)
             except BaseException as error:  # noqa: BLE001
-                self._crashed(cell, letter, error)
+                then = now_ns()
+                self._crashed(cell, cell.busy_with, error)
+                if mailbox.rest():
+                    self.ready(cell)
                 break
-            cell.busy_with = None
-            mailbox.settle(handled=True)
-            then = monotonic_ns()
+            then = now_ns()
             cell.remember(message, now, then - now)
-            now = then
-            if now > deadline:
+            stats.messages += 1
+            messages -= 1
+            if messages == 0 or then - began > TURN_NANOS:
+                cell.busy_with = None
+                if mailbox.rest(handled=True):
+                    self.ready(cell)
                 break
-        if mailbox.rest():
-            self._ready(cell)
+            letter = mailbox.take(True)
+            if letter is None:
+                cell.busy_with = None
+                break
+            now = then
+        took = then - began
+        cell.slowest_ns = max(cell.slowest_ns, took)
+        stats.turns[took.bit_length()] += 1
+        self.running = None
 
-    def _start(self, cell: Cell) -> None:
+    def _start(self, cell: Cell) -> Any:
         cell.mailbox.serve(Serving.ALL)
         cell.status = Status.RUNNING
         cell.actor.on_start()
 
     def _crashed(self, cell: Cell, letter: Letter | None, error: BaseException) -> None:
         now_ns = self.clock.monotonic_ns()
+        self.stats.crashes += 1
         report = cell.report(letter, error, now_ns, self.clock.wall_ms())
         cell.status = Status.CRASHED
         cell.mailbox.serve(Serving.NOTHING)
         cell.busy_with = None
         if letter is not None:
             cell.mailbox.settle(handled=False)
-            if letter.reply_to is not None:
-                _fail(letter.reply_to, error)
+            if letter[1] is not None:
+                _fail(letter[1], error)
         log.error("actor crashed", actor=cell.name, error=report.error, message=report.message_kind)
         try:
             cell.actor.on_failure(type(error), error, error.__traceback__)
@@ -190,8 +224,8 @@ class Dispatcher:
             self.on_crash(cell, report, error)
 
     def _dead(self, cell: Cell, letter: Letter, why: str) -> None:
-        if letter.reply_to is not None:
-            _fail(letter.reply_to, pykka.ActorDeadError(f"{cell.name}: {why}"))
+        if letter[1] is not None:
+            _fail(letter[1], pykka.ActorDeadError(f"{cell.name}: {why}"))
         if self.on_dead_letter is not None:
             self.on_dead_letter(cell, letter, why)
 
@@ -204,9 +238,6 @@ class Dispatcher:
             if not cell.mailbox.is_closed:
                 self.post(cell, message, None)
 
-    def _ready(self, cell: Cell) -> None:
-        raise NotImplementedError
-
     def _timer_added(self, due_ns: int) -> None:
         raise NotImplementedError
 
@@ -217,8 +248,8 @@ class ThreadedDispatcher(Dispatcher):
     def __init__(self, name: str, clock: Clock | None = None) -> None:
         super().__init__(name, clock or SystemClock())
         self._queue: queue.SimpleQueue[Cell | None] = queue.SimpleQueue()
+        self.ready = self._queue.put
         self._stopping = False
-        self.running: Cell | None = None
         self._thread = threading.Thread(target=self._work, name=f"dispatcher-{name}", daemon=True)
 
     def start(self) -> None:
@@ -239,9 +270,6 @@ class ThreadedDispatcher(Dispatcher):
             self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
-    def _ready(self, cell: Cell) -> None:
-        self._queue.put(cell)
-
     def _timer_added(self, due_ns: int) -> None:
         # Wakes the worker so that it computes its waiting time anew.
         self._queue.put(None)
@@ -261,9 +289,7 @@ class ThreadedDispatcher(Dispatcher):
             except queue.Empty:
                 continue
             if cell is not None:
-                self.running = cell
                 self.run_turn(cell)
-                self.running = None
 
 
 def _fail(future: Any, error: BaseException) -> None:

@@ -30,6 +30,7 @@ class SeededDispatcher(Dispatcher):
         super().__init__(name, clock)
         self._random = random
         self._waiting: list[Cell] = []
+        self.ready = self._waiting.append
         self.turns = 0
         self.after_turn: Callable[[Cell], None] | None = None
 
@@ -68,9 +69,6 @@ class SeededDispatcher(Dispatcher):
             self.run_turn(cell, self._random.randint(1, TURN_MESSAGES))
         if self.after_turn is not None:
             self.after_turn(cell)
-
-    def _ready(self, cell: Cell) -> None:
-        self._waiting.append(cell)
 
     def _timer_added(self, due_ns: int) -> None:
         """Nothing to wake: ``run_until`` looks at the timers itself."""

@@ -11,8 +11,6 @@ from actors.persistence.store import Store
 from tests.factories import BUY
 from tests.persistence.authors import Author, create, load, rows
 
-__all__ = ["store"]
-
 
 def test_a_foreign_database_is_refused_and_left_alone(dsn):
     with psycopg.connect(dsn, autocommit=True) as connection:

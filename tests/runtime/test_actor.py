@@ -140,7 +140,7 @@ def test_p6_a_failing_on_start_reaches_the_supervisor(dispatcher, crashes):
 
 def test_p7_stop_overtakes_a_backlog_and_what_waits_is_a_dead_letter(dispatcher):
     dead = []
-    dispatcher.on_dead_letter = lambda cell, letter, why: dead.append(letter.message)
+    dispatcher.on_dead_letter = lambda cell, letter, why: dead.append(letter[0])
     blocker = Probe.start("blocker", dispatcher)
     blocker.tell("wait")
     ref = Probe.start("probe", dispatcher)
@@ -165,7 +165,7 @@ def test_p8_names_are_unique_and_looked_up_without_a_scan(dispatcher):
 
 def test_without_a_supervisor_a_crash_stops_the_actor_and_loses_nothing_silently(dispatcher):
     dead, done = [], threading.Event()
-    dispatcher.on_dead_letter = lambda cell, letter, why: (dead.append(letter.message), done.set())
+    dispatcher.on_dead_letter = lambda cell, letter, why: (dead.append(letter[0]), done.set())
     blocker = Probe.start("blocker", dispatcher)
     blocker.tell("wait")
     ref = Probe.start("probe", dispatcher)
@@ -182,7 +182,7 @@ def test_a_stuck_actor_can_still_be_looked_into(dispatcher):
     ref.ask("x", timeout=WAIT)
     ref.tell("wait")
     ref.tell(Wake(Symbol("ETHUSDT"), "tick:1"))
-    while ref.cell.busy_with is None or ref.cell.busy_with.message != "wait":
+    while ref.cell.busy_with is None or ref.cell.busy_with[0] != "wait":
         pass
     snapshot = ref.cell.snapshot()
     assert snapshot.busy_with.content == "'wait'"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from itertools import pairwise
 
 import pytest
 from hypothesis import settings
@@ -10,26 +11,27 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from actors.errors import Refused
-from actors.limits import COMMANDS_MAX, HIGHER_LANE_RUN
-from actors.messages import Ping, RegisterTriggers, Wake
-from actors.runtime.mailbox import Letter, Mailbox, Serving, describe
+from actors.limits import COMMANDS_MAX, HIGHER_LANE_RUN, MAILBOX_HIGH, MAILBOX_LOW
+from actors.messages import Lane, Ping, RegisterTriggers, Wake
+from actors.runtime.letters import lane_of
+from actors.runtime.mailbox import Mailbox, Serving
 from actors.units import AccountId, Symbol
 
 
 def control(n=0):
-    return Letter(Ping(), None, n)
+    return (Ping(), None, n)
 
 
 def fill(n=0):
-    return Letter(RegisterTriggers(AccountId(f"a{n}"), ()), None, n)
+    return (RegisterTriggers(AccountId(f"a{n}"), ()), None, n)
 
 
 def command(n=0):
-    return Letter(f"command {n}", None, n)
+    return (f"command {n}", None, n)
 
 
 def market(symbol="ETHUSDT", cause="t"):
-    return Letter(Wake(Symbol(symbol), cause), None, 0)
+    return (Wake(Symbol(symbol), cause), None, 0)
 
 
 def drain(box):
@@ -52,7 +54,7 @@ def test_the_newest_l1_of_a_symbol_wins_and_others_stay():
     box = Mailbox()
     for letter in (market("A", "old"), market("B", "b"), market("A", "new")):
         box.put(letter)
-    assert [x.message.cause for x in drain(box)] == ["new", "b"]
+    assert [x[0].cause for x in drain(box)] == ["new", "b"]
     assert box.counters().conflated == 1
     assert box.counters().is_conserved
 
@@ -63,7 +65,7 @@ def test_a_lower_lane_gets_its_turn_within_the_bound():
     for n in range(100):
         box.put(fill(n))
     taken = drain(box)
-    assert taken.index(next(x for x in taken if isinstance(x.message, Wake))) == HIGHER_LANE_RUN
+    assert taken.index(next(x for x in taken if isinstance(x[0], Wake))) == HIGHER_LANE_RUN
 
 
 def test_commands_are_bounded_and_refused_by_name_but_fills_never():
@@ -135,9 +137,56 @@ def test_close_and_put_exclude_each_other():
         assert box.counters().is_conserved
 
 
-def test_describe_names_lane_kind_age_and_cause():
-    seen = describe(market("ETHUSDT", "tick:7"), 5_000_000)
-    assert (seen.lane, seen.kind, seen.age_ms, seen.cause) == ("market", "Wake", 5.0, "tick:7")
+def test_no_lane_starves_another_however_much_the_others_get():
+    box = Mailbox()
+    for n in range(3):
+        box.put(command(n))
+    box.put(market())
+    taken = []
+    for n in range(10 * HIGHER_LANE_RUN):
+        box.put(control(n))
+        box.put(fill(n))
+        box.put(market(f"S{n}"))
+        taken.append(lane_of(box.take()[0]))
+        box.settle(handled=True)
+    for lane in Lane:
+        at = [i for i, seen in enumerate(taken) if seen is lane]
+        assert at, lane
+        if lane is not Lane.COMMANDS:
+            assert max(b - a for a, b in pairwise(at)) <= 3 * (HIGHER_LANE_RUN + 1), lane
+    assert taken.count(Lane.COMMANDS) >= 2
+
+
+def test_a_backlog_keeps_its_order_through_every_size():
+    box = Mailbox()
+    for n in range(500):
+        box.put(fill(n))
+    taken = [box.take()[2] for _ in range(450)]
+    for n in range(500, 700):
+        box.put(fill(n))
+    taken += [letter[2] for letter in drain(box)]
+    assert taken == list(range(700))
+
+
+def test_past_the_high_mark_it_is_congested_until_the_low_mark():
+    box = Mailbox()
+    for n in range(MAILBOX_HIGH):
+        assert not box.congested
+        box.put(fill(n))
+    assert box.congested
+    while box.depth() > MAILBOX_LOW:
+        assert box.congested
+        box.take(True)
+    box.take(True)
+    assert not box.congested
+
+
+def test_the_oldest_message_is_found_in_whatever_lane():
+    box = Mailbox()
+    assert box.oldest_ns() is None
+    for letter in (fill(7), command(3), control(9)):
+        box.put(letter)
+    assert box.oldest_ns() == 3
 
 
 class MailboxMachine(RuleBasedStateMachine):

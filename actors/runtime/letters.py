@@ -1,0 +1,51 @@
+"""What waits in a mailbox, and how it is shown to people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from pykka.messages import _ActorStop
+
+from actors.messages import Lane
+
+Letter = tuple[Any, Any, int]
+"""A message, the future that waits for its answer or None, and when it arrived (monotonic ns)."""
+
+
+class QueuedMessage(msgspec.Struct, frozen=True):
+    """What an operator sees of one waiting message."""
+
+    lane: str
+    kind: str
+    age_ms: float
+    cause: str
+    content: str
+
+
+def lane_of(message: Any) -> Lane:
+    """The lane of any message: ours say it, Pykka's stop is control, the rest are commands."""
+    lane: Lane | None = getattr(message, "LANE", None)
+    if lane is not None:
+        return lane
+    return Lane.CONTROL if isinstance(message, _ActorStop) else Lane.COMMANDS
+
+
+def describe(letter: Letter, now_ns: int, width: int = 200) -> QueuedMessage:
+    """What an operator sees of a waiting message; ``content`` is cut at ``width`` characters."""
+    message, _, at_ns = letter
+    return QueuedMessage(
+        lane=lane_of(message).name.lower(),
+        kind=type(message).__name__,
+        age_ms=max(0, now_ns - at_ns) / 1e6,
+        cause=str(getattr(message, "cause", "")),
+        content=shown(message, width),
+    )
+
+
+def shown(value: Any, width: int = 4000) -> str:
+    """The repr, cut; one that raises must not hide what it describes."""
+    try:
+        return repr(value)[:width]
+    except Exception as error:  # noqa: BLE001
+        return f"<{type(value).__name__}: its repr raised {error!r}>"
