@@ -5,208 +5,396 @@
 Rules
 1. Accounts are one for one: a restart touches nobody else and keeps the account's mailbox.
 2. The poison message is set aside as a dead letter with its traceback and the state it met.
-3. Past the restart window an account is quarantined: alone, until an operator restarts it.
+3. Past the restart window an account is quarantined, alone: its mailbox is kept, a guard
+   cancels its orders and watches its liquidation until an operator releases it.
 4. The gate lets no new risk in while the writer, the gateway or the router is away.
+5. One cause that fails many accounts trips one breaker instead of thousands of restarts.
+6. What cannot be trusted any more halts the engine.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping
+from collections import deque
 from typing import Any
 
-import msgspec
 import structlog
 
-from actors.messages import Lane, LoseTriggers, Message, Ping, Reconsider
-from actors.persistence.messages import LoadRecovery, RecordDeadLetter
-from actors.runtime.actor import DispatchedActor, Ref
-from actors.runtime.cell import Cell, CrashReport, Status
-from actors.runtime.gate import TradingGate
+from actors.errors import BadInput, Fenced, NotStarted, Refused, StateLost
+from actors.messages import LoseTriggers, Message, Reconsider
+from actors.persistence.messages import LiftQuarantine, LoadRecovery, RecordQuarantine
+from actors.runtime.actor import DispatchedActor
+from actors.runtime.cell import START_FAILED, Cell, CrashReport, Status
+from actors.runtime.correlation import FailureBreaker
 from actors.runtime.restart import GiveUp, RestartAfter, RestartPolicy, after_crash
-from actors.units import AccountId, Nanos
+from actors.runtime.supervision import Directive, Directives, Strategy, directive_of, restarted_with
+from actors.runtime.tree import (
+    CheckStarted,
+    ChildSpec,
+    Crashed,
+    FailedActor,
+    Free,
+    Household,
+    Probe,
+    ProbeOver,
+    Quarantine,
+    Release,
+    RestartNow,
+    Settled,
+    StillQuarantined,
+    account_of,
+    dead_letter_of,
+    guard_name,
+    is_guard,
+)
+from actors.units import NANOS_PER_MS, NANOS_PER_SECOND, AccountId, Nanos
 
 log = structlog.get_logger("supervisor")
 
+# -- who is supervised, and how: data
 
-class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """One of the engine's own actors.
-
-    ``start`` creates it and is called once: a restart goes through the cell, which keeps the
-    mailbox and every ref valid.
-    """
-
-    name: str
-    start: Callable[[], Ref]
-    policy: RestartPolicy = RestartPolicy(max_restarts=10)
-    ready_seconds: float = 10.0
-
-
+CORE_DIRECTIVES: Directives = {Fenced: Directive.ESCALATE, MemoryError: Directive.ESCALATE}
+ACCOUNT_DIRECTIVES: Directives = {
+    **CORE_DIRECTIVES,
+    BadInput: Directive.RESUME,  # the message is at fault; the state was not touched
+    Refused: Directive.RESUME,
+    StateLost: Directive.QUARANTINE,  # no restart can help
+}
 ACCOUNT_POLICY = RestartPolicy()
+GUARD_POLICY = RestartPolicy(max_restarts=3)
+
+READY = Nanos(10 * NANOS_PER_SECOND)
+"""An actor that is not running so long after its (re)start did not start."""
+
+SETTLE = Nanos(5 * NANOS_PER_MS)
+"""How long to wait for an actor that is in the middle of a turn before another takes its place."""
+
+SETTLE_TRIES, CRASHES_LISTED = 200, 500
+FREED_AT_ONCE = 50
+FREED_EVERY = Nanos(100 * NANOS_PER_MS)
 
 
-class Crashed(Message, frozen=True, gc=False):
-    """The runtime to the supervisor: an actor failed and is held."""
-
-    LANE = Lane.CONTROL
-
-    cell: Any
-    report: CrashReport
-
-
-class RestartNow(Message, frozen=True, gc=False):
-    """A timer, or an operator, to the supervisor: start this actor again."""
-
-    LANE = Lane.CONTROL
-
-    name: str
-    by_operator: bool = False
-
-
-class Quarantine(Message, frozen=True, gc=False):
-    """An operator to the supervisor: take this account out of service."""
-
-    LANE = Lane.CONTROL
-
-    name: str
-
-
-def start_in_order(specs: tuple[ChildSpec, ...], actors: dict[str, Ref]) -> None:
-    """Start children one after the other; each must answer a ping before the next starts.
-
-    Raises:
-        ValueError: two specs of one name.
-        pykka.Timeout: a child did not answer in time; it did not start.
-    """
-    if len({spec.name for spec in specs}) != len(specs):
-        raise ValueError(f"children must have different names: {[s.name for s in specs]}")
-    for spec in specs:
-        ref = actors[spec.name] = spec.start()
-        ref.ask(Ping(), timeout=spec.ready_seconds)
-        log.info("started", actor=spec.name)
-
-
-def stop_in_reverse(specs: tuple[ChildSpec, ...], actors: dict[str, Ref], timeout_s: float) -> list[str]:
-    """Stop children in reverse start order.
-
-    Returns:
-        Names of those that did not stop in time.
-    """
-    late = []
-    for spec in reversed(specs):
-        ref = actors.pop(spec.name, None)
-        if ref is not None:
-            try:
-                ref.stop(timeout=timeout_s)
-            except Exception:
-                log.exception("did not stop", actor=spec.name)
-                late.append(spec.name)
-    return late
+GROUPS: dict[str, Strategy] = {"market": Strategy.REST_FOR_ONE}
+"""A new router knows no prices until the feed, started after it, has asked for all of them."""
 
 
 class Supervisor(DispatchedActor):
-    """Restarts, quarantines and alarms.
+    """Restarts, quarantines, alarms and halts; see the module's rules."""
 
-    Args:
-        accounts: refs of all accounts, by id.
-        actors: refs of the engine's own actors, by name.
-        policies: restart policies of the engine's own actors.
-        gate: shut while one of them is away.
-        on_alarm: where alarms go.
-    """
-
-    def __init__(
-        self,
-        accounts: Mapping[AccountId, Ref],
-        actors: Mapping[str, Ref],
-        policies: Mapping[str, RestartPolicy],
-        gate: TradingGate,
-        on_alarm: Callable[[str], None],
-    ) -> None:
+    def __init__(self, household: Household) -> None:
         super().__init__()
-        self._accounts = accounts
-        self._actors = actors
-        self._policies = policies
-        self._gate = gate
-        self._alarm = on_alarm
+        self._house = household
         self._history: dict[str, tuple[Nanos, ...]] = {}
+        self._breaker = FailureBreaker(household.correlation)
+        self._unguarded: set[str] = set()
+        self.crashes: deque[FailedActor] = deque(maxlen=CRASHES_LISTED)
 
     def on_receive(self, message: Any) -> Any:
         """Handle one message."""
         match message:
             case Crashed():
-                return self._crashed(message.cell, message.report)
+                return self._crashed(message.cell, message.report, message.error)
             case RestartNow():
                 return self._restart(message.name, by_operator=message.by_operator)
             case Quarantine():
-                return self._quarantine(message.name)
+                return self._quarantine_by_hand(message.name, message.reason)
+            case Release():
+                return self._release(message.name)
+            case StillQuarantined():
+                return self._still_quarantined(message.account_id, message.reason)
+            case CheckStarted():
+                return self._check_started(message.cell, message.life)
+            case Settled():
+                return self._settle(message)
+            case Probe():
+                return self._probe(message.where)
+            case ProbeOver():
+                return self._probe_over(message.where, message.name)
+            case Free():
+                return self._free(message.names)
             case _:
                 raise TypeError(f"the supervisor does not understand {type(message).__name__}")
 
     def inspect_state(self) -> Any:
-        """How many actors failed lately."""
-        return {"failing": {name: len(times) for name, times in self._history.items()}}
+        """Who failed lately, and what is out of service."""
+        return {
+            "failing": {name: len(times) for name, times in list(self._history.items())[:100]},
+            "quarantined": sorted(self._house.quarantined)[:100],
+            "unguarded": sorted(self._unguarded),
+            "tripped": {
+                where: {"parked": len(trip.parked), "failures": trip.seen, "probe": trip.probe}
+                for where, trip in self._breaker.tripped.items()
+            },
+        }
 
-    def _crashed(self, cell: Cell, report: CrashReport) -> None:
+    # -- a failure
+
+    def _crashed(self, cell: Cell, report: CrashReport, error: BaseException) -> None:
+        if cell.mailbox.is_closed:
+            return
         name = cell.name
-        self._actors["writer"].tell(
-            RecordDeadLetter(
-                actor=name,
-                message_kind=report.message_kind,
-                message=report.message,
-                error=report.error,
-                traceback=report.traceback,
-                state=report.state,
-                wall_ms=report.wall_ms,
-            )
-        )
-        is_account = name in self._accounts
-        if is_account:
-            self._actors["router"].tell(LoseTriggers(AccountId(name)))
+        self.crashes.append(FailedActor(name, report))
+        self._house.actors["writer"].tell(dead_letter_of(name, report, cell.poison))
+        spec = self._spec(name)
+        if spec is not None:
+            self._house.gate.close(name)
         else:
-            self._gate.close(name)
-        policy = ACCOUNT_POLICY if is_account else self._policies.get(name, RestartPolicy())
-        now_ns = Nanos(self._cell.dispatcher.clock.monotonic_ns())
+            self._house.actors["router"].tell(LoseTriggers(account_of(name)))
+        directive = directive_of(
+            error, ACCOUNT_DIRECTIVES if spec is None else {**CORE_DIRECTIVES, **spec.directives}
+        )
+        if directive is Directive.RESUME and report.message_kind == START_FAILED:
+            directive = Directive.RESTART  # an instance that did not start cannot go on
+        match directive:
+            case Directive.RESUME:
+                cell.dispatcher.resume(cell)
+                self._back(name)
+            case Directive.RESTART:
+                self._restart_later(cell, report, spec)
+            case Directive.QUARANTINE:
+                self._give_up(cell, report, spec, f"{name} is quarantined: {report.error}")
+            case Directive.ESCALATE:
+                self._halt(f"{name} cannot be trusted to go on: {report.error}")
+
+    def _restart_later(self, cell: Cell, report: CrashReport, spec: ChildSpec | None) -> None:
+        name, now_ns = cell.name, self._now()
+        is_account = spec is None and not is_guard(name)
+        if is_account and self._parked(name, report.where, now_ns):
+            return
+        policy = spec.policy if spec else GUARD_POLICY if is_guard(name) else ACCOUNT_POLICY
         # Jitter from the name: different for each actor, the same in each run of a seed.
         unit_random = zlib.crc32(f"{name}:{cell.restarts}".encode()) / 2**32
         match after_crash(self._history.get(name, ()), now_ns, policy, unit_random):
             case RestartAfter(wait_ns, history):
                 self._history[name] = history
-                self._cell.dispatcher.after(wait_ns, self._cell, RestartNow(name))
+                for other in self._group(name):
+                    if other != name:
+                        self._hold(other)
+                self._later(wait_ns, RestartNow(name))
             case GiveUp(failures):
                 self._history.pop(name, None)
-                cell.dispatcher.quarantine(cell)
-                self._alarm(f"{name} is quarantined after {failures} failures: {report.error}")
+                text = f"{name} is quarantined after {failures} failures: {report.error}"
+                self._give_up(cell, report, spec, text)
+
+    def _give_up(self, cell: Cell, report: CrashReport, spec: ChildSpec | None, text: str) -> None:
+        name = cell.name
+        cell.dispatcher.quarantine(cell)
+        if spec is not None:
+            self._halt(text)
+        elif is_guard(name):
+            self._unguarded.add(account_of(name))
+            self._house.alarm(f"NOBODY WATCHES {account_of(name)}: its guard failed too: {report.error}")
+        else:
+            self._out_of_service(name, report.error, report)
+            self._house.alarm(text)
+
+    def _halt(self, reason: str) -> None:
+        self._house.gate.halt()
+        self._house.alarm(f"the engine halts: {reason}")
+        self._house.halt(reason)
+
+    # -- one cause, many accounts
+
+    def _parked(self, name: str, where: str, now_ns: Nanos) -> bool:
+        breaker, house = self._breaker, self._house
+        trip = breaker.tripped.get(where)
+        probe_failed = trip is not None and trip.probe == name
+        if breaker.failed(where, name, now_ns, len(house.accounts)):
+            house.gate.close("breaker")
+            house.alarm(
+                f"{breaker.tripped[where].seen} accounts failed alike ({where}): they are parked, new risk "
+                "is stopped, and one is tried again every now and then"
+            )
+            probe_failed = True
+        if probe_failed:
+            self._later(breaker.tripped[where].cooldown_ns, Probe(where))
+        breaker.prune(now_ns)
+        return breaker.parks(where)
+
+    def _probe(self, where: str) -> None:
+        name = self._breaker.next_probe(where)
+        if name is None:
+            self._breaker.tripped.pop(where, None)
+            self._close_breaker()
+            return
+        log.info("probing", where=where, actor=name)
+        self._restart(name, by_operator=False)
+        self._later(self._house.correlation.probe_ns, ProbeOver(where, name))
+
+    def _probe_over(self, where: str, name: str) -> None:
+        self._free(tuple(self._breaker.probe_was_well(where, name)))
+        self._close_breaker()
+
+    def _close_breaker(self) -> None:
+        if not self._breaker.tripped:
+            self._house.gate.open("breaker")
+
+    def _free(self, names: tuple[str, ...]) -> None:
+        for name in names[:FREED_AT_ONCE]:
+            self._restart(name, by_operator=False)
+        if names[FREED_AT_ONCE:]:
+            self._later(FREED_EVERY, Free(names[FREED_AT_ONCE:]))
+
+    # -- back into service
 
     def _restart(self, name: str, *, by_operator: bool) -> bool:
-        cell = self._cell_of(name)
-        if cell is None or (not by_operator and cell.status is not Status.CRASHED):
+        house = self._house
+        ref = house.accounts.get(account_of(name)) if is_guard(name) else house.find(name)
+        if ref is None or (not by_operator and (ref.name != name or ref.cell.status is not Status.CRASHED)):
             return False
-        if by_operator:
-            self._history.pop(name, None)
-        log.info("restarting", actor=name, by_operator=by_operator)
-        cell.dispatcher.restart(cell)
-        if name not in self._accounts:
-            self._after_core_restart(name)
+        cell = ref.cell
+        if not by_operator:
+            self._start_again(cell)
+            return True
+        self._history.pop(name, None)
+        if name in house.quarantined:
+            return self._release(name)
+        self._breaker.forget(name)
+        cell.dispatcher.hold(cell)
+        self._settle(Settled(name, "restart"))
         return True
 
-    def _after_core_restart(self, name: str) -> None:
+    def _start_again(self, cell: Cell) -> None:
+        for name in self._group(cell.name):
+            ref = self._house.find(name)
+            one = cell if name == cell.name or ref is None else ref.cell
+            log.info("restarting", actor=name)
+            one.dispatcher.restart(one)
+            self._later(READY, CheckStarted(one, one.restarts))
+            self._back(name)
+
+    def _back(self, name: str) -> None:
+        house = self._house
+        if self._spec(name) is None:
+            return
         if name == "gateway":
-            self._actors["writer"].tell(LoadRecovery())
+            house.actors["writer"].tell(LoadRecovery())
         if name == "router":
-            for ref in self._accounts.values():
+            for ref in list(house.accounts.values()):
                 ref.tell(Reconsider("router restarted"))
-        self._gate.open(name)
+        house.gate.open(name)
 
-    def _quarantine(self, name: str) -> bool:
-        cell = self._cell_of(name)
-        if cell is None or name not in self._accounts:
+    def _check_started(self, cell: Cell, life: int) -> None:
+        if cell.restarts != life or cell.status not in {Status.STARTING, Status.LOADING}:
+            return
+        seconds = READY // NANOS_PER_SECOND
+        if "writer" in self._house.gate.closers or cell.mailbox.in_hand:
+            # Its state cannot be read now, or it is at it; the watchdog names who is stuck.
+            self._later(READY, CheckStarted(cell, life))
+        else:
+            cell.dispatcher.fail(
+                cell, NotStarted(f"{cell.name} was {cell.status} {seconds} s after its restart")
+            )
+
+    # -- quarantine
+
+    def _quarantine_by_hand(self, name: str, reason: str) -> bool:
+        id_ = AccountId(name)
+        ref = self._house.accounts.get(id_)
+        if ref is None or id_ in self._house.quarantined:
             return False
-        cell.dispatcher.quarantine(cell)
-        self._actors["router"].tell(LoseTriggers(AccountId(name)))
-        self._alarm(f"{name} is quarantined by an operator")
+        ref.cell.dispatcher.quarantine(ref.cell)
+        self._history.pop(name, None)
+        self._out_of_service(name, reason, None)
+        self._house.alarm(f"{name} is quarantined by an operator: {reason}")
         return True
 
-    def _cell_of(self, name: str) -> Cell | None:
-        ref = self._accounts.get(AccountId(name)) or self._actors.get(name)
-        return None if ref is None else ref.cell
+    def _still_quarantined(self, id_: AccountId, reason: str) -> None:
+        self._house.quarantined[id_] = self._house.accounts[id_]
+        self._settle(Settled(id_, "guard"))
+        self._house.alarm(f"{id_} is still in quarantine: {reason}")
+
+    def _out_of_service(self, name: str, reason: str, report: CrashReport | None) -> None:
+        id_ = AccountId(name)
+        house = self._house
+        self._breaker.forget(name)
+        house.quarantined[id_] = house.accounts[id_]
+        house.actors["writer"].tell(
+            RecordQuarantine(
+                account_id=id_,
+                reason=reason,
+                wall_ms=self._cell.dispatcher.clock.wall_ms(),
+                error=report.error if report else "",
+                traceback=report.traceback if report else "",
+                state=report.state if report else "",
+            )
+        )
+        self._settle(Settled(name, "guard"))
+
+    def _release(self, name: str) -> bool:
+        id_ = AccountId(name)
+        if id_ not in self._house.quarantined:
+            return False
+        guard = self._house.accounts[id_].cell
+        guard.dispatcher.quarantine(guard)
+        self._settle(Settled(name, "release"))
+        return True
+
+    def _settle(self, waiting: Settled) -> None:
+        """Go on once nobody is in the middle of a turn whose outcome the next one would miss."""
+        house, id_ = self._house, AccountId(waiting.name)
+        ref = house.accounts.get(id_) if waiting.then == "release" else house.find(waiting.name)
+        if ref is None:
+            return
+        if ref.cell.mailbox.in_hand:
+            if waiting.tries == SETTLE_TRIES:
+                house.alarm(
+                    f"{waiting.name} has been in one turn for over a second, so {waiting.then} waits; "
+                    "only a restart of the engine frees its thread"
+                )
+            self._later(SETTLE, Settled(waiting.name, waiting.then, waiting.tries + 1))
+        elif waiting.then == "guard":
+            self._start_guard(id_)
+        elif waiting.then == "release":
+            self._finish_release(id_)
+        elif waiting.name not in house.quarantined:
+            self._start_again(ref.cell)
+
+    def _start_guard(self, id_: AccountId) -> None:
+        house = self._house
+        own = house.quarantined.get(id_)
+        if own is None or house.accounts[id_].cell is not own.cell:
+            return
+        # Made but not started yet: the writer's answer must find it in its place.
+        guard = house.accounts[id_] = house.start_guard(id_)
+        guard.cell.dispatcher.restart(guard.cell)
+        house.actors["router"].tell(LoseTriggers(id_))
+
+    def _finish_release(self, id_: AccountId) -> None:
+        house = self._house
+        own = house.quarantined.pop(id_, None)
+        if own is None:
+            return
+        guard, house.accounts[id_] = house.accounts[id_].cell, own
+        if guard is not own.cell:
+            guard.dispatcher.stop_cell(guard)
+        self._unguarded.discard(id_)
+        self._history.pop(guard_name(id_), None)
+        house.actors["writer"].tell(LiftQuarantine(id_))
+        house.actors["router"].tell(LoseTriggers(id_))
+        self._start_again(own.cell)
+
+    # -- small things
+
+    def _spec(self, name: str) -> ChildSpec | None:
+        return next((spec for spec in self._house.specs if spec.name == name), None)
+
+    def _group(self, name: str) -> tuple[str, ...]:
+        spec = self._spec(name)
+        if spec is None or not spec.group:
+            return (name,)
+        members = [s.name for s in self._house.specs if s.group == spec.group]
+        strategy = self._house.groups.get(spec.group, Strategy.ONE_FOR_ONE)
+        return restarted_with(strategy, members, name)
+
+    def _hold(self, name: str) -> None:
+        ref = self._house.find(name)
+        if ref is not None:
+            ref.cell.dispatcher.hold(ref.cell)
+            self._house.gate.close(name)
+
+    def _now(self) -> Nanos:
+        return Nanos(self._cell.dispatcher.clock.monotonic_ns())
+
+    def _later(self, wait_ns: Nanos, message: Message) -> None:
+        self._cell.dispatcher.after(wait_ns, self._cell, message)

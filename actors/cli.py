@@ -31,6 +31,12 @@ err = Console(stderr=True, soft_wrap=True)
 DataDir = Annotated[Path, Parameter("--data-dir", env_var="BULKHEAD_DATA_DIR")]
 
 
+EXIT_HALTED = 3
+"""The engine could not be trusted to go on; a service manager should start it again."""
+
+HALT_LOOK_SECONDS = 0.2
+
+
 @app.command
 def demo(
     *, keep: Annotated[bool, Parameter(negative=())] = False, accounts: int = 2_000, seconds: int = 40
@@ -108,11 +114,15 @@ def serve(settings: EngineConfig) -> None:
     try:
         api.start()
         out.print(f"engine ready: {len(engine.accounts)} accounts, API at {api.address.url}")
-        stop.wait()
+        while not (stop.wait(HALT_LOOK_SECONDS) or engine.halted.is_set()):
+            pass
     finally:
         err.print("stopping")
         api.stop()
         engine.stop()
+    if engine.halted.is_set():
+        err.print(f"halted: {engine.halt_reason}", style="red", markup=False)
+        sys.exit(EXIT_HALTED)
 
 
 @app.command
@@ -225,6 +235,9 @@ def _database(dsn: str | None, data_dir: Path, *, make: bool) -> None:
         "PLATFORM": "the platform's: schema bulkhead was added"
         if make
         else "the platform's: 'bulkhead db init' adds schema bulkhead beside its tables",
+        "OLDER": "schema bulkhead was upgraded"
+        if make
+        else "ours, of an older version: 'bulkhead db init' upgrades it",
         "READY": "ready",
     }
     out.print(f"{found}: {meaning[found]}")

@@ -5,16 +5,18 @@ store -> writer -> gateway -> router -> accounts -> feed        (the api starts 
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Sequence
-from decimal import Decimal
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import pykka
 import structlog
 
 from actors.config import EngineConfig
@@ -24,22 +26,38 @@ from actors.feed.transport import BinanceFeed
 from actors.gateway.actor import Gateway
 from actors.gateway.messages import Recover
 from actors.gateway.transport import BinanceTransport, Venue, discover, master_positions
+from actors.messages import Lane
 from actors.persistence.actor import Waiting, Writer
 from actors.persistence.embedded import EmbeddedPostgres
-from actors.persistence.messages import AskStore, NewAccount
+from actors.persistence.messages import AskStore, NewAccount, QuarantineRecord
 from actors.persistence.store import Store
+from actors.reconciliation import Difference, reconcile
 from actors.runtime.actor import Ref
 from actors.runtime.cell import Cell, CrashReport
 from actors.runtime.clock import SystemClock
-from actors.runtime.dispatcher import Dispatcher, ThreadedDispatcher
+from actors.runtime.dispatcher import ThreadedDispatcher
 from actors.runtime.gate import TradingGate
 from actors.runtime.io_loop import IoLoop
+from actors.runtime.letters import Letter, lane_of
+from actors.runtime.tree import (
+    ChildSpec,
+    Crashed,
+    Household,
+    StillQuarantined,
+    guard_name,
+    is_guard,
+    report_of,
+    start_in_order,
+    stop_in_reverse,
+    unread_letter,
+)
+from actors.runtime.watchdog import Watchdog
 from actors.subaccount.actor import AccountActor, Services
 from actors.subaccount.state import AccountState
 from actors.symbol_router.actor import SymbolRouter
 from actors.symbol_router.book import PriceBook
-from actors.units import NANOS_PER_MS, ZERO, AccountId, Nanos, Symbol
-from supervisor import ChildSpec, Crashed, Supervisor, start_in_order, stop_in_reverse
+from actors.units import NANOS_PER_MS, ZERO, AccountId, Nanos
+from supervisor import GROUPS, Supervisor
 
 log = structlog.get_logger("engine")
 
@@ -47,6 +65,7 @@ ALARMS_KEPT = 500
 RECOVERY_SECONDS = 30.0
 STOP_SECONDS = 10.0
 ASK_SECONDS = 10.0
+NOBODY: Mapping[AccountId, QuarantineRecord] = {}
 
 
 class AlarmEntry(msgspec.Struct, frozen=True):
@@ -54,20 +73,6 @@ class AlarmEntry(msgspec.Struct, frozen=True):
 
     at_ms: int
     text: str
-
-
-class Difference(msgspec.Struct, frozen=True):
-    """One symbol of a reconciliation: virtual + house should equal master."""
-
-    symbol: Symbol
-    virtual: Decimal
-    house: Decimal
-    master: Decimal
-
-    @property
-    def difference(self) -> Decimal:
-        """Master - virtual - house; zero when the books agree."""
-        return self.master - self.virtual - self.house
 
 
 class Engine:
@@ -84,9 +89,21 @@ class Engine:
         self.started_ns = time.monotonic_ns()
         self.alarms: deque[AlarmEntry] = deque(maxlen=ALARMS_KEPT)
         self.alarm_count = 0
-        self.accounts: dict[AccountId, Ref] = {}
-        self.actors: dict[str, Ref] = {}
-        self.gate = TradingGate()
+        self.household = Household(
+            accounts={},
+            quarantined={},
+            actors={},
+            specs=(),
+            gate=TradingGate(),
+            alarm=self.alarm,
+            halt=self._on_halt,
+            start_guard=self._start_guard,
+            groups=GROUPS,
+        )
+        self.accounts, self.quarantined = self.household.accounts, self.household.quarantined
+        self.actors, self.gate = self.household.actors, self.household.gate
+        self.halted = threading.Event()
+        self.halt_reason = ""
         self.book = PriceBook()
         self.clock = SystemClock()
         self.main = ThreadedDispatcher("main", self.clock)
@@ -99,7 +116,7 @@ class Engine:
         self._embedded: EmbeddedPostgres | None = None
         self._store: Store | None = None
         self._waiting: deque[Waiting] = deque()
-        self._specs: tuple[ChildSpec, ...] = ()
+        self.watchdog = Watchdog(self.dispatchers(), self.gate, self.alarm, self._on_halt)
 
     # -- life
 
@@ -125,39 +142,40 @@ class Engine:
         self.services.faults_allowed = config.faults_allowed
         for dispatcher in (self.main, self.io, self.control):
             dispatcher.on_crash = self._on_crash
+            dispatcher.on_dead_letter = self._on_dead_letter
             dispatcher.start()
+        self.watchdog.start()
         self.loop.start()
-        self._specs = self._children(self._store)
-        policies = {spec.name: spec.policy for spec in self._specs}
-        self.actors["supervisor"] = Supervisor.start(
-            "supervisor", self.control, self.accounts, self.actors, policies, self.gate, self.alarm
-        )
-        start_in_order(self._specs[:3], self.actors)
+        specs = self.household.specs = self._children(self._store)
+        self.actors["supervisor"] = Supervisor.start("supervisor", self.control, self.household)
+        start_in_order(specs[:3], self.actors)
         self.services.writer = self.actors["writer"]
         self.services.gateway = self.actors["gateway"]
         self.services.router = self.actors["router"]
         self._start_accounts()
-        start_in_order(self._specs[3:], self.actors)
+        start_in_order(specs[3:], self.actors)
         self._recover()
         self.gate.open("start")
 
     def stop(self) -> None:
         """Stop everything in reverse, under one deadline."""
         deadline = time.monotonic() + STOP_SECONDS
+        specs = self.household.specs
 
         def left() -> float:
             return max(0.1, deadline - time.monotonic())
 
         self.gate.close("stop")
-        stop_in_reverse(self._specs[3:], self.actors, left())
+        stop_in_reverse(specs[3:], self.actors, left())
         self._drain(min(2.0, left()))
         # The network first: what it would still tell is asked for again at the next start.
         self.loop.stop(left())
-        stop_in_reverse(self._specs[1:3], self.actors, left())
-        for ref in list(self.accounts.values()):
+        stop_in_reverse(specs[1:3], self.actors, left())
+        for ref in [*self.accounts.values(), *self.quarantined.values()]:
             self.main.stop_cell(ref.cell)
-        stop_in_reverse(self._specs[:1], self.actors, left())
-        for dispatcher in (self.main, self.io, self.control):
+        stop_in_reverse(specs[:1], self.actors, left())
+        self.watchdog.stop()
+        for dispatcher in self.dispatchers():
             if not dispatcher.stop(left()):
                 log.error("dispatcher did not stop", name=dispatcher.name)
         if self._store is not None:
@@ -217,10 +235,12 @@ class Engine:
             ),
             ChildSpec(
                 name="router",
+                group="market",
                 start=lambda: SymbolRouter.start("router", self.main, self.book, self.accounts),
             ),
             ChildSpec(
                 name="feed",
+                group="market",
                 start=lambda: Feed.start(
                     "feed",
                     self.main,
@@ -240,14 +260,25 @@ class Engine:
             self.progress(f"restoring {len(states):,} accounts")
         # Those with positions first: they are the ones that can lose money.
         states.sort(key=lambda s: (not s.positions, not s.orders, s.account_id))
-        self._launch(states)
+        records = self.ask_store(lambda store: store.at_desk(lambda desk: desk.quarantined()))
+        self._launch(states, {record.account_id: record for record in records})
 
-    def _launch(self, states: Sequence[AccountState]) -> None:
+    def _launch(
+        self, states: Sequence[AccountState], quarantined: Mapping[AccountId, QuarantineRecord] = NOBODY
+    ) -> None:
         for state in states:
-            self.services.preloaded[state.account_id] = state
-            self.accounts[state.account_id] = AccountActor.start(
-                state.account_id, self.main, state.account_id, self.services
-            )
+            id_ = state.account_id
+            record = quarantined.get(id_)
+            if record is None:
+                self.services.preloaded[id_] = state
+            ref = AccountActor.start(id_, self.main, id_, self.services, held=record is not None)
+            self.accounts[id_] = ref
+            if record is not None:
+                ref.cell.crashes = [report_of(record)]
+                self.actors["supervisor"].tell(StillQuarantined(id_, record.reason))
+
+    def _start_guard(self, id_: AccountId) -> Ref:
+        return AccountActor.start(guard_name(id_), self.main, id_, self.services, guard=True, held=True)
 
     def _recover(self) -> None:
         """Resolve every order of an earlier life before anything new is risked."""
@@ -296,9 +327,9 @@ class Engine:
             BadInput: see ``Store.create_accounts``; or a name that the engine uses itself.
         """
         ids = [a.account_id for a in accounts]
-        reserved = [i for i in ids if i in {"supervisor", "writer", "gateway", "router", "feed"}]
+        reserved = [i for i in ids if is_guard(i) or i in self.actors]
         if reserved:
-            raise BadInput(f"{reserved[0]!r} is the name of an actor of the engine; choose another id")
+            raise BadInput(f"{reserved[0]!r} is a name that the engine uses itself; choose another id")
         if len(set(ids)) != len(ids):
             raise BadInput("an account id comes twice in the list")
         wall_ms = self.clock.wall_ms()
@@ -311,30 +342,20 @@ class Engine:
         return len(ids)
 
     def reconcile(self, settle_seconds: float = 0.0) -> list[Difference]:
-        """Compare the books with the exchange, per symbol; fills on their way get some time.
-
-        Raises:
-            ExchangeUnreachable, StoreUnreachable: nothing can be said.
-        """
-        deadline = time.monotonic() + settle_seconds
-        while True:
-            found = self._differences()
-            if time.monotonic() >= deadline or all(d.difference == ZERO for d in found):
-                return found
-            time.sleep(0.2)
-
-    def _differences(self) -> list[Difference]:
+        """Compare the books with the exchange; see ``actors.reconciliation``."""
         config = self.config
-        virtual, house = self.ask_store(lambda store: (store.virtual_totals(), store.house_positions()))
-        master = master_positions(config.exchange, config.api_key, config.api_secret)
-        symbols = sorted({*virtual, *house, *master, *self.venue.instruments})
-        return [Difference(s, virtual.get(s, ZERO), house.get(s, ZERO), master.get(s, ZERO)) for s in symbols]
+        return reconcile(
+            self.ask_store,
+            lambda: master_positions(config.exchange, config.api_key, config.api_secret),
+            self.venue.instruments,
+            settle_seconds,
+        )
 
     def find(self, name: str) -> Ref | None:
-        """The actor of a name: an account or one of the engine's own."""
-        return self.accounts.get(AccountId(name)) or self.actors.get(name)
+        """The actor of a name: an account, also in quarantine, or one of the engine's own."""
+        return self.household.find(name)
 
-    def dispatchers(self) -> tuple[Dispatcher, ...]:
+    def dispatchers(self) -> tuple[ThreadedDispatcher, ...]:
         """All dispatchers."""
         return (self.main, self.io, self.control)
 
@@ -344,10 +365,26 @@ class Engine:
         self.alarms.append(AlarmEntry(self.clock.wall_ms(), text))
         log.warning("alarm", text=text)
 
-    def _on_crash(self, cell: Cell, report: CrashReport, _error: BaseException) -> None:
+    def _on_halt(self, reason: str) -> None:
+        """Nobody may send or risk anything any more; whoever runs the engine stops it."""
+        self.gate.halt()
+        if not self.halted.is_set():
+            self.halt_reason = reason
+            log.critical("the engine halts", reason=reason)
+            self.halted.set()
+
+    def _on_crash(self, cell: Cell, report: CrashReport, error: BaseException) -> None:
         if cell.name == "supervisor":
-            # Nobody watches the watcher: no new risk, and a human.
-            self.gate.close("supervisor")
-            self.alarm(f"the supervisor crashed: {report.error}; restart the engine")
+            # Nobody watches the watcher.
+            self.alarm(f"the supervisor crashed: {report.error}")
+            self._on_halt(f"the supervisor crashed: {report.error}")
             return
-        self.actors["supervisor"].tell(Crashed(cell, report))
+        self.actors["supervisor"].tell(Crashed(cell, report, error))
+
+    def _on_dead_letter(self, cell: Cell, letter: Letter, why: str) -> None:
+        """Keep what a stopped actor did not come to; prices come anew, and stops are no message."""
+        writer = self.actors.get("writer")
+        if writer is None or lane_of(letter[0]) in {Lane.MARKET, Lane.CONTROL} or not writer.is_alive():
+            return
+        with contextlib.suppress(pykka.ActorDeadError):
+            writer.tell(unread_letter(cell.name, letter[0], why, self.clock.wall_ms()))

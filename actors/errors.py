@@ -4,7 +4,9 @@ BulkheadError
 ├── BadInput            the caller's fault: names the value and the cure
 │   └── BadConfig       a setting, an environment variable or a command-line flag
 ├── Broken              our fault: an invariant does not hold; one actor dies of it
-│   └── StateCorrupt    a fact that does not fit the state that it meets
+│   ├── StateCorrupt    a fact that does not fit the state that it meets
+│   └── StateLost       the database does not know the actor's state
+├── NotStarted          an actor did not come up in time
 ├── Refused             a mailbox that is full or closed did not take the message
 ├── NotDurable          the writer could not store a decision; it never happened
 │   └── Fenced          the database refused a stale epoch: somebody else owns the shard
@@ -35,6 +37,14 @@ class Broken(BulkheadError):  # noqa: N818 - as above
 
 class StateCorrupt(Broken):
     """A fact does not fit the state that it meets."""
+
+
+class StateLost(Broken):
+    """The database does not know an actor's state, so no restart can bring it back."""
+
+
+class NotStarted(BulkheadError):  # noqa: N818 - as above
+    """An actor did not come up in time."""
 
 
 class Refused(BulkheadError):  # noqa: N818 - as above

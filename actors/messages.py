@@ -163,9 +163,10 @@ class SetStatus(Message, frozen=True, gc=False):
 
 
 class FaultOnPurpose(Message, frozen=True, gc=False):
-    """Make an account's handler raise; only sent by the demo and by tests."""
+    """Make an account's handler raise, after hanging for a while; only sent by the demo and by tests."""
 
     reason: str
+    hang_ms: int = 0
 
 
 class Reconsider(Message, frozen=True, gc=False):

@@ -4,65 +4,22 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import pykka
 import pytest
 
+from actors.errors import BadInput, Fenced, NotStarted, StateLost
 from actors.messages import LoseTriggers, Reconsider
 from actors.persistence.messages import LoadRecovery, RecordDeadLetter
-from actors.runtime.actor import DispatchedActor
 from actors.runtime.cell import Status
-from actors.runtime.clock import VirtualClock
 from actors.runtime.dispatcher import ThreadedDispatcher
-from actors.runtime.gate import TradingGate
-from actors.runtime.restart import RestartPolicy
-from actors.runtime.simulation import SeededDispatcher
-from supervisor import ChildSpec, Crashed, Quarantine, RestartNow, Supervisor, start_in_order, stop_in_reverse
-
-
-class Child(DispatchedActor):
-    def __init__(self, log=None):
-        super().__init__()
-        self.log = [] if log is None else log
-
-    def on_receive(self, message):
-        if message == "boom":
-            raise RuntimeError("boom")
-        self.log.append(message)
-
-    def on_stop(self):
-        self.log.append(f"{self.actor_urn} stopped")
-
-
-class Deaf(Child):
-    def on_start(self):
-        raise RuntimeError("cannot start")
-
-
-SECOND = 1_000_000_000
-
-
-class Tree:
-    def __init__(self):
-        self.dispatcher = SeededDispatcher("t", VirtualClock())
-        self.accounts, self.actors, self.alarms, self.gate = {}, {}, [], TradingGate()
-        policies = {"gateway": RestartPolicy(max_restarts=2)}
-        self.actors["supervisor"] = Supervisor.start(
-            "supervisor", self.dispatcher, self.accounts, self.actors, policies, self.gate, self.alarms.append
-        )
-        self.dispatcher.on_crash = lambda cell, report, _e: self.actors["supervisor"].tell(
-            Crashed(cell, report)
-        )
-        for name in ("writer", "gateway", "router"):
-            self.actors[name] = Child.start(name, self.dispatcher)
-        for name in ("acct-1", "acct-2"):
-            self.accounts[name] = Child.start(name, self.dispatcher)
-        self.dispatcher.run_until_quiet()
-
-    def run(self, seconds=1):
-        self.dispatcher.run_until(self.dispatcher.clock.monotonic_ns() + int(seconds * SECOND))
-
-    def log(self, name):
-        return (self.accounts.get(name) or self.actors[name]).cell.actor.log
+from actors.runtime.supervision import Strategy
+from actors.runtime.tree import (
+    ChildSpec,
+    Quarantine,
+    RestartNow,
+    start_in_order,
+    stop_in_reverse,
+)
+from tests.trees import SECOND, Child, Deaf, Tree, Unbuildable
 
 
 def test_a_crashed_account_comes_back_alone_and_its_poison_is_kept():
@@ -84,7 +41,7 @@ def test_past_the_window_it_is_quarantined_alone_and_an_operator_brings_it_back(
     for _ in range(8):
         tree.accounts["acct-1"].tell("boom")
     tree.run(20)
-    cell = tree.accounts["acct-1"].cell
+    cell = tree.cell("acct-1")
     assert cell.status is Status.QUARANTINED
     assert cell.restarts == 5
     assert cell.mailbox.depth() == 2
@@ -94,9 +51,148 @@ def test_past_the_window_it_is_quarantined_alone_and_an_operator_brings_it_back(
     tree.run()
     assert cell.status is Status.QUARANTINED, "a stale timer must not release it"
     tree.actors["supervisor"].tell(RestartNow("acct-1", by_operator=True))
-    tree.accounts["acct-1"].tell("fine")
     tree.run(20)
+    tree.accounts["acct-1"].tell("fine")
+    tree.run()
     assert tree.log("acct-1") == ["fine"]
+    assert tree.household.quarantined == {}
+
+
+def test_a_message_at_fault_is_set_aside_and_the_same_instance_goes_on():
+    tree = Tree()
+    actor = tree.cell("acct-1").actor
+    tree.accounts["acct-1"].tell(BadInput("no such thing"))
+    tree.accounts["acct-1"].tell("after")
+    tree.run()
+    assert tree.cell("acct-1").actor is actor
+    assert tree.log("acct-1") == ["after"]
+    assert tree.cell("acct-1").restarts == 0
+    assert [m.message_kind for m in tree.log("writer") if isinstance(m, RecordDeadLetter)] == ["BadInput"]
+
+
+def test_a_state_that_is_lost_is_quarantined_at_once():
+    tree = Tree()
+    tree.accounts["acct-1"].tell(StateLost("gone"))
+    tree.run()
+    assert tree.cell("acct-1").status is Status.QUARANTINED
+    assert tree.cell("acct-1").restarts == 0
+
+
+def test_being_fenced_halts_the_engine_whoever_hears_of_it():
+    for name in ("acct-1", "writer"):
+        tree = Tree()
+        tree.household.find(name).tell(Fenced("epoch 7"))
+        tree.run()
+        assert len(tree.halts) == 1
+        assert "epoch 7" in tree.halts[0]
+        assert not tree.gate.may_send(0)
+        tree.gate.extend_lease(10**18)
+        assert not tree.gate.may_send(0)
+
+
+def test_the_rest_of_a_group_is_restarted_in_order_with_the_one_that_failed():
+    tree = Tree()
+    tree.actors["router"].tell("boom")
+    tree.dispatcher.run_until_quiet()
+    assert tree.gate.closers == ("feed", "router")
+    tree.run()
+    assert (tree.cell("router").restarts, tree.cell("feed").restarts) == (1, 1)
+    assert tree.gate.closers == ()
+    tree.actors["feed"].tell("boom")
+    tree.run()
+    assert (tree.cell("router").restarts, tree.cell("feed").restarts) == (1, 2)
+
+
+def test_one_for_all_restarts_all():
+    tree = Tree(groups={"market": Strategy.ONE_FOR_ALL})
+    tree.actors["feed"].tell("boom")
+    tree.run()
+    assert (tree.cell("router").restarts, tree.cell("feed").restarts) == (1, 1)
+
+
+def test_an_actor_that_does_not_come_up_counts_as_failed():
+    tree = Tree()
+    cell = tree.cell("acct-1")
+    tree.accounts["acct-1"].tell("boom")
+    tree.run(0.5)
+    assert cell.restarts == 1
+    cell.status = Status.LOADING  # its state never arrives
+    tree.run(15)
+    assert cell.restarts == 2
+    assert "NotStarted: acct-1 was LOADING 10 s after its restart" in cell.crashes[-1].error
+    assert cell.status is Status.RUNNING
+
+
+def test_while_the_writer_is_away_nobody_is_blamed_for_waiting():
+    tree = Tree()
+    cell = tree.cell("acct-1")
+    tree.accounts["acct-1"].tell("boom")
+    tree.run(0.5)
+    cell.status = Status.LOADING
+    tree.gate.close("writer")
+    tree.run(60)
+    assert cell.restarts == 1
+    tree.gate.open("writer")
+    tree.run(15)
+    assert cell.restarts == 2
+
+
+def test_a_failure_in_a_restart_is_a_failure_like_any_other():
+    tree = Tree()
+    cell = tree.cell("acct-1")
+    kind, arguments, keywords = cell.make
+    cell.make = (Unbuildable, (), {})
+    tree.accounts["acct-1"].tell("boom")
+    tree.run(1)
+    cell.make = (Deaf, arguments, keywords)
+    tree.run(1)
+    cell.make = (kind, arguments, keywords)
+    tree.run(30)
+    assert cell.status is Status.RUNNING
+    errors = [c.report.error for c in tree.actors["supervisor"].cell.actor.crashes]
+    assert "RuntimeError: cannot be made" in errors
+    assert "RuntimeError: cannot start" in errors
+
+
+MANY = tuple(f"a{n}" for n in range(40))
+
+
+def test_one_cause_that_fails_many_is_one_alarm_and_few_restarts():
+    tree = Tree(accounts=MANY)
+    for name in MANY:
+        for _ in range(3):
+            tree.accounts[name].tell("boom")
+    tree.run(60)
+    restarts = sum(tree.cell(n).restarts for n in MANY)
+    parked = [n for n in MANY if tree.cell(n).status is Status.CRASHED]
+    assert restarts < len(MANY)
+    assert len(parked) > 30
+    assert tree.gate.reduce_only
+    assert len([a for a in tree.alarms if "failed alike" in a]) == 1
+    assert tree.household.quarantined == {}
+
+
+def test_once_the_cause_is_gone_the_parked_come_back_by_themselves():
+    tree = Tree(accounts=MANY)
+    for name in MANY:
+        tree.accounts[name].tell("boom")
+    tree.run(30)
+    assert all(tree.cell(n).status is Status.RUNNING for n in MANY)
+    assert not tree.gate.reduce_only
+    tree.accounts["a39"].tell("fine")
+    tree.run()
+    assert tree.log("a39") == ["fine"]
+
+
+def test_an_operator_may_take_a_parked_account_in_hand():
+    tree = Tree(accounts=MANY, cooldown_first_ns=3600 * SECOND, cooldown_max_ns=3600 * SECOND)
+    for name in MANY:
+        tree.accounts[name].tell("boom")
+    tree.run(30)
+    tree.actors["supervisor"].tell(RestartNow("a20", by_operator=True))
+    tree.run()
+    assert tree.cell("a20").status is Status.RUNNING
+    assert tree.cell("a21").status is Status.CRASHED
 
 
 def test_waits_between_restarts_grow():
@@ -129,13 +225,15 @@ def test_a_new_router_hears_from_every_account():
     assert tree.log("acct-1") == tree.log("acct-2") == [Reconsider("router restarted")]
 
 
-def test_a_core_actor_that_keeps_failing_keeps_the_gate_shut():
+def test_a_core_actor_that_keeps_failing_halts_the_engine():
     tree = Tree()
     for _ in range(4):
         tree.actors["gateway"].tell("boom")
     tree.run(20)
-    assert tree.gate.closers == ("gateway",)
+    assert tree.gate.closers == ("gateway", "halt")
     assert any("gateway is quarantined" in a for a in tree.alarms)
+    assert len(tree.halts) == 1
+    assert not tree.gate.may_send(0)
 
 
 def test_an_operator_quarantines_an_account_but_not_the_engine():
@@ -143,7 +241,7 @@ def test_an_operator_quarantines_an_account_but_not_the_engine():
     assert tree.actors["supervisor"].ask(Quarantine("acct-2"), block=False) is not None
     tree.actors["supervisor"].tell(Quarantine("writer"))
     tree.run()
-    assert tree.accounts["acct-2"].cell.status is Status.QUARANTINED
+    assert tree.cell("acct-2").status is Status.QUARANTINED
     assert tree.actors["writer"].cell.status is Status.RUNNING
 
 
@@ -170,7 +268,7 @@ def test_children_start_in_order_and_stop_in_reverse(dispatcher):
 def test_a_child_that_does_not_answer_did_not_start(dispatcher):
     dispatcher.on_crash = lambda *_: None
     specs = (ChildSpec(name="deaf", start=lambda: Deaf.start("deaf", dispatcher), ready_seconds=0.3),)
-    with pytest.raises(pykka.Timeout):
+    with pytest.raises(NotStarted, match="cannot start"):
         start_in_order(specs, {})
 
 

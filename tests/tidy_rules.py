@@ -52,11 +52,13 @@ IMPURE_FILES = {
     "actors/paper/generator.py": "tests/paper/test_recording.py",
     "actors/paper/recording.py": "reads and writes files with a seeded generator",
     "actors/persistence/connection.py": "connects",
+    "actors/persistence/desk.py": "operators' SQL",
+    "actors/reconciliation.py": "waits while fills are on their way",
     "actors/persistence/schema.py": "runs the schema's SQL",
 }
 IMPURE_FOLDERS = ("actors/runtime/",)
 
-SHARED = frozenset({"units", "errors", "limits", "messages", "config", "logs"})
+SHARED = frozenset({"units", "errors", "limits", "messages", "config", "logs", "wire"})
 COMPOSITION = frozenset({"cli", "cli_live", "cli_show", "demo", "demo_view", "replay", "engine"})
 # What one folder may use of another beside its messages; each with its reason.
 DOORS = {
@@ -85,6 +87,8 @@ TESTED_ELSEWHERE = {
     "actors/persistence/sql.py": "tests/persistence/test_store.py runs every statement",
     "actors/persistence/rows.py": "tests/persistence/test_store.py reads back what it writes",
     "actors/persistence/loading.py": "tests/persistence/test_store.py reads through it",
+    "actors/runtime/tree.py": "tests/test_supervisor.py and tests/test_quarantine.py",
+    "actors/reconciliation.py": "tests/e2e",
     "actors/runtime/clock.py": "tests/runtime/test_simulation.py",
     "actors/runtime/cell.py": "tests/runtime/test_actor.py",
     "actors/runtime/dispatcher.py": "tests/runtime/test_actor.py",

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pykka
 
 from actors.api import views
@@ -22,13 +23,13 @@ from actors.messages import (
 )
 from actors.persistence.messages import NewAccount
 from actors.runtime.actor import Ref
+from actors.runtime.tree import RestartNow
 from actors.subaccount import adl, margin
 from actors.subaccount.checks import Market, RejectCode, Rejection
 from actors.subaccount.decide import Accepted, Rejected
 from actors.subaccount.state import AccountState
 from actors.symbol_router.actor import SymbolRouter
 from actors.units import AccountId, ClientOrderId, Nanos, Symbol, parse_decimal
-from supervisor import RestartNow
 
 RATIO_BUCKETS = ("0.2", "0.4", "0.6", "0.8", "0.9", "0.925", "0.95", "1")
 
@@ -173,8 +174,8 @@ class Operations:
     def dead_letters(self, name: str) -> list[dict[str, Any]]:
         """Stored dead letters of one actor, newest first."""
         self._actor(name)
-        found: list[dict[str, Any]] = self._engine.ask_store(lambda store: store.dead_letters(name))
-        return found
+        found: list[Any] = self._engine.ask_store(lambda store: store.at_desk(lambda d: d.dead_letters(name)))
+        return [msgspec.structs.asdict(letter) for letter in found]
 
     # -- inside
 

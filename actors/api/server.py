@@ -26,7 +26,7 @@ from litestar.openapi import OpenAPIConfig
 
 from actors.api import views
 from actors.api.operations import NotFound, Operations
-from actors.engine import Difference, Engine
+from actors.engine import Engine
 from actors.errors import (
     BadConfig,
     BadInput,
@@ -37,6 +37,7 @@ from actors.errors import (
     StoreUnreachable,
 )
 from actors.messages import AccountStatus
+from actors.reconciliation import Difference
 from actors.subaccount.decide import Accepted, Rejected
 
 API_FILE = "api.json"

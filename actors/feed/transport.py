@@ -40,13 +40,18 @@ class BinanceFeed:
         self._base, self._websocket, self._symbols, self._loop = base, websocket, list(symbols), loop
         self._client: httpx.AsyncClient | None = None
         self._asking: set[Symbol] = set()
+        self._started = False
         self.frames = 0
         self.malformed = 0
         self.reconnects = 0
         self.refreshed = 0
 
     def start(self, router: Ref) -> None:
-        """Connect; the router gets a tick for each update."""
+        """Connect, once; the router gets a tick for each update, and at a restart all L1 anew."""
+        if self._started:
+            self.refresh(self._symbols, router)
+            return
+        self._started = True
         for at in range(0, len(self._symbols), STREAMS_PER_SOCKET):
             self._loop.spawn(self._read(self._symbols[at : at + STREAMS_PER_SOCKET], router))
 

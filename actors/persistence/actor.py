@@ -9,7 +9,7 @@ Rules
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import msgspec
@@ -23,10 +23,12 @@ from actors.persistence.messages import (
     AccountLoaded,
     AskStore,
     DecisionLost,
+    LiftQuarantine,
     LoadAccount,
     LoadRecovery,
     Persist,
     RecordDeadLetter,
+    RecordQuarantine,
     Recovery,
 )
 from actors.runtime.actor import DispatchedActor, Ref
@@ -54,7 +56,7 @@ class StorePort(Protocol):
         """See ``persistence.store``."""
         ...
 
-    def record_dead_letter(self, letter: RecordDeadLetter) -> None:
+    def at_desk(self, call: Callable[[Any], Any]) -> Any:
         """See ``persistence.store``."""
         ...
 
@@ -67,7 +69,8 @@ class StorePort(Protocol):
         ...
 
 
-Waiting = Persist | LoadAccount | LoadRecovery | AskStore | RecordDeadLetter
+Record = RecordDeadLetter | RecordQuarantine | LiftQuarantine
+Waiting = Persist | LoadAccount | LoadRecovery | AskStore | Record
 
 
 class Retry(Message, frozen=True, gc=False):
@@ -138,7 +141,14 @@ class Writer(DispatchedActor):
     def on_receive(self, message: Any) -> Any:
         """Queue one message."""
         match message:
-            case Persist() | LoadAccount() | RecordDeadLetter() | LoadRecovery():
+            case (
+                Persist()
+                | LoadAccount()
+                | LoadRecovery()
+                | RecordDeadLetter()
+                | RecordQuarantine()
+                | LiftQuarantine()
+            ):
                 self._waiting.append(message)
             case AskStore():
                 self._waiting.append(message)
@@ -208,11 +218,14 @@ class Writer(DispatchedActor):
                 decision.reply_to.set(decision.reply)
         if orders or cancels:
             self._actors["gateway"].tell(Submit(tuple(orders), tuple(cancels)))
+        for refusal in results:
+            if isinstance(refusal, Fenced):
+                raise refusal  # the supervisor halts the engine
 
     def _fenced(self, fenced: Fenced) -> None:
         log.critical("another engine owns the accounts; this one must be stopped", error=str(fenced))
         self._gate.close("fenced")
-        self._gate.extend_lease(0)
+        self._gate.halt()
 
     def _lost(self, decision: Persist, refusal: NotDurable) -> None:
         self.stats.refused += 1
@@ -233,11 +246,21 @@ class Writer(DispatchedActor):
                 ref.tell(AccountLoaded(states[0] if states else None))
         elif isinstance(item, LoadRecovery):
             self._actors["gateway"].tell(Recover(self._store.recovery()))
-        elif isinstance(item, RecordDeadLetter):
-            self.stats.dead_letters += 1
-            self._store.record_dead_letter(item)
+        elif isinstance(item, Record):
+            self._record(item)
         else:
             self._answer(item)
+
+    def _record(self, item: Record) -> None:
+        try:
+            self._store.at_desk(lambda desk: _recorded(desk, item))
+        except StoreUnreachable:
+            raise
+        except Exception:
+            # What is recorded for operators must never stand in the way of money.
+            log.exception("not recorded", item=repr(item)[:1000])
+        else:
+            self.stats.dead_letters += isinstance(item, RecordDeadLetter)
 
     def _answer(self, item: AskStore) -> None:
         try:
@@ -270,5 +293,15 @@ class Writer(DispatchedActor):
             log.warning("lease not renewed", error=str(away))
         except Fenced as fenced:
             self._fenced(fenced)
+            raise  # the supervisor halts the engine
         finally:
             self._cell.dispatcher.after(RENEW_EVERY, self._cell, Renew())
+
+
+def _recorded(desk: Any, item: Record) -> None:
+    if isinstance(item, RecordDeadLetter):
+        desk.record_dead_letter(item)
+    elif isinstance(item, RecordQuarantine):
+        desk.record_quarantine(item)
+    else:
+        desk.lift_quarantine(item.account_id)

@@ -78,7 +78,10 @@ class NewAccount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RecordDeadLetter(Message, frozen=True, kw_only=True, gc=False):
-    """Keep a message that its actor could not handle, with what it met."""
+    """Keep a message that its actor could not handle, with what it met.
+
+    ``payload`` is the message as ``actors.wire`` encodes it, empty if it cannot be replayed.
+    """
 
     LANE: ClassVar[Lane] = Lane.FILLS
 
@@ -89,6 +92,40 @@ class RecordDeadLetter(Message, frozen=True, kw_only=True, gc=False):
     traceback: str
     state: str
     wall_ms: int
+    payload: str = ""
+    cause: str = ""
+
+
+class RecordQuarantine(Message, frozen=True, kw_only=True, gc=False):
+    """Keep that an account is out of service, and why, across restarts of the engine."""
+
+    LANE: ClassVar[Lane] = Lane.FILLS
+
+    account_id: AccountId
+    reason: str
+    wall_ms: int
+    error: str = ""
+    traceback: str = ""
+    state: str = ""
+
+
+class QuarantineRecord(msgspec.Struct, frozen=True):
+    """Why an account is out of service."""
+
+    account_id: AccountId
+    since_ms: int
+    reason: str
+    error: str
+    traceback: str
+    state: str
+
+
+class LiftQuarantine(Message, frozen=True, gc=False):
+    """The account is back in service."""
+
+    LANE: ClassVar[Lane] = Lane.FILLS
+
+    account_id: AccountId
 
 
 class KnownOrder(msgspec.Struct, frozen=True, kw_only=True):

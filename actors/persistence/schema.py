@@ -16,7 +16,10 @@ import psycopg
 
 from actors.errors import ForeignDatabase
 
-VERSION = 1
+SCRIPTS = ("bulkhead.sql", "bulkhead_2.sql")
+"""Our schema's versions, each script making one from the one before."""
+
+VERSION = len(SCRIPTS)
 
 _HERE = Path(__file__).parent
 
@@ -129,6 +132,7 @@ class Found(StrEnum):
 
     EMPTY = "EMPTY"
     PLATFORM = "PLATFORM"
+    OLDER = "OLDER"
     READY = "READY"
 
 
@@ -140,7 +144,7 @@ def check(connection: psycopg.Connection[Any]) -> Found:
     """
     columns = _columns(connection)
     ours = _our_version(connection)
-    if ours is not None and ours != VERSION:
+    if ours is not None and ours > VERSION:
         raise ForeignDatabase(
             f"schema bulkhead is at version {ours}, this program knows {VERSION}; use the program that made it"
         )
@@ -163,7 +167,9 @@ def check(connection: psycopg.Connection[Any]) -> Found:
             f"the database {_name(connection)} is not the platform's: {'; '.join(faults)}; "
             "give a DSN of an empty database or of the platform's"
         )
-    return Found.READY if ours else Found.PLATFORM
+    if ours is None:
+        return Found.PLATFORM
+    return Found.READY if ours == VERSION else Found.OLDER
 
 
 def init(connection: psycopg.Connection[Any]) -> Found:
@@ -181,8 +187,8 @@ def init(connection: psycopg.Connection[Any]) -> Found:
         found = check(connection)
         if found is Found.EMPTY:
             connection.execute(_script("platform.sql"))
-        if found is not Found.READY:
-            connection.execute(_script("bulkhead.sql"))
+        for script in SCRIPTS[_our_version(connection) or 0 :]:
+            connection.execute(_script(script))
     return found
 
 

@@ -26,6 +26,10 @@ SEQUENCES: LiteralString = """
     JOIN unnest(%s::int[], %s::bigint[]) AS held (shard_id, epoch)
         ON held.shard_id = s.shard_id AND held.epoch = s.epoch"""
 
+VIRTUAL_TOTALS: LiteralString = "SELECT symbol, sum(quantity) FROM bulkhead.position GROUP BY symbol"
+
+HOUSE_POSITIONS: LiteralString = "SELECT symbol, quantity FROM bulkhead.house_position"
+
 STATEMENTS: dict[str, LiteralString] = {
     "intent_insert": """
         INSERT INTO bulkhead.intent (client_order_id, account_id, order_sequence, symbol, side,

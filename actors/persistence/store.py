@@ -9,10 +9,11 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 import structlog
@@ -22,14 +23,17 @@ from actors.limits import PRICE_MAX_AGE
 from actors.persistence import rows, schema, sql
 from actors.persistence.accounts import check_new, has_rule, rule
 from actors.persistence.connection import connect, one_line
+from actors.persistence.desk import Desk
 from actors.persistence.loading import Loaded, known_order, state_of
-from actors.persistence.messages import KnownOrder, NewAccount, Persist, RecordDeadLetter, Recovery
+from actors.persistence.messages import KnownOrder, NewAccount, Persist, Recovery
 from actors.subaccount.state import AccountState
 from actors.units import AccountId, ClientOrderId, Nanos, Symbol
 
 log = structlog.get_logger("store")
 
 TAKEOVER_TRIES = 3
+
+T = TypeVar("T")
 
 
 class _SequenceMoved(Exception):  # noqa: N818 - inside this module only
@@ -276,7 +280,7 @@ class Store:
         for account in accounts:
             check_new(account)
         try:
-            with self._connection.transaction(), self._connection.pipeline():
+            with self._reachable(), self._connection.transaction(), self._connection.pipeline():
                 cursor = self._connection.cursor()
                 cursor.executemany(
                     "INSERT INTO sub_accounts (id, name, initial_balance, current_balance, liquidation_mode, "
@@ -310,14 +314,10 @@ class Store:
     def load(self, account_ids: Sequence[AccountId] | None) -> list[AccountState]:
         """States of some accounts, or of all."""
         ids = None if account_ids is None else list(account_ids)
-        try:
-            with self._connection.transaction():
-                found = self._connection.execute(sql.LOAD_ACCOUNTS, (ids, ids)).fetchall()
-                positions = self._connection.execute(sql.LOAD_POSITIONS, (ids, ids)).fetchall()
-                orders = self._connection.execute(sql.LOAD_ORDERS, (ids, ids)).fetchall()
-        except psycopg.Error as error:
-            self._reconnect()
-            raise StoreUnreachable(one_line(error)) from None
+        with self._reachable(), self._connection.transaction():
+            found = self._connection.execute(sql.LOAD_ACCOUNTS, (ids, ids)).fetchall()
+            positions = self._connection.execute(sql.LOAD_POSITIONS, (ids, ids)).fetchall()
+            orders = self._connection.execute(sql.LOAD_ORDERS, (ids, ids)).fetchall()
         loaded = Loaded(
             {a: list(g) for a, g in groupby(positions, key=lambda r: r[0])},
             {a: list(g) for a, g in groupby(orders, key=lambda r: r[0])},
@@ -328,49 +328,45 @@ class Store:
 
     def recovery(self) -> Recovery:
         """Orders without an end, and the newest trade of each symbol."""
-        orders = self._connection.execute(sql.LOAD_ORDERS, (None, None)).fetchall()
-        trades = self._connection.execute(
-            "SELECT symbol, max(trade_id) FROM bulkhead.fill GROUP BY symbol"
-        ).fetchall()
+        with self._reachable():
+            orders = self._connection.execute(sql.LOAD_ORDERS, (None, None)).fetchall()
+            trades = self._connection.execute(
+                "SELECT symbol, max(trade_id) FROM bulkhead.fill GROUP BY symbol"
+            ).fetchall()
         return Recovery(working=tuple(known_order(r) for r in orders), last_trade_id=dict(trades))
 
     def find_order(self, client_order_id: ClientOrderId) -> KnownOrder | None:
         """One order, working or ended."""
-        row = self._connection.execute(sql.FIND_ORDER, (client_order_id,)).fetchone()
+        with self._reachable():
+            row = self._connection.execute(sql.FIND_ORDER, (client_order_id,)).fetchone()
         return None if row is None else known_order(row)
 
-    def record_dead_letter(self, letter: RecordDeadLetter) -> None:
-        """Keep a dead letter."""
-        values = (letter.actor, letter.message_kind, letter.message, letter.error)
-        self._connection.execute(
-            "INSERT INTO bulkhead.dead_letter (actor, message_kind, message, error, traceback, state, at_ms) "
-            "VALUES (%s, %s, %s, %s, %s, %s, %s)",
-            (*(v.replace("\0", "") for v in (*values, letter.traceback, letter.state)), letter.wall_ms),
-        )
+    def at_desk(self, call: Callable[[Desk], T]) -> T:
+        """Run what operators ask for: dead letters, quarantine, audit.
 
-    def dead_letters(self, actor: str, limit: int = 50) -> list[dict[str, Any]]:
-        """Dead letters of one actor, newest first."""
-        names = ("dead_letter_id", "message_kind", "message", "error", "traceback", "state", "at_ms")
-        found = self._connection.execute(
-            "SELECT dead_letter_id, message_kind, message, error, traceback, state, at_ms "
-            "FROM bulkhead.dead_letter WHERE actor = %s ORDER BY dead_letter_id DESC LIMIT %s",
-            (actor, limit),
-        ).fetchall()
-        return [dict(zip(names, row, strict=True)) for row in found]
+        Raises:
+            StoreUnreachable: Postgres does not answer.
+        """
+        with self._reachable():
+            return call(Desk(self._connection))
+
+    @contextmanager
+    def _reachable(self) -> Iterator[None]:
+        try:
+            yield
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            self._reconnect()
+            raise StoreUnreachable(one_line(error)) from None
 
     def virtual_totals(self) -> dict[Symbol, Decimal]:
         """Signed sum of open positions per symbol."""
-        return dict(
-            self._connection.execute(
-                "SELECT symbol, sum(quantity) FROM bulkhead.position GROUP BY symbol"
-            ).fetchall()
-        )
+        with self._reachable():
+            return dict(self._connection.execute(sql.VIRTUAL_TOTALS).fetchall())
 
     def house_positions(self) -> dict[Symbol, Decimal]:
         """What the house took over, per symbol."""
-        return dict(
-            self._connection.execute("SELECT symbol, quantity FROM bulkhead.house_position").fetchall()
-        )
+        with self._reachable():
+            return dict(self._connection.execute(sql.HOUSE_POSITIONS).fetchall())
 
 
 def _grouped(decisions: Sequence[Persist]) -> list[tuple[str, list[tuple[Any, ...]]]]:

@@ -129,13 +129,15 @@ class DispatchedActor(pykka.Actor):
             raise TypeError(f"start it with {type(self).__name__}.start(name, dispatcher, ...)")
 
     @classmethod
-    def start(cls, name: str, dispatcher: Dispatcher, *args: Any, **kwargs: Any) -> Ref:
+    def start(cls, name: str, dispatcher: Dispatcher, *args: Any, held: bool = False, **kwargs: Any) -> Ref:
         """Create the actor under ``name`` and schedule its ``on_start``.
+
+        ``held`` creates it quarantined: it starts with its first restart.
 
         Raises:
             ValueError: the dispatcher has a running actor of that name.
         """
-        return Ref(dispatcher.add(Cell(name, dispatcher, (cls, args, kwargs or _NO_KEYWORDS))))
+        return Ref(dispatcher.add(Cell(name, dispatcher, (cls, args, kwargs or _NO_KEYWORDS)), held=held))
 
     @staticmethod
     def _create_actor_inbox() -> Any:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Mapping
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 Make = tuple[type[Any], tuple[Any, ...], Mapping[str, Any]]
 """An actor's class and the arguments of its constructor."""
+
+START_FAILED = "(start)"
+"""The message kind of a failure without a message: in a constructor or in ``on_start``."""
 
 CRASHES_KEPT = 3
 """Crash reports kept in memory per actor; older ones are in the dead letters."""
@@ -45,12 +49,16 @@ class Status(StrEnum):
 
 
 class CrashReport(msgspec.Struct, frozen=True, kw_only=True):
-    """One failure: the poison message, the error, and the state that they met."""
+    """One failure: the poison message, the error, and the state that they met.
+
+    ``where`` is the error's type and the line that raised it: alike for failures of one cause.
+    """
 
     message_kind: str
     message: str
     error: str
     traceback: str
+    where: str
     state: str
     at_ns: int
     wall_ms: int
@@ -162,10 +170,11 @@ class Cell:
         """Describe a failure and keep the description."""
         message = letter[0] if letter else None
         report = CrashReport(
-            message_kind=type(message).__name__,
+            message_kind=START_FAILED if letter is None else type(message).__name__,
             message=shown(message),
             error=f"{type(error).__name__}: {error}",
             traceback="".join(traceback.format_exception(error)),
+            where=_where(error),
             state=shown(self.actor.inspect_state()),
             at_ns=now_ns,
             wall_ms=wall_ms,
@@ -195,3 +204,9 @@ class Cell:
             congested=self.mailbox.congested,
             crashes=list(self.crashes or ()),
         )
+
+
+def _where(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    at = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"
+    return f"{type(error).__name__} at {at}"

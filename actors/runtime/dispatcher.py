@@ -81,13 +81,15 @@ class Dispatcher:
 
     # -- how an actor is added, told, restarted, stopped
 
-    def add(self, cell: Cell) -> Cell:
-        """Take over a cell and schedule its ``on_start``."""
-        known = self.cells.get(cell.name)
-        if known is not None and known.status is not Status.STOPPED:
+    def add(self, cell: Cell, *, held: bool = False) -> Cell:
+        """Take over a cell and schedule its ``on_start``; a held one waits for ``restart``."""
+        if cell.name in self.cells:
             raise ValueError(f"an actor named {cell.name!r} runs already")
         self.cells[cell.name] = cell
-        self.post(cell, Start(), None)
+        if held:
+            self.quarantine(cell)
+        else:
+            self.post(cell, Start(), None)
         return cell
 
     def post(self, cell: Cell, message: Any, reply_to: Any) -> None:
@@ -119,10 +121,24 @@ class Dispatcher:
         if cell.mailbox.restart_with((Start(), None, self.now_ns())):
             self.ready(cell)
 
+    def resume(self, cell: Cell) -> None:
+        """Let a failed actor go on with the same instance."""
+        cell.status = Status.RUNNING
+        self.serve(cell, Serving.ALL)
+
+    def hold(self, cell: Cell) -> None:
+        """Serve nothing until ``restart`` or ``resume``; the mailbox keeps filling."""
+        cell.mailbox.serve(Serving.NOTHING)
+        cell.status = Status.CRASHED
+
     def quarantine(self, cell: Cell) -> None:
         """Take the actor out of service; its mailbox keeps filling and can be read."""
         cell.mailbox.serve(Serving.NOTHING)
         cell.status = Status.QUARANTINED
+
+    def fail(self, cell: Cell, error: BaseException) -> None:
+        """Count an actor as failed though it raised nothing: it did not come up."""
+        self._crashed(cell, None, error)
 
     def serve(self, cell: Cell, serving: Serving) -> None:
         """Change which lanes of a cell are served, from any thread."""
@@ -141,6 +157,8 @@ class Dispatcher:
 
     def _close(self, cell: Cell) -> None:
         cell.status = Status.STOPPED
+        if self.cells.get(cell.name) is cell:
+            del self.cells[cell.name]
         for letter in cell.mailbox.close():
             self._dead(cell, letter, "the actor was stopped before it came to this message")
 
@@ -199,13 +217,17 @@ class Dispatcher:
 
     def _start(self, cell: Cell) -> Any:
         cell.mailbox.serve(Serving.ALL)
-        cell.status = Status.RUNNING
         cell.actor.on_start()
+        # Unless it waits for its state (LOADING), or was quarantined or stopped meanwhile.
+        if cell.status is Status.STARTING:
+            cell.status = Status.RUNNING
 
     def _crashed(self, cell: Cell, letter: Letter | None, error: BaseException) -> None:
         now_ns = self.clock.monotonic_ns()
         self.stats.crashes += 1
-        report = cell.report(letter, error, now_ns, self.clock.wall_ms())
+        report = cell.report(
+            None if letter and type(letter[0]) is Start else letter, error, now_ns, self.clock.wall_ms()
+        )
         cell.status = Status.CRASHED
         cell.mailbox.serve(Serving.NOTHING)
         cell.busy_with = None
@@ -257,6 +279,24 @@ class ThreadedDispatcher(Dispatcher):
         if sys.getswitchinterval() > SWITCH_INTERVAL_SECONDS:
             sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
         self._thread.start()
+
+    @property
+    def thread_id(self) -> int | None:
+        """The worker thread's identity, for looking at its stack."""
+        return self._thread.ident
+
+    @property
+    def is_working(self) -> bool:
+        """Whether the thread runs, or ended because it was stopped."""
+        return self._stopping or self._thread.is_alive()
+
+    def backlog(self) -> int:
+        """How many actors wait for their turn."""
+        return self._queue.qsize()
+
+    def lag_ns(self) -> int:
+        """How long the first message of the latest turn had waited; 0 when there is nothing to do."""
+        return self.stats.lag_ns if self.running is not None or self.backlog() else 0
 
     def stop(self, timeout_s: float) -> bool:
         """End the worker thread after its present turn.

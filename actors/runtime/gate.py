@@ -18,6 +18,7 @@ class TradingGate:
         self._lock = threading.Lock()
         self.reduce_only = False
         self._lease_until_ns: int | None = None
+        self._halted = False
 
     def close(self, who: str) -> None:
         """Let no new risk in, until ``who`` opens again."""
@@ -37,8 +38,15 @@ class TradingGate:
         """Orders may be sent until then, on the monotonic clock. Never called: no lease needed."""
         self._lease_until_ns = until_ns
 
+    def halt(self) -> None:
+        """No new risk and no sending any more, in this life of the process."""
+        self._halted = True
+        self.close("halt")
+
     def may_send(self, now_ns: int) -> bool:
-        """Whether the lease still runs."""
+        """Whether the lease still runs, and nobody halted the engine."""
+        if self._halted:
+            return False
         return self._lease_until_ns is None or now_ns < self._lease_until_ns
 
     @property

@@ -9,31 +9,38 @@ import msgspec
 import structlog
 from msgspec.structs import replace
 
-from actors.errors import FaultInjected, NotDurable, StateCorrupt
+from actors.errors import FaultInjected, NotDurable, StateLost
 from actors.gateway.messages import Resync
 from actors.messages import (
+    AdjustBalance,
     AnyFact,
+    CancelOrder,
     FaultOnPurpose,
     FillApplied,
     OrderIntended,
     PhaseChanged,
+    PlaceOrder,
     Purpose,
     Reconsider,
     RegisterTriggers,
+    SetStatus,
     Wake,
 )
 from actors.persistence.messages import AccountLoaded, DecisionLost, LoadAccount, Persist
 from actors.runtime.actor import DispatchedActor, Ref
 from actors.runtime.gate import TradingGate
 from actors.subaccount import adl
-from actors.subaccount.checks import Market
+from actors.subaccount.checks import Market, RejectCode, Rejection
 from actors.subaccount.decide import Accepted, Decision, Rejected, decide, intended_of
 from actors.subaccount.state import AccountState, WorkingOrder
 from actors.subaccount.triggers import Triggers, triggers
 from actors.symbol_router.book import PriceBook
-from actors.units import AccountId, Instrument, Nanos, Symbol
+from actors.units import NANOS_PER_MS, AccountId, Instrument, Nanos, Symbol
 
 log = structlog.get_logger("account")
+
+REFUSED_IN_QUARANTINE = (PlaceOrder, AdjustBalance, SetStatus, FaultOnPurpose)
+"""What a guard takes no part in; it cancels, books fills and liquidates."""
 
 
 class AccountStats(msgspec.Struct):
@@ -65,10 +72,16 @@ class Services:
 
 
 class AccountActor(DispatchedActor):
-    """See the module. Its ``state`` is replaced whole, after a handler returned."""
+    """See the module. Its ``state`` is replaced whole, after a handler returned.
 
-    def __init__(self, account_id: AccountId, services: Services) -> None:
+    A ``guard`` stands in for an account in quarantine, from durable state and with an empty
+    mailbox: it cancels what the account has resting, goes on to liquidate it when it must, and
+    refuses everything else.
+    """
+
+    def __init__(self, account_id: AccountId, services: Services, *, guard: bool = False) -> None:
         super().__init__()
+        self._is_guard = guard
         self.account_id = account_id
         self.state: AccountState | None = None
         self._services = services
@@ -87,10 +100,12 @@ class AccountActor(DispatchedActor):
         """Handle one message."""
         if isinstance(message, AccountLoaded):
             if message.state is None:
-                raise StateCorrupt(f"{self.account_id} is not in the database")
+                raise StateLost(f"{self.account_id} is not in the database")
             if self.state is None:
                 self._loaded(message.state)
                 self.unhold()
+                if self._is_guard:
+                    self._stand_guard(message.state)
             return None
         if isinstance(message, DecisionLost):
             if message.life == self._cell.restarts:
@@ -100,9 +115,21 @@ class AccountActor(DispatchedActor):
             # Control messages overtake the load; they come again once the state is there.
             self._cell.dispatcher.after(Nanos(1_000_000), self._cell, message)
             return None
+        if self._is_guard and isinstance(message, REFUSED_IN_QUARANTINE):
+            text = f"{self.account_id} is in quarantine; 'bulkhead inspect {self.account_id}' says why"
+            return Rejected((Rejection(RejectCode.ACCOUNT_QUARANTINED, text),))
         if isinstance(message, FaultOnPurpose):
+            hang_until_ns = self._cell.dispatcher.now_ns() + message.hang_ms * NANOS_PER_MS
+            while self._cell.dispatcher.now_ns() < hang_until_ns:
+                pass
             raise FaultInjected(message.reason)
         return self._decide(self.state, message)
+
+    def _stand_guard(self, state: AccountState) -> None:
+        """No order of the account may open anything while nobody decides for it."""
+        for order in state.orders:
+            if order.purpose is Purpose.USER and not order.cancel_requested:
+                self.actor_ref.tell(CancelOrder(order.client_order_id, "quarantine"))
 
     def inspect_state(self) -> Any:
         """The account's state."""
@@ -116,7 +143,7 @@ class AccountActor(DispatchedActor):
             services.instruments,
             Nanos(clock.monotonic_ns()),
             clock.wall_ms(),
-            services.gate.reduce_only,
+            services.gate.reduce_only or self._cell.mailbox.congested,
         )
 
     def _loaded(self, state: AccountState) -> None:

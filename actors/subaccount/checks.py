@@ -32,6 +32,7 @@ class RejectCode(StrEnum):
     ACCOUNT_NOT_FOUND = "ACCOUNT_NOT_FOUND"
     ACCOUNT_NOT_ACTIVE = "ACCOUNT_NOT_ACTIVE"
     ACCOUNT_LIQUIDATING = "ACCOUNT_LIQUIDATING"
+    ACCOUNT_QUARANTINED = "ACCOUNT_QUARANTINED"
     REDUCE_ONLY_MODE = "REDUCE_ONLY_MODE"
     INVALID_QUANTITY = "INVALID_QUANTITY"
     INVALID_PRICE = "INVALID_PRICE"
@@ -62,6 +63,7 @@ class RejectCode(StrEnum):
                 | RejectCode.MARGIN_RATIO_EXCEEDED
                 | RejectCode.MAX_EXPOSURE_EXCEEDED
                 | RejectCode.ACCOUNT_LIQUIDATING
+                | RejectCode.ACCOUNT_QUARANTINED
                 | RejectCode.NOTHING_TO_REDUCE
             ):
                 return True

@@ -224,7 +224,7 @@ def test_freeze_deposit_and_withdraw(client):
 def test_an_existing_account_or_reserved_name_is_refused(client):
     with pytest.raises(EngineError, match="400: an account of that id exists"):
         client.post("/v1/accounts", account_bodies(1))
-    with pytest.raises(EngineError, match="400: 'router' is the name"):
+    with pytest.raises(EngineError, match="400: 'router' is a name that the engine uses"):
         client.post("/v1/accounts", [{"account_id": "router", "deposit": "1"}])
 
 

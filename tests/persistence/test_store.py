@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from actors.errors import BadInput, Fenced, NotDurable, StoreUnreachable
 from actors.messages import AdjustBalance, PlaceOrder, Wake
-from actors.persistence.messages import NewAccount, RecordDeadLetter
+from actors.persistence.messages import NewAccount
 from actors.persistence.rows import exchange_symbol, platform_symbol, shard_of
 from actors.persistence.store import Store
 from actors.subaccount.state import LiquidationMode
@@ -230,21 +230,6 @@ def test_an_account_is_created_once_and_a_list_whole_or_not(store):
     with pytest.raises(BadInput, match="acct-1"):
         store.create_accounts(again, NOW)
     assert len(store.load(None)) == 1
-
-
-def test_dead_letters_are_kept(store):
-    letter = RecordDeadLetter(
-        actor="acct-1",
-        message_kind="Fill",
-        message="Fill(\0)",
-        error="E",
-        traceback="T",
-        state="S",
-        wall_ms=NOW,
-    )
-    store.record_dead_letter(letter)
-    [kept] = store.dead_letters("acct-1")
-    assert (kept["message"], kept["error"]) == ("Fill()", "E")
 
 
 @pytest.mark.parametrize(

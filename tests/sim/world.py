@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from actors.errors import NotDurable, StoreUnreachable
 from actors.gateway.actor import Gateway
 from actors.gateway.messages import Answered, UserStreamUp, Verdict
-from actors.messages import FaultOnPurpose, FillApplied, OrderIntended, PlaceOrder, Reconsider, Tick
+from actors.messages import FaultOnPurpose, FillApplied, Lane, OrderIntended, PlaceOrder, Reconsider, Tick
 from actors.paper.generator import Generator
 from actors.paper.in_process import InProcessExchange
 from actors.paper.instruments import LISTINGS
@@ -26,14 +26,16 @@ from actors.persistence.messages import KnownOrder, Recovery
 from actors.runtime.cell import Status
 from actors.runtime.clock import VirtualClock
 from actors.runtime.gate import TradingGate
+from actors.runtime.letters import lane_of
 from actors.runtime.restart import RestartPolicy
 from actors.runtime.simulation import SeededDispatcher
+from actors.runtime.tree import ChildSpec, Crashed, Household, RestartNow, guard_name, unread_letter
 from actors.subaccount.actor import AccountActor, Services
 from actors.subaccount.state import AccountState, books_balance, fold
 from actors.symbol_router.actor import SymbolRouter
 from actors.symbol_router.book import PriceBook
 from actors.units import AccountId, Nanos
-from supervisor import Crashed, Supervisor
+from supervisor import GROUPS, Supervisor
 from tests.factories import BTC, BUY, ETH, SELL, SOL, WIDE
 
 SYMBOLS = [BTC, ETH, SOL]
@@ -57,7 +59,7 @@ class SimStore:
         self.durable = {s.account_id: s for s in states}
         self.intents = {}
         self.trades = {}
-        self.dead = []
+        self.dead, self.quarantined = [], {}
         self.random, self.faults = random, faults
 
     def commit(self, decisions):
@@ -89,8 +91,19 @@ class SimStore:
     def load(self, account_ids):
         return [self.durable[a] for a in account_ids]
 
+    def at_desk(self, call):
+        if self.faults and self.random.random() < 0.05:
+            raise StoreUnreachable("simulated")
+        return call(self)
+
     def record_dead_letter(self, letter):
         self.dead.append(letter)
+
+    def record_quarantine(self, record):
+        self.quarantined[record.account_id] = record
+
+    def lift_quarantine(self, account_id):
+        self.quarantined.pop(account_id, None)
 
     def renew(self):
         pass
@@ -162,8 +175,17 @@ class World:
         self.exchange = Exchange(instruments, D(10**9))
         self.wire = Wire(self.exchange, self.dispatcher, Random(seed + 4), self.store)
         self.faults = self.wire.faults = faults
-        self.accounts, self.actors, self.alarms, self.violations = {}, {}, [], []
+        self.alarms, self.violations, self.halts = [], [], []
         self.book, self.gate = PriceBook(), TradingGate()
+        self.household = Household(
+            accounts={}, quarantined={}, actors={}, gate=self.gate, groups=GROUPS,
+            alarm=self.alarms.append, halt=self.halts.append, start_guard=self.start_guard,
+            specs=tuple(
+                ChildSpec(name=n, start=lambda: None, policy=RestartPolicy(max_restarts=1000))
+                for n in ("writer", "gateway", "router")
+            ),
+        )  # fmt: skip
+        self.accounts, self.actors = self.household.accounts, self.household.actors
         self.services = Services(self.book, instruments, self.gate)
         self._start(ids)
         self.update = 0
@@ -171,10 +193,8 @@ class World:
     def _start(self, ids):
         d, actors = self.dispatcher, self.actors
         d.on_crash = self.on_crash
-        policy = {name: RestartPolicy(max_restarts=1000) for name in ("writer", "gateway", "router")}
-        actors["supervisor"] = Supervisor.start(
-            "supervisor", d, self.accounts, actors, policy, self.gate, self.alarms.append
-        )
+        d.on_dead_letter = self.unread
+        actors["supervisor"] = Supervisor.start("supervisor", d, self.household)
         actors["writer"] = Writer.start("writer", d, self.store, self.accounts, self.gate, deque(), actors)
         actors["gateway"] = Gateway.start(
             "gateway", d, self.wire, self.accounts, self.gate, self.alarms.append
@@ -186,6 +206,13 @@ class World:
             self.accounts[i] = AccountActor.start(i, d, i, self.services)
         d.after_turn = self.check_turn
         d.run_until_quiet()
+
+    def start_guard(self, id_):
+        return AccountActor.start(guard_name(id_), self.dispatcher, id_, self.services, guard=True, held=True)
+
+    def unread(self, cell, letter, why):
+        if lane_of(letter[0]) in {Lane.FILLS, Lane.COMMANDS}:
+            self.actors["writer"].tell(unread_letter(cell.name, letter[0], why, 0))
 
     # -- what happens
 
@@ -232,13 +259,10 @@ class World:
 
     def calm(self, seconds=60):
         """Faults off, and time to settle; quarantined accounts are released by the operator."""
-        from supervisor import RestartNow
-
         self.faults = self.wire.faults = self.store.faults = False
         for _ in range(seconds):
-            for name, ref in [*self.accounts.items(), *self.actors.items()]:
-                if ref.cell.status is Status.QUARANTINED:
-                    self.actors["supervisor"].tell(RestartNow(name, by_operator=True))
+            for name in list(self.household.quarantined):
+                self.actors["supervisor"].tell(RestartNow(name, by_operator=True))
             for symbol in SYMBOLS:
                 self.tick(symbol)
             self.dispatcher.run_until(Nanos(self.clock.monotonic_ns() + 1_000 * MS))
@@ -251,7 +275,7 @@ class World:
     def on_crash(self, cell, report, error):
         if isinstance(error, Violation):
             self.violations.append(error)
-        self.actors["supervisor"].tell(Crashed(cell, report))
+        self.actors["supervisor"].tell(Crashed(cell, report, error))
 
     def check_turn(self, cell):
         assert not self.violations, self.violations

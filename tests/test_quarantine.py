@@ -1,0 +1,101 @@
+"""Quarantine: who stands where, when nobody may be displaced, and how an account comes back."""
+
+from __future__ import annotations
+
+from actors.persistence.messages import LiftQuarantine, RecordQuarantine
+from actors.runtime.cell import Status
+from actors.runtime.tree import (
+    Quarantine,
+    Release,
+    RestartNow,
+    StillQuarantined,
+)
+from tests.trees import Child, Tree
+
+
+def test_while_in_quarantine_a_guard_stands_where_the_account_stood():
+    tree = Tree()
+    tree.actors["supervisor"].tell(Quarantine("acct-1", "odd fills"))
+    tree.run()
+    guard = tree.accounts["acct-1"]
+    assert guard.name == "guard:acct-1"
+    assert guard.cell.status is Status.RUNNING
+    guard.tell("a fill")
+    tree.run()
+    assert guard.cell.actor.log == ["a fill"]
+    [record] = [m for m in tree.log("writer") if isinstance(m, RecordQuarantine)]
+    assert (record.account_id, record.reason) == ("acct-1", "odd fills")
+    tree.actors["supervisor"].tell(Release("acct-1"))
+    tree.run()
+    assert tree.accounts["acct-1"].name == "acct-1"
+    assert tree.cell("acct-1").status is Status.RUNNING
+    assert not guard.is_alive()
+    assert LiftQuarantine("acct-1") in tree.log("writer")
+
+
+def test_a_guard_that_fails_again_and_again_is_an_alarm_and_the_account_is_still_releasable():
+    tree = Tree()
+    tree.actors["supervisor"].tell(Quarantine("acct-1"))
+    tree.run()
+    for _ in range(6):
+        tree.accounts["acct-1"].tell("boom")
+    tree.run(20)
+    assert any("NOBODY WATCHES acct-1" in a for a in tree.alarms)
+    assert tree.actors["supervisor"].cell.actor.inspect_state()["unguarded"] == ["acct-1"]
+    tree.actors["supervisor"].tell(Release("acct-1"))
+    tree.run()
+    assert tree.cell("acct-1").status is Status.RUNNING
+    assert tree.actors["supervisor"].cell.actor.inspect_state()["unguarded"] == []
+
+
+def test_an_account_that_was_left_in_quarantine_gets_its_guard_and_no_start():
+    tree = Tree()
+    held = tree.accounts["acct-9"] = Child.start("acct-9", tree.dispatcher, held=True)
+    tree.actors["supervisor"].tell(StillQuarantined("acct-9", "yesterday's"))
+    tree.run()
+    assert held.cell.status is Status.QUARANTINED
+    assert tree.accounts["acct-9"].name == "guard:acct-9"
+    assert any("acct-9 is still in quarantine: yesterday's" in a for a in tree.alarms)
+
+
+class InATurn:
+    """A cell that seems to be in the middle of a turn."""
+
+    def __init__(self, cell):
+        self.mailbox = cell.mailbox
+
+    def __enter__(self):
+        self.mailbox.in_hand = 1
+
+    def __exit__(self, *_):
+        self.mailbox.in_hand = 0
+
+
+def test_nobody_takes_a_place_while_a_turn_there_is_not_over():
+    tree = Tree()
+    own = tree.cell("acct-1")
+    with InATurn(own):
+        tree.actors["supervisor"].tell(Quarantine("acct-1"))
+        tree.run(3)
+        assert tree.accounts["acct-1"].cell is own
+        assert any("has been in one turn for over a second, so guard waits" in a for a in tree.alarms)
+    tree.run()
+    guard = tree.accounts["acct-1"].cell
+    assert guard.name == "guard:acct-1"
+    with InATurn(guard):
+        tree.actors["supervisor"].tell(Release("acct-1"))
+        tree.run()
+        assert tree.accounts["acct-1"].cell is guard
+    tree.run()
+    assert tree.accounts["acct-1"].cell is own
+
+
+def test_an_operator_s_restart_waits_for_the_turn_too():
+    tree = Tree()
+    cell = tree.cell("acct-1")
+    with InATurn(cell):
+        tree.actors["supervisor"].tell(RestartNow("acct-1", by_operator=True))
+        tree.run()
+        assert cell.restarts == 0
+    tree.run()
+    assert (cell.restarts, cell.status) == (1, Status.RUNNING)

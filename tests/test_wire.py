@@ -1,0 +1,58 @@
+"""A dead letter's message survives JSON and back, exactly; what cannot be replayed says so."""
+
+from __future__ import annotations
+
+from decimal import Decimal as D
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors import wire
+from actors.errors import BadInput
+from actors.messages import AccountStatus, CancelOrder, Fill, PlaceOrder, RegisterTriggers, SetStatus, Wake
+from actors.units import AccountId, ClientOrderId, Side, Symbol
+
+NUMBERS = st.decimals(min_value="0.00000001", max_value="1e9", allow_nan=False, places=8)
+
+
+@given(
+    quantity=NUMBERS,
+    price=st.none() | NUMBERS,
+    side=st.sampled_from(Side),
+    cause=st.text(st.characters(exclude_categories=["Cs"])),
+)
+def test_an_order_comes_back_to_the_last_digit(quantity, price, side, cause):
+    order = PlaceOrder(symbol=Symbol("ETHUSDT"), side=side, quantity=quantity, price=price, cause=cause)
+    back = wire.decode("PlaceOrder", wire.encode(order))
+    assert back == order
+    assert str(back.quantity) == str(order.quantity)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        CancelOrder(ClientOrderId("bh-1"), "x"),
+        SetStatus(AccountStatus.FROZEN),
+        Wake(Symbol("ETHUSDT"), "tick:1"),
+        Fill(
+            account_id=AccountId("a"), client_order_id=ClientOrderId("bh-1"), exchange_order_id=1, trade_id=2,
+            symbol=Symbol("ETHUSDT"), side=Side.BUY, quantity=D("0.1"), price=D("2000.10"), fee=D("-0.01"),
+            maker=True, trade_ms=5,
+        ),
+    ],
+)  # fmt: skip
+def test_messages_come_back(message):
+    assert wire.decode(type(message).__name__, wire.encode(message)) == message
+
+
+def test_what_cannot_be_replayed_says_so():
+    assert wire.encode(RegisterTriggers(AccountId("a"), ())) == ""
+    assert wire.encode("text") == ""
+    assert wire.encode(CancelOrder(ClientOrderId("\ud800"))) == ""
+    with pytest.raises(BadInput, match="a RegisterTriggers cannot be replayed; drop it"):
+        wire.decode("RegisterTriggers", "{}")
+    with pytest.raises(BadInput, match="a Fill cannot be replayed"):
+        wire.decode("Fill", "")
+    with pytest.raises(BadInput, match="cannot be read any more"):
+        wire.decode("Fill", '{"account_id": 7}')
