@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 import cyclopts
 from cyclopts import Parameter
-from rich.console import Console
 
-from actors import cli_live, logs
+from actors import cli_common, cli_live, cli_ops, logs
+from actors.cli_common import DataDir, err, out
 from actors.config import DEFAULT_DATA_DIR, EngineConfig, environment, load
 from actors.errors import BulkheadError
 
@@ -23,13 +23,8 @@ app = cyclopts.App(
 )
 db = cyclopts.App(name="db", help="The database: look at it, or make it ready.")
 app.command(db)
-cli_live.register(app)
-
-out = Console(soft_wrap=True)
-err = Console(stderr=True, soft_wrap=True)
-
-DataDir = Annotated[Path, Parameter("--data-dir", env_var="BULKHEAD_DATA_DIR")]
-
+cli_common.register(app, cli_live, cli_ops)
+app.command(cli_ops.deadletters)
 
 EXIT_HALTED = 3
 """The engine could not be trusted to go on; a service manager should start it again."""

@@ -1,40 +1,14 @@
-"""The commands that talk to a running engine."""
+"""The commands about accounts and orders of a running engine."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
-from decimal import Decimal
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import cyclopts
-import msgspec
 from cyclopts import Parameter
-from rich.console import Console
 
 from actors import cli_show
+from actors.cli_common import DataDir, Json, client, live, outcome, show, told
 from actors.config import DEFAULT_DATA_DIR
-
-out = Console(soft_wrap=True)
-err = Console(stderr=True, soft_wrap=True)
-
-DataDir = Annotated[Path, Parameter("--data-dir", env_var="BULKHEAD_DATA_DIR")]
-Json = Annotated[bool, Parameter("--json", negative=())]
-
-_commands: list[Callable[..., None]] = []
-
-
-def live(command: Callable[..., None]) -> Callable[..., None]:
-    """Collect a command."""
-    _commands.append(command)
-    return command
-
-
-def register(app: cyclopts.App) -> None:
-    """Add all of them to the command line."""
-    for command in _commands:
-        app.command(command)
 
 
 @live
@@ -45,7 +19,7 @@ def accounts(
 
     Example: bulkhead accounts --limit 50
     """
-    _show(_client(data_dir).get("/v1/accounts", limit=limit, offset=offset), cli_show.accounts, json=json)
+    show(client(data_dir).get("/v1/accounts", limit=limit, offset=offset), cli_show.accounts, json=json)
 
 
 @live
@@ -56,46 +30,9 @@ def positions(
 
     Example: bulkhead positions acct-42
     """
-    _show(
-        _client(data_dir).get("/v1/positions", account_id=account, limit=limit), cli_show.positions, json=json
+    show(
+        client(data_dir).get("/v1/positions", account_id=account, limit=limit), cli_show.positions, json=json
     )
-
-
-@live
-def inspect(actor: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
-    """Look inside one actor without stopping it: state, mailbox, last messages, crashes, triggers.
-
-    Example: bulkhead inspect acct-42
-    """
-    _show(_client(data_dir).get(f"/v1/actors/{actor}"), cli_show.actor, json=json)
-
-
-@live
-def mailbox(actor: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
-    """Show what waits in one actor's mailbox: lane, kind, age, cause.
-
-    Example: bulkhead mailbox acct-42
-    """
-    _show(_client(data_dir).get(f"/v1/actors/{actor}")["snapshot"], cli_show.mailbox, json=json)
-
-
-@live
-def restart(actor: str, *, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
-    """Restart one actor from its durable state; its mailbox is kept, nobody else notices.
-
-    Example: bulkhead restart acct-42
-    """
-    answer = _client(data_dir).post(f"/v1/actors/{actor}/restart")
-    out.print(f"{actor}: {'restarting' if answer['restarted'] else 'not restarted'}")
-
-
-@live
-def deadletters(actor: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
-    """Show the messages that an actor could not handle.
-
-    Example: bulkhead deadletters acct-42
-    """
-    _show(_client(data_dir).get(f"/v1/actors/{actor}/deadletters"), cli_show.dead_letters, json=json)
 
 
 @live
@@ -109,6 +46,7 @@ def order(  # noqa: PLR0913 - one per field of an order
     leverage: str | None = None,
     reduce_only: Annotated[bool, Parameter(negative=())] = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
+    json: Json = False,
 ) -> None:
     """Place an order for an account: MARKET, or LIMIT with --price.
 
@@ -123,104 +61,56 @@ def order(  # noqa: PLR0913 - one per field of an order
         "leverage": leverage,
         "reduce_only": reduce_only,
     }
-    _outcome(_client(data_dir).post(f"/v1/accounts/{account}/orders", body), "accepted and durable")
+    outcome(client(data_dir).post(f"/v1/accounts/{account}/orders", body), "accepted and durable", json=json)
 
 
 @live
-def cancel(account: str, client_order_id: str, *, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+def cancel(
+    account: str, client_order_id: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False
+) -> None:
     """Cancel a working order.
 
     Example: bulkhead cancel acct-42 bh-0123456789abcdef-3
     """
-    _outcome(
-        _client(data_dir).delete(f"/v1/accounts/{account}/orders/{client_order_id}"), "cancel is on its way"
+    outcome(
+        client(data_dir).delete(f"/v1/accounts/{account}/orders/{client_order_id}"),
+        "cancel is on its way",
+        json=json,
     )
 
 
 @live
-def create(account: str, deposit: str, *, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+def create(account: str, deposit: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
     """Create an account with a first deposit.
 
     Example: bulkhead create acct-42 1000
     """
-    _client(data_dir).post("/v1/accounts", [{"account_id": account, "deposit": deposit}])
-    out.print(f"{account}: created")
+    answer = client(data_dir).post("/v1/accounts", [{"account_id": account, "deposit": deposit}])
+    told(answer, f"{account}: created", json=json)
 
 
 @live
-def deposit(account: str, amount: str, *, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+def deposit(account: str, amount: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
     """Deposit, or withdraw with a negative amount.
 
     Example: bulkhead deposit acct-42 250        (bulkhead deposit acct-42 -- -250 takes it back)
     """
-    _outcome(_client(data_dir).post(f"/v1/accounts/{account}/balance", {"amount": amount}), "booked")
+    outcome(client(data_dir).post(f"/v1/accounts/{account}/balance", {"amount": amount}), "booked", json=json)
 
 
 @live
-def freeze(account: str, *, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+def freeze(account: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
     """Freeze an account: no new risk; liquidation stays on.
 
     Example: bulkhead freeze acct-42
     """
-    _outcome(_client(data_dir).post(f"/v1/accounts/{account}/freeze"), "frozen")
+    outcome(client(data_dir).post(f"/v1/accounts/{account}/freeze"), "frozen", json=json)
 
 
 @live
-def unfreeze(account: str, *, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+def unfreeze(account: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
     """Take a freeze back.
 
     Example: bulkhead unfreeze acct-42
     """
-    _outcome(_client(data_dir).post(f"/v1/accounts/{account}/unfreeze"), "active")
-
-
-@live
-def stats(*, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
-    """Print the engine's counters as JSON.
-
-    Example: bulkhead stats
-    """
-    out.print_json(msgspec.json.encode(_client(data_dir).get("/v1/stats")).decode())
-
-
-@live
-def alarms(*, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
-    """List the latest alarms.
-
-    Example: bulkhead alarms
-    """
-    _show(_client(data_dir).get("/v1/alarms"), cli_show.alarms, json=json)
-
-
-@live
-def reconcile(*, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
-    """Compare the accounts' positions with the exchange's, per symbol; exit 1 if they differ.
-
-    Example: bulkhead reconcile
-    """
-    found = _client(data_dir).get("/v1/reconciliation", settle_seconds=5)
-    _show(found, cli_show.reconciliation, json=json)
-    if any(Decimal(d["difference"]) for d in found):
-        sys.exit(1)
-
-
-def _client(data_dir: Path) -> Any:
-    from actors.api.client import Client  # noqa: PLC0415 - a second of imports
-
-    return Client(data_dir)
-
-
-def _show(found: Any, table: Any, *, json: bool) -> None:
-    if json:
-        out.print_json(msgspec.json.encode(found).decode())
-    else:
-        table(found, out)
-
-
-def _outcome(answer: dict[str, Any], done: str) -> None:
-    if answer["type"] == "Accepted":
-        out.print(f"{answer['client_order_id'] or ''} {done}".strip())
-        return
-    for rejection in answer["rejections"]:
-        err.print(f"rejected: {rejection['code']}: {rejection['text']}", style="red", markup=False)
-    sys.exit(1)
+    outcome(client(data_dir).post(f"/v1/accounts/{account}/unfreeze"), "active", json=json)

@@ -12,7 +12,8 @@ from rich.table import Table
 Found = Any
 
 
-def _table(*columns: str, title: str | None = None) -> Table:
+def table_of(*columns: str, title: str | None = None) -> Table:
+    """An empty table; columns that begin with a capital are of numbers."""
     table = Table(title=title, title_justify="left", header_style="bold")
     for column in columns:
         left = column[0].islower()
@@ -28,7 +29,7 @@ def _short(value: Any, digits: int = 2) -> str:
 
 def accounts(found: Found, out: Console) -> None:
     """One line per account."""
-    table = _table(
+    table = table_of(
         "account",
         "status",
         "phase",
@@ -58,7 +59,7 @@ def accounts(found: Found, out: Console) -> None:
 
 def positions(found: Found, out: Console) -> None:
     """One line per position."""
-    table = _table(
+    table = table_of(
         "account",
         "symbol",
         "Quantity",
@@ -107,21 +108,31 @@ def actor(found: Found, out: Console) -> None:
         if found["every_tick"]:
             out.print(f"woken on every tick of {', '.join(found['every_tick'])}")
     mailbox(snapshot, out)
-    table = _table("last messages", "Age ms", "Took us", "cause", "content")
-    for t in snapshot["trace"]:
-        table.add_row(
-            t["kind"], f"{t['age_ms']:,.1f}", f"{t['took_us']:,.1f}", t["cause"], t["content"][:100]
+    if found["guard"] is not None:
+        guard = found["guard"]
+        out.print(
+            f"[yellow]in quarantine; {guard['name']} stands in for it and is {guard['status']}[/yellow]"
         )
-    out.print(table)
+    trace(snapshot["trace"], out)
     for crash in snapshot["crashes"]:
-        out.print(f"[red]crash[/red] {_time(crash['wall_ms'])} {crash['error']}", highlight=False)
+        out.print(f"[red]crash[/red] {day_time(crash['wall_ms'])} {crash['error']}", highlight=False)
         out.print(f"  poison message: {crash['message']}", markup=False)
         out.print(crash["traceback"], markup=False, highlight=False)
 
 
+def trace(found: Found, out: Console) -> None:
+    """The last messages of an actor, oldest first."""
+    table = table_of("last messages", "Age ms", "Took us", "cause", "content")
+    for t in found:
+        table.add_row(
+            t["kind"], f"{t['age_ms']:,.1f}", f"{t['took_us']:,.1f}", t["cause"], t["content"][:100]
+        )
+    out.print(table)
+
+
 def mailbox(found: Found, out: Console) -> None:
     """What waits in a mailbox."""
-    table = _table("lane", "kind", "Age ms", "cause", "content", title=f"mailbox of {found['name']}")
+    table = table_of("lane", "kind", "Age ms", "cause", "content", title=f"mailbox of {found['name']}")
     for m in found["mailbox"]:
         table.add_row(m["lane"], m["kind"], f"{m['age_ms']:,.1f}", m["cause"], m["content"][:100])
     queued = found["counters"]["queued"]
@@ -130,29 +141,17 @@ def mailbox(found: Found, out: Console) -> None:
         out.print(f"... and {queued - len(found['mailbox'])} more")
 
 
-def dead_letters(found: Found, out: Console) -> None:
-    """One block per dead letter."""
-    if not found:
-        out.print("no dead letters")
-    for letter in found:
-        out.print(
-            f"[bold]#{letter['dead_letter_id']}[/bold] {_time(letter['at_ms'])} {letter['error']}",
-            highlight=False,
-        )
-        out.print(f"  {letter['message']}", markup=False)
-
-
 def alarms(found: Found, out: Console) -> None:
     """One line per alarm."""
     for alarm in found:
-        out.print(f"{_time(alarm['at_ms'])} {alarm['text']}", markup=False, highlight=False)
+        out.print(f"{day_time(alarm['at_ms'])} {alarm['text']}", markup=False, highlight=False)
     if not found:
         out.print("no alarms")
 
 
 def reconciliation(found: Found, out: Console) -> None:
     """One line per symbol."""
-    table = _table(
+    table = table_of(
         "symbol", "Virtual", "House", "Exchange", "Difference", title="sum of accounts + house = exchange"
     )
     for d in found:
@@ -160,5 +159,6 @@ def reconciliation(found: Found, out: Console) -> None:
     out.print(table)
 
 
-def _time(unix_ms: int) -> str:
-    return datetime.fromtimestamp(unix_ms / 1000, UTC).strftime("%H:%M:%S.%f")[:-3]
+def day_time(unix_ms: int) -> str:
+    """Date and time, UTC."""
+    return datetime.fromtimestamp(unix_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,35 @@ from actors.errors import BadConfig
 DEFAULT_DATA_DIR = Path(".data") / "bulkhead"
 
 ENVIRONMENT_PREFIX = "BULKHEAD_"
+
+
+TOKEN_LENGTH_MIN = 16
+
+
+class Role(StrEnum):
+    """What the holder of a token may do."""
+
+    VIEWER = "viewer"
+    """Look at everything."""
+    OPERATOR = "operator"
+    """Look, and change."""
+
+
+class ApiToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A person's or a program's key to the API; ``name`` is what the audit calls them."""
+
+    name: str
+    role: Role
+    token: str
+
+    def __post_init__(self) -> None:
+        if not self.name.strip():
+            raise BadConfig("api_tokens: each token needs a name, which the audit shows")
+        if len(self.token) < TOKEN_LENGTH_MIN:
+            raise BadConfig(
+                f"api_tokens: the token of {self.name} has {len(self.token)} characters, at least {TOKEN_LENGTH_MIN} "
+                "are needed; make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(24))'"
+            )
 
 
 class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -33,6 +63,7 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     api_secret: str = "paper-secret"  # noqa: S105 - the paper exchange's published key
     api_host: str = "127.0.0.1"
     api_port: int = 8780
+    api_tokens: tuple[ApiToken, ...] = ()
     symbols: tuple[str, ...] = ()
     price_max_age_ms: int = 10_000
     lease_seconds: int = 10
@@ -45,6 +76,8 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise BadConfig(f"exchange_ws: {self.exchange_ws!r} is not a ws:// or wss:// address")
         if not 0 <= self.api_port <= 65_535:  # noqa: PLR2004 - the range of TCP ports
             raise BadConfig(f"api_port: {self.api_port} is not a port, 0 to 65535")
+        if len({t.token for t in self.api_tokens}) != len(self.api_tokens):
+            raise BadConfig("api_tokens: two have the same token; each needs its own")
         if self.price_max_age_ms < 1:
             raise BadConfig(f"price_max_age_ms: {self.price_max_age_ms} must be at least 1")
         if self.lease_seconds < 3:  # noqa: PLR2004 - it is renewed every second, and sending stops one before its end

@@ -11,14 +11,17 @@ from tests.e2e.processes import bulkhead
 from tests.factories import BTC, ETH
 
 COMMANDS = (
-    "accounts alarms cancel create deadletters demo deposit freeze inspect mailbox order paper positions reconcile "
-    "replay restart run stats unfreeze"
+    "accounts alarms audit cancel caused crashes create deadletters demo deposit freeze inspect mailbox order paper "
+    "positions quarantine quarantined reconcile release replay restart run stats stuck top trace tree unfreeze why"
 ).split()
 
 pytestmark = pytest.mark.timeout(240)
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "db init", "db check"])
+@pytest.mark.parametrize(
+    "command",
+    [*COMMANDS, "db init", "db check", *(f"deadletters {c}" for c in ("list", "show", "replay", "drop"))],
+)
 def test_help_has_an_example(command):
     shown = bulkhead(*command.split(), "--help")
     assert shown.returncode == 0

@@ -46,6 +46,13 @@ IMPURE_FILES = {
     "actors/logs.py": "sets logging up",
     "actors/cli.py": "the command line",
     "actors/cli_live.py": "the command line",
+    "actors/cli_ops.py": "the command line",
+    "actors/cli_common.py": "the command line",
+    "actors/api/desk.py": "asks actors on behalf of HTTP",
+    "actors/api/sight.py": "streams to whoever follows",
+    "actors/api/census.py": "counts from a thread of its own",
+    "actors/api/account_routes.py": "HTTP paths",
+    "actors/api/engine_routes.py": "HTTP paths",
     "actors/demo.py": "starts processes",
     "actors/engine.py": "the composition root",
     "actors/replay.py": "a composition root",
@@ -59,7 +66,21 @@ IMPURE_FILES = {
 IMPURE_FOLDERS = ("actors/runtime/",)
 
 SHARED = frozenset({"units", "errors", "limits", "messages", "config", "logs", "wire"})
-COMPOSITION = frozenset({"cli", "cli_live", "cli_show", "demo", "demo_view", "replay", "engine"})
+COMPOSITION = frozenset(
+    {
+        "cli",
+        "cli_common",
+        "cli_live",
+        "cli_ops",
+        "cli_show",
+        "cli_show_ops",
+        "demo",
+        "demo_view",
+        "replay",
+        "engine",
+        "reconciliation",
+    }
+)
 # What one folder may use of another beside its messages; each with its reason.
 DOORS = {
     ("persistence", "subaccount.state"): "rows are made of a state, and states of rows",
@@ -98,7 +119,13 @@ TESTED_ELSEWHERE = {
     "actors/feed/transport.py": "tests/e2e runs it against a real server",
     "actors/symbol_router/actor.py": "tests/sim",
     "actors/symbol_router/book.py": "tests/symbol_router/test_triggers.py",
+    "actors/api/account_routes.py": "tests/e2e and tests/e2e/test_schema.py",
+    "actors/api/address.py": "data",
     "actors/api/client.py": "tests/e2e",
+    "actors/api/desk.py": "tests/e2e/test_operators.py",
+    "actors/api/engine_routes.py": "tests/e2e/test_operators.py and test_schema.py",
+    "actors/api/metrics.py": "tests/api/test_census.py",
+    "actors/api/sight.py": "tests/e2e/test_operators.py",
     "actors/api/operations.py": "tests/e2e",
     "actors/api/server.py": "tests/e2e",
     "actors/api/views.py": "tests/e2e",

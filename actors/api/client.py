@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import httpx
 import msgspec
 
-from actors.api.server import API_FILE, HTTP_REJECTED, Address
+from actors.api.address import API_FILE, HTTP_REJECTED, Address
 from actors.errors import BadInput, BulkheadError
 
 TIMEOUT_SECONDS = 30.0
@@ -57,6 +58,23 @@ class Client:
         """DELETE and decode."""
         return self._send("DELETE", path)
 
+    def stream(self, path: str, **params: Any) -> Iterator[Any]:
+        """GET lines of JSON, one at a time, until the engine ends them."""
+        try:
+            with self._http.stream(
+                "GET", path, params=params, timeout=httpx.Timeout(TIMEOUT_SECONDS, read=None)
+            ) as answer:
+                if not answer.is_success:
+                    answer.read()
+                    self._refused(answer)
+                for line in answer.iter_lines():
+                    if line:
+                        yield msgspec.json.decode(line)
+        except httpx.HTTPError as error:
+            raise EngineError(
+                f"the engine at {self.address.url} went away ({type(error).__name__})"
+            ) from None
+
     def _send(self, method: str, path: str, **request: Any) -> Any:
         try:
             answer = self._http.request(method, path, **request)
@@ -67,6 +85,10 @@ class Client:
             ) from None
         if answer.is_success or answer.status_code == HTTP_REJECTED:
             return msgspec.json.decode(answer.content)
+        return self._refused(answer)
+
+    @staticmethod
+    def _refused(answer: httpx.Response) -> NoReturn:
         try:
             text = msgspec.json.decode(answer.content)["error"]["message"]
         except (msgspec.MsgspecError, KeyError, TypeError):

@@ -1,12 +1,12 @@
-"""The operator's HTTP API: Litestar on uvicorn, loopback by default, one bearer token.
+"""The operator's HTTP API: Litestar on uvicorn, loopback by default, bearer tokens with roles.
 
-The token is made at each start and written, with the address, to ``api.json`` in the data
-folder, readable by its owner only; the command line finds both there.
+An operator's and a viewer's token are made at each start and written, with the address, to
+``api.json`` in the data folder, readable by its owner only; the command line finds them there.
+Settings may name more.
 """
 
 from __future__ import annotations
 
-import hmac
 import os
 import secrets
 import socket
@@ -17,15 +17,24 @@ from typing import Any
 
 import msgspec
 import pykka
+import structlog
 import uvicorn
-from litestar import Litestar, Request, Response, delete, get, post
+from litestar import Litestar, Request, Response
 from litestar.connection import ASGIConnection
-from litestar.exceptions import HTTPException, NotAuthorizedException
+from litestar.di import Provide
+from litestar.exceptions import HTTPException, NotAuthorizedException, PermissionDeniedException
 from litestar.handlers import BaseRouteHandler
 from litestar.openapi import OpenAPIConfig
+from litestar.openapi.spec import Components, SecurityScheme
 
-from actors.api import views
-from actors.api.operations import NotFound, Operations
+from actors.api.account_routes import AccountRoutes, OrderRoutes
+from actors.api.address import API_FILE, Address
+from actors.api.auth import Tokens, may
+from actors.api.desk import OperatorsDesk
+from actors.api.engine_routes import ActorRoutes, DeadLetterRoutes, EngineRoutes, SupervisionRoutes
+from actors.api.operations import Operations
+from actors.api.sight import Conflict, NotFound, Sight
+from actors.config import ApiToken, Role
 from actors.engine import Engine
 from actors.errors import (
     BadConfig,
@@ -36,17 +45,16 @@ from actors.errors import (
     Refused,
     StoreUnreachable,
 )
-from actors.messages import AccountStatus
-from actors.reconciliation import Difference
-from actors.subaccount.decide import Accepted, Rejected
 
-API_FILE = "api.json"
+log = structlog.get_logger("api")
+
+ROUTES = (AccountRoutes, OrderRoutes, ActorRoutes, SupervisionRoutes, DeadLetterRoutes, EngineRoutes)
+
 START_SECONDS = 10.0
-PAGE_MAX = 10_000
-HTTP_REJECTED = 422
 
 STATUS_OF: tuple[tuple[type[BaseException], int], ...] = (
     (NotFound, 404),
+    (Conflict, 409),
     (BadInput, 400),
     (Refused, 429),
     (StoreUnreachable, 503),
@@ -57,146 +65,58 @@ STATUS_OF: tuple[tuple[type[BaseException], int], ...] = (
 )
 
 
-class Address(msgspec.Struct, frozen=True):
-    """What ``api.json`` holds."""
-
-    url: str
-    token: str
-    pid: int
-
-
-def _answer(outcome: Accepted | Rejected) -> Response[Any]:
-    rejected = isinstance(outcome, Rejected)
-    return Response(outcome, status_code=HTTP_REJECTED if rejected else 200)
-
-
-def _page(limit: int, offset: int = 0) -> None:
-    if not 1 <= limit <= PAGE_MAX or offset < 0:
-        raise BadInput(f"limit {limit} must be 1 to {PAGE_MAX} and offset {offset} at least 0")
-
-
-def handlers(ops: Operations, engine: Engine) -> list[Any]:
-    """All paths."""
-
-    @get("/v1/health", sync_to_thread=False, opt={"open": True})
-    def health() -> dict[str, Any]:
-        return {
-            "status": "ok" if not engine.gate.closers else "reduce-only",
-            "closed_by": engine.gate.closers,
-        }
-
-    @get("/v1/stats", sync_to_thread=True)
-    def stats() -> dict[str, Any]:
-        return ops.stats()
-
-    @get("/v1/accounts", sync_to_thread=True)
-    def accounts(limit: int = 100, offset: int = 0) -> list[views.AccountView]:
-        _page(limit, offset)
-        return ops.accounts(limit, offset)
-
-    @get("/v1/accounts/{account_id:str}", sync_to_thread=True)
-    def account(account_id: str) -> views.AccountView:
-        return ops.account(account_id)
-
-    @get("/v1/positions", sync_to_thread=True)
-    def positions(account_id: str | None = None, limit: int = 100) -> list[views.PositionView]:
-        _page(limit)
-        return ops.positions(account_id, limit)
-
-    @get("/v1/actors/{name:str}", sync_to_thread=True)
-    def actor(name: str) -> Response[Any]:
-        return Response(msgspec.json.encode(ops.actor(name), enc_hook=str), media_type="application/json")
-
-    @post("/v1/actors/{name:str}/restart", sync_to_thread=True, status_code=200)
-    def restart(name: str) -> dict[str, bool]:
-        return {"restarted": ops.restart(name)}
-
-    @get("/v1/actors/{name:str}/deadletters", sync_to_thread=True)
-    def dead_letters(name: str) -> list[dict[str, Any]]:
-        return ops.dead_letters(name)
-
-    @post("/v1/accounts", sync_to_thread=True)
-    def create(data: list[views.AccountBody]) -> dict[str, int]:
-        return {"created": ops.create(data)}
-
-    @post("/v1/orders", sync_to_thread=True, status_code=200)
-    def place_many(data: list[views.OrderBody]) -> list[Accepted | Rejected]:
-        return ops.place_many(data)
-
-    @post("/v1/accounts/{account_id:str}/orders", sync_to_thread=True, status_code=200)
-    def place(account_id: str, data: views.OrderBody) -> Response[Any]:
-        return _answer(ops.place(account_id, data))
-
-    @delete(
-        "/v1/accounts/{account_id:str}/orders/{client_order_id:str}", sync_to_thread=True, status_code=200
-    )
-    def cancel(account_id: str, client_order_id: str) -> Response[Any]:
-        return _answer(ops.cancel(account_id, client_order_id))
-
-    @post("/v1/accounts/{account_id:str}/balance", sync_to_thread=True, status_code=200)
-    def balance(account_id: str, data: views.AmountBody) -> Response[Any]:
-        return _answer(ops.adjust(account_id, data))
-
-    @post("/v1/accounts/{account_id:str}/freeze", sync_to_thread=True, status_code=200)
-    def freeze(account_id: str) -> Response[Any]:
-        return _answer(ops.set_status(account_id, AccountStatus.FROZEN))
-
-    @post("/v1/accounts/{account_id:str}/unfreeze", sync_to_thread=True, status_code=200)
-    def unfreeze(account_id: str) -> Response[Any]:
-        return _answer(ops.set_status(account_id, AccountStatus.ACTIVE))
-
-    @post("/v1/accounts/{account_id:str}/fault", sync_to_thread=True, status_code=200)
-    def fault(account_id: str, data: views.FaultBody) -> dict[str, bool]:
-        ops.fault(account_id, data)
-        return {"sent": True}
-
-    @get("/v1/reconciliation", sync_to_thread=True)
-    def reconciliation(settle_seconds: int = 0) -> list[dict[str, Any]]:
-        return [_difference(d) for d in engine.reconcile(min(settle_seconds, 30))]
-
-    @get("/v1/alarms", sync_to_thread=False)
-    def alarms() -> list[Any]:
-        return list(engine.alarms)
-
-    return [
-        health, stats, accounts, account, positions, actor, restart, dead_letters, create, place_many,
-        place, cancel, balance, freeze, unfreeze, fault, reconciliation, alarms,
-    ]  # fmt: skip
-
-
-def _difference(found: Difference) -> dict[str, Any]:
-    return {**msgspec.structs.asdict(found), "difference": found.difference}
-
-
-def application(engine: Engine, token: str) -> Litestar:
+def application(engine: Engine, sight: Sight, tokens: Tokens) -> Litestar:
     """The ASGI application."""
+    desk = OperatorsDesk(engine, sight)
+    operations = Operations(engine, sight)
 
     def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         if handler.opt.get("open"):
             return
-        given = connection.headers.get("authorization", "")
-        if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+        token = tokens.identify(connection.headers.get("authorization", ""))
+        if token is None:
             raise NotAuthorizedException("wrong or missing token; it is in api.json of the data folder")
-
-    def fail(_request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-        if isinstance(error, HTTPException):
-            text = error.detail
-            if error.extra:
-                text = f"{text}: {msgspec.json.encode(error.extra, enc_hook=str).decode()}"
-            return Response(
-                {"error": {"code": type(error).__name__, "message": text}}, status_code=error.status_code
+        if not may(token, str(connection.scope.get("method", ""))):
+            raise PermissionDeniedException(
+                f"{token.name} is a {token.role} and may look only; use an operator's token"
             )
-        status = next((s for kind, s in STATUS_OF if isinstance(error, kind)), 500)
-        return Response({"error": {"code": type(error).__name__, "message": str(error)}}, status_code=status)
+        connection.scope["user"] = token
 
     return Litestar(
-        handlers(Operations(engine), engine),
+        ROUTES,
         guards=[guard],
-        exception_handlers={Exception: fail},
-        openapi_config=OpenAPIConfig(title="Bulkhead", version="1"),
+        dependencies={
+            "engine": Provide(lambda: engine, sync_to_thread=False),
+            "sight": Provide(lambda: sight, sync_to_thread=False),
+            "desk": Provide(lambda: desk, sync_to_thread=False),
+            "ops": Provide(lambda: operations, sync_to_thread=False),
+        },
+        exception_handlers={Exception: _fail},
+        openapi_config=OpenAPIConfig(
+            title="Bulkhead",
+            version="1",
+            description='The operator\'s API. Errors are {"error": {"code", "message"}}.',
+            components=Components(security_schemes={"token": SecurityScheme(type="http", scheme="bearer")}),
+            security=[{"token": []}],
+        ),
+        signature_types=[Engine, Sight, OperatorsDesk, Operations],
         debug=False,
         logging_config=None,
     )
+
+
+def _fail(_request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    if isinstance(error, HTTPException):
+        text = error.detail
+        if error.extra:
+            text = f"{text}: {msgspec.json.encode(error.extra, enc_hook=str).decode()}"
+        return Response(
+            {"error": {"code": type(error).__name__, "message": text}}, status_code=error.status_code
+        )
+    status = next((s for kind, s in STATUS_OF if isinstance(error, kind)), 500)
+    if status == 500:  # noqa: PLR2004 - ours, not the caller's
+        log.error("request failed", error=repr(error), exc_info=error)
+    return Response({"error": {"code": type(error).__name__, "message": str(error)}}, status_code=status)
 
 
 class ApiServer:
@@ -204,13 +124,18 @@ class ApiServer:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._token = secrets.token_urlsafe(24)
+        made = [
+            ApiToken(f"local-{role}", role, secrets.token_urlsafe(24))
+            for role in (Role.OPERATOR, Role.VIEWER)
+        ]
+        self._token, self._viewer_token = (token.token for token in made)
+        self._sight = Sight(engine)
         self._file = Path(engine.config.data_dir) / API_FILE
         config = engine.config
         self._socket = _bound(config.api_host, config.api_port)
         self._server = uvicorn.Server(
             uvicorn.Config(
-                application(engine, self._token),
+                application(engine, self._sight, Tokens([*made, *config.api_tokens])),
                 log_level="warning",
                 access_log=False,
                 lifespan="off",
@@ -225,7 +150,7 @@ class ApiServer:
     def address(self) -> Address:
         """Where it listens, and the token."""
         host, port = self._socket.getsockname()[:2]
-        return Address(f"http://{host}:{port}", self._token, os.getpid())
+        return Address(f"http://{host}:{port}", self._token, os.getpid(), self._viewer_token)
 
     def start(self) -> None:
         """Listen, and write ``api.json``.
@@ -233,6 +158,7 @@ class ApiServer:
         Raises:
             BulkheadError: it does not come up in time.
         """
+        self._sight.census.start()
         self._thread.start()
         deadline = time.monotonic() + START_SECONDS
         while not self._server.started:
@@ -248,6 +174,7 @@ class ApiServer:
     def stop(self) -> None:
         """Stop listening, and take ``api.json`` away."""
         self._file.unlink(missing_ok=True)
+        self._sight.census.stop()
         self._server.should_exit = True
         if self._thread.is_alive():
             self._thread.join(START_SECONDS)

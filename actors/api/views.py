@@ -3,16 +3,53 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from enum import StrEnum
+from typing import Annotated, Any
 
 import msgspec
 
-from actors.messages import AccountStatus, OrderStatus, Phase, Purpose, RegisterTriggers, Trigger
-from actors.runtime.cell import Snapshot
+from actors.messages import AccountStatus, OrderStatus, Phase, Purpose, Trigger
+from actors.runtime.cell import CrashReport, Snapshot, Status
 from actors.subaccount import adl, margin
 from actors.subaccount.checks import Market
 from actors.subaccount.state import AccountState, LiquidationMode
 from actors.units import AccountId, ClientOrderId, OrderType, Side, Symbol, TimeInForce
+
+Text = Annotated[str, msgspec.Meta(max_length=500)]
+
+
+class Poison(StrEnum):
+    """What becomes of the message that brought an account into quarantine."""
+
+    DROP = "drop"
+    REPLAY = "replay"
+
+
+class Released(msgspec.Struct, frozen=True):
+    """What a release did with the message that failed."""
+
+    dead_letter_id: int | None
+    poison: Poison
+
+
+class ErrorText(msgspec.Struct, frozen=True):
+    """What was wrong and how to cure it; ``code`` is the error's class."""
+
+    code: str
+    message: str
+
+
+class ErrorBody(msgspec.Struct, frozen=True):
+    """Every error looks like this."""
+
+    error: ErrorText
+
+
+class Health(msgspec.Struct, frozen=True):
+    """``ok``, ``reduce-only`` or ``halted``, and who lets no new risk in."""
+
+    status: str
+    closed_by: tuple[str, ...]
 
 
 class PositionView(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,12 +102,50 @@ class AccountView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ActorView(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything about one actor: its life, its state, and for an account its triggers."""
+    """Everything about one actor: its life, its state, and for an account its triggers.
+
+    For an account in quarantine, ``guard`` and ``guarded_state`` are those of its guard.
+    """
 
     snapshot: Snapshot
     state: Any
     triggers: tuple[Trigger, ...] | None
     every_tick: tuple[Symbol, ...] | None
+    guard: Snapshot | None
+    guarded_state: Any
+
+
+class TopRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One actor in ``top``. ``margin_ratio`` is None without positions or prices."""
+
+    name: str
+    kind: str
+    status: Status
+    depth: int
+    oldest_ms: float
+    slowest_turn_us: float
+    restarts: int
+    margin_ratio: Decimal | None
+
+
+class TreeNode(msgspec.Struct, frozen=True, kw_only=True):
+    """An actor, or a family of them, in the supervision tree. ``counts`` is by status."""
+
+    name: str
+    status: str
+    strategy: str = ""
+    group: str = ""
+    restarts: int = 0
+    last_error: str = ""
+    counts: dict[str, int] = {}
+    children: list[TreeNode] = []
+
+
+class CrashView(msgspec.Struct, frozen=True):
+    """A failure and whose it was."""
+
+    actor: str
+    report: CrashReport
 
 
 class OrderBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -105,16 +180,29 @@ class AmountBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """POST .../balance: a deposit (> 0) or a withdrawal (< 0)."""
 
     amount: str
-    reason: str = ""
+    reason: Text = ""
 
 
 class FaultBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """POST .../fault."""
+    """POST .../fault: raise, after hanging in the turn for ``hang_ms``."""
 
-    reason: str = "asked for"
+    reason: Text = "asked for"
+    hang_ms: Annotated[int, msgspec.Meta(ge=0, le=120_000)] = 0
 
 
-def account_view(state: AccountState, snapshot: Snapshot, market: Market) -> AccountView:
+class ReasonBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """POST .../quarantine."""
+
+    reason: Text = "asked for by an operator"
+
+
+class ReleaseBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """POST .../release."""
+
+    poison: Poison = Poison.DROP
+
+
+def account_view(state: AccountState, status: Status, restarts: int, market: Market) -> AccountView:
     """An account as the API shows it."""
     marks = adl.marks_of(state, market)
     view = margin.view(state, marks) if marks is not None else None
@@ -124,8 +212,8 @@ def account_view(state: AccountState, snapshot: Snapshot, market: Market) -> Acc
         status=state.status,
         phase=state.phase,
         mode=state.mode,
-        actor=snapshot.status,
-        restarts=snapshot.restarts,
+        actor=status,
+        restarts=restarts,
         balance=state.balance,
         equity=view.equity if view else None,
         margin_used=sum((p.margin for p in state.positions), Decimal(0)),
@@ -169,13 +257,3 @@ def position_views(state: AccountState, market: Market) -> list[PositionView]:
         )
         for p in state.positions
     ]
-
-
-def actor_view(snapshot: Snapshot, state: Any, registered: RegisterTriggers | None) -> ActorView:
-    """An actor as the API shows it."""
-    return ActorView(
-        snapshot=snapshot,
-        state=state,
-        triggers=registered.triggers if registered else None,
-        every_tick=registered.every_tick if registered else None,
-    )

@@ -52,9 +52,10 @@ class TurnStats:
     is how long the first message of the latest turn had waited.
     """
 
-    __slots__ = ("crashes", "lag_ns", "messages", "turns")
+    __slots__ = ("busy_ns", "crashes", "lag_ns", "messages", "turns")
 
     def __init__(self) -> None:
+        self.busy_ns = 0
         self.messages = 0
         self.crashes = 0
         self.lag_ns = 0
@@ -213,6 +214,7 @@ class Dispatcher:
         took = then - began
         cell.slowest_ns = max(cell.slowest_ns, took)
         stats.turns[took.bit_length()] += 1
+        stats.busy_ns += took
         self.running = None
 
     def _start(self, cell: Cell) -> Any:

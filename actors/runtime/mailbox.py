@@ -342,6 +342,8 @@ class Mailbox:
 
     def oldest_ns(self) -> int | None:
         """When the message that waits longest arrived, or None when nothing waits."""
+        if not (self._control or self._fills or self._commands or self._market):
+            return None
         with self._lock:
             fronts = [lane[0][2] for lane in (self._control, self._fills, self._commands) if lane]
             if self._market:

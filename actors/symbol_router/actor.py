@@ -40,6 +40,9 @@ class SymbolRouter(DispatchedActor):
         self._index = TriggerIndex()
         self._mids: dict[Symbol, float] = {}
         self.stats = RouterStats()
+        # lags[n]: ticks that we came to less than 2**n ns after they were received.
+        self.lags = [0] * 64
+        self.lags_sum_ns = 0
 
     def on_receive(self, message: RouterMessage) -> Any:
         """Handle one message."""
@@ -64,6 +67,10 @@ class SymbolRouter(DispatchedActor):
     def _on_tick(self, tick: Tick) -> None:
         stats = self.stats
         stats.ticks += 1
+        lag_ns = self._cell.dispatcher.turn_began_ns - tick.received_ns
+        lag_ns = max(lag_ns, 0)
+        self.lags[lag_ns.bit_length()] += 1
+        self.lags_sum_ns += lag_ns
         if not self._book.apply(tick):
             stats.old_ticks += 1
             return

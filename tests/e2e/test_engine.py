@@ -58,7 +58,7 @@ def test_a_faulted_account_is_restarted_alone_while_its_neighbours_trade(client)
         seen = snapshot(client, f"acct-{n}")
         assert seen["restarts"] == 0
         assert seen["counters"]["handled"] > handled
-    [letter] = until(lambda: client.get("/v1/actors/acct-2/deadletters"), "the dead letter")
+    [letter] = until(lambda: client.get("/v1/deadletters", actor="acct-2"), "the dead letter")
     assert letter["message_kind"] == "FaultOnPurpose"
     assert set(differences(client).values()) == {D(0)}
 

@@ -1,0 +1,164 @@
+"""HTTP paths of the engine: actors, trace, supervision, dead letters, audit, metrics."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Controller, Request, Response, get, post
+from litestar.params import Parameter
+from litestar.response import Stream
+
+from actors.api import views
+from actors.api.account_routes import ERRORS, Limit, Offset, who
+from actors.api.desk import OperatorsDesk
+from actors.api.metrics import exposition
+from actors.api.sight import Sight
+from actors.engine import AlarmEntry, Engine
+from actors.persistence.desk import AuditEntry, DeadLetter
+from actors.runtime.tap import TAP_RATE_MAX, TAP_SECONDS_MAX
+from actors.runtime.watchdog import StuckTurn
+
+PROMETHEUS_TYPE = "text/plain; version=0.0.4"
+
+
+def plain_json(value: Any) -> Response[Any]:
+    """JSON of anything; what has no JSON of its own is shown as text."""
+    return Response(msgspec.json.encode(value, enc_hook=str), media_type="application/json")
+
+
+class ActorRoutes(Controller):
+    """Any actor: an account's, or the engine's own."""
+
+    path = "/v1/actors"
+    tags = ("actors",)
+
+    @get("/{name:str}", sync_to_thread=True, responses=ERRORS)
+    def actor(
+        self, sight: Sight, name: str, limit: Annotated[int, Parameter(ge=0, le=10_000)] = 100
+    ) -> Response[Any]:
+        """State, mailbox, last messages, crashes, triggers; answers also when the actor is stuck."""
+        return plain_json(sight.actor(name, limit))
+
+    @get("/{name:str}/trace", responses=ERRORS)
+    async def trace(
+        self,
+        sight: Sight,
+        name: str,
+        seconds: Annotated[int, Parameter(ge=1, le=TAP_SECONDS_MAX)] = 60,
+        rate: Annotated[int, Parameter(ge=1, le=TAP_RATE_MAX)] = 50,
+    ) -> Stream:
+        """Follow one actor: a line of JSON for each message, at most ``rate`` a second, then it ends."""
+        return Stream(await sight.follow(name, seconds, rate), media_type="application/x-ndjson")
+
+    @post("/{name:str}/restart", sync_to_thread=True, responses=ERRORS, status_code=200)
+    def restart(self, request: Request[Any, Any, Any], desk: OperatorsDesk, name: str) -> dict[str, bool]:
+        """Restart one actor from its durable state; its mailbox is kept, nobody else notices."""
+        return {"restarted": desk.restart(name, who(request))}
+
+
+class SupervisionRoutes(Controller):
+    """The tree, the worst actors, crashes and stuck turns."""
+
+    path = "/v1"
+    tags = ("supervision",)
+
+    @get("/tree", sync_to_thread=True, responses=ERRORS)
+    def tree(self, sight: Sight) -> views.TreeNode:
+        """The supervision tree, with what is wrong in it."""
+        return sight.tree()
+
+    @get("/top", sync_to_thread=True, responses=ERRORS)
+    def top(
+        self, sight: Sight, by: str = "depth", limit: Annotated[int, Parameter(ge=1, le=1_000)] = 20
+    ) -> list[views.TopRow]:
+        """The worst actors by depth, age, turn, ratio or restarts."""
+        return sight.top(by, limit)
+
+    @get("/crashes", sync_to_thread=True, responses=ERRORS)
+    def crashes(self, sight: Sight, actor: str | None = None, limit: Limit = 50) -> list[views.CrashView]:
+        """The latest crashes of this life of the engine, newest first."""
+        return sight.crashes(actor, limit)
+
+    @get("/stuck", sync_to_thread=True, responses=ERRORS)
+    def stuck(self, sight: Sight) -> list[StuckTurn]:
+        """Turns that the watchdog caught, newest first."""
+        return sight.stuck()
+
+
+class DeadLetterRoutes(Controller):
+    """Messages that no actor could handle."""
+
+    path = "/v1/deadletters"
+    tags = ("dead letters",)
+
+    @get(sync_to_thread=True, responses=ERRORS)
+    def dead_letters(
+        self,
+        desk: OperatorsDesk,
+        actor: str | None = None,
+        status: str | None = None,
+        limit: Limit = 50,
+        before: Offset = 0,
+    ) -> list[DeadLetter]:
+        """Newest first; ``status`` OPEN, REPLAYED or DROPPED; ``before`` an id, to page on."""
+        return desk.dead_letters(actor, status, limit, before)
+
+    @get("/{dead_letter_id:int}", sync_to_thread=True, responses=ERRORS)
+    def dead_letter(self, desk: OperatorsDesk, dead_letter_id: int) -> DeadLetter:
+        """One dead letter, with its traceback and the state that it met."""
+        return desk.dead_letter(dead_letter_id)
+
+    @post("/{dead_letter_id:int}/replay", sync_to_thread=True, responses=ERRORS, status_code=200)
+    def replay(self, request: Request[Any, Any, Any], desk: OperatorsDesk, dead_letter_id: int) -> DeadLetter:
+        """Tell the message to its account once more."""
+        return desk.replay(dead_letter_id, who(request))
+
+    @post("/{dead_letter_id:int}/drop", sync_to_thread=True, responses=ERRORS, status_code=200)
+    def drop(self, request: Request[Any, Any, Any], desk: OperatorsDesk, dead_letter_id: int) -> DeadLetter:
+        """Close a dead letter without a replay; it stays readable."""
+        return desk.drop(dead_letter_id, who(request))
+
+
+class EngineRoutes(Controller):
+    """The engine as a whole."""
+
+    path = ""
+    tags = ("engine",)
+
+    @get("/v1/health", opt={"open": True}, security=[])
+    async def health(self, engine: Engine) -> views.Health:
+        """Needs no token: ok, reduce-only or halted."""
+        closers = engine.gate.closers
+        status = "halted" if engine.halted.is_set() else "reduce-only" if closers else "ok"
+        return views.Health(status, closers)
+
+    @get("/v1/stats", sync_to_thread=True, responses=ERRORS)
+    def stats(self, sight: Sight) -> Response[Any]:
+        """Counters of everything."""
+        return plain_json(sight.stats())
+
+    @get("/v1/alarms")
+    async def alarms(self, engine: Engine) -> list[AlarmEntry]:
+        """The latest alarms, oldest first."""
+        return list(engine.alarms)
+
+    @get("/v1/audit", sync_to_thread=True, responses=ERRORS)
+    def audit(self, desk: OperatorsDesk, target: str | None = None, limit: Limit = 100) -> list[AuditEntry]:
+        """What operators did, newest first."""
+        return desk.audits(target, limit)
+
+    @get("/v1/reconciliation", sync_to_thread=True, responses=ERRORS)
+    def reconciliation(
+        self, engine: Engine, settle_seconds: Annotated[int, Parameter(ge=0, le=30)] = 0
+    ) -> list[dict[str, Any]]:
+        """Accounts + house against the exchange, per symbol."""
+        return [
+            {**msgspec.structs.asdict(d), "difference": d.difference}
+            for d in engine.reconcile(settle_seconds)
+        ]
+
+    @get("/metrics", media_type=PROMETHEUS_TYPE, sync_to_thread=True, responses=ERRORS)
+    def metrics(self, sight: Sight) -> Response[str]:
+        """Prometheus metrics."""
+        return Response(exposition(sight.metrics()).decode(), media_type=PROMETHEUS_TYPE)

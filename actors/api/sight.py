@@ -1,0 +1,327 @@
+"""Looking inside a running engine: nothing here changes anything or waits for an actor."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from actors.api import views
+from actors.api.census import Census, CensusTaker, by_status
+from actors.api.metrics import Sources
+from actors.engine import Engine
+from actors.errors import BadInput, BulkheadError
+from actors.runtime.actor import Ref
+from actors.runtime.cell import Status, traced
+from actors.runtime.tap import Tap
+from actors.runtime.tree import is_guard
+from actors.runtime.watchdog import StuckTurn
+from actors.subaccount import adl, margin
+from actors.subaccount.checks import Market
+from actors.subaccount.state import AccountState
+from actors.symbol_router.actor import SymbolRouter
+from actors.units import NANOS_PER_MS, NANOS_PER_SECOND, AccountId, Nanos
+from supervisor import Supervisor
+
+RATIO_BUCKETS = ("0.2", "0.4", "0.6", "0.8", "0.9", "0.925", "0.95", "1")
+TROUBLED_LISTED = 50
+TAP_READ_SECONDS = 0.1
+
+
+class NotFound(BulkheadError):  # noqa: N818 - reads as what it says
+    """No account, actor, order or dead letter of that name."""
+
+
+class Conflict(BulkheadError):  # noqa: N818 - as above
+    """Somebody else is at it, or was first."""
+
+
+class Sight:
+    """See the module. Callable from any thread."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.census = CensusTaker(self._everybody, engine.clock.monotonic_ns)
+
+    def _everybody(self) -> Iterable[Ref]:
+        """All actors, each once; guards stand in for the quarantined and are not counted twice."""
+        engine = self._engine
+        own = [r for r in list(engine.accounts.values()) if not is_guard(r.name)]
+        return [*own, *list(engine.quarantined.values()), *list(engine.actors.values())]
+
+    # -- one actor
+
+    def find(self, name: str) -> Ref:
+        """The actor of a name.
+
+        Raises:
+            NotFound: names the actors of the engine.
+        """
+        ref = self._engine.find(name)
+        if ref is None:
+            known = ", ".join(self._engine.actors)
+            raise NotFound(f"there is no actor {name!r}; give an account id or one of {known}")
+        return ref
+
+    def actor(self, name: str, limit: int) -> views.ActorView:
+        """Everything about one actor; answers also when it is stuck."""
+        engine, ref = self._engine, self.find(name)
+        id_ = AccountId(name)
+        router = engine.actors["router"].cell.actor
+        registered = None
+        if id_ in engine.accounts and isinstance(router, SymbolRouter):
+            registered = router.registered(id_)
+        guard = engine.accounts[id_] if id_ in engine.quarantined else None
+        return views.ActorView(
+            snapshot=ref.cell.snapshot(limit),
+            state=ref.cell.actor.inspect_state(),
+            triggers=registered.triggers if registered else None,
+            every_tick=registered.every_tick if registered else None,
+            guard=guard.cell.snapshot(limit) if guard and guard.cell is not ref.cell else None,
+            guarded_state=guard.cell.actor.inspect_state() if guard else None,
+        )
+
+    async def follow(self, name: str, seconds: int, per_second: int) -> AsyncIterator[bytes]:
+        """Each message that an actor handles, as lines of JSON, until the time is up.
+
+        Raises:
+            NotFound, BadInput: as it says.
+            Conflict: somebody follows this actor already.
+        """
+        ref = self.find(name)
+        now_ns = self._engine.clock.monotonic_ns
+        if ref.cell.tap is not None and ref.cell.tap.until_ns > now_ns():
+            raise Conflict(f"somebody follows {name} already; try again in a moment")
+        tap = ref.cell.tap = Tap(now_ns(), seconds, per_second)
+        return self._lines(ref, tap)
+
+    async def _lines(self, ref: Ref, tap: Tap) -> AsyncIterator[bytes]:
+        now_ns = self._engine.clock.monotonic_ns
+        try:
+            while now_ns() < tap.until_ns:
+                for message, at_ns, took_ns in tap.read():
+                    yield msgspec.json.encode(traced(message, now_ns() - at_ns, took_ns)) + b"\n"
+                await asyncio.sleep(TAP_READ_SECONDS)
+            yield msgspec.json.encode({"ended": "the time is up", "skipped": tap.skipped}) + b"\n"
+        finally:
+            if ref.cell.tap is tap:
+                ref.cell.tap = None
+
+    # -- many actors
+
+    def top(self, by: str, limit: int) -> list[views.TopRow]:
+        """The worst actors by one measure."""
+        key = TOP_KEYS.get(by)
+        if key is None:
+            raise BadInput(f"by {by!r} is none of {', '.join(TOP_KEYS)}")
+        market = self.market()
+        worst = heapq.nlargest(limit, self._everybody(), key=lambda ref: key(ref, market))
+        return [self._row(ref, market) for ref in worst]
+
+    def _row(self, ref: Ref, market: Market) -> views.TopRow:
+        cell, state = ref.cell, account_state(ref)
+        oldest_ns = cell.mailbox.oldest_ns()
+        marks = adl.marks_of(state, market) if state and state.positions else None
+        ratio = margin.view(state, marks).ratio if state and marks else None
+        return views.TopRow(
+            name=ref.name,
+            kind=type(cell.actor).__name__,
+            status=cell.status,
+            depth=cell.mailbox.depth(),
+            oldest_ms=0.0
+            if oldest_ns is None
+            else (self._engine.clock.monotonic_ns() - oldest_ns) / NANOS_PER_MS,
+            slowest_turn_us=cell.slowest_ns / 1e3,
+            restarts=cell.restarts,
+            margin_ratio=None if ratio is None else round(ratio, 6),
+        )
+
+    def tree(self) -> views.TreeNode:
+        """The supervision tree with what is wrong in it."""
+        engine, house = self._engine, self._engine.household
+        children = []
+        for spec in house.specs:
+            ref = engine.actors.get(spec.name)
+            if ref is not None:
+                strategy = house.groups.get(spec.group, "ONE_FOR_ONE") if spec.group else "ONE_FOR_ONE"
+                children.append(_node(ref, strategy, spec.group))
+        own = [engine.find(i) or r for i, r in list(engine.accounts.items())]
+        troubled = heapq.nsmallest(
+            TROUBLED_LISTED, (r for r in own if r.cell.status is not Status.RUNNING), key=lambda r: r.name
+        )
+        accounts = views.TreeNode(
+            name="accounts",
+            status=f"{len(own)} accounts",
+            strategy="ONE_FOR_ONE",
+            counts=by_status(own),
+            children=[_node(r, "ONE_FOR_ONE", "") for r in troubled],
+        )
+        root = engine.actors["supervisor"]
+        closers = engine.gate.closers
+        return views.TreeNode(
+            name="supervisor",
+            status=f"{root.cell.status}, {'no new risk: ' + ', '.join(closers) if closers else 'open for new risk'}",
+            restarts=root.cell.restarts,
+            children=[*children, accounts],
+        )
+
+    def crashes(self, actor: str | None, limit: int) -> list[views.CrashView]:
+        """The latest crashes of all actors or of one, newest first."""
+        supervisor = self._engine.actors["supervisor"].cell.actor
+        found = list(supervisor.crashes) if isinstance(supervisor, Supervisor) else []
+        chosen = [c for c in reversed(found) if actor is None or c.name == actor]
+        return [views.CrashView(actor=c.name, report=c.report) for c in chosen[:limit]]
+
+    def stuck(self) -> list[StuckTurn]:
+        """Turns that the watchdog caught, newest first."""
+        return list(self._engine.watchdog.stuck)[::-1]
+
+    # -- the engine
+
+    def market(self) -> Market:
+        """Prices at this moment."""
+        engine = self._engine
+        return Market(
+            engine.book.ticks,
+            engine.venue.instruments,
+            Nanos(engine.clock.monotonic_ns()),
+            engine.clock.wall_ms(),
+            engine.gate.reduce_only,
+        )
+
+    def stats(self) -> dict[str, Any]:
+        """Counters of the whole engine."""
+        engine = self._engine
+        refs = list(engine.accounts.values())
+        states = [s for s in map(account_state, refs) if s is not None]
+        return {
+            "uptime_s": (engine.clock.monotonic_ns() - engine.started_ns) / 1e9,
+            "accounts": len(refs),
+            "quarantined": len(engine.quarantined),
+            "with_positions": sum(bool(s.positions) for s in states),
+            "working_orders": sum(len(s.orders) for s in states),
+            "phases": Counter(s.phase for s in states),
+            "actors": by_status(refs),
+            "restarts": sum(r.cell.restarts for r in refs),
+            "margin_ratios": self._ratios(states),
+            "account_stats": engine.services.stats,
+            "router": self._inspect("router"),
+            "writer": self._inspect("writer"),
+            "gateway": self._inspect("gateway"),
+            "supervisor": self._inspect("supervisor"),
+            "feed": {"frames": engine.feed_source.frames, "reconnects": engine.feed_source.reconnects},
+            "gate_closed_by": engine.gate.closers,
+            "bad_debt": sum((s.bad_debt for s in states), Decimal(0)),
+            "alarms": engine.alarm_count,
+            "census": self.census.latest,
+        }
+
+    def metrics(self) -> Sources:
+        """Where the Prometheus metrics come from."""
+        return Sources(self._census, self._engine.dispatchers, self._figures)
+
+    def _census(self) -> Census:
+        return self.census.latest if self.census.taken else self.census.take()
+
+    def _figures(self) -> dict[str, Any]:
+        engine = self._engine
+        router, writer, gateway = (
+            engine.actors[n].cell.actor.inspect_state() for n in ("router", "writer", "gateway")
+        )
+        routed = router["stats"]
+        symbol_router = engine.actors["router"].cell.actor
+        assert isinstance(symbol_router, SymbolRouter)
+        return {
+            "tick_lags": list(symbol_router.lags),
+            "tick_lag_sum_s": symbol_router.lags_sum_ns / NANOS_PER_SECOND,
+            "closers": engine.gate.closers,
+            "counters": {
+                "ticks": ("L1 updates that the router took", routed.ticks),
+                "wakes": ("Times that the router woke an account", routed.wakes),
+                "decisions": ("Decisions made durable", writer.decisions),
+                "commits": ("Transactions of the writer", writer.commits),
+                "decisions_refused": ("Decisions that could not be stored", writer.refused),
+                "dead_letters": ("Messages that no actor could handle", writer.dead_letters),
+                "orders_sent": ("Orders sent to the exchange", gateway.sent),
+                "alarms": ("Alarms raised", engine.alarm_count),
+            },
+            "gauges": {
+                "accounts": ("Accounts", len(engine.accounts)),
+                "quarantined": ("Accounts in quarantine", len(engine.quarantined)),
+                "writer_waiting": ("Decisions that wait for the writer", writer.waiting),
+                "writer_down": ("1 while Postgres does not answer", writer.is_down),
+                "commit_seconds": ("How long the latest transaction took", writer.last_commit_ms / 1e3),
+                "orders_unknown": ("Orders of unknown fate, up to 100", len(gateway.unknown)),
+                "orders_in_flight": ("Orders on their way to the exchange", gateway.in_flight),
+                "orders_queued": ("Orders that wait for the budget", gateway.queued),
+                "user_stream_up": ("1 while the exchange tells of fills", gateway.stream_up),
+            },
+        }
+
+    def _inspect(self, name: str) -> Any:
+        ref = self._engine.actors.get(name)
+        return ref.cell.actor.inspect_state() if ref else None
+
+    def _ratios(self, states: Sequence[AccountState]) -> dict[str, int]:
+        market = self.market()
+        counts: Counter[str] = Counter()
+        for state in states:
+            if state.positions:
+                marks = adl.marks_of(state, market)
+                ratio = margin.view(state, marks).ratio if marks else None
+                counts[_bucket(ratio)] += 1
+        return dict(counts)
+
+
+def account_state(ref: Ref) -> AccountState | None:
+    """The state of an account's actor, or None when it has none yet or is no account."""
+    state = ref.cell.actor.inspect_state()
+    return state if isinstance(state, AccountState) else None
+
+
+def _node(ref: Ref, strategy: str, group: str) -> views.TreeNode:
+    crashes = ref.cell.crashes
+    return views.TreeNode(
+        name=ref.name,
+        status=ref.cell.status,
+        strategy=strategy,
+        group=group,
+        restarts=ref.cell.restarts,
+        last_error=crashes[-1].error if crashes else "",
+    )
+
+
+def _bucket(ratio: Decimal | None) -> str:
+    if ratio is None:
+        return "no price"
+    return next((b for b in RATIO_BUCKETS if ratio < Decimal(b)), ">= 1")
+
+
+def rough_ratio(ref: Ref, market: Market) -> float:
+    """Maintenance / equity in floats, to find the worst of many quickly; rows show the exact one."""
+    state = account_state(ref)
+    if state is None or not state.positions:
+        return -1.0
+    equity, notional = float(state.balance), 0.0
+    for position in state.positions:
+        tick = market.ticks.get(position.symbol)
+        if tick is None:
+            return -0.5
+        equity += float(position.quantity) * (tick.mid_float - float(position.entry_price))
+        notional += float(position.notional)
+    return 1.0 if equity <= 0 else min(1.0, notional * float(state.maintenance_rate) / equity)
+
+
+TOP_KEYS: dict[str, Callable[[Ref, Market], float]] = {
+    "depth": lambda ref, _market: ref.cell.mailbox.depth(),
+    "age": lambda ref, _market: -(ref.cell.mailbox.oldest_ns() or 2**63),
+    "turn": lambda ref, _market: ref.cell.slowest_ns,
+    "ratio": rough_ratio,
+    "restarts": lambda ref, _market: ref.cell.restarts,
+}
+"""What ``top`` can sort by; the largest first."""

@@ -1,0 +1,82 @@
+"""What the commands that talk to a running engine share."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any
+
+import cyclopts
+import msgspec
+from cyclopts import Parameter
+from rich.console import Console
+
+out = Console(soft_wrap=True)
+err = Console(stderr=True, soft_wrap=True)
+
+DataDir = Annotated[Path, Parameter("--data-dir", env_var="BULKHEAD_DATA_DIR")]
+Json = Annotated[bool, Parameter("--json", negative=())]
+
+_commands: list[Callable[..., None]] = []
+
+
+def live(command: Callable[..., None]) -> Callable[..., None]:
+    """Collect a command."""
+    _commands.append(command)
+    return command
+
+
+def register(app: cyclopts.App, *modules: ModuleType) -> None:
+    """Add the commands of some modules to the command line."""
+    names = {module.__name__ for module in modules}
+    for command in _commands:
+        if command.__module__ in names:
+            app.command(command)
+
+
+def client(data_dir: Path) -> Any:
+    """The way to the engine of a data folder."""
+    from actors.api.client import Client  # noqa: PLC0415 - a second of imports
+
+    return Client(data_dir)
+
+
+def show(found: Any, table: Callable[[Any, Console], None], *, json: bool) -> None:
+    """Print an answer as a table, or as JSON."""
+    if json:
+        as_json(found)
+    else:
+        table(found, out)
+
+
+def as_json(found: Any) -> None:
+    """Print an answer as JSON."""
+    out.print_json(msgspec.json.encode(found).decode())
+
+
+def as_line(found: Any) -> None:
+    """Print an answer as one line of JSON, at once."""
+    out.print(msgspec.json.encode(found).decode(), markup=False, highlight=False)
+
+
+def told(answer: Any, text: str, *, json: bool) -> None:
+    """Print what was done, or the engine's answer as JSON."""
+    if json:
+        as_json(answer)
+    else:
+        out.print(text, markup=False)
+
+
+def outcome(answer: dict[str, Any], done: str, *, json: bool) -> None:
+    """Print what became of a command; exit 1 with every check that refused it."""
+    if json:
+        as_json(answer)
+    elif answer["type"] == "Accepted":
+        out.print(f"{answer['client_order_id'] or ''} {done}".strip())
+    else:
+        for rejection in answer["rejections"]:
+            err.print(f"rejected: {rejection['code']}: {rejection['text']}", style="red", markup=False)
+    if answer["type"] != "Accepted":
+        sys.exit(1)

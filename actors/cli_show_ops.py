@@ -1,0 +1,161 @@
+"""Tables of the operator's commands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.tree import Tree
+
+from actors.cli_show import Found, day_time, table_of
+
+COLOUR = {"RUNNING": "green", "QUARANTINED": "red", "CRASHED": "red", "STOPPED": "red"}
+
+
+def top(found: Found, out: Console) -> None:
+    """One line per actor."""
+    table = table_of(
+        "actor", "kind", "status", "Waiting", "Oldest ms", "Slowest turn us", "Restarts", "Margin ratio"
+    )
+    for row in found:
+        ratio = row["margin_ratio"]
+        table.add_row(
+            row["name"],
+            row["kind"],
+            row["status"],
+            f"{row['depth']:,}",
+            f"{row['oldest_ms']:,.1f}",
+            f"{row['slowest_turn_us']:,.0f}",
+            str(row["restarts"]),
+            "" if ratio is None else f"{float(ratio):.4f}",
+        )
+    out.print(table)
+
+
+def tree(found: Found, out: Console) -> None:
+    """The supervision tree."""
+    root = Tree(_label(found))
+    _grow(root, found)
+    out.print(root)
+
+
+def _grow(branch: Tree, node: dict[str, Any]) -> None:
+    for child in node["children"]:
+        _grow(branch.add(_label(child)), child)
+
+
+def _label(node: dict[str, Any]) -> str:
+    status = node["status"]
+    colour = COLOUR.get(status, "yellow" if status in {"STARTING", "LOADING"} else "")
+    text = f"[bold]{node['name']}[/bold] " + (f"[{colour}]{status}[/{colour}]" if colour else status)
+    if node["counts"]:
+        text += " (" + ", ".join(f"{n:,} {s.lower()}" for s, n in sorted(node["counts"].items())) + ")"
+    if node["restarts"]:
+        text += f", restarts {node['restarts']}"
+    if node["strategy"] not in {"", "ONE_FOR_ONE"}:
+        text += f", {node['strategy'].lower().replace('_', '-')} in group {node['group']}"
+    if node["last_error"]:
+        text += ", last error: " + node["last_error"].replace("[", "\\[")
+    return text
+
+
+def crashes(found: Found, out: Console) -> None:
+    """One block per crash."""
+    for crash in found:
+        report = crash["report"]
+        out.print(f"[bold]{crash['actor']}[/bold] {day_time(report['wall_ms'])} ", end="")
+        out.print(report["error"], markup=False, highlight=False)
+        out.print(
+            f"  {report['where']}, on {report['message_kind']}: {report['message'][:200]}", markup=False
+        )
+    if not found:
+        out.print("no crashes")
+
+
+def stuck(found: Found, out: Console) -> None:
+    """One block per stuck turn."""
+    for turn in found:
+        out.print(
+            f"{day_time(turn['wall_ms'])} {turn['actor']} on {turn['dispatcher']}: {turn['for_ms']:,.0f} ms on "
+            f"{turn['message']}",
+            markup=False,
+        )
+        out.print(turn["stack"], markup=False, highlight=False)
+    if not found:
+        out.print("no turn was stuck")
+
+
+def quarantined(found: Found, out: Console) -> None:
+    """One line per account."""
+    table = table_of("account", "since", "reason")
+    for record in found:
+        table.add_row(record["account_id"], day_time(record["since_ms"]), record["reason"])
+    out.print(table if found else "nobody is in quarantine")
+
+
+def dead_letters(found: Found, out: Console) -> None:
+    """One line per dead letter."""
+    table = table_of("Number", "time", "actor", "kind", "status", "error")
+    for letter in found:
+        table.add_row(
+            str(letter["dead_letter_id"]),
+            day_time(letter["at_ms"]),
+            letter["actor"],
+            letter["message_kind"],
+            letter["status"],
+            letter["error"][:100],
+        )
+    out.print(table if found else "no dead letters")
+
+
+def dead_letter(found: Found, out: Console) -> None:
+    """Everything about one dead letter."""
+    out.print(
+        f"[bold]#{found['dead_letter_id']}[/bold] {found['actor']} {day_time(found['at_ms'])} {found['status']}"
+    )
+    if found["resolved_by"]:
+        out.print(f"by {found['resolved_by']} at {day_time(found['resolved_ms'])}")
+    out.print("can be replayed" if found["payload"] else "cannot be replayed, only dropped")
+    for title in ("message", "error", "state", "traceback"):
+        out.print(f"\n[bold]{title}[/bold]")
+        out.print(found[title] or "none", markup=False, highlight=False)
+
+
+def caused(found: Found, out: Console) -> None:
+    """One line per order, from its cause to its trades."""
+    table = table_of("cause", "account", "order", "why", "what", "Filled", "status", "trades")
+    for order in found:
+        tier = f" tier {order['tier']}" if order["tier"] else ""
+        table.add_row(
+            order["cause"],
+            order["account_id"],
+            order["client_order_id"],
+            f"{order['purpose']}{tier}",
+            f"{order['side']} {order['quantity']} {order['symbol']} {order['order_type']}",
+            order["filled"],
+            order["status"],
+            ", ".join(map(str, order["trade_ids"])),
+        )
+    out.print(table if found else "it set off no order")
+
+
+def audit(found: Found, out: Console) -> None:
+    """One line per deed."""
+    table = table_of("time", "who", "action", "target", "detail")
+    for entry in found:
+        table.add_row(
+            day_time(entry["at_ms"]), entry["who"], entry["action"], entry["target"], entry["detail"][:100]
+        )
+    out.print(table if found else "nothing was done yet")
+
+
+def followed(entry: dict[str, Any], out: Console) -> None:
+    """One message of a live trace, or its end."""
+    if "ended" in entry:
+        out.print(f"-- {entry['ended']}; {entry['skipped']} more messages were above the rate", style="dim")
+        return
+    out.print(
+        f"{entry['took_us']:>10,.1f} us  {entry['kind']:<18} {entry['cause']:<32} {entry['content'][:120]}",
+        markup=False,
+        highlight=False,
+    )
