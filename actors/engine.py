@@ -39,6 +39,7 @@ from actors.runtime.dispatcher import ThreadedDispatcher
 from actors.runtime.gate import TradingGate
 from actors.runtime.io_loop import IoLoop
 from actors.runtime.letters import Letter, lane_of
+from actors.runtime.pauses import PauseKeeper
 from actors.runtime.tree import (
     ChildSpec,
     Crashed,
@@ -108,7 +109,6 @@ class Engine:
         self.clock = SystemClock()
         self.main = ThreadedDispatcher("main", self.clock)
         self.io = ThreadedDispatcher("writer", self.clock)
-        self.control = ThreadedDispatcher("control", self.clock)
         self.loop = IoLoop("exchange")
         self.services: Services
         self.venue: Venue
@@ -116,6 +116,7 @@ class Engine:
         self._embedded: EmbeddedPostgres | None = None
         self._store: Store | None = None
         self._waiting: deque[Waiting] = deque()
+        self.pauses = PauseKeeper()
         self.watchdog = Watchdog(self.dispatchers(), self.gate, self.alarm, self._on_halt)
 
     # -- life
@@ -135,19 +136,20 @@ class Engine:
     def _start(self) -> None:
         config = self.config
         self.gate.close("start")
+        self.pauses.start()
         self._store = self._open_store()
         self.progress(f"reading the exchange's rules from {config.exchange}")
         self.venue = discover(config.exchange, config.symbols)
         self.services = Services(self.book, self.venue.instruments, self.gate)
         self.services.faults_allowed = config.faults_allowed
-        for dispatcher in (self.main, self.io, self.control):
+        for dispatcher in self.dispatchers():
             dispatcher.on_crash = self._on_crash
             dispatcher.on_dead_letter = self._on_dead_letter
             dispatcher.start()
         self.watchdog.start()
         self.loop.start()
         specs = self.household.specs = self._children(self._store)
-        self.actors["supervisor"] = Supervisor.start("supervisor", self.control, self.household)
+        self.actors["supervisor"] = Supervisor.start("supervisor", self.main, self.household)
         start_in_order(specs[:3], self.actors)
         self.services.writer = self.actors["writer"]
         self.services.gateway = self.actors["gateway"]
@@ -175,6 +177,7 @@ class Engine:
             self.main.stop_cell(ref.cell)
         stop_in_reverse(specs[:1], self.actors, left())
         self.watchdog.stop()
+        self.pauses.stop()
         for dispatcher in self.dispatchers():
             if not dispatcher.stop(left()):
                 log.error("dispatcher did not stop", name=dispatcher.name)
@@ -261,7 +264,8 @@ class Engine:
         # Those with positions first: they are the ones that can lose money.
         states.sort(key=lambda s: (not s.positions, not s.orders, s.account_id))
         records = self.ask_store(lambda store: store.at_desk(lambda desk: desk.quarantined()))
-        self._launch(states, {record.account_id: record for record in records})
+        with self.pauses.held():
+            self._launch(states, {record.account_id: record for record in records})
 
     def _launch(
         self, states: Sequence[AccountState], quarantined: Mapping[AccountId, QuarantineRecord] = NOBODY
@@ -357,7 +361,7 @@ class Engine:
 
     def dispatchers(self) -> tuple[ThreadedDispatcher, ...]:
         """All dispatchers."""
-        return (self.main, self.io, self.control)
+        return (self.main, self.io)
 
     def alarm(self, text: str) -> None:
         """Keep and log an alarm."""

@@ -6,9 +6,17 @@ import platform
 import sys
 
 from actors import logs
-from bench import commits, memory, messages, router
+from bench import commits, isolation, memory, messages, million, restart, router
 
-ALL = {"memory": memory.run, "messages": messages.run, "router": router.run, "commits": commits.run}
+ALL = {
+    "memory": memory.run,
+    "messages": messages.run,
+    "router": router.run,
+    "commits": commits.run,
+    "isolation": isolation.run,
+    "restart": restart.run,
+    "million": million.run,
+}
 
 
 def main() -> int:

@@ -7,18 +7,13 @@ import tempfile
 from decimal import Decimal
 from pathlib import Path
 
-from actors.messages import Fill, OrderIntended, PlaceOrder, Tick
-from actors.paper.instruments import LISTINGS
 from actors.persistence.embedded import EmbeddedPostgres
 from actors.persistence.messages import NewAccount, Persist
 from actors.persistence.store import Store
-from actors.subaccount.checks import Market
-from actors.subaccount.decide import decide
 from actors.subaccount.state import AccountState
-from actors.units import AccountId, Nanos, Side, Symbol
-from bench.common import seconds
+from actors.units import AccountId
+from bench.common import placed_and_filled, seconds
 
-ETH = Symbol("ETHUSDT")
 ACCOUNTS = 1_000
 _trades = itertools.count(1)
 
@@ -56,39 +51,8 @@ def run() -> None:
 
 
 def _fills(store: Store, states: list[AccountState]) -> tuple[list[AccountState], list[Persist]]:
-    tick = Tick(ETH, Decimal(2000), Decimal(1), Decimal(2000), Decimal(1), 1, 1, Nanos(0), 2000.0)
-    market = Market({ETH: tick}, {ETH: LISTINGS[ETH].instrument}, Nanos(0), 0)
-    orders, fills, after = [], [], []
-    for state in states:
-        placed = decide(state, PlaceOrder(symbol=ETH, side=Side.BUY, quantity=Decimal("0.1")), market)
-        orders.append(_persist(state, placed.facts, placed.state))
-        intended = next(f for f in placed.facts if isinstance(f, OrderIntended))
-        fill = Fill(
-            account_id=state.account_id,
-            client_order_id=intended.client_order_id,
-            exchange_order_id=1,
-            trade_id=next(_trades),
-            symbol=ETH,
-            side=Side.BUY,
-            quantity=intended.quantity,
-            price=Decimal(2000),
-            fee=Decimal("0.1"),
-            maker=False,
-            trade_ms=0,
-        )
-        filled = decide(placed.state, fill, market)
-        fills.append(_persist(placed.state, filled.facts, filled.state))
-        after.append(filled.state)
+    pairs = [placed_and_filled(state, next(_trades)) for state in states]
+    orders, fills = [p for p, _ in pairs], [f for _, f in pairs]
     for at in range(0, len(orders), 500):
         store.commit(orders[at : at + 500])
-    return after, fills
-
-
-def _persist(before: AccountState, facts: tuple[object, ...], after: AccountState) -> Persist:
-    return Persist(
-        account_id=before.account_id,
-        previous_sequence=before.sequence,
-        facts=facts,  # type: ignore[arg-type]
-        state=after,
-        wall_ms=0,
-    )
+    return [f.state for f in fills], fills

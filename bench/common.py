@@ -9,21 +9,25 @@ from decimal import Decimal
 from random import Random
 
 from actors.limits import RiskLimits
-from actors.messages import Tick
+from actors.messages import Fill, OrderIntended, PlaceOrder, Tick
 from actors.paper.generator import Generator
 from actors.paper.instruments import LISTINGS
+from actors.persistence.messages import Persist
 from actors.runtime.actor import DispatchedActor, Ref
 from actors.runtime.clock import VirtualClock
 from actors.runtime.dispatcher import Dispatcher
 from actors.runtime.gate import TradingGate
 from actors.runtime.simulation import SeededDispatcher
 from actors.subaccount.actor import AccountActor, Services
+from actors.subaccount.checks import Market
+from actors.subaccount.decide import Decision, decide
 from actors.subaccount.state import AccountState, Position, position_id
 from actors.symbol_router.actor import SymbolRouter
 from actors.symbol_router.book import PriceBook
-from actors.units import AccountId, Nanos
+from actors.units import AccountId, Nanos, Side, Symbol
 
 SYMBOLS = list(LISTINGS)
+ETH = Symbol("ETHUSDT")
 LIMITS = RiskLimits(max_notional_per_trade=Decimal(10**9), max_total_exposure=Decimal(10**9))
 
 
@@ -91,14 +95,53 @@ def state(number: int) -> AccountState:
     )
 
 
+def placed_and_filled(state: AccountState, trade_id: int) -> tuple[Persist, Persist]:
+    """What an account decides when it buys 0.1 ETHUSDT, and when that is filled."""
+    tick = Tick(ETH, Decimal(2000), Decimal(1), Decimal(2000), Decimal(1), 1, 1, Nanos(0), 2000.0)
+    market = Market({ETH: tick}, {ETH: LISTINGS[ETH].instrument}, Nanos(0), 0)
+    placed = decide(
+        state, PlaceOrder(symbol=ETH, side=Side.BUY, quantity=Decimal("0.1"), leverage=Decimal(20)), market
+    )
+    intended = next(f for f in placed.facts if isinstance(f, OrderIntended))
+    fill = Fill(
+        account_id=state.account_id,
+        client_order_id=intended.client_order_id,
+        exchange_order_id=1,
+        trade_id=trade_id,
+        symbol=ETH,
+        side=Side.BUY,
+        quantity=intended.quantity,
+        price=Decimal(2000),
+        fee=Decimal("0.1"),
+        maker=False,
+        trade_ms=0,
+    )
+    filled = decide(placed.state, fill, market)
+    return _persist(state, placed), _persist(placed.state, filled)
+
+
+def _persist(before: AccountState, decision: Decision) -> Persist:
+    return Persist(
+        account_id=before.account_id,
+        previous_sequence=before.sequence,
+        facts=decision.facts,
+        state=decision.state,
+        wall_ms=0,
+    )
+
+
 class Fleet:
     """Real accounts and a real router on one dispatcher; writer and gateway take everything."""
 
-    def __init__(self, count: int, dispatcher: Dispatcher | None = None) -> None:
+    def __init__(
+        self, count: int, dispatcher: Dispatcher | None = None, kind: type[AccountActor] = AccountActor
+    ) -> None:
         self.dispatcher = dispatcher or SeededDispatcher("bench", VirtualClock())
         self.accounts: dict[AccountId, Ref] = {}
         self.book = PriceBook()
-        services = Services(self.book, {s: LISTINGS[s].instrument for s in SYMBOLS}, TradingGate())
+        services = self.services = Services(
+            self.book, {s: LISTINGS[s].instrument for s in SYMBOLS}, TradingGate()
+        )
         self.router = SymbolRouter.start("router", self.dispatcher, self.book, self.accounts)
         services.router = self.router
         services.writer = services.gateway = Sink.start("sink", self.dispatcher)
@@ -107,7 +150,7 @@ class Fleet:
         for number in range(count):
             made = state(number)
             services.preloaded[made.account_id] = made
-            self.accounts[made.account_id] = AccountActor.start(
+            self.accounts[made.account_id] = kind.start(
                 made.account_id, self.dispatcher, made.account_id, services
             )
         self.settle()

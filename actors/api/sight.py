@@ -259,6 +259,10 @@ class Sight:
                 "orders_unknown": ("Orders of unknown fate, up to 100", len(gateway.unknown)),
                 "orders_in_flight": ("Orders on their way to the exchange", gateway.in_flight),
                 "orders_queued": ("Orders that wait for the budget", gateway.queued),
+                "gc_longest_pause_seconds": (
+                    "Longest pause of the garbage collector",
+                    engine.pauses.longest_ms / 1e3,
+                ),
                 "user_stream_up": ("1 while the exchange tells of fills", gateway.stream_up),
             },
         }

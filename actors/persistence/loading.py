@@ -17,14 +17,14 @@ Row = tuple[Any, ...]
 
 
 class Loaded(NamedTuple):
-    """Rows of ``LOAD_POSITIONS`` and ``LOAD_ORDERS`` by account id."""
+    """Rows of positions and orders by account id."""
 
     positions: dict[str, list[Row]]
     orders: dict[str, list[Row]]
 
 
 def state_of(row: Row, loaded: Loaded, price_max_age_ns: Nanos) -> AccountState:
-    """An account out of its row of ``LOAD_ACCOUNTS`` and its other rows."""
+    """An account out of its row of accounts and its other rows."""
     account_id = AccountId(row[0])
     return AccountState(
         account_id=account_id,
@@ -49,7 +49,7 @@ def state_of(row: Row, loaded: Loaded, price_max_age_ns: Nanos) -> AccountState:
 
 
 def known_order(row: Row) -> KnownOrder:
-    """A row of ``LOAD_ORDERS`` as the gateway wants it."""
+    """A row of orders as the gateway wants it."""
     intended = OrderIntended(
         account_id=AccountId(row[0]),
         sequence=row[2],

@@ -109,39 +109,56 @@ TABLE_ORDER = (
 )
 """Statements of one group keep their order; groups may be run one after the other."""
 
-LOAD_ACCOUNTS: LiteralString = """
+_ACCOUNTS: LiteralString = """
     SELECT a.account_id, s.status, s.liquidation_mode, s.maintenance_rate::numeric, a.sequence,
         a.next_order_sequence, a.next_position_sequence, a.balance, a.deposits, a.realized, a.fees,
         a.funding, a.bad_debt, a.phase, a.refusals,
-        r.max_leverage::numeric, r.max_notional_per_trade::numeric, r.max_total_exposure::numeric,
-        r.liquidation_threshold::numeric
+        (CASE WHEN own.id IS NULL THEN general.max_leverage ELSE own.max_leverage END)::numeric,
+        (CASE WHEN own.id IS NULL THEN general.max_notional_per_trade ELSE own.max_notional_per_trade END)::numeric,
+        (CASE WHEN own.id IS NULL THEN general.max_total_exposure ELSE own.max_total_exposure END)::numeric,
+        (CASE WHEN own.id IS NULL THEN general.liquidation_threshold ELSE own.liquidation_threshold END)::numeric
     FROM bulkhead.account a
     JOIN sub_accounts s ON s.id = a.account_id
     LEFT JOIN LATERAL (
+        SELECT id, max_leverage, max_notional_per_trade, max_total_exposure, liquidation_threshold
+        FROM risk_rules WHERE sub_account_id = a.account_id ORDER BY id LIMIT 1
+    ) own ON true
+    LEFT JOIN (
         SELECT max_leverage, max_notional_per_trade, max_total_exposure, liquidation_threshold
-        FROM risk_rules
-        WHERE sub_account_id = a.account_id OR is_global
-        ORDER BY (sub_account_id = a.account_id) DESC NULLS LAST, id LIMIT 1
-    ) r ON true
-    WHERE %s::text[] IS NULL OR a.account_id = ANY(%s)
-    ORDER BY a.account_id"""
+        FROM risk_rules WHERE is_global ORDER BY id LIMIT 1
+    ) general ON true"""
 
-LOAD_POSITIONS: LiteralString = """
+_POSITIONS: LiteralString = """
     SELECT account_id, position_id, symbol, quantity, entry_price, margin, realized, opened_ms
-    FROM bulkhead.position WHERE %s::text[] IS NULL OR account_id = ANY(%s)
-    ORDER BY account_id, opened_ms, position_id"""
+    FROM bulkhead.position"""
 
-LOAD_ORDERS: LiteralString = """
+_ORDERS: LiteralString = """
     SELECT i.account_id, i.client_order_id, i.order_sequence, i.symbol, i.side, i.order_type, i.quantity,
         i.price, i.time_in_force, i.reduce_only, i.leverage, i.margin_reserved, i.purpose, i.tier,
         i.decided_ms, i.cause, i.status, i.exchange_order_id, i.filled, i.cancel_requested,
         COALESCE((SELECT array_agg(f.trade_id ORDER BY f.trade_id) FROM bulkhead.fill f
             WHERE f.client_order_id = i.client_order_id), '{}')
-    FROM bulkhead.intent i
-    WHERE i.status IN ('INTENDED', 'ACKNOWLEDGED') AND (%s::text[] IS NULL OR i.account_id = ANY(%s))
-    ORDER BY i.account_id, i.order_sequence"""
+    FROM bulkhead.intent i"""
 
-FIND_ORDER: LiteralString = LOAD_ORDERS.replace(
-    "i.status IN ('INTENDED', 'ACKNOWLEDGED') AND (%s::text[] IS NULL OR i.account_id = ANY(%s))",
-    "i.client_order_id = %s",
+_WORKING: LiteralString = " WHERE i.status IN ('INTENDED', 'ACKNOWLEDGED')"
+
+_BY_ACCOUNT: LiteralString = " ORDER BY account_id, opened_ms, position_id"
+
+LOAD_ALL: tuple[LiteralString, LiteralString, LiteralString] = (
+    _ACCOUNTS + " ORDER BY a.account_id",
+    _POSITIONS + _BY_ACCOUNT,
+    _ORDERS + _WORKING + " ORDER BY i.account_id, i.order_sequence",
 )
+"""Accounts, open positions, working orders; of everybody."""
+
+# A statement that serves both all and some would be planned for neither, and read whole tables.
+LOAD_SOME: tuple[LiteralString, LiteralString, LiteralString] = (
+    _ACCOUNTS + " WHERE a.account_id = ANY(%s) ORDER BY a.account_id",
+    _POSITIONS + " WHERE account_id = ANY(%s)" + _BY_ACCOUNT,
+    _ORDERS + _WORKING + " AND i.account_id = ANY(%s) ORDER BY i.account_id, i.order_sequence",
+)
+"""The same, of some accounts; each takes the array of their ids."""
+
+LOAD_WORKING: LiteralString = LOAD_ALL[2]
+
+FIND_ORDER: LiteralString = _ORDERS + " WHERE i.client_order_id = %s"

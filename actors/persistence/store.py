@@ -313,11 +313,11 @@ class Store:
 
     def load(self, account_ids: Sequence[AccountId] | None) -> list[AccountState]:
         """States of some accounts, or of all."""
-        ids = None if account_ids is None else list(account_ids)
-        with self._reachable(), self._connection.transaction():
-            found = self._connection.execute(sql.LOAD_ACCOUNTS, (ids, ids)).fetchall()
-            positions = self._connection.execute(sql.LOAD_POSITIONS, (ids, ids)).fetchall()
-            orders = self._connection.execute(sql.LOAD_ORDERS, (ids, ids)).fetchall()
+        statements = sql.LOAD_ALL if account_ids is None else sql.LOAD_SOME
+        parameters = () if account_ids is None else (list(account_ids),)
+        with self._reachable(), self._connection.pipeline():
+            cursors = [self._connection.execute(statement, parameters) for statement in statements]
+            found, positions, orders = (cursor.fetchall() for cursor in cursors)
         loaded = Loaded(
             {a: list(g) for a, g in groupby(positions, key=lambda r: r[0])},
             {a: list(g) for a, g in groupby(orders, key=lambda r: r[0])},
@@ -329,7 +329,7 @@ class Store:
     def recovery(self) -> Recovery:
         """Orders without an end, and the newest trade of each symbol."""
         with self._reachable():
-            orders = self._connection.execute(sql.LOAD_ORDERS, (None, None)).fetchall()
+            orders = self._connection.execute(sql.LOAD_WORKING).fetchall()
             trades = self._connection.execute(
                 "SELECT symbol, max(trade_id) FROM bulkhead.fill GROUP BY symbol"
             ).fetchall()

@@ -10,15 +10,14 @@ Rules
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Mapping
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from actors.limits import TRACE_DEPTH
+from actors.runtime.failure_text import traceback_text, where
 from actors.runtime.letters import Letter, QueuedMessage, describe, shown
 from actors.runtime.mailbox import Counters, Mailbox
 
@@ -173,8 +172,8 @@ class Cell:
             message_kind=START_FAILED if letter is None else type(message).__name__,
             message=shown(message),
             error=f"{type(error).__name__}: {error}",
-            traceback="".join(traceback.format_exception(error)),
-            where=_where(error),
+            traceback=traceback_text(error),
+            where=where(error),
             state=shown(self.actor.inspect_state()),
             at_ns=now_ns,
             wall_ms=wall_ms,
@@ -204,9 +203,3 @@ class Cell:
             congested=self.mailbox.congested,
             crashes=list(self.crashes or ()),
         )
-
-
-def _where(error: BaseException) -> str:
-    frames = traceback.extract_tb(error.__traceback__)
-    at = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"
-    return f"{type(error).__name__} at {at}"

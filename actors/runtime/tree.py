@@ -19,7 +19,7 @@ from actors.runtime.correlation import CorrelationPolicy
 from actors.runtime.gate import TradingGate
 from actors.runtime.letters import shown
 from actors.runtime.restart import RestartPolicy
-from actors.runtime.supervision import Directives, Strategy
+from actors.runtime.supervision import Directives, Strategy, restarted_with
 from actors.units import AccountId
 
 log = structlog.get_logger("supervisor")
@@ -64,6 +64,18 @@ class Household(msgspec.Struct, kw_only=True):
         id_ = AccountId(name)
         return self.quarantined.get(id_) or self.accounts.get(id_) or self.actors.get(name)
 
+    def spec(self, name: str) -> ChildSpec | None:
+        """The spec of one of the engine's own actors; None for accounts and guards."""
+        return next((spec for spec in self.specs if spec.name == name), None)
+
+    def group_of(self, name: str) -> tuple[str, ...]:
+        """Who is restarted when this actor is, itself included, in start order."""
+        spec = self.spec(name)
+        if spec is None or not spec.group:
+            return (name,)
+        members = [s.name for s in self.specs if s.group == spec.group]
+        return restarted_with(self.groups.get(spec.group, Strategy.ONE_FOR_ONE), members, name)
+
 
 class Crashed(Message, frozen=True, gc=False):
     """The runtime to the supervisor: an actor failed and is held."""
@@ -76,12 +88,16 @@ class Crashed(Message, frozen=True, gc=False):
 
 
 class RestartNow(Message, frozen=True, gc=False):
-    """A timer, or an operator, to the supervisor: start this actor again."""
+    """A timer, or an operator, to the supervisor: start this actor again.
+
+    ``paced`` says that it has waited for its place among many restarts.
+    """
 
     LANE = Lane.CONTROL
 
     name: str
     by_operator: bool = False
+    paced: bool = False
 
 
 class Quarantine(Message, frozen=True, gc=False):

@@ -1,0 +1,141 @@
+"""Restart of one account of 100,000, with its state read from Postgres; and neighbours' latency."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections import deque
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from actors.paper.instruments import LISTINGS
+from actors.persistence.actor import Writer
+from actors.persistence.embedded import EmbeddedPostgres
+from actors.persistence.messages import NewAccount, Persist
+from actors.persistence.store import Store
+from actors.runtime.actor import Ref
+from actors.runtime.cell import Status
+from actors.runtime.dispatcher import ThreadedDispatcher
+from actors.runtime.gate import TradingGate
+from actors.runtime.tree import ChildSpec, Crashed, Household, RestartNow, guard_name
+from actors.subaccount.actor import AccountActor, Services
+from actors.subaccount.state import AccountState
+from actors.symbol_router.actor import SymbolRouter
+from actors.symbol_router.book import PriceBook
+from actors.units import AccountId
+from bench.common import SYMBOLS, Sink, placed_and_filled, ticks
+from supervisor import Supervisor
+
+COUNT = 100_000
+CHUNK = 2_000
+RESTARTS = 300
+WAIT_SECONDS = 10
+
+
+def run() -> None:
+    """Print how long a restart takes, from the operator's command to a serving account."""
+    with tempfile.TemporaryDirectory() as folder, EmbeddedPostgres(Path(folder)) as dsn:
+        store = Store.open(dsn)
+        store.acquire("bench", 600)
+        states = populate(store)
+        began = time.perf_counter()
+        loaded = store.load(None)
+        print(
+            f"restore: {len(loaded):,} accounts with a position read in {time.perf_counter() - began:.2f} s"
+        )
+        if loaded[7] != next(s for s in states if s.account_id == loaded[7].account_id):
+            raise RuntimeError("what was loaded is not what was written")
+        hospital = Hospital(store, loaded)
+        took = sorted(hospital.restart(n * (COUNT // RESTARTS)) for n in range(RESTARTS))
+        print(
+            f"restart of one of {COUNT:,}, state from Postgres: median {statistics.median(took):.2f} ms, "
+            f"p99 {took[int(0.99 * RESTARTS)]:.2f} ms, worst {took[-1]:.2f} ms of {RESTARTS}"
+        )
+        hospital.stop()
+        store.close()
+
+
+def populate(store: Store) -> list[AccountState]:
+    """Create accounts and open a position in each, through the store's own commits."""
+    wide = Decimal(10**9)
+    states: list[AccountState] = []
+    for at in range(0, COUNT, CHUNK):
+        new = [
+            NewAccount(
+                account_id=AccountId(f"acct-{n:06}"),
+                name="bench",
+                deposit=Decimal(200),
+                max_notional_per_trade=wide,
+                max_total_exposure=wide,
+            )
+            for n in range(at, at + CHUNK)
+        ]
+        store.create_accounts(new, 1)
+        decisions: list[Persist] = []
+        for state in store.load([a.account_id for a in new]):
+            made = placed_and_filled(state, len(states) + 1)
+            decisions += made
+            states.append(made[-1].state)
+        refused = [r for r in store.commit(decisions) if r is not None]
+        if refused:
+            raise refused[0]
+    return states
+
+
+class Hospital:
+    """Accounts, router, writer and supervisor on live dispatchers over a real Postgres."""
+
+    def __init__(self, store: Store, states: list[AccountState]) -> None:
+        self.main, self.io = ThreadedDispatcher("main"), ThreadedDispatcher("writer")
+        self.main.start()
+        self.io.start()
+        book, gate = PriceBook(), TradingGate()
+        services = Services(book, {s: LISTINGS[s].instrument for s in SYMBOLS}, gate)
+        house = self.house = Household(
+            accounts={}, quarantined={}, actors={}, gate=gate, alarm=print, halt=print,
+            specs=(ChildSpec(name="writer", start=lambda: self.house.actors["writer"]),),
+            start_guard=lambda i: AccountActor.start(guard_name(i), self.main, i, services, guard=True, held=True),
+        )  # fmt: skip
+        house.actors["writer"] = Writer.start(
+            "writer", self.io, store, house.accounts, gate, deque(), house.actors
+        )
+        house.actors["router"] = SymbolRouter.start("router", self.main, book, house.accounts)
+        house.actors["supervisor"] = self.supervisor = Supervisor.start("supervisor", self.main, house)
+        services.writer, services.router = house.actors["writer"], house.actors["router"]
+        services.gateway = Sink.start("gateway", self.main)
+        self.main.on_crash = lambda cell, report, error: self.supervisor.tell(Crashed(cell, report, error))
+        for tick in ticks(len(SYMBOLS)):
+            house.actors["router"].tell(tick)
+        self.refs: list[Ref] = []
+        for state in states:
+            services.preloaded[state.account_id] = state
+            ref = house.accounts[state.account_id] = AccountActor.start(
+                state.account_id, self.main, state.account_id, services
+            )
+            self.refs.append(ref)
+        while self.main.backlog():
+            time.sleep(0.01)
+
+    def restart(self, number: int) -> float:
+        """Restart one account as an operator does; milliseconds until it serves again."""
+        ref = self.refs[number]
+        actor: Any = ref.cell.actor
+        expected, life = actor.state, ref.cell.restarts
+        began = time.perf_counter()
+        self.supervisor.tell(RestartNow(ref.name, by_operator=True))
+        while ref.cell.restarts == life or ref.cell.status is not Status.RUNNING:
+            if time.perf_counter() - began > WAIT_SECONDS:
+                raise RuntimeError(f"{ref.name} did not come back: {ref.cell.status}")
+            time.sleep(0.0001)
+        took = (time.perf_counter() - began) * 1e3
+        actor = ref.cell.actor
+        if actor.state != expected:
+            raise RuntimeError(f"{ref.name} came back with another state")
+        return took
+
+    def stop(self) -> None:
+        """End the dispatchers."""
+        self.main.stop(5)
+        self.io.stop(5)
