@@ -23,30 +23,12 @@ import structlog
 from actors.errors import BadInput, Fenced, NotStarted, Refused, StateLost
 from actors.messages import LoseTriggers, Message, Reconsider
 from actors.persistence.messages import LiftQuarantine, LoadRecovery, RecordQuarantine
+from actors.runtime import tree
 from actors.runtime.actor import DispatchedActor
 from actors.runtime.cell import START_FAILED, Cell, CrashReport, Status
 from actors.runtime.correlation import FailureBreaker
 from actors.runtime.restart import GiveUp, RestartAfter, RestartPolicy, after_crash
 from actors.runtime.supervision import Directive, Directives, Strategy, directive_of
-from actors.runtime.tree import (
-    CheckStarted,
-    ChildSpec,
-    Crashed,
-    FailedActor,
-    Free,
-    Household,
-    Probe,
-    ProbeOver,
-    Quarantine,
-    Release,
-    RestartNow,
-    Settled,
-    StillQuarantined,
-    account_of,
-    dead_letter_of,
-    guard_name,
-    is_guard,
-)
 from actors.units import NANOS_PER_MS, NANOS_PER_SECOND, AccountId, Nanos
 
 log = structlog.get_logger("supervisor")
@@ -83,39 +65,39 @@ GROUPS: dict[str, Strategy] = {"market": Strategy.REST_FOR_ONE}
 class Supervisor(DispatchedActor):
     """Restarts, quarantines, alarms and halts; see the module's rules."""
 
-    def __init__(self, household: Household) -> None:
+    def __init__(self, household: tree.Household) -> None:
         super().__init__()
         self._house = household
         self._history: dict[str, tuple[Nanos, ...]] = {}
         self._breaker = FailureBreaker(household.correlation)
         self._unguarded: set[str] = set()
         self._next_restart_ns = Nanos(0)
-        self.crashes: deque[FailedActor] = deque(maxlen=CRASHES_LISTED)
+        self.crashes: deque[tree.FailedActor] = deque(maxlen=CRASHES_LISTED)
 
     def on_receive(self, message: Any) -> Any:
         """Handle one message."""
         match message:
-            case Crashed():
+            case tree.Crashed():
                 return self._crashed(message.cell, message.report, message.error)
-            case RestartNow():
+            case tree.RestartNow():
                 if message.by_operator or message.paced or self._house.spec(message.name) is not None:
                     return self._restart(message.name, by_operator=message.by_operator)
                 return self._pace(message.name)
-            case Quarantine():
+            case tree.Quarantine():
                 return self._quarantine_by_hand(message.name, message.reason)
-            case Release():
+            case tree.Release():
                 return self._release(message.name)
-            case StillQuarantined():
+            case tree.StillQuarantined():
                 return self._still_quarantined(message.account_id, message.reason)
-            case CheckStarted():
-                return self._check_started(message.cell, message.life)
-            case Settled():
+            case tree.CheckStarted():
+                return self._check_started(message)
+            case tree.Settled():
                 return self._settle(message)
-            case Probe():
+            case tree.Probe():
                 return self._probe(message.where)
-            case ProbeOver():
+            case tree.ProbeOver():
                 return self._probe_over(message.where, message.name)
-            case Free():
+            case tree.Free():
                 return self._free(message.names)
             case _:
                 raise TypeError(f"the supervisor does not understand {type(message).__name__}")
@@ -138,13 +120,13 @@ class Supervisor(DispatchedActor):
         if cell.mailbox.is_closed:
             return
         name, house = cell.name, self._house
-        self.crashes.append(FailedActor(name, report))
-        house.actors["writer"].tell(dead_letter_of(name, report, cell.poison))
+        self.crashes.append(tree.FailedActor(name, report))
+        house.actors["writer"].tell(tree.dead_letter_of(name, report, cell.poison))
         spec = house.spec(name)
         if spec is not None:
             house.gate.close(name)
         else:
-            house.actors["router"].tell(LoseTriggers(account_of(name)))
+            house.actors["router"].tell(LoseTriggers(tree.account_of(name)))
         directive = directive_of(
             error, ACCOUNT_DIRECTIVES if spec is None else {**CORE_DIRECTIVES, **spec.directives}
         )
@@ -161,12 +143,12 @@ class Supervisor(DispatchedActor):
             case Directive.ESCALATE:
                 self._halt(f"{name} cannot be trusted to go on: {report.error}")
 
-    def _restart_later(self, cell: Cell, report: CrashReport, spec: ChildSpec | None) -> None:
+    def _restart_later(self, cell: Cell, report: CrashReport, spec: tree.ChildSpec | None) -> None:
         name, now_ns = cell.name, self._now()
-        is_account = spec is None and not is_guard(name)
+        is_account = spec is None and not tree.is_guard(name)
         if is_account and self._parked(name, report.where, now_ns):
             return
-        policy = spec.policy if spec else GUARD_POLICY if is_guard(name) else ACCOUNT_POLICY
+        policy = spec.policy if spec else GUARD_POLICY if tree.is_guard(name) else ACCOUNT_POLICY
         # Jitter from the name: different for each actor, the same in each run of a seed.
         unit_random = zlib.crc32(f"{name}:{cell.restarts}".encode()) / 2**32
         match after_crash(self._history.get(name, ()), now_ns, policy, unit_random):
@@ -175,20 +157,20 @@ class Supervisor(DispatchedActor):
                 for other in self._house.group_of(name):
                     if other != name:
                         self._hold(other)
-                self._later(wait_ns, RestartNow(name))
+                self._later(wait_ns, tree.RestartNow(name))
             case GiveUp(failures):
                 self._history.pop(name, None)
                 text = f"{name} is quarantined after {failures} failures: {report.error}"
                 self._give_up(cell, report, spec, text)
 
-    def _give_up(self, cell: Cell, report: CrashReport, spec: ChildSpec | None, text: str) -> None:
+    def _give_up(self, cell: Cell, report: CrashReport, spec: tree.ChildSpec | None, text: str) -> None:
         name = cell.name
         cell.dispatcher.quarantine(cell)
         if spec is not None:
             self._halt(text)
-        elif is_guard(name):
-            self._unguarded.add(account_of(name))
-            self._house.alarm(f"NOBODY WATCHES {account_of(name)}: its guard failed too: {report.error}")
+        elif tree.is_guard(name):
+            self._unguarded.add(tree.account_of(name))
+            self._house.alarm(f"NOBODY WATCHES {tree.account_of(name)}: its guard failed too: {report.error}")
         else:
             self._out_of_service(name, report.error, report)
             self._house.alarm(text)
@@ -212,7 +194,7 @@ class Supervisor(DispatchedActor):
             )
             probe_failed = True
         if probe_failed:
-            self._later(breaker.tripped[where].cooldown_ns, Probe(where))
+            self._later(breaker.tripped[where].cooldown_ns, tree.Probe(where))
         breaker.prune(now_ns)
         return breaker.parks(where)
 
@@ -224,7 +206,7 @@ class Supervisor(DispatchedActor):
             return
         log.info("probing", where=where, actor=name)
         self._restart(name, by_operator=False)
-        self._later(self._house.correlation.probe_ns, ProbeOver(where, name))
+        self._later(self._house.correlation.probe_ns, tree.ProbeOver(where, name))
 
     def _probe_over(self, where: str, name: str) -> None:
         self._free(tuple(self._breaker.probe_was_well(where, name)))
@@ -238,13 +220,13 @@ class Supervisor(DispatchedActor):
         for name in names[:FREED_AT_ONCE]:
             self._restart(name, by_operator=False)
         if names[FREED_AT_ONCE:]:
-            self._later(FREED_EVERY, Free(names[FREED_AT_ONCE:]))
+            self._later(FREED_EVERY, tree.Free(names[FREED_AT_ONCE:]))
 
     # -- back into service
 
     def _restart(self, name: str, *, by_operator: bool) -> bool:
         house = self._house
-        ref = house.accounts.get(account_of(name)) if is_guard(name) else house.find(name)
+        ref = house.accounts.get(tree.account_of(name)) if tree.is_guard(name) else house.find(name)
         if ref is None or (not by_operator and (ref.name != name or ref.cell.status is not Status.CRASHED)):
             return False
         cell = ref.cell
@@ -256,7 +238,7 @@ class Supervisor(DispatchedActor):
             return self._release(name)
         self._breaker.forget(name)
         cell.dispatcher.hold(cell)
-        self._settle(Settled(name, "restart"))
+        self._settle(tree.Settled(name, "restart"))
         return True
 
     def _pace(self, name: str) -> None:
@@ -264,7 +246,7 @@ class Supervisor(DispatchedActor):
         now_ns = self._now()
         at_ns = max(now_ns, self._next_restart_ns)
         self._next_restart_ns = Nanos(at_ns + RESTART_GAP)
-        self._later(Nanos(at_ns - now_ns), RestartNow(name, paced=True))
+        self._later(Nanos(at_ns - now_ns), tree.RestartNow(name, paced=True))
 
     def _start_again(self, cell: Cell) -> None:
         for name in self._house.group_of(cell.name):
@@ -272,13 +254,13 @@ class Supervisor(DispatchedActor):
             one = cell if name == cell.name or ref is None else ref.cell
             log.info("restarting", actor=name)
             one.dispatcher.restart(one)
-            self._later(READY, CheckStarted(one, one.restarts))
-            self._back(name)
+            is_core = self._house.spec(name) is not None
+            check = tree.CheckStarted(one, one.restarts, Nanos(self._now() + READY))
+            self._later(SETTLE if is_core else READY, check)
 
     def _back(self, name: str) -> None:
+        """A core actor has come up: new risk again, and what others must now tell it."""
         house = self._house
-        if self._house.spec(name) is None:
-            return
         if name == "gateway":
             house.actors["writer"].tell(LoadRecovery())
         if name == "router":
@@ -286,14 +268,20 @@ class Supervisor(DispatchedActor):
                 ref.tell(Reconsider("router restarted"))
         house.gate.open(name)
 
-    def _check_started(self, cell: Cell, life: int) -> None:
-        if cell.restarts != life or cell.status not in {Status.STARTING, Status.LOADING}:
+    def _check_started(self, check: tree.CheckStarted) -> None:
+        cell, is_core = check.cell, self._house.spec(check.cell.name) is not None
+        if cell.restarts != check.life:
             return
-        seconds = READY // NANOS_PER_SECOND
-        if "writer" in self._house.gate.closers or cell.mailbox.in_hand:
+        if cell.status not in {Status.STARTING, Status.LOADING}:
+            if is_core and cell.status is Status.RUNNING:
+                self._back(cell.name)
+        elif is_core and self._now() < check.until_ns:
+            self._later(SETTLE, check)
+        elif "writer" in self._house.gate.closers or cell.mailbox.in_hand:
             # Its state cannot be read now, or it is at it; the watchdog names who is stuck.
-            self._later(READY, CheckStarted(cell, life))
+            self._later(READY, check)
         else:
+            seconds = READY // NANOS_PER_SECOND
             cell.dispatcher.fail(
                 cell, NotStarted(f"{cell.name} was {cell.status} {seconds} s after its restart")
             )
@@ -313,7 +301,7 @@ class Supervisor(DispatchedActor):
 
     def _still_quarantined(self, id_: AccountId, reason: str) -> None:
         self._house.quarantined[id_] = self._house.accounts[id_]
-        self._settle(Settled(id_, "guard"))
+        self._settle(tree.Settled(id_, "guard"))
         self._house.alarm(f"{id_} is still in quarantine: {reason}")
 
     def _out_of_service(self, name: str, reason: str, report: CrashReport | None) -> None:
@@ -331,7 +319,7 @@ class Supervisor(DispatchedActor):
                 state=report.state if report else "",
             )
         )
-        self._settle(Settled(name, "guard"))
+        self._settle(tree.Settled(name, "guard"))
 
     def _release(self, name: str) -> bool:
         id_ = AccountId(name)
@@ -339,10 +327,10 @@ class Supervisor(DispatchedActor):
             return False
         guard = self._house.accounts[id_].cell
         guard.dispatcher.quarantine(guard)
-        self._settle(Settled(name, "release"))
+        self._settle(tree.Settled(name, "release"))
         return True
 
-    def _settle(self, waiting: Settled) -> None:
+    def _settle(self, waiting: tree.Settled) -> None:
         """Go on once nobody is in the middle of a turn whose outcome the next one would miss."""
         house, id_ = self._house, AccountId(waiting.name)
         ref = house.accounts.get(id_) if waiting.then == "release" else house.find(waiting.name)
@@ -354,7 +342,7 @@ class Supervisor(DispatchedActor):
                     f"{waiting.name} has been in one turn for over a second, so {waiting.then} waits; "
                     "only a restart of the engine frees its thread"
                 )
-            self._later(SETTLE, Settled(waiting.name, waiting.then, waiting.tries + 1))
+            self._later(SETTLE, tree.Settled(waiting.name, waiting.then, waiting.tries + 1))
         elif waiting.then == "guard":
             self._start_guard(id_)
         elif waiting.then == "release":
@@ -381,7 +369,7 @@ class Supervisor(DispatchedActor):
         if guard is not own.cell:
             guard.dispatcher.stop_cell(guard)
         self._unguarded.discard(id_)
-        self._history.pop(guard_name(id_), None)
+        self._history.pop(tree.guard_name(id_), None)
         house.actors["writer"].tell(LiftQuarantine(id_))
         house.actors["router"].tell(LoseTriggers(id_))
         self._start_again(own.cell)

@@ -19,7 +19,7 @@ from actors.runtime.tree import (
     start_in_order,
     stop_in_reverse,
 )
-from tests.trees import SECOND, Child, Deaf, Tree, Unbuildable
+from tests.trees import SECOND, Child, Deaf, Tree, Unbuildable, Waits
 
 
 def test_a_crashed_account_comes_back_alone_and_its_poison_is_kept():
@@ -216,6 +216,21 @@ def test_while_the_gateway_is_away_no_new_risk_and_then_it_recovers():
     tree.run()
     assert not tree.gate.reduce_only
     assert LoadRecovery() in tree.log("writer")
+
+
+def test_the_gate_opens_when_a_core_actor_has_come_up_and_not_before():
+    tree = Tree()
+    cell = tree.cell("gateway")
+    good, cell.make = cell.make, (Waits, (), {})
+    tree.actors["gateway"].tell("boom")
+    tree.run(5)
+    assert (cell.restarts, cell.status) == (1, Status.LOADING)
+    assert tree.gate.closers == ("gateway",), "restarted, but not up"
+    cell.make = good
+    tree.run(12)
+    assert "NotStarted: gateway was LOADING 10 s after its restart" in cell.crashes[-1].error
+    assert (cell.restarts, cell.status) == (2, Status.RUNNING)
+    assert tree.gate.closers == ()
 
 
 def test_a_new_router_hears_from_every_account():

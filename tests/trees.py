@@ -38,6 +38,11 @@ class Unbuildable(Child):
         raise RuntimeError("cannot be made")
 
 
+class Waits(Child):
+    def on_start(self):
+        self.hold()
+
+
 class Deaf(Child):
     def on_start(self):
         raise RuntimeError("cannot start")

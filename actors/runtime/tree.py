@@ -20,7 +20,7 @@ from actors.runtime.gate import TradingGate
 from actors.runtime.letters import shown
 from actors.runtime.restart import RestartPolicy
 from actors.runtime.supervision import Directives, Strategy, restarted_with
-from actors.units import AccountId
+from actors.units import AccountId, Nanos
 
 log = structlog.get_logger("supervisor")
 
@@ -133,6 +133,7 @@ class CheckStarted(Message, frozen=True, gc=False):
 
     cell: Any
     life: int
+    until_ns: Nanos
 
 
 class Settled(Message, frozen=True, gc=False):
