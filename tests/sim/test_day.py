@@ -24,6 +24,9 @@ def test_a_seeded_day_with_faults_ends_with_exact_books(seed):
         world.second()
     world.calm()
     world.check_quiet()
+    assert world.household.quarantined == {}
+    assert world.store.quarantined == {}
+    assert world.halts == []
     assert len(world.store.intents) > 30
     assert world.services.stats.fills > 30
 

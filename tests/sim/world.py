@@ -16,7 +16,16 @@ from msgspec.structs import replace
 from actors.errors import NotDurable, StoreUnreachable
 from actors.gateway.actor import Gateway
 from actors.gateway.messages import Answered, UserStreamUp, Verdict
-from actors.messages import FaultOnPurpose, FillApplied, Lane, OrderIntended, PlaceOrder, Reconsider, Tick
+from actors.messages import (
+    FaultOnPurpose,
+    FillApplied,
+    Lane,
+    OrderIntended,
+    PlaceOrder,
+    Purpose,
+    Reconsider,
+    Tick,
+)
 from actors.paper.generator import Generator
 from actors.paper.in_process import InProcessExchange
 from actors.paper.instruments import LISTINGS
@@ -29,7 +38,17 @@ from actors.runtime.gate import TradingGate
 from actors.runtime.letters import lane_of
 from actors.runtime.restart import RestartPolicy
 from actors.runtime.simulation import SeededDispatcher
-from actors.runtime.tree import ChildSpec, Crashed, Household, RestartNow, guard_name, unread_letter
+from actors.runtime.tree import (
+    ChildSpec,
+    Crashed,
+    Household,
+    Quarantine,
+    Release,
+    RestartNow,
+    guard_name,
+    is_guard,
+    unread_letter,
+)
 from actors.subaccount.actor import AccountActor, Services
 from actors.subaccount.state import AccountState, books_balance, fold
 from actors.symbol_router.actor import SymbolRouter
@@ -89,6 +108,9 @@ class SimStore:
         return results
 
     def load(self, account_ids):
+        for a in account_ids:
+            # As the real store: a monotonic time means nothing in another life.
+            self.durable[a] = replace(self.durable[a], retry_at_ns=0)
         return [self.durable[a] for a in account_ids]
 
     def at_desk(self, call):
@@ -175,7 +197,7 @@ class World:
         self.exchange = Exchange(instruments, D(10**9))
         self.wire = Wire(self.exchange, self.dispatcher, Random(seed + 4), self.store)
         self.faults = self.wire.faults = faults
-        self.alarms, self.violations, self.halts = [], [], []
+        self.alarms, self.violations, self.halts, self.guarded = [], [], [], {}
         self.book, self.gate = PriceBook(), TradingGate()
         self.household = Household(
             accounts={}, quarantined={}, actors={}, gate=self.gate, groups=GROUPS,
@@ -227,6 +249,8 @@ class World:
                 self.random.choice(list(self.accounts.values())).tell(FaultOnPurpose("sim"))
             if self.faults and self.random.random() < 0.005:
                 self.crash_a_core_actor()
+            if self.faults and self.random.random() < 0.03:
+                self.operator()
             self.dispatcher.run_until(Nanos(self.clock.monotonic_ns() + 100 * MS))
             if step == 9 and self.faults and self.random.random() < 0.3:
                 self.actors["gateway"].tell(UserStreamUp())
@@ -252,6 +276,17 @@ class World:
                 quantity=listing.instrument.floor_qty(notional / listing.start_price), leverage=D(50), cause="sim",
             )
         )  # fmt: skip
+
+    def operator(self):
+        """Somebody quarantines an account, releases one, or restarts one."""
+        name = self.random.choice(list(self.accounts))
+        held = name in self.household.quarantined
+        message = (
+            Release(name)
+            if held
+            else self.random.choice([Quarantine(name), RestartNow(name, by_operator=True)])
+        )
+        self.actors["supervisor"].tell(message)
 
     def crash_a_core_actor(self):
         name = self.random.choice(["gateway", "router"])
@@ -283,6 +318,14 @@ class World:
         state = cell.actor.inspect_state()
         if isinstance(state, AccountState):
             assert books_balance(state), state
+            if is_guard(cell.name):
+                self.check_guard(cell, state)
+
+    def check_guard(self, cell, state):
+        """A guard opens nothing: of the account's own orders there are only those that it found."""
+        own = {o.client_order_id for o in state.orders if o.purpose is Purpose.USER}
+        found = self.guarded.setdefault((cell, cell.restarts), own)
+        assert own <= found, "a guard took new risk"
 
     def check_quiet(self):
         gateway = self.actors["gateway"].cell.actor.inspect_state()
