@@ -34,12 +34,14 @@ check: $(STAMP) ## what CI checks beside the tests: format, lint, types, tidines
 	$(VENV)/bin/mypy
 	$(PY) -m pytest -q tests/test_tidy.py
 
-bench: $(STAMP) ## the benchmarks
-	$(PY) -m bench
+bench: $(STAMP) ## the benchmarks; make bench NAMES="router restart" runs some
+	$(PY) -m pip install --quiet --require-hashes -r requirements-bench.lock
+	$(PY) -m bench $(NAMES)
 
 lock: $(STAMP) ## the lock files anew, from pyproject.toml
 	$(VENV)/bin/pip-compile -q --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras --allow-unsafe --no-header -o requirements.lock pyproject.toml
 	$(VENV)/bin/pip-compile -q --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras --allow-unsafe --no-header --extra dev -o requirements-dev.lock pyproject.toml
+	$(VENV)/bin/pip-compile -q --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras --allow-unsafe --no-header --extra bench -c requirements-dev.lock -o requirements-bench.lock pyproject.toml
 
 clean: ## remove the virtual environment, caches and demo data
 	rm -rf $(VENV) .data .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
