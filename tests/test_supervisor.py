@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from itertools import pairwise
 
 import pytest
@@ -278,6 +280,20 @@ def test_children_start_in_order_and_stop_in_reverse(dispatcher):
     assert stop_in_reverse(specs, actors, 5) == []
     assert log == ["a started", "b started", "c started", "c stopped", "b stopped", "a stopped"]
     assert actors == {}
+
+
+def test_all_stop_under_one_deadline(dispatcher):
+    actors, held = {}, threading.Event()
+    stuck = ThreadedDispatcher("stuck")
+    stuck.start()
+    specs = tuple(ChildSpec(name=n, start=lambda n=n: Child.start(n, stuck)) for n in ("a", "b", "c"))
+    start_in_order(specs, actors)
+    actors["a"].tell(held)
+    began = time.monotonic()
+    assert stop_in_reverse(specs, actors, 0.6) == ["c", "b", "a"]
+    assert time.monotonic() - began < 3
+    held.set()
+    assert stuck.stop(5)
 
 
 def test_a_child_that_does_not_answer_did_not_start(dispatcher):

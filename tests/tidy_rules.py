@@ -97,7 +97,6 @@ FLOATS_ALLOWED = frozenset({"actors/subaccount/triggers.py"})
 
 # Files without a test file of their own name; the reason says where they are tested.
 TESTED_ELSEWHERE = {
-    "actors/subaccount/actor.py": "tests/sim and tests/e2e run it",
     "actors/gateway/actor.py": "tests/sim and tests/e2e run it",
     "actors/feed/actor.py": "tests/e2e runs it",
     "actors/gateway/messages.py": "data",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from actors.runtime.actor import DispatchedActor
 from actors.runtime.clock import VirtualClock
 from actors.runtime.correlation import CorrelationPolicy
@@ -27,6 +29,8 @@ class Child(DispatchedActor):
             raise RuntimeError("boom")
         if isinstance(message, BaseException):
             raise message
+        if isinstance(message, threading.Event):
+            message.wait(10)
         self.log.append(message)
 
     def on_stop(self):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -269,17 +270,18 @@ def start_in_order(specs: tuple[ChildSpec, ...], actors: dict[str, Ref]) -> None
 
 
 def stop_in_reverse(specs: tuple[ChildSpec, ...], actors: dict[str, Ref], timeout_s: float) -> list[str]:
-    """Stop children in reverse start order.
+    """Stop children in reverse start order, all within ``timeout_s``.
 
     Returns:
         Names of those that did not stop in time.
     """
     late = []
+    deadline = time.monotonic() + timeout_s
     for spec in reversed(specs):
         ref = actors.pop(spec.name, None)
         if ref is not None:
             try:
-                ref.stop(timeout=timeout_s)
+                ref.stop(timeout=max(0.01, deadline - time.monotonic()))
             except Exception:
                 log.exception("did not stop", actor=spec.name)
                 late.append(spec.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from itertools import pairwise
 
 import pytest
@@ -134,7 +135,39 @@ def test_close_and_put_exclude_each_other():
         left = box.close()
         thread.join()
         assert len(left) == len(accepted)
+        assert box.waiting() == []
         assert box.counters().is_conserved
+
+
+class Slow:
+    """A message of the market lane that takes long to say its symbol."""
+
+    LANE = Lane.MARKET
+
+    def __init__(self):
+        self.asked, self.go = threading.Event(), threading.Event()
+
+    @property
+    def symbol(self):
+        self.asked.set()
+        self.go.wait(5)
+        return "ETHUSDT"
+
+
+def test_close_waits_for_a_put_in_progress_and_gets_its_message():
+    box, slow, left = Mailbox(), Slow(), []
+    putting = threading.Thread(target=lambda: box.put((slow, None, 0)))
+    closing = threading.Thread(target=lambda: left.extend(box.close()))
+    putting.start()
+    assert slow.asked.wait(5)
+    closing.start()
+    time.sleep(0.05)
+    slow.go.set()
+    putting.join(5)
+    closing.join(5)
+    assert [letter[0] for letter in left] == [slow]
+    assert box.waiting() == []
+    assert box.counters().is_conserved
 
 
 def test_no_lane_starves_another_however_much_the_others_get():

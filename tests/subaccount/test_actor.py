@@ -1,0 +1,142 @@
+"""The account's actor where ``decide`` alone does not tell: congestion, guard, lost state."""
+
+from __future__ import annotations
+
+from decimal import Decimal as D
+
+import pytest
+
+from actors.errors import StateLost
+from actors.limits import MAILBOX_HIGH
+from actors.messages import AdjustBalance, OrderAccepted, PlaceOrder, Purpose, SetStatus, Wake
+from actors.persistence.messages import AccountLoaded, LoadAccount, Persist
+from actors.runtime.actor import DispatchedActor
+from actors.runtime.cell import Status
+from actors.runtime.clock import VirtualClock
+from actors.runtime.gate import TradingGate
+from actors.runtime.simulation import SeededDispatcher
+from actors.subaccount.actor import AccountActor, Services
+from actors.subaccount.checks import RejectCode
+from actors.subaccount.decide import Rejected
+from actors.symbol_router.book import PriceBook
+from actors.units import AccountId, ClientOrderId, OrderType
+from tests.factories import BUY, ETH, INSTRUMENTS, SELL, account, position, run, tick
+
+
+class Taker(DispatchedActor):
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def on_receive(self, message):
+        self.seen.append(message)
+
+
+class Desk:
+    """One account actor, and whom it talks to."""
+
+    def __init__(self, state, **options):
+        self.dispatcher = SeededDispatcher("t", VirtualClock())
+        book = PriceBook()
+        book.apply(tick(ETH, "2000"))
+        self.services = Services(book, INSTRUMENTS, TradingGate())
+        self.writer = self.services.writer = Taker.start("writer", self.dispatcher)
+        self.services.router = self.services.gateway = Taker.start("others", self.dispatcher)
+        self.ref = AccountActor.start(
+            "acct-1", self.dispatcher, AccountId("acct-1"), self.services, **options
+        )
+        self.dispatcher.run_until_quiet()
+        assert LoadAccount(AccountId("acct-1")) in self.told()
+        self.ref.tell(AccountLoaded(state))
+        self.dispatcher.run_until_quiet()
+
+    def told(self, kind=object):
+        return [m for m in self.writer.cell.actor.seen if isinstance(m, kind)]
+
+    def ask(self, message):
+        future = self.ref.ask(message, block=False)
+        self.dispatcher.run_until_quiet()
+        for persist in self.told(Persist):
+            if persist.reply_to is not None:
+                persist.reply_to.set(persist.reply)
+        self.writer.cell.actor.seen.clear()
+        return future.get(timeout=1)
+
+
+def order(side=BUY, quantity="0.1"):
+    return PlaceOrder(symbol=ETH, side=side, quantity=D(quantity), leverage=D(20))
+
+
+def codes(answer):
+    return [r.code for r in answer.rejections] if isinstance(answer, Rejected) else "accepted"
+
+
+def test_an_account_that_is_behind_with_its_fills_takes_no_new_risk_but_reduces():
+    desk = Desk(account(positions=[position(quantity="1")]))
+    assert codes(desk.ask(order())) == "accepted"
+    for n in range(MAILBOX_HIGH + 1):
+        desk.ref.tell(OrderAccepted(ClientOrderId("bh-other-1"), n))
+    assert desk.ref.cell.mailbox.congested
+    actor = desk.ref.cell.actor
+    assert actor.market().reduce_only
+    assert codes(run_check(actor, order())) == [RejectCode.REDUCE_ONLY_MODE]
+    assert codes(run_check(actor, order(SELL, "0.5"))) == "accepted"
+
+
+def run_check(actor, message):
+    from actors.subaccount.decide import decide
+
+    return decide(actor.state, message, actor.market()).reply
+
+
+def test_a_guard_cancels_what_rests_and_refuses_what_opens_or_changes():
+    resting = run(
+        account(),
+        PlaceOrder(
+            symbol=ETH, side=BUY, quantity=D("0.1"), order_type=OrderType.LIMIT, price=D(1500), leverage=D(20)
+        ),
+    )
+    desk = Desk(resting, guard=True)
+    [persist] = desk.told(Persist)
+    assert [type(f).__name__ for f in persist.facts] == ["CancelIntended"]
+    assert persist.facts[0].client_order_id == resting.orders[0].client_order_id
+    for message in (order(), order(SELL), AdjustBalance(D(5), "DEPOSIT"), SetStatus("FROZEN")):
+        assert codes(desk.ask(message)) == [RejectCode.ACCOUNT_QUARANTINED]
+
+
+def test_a_guard_liquidates_as_the_account_would():
+    desk = Desk(account("100", positions=[position(quantity="1", entry="2000", leverage="20")]), guard=True)
+    desk.services.book.apply(tick(ETH, "1890", update_id=2))
+    desk.ref.tell(Wake(ETH, "tick:ETHUSDT:2"))
+    desk.dispatcher.run_until_quiet()
+    orders = [f for p in desk.told(Persist) for f in p.facts if type(f).__name__ == "OrderIntended"]
+    assert [(o.side, o.purpose) for o in orders] == [(SELL, Purpose.LIQUIDATION)]
+    assert orders[0].cause == "tick:ETHUSDT:2"
+
+
+def test_an_account_that_the_database_does_not_know_says_so():
+    crashes = []
+    desk = Desk.__new__(Desk)
+    desk.dispatcher = SeededDispatcher("t", VirtualClock())
+    desk.dispatcher.on_crash = lambda _cell, _report, error: crashes.append(error)
+    services = Services(PriceBook(), INSTRUMENTS, TradingGate())
+    services.writer = services.router = Taker.start("others", desk.dispatcher)
+    ref = AccountActor.start("gone", desk.dispatcher, AccountId("gone"), services)
+    desk.dispatcher.run_until_quiet()
+    ref.tell(AccountLoaded(None))
+    desk.dispatcher.run_until_quiet()
+    assert isinstance(crashes[0], StateLost)
+    assert ref.cell.status is Status.CRASHED
+
+
+@pytest.mark.parametrize("guard", [False, True])
+def test_commands_wait_for_the_state(guard):
+    desk = Desk.__new__(Desk)
+    desk.dispatcher = SeededDispatcher("t", VirtualClock())
+    services = Services(PriceBook(), INSTRUMENTS, TradingGate())
+    services.writer = services.router = Taker.start("others", desk.dispatcher)
+    ref = AccountActor.start("a", desk.dispatcher, AccountId("a"), services, guard=guard)
+    ref.tell(order())
+    desk.dispatcher.run_until_quiet()
+    assert ref.cell.status is Status.LOADING
+    assert ref.cell.mailbox.depth() == 1
