@@ -67,6 +67,7 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     symbols: tuple[str, ...] = ()
     price_max_age_ms: int = 10_000
     lease_seconds: int = 10
+    stuck_halt_seconds: int = 60
     faults_allowed: bool = False
 
     def __post_init__(self) -> None:
@@ -78,6 +79,8 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise BadConfig(f"api_port: {self.api_port} is not a port, 0 to 65535")
         if len({t.token for t in self.api_tokens}) != len(self.api_tokens):
             raise BadConfig("api_tokens: two have the same token; each needs its own")
+        if self.stuck_halt_seconds < 1:
+            raise BadConfig(f"stuck_halt_seconds: {self.stuck_halt_seconds} must be at least 1")
         if self.price_max_age_ms < 1:
             raise BadConfig(f"price_max_age_ms: {self.price_max_age_ms} must be at least 1")
         if self.lease_seconds < 3:  # noqa: PLR2004 - it is renewed every second, and sending stops one before its end

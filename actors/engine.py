@@ -52,12 +52,12 @@ from actors.runtime.tree import (
     stop_in_reverse,
     unread_letter,
 )
-from actors.runtime.watchdog import Watchdog
+from actors.runtime.watchdog import Watchdog, WatchdogPolicy
 from actors.subaccount.actor import AccountActor, Services
 from actors.subaccount.state import AccountState
 from actors.symbol_router.actor import SymbolRouter
 from actors.symbol_router.book import PriceBook
-from actors.units import NANOS_PER_MS, ZERO, AccountId, Nanos
+from actors.units import NANOS_PER_MS, NANOS_PER_SECOND, ZERO, AccountId, Nanos
 from supervisor import GROUPS, Supervisor
 
 log = structlog.get_logger("engine")
@@ -117,7 +117,10 @@ class Engine:
         self._store: Store | None = None
         self._waiting: deque[Waiting] = deque()
         self.pauses = PauseKeeper()
-        self.watchdog = Watchdog(self.dispatchers(), self.gate, self.alarm, self._on_halt)
+        stuck_ns = Nanos(config.stuck_halt_seconds * NANOS_PER_SECOND)
+        self.watchdog = Watchdog(
+            self.dispatchers(), self.gate, self.alarm, self._on_halt, WatchdogPolicy(halt_ns=stuck_ns)
+        )
 
     # -- life
 

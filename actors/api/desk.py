@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import pykka
 import structlog
 
 from actors import wire
 from actors.api import views
 from actors.api.sight import Conflict, NotFound, Sight
 from actors.engine import ASK_SECONDS, Engine
-from actors.errors import BadInput
+from actors.errors import BadInput, BulkheadError
 from actors.messages import FaultOnPurpose
 from actors.persistence.desk import (
     AuditEntry,
@@ -182,4 +183,10 @@ class OperatorsDesk:
         return found
 
     def _ask_supervisor(self, message: Any) -> bool:
-        return bool(self._engine.actors["supervisor"].ask(message, timeout=ASK_SECONDS))
+        try:
+            return bool(self._engine.actors["supervisor"].ask(message, timeout=ASK_SECONDS))
+        except pykka.Timeout:
+            raise BulkheadError(
+                "the supervisor does not answer; it will do it as soon as its thread is free ('bulkhead stuck' says "
+                "who holds it)"
+            ) from None

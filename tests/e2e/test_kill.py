@@ -143,6 +143,22 @@ def test_a_frozen_engine_that_wakes_after_a_takeover_writes_and_sends_nothing(pa
     second.stop()
 
 
+def test_a_turn_that_never_ends_halts_the_engine_and_the_next_start_recovers(paper, tmp_path):
+    short = {"BULKHEAD_STUCK_HALT_SECONDS": "2"}
+    engine = EngineProcess(paper, tmp_path, **short)
+    engine.client.post("/v1/accounts", account_bodies(20))
+    engine.client.post("/v1/orders", order_bodies(20))
+    until(lambda: idle(engine.client), "the fills")
+    engine.client.post("/v1/accounts/acct-3/fault", {"reason": "for ever", "hang_ms": 120_000})
+    assert engine.child.wait(40) == EXIT_HALTED
+    assert "acct-3 holds the thread of all actors of main" in engine.errors
+    again = EngineProcess(paper, tmp_path, **short)
+    again.client.post("/v1/orders", order_bodies(20, notional=300))
+    until(lambda: idle(again.client), "the next orders")
+    assert set(differences(again.client).values()) == {D(0)}
+    again.stop()
+
+
 def refusal(client, number):
     """How an order of the frozen engine is refused: not durable, or no new risk."""
     try:
