@@ -261,14 +261,17 @@ class Engine:
         )
 
     def _start_accounts(self) -> None:
+        with self.pauses.held():
+            self._restore()
+
+    def _restore(self) -> None:
         states = self.ask_store(lambda store: store.load(None))
         if states:
             self.progress(f"restoring {len(states):,} accounts")
         # Those with positions first: they are the ones that can lose money.
         states.sort(key=lambda s: (not s.positions, not s.orders, s.account_id))
         records = self.ask_store(lambda store: store.at_desk(lambda desk: desk.quarantined()))
-        with self.pauses.held():
-            self._launch(states, {record.account_id: record for record in records})
+        self._launch(states, {record.account_id: record for record in records})
 
     def _launch(
         self, states: Sequence[AccountState], quarantined: Mapping[AccountId, QuarantineRecord] = NOBODY

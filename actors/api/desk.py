@@ -63,22 +63,34 @@ class OperatorsDesk:
         self._account(account_id)
         if AccountId(account_id) not in self._engine.quarantined:
             raise Conflict(f"{account_id} is not in quarantine")
-        letters = self._at_desk(lambda d: d.dead_letters(account_id, status=DeadLetterStatus.OPEN, limit=1))
+        letter = self._poison_of(AccountId(account_id))
         message = None
-        if letters and poison is views.Poison.REPLAY:
-            message = wire.decode(letters[0].message_kind, letters[0].payload)
-        elif poison is views.Poison.REPLAY:
-            raise BadInput(f"{account_id} has no open dead letter to replay; release it with poison drop")
+        if poison is views.Poison.REPLAY:
+            if letter is None:
+                raise BadInput(f"{account_id} has no message to replay; release it with poison drop")
+            message = wire.decode(letter.message_kind, letter.payload)
         self.audit(who, "release", account_id, poison)
         self._ask_supervisor(Release(account_id))
-        if not letters:
+        if letter is None:
             return views.Released(dead_letter_id=None, poison=poison)
         status = DeadLetterStatus.REPLAYED if message is not None else DeadLetterStatus.DROPPED
-        self._resolve(letters[0].dead_letter_id, status, who)
+        self._resolve(letter.dead_letter_id, status, who)
         if message is not None:
             # Its own mailbox, not the guard's, which stands in its place until the release is done.
             self._sight.find(account_id).tell(message)
-        return views.Released(dead_letter_id=letters[0].dead_letter_id, poison=poison)
+        return views.Released(dead_letter_id=letter.dead_letter_id, poison=poison)
+
+    def _poison_of(self, id_: AccountId) -> DeadLetter | None:
+        """The message that brought an account into quarantine; none if somebody put it there by hand."""
+
+        def find(desk: Desk) -> DeadLetter | None:
+            record = next((r for r in desk.quarantined() if r.account_id == id_), None)
+            if record is None or not record.error:
+                return None
+            letters = desk.dead_letters(id_, status=DeadLetterStatus.OPEN, limit=1)
+            return letters[0] if letters and letters[0].error == record.error else None
+
+        return self._at_desk(find)
 
     def fault(self, account_id: str, body: views.FaultBody, who: str) -> None:
         """Make an account fail on purpose, where the engine allows it."""

@@ -15,6 +15,7 @@ from actors.errors import BadInput, BulkheadError
 from actors.messages import AccountStatus, AdjustBalance, CancelOrder, PlaceOrder, SetStatus
 from actors.persistence.messages import NewAccount
 from actors.runtime.actor import Ref
+from actors.runtime.tree import account_of
 from actors.subaccount.checks import Market, RejectCode, Rejection
 from actors.subaccount.decide import Accepted, Rejected
 from actors.units import AccountId, ClientOrderId, Symbol, parse_decimal
@@ -101,11 +102,10 @@ class Operations:
         return ref
 
     def _view(self, ref: Ref, market: Market) -> views.AccountView | None:
-        state = account_state(ref)
-        if state is None:
-            return None
-        cell = (self._engine.find(state.account_id) or ref).cell
-        return views.account_view(state, cell.status, cell.restarts, market)
+        own = self._engine.find(account_of(ref.name)) or ref
+        # A guard knows best, once it has its state; until then, what its account knew last.
+        state = account_state(ref) or account_state(own)
+        return state and views.account_view(state, own.cell.status, own.cell.restarts, market)
 
     @staticmethod
     def _ask(ref: Ref, message: Any) -> Accepted | Rejected:

@@ -112,6 +112,12 @@ def test_release_drops_or_replays_the_poison_and_is_audited(client, run):
     quarantine_by_faults(client, "acct-4")
     [letter] = client.get("/v1/deadletters", actor="acct-4", status="OPEN", limit=1)
     assert "replayed" in run("release", "acct-4", "--replay")
+    client.post("/v1/accounts/acct-8/fault", {"reason": "an old one"})
+    until(lambda: client.get("/v1/deadletters", actor="acct-8"), "an old dead letter")
+    until(lambda: status(client, "acct-8") == "RUNNING", "its restart")
+    client.post("/v1/accounts/acct-8/quarantine", {"reason": "by hand"})
+    assert client.post("/v1/accounts/acct-8/release", {})["dead_letter_id"] is None, "not the poison of this"
+    assert client.get("/v1/deadletters", actor="acct-8")[0]["status"] == "OPEN"
     again = until(
         lambda: [
             x
