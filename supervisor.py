@@ -122,6 +122,8 @@ class Supervisor(DispatchedActor):
         name, house = cell.name, self._house
         self.crashes.append(tree.FailedActor(name, report))
         house.actors["writer"].tell(tree.dead_letter_of(name, report, cell.poison))
+        if cell.status is not Status.CRASHED:
+            return  # it was quarantined or restarted by hand before this was read
         spec = house.spec(name)
         if spec is not None:
             house.gate.close(name)
@@ -201,7 +203,7 @@ class Supervisor(DispatchedActor):
     def _probe(self, where: str) -> None:
         name = self._breaker.next_probe(where)
         if name is None:
-            self._breaker.tripped.pop(where, None)
+            self._breaker.drop_if_empty(where)
             self._close_breaker()
             return
         log.info("probing", where=where, actor=name)
@@ -211,6 +213,11 @@ class Supervisor(DispatchedActor):
     def _probe_over(self, where: str, name: str) -> None:
         self._free(tuple(self._breaker.probe_was_well(where, name)))
         self._close_breaker()
+
+    def _forget(self, name: str) -> None:
+        """Somebody, or something else, took a parked actor or a probe in hand: try the next one."""
+        for where in self._breaker.forget(name):
+            self._later(self._breaker.tripped[where].cooldown_ns, tree.Probe(where))
 
     def _close_breaker(self) -> None:
         if not self._breaker.tripped:
@@ -236,7 +243,7 @@ class Supervisor(DispatchedActor):
         self._history.pop(name, None)
         if name in house.quarantined:
             return self._release(name)
-        self._breaker.forget(name)
+        self._forget(name)
         cell.dispatcher.hold(cell)
         self._settle(tree.Settled(name, "restart"))
         return True
@@ -261,7 +268,8 @@ class Supervisor(DispatchedActor):
     def _back(self, name: str) -> None:
         """A core actor has come up: new risk again, and what others must now tell it."""
         house = self._house
-        if name == "gateway":
+        if name in {"gateway", "writer"}:
+            # What a writer committed but died before it told the gateway is asked after, too.
             house.actors["writer"].tell(LoadRecovery())
         if name == "router":
             for ref in list(house.accounts.values()):
@@ -307,7 +315,9 @@ class Supervisor(DispatchedActor):
     def _out_of_service(self, name: str, reason: str, report: CrashReport | None) -> None:
         id_ = AccountId(name)
         house = self._house
-        self._breaker.forget(name)
+        if id_ in house.quarantined:
+            return
+        self._forget(name)
         house.quarantined[id_] = house.accounts[id_]
         house.actors["writer"].tell(
             RecordQuarantine(

@@ -186,6 +186,57 @@ def test_once_the_cause_is_gone_the_parked_come_back_by_themselves():
     assert tree.log("a39") == ["fine"]
 
 
+@pytest.mark.parametrize("way", ["quarantined by hand", "restarted by hand", "fails elsewhere"])
+def test_a_probe_that_leaves_another_way_is_followed_by_the_next_one(way):
+    tree = Tree(accounts=MANY)
+    for name in MANY:
+        tree.accounts[name].tell("boom")
+    breaker = tree.actors["supervisor"].cell.actor._breaker
+
+    def probing():
+        return next((t.probe for t in breaker.tripped.values() if t.probe), None)
+
+    while not probing():
+        tree.run(0.5)
+    probe = probing()
+    tree.run(0.5)
+    if way == "quarantined by hand":
+        tree.actors["supervisor"].tell(Quarantine(probe))
+    elif way == "restarted by hand":
+        tree.actors["supervisor"].tell(RestartNow(probe, by_operator=True))
+    else:
+        tree.accounts[probe].tell(StateLost("elsewhere"))
+    tree.run(60)
+    assert breaker.tripped == {}
+    assert not tree.gate.reduce_only
+    assert all(tree.cell(n).status is Status.RUNNING for n in MANY if n not in tree.household.quarantined)
+
+
+def test_when_all_parked_are_restarted_by_hand_the_gate_opens():
+    tree = Tree(accounts=MANY)
+    for name in MANY:
+        tree.accounts[name].tell("boom")
+    tree.run(3)
+    for name in MANY:
+        tree.actors["supervisor"].tell(RestartNow(name, by_operator=True))
+    tree.run(60)
+    assert not tree.gate.reduce_only
+
+
+def test_a_crash_that_is_read_after_the_quarantine_changes_nothing():
+    for error in (StateLost("gone"), BadInput("at fault"), RuntimeError("boom")):
+        tree = Tree()
+        own = tree.cell("acct-1")
+        tree.actors["supervisor"].tell(Quarantine("acct-1"))
+        tree.accounts["acct-1"].tell(error)
+        tree.dispatcher.run_turn(own)
+        tree.run(60)
+        assert tree.household.quarantined["acct-1"].cell is own
+        assert own.status is Status.QUARANTINED
+        assert tree.accounts["acct-1"].name == "guard:acct-1"
+        assert tree.actors["supervisor"].cell.status is Status.RUNNING
+
+
 def test_an_operator_may_take_a_parked_account_in_hand():
     tree = Tree(accounts=MANY, cooldown_first_ns=3600 * SECOND, cooldown_max_ns=3600 * SECOND)
     for name in MANY:

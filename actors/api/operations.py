@@ -105,7 +105,9 @@ class Operations:
         own = self._engine.find(account_of(ref.name)) or ref
         # A guard knows best, once it has its state; until then, what its account knew last.
         state = account_state(ref) or account_state(own)
-        return state and views.account_view(state, own.cell.status, own.cell.restarts, market)
+        return (
+            None if state is None else views.account_view(state, own.cell.status, own.cell.restarts, market)
+        )
 
     @staticmethod
     def _ask(ref: Ref, message: Any) -> Accepted | Rejected:

@@ -101,12 +101,27 @@ class FailureBreaker:
         del self.tripped[where]
         return tuple(trip.parked)
 
-    def forget(self, actor: str) -> None:
-        """An operator took the actor in hand: it is parked and probed no more."""
-        for trip in self.tripped.values():
-            trip.parked.pop(actor, None)
+    def forget(self, actor: str) -> list[str]:
+        """Somebody took the actor in hand: it is parked and probed no more.
+
+        Returns:
+            Places that need a new probe, because this one was theirs or it was the last one parked.
+        """
+        orphaned = []
+        for where, trip in self.tripped.items():
+            was_parked = trip.parked.pop(actor, 0) is None
             if trip.probe == actor:
                 trip.probe = None
+                orphaned.append(where)
+            elif was_parked and not trip.parked and trip.probe is None:
+                orphaned.append(where)
+        return orphaned
+
+    def drop_if_empty(self, where: str) -> None:
+        """Close the breaker for a place if nobody is parked and nobody is being tried."""
+        trip = self.tripped.get(where)
+        if trip is not None and trip.probe is None and not trip.parked:
+            del self.tripped[where]
 
     def prune(self, now_ns: Nanos) -> None:
         """Forget places where nothing failed within the window."""

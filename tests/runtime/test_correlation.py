@@ -68,12 +68,14 @@ def test_a_probe_that_fails_doubles_the_cooldown_up_to_the_most():
 
 def test_what_an_operator_takes_in_hand_is_parked_no_more():
     breaker = tripped()
-    breaker.forget("a3")
+    assert breaker.forget("a3") == ["w"], "it was the last one: somebody must look"
     assert breaker.next_probe("w") is None
     breaker.failed("w", "a4", 6, 100)
     breaker.next_probe("w")
-    breaker.forget("a4")
+    assert breaker.forget("a4") == ["w"], "it was the probe: another is needed"
     assert breaker.probe_was_well("w", "a4") == ()
+    breaker.drop_if_empty("w")
+    assert not breaker.parks("w")
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 60)), max_size=60))
