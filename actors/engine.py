@@ -6,10 +6,8 @@ store -> writer -> gateway -> router -> accounts -> feed        (the api starts 
 from __future__ import annotations
 
 import contextlib
-import socket
 import threading
 import time
-import uuid
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -28,6 +26,7 @@ from actors.gateway.messages import Recover
 from actors.gateway.transport import BinanceTransport, Venue, discover, master_positions
 from actors.messages import Lane
 from actors.persistence.actor import Waiting, Writer
+from actors.persistence.connection import owner_of
 from actors.persistence.embedded import EmbeddedPostgres
 from actors.persistence.messages import AskStore, NewAccount, QuarantineRecord
 from actors.persistence.store import Store
@@ -44,6 +43,7 @@ from actors.runtime.tree import (
     ChildSpec,
     Crashed,
     Household,
+    Quarantine,
     StillQuarantined,
     guard_name,
     is_guard,
@@ -206,16 +206,8 @@ class Engine:
             dsn = self._embedded.start()
         self.progress("opening the database")
         store = Store.open(dsn, Nanos(self.config.price_max_age_ms * NANOS_PER_MS))
-        store.acquire(self._owner(), self.config.lease_seconds)
+        store.acquire(owner_of(Path(self.config.data_dir)), self.config.lease_seconds)
         return store
-
-    def _owner(self) -> str:
-        """Who we are to the database: the same after a crash, so that our own lease is no wait."""
-        path = Path(self.config.data_dir) / "owner"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            path.write_text(f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}")
-        return path.read_text().strip()
 
     def _children(self, store: Store) -> tuple[ChildSpec, ...]:
         config, venue = self.config, self.venue
@@ -270,8 +262,13 @@ class Engine:
             self.progress(f"restoring {len(states):,} accounts")
         # Those with positions first: they are the ones that can lose money.
         states.sort(key=lambda s: (not s.positions, not s.orders, s.account_id))
-        records = self.ask_store(lambda store: store.at_desk(lambda desk: desk.quarantined()))
+        records, unreadable = self.ask_store(
+            lambda store: (store.at_desk(lambda desk: desk.quarantined()), dict(store.unreadable))
+        )
         self._launch(states, {record.account_id: record for record in records})
+        for id_, why in unreadable.items():
+            self.accounts[id_] = AccountActor.start(id_, self.main, id_, self.services, held=True)
+            self.actors["supervisor"].tell(Quarantine(id_, f"its rows cannot be read: {why}"))
 
     def _launch(
         self, states: Sequence[AccountState], quarantined: Mapping[AccountId, QuarantineRecord] = NOBODY

@@ -11,6 +11,7 @@ BulkheadError
 ├── NotDurable          the writer could not store a decision; it never happened
 │   └── Fenced          the database refused a stale epoch: somebody else owns the shard
 ├── StoreUnreachable    Postgres does not answer
+├── StoreBusy           Postgres is there, but a lock or a slow statement kept us too long
 ├── ForeignDatabase     the DSN names a database that is neither empty, nor the platform's
 ├── ExchangeUnreachable the exchange does not answer
 └── FaultInjected       raised on purpose by the demo and by tests
@@ -61,6 +62,10 @@ class Fenced(NotDurable):
 
 class StoreUnreachable(BulkheadError):  # noqa: N818 - as above
     """Postgres does not answer."""
+
+
+class StoreBusy(BulkheadError):  # noqa: N818 - as above
+    """Postgres is there, but this one statement took too long; others may not."""
 
 
 class ForeignDatabase(BulkheadError):  # noqa: N818 - as above

@@ -51,7 +51,7 @@ class Memory(DispatchedActor):
         """Load, and remember what the supervisor records."""
         if isinstance(message, LoadAccount):
             number = int(message.account_id.rpartition("-")[2])
-            self._accounts[message.account_id].tell(AccountLoaded(state(number)))
+            message.asker.tell(AccountLoaded(state(number), message.life))
         elif isinstance(message, RecordDeadLetter):
             self.letters.setdefault(message.actor, []).append(message.message)
         elif isinstance(message, RecordQuarantine):

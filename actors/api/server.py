@@ -43,6 +43,7 @@ from actors.errors import (
     ExchangeUnreachable,
     NotDurable,
     Refused,
+    StoreBusy,
     StoreUnreachable,
 )
 
@@ -58,6 +59,8 @@ STATUS_OF: tuple[tuple[type[BaseException], int], ...] = (
     (BadInput, 400),
     (Refused, 429),
     (StoreUnreachable, 503),
+    (StoreBusy, 503),
+    (pykka.Timeout, 504),
     (NotDurable, 503),
     (ExchangeUnreachable, 502),
     (pykka.ActorDeadError, 409),

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Protocol
 
 import msgspec
+import pykka
 import structlog
 
-from actors.errors import Fenced, NotDurable, StoreUnreachable
+from actors.errors import Fenced, NotDurable, StoreBusy, StoreUnreachable
 from actors.gateway.messages import Recover, Submit
 from actors.limits import WRITER_BATCH_MAX, WRITER_WAITING_HIGH, WRITER_WAITING_LOW
 from actors.messages import CancelIntended, Lane, Message, OrderIntended
@@ -39,6 +41,7 @@ log = structlog.get_logger("writer")
 
 RETRY_FIRST = Nanos(100 * NANOS_PER_MS)
 RETRY_MAX = Nanos(5_000 * NANOS_PER_MS)
+BUSY_WAIT = Nanos(1_000 * NANOS_PER_MS)
 LEASE_MARGIN_SECONDS = 1
 """Sending stops this long before the lease ends, so that nothing is on its way when it does."""
 
@@ -184,13 +187,22 @@ class Writer(DispatchedActor):
                 if isinstance(self._waiting[0], Persist):
                     self._write_decisions()
                 else:
-                    self._serve(self._waiting[0])
-                    self._waiting.popleft()
+                    self._serve_first()
         except StoreUnreachable as away:
             self._went_down(away)
         else:
             self._retry_ns = RETRY_FIRST
         self._mark()
+
+    def _serve_first(self) -> None:
+        item = self._waiting[0]
+        try:
+            self._serve(item)
+        except StoreBusy as busy:
+            # Somebody holds a lock, or it takes too long: that must not keep all others waiting.
+            log.warning("postponed", item=type(item).__name__, error=str(busy))
+            self._cell.dispatcher.after(BUSY_WAIT, self._cell, item)
+        self._waiting.popleft()
 
     def _write_decisions(self) -> None:
         batch: list[Persist] = []
@@ -205,19 +217,18 @@ class Writer(DispatchedActor):
             self._waiting.popleft()
         self.stats.commits += 1
         self.stats.last_commit_ms = took_ns / NANOS_PER_MS
-        orders: list[OrderIntended] = []
-        cancels: list[CancelIntended] = []
+        durable = [d for d, refusal in zip(batch, results, strict=True) if refusal is None]
+        self.stats.decisions += len(durable)
+        # First of all: whatever happens to us now, the gateway knows what was committed.
+        orders = tuple(f for d in durable for f in d.facts if isinstance(f, OrderIntended))
+        cancels = tuple(f for d in durable for f in d.facts if isinstance(f, CancelIntended))
+        if orders or cancels:
+            self._actors["gateway"].tell(Submit(orders, cancels))
         for decision, refusal in zip(batch, results, strict=True):
             if refusal is not None:
                 self._lost(decision, refusal)
-                continue
-            self.stats.decisions += 1
-            orders += [f for f in decision.facts if isinstance(f, OrderIntended)]
-            cancels += [f for f in decision.facts if isinstance(f, CancelIntended)]
-            if decision.reply_to is not None:
+            elif decision.reply_to is not None:
                 decision.reply_to.set(decision.reply)
-        if orders or cancels:
-            self._actors["gateway"].tell(Submit(tuple(orders), tuple(cancels)))
         for refusal in results:
             if isinstance(refusal, Fenced):
                 raise refusal  # the supervisor halts the engine
@@ -235,15 +246,13 @@ class Writer(DispatchedActor):
         if decision.reply_to is not None:
             decision.reply_to.set_exception((type(refusal), refusal, None))
         ref = self._accounts.get(decision.account_id)
-        if ref is not None and ref.is_alive():
-            ref.tell(DecisionLost(decision.life, str(refusal)))
+        if ref is not None:
+            with suppress(pykka.ActorDeadError):
+                ref.tell(DecisionLost(decision.life, str(refusal)))
 
     def _serve(self, item: Any) -> None:
         if isinstance(item, LoadAccount):
-            states = self._store.load([item.account_id])
-            ref = self._accounts.get(item.account_id)
-            if ref is not None and ref.is_alive():
-                ref.tell(AccountLoaded(states[0] if states else None))
+            self._load(item)
         elif isinstance(item, LoadRecovery):
             self._actors["gateway"].tell(Recover(self._store.recovery()))
         elif isinstance(item, Record):
@@ -251,10 +260,24 @@ class Writer(DispatchedActor):
         else:
             self._answer(item)
 
+    def _load(self, item: LoadAccount) -> None:
+        try:
+            states = self._store.load([item.account_id])
+            found = states[0] if states else None
+            reason = "" if found else f"{item.account_id} is not in the database"
+        except (StoreUnreachable, StoreBusy):
+            raise
+        except Exception as error:
+            # One row that cannot be read is one account's trouble, and not the writer's.
+            log.exception("an account cannot be read", account=item.account_id)
+            found, reason = None, f"{item.account_id} cannot be read from the database: {error}"
+        with suppress(pykka.ActorDeadError):
+            item.asker.tell(AccountLoaded(found, item.life, reason))
+
     def _record(self, item: Record) -> None:
         try:
             self._store.at_desk(lambda desk: _recorded(desk, item))
-        except StoreUnreachable:
+        except (StoreUnreachable, StoreBusy):
             raise
         except Exception:
             # What is recorded for operators must never stand in the way of money.
@@ -267,7 +290,7 @@ class Writer(DispatchedActor):
             found, error = item.call(self._store), None
         except StoreUnreachable:
             raise
-        except Exception as raised:  # noqa: BLE001 - it is the asker's, not the writer's
+        except Exception as raised:  # noqa: BLE001 - it is the asker's, StoreBusy too, not the writer's
             found, error = None, raised
         future = self._futures.pop(id(item), None)
         if future is not None and error is not None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+import uuid
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -38,3 +41,12 @@ def connect(dsn: str) -> psycopg.Connection[Any]:
 def one_line(error: BaseException) -> str:
     """An error's text without line breaks, at most 500 characters."""
     return " ".join(str(error).split())[:500]
+
+
+def owner_of(data_dir: Path) -> str:
+    """Who we are to the database: the same after a crash, so that our own lease is no wait."""
+    path = data_dir / "owner"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        path.write_text(f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}")
+    return path.read_text().strip()

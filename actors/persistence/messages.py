@@ -36,19 +36,26 @@ class Persist(Message, frozen=True, kw_only=True, gc=False):
 
 
 class LoadAccount(Message, frozen=True, gc=False):
-    """Answer the account's actor with ``AccountLoaded``, after all that was told before."""
+    """Answer ``asker``, a ref, with ``AccountLoaded``, after all that was told before.
+
+    ``life`` is how often the asker was restarted: an answer to another life of it is no answer.
+    """
 
     LANE: ClassVar[Lane] = Lane.FILLS
 
     account_id: AccountId
+    asker: Any
+    life: int
 
 
 class AccountLoaded(Message, frozen=True, gc=False):
-    """The durable state of an account; ``None`` when the database does not know it."""
+    """The durable state of an account; ``None``, and why, when there is none that can be read."""
 
     LANE: ClassVar[Lane] = Lane.CONTROL
 
     state: AccountState | None
+    life: int
+    reason: str = ""
 
 
 class DecisionLost(Message, frozen=True, gc=False):

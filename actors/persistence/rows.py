@@ -31,6 +31,7 @@ from actors.messages import (
     Purpose,
     StatusChanged,
 )
+from actors.persistence import sql
 from actors.persistence.messages import Persist
 from actors.subaccount.state import AccountState, Position, position_id
 from actors.units import ZERO, AccountId, OrderType, Symbol
@@ -98,6 +99,20 @@ def account_row(first: Persist, last: Persist) -> tuple[Any, ...]:
         s.account_id,
         first.previous_sequence,
     )
+
+
+def grouped(decisions: Sequence[Persist]) -> list[tuple[str, list[tuple[Any, ...]]]]:
+    """All statements, table by table, runs of one kind together."""
+    group_of = {name: i for i, names in enumerate(sql.TABLE_ORDER) for name in names}
+    groups: list[list[Statement]] = [[] for _ in sql.TABLE_ORDER]
+    for decision in decisions:
+        for statement in statements(decision):
+            groups[group_of[statement[0]]].append(statement)
+    return [
+        (name, [parameters for _, parameters in run])
+        for group in groups
+        for name, run in groupby(group, key=lambda s: s[0])
+    ]
 
 
 def statements(decision: Persist) -> Iterator[Statement]:

@@ -20,7 +20,9 @@ FENCE: LiteralString = """
     FOR SHARE OF s"""
 
 SEQUENCES: LiteralString = """
-    SELECT a.account_id, a.sequence FROM bulkhead.account a
+    SELECT a.account_id, a.sequence, a.next_order_sequence, a.next_position_sequence, a.balance, a.deposits,
+        a.realized, a.fees, a.funding, a.bad_debt, a.phase, a.refusals
+    FROM bulkhead.account a
     JOIN bulkhead.shard s ON s.shard_id = a.shard_id
     JOIN unnest(%s::text[]) AS asked (account_id) ON asked.account_id = a.account_id
     JOIN unnest(%s::int[], %s::bigint[]) AS held (shard_id, epoch)

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import psycopg
 import structlog
 
-from actors.errors import BadInput, Fenced, NotDurable, StoreUnreachable
+from actors.errors import BadInput, Fenced, NotDurable, StoreBusy, StoreUnreachable
 from actors.limits import PRICE_MAX_AGE
 from actors.persistence import rows, schema, sql
 from actors.persistence.accounts import check_new, has_rule, rule
@@ -32,6 +32,8 @@ from actors.units import AccountId, ClientOrderId, Nanos, Symbol
 log = structlog.get_logger("store")
 
 TAKEOVER_TRIES = 3
+BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled, psycopg.errors.DeadlockDetected)
+"""Errors of one statement on a connection that is still good."""
 
 T = TypeVar("T")
 
@@ -52,6 +54,7 @@ class Store:
         self._answers: dict[int, NotDurable | None] = {}
         self._in_doubt = False
         self._lease_seconds = 0
+        self.unreadable: dict[AccountId, str] = {}
 
     @classmethod
     def open(cls, dsn: str, price_max_age_ns: Nanos = PRICE_MAX_AGE) -> Store:
@@ -213,7 +216,7 @@ class Store:
             firsts.setdefault(decision.account_id, decision)
             lasts[decision.account_id] = decision
         accounts = [rows.account_row(firsts[a], lasts[a]) for a in firsts]
-        grouped = _grouped(decisions)
+        grouped = rows.grouped(decisions)
         shards = sorted({rows.shard_of(a) for a in firsts})
         with self._connection.transaction(), self._connection.pipeline() as pipeline:
             cursor = self._connection.cursor()
@@ -231,14 +234,17 @@ class Store:
 
     def _is_lost(self, error: psycopg.Error) -> bool:
         """Whether an error is of the connection, not of a decision."""
+        if isinstance(error, BUSY) and not self._connection.closed:
+            return False
         lost = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
         return lost or self._connection.closed
 
     def _learn_fates(self, decisions: Sequence[Persist]) -> bool:
         """Find out what of a lost connection's commit landed.
 
-        While the epoch is ours nobody else moves a sequence, so one that is at or past a
-        decision's own proves it. With another epoch nothing can be said: the answer is Fenced.
+        While the epoch is ours nobody else writes an account, so a row that is to the last column
+        what a decision made of it proves that decision and those before it. A sequence alone does
+        not. With another epoch nothing can be said: the answer is Fenced.
 
         Returns:
             Whether anything is known now that was not before.
@@ -252,15 +258,19 @@ class Store:
         except psycopg.Error as error:
             self._reconnect()
             raise StoreUnreachable(one_line(error)) from None
-        sequences = dict(found)
+        accounts = {row[0]: row[1:] for row in found}
+        landed: dict[AccountId, int] = {}
         for decision in pending:
-            durable = sequences.get(decision.account_id)
-            if durable is None:
+            durable = accounts.get(decision.account_id)
+            if durable == rows.account_row(decision, decision)[: len(durable or ())]:
+                landed[decision.account_id] = decision.state.sequence
+        for decision in pending:
+            if decision.account_id not in accounts:
                 self._answers[id(decision)] = Fenced(
                     f"{self._owner} lost the shard of {decision.account_id} while a commit was under way; "
                     "whether it is durable is for the new owner to say"
                 )
-            elif durable >= decision.state.sequence:
+            elif decision.state.sequence <= landed.get(decision.account_id, -1):
                 self._answers[id(decision)] = None
         return any(id(d) in self._answers for d in pending)
 
@@ -312,7 +322,12 @@ class Store:
             raise BadInput(f"an account of that id exists: {error.diag.message_detail}") from None
 
     def load(self, account_ids: Sequence[AccountId] | None) -> list[AccountState]:
-        """States of some accounts, or of all."""
+        """States of some accounts, or of all; of all, those that can be read (see ``unreadable``).
+
+        Raises:
+            StoreUnreachable, StoreBusy: nothing was read.
+            ValueError: one of some accounts has a row that cannot be.
+        """
         statements = sql.LOAD_ALL if account_ids is None else sql.LOAD_SOME
         parameters = () if account_ids is None else (list(account_ids),)
         with self._reachable(), self._connection.pipeline():
@@ -322,7 +337,16 @@ class Store:
             {a: list(g) for a, g in groupby(positions, key=lambda r: r[0])},
             {a: list(g) for a, g in groupby(orders, key=lambda r: r[0])},
         )
-        return [state_of(row, loaded, self._price_max_age_ns) for row in found]
+        if account_ids is not None:
+            return [state_of(row, loaded, self._price_max_age_ns) for row in found]
+        states = []
+        for row in found:
+            try:
+                states.append(state_of(row, loaded, self._price_max_age_ns))
+            except (ValueError, ArithmeticError) as error:
+                log.critical("an account cannot be read", account=row[0], error=str(error))
+                self.unreadable[AccountId(row[0])] = str(error)
+        return states
 
     # -- what the gateway and people ask
 
@@ -354,6 +378,8 @@ class Store:
     def _reachable(self) -> Iterator[None]:
         try:
             yield
+        except BUSY as error:
+            raise StoreBusy(f"Postgres took too long: {one_line(error)}") from None
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             self._reconnect()
             raise StoreUnreachable(one_line(error)) from None
@@ -367,17 +393,3 @@ class Store:
         """What the house took over, per symbol."""
         with self._reachable():
             return dict(self._connection.execute(sql.HOUSE_POSITIONS).fetchall())
-
-
-def _grouped(decisions: Sequence[Persist]) -> list[tuple[str, list[tuple[Any, ...]]]]:
-    """All statements, table by table, runs of one kind together."""
-    group_of = {name: i for i, names in enumerate(sql.TABLE_ORDER) for name in names}
-    groups: list[list[rows.Statement]] = [[] for _ in sql.TABLE_ORDER]
-    for decision in decisions:
-        for statement in rows.statements(decision):
-            groups[group_of[statement[0]]].append(statement)
-    return [
-        (name, [parameters for _, parameters in run])
-        for group in groups
-        for name, run in groupby(group, key=lambda s: s[0])
-    ]

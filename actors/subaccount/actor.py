@@ -14,7 +14,6 @@ from actors.gateway.messages import Resync
 from actors.messages import (
     AdjustBalance,
     AnyFact,
-    CancelOrder,
     FaultOnPurpose,
     FillApplied,
     OrderIntended,
@@ -31,7 +30,7 @@ from actors.runtime.actor import DispatchedActor, Ref
 from actors.runtime.gate import TradingGate
 from actors.subaccount import adl
 from actors.subaccount.checks import Market, RejectCode, Rejection
-from actors.subaccount.decide import Accepted, Decision, Rejected, decide, intended_of
+from actors.subaccount.decide import Accepted, Decision, Rejected, decide, intended_of, withdraw
 from actors.subaccount.state import AccountState, WorkingOrder
 from actors.subaccount.triggers import Triggers, triggers
 from actors.symbol_router.book import PriceBook
@@ -86,6 +85,7 @@ class AccountActor(DispatchedActor):
         self.state: AccountState | None = None
         self._services = services
         self._registered: Triggers | None = None
+        self._early: list[tuple[Any, Any]] = []
 
     def on_start(self) -> None:
         """Take the preloaded state, or have the writer load it."""
@@ -94,26 +94,30 @@ class AccountActor(DispatchedActor):
             self._loaded(preloaded)
             return
         self.hold()
-        self._services.writer.tell(LoadAccount(self.account_id))
+        self._services.writer.tell(LoadAccount(self.account_id, self.actor_ref, self._cell.restarts))
 
     def on_receive(self, message: Any) -> Any:
         """Handle one message."""
         if isinstance(message, AccountLoaded):
+            if message.life != self._cell.restarts:
+                return None  # asked for by an earlier life, and older than what this one asked for
             if message.state is None:
-                raise StateLost(f"{self.account_id} is not in the database")
+                raise StateLost(message.reason)
             if self.state is None:
                 self._loaded(message.state)
                 self.unhold()
                 if self._is_guard:
-                    self._stand_guard(message.state)
+                    # No order of the account may open anything while nobody decides for it.
+                    decision, market = withdraw(message.state, "quarantine"), self.market()
+                    self._carry_out(message.state, decision, Reconsider("quarantine"), market)
             return None
         if isinstance(message, DecisionLost):
             if message.life == self._cell.restarts:
                 raise NotDurable(message.reason)
             return None
         if self.state is None:
-            # Control messages overtake the load; they come again once the state is there.
-            self._cell.dispatcher.after(Nanos(1_000_000), self._cell, message)
+            # Control messages overtake the load; they are told again once the state is there.
+            self._early.append((message, self.defer_reply()))
             return None
         if self._is_guard and isinstance(message, REFUSED_IN_QUARANTINE):
             text = f"{self.account_id} is in quarantine; 'bulkhead inspect {self.account_id}' says why"
@@ -124,12 +128,6 @@ class AccountActor(DispatchedActor):
                 pass
             raise FaultInjected(message.reason)
         return self._decide(self.state, message)
-
-    def _stand_guard(self, state: AccountState) -> None:
-        """No order of the account may open anything while nobody decides for it."""
-        for order in state.orders:
-            if order.purpose is Purpose.USER and not order.cancel_requested:
-                self.actor_ref.tell(CancelOrder(order.client_order_id, "quarantine"))
 
     def inspect_state(self) -> Any:
         """The account's state."""
@@ -150,18 +148,25 @@ class AccountActor(DispatchedActor):
         # Monotonic times mean nothing in another life of the process.
         self.state = replace(state, retry_at_ns=Nanos(0))
         self._register(triggers(self.state, adl.marks_of(self.state, self.market())), force=True)
+        for early, future in self._early:
+            self._cell.dispatcher.post(self._cell, early, future)
+        self._early.clear()
         for order in state.orders:
             self._resync(order)
 
     def _decide(self, state: AccountState, message: Any) -> Accepted | Rejected | None:
         stats = self._services.stats
         market = self.market()
-        is_wake = isinstance(message, Wake)
-        stats.wakes += is_wake
+        stats.wakes += isinstance(message, Wake)
         if isinstance(message, Reconsider):
             # The router may be a new one that knows nothing of us.
             self._registered = None
-        decision = decide(state, message, market)
+        return self._carry_out(state, decide(state, message, market), message, market)
+
+    def _carry_out(
+        self, state: AccountState, decision: Decision, message: Any, market: Market
+    ) -> Accepted | Rejected | None:
+        stats, is_wake = self._services.stats, isinstance(message, Wake)
         stats.duplicates += decision.duplicate
         stats.stale += decision.stale
         stats.rejected += isinstance(decision.reply, Rejected)

@@ -183,6 +183,16 @@ def _cancel(state: AccountState, message: CancelOrder) -> Decision:
     return _decision(state, [fact], Accepted(order.client_order_id))
 
 
+def withdraw(state: AccountState, cause: str) -> Decision:
+    """Cancel every order that the account itself has working."""
+    facts: list[AnyFact] = [
+        CancelIntended(state.account_id, order.client_order_id, order.symbol, cause)
+        for order in state.orders
+        if order.purpose is Purpose.USER and not order.cancel_requested
+    ]
+    return _decision(state, facts)
+
+
 def _adjust(state: AccountState, message: AdjustBalance, market: Market) -> Decision:
     amount = message.amount
     if not amount.is_finite() or amount == ZERO:

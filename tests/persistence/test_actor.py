@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import deque
 from decimal import Decimal as D
 
-from actors.errors import NotDurable, StoreUnreachable
+from actors.errors import NotDurable, StoreBusy, StoreUnreachable
 from actors.gateway.messages import Submit
 from actors.messages import PlaceOrder
 from actors.persistence.actor import Writer
 from actors.persistence.messages import AccountLoaded, AskStore, DecisionLost, LoadAccount, Persist
 from actors.runtime.actor import DispatchedActor
+from actors.runtime.cell import Status
 from actors.runtime.clock import VirtualClock
 from actors.runtime.gate import TradingGate
 from actors.runtime.simulation import SeededDispatcher
@@ -72,7 +73,13 @@ def persist(reply_to=None, life=0):
 
 def test_what_waits_is_one_transaction_and_loads_see_it():
     bench = Bench()
-    for message in (persist(), persist(), persist(), LoadAccount("acct-1"), persist()):
+    for message in (
+        persist(),
+        persist(),
+        persist(),
+        LoadAccount("acct-1", bench.accounts["acct-1"], 0),
+        persist(),
+    ):
         bench.writer.tell(message)
     bench.dispatcher.run_until_quiet()
     assert bench.store.log == [3, "load", 1]
@@ -138,3 +145,52 @@ def test_an_asker_s_own_error_is_the_asker_s():
     else:
         raise AssertionError("the asker was not told")
     assert fine.get(timeout=1) == 0
+
+
+def test_a_row_that_cannot_be_read_is_one_account_s_trouble(monkeypatch):
+    bench = Bench()
+
+    def unreadable(_ids):
+        raise ValueError("'SUSPENDED' is not a valid AccountStatus")
+
+    monkeypatch.setattr(bench.store, "load", unreadable)
+    bench.writer.tell(LoadAccount("acct-1", bench.accounts["acct-1"], 4))
+    bench.writer.tell(persist())
+    bench.dispatcher.run_until_quiet()
+    [answer] = bench.got("acct-1")
+    assert (answer.state, answer.life) == (None, 4)
+    assert "SUSPENDED" in answer.reason
+    assert bench.store.log == [1], "what waited behind it is durable"
+
+
+def test_a_busy_row_is_postponed_and_keeps_nobody_waiting(monkeypatch):
+    bench, real, busy = Bench(), None, [True]
+    real = bench.store.load
+
+    def load(ids):
+        if busy:
+            raise StoreBusy("canceling statement due to lock timeout")
+        return real(ids)
+
+    monkeypatch.setattr(bench.store, "load", load)
+    bench.writer.tell(LoadAccount("acct-1", bench.accounts["acct-1"], 0))
+    bench.writer.tell(persist())
+    bench.dispatcher.run_until_quiet()
+    assert bench.store.log == [1]
+    assert not bench.gate.reduce_only
+    busy.clear()
+    bench.dispatcher.run_until(3_000_000_000)
+    assert [type(m) for m in bench.got("acct-1")] == [AccountLoaded]
+
+
+def test_the_gateway_hears_of_what_was_committed_whatever_happens_next():
+    bench = Bench()
+    bench.store.refuse = {"acct-1"}
+    bench.dispatcher.stop_cell(bench.accounts["acct-1"].cell)
+    bench.writer.tell(persist())
+    bench.store.refuse = set()
+    bench.writer.tell(persist())
+    bench.writer.tell(LoadAccount("acct-1", bench.accounts["acct-1"], 0))
+    bench.dispatcher.run_until_quiet()
+    assert sum(len(m.orders) for m in bench.got("gateway")) >= 1
+    assert bench.writer.cell.status is Status.RUNNING

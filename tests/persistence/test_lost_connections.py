@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from msgspec.structs import replace
 
-from actors.errors import Fenced, NotDurable, StoreUnreachable
+from actors.errors import Fenced, NotDurable, StoreBusy, StoreUnreachable
 from actors.messages import AdjustBalance
 from actors.persistence.store import Store
 from tests.factories import BUY, D
@@ -131,6 +131,46 @@ def test_a_doubtful_commit_of_an_owner_that_lost_its_shards_is_not_called_durabl
 
     monkeypatch.setattr(store, "_transaction", lose)
     assert all(isinstance(r, Fenced) for r in store.commit(author.batch))
+
+
+def test_a_decision_on_an_old_state_is_not_proven_by_somebody_else_s_sequence(store, dsn, monkeypatch):
+    """A guard went on from the same state: the sequence is past the account's decision, the decision is not in it."""
+    [state] = create(store)
+    account, guard = Author(state), Author(state)
+    guard.decide(AdjustBalance(D(5), "DEPOSIT"))
+    guard.decide(AdjustBalance(D(7), "DEPOSIT"))
+    assert store.commit(guard.batch) == [None, None]
+    account.trade(BUY, "0.1")
+    real = store._transaction
+
+    def lose(_decisions):
+        monkeypatch.setattr(store, "_transaction", real)
+        kill_connection(store, dsn)
+        store._connection.execute("SELECT 1")
+
+    monkeypatch.setattr(store, "_transaction", lose)
+    with pytest.raises(StoreUnreachable):
+        store.commit(account.batch)
+    assert all(isinstance(r, NotDurable) for r in store.commit(account.batch))
+    assert rows(dsn, "SELECT count(*) FROM bulkhead.intent") == [(0,)]
+
+
+def test_a_lock_on_one_account_s_row_keeps_no_other_waiting(store, dsn):
+    states = create(store, 3)
+    batch = []
+    for state in states:
+        author = Author(state)
+        author.decide(AdjustBalance(D(5), "DEPOSIT"))
+        batch += author.batch
+    with psycopg.connect(dsn) as platform:
+        platform.execute("SELECT 1 FROM sub_accounts WHERE id = 'acct-2' FOR UPDATE")
+        results = store.commit(batch)
+        assert [r is None for r in results] == [True, False, True]
+    with psycopg.connect(dsn) as platform:
+        platform.execute("LOCK TABLE bulkhead.audit")
+        with pytest.raises(StoreBusy):
+            store.at_desk(lambda d: d.audit())
+    assert store.at_desk(lambda d: d.audit()) == []
 
 
 def kill_connection(store, dsn):

@@ -224,6 +224,16 @@ def test_an_impossible_account_is_refused_by_name(store, changes, text):
         store.create_accounts([new], NOW)
 
 
+def test_a_row_that_cannot_be_read_is_left_out_and_named(store, dsn):
+    create(store, 3)
+    with psycopg.connect(dsn, autocommit=True) as platform:
+        platform.execute("UPDATE sub_accounts SET status = 'SUSPENDED' WHERE id = 'acct-2'")
+    assert [s.account_id for s in store.load(None)] == ["acct-1", "acct-3"]
+    assert "SUSPENDED" in store.unreadable["acct-2"]
+    with pytest.raises(ValueError, match="SUSPENDED"):
+        store.load([AccountId("acct-2")])
+
+
 def test_an_account_is_created_once_and_a_list_whole_or_not(store):
     create(store)
     again = [NewAccount(account_id=AccountId(i), name="x", deposit=D(1)) for i in ("new", "acct-1")]

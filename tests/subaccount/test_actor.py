@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from decimal import Decimal as D
 
+import pykka
 import pytest
 
 from actors.errors import StateLost
 from actors.limits import MAILBOX_HIGH
-from actors.messages import AdjustBalance, OrderAccepted, PlaceOrder, Purpose, SetStatus, Wake
+from actors.messages import AccountStatus, AdjustBalance, OrderAccepted, PlaceOrder, Purpose, SetStatus, Wake
 from actors.persistence.messages import AccountLoaded, LoadAccount, Persist
 from actors.runtime.actor import DispatchedActor
 from actors.runtime.cell import Status
@@ -17,7 +18,7 @@ from actors.runtime.gate import TradingGate
 from actors.runtime.simulation import SeededDispatcher
 from actors.subaccount.actor import AccountActor, Services
 from actors.subaccount.checks import RejectCode
-from actors.subaccount.decide import Rejected
+from actors.subaccount.decide import Accepted, Rejected
 from actors.symbol_router.book import PriceBook
 from actors.units import AccountId, ClientOrderId, OrderType
 from tests.factories import BUY, ETH, INSTRUMENTS, SELL, account, position, run, tick
@@ -46,8 +47,8 @@ class Desk:
             "acct-1", self.dispatcher, AccountId("acct-1"), self.services, **options
         )
         self.dispatcher.run_until_quiet()
-        assert LoadAccount(AccountId("acct-1")) in self.told()
-        self.ref.tell(AccountLoaded(state))
+        [load] = self.told(LoadAccount)
+        load.asker.tell(AccountLoaded(state, load.life))
         self.dispatcher.run_until_quiet()
 
     def told(self, kind=object):
@@ -104,6 +105,53 @@ def test_a_guard_cancels_what_rests_and_refuses_what_opens_or_changes():
         assert codes(desk.ask(message)) == [RejectCode.ACCOUNT_QUARANTINED]
 
 
+def test_a_guard_cancels_all_however_many_rest():
+    state = account("100000")
+    for n in range(300):
+        resting = PlaceOrder(
+            symbol=ETH,
+            side=BUY,
+            quantity=D("0.02"),
+            order_type=OrderType.LIMIT,
+            price=D(1500 - n),
+            leverage=D(20),
+        )
+        state = run(state, resting)
+    assert len(state.orders) == 300
+    desk = Desk(state, guard=True)
+    [persist] = desk.told(Persist)
+    assert len(persist.facts) == 300
+    assert all(o.cancel_requested for o in desk.ref.cell.actor.state.orders)
+
+
+def test_an_answer_that_an_earlier_life_asked_for_is_not_believed():
+    desk = Desk(account("100"))
+    desk.ref.cell.dispatcher.restart(desk.ref.cell)
+    desk.ref.tell(AccountLoaded(account("999"), 0))
+    desk.dispatcher.run_until_quiet()
+    assert desk.ref.cell.actor.state is None
+    desk.ref.tell(AccountLoaded(account("50"), 1))
+    desk.dispatcher.run_until_quiet()
+    assert desk.ref.cell.actor.state.balance == D(50)
+
+
+def test_a_control_message_before_the_state_is_answered_when_it_is_decided():
+    desk = Desk(account())
+    desk.dispatcher.restart(desk.ref.cell)
+    frozen = desk.ref.ask(SetStatus(AccountStatus.FROZEN), block=False)
+    desk.dispatcher.run_until_quiet()
+    turns = desk.dispatcher.turns
+    desk.dispatcher.run_until(10**9)
+    assert desk.dispatcher.turns <= turns + 2, "it waits, and does not ask again and again"
+    with pytest.raises(pykka.Timeout):
+        frozen.get(timeout=0.01)
+    desk.ref.tell(AccountLoaded(account(), 1))
+    desk.dispatcher.run_until_quiet()
+    [persist] = [p for p in desk.told(Persist) if p.reply_to is not None]
+    persist.reply_to.set(persist.reply)
+    assert frozen.get(timeout=1) == Accepted()
+
+
 def test_a_guard_liquidates_as_the_account_would():
     desk = Desk(account("100", positions=[position(quantity="1", entry="2000", leverage="20")]), guard=True)
     desk.services.book.apply(tick(ETH, "1890", update_id=2))
@@ -123,7 +171,7 @@ def test_an_account_that_the_database_does_not_know_says_so():
     services.writer = services.router = Taker.start("others", desk.dispatcher)
     ref = AccountActor.start("gone", desk.dispatcher, AccountId("gone"), services)
     desk.dispatcher.run_until_quiet()
-    ref.tell(AccountLoaded(None))
+    ref.tell(AccountLoaded(None, 0, "gone is not in the database"))
     desk.dispatcher.run_until_quiet()
     assert isinstance(crashes[0], StateLost)
     assert ref.cell.status is Status.CRASHED
