@@ -2,7 +2,6 @@
 
     writer -> gateway -> router -> accounts -> (feed, api: see ``actors.engine``)
 
-Rules
 1. Accounts are one for one: a restart touches nobody else and keeps the account's mailbox.
 2. The poison message is set aside as a dead letter with its traceback and the state it met.
 3. Past the restart window an account is quarantined, alone: its mailbox is kept, a guard
@@ -16,8 +15,10 @@ from __future__ import annotations
 
 import zlib
 from collections import deque
+from contextlib import suppress
 from typing import Any
 
+import pykka
 import structlog
 
 from actors.errors import BadInput, Fenced, NotStarted, Refused, StateLost
@@ -48,14 +49,8 @@ GUARD_POLICY = RestartPolicy(max_restarts=3)
 READY = Nanos(10 * NANOS_PER_SECOND)
 """An actor that is not running so long after its (re)start did not start."""
 
-SETTLE = Nanos(5 * NANOS_PER_MS)
-"""How long to wait for an actor that is in the middle of a turn before another takes its place."""
-
 RESTART_GAP = Nanos(2 * NANOS_PER_MS)
 """Between two restarts of accounts that nobody asked for: a tenth of the accounts' time at the most."""
-
-SETTLE_TRIES, CRASHES_LISTED = 200, 500
-FREED_AT_ONCE, FREED_EVERY = 50, Nanos(100 * NANOS_PER_MS)
 
 
 GROUPS: dict[str, Strategy] = {"market": Strategy.REST_FOR_ONE}
@@ -72,7 +67,7 @@ class Supervisor(DispatchedActor):
         self._breaker = FailureBreaker(household.correlation)
         self._unguarded: set[str] = set()
         self._next_restart_ns = Nanos(0)
-        self.crashes: deque[tree.FailedActor] = deque(maxlen=CRASHES_LISTED)
+        self.crashes: deque[tree.FailedActor] = deque(maxlen=tree.CRASHES_LISTED)
 
     def on_receive(self, message: Any) -> Any:
         """Handle one message."""
@@ -121,14 +116,15 @@ class Supervisor(DispatchedActor):
             return
         name, house = cell.name, self._house
         self.crashes.append(tree.FailedActor(name, report))
-        house.actors["writer"].tell(tree.dead_letter_of(name, report, cell.poison))
+        self._tell("writer", tree.dead_letter_of(name, report, cell.poison))
         if cell.status is not Status.CRASHED:
             return  # it was quarantined or restarted by hand before this was read
         spec = house.spec(name)
         if spec is not None:
             house.gate.close(name)
+            house.alarm(f"{name} failed: {report.error}")
         else:
-            house.actors["router"].tell(LoseTriggers(tree.account_of(name)))
+            self._tell("router", LoseTriggers(tree.account_of(name)))
         directive = directive_of(
             error, ACCOUNT_DIRECTIVES if spec is None else {**CORE_DIRECTIVES, **spec.directives}
         )
@@ -206,7 +202,6 @@ class Supervisor(DispatchedActor):
             self._breaker.drop_if_empty(where)
             self._close_breaker()
             return
-        log.info("probing", where=where, actor=name)
         self._restart(name, by_operator=False)
         self._later(self._house.correlation.probe_ns, tree.ProbeOver(where, name))
 
@@ -224,10 +219,10 @@ class Supervisor(DispatchedActor):
             self._house.gate.open("breaker")
 
     def _free(self, names: tuple[str, ...]) -> None:
-        for name in names[:FREED_AT_ONCE]:
+        for name in names[: tree.FREED_AT_ONCE]:
             self._restart(name, by_operator=False)
-        if names[FREED_AT_ONCE:]:
-            self._later(FREED_EVERY, tree.Free(names[FREED_AT_ONCE:]))
+        if names[tree.FREED_AT_ONCE :]:
+            self._later(tree.FREED_EVERY, tree.Free(names[tree.FREED_AT_ONCE :]))
 
     # -- back into service
 
@@ -263,17 +258,18 @@ class Supervisor(DispatchedActor):
             one.dispatcher.restart(one)
             is_core = self._house.spec(name) is not None
             check = tree.CheckStarted(one, one.restarts, Nanos(self._now() + READY))
-            self._later(SETTLE if is_core else READY, check)
+            self._later(tree.SETTLE if is_core else READY, check)
 
     def _back(self, name: str) -> None:
         """A core actor has come up: new risk again, and what others must now tell it."""
         house = self._house
         if name in {"gateway", "writer"}:
             # What a writer committed but died before it told the gateway is asked after, too.
-            house.actors["writer"].tell(LoadRecovery())
+            self._tell("writer", LoadRecovery())
         if name == "router":
             for ref in list(house.accounts.values()):
-                ref.tell(Reconsider("router restarted"))
+                with suppress(pykka.ActorDeadError):
+                    ref.tell(Reconsider("router restarted"))
         house.gate.open(name)
 
     def _check_started(self, check: tree.CheckStarted) -> None:
@@ -284,7 +280,7 @@ class Supervisor(DispatchedActor):
             if is_core and cell.status is Status.RUNNING:
                 self._back(cell.name)
         elif is_core and self._now() < check.until_ns:
-            self._later(SETTLE, check)
+            self._later(tree.SETTLE, check)
         elif "writer" in self._house.gate.closers or cell.mailbox.in_hand:
             # Its state cannot be read now, or it is at it; the watchdog names who is stuck.
             self._later(READY, check)
@@ -319,7 +315,8 @@ class Supervisor(DispatchedActor):
             return
         self._forget(name)
         house.quarantined[id_] = house.accounts[id_]
-        house.actors["writer"].tell(
+        self._tell(
+            "writer",
             RecordQuarantine(
                 account_id=id_,
                 reason=reason,
@@ -327,7 +324,7 @@ class Supervisor(DispatchedActor):
                 error=report.error if report else "",
                 traceback=report.traceback if report else "",
                 state=report.state if report else "",
-            )
+            ),
         )
         self._settle(tree.Settled(name, "guard"))
 
@@ -347,12 +344,12 @@ class Supervisor(DispatchedActor):
         if ref is None:
             return
         if ref.cell.mailbox.in_hand:
-            if waiting.tries == SETTLE_TRIES:
+            if waiting.tries == tree.SETTLE_TRIES:
                 house.alarm(
                     f"{waiting.name} has been in one turn for over a second, so {waiting.then} waits; "
                     "only a restart of the engine frees its thread"
                 )
-            self._later(SETTLE, tree.Settled(waiting.name, waiting.then, waiting.tries + 1))
+            self._later(tree.SETTLE, tree.Settled(waiting.name, waiting.then, waiting.tries + 1))
         elif waiting.then == "guard":
             self._start_guard(id_)
         elif waiting.then == "release":
@@ -365,10 +362,9 @@ class Supervisor(DispatchedActor):
         own = house.quarantined.get(id_)
         if own is None or house.accounts[id_].cell is not own.cell:
             return
-        # Made but not started yet: the writer's answer must find it in its place.
         guard = house.accounts[id_] = house.start_guard(id_)
         guard.cell.dispatcher.restart(guard.cell)
-        house.actors["router"].tell(LoseTriggers(id_))
+        self._tell("router", LoseTriggers(id_))
 
     def _finish_release(self, id_: AccountId) -> None:
         house = self._house
@@ -380,8 +376,8 @@ class Supervisor(DispatchedActor):
             guard.dispatcher.stop_cell(guard)
         self._unguarded.discard(id_)
         self._history.pop(tree.guard_name(id_), None)
-        house.actors["writer"].tell(LiftQuarantine(id_))
-        house.actors["router"].tell(LoseTriggers(id_))
+        self._tell("writer", LiftQuarantine(id_))
+        self._tell("router", LoseTriggers(id_))
         self._start_again(own.cell)
 
     # -- small things
@@ -391,6 +387,11 @@ class Supervisor(DispatchedActor):
         if ref is not None:
             ref.cell.dispatcher.hold(ref.cell)
             self._house.gate.close(name)
+
+    def _tell(self, name: str, message: Message) -> None:
+        """Tell a core actor, if there is one: while the engine stops, there may be none."""
+        with suppress(KeyError, pykka.ActorDeadError):
+            self._house.actors[name].tell(message)
 
     def _now(self) -> Nanos:
         return Nanos(self._cell.dispatcher.clock.monotonic_ns())

@@ -175,9 +175,9 @@ class Engine:
         self._drain(min(2.0, left()))
         # The network first: what it would still tell is asked for again at the next start.
         self.loop.stop(left())
-        stop_in_reverse(specs[1:3], self.actors, left())
         for ref in [*self.accounts.values(), *self.quarantined.values()]:
             self.main.stop_cell(ref.cell)
+        stop_in_reverse(specs[1:3], self.actors, left())
         stop_in_reverse(specs[:1], self.actors, left())
         self.watchdog.stop()
         self.pauses.stop()
@@ -319,7 +319,9 @@ class Engine:
             StoreUnreachable: no answer in time.
         """
         try:
-            return self.actors["writer"].ask(AskStore(call), timeout=ASK_SECONDS)
+            # What is not begun in time is not done at all: its asker has gone.
+            begin_by = self.clock.monotonic_ns() + int((ASK_SECONDS - 1) * NANOS_PER_SECOND)
+            return self.actors["writer"].ask(AskStore(call, begin_by), timeout=ASK_SECONDS)
         except BulkheadError:
             raise
         except Exception as error:

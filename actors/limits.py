@@ -71,6 +71,9 @@ MAILBOX_HIGH = 1_000
 MAILBOX_LOW = 200
 """Fills waiting below which it may again."""
 
+ORDER_WAIT_MAX = Nanos(10 * NANOS_PER_SECOND)
+"""How long an order may wait in a mailbox. Who asked for it has been told by then that it failed."""
+
 TURN_MESSAGES = 64
 """Messages that one actor handles before the next one runs."""
 

@@ -13,6 +13,7 @@ from actors.messages import LoseTriggers, Reconsider
 from actors.persistence.messages import LoadRecovery, RecordDeadLetter
 from actors.runtime.cell import Status
 from actors.runtime.dispatcher import ThreadedDispatcher
+from actors.runtime.restart import GiveUp, after_crash
 from actors.runtime.supervision import Strategy
 from actors.runtime.tree import (
     ChildSpec,
@@ -21,6 +22,7 @@ from actors.runtime.tree import (
     start_in_order,
     stop_in_reverse,
 )
+from supervisor import ACCOUNT_POLICY, GUARD_POLICY
 from tests.trees import SECOND, Child, Deaf, Tree, Unbuildable, Waits
 
 
@@ -352,6 +354,26 @@ def test_a_child_that_does_not_answer_did_not_start(dispatcher):
     specs = (ChildSpec(name="deaf", start=lambda: Deaf.start("deaf", dispatcher), ready_seconds=0.3),)
     with pytest.raises(NotStarted, match="cannot start"):
         start_in_order(specs, {})
+
+
+@pytest.mark.parametrize("policy", [ACCOUNT_POLICY, GUARD_POLICY, ChildSpec(name="x", start=None).policy])
+def test_who_fails_each_time_at_once_is_given_up_though_the_waits_grow(policy):
+    history, now = (), 0
+    for _ in range(50):
+        outcome = after_crash(history, now, policy, 0.99)
+        if isinstance(outcome, GiveUp):
+            return
+        history, now = outcome.history, now + outcome.wait_ns
+    raise AssertionError("the limit cannot be reached")
+
+
+def test_while_the_engine_stops_a_crash_does_not_crash_the_supervisor():
+    tree = Tree()
+    del tree.actors["router"]
+    tree.actors["writer"].stop(block=False)
+    tree.accounts["acct-1"].tell("boom")
+    tree.run()
+    assert tree.actors["supervisor"].cell.status is Status.RUNNING
 
 
 def test_two_children_of_one_name_are_refused(dispatcher):

@@ -114,7 +114,6 @@ TESTED_ELSEWHERE = {
     "actors/runtime/dispatcher.py": "tests/runtime/test_actor.py",
     "actors/runtime/io_loop.py": "tests/e2e runs it",
     "actors/gateway/transport.py": "tests/e2e runs it against real servers",
-    "actors/gateway/translate.py": "tests/e2e and tests/sim",
     "actors/feed/transport.py": "tests/e2e runs it against a real server",
     "actors/symbol_router/actor.py": "tests/sim",
     "actors/symbol_router/book.py": "tests/symbol_router/test_triggers.py",

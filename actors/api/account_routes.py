@@ -81,10 +81,9 @@ class AccountRoutes(Controller):
         data: list[views.AccountBody],
     ) -> dict[str, int]:
         """Create accounts, all or none."""
-        created = ops.create(data)
         names = ", ".join(f"{body.account_id} ({body.deposit})" for body in data[:20])
-        desk.audit(who(request), "create", "accounts", f"{created}: {names}{' ...' if created > 20 else ''}")  # noqa: PLR2004
-        return {"created": created}
+        desk.audit(who(request), "create", "accounts", f"{len(data)}: {names}")
+        return {"created": ops.create(data)}
 
     @get("/{account_id:str}", sync_to_thread=True, responses=ERRORS)
     def account(self, ops: Operations, account_id: str) -> views.AccountView:
@@ -174,7 +173,7 @@ class OrderRoutes(Controller):
     @post("/orders", sync_to_thread=True, responses=ERRORS, status_code=200)
     def place_many(
         self, request: Request[Any, Any, Any], ops: Operations, data: list[views.OrderBody]
-    ) -> list[Accepted | Rejected]:
+    ) -> list[Accepted | Rejected | views.Failed]:
         """Place orders of many accounts at once; the answers in the same order."""
         return ops.place_many(data, cause(request))
 

@@ -132,16 +132,16 @@ class OperatorsDesk:
         ref = self._account(letter.actor)
         if AccountId(letter.actor) in self._engine.quarantined:
             raise Conflict(f"{letter.actor} is in quarantine; release it first, or drop the message")
+        self.audit(who, "replay", letter.actor, f"dead letter {dead_letter_id}: {letter.message}")
         self._resolve(dead_letter_id, DeadLetterStatus.REPLAYED, who)
         ref.tell(message)
-        self.audit(who, "replay", letter.actor, f"dead letter {dead_letter_id}: {letter.message}")
         return self.dead_letter(dead_letter_id)
 
     def drop(self, dead_letter_id: int, who: str) -> DeadLetter:
         """Close a dead letter without a replay; it stays readable."""
         letter = self.dead_letter(dead_letter_id)
-        self._resolve(dead_letter_id, DeadLetterStatus.DROPPED, who)
         self.audit(who, "drop", letter.actor, f"dead letter {dead_letter_id}: {letter.message}")
+        self._resolve(dead_letter_id, DeadLetterStatus.DROPPED, who)
         return self.dead_letter(dead_letter_id)
 
     def _resolve(self, dead_letter_id: int, status: DeadLetterStatus, who: str) -> None:

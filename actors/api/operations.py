@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
@@ -13,6 +14,7 @@ from actors.api.sight import NotFound, Sight, account_state
 from actors.engine import ASK_SECONDS, Engine
 from actors.errors import BadInput, BulkheadError
 from actors.messages import AccountStatus, AdjustBalance, CancelOrder, PlaceOrder, SetStatus
+from actors.persistence.desk import clean
 from actors.persistence.messages import NewAccount
 from actors.runtime.actor import Ref
 from actors.runtime.tree import account_of
@@ -63,17 +65,21 @@ class Operations:
             return unknown_account(account_id)
         return self._ask(self._account(account_id), order_of(body, cause))
 
-    def place_many(self, bodies: Sequence[views.OrderBody], cause: str) -> list[Accepted | Rejected]:
+    def place_many(
+        self, bodies: Sequence[views.OrderBody], cause: str
+    ) -> list[Accepted | Rejected | views.Failed]:
         """Place orders of many accounts at once; the answers in the same order."""
-        futures: list[Any] = []
+        # All are read before the first is placed: a bad value in one places none.
         for body in bodies:
             if body.account_id is None:
                 raise BadInput("each order of a list needs its account_id")
-            ref = self._engine.accounts.get(AccountId(body.account_id))
-            futures.append(
-                ref.ask(order_of(body, cause), block=False) if ref else unknown_account(body.account_id)
-            )
-        return [f if isinstance(f, Rejected) else f.get(timeout=ASK_SECONDS) for f in futures]
+        orders = [order_of(body, cause) for body in bodies]
+        futures: list[Any] = []
+        for body, order in zip(bodies, orders, strict=True):
+            ref = self._engine.accounts.get(AccountId(body.account_id or ""))
+            futures.append(ref.ask(order, block=False) if ref else unknown_account(body.account_id or ""))
+        deadline = time.monotonic() + ASK_SECONDS
+        return [f if isinstance(f, Rejected) else _outcome(f, deadline) for f in futures]
 
     def cancel(self, account_id: str, client_order_id: str, cause: str) -> Accepted | Rejected:
         """Cancel one order."""
@@ -82,7 +88,7 @@ class Operations:
     def adjust(self, account_id: str, body: views.AmountBody) -> Accepted | Rejected:
         """Deposit or withdraw."""
         amount = decimal_of(body.amount, "amount")
-        reason = body.reason or ("DEPOSIT" if amount > 0 else "WITHDRAWAL")
+        reason = clean(body.reason) or ("DEPOSIT" if amount > 0 else "WITHDRAWAL")
         return self._ask(self._account(account_id), AdjustBalance(amount, reason))
 
     def set_status(self, account_id: str, status: AccountStatus) -> Accepted | Rejected:
@@ -118,6 +124,19 @@ class Operations:
                 f"{ref.name} did not answer in {ASK_SECONDS:.0f} s; 'bulkhead inspect {ref.name}' shows why"
             ) from None
         return answer
+
+
+def _outcome(future: Any, deadline: float) -> Accepted | Rejected | views.Failed:
+    """What became of one order of many; another's trouble must not hide it."""
+    try:
+        found: Accepted | Rejected = future.get(timeout=max(0.0, deadline - time.monotonic()))
+    except pykka.Timeout:
+        return views.Failed(
+            "TIMEOUT", "not answered in time: it may still be placed; ask for it before trying again"
+        )
+    except (BulkheadError, pykka.ActorDeadError) as error:
+        return views.Failed(type(error).__name__, str(error))
+    return found
 
 
 def unknown_account(account_id: str) -> Rejected:

@@ -45,6 +45,13 @@ class ErrorBody(msgspec.Struct, frozen=True):
     error: ErrorText
 
 
+class Failed(msgspec.Struct, frozen=True, tag=True):
+    """An order of a list that has no outcome: ``code`` is TIMEOUT or the error's class."""
+
+    code: str
+    message: str
+
+
 class Health(msgspec.Struct, frozen=True):
     """``ok``, ``reduce-only`` or ``halted``, and who lets no new risk in."""
 

@@ -30,6 +30,8 @@ class Watch(Message, frozen=True, gc=False):
 
     LANE = Lane.CONTROL
 
+    life: int
+
 
 class Feed(DispatchedActor):
     """See the module.
@@ -66,6 +68,8 @@ class Feed(DispatchedActor):
         """Handle one message."""
         if not isinstance(message, Watch):
             raise TypeError(f"the feed does not understand {type(message).__name__}")
+        if message.life != self._cell.restarts:
+            return  # of an earlier life, whose timers go on
         now_ns = Nanos(self._cell.dispatcher.clock.monotonic_ns())
         ages = {s: self._book.age_ns(s, now_ns) for s in self._symbols}
         old = [s for s, age in ages.items() if age is None or age > self._max_age_ns // 3]
@@ -86,4 +90,4 @@ class Feed(DispatchedActor):
         self._stale = stale
 
     def _later(self) -> None:
-        self._cell.dispatcher.after(WATCH_EVERY, self._cell, Watch())
+        self._cell.dispatcher.after(WATCH_EVERY, self._cell, Watch(self._cell.restarts))

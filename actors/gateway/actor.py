@@ -127,8 +127,7 @@ class Gateway(DispatchedActor):
                 core.stream_up = False
                 self._alarm(f"user stream down: {message.reason}")
             case Tend():
-                effects = core.tend(now_ms)
-                self._tend_later()
+                effects = self._tend(message.life, now_ms)
             case _:
                 raise TypeError(f"the gateway does not understand {type(message).__name__}")
         self._carry_out(effects)
@@ -149,6 +148,12 @@ class Gateway(DispatchedActor):
             paused_until_ms=core.budget.paused_until_ms,
             stream_up=core.stream_up,
         )
+
+    def _tend(self, life: int, now_ms: int) -> list[Effect]:
+        if life != self._cell.restarts:
+            return []  # a timer of an earlier life
+        self._tend_later()
+        return self._core.tend(now_ms)
 
     def _carry_out(self, effects: Iterable[Effect]) -> None:
         for effect in effects:
@@ -184,7 +189,7 @@ class Gateway(DispatchedActor):
             self._on_alarm(text)
 
     def _tend_later(self) -> None:
-        self._cell.dispatcher.after(TEND_EVERY, self._cell, Tend())
+        self._cell.dispatcher.after(TEND_EVERY, self._cell, Tend(self._cell.restarts))
 
 
 def _adopted(recovery: Recovery) -> list[Tracked]:

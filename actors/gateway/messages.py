@@ -166,3 +166,5 @@ class Tend(Message, frozen=True, gc=False):
     """The gateway's own timer: ask after unknown orders, send what the budget allows."""
 
     LANE: ClassVar[Lane] = Lane.CONTROL
+
+    life: int

@@ -17,6 +17,9 @@ IN_FLIGHT_MAX = 60
 CLOSE_GRACE_MS = 1_500
 """How long the user stream may lag behind a final status before trades are asked for."""
 
+SENT_MAX_MS = 30_000
+"""Longer than any request may take: an order that was sent and never answered is unknown after it."""
+
 FINAL_MARGIN_MS = 500
 """Beyond ``RECV_WINDOW_MS``: the exchange's clock may differ from ours by this much."""
 

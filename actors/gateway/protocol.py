@@ -26,6 +26,7 @@ from actors.gateway.orders import (
     IN_FLIGHT_MAX,
     QUERY_EVERY_MS,
     REMEMBERED_FINALS,
+    SENT_MAX_MS,
     UNREACHABLE_PAUSE_MS,
     Alarm,
     Deliver,
@@ -149,6 +150,8 @@ class GatewayCore:
         for tracked in list(self.tracked.values()):
             if tracked.asking or now_ms - tracked.asked_ms < QUERY_EVERY_MS:
                 continue
+            if tracked.stage is Stage.SENT and now_ms - tracked.signed_ms > SENT_MAX_MS:
+                tracked.stage = Stage.UNKNOWN  # nobody answered; whatever became of it, ask
             if tracked.stage is Stage.UNKNOWN or tracked.is_overdue(now_ms, stream_up=self.stream_up):
                 effects += self._ask(tracked, now_ms)
             elif tracked.lacks_trades and now_ms - tracked.asked_ms >= CLOSE_GRACE_MS:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
+from email.utils import parsedate_to_datetime
 
 import msgspec
 
@@ -103,3 +105,24 @@ def _positive(value: Decimal) -> Decimal:
     if not value.is_finite() or value <= 0:
         raise ValueError(f"{value} is not a number above zero")
     return value
+
+
+RETRY_UNREADABLE_MS = 1_000
+"""How long to wait when the exchange says to, but not in a way that can be read."""
+
+
+def retry_after_ms(header: str, now_s: float) -> int:
+    """The wait that a ``Retry-After`` header asks for: seconds or a date (RFC 9110, 10.2.3); 0 without one."""
+    text = header.strip()
+    if not text:
+        return 0
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(text).timestamp() - now_s
+        except ValueError:
+            return RETRY_UNREADABLE_MS
+    if not math.isfinite(seconds):
+        return RETRY_UNREADABLE_MS
+    return max(0, int(seconds * 1_000))

@@ -35,7 +35,14 @@ from actors.gateway.messages import (
     Verdict,
 )
 from actors.gateway.orders import Request
-from actors.gateway.translate import error_of, order_params, report_of, report_of_event, trade_of
+from actors.gateway.translate import (
+    error_of,
+    order_params,
+    report_of,
+    report_of_event,
+    retry_after_ms,
+    trade_of,
+)
 from actors.limits import RECV_WINDOW_MS
 from actors.runtime.actor import Ref
 from actors.runtime.io_loop import IoLoop
@@ -115,7 +122,7 @@ class BinanceTransport:
     def request(self, request: Request) -> None:
         """Send one request of the gateway; orders that come together go together."""
         if request.kind != "place":
-            self._loop.spawn(self._serve(request))
+            self._loop.spawn(self._answered([request]))
             return
         self._unsent.append(request)
         if len(self._unsent) == 1:
@@ -127,7 +134,20 @@ class BinanceTransport:
         """Send what has gathered: singly, or in batches as large as the exchange takes."""
         while self._unsent:
             batch = [self._unsent.popleft() for _ in range(min(BATCH_MAX, len(self._unsent)))]
-            self._loop.spawn(self._serve(batch[0]) if len(batch) == 1 else self._serve_batch(batch))
+            self._loop.spawn(self._answered(batch))
+
+    async def _answered(self, requests: list[Request]) -> None:
+        """Whatever happens to a request, the gateway is told: one of no answer would wait for ever."""
+        try:
+            await (self._serve(requests[0]) if len(requests) == 1 else self._serve_batch(requests))
+        except Exception as error:
+            log.exception("a request failed in the transport")
+            text = f"{type(error).__name__}: {error}".encode()
+            for request in requests:
+                if request.kind == "trades":
+                    self._gateway.tell(Traded(client_order_id=request.client_order_id, trades=None))
+                else:
+                    self._tell(request, Verdict.UNKNOWN, text, 0)
 
     async def _serve_batch(self, batch: list[Request]) -> None:
         orders = [order_params(r.order) for r in batch if r.order is not None]
@@ -220,7 +240,7 @@ class BinanceTransport:
         except httpx.HTTPError as error:
             return Verdict.UNKNOWN, f"{type(error).__name__}: {error}".encode(), 0
         code, _ = (0, "") if answer.is_success else error_of(answer.content)
-        retry_ms = int(float(answer.headers.get("retry-after", 0)) * 1000)
+        retry_ms = retry_after_ms(answer.headers.get("retry-after", ""), time.time())
         return _VERDICTS[outcome_of(answer.status_code, code or None)], answer.content, retry_ms
 
     def _http(self) -> httpx.AsyncClient:

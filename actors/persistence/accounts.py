@@ -8,6 +8,8 @@ from actors.errors import BadInput
 from actors.limits import RiskLimits
 from actors.persistence.messages import NewAccount
 
+NAME_MAX = 200
+
 
 def check_new(account: NewAccount) -> None:
     """Refuse what no account can be.
@@ -17,6 +19,10 @@ def check_new(account: NewAccount) -> None:
     """
     if not account.account_id or len(account.account_id) > 100 or not account.account_id.isprintable():  # noqa: PLR2004 - fits a line of a terminal
         raise BadInput(f"account id {account.account_id!r} must have 1 to 100 printable characters")
+    if "\0" in account.name or len(account.name) > NAME_MAX:
+        raise BadInput(
+            f"{account.account_id}: name {account.name[:40]!r} must have at most {NAME_MAX} characters and no NUL"
+        )
     if not account.deposit.is_finite() or account.deposit < 0:
         raise BadInput(
             f"{account.account_id}: deposit {account.deposit} must be a finite number of at least 0"

@@ -87,6 +87,8 @@ class Renew(Message, frozen=True, gc=False):
 
     LANE = Lane.CONTROL
 
+    life: int
+
 
 class WriterStats(msgspec.Struct):
     """Counters since the start; only the writer writes them."""
@@ -160,7 +162,8 @@ class Writer(DispatchedActor):
                 self.stats.is_down = False
                 self._write()
             case Renew():
-                self._renew()
+                if message.life == self._cell.restarts:
+                    self._renew()  # the timers of an earlier life go on
             case _:
                 raise TypeError(f"the writer does not understand {type(message).__name__}")
         self._mark()
@@ -286,12 +289,17 @@ class Writer(DispatchedActor):
             self.stats.dead_letters += isinstance(item, RecordDeadLetter)
 
     def _answer(self, item: AskStore) -> None:
+        found: Any = None
+        error: Exception | None = None
         try:
-            found, error = item.call(self._store), None
+            if 0 < item.begin_by_ns < self._cell.dispatcher.now_ns():
+                error = NotDurable("Postgres was away for too long; nothing was done, try again")
+            else:
+                found = item.call(self._store)
         except StoreUnreachable:
             raise
         except Exception as raised:  # noqa: BLE001 - it is the asker's, StoreBusy too, not the writer's
-            found, error = None, raised
+            error = raised
         future = self._futures.pop(id(item), None)
         if future is not None and error is not None:
             future.set_exception((type(error), error, error.__traceback__))
@@ -318,7 +326,7 @@ class Writer(DispatchedActor):
             self._fenced(fenced)
             raise  # the supervisor halts the engine
         finally:
-            self._cell.dispatcher.after(RENEW_EVERY, self._cell, Renew())
+            self._cell.dispatcher.after(RENEW_EVERY, self._cell, Renew(self._cell.restarts))
 
 
 def _recorded(desk: Any, item: Record) -> None:

@@ -160,8 +160,12 @@ class LoadRecovery(Message, frozen=True, gc=False):
 
 
 class AskStore(Message, frozen=True, gc=False):
-    """Run ``call(store)`` in the writer's thread, after all that was told before; answers it."""
+    """Run ``call(store)`` in the writer's thread, after all that was told before; answers it.
+
+    After ``begin_by_ns`` on the monotonic clock, if that is given, it is not run any more.
+    """
 
     LANE: ClassVar[Lane] = Lane.FILLS
 
     call: Any
+    begin_by_ns: int = 0

@@ -21,9 +21,18 @@ from actors.runtime.gate import TradingGate
 from actors.runtime.letters import shown
 from actors.runtime.restart import RestartPolicy
 from actors.runtime.supervision import Directives, Strategy, restarted_with
-from actors.units import AccountId, Nanos
+from actors.units import NANOS_PER_MS, AccountId, Nanos
 
 log = structlog.get_logger("supervisor")
+
+SETTLE = Nanos(5 * NANOS_PER_MS)
+"""How long to wait for an actor that is in the middle of a turn before another takes its place."""
+
+SETTLE_TRIES = 200
+CRASHES_LISTED = 500
+FREED_AT_ONCE = 50
+FREED_EVERY = Nanos(100 * NANOS_PER_MS)
+"""Parked actors come back a few at a time."""
 
 
 class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +46,7 @@ class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     start: Callable[[], Ref]
     group: str = ""
-    policy: RestartPolicy = RestartPolicy(max_restarts=10)
+    policy: RestartPolicy = RestartPolicy(max_restarts=6)
     directives: Directives = msgspec.field(default_factory=dict)
     ready_seconds: float = 10.0
 

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from actors.errors import FaultInjected, NotDurable, StateLost
 from actors.gateway.messages import Resync
+from actors.limits import ORDER_WAIT_MAX
 from actors.messages import (
     AdjustBalance,
     AnyFact,
@@ -127,7 +128,14 @@ class AccountActor(DispatchedActor):
             while self._cell.dispatcher.now_ns() < hang_until_ns:
                 pass
             raise FaultInjected(message.reason)
+        if isinstance(message, PlaceOrder) and self._waited_ns() > ORDER_WAIT_MAX:
+            text = f"the order waited {self._waited_ns() // NANOS_PER_MS} ms in the mailbox; place it anew"
+            return Rejected((Rejection(RejectCode.TOO_LATE, text),))
         return self._decide(self.state, message)
+
+    def _waited_ns(self) -> int:
+        letter = self._cell.busy_with
+        return 0 if letter is None else self._cell.dispatcher.now_ns() - letter[2]
 
     def inspect_state(self) -> Any:
         """The account's state."""

@@ -50,6 +50,7 @@ class RejectCode(StrEnum):
     INSUFFICIENT_MARGIN = "INSUFFICIENT_MARGIN"
     MARGIN_RATIO_EXCEEDED = "MARGIN_RATIO_EXCEEDED"
     ORDER_NOT_FOUND = "ORDER_NOT_FOUND"
+    TOO_LATE = "TOO_LATE"
 
     @property
     def is_transient(self) -> bool:
@@ -64,6 +65,7 @@ class RejectCode(StrEnum):
                 | RejectCode.MAX_EXPOSURE_EXCEEDED
                 | RejectCode.ACCOUNT_LIQUIDATING
                 | RejectCode.ACCOUNT_QUARANTINED
+                | RejectCode.TOO_LATE
                 | RejectCode.NOTHING_TO_REDUCE
             ):
                 return True

@@ -135,6 +135,24 @@ def test_each_rejection_has_its_own_name(client, changes, code):
     assert code in [r["code"] for r in answer["rejections"]]
 
 
+def test_a_bad_value_in_a_list_of_orders_places_none_of_them(client):
+    before = client.get("/v1/stats")["account_stats"]["orders"]
+    orders = order_bodies(3, notional=300, start=3)
+    with pytest.raises(EngineError, match="400"):
+        client.post("/v1/orders", [*orders[:2], {**orders[2], "quantity": "one"}])
+    with pytest.raises(EngineError, match="needs its account_id"):
+        client.post("/v1/orders", [orders[0], {**orders[1], "account_id": None}])
+    assert client.get("/v1/stats")["account_stats"]["orders"] == before
+
+
+def test_nul_bytes_are_refused_or_cleaned_and_crash_nobody(client):
+    with pytest.raises(EngineError, match="400: nul-1: name"):
+        client.post("/v1/accounts", [{"account_id": "nul-1", "deposit": "1", "name": "a\0b"}])
+    answer = client.post("/v1/accounts/acct-16/balance", {"amount": "5", "reason": "gift\0"})
+    assert answer["type"] == "Accepted"
+    assert snapshot(client, "acct-16")["restarts"] == 0
+
+
 def test_an_unknown_account_is_refused_by_name(client):
     answer = client.post(
         "/v1/accounts/acct-none/orders", {"symbol": "ETHUSDT", "side": "BUY", "quantity": "1"}
