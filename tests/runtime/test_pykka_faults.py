@@ -178,7 +178,8 @@ def test_p3_what_waited_behind_a_failure_is_dropped_without_a_word(ours):
     ours.wait_for_failure()
     assert [letter[0] for letter in ref.cell.mailbox.waiting()] == ["one", "two"]
     ours.dispatcher.restart(ref.cell)
-    assert ref.proxy().seen.get(timeout=WAIT) == ["one", "two"]
+    assert ref.ask("three", timeout=WAIT) == 3
+    assert ref.cell.actor.seen == ["one", "two", "three"]
 
 
 def test_p4_a_tell_that_succeeded_ends_in_a_dead_inbox(ours, monkeypatch):
