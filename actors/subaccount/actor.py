@@ -86,7 +86,7 @@ class AccountActor(DispatchedActor):
         self.state: AccountState | None = None
         self._services = services
         self._registered: Triggers | None = None
-        self._early: list[tuple[Any, Any]] = []
+        self._early: tuple[tuple[Any, Any], ...] = ()
 
     def on_start(self) -> None:
         """Take the preloaded state, or have the writer load it."""
@@ -118,7 +118,7 @@ class AccountActor(DispatchedActor):
             return None
         if self.state is None:
             # Control messages overtake the load; they are told again once the state is there.
-            self._early.append((message, self.defer_reply()))
+            self._early += ((message, self.defer_reply()),)
             return None
         if self._is_guard and isinstance(message, REFUSED_IN_QUARANTINE):
             text = f"{self.account_id} is in quarantine; 'bulkhead inspect {self.account_id}' says why"
@@ -156,9 +156,9 @@ class AccountActor(DispatchedActor):
         # Monotonic times mean nothing in another life of the process.
         self.state = replace(state, retry_at_ns=Nanos(0))
         self._register(triggers(self.state, adl.marks_of(self.state, self.market())), force=True)
-        for early, future in self._early:
-            self._cell.dispatcher.post(self._cell, early, future)
-        self._early.clear()
+        early, self._early = self._early, ()
+        for message, future in early:
+            self._cell.dispatcher.post(self._cell, message, future)
         for order in state.orders:
             self._resync(order)
 
