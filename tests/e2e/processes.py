@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import signal
@@ -26,6 +27,16 @@ KEY, SECRET = "paper", "paper-secret"
 WAIT = 40.0
 
 
+_started = []
+
+
+@atexit.register
+def _end_what_a_failed_test_left():
+    for child in _started:
+        if child.poll() is None:
+            child.kill()
+
+
 class Process:
     """``bulkhead`` with some arguments."""
 
@@ -34,6 +45,7 @@ class Process:
             [sys.executable, "-m", "actors.cli", *map(str, arguments)],
             cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment},
         )  # fmt: skip
+        _started.append(self.child)
         self.errors = ""
         threading.Thread(target=self._read_errors, daemon=True).start()
 
