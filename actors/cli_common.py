@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import cyclopts
 import msgspec
@@ -41,6 +42,11 @@ def client(data_dir: Path) -> Any:
     from actors.api.client import Client  # noqa: PLC0415 - a second of imports
 
     return Client(data_dir)
+
+
+def path(*parts: object) -> str:
+    """A path of the API; whatever stands in a name, it stays one part."""
+    return "/".join(["/v1", *(quote(str(part), safe="") for part in parts)])
 
 
 def show(found: Any, table: Callable[[Any, Console], None], *, json: bool) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from actors import cli_show
-from actors.cli_common import DataDir, Json, client, live, outcome, show, told
+from actors.cli_common import DataDir, Json, client, live, outcome, path, show, told
 from actors.config import DEFAULT_DATA_DIR
 
 
@@ -61,7 +61,9 @@ def order(  # noqa: PLR0913 - one per field of an order
         "leverage": leverage,
         "reduce_only": reduce_only,
     }
-    outcome(client(data_dir).post(f"/v1/accounts/{account}/orders", body), "accepted and durable", json=json)
+    outcome(
+        client(data_dir).post(path("accounts", account, "orders"), body), "accepted and durable", json=json
+    )
 
 
 @live
@@ -73,7 +75,7 @@ def cancel(
     Example: bulkhead cancel acct-42 bh-0123456789abcdef-3
     """
     outcome(
-        client(data_dir).delete(f"/v1/accounts/{account}/orders/{client_order_id}"),
+        client(data_dir).delete(path("accounts", account, "orders", client_order_id)),
         "cancel is on its way",
         json=json,
     )
@@ -95,7 +97,9 @@ def deposit(account: str, amount: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, 
 
     Example: bulkhead deposit acct-42 250        (bulkhead deposit acct-42 -- -250 takes it back)
     """
-    outcome(client(data_dir).post(f"/v1/accounts/{account}/balance", {"amount": amount}), "booked", json=json)
+    outcome(
+        client(data_dir).post(path("accounts", account, "balance"), {"amount": amount}), "booked", json=json
+    )
 
 
 @live
@@ -104,7 +108,7 @@ def freeze(account: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = F
 
     Example: bulkhead freeze acct-42
     """
-    outcome(client(data_dir).post(f"/v1/accounts/{account}/freeze"), "frozen", json=json)
+    outcome(client(data_dir).post(path("accounts", account, "freeze")), "frozen", json=json)
 
 
 @live
@@ -113,4 +117,4 @@ def unfreeze(account: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json =
 
     Example: bulkhead unfreeze acct-42
     """
-    outcome(client(data_dir).post(f"/v1/accounts/{account}/unfreeze"), "active", json=json)
+    outcome(client(data_dir).post(path("accounts", account, "unfreeze")), "active", json=json)

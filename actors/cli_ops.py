@@ -5,13 +5,12 @@ from __future__ import annotations
 import sys
 from decimal import Decimal
 from typing import Annotated, Literal
-from urllib.parse import quote
 
 import cyclopts
 from cyclopts import Parameter
 
 from actors import cli_show, cli_show_ops
-from actors.cli_common import DataDir, Json, as_json, as_line, client, live, out, show, told
+from actors.cli_common import DataDir, Json, as_json, as_line, client, live, out, path, show, told
 from actors.config import DEFAULT_DATA_DIR
 
 Replay = Annotated[bool, Parameter("--replay", negative=())]
@@ -30,7 +29,7 @@ def inspect(actor: str, *, limit: int = 20, data_dir: DataDir = DEFAULT_DATA_DIR
 
     Works also while the actor is stuck, crashed or in quarantine, and for gateway, writer, router.
     """
-    show(client(data_dir).get(_actor(actor), limit=limit), cli_show.actor, json=json)
+    show(client(data_dir).get(path("actors", actor), limit=limit), cli_show.actor, json=json)
 
 
 @live
@@ -41,7 +40,7 @@ def mailbox(
 
     Example: bulkhead mailbox acct-42
     """
-    show(client(data_dir).get(_actor(actor), limit=limit)["snapshot"], cli_show.mailbox, json=json)
+    show(client(data_dir).get(path("actors", actor), limit=limit)["snapshot"], cli_show.mailbox, json=json)
 
 
 @live
@@ -68,9 +67,9 @@ def trace(  # noqa: PLR0913 - one per bound of the trace
     """
     engine = client(data_dir)
     if not follow:
-        show(engine.get(_actor(actor))["snapshot"]["trace"], cli_show.trace, json=json)
+        show(engine.get(path("actors", actor))["snapshot"]["trace"], cli_show.trace, json=json)
         return
-    for entry in engine.stream(f"{_actor(actor)}/trace", seconds=seconds, rate=rate):
+    for entry in engine.stream(path("actors", actor, "trace"), seconds=seconds, rate=rate):
         if json:
             as_line(entry)
         else:
@@ -127,7 +126,7 @@ def restart(actor: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = Fa
 
     Example: bulkhead restart acct-42
     """
-    answer = client(data_dir).post(f"{_actor(actor)}/restart")
+    answer = client(data_dir).post(path("actors", actor, "restart"))
     told(answer, f"{actor}: {'restarting' if answer['restarted'] else 'not restarted'}", json=json)
 
 
@@ -145,7 +144,7 @@ def quarantine(
 
     'bulkhead release' takes it back.
     """
-    answer = client(data_dir).post(f"/v1/accounts/{quote(account, safe='')}/quarantine", {"reason": reason})
+    answer = client(data_dir).post(path("accounts", account, "quarantine"), {"reason": reason})
     told(answer, f"{account}: in quarantine", json=json)
 
 
@@ -164,7 +163,7 @@ def release(
         json: print the answer as JSON.
     """
     body = {"poison": "replay" if replay else "drop"}
-    answer = client(data_dir).post(f"/v1/accounts/{quote(account, safe='')}/release", body)
+    answer = client(data_dir).post(path("accounts", account, "release"), body)
     letter = answer["dead_letter_id"]
     done = (
         "no message was waiting"
@@ -189,7 +188,7 @@ def why(client_order_id: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Jso
 
     Example: bulkhead why bh-0123456789abcdef-3
     """
-    found = client(data_dir).get(f"/v1/orders/{quote(client_order_id, safe='')}")
+    found = client(data_dir).get(path("orders", client_order_id))
     show([found], cli_show_ops.caused, json=json)
 
 
@@ -199,7 +198,7 @@ def caused(cause: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = Fal
 
     Example: bulkhead caused tick:BTCUSDT:5123107839020
     """
-    show(client(data_dir).get(f"/v1/causes/{quote(cause, safe='')}"), cli_show_ops.caused, json=json)
+    show(client(data_dir).get(path("causes", cause)), cli_show_ops.caused, json=json)
 
 
 @live
@@ -266,7 +265,7 @@ def deadletters_show(number: int, *, data_dir: DataDir = DEFAULT_DATA_DIR, json:
 
     Example: bulkhead deadletters show 7
     """
-    show(client(data_dir).get(f"/v1/deadletters/{number}"), cli_show_ops.dead_letter, json=json)
+    show(client(data_dir).get(path("deadletters", number)), cli_show_ops.dead_letter, json=json)
 
 
 @deadletters.command(name="replay")
@@ -275,7 +274,7 @@ def deadletters_replay(number: int, *, data_dir: DataDir = DEFAULT_DATA_DIR, jso
 
     Example: bulkhead deadletters replay 7
     """
-    answer = client(data_dir).post(f"/v1/deadletters/{number}/replay")
+    answer = client(data_dir).post(path("deadletters", number, "replay"))
     told(answer, f"dead letter {number} replayed to {answer['actor']}", json=json)
 
 
@@ -285,8 +284,6 @@ def deadletters_drop(number: int, *, data_dir: DataDir = DEFAULT_DATA_DIR, json:
 
     Example: bulkhead deadletters drop 7
     """
-    told(client(data_dir).post(f"/v1/deadletters/{number}/drop"), f"dead letter {number} dropped", json=json)
-
-
-def _actor(name: str) -> str:
-    return f"/v1/actors/{quote(name, safe='')}"
+    told(
+        client(data_dir).post(path("deadletters", number, "drop")), f"dead letter {number} dropped", json=json
+    )
