@@ -18,8 +18,8 @@ from actors.engine import Engine
 from actors.errors import BadInput, BulkheadError
 from actors.runtime.actor import Ref
 from actors.runtime.cell import Status, traced
+from actors.runtime.supervision import Strategy
 from actors.runtime.tap import Tap
-from actors.runtime.tree import is_guard
 from actors.runtime.watchdog import StuckTurn
 from actors.subaccount import adl, margin
 from actors.subaccount.checks import Market
@@ -48,11 +48,13 @@ class Sight:
         self._engine = engine
         self.census = CensusTaker(self._everybody, engine.clock.monotonic_ns)
 
+    def _own_actors(self) -> list[Ref]:
+        """The accounts' own actors, those in quarantine too; their guards are not among them."""
+        return list({**self._engine.accounts, **self._engine.quarantined}.values())
+
     def _everybody(self) -> Iterable[Ref]:
-        """All actors, each once; guards stand in for the quarantined and are not counted twice."""
-        engine = self._engine
-        own = [r for r in list(engine.accounts.values()) if not is_guard(r.name)]
-        return [*own, *list(engine.quarantined.values()), *list(engine.actors.values())]
+        """All actors, each once."""
+        return [*self._own_actors(), *list(self._engine.actors.values())]
 
     # -- one actor
 
@@ -148,18 +150,17 @@ class Sight:
         for spec in house.specs:
             ref = engine.actors.get(spec.name)
             if ref is not None:
-                strategy = house.groups.get(spec.group, "ONE_FOR_ONE") if spec.group else "ONE_FOR_ONE"
-                children.append(_node(ref, strategy, spec.group))
-        own = [engine.find(i) or r for i, r in list(engine.accounts.items())]
+                children.append(_node(ref, house.groups.get(spec.group, Strategy.ONE_FOR_ONE), spec.group))
+        own = self._own_actors()
         troubled = heapq.nsmallest(
             TROUBLED_LISTED, (r for r in own if r.cell.status is not Status.RUNNING), key=lambda r: r.name
         )
         accounts = views.TreeNode(
             name="accounts",
             status=f"{len(own)} accounts",
-            strategy="ONE_FOR_ONE",
+            strategy=Strategy.ONE_FOR_ONE,
             counts=by_status(own),
-            children=[_node(r, "ONE_FOR_ONE", "") for r in troubled],
+            children=[_node(r, Strategy.ONE_FOR_ONE, "") for r in troubled],
         )
         root = engine.actors["supervisor"]
         closers = engine.gate.closers
@@ -197,17 +198,18 @@ class Sight:
     def stats(self) -> dict[str, Any]:
         """Counters of the whole engine."""
         engine = self._engine
-        refs = list(engine.accounts.values())
-        states = [s for s in map(account_state, refs) if s is not None]
+        own = self._own_actors()
+        # A guard's state is the one that money moves by; status and restarts are the account's own.
+        states = [s for s in map(account_state, list(engine.accounts.values())) if s is not None]
         return {
             "uptime_s": (engine.clock.monotonic_ns() - engine.started_ns) / 1e9,
-            "accounts": len(refs),
+            "accounts": len(own),
             "quarantined": len(engine.quarantined),
             "with_positions": sum(bool(s.positions) for s in states),
             "working_orders": sum(len(s.orders) for s in states),
             "phases": Counter(s.phase for s in states),
-            "actors": by_status(refs),
-            "restarts": sum(r.cell.restarts for r in refs),
+            "actors": by_status(own),
+            "restarts": sum(r.cell.restarts for r in own),
             "margin_ratios": self._ratios(states),
             "account_stats": engine.services.stats,
             "router": self._inspect("router"),
