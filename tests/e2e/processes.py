@@ -155,6 +155,15 @@ def order_bodies(count, notional=2_000, leverage="20", start=1):
     return orders
 
 
+def open_positions(client, count):
+    """Accounts, each with a position, and nothing under way."""
+    client.post("/v1/accounts", account_bodies(count))
+    answers = client.post("/v1/orders", order_bodies(count))
+    assert {a["type"] for a in answers} == {"Accepted"}
+    until(lambda: idle(client), "all fills")
+    return answers
+
+
 def idle(client):
     return client.get("/v1/stats")["working_orders"] == 0
 

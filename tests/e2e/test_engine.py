@@ -10,7 +10,15 @@ import httpx
 import pytest
 
 from actors.api.client import EngineError
-from tests.e2e.processes import account_bodies, bulkhead, differences, idle, order_bodies, until
+from tests.e2e.processes import (
+    account_bodies,
+    bulkhead,
+    differences,
+    idle,
+    open_positions,
+    order_bodies,
+    until,
+)
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
@@ -19,10 +27,7 @@ COUNT = 40
 
 @pytest.fixture(scope="module")
 def client(engine):
-    engine.client.post("/v1/accounts", account_bodies(COUNT))
-    answers = engine.client.post("/v1/orders", order_bodies(COUNT))
-    assert {a["type"] for a in answers} == {"Accepted"}
-    until(lambda: idle(engine.client), "all fills")
+    open_positions(engine.client, COUNT)
     return engine.client
 
 

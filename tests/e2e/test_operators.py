@@ -17,6 +17,7 @@ from tests.e2e.processes import (
     bulkhead,
     differences,
     idle,
+    open_positions,
     order_bodies,
     until,
 )
@@ -38,10 +39,7 @@ def engine(paper, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def client(engine):
-    engine.client.post("/v1/accounts", account_bodies(COUNT))
-    answers = engine.client.post("/v1/orders", order_bodies(COUNT))
-    assert {a["type"] for a in answers} == {"Accepted"}
-    until(lambda: idle(engine.client), "all fills")
+    open_positions(engine.client, COUNT)
     return engine.client
 
 
@@ -93,6 +91,7 @@ def test_a_quarantined_account_keeps_its_evidence_loses_its_orders_and_is_still_
     assert [r["code"] for r in answer["rejections"]] == ["ACCOUNT_QUARANTINED"]
     assert status(client, "acct-2") == "RUNNING"
     assert "acct-1" in run("quarantined")
+    assert client.get("/v1/stats")["actors"]["QUARANTINED"] == 1
     assert "in quarantine; guard:acct-1 stands in for it and is RUNNING" in run("inspect", "acct-1")
     assert resting["client_order_id"] in run("why", resting["client_order_id"])
     tree = run("tree")

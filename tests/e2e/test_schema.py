@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
 
-from tests.e2e.processes import account_bodies, idle, order_bodies, until
+from tests.e2e.processes import open_positions, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -20,9 +20,7 @@ ENGINE_STOPPERS = ("/v1/actors/{name}/trace",)
 
 @pytest.fixture(scope="module")
 def served(engine):
-    engine.client.post("/v1/accounts", account_bodies(5))
-    answers = engine.client.post("/v1/orders", order_bodies(5))
-    until(lambda: idle(engine.client), "the fills")
+    answers = open_positions(engine.client, 5)
     cause = engine.client.get(f"/v1/orders/{answers[0]['client_order_id']}")["cause"]
     for n in range(3):
         engine.client.post("/v1/accounts/acct-5/fault", {"reason": str(n)})
