@@ -1,17 +1,23 @@
-"""Settings: defaults < TOML file < ``BULKHEAD_*`` environment variables < command line."""
+"""Settings: defaults < TOML file < ``BULKHEAD_*`` environment variables < command line.
+
+The file's ``[risk]`` table and the ``RISK_*`` variables are the accounts' limits; see ``actors.risk_config``.
+"""
 
 from __future__ import annotations
 
 import os
 import tomllib
 from collections.abc import Mapping
+from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from actors import risk_config
 from actors.errors import BadConfig
+from actors.risk_config import RiskConfig
 
 DEFAULT_DATA_DIR = Path(".data") / "bulkhead"
 
@@ -69,6 +75,7 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     lease_seconds: int = 10
     stuck_halt_seconds: int = 60
     faults_allowed: bool = False
+    risk: RiskConfig = RiskConfig()
 
     def __post_init__(self) -> None:
         if not self.exchange.startswith(("http://", "https://")):
@@ -101,28 +108,45 @@ def load(path: Path | None, environment: Mapping[str, str], overrides: Mapping[s
         BadConfig: naming the source, the setting, the bad value and the cure.
     """
     settings: dict[str, Any] = {}
+    limits: Any = {}
+    text = ""
     if path is not None:
-        settings |= _from_file(path)
+        text = _text_of(path)
+        found = _from_file(path, text)
+        limits = found.pop("risk", {})
+        if not isinstance(limits, dict):
+            raise BadConfig(f"{path}: risk must be a table, [risk]")
+        _convert(found, str(path))
+        settings |= found
     settings |= _from_environment(environment)
     settings |= {name: value for name, value in overrides.items() if value is not None}
-    return _convert(settings, "settings")
+    config = _convert(settings, "settings")
+    risk = risk_config.read(limits, environment, "" if path is None else str(path), text)
+    return msgspec.structs.replace(config, risk=risk)
 
 
-def _from_file(path: Path) -> dict[str, Any]:
+def _text_of(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise BadConfig(f"{path}: cannot be read ({error.strerror}); check --config") from None
+    except UnicodeDecodeError as error:
+        raise BadConfig(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
+
+
+def _from_file(path: Path, text: str) -> dict[str, Any]:
     try:
-        found = tomllib.loads(text)
+        return tomllib.loads(text, parse_float=Decimal)
     except tomllib.TOMLDecodeError as error:
         raise BadConfig(f"{path}: not valid TOML: {error}") from None
-    _convert(found, str(path))
-    return found
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    known = {f"{ENVIRONMENT_PREFIX}{field.upper()}": field for field in EngineConfig.__struct_fields__}
+    known = {
+        f"{ENVIRONMENT_PREFIX}{field.upper()}": field
+        for field in EngineConfig.__struct_fields__
+        if field != "risk"
+    }
     found: dict[str, Any] = {}
     for name, value in environment.items():
         if name.startswith(ENVIRONMENT_PREFIX):

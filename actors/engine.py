@@ -13,10 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pykka
 import structlog
+from msgspec.structs import replace
 
+from actors.alarms import Alarms
 from actors.config import EngineConfig
 from actors.errors import BadInput, BulkheadError, StoreUnreachable
 from actors.feed.actor import Feed
@@ -62,18 +63,10 @@ from supervisor import GROUPS, Supervisor
 
 log = structlog.get_logger("engine")
 
-ALARMS_KEPT = 500
 RECOVERY_SECONDS = 30.0
 STOP_SECONDS = 10.0
 ASK_SECONDS = 10.0
 NOBODY: Mapping[AccountId, QuarantineRecord] = {}
-
-
-class AlarmEntry(msgspec.Struct, frozen=True):
-    """One alarm; Unix milliseconds."""
-
-    at_ms: int
-    text: str
 
 
 class Engine:
@@ -88,8 +81,9 @@ class Engine:
         self.config = config
         self.progress = on_progress
         self.started_ns = time.monotonic_ns()
-        self.alarms: deque[AlarmEntry] = deque(maxlen=ALARMS_KEPT)
-        self.alarm_count = 0
+        self.clock = SystemClock()
+        self.alarms = Alarms(self.clock)
+        self.alarm = self.alarms.tell
         self.household = Household(
             accounts={},
             quarantined={},
@@ -105,8 +99,10 @@ class Engine:
         self.actors, self.gate = self.household.actors, self.household.gate
         self.halted = threading.Event()
         self.halt_reason = ""
-        self.book = PriceBook()
-        self.clock = SystemClock()
+        self.book = PriceBook(first_moment=self.clock.wall_ms() * 1_000)
+        self.base_limits = replace(
+            config.risk.limits, price_max_age_ns=Nanos(config.price_max_age_ms * NANOS_PER_MS)
+        )
         self.main = ThreadedDispatcher("main", self.clock)
         self.io = ThreadedDispatcher("writer", self.clock)
         self.loop = IoLoop("exchange")
@@ -145,6 +141,7 @@ class Engine:
         self.venue = discover(config.exchange, config.symbols)
         self.services = Services(self.book, self.venue.instruments, self.gate)
         self.services.faults_allowed = config.faults_allowed
+        self.services.alarm = self.alarms.of_account
         for dispatcher in self.dispatchers():
             dispatcher.on_crash = self._on_crash
             dispatcher.on_dead_letter = self._on_dead_letter
@@ -205,7 +202,7 @@ class Engine:
             self._embedded = EmbeddedPostgres(Path(self.config.data_dir), self.progress)
             dsn = self._embedded.start()
         self.progress("opening the database")
-        store = Store.open(dsn, Nanos(self.config.price_max_age_ms * NANOS_PER_MS))
+        store = Store.open(dsn, self.base_limits)
         store.acquire(owner_of(Path(self.config.data_dir)), self.config.lease_seconds)
         return store
 
@@ -234,7 +231,9 @@ class Engine:
             ChildSpec(
                 name="router",
                 group="market",
-                start=lambda: SymbolRouter.start("router", self.main, self.book, self.accounts),
+                start=lambda: SymbolRouter.start(
+                    "router", self.main, self.book, self.accounts, config.risk.day_rule
+                ),
             ),
             ChildSpec(
                 name="feed",
@@ -367,12 +366,6 @@ class Engine:
     def dispatchers(self) -> tuple[ThreadedDispatcher, ...]:
         """All dispatchers."""
         return (self.main, self.io)
-
-    def alarm(self, text: str) -> None:
-        """Keep and log an alarm."""
-        self.alarm_count += 1
-        self.alarms.append(AlarmEntry(self.clock.wall_ms(), text))
-        log.warning("alarm", text=text)
 
     def _on_halt(self, reason: str) -> None:
         """Nobody may send or risk anything any more; whoever runs the engine stops it."""

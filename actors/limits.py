@@ -1,63 +1,16 @@
-"""Every bound, its unit and its reason, checked against its neighbours at import.
+"""The engine's own bounds, each with its unit and its reason, checked against its neighbours at import.
 
-Two kinds: the risk limits of one account (``RiskLimits``), and the engine's own bounds.
+What one account may do is in ``actors.risk_limits``.
 """
 
 from __future__ import annotations
 
 from decimal import Decimal
 
-import msgspec
-
-from actors.units import NANOS_PER_MS, NANOS_PER_SECOND, ONE, ZERO, Nanos
-
-
-class AdlTier(msgspec.Struct, frozen=True):
-    """At ``margin_ratio`` or above, close ``fraction`` of the largest position (1 = everything)."""
-
-    margin_ratio: Decimal
-    fraction: Decimal
-
-
-SEED_TIERS = (
-    AdlTier(Decimal("0.90"), Decimal("0.30")),
-    AdlTier(Decimal("0.925"), Decimal("0.50")),
-    AdlTier(Decimal("0.95"), ONE),
-)
-"""Seed 000: 30 % of the largest, 50 % of the largest, all."""
+from actors.units import NANOS_PER_MS, NANOS_PER_SECOND, Nanos
 
 WARNING_DISTANCE = Decimal("0.10")
 """An account is warned this far below its first tier, as on the existing platform."""
-
-
-PRICE_MAX_AGE = Nanos(10 * NANOS_PER_SECOND)
-"""Older L1 counts as missing; the existing platform's own limit for fresh prices."""
-
-
-class RiskLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """What one account may do. The first three defaults are the platform's ``risk_rules`` ones.
-
-    Notionals are in the quote asset; ``margin_usage_limit`` is margin used / equity;
-    ``price_max_age_ns`` is how old an L1 may be before its price counts as missing.
-    """
-
-    max_leverage: Decimal = Decimal(100)
-    max_notional_per_trade: Decimal = Decimal(200)
-    max_total_exposure: Decimal = Decimal(500)
-    liquidation_threshold: Decimal = Decimal("0.90")
-    margin_usage_limit: Decimal = Decimal("0.98")
-    price_max_age_ns: Nanos = PRICE_MAX_AGE
-
-    def tiers(self) -> tuple[AdlTier, ...]:
-        """The ADL tiers, shifted so that the first one stands at ``liquidation_threshold``.
-
-        The last tier is capped just under 1, where the insolvency guard takes over anyway.
-        """
-        shift = self.liquidation_threshold - SEED_TIERS[0].margin_ratio
-        if shift == ZERO:
-            return SEED_TIERS
-        return tuple(AdlTier(min(t.margin_ratio + shift, ONE), t.fraction) for t in SEED_TIERS)
-
 
 TRACE_DEPTH = 8
 """Messages remembered per actor: enough to see what led to a crash, 1 KB at the most."""
@@ -109,6 +62,9 @@ ORDER_MAX_AGE_MS = 30_000
 
 UNKNOWN_QUERY_EVERY = Nanos(500 * NANOS_PER_MS)
 """How often an order of unknown fate is asked after."""
+
+ORDER_RATE_WINDOW_MS = 60_000
+"""What ``max_orders_per_minute`` counts over: a sliding minute."""
 
 CLIENT_ORDER_ID_PREFIX = "bh"
 """Orders on the master account that start with this are ours to cancel."""

@@ -1,22 +1,21 @@
 """Every message that crosses a mailbox, in the order in which it flows.
 
 Rules
-1. Messages are frozen; commands are imperative, facts are past tense.
+1. Messages are frozen; commands are imperative. Facts, in the past tense, are in ``actors.facts``.
 2. ``LANE`` says how urgent a message is. Those of the market lane have a ``symbol``, and a
    newer one of the same symbol replaces an older one that waits.
-3. Facts are the only things that change an account (``subaccount.state.fold``), and they
-   are what the writer stores. If you add one, also teach ``fold`` and ``persistence.rows``.
-4. ``cause`` names what set a chain of messages off, for example ``tick:BTCUSDT:5123107839020``.
+3. ``cause`` names what set a chain of messages off, for example ``tick:BTCUSDT:5123107839020``.
 """
 
 from __future__ import annotations
 
 from decimal import Decimal
-from enum import IntEnum, StrEnum
+from enum import IntEnum
 from typing import ClassVar
 
 import msgspec
 
+from actors.facts import AccountStatus, ConditionalKind, LiquidationMode, OrderStatus
 from actors.units import (
     AccountId,
     ClientOrderId,
@@ -86,12 +85,14 @@ class Wake(Message, frozen=True, gc=False):
 class Trigger(msgspec.Struct, frozen=True, gc=False):
     """Wake the account when the mid is at or past ``price``: below if ``below``, else above.
 
-    ``price`` is a float that was rounded towards the market, so a wake is early, never late.
+    ``price`` is a float that was rounded towards the market, so a wake is early, never late. With
+    ``touch`` it is the bid that must be at or below it, or the ask at or above.
     """
 
     symbol: Symbol
     below: bool
     price: float
+    touch: bool = False
 
 
 class RegisterTriggers(Message, frozen=True, gc=False):
@@ -130,10 +131,30 @@ class PlaceOrder(Message, frozen=True, kw_only=True, gc=False):
     reduce_only: bool = False
     leverage: Decimal | None = None
     cause: str = ""
+    strategy: str = ""
+
+
+class PlaceConditional(Message, frozen=True, kw_only=True, gc=False):
+    """Ask an account to send a market order once the mid is at ``trigger_price``.
+
+    A trailing stop takes ``callback_rate`` (0.01 is 1 %) instead, and may take ``activation_price``.
+    """
+
+    kind: ConditionalKind
+    symbol: Symbol
+    side: Side
+    quantity: Decimal
+    trigger_price: Decimal | None = None
+    callback_rate: Decimal | None = None
+    activation_price: Decimal | None = None
+    reduce_only: bool = False
+    leverage: Decimal | None = None
+    cause: str = ""
+    strategy: str = ""
 
 
 class CancelOrder(Message, frozen=True, gc=False):
-    """Ask an account to cancel one of its working orders."""
+    """Ask an account to cancel one of its working or conditional orders."""
 
     client_order_id: ClientOrderId
     cause: str = ""
@@ -146,20 +167,65 @@ class AdjustBalance(Message, frozen=True, gc=False):
     reason: str
 
 
-class AccountStatus(StrEnum):
-    """The platform's account status."""
-
-    ACTIVE = "ACTIVE"
-    FROZEN = "FROZEN"
-    LIQUIDATED = "LIQUIDATED"
-
-
 class SetStatus(Message, frozen=True, gc=False):
     """Freeze (no new risk, liquidation still on) or unfreeze an account."""
 
     LANE: ClassVar[Lane] = Lane.CONTROL
 
     status: AccountStatus
+
+
+class SetMode(Message, frozen=True, gc=False):
+    """Another liquidation mode, from the next look at the margin on, which is now."""
+
+    LANE: ClassVar[Lane] = Lane.CONTROL
+
+    mode: LiquidationMode
+
+
+class SetLimits(Message, frozen=True, gc=False):
+    """Change the account's own limits: name and text, None to go back to what lies below."""
+
+    LANE: ClassVar[Lane] = Lane.CONTROL
+
+    changes: tuple[tuple[str, str | None], ...]
+
+
+class TripBreaker(Message, frozen=True, gc=False):
+    """Open the account's breaker by hand: no new risk, resting orders that open it are cancelled."""
+
+    LANE: ClassVar[Lane] = Lane.CONTROL
+
+    reason: str
+
+
+class ResetBreaker(Message, frozen=True, gc=False):
+    """Close the account's breaker; refused during its cooldown."""
+
+    LANE: ClassVar[Lane] = Lane.CONTROL
+
+
+class CloseOut(Message, frozen=True, gc=False):
+    """Emergency stop: trip the breaker, cancel and close everything. An empty reason calls it off."""
+
+    LANE: ClassVar[Lane] = Lane.CONTROL
+
+    reason: str
+
+
+class ApplyFunding(Message, frozen=True, gc=False):
+    """Funding of a symbol is due: ``rate`` of the notional at ``mark``, at ``funding_ms``.
+
+    Longs pay a positive rate to shorts. Telling it twice books it once.
+    """
+
+    LANE: ClassVar[Lane] = Lane.FILLS
+
+    symbol: Symbol
+    rate: Decimal
+    mark: Decimal
+    funding_ms: int
+    cause: str = ""
 
 
 class FaultOnPurpose(Message, frozen=True, gc=False):
@@ -181,161 +247,6 @@ class Ping(Message, frozen=True, gc=False):
     """Answered with ``True`` by every actor: proof of life."""
 
     LANE: ClassVar[Lane] = Lane.CONTROL
-
-
-# --- facts: what an account decided or learned -------------------------------------------
-
-
-class Purpose(StrEnum):
-    """Why an order exists."""
-
-    USER = "USER"
-    ADL = "ADL"
-    LIQUIDATION = "LIQUIDATION"
-
-
-class OrderStatus(StrEnum):
-    """Life of an order. The last five are terminal."""
-
-    INTENDED = "INTENDED"
-    ACKNOWLEDGED = "ACKNOWLEDGED"
-    FILLED = "FILLED"
-    CANCELED = "CANCELED"
-    REJECTED = "REJECTED"
-    EXPIRED = "EXPIRED"
-    NEVER_SENT = "NEVER_SENT"
-
-    @property
-    def is_terminal(self) -> bool:
-        """Whether nothing more can happen to the order."""
-        return self not in {OrderStatus.INTENDED, OrderStatus.ACKNOWLEDGED}
-
-
-class Phase(StrEnum):
-    """Where an account stands in its liquidation."""
-
-    HEALTHY = "HEALTHY"
-    WARNING = "WARNING"
-    REDUCING = "REDUCING"
-    LIQUIDATING = "LIQUIDATING"
-    LIQUIDATED = "LIQUIDATED"
-    STUCK = "STUCK"
-
-
-class Fact(msgspec.Struct, frozen=True, gc=False, tag_field="fact"):
-    """Something that happened to an account, for good."""
-
-
-class BalanceAdjusted(Fact, frozen=True, gc=False, tag=True):
-    """A deposit, a withdrawal, or a correction that the platform made beside us."""
-
-    amount: Decimal
-    reason: str
-
-
-class OrderIntended(Fact, frozen=True, kw_only=True, gc=False, tag=True):
-    """An order that we decided to send. ``sequence`` counts the account's orders from 1.
-
-    ``margin_reserved`` is in quote asset and is held until the order ends or fills.
-    """
-
-    account_id: AccountId
-    sequence: int
-    client_order_id: ClientOrderId
-    symbol: Symbol
-    side: Side
-    order_type: OrderType
-    quantity: Decimal
-    price: Decimal | None
-    time_in_force: TimeInForce
-    reduce_only: bool
-    leverage: Decimal
-    margin_reserved: Decimal
-    purpose: Purpose
-    tier: int
-    decided_ms: int
-    cause: str
-
-
-class CancelIntended(Fact, frozen=True, gc=False, tag=True):
-    """We decided to cancel a working order."""
-
-    account_id: AccountId
-    client_order_id: ClientOrderId
-    symbol: Symbol
-    cause: str
-
-
-class OrderAcknowledged(Fact, frozen=True, gc=False, tag=True):
-    """The exchange has the order."""
-
-    client_order_id: ClientOrderId
-    exchange_order_id: int
-
-
-class FillApplied(Fact, frozen=True, kw_only=True, gc=False, tag=True):
-    """A trade of the exchange, booked. ``realized`` excludes ``fee``; both in quote asset.
-
-    ``closed_quantity`` of ``quantity`` reduced the position, the rest opened or added.
-    """
-
-    client_order_id: ClientOrderId
-    exchange_order_id: int
-    trade_id: int
-    symbol: Symbol
-    side: Side
-    quantity: Decimal
-    price: Decimal
-    fee: Decimal
-    maker: bool
-    trade_ms: int
-    closed_quantity: Decimal
-    realized: Decimal
-    purpose: Purpose
-    tier: int
-    order_type: OrderType
-
-
-class OrderEnded(Fact, frozen=True, gc=False, tag=True):
-    """Nothing more will happen to the order; its reserved margin is free."""
-
-    client_order_id: ClientOrderId
-    status: OrderStatus
-    code: int
-    reason: str
-
-
-class PositionTakenOver(Fact, frozen=True, kw_only=True, gc=False, tag=True):
-    """The house took a position over at ``price`` (mode TAKEOVER); no exchange order."""
-
-    symbol: Symbol
-    quantity: Decimal
-    price: Decimal
-    realized: Decimal
-
-
-class PhaseChanged(Fact, frozen=True, gc=False, tag=True):
-    """The liquidation state machine moved."""
-
-    phase: Phase
-    refusals: int
-    retry_at_ns: Nanos
-
-
-class StatusChanged(Fact, frozen=True, gc=False, tag=True):
-    """ACTIVE, FROZEN or LIQUIDATED."""
-
-    status: AccountStatus
-
-
-class BadDebtRecorded(Fact, frozen=True, gc=False, tag=True):
-    """Loss beyond the balance, carried by the house: the balance is lifted to zero by it."""
-
-    amount: Decimal
-
-
-OrderFact = OrderIntended | CancelIntended | OrderAcknowledged | FillApplied | OrderEnded
-AnyFact = OrderFact | BalanceAdjusted | PositionTakenOver | PhaseChanged | StatusChanged | BadDebtRecorded
 
 
 # --- exchange events: gateway -> account -------------------------------------------------

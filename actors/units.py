@@ -67,11 +67,24 @@ class TimeInForce(StrEnum):
     GTX = "GTX"
 
 
+class Bracket(msgspec.Struct, frozen=True, kw_only=True):
+    """One leverage bracket: notionals at the mark from ``notional_floor`` to below ``notional_cap``.
+
+    Maintenance margin there is notional x ``rate`` - ``cumulative``, which makes it continuous.
+    """
+
+    notional_floor: Decimal
+    notional_cap: Decimal
+    rate: Decimal
+    cumulative: Decimal
+
+
 class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     """A symbol's trading rules, as the exchange's ``exchangeInfo`` gives them.
 
     ``tick_size`` and ``step_size`` are the price and quantity increments; ``min_notional``
-    is in the quote asset and is not asked of reduce-only orders (Binance USD-M rule).
+    is in the quote asset and is not asked of reduce-only orders (Binance USD-M rule). ``brackets``
+    are its leverage brackets, lowest first; empty when the exchange did not say.
     """
 
     symbol: Symbol
@@ -83,6 +96,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     max_qty: Decimal
     market_max_qty: Decimal
     min_notional: Decimal
+    brackets: tuple[Bracket, ...] = ()
 
     def floor_qty(self, quantity: Decimal) -> Decimal:
         """Round a quantity down to the step."""

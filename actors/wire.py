@@ -9,6 +9,7 @@ import msgspec
 from actors.errors import BadInput
 from actors.messages import (
     AdjustBalance,
+    ApplyFunding,
     CancelOrder,
     FaultOnPurpose,
     Fill,
@@ -26,6 +27,7 @@ REPLAYABLE: dict[str, type[Message]] = {
     for kind in (
         PlaceOrder,
         CancelOrder,
+        ApplyFunding,
         AdjustBalance,
         SetStatus,
         FaultOnPurpose,

@@ -8,20 +8,23 @@ from collections.abc import Callable
 from decimal import Decimal
 from random import Random
 
-from actors.limits import RiskLimits
-from actors.messages import Fill, OrderIntended, PlaceOrder, Tick
+from actors.facts import OrderIntended
+from actors.messages import Fill, PlaceOrder, Tick
 from actors.paper.generator import Generator
 from actors.paper.instruments import LISTINGS
 from actors.persistence.messages import Persist
+from actors.risk_limits import RiskLimits
 from actors.runtime.actor import DispatchedActor, Ref
 from actors.runtime.clock import VirtualClock
 from actors.runtime.dispatcher import Dispatcher
 from actors.runtime.gate import TradingGate
 from actors.runtime.simulation import SeededDispatcher
 from actors.subaccount.actor import AccountActor, Services
-from actors.subaccount.checks import Market
-from actors.subaccount.decide import Decision, decide
-from actors.subaccount.state import AccountState, Position, position_id
+from actors.subaccount.decide import decide
+from actors.subaccount.decision import Decision
+from actors.subaccount.market import Market
+from actors.subaccount.position import Position, position_id
+from actors.subaccount.state import AccountState
 from actors.symbol_router.actor import SymbolRouter
 from actors.symbol_router.book import PriceBook
 from actors.units import AccountId, Nanos, Side, Symbol

@@ -6,12 +6,13 @@ from decimal import Decimal as D
 
 from msgspec.structs import replace
 
-from actors.limits import RiskLimits
 from actors.messages import Fill, Tick
 from actors.paper.instruments import LISTINGS
-from actors.subaccount.checks import Market
+from actors.risk_limits import RiskLimits
 from actors.subaccount.decide import decide
-from actors.subaccount.state import AccountState, Position
+from actors.subaccount.market import Market
+from actors.subaccount.position import Position
+from actors.subaccount.state import AccountState
 from actors.units import AccountId, Nanos, Side, Symbol
 
 BTC, ETH, SOL = Symbol("BTCUSDT"), Symbol("ETHUSDT"), Symbol("SOLUSDT")
@@ -35,10 +36,15 @@ def tick(symbol=ETH, mid="2000", spread="0", received_ns=0, update_id=1, event_m
     )
 
 
-def market(marks=None, now_ns=0, received_ns=0, *, reduce_only=False):
+WALL_MS = 1_700_000_000_000
+
+
+def market(marks=None, now_ns=0, received_ns=0, *, reduce_only=False, spread="0", wall_ms=None, **more):
+    """Prices at one moment; ``more`` are further fields of ``Market``."""
     marks = {ETH: "2000"} if marks is None else marks
-    ticks = {s: tick(s, m, received_ns=received_ns) for s, m in marks.items()}
-    return Market(ticks, INSTRUMENTS, Nanos(now_ns), 1_700_000_000_000 + now_ns // 1_000_000, reduce_only)
+    ticks = {s: tick(s, m, spread=spread, received_ns=received_ns) for s, m in marks.items()}
+    wall_ms = WALL_MS + now_ns // 1_000_000 if wall_ms is None else wall_ms
+    return Market(ticks, more.pop("instruments", INSTRUMENTS), Nanos(now_ns), wall_ms, reduce_only, **more)
 
 
 def position(symbol=ETH, quantity="1", entry="2000", leverage="10", number=1):
@@ -56,7 +62,11 @@ def position(symbol=ETH, quantity="1", entry="2000", leverage="10", number=1):
 
 def account(balance="1000", positions=(), limits=WIDE, **changes):
     state = AccountState(
-        account_id=AccountId("acct-1"), balance=D(balance), deposits=D(balance), limits=limits
+        account_id=AccountId("acct-1"),
+        balance=D(balance),
+        deposits=D(balance),
+        limits=limits,
+        base_limits=limits,
     )
     return replace(state, positions=tuple(positions), **changes)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from actors.config import EngineConfig, load
 from actors.errors import BadConfig
+from actors.risk_limits import SPECS, RiskLimits, parse
 
 
 def test_later_sources_win(tmp_path):
@@ -56,4 +58,14 @@ def test_the_shipped_file_lists_every_setting_with_its_default():
     shipped = load(Path(__file__).parents[1] / "deploy" / "bulkhead.toml", {}, {})
     assert shipped == EngineConfig()
     text = (Path(__file__).parents[1] / "deploy" / "bulkhead.toml").read_text()
-    assert all(f"\n{name} = " in text for name in EngineConfig.__struct_fields__)
+    settings = [n for n in EngineConfig.__struct_fields__ if n != "risk"]
+    assert all(f"\n{name} = " in text for name in settings)
+    assert "\n[risk]" in text
+
+
+def test_the_shipped_file_shows_every_limit_with_its_default():
+    text = (Path(__file__).parents[1] / "deploy" / "bulkhead.toml").read_text()
+    shown_there = dict(re.findall(r"^# (\w+) = \"?([^\"#]*?)\"? *(?:#.*)?$", text, re.MULTILINE))
+    limits = RiskLimits()
+    for name in SPECS:
+        assert parse(name, shown_there[name]) == getattr(limits, name), name

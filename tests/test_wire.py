@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from actors import wire
 from actors.errors import BadInput
-from actors.messages import AccountStatus, CancelOrder, Fill, PlaceOrder, RegisterTriggers, SetStatus, Wake
+from actors.facts import AccountStatus
+from actors.messages import CancelOrder, Fill, PlaceOrder, RegisterTriggers, SetStatus, Wake
 from actors.units import AccountId, ClientOrderId, Side, Symbol
 
 NUMBERS = st.decimals(min_value="0.00000001", max_value="1e9", allow_nan=False, places=8)

@@ -43,6 +43,7 @@ IMPURE_NAMES = frozenset(
 IMPURE_FILES = {
     "actors/api/operations.py": "asks actors on behalf of HTTP",
     "actors/config.py": "reads the environment",
+    "actors/alarms.py": "logs",
     "actors/logs.py": "sets logging up",
     "actors/cli.py": "the command line",
     "actors/cli_live.py": "the command line",
@@ -65,7 +66,11 @@ IMPURE_FILES = {
 }
 IMPURE_FOLDERS = ("actors/runtime/",)
 
-SHARED = frozenset({"units", "errors", "limits", "messages", "config", "logs", "wire"})
+SHARED = frozenset(
+    [
+        "units", "errors", "facts", "limits", "risk_limits", "risk_config", "trading_day", "messages", "config", "logs", "wire",
+    ]
+)  # fmt: skip
 COMPOSITION = frozenset(
     {
         "cli",
@@ -78,12 +83,17 @@ COMPOSITION = frozenset(
         "demo_view",
         "replay",
         "engine",
+        "alarms",
         "reconciliation",
     }
 )
 # What one folder may use of another beside its messages; each with its reason.
 DOORS = {
     ("persistence", "subaccount.state"): "rows are made of a state, and states of rows",
+    ("persistence", "subaccount.orders"): "as above",
+    ("persistence", "subaccount.position"): "as above",
+    ("persistence", "subaccount.risk"): "as above",
+    ("persistence", "subaccount.margin"): "the platform's rows hold its liquidation price",
     ("*", "persistence.messages"): "the writer's vocabulary",
     ("*", "gateway.messages"): "the gateway's vocabulary",
     ("*", "symbol_router.book"): "prices are read by all, written by the router",
@@ -106,6 +116,14 @@ TESTED_ELSEWHERE = {
     "actors/persistence/connection.py": "tests/persistence/test_store.py tries bad DSNs",
     "actors/persistence/sql.py": "tests/persistence/test_store.py runs every statement",
     "actors/persistence/rows.py": "tests/persistence/test_store.py reads back what it writes",
+    "actors/persistence/risk_rows.py": "as rows.py",
+    "actors/subaccount/decision.py": "tests/subaccount/test_decide.py decides through it",
+    "actors/subaccount/intents.py": "tests/subaccount/test_decide.py and test_conditionals.py",
+    "actors/subaccount/market.py": "every test of tests/subaccount gives one",
+    "actors/subaccount/orders.py": "tests/subaccount/test_state.py and test_conditionals.py",
+    "actors/subaccount/rejections.py": "tests/subaccount/test_checks.py",
+    "actors/subaccount/risk.py": "data",
+    "actors/subaccount/value_at_risk.py": "tests/subaccount/test_limit_checks.py",
     "actors/persistence/loading.py": "tests/persistence/test_store.py reads through it",
     "actors/runtime/tree.py": "tests/test_supervisor.py and tests/test_quarantine.py",
     "actors/reconciliation.py": "tests/e2e",

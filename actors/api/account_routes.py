@@ -13,10 +13,10 @@ from actors.api import views
 from actors.api.address import HTTP_REJECTED
 from actors.api.desk import BIGINT_MAX, OperatorsDesk
 from actors.api.operations import Operations
-from actors.messages import AccountStatus
+from actors.facts import AccountStatus
 from actors.persistence.desk import CausedOrder
 from actors.persistence.messages import QuarantineRecord
-from actors.subaccount.decide import Accepted, Rejected
+from actors.subaccount.decision import Accepted, Rejected
 
 PAGE_MAX = 10_000
 

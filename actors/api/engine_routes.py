@@ -9,12 +9,13 @@ from litestar import Controller, Request, Response, get, post
 from litestar.params import Parameter
 from litestar.response import Stream
 
+from actors.alarms import AlarmEntry
 from actors.api import views
 from actors.api.account_routes import ERRORS, Limit, Offset, who
 from actors.api.desk import OperatorsDesk
 from actors.api.metrics import exposition
 from actors.api.sight import Sight
-from actors.engine import AlarmEntry, Engine
+from actors.engine import Engine
 from actors.persistence.desk import AuditEntry, DeadLetter
 from actors.runtime.tap import TAP_RATE_MAX, TAP_SECONDS_MAX
 from actors.runtime.watchdog import StuckTurn
@@ -141,7 +142,7 @@ class EngineRoutes(Controller):
     @get("/v1/alarms")
     async def alarms(self, engine: Engine) -> list[AlarmEntry]:
         """The latest alarms, oldest first."""
-        return list(engine.alarms)
+        return list(engine.alarms.entries)
 
     @get("/v1/audit", sync_to_thread=True, responses=ERRORS)
     def audit(self, desk: OperatorsDesk, target: str | None = None, limit: Limit = 100) -> list[AuditEntry]:

@@ -13,13 +13,15 @@ from actors.api import views
 from actors.api.sight import NotFound, Sight, account_state
 from actors.engine import ASK_SECONDS, Engine
 from actors.errors import BadInput, BulkheadError
-from actors.messages import AccountStatus, AdjustBalance, CancelOrder, PlaceOrder, SetStatus
+from actors.facts import AccountStatus
+from actors.messages import AdjustBalance, CancelOrder, PlaceOrder, SetStatus
 from actors.persistence.desk import clean
 from actors.persistence.messages import NewAccount
 from actors.runtime.actor import Ref
 from actors.runtime.tree import account_of
-from actors.subaccount.checks import Market, RejectCode, Rejection
-from actors.subaccount.decide import Accepted, Rejected
+from actors.subaccount.decision import Accepted, Rejected
+from actors.subaccount.market import Market
+from actors.subaccount.rejections import RejectCode, Rejection
 from actors.units import AccountId, ClientOrderId, Symbol, parse_decimal
 
 

@@ -21,8 +21,8 @@ from actors.runtime.cell import Status, traced
 from actors.runtime.supervision import Strategy
 from actors.runtime.tap import Tap
 from actors.runtime.watchdog import StuckTurn
-from actors.subaccount import adl, margin
-from actors.subaccount.checks import Market
+from actors.subaccount import margin
+from actors.subaccount.market import Market, marks_of
 from actors.subaccount.state import AccountState
 from actors.symbol_router.actor import SymbolRouter
 from actors.units import NANOS_PER_MS, NANOS_PER_SECOND, AccountId, Nanos
@@ -128,8 +128,8 @@ class Sight:
     def _row(self, ref: Ref, market: Market) -> views.TopRow:
         cell, state = ref.cell, account_state(ref)
         oldest_ns = cell.mailbox.oldest_ns()
-        marks = adl.marks_of(state, market) if state and state.positions else None
-        ratio = margin.view(state, marks).ratio if state and marks else None
+        marks = marks_of(state, market) if state and state.positions else None
+        ratio = margin.view(state, marks, market.instruments).ratio if state and marks else None
         return views.TopRow(
             name=ref.name,
             kind=type(cell.actor).__name__,
@@ -193,6 +193,9 @@ class Sight:
             Nanos(engine.clock.monotonic_ns()),
             engine.clock.wall_ms(),
             engine.gate.reduce_only,
+            engine.book.day,
+            engine.book.day_ticks,
+            engine.book,
         )
 
     def stats(self) -> dict[str, Any]:
@@ -219,7 +222,7 @@ class Sight:
             "feed": {"frames": engine.feed_source.frames, "reconnects": engine.feed_source.reconnects},
             "gate_closed_by": engine.gate.closers,
             "bad_debt": sum((s.bad_debt for s in states), Decimal(0)),
-            "alarms": engine.alarm_count,
+            "alarms": engine.alarms.count,
             "census": self.census.latest,
         }
 
@@ -250,7 +253,7 @@ class Sight:
                 "decisions_refused": ("Decisions that could not be stored", writer.refused),
                 "dead_letters": ("Messages that no actor could handle", writer.dead_letters),
                 "orders_sent": ("Orders sent to the exchange", gateway.sent),
-                "alarms": ("Alarms raised", engine.alarm_count),
+                "alarms": ("Alarms raised", engine.alarms.count),
             },
             "gauges": {
                 "accounts": ("Accounts", len(engine.accounts)),
@@ -278,8 +281,8 @@ class Sight:
         counts: Counter[str] = Counter()
         for state in states:
             if state.positions:
-                marks = adl.marks_of(state, market)
-                ratio = margin.view(state, marks).ratio if marks else None
+                marks = marks_of(state, market)
+                ratio = margin.view(state, marks, market.instruments).ratio if marks else None
                 counts[_bucket(ratio)] += 1
         return dict(counts)
 

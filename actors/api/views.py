@@ -8,11 +8,12 @@ from typing import Annotated, Any
 
 import msgspec
 
-from actors.messages import AccountStatus, OrderStatus, Phase, Purpose, Trigger
+from actors.facts import AccountStatus, LiquidationMode, OrderStatus, Phase, Purpose
+from actors.messages import Trigger
 from actors.runtime.cell import CrashReport, Snapshot, Status
-from actors.subaccount import adl, margin
-from actors.subaccount.checks import Market
-from actors.subaccount.state import AccountState, LiquidationMode
+from actors.subaccount import margin
+from actors.subaccount.market import Market, marks_of
+from actors.subaccount.state import AccountState
 from actors.units import AccountId, ClientOrderId, OrderType, Side, Symbol, TimeInForce
 
 Text = Annotated[str, msgspec.Meta(max_length=500)]
@@ -211,8 +212,8 @@ class ReleaseBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def account_view(state: AccountState, status: Status, restarts: int, market: Market) -> AccountView:
     """An account as the API shows it."""
-    marks = adl.marks_of(state, market)
-    view = margin.view(state, marks) if marks is not None else None
+    marks = marks_of(state, market)
+    view = margin.view(state, marks, market.instruments) if marks is not None else None
     exposure = sum((p.notional for p in state.positions), Decimal(0))
     return AccountView(
         account_id=state.account_id,
@@ -248,7 +249,7 @@ def account_view(state: AccountState, status: Status, restarts: int, market: Mar
 
 def position_views(state: AccountState, market: Market) -> list[PositionView]:
     """An account's positions as the API shows them."""
-    marks = adl.marks_of(state, market)
+    marks = marks_of(state, market)
     return [
         PositionView(
             account_id=state.account_id,

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from actors.messages import CancelIntended, Lane, Message, OrderIntended
+from actors.facts import CancelIntended, OrderIntended
+from actors.messages import Lane, Message
 from actors.units import ClientOrderId, Side, Symbol
 
 

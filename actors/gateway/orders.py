@@ -7,8 +7,9 @@ from enum import StrEnum
 
 import msgspec
 
+from actors.facts import OrderIntended, OrderStatus
 from actors.limits import UNKNOWN_QUERY_EVERY
-from actors.messages import Fill, OrderAccepted, OrderClosed, OrderIntended, OrderStatus
+from actors.messages import Fill, OrderAccepted, OrderClosed
 from actors.units import NANOS_PER_MS, ZERO, AccountId, ClientOrderId, OrderType, Symbol
 
 IN_FLIGHT_MAX = 60

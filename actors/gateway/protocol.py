@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Iterable
 
+from actors.facts import CancelIntended, OrderStatus, Purpose
 from actors.gateway.budget import OrderBudget
 from actors.gateway.messages import Answered, Report, ReportStatus, Submit, Trade, Traded, Verdict
 from actors.gateway.orders import (
@@ -40,14 +41,7 @@ from actors.limits import (
     ORDER_MAX_AGE_MS,
     RECV_WINDOW_MS,
 )
-from actors.messages import (
-    CancelIntended,
-    Fill,
-    OrderAccepted,
-    OrderClosed,
-    OrderStatus,
-    Purpose,
-)
+from actors.messages import Fill, OrderAccepted, OrderClosed
 from actors.units import ZERO, ClientOrderId
 
 

@@ -10,8 +10,8 @@ import msgspec
 
 from actors.binance import rest
 from actors.binance.streams import OrderDetail
+from actors.facts import OrderIntended
 from actors.gateway.messages import Report, ReportStatus, Trade
-from actors.messages import OrderIntended
 from actors.units import ClientOrderId, OrderType, Side, Symbol, plain
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 from actors.errors import BadInput
-from actors.limits import RiskLimits
 from actors.persistence.messages import NewAccount
+from actors.risk_limits import RiskLimits
 
 NAME_MAX = 200
 
@@ -31,7 +31,7 @@ def check_new(account: NewAccount) -> None:
         raise BadInput(
             f"{account.account_id}: maintenance rate {account.maintenance_rate} must be between 0 and 1"
         )
-    for value in rule(account):
+    for value in rule(account, RiskLimits()):
         if not value.is_finite() or value <= 0:
             raise BadInput(f"{account.account_id}: limit {value} must be a finite number above 0")
 
@@ -42,9 +42,8 @@ def has_rule(account: NewAccount) -> bool:
     return any(getattr(account, name) is not None for name in names)
 
 
-def rule(account: NewAccount) -> tuple[Decimal, ...]:
+def rule(account: NewAccount, defaults: RiskLimits) -> tuple[Decimal, ...]:
     """Its limits, the defaults where it names none."""
-    defaults = RiskLimits()
     return (
         account.max_leverage or defaults.max_leverage,
         account.max_notional_per_trade or defaults.max_notional_per_trade,

@@ -18,9 +18,10 @@ import pykka
 import structlog
 
 from actors.errors import Fenced, NotDurable, StoreBusy, StoreUnreachable
+from actors.facts import CancelIntended, OrderIntended
 from actors.gateway.messages import Recover, Submit
 from actors.limits import WRITER_BATCH_MAX, WRITER_WAITING_HIGH, WRITER_WAITING_LOW
-from actors.messages import CancelIntended, Lane, Message, OrderIntended
+from actors.messages import Lane, Message
 from actors.persistence.messages import (
     AccountLoaded,
     AskStore,

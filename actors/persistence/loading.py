@@ -5,46 +5,142 @@ The order of columns is that of ``persistence.sql``: change both together.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import groupby
 from typing import Any, NamedTuple
 
-from actors.limits import RiskLimits
-from actors.messages import AccountStatus, OrderIntended, OrderStatus, Phase, Purpose
+from msgspec.structs import replace
+
+from actors.errors import BadConfig
+from actors.facts import (
+    AccountStatus,
+    Alert,
+    Breaker,
+    ConditionalKind,
+    ConditionalPlaced,
+    LiquidationMode,
+    OrderIntended,
+    OrderStatus,
+    Phase,
+    Purpose,
+)
 from actors.persistence.messages import KnownOrder
-from actors.subaccount.state import AccountState, LiquidationMode, Position, WorkingOrder
-from actors.units import AccountId, ClientOrderId, Nanos, OrderType, Side, Symbol, TimeInForce
+from actors.risk_limits import RiskLimits, merge
+from actors.subaccount.orders import ConditionalOrder, WorkingOrder
+from actors.subaccount.position import Position
+from actors.subaccount.risk import UNTROUBLED, Risk
+from actors.subaccount.state import AccountState
+from actors.units import ONE, ZERO, AccountId, ClientOrderId, OrderType, Side, Symbol, TimeInForce
 
 Row = tuple[Any, ...]
 
 
 class Loaded(NamedTuple):
-    """Rows of positions and orders by account id."""
+    """All but the accounts' own rows, by account id; in the order of ``sql.LOAD_ALL``."""
 
     positions: dict[str, list[Row]]
     orders: dict[str, list[Row]]
+    conditionals: dict[str, list[Row]]
+    limits: dict[str, list[Row]]
+    recent: dict[str, list[Row]]
 
 
-def state_of(row: Row, loaded: Loaded, price_max_age_ns: Nanos) -> AccountState:
-    """An account out of its row of accounts and its other rows."""
-    account_id = AccountId(row[0])
-    return AccountState(
-        account_id=account_id,
-        status=AccountStatus(row[1]),
-        mode=LiquidationMode(row[2]),
-        maintenance_rate=row[3],
-        sequence=row[4],
-        next_order_sequence=row[5],
-        next_position_sequence=row[6],
-        balance=row[7],
-        deposits=row[8],
-        realized=row[9],
-        fees=row[10],
-        funding=row[11],
-        bad_debt=row[12],
-        phase=Phase(row[13]),
-        refusals=row[14],
-        limits=_limits(row[15:19], price_max_age_ns),
-        positions=tuple(_position(r) for r in loaded.positions.get(account_id, ())),
-        orders=tuple(_order(r) for r in loaded.orders.get(account_id, ())),
+def grouped(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """Sorted rows by their first column."""
+    return {key: list(group) for key, group in groupby(rows, key=lambda row: row[0])}
+
+
+class Loader:
+    """Makes states of rows.
+
+    Args:
+        defaults: what accounts may do whom neither the platform nor a row of their own limits.
+    """
+
+    def __init__(self, defaults: RiskLimits) -> None:
+        self._defaults = defaults
+        # Accounts of equal limits share one object of them.
+        self._limits: dict[Row, RiskLimits] = {}
+
+    def state_of(self, row: Row, loaded: Loaded) -> AccountState:
+        """An account out of its row of accounts and its other rows.
+
+        Raises:
+            ValueError, ArithmeticError: a value that cannot be.
+        """
+        account_id = AccountId(row[0])
+        base = self.base(row[15:19])
+        own = tuple((name, value) for _, name, value in loaded.limits.get(account_id, ()))
+        limits = base
+        if own:
+            limits = self._own(base, own)
+        recent = loaded.recent.get(account_id, ()) if limits.max_orders_per_minute is not None else ()
+        return AccountState(
+            account_id=account_id,
+            status=AccountStatus(row[1]),
+            mode=LiquidationMode(row[2]),
+            maintenance_rate=row[3],
+            sequence=row[4],
+            next_order_sequence=row[5],
+            next_position_sequence=row[6],
+            balance=row[7],
+            deposits=row[8],
+            realized=row[9],
+            fees=row[10],
+            funding=row[11],
+            bad_debt=row[12],
+            phase=Phase(row[13]),
+            refusals=row[14],
+            limits=limits,
+            base_limits=base,
+            overrides=own,
+            positions=tuple(_position(r) for r in loaded.positions.get(account_id, ())),
+            orders=tuple(_order(r) for r in loaded.orders.get(account_id, ())),
+            conditionals=tuple(_conditional(r) for r in loaded.conditionals.get(account_id, ())),
+            risk=_risk(row[19:28], tuple((Symbol(r[1]), r[2]) for r in recent)),
+        )
+
+    def _own(self, base: RiskLimits, own: tuple[tuple[str, str], ...]) -> RiskLimits:
+        found = self._limits.get((base, own))
+        if found is None:
+            try:
+                found = self._limits[base, own] = merge(base, dict(own))
+            except BadConfig as error:
+                raise ValueError(str(error)) from None
+        return found
+
+    def base(self, rule: Row) -> RiskLimits:
+        """What lies below an account's own limits, with the platform's rule for it, if it has one."""
+        found = self._limits.get(rule)
+        if found is None:
+            # As they are: a platform that sets a notional of 0 means that nothing may be opened.
+            values = {n: v for n, v in zip(RULE_COLUMNS, rule, strict=True) if v is not None}
+            threshold = values.get("liquidation_threshold")
+            if threshold is not None and not ZERO < threshold <= ONE:
+                # The platform's own reading of a threshold that cannot be.
+                values["liquidation_threshold"] = RiskLimits().liquidation_threshold
+            found = self._limits[rule] = replace(self._defaults, **values)
+        return found
+
+
+RULE_COLUMNS = ("max_leverage", "max_notional_per_trade", "max_total_exposure", "liquidation_threshold")
+"""The columns of the platform's ``risk_rules``, which are limits of ours by the same name."""
+
+
+def _risk(row: Row, recent: tuple[tuple[Symbol, int], ...]) -> Risk:
+    if row[0] is None:
+        return Risk(recent=recent) if recent else UNTROUBLED
+    return Risk(
+        day_start_ms=row[0],
+        day_equity=row[1],
+        day_stopped=row[2],
+        losses=row[3],
+        errors=row[4],
+        breaker=Breaker(row[5]),
+        breaker_reason=row[6],
+        breaker_until_ms=row[7],
+        closing_out=row[8],
+        recent=recent,
     )
 
 
@@ -67,6 +163,7 @@ def known_order(row: Row) -> KnownOrder:
         tier=row[13],
         decided_ms=row[14],
         cause=row[15],
+        strategy=row[21],
     )
     return KnownOrder(
         order=intended,
@@ -75,18 +172,6 @@ def known_order(row: Row) -> KnownOrder:
         exchange_order_id=row[17],
         trade_ids=tuple(row[20]),
         cancel_requested=row[19],
-    )
-
-
-def _limits(row: Row, price_max_age_ns: Nanos) -> RiskLimits:
-    if row[0] is None:
-        return RiskLimits(price_max_age_ns=price_max_age_ns)
-    return RiskLimits(
-        max_leverage=row[0],
-        max_notional_per_trade=row[1],
-        max_total_exposure=row[2],
-        liquidation_threshold=row[3],
-        price_max_age_ns=price_max_age_ns,
     )
 
 
@@ -99,30 +184,49 @@ def _position(row: Row) -> Position:
         margin=row[5],
         realized=row[6],
         opened_ms=row[7],
+        peak=row[8],
+        fees=row[9],
+        funding=row[10],
+        mae=row[11],
+        mfe=row[12],
+        since=row[13],
+        funded_ms=row[14],
+        strategy=row[15],
+        alerts=tuple(Alert(a) for a in row[16].split(",") if a),
     )
 
 
 def _order(row: Row) -> WorkingOrder:
     known = known_order(row)
-    order = known.order
     return WorkingOrder(
-        client_order_id=order.client_order_id,
-        sequence=order.sequence,
-        symbol=order.symbol,
-        side=order.side,
-        order_type=order.order_type,
-        quantity=order.quantity,
-        price=order.price,
-        time_in_force=order.time_in_force,
-        reduce_only=order.reduce_only,
-        leverage=order.leverage,
-        margin_reserved=order.margin_reserved,
-        purpose=order.purpose,
-        tier=order.tier,
-        decided_ms=order.decided_ms,
+        intent=known.order,
         status=known.status,
         exchange_order_id=known.exchange_order_id,
         filled=known.filled,
         trade_ids=known.trade_ids,
         cancel_requested=known.cancel_requested,
     )
+
+
+def _conditional(row: Row) -> ConditionalOrder:
+    placed = ConditionalPlaced(
+        account_id=AccountId(row[0]),
+        client_order_id=ClientOrderId(row[1]),
+        sequence=row[2],
+        kind=ConditionalKind(row[3]),
+        symbol=Symbol(row[4]),
+        side=Side(row[5]),
+        quantity=row[6],
+        trigger_price=row[7],
+        callback_rate=row[8],
+        activation_price=row[9],
+        extreme=row[10],
+        reduce_only=row[13],
+        leverage=row[14],
+        margin_reserved=row[15],
+        strategy=row[16],
+        decided_ms=row[17],
+        moment=row[18],
+        cause=row[19],
+    )
+    return ConditionalOrder(placed=placed, extreme=row[11], due=row[12])

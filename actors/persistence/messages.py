@@ -10,8 +10,9 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from actors.messages import AnyFact, Lane, Message, OrderIntended, OrderStatus
-from actors.subaccount.state import AccountState, LiquidationMode
+from actors.facts import AnyFact, LiquidationMode, OrderIntended, OrderStatus
+from actors.messages import Lane, Message
+from actors.subaccount.state import AccountState
 from actors.units import AccountId, Symbol
 
 

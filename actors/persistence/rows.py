@@ -17,24 +17,28 @@ from decimal import Decimal
 from itertools import groupby
 from typing import Any
 
-from actors.messages import (
+from actors.facts import (
     AnyFact,
     BadDebtRecorded,
     BalanceAdjusted,
     CancelIntended,
     FillApplied,
+    FundingPaid,
+    ModeChanged,
     OrderAcknowledged,
     OrderEnded,
     OrderIntended,
     OrderStatus,
-    PhaseChanged,
+    PositionAlerted,
     PositionTakenOver,
     Purpose,
     StatusChanged,
 )
-from actors.persistence import sql
+from actors.persistence import risk_rows, sql
 from actors.persistence.messages import Persist
-from actors.subaccount.state import AccountState, Position, position_id
+from actors.subaccount.margin import static_liquidation_price
+from actors.subaccount.position import Position, position_id
+from actors.subaccount.state import AccountState
 from actors.units import ZERO, AccountId, OrderType, Symbol
 
 SHARDS = 256
@@ -130,6 +134,7 @@ def statements(decision: Persist) -> Iterator[Statement]:
             after = before + change
             yield "balance_log", (id_, state.account_id, before, after, change, reason, trade, at)
             before = after
+    yield from risk_rows.statements(state, decision.facts, decision.wall_ms)
     if before != balance:
         yield "balance_delta", (before - balance, at, state.account_id)
 
@@ -146,11 +151,15 @@ def _balance_change(fact: AnyFact) -> tuple[Decimal, str]:
             reason = "LIQUIDATION" if fact.purpose is Purpose.LIQUIDATION else "TRADE_PNL"
             if fact.purpose is Purpose.ADL:
                 reason = f"ADL_TIER{fact.tier}"
+            elif fact.purpose is Purpose.CLOSE_OUT:
+                reason = "CLOSE_OUT"
             return fact.realized - fact.fee, reason
         case PositionTakenOver():
             return fact.realized, "ADMIN_TAKEOVER"
         case BadDebtRecorded():
             return fact.amount, "BAD_DEBT"
+        case FundingPaid():
+            return fact.amount, "FUNDING"
         case _:
             return ZERO, ""
 
@@ -171,9 +180,15 @@ def _of_fact(state: AccountState, fact: AnyFact, at: datetime) -> Iterator[State
             yield from _filled(state, fact, at)
         case PositionTakenOver():
             yield from _taken_over(state, fact, at)
+        case ModeChanged():
+            yield "mode", (fact.mode, at, state.account_id)
         case StatusChanged():
             yield "status", (fact.status, at, state.account_id)
-        case PhaseChanged() | BalanceAdjusted() | BadDebtRecorded():
+        case FundingPaid() | PositionAlerted():
+            held = state.position(fact.symbol)
+            if held is not None:
+                yield "position_upsert", _exact_position(state, held)
+        case _:
             return
 
 
@@ -198,6 +213,7 @@ def _intended(fact: OrderIntended, at: datetime) -> Iterator[Statement]:
             fact.decided_ms,
             fact.cause,
             OrderStatus.INTENDED,
+            fact.strategy,
         ),
     )
     if fact.order_type is OrderType.LIMIT:
@@ -271,6 +287,8 @@ def _closing_action(fact: FillApplied) -> tuple[str, str]:
         return "LIQUIDATE", "LIQUIDATED"
     if fact.purpose is Purpose.ADL:
         return f"ADL_TIER{fact.tier}", "CLOSED"
+    if fact.purpose is Purpose.CLOSE_OUT:
+        return "CLOSE_OUT", "CLOSED"
     return ("LIMIT_CLOSE" if fact.order_type is OrderType.LIMIT else "CLOSE"), "CLOSED"
 
 
@@ -330,6 +348,15 @@ def _exact_position(state: AccountState, p: Position) -> tuple[Any, ...]:
         p.margin,
         p.realized,
         p.opened_ms,
+        p.peak,
+        p.fees,
+        p.funding,
+        p.mae,
+        p.mfe,
+        p.since,
+        p.funded_ms,
+        p.strategy,
+        ",".join(p.alerts),
     )
 
 
@@ -348,16 +375,6 @@ def _platform_position(state: AccountState, p: Position) -> tuple[Any, ...]:
         p.realized,
         when(p.opened_ms),
     )
-
-
-def static_liquidation_price(state: AccountState, p: Position) -> Decimal:
-    """The platform's opening liquidation price: this position alone against the whole balance.
-
-    entry - (balance - floor) / quantity for a long, plus for a short; floor = notional x
-    maintenance rate / threshold; not below zero.
-    """
-    floor = p.notional * state.maintenance_rate / state.limits.liquidation_threshold
-    return round(max(ZERO, p.entry_price - (state.balance - floor) / p.quantity), 12)
 
 
 def _id(*parts: object) -> str:

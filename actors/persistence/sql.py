@@ -36,8 +36,8 @@ STATEMENTS: dict[str, LiteralString] = {
     "intent_insert": """
         INSERT INTO bulkhead.intent (client_order_id, account_id, order_sequence, symbol, side,
             order_type, quantity, price, time_in_force, reduce_only, leverage, margin_reserved,
-            purpose, tier, decided_ms, cause, status)
-        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
+            purpose, tier, decided_ms, cause, status, strategy)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
     "intent_cancel": "UPDATE bulkhead.intent SET cancel_requested = true WHERE client_order_id = %s",
     "intent_acknowledged": """
         UPDATE bulkhead.intent SET status = 'ACKNOWLEDGED', exchange_order_id = %s
@@ -55,10 +55,44 @@ STATEMENTS: dict[str, LiteralString] = {
     "position_delete": "DELETE FROM bulkhead.position WHERE account_id = %s AND symbol = %s",
     "position_upsert": """
         INSERT INTO bulkhead.position (position_id, account_id, symbol, quantity, entry_price, margin,
-            realized, opened_ms)
-        VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
+            realized, opened_ms, peak, fees, funding, mae, mfe, since, funded_ms, strategy, alerts)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
         ON CONFLICT (position_id) DO UPDATE SET quantity = EXCLUDED.quantity,
-            entry_price = EXCLUDED.entry_price, margin = EXCLUDED.margin, realized = EXCLUDED.realized""",
+            entry_price = EXCLUDED.entry_price, margin = EXCLUDED.margin, realized = EXCLUDED.realized,
+            peak = EXCLUDED.peak, fees = EXCLUDED.fees, funding = EXCLUDED.funding, mae = EXCLUDED.mae,
+            mfe = EXCLUDED.mfe, since = EXCLUDED.since, funded_ms = EXCLUDED.funded_ms,
+            alerts = EXCLUDED.alerts""",
+    "closed_position_insert": """
+        INSERT INTO bulkhead.closed_position (position_id, account_id, symbol, quantity, entry_price,
+            realized, fees, funding, mae, mfe, strategy, purpose, opened_ms, closed_ms)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
+    "funding_insert": """
+        INSERT INTO bulkhead.funding (account_id, symbol, funding_ms, rate, mark, amount)
+        VALUES (%s, %s, %s, %s, %s, %s)""",
+    "risk_upsert": """
+        INSERT INTO bulkhead.account_risk (account_id, day_start_ms, day_equity, day_stopped, losses,
+            errors, breaker, breaker_reason, breaker_until_ms, closing_out)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+        ON CONFLICT (account_id) DO UPDATE SET day_start_ms = EXCLUDED.day_start_ms,
+            day_equity = EXCLUDED.day_equity, day_stopped = EXCLUDED.day_stopped,
+            losses = EXCLUDED.losses, errors = EXCLUDED.errors, breaker = EXCLUDED.breaker,
+            breaker_reason = EXCLUDED.breaker_reason, breaker_until_ms = EXCLUDED.breaker_until_ms,
+            closing_out = EXCLUDED.closing_out""",
+    "limit_set": """
+        INSERT INTO bulkhead.account_limit (account_id, name, value, set_ms) VALUES (%s, %s, %s, %s)
+        ON CONFLICT (account_id, name) DO UPDATE SET value = EXCLUDED.value, set_ms = EXCLUDED.set_ms""",
+    "limit_unset": "DELETE FROM bulkhead.account_limit WHERE account_id = %s AND name = %s",
+    "mode": "UPDATE sub_accounts SET liquidation_mode = %s, updated_at = %s WHERE id = %s",
+    "conditional_insert": """
+        INSERT INTO bulkhead.conditional (client_order_id, account_id, order_sequence, kind, symbol, side,
+            quantity, trigger_price, callback_rate, activation_price, first_extreme, extreme, reduce_only,
+            leverage, margin_reserved, strategy, decided_ms, moment, cause, status)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'WAITING')""",
+    "conditional_moved": "UPDATE bulkhead.conditional SET extreme = %s WHERE client_order_id = %s",
+    "conditional_due": "UPDATE bulkhead.conditional SET due = true WHERE client_order_id = %s",
+    "conditional_ended": """
+        UPDATE bulkhead.conditional SET status = %s, end_reason = %s, order_id = %s
+        WHERE client_order_id = %s""",
     "house_add": """
         INSERT INTO bulkhead.house_position (symbol, quantity) VALUES (%s, %s)
         ON CONFLICT (symbol) DO UPDATE SET quantity = house_position.quantity + EXCLUDED.quantity""",
@@ -106,7 +140,13 @@ TABLE_ORDER = (
     ("balance_log",),
     ("balance_delta",),
     ("status",),
+    ("mode",),
     ("house_add",),
+    ("closed_position_insert",),
+    ("funding_insert",),
+    ("risk_upsert",),
+    ("limit_set", "limit_unset"),
+    ("conditional_insert", "conditional_moved", "conditional_due", "conditional_ended"),
     ("pending_insert", "pending_acknowledged", "pending_ended"),
 )
 """Statements of one group keep their order; groups may be run one after the other."""
@@ -118,8 +158,11 @@ _ACCOUNTS: LiteralString = """
         (CASE WHEN own.id IS NULL THEN general.max_leverage ELSE own.max_leverage END)::numeric,
         (CASE WHEN own.id IS NULL THEN general.max_notional_per_trade ELSE own.max_notional_per_trade END)::numeric,
         (CASE WHEN own.id IS NULL THEN general.max_total_exposure ELSE own.max_total_exposure END)::numeric,
-        (CASE WHEN own.id IS NULL THEN general.liquidation_threshold ELSE own.liquidation_threshold END)::numeric
+        (CASE WHEN own.id IS NULL THEN general.liquidation_threshold ELSE own.liquidation_threshold END)::numeric,
+        r.day_start_ms, r.day_equity, r.day_stopped, r.losses, r.errors, r.breaker, r.breaker_reason,
+        r.breaker_until_ms, r.closing_out
     FROM bulkhead.account a
+    LEFT JOIN bulkhead.account_risk r ON r.account_id = a.account_id
     JOIN sub_accounts s ON s.id = a.account_id
     LEFT JOIN LATERAL (
         SELECT id, max_leverage, max_notional_per_trade, max_total_exposure, liquidation_threshold
@@ -131,7 +174,8 @@ _ACCOUNTS: LiteralString = """
     ) general ON true"""
 
 _POSITIONS: LiteralString = """
-    SELECT account_id, position_id, symbol, quantity, entry_price, margin, realized, opened_ms
+    SELECT account_id, position_id, symbol, quantity, entry_price, margin, realized, opened_ms, peak, fees,
+        funding, mae, mfe, since, funded_ms, strategy, alerts
     FROM bulkhead.position"""
 
 _ORDERS: LiteralString = """
@@ -139,28 +183,55 @@ _ORDERS: LiteralString = """
         i.price, i.time_in_force, i.reduce_only, i.leverage, i.margin_reserved, i.purpose, i.tier,
         i.decided_ms, i.cause, i.status, i.exchange_order_id, i.filled, i.cancel_requested,
         COALESCE((SELECT array_agg(f.trade_id ORDER BY f.trade_id) FROM bulkhead.fill f
-            WHERE f.client_order_id = i.client_order_id), '{}')
+            WHERE f.client_order_id = i.client_order_id), '{}'), i.strategy
     FROM bulkhead.intent i"""
 
 _WORKING: LiteralString = " WHERE i.status IN ('INTENDED', 'ACKNOWLEDGED')"
 
 _BY_ACCOUNT: LiteralString = " ORDER BY account_id, opened_ms, position_id"
 
-LOAD_ALL: tuple[LiteralString, LiteralString, LiteralString] = (
+_CONDITIONALS: LiteralString = """
+    SELECT account_id, client_order_id, order_sequence, kind, symbol, side, quantity, trigger_price,
+        callback_rate, activation_price, first_extreme, extreme, due, reduce_only, leverage,
+        margin_reserved, strategy, decided_ms, moment, cause
+    FROM bulkhead.conditional WHERE status = 'WAITING'"""
+
+_LIMITS: LiteralString = "SELECT account_id, name, value FROM bulkhead.account_limit"
+
+_RECENT: LiteralString = """
+    SELECT account_id, symbol, decided_ms FROM bulkhead.intent
+    WHERE purpose = 'USER' AND decided_ms > (extract(epoch FROM now()) * 1000)::bigint - 60000"""
+
+_BY_SEQUENCE: LiteralString = " ORDER BY account_id, order_sequence"
+
+LOAD_ALL: tuple[LiteralString, ...] = (
     _ACCOUNTS + " ORDER BY a.account_id",
     _POSITIONS + _BY_ACCOUNT,
     _ORDERS + _WORKING + " ORDER BY i.account_id, i.order_sequence",
+    _CONDITIONALS + _BY_SEQUENCE,
+    _LIMITS + " ORDER BY account_id, name",
+    _RECENT + _BY_SEQUENCE,
 )
-"""Accounts, open positions, working orders; of everybody."""
+"""Accounts, open positions, working orders, conditional orders, own limits, last minute's orders; of everybody."""
 
 # A statement that serves both all and some would be planned for neither, and read whole tables.
-LOAD_SOME: tuple[LiteralString, LiteralString, LiteralString] = (
+LOAD_SOME: tuple[LiteralString, ...] = (
     _ACCOUNTS + " WHERE a.account_id = ANY(%s) ORDER BY a.account_id",
     _POSITIONS + " WHERE account_id = ANY(%s)" + _BY_ACCOUNT,
     _ORDERS + _WORKING + " AND i.account_id = ANY(%s) ORDER BY i.account_id, i.order_sequence",
+    _CONDITIONALS + " AND account_id = ANY(%s)" + _BY_SEQUENCE,
+    _LIMITS + " WHERE account_id = ANY(%s) ORDER BY account_id, name",
+    _RECENT + " AND account_id = ANY(%s)" + _BY_SEQUENCE,
 )
 """The same, of some accounts; each takes the array of their ids."""
 
 LOAD_WORKING: LiteralString = LOAD_ALL[2]
 
 FIND_ORDER: LiteralString = _ORDERS + " WHERE i.client_order_id = %s"
+
+
+RULES: LiteralString = """
+    SELECT is_global, max_leverage::numeric, max_notional_per_trade::numeric, max_total_exposure::numeric,
+        liquidation_threshold::numeric
+    FROM risk_rules WHERE is_global OR sub_account_id = %s ORDER BY is_global, id"""
+"""The platform's own rules that concern an account: its own first, then those for all."""

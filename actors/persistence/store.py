@@ -12,22 +12,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
-from itertools import groupby
 from typing import Any, TypeVar
 
 import psycopg
 import structlog
 
 from actors.errors import BadInput, Fenced, NotDurable, StoreBusy, StoreUnreachable
-from actors.limits import PRICE_MAX_AGE
 from actors.persistence import rows, schema, sql
 from actors.persistence.accounts import check_new, has_rule, rule
 from actors.persistence.connection import connect, one_line
 from actors.persistence.desk import Desk
-from actors.persistence.loading import Loaded, known_order, state_of
+from actors.persistence.loading import Loaded, Loader, grouped, known_order
 from actors.persistence.messages import KnownOrder, NewAccount, Persist, Recovery
+from actors.risk_limits import RiskLimits
 from actors.subaccount.state import AccountState
-from actors.units import AccountId, ClientOrderId, Nanos, Symbol
+from actors.units import AccountId, ClientOrderId, Symbol
 
 log = structlog.get_logger("store")
 
@@ -45,9 +44,9 @@ class _SequenceMoved(Exception):  # noqa: N818 - inside this module only
 class Store:
     """See the module. Not thread-safe: one thread, one store."""
 
-    def __init__(self, dsn: str, connection: psycopg.Connection[Any], price_max_age_ns: Nanos) -> None:
+    def __init__(self, dsn: str, connection: psycopg.Connection[Any], defaults: RiskLimits) -> None:
         self._dsn = dsn
-        self._price_max_age_ns = price_max_age_ns
+        self._defaults = defaults
         self._connection = connection
         self._epochs: dict[int, int] = {}
         self._owner = ""
@@ -57,7 +56,7 @@ class Store:
         self.unreadable: dict[AccountId, str] = {}
 
     @classmethod
-    def open(cls, dsn: str, price_max_age_ns: Nanos = PRICE_MAX_AGE) -> Store:
+    def open(cls, dsn: str, defaults: RiskLimits = RiskLimits()) -> Store:  # noqa: B008 - frozen
         """Connect, and make what is missing in the database.
 
         ``price_max_age_ns`` is an engine's setting that every loaded account gets.
@@ -68,7 +67,7 @@ class Store:
         """
         connection = connect(dsn)
         schema.init(connection)
-        return cls(dsn, connection, price_max_age_ns)
+        return cls(dsn, connection, defaults)
 
     def close(self) -> None:
         """Give the lease back and disconnect."""
@@ -311,7 +310,11 @@ class Store:
                     "reason, \"timestamp\") VALUES (%s, %s, 0, %s, %s, 'DEPOSIT', %s)",
                     [(f"deposit-{a.account_id}", a.account_id, a.deposit, a.deposit, at) for a in accounts],
                 )
-                rules = [(f"rule-{a.account_id}", a.account_id, *rule(a)) for a in accounts if has_rule(a)]
+                rules = [
+                    (f"rule-{a.account_id}", a.account_id, *rule(a, self._defaults))
+                    for a in accounts
+                    if has_rule(a)
+                ]
                 if rules:
                     cursor.executemany(
                         "INSERT INTO risk_rules (id, sub_account_id, max_leverage, max_notional_per_trade, "
@@ -332,17 +335,14 @@ class Store:
         parameters = () if account_ids is None else (list(account_ids),)
         with self._reachable(), self._connection.pipeline():
             cursors = [self._connection.execute(statement, parameters) for statement in statements]
-            found, positions, orders = (cursor.fetchall() for cursor in cursors)
-        loaded = Loaded(
-            {a: list(g) for a, g in groupby(positions, key=lambda r: r[0])},
-            {a: list(g) for a, g in groupby(orders, key=lambda r: r[0])},
-        )
+            found, *others = (cursor.fetchall() for cursor in cursors)
+        loaded, loader = Loaded(*map(grouped, others)), Loader(self._defaults)
         if account_ids is not None:
-            return [state_of(row, loaded, self._price_max_age_ns) for row in found]
+            return [loader.state_of(row, loaded) for row in found]
         states = []
         for row in found:
             try:
-                states.append(state_of(row, loaded, self._price_max_age_ns))
+                states.append(loader.state_of(row, loaded))
             except (ValueError, ArithmeticError) as error:
                 log.critical("an account cannot be read", account=row[0], error=str(error))
                 self.unreadable[AccountId(row[0])] = str(error)

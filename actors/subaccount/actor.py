@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -10,36 +10,47 @@ import structlog
 from msgspec.structs import replace
 
 from actors.errors import FaultInjected, NotDurable, StateLost
+from actors.facts import AnyFact, ConditionalPlaced, FillApplied, OrderIntended, PhaseChanged, Purpose
 from actors.gateway.messages import Resync
 from actors.limits import ORDER_WAIT_MAX
 from actors.messages import (
     AdjustBalance,
-    AnyFact,
     FaultOnPurpose,
-    FillApplied,
-    OrderIntended,
-    PhaseChanged,
+    PlaceConditional,
     PlaceOrder,
-    Purpose,
     Reconsider,
     RegisterTriggers,
+    SetLimits,
+    SetMode,
     SetStatus,
     Wake,
 )
 from actors.persistence.messages import AccountLoaded, DecisionLost, LoadAccount, Persist
 from actors.runtime.actor import DispatchedActor, Ref
 from actors.runtime.gate import TradingGate
-from actors.subaccount import adl
-from actors.subaccount.checks import Market, RejectCode, Rejection
-from actors.subaccount.decide import Accepted, Decision, Rejected, decide, intended_of, withdraw
-from actors.subaccount.state import AccountState, WorkingOrder
+from actors.subaccount import monitor
+from actors.subaccount.alerts import alerts_of
+from actors.subaccount.decide import decide, withdraw
+from actors.subaccount.decision import Accepted, Decision, Rejected
+from actors.subaccount.market import Market
+from actors.subaccount.orders import WorkingOrder
+from actors.subaccount.rejections import RejectCode, Rejection
+from actors.subaccount.state import AccountState
 from actors.subaccount.triggers import Triggers, triggers
 from actors.symbol_router.book import PriceBook
 from actors.units import NANOS_PER_MS, AccountId, Instrument, Nanos, Symbol
 
 log = structlog.get_logger("account")
 
-REFUSED_IN_QUARANTINE = (PlaceOrder, AdjustBalance, SetStatus, FaultOnPurpose)
+REFUSED_IN_QUARANTINE = (
+    PlaceOrder,
+    PlaceConditional,
+    AdjustBalance,
+    SetStatus,
+    SetMode,
+    SetLimits,
+    FaultOnPurpose,
+)
 """What a guard takes no part in; it cancels, books fills and liquidates."""
 
 
@@ -69,6 +80,7 @@ class Services:
         self.preloaded: dict[AccountId, AccountState] = {}
         self.stats = AccountStats()
         self.faults_allowed = False
+        self.alarm: Callable[[str], None] = lambda text: log.warning("alarm", text=text)
 
 
 class AccountActor(DispatchedActor):
@@ -86,6 +98,7 @@ class AccountActor(DispatchedActor):
         self.state: AccountState | None = None
         self._services = services
         self._registered: Triggers | None = None
+        self._deadline_ms: int | None = None
         self._early: tuple[tuple[Any, Any], ...] = ()
 
     def on_start(self) -> None:
@@ -128,7 +141,7 @@ class AccountActor(DispatchedActor):
             while self._cell.dispatcher.now_ns() < hang_until_ns:
                 pass
             raise FaultInjected(message.reason)
-        if isinstance(message, PlaceOrder) and self._waited_ns() > ORDER_WAIT_MAX:
+        if isinstance(message, PlaceOrder | PlaceConditional) and self._waited_ns() > ORDER_WAIT_MAX:
             text = f"the order waited {self._waited_ns() // NANOS_PER_MS} ms in the mailbox; place it anew"
             return Rejected((Rejection(RejectCode.TOO_LATE, text),))
         return self._decide(self.state, message)
@@ -150,12 +163,16 @@ class AccountActor(DispatchedActor):
             Nanos(clock.monotonic_ns()),
             clock.wall_ms(),
             services.gate.reduce_only or self._cell.mailbox.congested,
+            services.book.day,
+            services.book.day_ticks,
+            services.book,
         )
 
     def _loaded(self, state: AccountState) -> None:
         # Monotonic times mean nothing in another life of the process.
         self.state = replace(state, retry_at_ns=Nanos(0))
-        self._register(triggers(self.state, adl.marks_of(self.state, self.market())), force=True)
+        self._register(triggers(self.state, self.market()), force=True)
+        self._await_deadline(self.state)
         early, self._early = self._early, ()
         for message, future in early:
             self._cell.dispatcher.post(self._cell, message, future)
@@ -179,7 +196,7 @@ class AccountActor(DispatchedActor):
         stats.stale += decision.stale
         stats.rejected += isinstance(decision.reply, Rejected)
         # All that may raise comes before the first effect: a crash leaves nothing half done.
-        found = triggers(decision.state, adl.marks_of(decision.state, market))
+        found = triggers(decision.state, market)
         reply = self._persist(state, decision, message, market) if decision.facts else decision.reply
         self.state = decision.state
         for id_ in decision.resync:
@@ -213,13 +230,29 @@ class AccountActor(DispatchedActor):
             if isinstance(fact, PhaseChanged) and fact.retry_at_ns > market.now_ns:
                 wait = Nanos(fact.retry_at_ns - market.now_ns)
                 self._cell.dispatcher.after(wait, self._cell, Reconsider("backoff"))
+            elif isinstance(fact, FillApplied | ConditionalPlaced):
+                # No tick can come in between: router and accounts share a thread.
+                self._services.book.mark(fact.symbol)
+        for text in alerts_of(self.account_id, decision.facts):
+            self._services.alarm(text)
+        self._await_deadline(decision.state)
         return decision.reply if future is None else None
 
     def _resync(self, order: WorkingOrder) -> None:
-        intended = intended_of(self.account_id, order)
         self._services.gateway.tell(
-            Resync(intended, order.exchange_order_id, order.filled, order.trade_ids, order.cancel_requested)
+            Resync(
+                order.intent, order.exchange_order_id, order.filled, order.trade_ids, order.cancel_requested
+            )
         )
+
+    def _await_deadline(self, state: AccountState) -> None:
+        """Have a timer look at the next position that becomes too old."""
+        deadline = monitor.next_deadline_ms(state)
+        if deadline is None or deadline == self._deadline_ms:
+            return
+        self._deadline_ms = deadline
+        wait_ms = max(0, deadline - self._cell.dispatcher.clock.wall_ms()) + 1
+        self._cell.dispatcher.after(Nanos(wait_ms * NANOS_PER_MS), self._cell, Reconsider("deadline"))
 
     def _count(self, fact: AnyFact) -> None:
         stats = self._services.stats

@@ -6,10 +6,12 @@ Rules
 1. One step at a time: while an ADL or liquidation order works, nothing new is decided.
 2. The account's own orders are cancelled and gone before the first step is sent, else a
    resting close and a step could close the same position twice.
-3. Prices must be fresh. Without them nothing is decided, and the caller raises an alarm.
+3. Prices must be fresh. Without them nothing is decided, and the caller raises an alarm. Only a close-out
+   goes on: its market orders need a price for nothing but the smallest quantity that the exchange takes.
 4. A refused step waits, twice as long each time; after ``ADL_REFUSALS_MAX`` the account is
    STUCK until an operator says otherwise.
-5. LIQUIDATED only when no position and no order is left. What the balance cannot bear is bad
+5. A close-out (a loss limit, an emergency stop) takes the same way, and ends HEALTHY.
+6. LIQUIDATED only when no position and no order is left. What the balance cannot bear is bad
    debt, recorded, never clamped away.
 
 Tiers are data (``RiskLimits.tiers``); source of the default: seed 000.
@@ -19,18 +21,15 @@ from __future__ import annotations
 
 from decimal import ROUND_DOWN, ROUND_UP, Decimal
 
-from actors.limits import (
-    ADL_BACKOFF_FIRST,
-    ADL_BACKOFF_MAX,
-    ADL_REFUSALS_MAX,
-    WARNING_DISTANCE,
-    AdlTier,
-)
-from actors.messages import (
+from actors.facts import (
     AccountStatus,
     AnyFact,
     BadDebtRecorded,
     CancelIntended,
+    ClosingOut,
+    ConditionalEnded,
+    ConditionalStatus,
+    LiquidationMode,
     OrderIntended,
     Phase,
     PhaseChanged,
@@ -38,24 +37,22 @@ from actors.messages import (
     Purpose,
     StatusChanged,
 )
+from actors.limits import (
+    ADL_BACKOFF_FIRST,
+    ADL_BACKOFF_MAX,
+    ADL_REFUSALS_MAX,
+    WARNING_DISTANCE,
+)
+from actors.risk_limits import AdlTier
 from actors.subaccount import margin
-from actors.subaccount.checks import Market
-from actors.subaccount.state import AccountState, LiquidationMode, Position, client_order_id, fold
+from actors.subaccount.market import Market, marks_of
+from actors.subaccount.orders import client_order_id
+from actors.subaccount.position import Position
+from actors.subaccount.state import AccountState, folded
 from actors.units import ONE, ZERO, Nanos, OrderType, Side, Symbol, TimeInForce, round_to
 
 WARNING_HYSTERESIS = Decimal("0.02")
 """WARNING ends this far below where it began, so that it does not flap with each tick."""
-
-
-def marks_of(state: AccountState, market: Market) -> dict[Symbol, Decimal] | None:
-    """Fresh mids of all the account's positions, or None when one is missing or stale."""
-    marks: dict[Symbol, Decimal] = {}
-    for symbol in state.symbols:
-        tick = market.fresh(symbol, state.limits.price_max_age_ns)
-        if tick is None:
-            return None
-        marks[symbol] = tick.mid
-    return marks
 
 
 def has_step(state: AccountState) -> bool:
@@ -66,20 +63,25 @@ def has_step(state: AccountState) -> bool:
 def assess(state: AccountState, market: Market, cause: str) -> list[AnyFact]:
     """What must happen to the account now, as facts; empty when nothing must."""
     if not state.positions:
-        return _without_positions(state)
+        return _without_positions(state, cause)
     if has_step(state) or state.phase is Phase.STUCK or market.now_ns < state.retry_at_ns:
         return []
     marks = marks_of(state, market)
     if marks is None:
+        if state.risk.closing_out:
+            return _close_all(state, market, _last_known(state, market), cause, Purpose.CLOSE_OUT)
         return []
-    view = margin.view(state, marks)
-    if view.equity <= ZERO or view.ratio >= ONE or state.phase is Phase.LIQUIDATING:
-        return _close_all(state, market, marks, cause)
+    view = margin.view(state, marks, market.instruments)
+    insolvent = view.equity <= ZERO or view.ratio >= ONE
+    if insolvent or (state.phase is Phase.LIQUIDATING and not state.risk.closing_out):
+        return _close_all(state, market, marks, cause, Purpose.LIQUIDATION)
+    if state.risk.closing_out:
+        return _close_all(state, market, marks, cause, Purpose.CLOSE_OUT)
     tier = _tier(state.limits.tiers(), view.ratio)
     if tier is None:
         return _calm(state, view.ratio)
     if state.mode is not LiquidationMode.ADL_30 or tier.fraction >= ONE:
-        return _close_all(state, market, marks, cause)
+        return _close_all(state, market, marks, cause, Purpose.LIQUIDATION)
     return _reduce(state, market, marks, tier, cause)
 
 
@@ -92,7 +94,11 @@ def refused(state: AccountState, now_ns: Nanos) -> PhaseChanged:
     return PhaseChanged(state.phase, refusals, Nanos(now_ns + wait))
 
 
-def _without_positions(state: AccountState) -> list[AnyFact]:
+def _without_positions(state: AccountState, cause: str) -> list[AnyFact]:
+    if state.risk.closing_out:
+        if state.orders or state.conditionals:
+            return _cancel_own(state, cause)
+        return _finished(state)
     if state.orders or state.phase in {Phase.HEALTHY, Phase.LIQUIDATED}:
         return []
     if state.phase is not Phase.LIQUIDATING:
@@ -102,11 +108,21 @@ def _without_positions(state: AccountState) -> list[AnyFact]:
 
 def _finished(state: AccountState) -> list[AnyFact]:
     facts: list[AnyFact] = []
+    if state.risk.closing_out:
+        facts.append(ClosingOut(""))
+        if state.balance >= ZERO:
+            calm = state.phase is Phase.HEALTHY
+            return facts if calm else [*facts, PhaseChanged(Phase.HEALTHY, 0, Nanos(0))]
     if state.balance < ZERO:
         facts.append(BadDebtRecorded(-state.balance))
     facts.append(PhaseChanged(Phase.LIQUIDATED, 0, Nanos(0)))
     facts.append(StatusChanged(AccountStatus.LIQUIDATED))
     return facts
+
+
+def _last_known(state: AccountState, market: Market) -> dict[Symbol, Decimal]:
+    ticks = market.ticks
+    return {p.symbol: ticks[p.symbol].mid if p.symbol in ticks else p.entry_price for p in state.positions}
 
 
 def _tier(tiers: tuple[AdlTier, ...], ratio: Decimal) -> AdlTier | None:
@@ -115,7 +131,7 @@ def _tier(tiers: tuple[AdlTier, ...], ratio: Decimal) -> AdlTier | None:
 
 
 def _calm(state: AccountState, ratio: Decimal) -> list[AnyFact]:
-    warning_at = state.limits.liquidation_threshold - WARNING_DISTANCE
+    warning_at = state.limits.first_tier - WARNING_DISTANCE
     if ratio >= warning_at or (state.phase is Phase.WARNING and ratio >= warning_at - WARNING_HYSTERESIS):
         phase = Phase.WARNING
     else:
@@ -125,12 +141,19 @@ def _calm(state: AccountState, ratio: Decimal) -> list[AnyFact]:
     return [PhaseChanged(phase, 0, Nanos(0))]
 
 
-def _cancel_own(state: AccountState, cause: str) -> list[AnyFact]:
-    return [
+def _cancel_own(state: AccountState, cause: str, *, keep_reducing: bool = False) -> list[AnyFact]:
+    """Cancel what rests and what waits; ``keep_reducing`` spares conditional orders that only reduce."""
+    resting: list[AnyFact] = [
         CancelIntended(state.account_id, o.client_order_id, o.symbol, cause)
         for o in state.orders
         if not o.cancel_requested
     ]
+    waiting: list[AnyFact] = [
+        ConditionalEnded(c.client_order_id, ConditionalStatus.CANCELED, cause)
+        for c in state.conditionals
+        if not (keep_reducing and c.placed.reduce_only)
+    ]
+    return resting + waiting
 
 
 def _enter(state: AccountState, phase: Phase) -> list[AnyFact]:
@@ -142,9 +165,9 @@ def _enter(state: AccountState, phase: Phase) -> list[AnyFact]:
 def _reduce(
     state: AccountState, market: Market, marks: dict[Symbol, Decimal], tier: AdlTier, cause: str
 ) -> list[AnyFact]:
-    facts = _enter(state, Phase.REDUCING)
+    facts = _enter(state, Phase.REDUCING) + _cancel_own(state, cause, keep_reducing=True)
     if state.orders:
-        return facts + _cancel_own(state, cause)
+        return facts
     largest = max(state.positions, key=lambda p: (p.notional, p.symbol))
     number = state.limits.tiers().index(tier) + 1
     quantity = abs(largest.quantity) * tier.fraction
@@ -152,23 +175,20 @@ def _reduce(
 
 
 def _close_all(
-    state: AccountState, market: Market, marks: dict[Symbol, Decimal], cause: str
+    state: AccountState, market: Market, marks: dict[Symbol, Decimal], cause: str, purpose: Purpose
 ) -> list[AnyFact]:
-    facts = _enter(state, Phase.LIQUIDATING)
+    facts = _enter(state, Phase.LIQUIDATING) + _cancel_own(state, cause)
     if state.orders:
-        return facts + _cancel_own(state, cause)
-    after = state
-    for fact in facts:
-        after = fold(after, fact)
+        return facts
+    after = folded(state, facts)
     tier = len(state.limits.tiers())
     for position in state.positions:
-        if state.mode is LiquidationMode.TAKEOVER:
-            closing: list[AnyFact] = [_take_over(position, marks)]
+        if state.mode is LiquidationMode.TAKEOVER and purpose is Purpose.LIQUIDATION:
+            closing = _take_over(position, marks, market, purpose)
         else:
             quantity = abs(position.quantity)
-            closing = _close(after, market, marks, position, quantity, Purpose.LIQUIDATION, tier, cause)
-        for fact in closing:
-            after = fold(after, fact)
+            closing = _close(after, market, marks, position, quantity, purpose, tier, cause)
+        after = folded(after, closing)
         facts += closing
     if not after.positions and not after.orders:
         facts += _finished(after)
@@ -196,7 +216,9 @@ def _close(  # noqa: PLR0913 - what to close, how much of it, and why
     )
     if held < smallest:
         # Too small for the exchange: nobody could ever close it there, so the house has it.
-        return [_take_over(position, marks)]
+        if market.fresh(position.symbol, state.limits.price_max_age_ns) is None:
+            return []
+        return _take_over(position, marks, market, purpose)
     closing = max(round_to(quantity, instrument.step_size, ROUND_DOWN), smallest)
     if held - closing < smallest:
         closing = held
@@ -223,11 +245,13 @@ def _close(  # noqa: PLR0913 - what to close, how much of it, and why
     ]
 
 
-def _take_over(position: Position, marks: dict[Symbol, Decimal]) -> PositionTakenOver:
+def _take_over(
+    position: Position, marks: dict[Symbol, Decimal], market: Market, purpose: Purpose
+) -> list[AnyFact]:
     mark = marks[position.symbol]
-    return PositionTakenOver(
-        symbol=position.symbol,
-        quantity=position.quantity,
-        price=mark,
-        realized=position.unrealized(mark),
-    )
+    realized = position.unrealized(mark)
+    stretch = market.extremes(position.symbol, position.since)
+    return [
+        PositionTakenOver(symbol=position.symbol, quantity=position.quantity, price=mark, realized=realized),
+        position.closed(purpose, market.wall_ms, realized, ZERO, stretch),
+    ]

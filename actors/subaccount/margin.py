@@ -3,8 +3,8 @@
 Rules
 1. Marks come in as a mapping; a symbol that is missing has no price and the caller must not
    ask: entry prices never stand in for marks.
-2. Maintenance margin is on entry notional, as on the existing platform, because the
-   liquidation prices that traders see depend on it.
+2. Maintenance margin is on entry notional by default, as on the existing platform, because the
+   liquidation prices that traders see depend on it; ``maintenance_basis`` may say otherwise.
 3. All money is in quote asset. Sums are written as sums, so the order of positions is nothing.
 """
 
@@ -15,8 +15,12 @@ from decimal import Decimal
 
 import msgspec
 
-from actors.subaccount.state import AccountState, Position
-from actors.units import ONE, ZERO, Symbol
+from actors.risk_limits import MaintenanceBasis
+from actors.subaccount.position import Position
+from actors.subaccount.state import AccountState
+from actors.units import ONE, ZERO, Bracket, Instrument, Symbol
+
+NO_INSTRUMENTS: Mapping[Symbol, Instrument] = {}
 
 
 class MarginView(msgspec.Struct, frozen=True, gc=False):
@@ -53,7 +57,42 @@ def margin_ratio(maintenance: Decimal, equity: Decimal) -> Decimal:
     return maintenance / equity
 
 
-def view(state: AccountState, marks: Mapping[Symbol, Decimal]) -> MarginView:
+def bracket_of(brackets: tuple[Bracket, ...], notional: Decimal) -> Bracket:
+    """The exchange's bracket for a notional at the mark; the last one for what is above all."""
+    for bracket in brackets:
+        if notional < bracket.notional_cap:
+            return bracket
+    return brackets[-1]
+
+
+def maintenance(
+    state: AccountState,
+    position: Position,
+    mark: Decimal,
+    instruments: Mapping[Symbol, Instrument] = NO_INSTRUMENTS,
+) -> Decimal:
+    """Maintenance margin of one position, in quote asset.
+
+    entry: entry notional x rate. mark: |quantity| x mark x rate. brackets: notional at the mark x the
+    bracket's rate - its cumulative amount (Binance, "Leverage and Margin of USD-M Futures"); a symbol
+    whose brackets nobody knows falls back to the account's rate at the mark.
+    """
+    basis = state.limits.maintenance_basis
+    if basis is MaintenanceBasis.ENTRY:
+        return position.notional * state.maintenance_rate
+    notional = abs(position.quantity) * mark
+    instrument = instruments.get(position.symbol)
+    if basis is MaintenanceBasis.MARK or instrument is None or not instrument.brackets:
+        return notional * state.maintenance_rate
+    bracket = bracket_of(instrument.brackets, notional)
+    return notional * bracket.rate - bracket.cumulative
+
+
+def view(
+    state: AccountState,
+    marks: Mapping[Symbol, Decimal],
+    instruments: Mapping[Symbol, Instrument] = NO_INSTRUMENTS,
+) -> MarginView:
     """Everything about the account's margin at ``marks``.
 
     Raises:
@@ -62,26 +101,81 @@ def view(state: AccountState, marks: Mapping[Symbol, Decimal]) -> MarginView:
     profit = unrealized(state.positions, marks)
     exposure = sum((p.notional for p in state.positions), ZERO)
     equity = state.balance + profit
-    maintenance = exposure * state.maintenance_rate
+    if state.limits.maintenance_basis is MaintenanceBasis.ENTRY:
+        needed = exposure * state.maintenance_rate
+    else:
+        needed = sum((maintenance(state, p, marks[p.symbol], instruments) for p in state.positions), ZERO)
+    held = sum((o.held_margin for o in state.orders), ZERO)
+    if state.conditionals:
+        held += sum((c.held_margin for c in state.conditionals), ZERO)
     return MarginView(
         equity=equity,
         unrealized=profit,
         margin_used=sum((p.margin for p in state.positions), ZERO),
-        margin_held=sum((o.held_margin for o in state.orders), ZERO),
+        margin_held=held,
         exposure=exposure,
-        maintenance=maintenance,
-        ratio=margin_ratio(maintenance, equity),
+        maintenance=needed,
+        ratio=margin_ratio(needed, equity),
     )
 
 
-def liquidation_price(state: AccountState, position: Position, marks: Mapping[Symbol, Decimal]) -> Decimal:
-    """The mid of ``position`` at which the ratio reaches the first tier, others standing still.
+def liquidation_price(
+    state: AccountState,
+    position: Position,
+    marks: Mapping[Symbol, Decimal],
+    instruments: Mapping[Symbol, Instrument] = NO_INSTRUMENTS,
+) -> Decimal:
+    """The mark of ``position`` at which the ratio reaches the first tier t, others standing still.
 
-    entry + (floor - balance - profit of the others) / quantity, where floor = maintenance /
-    threshold; not below zero. Source: the existing platform's dynamic cross price.
+    It solves t x (balance + profit of the others + q x (p - entry)) = maintenance of the others +
+    maintenance at p, where the latter is r x |q| x p - c: r = 0 and a constant on the entry basis, the
+    account's rate at the mark, or the rate and cumulative amount of the bracket that p lies in. Not
+    below zero. Source of the entry case: the existing platform's dynamic cross price.
     """
+    t, q = state.limits.first_tier, position.quantity
     others = tuple(p for p in state.positions if p.symbol != position.symbol)
-    exposure = sum((p.notional for p in state.positions), ZERO)
-    floor = exposure * state.maintenance_rate / state.limits.liquidation_threshold
+    needed = sum((maintenance(state, p, marks[p.symbol], instruments) for p in others), ZERO)
     base = state.balance + unrealized(others, marks)
-    return max(ZERO, position.entry_price + (floor - base) / position.quantity)
+    if state.limits.maintenance_basis is MaintenanceBasis.ENTRY:
+        needed += position.notional * state.maintenance_rate
+        return max(ZERO, position.entry_price + (needed / t - base) / q)
+
+    def solved(rate: Decimal, cumulative: Decimal) -> Decimal:
+        slope = t * q - rate * abs(q)
+        return (needed - cumulative - t * (base - q * position.entry_price)) / slope if slope else ZERO
+
+    instrument = instruments.get(position.symbol)
+    brackets = () if instrument is None else instrument.brackets
+    if state.limits.maintenance_basis is MaintenanceBasis.MARK or not brackets:
+        return max(ZERO, solved(state.maintenance_rate, ZERO))
+    for bracket in brackets:
+        price = solved(bracket.rate, bracket.cumulative)
+        if bracket.notional_floor <= abs(q) * price < bracket.notional_cap:
+            return price
+    return max(ZERO, solved(brackets[-1].rate, brackets[-1].cumulative)) if q < 0 else ZERO
+
+
+def account_liquidation_price(
+    state: AccountState,
+    marks: Mapping[Symbol, Decimal],
+    instruments: Mapping[Symbol, Instrument] = NO_INSTRUMENTS,
+) -> tuple[Symbol, Decimal] | None:
+    """The liquidation price of the position with the largest entry notional, as on the existing platform.
+
+    Returns:
+        Its symbol and price; None without positions. Of equal ones the first by symbol.
+    """
+    if not state.positions:
+        return None
+    largest = min(state.positions, key=lambda p: (-p.notional, p.symbol))
+    return largest.symbol, liquidation_price(state, largest, marks, instruments)
+
+
+def static_liquidation_price(state: AccountState, position: Position) -> Decimal:
+    """The platform's opening liquidation price: this position alone against the whole balance.
+
+    entry - (balance - floor) / quantity for a long, plus for a short; floor = entry notional x
+    maintenance rate / first tier; not below zero.
+    """
+    floor = position.notional * state.maintenance_rate / state.limits.first_tier
+    return round(max(ZERO, position.entry_price - (state.balance - floor) / position.quantity), 12)

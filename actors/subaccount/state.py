@@ -4,123 +4,56 @@ Rules
 1. ``fold(state, fact)`` builds every new state: live, on restart, in replay and in tests.
 2. A fact that does not fit raises ``StateCorrupt`` and leaves the old state whole.
 3. balance = deposits + realized - fees + funding + bad debt, exactly, after every fold.
-4. ``settle`` is the only place that knows how a fill changes a position.
+4. ``limits`` is ``base_limits`` (all that lies below the account) with ``overrides`` over it, always.
 """
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Iterable
 from decimal import Decimal
-from enum import StrEnum
 
 import msgspec
 from msgspec.structs import replace
 
-from actors.errors import StateCorrupt
-from actors.limits import CLIENT_ORDER_ID_PREFIX, RiskLimits
-from actors.messages import (
+from actors.errors import BadConfig, StateCorrupt
+from actors.facts import (
     AccountStatus,
     AnyFact,
     BadDebtRecorded,
     BalanceAdjusted,
+    Breaker,
+    BreakerChanged,
     CancelIntended,
+    ClosingOut,
+    ConditionalDue,
+    ConditionalEnded,
+    ConditionalPlaced,
+    DayBegan,
+    DayStopped,
     FillApplied,
+    FundingPaid,
+    LimitsChanged,
+    LiquidationMode,
+    ModeChanged,
     OrderAcknowledged,
     OrderEnded,
     OrderIntended,
     OrderStatus,
     Phase,
     PhaseChanged,
+    PositionAlerted,
+    PositionClosed,
     PositionTakenOver,
     Purpose,
     StatusChanged,
+    TrailMoved,
 )
-from actors.units import (
-    ENTRY_QUANTUM,
-    ZERO,
-    AccountId,
-    ClientOrderId,
-    Nanos,
-    OrderType,
-    Side,
-    Symbol,
-    TimeInForce,
-    quantize_price,
-)
-
-
-class LiquidationMode(StrEnum):
-    """What happens at the first tier: tiers, all at once, or the house takes over."""
-
-    ADL_30 = "ADL_30"
-    INSTANT_CLOSE = "INSTANT_CLOSE"
-    TAKEOVER = "TAKEOVER"
-
-
-class Position(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One open position. ``quantity`` is signed (long > 0) and never zero.
-
-    ``entry_price`` is the quantity-weighted average of the opening fills; ``margin`` the
-    initial margin in quote asset; ``realized`` what partial closes brought so far.
-    """
-
-    position_id: str
-    symbol: Symbol
-    quantity: Decimal
-    entry_price: Decimal
-    margin: Decimal
-    realized: Decimal
-    opened_ms: int
-
-    @property
-    def notional(self) -> Decimal:
-        """Entry notional, in quote asset: |quantity| x entry price."""
-        return abs(self.quantity) * self.entry_price
-
-    @property
-    def leverage(self) -> Decimal:
-        """Entry notional / initial margin."""
-        return self.notional / self.margin
-
-    def unrealized(self, mark: Decimal) -> Decimal:
-        """Profit at ``mark``, in quote asset: quantity x (mark - entry)."""
-        return self.quantity * (mark - self.entry_price)
-
-
-class WorkingOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """An order that is not final yet, with the trades of it that are booked."""
-
-    client_order_id: ClientOrderId
-    sequence: int
-    symbol: Symbol
-    side: Side
-    order_type: OrderType
-    quantity: Decimal
-    price: Decimal | None
-    time_in_force: TimeInForce
-    reduce_only: bool
-    leverage: Decimal
-    margin_reserved: Decimal
-    purpose: Purpose
-    tier: int
-    decided_ms: int
-    status: OrderStatus = OrderStatus.INTENDED
-    exchange_order_id: int | None = None
-    filled: Decimal = ZERO
-    trade_ids: tuple[int, ...] = ()
-    cancel_requested: bool = False
-
-    @property
-    def remaining(self) -> Decimal:
-        """Quantity that has not traded."""
-        return self.quantity - self.filled
-
-    @property
-    def held_margin(self) -> Decimal:
-        """Reserved margin of the part that has not traded, in quote asset."""
-        if self.filled == ZERO:
-            return self.margin_reserved
-        return self.margin_reserved * self.remaining / self.quantity
+from actors.limits import ORDER_RATE_WINDOW_MS
+from actors.risk_limits import RiskLimits, merge
+from actors.subaccount.orders import ConditionalOrder, WorkingOrder
+from actors.subaccount.position import Position, Settlement, position_id, settle
+from actors.subaccount.risk import UNTROUBLED, Risk
+from actors.units import ZERO, AccountId, ClientOrderId, Nanos, Symbol
 
 
 class AccountState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -131,6 +64,8 @@ class AccountState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     mode: LiquidationMode = LiquidationMode.ADL_30
     maintenance_rate: Decimal = Decimal("0.005")
     limits: RiskLimits = RiskLimits()
+    base_limits: RiskLimits = RiskLimits()
+    overrides: tuple[tuple[str, str], ...] = ()
     sequence: int = 0
     next_order_sequence: int = 1
     next_position_sequence: int = 1
@@ -142,9 +77,11 @@ class AccountState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     bad_debt: Decimal = ZERO
     positions: tuple[Position, ...] = ()
     orders: tuple[WorkingOrder, ...] = ()
+    conditionals: tuple[ConditionalOrder, ...] = ()
     phase: Phase = Phase.HEALTHY
     refusals: int = 0
     retry_at_ns: Nanos = Nanos(0)
+    risk: Risk = UNTROUBLED
 
     def position(self, symbol: Symbol) -> Position | None:
         """The open position in ``symbol``, if any."""
@@ -160,58 +97,28 @@ class AccountState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
                 return order
         return None
 
+    def conditional(self, client_order_id: ClientOrderId) -> ConditionalOrder | None:
+        """The conditional order of that id, if any."""
+        for order in self.conditionals:
+            if order.client_order_id == client_order_id:
+                return order
+        return None
+
     @property
     def symbols(self) -> tuple[Symbol, ...]:
         """Symbols of the open positions."""
         return tuple(p.symbol for p in self.positions)
 
 
-class Settlement(msgspec.Struct, frozen=True, gc=False):
-    """What a fill does to a position: the position after it, and what was realized."""
+def settlement_of(state: AccountState, fill: FillApplied) -> Settlement:
+    """What a fill of one of the account's working orders does to its position.
 
-    position: Position | None
-    closed_quantity: Decimal
-    realized: Decimal
-    opened_new: bool
-
-
-def client_order_id(account_id: AccountId, sequence: int) -> ClientOrderId:
-    """The deterministic client order id of an account's ``sequence``-th order.
-
-    Shape: prefix, 16 hex digits of BLAKE2b(account id), sequence; at most 36 characters,
-    which is the exchange's limit.
+    Raises:
+        StateCorrupt: the order is not one of them.
     """
-    digest = hashlib.blake2b(account_id.encode(), digest_size=8).hexdigest()
-    return ClientOrderId(f"{CLIENT_ORDER_ID_PREFIX}-{digest}-{sequence}")
-
-
-def position_id(account_id: AccountId, sequence: int) -> str:
-    """The deterministic id of an account's ``sequence``-th position, in UUID shape."""
-    h = hashlib.blake2b(f"{account_id}:{sequence}".encode(), digest_size=16).hexdigest()
-    return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
-
-
-def settle(state: AccountState, fill: FillApplied, leverage: Decimal) -> Settlement:
-    """Apply one fill to the account's position in its symbol, netted, one way.
-
-    realized = closed quantity x (price - entry) x sign of the position, fees excluded.
-    A fill against the position reduces it first; what is left over opens the other side.
-    """
-    signed = fill.quantity * fill.side.sign
-    held = state.position(fill.symbol)
-    if held is None:
-        return Settlement(_opened(state, fill, signed, leverage), ZERO, ZERO, opened_new=True)
-    if (held.quantity > 0) == (signed > 0):
-        return Settlement(_added(held, fill, signed, leverage), ZERO, ZERO, opened_new=False)
-    closed = min(abs(held.quantity), fill.quantity)
-    sign = 1 if held.quantity > 0 else -1
-    realized = closed * (fill.price - held.entry_price) * sign
-    left = held.quantity + signed
-    if left == ZERO:
-        return Settlement(None, closed, realized, opened_new=False)
-    if (left > 0) == (held.quantity > 0):
-        return Settlement(_reduced(held, left, realized), closed, realized, opened_new=False)
-    return Settlement(_opened(state, fill, left, leverage), closed, realized, opened_new=True)
+    intent = _order(state, fill.client_order_id).intent
+    new_id = position_id(state.account_id, state.next_position_sequence)
+    return settle(state.position(fill.symbol), fill, new_id, intent.leverage, intent.strategy)
 
 
 def fold(state: AccountState, fact: AnyFact) -> AccountState:
@@ -227,18 +134,22 @@ def fold(state: AccountState, fact: AnyFact) -> AccountState:
             return _fold_intended(state, fact)
         case OrderAcknowledged():
             order = _order(state, fact.client_order_id)
-            return _with_order(
-                state,
-                replace(order, status=OrderStatus.ACKNOWLEDGED, exchange_order_id=fact.exchange_order_id),
+            acknowledged = replace(
+                order, status=OrderStatus.ACKNOWLEDGED, exchange_order_id=fact.exchange_order_id
             )
+            return _with_risk(_with_order(state, acknowledged), errors=0)
         case CancelIntended():
             order = _order(state, fact.client_order_id)
             return _with_order(state, replace(order, cancel_requested=True))
         case OrderEnded():
             order = _order(state, fact.client_order_id)
-            return replace(state, orders=tuple(o for o in state.orders if o is not order))
+            refused = order.purpose is Purpose.USER and fact.status is OrderStatus.REJECTED
+            left = replace(state, orders=tuple(o for o in state.orders if o is not order))
+            # Streaks are counted where they are limited, so that nobody else's orders write them.
+            counts = refused and state.limits.max_consecutive_errors is not None
+            return _with_risk(left, errors=state.risk.errors + counts)
         case BalanceAdjusted():
-            return replace(state, balance=state.balance + fact.amount, deposits=state.deposits + fact.amount)
+            return _fold_adjusted(state, fact)
         case PositionTakenOver():
             return _fold_takeover(state, fact)
         case PhaseChanged():
@@ -247,6 +158,52 @@ def fold(state: AccountState, fact: AnyFact) -> AccountState:
             return replace(state, status=fact.status)
         case BadDebtRecorded():
             return replace(state, balance=state.balance + fact.amount, bad_debt=state.bad_debt + fact.amount)
+        case _:
+            return _fold_others(state, fact)
+
+
+def _fold_others(state: AccountState, fact: AnyFact) -> AccountState:  # noqa: PLR0912 - one branch per fact
+    match fact:
+        case PositionClosed():
+            if fact.net == ZERO or state.limits.max_consecutive_losses is None:
+                return state
+            return _with_risk(state, losses=state.risk.losses + 1 if fact.net < ZERO else 0)
+        case FundingPaid():
+            return _fold_funding(state, fact)
+        case PositionAlerted():
+            held = _position(state, fact.symbol)
+            alerted = replace(held, alerts=(*held.alerts, fact.alert))
+            return replace(state, positions=_with_position(state.positions, fact.symbol, alerted))
+        case DayBegan():
+            return _with_risk(state, day_start_ms=fact.start_ms, day_equity=fact.equity, day_stopped=False)
+        case DayStopped():
+            return _with_risk(state, day_stopped=True)
+        case BreakerChanged():
+            return _fold_breaker(state, fact)
+        case ClosingOut():
+            return _with_risk(state, closing_out=fact.reason)
+        case LimitsChanged():
+            return _fold_limits(state, fact)
+        case ModeChanged():
+            return replace(state, mode=fact.mode)
+        case ConditionalPlaced():
+            return _fold_conditional(state, fact)
+        case TrailMoved():
+            return _with_conditional(state, fact.client_order_id, extreme=fact.extreme)
+        case ConditionalDue():
+            return _with_conditional(state, fact.client_order_id, due=True)
+        case ConditionalEnded():
+            ended = _conditional(state, fact.client_order_id)
+            return replace(state, conditionals=tuple(c for c in state.conditionals if c is not ended))
+        case _:
+            raise StateCorrupt(f"{state.account_id}: {type(fact).__name__} is no fact of an account")
+
+
+def folded(state: AccountState, facts: Iterable[AnyFact]) -> AccountState:
+    """The state after all ``facts``, in order."""
+    for fact in facts:
+        state = fold(state, fact)
+    return state
 
 
 def books_balance(state: AccountState) -> bool:
@@ -254,64 +211,47 @@ def books_balance(state: AccountState) -> bool:
     return state.balance == (state.deposits + state.realized - state.fees + state.funding + state.bad_debt)
 
 
-def _opened(state: AccountState, fill: FillApplied, signed: Decimal, leverage: Decimal) -> Position:
-    return Position(
-        position_id=position_id(state.account_id, state.next_position_sequence),
-        symbol=fill.symbol,
-        quantity=signed,
-        entry_price=quantize_price(fill.price),
-        margin=_margin(abs(signed) * fill.price, leverage),
-        realized=ZERO,
-        opened_ms=fill.trade_ms,
-    )
+def with_limits(
+    state: AccountState, base: RiskLimits, overrides: tuple[tuple[str, str], ...]
+) -> AccountState:
+    """The account with other limits below it, or others of its own.
+
+    Raises:
+        BadConfig: an override that cannot be.
+    """
+    return replace(state, base_limits=base, overrides=overrides, limits=merge(base, dict(overrides)))
 
 
-def _added(held: Position, fill: FillApplied, signed: Decimal, leverage: Decimal) -> Position:
-    # Margin adds up: taking over the new order's leverage for the whole position, as the
-    # platform does, would let an add free margin.
-    quantity = held.quantity + signed
-    cost = held.notional + fill.quantity * fill.price
-    return replace(
-        held,
-        quantity=quantity,
-        entry_price=quantize_price(cost / abs(quantity)),
-        margin=held.margin + _margin(fill.quantity * fill.price, leverage),
-    )
+def _with_risk(state: AccountState, **changes: object) -> AccountState:
+    if all(getattr(state.risk, name) == value for name, value in changes.items()):
+        return state
+    return replace(state, risk=replace(state.risk, **changes))
 
 
-def _reduced(held: Position, left: Decimal, realized: Decimal) -> Position:
-    margin = (held.margin * left / held.quantity).quantize(ENTRY_QUANTUM)
-    return replace(held, quantity=left, margin=margin, realized=held.realized + realized)
-
-
-def _margin(notional: Decimal, leverage: Decimal) -> Decimal:
-    return (notional / leverage).quantize(ENTRY_QUANTUM)
+def _next_sequence(state: AccountState, account_id: AccountId, sequence: int) -> int:
+    if account_id != state.account_id:
+        raise StateCorrupt(f"{state.account_id}: an order of {account_id} arrived")
+    if sequence != state.next_order_sequence:
+        raise StateCorrupt(
+            f"{state.account_id}: order {sequence} does not follow {state.next_order_sequence - 1}"
+        )
+    return sequence + 1
 
 
 def _fold_intended(state: AccountState, fact: OrderIntended) -> AccountState:
-    if fact.account_id != state.account_id:
-        raise StateCorrupt(f"{state.account_id}: an order of {fact.account_id} arrived")
-    if fact.sequence != state.next_order_sequence:
-        raise StateCorrupt(
-            f"{state.account_id}: order {fact.sequence} does not follow {state.next_order_sequence - 1}"
-        )
-    order = WorkingOrder(
-        client_order_id=fact.client_order_id,
-        sequence=fact.sequence,
-        symbol=fact.symbol,
-        side=fact.side,
-        order_type=fact.order_type,
-        quantity=fact.quantity,
-        price=fact.price,
-        time_in_force=fact.time_in_force,
-        reduce_only=fact.reduce_only,
-        leverage=fact.leverage,
-        margin_reserved=fact.margin_reserved,
-        purpose=fact.purpose,
-        tier=fact.tier,
-        decided_ms=fact.decided_ms,
-    )
-    return replace(state, orders=(*state.orders, order), next_order_sequence=fact.sequence + 1)
+    following = _next_sequence(state, fact.account_id, fact.sequence)
+    after = replace(state, orders=(*state.orders, WorkingOrder(intent=fact)), next_order_sequence=following)
+    if state.limits.max_orders_per_minute is None or fact.purpose is not Purpose.USER:
+        return after
+    begin = fact.decided_ms - ORDER_RATE_WINDOW_MS
+    recent = tuple(r for r in state.risk.recent if r[1] > begin)
+    return _with_risk(after, recent=(*recent, (fact.symbol, fact.decided_ms)))
+
+
+def _fold_conditional(state: AccountState, fact: ConditionalPlaced) -> AccountState:
+    following = _next_sequence(state, fact.account_id, fact.sequence)
+    waiting = ConditionalOrder(placed=fact, extreme=fact.extreme)
+    return replace(state, conditionals=(*state.conditionals, waiting), next_order_sequence=following)
 
 
 def _fold_fill(state: AccountState, fact: FillApplied) -> AccountState:
@@ -323,7 +263,7 @@ def _fold_fill(state: AccountState, fact: FillApplied) -> AccountState:
             f"{state.account_id}: a fill of {fact.quantity} does not fit the {order.remaining} "
             f"that {order.client_order_id} has left"
         )
-    settlement = settle(state, fact, order.leverage)
+    settlement = settlement_of(state, fact)
     if (settlement.closed_quantity, settlement.realized) != (fact.closed_quantity, fact.realized):
         raise StateCorrupt(f"{state.account_id}: trade {fact.trade_id} was settled on another position")
     state = _with_order(
@@ -345,6 +285,14 @@ def _fold_fill(state: AccountState, fact: FillApplied) -> AccountState:
     )
 
 
+def _fold_adjusted(state: AccountState, fact: BalanceAdjusted) -> AccountState:
+    after = replace(state, balance=state.balance + fact.amount, deposits=state.deposits + fact.amount)
+    # Money that comes or goes is neither a profit nor a loss of the day.
+    if state.risk.day_start_ms == 0:
+        return after
+    return _with_risk(after, day_equity=state.risk.day_equity + fact.amount)
+
+
 def _fold_takeover(state: AccountState, fact: PositionTakenOver) -> AccountState:
     held = state.position(fact.symbol)
     if held is None or held.quantity != fact.quantity:
@@ -359,11 +307,73 @@ def _fold_takeover(state: AccountState, fact: PositionTakenOver) -> AccountState
     )
 
 
+def _fold_funding(state: AccountState, fact: FundingPaid) -> AccountState:
+    held = _position(state, fact.symbol)
+    if fact.funding_ms <= held.funded_ms:
+        raise StateCorrupt(
+            f"{state.account_id}: funding of {fact.symbol} at {fact.funding_ms} is booked already"
+        )
+    if fact.amount != -held.quantity * fact.mark * fact.rate:
+        raise StateCorrupt(f"{state.account_id}: funding of {fact.symbol} is not that of {held.quantity}")
+    funded = replace(held, funding=held.funding + fact.amount, funded_ms=fact.funding_ms)
+    return replace(
+        state,
+        positions=_with_position(state.positions, fact.symbol, funded),
+        balance=state.balance + fact.amount,
+        funding=state.funding + fact.amount,
+    )
+
+
+def _fold_breaker(state: AccountState, fact: BreakerChanged) -> AccountState:
+    closes = fact.breaker is not Breaker.OPEN
+    return _with_risk(
+        state,
+        breaker=fact.breaker,
+        breaker_reason=fact.reason,
+        breaker_until_ms=fact.until_ms,
+        losses=0 if closes else state.risk.losses,
+        errors=0 if closes else state.risk.errors,
+    )
+
+
+def _fold_limits(state: AccountState, fact: LimitsChanged) -> AccountState:
+    own = dict(state.overrides)
+    for name, text in fact.changes:
+        if text is None:
+            own.pop(name, None)
+        else:
+            own[name] = text
+    try:
+        return with_limits(state, state.base_limits, tuple(sorted(own.items())))
+    except BadConfig as error:
+        raise StateCorrupt(f"{state.account_id}: {error}") from None
+
+
 def _order(state: AccountState, client_order_id_: ClientOrderId) -> WorkingOrder:
     order = state.order(client_order_id_)
     if order is None:
         raise StateCorrupt(f"{state.account_id}: {client_order_id_} is not a working order")
     return order
+
+
+def _conditional(state: AccountState, client_order_id_: ClientOrderId) -> ConditionalOrder:
+    order = state.conditional(client_order_id_)
+    if order is None:
+        raise StateCorrupt(f"{state.account_id}: {client_order_id_} is not a conditional order")
+    return order
+
+
+def _with_conditional(state: AccountState, id_: ClientOrderId, **changes: object) -> AccountState:
+    waiting = _conditional(state, id_)
+    changed = replace(waiting, **changes)
+    return replace(state, conditionals=tuple(changed if c is waiting else c for c in state.conditionals))
+
+
+def _position(state: AccountState, symbol: Symbol) -> Position:
+    position = state.position(symbol)
+    if position is None:
+        raise StateCorrupt(f"{state.account_id}: there is no position in {symbol}")
+    return position
 
 
 def _with_order(state: AccountState, order: WorkingOrder) -> AccountState:

@@ -1,15 +1,20 @@
 """At which prices an account must be woken: the only floats that an account makes.
 
-For a threshold t, f(p) = t x equity(p) - maintenance = f(p0) + sum of c_i x (p_i - p0_i) with
-c_i = t x signed quantity_i, and the account breaches t when f <= 0. Each of n symbols gets the
-share 1/n of the slack f(p0): while every symbol moves against the account by less than
-f(p0) / (n x |c_i|), f stays above zero whatever the others do. One price per symbol follows,
-below the market for a long, above it for a short.
+Everything that equity decides is a threshold f(p) = a x equity(p) + b x maintenance(p) + c, breached when
+f <= 0: the margin ratio's next tier (a = t, b = -1), a loss limit (a = 1, c = -floor), a profit target
+(a = -1, c = ceiling). f is linear in each price p_i with slope s_i (for brackets: of a bounded slope). Each of
+n symbols gets the share 1/n of the slack f(p0): while every symbol moves against the threshold by less than
+f(p0) / (n x |s_i|), f stays above zero whatever the others do. One price per symbol and direction follows;
+of several thresholds the nearest price counts.
+
+A conditional order is a price itself. A trailing stop whose best price is H fires at H x (1 - r); it is given
+a stop half way between that and the mid, and the best price H' > H that would belong to it: while the mid stays
+between the two, the true stop lies below the mid, however often H grows.
 
 Rules
 1. A wake is early or exact, never late: prices are rounded towards the market, by more than
    the router's own float mid can be off.
-2. No prices, or a breach already: wake on every tick.
+2. No prices, a breach already, or a price that would be met at once: wake on every tick.
 3. While a step works, or waits for its own timer, a price decides nothing: no triggers at all.
    The step's fill, its end or the timer assesses anew (measured: waking 800 such accounts on
    every tick cost nine tenths of the router's throughput).
@@ -17,17 +22,21 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from decimal import Decimal
 
 import msgspec
 
+from actors.facts import Breaker, ConditionalKind, Phase
 from actors.limits import WARNING_DISTANCE
-from actors.messages import Phase, Trigger
-from actors.subaccount import margin
+from actors.messages import Trigger
+from actors.risk_limits import MaintenanceBasis, MarkSource
+from actors.subaccount import conditionals, losses, margin, monitor
 from actors.subaccount.adl import has_step
+from actors.subaccount.market import Market, marks_of
+from actors.subaccount.orders import ConditionalOrder
 from actors.subaccount.state import AccountState
-from actors.units import ZERO, Symbol
+from actors.units import ONE, ZERO, Instrument, Side, Symbol
 
 OUTWARD = 2.0**-48
 """Relative rounding towards the market. A float mid of two decimals is off by at most three
@@ -41,34 +50,157 @@ class Triggers(msgspec.Struct, frozen=True, gc=False):
     every_tick: tuple[Symbol, ...]
 
 
+NONE = Triggers((), ())
+
+
+class Threshold(msgspec.Struct, frozen=True, gc=False):
+    """f = equity x ``equity`` + maintenance x ``maintenance`` + ``constant``; breached when f <= 0."""
+
+    equity: Decimal
+    maintenance: Decimal
+    constant: Decimal
+
+
 def threshold(state: AccountState) -> Decimal:
     """The next margin ratio at which something must be decided."""
-    first = state.limits.liquidation_threshold
+    first = state.limits.first_tier
     return first if state.phase is Phase.WARNING else first - WARNING_DISTANCE
 
 
-def triggers(state: AccountState, marks: Mapping[Symbol, Decimal] | None) -> Triggers:
-    """The account's triggers at ``marks``; None when a mark is missing or stale."""
-    if not state.positions:
-        return Triggers((), ())
+def thresholds(state: AccountState) -> Iterator[Threshold]:
+    """All that equity may reach and that was not reached before."""
+    yield Threshold(threshold(state), -ONE, ZERO)
+    limits, risk = state.limits, state.risk
+    if not limits.watches_equity:
+        return
+    if limits.max_cumulative_loss is not None and not risk.closing_out:
+        yield Threshold(ONE, ZERO, limits.max_cumulative_loss - state.deposits - state.bad_debt)
+    daily = losses.daily_limit(state)
+    if daily is not None and not risk.day_stopped:
+        yield Threshold(ONE, ZERO, daily - risk.day_equity)
+    if risk.breaker is Breaker.OPEN or not risk.day_start_ms or risk.day_equity <= ZERO:
+        return
+    if limits.breaker_loss_percent is not None:
+        yield Threshold(ONE, ZERO, (limits.breaker_loss_percent - ONE) * risk.day_equity)
+    if limits.breaker_profit_percent is not None:
+        yield Threshold(-ONE, ZERO, (limits.breaker_profit_percent + ONE) * risk.day_equity)
+
+
+def triggers(state: AccountState, market: Market) -> Triggers:
+    """The account's triggers at the present prices."""
+    if not state.positions and not state.conditionals:
+        return NONE
     if has_step(state) or state.phase is Phase.STUCK or state.retry_at_ns:
-        return Triggers((), ())
-    if marks is None or state.phase not in {Phase.HEALTHY, Phase.WARNING}:
-        return Triggers((), state.symbols)
-    view = margin.view(state, marks)
-    t = threshold(state)
-    slack = t * view.equity - view.maintenance
-    if slack <= ZERO:
-        return Triggers((), state.symbols)
+        return NONE
+    symbols = tuple(dict.fromkeys((*state.symbols, *(c.symbol for c in state.conditionals))))
+    calm = state.phase in {Phase.HEALTHY, Phase.WARNING} and not state.risk.closing_out
+    marks = marks_of(state, market)
+    awaits_day = state.limits.needs_day and market.day.start_ms > state.risk.day_start_ms
+    if marks is None or not calm or (awaits_day and state.positions):
+        return Triggers((), symbols)
+    nearest = _Nearest(market)
+    if state.positions:
+        view = margin.view(state, marks, market.instruments)
+        for bound in thresholds(state):
+            slack = bound.equity * view.equity + bound.maintenance * view.maintenance + bound.constant
+            if slack <= ZERO:
+                return Triggers((), symbols)
+            _share_out(state, bound, slack, marks, market, nearest)
+        for position in state.positions:
+            price = monitor.loss_price(state, position)
+            if price is not None:
+                touch = state.limits.mark_source is MarkSource.EXIT
+                nearest.add(position.symbol, price, below=position.quantity > 0, touch=touch)
+    for order in state.conditionals:
+        _conditional(order, state, market, nearest)
+    return nearest.result()
+
+
+class _Nearest:
+    """Per symbol, direction and source, the price that comes first."""
+
+    def __init__(self, market: Market) -> None:
+        self._market = market
+        self._found: dict[tuple[Symbol, bool, bool], Decimal] = {}
+        self._every_tick: dict[Symbol, None] = {}
+
+    def add(self, symbol: Symbol, price: Decimal, *, below: bool, touch: bool = False) -> None:
+        if price <= ZERO:
+            return
+        key = (symbol, below, touch)
+        known = self._found.get(key)
+        if known is None or (price > known if below else price < known):
+            self._found[key] = price
+
+    def watch(self, symbol: Symbol) -> None:
+        self._every_tick[symbol] = None
+
+    def result(self) -> Triggers:
+        found = []
+        for (symbol, below, touch), price in self._found.items():
+            trigger = Trigger(symbol, below, towards_market(price, below=below), touch)
+            tick = self._market.ticks[symbol]
+            now = tick.mid_float if not touch else float(tick.bid if below else tick.ask)
+            # The router would wake us at once, and once more for each time that we told it.
+            if now <= trigger.price if below else now >= trigger.price:
+                self.watch(symbol)
+            else:
+                found.append(trigger)
+        return Triggers(tuple(found), tuple(self._every_tick))
+
+
+def _share_out(  # noqa: PLR0913 - one threshold over all positions
+    state: AccountState,
+    bound: Threshold,
+    slack: Decimal,
+    marks: dict[Symbol, Decimal],
+    market: Market,
+    nearest: _Nearest,
+) -> None:
     share = slack / len(state.positions)
-    found = []
+    touch = state.limits.mark_source is MarkSource.EXIT
     for position in state.positions:
-        distance = share / (t * position.quantity)
-        price = marks[position.symbol] - distance
-        if price > ZERO:
-            below = position.quantity > 0
-            found.append(Trigger(position.symbol, below, towards_market(price, below=below)))
-    return Triggers(tuple(found), ())
+        mark = marks[position.symbol]
+        least, most = _rates(state, market.instruments.get(position.symbol))
+        size = abs(position.quantity)
+        # How fast f falls, at the most, per unit that the price falls and per unit that it rises.
+        slopes = [bound.equity * position.quantity + bound.maintenance * r * size for r in (least, most)]
+        falling, rising = max(slopes), -min(slopes)
+        if falling > ZERO:
+            nearest.add(position.symbol, mark - share / falling, below=True, touch=touch)
+        if rising > ZERO:
+            nearest.add(position.symbol, mark + share / rising, below=False, touch=touch)
+
+
+def _rates(state: AccountState, instrument: Instrument | None) -> tuple[Decimal, Decimal]:
+    """The least and the most that maintenance margin may change per unit of notional at the mark."""
+    basis = state.limits.maintenance_basis
+    if basis is MaintenanceBasis.ENTRY:
+        return ZERO, ZERO
+    if basis is MaintenanceBasis.MARK or instrument is None or not instrument.brackets:
+        return state.maintenance_rate, state.maintenance_rate
+    rates = [bracket.rate for bracket in instrument.brackets]
+    return min(ZERO, *rates), max(rates)
+
+
+def _conditional(order: ConditionalOrder, state: AccountState, market: Market, nearest: _Nearest) -> None:
+    symbol, placed = order.symbol, order.placed
+    tick = market.fresh(symbol, state.limits.price_max_age_ns)
+    if tick is None or conditionals.is_due(order, market):
+        nearest.watch(symbol)
+        return
+    below = conditionals.fires_below(placed.kind, placed.side)
+    if placed.kind is not ConditionalKind.TRAILING_STOP_MARKET:
+        nearest.add(symbol, placed.trigger_price or ZERO, below=below)
+        return
+    best = conditionals.extreme(order, market)
+    if best is None:
+        nearest.add(symbol, placed.activation_price or ZERO, below=placed.side is Side.BUY)
+        return
+    early = (tick.mid + conditionals.stop_price(order, best)) / 2
+    rate = placed.callback_rate or ZERO
+    nearest.add(symbol, early, below=below)
+    nearest.add(symbol, early / (ONE - rate if below else ONE + rate), below=not below)
 
 
 def towards_market(price: Decimal, *, below: bool) -> float:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any, assert_never
 
 import msgspec
@@ -10,10 +11,19 @@ import msgspec
 from actors.messages import LoseTriggers, RegisterTriggers, Tick, Wake
 from actors.runtime.actor import DispatchedActor, Ref
 from actors.symbol_router.book import PriceBook
+from actors.symbol_router.history import SAMPLE_EVERY
 from actors.symbol_router.triggers import TriggerIndex
-from actors.units import AccountId, Symbol
+from actors.trading_day import ALWAYS, DayRule
+from actors.units import NANOS_PER_MS, AccountId, Nanos
 
 RouterMessage = Tick | RegisterTriggers | LoseTriggers
+
+
+CHORE_EVERY = Nanos(50 * NANOS_PER_MS)
+"""How often time is looked at; a trading day begins at most this late."""
+
+DAY_WAKES = 20
+"""Accounts that are told of a new trading day with each tick."""
 
 
 class RouterStats(msgspec.Struct):
@@ -31,14 +41,20 @@ class SymbolRouter(DispatchedActor):
     Args:
         book: shared with the accounts, which only read it.
         accounts: refs by account id; the supervisor adds to it.
+        day_rule: when trading days begin; without it there is one day without end.
     """
 
-    def __init__(self, book: PriceBook, accounts: Mapping[AccountId, Ref]) -> None:
+    def __init__(
+        self, book: PriceBook, accounts: Mapping[AccountId, Ref], day_rule: DayRule | None = None
+    ) -> None:
         super().__init__()
         self._book = book
         self._accounts = accounts
         self._index = TriggerIndex()
-        self._mids: dict[Symbol, float] = {}
+        self._day_rule = day_rule
+        self._next_chore_ns = 0
+        self._next_sample_ns = 0
+        self._to_tell: Iterator[AccountId] = iter(())
         self.stats = RouterStats()
         # lags[n]: ticks that we came to less than 2**n ns after they were received.
         self.lags = [0] * 64
@@ -71,12 +87,13 @@ class SymbolRouter(DispatchedActor):
         lag_ns = max(lag_ns, 0)
         self.lags[lag_ns.bit_length()] += 1
         self.lags_sum_ns += lag_ns
+        if tick.received_ns >= self._next_chore_ns:
+            self._chores(tick)
         if not self._book.apply(tick):
             stats.old_ticks += 1
             return
         symbol = tick.symbol
-        mid = self._mids[symbol] = tick.mid_float
-        woken = self._index.crossed(symbol, mid)
+        woken = self._index.crossed(tick)
         if woken is not None:
             wake = Wake(symbol, f"tick:{symbol}:{tick.update_id}")
             for account_id in woken:
@@ -84,10 +101,29 @@ class SymbolRouter(DispatchedActor):
 
     def _on_register(self, message: RegisterTriggers) -> None:
         self.stats.registrations += 1
-        if self._index.register(message, self._mids):
+        if self._index.register(message, self._book.ticks):
             self._index.watch(message.account_id)
             for symbol in dict.fromkeys(t.symbol for t in message.triggers):
                 self._wake(message.account_id, Wake(symbol, f"register:{symbol}"))
+
+    def _chores(self, tick: Tick) -> None:
+        """What time brings, in front of the first tick after it: a sample, a day, and who must hear of it."""
+        now_ns = tick.received_ns
+        if now_ns >= self._next_sample_ns:
+            self._book.history.sample(self._book.ticks)
+            self._next_sample_ns = now_ns + SAMPLE_EVERY
+        self._next_chore_ns = now_ns + CHORE_EVERY
+        if self._day_rule is not None:
+            wall_ms, day = self._cell.dispatcher.clock.wall_ms(), self._book.day
+            if day is ALWAYS or wall_ms >= day.end_ms:
+                self._book.begin_day(self._day_rule.day_of(wall_ms), seen=day is not ALWAYS)
+                self._to_tell = iter(list(self._accounts))
+        told = list(islice(self._to_tell, DAY_WAKES))
+        for account_id in told:
+            self._wake(account_id, Wake(tick.symbol, f"day:{self._book.day.start_ms}"))
+        if len(told) == DAY_WAKES:
+            # All at once would keep everybody's liquidation waiting.
+            self._next_chore_ns = 0
 
     def _wake(self, account_id: AccountId, wake: Wake) -> None:
         ref = self._accounts.get(account_id)

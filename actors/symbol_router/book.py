@@ -1,21 +1,38 @@
-"""The newest L1 of each symbol. Pure data, written by the router only, read by everybody."""
+"""The newest L1 of each symbol, where its mid has been, and which trading day it is.
+
+Pure data, written by the router only, read by everybody.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from math import isfinite
 from types import MappingProxyType
 
 from actors.messages import Tick
+from actors.symbol_router.extremes import Extremes
+from actors.symbol_router.history import DIGITS, History
+from actors.trading_day import ALWAYS, TradingDay
 from actors.units import ZERO, Nanos, Symbol
 
 
 class PriceBook:
-    """Holds one immutable ``Tick`` per symbol; readers get them by reference."""
+    """Holds one immutable ``Tick`` per symbol; readers get them by reference.
 
-    def __init__(self) -> None:
+    Args:
+        first_moment: where ``moment`` begins; larger than any moment of an earlier process, so that a
+            position of that time is told what this process has seen.
+    """
+
+    def __init__(self, first_moment: int = 0) -> None:
         self._ticks: dict[Symbol, Tick] = {}
+        self._extremes: dict[Symbol, Extremes] = {}
         self.ticks: Mapping[Symbol, Tick] = MappingProxyType(self._ticks)
+        self.history = History()
+        self.day: TradingDay = ALWAYS
+        self.day_ticks: Mapping[Symbol, Tick] | None = None
+        self.moment = first_moment
         self.refused = 0
 
     def apply(self, tick: Tick) -> bool:
@@ -24,15 +41,45 @@ class PriceBook:
         Returns:
             Whether the book took it.
         """
-        known = self._ticks.get(tick.symbol)
+        symbol = tick.symbol
+        known = self._ticks.get(symbol)
         # The same update again is a confirmation: a quiet market is not a stale one.
         if known is not None and tick.update_id < known.update_id and tick.event_ms <= known.event_ms:
             return False
         if not (isfinite(tick.mid_float) and ZERO < tick.bid <= tick.ask):
             self.refused += 1
             return False
-        self._ticks[tick.symbol] = tick
+        self._ticks[symbol] = tick
+        if known is None:
+            self._extremes[symbol] = Extremes(self.moment, tick)
+        else:
+            self._extremes[symbol].apply(tick)
+        self.moment += 1
         return True
+
+    def begin_day(self, day: TradingDay, *, seen: bool) -> None:
+        """A trading day began; with ``seen`` its first prices are those of this moment."""
+        self.day_ticks = MappingProxyType(dict(self._ticks)) if seen else None
+        self.day = day
+
+    def mark(self, symbol: Symbol) -> None:
+        """From the present moment on, extremes of the symbol can be told."""
+        tick = self._ticks.get(symbol)
+        if tick is not None:
+            self._extremes[symbol].mark(self.moment, tick)
+
+    def extremes(self, symbol: Symbol, moment: int) -> tuple[Decimal, Decimal] | None:
+        """Lowest and highest mid since ``moment``, or since the first tick; None before that."""
+        found = self._extremes.get(symbol)
+        return None if found is None else found.since(moment)
+
+    def correlation(self, one: Symbol, other: Symbol) -> Decimal | None:
+        """See ``History``."""
+        return self.history.correlation(one, other)
+
+    def returns(self, symbol: Symbol) -> tuple[Decimal, ...]:
+        """See ``History``; as Decimals, for those who count money with them."""
+        return tuple(Decimal(r).quantize(DIGITS) for r in self.history.returns(symbol))
 
     def age_ns(self, symbol: Symbol, now_ns: Nanos) -> Nanos | None:
         """How old the symbol's L1 is; None when there is none."""

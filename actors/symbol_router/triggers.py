@@ -1,4 +1,4 @@
-"""Who must look when a price moves: two heaps per symbol, and those who look at every tick.
+"""Who must look when a price moves: heaps of prices per symbol, and those who look at every tick.
 
 Rules
 1. A tick that crosses nothing costs two comparisons, however many accounts there are.
@@ -11,9 +11,9 @@ Rules
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from actors.messages import RegisterTriggers
+from actors.messages import RegisterTriggers, Tick, Trigger
 from actors.units import AccountId, Symbol
 
 COMPACT_AT = 1_000
@@ -36,11 +36,13 @@ class _Side:
 
 
 class _SymbolTriggers:
-    __slots__ = ("above", "below", "every_tick")
+    __slots__ = ("above", "above_ask", "below", "below_bid", "every_tick")
 
     def __init__(self) -> None:
         self.below = _Side()
         self.above = _Side()
+        self.below_bid = _Side()
+        self.above_ask = _Side()
         # A dict keeps the order of arrival, which a set would not repeat from run to run.
         self.every_tick: dict[AccountId, None] = {}
 
@@ -61,26 +63,34 @@ class TriggerIndex:
         """What the account registered last."""
         return self._registered.get(account_id)
 
-    def crossed(self, symbol: Symbol, mid: float) -> list[AccountId] | None:
+    def crossed(self, tick: Tick) -> list[AccountId] | None:
         """Accounts that must look at this price, in a repeatable order; None for nobody."""
-        entry = self._symbols.get(symbol)
+        entry = self._symbols.get(tick.symbol)
         if entry is None:
             return None
+        mid = tick.mid_float
         below, above = entry.below.heap, entry.above.heap
+        touched = bool(entry.below_bid.heap or entry.above_ask.heap)
         if (
             not (below and -below[0][0] >= mid)
             and not (above and above[0][0] <= mid)
             and not entry.every_tick
+            and not touched
         ):
             return None
         woken = dict(entry.every_tick)
         self._pop(entry.below, -mid, woken)
         self._pop(entry.above, mid, woken)
+        if touched:
+            self._pop(entry.below_bid, -float(tick.bid), woken)
+            self._pop(entry.above_ask, float(tick.ask), woken)
+            if not woken:
+                return None
         for account_id in woken:
             self._watch(account_id)
         return list(woken)
 
-    def register(self, message: RegisterTriggers, mids: dict[Symbol, float]) -> bool:
+    def register(self, message: RegisterTriggers, ticks: Mapping[Symbol, Tick]) -> bool:
         """Replace an account's triggers.
 
         Returns:
@@ -97,14 +107,17 @@ class TriggerIndex:
         crossed = False
         for trigger in message.triggers:
             entry = self._symbol(trigger.symbol)
-            side = entry.below if trigger.below else entry.above
+            side = _side(entry, trigger)
             key = -trigger.price if trigger.below else trigger.price
             heapq.heappush(side.heap, (key, generation, account_id))
             side.living += 1
             self._compact(side)
-            mid = mids.get(trigger.symbol)
-            if mid is not None:
-                crossed = crossed or (mid <= trigger.price if trigger.below else mid >= trigger.price)
+            tick = ticks.get(trigger.symbol)
+            if tick is not None:
+                now = tick.mid_float
+                if trigger.touch:
+                    now = float(tick.bid if trigger.below else tick.ask)
+                crossed = crossed or (now <= trigger.price if trigger.below else now >= trigger.price)
         return crossed
 
     def watch(self, account_id: AccountId) -> None:
@@ -121,11 +134,15 @@ class TriggerIndex:
             self._symbol(symbol).every_tick.pop(account_id, None)
         for trigger in old.triggers:
             entry = self._symbol(trigger.symbol)
-            (entry.below if trigger.below else entry.above).living -= 1
+            _side(entry, trigger).living -= 1
 
     def size(self) -> tuple[int, int]:
         """Heap entries in all, and those among them that are alive."""
-        sides = [side for s in list(self._symbols.values()) for side in (s.below, s.above)]
+        sides = [
+            side
+            for s in list(self._symbols.values())
+            for side in (s.below, s.above, s.below_bid, s.above_ask)
+        ]
         return sum(len(side.heap) for side in sides), sum(side.living for side in sides)
 
     def _watch(self, account_id: AccountId) -> None:
@@ -153,6 +170,12 @@ class TriggerIndex:
         if entry is None:
             entry = self._symbols[symbol] = _SymbolTriggers()
         return entry
+
+
+def _side(entry: _SymbolTriggers, trigger: Trigger) -> _Side:
+    if trigger.touch:
+        return entry.below_bid if trigger.below else entry.above_ask
+    return entry.below if trigger.below else entry.above
 
 
 def _symbols(registered: RegisterTriggers) -> Iterable[Symbol]:

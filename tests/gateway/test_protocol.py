@@ -7,12 +7,13 @@ from decimal import Decimal as D
 import pytest
 from msgspec.structs import replace
 
+from actors.facts import CancelIntended, OrderStatus, Purpose
 from actors.gateway.budget import OrderBudget
 from actors.gateway.messages import Answered, Report, ReportStatus, Submit, Trade, Traded, Verdict
 from actors.gateway.orders import ASKS_MAX, FINAL_MARGIN_MS, Alarm, Deliver, Request, Stage, Tracked
 from actors.gateway.protocol import GatewayCore
 from actors.limits import ORDER_MAX_AGE_MS, RECV_WINDOW_MS
-from actors.messages import CancelIntended, Fill, OrderAccepted, OrderClosed, OrderStatus, PlaceOrder, Purpose
+from actors.messages import Fill, OrderAccepted, OrderClosed, PlaceOrder
 from actors.subaccount.decide import decide
 from tests.factories import BUY, ETH, account, market
 

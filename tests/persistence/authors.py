@@ -7,7 +7,8 @@ from decimal import Decimal as D
 
 import psycopg
 
-from actors.messages import OrderAccepted, OrderClosed, OrderStatus, PlaceOrder
+from actors.facts import OrderStatus
+from actors.messages import OrderAccepted, OrderClosed, PlaceOrder
 from actors.persistence.messages import NewAccount, Persist
 from actors.subaccount.decide import decide
 from actors.units import AccountId

@@ -15,7 +15,8 @@ from actors.runtime.cell import Status
 from actors.runtime.clock import VirtualClock
 from actors.runtime.gate import TradingGate
 from actors.runtime.simulation import SeededDispatcher
-from actors.subaccount.decide import Accepted, decide
+from actors.subaccount.decide import decide
+from actors.subaccount.decision import Accepted
 from tests.factories import BUY, ETH, account, market
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actors.messages import Purpose
+from actors.facts import Purpose
 from actors.subaccount import actor as account_actor
 from actors.subaccount.triggers import Triggers
 from tests.sim.world import World

@@ -14,18 +14,10 @@ from random import Random
 from msgspec.structs import replace
 
 from actors.errors import NotDurable, StoreUnreachable
+from actors.facts import FillApplied, OrderIntended, Purpose
 from actors.gateway.actor import Gateway
 from actors.gateway.messages import Answered, UserStreamUp, Verdict
-from actors.messages import (
-    FaultOnPurpose,
-    FillApplied,
-    Lane,
-    OrderIntended,
-    PlaceOrder,
-    Purpose,
-    Reconsider,
-    Tick,
-)
+from actors.messages import FaultOnPurpose, Lane, PlaceOrder, Reconsider, Tick
 from actors.paper.generator import Generator
 from actors.paper.in_process import InProcessExchange
 from actors.paper.instruments import LISTINGS
@@ -189,7 +181,12 @@ class World:
         ids = [AccountId(f"acct-{n}") for n in range(accounts)]
         states = [
             AccountState(
-                account_id=i, balance=D(1000), deposits=D(1000), limits=WIDE, maintenance_rate=D("0.02")
+                account_id=i,
+                balance=D(1000),
+                deposits=D(1000),
+                limits=WIDE,
+                base_limits=WIDE,
+                maintenance_rate=D("0.02"),
             )
             for i in ids
         ]

@@ -8,8 +8,9 @@ import pykka
 import pytest
 
 from actors.errors import StateLost
+from actors.facts import AccountStatus, Purpose
 from actors.limits import MAILBOX_HIGH
-from actors.messages import AccountStatus, AdjustBalance, OrderAccepted, PlaceOrder, Purpose, SetStatus, Wake
+from actors.messages import AdjustBalance, OrderAccepted, PlaceOrder, SetStatus, Wake
 from actors.persistence.messages import AccountLoaded, LoadAccount, Persist
 from actors.runtime.actor import DispatchedActor
 from actors.runtime.cell import Status
@@ -17,8 +18,8 @@ from actors.runtime.clock import VirtualClock
 from actors.runtime.gate import TradingGate
 from actors.runtime.simulation import SeededDispatcher
 from actors.subaccount.actor import AccountActor, Services
-from actors.subaccount.checks import RejectCode
-from actors.subaccount.decide import Accepted, Rejected
+from actors.subaccount.decision import Accepted, Rejected
+from actors.subaccount.rejections import RejectCode
 from actors.symbol_router.book import PriceBook
 from actors.units import AccountId, ClientOrderId, OrderType
 from tests.factories import BUY, ETH, INSTRUMENTS, SELL, account, position, run, tick
@@ -94,7 +95,7 @@ def test_a_guard_cancels_what_rests_and_refuses_what_opens_or_changes():
     resting = run(
         account(),
         PlaceOrder(
-            symbol=ETH, side=BUY, quantity=D("0.1"), order_type=OrderType.LIMIT, price=D(1500), leverage=D(20)
+            symbol=ETH, side=BUY, quantity=D("0.1"), order_type=OrderType.LIMIT, price=D(1950), leverage=D(20)
         ),
     )
     desk = Desk(resting, guard=True)
@@ -113,7 +114,7 @@ def test_a_guard_cancels_all_however_many_rest():
             side=BUY,
             quantity=D("0.02"),
             order_type=OrderType.LIMIT,
-            price=D(1500 - n),
+            price=D(1990) - D(n) / 10,
             leverage=D(20),
         )
         state = run(state, resting)

@@ -9,23 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from actors.limits import ADL_REFUSALS_MAX
-from actors.messages import (
+from actors.facts import (
     AccountStatus,
     CancelIntended,
-    OrderClosed,
+    LiquidationMode,
     OrderIntended,
     OrderStatus,
     Phase,
-    PlaceOrder,
     PositionTakenOver,
     Purpose,
-    Reconsider,
-    Wake,
 )
+from actors.limits import ADL_REFUSALS_MAX
+from actors.messages import OrderClosed, PlaceOrder, Reconsider, Wake
 from actors.subaccount import margin
 from actors.subaccount.decide import decide
-from actors.subaccount.state import LiquidationMode, books_balance
+from actors.subaccount.state import books_balance
 from actors.units import OrderType
 from tests.factories import BTC, BUY, ETH, account, fill_of, market, position, run
 

@@ -7,19 +7,12 @@ from decimal import Decimal as D
 import pytest
 
 from actors.errors import StateCorrupt
-from actors.messages import (
-    AccountStatus,
-    AdjustBalance,
-    CancelOrder,
-    OrderAccepted,
-    OrderClosed,
-    OrderStatus,
-    PlaceOrder,
-    SetStatus,
-)
-from actors.subaccount.checks import RejectCode
-from actors.subaccount.decide import Accepted, Rejected, decide
-from actors.subaccount.state import client_order_id
+from actors.facts import AccountStatus, OrderStatus
+from actors.messages import AdjustBalance, CancelOrder, OrderAccepted, OrderClosed, PlaceOrder, SetStatus
+from actors.subaccount.decide import decide
+from actors.subaccount.decision import Accepted, Rejected
+from actors.subaccount.orders import client_order_id
+from actors.subaccount.rejections import RejectCode
 from tests.factories import BUY, ETH, SELL, account, fill_of, market, position, run
 
 BUY_ONE = PlaceOrder(symbol=ETH, side=BUY, quantity=D(1))

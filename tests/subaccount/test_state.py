@@ -9,9 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.errors import StateCorrupt
-from actors.messages import BadDebtRecorded, OrderEnded, OrderStatus, PlaceOrder, PositionTakenOver
+from actors.facts import BadDebtRecorded, OrderEnded, OrderStatus, PositionTakenOver
+from actors.messages import PlaceOrder
 from actors.subaccount.decide import decide
-from actors.subaccount.state import books_balance, client_order_id, fold, position_id
+from actors.subaccount.orders import client_order_id
+from actors.subaccount.position import position_id
+from actors.subaccount.state import books_balance, fold
 from actors.units import AccountId
 from tests.factories import BUY, ETH, SELL, account, fill_of, market, position, run
 

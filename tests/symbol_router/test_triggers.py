@@ -16,7 +16,9 @@ from tests.factories import BTC, ETH, tick
 
 ACCOUNTS = [AccountId(f"a{n}") for n in range(6)]
 PRICES = st.integers(1, 60).map(float)
-TRIGGERS = st.lists(st.builds(Trigger, st.sampled_from([ETH, BTC]), st.booleans(), PRICES), max_size=3)
+TRIGGERS = st.lists(
+    st.builds(Trigger, st.sampled_from([ETH, BTC]), st.booleans(), PRICES, st.booleans()), max_size=3
+)
 
 
 class IndexMachine(RuleBasedStateMachine):
@@ -27,7 +29,7 @@ class IndexMachine(RuleBasedStateMachine):
         self.index = TriggerIndex()
         self.current: dict[AccountId, RegisterTriggers] = {}
         self.awake: set[AccountId] = set()
-        self.mids = {}
+        self.ticks = {}
 
     @rule(
         account=st.sampled_from(ACCOUNTS),
@@ -36,10 +38,10 @@ class IndexMachine(RuleBasedStateMachine):
     )
     def register(self, account, found, every):
         message = RegisterTriggers(account, tuple(found), tuple(every))
-        crossed = self.index.register(message, self.mids)
+        crossed = self.index.register(message, self.ticks)
         self.current[account] = message
         self.awake.discard(account)
-        expected = any(self.is_crossed(t, self.mids[t.symbol]) for t in found if t.symbol in self.mids)
+        expected = any(self.is_crossed(t, self.ticks[t.symbol]) for t in found if t.symbol in self.ticks)
         assert crossed == expected
 
     @rule(account=st.sampled_from(ACCOUNTS))
@@ -54,16 +56,16 @@ class IndexMachine(RuleBasedStateMachine):
         self.current.pop(account, None)
         self.awake.discard(account)
 
-    @rule(symbol=st.sampled_from([ETH, BTC]), mid=PRICES)
-    def tick(self, symbol, mid):
-        self.mids[symbol] = mid
-        woken = set(self.index.crossed(symbol, mid) or ())
+    @rule(symbol=st.sampled_from([ETH, BTC]), mid=PRICES, spread=st.sampled_from(["0", "0.5"]))
+    def tick(self, symbol, mid, spread):
+        now = self.ticks[symbol] = tick(symbol, str(mid), spread=spread)
+        woken = set(self.index.crossed(now) or ())
         must = {
             a
             for a, m in self.current.items()
             if symbol in m.every_tick
             or (a in self.awake and symbol in {t.symbol for t in m.triggers})
-            or any(t.symbol == symbol and self.is_crossed(t, mid) for t in m.triggers)
+            or any(t.symbol == symbol and self.is_crossed(t, now) for t in m.triggers)
         }
         assert woken == must
         self.awake |= woken
@@ -74,8 +76,9 @@ class IndexMachine(RuleBasedStateMachine):
         assert living == sum(len(m.triggers) for m in self.current.values())
 
     @staticmethod
-    def is_crossed(trigger, mid):
-        return mid <= trigger.price if trigger.below else mid >= trigger.price
+    def is_crossed(trigger, now):
+        price = now.mid_float if not trigger.touch else float(now.bid if trigger.below else now.ask)
+        return price <= trigger.price if trigger.below else price >= trigger.price
 
 
 TestIndex = IndexMachine.TestCase
@@ -86,10 +89,10 @@ def test_the_first_tick_that_crosses_wakes_and_others_do_not():
     index = TriggerIndex()
     index.register(RegisterTriggers(ACCOUNTS[0], (Trigger(ETH, True, 100.0),)), {})
     index.register(RegisterTriggers(ACCOUNTS[1], (Trigger(ETH, False, 110.0),)), {})
-    assert index.crossed(ETH, 105.0) is None
-    assert index.crossed(BTC, 1.0) is None
-    assert index.crossed(ETH, 100.0) == [ACCOUNTS[0]]
-    assert index.crossed(ETH, 110.5) == [ACCOUNTS[0], ACCOUNTS[1]]
+    assert index.crossed(tick(ETH, "105.0")) is None
+    assert index.crossed(tick(BTC, "1.0")) is None
+    assert index.crossed(tick(ETH, "100.0")) == [ACCOUNTS[0]]
+    assert index.crossed(tick(ETH, "110.5")) == [ACCOUNTS[0], ACCOUNTS[1]]
 
 
 def test_old_entries_do_not_pile_up():

@@ -1,0 +1,133 @@
+"""Rows of what limits remember: the account's risk, its own limits, conditional orders, closed positions. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from actors.facts import (
+    AnyFact,
+    BalanceAdjusted,
+    BreakerChanged,
+    ClosingOut,
+    ConditionalDue,
+    ConditionalEnded,
+    ConditionalPlaced,
+    DayBegan,
+    DayStopped,
+    FundingPaid,
+    LimitsChanged,
+    OrderAcknowledged,
+    OrderEnded,
+    PositionClosed,
+    TrailMoved,
+)
+from actors.subaccount.state import AccountState
+
+Statement = tuple[str, tuple[Any, ...]]
+
+
+def statements(state: AccountState, facts: Sequence[AnyFact], wall_ms: int) -> Iterator[Statement]:
+    """What the facts of one decision, which led to ``state``, write beside orders, fills and balance."""
+    for fact in facts:
+        yield from _of_fact(state, fact, wall_ms)
+    if any(_changes_risk(state, fact) for fact in facts):
+        yield "risk_upsert", _risk(state)
+
+
+def _changes_risk(state: AccountState, fact: AnyFact) -> bool:
+    match fact:
+        case DayBegan() | DayStopped() | BreakerChanged() | ClosingOut():
+            return True
+        case BalanceAdjusted():
+            return state.risk.day_start_ms != 0
+        case PositionClosed():
+            return state.limits.max_consecutive_losses is not None
+        case OrderAcknowledged() | OrderEnded():
+            return state.limits.max_consecutive_errors is not None
+        case _:
+            return False
+
+
+def _risk(state: AccountState) -> tuple[Any, ...]:
+    r = state.risk
+    return (
+        state.account_id,
+        r.day_start_ms,
+        r.day_equity,
+        r.day_stopped,
+        r.losses,
+        r.errors,
+        r.breaker,
+        r.breaker_reason,
+        r.breaker_until_ms,
+        r.closing_out,
+    )
+
+
+def _of_fact(state: AccountState, fact: AnyFact, wall_ms: int) -> Iterator[Statement]:
+    match fact:
+        case PositionClosed():
+            yield "closed_position_insert", _closed(state, fact)
+        case FundingPaid():
+            paid = (fact.symbol, fact.funding_ms, fact.rate, fact.mark, fact.amount)
+            yield "funding_insert", (state.account_id, *paid)
+        case LimitsChanged():
+            for name, text in fact.changes:
+                if text is None:
+                    yield "limit_unset", (state.account_id, name)
+                else:
+                    yield "limit_set", (state.account_id, name, text, wall_ms)
+        case ConditionalPlaced():
+            yield "conditional_insert", _placed(fact)
+        case TrailMoved():
+            yield "conditional_moved", (fact.extreme, fact.client_order_id)
+        case ConditionalDue():
+            yield "conditional_due", (fact.client_order_id,)
+        case ConditionalEnded():
+            yield "conditional_ended", (fact.status, fact.reason, fact.order_id, fact.client_order_id)
+        case _:
+            return
+
+
+def _closed(state: AccountState, fact: PositionClosed) -> tuple[Any, ...]:
+    return (
+        fact.position_id,
+        state.account_id,
+        fact.symbol,
+        fact.quantity,
+        fact.entry_price,
+        fact.realized,
+        fact.fees,
+        fact.funding,
+        fact.mae,
+        fact.mfe,
+        fact.strategy,
+        fact.purpose,
+        fact.opened_ms,
+        fact.closed_ms,
+    )
+
+
+def _placed(fact: ConditionalPlaced) -> tuple[Any, ...]:
+    return (
+        fact.client_order_id,
+        fact.account_id,
+        fact.sequence,
+        fact.kind,
+        fact.symbol,
+        fact.side,
+        fact.quantity,
+        fact.trigger_price,
+        fact.callback_rate,
+        fact.activation_price,
+        fact.extreme,
+        fact.extreme,
+        fact.reduce_only,
+        fact.leverage,
+        fact.margin_reserved,
+        fact.strategy,
+        fact.decided_ms,
+        fact.moment,
+        fact.cause,
+    )

@@ -1,0 +1,50 @@
+"""Which facts a human must hear of, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from actors.facts import (
+    AnyFact,
+    BadDebtRecorded,
+    Breaker,
+    BreakerChanged,
+    ClosingOut,
+    ConditionalEnded,
+    ConditionalStatus,
+    DayStopped,
+    Phase,
+    PhaseChanged,
+    PositionAlerted,
+)
+from actors.units import AccountId
+
+
+def alerts_of(account_id: AccountId, facts: Iterable[AnyFact]) -> list[str]:
+    """One line per fact that is news to an operator."""
+    return [f"{account_id}: {text}" for fact in facts if (text := _text(fact))]
+
+
+def _text(fact: AnyFact) -> str:
+    match fact:
+        case PhaseChanged(phase=Phase.STUCK):
+            return (
+                f"STUCK after {fact.refusals} refused liquidation steps; its risk is not shrinking. "
+                "'bulkhead retry' has it try again"
+            )
+        case BreakerChanged(breaker=Breaker.OPEN):
+            return f"breaker open: {fact.reason}"
+        case DayStopped():
+            return f"no new risk today: the day's loss of {fact.loss:.2f} reached {fact.limit:.2f}"
+        case ClosingOut() if fact.reason:
+            return f"everything is being closed: {fact.reason}"
+        case PositionAlerted():
+            return (
+                f"{fact.alert} of the position in {fact.symbol}: {fact.value:.4f}, the limit is {fact.limit}"
+            )
+        case BadDebtRecorded():
+            return f"bad debt of {fact.amount:.2f}"
+        case ConditionalEnded(status=ConditionalStatus.REJECTED):
+            return f"conditional order {fact.client_order_id} triggered and was refused: {fact.reason}"
+        case _:
+            return ""

@@ -1,0 +1,149 @@
+"""What an account does about what the exchange says: orders accepted, filled, closed; funding."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from msgspec.structs import replace
+
+from actors.errors import StateCorrupt
+from actors.facts import (
+    AnyFact,
+    FillApplied,
+    FundingPaid,
+    OrderAcknowledged,
+    OrderEnded,
+    OrderStatus,
+    PhaseChanged,
+    Purpose,
+)
+from actors.messages import ApplyFunding, Fill, OrderAccepted, OrderClosed
+from actors.subaccount import adl
+from actors.subaccount.decision import Decision, assessed, decided
+from actors.subaccount.market import Market
+from actors.subaccount.orders import WorkingOrder, client_order_id
+from actors.subaccount.state import AccountState, settlement_of
+from actors.units import ZERO, ClientOrderId, Nanos
+
+
+def decide(
+    state: AccountState, message: OrderAccepted | Fill | OrderClosed | ApplyFunding, market: Market
+) -> Decision:
+    """Decide on one event of the exchange.
+
+    Raises:
+        StateCorrupt: the event cannot be true of this account.
+    """
+    match message:
+        case OrderAccepted():
+            return _accepted(state, message)
+        case Fill():
+            return _fill(state, message, market)
+        case OrderClosed():
+            return _closed(state, message, market)
+        case ApplyFunding():
+            return _funding(state, message, market)
+        case _:
+            assert_never(message)
+
+
+def _accepted(state: AccountState, message: OrderAccepted) -> Decision:
+    order = state.order(message.client_order_id)
+    if order is None or order.exchange_order_id is not None:
+        return _known_or_corrupt(state, message.client_order_id)
+    return decided(state, [OrderAcknowledged(order.client_order_id, message.exchange_order_id)])
+
+
+def _fill(state: AccountState, fill: Fill, market: Market) -> Decision:
+    order = state.order(fill.client_order_id)
+    if order is None or fill.trade_id in order.trade_ids:
+        return _known_or_corrupt(state, fill.client_order_id)
+    if (order.symbol, order.side) != (fill.symbol, fill.side):
+        raise StateCorrupt(f"{state.account_id}: trade {fill.trade_id} is not of {order!r}")
+    facts = _booked(state, order, fill, market)
+    if order.purpose is not Purpose.USER and state.refusals:
+        facts.append(PhaseChanged(state.phase, 0, Nanos(0)))
+    return assessed(state, facts, market, fill.cause)
+
+
+def _booked(state: AccountState, order: WorkingOrder, fill: Fill, market: Market) -> list[AnyFact]:
+    held = state.position(fill.symbol)
+    stretch = None if held is None else market.extremes(fill.symbol, held.since)
+    low, high = stretch or (None, None)
+    booked = FillApplied(
+        client_order_id=fill.client_order_id,
+        exchange_order_id=fill.exchange_order_id,
+        trade_id=fill.trade_id,
+        symbol=fill.symbol,
+        side=fill.side,
+        quantity=fill.quantity,
+        price=fill.price,
+        fee=fill.fee,
+        maker=fill.maker,
+        trade_ms=fill.trade_ms,
+        closed_quantity=ZERO,
+        realized=ZERO,
+        purpose=order.purpose,
+        tier=order.intent.tier,
+        order_type=order.order_type,
+        low=low,
+        high=high,
+        moment=market.moment,
+    )
+    settlement = settlement_of(state, booked)
+    facts: list[AnyFact] = [
+        replace(booked, closed_quantity=settlement.closed_quantity, realized=settlement.realized)
+    ]
+    after = settlement.position
+    if held is not None and (after is None or after.position_id != held.position_id):
+        facts.append(
+            held.closed(order.purpose, fill.trade_ms, settlement.realized, settlement.closing_fee, stretch)
+        )
+    return facts
+
+
+def _closed(state: AccountState, message: OrderClosed, market: Market) -> Decision:
+    order = state.order(message.client_order_id)
+    if order is None:
+        return _known_or_corrupt(state, message.client_order_id)
+    if order.filled < message.executed_quantity:
+        return Decision(state=state, resync=(order.client_order_id,))
+    if order.filled > message.executed_quantity:
+        raise StateCorrupt(
+            f"{state.account_id}: {order.client_order_id} filled {order.filled}, "
+            f"but the exchange says {message.executed_quantity}"
+        )
+    facts: list[AnyFact] = [
+        OrderEnded(order.client_order_id, message.status, message.code, message.reason[:500])
+    ]
+    if order.purpose is not Purpose.USER and message.status is not OrderStatus.FILLED:
+        facts.append(adl.refused(state, market.now_ns))
+    return assessed(state, facts, market, message.cause)
+
+
+def _funding(state: AccountState, message: ApplyFunding, market: Market) -> Decision:
+    if not message.rate.is_finite() or not message.mark.is_finite() or message.mark <= ZERO:
+        raise StateCorrupt(
+            f"{state.account_id}: funding of {message.symbol} at {message.rate} x {message.mark}"
+        )
+    held = state.position(message.symbol)
+    # Who opened after the funding time owes nothing, and twice is once.
+    if held is None or message.funding_ms <= max(held.funded_ms, held.opened_ms):
+        return Decision(state=state, duplicate=True)
+    paid = FundingPaid(
+        symbol=message.symbol,
+        rate=message.rate,
+        mark=message.mark,
+        amount=-held.quantity * message.mark * message.rate,
+        funding_ms=message.funding_ms,
+    )
+    return assessed(state, [paid], market, message.cause)
+
+
+def _known_or_corrupt(state: AccountState, id_: ClientOrderId) -> Decision:
+    """A late or repeated event of an order of ours is a duplicate; any other id is not ours."""
+    prefix, _, tail = id_.rpartition("-")
+    ours = client_order_id(state.account_id, 0).rpartition("-")[0]
+    if prefix != ours or not tail.isdigit() or int(tail) >= state.next_order_sequence:
+        raise StateCorrupt(f"{state.account_id}: an event of {id_} arrived, which it never intended")
+    return Decision(state=state, duplicate=True)

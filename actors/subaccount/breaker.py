@@ -1,0 +1,85 @@
+"""The account's circuit breaker: closed, open, half-open.
+
+CLOSED -> OPEN on losing trades in a row, refused orders in a row, the day's loss or profit, or by hand.
+OPEN -> CLOSED by hand, or -> HALF_OPEN by itself, both only after the cooldown.
+HALF_OPEN -> CLOSED by a winning trade or by hand, -> OPEN by a losing one or any other reason to trip.
+
+Open lets no new risk in; half-open lets a share of every size limit in. Both let everything reduce.
+Sources: seed 001 (streaks, manual reset after a cooldown), seed 004 (thresholds, half-open with 25 %).
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from actors.facts import AnyFact, Breaker, BreakerChanged, PositionClosed
+from actors.risk_limits import BreakerReset
+from actors.subaccount.state import AccountState
+from actors.units import ZERO
+
+HALF_OPEN_LOSS = "a losing trade while half-open"
+
+
+def trip(state: AccountState, reason: str, wall_ms: int) -> BreakerChanged:
+    """The fact that the breaker opens now."""
+    return BreakerChanged(Breaker.OPEN, reason, wall_ms + state.limits.breaker_cooldown_seconds * 1_000)
+
+
+def threshold_reached(state: AccountState, equity: Decimal) -> str:
+    """Which of the day's thresholds ``equity`` has reached, in words; empty for none.
+
+    A threshold of 0.10 is reached by a loss of exactly 10 % of the day's first equity (seed 004).
+    """
+    limits, risk = state.limits, state.risk
+    if not risk.day_start_ms or risk.day_equity <= ZERO:
+        return ""
+    profit = equity - risk.day_equity
+    if limits.breaker_loss_percent is not None and -profit >= limits.breaker_loss_percent * risk.day_equity:
+        return f"a loss of {limits.breaker_loss_percent} of the day's first equity"
+    if (
+        limits.breaker_profit_percent is not None
+        and profit >= limits.breaker_profit_percent * risk.day_equity
+    ):
+        return f"a profit of {limits.breaker_profit_percent} of the day's first equity"
+    return ""
+
+
+def streaks(state: AccountState, facts: list[AnyFact], wall_ms: int) -> list[AnyFact]:
+    """What ``facts``, which led to ``state``, do to the breaker: streaks, and trades while half-open."""
+    risk, limits = state.risk, state.limits
+    if risk.breaker is Breaker.OPEN:
+        return []
+    if risk.breaker is Breaker.HALF_OPEN:
+        for fact in facts:
+            if isinstance(fact, PositionClosed) and fact.net < ZERO:
+                return [trip(state, HALF_OPEN_LOSS, wall_ms)]
+            if isinstance(fact, PositionClosed) and fact.net > ZERO:
+                return [BreakerChanged(Breaker.CLOSED, "a winning trade while half-open", 0)]
+    if limits.max_consecutive_losses is not None and risk.losses >= limits.max_consecutive_losses:
+        return [trip(state, f"{risk.losses} losing trades in a row", wall_ms)]
+    if limits.max_consecutive_errors is not None and risk.errors >= limits.max_consecutive_errors:
+        return [trip(state, f"{risk.errors} refused orders in a row", wall_ms)]
+    return []
+
+
+def after_cooldown(state: AccountState, equity: Decimal | None, wall_ms: int) -> list[AnyFact]:
+    """What a timed breaker does once its cooldown is over: half-open, or open again.
+
+    ``equity`` is None while prices are missing; then it stays as it is.
+    """
+    risk = state.risk
+    if risk.breaker is not Breaker.OPEN or state.limits.breaker_reset is not BreakerReset.TIMED:
+        return []
+    if wall_ms < risk.breaker_until_ms or equity is None:
+        return []
+    reason = threshold_reached(state, equity)
+    if reason:
+        return [trip(state, reason, wall_ms)]
+    return [BreakerChanged(Breaker.HALF_OPEN, "the cooldown is over", 0)]
+
+
+def cooldown_left_ms(state: AccountState, wall_ms: int) -> int:
+    """Milliseconds until an open breaker may be reset; 0 when it may."""
+    if state.risk.breaker is not Breaker.OPEN:
+        return 0
+    return max(0, state.risk.breaker_until_ms - wall_ms)

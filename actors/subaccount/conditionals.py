@@ -1,0 +1,284 @@
+"""Stops, take-profits and trailing stops: orders that wait in the account for a price.
+
+Rules
+1. They fire on the mid. A stop fires if the mid was at its price at any moment since it was placed, as
+   the router's running extremes say, even when the account looked later.
+2. One that fires is checked like any market order at that moment; what is refused ends REJECTED.
+3. One that only reduces takes no more than what is held, and expires with the position. What else of the
+   account would close the same quantity, a resting limit say, is cancelled and gone before it is sent.
+4. None fires while the account is being liquidated. Those that may open risk, and hold margin for it,
+   are cancelled at the first step; all of them when everything must go.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from msgspec.structs import replace
+
+from actors.facts import (
+    AnyFact,
+    CancelIntended,
+    ConditionalDue,
+    ConditionalEnded,
+    ConditionalKind,
+    ConditionalPlaced,
+    ConditionalStatus,
+    OrderIntended,
+    Phase,
+    Purpose,
+    TrailMoved,
+)
+from actors.messages import PlaceConditional, PlaceOrder
+from actors.subaccount import checks
+from actors.subaccount.adl import has_step
+from actors.subaccount.intents import intended
+from actors.subaccount.market import Market
+from actors.subaccount.orders import ConditionalOrder, client_order_id
+from actors.subaccount.rejections import RejectCode, Rejection, reject
+from actors.subaccount.state import AccountState, folded
+from actors.units import ONE, ZERO, Instrument, Side, Symbol
+
+CALLBACK_MIN, CALLBACK_MAX = Decimal("0.001"), Decimal("0.1")
+"""The exchange's own range of a trailing stop's callback rate: 0.1 % to 10 %."""
+
+TRAIL_STEP = Decimal("0.125")
+"""A better price is made durable when it moves a trailing stop by this share of its callback rate."""
+
+
+def place(
+    state: AccountState, order: PlaceConditional, market: Market
+) -> ConditionalPlaced | tuple[Rejection, ...]:
+    """The fact that a conditional order waits now, or why it may not."""
+    as_market = _market_order(order, order.quantity)
+    price = order.trigger_price or order.activation_price
+    usable = price is not None and price.is_finite() and price > ZERO
+    verdict = checks.check(_alone(state, order), as_market, market, at_price=price if usable else None)
+    rejections = verdict.rejections
+    instrument, tick = market.instruments.get(order.symbol), market.ticks.get(order.symbol)
+    if instrument is not None and tick is not None:
+        rejections = (*rejections, *_shape(order, instrument, tick.mid))
+    if rejections:
+        return rejections
+    return ConditionalPlaced(
+        account_id=state.account_id,
+        sequence=state.next_order_sequence,
+        client_order_id=client_order_id(state.account_id, state.next_order_sequence),
+        kind=order.kind,
+        symbol=order.symbol,
+        side=order.side,
+        quantity=order.quantity,
+        trigger_price=order.trigger_price,
+        callback_rate=order.callback_rate,
+        activation_price=order.activation_price,
+        extreme=market.ticks[order.symbol].mid
+        if _trails(order.kind) and order.activation_price is None
+        else None,
+        reduce_only=order.reduce_only,
+        leverage=verdict.leverage,
+        margin_reserved=verdict.margin,
+        strategy=order.strategy,
+        decided_ms=market.wall_ms,
+        moment=market.moment,
+        cause=order.cause,
+    )
+
+
+def assess(state: AccountState, market: Market, _cause: str) -> list[AnyFact]:
+    """Conditional orders that fire, move or expire now."""
+    if not state.conditionals:
+        return []
+    facts: list[AnyFact] = [e for c in state.conditionals if (e := _expired(state, c)) is not None]
+    after = folded(state, facts)
+    for order in after.conditionals:
+        if has_step(after) or after.phase not in {Phase.HEALTHY, Phase.WARNING} or after.risk.closing_out:
+            break
+        if market.fresh(order.symbol, after.limits.price_max_age_ns) is None:
+            continue
+        if after.conditional(order.client_order_id) is None:
+            continue
+        found = _fired(after, order, market) if is_due(order, market) else _moved(order, market)
+        found += [e for c in folded(after, found).conditionals if (e := _expired(folded(after, found), c))]
+        facts += found
+        after = folded(after, found)
+    return facts
+
+
+def withdraw_opening(state: AccountState, cause: str) -> list[AnyFact]:
+    """Cancel all that rests or waits and may open new risk."""
+    resting: list[AnyFact] = [
+        CancelIntended(state.account_id, o.client_order_id, o.symbol, cause)
+        for o in state.orders
+        if o.purpose is Purpose.USER and not o.intent.reduce_only and not o.cancel_requested
+    ]
+    return resting + cancelled(state, cause, keep_reducing=True)
+
+
+def cancelled(state: AccountState, cause: str, *, keep_reducing: bool) -> list[AnyFact]:
+    """The ends of the account's conditional orders, or of those that may open risk."""
+    return [
+        ConditionalEnded(c.client_order_id, ConditionalStatus.CANCELED, cause)
+        for c in state.conditionals
+        if not (keep_reducing and c.placed.reduce_only)
+    ]
+
+
+def fires_below(kind: ConditionalKind, side: Side) -> bool:
+    """Whether an order fires when the price falls: stops that sell, and take-profits that buy."""
+    return (kind is ConditionalKind.TAKE_PROFIT_MARKET) == (side is Side.BUY)
+
+
+def extreme(order: ConditionalOrder, market: Market) -> Decimal | None:
+    """The best price that a trailing stop has seen, the present one included; None while not active.
+
+    The best since it became active is the best since it was placed: before, no price was as good.
+    """
+    placed, mid = order.placed, market.ticks[order.symbol].mid
+    low, high = market.extremes(order.symbol, placed.moment) or (mid, mid)
+    sells = placed.side is Side.SELL
+    best = max(high, mid) if sells else min(low, mid)
+    if order.extreme is not None:
+        return max(best, order.extreme) if sells else min(best, order.extreme)
+    active = placed.activation_price
+    if active is None or (best >= active if sells else best <= active):
+        return best
+    return None
+
+
+def stop_price(order: ConditionalOrder, best: Decimal) -> Decimal:
+    """Where a trailing stop fires whose best price is ``best``: that far back as its callback rate says."""
+    rate = order.placed.callback_rate or ZERO
+    return best * (ONE - rate if order.placed.side is Side.SELL else ONE + rate)
+
+
+def is_due(order: ConditionalOrder, market: Market) -> bool:
+    """Whether an order fires at the present price, or a stop at one since it was placed."""
+    if order.due:
+        return True
+    placed, mid = order.placed, market.ticks[order.symbol].mid
+    below = fires_below(placed.kind, placed.side)
+    if placed.trigger_price is not None:
+        low, high = market.extremes(order.symbol, placed.moment) or (mid, mid)
+        return min(low, mid) <= placed.trigger_price if below else max(high, mid) >= placed.trigger_price
+    best = extreme(order, market)
+    if best is None:
+        return False
+    return mid <= stop_price(order, best) if below else mid >= stop_price(order, best)
+
+
+def _trails(kind: ConditionalKind) -> bool:
+    return kind is ConditionalKind.TRAILING_STOP_MARKET
+
+
+def _market_order(order: PlaceConditional | ConditionalPlaced, quantity: Decimal) -> PlaceOrder:
+    return PlaceOrder(
+        symbol=order.symbol,
+        side=order.side,
+        quantity=quantity,
+        reduce_only=order.reduce_only,
+        leverage=order.leverage,
+        strategy=order.strategy,
+    )
+
+
+def _shape(order: PlaceConditional, instrument: Instrument, mid: Decimal) -> list[Rejection]:
+    found = []
+    trails = _trails(order.kind)
+    if (order.trigger_price is None) != trails or (order.callback_rate is not None) != trails:
+        text = "a trailing stop takes a callback rate and no trigger price, every other one the reverse"
+        return [reject(RejectCode.INVALID_TRIGGER, text, order.kind)]
+    if order.activation_price is not None and not trails:
+        return [
+            reject(RejectCode.INVALID_TRIGGER, "only a trailing stop takes an activation price", order.kind)
+        ]
+    rate = order.callback_rate
+    if rate is not None and not (rate.is_finite() and CALLBACK_MIN <= rate <= CALLBACK_MAX):
+        text = f"callback rate {rate} must lie between {CALLBACK_MIN} and {CALLBACK_MAX}"
+        found.append(reject(RejectCode.INVALID_TRIGGER, text, rate, CALLBACK_MAX))
+    for name, price in (("trigger", order.trigger_price), ("activation", order.activation_price)):
+        if price is None:
+            continue
+        if not price.is_finite() or price <= ZERO:
+            text = f"{name} price {price} must be a finite number above zero"
+            found.append(reject(RejectCode.INVALID_TRIGGER, text, price))
+        elif not instrument.is_on_tick(price):
+            text = f"{name} price {price} is not a multiple of the tick {instrument.tick_size}"
+            found.append(reject(RejectCode.PRICE_OFF_TICK, text, price, instrument.tick_size))
+        else:
+            # A trailing stop is activated by a move in its favour, all others are set off by theirs.
+            below = fires_below(order.kind, order.side) != (name == "activation")
+            if mid <= price if below else mid >= price:
+                text = f"{name} price {price} would be met at once, the mid is {mid}"
+                found.append(reject(RejectCode.TRIGGERS_AT_ONCE, text, price, mid))
+    return found
+
+
+def _expired(state: AccountState, order: ConditionalOrder) -> ConditionalEnded | None:
+    if not order.placed.reduce_only:
+        return None
+    held = state.position(order.symbol)
+    if held is not None and (held.quantity > 0) == (order.placed.side is Side.SELL):
+        return None
+    return ConditionalEnded(
+        order.client_order_id, ConditionalStatus.EXPIRED, "there is nothing left to reduce"
+    )
+
+
+def _moved(order: ConditionalOrder, market: Market) -> list[AnyFact]:
+    rate = order.placed.callback_rate
+    best = extreme(order, market) if rate is not None else None
+    if best is None or rate is None or best == order.extreme:
+        return []
+    if order.extreme is not None and abs(best - order.extreme) < order.extreme * rate * TRAIL_STEP:
+        return []
+    return [TrailMoved(order.client_order_id, best)]
+
+
+def _fired(state: AccountState, order: ConditionalOrder, market: Market) -> list[AnyFact]:
+    placed = order.placed
+    # Its own reserved margin must be free before it is asked for again.
+    left = replace(state, conditionals=tuple(c for c in state.conditionals if c is not order))
+    quantity = placed.quantity
+    if placed.reduce_only:
+        held = state.position(order.symbol)
+        quantity = min(quantity, abs(held.quantity) if held else ZERO)
+        if checks.reducible(left, _market_order(placed, quantity)) < quantity:
+            return _make_way(state, order)
+    request = replace(_market_order(placed, quantity), cause=f"trigger:{order.client_order_id}")
+    verdict = checks.check(left, request, market)
+    if not verdict.is_accepted:
+        reason = "; ".join(r.text for r in verdict.rejections)
+        return [ConditionalEnded(order.client_order_id, ConditionalStatus.REJECTED, reason[:500])]
+    intent: OrderIntended = intended(left, request, verdict, market)
+    ended = ConditionalEnded(
+        order.client_order_id, ConditionalStatus.TRIGGERED, _why(order, market), intent.client_order_id
+    )
+    return [ended, intent]
+
+
+def _alone(state: AccountState, order: PlaceConditional) -> AccountState:
+    # A resting take-profit does not speak for what a stop may close as well.
+    if not order.reduce_only:
+        return state
+    others = tuple(o for o in state.orders if (o.symbol, o.side) != (order.symbol, order.side))
+    return replace(state, orders=others)
+
+
+def _make_way(state: AccountState, order: ConditionalOrder) -> list[AnyFact]:
+    facts: list[AnyFact] = [] if order.due else [ConditionalDue(order.client_order_id)]
+    cause = f"trigger:{order.client_order_id}"
+    return facts + [
+        CancelIntended(state.account_id, o.client_order_id, o.symbol, cause)
+        for o in state.orders
+        if (o.symbol, o.side) == (order.symbol, order.placed.side) and not o.cancel_requested
+    ]
+
+
+def _why(order: ConditionalOrder, market: Market) -> str:
+    mid: Decimal = market.ticks[order.symbol].mid
+    return f"the mid was {mid}"
+
+
+def waiting_symbols(state: AccountState) -> tuple[Symbol, ...]:
+    """Symbols of the conditional orders."""
+    return tuple(dict.fromkeys(c.symbol for c in state.conditionals))

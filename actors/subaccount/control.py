@@ -1,0 +1,136 @@
+"""What an account does about what people set: money, status, mode, limits, breaker, emergency stop.
+
+Each acts in the decision that takes it: the margin and the loss limits are assessed with the new value.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import assert_never
+
+from actors.errors import BadConfig
+from actors.facts import (
+    AccountStatus,
+    AnyFact,
+    BalanceAdjusted,
+    Breaker,
+    BreakerChanged,
+    ClosingOut,
+    LimitsChanged,
+    ModeChanged,
+    Phase,
+    PhaseChanged,
+    StatusChanged,
+)
+from actors.messages import AdjustBalance, CloseOut, ResetBreaker, SetLimits, SetMode, SetStatus, TripBreaker
+from actors.risk_limits import parse, shown
+from actors.subaccount import breaker, losses, margin
+from actors.subaccount.decision import Accepted, Decision, assessed, refused
+from actors.subaccount.market import Market, marks_of
+from actors.subaccount.rejections import RejectCode, Rejection, reject
+from actors.subaccount.state import AccountState, folded
+from actors.units import ZERO, Nanos
+
+
+def decide(
+    state: AccountState,
+    message: AdjustBalance | SetStatus | SetMode | SetLimits | TripBreaker | ResetBreaker | CloseOut,
+    market: Market,
+) -> Decision:
+    """Decide on one command of an operator."""
+    match message:
+        case AdjustBalance():
+            return _adjust(state, message, market)
+        case SetStatus():
+            return _set_status(state, message, market)
+        case SetMode():
+            changed: list[AnyFact] = [] if message.mode is state.mode else [ModeChanged(message.mode)]
+            return assessed(state, changed, market, "mode")
+        case SetLimits():
+            return _set_limits(state, message, market)
+        case TripBreaker():
+            fact = breaker.trip(state, message.reason or "by hand", market.wall_ms)
+            return assessed(state, [fact], market, "breaker")
+        case ResetBreaker():
+            return _reset(state, market)
+        case CloseOut():
+            return _close_out(state, message, market)
+        case _:
+            assert_never(message)
+
+
+def _adjust(state: AccountState, message: AdjustBalance, market: Market) -> Decision:
+    amount = message.amount
+    if not amount.is_finite() or amount == ZERO:
+        text = f"amount {amount} must be a finite number other than zero"
+        return refused(state, reject(RejectCode.INVALID_QUANTITY, text, amount))
+    if amount < ZERO:
+        refusal = _withdrawal_refusal(state, -amount, market)
+        if refusal is not None:
+            return refused(state, refusal)
+    return assessed(state, [BalanceAdjusted(amount, message.reason)], market, "adjust")
+
+
+def _withdrawal_refusal(state: AccountState, amount: Decimal, market: Market) -> Rejection | None:
+    marks = marks_of(state, market)
+    if marks is None:
+        text = "a position has no fresh price, so what may be withdrawn is unknown"
+        return Rejection(RejectCode.STALE_PRICE, text)
+    view = margin.view(state, marks, market.instruments)
+    free = min(view.available, state.balance)
+    if amount > free:
+        text = f"cannot withdraw {amount}, only {free:.2f} is free"
+        return reject(RejectCode.INSUFFICIENT_MARGIN, text, amount, free)
+    return None
+
+
+def _set_status(state: AccountState, message: SetStatus, market: Market) -> Decision:
+    if state.status is AccountStatus.LIQUIDATED or message.status is AccountStatus.LIQUIDATED:
+        text = f"{state.account_id} is {state.status} and cannot be set to {message.status} by hand"
+        return refused(state, reject(RejectCode.ACCOUNT_NOT_ACTIVE, text, message.status))
+    changed: list[AnyFact] = [] if state.status is message.status else [StatusChanged(message.status)]
+    return assessed(state, changed, market, "status")
+
+
+def _set_limits(state: AccountState, message: SetLimits, market: Market) -> Decision:
+    own = dict(state.overrides)
+    changes: list[tuple[str, str | None]] = []
+    for name, text in message.changes:
+        try:
+            new = None if text is None else shown(parse(name, text))
+        except BadConfig as error:
+            return refused(state, reject(RejectCode.INVALID_LIMIT, str(error), text, name))
+        if own.get(name) != new:
+            changes.append((name, new))
+    facts: list[AnyFact] = [LimitsChanged(tuple(changes))] if changes else []
+    # A limit of the day that is the account's first needs the day's begin, which is now.
+    facts += losses.begin_day(folded(state, facts), market)
+    return assessed(state, facts, market, "limits")
+
+
+def _reset(state: AccountState, market: Market) -> Decision:
+    left_ms = breaker.cooldown_left_ms(state, market.wall_ms)
+    if left_ms > 0:
+        text = f"the breaker cools down for {-(-left_ms // 1_000)} s more ({state.risk.breaker_reason})"
+        return refused(state, reject(RejectCode.BREAKER_COOLING_DOWN, text, left_ms, 0))
+    if state.risk.closing_out:
+        text = f"{state.account_id} is being closed out: {state.risk.closing_out}"
+        return refused(state, reject(RejectCode.CLOSING_OUT, text, state.risk.closing_out))
+    closed: list[AnyFact] = [BreakerChanged(Breaker.CLOSED, "reset by hand", 0)]
+    return assessed(state, closed if state.risk.breaker is not Breaker.CLOSED else [], market, "breaker")
+
+
+def _close_out(state: AccountState, message: CloseOut, market: Market) -> Decision:
+    if message.reason:
+        if state.status is AccountStatus.LIQUIDATED:
+            return Decision(state=state, reply=Accepted())
+        facts: list[AnyFact] = [breaker.trip(state, message.reason, market.wall_ms)]
+        if not state.risk.closing_out:
+            facts.append(ClosingOut(message.reason))
+        return assessed(state, facts, market, "close-out")
+    if not state.risk.closing_out:
+        return Decision(state=state, reply=Accepted())
+    facts = [ClosingOut("")]
+    if state.phase is not Phase.HEALTHY:
+        facts.append(PhaseChanged(Phase.HEALTHY, state.refusals, Nanos(state.retry_at_ns)))
+    return assessed(state, facts, market, "close-out called off")

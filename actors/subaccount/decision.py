@@ -1,0 +1,117 @@
+"""What comes of a message: facts folded in, and whatever they set off assessed with them.
+
+Rules
+1. The state in a decision is the old one with its facts folded in, and nothing else.
+2. After anything that moves positions, money or limits, ``assessed`` runs every stage in order; what one
+   stage finds, the next one sees: losses, breaker, liquidation, conditional orders, monitor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+from msgspec.structs import replace
+
+from actors.errors import StateCorrupt
+from actors.facts import AnyFact, Breaker
+from actors.subaccount import adl, breaker, conditionals, losses, monitor
+from actors.subaccount.market import Market, marks_of
+from actors.subaccount.rejections import Rejection
+from actors.subaccount.state import AccountState, books_balance, folded
+from actors.units import ClientOrderId
+
+
+class Accepted(msgspec.Struct, frozen=True, tag=True):
+    """A command was taken and is durable. ``client_order_id`` for orders and cancels."""
+
+    client_order_id: ClientOrderId | None = None
+
+
+class Rejected(msgspec.Struct, frozen=True, tag=True):
+    """A command was refused; nothing changed."""
+
+    rejections: tuple[Rejection, ...]
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What follows from a message.
+
+    ``resync`` names orders whose fills do not add up, so the gateway must ask again;
+    ``duplicate`` says that the message was seen before.
+    """
+
+    state: AccountState
+    facts: tuple[AnyFact, ...] = ()
+    reply: Accepted | Rejected | None = None
+    resync: tuple[ClientOrderId, ...] = ()
+    duplicate: bool = False
+    stale: bool = False
+
+
+def decided(state: AccountState, facts: list[AnyFact], reply: Accepted | Rejected | None = None) -> Decision:
+    """The decision of some facts, nothing assessed.
+
+    Raises:
+        StateCorrupt: a fact does not fit, or the balance would not add up.
+    """
+    if not facts:
+        return Decision(state=state, reply=reply)
+    after = folded(state, facts)
+    if not books_balance(after):
+        raise StateCorrupt(f"{state.account_id}: the balance does not add up after {facts!r}")
+    after = replace(after, sequence=state.sequence + 1)
+    return Decision(state=after, facts=tuple(facts), reply=reply)
+
+
+def refused(state: AccountState, *rejections: Rejection) -> Decision:
+    """The decision to do nothing, and why."""
+    return Decision(state=state, reply=Rejected(rejections))
+
+
+Stage = Callable[[AccountState, Market, str], list[AnyFact]]
+
+
+def assessed(
+    state: AccountState,
+    facts: list[AnyFact],
+    market: Market,
+    cause: str,
+    reply: Accepted | Rejected | None = None,
+) -> Decision:
+    """The decision of some facts and of all that they set off at the present prices."""
+    facts = list(facts)
+    after = folded(state, facts)
+    found = breaker.streaks(after, facts, market.wall_ms)
+    if found:
+        facts += found
+        after = folded(after, found)
+    for stage in STAGES:
+        found = stage(after, market, cause)
+        if found:
+            facts += found
+            after = folded(after, found)
+    decision = decided(state, facts, reply or Accepted())
+    if after.positions and marks_of(after, market) is None:
+        return replace(decision, stale=True)
+    return decision
+
+
+def _losses(state: AccountState, market: Market, _cause: str) -> list[AnyFact]:
+    return losses.assess(state, market)
+
+
+def _withdrawals(state: AccountState, _market: Market, cause: str) -> list[AnyFact]:
+    # What would open risk rests no longer once the day or the breaker has stopped it.
+    if state.risk.day_stopped or state.risk.breaker is Breaker.OPEN:
+        return conditionals.withdraw_opening(state, cause)
+    return []
+
+
+STAGES: tuple[Stage, ...] = (
+    _losses,
+    _withdrawals,
+    adl.assess,
+    conditionals.assess,
+    monitor.assess,
+)

@@ -1,0 +1,33 @@
+"""An accepted order as the fact that it will be sent."""
+
+from __future__ import annotations
+
+from actors.facts import OrderIntended, Purpose
+from actors.messages import PlaceOrder
+from actors.subaccount.checks import Verdict
+from actors.subaccount.market import Market
+from actors.subaccount.orders import client_order_id
+from actors.subaccount.state import AccountState
+
+
+def intended(state: AccountState, order: PlaceOrder, verdict: Verdict, market: Market) -> OrderIntended:
+    """The account's next order, with the margin that its verdict reserves."""
+    return OrderIntended(
+        account_id=state.account_id,
+        sequence=state.next_order_sequence,
+        client_order_id=client_order_id(state.account_id, state.next_order_sequence),
+        symbol=order.symbol,
+        side=order.side,
+        order_type=order.order_type,
+        quantity=order.quantity,
+        price=order.price,
+        time_in_force=order.time_in_force,
+        reduce_only=order.reduce_only,
+        leverage=verdict.leverage,
+        margin_reserved=verdict.margin,
+        purpose=Purpose.USER,
+        tier=0,
+        decided_ms=market.wall_ms,
+        cause=order.cause,
+        strategy=order.strategy,
+    )

@@ -1,0 +1,341 @@
+"""The limits of an order that opens risk, one function each, in the order in which they are reported.
+
+Each returns None, or a rejection with the value and the limit that it met. Equal to a limit is allowed,
+but where the document says "below" (margin usage) or "stop after" (losses).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+
+import msgspec
+
+from actors.facts import Breaker
+from actors.limits import ORDER_RATE_WINDOW_MS
+from actors.messages import PlaceOrder
+from actors.subaccount import losses, value_at_risk
+from actors.subaccount.market import Market
+from actors.subaccount.position import Position
+from actors.subaccount.rejections import RejectCode, Rejection, reject
+from actors.subaccount.state import AccountState
+from actors.units import ZERO, OrderType
+
+
+class Proposal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An order with the numbers that limits look at; money in quote asset.
+
+    ``notional`` and ``required`` (margin) are of the opening part; ``left`` are the positions without
+    the one that the order closes first; ``used`` is margin of positions left and of working orders,
+    ``working`` the notional that those may still open; ``scale`` shrinks every size limit while the
+    breaker is half-open.
+    """
+
+    state: AccountState
+    order: PlaceOrder
+    market: Market
+    notional: Decimal
+    required: Decimal
+    leverage: Decimal
+    left: tuple[Position, ...]
+    equity: Decimal
+    used: Decimal
+    working: Decimal
+    scale: Decimal
+
+    @property
+    def exposure(self) -> Decimal:
+        """Entry notional of everything, the order included."""
+        return sum((p.notional for p in self.left), ZERO) + self.working + self.notional
+
+    @property
+    def position_notional(self) -> Decimal:
+        """Notional of the position that would come of it, working orders of the symbol included."""
+        state, symbol = self.state, self.order.symbol
+        held = sum((p.notional for p in self.left if p.symbol == symbol), ZERO)
+        resting = sum((o.held_notional for o in state.orders if o.symbol == symbol), ZERO)
+        waiting = sum((c.held_notional for c in state.conditionals if c.symbol == symbol), ZERO)
+        return held + resting + waiting + self.notional
+
+
+def leverage(p: Proposal) -> Rejection | None:
+    """Seed 000, check 3."""
+    limit = p.state.limits.max_leverage
+    if p.leverage <= limit:
+        return None
+    text = f"leverage {p.leverage} is above the account's {limit}"
+    return reject(RejectCode.MAX_LEVERAGE_EXCEEDED, text, p.leverage, limit)
+
+
+def trade_notional(p: Proposal) -> Rejection | None:
+    """Seed 000, check 4."""
+    limit = p.state.limits.max_notional_per_trade * p.scale
+    if p.notional <= limit:
+        return None
+    text = f"notional {p.notional} is above {limit} for one trade"
+    return reject(RejectCode.MAX_NOTIONAL_EXCEEDED, text, p.notional, limit)
+
+
+def exposure(p: Proposal) -> Rejection | None:
+    """Seed 000, check 5; seed 001, check 4."""
+    limit, found = p.state.limits.max_total_exposure * p.scale, p.exposure
+    if found <= limit:
+        return None
+    text = f"exposure would be {found}, above {limit}"
+    return reject(RejectCode.MAX_EXPOSURE_EXCEEDED, text, found, limit)
+
+
+def available_margin(p: Proposal) -> Rejection | None:
+    """Seed 000, check 6; seed 002's balance sufficiency."""
+    available = p.equity - p.used
+    if p.required <= available:
+        return None
+    text = f"needs {p.required:.2f} margin, available {available:.2f}"
+    return reject(RejectCode.INSUFFICIENT_MARGIN, text, p.required, available)
+
+
+def margin_usage(p: Proposal) -> Rejection | None:
+    """Seed 000, check 7."""
+    limit = p.state.limits.margin_usage_limit
+    usage = (p.used + p.required) / p.equity if p.equity > ZERO else Decimal(999)
+    if usage < limit:
+        return None
+    text = f"margin used would be {usage:.4f} of equity, the limit is {limit}"
+    return reject(RejectCode.MARGIN_RATIO_EXCEEDED, text, usage, limit)
+
+
+def order_notional(p: Proposal) -> Rejection | None:
+    """Seed 001, check 1: order size, absolute."""
+    limit = p.state.limits.max_order_notional
+    if limit is None or p.notional <= limit * p.scale:
+        return None
+    text = f"an order of {p.notional} is above {limit * p.scale}"
+    return reject(RejectCode.MAX_ORDER_NOTIONAL_EXCEEDED, text, p.notional, limit * p.scale)
+
+
+def order_percent(p: Proposal) -> Rejection | None:
+    """Seed 001, check 1: order size as a share of the account."""
+    return _share(p, p.notional, p.state.limits.max_order_percent, RejectCode.MAX_ORDER_PERCENT_EXCEEDED)
+
+
+def position_notional(p: Proposal) -> Rejection | None:
+    """Seed 001: ``max_position_size_usd``."""
+    limit, found = p.state.limits.max_position_notional, p.position_notional
+    if limit is None or found <= limit * p.scale:
+        return None
+    text = f"the position would be worth {found}, above {limit * p.scale}"
+    return reject(RejectCode.MAX_POSITION_NOTIONAL_EXCEEDED, text, found, limit * p.scale)
+
+
+def position_percent(p: Proposal) -> Rejection | None:
+    """Seed 004, check 1; seed 001: ``max_position_size_percent``."""
+    limit = p.state.limits.max_position_percent
+    return _share(p, p.position_notional, limit, RejectCode.MAX_POSITION_PERCENT_EXCEEDED)
+
+
+def position_count(p: Proposal) -> Rejection | None:
+    """Seed 001, check 2: no new position at the limit; what works towards one counts."""
+    limit = p.state.limits.max_positions
+    if limit is None:
+        return None
+    state = p.state
+    symbols = {position.symbol for position in p.left}
+    symbols |= {o.symbol for o in state.orders if o.held_margin > ZERO}
+    symbols |= {c.symbol for c in state.conditionals if c.held_margin > ZERO}
+    if p.order.symbol in symbols or len(symbols) < limit:
+        return None
+    text = f"{len(symbols)} positions are open, of {limit}"
+    return reject(RejectCode.MAX_POSITIONS_EXCEEDED, text, len(symbols), limit)
+
+
+def open_orders(p: Proposal) -> Rejection | None:
+    """Seed 001: ``max_open_orders``; seed 003."""
+    limit, found = p.state.limits.max_open_orders, len(p.state.orders) + len(p.state.conditionals)
+    if limit is None or found < limit:
+        return None
+    return reject(RejectCode.MAX_OPEN_ORDERS_EXCEEDED, f"{found} orders work, of {limit}", found, limit)
+
+
+def daily_loss(p: Proposal) -> Rejection | None:
+    """Seed 001, check 3: "Stop after $500 loss", so the limit itself stops, and for the whole day."""
+    limit, loss = p.state.limits.max_daily_loss, losses.daily(p.state, p.equity)
+    if limit is None or (loss < limit and not p.state.risk.day_stopped):
+        return None
+    text = f"the day's loss is {loss:.2f}, the limit is {limit}"
+    return reject(RejectCode.MAX_DAILY_LOSS_EXCEEDED, text, loss, limit)
+
+
+def daily_loss_percent(p: Proposal) -> Rejection | None:
+    """Seed 001, check 3, and seed 004, check 4: of the equity at the day's begin."""
+    share = p.state.limits.max_daily_loss_percent
+    if share is None:
+        return None
+    loss, limit = losses.daily(p.state, p.equity), share * p.state.risk.day_equity
+    if loss < limit and not p.state.risk.day_stopped:
+        return None
+    text = (
+        f"the day's loss is {loss:.2f}, the limit is {limit:.2f} ({share} of {p.state.risk.day_equity:.2f})"
+    )
+    return reject(RejectCode.MAX_DAILY_LOSS_PERCENT_EXCEEDED, text, loss, limit)
+
+
+def cumulative_loss(p: Proposal) -> Rejection | None:
+    """Seed 003: once reached, nothing new until money comes or the limit is raised."""
+    limit, loss = p.state.limits.max_cumulative_loss, losses.cumulative(p.state, p.equity)
+    if limit is None or loss < limit:
+        return None
+    text = f"the loss since the first deposit is {loss:.2f}, the limit is {limit}"
+    return reject(RejectCode.MAX_CUMULATIVE_LOSS_EXCEEDED, text, loss, limit)
+
+
+def exposure_percent(p: Proposal) -> Rejection | None:
+    """Seed 001, check 4: exposure as a share of the account."""
+    limit = p.state.limits.max_exposure_percent
+    return _share(p, p.exposure, limit, RejectCode.MAX_EXPOSURE_PERCENT_EXCEEDED)
+
+
+def price_deviation(p: Proposal) -> Rejection | None:
+    """Seed 001, check 5: a limit price far from the market is a slip of the finger."""
+    limit, price = p.state.limits.max_price_deviation, p.order.price
+    if limit is None or price is None:
+        return None
+    mid = p.market.ticks[p.order.symbol].mid
+    deviation = abs(price - mid) / mid
+    if deviation <= limit:
+        return None
+    text = f"price {price} is {deviation:.4f} away from the mid {mid}, the limit is {limit}"
+    return reject(RejectCode.PRICE_DEVIATION_EXCEEDED, text, deviation, limit)
+
+
+def slippage(p: Proposal) -> Rejection | None:
+    """Seed 001: ``max_slippage_percent``; what a market order pays for the spread."""
+    limit = p.state.limits.max_slippage_percent
+    if limit is None or p.order.order_type is not OrderType.MARKET:
+        return None
+    tick = p.market.ticks[p.order.symbol]
+    touch = tick.ask if p.order.side.sign > 0 else tick.bid
+    found = abs(touch - tick.mid) / tick.mid
+    if found <= limit:
+        return None
+    text = f"the touch {touch} is {found:.4f} away from the mid {tick.mid}, the limit is {limit}"
+    return reject(RejectCode.MAX_SLIPPAGE_EXCEEDED, text, found, limit)
+
+
+def order_rate(p: Proposal) -> Rejection | None:
+    """Seed 001, check 6: orders of the last 60 seconds in the symbol."""
+    limit = p.state.limits.max_orders_per_minute
+    if limit is None:
+        return None
+    begin = p.market.wall_ms - ORDER_RATE_WINDOW_MS
+    found = sum(symbol == p.order.symbol and at > begin for symbol, at in p.state.risk.recent)
+    if found < limit:
+        return None
+    text = f"{found} orders in {p.order.symbol} within a minute, the limit is {limit}"
+    return reject(RejectCode.ORDER_RATE_EXCEEDED, text, found, limit)
+
+
+def breaker(p: Proposal) -> Rejection | None:
+    """Seed 001, check 7; seed 004's open state."""
+    risk = p.state.risk
+    if risk.breaker is not Breaker.OPEN:
+        return None
+    text = f"the breaker is open ({risk.breaker_reason}); reducing orders are welcome"
+    return reject(RejectCode.BREAKER_OPEN, text, risk.breaker_reason, risk.breaker_until_ms)
+
+
+def correlation(p: Proposal) -> Rejection | None:
+    """Seed 004, check 3: the highest correlation with a position of the same strategy."""
+    limit = p.state.limits.max_correlation
+    others = [o for o in p.left if o.strategy == p.order.strategy and o.symbol != p.order.symbol]
+    if limit is None or not others:
+        return None
+    found = []
+    for other in others:
+        one = None if p.market.paths is None else p.market.paths.correlation(p.order.symbol, other.symbol)
+        if one is None:
+            text = f"too few minutes of prices to correlate {p.order.symbol} with {other.symbol}"
+            return reject(RejectCode.NO_PRICE_HISTORY, text, other.symbol, limit)
+        found.append(one)
+    if max(found) <= limit:
+        return None
+    text = f"correlation {max(found):.3f} with a position of the strategy is above {limit}"
+    return reject(RejectCode.MAX_CORRELATION_EXCEEDED, text, max(found), limit)
+
+
+def strategy_drawdown(p: Proposal) -> Rejection | None:
+    """Seed 004, check 5; a profit is no drawdown (the seed's own formula takes it for one)."""
+    limit = p.state.limits.max_strategy_drawdown
+    if limit is None:
+        return None
+    found = losses.strategy_drawdown(p.state, p.order.strategy, p.market)
+    if found <= limit:
+        return None
+    text = f"the strategy {p.order.strategy!r} is down {found:.3f}, the limit is {limit}"
+    return reject(RejectCode.MAX_STRATEGY_DRAWDOWN_EXCEEDED, text, found, limit)
+
+
+def risk_value(p: Proposal) -> Rejection | None:
+    """Seed 003: value at risk of all positions and the order."""
+    limit = p.state.limits.max_value_at_risk
+    if limit is None:
+        return None
+    signed = p.notional * p.order.side.sign
+    found = value_at_risk.one_minute(p.left, p.order.symbol, signed, p.market)
+    if found is None:
+        text = "too few minutes of prices for a value at risk"
+        return reject(RejectCode.NO_PRICE_HISTORY, text, p.order.symbol, limit)
+    if p.equity > ZERO and found <= limit * p.equity:
+        return None
+    text = f"value at risk would be {found:.2f}, above {limit} of equity {p.equity:.2f}"
+    return reject(RejectCode.MAX_VALUE_AT_RISK_EXCEEDED, text, found, limit * p.equity)
+
+
+def liquidity(p: Proposal) -> Rejection | None:
+    """Seed 004: ``min_liquidity``, at the touch that the order would take."""
+    limit = p.state.limits.min_liquidity
+    if limit is None:
+        return None
+    tick = p.market.ticks[p.order.symbol]
+    found = tick.ask * tick.ask_qty if p.order.side.sign > 0 else tick.bid * tick.bid_qty
+    if found >= limit:
+        return None
+    text = f"only {found:.2f} is displayed at the touch of {p.order.symbol}, at least {limit} is asked for"
+    return reject(RejectCode.MIN_LIQUIDITY, text, found, limit)
+
+
+LIMIT_CHECKS: tuple[Callable[[Proposal], Rejection | None], ...] = (
+    leverage,
+    trade_notional,
+    exposure,
+    available_margin,
+    margin_usage,
+    order_notional,
+    order_percent,
+    position_notional,
+    position_count,
+    open_orders,
+    daily_loss,
+    daily_loss_percent,
+    cumulative_loss,
+    exposure_percent,
+    price_deviation,
+    slippage,
+    order_rate,
+    breaker,
+    position_percent,
+    correlation,
+    strategy_drawdown,
+    risk_value,
+    liquidity,
+)
+"""Seed 000's, seed 001's (with 003's), seed 004's."""
+
+
+def _share(p: Proposal, value: Decimal, limit: Decimal | None, code: RejectCode) -> Rejection | None:
+    if limit is None:
+        return None
+    most = limit * p.scale
+    if p.equity > ZERO and value <= most * p.equity:
+        return None
+    share = value / p.equity if p.equity > ZERO else Decimal(999)
+    return reject(code, f"{value} is {share:.4f} of the account's equity, the limit is {most}", share, most)

@@ -1,0 +1,102 @@
+"""Losses of the day, of the account's life, of a strategy; and what they set off. Pure.
+
+Rules
+1. Profit and loss are of equity, open positions included: a loss that is not realized is one.
+2. What is reached by prices alone is also a trigger (``thresholds``), so nobody needs to look on every tick.
+3. The trading day begins lazily, in front of the first decision after it, with the prices of its begin:
+   between the begin and that decision the account held what it holds.
+
+Sources: seed 001 (daily loss), seed 003 (cumulative loss), seed 004 (percent, strategy, breaker).
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from actors.facts import AnyFact, Breaker, ClosingOut, DayBegan, DayStopped
+from actors.subaccount import breaker
+from actors.subaccount.margin import unrealized
+from actors.subaccount.market import Market, mark, marks_of
+from actors.subaccount.state import AccountState
+from actors.units import ZERO, Symbol
+
+CUMULATIVE = "cumulative loss"
+
+
+def daily(state: AccountState, equity: Decimal) -> Decimal:
+    """Loss since the day's begin, in quote asset; negative for a profit, 0 while no day has begun."""
+    return state.risk.day_equity - equity if state.risk.day_start_ms else ZERO
+
+
+def cumulative(state: AccountState, equity: Decimal) -> Decimal:
+    """Loss since the first deposit, in quote asset: net deposits and bad debt carried - equity."""
+    return state.deposits + state.bad_debt - equity
+
+
+def daily_limit(state: AccountState) -> Decimal | None:
+    """The smaller of the day's two limits, in quote asset; None if neither is set."""
+    limits, risk = state.limits, state.risk
+    found = [] if limits.max_daily_loss is None else [limits.max_daily_loss]
+    if limits.max_daily_loss_percent is not None:
+        found.append(limits.max_daily_loss_percent * risk.day_equity)
+    return min(found) if found and risk.day_start_ms else None
+
+
+def strategy_drawdown(state: AccountState, strategy: str, market: Market) -> Decimal:
+    """Loss of the open positions of a strategy / their entry notional; 0 with a profit.
+
+    Realized parts of positions that are still open count, fees and funding too.
+    """
+    profit = notional = ZERO
+    for position in state.positions:
+        if position.strategy == strategy:
+            value = mark(position, market.ticks[position.symbol], state.limits.mark_source)
+            profit += position.unrealized(value) + position.realized - position.fees + position.funding
+            notional += position.notional
+    return max(ZERO, -profit) / notional if notional else ZERO
+
+
+def begin_day(state: AccountState, market: Market) -> list[AnyFact]:
+    """The fact that the account's trading day began, if it did; empty while prices are missing."""
+    start = market.day.start_ms
+    if start <= state.risk.day_start_ms or not state.limits.needs_day:
+        return []
+    marks = _marks_at_begin(state, market)
+    if marks is None:
+        return []
+    return [DayBegan(start, state.balance + unrealized(state.positions, marks))]
+
+
+def _marks_at_begin(state: AccountState, market: Market) -> dict[Symbol, Decimal] | None:
+    seen = market.day_ticks
+    # An account whose first day this is begins with what it has now.
+    if seen is None or state.risk.day_start_ms == 0 or any(p.symbol not in seen for p in state.positions):
+        return marks_of(state, market)
+    return {p.symbol: mark(p, seen[p.symbol], state.limits.mark_source) for p in state.positions}
+
+
+def assess(state: AccountState, market: Market) -> list[AnyFact]:
+    """What the loss limits demand now: a stop for the day, a trip of the breaker, the end of everything."""
+    if not state.limits.watches_equity:
+        return []
+    marks = marks_of(state, market)
+    if marks is None:
+        return []
+    equity = state.balance + unrealized(state.positions, marks)
+    facts: list[AnyFact] = []
+    limit, loss = daily_limit(state), daily(state, equity)
+    if limit is not None and not state.risk.day_stopped and loss >= limit:
+        facts.append(DayStopped(loss, limit))
+    reason = breaker.threshold_reached(state, equity)
+    if state.risk.breaker is not Breaker.OPEN and reason:
+        facts.append(breaker.trip(state, reason, market.wall_ms))
+    lifelong = state.limits.max_cumulative_loss
+    exposed = state.positions or state.orders or state.conditionals
+    if (
+        lifelong is not None
+        and exposed
+        and not state.risk.closing_out
+        and cumulative(state, equity) >= lifelong
+    ):
+        facts.append(ClosingOut(CUMULATIVE))
+    return facts

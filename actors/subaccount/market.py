@@ -1,0 +1,85 @@
+"""What an account may know of the outside at one moment, and what its positions are worth there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Protocol
+
+import msgspec
+
+from actors.messages import Tick
+from actors.risk_limits import MarkSource
+from actors.subaccount.position import Position
+from actors.subaccount.state import AccountState
+from actors.trading_day import ALWAYS, TradingDay
+from actors.units import Instrument, Nanos, Symbol
+
+
+class Paths(Protocol):
+    """Where the mids have been: extremes since any moment, and samples of a minute's distance."""
+
+    @property
+    def moment(self) -> int:
+        """A number that grows with every tick."""
+        ...
+
+    def extremes(self, symbol: Symbol, moment: int) -> tuple[Decimal, Decimal] | None:
+        """Lowest and highest mid since ``moment``, the present one included; None if nobody knows."""
+        ...
+
+    def correlation(self, one: Symbol, other: Symbol) -> Decimal | None:
+        """Correlation of the minute returns of two symbols; None with too few of them."""
+        ...
+
+    def returns(self, symbol: Symbol) -> tuple[Decimal, ...]:
+        """The last minutes' returns, oldest first."""
+        ...
+
+
+class Market(msgspec.Struct, frozen=True, gc=False):
+    """See the module. ``day_ticks`` are the prices at the begin of ``day``, None if nobody saw it."""
+
+    ticks: Mapping[Symbol, Tick]
+    instruments: Mapping[Symbol, Instrument]
+    now_ns: Nanos
+    wall_ms: int
+    reduce_only: bool = False
+    day: TradingDay = ALWAYS
+    day_ticks: Mapping[Symbol, Tick] | None = None
+    paths: Paths | None = None
+
+    def fresh(self, symbol: Symbol, max_age_ns: Nanos) -> Tick | None:
+        """The symbol's L1 unless it is missing or older than ``max_age_ns``."""
+        tick = self.ticks.get(symbol)
+        if tick is None or self.now_ns - tick.received_ns > max_age_ns:
+            return None
+        return tick
+
+    @property
+    def moment(self) -> int:
+        """Where a stretch of prices that begins now begins."""
+        return 0 if self.paths is None else self.paths.moment
+
+    def extremes(self, symbol: Symbol, moment: int) -> tuple[Decimal, Decimal] | None:
+        """Lowest and highest mid since ``moment``; None if nobody knows."""
+        return None if self.paths is None else self.paths.extremes(symbol, moment)
+
+
+def mark(position: Position, tick: Tick, source: MarkSource) -> Decimal:
+    """What values a position: the mid, or what closing it would bring."""
+    if source is MarkSource.MID:
+        return tick.mid
+    return tick.bid if position.quantity > 0 else tick.ask
+
+
+def marks_of(state: AccountState, market: Market) -> dict[Symbol, Decimal] | None:
+    """Fresh marks of all the account's positions, or None when one is missing or stale."""
+    marks: dict[Symbol, Decimal] = {}
+    limits = state.limits
+    for position in state.positions:
+        tick = market.fresh(position.symbol, limits.price_max_age_ns)
+        if tick is None:
+            return None
+        marks[position.symbol] = mark(position, tick, limits.mark_source)
+    return marks

@@ -1,0 +1,122 @@
+"""Orders that are not final: those at the exchange, and those that wait in the account for a price."""
+
+from __future__ import annotations
+
+import hashlib
+from decimal import Decimal
+
+import msgspec
+
+from actors.facts import ConditionalPlaced, OrderIntended, OrderStatus, Purpose
+from actors.limits import CLIENT_ORDER_ID_PREFIX
+from actors.units import ZERO, AccountId, ClientOrderId, OrderType, Side, Symbol
+
+
+class WorkingOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An order that is not final yet: what we intended, and the trades of it that are booked."""
+
+    intent: OrderIntended
+    status: OrderStatus = OrderStatus.INTENDED
+    exchange_order_id: int | None = None
+    filled: Decimal = ZERO
+    trade_ids: tuple[int, ...] = ()
+    cancel_requested: bool = False
+
+    @property
+    def client_order_id(self) -> ClientOrderId:
+        """Its id at the exchange."""
+        return self.intent.client_order_id
+
+    @property
+    def sequence(self) -> int:
+        """Its number among the account's orders."""
+        return self.intent.sequence
+
+    @property
+    def symbol(self) -> Symbol:
+        """What it trades."""
+        return self.intent.symbol
+
+    @property
+    def side(self) -> Side:
+        """BUY or SELL."""
+        return self.intent.side
+
+    @property
+    def order_type(self) -> OrderType:
+        """MARKET or LIMIT."""
+        return self.intent.order_type
+
+    @property
+    def quantity(self) -> Decimal:
+        """Its whole quantity."""
+        return self.intent.quantity
+
+    @property
+    def price(self) -> Decimal | None:
+        """The limit price."""
+        return self.intent.price
+
+    @property
+    def purpose(self) -> Purpose:
+        """Why it exists."""
+        return self.intent.purpose
+
+    @property
+    def remaining(self) -> Decimal:
+        """Quantity that has not traded."""
+        return self.intent.quantity - self.filled
+
+    @property
+    def held_margin(self) -> Decimal:
+        """Reserved margin of the part that has not traded, in quote asset."""
+        if self.filled == ZERO:
+            return self.intent.margin_reserved
+        return self.intent.margin_reserved * self.remaining / self.intent.quantity
+
+    @property
+    def held_notional(self) -> Decimal:
+        """Notional that may still be opened, in quote asset."""
+        return self.held_margin * self.intent.leverage
+
+
+class ConditionalOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A stop, take-profit or trailing stop that waits in the account. The exchange knows nothing of it.
+
+    ``extreme`` is the best price since a trailing stop became active, None before; ``due`` says that
+    it met its price already.
+    """
+
+    placed: ConditionalPlaced
+    extreme: Decimal | None
+    due: bool = False
+
+    @property
+    def client_order_id(self) -> ClientOrderId:
+        """Its id."""
+        return self.placed.client_order_id
+
+    @property
+    def symbol(self) -> Symbol:
+        """What it trades."""
+        return self.placed.symbol
+
+    @property
+    def held_margin(self) -> Decimal:
+        """Reserved margin, in quote asset."""
+        return self.placed.margin_reserved
+
+    @property
+    def held_notional(self) -> Decimal:
+        """Notional that it may open, in quote asset."""
+        return self.placed.margin_reserved * self.placed.leverage
+
+
+def client_order_id(account_id: AccountId, sequence: int) -> ClientOrderId:
+    """The deterministic client order id of an account's ``sequence``-th order.
+
+    Shape: prefix, 16 hex digits of BLAKE2b(account id), sequence; at most 36 characters,
+    which is the exchange's limit.
+    """
+    digest = hashlib.blake2b(account_id.encode(), digest_size=8).hexdigest()
+    return ClientOrderId(f"{CLIENT_ORDER_ID_PREFIX}-{digest}-{sequence}")

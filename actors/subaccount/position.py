@@ -1,0 +1,193 @@
+"""One open position, and what a fill does to it.
+
+Rules
+1. ``settle`` is the only place that knows how a fill changes a position.
+2. Within a stretch between two fills quantity and entry are constant, so the worst and the best unrealized
+   profit of the stretch are at the extremes of the mid; ``excursions`` folds them in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from decimal import Decimal
+
+import msgspec
+from msgspec.structs import replace
+
+from actors.facts import Alert, FillApplied, PositionClosed, Purpose
+from actors.units import ENTRY_QUANTUM, ZERO, AccountId, Symbol, quantize_price
+
+
+class Position(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One open position. ``quantity`` is signed (long > 0) and never zero.
+
+    ``entry_price`` is the quantity-weighted average of the opening fills; ``margin`` the initial
+    margin in quote asset; ``realized`` what partial closes brought so far, without ``fees`` (paid) and
+    ``funding`` (received). ``mae`` and ``mfe`` hold for all stretches but the present one, which began
+    at ``since``; ``peak`` is the most that was held.
+    """
+
+    position_id: str
+    symbol: Symbol
+    quantity: Decimal
+    entry_price: Decimal
+    margin: Decimal
+    realized: Decimal
+    opened_ms: int
+    peak: Decimal = ZERO
+    fees: Decimal = ZERO
+    funding: Decimal = ZERO
+    mae: Decimal = ZERO
+    mfe: Decimal = ZERO
+    since: int = 0
+    funded_ms: int = 0
+    strategy: str = ""
+    alerts: tuple[Alert, ...] = ()
+
+    @property
+    def notional(self) -> Decimal:
+        """Entry notional, in quote asset: |quantity| x entry price."""
+        return abs(self.quantity) * self.entry_price
+
+    @property
+    def leverage(self) -> Decimal:
+        """Entry notional / initial margin."""
+        return self.notional / self.margin
+
+    def unrealized(self, mark: Decimal) -> Decimal:
+        """Profit at ``mark``, in quote asset: quantity x (mark - entry)."""
+        return self.quantity * (mark - self.entry_price)
+
+    def excursions(self, low: Decimal | None, high: Decimal | None) -> tuple[Decimal, Decimal]:
+        """MAE (<= 0) and MFE (>= 0), in quote asset, with a stretch from ``low`` to ``high`` added."""
+        if low is None or high is None:
+            return self.mae, self.mfe
+        ends = (self.unrealized(low), self.unrealized(high))
+        return min(self.mae, *ends), max(self.mfe, *ends)
+
+    def closed(
+        self,
+        purpose: Purpose,
+        closed_ms: int,
+        realized: Decimal,
+        fee: Decimal,
+        stretch: tuple[Decimal, Decimal] | None,
+    ) -> PositionClosed:
+        """The record of this position when its last part brought ``realized`` and cost ``fee``."""
+        mae, mfe = self.excursions(*(stretch or (None, None)))
+        return PositionClosed(
+            position_id=self.position_id,
+            symbol=self.symbol,
+            quantity=self.peak or self.quantity,
+            entry_price=self.entry_price,
+            realized=self.realized + realized,
+            fees=self.fees + fee,
+            funding=self.funding,
+            mae=mae,
+            mfe=mfe,
+            strategy=self.strategy,
+            purpose=purpose,
+            opened_ms=self.opened_ms,
+            closed_ms=closed_ms,
+        )
+
+
+class Settlement(msgspec.Struct, frozen=True, gc=False):
+    """What a fill does to a position: the position after it, and what was realized.
+
+    ``closing_fee`` is the part of the fee that falls on what was closed.
+    """
+
+    position: Position | None
+    closed_quantity: Decimal
+    realized: Decimal
+    opened_new: bool
+    closing_fee: Decimal = ZERO
+
+
+def position_id(account_id: AccountId, sequence: int) -> str:
+    """The deterministic id of an account's ``sequence``-th position, in UUID shape."""
+    h = hashlib.blake2b(f"{account_id}:{sequence}".encode(), digest_size=16).hexdigest()
+    return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
+
+
+def settle(
+    held: Position | None, fill: FillApplied, new_id: str, leverage: Decimal, strategy: str
+) -> Settlement:
+    """Apply one fill to the account's position in its symbol, netted, one way.
+
+    realized = closed quantity x (price - entry) x sign of the position, fees excluded.
+    A fill against the position reduces it first; what is left over opens the other side.
+    """
+    signed = fill.quantity * fill.side.sign
+    if held is None:
+        opened = _opened(fill, signed, fill.fee, new_id, leverage, strategy)
+        return Settlement(opened, ZERO, ZERO, opened_new=True)
+    if (held.quantity > 0) == (signed > 0):
+        return Settlement(_added(held, fill, signed, leverage), ZERO, ZERO, opened_new=False)
+    closed = min(abs(held.quantity), fill.quantity)
+    sign = 1 if held.quantity > 0 else -1
+    realized = closed * (fill.price - held.entry_price) * sign
+    left = held.quantity + signed
+    if left == ZERO:
+        return Settlement(None, closed, realized, opened_new=False, closing_fee=fill.fee)
+    if (left > 0) == (held.quantity > 0):
+        return Settlement(_reduced(held, fill, left, realized), closed, realized, opened_new=False)
+    fee = (fill.fee * closed / fill.quantity).quantize(ENTRY_QUANTUM)
+    opened = _opened(fill, left, fill.fee - fee, new_id, leverage, strategy)
+    return Settlement(opened, closed, realized, opened_new=True, closing_fee=fee)
+
+
+def _opened(  # noqa: PLR0913 - what a new position is made of
+    fill: FillApplied, signed: Decimal, fee: Decimal, new_id: str, leverage: Decimal, strategy: str
+) -> Position:
+    return Position(
+        position_id=new_id,
+        symbol=fill.symbol,
+        quantity=signed,
+        entry_price=quantize_price(fill.price),
+        margin=_margin(abs(signed) * fill.price, leverage),
+        realized=ZERO,
+        opened_ms=fill.trade_ms,
+        peak=signed,
+        fees=fee,
+        since=fill.moment,
+        strategy=strategy,
+    )
+
+
+def _added(held: Position, fill: FillApplied, signed: Decimal, leverage: Decimal) -> Position:
+    # Margin adds up: taking over the new order's leverage for the whole position, as the
+    # platform does, would let an add free margin.
+    quantity = held.quantity + signed
+    cost = held.notional + fill.quantity * fill.price
+    mae, mfe = held.excursions(fill.low, fill.high)
+    return replace(
+        held,
+        quantity=quantity,
+        entry_price=quantize_price(cost / abs(quantity)),
+        margin=held.margin + _margin(fill.quantity * fill.price, leverage),
+        peak=quantity if abs(quantity) > abs(held.peak) else held.peak,
+        fees=held.fees + fill.fee,
+        mae=mae,
+        mfe=mfe,
+        since=fill.moment,
+    )
+
+
+def _reduced(held: Position, fill: FillApplied, left: Decimal, realized: Decimal) -> Position:
+    mae, mfe = held.excursions(fill.low, fill.high)
+    return replace(
+        held,
+        quantity=left,
+        margin=(held.margin * left / held.quantity).quantize(ENTRY_QUANTUM),
+        realized=held.realized + realized,
+        fees=held.fees + fill.fee,
+        mae=mae,
+        mfe=mfe,
+        since=fill.moment,
+    )
+
+
+def _margin(notional: Decimal, leverage: Decimal) -> Decimal:
+    return (notional / leverage).quantize(ENTRY_QUANTUM)

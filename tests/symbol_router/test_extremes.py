@@ -1,0 +1,52 @@
+"""Running extremes against brute force over the path, and what they cost."""
+
+from __future__ import annotations
+
+from decimal import Decimal as D
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.symbol_router.book import PriceBook
+from tests.factories import ETH, tick
+
+# Mids that differ in the last of many digits, so that floats alone cannot tell them apart.
+MIDS = st.integers(-6, 6).map(lambda n: D("123456.7") + D(n) / D(10**18)) | st.integers(1, 50).map(D)
+STEPS = st.lists(st.tuples(MIDS, st.booleans()), min_size=1, max_size=60)
+
+
+@given(STEPS)
+def test_extremes_since_every_marked_moment_equal_brute_force(steps):
+    book = PriceBook()
+    path, marks = [], []
+    for n, (mid, marked) in enumerate(steps):
+        assert book.apply(tick(ETH, mid, update_id=n, event_ms=n))
+        path.append(mid)
+        if marked:
+            book.mark(ETH)
+            marks.append((book.moment, len(path) - 1))
+        for moment, first in marks:
+            seen = path[first:]
+            assert book.extremes(ETH, moment) == (min(seen), max(seen))
+    assert book.extremes(ETH, 0) == (min(path), max(path))
+
+
+def test_a_moment_of_an_earlier_process_is_told_what_this_one_has_seen():
+    book = PriceBook(first_moment=1_000_000)
+    for n, mid in enumerate(("10", "12", "8", "11")):
+        book.apply(tick(ETH, mid, update_id=n, event_ms=n))
+    assert book.extremes(ETH, 17) == (D(8), D(12))
+
+
+def test_memory_grows_with_marks_that_still_differ_never_with_ticks():
+    book = PriceBook()
+    for n in range(20_000):
+        book.apply(tick(ETH, str(1000 + n % 977), update_id=n, event_ms=n))
+        if n % 10 == 0:
+            book.mark(ETH)
+    assert book._extremes[ETH].size() < 300
+
+
+def test_an_unknown_symbol_has_no_extremes():
+    assert PriceBook().extremes(ETH, 0) is None
+    PriceBook().mark(ETH)
