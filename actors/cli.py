@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import cyclopts
 from cyclopts import Parameter
 
-from actors import cli_common, cli_live, cli_ops, logs
+from actors import cli_common, cli_live, cli_ops, cli_risk, logs
 from actors.cli_common import DataDir, err, out
 from actors.config import DEFAULT_DATA_DIR, EngineConfig, environment, load
 from actors.errors import BulkheadError
@@ -23,8 +23,9 @@ app = cyclopts.App(
 )
 db = cyclopts.App(name="db", help="The database: look at it, or make it ready.")
 app.command(db)
-cli_common.register(app, cli_live, cli_ops)
+cli_common.register(app, cli_live, cli_risk, cli_ops)
 app.command(cli_ops.deadletters)
+app.command(cli_risk.breaker)
 
 EXIT_HALTED = 3
 """The engine could not be trusted to go on; a service manager should start it again."""

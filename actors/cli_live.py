@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from actors import cli_show
 from actors.cli_common import DataDir, Json, client, live, outcome, path, show, told
 from actors.config import DEFAULT_DATA_DIR
+from actors.errors import BadInput
 
 
 @live
@@ -43,22 +44,62 @@ def order(  # noqa: PLR0913 - one per field of an order
     symbol: str,
     *,
     price: str | None = None,
+    stop: str | None = None,
+    take_profit: str | None = None,
+    trail: str | None = None,
+    activation: str | None = None,
     leverage: str | None = None,
+    strategy: str = "",
     reduce_only: Annotated[bool, Parameter(negative=())] = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
     json: Json = False,
 ) -> None:
-    """Place an order for an account: MARKET, or LIMIT with --price.
+    """Place an order for an account: MARKET, LIMIT with --price, or one that waits for a price.
 
     Example: bulkhead order acct-42 buy 0.01 BTCUSDT --leverage 20
+             bulkhead order acct-42 sell 0.01 BTCUSDT --stop 58000 --reduce-only
+             bulkhead order acct-42 sell 0.01 BTCUSDT --trail 0.02 --reduce-only
+
+    Args:
+        account: whose.
+        side: buy or sell.
+        quantity: in base asset.
+        symbol: for example BTCUSDT.
+        price: limit price; it rests at the exchange.
+        stop: send a market order once the mid is there: below for a sell, above for a buy.
+        take_profit: the same, in the other direction.
+        trail: trailing stop; a fraction of the best price, 0.001 to 0.1.
+        activation: the trailing stop begins once the mid is there.
+        leverage: of what opens; 10, or the account's limit, by default.
+        strategy: a tag, for correlation, drawdown and performance.
+        reduce_only: refuse what would open anything.
+        data_dir: the engine's data folder.
+        json: print the answer as JSON.
     """
+    chosen = {
+        name: value
+        for name, value in (
+            ("LIMIT", price),
+            ("STOP_MARKET", stop),
+            ("TAKE_PROFIT_MARKET", take_profit),
+            ("TRAILING_STOP_MARKET", trail),
+        )
+        if value is not None
+    }
+    if len(chosen) > 1:
+        raise BadInput("give one of --price, --stop, --take-profit and --trail; each is an order of its own")
+    kind = next(iter(chosen), "MARKET")
     body = {
         "symbol": symbol.upper(),
         "side": side.upper(),
         "quantity": quantity,
-        "order_type": "LIMIT" if price else "MARKET",
+        "order_type": kind,
         "price": price,
+        "trigger_price": stop or take_profit,
+        "callback_rate": trail,
+        "activation_price": activation,
         "leverage": leverage,
+        "strategy": strategy,
         "reduce_only": reduce_only,
     }
     outcome(

@@ -336,15 +336,6 @@ def merged(layers: Sequence[Layer], base: RiskLimits = RiskLimits()) -> RiskLimi
     return base
 
 
-def table(layers: Sequence[Layer]) -> list[LimitRow]:
-    """Every limit with its value and the layer that it comes from."""
-    limits, source_of = merged(layers), {n: layer.source for layer in layers for n in layer.values}
-    return [
-        LimitRow(name, shown(getattr(limits, name)), source_of.get(name, "built-in"), spec.kind, spec.text)
-        for name, spec in SPECS.items()
-    ]
-
-
 def _number(name: str, text: str) -> Decimal:
     try:
         value = parse_decimal(text, name)

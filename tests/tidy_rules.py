@@ -42,6 +42,8 @@ IMPURE_NAMES = frozenset(
 )
 IMPURE_FILES = {
     "actors/api/operations.py": "asks actors on behalf of HTTP",
+    "actors/api/risk_routes.py": "HTTP paths",
+    "actors/cli_risk.py": "the command line",
     "actors/config.py": "reads the environment",
     "actors/alarms.py": "logs",
     "actors/logs.py": "sets logging up",
@@ -79,6 +81,8 @@ COMPOSITION = frozenset(
         "cli_ops",
         "cli_show",
         "cli_show_ops",
+        "cli_risk",
+        "cli_show_risk",
         "demo",
         "demo_view",
         "replay",
@@ -141,6 +145,9 @@ TESTED_ELSEWHERE = {
     "actors/api/desk.py": "tests/e2e/test_operators.py",
     "actors/api/engine_routes.py": "tests/e2e/test_operators.py and test_schema.py",
     "actors/api/metrics.py": "tests/api/test_census.py",
+    "actors/api/risk_desk.py": "tests/e2e/test_risk.py",
+    "actors/api/risk_routes.py": "tests/e2e/test_risk.py and test_schema.py",
+    "actors/api/risk_views.py": "tests/e2e/test_risk.py",
     "actors/api/sight.py": "tests/e2e/test_operators.py",
     "actors/api/operations.py": "tests/e2e",
     "actors/api/server.py": "tests/e2e",

@@ -13,8 +13,8 @@ from actors.api import views
 from actors.api.sight import NotFound, Sight, account_state
 from actors.engine import ASK_SECONDS, Engine
 from actors.errors import BadInput, BulkheadError
-from actors.facts import AccountStatus
-from actors.messages import AdjustBalance, CancelOrder, PlaceOrder, SetStatus
+from actors.facts import AccountStatus, ConditionalKind
+from actors.messages import AdjustBalance, CancelOrder, PlaceConditional, PlaceOrder, SetStatus
 from actors.persistence.desk import clean
 from actors.persistence.messages import NewAccount
 from actors.runtime.actor import Ref
@@ -22,7 +22,7 @@ from actors.runtime.tree import account_of
 from actors.subaccount.decision import Accepted, Rejected
 from actors.subaccount.market import Market
 from actors.subaccount.rejections import RejectCode, Rejection
-from actors.units import AccountId, ClientOrderId, Symbol, parse_decimal
+from actors.units import AccountId, ClientOrderId, OrderType, Symbol, parse_decimal
 
 
 class Operations:
@@ -41,7 +41,7 @@ class Operations:
 
     def account(self, account_id: str) -> views.AccountView:
         """One account."""
-        view = self._view(self._account(account_id), self._sight.market())
+        view = self._view(self.ref(account_id), self._sight.market())
         if view is None:
             raise NotFound(f"{account_id} has no state yet; 'bulkhead inspect {account_id}' shows why")
         return view
@@ -49,7 +49,7 @@ class Operations:
     def positions(self, account_id: str | None, limit: int) -> list[views.PositionView]:
         """Open positions of one account or of all."""
         market = self._sight.market()
-        refs = [self._account(account_id)] if account_id else list(self._engine.accounts.values())
+        refs = [self.ref(account_id)] if account_id else list(self._engine.accounts.values())
         found: list[views.PositionView] = []
         for ref in refs:
             state = account_state(ref)
@@ -65,7 +65,7 @@ class Operations:
         """Place one order; answered when it is durable."""
         if account_id not in self._engine.accounts:
             return unknown_account(account_id)
-        return self._ask(self._account(account_id), order_of(body, cause))
+        return self.ask(self.ref(account_id), order_of(body, cause))
 
     def place_many(
         self, bodies: Sequence[views.OrderBody], cause: str
@@ -85,17 +85,17 @@ class Operations:
 
     def cancel(self, account_id: str, client_order_id: str, cause: str) -> Accepted | Rejected:
         """Cancel one order."""
-        return self._ask(self._account(account_id), CancelOrder(ClientOrderId(client_order_id), cause))
+        return self.ask(self.ref(account_id), CancelOrder(ClientOrderId(client_order_id), cause))
 
     def adjust(self, account_id: str, body: views.AmountBody) -> Accepted | Rejected:
         """Deposit or withdraw."""
         amount = decimal_of(body.amount, "amount")
         reason = clean(body.reason) or ("DEPOSIT" if amount > 0 else "WITHDRAWAL")
-        return self._ask(self._account(account_id), AdjustBalance(amount, reason))
+        return self.ask(self.ref(account_id), AdjustBalance(amount, reason))
 
     def set_status(self, account_id: str, status: AccountStatus) -> Accepted | Rejected:
         """Freeze or unfreeze."""
-        return self._ask(self._account(account_id), SetStatus(status))
+        return self.ask(self.ref(account_id), SetStatus(status))
 
     def create(self, bodies: Sequence[views.AccountBody]) -> int:
         """Create accounts."""
@@ -103,7 +103,8 @@ class Operations:
 
     # -- inside
 
-    def _account(self, account_id: str) -> Ref:
+    def ref(self, account_id: str) -> Ref:
+        """The actor of an account, or its guard."""
         ref = self._engine.accounts.get(AccountId(account_id))
         if ref is None:
             raise NotFound(f"there is no account {account_id!r}; 'bulkhead accounts' lists them")
@@ -118,7 +119,8 @@ class Operations:
         )
 
     @staticmethod
-    def _ask(ref: Ref, message: Any) -> Accepted | Rejected:
+    def ask(ref: Ref, message: Any) -> Accepted | Rejected:
+        """What an account decides about a command; answered when it is durable."""
         try:
             answer: Accepted | Rejected = ref.ask(message, block=True, timeout=ASK_SECONDS)
         except pykka.Timeout:
@@ -161,18 +163,46 @@ def decimal_of(text: str, name: str) -> Decimal:
         raise BadInput(str(error)) from None
 
 
-def order_of(body: views.OrderBody, cause: str) -> PlaceOrder:
-    """A request's order as the account's command."""
+def order_of(body: views.OrderBody, cause: str) -> PlaceOrder | PlaceConditional:
+    """A request's order as the account's command.
+
+    Raises:
+        BadInput: a field that this type of order does not take; names it.
+    """
+
+    def optional(name: str) -> Decimal | None:
+        text = getattr(body, name)
+        return None if text is None else decimal_of(text, name)
+
+    waits = body.order_type.value in set(ConditionalKind)
+    for name in ("price",) if waits else ("trigger_price", "callback_rate", "activation_price"):
+        if getattr(body, name) is not None:
+            raise BadInput(f"{name}: a {body.order_type} order takes none")
+    if waits:
+        return PlaceConditional(
+            kind=ConditionalKind(body.order_type.value),
+            symbol=Symbol(body.symbol),
+            side=body.side,
+            quantity=decimal_of(body.quantity, "quantity"),
+            trigger_price=optional("trigger_price"),
+            callback_rate=optional("callback_rate"),
+            activation_price=optional("activation_price"),
+            reduce_only=body.reduce_only,
+            leverage=optional("leverage"),
+            cause=cause,
+            strategy=clean(body.strategy),
+        )
     return PlaceOrder(
         symbol=Symbol(body.symbol),
         side=body.side,
         quantity=decimal_of(body.quantity, "quantity"),
-        order_type=body.order_type,
-        price=None if body.price is None else decimal_of(body.price, "price"),
+        order_type=OrderType(body.order_type.value),
+        price=optional("price"),
         time_in_force=body.time_in_force,
         reduce_only=body.reduce_only,
-        leverage=None if body.leverage is None else decimal_of(body.leverage, "leverage"),
+        leverage=optional("leverage"),
         cause=cause,
+        strategy=clean(body.strategy),
     )
 
 

@@ -33,6 +33,8 @@ from actors.api.auth import Tokens, may
 from actors.api.desk import OperatorsDesk
 from actors.api.engine_routes import ActorRoutes, DeadLetterRoutes, EngineRoutes, SupervisionRoutes
 from actors.api.operations import Operations
+from actors.api.risk_desk import RiskDesk
+from actors.api.risk_routes import FleetRoutes, RiskRoutes
 from actors.api.sight import Conflict, NotFound, Sight
 from actors.config import ApiToken, Role
 from actors.engine import Engine
@@ -49,7 +51,16 @@ from actors.errors import (
 
 log = structlog.get_logger("api")
 
-ROUTES = (AccountRoutes, OrderRoutes, ActorRoutes, SupervisionRoutes, DeadLetterRoutes, EngineRoutes)
+ROUTES = (
+    AccountRoutes,
+    RiskRoutes,
+    FleetRoutes,
+    OrderRoutes,
+    ActorRoutes,
+    SupervisionRoutes,
+    DeadLetterRoutes,
+    EngineRoutes,
+)
 
 START_SECONDS = 10.0
 
@@ -72,6 +83,7 @@ def application(engine: Engine, sight: Sight, tokens: Tokens) -> Litestar:
     """The ASGI application."""
     desk = OperatorsDesk(engine, sight)
     operations = Operations(engine, sight)
+    risk_desk = RiskDesk(engine, sight, desk, operations)
 
     def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         if handler.opt.get("open"):
@@ -93,6 +105,7 @@ def application(engine: Engine, sight: Sight, tokens: Tokens) -> Litestar:
             "sight": Provide(lambda: sight, sync_to_thread=False),
             "desk": Provide(lambda: desk, sync_to_thread=False),
             "ops": Provide(lambda: operations, sync_to_thread=False),
+            "risk_desk": Provide(lambda: risk_desk, sync_to_thread=False),
         },
         exception_handlers={Exception: _fail},
         openapi_config=OpenAPIConfig(
@@ -102,7 +115,7 @@ def application(engine: Engine, sight: Sight, tokens: Tokens) -> Litestar:
             components=Components(security_schemes={"token": SecurityScheme(type="http", scheme="bearer")}),
             security=[{"token": []}],
         ),
-        signature_types=[Engine, Sight, OperatorsDesk, Operations],
+        signature_types=[Engine, Sight, OperatorsDesk, Operations, RiskDesk],
         debug=False,
         logging_config=None,
     )

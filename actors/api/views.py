@@ -8,11 +8,13 @@ from typing import Annotated, Any
 
 import msgspec
 
-from actors.facts import AccountStatus, LiquidationMode, OrderStatus, Phase, Purpose
+from actors.api.risk_views import ConditionalView, conditional_view
+from actors.facts import AccountStatus, Breaker, LiquidationMode, OrderStatus, Phase, Purpose
 from actors.messages import Trigger
 from actors.runtime.cell import CrashReport, Snapshot, Status
 from actors.subaccount import margin
 from actors.subaccount.market import Market, marks_of
+from actors.subaccount.position import Position
 from actors.subaccount.state import AccountState
 from actors.units import AccountId, ClientOrderId, OrderType, Side, Symbol, TimeInForce
 
@@ -61,7 +63,12 @@ class Health(msgspec.Struct, frozen=True):
 
 
 class PositionView(msgspec.Struct, frozen=True, kw_only=True):
-    """An open position; money in quote asset. None where a price is missing or stale."""
+    """An open position; money in quote asset. None where a price is missing or stale.
+
+    ``liquidation_price`` is cross: the mark at which the account reaches its first ADL tier, all else
+    standing still; the static one looks at this position alone, as the platform shows it. ``mae`` and
+    ``mfe`` are the worst and the best unrealized profit so far.
+    """
 
     account_id: AccountId
     symbol: Symbol
@@ -73,6 +80,14 @@ class PositionView(msgspec.Struct, frozen=True, kw_only=True):
     margin: Decimal
     unrealized: Decimal | None
     liquidation_price: Decimal | None
+    static_liquidation_price: Decimal
+    mae: Decimal
+    mfe: Decimal
+    realized: Decimal
+    fees: Decimal
+    funding: Decimal
+    strategy: str
+    opened_ms: int
 
 
 class OrderView(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,11 +117,14 @@ class AccountView(msgspec.Struct, frozen=True, kw_only=True):
     equity: Decimal | None
     margin_used: Decimal
     available: Decimal | None
-    maintenance: Decimal
+    maintenance: Decimal | None
     margin_ratio: Decimal | None
     bad_debt: Decimal
+    breaker: Breaker
+    closing_out: str
     positions: list[PositionView]
     orders: list[OrderView]
+    conditionals: list[ConditionalView]
 
 
 class ActorView(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,14 +174,31 @@ class CrashView(msgspec.Struct, frozen=True):
     report: CrashReport
 
 
+class AnyOrderType(StrEnum):
+    """What an order may be; the last three wait in the account until the mid is at their price."""
+
+    MARKET = "MARKET"
+    LIMIT = "LIMIT"
+    STOP_MARKET = "STOP_MARKET"
+    TAKE_PROFIT_MARKET = "TAKE_PROFIT_MARKET"
+    TRAILING_STOP_MARKET = "TRAILING_STOP_MARKET"
+
+
 class OrderBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """POST .../orders. Numbers as text, so that no digit is lost on the way."""
+    """POST .../orders. Numbers as text, so that no digit is lost on the way.
+
+    ``callback_rate`` is a fraction: 0.01 trails by 1 %.
+    """
 
     symbol: str
     side: Side
     quantity: str
-    order_type: OrderType = OrderType.MARKET
+    order_type: AnyOrderType = AnyOrderType.MARKET
     price: str | None = None
+    trigger_price: str | None = None
+    callback_rate: str | None = None
+    activation_price: str | None = None
+    strategy: Annotated[str, msgspec.Meta(max_length=100)] = ""
     time_in_force: TimeInForce = TimeInForce.GTC
     reduce_only: bool = False
     leverage: str | None = None
@@ -214,7 +249,6 @@ def account_view(state: AccountState, status: Status, restarts: int, market: Mar
     """An account as the API shows it."""
     marks = marks_of(state, market)
     view = margin.view(state, marks, market.instruments) if marks is not None else None
-    exposure = sum((p.notional for p in state.positions), Decimal(0))
     return AccountView(
         account_id=state.account_id,
         status=state.status,
@@ -226,7 +260,7 @@ def account_view(state: AccountState, status: Status, restarts: int, market: Mar
         equity=view.equity if view else None,
         margin_used=sum((p.margin for p in state.positions), Decimal(0)),
         available=view.available if view else None,
-        maintenance=exposure * state.maintenance_rate,
+        maintenance=view.maintenance if view else None,
         margin_ratio=round(view.ratio, 6) if view else None,
         bad_debt=state.bad_debt,
         positions=position_views(state, market),
@@ -244,24 +278,40 @@ def account_view(state: AccountState, status: Status, restarts: int, market: Mar
             )
             for o in state.orders
         ],
+        breaker=state.risk.breaker,
+        closing_out=state.risk.closing_out,
+        conditionals=[conditional_view(c) for c in state.conditionals],
     )
 
 
 def position_views(state: AccountState, market: Market) -> list[PositionView]:
     """An account's positions as the API shows them."""
     marks = marks_of(state, market)
-    return [
-        PositionView(
-            account_id=state.account_id,
-            symbol=p.symbol,
-            quantity=p.quantity,
-            entry_price=p.entry_price,
-            mark=marks[p.symbol] if marks else None,
-            notional=p.notional,
-            leverage=round(p.leverage, 4),
-            margin=p.margin,
-            unrealized=p.unrealized(marks[p.symbol]) if marks else None,
-            liquidation_price=round(margin.liquidation_price(state, p, marks), 8) if marks else None,
-        )
-        for p in state.positions
-    ]
+    return [_position_view(state, p, market, marks) for p in state.positions]
+
+
+def _position_view(
+    state: AccountState, p: Position, market: Market, marks: dict[Symbol, Decimal] | None
+) -> PositionView:
+    mae, mfe = p.excursions(*(market.extremes(p.symbol, p.since) or (None, None)))
+    liquidation = margin.liquidation_price(state, p, marks, market.instruments) if marks else None
+    return PositionView(
+        account_id=state.account_id,
+        symbol=p.symbol,
+        quantity=p.quantity,
+        entry_price=p.entry_price,
+        mark=marks[p.symbol] if marks else None,
+        notional=p.notional,
+        leverage=round(p.leverage, 4),
+        margin=p.margin,
+        unrealized=p.unrealized(marks[p.symbol]) if marks else None,
+        liquidation_price=None if liquidation is None else round(liquidation, 8),
+        static_liquidation_price=round(margin.static_liquidation_price(state, p), 8),
+        mae=mae,
+        mfe=mfe,
+        realized=p.realized,
+        fees=p.fees,
+        funding=p.funding,
+        strategy=p.strategy,
+        opened_ms=p.opened_ms,
+    )

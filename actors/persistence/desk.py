@@ -11,8 +11,10 @@ from typing import Any, LiteralString
 
 import msgspec
 import psycopg
+from psycopg.rows import dict_row
 
 from actors.errors import BadInput
+from actors.persistence import sql
 from actors.persistence.messages import QuarantineRecord, RecordDeadLetter, RecordQuarantine
 from actors.units import AccountId
 
@@ -203,6 +205,22 @@ class Desk:
     def _orders(self, where: LiteralString, *values: object) -> list[CausedOrder]:
         rows = self._connection.execute(_ORDER + " " + where, values).fetchall()
         return [CausedOrder(**dict(zip(CausedOrder.__struct_fields__, row, strict=True))) for row in rows]
+
+    # -- what accounts may do, and what they did
+
+    def rules(self, account_id: AccountId) -> list[tuple[Any, ...]]:
+        """The platform's rules that concern an account, its own first: is_global and ``RULE_COLUMNS``."""
+        return self._connection.execute(sql.RULES, (account_id,)).fetchall()
+
+    def closed_positions(
+        self, account_id: AccountId, limit: int, strategy: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Closed positions, newest first, by column; of one strategy or of all."""
+        with self._connection.cursor(row_factory=dict_row) as cursor:
+            wanted: LiteralString = "" if strategy is None else " AND strategy = %s"
+            tail: LiteralString = " ORDER BY closed_ms DESC, position_id LIMIT %s"
+            values = (account_id, *(() if strategy is None else (strategy,)), limit)
+            return cursor.execute(sql.CLOSED_POSITIONS + wanted + tail, values).fetchall()
 
 
 def _letter(row: Sequence[Any]) -> DeadLetter:

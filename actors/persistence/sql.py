@@ -235,3 +235,8 @@ RULES: LiteralString = """
         liquidation_threshold::numeric
     FROM risk_rules WHERE is_global OR sub_account_id = %s ORDER BY is_global, id"""
 """The platform's own rules that concern an account: its own first, then those for all."""
+
+CLOSED_POSITIONS: LiteralString = """
+    SELECT position_id, symbol, quantity, entry_price, realized, fees, funding, mae, mfe, strategy, purpose,
+        opened_ms, closed_ms
+    FROM bulkhead.closed_position WHERE account_id = %s"""

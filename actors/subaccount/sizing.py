@@ -144,7 +144,7 @@ def half_kelly(win_rate: Decimal, average_win: Decimal, average_loss: Decimal) -
     _in_range("win_rate", win_rate, ZERO, ONE)
     _in_range("average_win", average_win, ZERO, None)
     _in_range("average_loss", average_loss, None, None)
-    if average_loss == ZERO or average_win == ZERO:
+    if ZERO in {average_loss, average_win}:
         return KELLY_MIN
     ratio = average_win / abs(average_loss)
     fraction = (win_rate * ratio - (ONE - win_rate)) / ratio * KELLY_SAFETY

@@ -1,0 +1,78 @@
+"""Tables of the commands about risk."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from rich.console import Console
+
+from actors.cli_show import day_time, table_of
+
+Found = Any
+
+
+def limits(found: Found, out: Console) -> None:
+    """One line per limit; those that somebody set are bold."""
+    table = table_of("limit", "Value", "comes from", "unit", "of what")
+    for row in found:
+        own = row["source"] != "built-in"
+        value = f"[bold]{row['value']}[/bold]" if own else row["value"]
+        table.add_row(row["name"], value, row["source"], row["unit"], row["text"])
+    out.print(table)
+
+
+def risk(found: Found, out: Console) -> None:
+    """Breaker, day, life."""
+
+    def money(value: Any) -> str:
+        return "no price" if value is None else f"{Decimal(value):,.2f}"
+
+    why = f" ({found['breaker_reason']})" if found["breaker_reason"] else ""
+    until = (
+        f", cooling down until {day_time(found['breaker_until_ms'])}" if found["breaker"] == "OPEN" else ""
+    )
+    out.print(f"breaker            {found['breaker']}{why}{until}", markup=False)
+    if found["closing_out"]:
+        out.print(f"closing everything {found['closing_out']}", markup=False, style="red")
+    if found["day_start_ms"]:
+        stopped = ", no new risk today" if found["day_stopped"] else ""
+        out.print(
+            f"day since          {day_time(found['day_start_ms'])}, begun with {money(found['day_equity'])}, "
+            f"loss {money(found['day_loss'])}{stopped}"
+        )
+    out.print(f"loss so far        {money(found['cumulative_loss'])} since the first deposit")
+    out.print(
+        f"in a row           {found['consecutive_losses']} losses, {found['consecutive_errors']} refused orders"
+    )
+    if found["liquidation_symbol"]:
+        out.print(f"liquidation at     {found['liquidation_symbol']} {found['liquidation_price']}")
+
+
+def closed(found: Found, out: Console) -> None:
+    """One line per closed position."""
+    table = table_of("closed", "symbol", "Quantity", "Entry", "Net", "Worst", "Best", "strategy", "why")
+    for p in found:
+        table.add_row(
+            day_time(p["closed_ms"]),
+            p["symbol"],
+            p["quantity"],
+            f"{Decimal(p['entry_price']):,.5f}",
+            f"{Decimal(p['net']):,.2f}",
+            f"{Decimal(p['mae']):,.2f}",
+            f"{Decimal(p['mfe']):,.2f}",
+            p["strategy"],
+            p["purpose"],
+        )
+    out.print(table if found else "no closed positions")
+
+
+def size(found: Found, out: Console) -> None:
+    """The size and what made it."""
+    out.print(
+        f"{found['quantity']} {found['symbol']}  (notional {found['notional']}, equity {found['equity']})"
+    )
+    for name, value in found["factors"].items():
+        out.print(f"  {name.replace('_', ' ')}: {value}")
+    if found["capped"]:
+        out.print("  capped at the account's share per position")
