@@ -4,7 +4,7 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo run test check bench lock clean
+.PHONY: help setup demo run test check mutants bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -33,6 +33,9 @@ check: $(STAMP) ## what CI checks beside the tests: format, lint, types, tidines
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(PY) -m pytest -q tests/test_tidy.py
+
+mutants: $(STAMP) ## flip every comparison of the decisions, and see a test notice each
+	$(PY) -m tests.mutants
 
 bench: $(STAMP) ## the benchmarks; make bench NAMES="router restart" runs some
 	$(PY) -m pip install --quiet --require-hashes -r requirements-bench.lock

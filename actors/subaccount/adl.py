@@ -229,7 +229,7 @@ def _close(  # noqa: PLR0913 - what to close, how much of it, and why
             sequence=state.next_order_sequence,
             client_order_id=client_order_id(state.account_id, state.next_order_sequence),
             symbol=position.symbol,
-            side=Side.SELL if position.quantity > 0 else Side.BUY,
+            side=Side.SELL if position.is_long else Side.BUY,
             order_type=OrderType.MARKET,
             quantity=closing,
             price=None,

@@ -26,7 +26,7 @@ from actors.subaccount.limit_checks import LIMIT_CHECKS, Proposal
 from actors.subaccount.market import Market, marks_of
 from actors.subaccount.rejections import RejectCode, Rejection, reject
 from actors.subaccount.state import AccountState
-from actors.units import ONE, ZERO, Instrument, OrderType, Symbol
+from actors.units import ONE, ZERO, Instrument, OrderType, Side, Symbol
 
 DEFAULT_LEVERAGE = Decimal(10)
 """When the order names none; capped by the account's limit."""
@@ -95,7 +95,7 @@ def reducible(state: AccountState, order: PlaceOrder) -> Decimal:
     What other working orders of the same side already spoke for is not counted again.
     """
     held = state.position(order.symbol)
-    if held is None or (held.quantity > 0) == (order.side.sign > 0):
+    if held is None or held.is_long == (order.side is Side.BUY):
         return ZERO
     spoken_for = sum(
         (o.remaining for o in state.orders if o.symbol == order.symbol and o.side is order.side), ZERO
@@ -224,4 +224,4 @@ def _prices(state: AccountState, order: PlaceOrder, market: Market) -> dict[Symb
 
 def _touch(order: PlaceOrder, market: Market) -> Decimal:
     tick = market.ticks[order.symbol]
-    return tick.ask if order.side.sign > 0 else tick.bid
+    return tick.ask if order.side is Side.BUY else tick.bid

@@ -52,7 +52,7 @@ def place(
     """The fact that a conditional order waits now, or why it may not."""
     as_market = _market_order(order, order.quantity)
     price = order.trigger_price or order.activation_price
-    usable = price is not None and price.is_finite() and price > ZERO
+    usable = price is not None and price.is_finite()
     verdict = checks.check(_alone(state, order), as_market, market, at_price=price if usable else None)
     rejections = verdict.rejections
     instrument, tick = market.instruments.get(order.symbol), market.ticks.get(order.symbol)
@@ -217,7 +217,7 @@ def _expired(state: AccountState, order: ConditionalOrder) -> ConditionalEnded |
     if not order.placed.reduce_only:
         return None
     held = state.position(order.symbol)
-    if held is not None and (held.quantity > 0) == (order.placed.side is Side.SELL):
+    if held is not None and held.is_long == (order.placed.side is Side.SELL):
         return None
     return ConditionalEnded(
         order.client_order_id, ConditionalStatus.EXPIRED, "there is nothing left to reduce"

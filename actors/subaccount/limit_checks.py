@@ -19,7 +19,7 @@ from actors.subaccount.market import Market
 from actors.subaccount.position import Position
 from actors.subaccount.rejections import RejectCode, Rejection, reject
 from actors.subaccount.state import AccountState
-from actors.units import ZERO, OrderType
+from actors.units import ZERO, OrderType, Side
 
 
 class Proposal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -140,8 +140,7 @@ def position_count(p: Proposal) -> Rejection | None:
         return None
     state = p.state
     symbols = {position.symbol for position in p.left}
-    symbols |= {o.symbol for o in state.orders if o.held_margin > ZERO}
-    symbols |= {c.symbol for c in state.conditionals if c.held_margin > ZERO}
+    symbols |= {o.symbol for o in state.orders} | {c.symbol for c in state.conditionals}
     if p.order.symbol in symbols or len(symbols) < limit:
         return None
     text = f"{len(symbols)} positions are open, of {limit}"
@@ -213,11 +212,11 @@ def slippage(p: Proposal) -> Rejection | None:
     if limit is None or p.order.order_type is not OrderType.MARKET:
         return None
     tick = p.market.ticks[p.order.symbol]
-    touch = tick.ask if p.order.side.sign > 0 else tick.bid
-    found = abs(touch - tick.mid) / tick.mid
+    # The bid is as far away as the ask.
+    found = (tick.ask - tick.mid) / tick.mid
     if found <= limit:
         return None
-    text = f"the touch {touch} is {found:.4f} away from the mid {tick.mid}, the limit is {limit}"
+    text = f"the touch is {found:.4f} away from the mid {tick.mid}, the limit is {limit}"
     return reject(RejectCode.MAX_SLIPPAGE_EXCEEDED, text, found, limit)
 
 
@@ -284,7 +283,7 @@ def risk_value(p: Proposal) -> Rejection | None:
     if found is None:
         text = "too few minutes of prices for a value at risk"
         return reject(RejectCode.NO_PRICE_HISTORY, text, p.order.symbol, limit)
-    if p.equity > ZERO and found <= limit * p.equity:
+    if found <= limit * p.equity:
         return None
     text = f"value at risk would be {found:.2f}, above {limit} of equity {p.equity:.2f}"
     return reject(RejectCode.MAX_VALUE_AT_RISK_EXCEEDED, text, found, limit * p.equity)
@@ -296,7 +295,7 @@ def liquidity(p: Proposal) -> Rejection | None:
     if limit is None:
         return None
     tick = p.market.ticks[p.order.symbol]
-    found = tick.ask * tick.ask_qty if p.order.side.sign > 0 else tick.bid * tick.bid_qty
+    found = tick.ask * tick.ask_qty if p.order.side is Side.BUY else tick.bid * tick.bid_qty
     if found >= limit:
         return None
     text = f"only {found:.2f} is displayed at the touch of {p.order.symbol}, at least {limit} is asked for"
@@ -335,7 +334,7 @@ def _share(p: Proposal, value: Decimal, limit: Decimal | None, code: RejectCode)
     if limit is None:
         return None
     most = limit * p.scale
-    if p.equity > ZERO and value <= most * p.equity:
+    if value <= most * p.equity:
         return None
     share = value / p.equity if p.equity > ZERO else Decimal(999)
     return reject(code, f"{value} is {share:.4f} of the account's equity, the limit is {most}", share, most)

@@ -70,7 +70,7 @@ def mark(position: Position, tick: Tick, source: MarkSource) -> Decimal:
     """What values a position: the mid, or what closing it would bring."""
     if source is MarkSource.MID:
         return tick.mid
-    return tick.bid if position.quantity > 0 else tick.ask
+    return tick.bid if position.is_long else tick.ask
 
 
 def marks_of(state: AccountState, market: Market) -> dict[Symbol, Decimal] | None:

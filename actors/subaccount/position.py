@@ -45,6 +45,11 @@ class Position(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     alerts: tuple[Alert, ...] = ()
 
     @property
+    def is_long(self) -> bool:
+        """Whether it was bought."""
+        return self.quantity > 0
+
+    @property
     def notional(self) -> Decimal:
         """Entry notional, in quote asset: |quantity| x entry price."""
         return abs(self.quantity) * self.entry_price

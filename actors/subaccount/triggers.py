@@ -32,7 +32,7 @@ from actors.limits import WARNING_DISTANCE
 from actors.messages import Trigger
 from actors.risk_limits import MaintenanceBasis, MarkSource
 from actors.subaccount import conditionals, losses, margin, monitor
-from actors.subaccount.adl import has_step
+from actors.subaccount.adl import WARNING_HYSTERESIS, has_step
 from actors.subaccount.market import Market, marks_of
 from actors.subaccount.orders import ConditionalOrder
 from actors.subaccount.state import AccountState
@@ -70,6 +70,9 @@ def threshold(state: AccountState) -> Decimal:
 def thresholds(state: AccountState) -> Iterator[Threshold]:
     """All that equity may reach and that was not reached before."""
     yield Threshold(threshold(state), -ONE, ZERO)
+    if state.phase is Phase.WARNING:
+        # The other way: maintenance <= t x equity ends the warning.
+        yield Threshold(WARNING_HYSTERESIS + WARNING_DISTANCE - state.limits.first_tier, ONE, ZERO)
     limits, risk = state.limits, state.risk
     if not limits.watches_equity:
         return
@@ -110,7 +113,7 @@ def triggers(state: AccountState, market: Market) -> Triggers:
             price = monitor.loss_price(state, position)
             if price is not None:
                 touch = state.limits.mark_source is MarkSource.EXIT
-                nearest.add(position.symbol, price, below=position.quantity > 0, touch=touch)
+                nearest.add(position.symbol, price, below=position.is_long, touch=touch)
     for order in state.conditionals:
         _conditional(order, state, market, nearest)
     return nearest.result()

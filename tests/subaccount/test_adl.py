@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from actors.facts import (
     AccountStatus,
+    BadDebtRecorded,
     CancelIntended,
     LiquidationMode,
     OrderIntended,
@@ -200,3 +201,12 @@ def test_a_step_always_reduces_and_fits_the_exchange(quantity, sign, move, balan
         assert order.side.sign == -sign
         assert D(0) < order.quantity <= abs(held.quantity)
         assert order.quantity % D("0.001") == 0
+
+
+def test_a_liquidation_that_leaves_exactly_nothing_has_no_bad_debt():
+    state = run(account("150", [position(quantity="1")]), WAKE, market({ETH: "1850"}))
+    order = state.orders[0]
+    state = run(state, fill_of(order, price="1850"), market({ETH: "1850"}))
+    ended = decide(state, OrderClosed(order.client_order_id, OrderStatus.FILLED, D(1)), market({ETH: "1850"}))
+    assert not [f for f in ended.facts if isinstance(f, BadDebtRecorded)]
+    assert (ended.state.status, ended.state.balance) == (AccountStatus.LIQUIDATED, D(0))

@@ -102,7 +102,7 @@ class Books:
         elif kind == "order":
             quantity = D(values[2]) / (1000 if values[0] == BTC else 50)
             self.take(PlaceOrder(symbol=values[0], side=values[1], quantity=quantity, leverage=D(20)))
-        elif kind == "fill" and orders:
+        elif kind == "fill" and orders and orders[-1].remaining:
             order = orders[-1]
             self.trade_id += 1
             part = min(order.remaining, max(D("0.001"), round(order.remaining * values[0] / 10, 3)))

@@ -25,6 +25,7 @@ from actors.messages import (
     Wake,
 )
 from actors.risk_limits import BreakerReset
+from actors.subaccount.breaker import threshold_reached
 from actors.subaccount.decide import decide
 from actors.subaccount.decision import Accepted, Rejected
 from actors.subaccount.rejections import RejectCode as Code
@@ -231,3 +232,17 @@ def test_the_state_outlives_a_day():
     state = account("10000", limits=limits, risk=Risk(breaker=Breaker.OPEN, breaker_until_ms=WALL_MS))
     tomorrow = market(wall_ms=DAY.end_ms, day=TradingDay(DAY.end_ms, DAY.end_ms + 86_400_000))
     assert run(state, WAKE, tomorrow).risk.breaker is Breaker.OPEN
+
+
+def test_a_trade_that_brought_nothing_leaves_it_half_open():
+    trader = timed()
+    trader.state = run(trader.state, TripBreaker("by me"), at())
+    trader.trade("2000", "2000", at(6))
+    assert trader.breaker is Breaker.HALF_OPEN
+
+
+def test_a_day_that_began_with_nothing_has_no_thresholds():
+    limits = replace(WIDE, breaker_loss_percent=D("0.1"), breaker_profit_percent=D("0.2"))
+    state = account("0", limits=limits, risk=Risk(day_start_ms=1, day_equity=D(0)))
+    assert threshold_reached(state, D(0)) == ""
+    assert threshold_reached(replace(state, risk=Risk(day_start_ms=1, day_equity=D(-5))), D(-50)) == ""

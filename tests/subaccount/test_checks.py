@@ -17,7 +17,7 @@ from actors.subaccount.decide import decide
 from actors.subaccount.decision import Rejected
 from actors.subaccount.rejections import RejectCode
 from actors.units import OrderType, Symbol
-from tests.factories import BTC, BUY, ETH, SELL, WIDE, account, fill_of, market, position, run
+from tests.factories import BTC, BUY, ETH, INSTRUMENTS, SELL, WIDE, account, fill_of, market, position, run
 
 SECOND = 1_000_000_000
 
@@ -177,3 +177,29 @@ def test_reserved_margin_is_freed_as_the_order_fills():
     state = run(account("1000"), order(quantity=D(2)))
     half = run(state, fill_of(state.orders[0], quantity="1"))
     assert half.orders[0].held_margin == D(200)
+
+
+def test_the_exchange_s_own_bounds_are_allowed():
+    state = account("100000000")
+    assert codes(state, order(quantity=D("0.01"))) == []
+    assert codes(state, order(quantity=D("0.009"))) == [RejectCode.MIN_NOTIONAL]
+    assert codes(state, order(quantity=D("0.01"), leverage=D(1))) == []
+    at = market(instruments={ETH: replace(INSTRUMENTS[ETH], market_max_qty=D(500), max_qty=D(1000))})
+    limit = {"order_type": OrderType.LIMIT, "price": D(2000)}
+    assert codes(state, order(quantity=D(500)), at) == []
+    assert codes(state, order(quantity=D("500.001")), at) == [RejectCode.INVALID_QUANTITY]
+    assert codes(state, order(quantity=D(1000), **limit), at) == []
+    assert codes(state, order(quantity=D("1000.001"), **limit), at) == [RejectCode.INVALID_QUANTITY]
+
+
+def test_a_market_order_reserves_what_the_touch_costs():
+    at = market(spread="20")
+    assert check(account("10000"), order(), at).margin == D(201)
+    assert check(account("10000"), order(side=SELL), at).margin == D(199)
+
+
+def test_margin_that_is_just_enough_is_enough_and_usage_must_stay_below():
+    assert codes(account("200"), order()) == [RejectCode.MARGIN_RATIO_EXCEEDED]
+    half = replace(WIDE, margin_usage_limit=D("0.5"))
+    assert codes(account("400", limits=half), order()) == [RejectCode.MARGIN_RATIO_EXCEEDED]
+    assert codes(account("400.01", limits=half), order()) == []

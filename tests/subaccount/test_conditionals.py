@@ -105,6 +105,13 @@ def test_a_trailing_stop_sleeps_until_its_activation_price():
     assert run(state, WAKE, at("2178")).orders
 
 
+def test_a_trailing_stop_that_buys_is_activated_by_a_fall():
+    order = conditional(TRAIL, BUY, "0.5", None, callback_rate=D("0.01"), activation_price=D(1800))
+    state = run(account("10000"), order)
+    assert run(state, WAKE, at("1800.01")).conditionals[0].extreme is None
+    assert run(state, WAKE, at("1800")).conditionals[0].extreme == D(1800)
+
+
 @pytest.mark.parametrize(
     ("message", "code"),
     [

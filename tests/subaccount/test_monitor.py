@@ -66,3 +66,20 @@ def test_without_limits_or_prices_it_says_nothing():
 def test_an_alert_in_words():
     [text] = alerts_of("acct-1", [PositionAlerted(ETH, Alert.TIMEOUT, D("3600.5"), D(3600))])
     assert text == "acct-1: TIMEOUT of the position in ETHUSDT: 3600.5000, the limit is 3600"
+
+
+def test_either_limit_works_without_the_other():
+    only_age = replace(WIDE, position_timeout_seconds=3600)
+    [alert] = decide(holding(limits=only_age), WAKE, at("1000", 3601)).facts
+    assert alert.alert is Alert.TIMEOUT
+    only_loss = replace(WIDE, excessive_loss_percent=D("0.1"))
+    [alert] = decide(holding(limits=only_loss), WAKE, at("1000", 3601)).facts
+    assert alert.alert is Alert.EXCESSIVE_LOSS
+
+
+def test_the_price_beyond_which_it_loses_too_much():
+    for quantity, price in (("1", D(1800)), ("-1", D(2200))):
+        state = holding(quantity)
+        assert monitor.loss_price(state, state.positions[0]) == price
+    told = run(holding(), WAKE, at("1000"))
+    assert monitor.loss_price(told, told.positions[0]) is None

@@ -8,14 +8,14 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from actors.facts import Breaker, ConditionalKind, Phase, TrailMoved
+from actors.facts import Breaker, ConditionalKind, TrailMoved
 from actors.messages import PlaceConditional, Tick, Wake
 from actors.risk_limits import MaintenanceBasis, MarkSource
 from actors.subaccount import margin
 from actors.subaccount.decide import decide
 from actors.subaccount.market import Market
 from actors.subaccount.risk import Risk
-from actors.subaccount.triggers import NONE, towards_market, triggers
+from actors.subaccount.triggers import NONE, threshold, towards_market, triggers
 from actors.symbol_router.book import PriceBook
 from actors.trading_day import TradingDay
 from actors.units import Bracket, Nanos
@@ -168,10 +168,11 @@ def test_a_trailing_stop_is_not_woken_by_every_new_high():
 
 @given(QUANTITY, st.integers(500, 100_000))
 def test_with_one_symbol_the_trigger_is_the_threshold_itself(quantity, balance):
-    state = account(str(balance), [position(ETH, quantity, "2000")], phase=Phase.WARNING)
+    state = account(str(balance), [position(ETH, quantity, "2000")])
     found = triggers(state, market())
     assume(found.prices)
-    exact = margin.liquidation_price(state, state.positions[0], {ETH: D(2000)})
+    warned = replace(state, limits=replace(WIDE, liquidation_threshold=threshold(state)))
+    exact = margin.liquidation_price(warned, state.positions[0], {ETH: D(2000)})
     assert abs(D(found.prices[0].price) - exact) <= exact * D("1e-13")
 
 

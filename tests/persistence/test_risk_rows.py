@@ -1,0 +1,75 @@
+"""What limits remember, on a real Postgres: rates, closed positions, funding, own limits, the platform's rules."""
+
+from __future__ import annotations
+
+import time
+from decimal import Decimal as D
+
+import psycopg
+import pytest
+
+from actors.messages import ApplyFunding, PlaceOrder, SetLimits
+from actors.subaccount.decide import decide
+from actors.subaccount.rejections import RejectCode
+from actors.units import AccountId, OrderType
+from tests.factories import BUY, ETH, SELL, market
+from tests.persistence.authors import NOW, Author, create, load, rows
+
+
+def test_the_orders_of_the_last_minute_are_counted_across_a_restart(store):
+    author = Author(create(store)[0])
+    author.decide(SetLimits((("max_orders_per_minute", "2"),)))
+    now_ms = time.time_ns() // 1_000_000
+    for age_ms in (61_000, 59_000, 1_000):
+        order = PlaceOrder(
+            symbol=ETH, side=BUY, quantity=D("0.01"), order_type=OrderType.LIMIT, price=D(2000)
+        )
+        author.decide(order, market(wall_ms=now_ms - age_ms))
+    assert set(store.commit(author.batch)) == {None}
+    loaded = load(store, author.state)
+    assert [at for _, at in loaded.risk.recent] == [now_ms - 59_000, now_ms - 1_000]
+    refusal = decide(loaded, order, market(wall_ms=now_ms)).reply
+    assert [r.code for r in refusal.rejections] == [RejectCode.ORDER_RATE_EXCEEDED]
+
+
+def test_the_record_of_a_closed_position_and_its_funding(store, dsn):
+    author = Author(create(store)[0])
+    author.trade(BUY, "1", "2000")
+    author.decide(ApplyFunding(ETH, D("0.001"), D(2000), NOW))
+    author.trade(SELL, "1", "2100")
+    assert set(store.commit(author.batch)) == {None}
+    assert rows(
+        dsn,
+        "SELECT symbol, quantity, realized, fees, funding, mae, mfe, purpose FROM bulkhead.closed_position",
+    ) == [(ETH, D(1), D(100), D("0.2"), D(-2), D(0), D(0), "USER")]
+    assert rows(dsn, "SELECT rate, mark, amount FROM bulkhead.funding") == [(D("0.001"), D(2000), D(-2))]
+    assert rows(dsn, "SELECT change_amount FROM balance_logs WHERE reason = 'FUNDING'") == [(D(-2),)]
+
+
+@pytest.mark.parametrize("bad", ["('max_positions', 'many')", "('no_such_limit', '1')"])
+def test_an_own_limit_that_cannot_be_read_puts_that_account_alone_out_of_service(store, dsn, bad):
+    one, _ = create(store, 2)
+    with psycopg.connect(dsn) as connection:
+        connection.execute(
+            f"INSERT INTO bulkhead.account_limit (account_id, name, value, set_ms) SELECT 'acct-1', v.*, 0 FROM (VALUES {bad}) v"
+        )
+    assert [s.account_id for s in store.load(None)] == ["acct-2"]
+    assert list(store.unreadable) == [one.account_id]
+    with pytest.raises(ValueError, match=r"max_positions|no_such_limit"):
+        store.load([one.account_id])
+
+
+def test_what_the_platform_s_rule_says_lies_between_the_defaults_and_the_account_s_own(store, dsn):
+    create(store, 2)
+    with psycopg.connect(dsn) as connection:
+        connection.execute(
+            "UPDATE risk_rules SET max_notional_per_trade = 0, liquidation_threshold = 7 WHERE sub_account_id = 'acct-1'"
+        )
+    author = Author(store.load([AccountId("acct-1")])[0])
+    assert author.state.limits.max_notional_per_trade == 0
+    # The platform takes a threshold that cannot be for 0.90.
+    assert author.state.limits.liquidation_threshold == D("0.90")
+    author.decide(SetLimits((("max_notional_per_trade", "100"),)))
+    assert set(store.commit(author.batch)) == {None}
+    assert load(store, author.state).limits.max_notional_per_trade == D(100)
+    assert load(store, author.state).base_limits.max_notional_per_trade == 0
