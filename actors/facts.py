@@ -92,6 +92,8 @@ class Alert(StrEnum):
 
     TIMEOUT = "TIMEOUT"
     EXCESSIVE_LOSS = "EXCESSIVE_LOSS"
+    UNPROTECTED = "UNPROTECTED"
+    """A stop was refused by the exchange again and again, and is not sent any more."""
 
 
 class ConditionalKind(StrEnum):
@@ -128,7 +130,9 @@ class BalanceAdjusted(Fact, frozen=True, gc=False, tag=True):
 class OrderIntended(Fact, frozen=True, kw_only=True, gc=False, tag=True):
     """An order that we decided to send. ``sequence`` counts the account's orders from 1.
 
-    ``margin_reserved`` is in quote asset and is held until the order ends or fills.
+    ``margin_reserved`` is in quote asset, what it held when it was decided; ``reference_price`` is the price
+    that what it may still open is counted with. ``tier`` is the ADL tier, or how often a protective order was
+    refused before this one.
     """
 
     account_id: AccountId
@@ -148,6 +152,7 @@ class OrderIntended(Fact, frozen=True, kw_only=True, gc=False, tag=True):
     decided_ms: int
     cause: str
     strategy: str = ""
+    reference_price: Decimal | None = None
 
 
 class CancelIntended(Fact, frozen=True, gc=False, tag=True):
@@ -296,11 +301,12 @@ class DayStopped(Fact, frozen=True, gc=False, tag=True):
 
 
 class BreakerChanged(Fact, frozen=True, gc=False, tag=True):
-    """The account's breaker moved; ``until_ms`` ends the cooldown."""
+    """The account's breaker moved; ``until_ms`` ends the cooldown. One opened by hand is closed by hand."""
 
     breaker: Breaker
     reason: str
     until_ms: int
+    by_hand: bool = False
 
 
 class ClosingOut(Fact, frozen=True, gc=False, tag=True):
@@ -325,7 +331,8 @@ class ConditionalPlaced(Fact, frozen=True, kw_only=True, gc=False, tag=True):
     """An order that waits in the account for a price. ``sequence`` as of ``OrderIntended``.
 
     ``trigger_price`` is None for a trailing stop, whose ``callback_rate`` is a fraction of the best
-    price since ``moment``; ``extreme`` is that price, None until ``activation_price`` is reached.
+    price since ``moment``; ``extreme`` is that price, None until ``activation_price`` is reached. The
+    ``attempt``-th of a protective order that the exchange refused before fires no sooner than ``not_before_ms``.
     """
 
     account_id: AccountId
@@ -346,6 +353,8 @@ class ConditionalPlaced(Fact, frozen=True, kw_only=True, gc=False, tag=True):
     decided_ms: int
     moment: int
     cause: str
+    attempt: int = 0
+    not_before_ms: int = 0
 
 
 class TrailMoved(Fact, frozen=True, gc=False, tag=True):

@@ -63,6 +63,15 @@ ORDER_MAX_AGE_MS = 30_000
 UNKNOWN_QUERY_EVERY = Nanos(500 * NANOS_PER_MS)
 """How often an order of unknown fate is asked after."""
 
+CONDITIONALS_MAX = 50
+"""Conditional orders of one account. Each is looked at on every wake, and a wake must stay short."""
+
+REARM_MAX = 10
+"""How often a protective order that the exchange refused is sent again before only a human can help."""
+
+REARM_FIRST_MS = 200
+"""Wait before that; doubled each time."""
+
 ORDER_RATE_WINDOW_MS = 60_000
 """What ``max_orders_per_minute`` counts over: a sliding minute."""
 

@@ -206,11 +206,19 @@ class ResetBreaker(Message, frozen=True, gc=False):
 
 
 class CloseOut(Message, frozen=True, gc=False):
-    """Emergency stop: trip the breaker, cancel and close everything. An empty reason calls it off."""
+    """Emergency stop: trip the breaker, cancel and close everything."""
 
     LANE: ClassVar[Lane] = Lane.CONTROL
 
     reason: str
+
+
+class CallOff(Message, frozen=True, gc=False):
+    """Call an emergency stop off, if its reason begins with ``begun_as``."""
+
+    LANE: ClassVar[Lane] = Lane.CONTROL
+
+    begun_as: str = ""
 
 
 class ApplyFunding(Message, frozen=True, gc=False):

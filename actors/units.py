@@ -126,6 +126,18 @@ def quantize_price(price: Decimal) -> Decimal:
     return price.quantize(ENTRY_QUANTUM, rounding=ROUND_HALF_EVEN)
 
 
+DIGITS_MAX = 18
+"""Digits before or after the point of a number from outside; what has more is no price, quantity or money."""
+
+
+def is_sane(value: Decimal) -> bool:
+    """Whether arithmetic with a number stays exact: finite, and of at most ``DIGITS_MAX`` digits either side."""
+    if not value.is_finite():
+        return False
+    exponent = value.as_tuple().exponent
+    return isinstance(exponent, int) and exponent >= -DIGITS_MAX and value.adjusted() < DIGITS_MAX
+
+
 def parse_decimal(text: object, name: str) -> Decimal:
     """Read a finite decimal from text or an integer.
 
@@ -143,6 +155,8 @@ def parse_decimal(text: object, name: str) -> Decimal:
             raise ValueError(f"{name}: {text!r} is not a decimal number, for example 0.01") from None
     if not value.is_finite():
         raise ValueError(f"{name}: {text!r} is not a finite number")
+    if not is_sane(value):
+        raise ValueError(f"{name}: {text!r} has more than {DIGITS_MAX} digits before or after the point")
     return value
 
 

@@ -10,15 +10,22 @@ from actors.errors import BadInput
 from actors.messages import (
     AdjustBalance,
     ApplyFunding,
+    CallOff,
     CancelOrder,
+    CloseOut,
     FaultOnPurpose,
     Fill,
     Message,
     OrderAccepted,
     OrderClosed,
+    PlaceConditional,
     PlaceOrder,
     Reconsider,
+    ResetBreaker,
+    SetLimits,
+    SetMode,
     SetStatus,
+    TripBreaker,
     Wake,
 )
 
@@ -26,8 +33,15 @@ REPLAYABLE: dict[str, type[Message]] = {
     kind.__name__: kind
     for kind in (
         PlaceOrder,
+        PlaceConditional,
         CancelOrder,
         ApplyFunding,
+        SetLimits,
+        SetMode,
+        TripBreaker,
+        ResetBreaker,
+        CloseOut,
+        CallOff,
         AdjustBalance,
         SetStatus,
         FaultOnPurpose,

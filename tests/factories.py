@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from actors.messages import Fill, Tick
 from actors.paper.instruments import LISTINGS
 from actors.risk_limits import RiskLimits
+from actors.subaccount.commitments import commitments
 from actors.subaccount.decide import decide
 from actors.subaccount.market import Market
 from actors.subaccount.position import Position
@@ -85,6 +86,11 @@ def fill_of(order, quantity=None, price="2000", trade_id=1, fee="0", account_id=
         maker=False,
         trade_ms=5,
     )
+
+
+def held_margin(state):
+    """What the account's own orders hold, at any marks."""
+    return sum((c.margin for c in commitments(state)), D(0))
 
 
 def run(state, message, at=None):

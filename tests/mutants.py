@@ -32,7 +32,14 @@ THIRD_PARTY = (hypothesis, msgspec, pytest, structlog)
 """Imported before the fork, so that each mutant imports our own modules only."""
 
 SUITES = {
-    "checks": ["test_checks", "test_limits_together", "test_conditionals", "test_seed_000", "test_decide"],
+    "checks": [
+        "test_checks",
+        "test_limits_together",
+        "test_conditionals",
+        "test_commitments",
+        "test_seed_000",
+        "test_decide",
+    ],
     "limit_checks": [
         "test_limit_checks",
         "test_limits_together",
@@ -43,9 +50,10 @@ SUITES = {
     "adl": ["test_adl", "test_seed_000", "test_losses", "test_conditionals", "test_decide", "test_books"],
     "losses": ["test_losses", "test_seeds_002_to_004", "test_limit_checks", "test_breaker"],
     "breaker": ["test_breaker", "test_seeds_002_to_004"],
-    "conditionals": ["test_conditionals", "test_breaker"],
+    "conditionals": ["test_conditionals", "test_protection", "test_breaker"],
     "monitor": ["test_monitor"],
     "margin": ["test_margin"],
+    "commitments": ["test_commitments", "test_breaker"],
     "value_at_risk": ["test_limit_checks"],
     "sizing": ["test_seeds_002_to_004"],
 }
@@ -57,7 +65,18 @@ REVERSE = {
     ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
 }  # fmt: skip
 
-EQUIVALENT: dict[tuple[str, str, str], str] = {}
+EQUIVALENT: dict[tuple[str, str, str], str] = {
+    (
+        "adl",
+        "view.equity <= ZERO",
+        "view.equity < ZERO",
+    ): "the ratio is 1 there, which closes everything as well",
+    (
+        "margin",
+        "bracket.notional_floor <= abs(q) * price < bracket.notional_cap",
+        "bracket.notional_floor <= abs(q) * price <= bracket.notional_cap",
+    ): "at the edge of two brackets both give the same price",
+}
 """Module, comparison, what it becomes: why nothing can tell them apart."""
 
 SECONDS_EACH = 120

@@ -11,7 +11,7 @@ from actors.api.operations import Operations, decimal_of
 from actors.api.sight import NotFound, Sight, account_state
 from actors.engine import Engine
 from actors.errors import BadInput
-from actors.messages import CloseOut, Reconsider, ResetBreaker, SetLimits, SetMode, TripBreaker
+from actors.messages import CallOff, CloseOut, Reconsider, ResetBreaker, SetLimits, SetMode, TripBreaker
 from actors.persistence.desk import clean
 from actors.persistence.loading import RULE_COLUMNS
 from actors.risk_limits import Layer, LimitRow
@@ -22,7 +22,7 @@ from actors.subaccount.market import marks_of
 from actors.subaccount.state import AccountState
 from actors.units import AccountId, Symbol, plain
 
-EMERGENCY = "emergency stop"
+EMERGENCY = "emergency stop of all"
 MINUTES_PER_YEAR = 365 * 24 * 60
 PAST_TRADES = 50
 """Closed positions of a strategy that its performance and Kelly's numbers are taken from."""
@@ -67,36 +67,48 @@ class RiskDesk:
 
     def trip(self, account_id: str, reason: str, who: str) -> Accepted | Rejected:
         """Open the breaker."""
-        return self._command(account_id, TripBreaker(clean(reason)), who, "trip", reason)
+        return self._command(account_id, TripBreaker(_told(reason)), who, "trip", reason)
 
     def reset(self, account_id: str, who: str) -> Accepted | Rejected:
         """Close the breaker, if it cooled down."""
         return self._command(account_id, ResetBreaker(), who, "reset")
 
     def close_out(self, account_id: str, reason: str, who: str) -> Accepted | Rejected:
-        """Close everything of an account; an empty reason calls it off."""
-        action = "close-out" if reason else "close-out called off"
-        return self._command(account_id, CloseOut(clean(reason)), who, action, reason)
+        """Close everything of an account."""
+        return self._command(account_id, CloseOut(_told(reason)), who, "close-out", reason)
+
+    def call_off(self, account_id: str, who: str) -> Accepted | Rejected:
+        """Stop closing everything of an account."""
+        return self._command(account_id, CallOff(), who, "close-out called off")
 
     def close_out_all(self, reason: str, who: str) -> int:
-        """Close everything of everybody, and take no new risk; an empty reason calls it off.
+        """Close everything of everybody, and take no new risk.
 
         Returns:
             How many accounts were told.
         """
-        action = "close-out of all" if reason else "close-out of all called off"
-        if reason:
-            # Before anything that may fail: new risk stops even if Postgres is away.
-            self._engine.gate.close(EMERGENCY)
-        self._desk.audit(who, action, "accounts", reason)
+        told = _told(reason)
+        # Before anything that may fail: new risk stops even if Postgres is away.
+        self._engine.gate.close(EMERGENCY)
+        count = self._tell_all(CloseOut(f"{EMERGENCY}: {told}"), who, "close-out of all", told)
+        self._engine.alarm(f"emergency stop of {count} accounts by {who}: {told}")
+        return count
+
+    def call_off_all(self, who: str) -> int:
+        """Stop closing everybody; what single accounts close for reasons of their own goes on.
+
+        Returns:
+            How many accounts were told.
+        """
+        count = self._tell_all(CallOff(EMERGENCY), who, "close-out of all called off", "")
+        self._engine.gate.open(EMERGENCY)
+        return count
+
+    def _tell_all(self, message: CloseOut | CallOff, who: str, action: str, detail: str) -> int:
+        self._desk.audit(who, action, "accounts", detail)
         refs = list(self._engine.accounts.values())
-        message = CloseOut(clean(reason))
         for ref in refs:
             ref.tell(message)
-        if reason:
-            self._engine.alarm(f"emergency stop of {len(refs)} accounts by {who}: {reason}")
-        else:
-            self._engine.gate.open(EMERGENCY)
         return len(refs)
 
     def retry(self, account_id: str, who: str) -> bool:
@@ -216,3 +228,15 @@ class RiskDesk:
         if state is None:
             raise NotFound(f"{account_id} has no state yet; 'bulkhead inspect {account_id}' shows why")
         return state
+
+
+def _told(reason: str) -> str:
+    """A reason that can be kept.
+
+    Raises:
+        BadInput: nothing is left of it.
+    """
+    told = clean(reason).strip()
+    if not told:
+        raise BadInput(f"reason: {reason!r} says nothing; give one")
+    return told

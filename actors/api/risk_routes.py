@@ -67,7 +67,7 @@ class RiskRoutes(Controller):
     @delete("/close-out", sync_to_thread=True, responses=MAY_BE_REJECTED, status_code=200)
     def call_off(self, request: Request[Any, Any, Any], risk_desk: RiskDesk, account_id: str) -> Outcome:
         """Call an emergency stop off; what was closed stays closed, the breaker open."""
-        return answer(risk_desk.close_out(account_id, "", who(request)))
+        return answer(risk_desk.call_off(account_id, who(request)))
 
     @post("/retry", sync_to_thread=True, responses=ERRORS, status_code=200)
     def retry(self, request: Request[Any, Any, Any], risk_desk: RiskDesk, account_id: str) -> dict[str, bool]:
@@ -103,4 +103,4 @@ class FleetRoutes(Controller):
     @delete("", sync_to_thread=True, responses=ERRORS, status_code=200)
     def call_off(self, request: Request[Any, Any, Any], risk_desk: RiskDesk) -> dict[str, int]:
         """Call it off; each breaker is reset by itself."""
-        return {"told": risk_desk.close_out_all("", who(request))}
+        return {"told": risk_desk.call_off_all(who(request))}

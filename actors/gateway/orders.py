@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
-from actors.facts import OrderIntended, OrderStatus
+from actors.facts import OrderIntended, OrderStatus, Purpose
 from actors.limits import UNKNOWN_QUERY_EVERY
 from actors.messages import Fill, OrderAccepted, OrderClosed
 from actors.units import NANOS_PER_MS, ZERO, AccountId, ClientOrderId, OrderType, Symbol
@@ -38,6 +38,12 @@ QUERY_EVERY_MS = UNKNOWN_QUERY_EVERY // NANOS_PER_MS
 ASKS_MAX = 8
 """Queries under way at once. Without a bound, a slow moment makes more queries than it can
 answer, which makes it slower (found by the demo: 2,000 orders, a stalled event loop)."""
+
+
+def is_urgent(order: OrderIntended) -> bool:
+    """Whether an order goes before others: what liquidates, and market orders that only reduce, stops say."""
+    protects = order.reduce_only and order.order_type is OrderType.MARKET
+    return protects or order.purpose is not Purpose.USER
 
 
 class Stage(StrEnum):

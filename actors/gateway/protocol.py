@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Iterable
 
-from actors.facts import CancelIntended, OrderStatus, Purpose
+from actors.facts import CancelIntended, OrderStatus
 from actors.gateway.budget import OrderBudget
 from actors.gateway.messages import Answered, Report, ReportStatus, Submit, Trade, Traded, Verdict
 from actors.gateway.orders import (
@@ -35,6 +35,7 @@ from actors.gateway.orders import (
     Request,
     Stage,
     Tracked,
+    is_urgent,
 )
 from actors.limits import (
     CLIENT_ORDER_ID_PREFIX,
@@ -82,7 +83,7 @@ class GatewayCore:
                 self.duplicates += 1
                 continue
             self.tracked[order.client_order_id] = Tracked(order=order)
-            queue = self._normal if order.purpose is Purpose.USER else self._urgent
+            queue = self._urgent if is_urgent(order) else self._normal
             queue.append(order.client_order_id)
         effects: list[Effect] = []
         for cancel in message.cancels:
@@ -318,7 +319,7 @@ class GatewayCore:
 
     def _requeue(self, tracked: Tracked) -> None:
         tracked.stage = Stage.QUEUED
-        queue = self._normal if tracked.order.purpose is Purpose.USER else self._urgent
+        queue = self._urgent if is_urgent(tracked.order) else self._normal
         queue.appendleft(tracked.order.client_order_id)
 
     def _cancel(self, cancel: CancelIntended, now_ms: int) -> list[Effect]:

@@ -1,7 +1,9 @@
 -- Our own schema, version 3: what risk limits remember, an account's own limits, conditional orders,
 -- closed positions, funding.
 
-ALTER TABLE bulkhead.intent ADD COLUMN strategy text NOT NULL DEFAULT '';
+ALTER TABLE bulkhead.intent
+    ADD COLUMN strategy text NOT NULL DEFAULT '',
+    ADD COLUMN reference_price numeric;
 CREATE INDEX intent_decided_idx ON bulkhead.intent (decided_ms) WHERE purpose = 'USER';
 
 ALTER TABLE bulkhead.position
@@ -25,6 +27,7 @@ CREATE TABLE bulkhead.account_risk (
     breaker text NOT NULL,
     breaker_reason text NOT NULL,
     breaker_until_ms bigint NOT NULL,
+    breaker_by_hand boolean NOT NULL,
     closing_out text NOT NULL
 );
 
@@ -57,6 +60,8 @@ CREATE TABLE bulkhead.conditional (
     decided_ms bigint NOT NULL,
     moment bigint NOT NULL,
     cause text NOT NULL,
+    attempt integer NOT NULL,
+    not_before_ms bigint NOT NULL,
     status text NOT NULL,
     end_reason text,
     order_id text,

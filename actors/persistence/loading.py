@@ -97,7 +97,7 @@ class Loader:
             positions=tuple(_position(r) for r in loaded.positions.get(account_id, ())),
             orders=tuple(_order(r) for r in loaded.orders.get(account_id, ())),
             conditionals=tuple(_conditional(r) for r in loaded.conditionals.get(account_id, ())),
-            risk=_risk(row[19:28], tuple((Symbol(r[1]), r[2]) for r in recent)),
+            risk=_risk(row[19:29], tuple((Symbol(r[1]), r[2]) for r in recent), needs_day=limits.needs_day),
         )
 
     def _own(self, base: RiskLimits, own: tuple[tuple[str, str], ...]) -> RiskLimits:
@@ -127,19 +127,22 @@ RULE_COLUMNS = ("max_leverage", "max_notional_per_trade", "max_total_exposure", 
 """The columns of the platform's ``risk_rules``, which are limits of ours by the same name."""
 
 
-def _risk(row: Row, recent: tuple[tuple[Symbol, int], ...]) -> Risk:
+def _risk(row: Row, recent: tuple[tuple[Symbol, int], ...], *, needs_day: bool) -> Risk:
     if row[0] is None:
         return Risk(recent=recent) if recent else UNTROUBLED
+    # As ``fold`` has it: a day that nobody counts is over.
+    start, equity, stopped = row[:3] if needs_day else (0, ZERO, False)
     return Risk(
-        day_start_ms=row[0],
-        day_equity=row[1],
-        day_stopped=row[2],
+        day_start_ms=start,
+        day_equity=equity,
+        day_stopped=stopped,
         losses=row[3],
         errors=row[4],
         breaker=Breaker(row[5]),
         breaker_reason=row[6],
         breaker_until_ms=row[7],
-        closing_out=row[8],
+        breaker_by_hand=row[8],
+        closing_out=row[9],
         recent=recent,
     )
 
@@ -164,6 +167,7 @@ def known_order(row: Row) -> KnownOrder:
         decided_ms=row[14],
         cause=row[15],
         strategy=row[21],
+        reference_price=row[22],
     )
     return KnownOrder(
         order=intended,
@@ -228,5 +232,7 @@ def _conditional(row: Row) -> ConditionalOrder:
         decided_ms=row[17],
         moment=row[18],
         cause=row[19],
+        attempt=row[20],
+        not_before_ms=row[21],
     )
     return ConditionalOrder(placed=placed, extreme=row[11], due=row[12])

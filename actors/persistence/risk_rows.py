@@ -15,6 +15,7 @@ from actors.facts import (
     ConditionalPlaced,
     DayBegan,
     DayStopped,
+    FillApplied,
     FundingPaid,
     LimitsChanged,
     OrderAcknowledged,
@@ -37,13 +38,13 @@ def statements(state: AccountState, facts: Sequence[AnyFact], wall_ms: int) -> I
 
 def _changes_risk(state: AccountState, fact: AnyFact) -> bool:
     match fact:
-        case DayBegan() | DayStopped() | BreakerChanged() | ClosingOut():
+        case DayBegan() | DayStopped() | BreakerChanged() | ClosingOut() | LimitsChanged():
             return True
         case BalanceAdjusted():
             return state.risk.day_start_ms != 0
         case PositionClosed():
             return state.limits.max_consecutive_losses is not None
-        case OrderAcknowledged() | OrderEnded():
+        case OrderAcknowledged() | OrderEnded() | FillApplied():
             return state.limits.max_consecutive_errors is not None
         case _:
             return False
@@ -61,6 +62,7 @@ def _risk(state: AccountState) -> tuple[Any, ...]:
         r.breaker,
         r.breaker_reason,
         r.breaker_until_ms,
+        r.breaker_by_hand,
         r.closing_out,
     )
 
@@ -130,4 +132,6 @@ def _placed(fact: ConditionalPlaced) -> tuple[Any, ...]:
         fact.decided_ms,
         fact.moment,
         fact.cause,
+        fact.attempt,
+        fact.not_before_ms,
     )

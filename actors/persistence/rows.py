@@ -214,6 +214,7 @@ def _intended(fact: OrderIntended, at: datetime) -> Iterator[Statement]:
             fact.cause,
             OrderStatus.INTENDED,
             fact.strategy,
+            fact.reference_price,
         ),
     )
     if fact.order_type is OrderType.LIMIT:

@@ -36,8 +36,8 @@ STATEMENTS: dict[str, LiteralString] = {
     "intent_insert": """
         INSERT INTO bulkhead.intent (client_order_id, account_id, order_sequence, symbol, side,
             order_type, quantity, price, time_in_force, reduce_only, leverage, margin_reserved,
-            purpose, tier, decided_ms, cause, status, strategy)
-        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
+            purpose, tier, decided_ms, cause, status, strategy, reference_price)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
     "intent_cancel": "UPDATE bulkhead.intent SET cancel_requested = true WHERE client_order_id = %s",
     "intent_acknowledged": """
         UPDATE bulkhead.intent SET status = 'ACKNOWLEDGED', exchange_order_id = %s
@@ -71,13 +71,13 @@ STATEMENTS: dict[str, LiteralString] = {
         VALUES (%s, %s, %s, %s, %s, %s)""",
     "risk_upsert": """
         INSERT INTO bulkhead.account_risk (account_id, day_start_ms, day_equity, day_stopped, losses,
-            errors, breaker, breaker_reason, breaker_until_ms, closing_out)
-        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+            errors, breaker, breaker_reason, breaker_until_ms, breaker_by_hand, closing_out)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
         ON CONFLICT (account_id) DO UPDATE SET day_start_ms = EXCLUDED.day_start_ms,
             day_equity = EXCLUDED.day_equity, day_stopped = EXCLUDED.day_stopped,
             losses = EXCLUDED.losses, errors = EXCLUDED.errors, breaker = EXCLUDED.breaker,
             breaker_reason = EXCLUDED.breaker_reason, breaker_until_ms = EXCLUDED.breaker_until_ms,
-            closing_out = EXCLUDED.closing_out""",
+            breaker_by_hand = EXCLUDED.breaker_by_hand, closing_out = EXCLUDED.closing_out""",
     "limit_set": """
         INSERT INTO bulkhead.account_limit (account_id, name, value, set_ms) VALUES (%s, %s, %s, %s)
         ON CONFLICT (account_id, name) DO UPDATE SET value = EXCLUDED.value, set_ms = EXCLUDED.set_ms""",
@@ -86,8 +86,8 @@ STATEMENTS: dict[str, LiteralString] = {
     "conditional_insert": """
         INSERT INTO bulkhead.conditional (client_order_id, account_id, order_sequence, kind, symbol, side,
             quantity, trigger_price, callback_rate, activation_price, first_extreme, extreme, reduce_only,
-            leverage, margin_reserved, strategy, decided_ms, moment, cause, status)
-        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'WAITING')""",
+            leverage, margin_reserved, strategy, decided_ms, moment, cause, attempt, not_before_ms, status)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'WAITING')""",
     "conditional_moved": "UPDATE bulkhead.conditional SET extreme = %s WHERE client_order_id = %s",
     "conditional_due": "UPDATE bulkhead.conditional SET due = true WHERE client_order_id = %s",
     "conditional_ended": """
@@ -160,7 +160,7 @@ _ACCOUNTS: LiteralString = """
         (CASE WHEN own.id IS NULL THEN general.max_total_exposure ELSE own.max_total_exposure END)::numeric,
         (CASE WHEN own.id IS NULL THEN general.liquidation_threshold ELSE own.liquidation_threshold END)::numeric,
         r.day_start_ms, r.day_equity, r.day_stopped, r.losses, r.errors, r.breaker, r.breaker_reason,
-        r.breaker_until_ms, r.closing_out
+        r.breaker_until_ms, r.breaker_by_hand, r.closing_out
     FROM bulkhead.account a
     LEFT JOIN bulkhead.account_risk r ON r.account_id = a.account_id
     JOIN sub_accounts s ON s.id = a.account_id
@@ -183,7 +183,7 @@ _ORDERS: LiteralString = """
         i.price, i.time_in_force, i.reduce_only, i.leverage, i.margin_reserved, i.purpose, i.tier,
         i.decided_ms, i.cause, i.status, i.exchange_order_id, i.filled, i.cancel_requested,
         COALESCE((SELECT array_agg(f.trade_id ORDER BY f.trade_id) FROM bulkhead.fill f
-            WHERE f.client_order_id = i.client_order_id), '{}'), i.strategy
+            WHERE f.client_order_id = i.client_order_id), '{}'), i.strategy, i.reference_price
     FROM bulkhead.intent i"""
 
 _WORKING: LiteralString = " WHERE i.status IN ('INTENDED', 'ACKNOWLEDGED')"
@@ -193,7 +193,7 @@ _BY_ACCOUNT: LiteralString = " ORDER BY account_id, opened_ms, position_id"
 _CONDITIONALS: LiteralString = """
     SELECT account_id, client_order_id, order_sequence, kind, symbol, side, quantity, trigger_price,
         callback_rate, activation_price, first_extreme, extreme, due, reduce_only, leverage,
-        margin_reserved, strategy, decided_ms, moment, cause
+        margin_reserved, strategy, decided_ms, moment, cause, attempt, not_before_ms
     FROM bulkhead.conditional WHERE status = 'WAITING'"""
 
 _LIMITS: LiteralString = "SELECT account_id, name, value FROM bulkhead.account_limit"

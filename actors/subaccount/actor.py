@@ -54,6 +54,10 @@ REFUSED_IN_QUARANTINE = (
 """What a guard takes no part in; it cancels, books fills and liquidates."""
 
 
+TIMER_MAX_MS = 86_400_000
+"""A timer looks again after a day at the latest, whatever it waits for."""
+
+
 class AccountStats(msgspec.Struct):
     """Counters over all accounts of one dispatcher; its thread alone writes them."""
 
@@ -184,8 +188,9 @@ class AccountActor(DispatchedActor):
         market = self.market()
         stats.wakes += isinstance(message, Wake)
         if isinstance(message, Reconsider):
-            # The router may be a new one that knows nothing of us.
+            # The router may be a new one that knows nothing of us, and a timer may have come too early.
             self._registered = None
+            self._deadline_ms = None
         return self._carry_out(state, decide(state, message, market), message, market)
 
     def _carry_out(
@@ -199,6 +204,7 @@ class AccountActor(DispatchedActor):
         found = triggers(decision.state, market)
         reply = self._persist(state, decision, message, market) if decision.facts else decision.reply
         self.state = decision.state
+        self._await_deadline(decision.state)
         for id_ in decision.resync:
             order = decision.state.order(id_)
             if order is not None:
@@ -235,7 +241,6 @@ class AccountActor(DispatchedActor):
                 self._services.book.mark(fact.symbol)
         for text in alerts_of(self.account_id, decision.facts):
             self._services.alarm(text)
-        self._await_deadline(decision.state)
         return decision.reply if future is None else None
 
     def _resync(self, order: WorkingOrder) -> None:
@@ -251,7 +256,7 @@ class AccountActor(DispatchedActor):
         if deadline is None or deadline == self._deadline_ms:
             return
         self._deadline_ms = deadline
-        wait_ms = max(0, deadline - self._cell.dispatcher.clock.wall_ms()) + 1
+        wait_ms = min(max(0, deadline - self._cell.dispatcher.clock.wall_ms()) + 1, TIMER_MAX_MS)
         self._cell.dispatcher.after(Nanos(wait_ms * NANOS_PER_MS), self._cell, Reconsider("deadline"))
 
     def _count(self, fact: AnyFact) -> None:

@@ -49,7 +49,7 @@ from actors.subaccount.market import Market, marks_of
 from actors.subaccount.orders import client_order_id
 from actors.subaccount.position import Position
 from actors.subaccount.state import AccountState, folded
-from actors.units import ONE, ZERO, Nanos, OrderType, Side, Symbol, TimeInForce, round_to
+from actors.units import ONE, ZERO, Instrument, Nanos, OrderType, Side, Symbol, TimeInForce, round_to
 
 WARNING_HYSTERESIS = Decimal("0.02")
 """WARNING ends this far below where it began, so that it does not flap with each tick."""
@@ -85,13 +85,23 @@ def assess(state: AccountState, market: Market, cause: str) -> list[AnyFact]:
     return _reduce(state, market, marks, tier, cause)
 
 
-def refused(state: AccountState, now_ns: Nanos) -> PhaseChanged:
-    """The fact that a step came back without having filled."""
+def refused(state: AccountState, now_ns: Nanos) -> list[AnyFact]:
+    """The fact that a step came back without having filled; once for all orders of one round."""
+    if state.phase is Phase.STUCK or state.retry_at_ns > now_ns:
+        return []
     refusals = state.refusals + 1
     if refusals >= ADL_REFUSALS_MAX:
-        return PhaseChanged(Phase.STUCK, refusals, Nanos(0))
+        return [PhaseChanged(Phase.STUCK, refusals, Nanos(0))]
     wait = min(ADL_BACKOFF_FIRST << (refusals - 1), ADL_BACKOFF_MAX)
-    return PhaseChanged(state.phase, refusals, Nanos(now_ns + wait))
+    return [PhaseChanged(state.phase, refusals, Nanos(now_ns + wait))]
+
+
+def filled(state: AccountState) -> list[AnyFact]:
+    """The fact that a step filled: the exchange takes them, so nothing is refused or stuck any more."""
+    if not state.refusals:
+        return []
+    phase = Phase.REDUCING if state.phase is Phase.STUCK else state.phase
+    return [PhaseChanged(phase, 0, Nanos(0))]
 
 
 def _without_positions(state: AccountState, cause: str) -> list[AnyFact]:
@@ -146,7 +156,7 @@ def _cancel_own(state: AccountState, cause: str, *, keep_reducing: bool = False)
     resting: list[AnyFact] = [
         CancelIntended(state.account_id, o.client_order_id, o.symbol, cause)
         for o in state.orders
-        if not o.cancel_requested
+        if not o.cancel_requested and o.purpose is Purpose.USER and o.remaining > ZERO
     ]
     waiting: list[AnyFact] = [
         ConditionalEnded(c.client_order_id, ConditionalStatus.CANCELED, cause)
@@ -184,7 +194,7 @@ def _close_all(
     tier = len(state.limits.tiers())
     for position in state.positions:
         if state.mode is LiquidationMode.TAKEOVER and purpose is Purpose.LIQUIDATION:
-            closing = _take_over(position, marks, market, purpose)
+            closing = take_over(position, marks, market, purpose)
         else:
             quantity = abs(position.quantity)
             closing = _close(after, market, marks, position, quantity, purpose, tier, cause)
@@ -210,15 +220,12 @@ def _close(  # noqa: PLR0913 - what to close, how much of it, and why
     if instrument is None:
         return []
     held = abs(position.quantity)
-    price = min(marks[position.symbol], position.entry_price)
-    smallest = max(
-        instrument.min_qty, round_to(instrument.min_notional / price, instrument.step_size, ROUND_UP)
-    )
+    smallest = smallest_order(instrument, min(marks[position.symbol], position.entry_price))
     if held < smallest:
         # Too small for the exchange: nobody could ever close it there, so the house has it.
         if market.fresh(position.symbol, state.limits.price_max_age_ns) is None:
             return []
-        return _take_over(position, marks, market, purpose)
+        return take_over(position, marks, market, purpose)
     closing = max(round_to(quantity, instrument.step_size, ROUND_DOWN), smallest)
     if held - closing < smallest:
         closing = held
@@ -245,9 +252,16 @@ def _close(  # noqa: PLR0913 - what to close, how much of it, and why
     ]
 
 
-def _take_over(
+def smallest_order(instrument: Instrument, price: Decimal) -> Decimal:
+    """The smallest quantity that the exchange takes at a price."""
+    least = round_to(instrument.min_notional / price, instrument.step_size, ROUND_UP)
+    return max(instrument.min_qty, least)
+
+
+def take_over(
     position: Position, marks: dict[Symbol, Decimal], market: Market, purpose: Purpose
 ) -> list[AnyFact]:
+    """The house has a position at its mark."""
     mark = marks[position.symbol]
     realized = position.unrealized(mark)
     stretch = market.extremes(position.symbol, position.since)

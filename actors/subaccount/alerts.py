@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from actors.facts import (
+    Alert,
     AnyFact,
     BadDebtRecorded,
     Breaker,
     BreakerChanged,
     ClosingOut,
     ConditionalEnded,
+    ConditionalPlaced,
     ConditionalStatus,
     DayStopped,
     Phase,
@@ -38,6 +40,12 @@ def _text(fact: AnyFact) -> str:
             return f"no new risk today: the day's loss of {fact.loss:.2f} reached {fact.limit:.2f}"
         case ClosingOut() if fact.reason:
             return f"everything is being closed: {fact.reason}"
+        case PositionAlerted(alert=Alert.UNPROTECTED):
+            return f"the stop of {fact.symbol} was refused {fact.value - 1} times and is given up; close it by hand"
+        case ConditionalPlaced() if fact.attempt:
+            return (
+                f"the stop of {fact.symbol} was not taken by the exchange; it is sent again ({fact.attempt})"
+            )
         case PositionAlerted():
             return (
                 f"{fact.alert} of the position in {fact.symbol}: {fact.value:.4f}, the limit is {fact.limit}"

@@ -14,16 +14,15 @@ from actors.facts import (
     OrderAcknowledged,
     OrderEnded,
     OrderStatus,
-    PhaseChanged,
     Purpose,
 )
 from actors.messages import ApplyFunding, Fill, OrderAccepted, OrderClosed
-from actors.subaccount import adl
+from actors.subaccount import adl, conditionals
 from actors.subaccount.decision import Decision, assessed, decided
 from actors.subaccount.market import Market
 from actors.subaccount.orders import WorkingOrder, client_order_id
 from actors.subaccount.state import AccountState, settlement_of
-from actors.units import ZERO, ClientOrderId, Nanos
+from actors.units import ZERO, ClientOrderId, is_sane
 
 
 def decide(
@@ -61,8 +60,8 @@ def _fill(state: AccountState, fill: Fill, market: Market) -> Decision:
     if (order.symbol, order.side) != (fill.symbol, fill.side):
         raise StateCorrupt(f"{state.account_id}: trade {fill.trade_id} is not of {order!r}")
     facts = _booked(state, order, fill, market)
-    if order.purpose is not Purpose.USER and state.refusals:
-        facts.append(PhaseChanged(state.phase, 0, Nanos(0)))
+    if order.purpose is not Purpose.USER:
+        facts += adl.filled(state)
     return assessed(state, facts, market, fill.cause)
 
 
@@ -116,13 +115,16 @@ def _closed(state: AccountState, message: OrderClosed, market: Market) -> Decisi
     facts: list[AnyFact] = [
         OrderEnded(order.client_order_id, message.status, message.code, message.reason[:500])
     ]
-    if order.purpose is not Purpose.USER and message.status is not OrderStatus.FILLED:
-        facts.append(adl.refused(state, market.now_ns))
+    if message.status is not OrderStatus.FILLED:
+        if order.purpose is not Purpose.USER:
+            facts += adl.refused(state, market.now_ns)
+        else:
+            facts += conditionals.rearmed(state, order, message.status, market)
     return assessed(state, facts, market, message.cause)
 
 
 def _funding(state: AccountState, message: ApplyFunding, market: Market) -> Decision:
-    if not message.rate.is_finite() or not message.mark.is_finite() or message.mark <= ZERO:
+    if not is_sane(message.rate) or not is_sane(message.mark) or message.mark <= ZERO:
         raise StateCorrupt(
             f"{state.account_id}: funding of {message.symbol} at {message.rate} x {message.mark}"
         )

@@ -1,7 +1,8 @@
 """The account's circuit breaker: closed, open, half-open.
 
 CLOSED -> OPEN on losing trades in a row, refused orders in a row, the day's loss or profit, or by hand.
-OPEN -> CLOSED by hand, or -> HALF_OPEN by itself, both only after the cooldown.
+OPEN -> CLOSED by hand, or -> HALF_OPEN by itself if it is timed and was not opened by hand, both only after the
+cooldown.
 HALF_OPEN -> CLOSED by a winning trade or by hand, -> OPEN by a losing one or any other reason to trip.
 
 Open lets no new risk in; half-open lets a share of every size limit in. Both let everything reduce.
@@ -20,26 +21,30 @@ from actors.units import ZERO
 HALF_OPEN_LOSS = "a losing trade while half-open"
 
 
-def trip(state: AccountState, reason: str, wall_ms: int) -> BreakerChanged:
+def trip(state: AccountState, reason: str, wall_ms: int, *, by_hand: bool = False) -> BreakerChanged:
     """The fact that the breaker opens now."""
-    return BreakerChanged(Breaker.OPEN, reason, wall_ms + state.limits.breaker_cooldown_seconds * 1_000)
+    until_ms = wall_ms + state.limits.breaker_cooldown_seconds * 1_000
+    return BreakerChanged(Breaker.OPEN, reason, until_ms, by_hand)
 
 
 def threshold_reached(state: AccountState, equity: Decimal) -> str:
     """Which of the day's thresholds ``equity`` has reached, in words; empty for none.
 
-    A threshold of 0.10 is reached by a loss of exactly 10 % of the day's first equity (seed 004).
+    A threshold of 0.10 is reached by a loss of exactly 10 % of the day's first equity (seed 004). Of
+    nothing, any loss is too much.
     """
     limits, risk = state.limits, state.risk
-    if not risk.day_start_ms or risk.day_equity <= ZERO:
+    if not risk.day_start_ms:
         return ""
-    profit = equity - risk.day_equity
-    if limits.breaker_loss_percent is not None and -profit >= limits.breaker_loss_percent * risk.day_equity:
-        return f"a loss of {limits.breaker_loss_percent} of the day's first equity"
+    profit, first = equity - risk.day_equity, max(ZERO, risk.day_equity)
     if (
-        limits.breaker_profit_percent is not None
-        and profit >= limits.breaker_profit_percent * risk.day_equity
+        limits.breaker_loss_percent is not None
+        and -profit >= limits.breaker_loss_percent * first
+        and profit < ZERO
     ):
+        return f"a loss of {limits.breaker_loss_percent} of the day's first equity"
+    share = limits.breaker_profit_percent
+    if share is not None and first > ZERO and profit >= share * first:
         return f"a profit of {limits.breaker_profit_percent} of the day's first equity"
     return ""
 
@@ -68,14 +73,19 @@ def after_cooldown(state: AccountState, equity: Decimal | None, wall_ms: int) ->
     ``equity`` is None while prices are missing; then it stays as it is.
     """
     risk = state.risk
-    if risk.breaker is not Breaker.OPEN or state.limits.breaker_reset is not BreakerReset.TIMED:
-        return []
-    if wall_ms < risk.breaker_until_ms or equity is None:
+    if not is_timed(state) or wall_ms < risk.breaker_until_ms or equity is None:
         return []
     reason = threshold_reached(state, equity)
     if reason:
         return [trip(state, reason, wall_ms)]
     return [BreakerChanged(Breaker.HALF_OPEN, "the cooldown is over", 0)]
+
+
+def is_timed(state: AccountState) -> bool:
+    """Whether an open breaker half-opens by itself after its cooldown."""
+    risk = state.risk
+    timed = state.limits.breaker_reset is BreakerReset.TIMED
+    return risk.breaker is Breaker.OPEN and timed and not risk.breaker_by_hand
 
 
 def cooldown_left_ms(state: AccountState, wall_ms: int) -> int:

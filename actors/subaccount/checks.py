@@ -22,11 +22,13 @@ from actors.facts import AccountStatus, Breaker, Phase, Purpose
 from actors.messages import PlaceOrder
 from actors.risk_limits import MaintenanceBasis
 from actors.subaccount import margin
+from actors.subaccount.commitments import commitments
 from actors.subaccount.limit_checks import LIMIT_CHECKS, Proposal
 from actors.subaccount.market import Market, marks_of
+from actors.subaccount.orders import WorkingOrder
 from actors.subaccount.rejections import RejectCode, Rejection, reject
 from actors.subaccount.state import AccountState
-from actors.units import ONE, ZERO, Instrument, OrderType, Side, Symbol
+from actors.units import DIGITS_MAX, ONE, ZERO, Instrument, OrderType, Side, Symbol, is_sane
 
 DEFAULT_LEVERAGE = Decimal(10)
 """When the order names none; capped by the account's limit."""
@@ -35,13 +37,14 @@ DEFAULT_LEVERAGE = Decimal(10)
 class Verdict(msgspec.Struct, frozen=True, gc=False):
     """The outcome: rejections, or what the order reserves.
 
-    ``opening`` is the part of the quantity that opens risk; ``margin`` what it reserves.
+    ``opening`` is the part of the quantity that opens risk; ``margin`` what it reserves, at ``price``.
     """
 
     rejections: tuple[Rejection, ...]
     opening: Decimal = ZERO
     margin: Decimal = ZERO
     leverage: Decimal = ONE
+    price: Decimal | None = None
 
     @property
     def is_accepted(self) -> bool:
@@ -72,7 +75,8 @@ def check(state: AccountState, order: PlaceOrder, market: Market, at_price: Deci
         *_filters(order, instrument),
         *_new_risk(state, order, opening, instrument, market),
     )
-    marks = _prices(state, order, market)
+    reduces = opening <= ZERO or order.reduce_only
+    marks = _prices(state, order, market, own_only=reduces)
     if isinstance(marks, Rejection):
         return Verdict((*rejections, marks))
     leverage = order.leverage or min(DEFAULT_LEVERAGE, state.limits.max_leverage)
@@ -82,11 +86,11 @@ def check(state: AccountState, order: PlaceOrder, market: Market, at_price: Deci
         text = f"notional {order.quantity * price} is below the exchange's minimum"
         small = reject(RejectCode.MIN_NOTIONAL, text, order.quantity * price, instrument.min_notional)
         rejections = (*rejections, small)
-    if opening <= ZERO or order.reduce_only:
-        return Verdict(rejections, ZERO, ZERO, leverage)
+    if reduces:
+        return Verdict(rejections, ZERO, ZERO, leverage, price)
     proposal = _proposal(state, order, market, marks, opening, price, leverage)
     rejections = (*rejections, *(r for c in LIMIT_CHECKS if (r := c(proposal)) is not None))
-    return Verdict(rejections, opening, proposal.required, leverage)
+    return Verdict(rejections, opening, proposal.required, leverage, price)
 
 
 def reducible(state: AccountState, order: PlaceOrder) -> Decimal:
@@ -116,7 +120,6 @@ def _proposal(  # noqa: PLR0913 - what the limits are compared with
     view = margin.view(state, marks, market.instruments)
     left = tuple(p for p in state.positions if not (closes and p.symbol == order.symbol))
     half_open = state.risk.breaker is Breaker.HALF_OPEN
-    resting = sum((o.held_notional for o in state.orders), ZERO)
     return Proposal(
         state=state,
         order=order,
@@ -128,19 +131,19 @@ def _proposal(  # noqa: PLR0913 - what the limits are compared with
         # Equity does not change by closing at the mark, so a flip's profit counts once.
         equity=view.equity,
         used=sum((p.margin for p in left), ZERO) + view.margin_held,
-        working=resting + sum((c.held_notional for c in state.conditionals), ZERO),
+        commitments=tuple(commitments(state)),
         scale=state.limits.half_open_fraction if half_open else ONE,
     )
 
 
 def _bad_number(value: Decimal | None) -> bool:
-    return value is None or not value.is_finite() or value <= ZERO
+    return value is None or not is_sane(value) or value <= ZERO
 
 
 def _shape(order: PlaceOrder) -> tuple[Rejection, ...]:
     found = []
     if _bad_number(order.quantity):
-        text = f"quantity {order.quantity} must be a finite number above zero"
+        text = f"quantity {order.quantity} must be a number above zero of at most {DIGITS_MAX} digits either side"
         found.append(reject(RejectCode.INVALID_QUANTITY, text, order.quantity))
     if order.order_type is OrderType.LIMIT and _bad_number(order.price):
         text = f"a LIMIT order needs a finite price above zero, not {order.price}"
@@ -161,7 +164,9 @@ def _account(state: AccountState) -> tuple[Rejection, ...]:
     if state.risk.closing_out:
         text = f"{state.account_id} is being closed out: {state.risk.closing_out}"
         return (reject(RejectCode.CLOSING_OUT, text, state.risk.closing_out),)
-    if state.phase is Phase.LIQUIDATING or any(o.purpose is not Purpose.USER for o in state.orders):
+    if state.phase in {Phase.REDUCING, Phase.LIQUIDATING} or any(
+        o.purpose is not Purpose.USER for o in state.orders
+    ):
         text = f"{state.account_id} is being deleveraged; wait until its step has filled"
         return (reject(RejectCode.ACCOUNT_LIQUIDATING, text, state.phase),)
     return ()
@@ -196,6 +201,10 @@ def _new_risk(
     if state.status is AccountStatus.FROZEN:
         text = f"{state.account_id} is {state.status}: reducing orders only"
         found.append(reject(RejectCode.ACCOUNT_NOT_ACTIVE, text, state.status, AccountStatus.ACTIVE))
+    spoken_for = [o for o in state.orders if _speaks_for(o, order)]
+    if spoken_for and not order.reduce_only:
+        text = f"a resting reduce-only order would close the same {order.symbol}; cancel it first"
+        found.append(reject(RejectCode.REDUCE_ONLY_CONFLICT, text, spoken_for[0].client_order_id))
     if order.reduce_only:
         text = f"{opening} of {order.quantity} {order.symbol} would not reduce anything"
         found.append(reject(RejectCode.NOTHING_TO_REDUCE, text, order.quantity))
@@ -208,10 +217,21 @@ def _new_risk(
     return tuple(found)
 
 
-def _prices(state: AccountState, order: PlaceOrder, market: Market) -> dict[Symbol, Decimal] | Rejection:
-    """Marks of everything that the checks need; all fresh, or a rejection."""
+def _speaks_for(resting: WorkingOrder, order: PlaceOrder) -> bool:
+    same = (resting.symbol, resting.side) == (order.symbol, order.side)
+    return same and resting.intent.reduce_only and resting.purpose is Purpose.USER
+
+
+def _prices(
+    state: AccountState, order: PlaceOrder, market: Market, *, own_only: bool
+) -> dict[Symbol, Decimal] | Rejection:
+    """Marks of everything that the checks need; all fresh, or a rejection.
+
+    What reduces needs its own symbol's price only: another one's feed must not keep a stop from closing.
+    """
     max_age = state.limits.price_max_age_ns
-    for symbol in dict.fromkeys((order.symbol, *state.symbols)):
+    symbols = (order.symbol,) if own_only else dict.fromkeys((order.symbol, *state.symbols))
+    for symbol in symbols:
         tick = market.ticks.get(symbol)
         if tick is None:
             return reject(RejectCode.NO_PRICE, f"there is no price for {symbol}", symbol)

@@ -17,6 +17,7 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from actors.facts import (
+    Alert,
     AnyFact,
     CancelIntended,
     ConditionalDue,
@@ -25,22 +26,29 @@ from actors.facts import (
     ConditionalPlaced,
     ConditionalStatus,
     OrderIntended,
+    OrderStatus,
     Phase,
+    PositionAlerted,
     Purpose,
     TrailMoved,
 )
+from actors.limits import CONDITIONALS_MAX, REARM_FIRST_MS, REARM_MAX
 from actors.messages import PlaceConditional, PlaceOrder
 from actors.subaccount import checks
-from actors.subaccount.adl import has_step
+from actors.subaccount.adl import has_step, smallest_order, take_over
+from actors.subaccount.commitments import openings
 from actors.subaccount.intents import intended
-from actors.subaccount.market import Market
-from actors.subaccount.orders import ConditionalOrder, client_order_id
+from actors.subaccount.market import Market, mark
+from actors.subaccount.orders import ConditionalOrder, WorkingOrder, client_order_id
 from actors.subaccount.rejections import RejectCode, Rejection, reject
 from actors.subaccount.state import AccountState, folded
-from actors.units import ONE, ZERO, Instrument, Side, Symbol
+from actors.units import DIGITS_MAX, ONE, ZERO, Instrument, OrderType, Side, is_sane
 
 CALLBACK_MIN, CALLBACK_MAX = Decimal("0.001"), Decimal("0.1")
 """The exchange's own range of a trailing stop's callback rate: 0.1 % to 10 %."""
+
+TRIGGERED_BY = "trigger:"
+"""How the cause of an order begins that a conditional order became."""
 
 TRAIL_STEP = Decimal("0.125")
 """A better price is made durable when it moves a trailing stop by this share of its callback rate."""
@@ -52,9 +60,9 @@ def place(
     """The fact that a conditional order waits now, or why it may not."""
     as_market = _market_order(order, order.quantity)
     price = order.trigger_price or order.activation_price
-    usable = price is not None and price.is_finite()
+    usable = price is not None and is_sane(price)
     verdict = checks.check(_alone(state, order), as_market, market, at_price=price if usable else None)
-    rejections = verdict.rejections
+    rejections = (*verdict.rejections, *_too_many(state))
     instrument, tick = market.instruments.get(order.symbol), market.ticks.get(order.symbol)
     if instrument is not None and tick is not None:
         rejections = (*rejections, *_shape(order, instrument, tick.mid))
@@ -90,28 +98,76 @@ def assess(state: AccountState, market: Market, _cause: str) -> list[AnyFact]:
         return []
     facts: list[AnyFact] = [e for c in state.conditionals if (e := _expired(state, c)) is not None]
     after = folded(state, facts)
+    if has_step(after) or after.phase not in {Phase.HEALTHY, Phase.WARNING} or after.risk.closing_out:
+        return facts
     for order in after.conditionals:
-        if has_step(after) or after.phase not in {Phase.HEALTHY, Phase.WARNING} or after.risk.closing_out:
-            break
         if market.fresh(order.symbol, after.limits.price_max_age_ns) is None:
             continue
-        if after.conditional(order.client_order_id) is None:
+        if not is_due(order, market):
+            found = _moved(order, market)
+        elif market.wall_ms < order.placed.not_before_ms:
             continue
-        found = _fired(after, order, market) if is_due(order, market) else _moved(order, market)
-        found += [e for c in folded(after, found).conditionals if (e := _expired(folded(after, found), c))]
-        facts += found
-        after = folded(after, found)
+        else:
+            found = _fired(after, order, market)
+        if found:
+            facts += found
+            after = folded(after, found)
     return facts
 
 
 def withdraw_opening(state: AccountState, cause: str) -> list[AnyFact]:
-    """Cancel all that rests or waits and may open new risk."""
+    """Cancel all that rests or waits and may open new risk, whatever it says of itself."""
     resting: list[AnyFact] = [
-        CancelIntended(state.account_id, o.client_order_id, o.symbol, cause)
-        for o in state.orders
-        if o.purpose is Purpose.USER and not o.intent.reduce_only and not o.cancel_requested
+        CancelIntended(state.account_id, order.client_order_id, order.symbol, cause)
+        for order, opening in openings(state)
+        if opening > ZERO and not order.cancel_requested
     ]
     return resting + cancelled(state, cause, keep_reducing=True)
+
+
+def rearmed(state: AccountState, order: WorkingOrder, status: OrderStatus, market: Market) -> list[AnyFact]:
+    """A protective order that the exchange did not take waits once more, longer each time.
+
+    Cancelled ones do not: somebody wanted that. After ``REARM_MAX`` tries a human is told.
+    """
+    intent = order.intent
+    if not (intent.reduce_only and intent.cause.startswith(TRIGGERED_BY)) or status is OrderStatus.CANCELED:
+        return []
+    attempt = intent.tier + 1
+    held = state.position(order.symbol)
+    if held is None or order.remaining <= ZERO or order.symbol not in market.ticks:
+        return []
+    if attempt > REARM_MAX:
+        told = Alert.UNPROTECTED in held.alerts
+        return (
+            []
+            if told
+            else [PositionAlerted(order.symbol, Alert.UNPROTECTED, Decimal(attempt), Decimal(REARM_MAX))]
+        )
+    id_ = client_order_id(state.account_id, state.next_order_sequence)
+    again = ConditionalPlaced(
+        account_id=state.account_id,
+        sequence=state.next_order_sequence,
+        client_order_id=id_,
+        kind=ConditionalKind.STOP_MARKET,
+        symbol=order.symbol,
+        side=order.side,
+        quantity=order.remaining,
+        trigger_price=market.ticks[order.symbol].mid,
+        callback_rate=None,
+        activation_price=None,
+        extreme=None,
+        reduce_only=True,
+        leverage=intent.leverage,
+        margin_reserved=ZERO,
+        strategy=intent.strategy,
+        decided_ms=market.wall_ms,
+        moment=market.moment,
+        cause=intent.cause,
+        attempt=attempt,
+        not_before_ms=market.wall_ms + (REARM_FIRST_MS << (attempt - 1)),
+    )
+    return [again, ConditionalDue(id_)]
 
 
 def cancelled(state: AccountState, cause: str, *, keep_reducing: bool) -> list[AnyFact]:
@@ -181,6 +237,15 @@ def _market_order(order: PlaceConditional | ConditionalPlaced, quantity: Decimal
     )
 
 
+def _too_many(state: AccountState) -> tuple[Rejection, ...]:
+    # Reducing ones too: each of them is looked at on every wake.
+    limit = min(CONDITIONALS_MAX, state.limits.max_open_orders or CONDITIONALS_MAX)
+    found = len(state.conditionals)
+    if found < limit:
+        return ()
+    return (reject(RejectCode.MAX_OPEN_ORDERS_EXCEEDED, f"{found} orders wait, of {limit}", found, limit),)
+
+
 def _shape(order: PlaceConditional, instrument: Instrument, mid: Decimal) -> list[Rejection]:
     found = []
     trails = _trails(order.kind)
@@ -192,14 +257,16 @@ def _shape(order: PlaceConditional, instrument: Instrument, mid: Decimal) -> lis
             reject(RejectCode.INVALID_TRIGGER, "only a trailing stop takes an activation price", order.kind)
         ]
     rate = order.callback_rate
-    if rate is not None and not (rate.is_finite() and CALLBACK_MIN <= rate <= CALLBACK_MAX):
+    if rate is not None and not (is_sane(rate) and CALLBACK_MIN <= rate <= CALLBACK_MAX):
         text = f"callback rate {rate} must lie between {CALLBACK_MIN} and {CALLBACK_MAX}"
         found.append(reject(RejectCode.INVALID_TRIGGER, text, rate, CALLBACK_MAX))
     for name, price in (("trigger", order.trigger_price), ("activation", order.activation_price)):
         if price is None:
             continue
-        if not price.is_finite() or price <= ZERO:
-            text = f"{name} price {price} must be a finite number above zero"
+        if not is_sane(price) or price <= ZERO:
+            text = (
+                f"{name} price {price} must be a number above zero of at most {DIGITS_MAX} digits either side"
+            )
             found.append(reject(RejectCode.INVALID_TRIGGER, text, price))
         elif not instrument.is_on_tick(price):
             text = f"{name} price {price} is not a multiple of the tick {instrument.tick_size}"
@@ -239,17 +306,24 @@ def _fired(state: AccountState, order: ConditionalOrder, market: Market) -> list
     # Its own reserved margin must be free before it is asked for again.
     left = replace(state, conditionals=tuple(c for c in state.conditionals if c is not order))
     quantity = placed.quantity
-    if placed.reduce_only:
-        held = state.position(order.symbol)
-        quantity = min(quantity, abs(held.quantity) if held else ZERO)
+    held = state.position(order.symbol)
+    if placed.reduce_only and held is not None:
+        tick, instrument = market.ticks[order.symbol], market.instruments[order.symbol]
+        smallest = smallest_order(instrument, tick.bid)
+        if abs(held.quantity) < smallest:
+            # Too small for the exchange by now: the house has it, as in a liquidation.
+            marks = {order.symbol: mark(held, tick, state.limits.mark_source)}
+            ended = ConditionalEnded(order.client_order_id, ConditionalStatus.TRIGGERED, _why(order, market))
+            return [ended, *take_over(held, marks, market, Purpose.USER)]
+        quantity = min(max(quantity, smallest), abs(held.quantity))
         if checks.reducible(left, _market_order(placed, quantity)) < quantity:
             return _make_way(state, order)
-    request = replace(_market_order(placed, quantity), cause=f"trigger:{order.client_order_id}")
+    request = replace(_market_order(placed, quantity), cause=f"{TRIGGERED_BY}{order.client_order_id}")
     verdict = checks.check(left, request, market)
     if not verdict.is_accepted:
         reason = "; ".join(r.text for r in verdict.rejections)
         return [ConditionalEnded(order.client_order_id, ConditionalStatus.REJECTED, reason[:500])]
-    intent: OrderIntended = intended(left, request, verdict, market)
+    intent: OrderIntended = replace(intended(left, request, verdict, market), tier=placed.attempt)
     ended = ConditionalEnded(
         order.client_order_id, ConditionalStatus.TRIGGERED, _why(order, market), intent.client_order_id
     )
@@ -265,20 +339,18 @@ def _alone(state: AccountState, order: PlaceConditional) -> AccountState:
 
 
 def _make_way(state: AccountState, order: ConditionalOrder) -> list[AnyFact]:
+    # A market order that closes already is waited for; what rests is cancelled.
     facts: list[AnyFact] = [] if order.due else [ConditionalDue(order.client_order_id)]
-    cause = f"trigger:{order.client_order_id}"
+    cause = f"{TRIGGERED_BY}{order.client_order_id}"
     return facts + [
         CancelIntended(state.account_id, o.client_order_id, o.symbol, cause)
         for o in state.orders
-        if (o.symbol, o.side) == (order.symbol, order.placed.side) and not o.cancel_requested
+        if (o.symbol, o.side) == (order.symbol, order.placed.side)
+        and o.order_type is OrderType.LIMIT
+        and not o.cancel_requested
     ]
 
 
 def _why(order: ConditionalOrder, market: Market) -> str:
     mid: Decimal = market.ticks[order.symbol].mid
     return f"the mid was {mid}"
-
-
-def waiting_symbols(state: AccountState) -> tuple[Symbol, ...]:
-    """Symbols of the conditional orders."""
-    return tuple(dict.fromkeys(c.symbol for c in state.conditionals))

@@ -22,19 +22,35 @@ from actors.facts import (
     PhaseChanged,
     StatusChanged,
 )
-from actors.messages import AdjustBalance, CloseOut, ResetBreaker, SetLimits, SetMode, SetStatus, TripBreaker
+from actors.messages import (
+    AdjustBalance,
+    CallOff,
+    CloseOut,
+    ResetBreaker,
+    SetLimits,
+    SetMode,
+    SetStatus,
+    TripBreaker,
+)
 from actors.risk_limits import parse, shown
 from actors.subaccount import breaker, losses, margin
 from actors.subaccount.decision import Accepted, Decision, assessed, refused
 from actors.subaccount.market import Market, marks_of
 from actors.subaccount.rejections import RejectCode, Rejection, reject
 from actors.subaccount.state import AccountState, folded
-from actors.units import ZERO, Nanos
+from actors.units import DIGITS_MAX, ZERO, Nanos, is_sane
 
 
 def decide(
     state: AccountState,
-    message: AdjustBalance | SetStatus | SetMode | SetLimits | TripBreaker | ResetBreaker | CloseOut,
+    message: AdjustBalance
+    | SetStatus
+    | SetMode
+    | SetLimits
+    | TripBreaker
+    | ResetBreaker
+    | CloseOut
+    | CallOff,
     market: Market,
 ) -> Decision:
     """Decide on one command of an operator."""
@@ -49,20 +65,22 @@ def decide(
         case SetLimits():
             return _set_limits(state, message, market)
         case TripBreaker():
-            fact = breaker.trip(state, message.reason or "by hand", market.wall_ms)
+            fact = breaker.trip(state, message.reason or "by hand", market.wall_ms, by_hand=True)
             return assessed(state, [fact], market, "breaker")
         case ResetBreaker():
             return _reset(state, market)
         case CloseOut():
             return _close_out(state, message, market)
+        case CallOff():
+            return _call_off(state, message, market)
         case _:
             assert_never(message)
 
 
 def _adjust(state: AccountState, message: AdjustBalance, market: Market) -> Decision:
     amount = message.amount
-    if not amount.is_finite() or amount == ZERO:
-        text = f"amount {amount} must be a finite number other than zero"
+    if not is_sane(amount) or amount == ZERO:
+        text = f"amount {amount} must be a number other than zero of at most {DIGITS_MAX} digits either side"
         return refused(state, reject(RejectCode.INVALID_QUANTITY, text, amount))
     if amount < ZERO:
         refusal = _withdrawal_refusal(state, -amount, market)
@@ -116,21 +134,33 @@ def _reset(state: AccountState, market: Market) -> Decision:
     if state.risk.closing_out:
         text = f"{state.account_id} is being closed out: {state.risk.closing_out}"
         return refused(state, reject(RejectCode.CLOSING_OUT, text, state.risk.closing_out))
+    marks = marks_of(state, market)
+    equity = state.balance + margin.unrealized(state.positions, marks) if marks is not None else None
+    reason = "" if equity is None else breaker.threshold_reached(state, equity)
+    if reason:
+        text = f"the breaker would open again at once: {reason}; raise the limit, or wait for the next day"
+        return refused(state, reject(RejectCode.BREAKER_OPEN, text, reason))
     closed: list[AnyFact] = [BreakerChanged(Breaker.CLOSED, "reset by hand", 0)]
     return assessed(state, closed if state.risk.breaker is not Breaker.CLOSED else [], market, "breaker")
 
 
 def _close_out(state: AccountState, message: CloseOut, market: Market) -> Decision:
-    if message.reason:
-        if state.status is AccountStatus.LIQUIDATED:
-            return Decision(state=state, reply=Accepted())
-        facts: list[AnyFact] = [breaker.trip(state, message.reason, market.wall_ms)]
-        if not state.risk.closing_out:
-            facts.append(ClosingOut(message.reason))
-        return assessed(state, facts, market, "close-out")
-    if not state.risk.closing_out:
+    if state.status is AccountStatus.LIQUIDATED:
         return Decision(state=state, reply=Accepted())
-    facts = [ClosingOut("")]
+    reason = message.reason or "for no reason given"
+    facts: list[AnyFact] = [breaker.trip(state, reason, market.wall_ms, by_hand=True)]
+    if not state.risk.closing_out:
+        facts.append(ClosingOut(reason))
+    if state.phase is Phase.STUCK:
+        # Whoever stops everything is the operator that a stuck account waits for.
+        facts.append(PhaseChanged(Phase.REDUCING, 0, Nanos(0)))
+    return assessed(state, facts, market, "close-out")
+
+
+def _call_off(state: AccountState, message: CallOff, market: Market) -> Decision:
+    if not state.risk.closing_out or not state.risk.closing_out.startswith(message.begun_as):
+        return Decision(state=state, reply=Accepted())
+    facts: list[AnyFact] = [ClosingOut("")]
     if state.phase is not Phase.HEALTHY:
         facts.append(PhaseChanged(Phase.HEALTHY, state.refusals, Nanos(state.retry_at_ns)))
     return assessed(state, facts, market, "close-out called off")

@@ -18,7 +18,6 @@ from msgspec.structs import replace
 
 from actors.facts import (
     AnyFact,
-    Breaker,
     CancelIntended,
     ConditionalEnded,
     ConditionalStatus,
@@ -29,6 +28,7 @@ from actors.facts import (
 from actors.messages import (
     AdjustBalance,
     ApplyFunding,
+    CallOff,
     CancelOrder,
     CloseOut,
     Fill,
@@ -53,7 +53,9 @@ from actors.subaccount.rejections import RejectCode, reject
 from actors.subaccount.state import AccountState, folded
 from actors.units import Nanos
 
-ControlMessage = AdjustBalance | SetStatus | SetMode | SetLimits | TripBreaker | ResetBreaker | CloseOut
+ControlMessage = (
+    AdjustBalance | SetStatus | SetMode | SetLimits | TripBreaker | ResetBreaker | CloseOut | CallOff
+)
 ExchangeEvent = OrderAccepted | Fill | OrderClosed | ApplyFunding
 AccountMessage = (
     Wake | Reconsider | PlaceOrder | PlaceConditional | CancelOrder | ControlMessage | ExchangeEvent
@@ -75,18 +77,18 @@ def decide(state: AccountState, message: AccountMessage, market: Market) -> Deci
 
 
 def withdraw(state: AccountState, cause: str) -> Decision:
-    """Cancel every order that the account itself has working or waiting."""
+    """Cancel every order that the account itself has working, and what waits to open; stops stay."""
     facts: list[AnyFact] = [
         CancelIntended(state.account_id, order.client_order_id, order.symbol, cause)
         for order in state.orders
         if order.purpose is Purpose.USER and not order.cancel_requested
     ]
-    return decided(state, facts + conditionals.cancelled(state, cause, keep_reducing=False))
+    return decided(state, facts + conditionals.cancelled(state, cause, keep_reducing=True))
 
 
 def _due(state: AccountState, market: Market) -> list[AnyFact]:
     facts = losses.begin_day(state, market)
-    if state.risk.breaker is Breaker.OPEN and market.wall_ms >= state.risk.breaker_until_ms:
+    if breaker.is_timed(state) and market.wall_ms >= state.risk.breaker_until_ms:
         after = folded(state, facts)
         marks = marks_of(after, market)
         equity = None if marks is None else after.balance + unrealized(after.positions, marks)
@@ -116,6 +118,7 @@ def _decide(state: AccountState, message: AccountMessage, market: Market) -> Dec
             | TripBreaker()
             | ResetBreaker()
             | CloseOut()
+            | CallOff()
         ):
             return control.decide(state, message, market)
         case _:

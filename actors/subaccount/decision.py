@@ -14,8 +14,9 @@ import msgspec
 from msgspec.structs import replace
 
 from actors.errors import StateCorrupt
-from actors.facts import AnyFact, Breaker
+from actors.facts import AccountStatus, AnyFact, Breaker, CancelIntended
 from actors.subaccount import adl, breaker, conditionals, losses, monitor
+from actors.subaccount.commitments import surplus
 from actors.subaccount.market import Market, marks_of
 from actors.subaccount.rejections import Rejection
 from actors.subaccount.state import AccountState, books_balance, folded
@@ -86,11 +87,17 @@ def assessed(
     if found:
         facts += found
         after = folded(after, found)
+    given = len(facts)
     for stage in STAGES:
         found = stage(after, market, cause)
         if found:
             facts += found
             after = folded(after, found)
+    # A stage may close a position itself: what the house takes over.
+    found = breaker.streaks(after, facts[given:], market.wall_ms)
+    if found:
+        after = folded(after, found)
+        facts += found + _withdrawals(after, market, cause)
     decision = decided(state, facts, reply or Accepted())
     if after.positions and marks_of(after, market) is None:
         return replace(decision, stale=True)
@@ -102,10 +109,16 @@ def _losses(state: AccountState, market: Market, _cause: str) -> list[AnyFact]:
 
 
 def _withdrawals(state: AccountState, _market: Market, cause: str) -> list[AnyFact]:
-    # What would open risk rests no longer once the day or the breaker has stopped it.
-    if state.risk.day_stopped or state.risk.breaker is Breaker.OPEN:
+    """What may open risk rests no longer once somebody or something has stopped it."""
+    if not state.orders and not state.conditionals:
+        return []
+    stopped = state.risk.day_stopped or state.risk.breaker is Breaker.OPEN
+    if stopped or state.status is AccountStatus.FROZEN:
         return conditionals.withdraw_opening(state, cause)
-    return []
+    return [
+        CancelIntended(state.account_id, o.client_order_id, o.symbol, "nothing left to reduce")
+        for o in surplus(state)
+    ]
 
 
 STAGES: tuple[Stage, ...] = (

@@ -30,4 +30,5 @@ def intended(state: AccountState, order: PlaceOrder, verdict: Verdict, market: M
         decided_ms=market.wall_ms,
         cause=order.cause,
         strategy=order.strategy,
+        reference_price=verdict.price,
     )

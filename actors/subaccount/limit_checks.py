@@ -14,7 +14,9 @@ import msgspec
 from actors.facts import Breaker
 from actors.limits import ORDER_RATE_WINDOW_MS
 from actors.messages import PlaceOrder
+from actors.subaccount import breaker as breakers
 from actors.subaccount import losses, value_at_risk
+from actors.subaccount.commitments import Commitment
 from actors.subaccount.market import Market
 from actors.subaccount.position import Position
 from actors.subaccount.rejections import RejectCode, Rejection, reject
@@ -26,8 +28,8 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An order with the numbers that limits look at; money in quote asset.
 
     ``notional`` and ``required`` (margin) are of the opening part; ``left`` are the positions without
-    the one that the order closes first; ``used`` is margin of positions left and of working orders,
-    ``working`` the notional that those may still open; ``scale`` shrinks every size limit while the
+    the one that the order closes first; ``used`` is margin of positions left and of ``commitments``, which
+    are what working and conditional orders may still open; ``scale`` shrinks every size limit while the
     breaker is half-open.
     """
 
@@ -40,22 +42,22 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     left: tuple[Position, ...]
     equity: Decimal
     used: Decimal
-    working: Decimal
+    commitments: tuple[Commitment, ...]
     scale: Decimal
 
     @property
     def exposure(self) -> Decimal:
         """Entry notional of everything, the order included."""
-        return sum((p.notional for p in self.left), ZERO) + self.working + self.notional
+        working = sum((c.notional for c in self.commitments), ZERO)
+        return sum((p.notional for p in self.left), ZERO) + working + self.notional
 
     @property
     def position_notional(self) -> Decimal:
         """Notional of the position that would come of it, working orders of the symbol included."""
-        state, symbol = self.state, self.order.symbol
+        symbol = self.order.symbol
         held = sum((p.notional for p in self.left if p.symbol == symbol), ZERO)
-        resting = sum((o.held_notional for o in state.orders if o.symbol == symbol), ZERO)
-        waiting = sum((c.held_notional for c in state.conditionals if c.symbol == symbol), ZERO)
-        return held + resting + waiting + self.notional
+        working = sum((c.notional for c in self.commitments if c.symbol == symbol), ZERO)
+        return held + working + self.notional
 
 
 def leverage(p: Proposal) -> Rejection | None:
@@ -236,24 +238,29 @@ def order_rate(p: Proposal) -> Rejection | None:
 def breaker(p: Proposal) -> Rejection | None:
     """Seed 001, check 7; seed 004's open state."""
     risk = p.state.risk
-    if risk.breaker is not Breaker.OPEN:
+    reason = (
+        risk.breaker_reason if risk.breaker is Breaker.OPEN else breakers.threshold_reached(p.state, p.equity)
+    )
+    if risk.breaker is not Breaker.OPEN and not reason:
         return None
-    text = f"the breaker is open ({risk.breaker_reason}); reducing orders are welcome"
-    return reject(RejectCode.BREAKER_OPEN, text, risk.breaker_reason, risk.breaker_until_ms)
+    text = f"the breaker is open ({reason}); reducing orders are welcome"
+    return reject(RejectCode.BREAKER_OPEN, text, reason, risk.breaker_until_ms)
 
 
 def correlation(p: Proposal) -> Rejection | None:
     """Seed 004, check 3: the highest correlation with a position of the same strategy."""
     limit = p.state.limits.max_correlation
-    others = [o for o in p.left if o.strategy == p.order.strategy and o.symbol != p.order.symbol]
+    own, strategy = p.order.symbol, p.order.strategy
+    held = {o.symbol for o in p.left if o.strategy == strategy}
+    others = (held | {c.symbol for c in p.commitments if c.strategy == strategy}) - {own}
     if limit is None or not others:
         return None
     found = []
-    for other in others:
-        one = None if p.market.paths is None else p.market.paths.correlation(p.order.symbol, other.symbol)
+    for other in sorted(others):
+        one = None if p.market.paths is None else p.market.paths.correlation(own, other)
         if one is None:
-            text = f"too few minutes of prices to correlate {p.order.symbol} with {other.symbol}"
-            return reject(RejectCode.NO_PRICE_HISTORY, text, other.symbol, limit)
+            text = f"too few minutes of prices to correlate {own} with {other}"
+            return reject(RejectCode.NO_PRICE_HISTORY, text, other, limit)
         found.append(one)
     if max(found) <= limit:
         return None
@@ -278,8 +285,9 @@ def risk_value(p: Proposal) -> Rejection | None:
     limit = p.state.limits.max_value_at_risk
     if limit is None:
         return None
-    signed = p.notional * p.order.side.sign
-    found = value_at_risk.one_minute(p.left, p.order.symbol, signed, p.market)
+    added = [(p.order.symbol, p.notional * p.order.side.sign)]
+    added += [(c.symbol, c.notional * c.side.sign) for c in p.commitments]
+    found = value_at_risk.one_minute(p.left, added, p.market)
     if found is None:
         text = "too few minutes of prices for a value at risk"
         return reject(RejectCode.NO_PRICE_HISTORY, text, p.order.symbol, limit)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from actors.facts import AnyFact, Breaker, ClosingOut, DayBegan, DayStopped
+from actors.facts import AccountStatus, AnyFact, Breaker, ClosingOut, DayBegan, DayStopped
 from actors.subaccount import breaker
 from actors.subaccount.margin import unrealized
 from actors.subaccount.market import Market, mark, marks_of
@@ -38,7 +38,7 @@ def daily_limit(state: AccountState) -> Decimal | None:
     limits, risk = state.limits, state.risk
     found = [] if limits.max_daily_loss is None else [limits.max_daily_loss]
     if limits.max_daily_loss_percent is not None:
-        found.append(limits.max_daily_loss_percent * risk.day_equity)
+        found.append(limits.max_daily_loss_percent * max(ZERO, risk.day_equity))
     return min(found) if found and risk.day_start_ms else None
 
 
@@ -61,6 +61,8 @@ def begin_day(state: AccountState, market: Market) -> list[AnyFact]:
     start = market.day.start_ms
     if start <= state.risk.day_start_ms or not state.limits.needs_day:
         return []
+    if state.status is AccountStatus.LIQUIDATED:
+        return []
     marks = _marks_at_begin(state, market)
     if marks is None:
         return []
@@ -77,7 +79,7 @@ def _marks_at_begin(state: AccountState, market: Market) -> dict[Symbol, Decimal
 
 def assess(state: AccountState, market: Market) -> list[AnyFact]:
     """What the loss limits demand now: a stop for the day, a trip of the breaker, the end of everything."""
-    if not state.limits.watches_equity:
+    if not state.limits.watches_equity or state.status is AccountStatus.LIQUIDATED:
         return []
     marks = marks_of(state, market)
     if marks is None:
@@ -85,7 +87,8 @@ def assess(state: AccountState, market: Market) -> list[AnyFact]:
     equity = state.balance + unrealized(state.positions, marks)
     facts: list[AnyFact] = []
     limit, loss = daily_limit(state), daily(state, equity)
-    if limit is not None and not state.risk.day_stopped and loss >= limit:
+    # Of nothing, any loss is too much; but no loss is none.
+    if limit is not None and not state.risk.day_stopped and loss >= limit and loss > ZERO:
         facts.append(DayStopped(loss, limit))
     reason = breaker.threshold_reached(state, equity)
     if state.risk.breaker is not Breaker.OPEN and reason:

@@ -16,6 +16,7 @@ from decimal import Decimal
 import msgspec
 
 from actors.risk_limits import MaintenanceBasis
+from actors.subaccount.commitments import commitments
 from actors.subaccount.position import Position
 from actors.subaccount.state import AccountState
 from actors.units import ONE, ZERO, Bracket, Instrument, Symbol
@@ -105,14 +106,12 @@ def view(
         needed = exposure * state.maintenance_rate
     else:
         needed = sum((maintenance(state, p, marks[p.symbol], instruments) for p in state.positions), ZERO)
-    held = sum((o.held_margin for o in state.orders), ZERO)
-    if state.conditionals:
-        held += sum((c.held_margin for c in state.conditionals), ZERO)
+    own = commitments(state) if state.orders or state.conditionals else ()
     return MarginView(
         equity=equity,
         unrealized=profit,
         margin_used=sum((p.margin for p in state.positions), ZERO),
-        margin_held=held,
+        margin_held=sum((c.margin for c in own), ZERO),
         exposure=exposure,
         maintenance=needed,
         ratio=margin_ratio(needed, equity),
@@ -152,7 +151,7 @@ def liquidation_price(
         price = solved(bracket.rate, bracket.cumulative)
         if bracket.notional_floor <= abs(q) * price < bracket.notional_cap:
             return price
-    return max(ZERO, solved(brackets[-1].rate, brackets[-1].cumulative)) if q < 0 else ZERO
+    return ZERO if position.is_long else max(ZERO, solved(brackets[-1].rate, brackets[-1].cumulative))
 
 
 def account_liquidation_price(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from actors.facts import Alert, AnyFact, PositionAlerted
+from actors.subaccount import breaker
 from actors.subaccount.market import Market, mark
 from actors.subaccount.position import Position
 from actors.subaccount.state import AccountState
@@ -42,8 +43,11 @@ def deadline_ms(state: AccountState, position: Position) -> int | None:
 
 
 def next_deadline_ms(state: AccountState) -> int | None:
-    """The earliest deadline of all positions."""
+    """After when time alone brings something next: a position too old, the end of a cooldown, a second try."""
     found = [d for p in state.positions if (d := deadline_ms(state, p)) is not None]
+    if breaker.is_timed(state):
+        found.append(state.risk.breaker_until_ms - 1)
+    found += [c.placed.not_before_ms - 1 for c in state.conditionals if c.placed.not_before_ms]
     return min(found) if found else None
 
 

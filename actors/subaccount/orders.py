@@ -68,16 +68,11 @@ class WorkingOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.intent.quantity - self.filled
 
     @property
-    def held_margin(self) -> Decimal:
-        """Reserved margin of the part that has not traded, in quote asset."""
-        if self.filled == ZERO:
-            return self.intent.margin_reserved
-        return self.intent.margin_reserved * self.remaining / self.intent.quantity
-
-    @property
-    def held_notional(self) -> Decimal:
-        """Notional that may still be opened, in quote asset."""
-        return self.held_margin * self.intent.leverage
+    def reference_price(self) -> Decimal:
+        """The price that what it may still open is counted with, in quote asset."""
+        intent = self.intent
+        price = intent.reference_price or intent.price
+        return intent.margin_reserved * intent.leverage / intent.quantity if price is None else price
 
 
 class ConditionalOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -100,16 +95,6 @@ class ConditionalOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def symbol(self) -> Symbol:
         """What it trades."""
         return self.placed.symbol
-
-    @property
-    def held_margin(self) -> Decimal:
-        """Reserved margin, in quote asset."""
-        return self.placed.margin_reserved
-
-    @property
-    def held_notional(self) -> Decimal:
-        """Notional that it may open, in quote asset."""
-        return self.placed.margin_reserved * self.placed.leverage
 
 
 def client_order_id(account_id: AccountId, sequence: int) -> ClientOrderId:

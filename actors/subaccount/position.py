@@ -143,6 +143,17 @@ def settle(
     return Settlement(opened, closed, realized, opened_new=True, closing_fee=fee)
 
 
+def with_position(
+    positions: tuple[Position, ...], symbol: Symbol, position: Position | None
+) -> tuple[Position, ...]:
+    """``positions`` with ``position`` in its symbol's place; without one if it is None."""
+    if position is None:
+        return tuple(p for p in positions if p.symbol != symbol)
+    if any(p.symbol == symbol for p in positions):
+        return tuple(position if p.symbol == symbol else p for p in positions)
+    return (*positions, position)
+
+
 def _opened(  # noqa: PLR0913 - what a new position is made of
     fill: FillApplied, signed: Decimal, fee: Decimal, new_id: str, leverage: Decimal, strategy: str
 ) -> Position:

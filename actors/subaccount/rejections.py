@@ -54,6 +54,7 @@ class RejectCode(StrEnum):
     MIN_LIQUIDITY = "MIN_LIQUIDITY"
     NO_BRACKETS = "NO_BRACKETS"
     TRIGGERS_AT_ONCE = "TRIGGERS_AT_ONCE"
+    REDUCE_ONLY_CONFLICT = "REDUCE_ONLY_CONFLICT"
     INVALID_TRIGGER = "INVALID_TRIGGER"
     INVALID_LIMIT = "INVALID_LIMIT"
     ORDER_NOT_FOUND = "ORDER_NOT_FOUND"
@@ -95,6 +96,7 @@ class RejectCode(StrEnum):
                 | RejectCode.NO_PRICE_HISTORY
                 | RejectCode.MIN_LIQUIDITY
                 | RejectCode.TRIGGERS_AT_ONCE
+                | RejectCode.REDUCE_ONLY_CONFLICT
             ):
                 return True
             case (

@@ -27,6 +27,7 @@ class Risk(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     breaker: Breaker = Breaker.CLOSED
     breaker_reason: str = ""
     breaker_until_ms: int = 0
+    breaker_by_hand: bool = False
     closing_out: str = ""
     recent: tuple[tuple[Symbol, int], ...] = ()
 

@@ -51,7 +51,7 @@ from actors.facts import (
 from actors.limits import ORDER_RATE_WINDOW_MS
 from actors.risk_limits import RiskLimits, merge
 from actors.subaccount.orders import ConditionalOrder, WorkingOrder
-from actors.subaccount.position import Position, Settlement, position_id, settle
+from actors.subaccount.position import Position, Settlement, position_id, settle, with_position
 from actors.subaccount.risk import UNTROUBLED, Risk
 from actors.units import ZERO, AccountId, ClientOrderId, Nanos, Symbol
 
@@ -137,7 +137,7 @@ def fold(state: AccountState, fact: AnyFact) -> AccountState:
             acknowledged = replace(
                 order, status=OrderStatus.ACKNOWLEDGED, exchange_order_id=fact.exchange_order_id
             )
-            return _with_risk(_with_order(state, acknowledged), errors=0)
+            return _succeeded(_with_order(state, acknowledged))
         case CancelIntended():
             order = _order(state, fact.client_order_id)
             return _with_order(state, replace(order, cancel_requested=True))
@@ -173,7 +173,7 @@ def _fold_others(state: AccountState, fact: AnyFact) -> AccountState:  # noqa: P
         case PositionAlerted():
             held = _position(state, fact.symbol)
             alerted = replace(held, alerts=(*held.alerts, fact.alert))
-            return replace(state, positions=_with_position(state.positions, fact.symbol, alerted))
+            return replace(state, positions=with_position(state.positions, fact.symbol, alerted))
         case DayBegan():
             return _with_risk(state, day_start_ms=fact.start_ms, day_equity=fact.equity, day_stopped=False)
         case DayStopped():
@@ -220,6 +220,12 @@ def with_limits(
         BadConfig: an override that cannot be.
     """
     return replace(state, base_limits=base, overrides=overrides, limits=merge(base, dict(overrides)))
+
+
+def _succeeded(state: AccountState) -> AccountState:
+    if state.limits.max_consecutive_errors is None:
+        return state
+    return _with_risk(state, errors=0)
 
 
 def _with_risk(state: AccountState, **changes: object) -> AccountState:
@@ -275,9 +281,11 @@ def _fold_fill(state: AccountState, fact: FillApplied) -> AccountState:
             exchange_order_id=fact.exchange_order_id,
         ),
     )
+    if order.purpose is Purpose.USER:
+        state = _succeeded(state)
     return replace(
         state,
-        positions=_with_position(state.positions, fact.symbol, settlement.position),
+        positions=with_position(state.positions, fact.symbol, settlement.position),
         next_position_sequence=state.next_position_sequence + settlement.opened_new,
         balance=state.balance + fact.realized - fact.fee,
         realized=state.realized + fact.realized,
@@ -301,7 +309,7 @@ def _fold_takeover(state: AccountState, fact: PositionTakenOver) -> AccountState
         raise StateCorrupt(f"{state.account_id}: {fact.symbol} was taken over at another profit")
     return replace(
         state,
-        positions=_with_position(state.positions, fact.symbol, None),
+        positions=with_position(state.positions, fact.symbol, None),
         balance=state.balance + fact.realized,
         realized=state.realized + fact.realized,
     )
@@ -318,7 +326,7 @@ def _fold_funding(state: AccountState, fact: FundingPaid) -> AccountState:
     funded = replace(held, funding=held.funding + fact.amount, funded_ms=fact.funding_ms)
     return replace(
         state,
-        positions=_with_position(state.positions, fact.symbol, funded),
+        positions=with_position(state.positions, fact.symbol, funded),
         balance=state.balance + fact.amount,
         funding=state.funding + fact.amount,
     )
@@ -331,6 +339,7 @@ def _fold_breaker(state: AccountState, fact: BreakerChanged) -> AccountState:
         breaker=fact.breaker,
         breaker_reason=fact.reason,
         breaker_until_ms=fact.until_ms,
+        breaker_by_hand=fact.by_hand,
         losses=0 if closes else state.risk.losses,
         errors=0 if closes else state.risk.errors,
     )
@@ -344,9 +353,13 @@ def _fold_limits(state: AccountState, fact: LimitsChanged) -> AccountState:
         else:
             own[name] = text
     try:
-        return with_limits(state, state.base_limits, tuple(sorted(own.items())))
+        after = with_limits(state, state.base_limits, tuple(sorted(own.items())))
     except BadConfig as error:
         raise StateCorrupt(f"{state.account_id}: {error}") from None
+    if after.limits.needs_day:
+        return after
+    # A day that nobody counts is over: counted again, it begins anew.
+    return _with_risk(after, day_start_ms=0, day_equity=ZERO, day_stopped=False)
 
 
 def _order(state: AccountState, client_order_id_: ClientOrderId) -> WorkingOrder:
@@ -381,13 +394,3 @@ def _with_order(state: AccountState, order: WorkingOrder) -> AccountState:
         state,
         orders=tuple(order if o.client_order_id == order.client_order_id else o for o in state.orders),
     )
-
-
-def _with_position(
-    positions: tuple[Position, ...], symbol: Symbol, position: Position | None
-) -> tuple[Position, ...]:
-    if position is None:
-        return tuple(p for p in positions if p.symbol != symbol)
-    if any(p.symbol == symbol for p in positions):
-        return tuple(position if p.symbol == symbol else p for p in positions)
-    return (*positions, position)

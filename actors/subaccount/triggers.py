@@ -15,7 +15,7 @@ Rules
 1. A wake is early or exact, never late: prices are rounded towards the market, by more than
    the router's own float mid can be off.
 2. No prices, a breach already, or a price that would be met at once: wake on every tick.
-3. While a step works, or waits for its own timer, a price decides nothing: no triggers at all.
+3. While a step works, or waits for its own timer, a price decides nothing but loss limits: no other triggers.
    The step's fill, its end or the timer assesses anew (measured: waking 800 such accounts on
    every tick cost nine tenths of the router's throughput).
 """
@@ -69,7 +69,8 @@ def threshold(state: AccountState) -> Decimal:
 
 def thresholds(state: AccountState) -> Iterator[Threshold]:
     """All that equity may reach and that was not reached before."""
-    yield Threshold(threshold(state), -ONE, ZERO)
+    if not waits(state):
+        yield Threshold(threshold(state), -ONE, ZERO)
     if state.phase is Phase.WARNING:
         # The other way: maintenance <= t x equity ends the warning.
         yield Threshold(WARNING_HYSTERESIS + WARNING_DISTANCE - state.limits.first_tier, ONE, ZERO)
@@ -81,25 +82,32 @@ def thresholds(state: AccountState) -> Iterator[Threshold]:
     daily = losses.daily_limit(state)
     if daily is not None and not risk.day_stopped:
         yield Threshold(ONE, ZERO, daily - risk.day_equity)
-    if risk.breaker is Breaker.OPEN or not risk.day_start_ms or risk.day_equity <= ZERO:
+    if risk.breaker is Breaker.OPEN or not risk.day_start_ms:
         return
+    first = max(ZERO, risk.day_equity)
     if limits.breaker_loss_percent is not None:
-        yield Threshold(ONE, ZERO, (limits.breaker_loss_percent - ONE) * risk.day_equity)
-    if limits.breaker_profit_percent is not None:
-        yield Threshold(-ONE, ZERO, (limits.breaker_profit_percent + ONE) * risk.day_equity)
+        yield Threshold(ONE, ZERO, limits.breaker_loss_percent * first - risk.day_equity)
+    if limits.breaker_profit_percent is not None and first > ZERO:
+        yield Threshold(-ONE, ZERO, (limits.breaker_profit_percent + ONE) * first)
+
+
+def waits(state: AccountState) -> bool:
+    """Whether a price decides nothing about liquidation: a step works, a timer runs, or a human is waited for."""
+    return has_step(state) or state.phase is Phase.STUCK or bool(state.retry_at_ns)
 
 
 def triggers(state: AccountState, market: Market) -> Triggers:
     """The account's triggers at the present prices."""
     if not state.positions and not state.conditionals:
         return NONE
-    if has_step(state) or state.phase is Phase.STUCK or state.retry_at_ns:
+    waiting = waits(state)
+    if waiting and not (state.limits.watches_equity and state.positions):
         return NONE
     symbols = tuple(dict.fromkeys((*state.symbols, *(c.symbol for c in state.conditionals))))
     calm = state.phase in {Phase.HEALTHY, Phase.WARNING} and not state.risk.closing_out
     marks = marks_of(state, market)
     awaits_day = state.limits.needs_day and market.day.start_ms > state.risk.day_start_ms
-    if marks is None or not calm or (awaits_day and state.positions):
+    if marks is None or not (calm or waiting) or (awaits_day and state.positions):
         return Triggers((), symbols)
     nearest = _Nearest(market)
     if state.positions:
@@ -114,7 +122,7 @@ def triggers(state: AccountState, market: Market) -> Triggers:
             if price is not None:
                 touch = state.limits.mark_source is MarkSource.EXIT
                 nearest.add(position.symbol, price, below=position.is_long, touch=touch)
-    for order in state.conditionals:
+    for order in () if waiting else state.conditionals:
         _conditional(order, state, market, nearest)
     return nearest.result()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import ROUND_CEILING, Decimal
 
 from actors.subaccount.market import Market
@@ -15,9 +16,9 @@ QUANTILE = Decimal("0.05")
 
 
 def one_minute(
-    positions: tuple[Position, ...], symbol: Symbol, signed_notional: Decimal, market: Market
+    positions: tuple[Position, ...], added: Iterable[tuple[Symbol, Decimal]], market: Market
 ) -> Decimal | None:
-    """95 % value at risk over one minute, in quote asset (>= 0), of positions and a notional to be added.
+    """95 % value at risk over one minute, in quote asset (>= 0), of positions and signed notionals added to them.
 
     The loss that all but 5 % of the last minutes would not have exceeded, each minute's returns of all
     symbols taken together (historical simulation).
@@ -25,7 +26,9 @@ def one_minute(
     Returns:
         None when a price or enough of its history is missing.
     """
-    notionals = {symbol: signed_notional}
+    notionals: dict[Symbol, Decimal] = {}
+    for symbol, notional in added:
+        notionals[symbol] = notionals.get(symbol, ZERO) + notional
     for position in positions:
         tick = market.ticks.get(position.symbol)
         if tick is None:

@@ -198,7 +198,7 @@ def test_at_last_everybody_is_closed_out_and_nothing_is_left(client, run):
     done = run("emergency-stop", "--everybody", "--reason", "end of the test")
     assert done.returncode == 0, done.stderr
     until(lambda: not client.get("/v1/positions"), "all closed", 30)
-    assert client.get("/v1/health") == {"status": "reduce-only", "closed_by": ["emergency stop"]}
+    assert client.get("/v1/health") == {"status": "reduce-only", "closed_by": ["emergency stop of all"]}
     assert set(differences(client).values()) == {D(0)}
     assert run("emergency-stop", "--everybody", "--call-off").returncode == 0
     assert client.get("/v1/health")["status"] == "ok"

@@ -17,7 +17,7 @@ from actors.errors import NotDurable, StoreUnreachable
 from actors.facts import FillApplied, OrderIntended, Purpose
 from actors.gateway.actor import Gateway
 from actors.gateway.messages import Answered, UserStreamUp, Verdict
-from actors.messages import FaultOnPurpose, Lane, PlaceOrder, Reconsider, Tick
+from actors.messages import FaultOnPurpose, Lane, Reconsider, Tick
 from actors.paper.generator import Generator
 from actors.paper.in_process import InProcessExchange
 from actors.paper.instruments import LISTINGS
@@ -34,8 +34,6 @@ from actors.runtime.tree import (
     ChildSpec,
     Crashed,
     Household,
-    Quarantine,
-    Release,
     RestartNow,
     guard_name,
     is_guard,
@@ -45,13 +43,15 @@ from actors.subaccount.actor import AccountActor, Services
 from actors.subaccount.state import AccountState, books_balance, fold
 from actors.symbol_router.actor import SymbolRouter
 from actors.symbol_router.book import PriceBook
+from actors.trading_day import DayRule
 from actors.units import AccountId, Nanos
 from supervisor import GROUPS, Supervisor
-from tests.factories import BTC, BUY, ETH, SELL, SOL, WIDE
+from tests.sim import people
+from tests.sim.people import SYMBOLS
 
-SYMBOLS = [BTC, ETH, SOL]
 MS = 1_000_000
-START_MS = 1_700_000_000_000
+START_MS = 1_700_053_200_000 - 15_500
+"""A trading day begins at 08:00 in New York, after fifteen seconds."""
 
 
 class Violation(Exception):
@@ -179,17 +179,7 @@ class World:
         self.generator = Generator([LISTINGS[s] for s in SYMBOLS], Random(seed + 2), 10.0)
         instruments = {s: LISTINGS[s].instrument for s in SYMBOLS}
         ids = [AccountId(f"acct-{n}") for n in range(accounts)]
-        states = [
-            AccountState(
-                account_id=i,
-                balance=D(1000),
-                deposits=D(1000),
-                limits=WIDE,
-                base_limits=WIDE,
-                maintenance_rate=D("0.02"),
-            )
-            for i in ids
-        ]
+        states = [people.starting(n, i) for n, i in enumerate(ids)]
         self.store = SimStore(states, Random(seed + 3), faults)
         self.exchange = Exchange(instruments, D(10**9))
         self.wire = Wire(self.exchange, self.dispatcher, Random(seed + 4), self.store)
@@ -206,6 +196,7 @@ class World:
         )  # fmt: skip
         self.accounts, self.actors = self.household.accounts, self.household.actors
         self.services = Services(self.book, instruments, self.gate)
+        self.services.alarm = self.alarms.append
         self._start(ids)
         self.update = 0
 
@@ -218,7 +209,7 @@ class World:
         actors["gateway"] = Gateway.start(
             "gateway", d, self.wire, self.accounts, self.gate, self.alarms.append
         )
-        actors["router"] = SymbolRouter.start("router", d, self.book, self.accounts)
+        actors["router"] = SymbolRouter.start("router", d, self.book, self.accounts, DayRule())
         for name in ("writer", "gateway", "router"):
             setattr(self.services, name, actors[name])
         for i in ids:
@@ -240,14 +231,18 @@ class World:
         for step in range(10):
             for symbol in SYMBOLS:
                 self.tick(symbol)
-            if self.random.random() < 0.5:
-                self.order()
+            if self.random.random() < 0.7:
+                people.trade(self)
+            if self.random.random() < 0.05:
+                people.settle_funding(self)
+            if self.random.random() < 0.1:
+                people.set_something(self)
             if self.faults and self.random.random() < 0.05:
                 self.random.choice(list(self.accounts.values())).tell(FaultOnPurpose("sim"))
             if self.faults and self.random.random() < 0.005:
                 self.crash_a_core_actor()
             if self.faults and self.random.random() < 0.03:
-                self.operator()
+                people.operate(self)
             self.dispatcher.run_until(Nanos(self.clock.monotonic_ns() + 100 * MS))
             if step == 9 and self.faults and self.random.random() < 0.3:
                 self.actors["gateway"].tell(UserStreamUp())
@@ -262,28 +257,6 @@ class World:
                 Nanos(self.clock.monotonic_ns()), (float(quote.bid) + float(quote.ask)) * 0.5,
             )
         )  # fmt: skip
-
-    def order(self):
-        symbol = self.random.choice(SYMBOLS)
-        listing = LISTINGS[symbol]
-        notional = D(self.random.randint(200, 20_000))
-        self.random.choice(list(self.accounts.values())).tell(
-            PlaceOrder(
-                symbol=symbol, side=self.random.choice([BUY, SELL]),
-                quantity=listing.instrument.floor_qty(notional / listing.start_price), leverage=D(50), cause="sim",
-            )
-        )  # fmt: skip
-
-    def operator(self):
-        """Somebody quarantines an account, releases one, or restarts one."""
-        name = self.random.choice(list(self.accounts))
-        held = name in self.household.quarantined
-        message = (
-            Release(name)
-            if held
-            else self.random.choice([Quarantine(name), RestartNow(name, by_operator=True)])
-        )
-        self.actors["supervisor"].tell(message)
 
     def crash_a_core_actor(self):
         name = self.random.choice(["gateway", "router"])
@@ -319,8 +292,10 @@ class World:
                 self.check_guard(cell, state)
 
     def check_guard(self, cell, state):
-        """A guard opens nothing: of the account's own orders there are only those that it found."""
-        own = {o.client_order_id for o in state.orders if o.purpose is Purpose.USER}
+        """A guard opens nothing: but for stops, of the account's own orders there are only those that it found."""
+        own = {
+            o.client_order_id for o in state.orders if o.purpose is Purpose.USER and not o.intent.reduce_only
+        }
         found = self.guarded.setdefault((cell, cell.restarts), own)
         assert own <= found, "a guard took new risk"
 
@@ -334,7 +309,10 @@ class World:
             assert replace(cell.actor.state, retry_at_ns=0) == replace(
                 self.store.durable[account_id], retry_at_ns=0
             )
-            assert not cell.actor.state.orders
+            state = cell.actor.state
+            assert not state.orders
+            assert not state.risk.closing_out
+            assert state.positions or not any(c.placed.reduce_only for c in state.conditionals)
         for symbol in SYMBOLS:
             virtual = sum(
                 (p.quantity for s in self.store.durable.values() for p in s.positions if p.symbol == symbol),

@@ -21,12 +21,13 @@ from actors.facts import (
     Purpose,
 )
 from actors.limits import ADL_REFUSALS_MAX
-from actors.messages import OrderClosed, PlaceOrder, Reconsider, Wake
+from actors.messages import CloseOut, OrderClosed, PlaceOrder, Reconsider, Wake
+from actors.risk_limits import AdlTier
 from actors.subaccount import margin
 from actors.subaccount.decide import decide
 from actors.subaccount.state import books_balance
 from actors.units import OrderType
-from tests.factories import BTC, BUY, ETH, account, fill_of, market, position, run
+from tests.factories import BTC, BUY, ETH, WIDE, account, fill_of, market, position, run
 
 WAKE = Wake(ETH, "test")
 
@@ -210,3 +211,49 @@ def test_a_liquidation_that_leaves_exactly_nothing_has_no_bad_debt():
     ended = decide(state, OrderClosed(order.client_order_id, OrderStatus.FILLED, D(1)), market({ETH: "1850"}))
     assert not [f for f in ended.facts if isinstance(f, BadDebtRecorded)]
     assert (ended.state.status, ended.state.balance) == (AccountStatus.LIQUIDATED, D(0))
+
+
+def test_what_the_exchange_just_takes_is_an_order_and_no_dust():
+    broke = account("0.1", [position(quantity="0.01", entry="2000")])
+    assert [o.quantity for o in step(broke, market({ETH: "2000"}))] == [D("0.01")]
+    # Half of 0.02 leaves 0.01, which is no dust either.
+    half = account("0.4", [position(quantity="0.02")], maintenance_rate=D("0.00925"))
+    assert [o.quantity for o in step(half)] == [D("0.01")]
+
+
+def test_a_ratio_of_one_closes_everything_whatever_the_tiers_say():
+    limits = replace(WIDE, adl_tiers=(AdlTier(D("0.5"), D("0.1")),))
+    assert [o.quantity for o in step(at_ratio("0.9999", limits=limits))] == [D(1)]
+    assert [o.quantity for o in step(at_ratio("1", limits=limits))] == [D(10)]
+
+
+def test_own_tiers_are_taken_as_they_are():
+    limits = replace(WIDE, adl_tiers=(AdlTier(D("0.5"), D("0.1")), AdlTier(D("0.6"), D(1))))
+    assert step(at_ratio("0.4999", limits=limits)) == []
+    assert [o.quantity for o in step(at_ratio("0.5", limits=limits))] == [D(1)]
+    assert [o.quantity for o in step(at_ratio("0.6", limits=limits))] == [D(10)]
+    assert run(at_ratio("0.40", limits=limits), WAKE).phase is Phase.WARNING
+
+
+@pytest.mark.parametrize(
+    ("before", "ratio", "after"),
+    [
+        (Phase.HEALTHY, "0.7999", Phase.HEALTHY),
+        (Phase.HEALTHY, "0.80", Phase.WARNING),
+        (Phase.WARNING, "0.79", Phase.WARNING),
+        (Phase.WARNING, "0.78", Phase.WARNING),
+        (Phase.WARNING, "0.7799", Phase.HEALTHY),
+        (Phase.HEALTHY, "0.79", Phase.HEALTHY),
+        (Phase.REDUCING, "0.79", Phase.HEALTHY),
+    ],
+)
+def test_the_warning_and_its_end(before, ratio, after):
+    assert run(at_ratio(ratio, phase=before), WAKE).phase is after
+
+
+def test_a_close_out_that_leaves_exactly_nothing_leaves_the_account_alive():
+    state = run(account("150", [position(quantity="1")]), CloseOut("fire"), market())
+    order = state.orders[0]
+    state = run(state, fill_of(order, price="1850"), market({ETH: "1850"}))
+    state = run(state, OrderClosed(order.client_order_id, OrderStatus.FILLED, D(1)), market({ETH: "1850"}))
+    assert (state.status, state.phase, state.balance) == (AccountStatus.ACTIVE, Phase.HEALTHY, D(0))

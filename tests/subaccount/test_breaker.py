@@ -168,14 +168,17 @@ def test_a_reset_forgets_the_streak():
 
 
 def timed():
-    return Trader(
+    """A trader whose breaker opened by itself, at WALL_MS."""
+    trader = Trader(
         breaker_reset=BreakerReset.TIMED, breaker_cooldown_seconds=300, max_notional_per_trade=D(4000)
     )
+    opened = Risk(breaker=Breaker.OPEN, breaker_reason="losses", breaker_until_ms=WALL_MS + 5 * MINUTE)
+    trader.state = replace(trader.state, risk=opened)
+    return trader
 
 
 def test_timed_reset_to_half_open_with_a_quarter_of_the_size_and_closed_by_a_win():
     trader = timed()
-    trader.state = run(trader.state, TripBreaker("by me"), at())
     assert trader.answers(order(), at(4.99)) == [Code.BREAKER_OPEN]
     assert trader.answers(order("0.501"), at(5)) == [Code.MAX_NOTIONAL_EXCEEDED]
     decision = decide(trader.state, order("0.5"), at(5))
@@ -189,7 +192,6 @@ def test_timed_reset_to_half_open_with_a_quarter_of_the_size_and_closed_by_a_win
 
 def test_a_refusal_after_the_cooldown_is_durable_with_the_half_open_state():
     trader = timed()
-    trader.state = run(trader.state, TripBreaker("by me"), at())
     decision = decide(trader.state, order("0.501"), at(5))
     assert isinstance(decision.reply, Rejected)
     assert decision.state.sequence == trader.state.sequence + 1
@@ -198,7 +200,6 @@ def test_a_refusal_after_the_cooldown_is_durable_with_the_half_open_state():
 
 def test_a_loss_while_half_open_opens_it_again():
     trader = timed()
-    trader.state = run(trader.state, TripBreaker("by me"), at())
     trader.trade("2000", "1999", at(6))
     assert trader.breaker is Breaker.OPEN
     assert trader.state.risk.breaker_until_ms == WALL_MS + 11 * MINUTE
@@ -219,7 +220,8 @@ def test_a_threshold_that_is_still_reached_after_the_cooldown_keeps_it_open():
 
 def test_without_prices_a_timed_breaker_stays_as_it_is():
     limits = replace(WIDE, breaker_reset=BreakerReset.TIMED)
-    state = run(account("10000", [position(quantity="1")], limits), TripBreaker("x"), at())
+    opened = Risk(breaker=Breaker.OPEN, breaker_until_ms=WALL_MS + 30 * MINUTE)
+    state = account("10000", [position(quantity="1")], limits, risk=opened)
     assert decide(state, WAKE, market({}, wall_ms=WALL_MS + 31 * MINUTE)).facts == ()
 
 
@@ -236,13 +238,60 @@ def test_the_state_outlives_a_day():
 
 def test_a_trade_that_brought_nothing_leaves_it_half_open():
     trader = timed()
-    trader.state = run(trader.state, TripBreaker("by me"), at())
     trader.trade("2000", "2000", at(6))
     assert trader.breaker is Breaker.HALF_OPEN
 
 
-def test_a_day_that_began_with_nothing_has_no_thresholds():
+def test_a_day_that_began_with_nothing_bears_no_loss_and_has_no_target():
     limits = replace(WIDE, breaker_loss_percent=D("0.1"), breaker_profit_percent=D("0.2"))
     state = account("0", limits=limits, risk=Risk(day_start_ms=1, day_equity=D(0)))
     assert threshold_reached(state, D(0)) == ""
-    assert threshold_reached(replace(state, risk=Risk(day_start_ms=1, day_equity=D(-5))), D(-50)) == ""
+    assert threshold_reached(state, D(50)) == ""
+    # Of nothing, any loss is too much.
+    assert threshold_reached(state, D("-0.01"))
+    below = replace(state, risk=Risk(day_start_ms=1, day_equity=D(-5)))
+    assert threshold_reached(below, D(-5)) == ""
+    assert threshold_reached(below, D("-5.01"))
+
+
+def test_what_was_opened_by_hand_is_closed_by_hand():
+    trader = Trader(breaker_reset=BreakerReset.TIMED, breaker_cooldown_seconds=300)
+    trader.state = run(trader.state, TripBreaker("by me"), at())
+    assert trader.answers(order(), at(60)) == [Code.BREAKER_OPEN]
+    assert decide(trader.state, WAKE, at(60)).facts == ()
+    trader.state = run(trader.state, ResetBreaker(), at(60))
+    assert trader.answers(order(), at(60)) == "accepted"
+
+
+def test_a_reset_that_would_not_last_is_refused():
+    limits = replace(WIDE, breaker_loss_percent=D("0.1"), breaker_cooldown_seconds=60)
+    state = run(account("10000", [position(quantity="1")], limits), WAKE, at())
+    state = run(state, WAKE, at(1, "900"))
+    refusal = decide(state, ResetBreaker(), at(3, "900")).reply
+    assert [r.code for r in refusal.rejections] == [Code.BREAKER_OPEN]
+    assert run(state, ResetBreaker(), at(3, "1500")).risk.breaker is Breaker.CLOSED
+
+
+def test_a_threshold_stops_the_order_that_comes_before_the_wake():
+    limits = replace(WIDE, breaker_loss_percent=D("0.1"))
+    state = run(account("10000", [position(quantity="1")], limits), WAKE, at())
+    refusal = decide(state, order(), at(1, "900")).reply
+    assert [r.code for r in refusal.rejections] == [Code.BREAKER_OPEN]
+
+
+def test_a_position_that_the_house_takes_over_counts_in_the_streak():
+    limits = replace(WIDE, max_consecutive_losses=1)
+    state = account("100", [position(quantity="0.005")], limits)
+    # Closing out a position that is too small for the exchange is a takeover, within the decision itself.
+    after = run(replace(state, risk=replace(state.risk, closing_out="t")), WAKE, market({ETH: "1900"}))
+    assert after.positions == ()
+    assert after.risk.breaker is Breaker.OPEN
+
+
+def test_a_fill_before_its_acknowledgement_ends_the_streak_of_refusals():
+    trader = Trader(max_consecutive_errors=5)
+    trader.refuse()
+    assert trader.state.risk.errors == 1
+    trader.state = run(trader.state, order(), at())
+    trader.state = run(trader.state, fill_of(trader.state.orders[0]), at())
+    assert trader.state.risk.errors == 0

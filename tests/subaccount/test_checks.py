@@ -17,7 +17,20 @@ from actors.subaccount.decide import decide
 from actors.subaccount.decision import Rejected
 from actors.subaccount.rejections import RejectCode
 from actors.units import OrderType, Symbol
-from tests.factories import BTC, BUY, ETH, INSTRUMENTS, SELL, WIDE, account, fill_of, market, position, run
+from tests.factories import (
+    BTC,
+    BUY,
+    ETH,
+    INSTRUMENTS,
+    SELL,
+    WIDE,
+    account,
+    fill_of,
+    held_margin,
+    market,
+    position,
+    run,
+)
 
 SECOND = 1_000_000_000
 
@@ -130,7 +143,7 @@ def test_two_orders_that_fit_alone_but_not_together_one_is_refused():
     state = account("300", limits=WIDE)
     first = run(state, order(quantity=D(1)))
     assert len(first.orders) == 1
-    assert first.orders[0].held_margin == D(200)
+    assert held_margin(first) == D(200)
     assert RejectCode.INSUFFICIENT_MARGIN in codes(first, order(quantity=D(1)))
 
 
@@ -176,7 +189,7 @@ def wake():
 def test_reserved_margin_is_freed_as_the_order_fills():
     state = run(account("1000"), order(quantity=D(2)))
     half = run(state, fill_of(state.orders[0], quantity="1"))
-    assert half.orders[0].held_margin == D(200)
+    assert held_margin(half) == D(200)
 
 
 def test_the_exchange_s_own_bounds_are_allowed():

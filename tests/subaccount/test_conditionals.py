@@ -11,48 +11,20 @@ from actors.facts import (
     CancelIntended,
     ConditionalDue,
     ConditionalEnded,
-    ConditionalKind,
     ConditionalStatus,
     OrderIntended,
     OrderStatus,
     Phase,
     Purpose,
 )
-from actors.messages import CancelOrder, OrderClosed, PlaceConditional, PlaceOrder, Wake
+from actors.messages import CancelOrder, OrderClosed, PlaceOrder
 from actors.subaccount import margin
 from actors.subaccount.decide import decide
-from actors.subaccount.decision import Accepted, Rejected
+from actors.subaccount.decision import Rejected
 from actors.subaccount.rejections import RejectCode as Code
 from actors.units import OrderType, Symbol
-from tests.factories import BTC, BUY, ETH, SELL, WIDE, account, fill_of, market, position, run
-
-STOP, TAKE, TRAIL = (
-    ConditionalKind.STOP_MARKET,
-    ConditionalKind.TAKE_PROFIT_MARKET,
-    ConditionalKind.TRAILING_STOP_MARKET,
-)
-WAKE = Wake(ETH, "t")
-
-
-def conditional(kind=STOP, side=SELL, quantity="1", trigger="1900", **changes):
-    fields = {
-        "kind": kind, "symbol": ETH, "side": side, "quantity": D(quantity),
-        "trigger_price": None if trigger is None else D(trigger),
-    }  # fmt: skip
-    return PlaceConditional(**{**fields, **changes})
-
-
-def holding(quantity="1", balance="1000", **changes):
-    return account(balance, [position(quantity=quantity)], **changes)
-
-
-def codes(state, message, at=None):
-    reply = decide(state, message, at or market()).reply
-    return [] if isinstance(reply, Accepted) else [r.code for r in reply.rejections]
-
-
-def at(mid):
-    return market({ETH: mid})
+from tests.factories import BTC, BUY, ETH, SELL, WIDE, account, fill_of, held_margin, market, run
+from tests.subaccount.conditional_cases import STOP, TAKE, TRAIL, WAKE, at, codes, conditional, holding
 
 
 @pytest.mark.parametrize(
@@ -169,7 +141,7 @@ def test_its_own_margin_does_not_speak_against_it_when_it_fires():
     state = run(account("220"), conditional(STOP, BUY, "1", "2100", leverage=D(10)))
     assert margin.view(state, {}).available == D(10)
     fired = run(state, WAKE, at("2100"))
-    assert [o.held_margin for o in fired.orders] == [D(210)]
+    assert held_margin(fired) == D(210)
 
 
 def test_one_that_the_checks_refuse_at_its_moment_ends_rejected():
@@ -303,3 +275,10 @@ def test_due_orders_survive_in_the_state_that_is_loaded():
     state = run(account("10000"), conditional(STOP, BUY, "0.5", "2100"))
     due = replace(state, conditionals=(replace(state.conditionals[0], due=True),))
     assert run(due, WAKE, at("1500")).orders
+
+
+@pytest.mark.parametrize(("mid", "written"), [("2019.99", False), ("2020", True)])
+def test_a_better_price_is_written_when_it_moves_the_stop_by_an_eighth_of_its_rate(mid, written):
+    state = run(account("10000"), conditional(TRAIL, SELL, "0.5", None, callback_rate=D("0.08")))
+    facts = decide(state, WAKE, at(mid)).facts
+    assert [f.extreme for f in facts] == ([D(mid)] if written else [])

@@ -24,6 +24,7 @@ from tests.factories import (
     WIDE,
     account,
     fill_of,
+    held_margin,
     market,
     position,
     run,
@@ -148,7 +149,7 @@ def test_the_order_of_positions_checks_and_limits_never_changes_the_verdict(
 def test_margin_and_rate_are_reserved_in_the_decision_itself():
     state = account("100000", limits=limits(max_orders_per_minute=1))
     first = run(state, order())
-    assert first.orders[0].held_margin == D(20)
+    assert held_margin(first) == D(20)
     assert codes(first, order()) == [Code.ORDER_RATE_EXCEEDED]
     filled = run(first, fill_of(first.orders[0]))
     assert codes(filled, order()) == [Code.ORDER_RATE_EXCEEDED]

@@ -18,7 +18,16 @@ from actors.facts import (
     Phase,
     Purpose,
 )
-from actors.messages import AdjustBalance, CloseOut, OrderClosed, PlaceOrder, SetLimits, Wake
+from actors.messages import (
+    AdjustBalance,
+    CallOff,
+    CloseOut,
+    OrderClosed,
+    PlaceOrder,
+    SetLimits,
+    SetStatus,
+    Wake,
+)
 from actors.subaccount import losses
 from actors.subaccount.decide import decide
 from actors.subaccount.decision import Rejected
@@ -174,7 +183,7 @@ def test_an_emergency_stop_that_is_called_off_before_it_could_send():
     stopped = run(resting, CloseOut("a slip"), at())
     assert (stopped.risk.closing_out, stopped.phase) == ("a slip", Phase.LIQUIDATING)
     assert stopped.orders[0].cancel_requested
-    calm = run(stopped, CloseOut(""), at())
+    calm = run(stopped, CallOff(), at())
     assert (calm.risk.closing_out, calm.phase) == ("", Phase.HEALTHY)
     assert calm.positions == stopped.positions
     assert calm.risk.breaker is Breaker.OPEN
@@ -192,3 +201,69 @@ def test_an_account_that_goes_broke_while_it_is_closed_out_is_liquidated():
 def test_an_emergency_stop_of_an_account_with_nothing_only_opens_the_breaker():
     state = run(account(), CloseOut("fire"), at())
     assert (state.risk.closing_out, state.phase, state.risk.breaker) == ("", Phase.HEALTHY, Breaker.OPEN)
+
+
+def test_a_limit_that_is_switched_off_while_it_holds_lets_go():
+    state = run(holding(max_daily_loss=D(100)), WAKE, at())
+    stopped = run(state, WAKE, at("1900"))
+    base = replace(stopped, base_limits=replace(stopped.base_limits, max_daily_loss=None))
+    off = run(
+        run(base, SetLimits((("max_daily_loss", "100"),)), at("1900")),
+        SetLimits((("max_daily_loss", None),)),
+        at("1900"),
+    )
+    assert (off.risk.day_start_ms, off.risk.day_stopped) == (0, False)
+    resting = run(
+        off,
+        PlaceOrder(
+            symbol=ETH, side=BUY, quantity=D("0.1"), order_type="LIMIT", price=D(1890), leverage=D(50)
+        ),
+        at("1900"),
+    )
+    assert len(resting.orders) == 1
+    assert decide(resting, WAKE, at("1900")).facts == ()
+    # Switched on again on a later day, it counts from what is there then, not from that morning's price.
+    seen = {ETH: tick(ETH, "1500")}
+    on = run(off, SetLimits((("max_daily_loss", "50"),)), at("2000", TOMORROW, day_ticks=seen))
+    assert on.risk.day_equity == D(1000)
+
+
+def test_an_account_without_money_is_not_stopped_by_a_loss_of_nothing():
+    state = account("0", limits=replace(WIDE, max_daily_loss_percent=D("0.05")))
+    began = run(state, WAKE, at())
+    assert (began.risk.day_start_ms, began.risk.day_stopped) == (TODAY.start_ms, False)
+    funded = run(began, AdjustBalance(D(1000), "DEPOSIT"), at())
+    assert not isinstance(
+        decide(funded, PlaceOrder(symbol=ETH, side=BUY, quantity=D("0.1")), at()).reply, Rejected
+    )
+
+
+def test_a_liquidated_account_has_no_days():
+    state = account("10", limits=replace(WIDE, max_daily_loss=D(5)), status=AccountStatus.LIQUIDATED)
+    assert decide(state, WAKE, at()).facts == ()
+
+
+def test_an_emergency_stop_wakes_a_stuck_account():
+    state = replace(holding(), phase=Phase.STUCK, refusals=10)
+    decision = decide(state, CloseOut("fire"), at())
+    assert [f.quantity for f in decision.facts if isinstance(f, OrderIntended)] == [D(1)]
+
+
+def test_only_the_stop_that_is_meant_is_called_off():
+    state = run(holding(), CloseOut("emergency stop of all: fire"), at())
+    assert decide(state, CallOff("cumulative"), at()).facts == ()
+    assert run(state, CallOff("emergency stop of all"), at()).risk.closing_out == ""
+
+
+def test_a_stop_without_words_stops_all_the_same():
+    assert run(holding(), CloseOut(""), at()).risk.closing_out
+
+
+def test_a_frozen_account_s_resting_orders_that_open_are_cancelled():
+    state = run(
+        account(),
+        PlaceOrder(symbol=ETH, side=BUY, quantity=D("0.1"), order_type="LIMIT", price=D(1990)),
+        at(),
+    )
+    frozen = run(state, SetStatus(AccountStatus.FROZEN), at())
+    assert frozen.orders[0].cancel_requested

@@ -9,12 +9,13 @@ from msgspec.structs import replace
 
 from actors.errors import BadInput
 from actors.facts import Alert, Breaker, ClosingOut, OrderIntended, PositionAlerted, Purpose
-from actors.messages import PlaceOrder, Reconsider, TripBreaker, Wake
+from actors.messages import PlaceOrder, Reconsider, Wake
 from actors.risk_limits import PROFILES, BreakerReset, RiskLimits, merge
 from actors.subaccount import breaker, losses, sizing
 from actors.subaccount.checks import check
 from actors.subaccount.decide import decide
 from actors.subaccount.rejections import RejectCode as Code
+from actors.subaccount.risk import Risk
 from actors.trading_day import DayRule, TradingDay
 from tests.factories import BTC, BUY, ETH, SOL, WALL_MS, WIDE, account, market, position, run
 from tests.subaccount.limit_cases import Paths
@@ -351,6 +352,7 @@ def test_004_breaker_states():
 
 def test_004_a_cooldown_of_five_minutes_is_over_after_five_minutes():
     limits = replace(WIDE, breaker_cooldown_seconds=300, breaker_reset=BreakerReset.TIMED)
-    state = run(account("10000", limits=limits), TripBreaker("by hand"), breaking("2000"))
+    opened = Risk(breaker=Breaker.OPEN, breaker_until_ms=WALL_MS + 300_000)
+    state = account("10000", limits=limits, risk=opened)
     assert decide(state, WAKE, breaking("2000", 4.999)).state.risk.breaker is Breaker.OPEN
     assert decide(state, WAKE, breaking("2000", 5)).state.risk.breaker is Breaker.HALF_OPEN

@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from actors.facts import Breaker, ConditionalKind, TrailMoved
+from actors.facts import Breaker, ConditionalKind
 from actors.messages import PlaceConditional, Tick, Wake
 from actors.risk_limits import MaintenanceBasis, MarkSource
 from actors.subaccount import margin
@@ -228,17 +228,3 @@ def test_while_a_step_works_prices_decide_nothing():
     assert triggers(stepped, market()) == NONE
     # and without the step it must look at every tick, for it is beyond its threshold
     assert triggers(replace(stepped, orders=()), market()).every_tick == (ETH,)
-
-
-def test_small_moves_of_a_trail_are_not_written():
-    path = Path()
-    order = PlaceConditional(
-        kind=ConditionalKind.TRAILING_STOP_MARKET, symbol=ETH, side=SELL, quantity=D("0.05"), callback_rate=D("0.08")
-    )  # fmt: skip
-    state = decide(account("100000"), order, path.market()).state
-    path.tick(ETH, D(2019), D("0.02"))
-    assert decide(state, Wake(ETH, "t"), path.market()).facts == ()
-    path.tick(ETH, D(2020), D("0.02"))
-    [moved] = decide(state, Wake(ETH, "t"), path.market()).facts
-    assert isinstance(moved, TrailMoved)
-    assert moved.extreme == D(2020)

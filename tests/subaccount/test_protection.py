@@ -1,0 +1,131 @@
+"""A stop is not lost: to another symbol's feed, to dust, to a refusal, to a quarantine, to its own twins."""
+
+from __future__ import annotations
+
+from decimal import Decimal as D
+
+import pytest
+from msgspec.structs import replace
+
+from actors.facts import CancelIntended, OrderIntended, OrderStatus
+from actors.limits import CONDITIONALS_MAX, REARM_MAX
+from actors.messages import OrderClosed, PlaceOrder, TripBreaker
+from actors.subaccount.alerts import alerts_of
+from actors.subaccount.decide import decide, withdraw
+from actors.subaccount.rejections import RejectCode as Code
+from actors.units import OrderType
+from tests.factories import BTC, BUY, ETH, SELL, WALL_MS, WIDE, account, fill_of, market, position, run
+from tests.subaccount.conditional_cases import STOP, WAKE, at, codes, conditional, holding
+
+
+def protected(**changes):
+    """1 ETH with a stop at 1900 that only reduces, and 0.1 BTC."""
+    held = [position(quantity="1"), position(BTC, "0.1", "60000", number=2)]
+    at_start = market({ETH: "2000", BTC: "60000"})
+    return run(
+        account("10000", held, **changes), conditional(STOP, SELL, "1", "1900", reduce_only=True), at_start
+    )
+
+
+def test_a_stop_does_not_need_another_symbol_s_price():
+    assert [
+        f.quantity for f in decide(protected(), WAKE, at("1890")).facts if isinstance(f, OrderIntended)
+    ] == [D(1)]
+    order = PlaceOrder(symbol=ETH, side=SELL, quantity=D(1), reduce_only=True)
+    assert codes(protected(), order, at("1890")) == []
+    assert codes(protected(), PlaceOrder(symbol=ETH, side=BUY, quantity=D(1)), at("1890")) == [Code.NO_PRICE]
+
+
+def test_a_remainder_that_is_too_small_for_the_exchange_goes_to_the_house():
+    state = run(holding("0.1"), conditional(STOP, SELL, "0.1", "1900", reduce_only=True))
+    state = run(state, PlaceOrder(symbol=ETH, side=SELL, quantity=D("0.09")))
+    state = run(state, fill_of(state.orders[0]))
+    state = run(state, OrderClosed(state.orders[0].client_order_id, OrderStatus.FILLED, D("0.09")))
+    fired = decide(state, WAKE, at("1890"))
+    assert fired.state.positions == ()
+    assert fired.state.conditionals == ()
+    assert "PositionTakenOver" in {type(f).__name__ for f in fired.facts}
+
+
+def test_a_stop_that_became_too_small_closes_what_the_exchange_takes():
+    state = run(holding("1"), conditional(STOP, SELL, "0.011", "1900", reduce_only=True))
+    [_, intent] = decide(state, WAKE, at("1800")).facts
+    assert intent.quantity == D("0.012")
+
+
+@pytest.mark.parametrize("status", [OrderStatus.REJECTED, OrderStatus.NEVER_SENT, OrderStatus.EXPIRED])
+def test_a_stop_that_the_exchange_does_not_take_is_sent_again_a_bounded_number_of_times(status):
+    state, sent, now_ms = protected(), 0, 0
+    prices = {ETH: "1890", BTC: "60000"}
+    for _ in range(2_000):
+        now_ms += 100
+        clock = {"wall_ms": WALL_MS + now_ms, "now_ns": now_ms * 10**6, "received_ns": now_ms * 10**6}
+        state = run(state, WAKE, market(prices, **clock))
+        if state.orders:
+            sent += 1
+            refused = OrderClosed(state.orders[0].client_order_id, status, D(0), -1, "no")
+            decision = decide(state, refused, market(prices, **clock))
+            assert len(decision.state.conditionals) == (sent <= REARM_MAX)
+            if state.orders[0].intent.tier == REARM_MAX:
+                assert any("is given up" in text for text in alerts_of("acct-1", decision.facts))
+            state = decision.state
+    assert sent == REARM_MAX + 1
+    assert state.positions
+
+
+def test_the_rest_of_a_stop_that_filled_in_part_is_sent_again():
+    state = run(protected(), WAKE, at("1890"))
+    state = run(state, fill_of(state.orders[0], quantity="0.4", price="1890"), at("1890"))
+    ended = OrderClosed(state.orders[0].client_order_id, OrderStatus.EXPIRED, D("0.4"))
+    again = run(state, ended, at("1890"))
+    assert [(c.placed.quantity, c.due) for c in again.conditionals] == [(D("0.6"), True)]
+
+
+def test_a_quarantine_leaves_the_stops():
+    state = protected()
+    state = run(state, conditional(STOP, BUY, "0.1", "2100"), market({ETH: "2000", BTC: "60000"}))
+    left = withdraw(state, "quarantine").state
+    assert [c.placed.reduce_only for c in left.conditionals] == [True]
+
+
+def test_the_breaker_leaves_what_closes_even_if_it_does_not_say_so():
+    state = run(
+        holding(), PlaceOrder(symbol=ETH, side=SELL, quantity=D(1), order_type=OrderType.LIMIT, price=D(2050))
+    )
+    tripped = run(state, TripBreaker("x"))
+    assert not tripped.orders[0].cancel_requested
+    more = run(
+        holding(),
+        PlaceOrder(symbol=ETH, side=SELL, quantity=D("1.1"), order_type=OrderType.LIMIT, price=D(2050)),
+    )
+    assert run(more, TripBreaker("x")).orders[0].cancel_requested
+
+
+def test_there_are_at_most_so_many():
+    state = holding(balance="100000")
+    for n in range(CONDITIONALS_MAX):
+        state = run(state, conditional(STOP, SELL, "1", str(1900 - n), reduce_only=True))
+    assert len(state.conditionals) == CONDITIONALS_MAX
+    assert codes(state, conditional(STOP, SELL, "1", "1700", reduce_only=True)) == [
+        Code.MAX_OPEN_ORDERS_EXCEEDED
+    ]
+    few = replace(state, conditionals=state.conditionals[:2], limits=replace(WIDE, max_open_orders=2))
+    assert codes(few, conditional(STOP, SELL, "1", "1700", reduce_only=True)) == [
+        Code.MAX_OPEN_ORDERS_EXCEEDED
+    ]
+    # All of them at once: one order, and the rest waits for what it leaves.
+    fired = decide(state, WAKE, at("1800"))
+    assert len([f for f in fired.facts if isinstance(f, OrderIntended)]) == 1
+    done = run(fired.state, fill_of(fired.state.orders[0], price="1800"), at("1800"))
+    assert done.conditionals == ()
+
+
+def test_a_twin_waits_for_the_market_order_of_the_first():
+    state = run(holding(), conditional(STOP, SELL, "0.6", "1900", reduce_only=True))
+    state = run(state, conditional(STOP, SELL, "0.6", "1900", reduce_only=True))
+    fired = decide(state, WAKE, at("1900"))
+    assert not [f for f in fired.facts if isinstance(f, CancelIntended)]
+    [first] = fired.state.orders
+    filled = run(fired.state, fill_of(first, price="1900"), at("1900"))
+    last = run(filled, OrderClosed(first.client_order_id, OrderStatus.FILLED, D("0.6")), at("1900"))
+    assert [o.quantity for o in last.orders] == [D("0.4")]
