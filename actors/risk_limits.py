@@ -21,7 +21,7 @@ from itertools import pairwise
 from typing import Any
 
 import msgspec
-from msgspec.structs import replace
+from msgspec.structs import force_setattr, replace
 
 from actors.errors import BadConfig
 from actors.units import NANOS_PER_SECOND, ONE, ZERO, Nanos, parse_decimal, plain
@@ -114,6 +114,19 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True):
     mark_source: MarkSource = MarkSource.MID
     adl_tiers: tuple[AdlTier, ...] | None = None
     price_max_age_ns: Nanos = PRICE_MAX_AGE
+    needs_day: bool = False
+    """Whether a limit is measured from the begin of the trading day; told by the limits themselves."""
+    watches_equity: bool = False
+    """Whether equity alone, at any moment, may trip something; told by the limits themselves."""
+
+    def __post_init__(self) -> None:
+        # Asked on every wake, so it is answered once.
+        of_day = (
+            self.max_daily_loss, self.max_daily_loss_percent, self.breaker_loss_percent, self.breaker_profit_percent,
+        )  # fmt: skip
+        needs_day = any(limit is not None for limit in of_day)
+        force_setattr(self, "needs_day", needs_day)
+        force_setattr(self, "watches_equity", needs_day or self.max_cumulative_loss is not None)
 
     def tiers(self) -> tuple[AdlTier, ...]:
         """The ADL tiers: ``adl_tiers`` as they are, or the seed's with the first at ``liquidation_threshold``.
@@ -131,21 +144,6 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True):
     def first_tier(self) -> Decimal:
         """The margin ratio at which deleveraging begins."""
         return self.liquidation_threshold if self.adl_tiers is None else self.adl_tiers[0].margin_ratio
-
-    @property
-    def needs_day(self) -> bool:
-        """Whether a limit is measured from the begin of the trading day."""
-        return not (
-            self.max_daily_loss is None
-            and self.max_daily_loss_percent is None
-            and self.breaker_loss_percent is None
-            and self.breaker_profit_percent is None
-        )
-
-    @property
-    def watches_equity(self) -> bool:
-        """Whether equity alone, at any moment, may trip something."""
-        return self.needs_day or self.max_cumulative_loss is not None
 
 
 class Kind(StrEnum):

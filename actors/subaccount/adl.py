@@ -57,7 +57,8 @@ WARNING_HYSTERESIS = Decimal("0.02")
 
 def has_step(state: AccountState) -> bool:
     """Whether an ADL or liquidation order works at the moment."""
-    return any(o.purpose is not Purpose.USER for o in state.orders)
+    # Asked on every wake, and most accounts have no orders at all.
+    return bool(state.orders) and any(o.purpose is not Purpose.USER for o in state.orders)
 
 
 def assess(state: AccountState, market: Market, cause: str) -> list[AnyFact]:

@@ -83,7 +83,7 @@ def assessed(
     """The decision of some facts and of all that they set off at the present prices."""
     facts = list(facts)
     after = folded(state, facts)
-    found = breaker.streaks(after, facts, market.wall_ms)
+    found = breaker.streaks(after, facts, market.wall_ms) if facts else []
     if found:
         facts += found
         after = folded(after, found)
@@ -94,7 +94,7 @@ def assessed(
             facts += found
             after = folded(after, found)
     # A stage may close a position itself: what the house takes over.
-    found = breaker.streaks(after, facts[given:], market.wall_ms)
+    found = breaker.streaks(after, facts[given:], market.wall_ms) if len(facts) > given else []
     if found:
         after = folded(after, found)
         facts += found + _withdrawals(after, market, cause)

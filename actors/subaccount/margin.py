@@ -99,8 +99,12 @@ def view(
     Raises:
         KeyError: a position's symbol has no mark.
     """
-    profit = unrealized(state.positions, marks)
-    exposure = sum((p.notional for p in state.positions), ZERO)
+    # One loop instead of a sum each: this runs on every wake.
+    profit = exposure = used = ZERO
+    for p in state.positions:
+        profit += p.quantity * (marks[p.symbol] - p.entry_price)
+        exposure += abs(p.quantity) * p.entry_price
+        used += p.margin
     equity = state.balance + profit
     if state.limits.maintenance_basis is MaintenanceBasis.ENTRY:
         needed = exposure * state.maintenance_rate
@@ -110,8 +114,8 @@ def view(
     return MarginView(
         equity=equity,
         unrealized=profit,
-        margin_used=sum((p.margin for p in state.positions), ZERO),
-        margin_held=sum((c.margin for c in own), ZERO),
+        margin_used=used,
+        margin_held=sum((c.margin for c in own), ZERO) if own else ZERO,
         exposure=exposure,
         maintenance=needed,
         ratio=margin_ratio(needed, equity),

@@ -77,9 +77,10 @@ def marks_of(state: AccountState, market: Market) -> dict[Symbol, Decimal] | Non
     """Fresh marks of all the account's positions, or None when one is missing or stale."""
     marks: dict[Symbol, Decimal] = {}
     limits = state.limits
+    oldest_ns, at_mid = market.now_ns - limits.price_max_age_ns, limits.mark_source is MarkSource.MID
     for position in state.positions:
-        tick = market.fresh(position.symbol, limits.price_max_age_ns)
-        if tick is None:
+        tick = market.ticks.get(position.symbol)
+        if tick is None or tick.received_ns < oldest_ns:
             return None
-        marks[position.symbol] = mark(position, tick, limits.mark_source)
+        marks[position.symbol] = tick.mid if at_mid else mark(position, tick, limits.mark_source)
     return marks

@@ -103,21 +103,20 @@ def triggers(state: AccountState, market: Market) -> Triggers:
     waiting = waits(state)
     if waiting and not (state.limits.watches_equity and state.positions):
         return NONE
-    symbols = tuple(dict.fromkeys((*state.symbols, *(c.symbol for c in state.conditionals))))
     calm = state.phase in {Phase.HEALTHY, Phase.WARNING} and not state.risk.closing_out
     marks = marks_of(state, market)
     awaits_day = state.limits.needs_day and market.day.start_ms > state.risk.day_start_ms
     if marks is None or not (calm or waiting) or (awaits_day and state.positions):
-        return Triggers((), symbols)
+        return _every_tick(state)
     nearest = _Nearest(market)
     if state.positions:
         view = margin.view(state, marks, market.instruments)
         for bound in thresholds(state):
             slack = bound.equity * view.equity + bound.maintenance * view.maintenance + bound.constant
             if slack <= ZERO:
-                return Triggers((), symbols)
+                return _every_tick(state)
             _share_out(state, bound, slack, marks, market, nearest)
-        for position in state.positions:
+        for position in state.positions if state.limits.excessive_loss_percent is not None else ():
             price = monitor.loss_price(state, position)
             if price is not None:
                 touch = state.limits.mark_source is MarkSource.EXIT
@@ -125,6 +124,10 @@ def triggers(state: AccountState, market: Market) -> Triggers:
     for order in () if waiting else state.conditionals:
         _conditional(order, state, market, nearest)
     return nearest.result()
+
+
+def _every_tick(state: AccountState) -> Triggers:
+    return Triggers((), tuple(dict.fromkeys((*state.symbols, *(c.symbol for c in state.conditionals)))))
 
 
 class _Nearest:
@@ -172,11 +175,13 @@ def _share_out(  # noqa: PLR0913 - one threshold over all positions
     touch = state.limits.mark_source is MarkSource.EXIT
     for position in state.positions:
         mark = marks[position.symbol]
-        least, most = _rates(state, market.instruments.get(position.symbol))
-        size = abs(position.quantity)
         # How fast f falls, at the most, per unit that the price falls and per unit that it rises.
-        slopes = [bound.equity * position.quantity + bound.maintenance * r * size for r in (least, most)]
-        falling, rising = max(slopes), -min(slopes)
+        falling = bound.equity * position.quantity
+        rising = -falling
+        if state.limits.maintenance_basis is not MaintenanceBasis.ENTRY and bound.maintenance:
+            rates = _rates(state, market.instruments.get(position.symbol))
+            slopes = [falling + bound.maintenance * r * abs(position.quantity) for r in rates]
+            falling, rising = max(slopes), -min(slopes)
         if falling > ZERO:
             nearest.add(position.symbol, mark - share / falling, below=True, touch=touch)
         if rising > ZERO:
@@ -185,10 +190,11 @@ def _share_out(  # noqa: PLR0913 - one threshold over all positions
 
 def _rates(state: AccountState, instrument: Instrument | None) -> tuple[Decimal, Decimal]:
     """The least and the most that maintenance margin may change per unit of notional at the mark."""
-    basis = state.limits.maintenance_basis
-    if basis is MaintenanceBasis.ENTRY:
-        return ZERO, ZERO
-    if basis is MaintenanceBasis.MARK or instrument is None or not instrument.brackets:
+    if (
+        state.limits.maintenance_basis is MaintenanceBasis.MARK
+        or instrument is None
+        or not instrument.brackets
+    ):
         return state.maintenance_rate, state.maintenance_rate
     rates = [bracket.rate for bracket in instrument.brackets]
     return min(ZERO, *rates), max(rates)

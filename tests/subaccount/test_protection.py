@@ -57,7 +57,7 @@ def test_a_stop_that_became_too_small_closes_what_the_exchange_takes():
 def test_a_stop_that_the_exchange_does_not_take_is_sent_again_a_bounded_number_of_times(status):
     state, sent, now_ms = protected(), 0, 0
     prices = {ETH: "1890", BTC: "60000"}
-    for _ in range(2_000):
+    for _ in range(2_500):
         now_ms += 100
         clock = {"wall_ms": WALL_MS + now_ms, "now_ns": now_ms * 10**6, "received_ns": now_ms * 10**6}
         state = run(state, WAKE, market(prices, **clock))
