@@ -74,6 +74,7 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     price_max_age_ms: int = 10_000
     lease_seconds: int = 10
     stuck_halt_seconds: int = 60
+    funding_every_seconds: int = 60
     faults_allowed: bool = False
     risk: RiskConfig = RiskConfig()
 
@@ -86,6 +87,8 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise BadConfig(f"api_port: {self.api_port} is not a port, 0 to 65535")
         if len({t.token for t in self.api_tokens}) != len(self.api_tokens):
             raise BadConfig("api_tokens: two have the same token; each needs its own")
+        if self.funding_every_seconds < 1:
+            raise BadConfig(f"funding_every_seconds: {self.funding_every_seconds} must be at least 1")
         if self.stuck_halt_seconds < 1:
             raise BadConfig(f"stuck_halt_seconds: {self.stuck_halt_seconds} must be at least 1")
         if self.price_max_age_ms < 1:

@@ -138,7 +138,7 @@ class Engine:
         self.pauses.start()
         self._store = self._open_store()
         self.progress(f"reading the exchange's rules from {config.exchange}")
-        self.venue = discover(config.exchange, config.symbols)
+        self.venue = discover(config.exchange, config.symbols, config.api_key, config.api_secret)
         self.services = Services(self.book, self.venue.instruments, self.gate)
         self.services.faults_allowed = config.faults_allowed
         self.services.alarm = self.alarms.of_account
@@ -212,7 +212,11 @@ class Engine:
             config.exchange, config.websocket_base, config.api_key, config.api_secret, venue, self.loop
         )
         self.feed_source = BinanceFeed(
-            config.exchange, config.websocket_base, list(venue.instruments), self.loop
+            config.exchange,
+            config.websocket_base,
+            list(venue.instruments),
+            self.loop,
+            config.funding_every_seconds,
         )
         max_age = Nanos(config.price_max_age_ms * NANOS_PER_MS)
         return (
@@ -247,6 +251,7 @@ class Engine:
                     list(venue.instruments),
                     max_age,
                     self.alarm,
+                    self.accounts,
                 ),
             ),
         )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 from actors.binance.errors import Code, MalformedMessage
-from actors.binance.rest import Filter, SymbolInfo
-from actors.units import ZERO, Instrument, OrderType, Symbol
+from actors.binance.rest import Filter, LeverageBracket, SymbolInfo
+from actors.units import ZERO, Bracket, Instrument, OrderType, Symbol
 
 
 def instrument_of(info: SymbolInfo) -> Instrument:
@@ -37,6 +37,40 @@ def instrument_of(info: SymbolInfo) -> Instrument:
     if ZERO in {instrument.tick_size, instrument.step_size}:
         raise MalformedMessage(f"exchangeInfo: {info.symbol} has a tick or step of zero")
     return instrument
+
+
+def brackets_of(answer: LeverageBracket) -> tuple[Bracket, ...]:
+    """A symbol's leverage brackets, lowest first.
+
+    Raises:
+        MalformedMessage: they leave a gap or jump, or a rate is no share; names symbol and bracket.
+    """
+    found: list[Bracket] = []
+    for entry in sorted(answer.brackets, key=lambda b: b.notionalFloor):
+        last = found[-1] if found else None
+        begins = entry.notionalFloor == (ZERO if last is None else last.notional_cap)
+        # Maintenance margin must not jump where two brackets meet; the exchange rounds to cents at the most.
+        jump = ZERO
+        if last is not None:
+            jump = entry.notionalFloor * (entry.maintMarginRatio - last.rate) - (entry.cum - last.cumulative)
+        if (
+            not begins
+            or entry.notionalCap <= entry.notionalFloor
+            or abs(jump) > 1
+            or not 0 < entry.maintMarginRatio < 1
+        ):
+            raise MalformedMessage(
+                f"leverageBracket: bracket {entry.bracket} of {answer.symbol} does not fit: {entry}"
+            )
+        found.append(
+            Bracket(
+                notional_floor=entry.notionalFloor,
+                notional_cap=entry.notionalCap,
+                rate=entry.maintMarginRatio,
+                cumulative=entry.cum,
+            )
+        )
+    return tuple(found)
 
 
 def info_of(instrument: Instrument) -> SymbolInfo:

@@ -81,6 +81,33 @@ class BookTicker(msgspec.Struct, frozen=True, kw_only=True):
     lastUpdateId: int = 0  # noqa: N815
 
 
+class FundingRate(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of GET /fapi/v1/fundingRate, oldest first. ``markPrice`` is empty for very old ones."""
+
+    symbol: str
+    fundingRate: Decimal  # noqa: N815
+    fundingTime: int  # noqa: N815
+    markPrice: str = ""  # noqa: N815
+
+
+class BracketEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One bracket of ``LeverageBracket``; numbers, not text."""
+
+    bracket: int
+    initialLeverage: int  # noqa: N815
+    notionalCap: Decimal  # noqa: N815
+    notionalFloor: Decimal  # noqa: N815
+    maintMarginRatio: Decimal  # noqa: N815
+    cum: Decimal
+
+
+class LeverageBracket(msgspec.Struct, frozen=True, kw_only=True):
+    """One symbol of GET /fapi/v1/leverageBracket."""
+
+    symbol: str
+    brackets: tuple[BracketEntry, ...]
+
+
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """An order, as placing, querying and cancelling answer it."""
 

@@ -1,14 +1,17 @@
-"""The feed: watches how old each symbol's L1 is, and has stale ones asked for by REST."""
+"""The feed: has stale L1 asked for by REST, and tells every account of each settled funding."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from actors.messages import Lane, Message
+from actors.messages import ApplyFunding, Lane, Message
 from actors.runtime.actor import DispatchedActor, Ref
 from actors.symbol_router.book import PriceBook
-from actors.units import NANOS_PER_MS, Nanos, Symbol
+from actors.units import NANOS_PER_MS, AccountId, Nanos, Symbol
+
+TOLD_AT_ONCE = 500
+"""Accounts that hear of a funding in one turn."""
 
 WATCH_EVERY = Nanos(500 * NANOS_PER_MS)
 
@@ -16,8 +19,8 @@ WATCH_EVERY = Nanos(500 * NANOS_PER_MS)
 class Source(Protocol):
     """Where L1 comes from."""
 
-    def start(self, router: Ref) -> None:
-        """Begin to tell the router."""
+    def start(self, router: Ref, feed: Ref) -> None:
+        """Begin to tell the router L1, and the feed settled funding."""
         ...
 
     def refresh(self, symbols: Sequence[Symbol], router: Ref) -> None:
@@ -33,6 +36,15 @@ class Watch(Message, frozen=True, gc=False):
     life: int
 
 
+class TellOn(Message, frozen=True, gc=False):
+    """The feed to itself: some accounts more must hear of a funding."""
+
+    LANE = Lane.COMMANDS
+
+    funding: ApplyFunding
+    accounts: tuple[AccountId, ...]
+
+
 class Feed(DispatchedActor):
     """See the module.
 
@@ -43,6 +55,7 @@ class Feed(DispatchedActor):
         symbols: what must be fresh.
         max_age_ns: when an account stops using a price; asked for again at a third of that.
         on_alarm: told once when a symbol becomes stale, and once when it is back.
+        accounts: refs by account id, who are told each settled funding.
     """
 
     def __init__(  # noqa: PLR0913 - what it watches, for whom, and whom it tells
@@ -53,19 +66,27 @@ class Feed(DispatchedActor):
         symbols: Sequence[Symbol],
         max_age_ns: Nanos,
         on_alarm: Callable[[str], None],
+        accounts: Mapping[AccountId, Ref],
     ) -> None:
         super().__init__()
         self._source, self._router, self._book, self._symbols = source, router, book, list(symbols)
         self._max_age_ns, self._on_alarm = max_age_ns, on_alarm
+        self._accounts = accounts
         self._stale: set[Symbol] = set()
 
     def on_start(self) -> None:
         """Begin to read and to watch."""
-        self._source.start(self._router)
+        self._source.start(self._router, self.actor_ref)
         self._later()
 
     def on_receive(self, message: Any) -> Any:
         """Handle one message."""
+        if isinstance(message, ApplyFunding):
+            self._tell_on(TellOn(message, tuple(self._accounts)))
+            return
+        if isinstance(message, TellOn):
+            self._tell_on(message)
+            return
         if not isinstance(message, Watch):
             raise TypeError(f"the feed does not understand {type(message).__name__}")
         if message.life != self._cell.restarts:
@@ -88,6 +109,15 @@ class Feed(DispatchedActor):
         for symbol in sorted(self._stale - stale):
             self._on_alarm(f"the price of {symbol} is fresh again")
         self._stale = stale
+
+    def _tell_on(self, message: TellOn) -> None:
+        # A part at a time: everybody at once would keep ticks and fills waiting.
+        for account_id in message.accounts[:TOLD_AT_ONCE]:
+            ref = self._accounts.get(account_id)
+            if ref is not None and ref.is_alive():
+                ref.tell(message.funding)
+        if len(message.accounts) > TOLD_AT_ONCE:
+            self.actor_ref.tell(TellOn(message.funding, message.accounts[TOLD_AT_ONCE:]))
 
     def _later(self) -> None:
         self._cell.dispatcher.after(WATCH_EVERY, self._cell, Watch(self._cell.restarts))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from decimal import Decimal, InvalidOperation
 
 from actors.binance.errors import MalformedMessage
-from actors.binance.rest import BookTicker
+from actors.binance.rest import BookTicker, FundingRate
 from actors.binance.streams import BookTickerEvent
-from actors.messages import Tick
-from actors.units import ZERO, Nanos, Symbol
+from actors.messages import ApplyFunding, Tick
+from actors.units import ZERO, Nanos, Symbol, is_sane
 
 
 def tick_of_event(event: BookTickerEvent, received_ns: Nanos) -> Tick:
@@ -46,3 +46,23 @@ def _check(symbol: str, bid: Decimal, bid_qty: Decimal, ask: Decimal, ask_qty: D
         raise MalformedMessage(f"{symbol}: bid {bid} and ask {ask} make no market")
     if not (bid_qty.is_finite() and ask_qty.is_finite() and bid_qty >= ZERO and ask_qty >= ZERO):
         raise MalformedMessage(f"{symbol}: sizes {bid_qty} and {ask_qty} cannot be")
+
+
+def funding_of(rate: FundingRate) -> ApplyFunding:
+    """A settled funding rate as what each account is told.
+
+    Raises:
+        MalformedMessage: the mark is missing or no price, or the rate no number.
+    """
+    try:
+        mark = Decimal(rate.markPrice)
+    except InvalidOperation:
+        raise MalformedMessage(
+            f"fundingRate: {rate.symbol} at {rate.fundingTime} has no mark: {rate.markPrice!r}"
+        ) from None
+    if not is_sane(mark) or mark <= ZERO or not is_sane(rate.fundingRate) or abs(rate.fundingRate) > 1:
+        raise MalformedMessage(
+            f"fundingRate: {rate.symbol} at {rate.fundingTime}: {rate.fundingRate} of {mark}"
+        )
+    cause = f"funding:{rate.symbol}:{rate.fundingTime}"
+    return ApplyFunding(Symbol(rate.symbol), rate.fundingRate, mark, rate.fundingTime, cause)

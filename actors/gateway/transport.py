@@ -17,10 +17,11 @@ import httpx
 import msgspec
 import structlog
 import websockets
+from msgspec.structs import replace
 
 from actors.binance import rest
 from actors.binance.errors import MalformedMessage, Outcome, outcome_of
-from actors.binance.filters import instrument_of
+from actors.binance.filters import brackets_of, instrument_of
 from actors.binance.signing import sign
 from actors.binance.streams import ListenKeyExpired, OrderTradeUpdate, decode_user_event
 from actors.errors import ExchangeUnreachable
@@ -46,7 +47,7 @@ from actors.gateway.translate import (
 from actors.limits import RECV_WINDOW_MS
 from actors.runtime.actor import Ref
 from actors.runtime.io_loop import IoLoop
-from actors.units import Instrument, Symbol
+from actors.units import Bracket, Instrument, Symbol
 
 log = structlog.get_logger("transport")
 
@@ -311,15 +312,15 @@ class BinanceTransport:
 # -- asked once, at start
 
 
-def discover(base: str, wanted: tuple[str, ...], timeout_s: float = REQUEST_SECONDS) -> Venue:
-    """Read the exchange's rules, limits and clock.
+def discover(base: str, wanted: tuple[str, ...], key: str = "", secret: str = "") -> Venue:
+    """Read the exchange's rules, limits and clock; with a key, leverage brackets too.
 
     Raises:
         ExchangeUnreachable: no usable answer; names the address and the cure.
         MalformedMessage: rules that cannot be used.
     """
     try:
-        with httpx.Client(base_url=base, timeout=timeout_s) as client:
+        with httpx.Client(base_url=base, timeout=REQUEST_SECONDS) as client:
             before = time.time_ns() // 1_000_000
             server = msgspec.json.decode(
                 client.get("/fapi/v1/time").raise_for_status().content, type=rest.ServerTime
@@ -327,6 +328,7 @@ def discover(base: str, wanted: tuple[str, ...], timeout_s: float = REQUEST_SECO
             after = time.time_ns() // 1_000_000
             content = client.get("/fapi/v1/exchangeInfo").raise_for_status().content
             info = msgspec.json.decode(content, type=rest.ExchangeInfo)
+            brackets = _brackets(client, key, secret) if key else {}
     except (httpx.HTTPError, msgspec.MsgspecError) as error:
         raise ExchangeUnreachable(
             f"{base} does not answer as an exchange ({type(error).__name__}: {error}); "
@@ -339,11 +341,27 @@ def discover(base: str, wanted: tuple[str, ...], timeout_s: float = REQUEST_SECO
     chosen = [Symbol(s) for s in wanted] or list(listed)
     limits = {(r.interval, r.intervalNum): r.limit for r in info.rateLimits if r.rateLimitType == "ORDERS"}
     return Venue(
-        {s: instrument_of(listed[s]) for s in chosen},
+        {s: replace(instrument_of(listed[s]), brackets=brackets.get(s, ())) for s in chosen},
         limits.get(("SECOND", 10), 300),
         limits.get(("MINUTE", 1), 1200),
         server.serverTime - (before + after) // 2,
     )
+
+
+def _brackets(client: httpx.Client, key: str, secret: str) -> dict[Symbol, tuple[Bracket, ...]]:
+    """Leverage brackets by symbol; none where the exchange does not tell them to this key.
+
+    Raises:
+        MalformedMessage: brackets that cannot be.
+    """
+    query = sign({"recvWindow": "5000", "timestamp": str(time.time_ns() // 1_000_000)}, secret)
+    answer = client.get(f"/fapi/v1/leverageBracket?{query}", headers={"X-MBX-APIKEY": key})
+    if not answer.is_success:
+        # Accounts that need them are refused new risk; nobody else needs them.
+        log.warning("leverage brackets not told", status=answer.status_code, answer=answer.text[:200])
+        return {}
+    found = msgspec.json.decode(answer.content, type=list[rest.LeverageBracket])
+    return {Symbol(b.symbol): brackets_of(b) for b in found}
 
 
 def master_positions(base: str, key: str, secret: str) -> dict[Symbol, Decimal]:

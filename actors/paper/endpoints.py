@@ -13,7 +13,7 @@ from actors.binance.errors import Code
 from actors.binance.filters import info_of
 from actors.paper.config import PaperConfig
 from actors.paper.faults import Faults
-from actors.paper.instruments import LISTINGS
+from actors.paper.instruments import BRACKETS, LISTINGS
 from actors.paper.matching import Exchange, PaperEvent, Refusal
 from actors.paper.requests import RateWindows, check_signed, fraction_of, parse_id, parse_order
 from actors.units import ZERO, Symbol
@@ -86,6 +86,7 @@ class Endpoints:
             ("GET", "/fapi/v1/time"): lambda _p, now: _json(rest.ServerTime(now)),
             ("GET", "/fapi/v1/exchangeInfo"): self._exchange_info,
             ("GET", "/fapi/v1/ticker/bookTicker"): self._book_ticker,
+            ("GET", "/fapi/v1/fundingRate"): self._funding_rate,
         }
         self._keyed: dict[tuple[str, str], Callable[[Params, int], Reply]] = {
             ("POST", "/fapi/v1/listenKey"): self._listen_key,
@@ -104,6 +105,7 @@ class Endpoints:
             ("GET", "/fapi/v2/account"): self._account,
             ("GET", "/fapi/v2/balance"): self._balance,
             ("GET", "/fapi/v2/positionRisk"): self._position_risk,
+            ("GET", "/fapi/v1/leverageBracket"): self._leverage_bracket,
             ("POST", "/fapi/v1/leverage"): self._leverage,
             ("POST", "/fapi/v1/marginType"): lambda _p, _n: _json({"code": 200, "msg": "success"}),
         }
@@ -113,7 +115,7 @@ class Endpoints:
     ) -> Reply:
         """Answer one request."""
         if path.startswith("/paper/"):
-            return self._admin(method, path, key, body)
+            return self._admin(method, path, key, body, now_ms)
         route = (method, path)
         if route not in self._public and route not in self._keyed and route not in self._signed:
             return _error(Code.UNKNOWN, f"no such endpoint: {method} {path}", 404)
@@ -175,6 +177,14 @@ class Endpoints:
             if q.symbol not in self.halted
         ]
         return _json(tickers[0] if "symbol" in params and tickers else tickers)
+
+    def _funding_rate(self, params: Params, _now_ms: int) -> Reply:
+        since, limit = parse_id(params, "startTime") or 0, min(parse_id(params, "limit") or 100, TRADES_MAX)
+        wanted = self._symbol(params) if "symbol" in params else None
+        found = [
+            r for r in self.exchange.funding_rates if r.fundingTime >= since and wanted in {None, r.symbol}
+        ]
+        return _json(found[:limit])
 
     # -- orders
 
@@ -292,6 +302,16 @@ class Endpoints:
         wanted = self._symbol(params) if "symbol" in params else None
         return _json([p for p in self._positions(now_ms) if wanted in {None, p.symbol}])
 
+    def _leverage_bracket(self, params: Params, _now_ms: int) -> Reply:
+        wanted = self._symbol(params) if "symbol" in params else None
+        return _json(
+            [
+                rest.LeverageBracket(symbol=s, brackets=BRACKETS)
+                for s in self.exchange.instruments
+                if wanted in {None, s}
+            ]
+        )
+
     def _leverage(self, params: Params, _now_ms: int) -> Reply:
         leverage = parse_id(params, "leverage") or 0
         if not 1 <= leverage <= LEVERAGE_MAX:
@@ -310,7 +330,7 @@ class Endpoints:
 
     # -- the paper exchange's own
 
-    def _admin(self, method: str, path: str, key: str | None, body: bytes) -> Reply:
+    def _admin(self, method: str, path: str, key: str | None, body: bytes, now_ms: int) -> Reply:
         if key not in self._keys:
             return _error(Code.REJECTED_MBX_KEY, "the paper exchange's own paths need X-MBX-APIKEY", 401)
         try:
@@ -327,6 +347,9 @@ class Endpoints:
                     (self.halted.add if wanted.get("halted", True) else self.halted.discard)(symbol)
                 case ("POST", "/paper/faults"):
                     self.faults.add(wanted)
+                case ("POST", "/paper/funding"):
+                    rate = fraction_of(wanted.get("rate"))
+                    return _json(self.exchange.settle_funding(self._symbol(wanted), rate, now_ms))
                 case ("GET", "/paper/state"):
                     return _json(self._state())
                 case _:
@@ -341,6 +364,7 @@ class Endpoints:
             "wallet": exchange.wallet,
             "realized": exchange.realized,
             "fees": exchange.fees,
+            "funding": exchange.funding,
             "positions": {s: p.amount for s, p in exchange.positions.items() if p.amount},
             "trades": {s: len(t) for s, t in exchange.trades.items()},
             "open_orders": len(exchange.open_orders(None)),

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import msgspec
 
+from actors.binance.rest import BracketEntry
 from actors.units import Instrument, Symbol
 
 
@@ -49,3 +50,26 @@ _ROWS: tuple[tuple[str, str, str, str, str, str, float, str], ...] = (
 )
 
 LISTINGS: dict[Symbol, Listing] = {listing.instrument.symbol: listing for listing in map(_listing, _ROWS)}
+
+BRACKETS = tuple(
+    BracketEntry(
+        bracket=number,
+        initialLeverage=leverage,
+        notionalFloor=Decimal(floor),
+        notionalCap=Decimal(cap),
+        maintMarginRatio=Decimal(rate),
+        cum=Decimal(cumulative),
+    )
+    for number, (leverage, floor, cap, rate, cumulative) in enumerate(
+        (
+            (125, 0, 50_000, "0.004", 0),
+            (100, 50_000, 600_000, "0.005", 50),
+            (75, 600_000, 3_000_000, "0.0065", 950),
+            (50, 3_000_000, 12_000_000, "0.01", 11_450),
+            (25, 12_000_000, 70_000_000, "0.02", 131_450),
+            (10, 70_000_000, 100_000_000, "0.025", 481_450),
+        ),
+        1,
+    )
+)
+"""Leverage brackets of every symbol: shaped like the real ones, and continuous like them."""

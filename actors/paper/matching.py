@@ -1,7 +1,7 @@
 """The paper exchange itself: one master account, matched against L1. Pure; time comes in.
 
 Rules
-1. Positions are netted, one way. wallet = deposit + realized - fees, exactly.
+1. Positions are netted, one way. wallet = deposit + realized - fees + funding, exactly.
 2. A market order takes what L1 shows; with ``market_sweep`` the rest trades at worse ticks at
    once, as depth behind the best would let it, else it waits for the next L1.
 3. A limit order takes on arrival what it crosses, then rests and fills as maker when crossed.
@@ -18,7 +18,7 @@ import msgspec
 
 from actors.binance.errors import Code
 from actors.binance.filters import check_order
-from actors.binance.rest import Order, UserTrade
+from actors.binance.rest import FundingRate, Order, UserTrade
 from actors.binance.streams import (
     AccountUpdate,
     BalanceDetail,
@@ -28,7 +28,7 @@ from actors.binance.streams import (
     UpdateDetail,
 )
 from actors.paper.generator import Quote
-from actors.units import ZERO, Instrument, OrderType, Side, Symbol, quantize_price
+from actors.units import ZERO, Instrument, OrderType, Side, Symbol, plain, quantize_price
 
 SWEEP_TICKS = 3
 """How many ticks further each level of a swept market order trades."""
@@ -93,6 +93,8 @@ class Exchange:
         self.wallet = deposit
         self.fees = ZERO
         self.realized = ZERO
+        self.funding = ZERO
+        self.funding_rates: list[FundingRate] = []
         self.quotes: dict[Symbol, Quote] = {}
         self.positions: defaultdict[Symbol, _Position] = defaultdict(_Position)
         self.trades: defaultdict[Symbol, list[UserTrade]] = defaultdict(list)
@@ -189,6 +191,23 @@ class Exchange:
         if quote is None:
             return ZERO
         return position.amount * ((quote.bid + quote.ask) / 2 - position.entry)
+
+    def settle_funding(self, symbol: Symbol, rate: Decimal, now_ms: int) -> FundingRate:
+        """Settle funding of the netted position at the mid: longs pay a positive rate.
+
+        Raises:
+            ValueError: there is no price yet.
+        """
+        quote = self.quotes.get(symbol)
+        if quote is None:
+            raise ValueError(f"{symbol} has no price yet")
+        mark = (quote.bid + quote.ask) / 2
+        paid = self.positions[symbol].amount * mark * rate
+        self.wallet -= paid
+        self.funding -= paid
+        settled = FundingRate(symbol=symbol, fundingRate=rate, fundingTime=now_ms, markPrice=plain(mark))
+        self.funding_rates.append(settled)
+        return settled
 
     def view(self, order: _Order) -> Order:
         """An order as the API shows it."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from decimal import Decimal as D
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
 from actors.binance.errors import Code, MalformedMessage
-from actors.binance.filters import check_order, info_of, instrument_of
+from actors.binance.filters import brackets_of, check_order, info_of, instrument_of
+from actors.binance.rest import BracketEntry, LeverageBracket
 from actors.units import OrderType
 from tests.factories import ETH, INSTRUMENTS
 
@@ -52,3 +54,53 @@ def test_the_first_broken_filter(order_type, quantity, price, code):
 
 def test_reduce_only_needs_no_minimum_notional():
     assert check_order(INSTRUMENTS[ETH], MARKET, D("0.009"), None, D(2000), reduce_only=True) is None
+
+
+def answer(*rows):
+    entries = tuple(
+        BracketEntry(
+            bracket=n,
+            initialLeverage=10,
+            notionalFloor=D(floor),
+            notionalCap=D(cap),
+            maintMarginRatio=D(rate),
+            cum=D(cum),
+        )
+        for n, (floor, cap, rate, cum) in enumerate(rows, 1)
+    )
+    return LeverageBracket(symbol="ETHUSDT", brackets=entries)
+
+
+GOOD = [(0, 50_000, "0.004", 0), (50_000, 250_000, "0.005", 50), (250_000, 10**9, "0.01", 1300)]
+
+
+def test_brackets_come_lowest_first_whatever_their_order():
+    found = brackets_of(answer(*GOOD[::-1]))
+    assert [b.notional_floor for b in found] == [0, 50_000, 250_000]
+    assert found[1].cumulative == 50
+
+
+def test_the_exchange_s_numbers_are_read_exactly():
+    text = (
+        b'[{"symbol":"ETHUSDT","notionalCoef":1.50,"brackets":[{"bracket":1,"initialLeverage":75,'
+        b'"notionalCap":10000,"notionalFloor":0,"maintMarginRatio":0.0065,"cum":0.0}]}]'
+    )
+    [told] = msgspec.json.decode(text, type=list[LeverageBracket])
+    assert brackets_of(told)[0].rate == D("0.0065")
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [(10, 50_000, "0.004", 0)],
+        [GOOD[0], (60_000, 250_000, "0.005", 50)],
+        [GOOD[0], (50_000, 250_000, "0.005", 500)],
+        [(0, 0, "0.004", 0)],
+        [(0, 50_000, "0", 0)],
+        [(0, 50_000, "1", 0)],
+        [(0, 50_000, "-0.1", 0)],
+    ],
+)
+def test_brackets_that_leave_a_gap_or_jump_are_named(rows):
+    with pytest.raises(MalformedMessage, match="bracket . of ETHUSDT"):
+        brackets_of(answer(*rows))

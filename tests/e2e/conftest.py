@@ -16,6 +16,6 @@ def paper():
 
 @pytest.fixture(scope="module")
 def engine(paper, tmp_path_factory):
-    process = EngineProcess(paper, tmp_path_factory.mktemp("engine"))
+    process = EngineProcess(paper, tmp_path_factory.mktemp("engine"), BULKHEAD_FUNDING_EVERY_SECONDS="1")
     yield process
     process.stop()

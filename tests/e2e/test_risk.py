@@ -6,6 +6,7 @@ import json
 from decimal import Decimal as D
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.e2e.processes import account_bodies, bulkhead, differences, until
@@ -180,6 +181,34 @@ def test_sizes(client, run):
     assert "fixed_order_size is off" in run("size", "acct-10", "ETHUSDT", "--method", "fixed").stderr
     assert "signal_strength" in run("size", "acct-10", "ETHUSDT", "--signal", "2", "--volatility", "1").stderr
     assert "not traded" in run("size", "acct-10", "NOPEUSDT").stderr
+
+
+def test_funding_that_the_exchange_settles_reaches_every_balance_once(client, paper):
+    held = {a["account_id"]: a for a in client.get("/v1/accounts", limit=100) if a["positions"]}
+    assert held
+    paper.admin("funding", symbol="ETHUSDT", rate="0.001")
+    settled = D(paper.state()["funding"])
+
+    def paid():
+        views = [client.get(f"/v1/accounts/{name}")["positions"] for name in held]
+        return sum((D(p["funding"]) for positions in views for p in positions), D(0))
+
+    until(lambda: paid() == settled, "funding")
+    [rate] = httpx.get(f"{paper.address.rest}/fapi/v1/fundingRate").json()
+    for name, before in held.items():
+        due = -D(before["positions"][0]["quantity"]) * D(rate["markPrice"]) * D("0.001")
+        assert D(client.get(f"/v1/accounts/{name}")["positions"][0]["funding"]) == due
+
+
+def test_brackets_of_the_exchange_are_used(client, run):
+    hold(client, "acct-12")
+    by_entry = D(client.get("/v1/accounts/acct-12")["maintenance"])
+    assert run("set-limit", "acct-12", "maintenance_basis", "brackets").returncode == 0
+    account = client.get("/v1/accounts/acct-12")
+    mark, held = D(account["positions"][0]["mark"]), D("0.5")
+    # Up to 50,000 of notional the exchange asks for 0.4 %, the account for 0.5 % of its entry.
+    assert D(account["maintenance"]) < by_entry
+    assert abs(D(account["maintenance"]) - mark * held * D("0.004")) < D("0.05")
 
 
 def test_a_mode_acts_and_an_unknown_one_is_refused(client, run):

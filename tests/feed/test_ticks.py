@@ -7,9 +7,9 @@ from decimal import Decimal as D
 import pytest
 
 from actors.binance.errors import MalformedMessage
-from actors.binance.rest import BookTicker
+from actors.binance.rest import BookTicker, FundingRate
 from actors.binance.streams import BookTickerEvent
-from actors.feed.ticks import tick_of_answer, tick_of_event
+from actors.feed.ticks import funding_of, tick_of_answer, tick_of_event
 from tests.factories import ETH
 
 
@@ -59,3 +59,33 @@ def test_a_rest_answer_becomes_the_same_tick():
     crossed = BookTicker(symbol="ETHUSDT", bidPrice=D(2), bidQty=D(2), askPrice=D(1), askQty=D(3), time=9)
     with pytest.raises(MalformedMessage, match="no market"):
         tick_of_answer(crossed, 0)
+
+
+def rate(**changes):
+    return FundingRate(
+        **{
+            "symbol": "ETHUSDT",
+            "fundingRate": D("0.0001"),
+            "fundingTime": 9,
+            "markPrice": "2000.5",
+            **changes,
+        }
+    )
+
+
+def test_a_funding_rate_becomes_what_accounts_are_told():
+    told = funding_of(rate())
+    assert (told.symbol, told.rate, told.mark, told.funding_ms) == (ETH, D("0.0001"), D("2000.5"), 9)
+    assert told.cause == "funding:ETHUSDT:9"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"markPrice": ""}, {"markPrice": "NaN"}, {"markPrice": "0"}, {"markPrice": "-1"}, {"markPrice": "1e60"},
+        {"fundingRate": D("NaN")}, {"fundingRate": D("1.1")}, {"fundingRate": D("1e-60")},
+    ],
+)  # fmt: skip
+def test_a_funding_rate_that_cannot_be_is_refused(changes):
+    with pytest.raises(MalformedMessage, match="fundingRate: ETHUSDT"):
+        funding_of(rate(**changes))

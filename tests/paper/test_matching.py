@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal as D
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -126,3 +127,17 @@ def test_two_resting_reduce_only_orders_never_turn_the_position():
     ex.on_quote(quote("2011.00", "2011.10"), 4)
     assert ex.positions[ETH].amount == D(0)
     assert [ex.query(ETH, None, f"c{n}").status for n in (2, 3)] == ["FILLED", "EXPIRED"]
+
+
+def test_funding_of_the_netted_position_moves_the_wallet():
+    ex = exchange()
+    with pytest.raises(ValueError, match="no price"):
+        ex.settle_funding(ETH, D("0.0001"), 5)
+    ex.on_quote(quote(), 1)
+    ex.place(request(0, SELL, "3"), 1)
+    before = ex.wallet
+    settled = ex.settle_funding(ETH, D("0.0001"), 5)
+    assert settled.markPrice == "2000.05"
+    assert ex.funding == D(3) * D("2000.05") * D("0.0001")
+    assert ex.wallet == before + ex.funding
+    assert ex.funding_rates == [settled]

@@ -14,7 +14,7 @@ import pytest
 import websockets
 
 from actors.binance import rest
-from actors.binance.filters import instrument_of
+from actors.binance.filters import brackets_of, instrument_of
 from actors.binance.signing import sign
 from actors.binance.streams import AccountUpdate, OrderTradeUpdate, decode_book_ticker, decode_user_event
 from actors.errors import BadConfig
@@ -166,6 +166,24 @@ def test_account_balance_positions_and_leverage(paper):
 def test_a_bad_order_has_its_own_code(paper, changes, expected):
     answer = paper.place(**changes)
     assert (answer.status_code, code(answer)) == (400, expected)
+
+
+def test_leverage_brackets_need_a_signature_and_can_be_used(paper):
+    assert paper.http.get("/fapi/v1/leverageBracket").status_code == 400
+    answer = paper.signed("GET", "/fapi/v1/leverageBracket", symbol="ETHUSDT")
+    [told] = msgspec.json.decode(answer.content, type=list[rest.LeverageBracket])
+    assert brackets_of(told)[0].rate == D("0.004")
+    assert paper.signed("GET", "/fapi/v1/leverageBracket", symbol="NOPEUSDT").status_code == 400
+
+
+def test_funding_is_settled_and_told(paper):
+    assert paper.http.post("/paper/funding", json={"symbol": "ETHUSDT", "rate": "0.0001"}).status_code == 200
+    assert paper.http.post("/paper/funding", json={"symbol": "ETHUSDT", "rate": "much"}).status_code == 400
+    assert paper.http.post("/paper/funding", json={"symbol": "NOPEUSDT", "rate": "0.1"}).status_code == 400
+    [told] = paper.http.get("/fapi/v1/fundingRate", params={"symbol": "ETHUSDT"}).json()
+    assert (told["symbol"], D(told["fundingRate"])) == ("ETHUSDT", D("0.0001"))
+    later = {"startTime": told["fundingTime"] + 1}
+    assert paper.http.get("/fapi/v1/fundingRate", params=later).json() == []
 
 
 def test_a_client_order_id_is_used_once_for_ever(paper):
