@@ -102,5 +102,5 @@ def test_the_exchange_s_numbers_are_read_exactly():
     ],
 )
 def test_brackets_that_leave_a_gap_or_jump_are_named(rows):
-    with pytest.raises(MalformedMessage, match="bracket . of ETHUSDT"):
+    with pytest.raises(MalformedMessage, match=r"bracket . of ETHUSDT"):
         brackets_of(answer(*rows))

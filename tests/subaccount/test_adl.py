@@ -257,3 +257,42 @@ def test_a_close_out_that_leaves_exactly_nothing_leaves_the_account_alive():
     state = run(state, fill_of(order, price="1850"), market({ETH: "1850"}))
     state = run(state, OrderClosed(order.client_order_id, OrderStatus.FILLED, D(1)), market({ETH: "1850"}))
     assert (state.status, state.phase, state.balance) == (AccountStatus.ACTIVE, Phase.HEALTHY, D(0))
+
+
+def refusal_of(order):
+    return OrderClosed(order.client_order_id, OrderStatus.REJECTED, D(0), -1003, "too many requests")
+
+
+def test_a_burst_of_refusals_of_one_round_is_one_refusal():
+    held = [position(quantity="1"), position(BTC, "-0.1", "60000", number=2)]
+    at = market({ETH: "1800", BTC: "60000"})
+    state = run(account("100", held), WAKE, at)
+    for order in state.orders:
+        state = run(state, refusal_of(order), at)
+    assert (state.refusals, state.phase, len(state.orders)) == (1, Phase.LIQUIDATING, 0)
+    # The round after the wait is another one, to the nanosecond.
+    later = market({ETH: "1800", BTC: "60000"}, now_ns=state.retry_at_ns, received_ns=state.retry_at_ns)
+    state = run(state, Reconsider("backoff"), later)
+    assert run(state, refusal_of(state.orders[0]), later).refusals == 2
+    waiting = replace(state, retry_at_ns=later.now_ns)
+    assert run(waiting, refusal_of(state.orders[0]), later).refusals == 2
+
+
+def test_a_fill_while_stuck_says_that_the_exchange_takes_orders_again():
+    broke = run(account("100", [position(quantity="1")]), WAKE, market({ETH: "1800"}))
+    [order] = broke.orders
+    stuck = replace(broke, phase=Phase.STUCK, refusals=ADL_REFUSALS_MAX)
+    half = run(stuck, fill_of(order, quantity="0.5", price="1800"), market({ETH: "1800"}))
+    assert (half.phase, half.refusals) == (Phase.REDUCING, 0)
+    going_on = run(
+        replace(broke, refusals=3), fill_of(order, quantity="0.5", price="1800"), market({ETH: "1800"})
+    )
+    assert (going_on.phase, going_on.refusals) == (Phase.LIQUIDATING, 0)
+
+
+def test_an_order_that_has_filled_is_not_cancelled():
+    placed = run(account("10000"), PlaceOrder(symbol=ETH, side=BUY, quantity=D(1)))
+    filled = run(placed, fill_of(placed.orders[0]))
+    decision = decide(filled, CloseOut("fire"), market())
+    assert not [f for f in decision.facts if isinstance(f, CancelIntended)]
+    assert [f for f in decide(placed, CloseOut("fire"), market()).facts if isinstance(f, CancelIntended)]

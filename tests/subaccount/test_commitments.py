@@ -138,3 +138,23 @@ def test_however_orders_fill_reduce_only_ones_open_nothing(held, orders, fills):
                 assert part <= abs(before.quantity)
         if order.remaining == part:
             state = run(state, OrderClosed(order.client_order_id, OrderStatus.FILLED, order.quantity))
+
+
+def test_only_what_may_open_is_a_commitment():
+    held = account("10000", [position(quantity="1")])
+    assert commitments(run(held, limit(SELL, "1"))) == []
+    assert commitments(run(held, limit(SELL, "1", reduce_only=True))) == []
+    [found] = commitments(run(held, limit(SELL, "1.5", "2000")))
+    assert (found.quantity, found.notional, found.margin) == (D("0.5"), D(1000), D(100))
+    stop = PlaceConditional(
+        kind="STOP_MARKET", symbol=ETH, side=BUY, quantity=D(1), trigger_price=D(2100), leverage=D(10)
+    )
+    [waiting] = commitments(run(held, stop))
+    assert (waiting.notional, waiting.margin) == (D(2100), D(210))
+    closing = replace(stop, side=SELL, trigger_price=D(1900))
+    assert commitments(run(held, closing)) == []
+
+
+def test_a_reduce_only_order_that_fits_is_left_alone():
+    state = run(account("1000", [position(quantity="0.1")]), limit(SELL, "0.1", reduce_only=True))
+    assert decide(state, WAKE, market()).facts == ()

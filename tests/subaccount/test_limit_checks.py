@@ -294,3 +294,24 @@ def test_liquidity_at_the_touch_that_the_order_takes():
     refused(Code.MIN_LIQUIDITY, "19998", "20000", state, order(), at(ask_qty=D("9.999")))
     accepted(state, order(side=SELL), at(ask_qty=D("9.999")))
     refused(Code.MIN_LIQUIDITY, "19998", "20000", state, order(side=SELL), at(bid_qty=D("9.999")))
+
+
+def test_correlation_with_what_works_towards_a_position_of_the_strategy():
+    both = {ETH: "2000", BTC: "60000"}
+    paths = Paths({frozenset((ETH, BTC)): D("0.9")})
+    at = market(both, day=DAY, paths=paths)
+    state = run(
+        account("10000", limits=limits(max_correlation=D("0.7"))),
+        order("0.005", symbol=BTC, strategy="trend"),
+        at,
+    )
+    assert codes(state, order(strategy="trend"), at) == [Code.MAX_CORRELATION_EXCEEDED]
+    accepted(state, order(strategy="other"), at)
+
+
+def test_value_at_risk_counts_what_works():
+    returns = tuple([D("-0.01")] * 40)
+    at = market(day=DAY, paths=Paths(returns={ETH: returns}))
+    state = account("1000", limits=limits(max_value_at_risk=D("0.004")))
+    accepted(state, order("0.2"), at)
+    refused(Code.MAX_VALUE_AT_RISK_EXCEEDED, "6", "4", run(state, order("0.2"), at), order("0.1"), at)

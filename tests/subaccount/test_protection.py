@@ -129,3 +129,39 @@ def test_a_twin_waits_for_the_market_order_of_the_first():
     filled = run(fired.state, fill_of(first, price="1900"), at("1900"))
     last = run(filled, OrderClosed(first.client_order_id, OrderStatus.FILLED, D("0.6")), at("1900"))
     assert [o.quantity for o in last.orders] == [D("0.4")]
+
+
+def test_what_the_exchange_just_takes_is_sent_and_not_taken_over():
+    state = run(holding("0.1"), conditional(STOP, SELL, "0.1", "1990", reduce_only=True))
+    state = run(state, PlaceOrder(symbol=ETH, side=SELL, quantity=D("0.08")))
+    state = run(state, fill_of(state.orders[0]))
+    state = run(state, OrderClosed(state.orders[0].client_order_id, OrderStatus.FILLED, D("0.08")))
+    # 0.02 at 1000 is the exchange's least, exactly.
+    assert [o.quantity for o in run(state, WAKE, at("1000")).orders] == [D("0.02")]
+    assert run(state, WAKE, at("999.99")).positions == ()
+
+
+def test_a_second_try_waits_to_the_millisecond():
+    state = run(protected(), WAKE, at("1890"))
+    ended = OrderClosed(state.orders[0].client_order_id, OrderStatus.REJECTED, D(0), -1, "no")
+    again = run(state, ended, at("1890"))
+    [waiting] = again.conditionals
+    assert waiting.placed.not_before_ms == WALL_MS + 200
+    assert not run(again, WAKE, market({ETH: "1890"}, wall_ms=WALL_MS + 199)).orders
+    assert run(again, WAKE, market({ETH: "1890"}, wall_ms=WALL_MS + 200)).orders
+
+
+def test_one_that_filled_whole_is_not_sent_again_whatever_its_end_is_called():
+    state = run(protected(), WAKE, at("1890"))
+    order = state.orders[0]
+    state = run(state, fill_of(order, quantity="0.5", price="1890"), at("1890"))
+    # Somebody added in between, so there is a position left.
+    state = replace(state, orders=(replace(state.orders[0], filled=D(1)),))
+    ended = OrderClosed(order.client_order_id, OrderStatus.EXPIRED, D(1))
+    assert run(state, ended, at("1890")).conditionals == ()
+
+
+def test_one_that_somebody_cancelled_is_not_sent_again():
+    state = run(protected(), WAKE, at("1890"))
+    ended = OrderClosed(state.orders[0].client_order_id, OrderStatus.CANCELED, D(0))
+    assert run(state, ended, at("1890")).conditionals == ()
