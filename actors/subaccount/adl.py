@@ -27,8 +27,6 @@ from actors.facts import (
     BadDebtRecorded,
     CancelIntended,
     ClosingOut,
-    ConditionalEnded,
-    ConditionalStatus,
     LiquidationMode,
     OrderIntended,
     Phase,
@@ -45,6 +43,7 @@ from actors.limits import (
 )
 from actors.risk_limits import AdlTier
 from actors.subaccount import margin
+from actors.subaccount.commitments import cancelled
 from actors.subaccount.market import Market, marks_of
 from actors.subaccount.orders import client_order_id
 from actors.subaccount.position import Position
@@ -152,19 +151,14 @@ def _calm(state: AccountState, ratio: Decimal) -> list[AnyFact]:
     return [PhaseChanged(phase, 0, Nanos(0))]
 
 
-def _cancel_own(state: AccountState, cause: str, *, keep_reducing: bool = False) -> list[AnyFact]:
-    """Cancel what rests and what waits; ``keep_reducing`` spares conditional orders that only reduce."""
+def _cancel_own(state: AccountState, cause: str, *, keep_closing: bool = False) -> list[AnyFact]:
+    """Cancel what rests and what waits; ``keep_closing`` spares conditional orders that only close."""
     resting: list[AnyFact] = [
         CancelIntended(state.account_id, o.client_order_id, o.symbol, cause)
         for o in state.orders
         if not o.cancel_requested and o.purpose is Purpose.USER and o.remaining > ZERO
     ]
-    waiting: list[AnyFact] = [
-        ConditionalEnded(c.client_order_id, ConditionalStatus.CANCELED, cause)
-        for c in state.conditionals
-        if not (keep_reducing and c.placed.reduce_only)
-    ]
-    return resting + waiting
+    return resting + cancelled(state, cause, keep_closing=keep_closing)
 
 
 def _enter(state: AccountState, phase: Phase) -> list[AnyFact]:
@@ -176,7 +170,7 @@ def _enter(state: AccountState, phase: Phase) -> list[AnyFact]:
 def _reduce(
     state: AccountState, market: Market, marks: dict[Symbol, Decimal], tier: AdlTier, cause: str
 ) -> list[AnyFact]:
-    facts = _enter(state, Phase.REDUCING) + _cancel_own(state, cause, keep_reducing=True)
+    facts = _enter(state, Phase.REDUCING) + _cancel_own(state, cause, keep_closing=True)
     if state.orders:
         return facts
     largest = max(state.positions, key=lambda p: (p.notional, p.symbol))

@@ -11,8 +11,8 @@ from decimal import Decimal
 
 import msgspec
 
-from actors.facts import Purpose
-from actors.subaccount.orders import WorkingOrder
+from actors.facts import AnyFact, ConditionalEnded, ConditionalStatus, Purpose
+from actors.subaccount.orders import ConditionalOrder, WorkingOrder
 from actors.subaccount.state import AccountState
 from actors.units import ZERO, Side, Symbol
 
@@ -69,6 +69,26 @@ def commitments(state: AccountState) -> list[Commitment]:
                 )
             )
     return found
+
+
+def may_open(state: AccountState, order: ConditionalOrder) -> bool:
+    """Whether a conditional order would open anything if it fired now, whatever it says of itself."""
+    placed = order.placed
+    if placed.reduce_only:
+        return False
+    held = state.position(placed.symbol)
+    if held is None or placed.margin_reserved > ZERO or held.is_long == (placed.side is Side.BUY):
+        return True
+    return placed.quantity > abs(held.quantity)
+
+
+def cancelled(state: AccountState, cause: str, *, keep_closing: bool) -> list[AnyFact]:
+    """The ends of the account's conditional orders, or of those that may open risk."""
+    return [
+        ConditionalEnded(c.client_order_id, ConditionalStatus.CANCELED, cause)
+        for c in state.conditionals
+        if not keep_closing or may_open(state, c)
+    ]
 
 
 def surplus(state: AccountState) -> list[WorkingOrder]:

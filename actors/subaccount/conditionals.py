@@ -36,7 +36,7 @@ from actors.limits import CONDITIONALS_MAX, REARM_FIRST_MS, REARM_MAX
 from actors.messages import PlaceConditional, PlaceOrder
 from actors.subaccount import checks
 from actors.subaccount.adl import has_step, smallest_order, take_over
-from actors.subaccount.commitments import openings
+from actors.subaccount.commitments import cancelled, openings
 from actors.subaccount.intents import intended
 from actors.subaccount.market import Market, mark
 from actors.subaccount.orders import ConditionalOrder, WorkingOrder, client_order_id
@@ -122,7 +122,7 @@ def withdraw_opening(state: AccountState, cause: str) -> list[AnyFact]:
         for order, opening in openings(state)
         if opening > ZERO and not order.cancel_requested
     ]
-    return resting + cancelled(state, cause, keep_reducing=True)
+    return resting + cancelled(state, cause, keep_closing=True)
 
 
 def rearmed(state: AccountState, order: WorkingOrder, status: OrderStatus, market: Market) -> list[AnyFact]:
@@ -168,15 +168,6 @@ def rearmed(state: AccountState, order: WorkingOrder, status: OrderStatus, marke
         not_before_ms=market.wall_ms + (REARM_FIRST_MS << (attempt - 1)),
     )
     return [again, ConditionalDue(id_)]
-
-
-def cancelled(state: AccountState, cause: str, *, keep_reducing: bool) -> list[AnyFact]:
-    """The ends of the account's conditional orders, or of those that may open risk."""
-    return [
-        ConditionalEnded(c.client_order_id, ConditionalStatus.CANCELED, cause)
-        for c in state.conditionals
-        if not (keep_reducing and c.placed.reduce_only)
-    ]
 
 
 def fires_below(kind: ConditionalKind, side: Side) -> bool:

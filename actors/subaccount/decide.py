@@ -45,6 +45,7 @@ from actors.messages import (
     Wake,
 )
 from actors.subaccount import booking, breaker, checks, conditionals, control, losses
+from actors.subaccount.commitments import cancelled
 from actors.subaccount.decision import Accepted, Decision, assessed, decided, refused
 from actors.subaccount.intents import intended
 from actors.subaccount.margin import unrealized
@@ -83,7 +84,7 @@ def withdraw(state: AccountState, cause: str) -> Decision:
         for order in state.orders
         if order.purpose is Purpose.USER and not order.cancel_requested
     ]
-    return decided(state, facts + conditionals.cancelled(state, cause, keep_reducing=True))
+    return decided(state, facts + cancelled(state, cause, keep_closing=True))
 
 
 def _due(state: AccountState, market: Market) -> list[AnyFact]:

@@ -73,7 +73,7 @@ def outcome(world):
     }
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", [*range(6), 151, 325])
 def test_decisions_equal_those_of_an_engine_that_wakes_everybody_on_every_tick(seed, monkeypatch):
     def run():
         world = World(seed, faults=False, random_order=False)

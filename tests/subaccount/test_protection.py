@@ -165,3 +165,20 @@ def test_one_that_somebody_cancelled_is_not_sent_again():
     state = run(protected(), WAKE, at("1890"))
     ended = OrderClosed(state.orders[0].client_order_id, OrderStatus.CANCELED, D(0))
     assert run(state, ended, at("1890")).conditionals == ()
+
+
+def test_what_waits_to_close_and_does_not_say_so_is_left_by_breaker_and_quarantine():
+    closing = run(holding(), conditional(STOP, SELL, "1", "1900"))
+    assert run(closing, TripBreaker("x")).conditionals == closing.conditionals
+    assert withdraw(closing, "quarantine").facts == ()
+    for opening in (conditional(STOP, SELL, "1.001", "1900"), conditional(STOP, BUY, "1", "2100")):
+        state = run(holding(balance="10000"), opening)
+        assert len(state.conditionals) == 1
+        assert run(state, TripBreaker("x")).conditionals == ()
+    # What closed when it was placed may open by now.
+    flat = replace(closing, positions=())
+    assert run(flat, TripBreaker("x")).conditionals == ()
+    turned = replace(closing, positions=(position(quantity="-1"),))
+    assert run(turned, TripBreaker("x")).conditionals == ()
+    less = replace(closing, positions=(position(quantity="0.999"),))
+    assert run(less, TripBreaker("x")).conditionals == ()
