@@ -166,7 +166,7 @@ class AccountActor(DispatchedActor):
             services.instruments,
             Nanos(clock.monotonic_ns()),
             clock.wall_ms(),
-            services.gate.reduce_only or self._cell.mailbox.congested,
+            services.gate.reduce_only or self._cell.mailbox.congested or self._is_guard,
             services.book.day,
             services.book.day_ticks,
             services.book,

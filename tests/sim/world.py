@@ -294,7 +294,7 @@ class World:
     def check_guard(self, cell, state):
         """A guard opens nothing: but for stops, of the account's own orders there are only those that it found."""
         own = {
-            o.client_order_id for o in state.orders if o.purpose is Purpose.USER and not o.intent.reduce_only
+            o.client_order_id for o in state.orders if o.purpose is Purpose.USER and o.intent.margin_reserved
         }
         found = self.guarded.setdefault((cell, cell.restarts), own)
         assert own <= found, "a guard took new risk"

@@ -6,11 +6,12 @@ from decimal import Decimal as D
 
 import pykka
 import pytest
+from msgspec.structs import replace
 
 from actors.errors import StateLost
-from actors.facts import AccountStatus, Purpose
+from actors.facts import AccountStatus, OrderIntended, Purpose
 from actors.limits import MAILBOX_HIGH
-from actors.messages import AdjustBalance, OrderAccepted, PlaceOrder, SetStatus, Wake
+from actors.messages import AdjustBalance, OrderAccepted, PlaceConditional, PlaceOrder, SetStatus, Wake
 from actors.persistence.messages import AccountLoaded, LoadAccount, Persist
 from actors.runtime.actor import DispatchedActor
 from actors.runtime.cell import Status
@@ -18,6 +19,7 @@ from actors.runtime.clock import VirtualClock
 from actors.runtime.gate import TradingGate
 from actors.runtime.simulation import SeededDispatcher
 from actors.subaccount.actor import AccountActor, Services
+from actors.subaccount.decide import decide
 from actors.subaccount.decision import Accepted, Rejected
 from actors.subaccount.rejections import RejectCode
 from actors.symbol_router.book import PriceBook
@@ -86,8 +88,6 @@ def test_an_account_that_is_behind_with_its_fills_takes_no_new_risk_but_reduces(
 
 
 def run_check(actor, message):
-    from actors.subaccount.decide import decide
-
     return decide(actor.state, message, actor.market()).reply
 
 
@@ -189,3 +189,22 @@ def test_commands_wait_for_the_state(guard):
     desk.dispatcher.run_until_quiet()
     assert ref.cell.status is Status.LOADING
     assert ref.cell.mailbox.depth() == 1
+
+
+def test_a_guard_keeps_the_stops_and_opens_nothing_with_them():
+    held = account("1000", positions=[position(quantity="1", entry="2000", leverage="20")])
+    stop = {"kind": "STOP_MARKET", "symbol": ETH, "side": SELL, "quantity": D(1)}
+    state = run(held, PlaceConditional(**stop, trigger_price=D(1900), reduce_only=True))
+    state = run(state, PlaceConditional(**{**stop, "quantity": D("0.5")}, trigger_price=D(1890)))
+    desk = Desk(state, guard=True)
+    assert desk.told(Persist) == []
+    desk.services.book.apply(tick(ETH, "1900", update_id=2))
+    desk.ref.tell(Wake(ETH, "tick:ETHUSDT:2"))
+    desk.dispatcher.run_until_quiet()
+    [fired] = desk.told(Persist)
+    assert [f.quantity for f in fired.facts if isinstance(f, OrderIntended)] == [D(1)]
+    # The other would open by now; a guard is no trader.
+    guard = desk.ref.cell.actor
+    flat = replace(guard.state, positions=(), orders=())
+    decision = decide(flat, Wake(ETH, "t"), replace(guard.market(), ticks={ETH: tick(ETH, "1880")}))
+    assert not [f for f in decision.facts if isinstance(f, OrderIntended)]
