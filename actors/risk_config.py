@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from actors.errors import BadConfig
-from actors.risk_limits import PROFILES, SPECS, Layer, RiskLimits, merged, parse
+from actors.risk_limits import PROFILES, SPECS, Layer, RiskLimits, hint, merged, parse
 from actors.trading_day import DEFAULT_BEGINS, DEFAULT_ZONE, DayRule
 
 PREFIX = "RISK_"
@@ -105,7 +105,7 @@ def _checked(name: str, value: Any) -> str:
     elif name == "day_zone":
         DayRule(zone=text)
     elif name not in SPECS:
-        raise BadConfig(f"{name}: no such limit; known are {', '.join(sorted((*SPECS, *SETTINGS)))}")
+        raise BadConfig(f"{name}: no such limit; {hint(name, (*SPECS, *SETTINGS))}")
     else:
         parse(name, text)
     return text

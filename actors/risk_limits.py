@@ -14,8 +14,9 @@ prices, rate, breaker), seed 002 (profiles, fixed size), seed 003 (cumulative lo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from difflib import get_close_matches
 from enum import StrEnum
 from itertools import pairwise
 from typing import Any
@@ -271,6 +272,13 @@ class LimitRow(msgspec.Struct, frozen=True):
     text: str
 
 
+def hint(name: str, known: Iterable[str]) -> str:
+    """What may have been meant by an unknown name, or all that there is."""
+    names = sorted(known)
+    near = get_close_matches(name, names, n=1)
+    return f"did you mean {near[0]}?" if near else f"known are {', '.join(names)}"
+
+
 def parse(name: str, text: object) -> Any:
     """The value of limit ``name`` out of text.
 
@@ -279,7 +287,7 @@ def parse(name: str, text: object) -> Any:
     """
     spec = SPECS.get(name)
     if spec is None:
-        raise BadConfig(f"{name}: no such limit; known are {', '.join(sorted(SPECS))}")
+        raise BadConfig(f"{name}: no such limit; {hint(name, SPECS)}")
     text = str(text).strip() if not isinstance(text, str) else text.strip()
     if text.lower() == OFF:
         if not spec.optional:

@@ -77,18 +77,21 @@ class Tracked:
         # The present mid is the first that the changed position meets.
         self.note(mid)
 
+    def step(self, number, kind, value):
+        if kind == "tick":
+            self.tick(value)
+        elif kind == "fill":
+            self.fill(value)
+        else:
+            self.take(ApplyFunding(ETH, value, self.book.ticks[ETH].mid, WALL_MS + number))
+
 
 @settings(max_examples=150, deadline=None)
 @given(STEPS)
 def test_mae_and_mfe_equal_brute_force_over_the_path(steps):
     run = Tracked()
-    for n, (kind, value) in enumerate(steps):
-        if kind == "tick":
-            run.tick(value)
-        elif kind == "fill":
-            run.fill(value)
-        else:
-            run.take(ApplyFunding(ETH, value, run.book.ticks[ETH].mid, WALL_MS + n))
+    for n, step in enumerate(steps):
+        run.step(n, *step)
         held = run.state.position(ETH)
         if held is not None:
             stretch = run.book.extremes(ETH, held.since)
@@ -100,19 +103,15 @@ def test_mae_and_mfe_equal_brute_force_over_the_path(steps):
 @given(STEPS)
 def test_the_parts_of_all_positions_add_up_to_the_account(steps):
     run = Tracked()
-    for n, (kind, value) in enumerate(steps):
-        if kind == "tick":
-            run.tick(value)
-        elif kind == "fill":
-            run.fill(value)
-        else:
-            run.take(ApplyFunding(ETH, value, run.book.ticks[ETH].mid, WALL_MS + n))
+    for n, step in enumerate(steps):
+        run.step(n, *step)
     closed, held = [c for c, _ in run.closed], run.state.positions
-    assert (
-        sum((c.realized for c in closed), D(0)) + sum((p.realized for p in held), D(0)) == run.state.realized
-    )
-    assert sum((c.fees for c in closed), D(0)) + sum((p.fees for p in held), D(0)) == run.state.fees
-    assert sum((c.funding for c in closed), D(0)) + sum((p.funding for p in held), D(0)) == run.state.funding
+    for name, total in (
+        ("realized", run.state.realized),
+        ("fees", run.state.fees),
+        ("funding", run.state.funding),
+    ):
+        assert sum((getattr(x, name) for x in (*closed, *held)), D(0)) == total
 
 
 def test_the_record_of_a_flip_and_of_its_most():
