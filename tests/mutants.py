@@ -53,7 +53,7 @@ SUITES = {
     "conditionals": ["test_conditionals", "test_protection", "test_breaker"],
     "monitor": ["test_monitor"],
     "margin": ["test_margin"],
-    "commitments": ["test_commitments", "test_breaker"],
+    "commitments": ["test_commitments", "test_protection", "test_breaker"],
     "value_at_risk": ["test_limit_checks"],
     "sizing": ["test_seeds_002_to_004"],
 }
