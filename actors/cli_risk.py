@@ -74,6 +74,15 @@ def risk(account: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = Fal
     show(client(data_dir).get(path("accounts", account, "risk")), cli_show_risk.risk, json=json)
 
 
+@live
+def report(account: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
+    """Show how an account did: drawdown, Sharpe ratio, value at risk, strategies, and what to worry about.
+
+    Example: bulkhead report acct-42
+    """
+    show(client(data_dir).get(path("accounts", account, "report")), cli_show_risk.report, json=json)
+
+
 @breaker.command
 def trip(
     account: str,

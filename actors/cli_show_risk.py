@@ -76,3 +76,32 @@ def size(found: Found, out: Console) -> None:
         out.print(f"  {name.replace('_', ' ')}: {value}")
     if found["capped"]:
         out.print("  capped at the account's share per position")
+
+
+def report(found: Found, out: Console) -> None:
+    """The whole report."""
+
+    def money(name: str) -> str:
+        return f"{Decimal(found[name]):,.2f}"
+
+    out.print(f"value {money('portfolio_value')}, profit {money('total_pnl')}, peak {money('peak')}")
+    out.print(f"drawdown {Decimal(found['drawdown']):.2%}: {found['risk_level']}", markup=False)
+    out.print(
+        f"per closed position: Sharpe ratio {Decimal(found['sharpe_ratio']):.3f}, 95 % value at risk {money('value_at_risk')}"
+    )
+    out.print(
+        f"{found['positions']} positions ({found['long_positions']} long, {found['short_positions']} short), "
+        f"exposure {money('exposure')}, daily loss {Decimal(found['daily_loss_share']):.2%}"
+    )
+    table = table_of("strategy", "Open", "Closed", "Profit", "Wins", "Hold s")
+    for s in found["strategies"]:
+        wins = "" if s["win_rate"] is None else f"{Decimal(s['win_rate']):.0%}"
+        hold = "" if s["average_hold_s"] is None else f"{Decimal(s['average_hold_s']):,.0f}"
+        row = (s["open_positions"], s["closed_positions"], f"{Decimal(s['total_pnl']):,.2f}", wins, hold)
+        table.add_row(s["strategy"] or "(none)", *map(str, row))
+    if found["strategies"]:
+        out.print(table)
+    for text in found["alerts"]:
+        out.print(f"alert: {text}", style="yellow", markup=False)
+    for text in found["recommendations"]:
+        out.print(f"recommended: {text}", style="red", markup=False)

@@ -56,6 +56,7 @@ SUITES = {
     "commitments": ["test_commitments", "test_protection", "test_breaker"],
     "value_at_risk": ["test_limit_checks"],
     "sizing": ["test_seeds_002_to_004"],
+    "report": ["test_report"],
 }
 """Which tests are to notice, quickest first."""
 

@@ -19,11 +19,15 @@ from actors.subaccount import sizing
 from actors.subaccount.decision import Accepted, Rejected
 from actors.subaccount.margin import unrealized
 from actors.subaccount.market import marks_of
+from actors.subaccount.report import RiskReport, report
 from actors.subaccount.state import AccountState
 from actors.units import AccountId, Symbol, plain
 
 EMERGENCY = "emergency stop of all"
 MINUTES_PER_YEAR = 365 * 24 * 60
+REPORT_TRADES = 10_000
+"""Closed positions that a report looks back on."""
+
 PAST_TRADES = 50
 """Closed positions of a strategy that its performance and Kelly's numbers are taken from."""
 
@@ -133,6 +137,15 @@ class RiskDesk:
             views.ClosedPositionView(**row, net=row["realized"] - row["fees"] + row["funding"])
             for row in rows
         ]
+
+    def report(self, account_id: str) -> RiskReport:
+        """How an account did, and what to worry about."""
+        state = self._state(account_id)
+        closed = self.closed(account_id, REPORT_TRADES)[::-1]
+        found = report(state, self._sight.market(), closed)
+        if found is None:
+            raise BadInput(f"a position of {account_id} has no fresh price; a report needs one of each")
+        return found
 
     def size(self, account_id: str, body: views.SizeBody) -> views.SizeView:
         """How large a position should be; nothing is sent."""

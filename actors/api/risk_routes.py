@@ -11,6 +11,7 @@ from actors.api.account_routes import ERRORS, MAY_BE_REJECTED, Limit, answer, wh
 from actors.api.risk_desk import RiskDesk
 from actors.risk_limits import LimitRow
 from actors.subaccount.decision import Accepted, Rejected
+from actors.subaccount.report import RiskReport
 
 Outcome = Response[Accepted | Rejected]
 
@@ -80,6 +81,11 @@ class RiskRoutes(Controller):
     ) -> list[views.ClosedPositionView]:
         """Closed positions with their worst and best moment, newest first."""
         return risk_desk.closed(account_id, limit, strategy)
+
+    @get("/report", sync_to_thread=True, responses=ERRORS)
+    def report(self, risk_desk: RiskDesk, account_id: str) -> RiskReport:
+        """How the account did: drawdown, Sharpe ratio, value at risk, strategies, alerts, recommendations."""
+        return risk_desk.report(account_id)
 
     @post("/size", sync_to_thread=True, responses=ERRORS, status_code=200)
     def size(self, risk_desk: RiskDesk, account_id: str, data: views.SizeBody) -> views.SizeView:

@@ -77,10 +77,10 @@ def test_a_limit_that_cannot_be_is_refused_by_name(run, name, value, words):
     assert name in done.stderr
 
 
-def test_a_stop_waits_fires_and_its_take_profit_goes_with_it(client, run):
+def test_a_stop_waits_and_goes_with_the_take_profit_that_fires(client, run, paper):
     held = hold(client, "acct-2")
     at = D(held["mark"])
-    stop, take = round(at * D("0.5"), 2), round(at * D("1.0005"), 2)
+    stop, take = round(at * D("0.5"), 2), round(at * D("1.003"), 2)
     assert (
         run("order", "acct-2", "sell", "0.5", "ETHUSDT", "--stop", str(stop), "--reduce-only").returncode == 0
     )
@@ -97,7 +97,9 @@ def test_a_stop_waits_fires_and_its_take_profit_goes_with_it(client, run):
         "t",
     )
     assert done.returncode == 0, done.stderr
-    until(lambda: not client.get("/v1/accounts/acct-2")["positions"], "the take-profit", 60)
+    assert len(client.get("/v1/accounts/acct-2")["conditionals"]) == 2
+    paper.admin("shock", symbol="ETHUSDT", fraction="0.01", seconds=1)
+    until(lambda: not client.get("/v1/accounts/acct-2")["positions"], "the take-profit")
     assert client.get("/v1/accounts/acct-2")["conditionals"] == []
     [record] = client.get("/v1/accounts/acct-2/closed")
     assert D(record["mfe"]) >= D(record["net"])
@@ -132,11 +134,13 @@ def test_a_senseless_conditional_order_is_refused(run, arguments, words):
 
 
 def test_the_breaker_by_hand_and_its_cooldown(client, run):
-    assert run("set-limit", "acct-5", "breaker_cooldown_seconds", "2").returncode == 0
     assert run("breaker", "trip", "acct-5", "--reason", "odd fills").returncode == 0
     assert "OPEN (odd fills)" in run("risk", "acct-5").stdout
     assert "BREAKER_OPEN" in run("order", "acct-5", "buy", "0.5", "ETHUSDT").stderr
     assert "BREAKER_COOLING_DOWN" in run("breaker", "reset", "acct-5").stderr
+    # Tripped again, with a cooldown that a test can wait for.
+    assert run("set-limit", "acct-5", "breaker_cooldown_seconds", "1").returncode == 0
+    assert run("breaker", "trip", "acct-5", "--reason", "odd fills").returncode == 0
     until(lambda: run("breaker", "reset", "acct-5").returncode == 0, "the cooldown")
     assert run("order", "acct-5", "buy", "0.5", "ETHUSDT").returncode == 0
     assert any("acct-5: breaker open: odd fills" in a["text"] for a in client.get("/v1/alarms"))
@@ -209,6 +213,15 @@ def test_brackets_of_the_exchange_are_used(client, run):
     # Up to 50,000 of notional the exchange asks for 0.4 %, the account for 0.5 % of its entry.
     assert D(account["maintenance"]) < by_entry
     assert abs(D(account["maintenance"]) - mark * held * D("0.004")) < D("0.05")
+
+
+def test_a_report(client, run):
+    found = client.get("/v1/accounts/acct-2/report")
+    [strategy] = found["strategies"]
+    assert (strategy["closed_positions"], found["positions"]) == (1, 0)
+    assert D(found["total_pnl"]) == D(client.get("/v1/accounts/acct-2/closed")[0]["net"])
+    assert found["risk_level"] in run("report", "acct-2").stdout
+    assert "no account" in run("report", "acct-none").stderr
 
 
 def test_a_mode_acts_and_an_unknown_one_is_refused(client, run):

@@ -53,6 +53,7 @@ OPERATIONS = [
     ("DELETE", "/v1/accounts/{account_id}/close-out"),
     ("POST", "/v1/accounts/{account_id}/retry"),
     ("GET", "/v1/accounts/{account_id}/closed"),
+    ("GET", "/v1/accounts/{account_id}/report"),
     ("POST", "/v1/accounts/{account_id}/size"),
     ("POST", "/v1/close-out"),
     ("DELETE", "/v1/close-out"),
