@@ -72,6 +72,9 @@ REARM_MAX = 10
 REARM_FIRST_MS = 200
 """Wait before that; doubled each time."""
 
+RETURNS_MIN = 30
+"""Minute returns that correlation and value at risk need; fewer say nothing (seed 004 asks for more than 30)."""
+
 ORDER_RATE_WINDOW_MS = 60_000
 """What ``max_orders_per_minute`` counts over: a sliding minute."""
 

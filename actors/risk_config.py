@@ -84,10 +84,9 @@ def _variables(environment: Mapping[str, str]) -> dict[str, str]:
     found = {}
     for variable, value in environment.items():
         if variable.startswith(PREFIX):
+            name = variable.removeprefix(PREFIX).lower()
             try:
-                found[variable.removeprefix(PREFIX).lower()] = _checked(
-                    variable.removeprefix(PREFIX).lower(), value
-                )
+                found[name] = _checked(name, value)
             except BadConfig as error:
                 raise BadConfig(f"{variable}: {error}") from None
     return found

@@ -331,18 +331,19 @@ def merge(base: RiskLimits, values: Mapping[str, str]) -> RiskLimits:
     return replace(base, **{name: parse(name, text) for name, text in values.items()})
 
 
-def merged(layers: Sequence[Layer], base: RiskLimits = RiskLimits()) -> RiskLimits:  # noqa: B008 - frozen
-    """All layers over ``base``, the last one on top.
+def merged(layers: Sequence[Layer]) -> RiskLimits:
+    """All layers over the built-in limits, the last one on top.
 
     Raises:
         BadConfig: naming the source too.
     """
+    limits = RiskLimits()
     for layer in layers:
         try:
-            base = merge(base, layer.values)
+            limits = merge(limits, layer.values)
         except BadConfig as error:
             raise BadConfig(f"{layer.source}: {error}") from None
-    return base
+    return limits
 
 
 def _number(name: str, text: str) -> Decimal:

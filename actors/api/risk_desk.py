@@ -15,10 +15,8 @@ from actors.messages import CallOff, CloseOut, Reconsider, ResetBreaker, SetLimi
 from actors.persistence.desk import clean
 from actors.persistence.loading import RULE_COLUMNS
 from actors.risk_limits import Layer, LimitRow
-from actors.subaccount import sizing
+from actors.subaccount import margin, sizing
 from actors.subaccount.decision import Accepted, Rejected
-from actors.subaccount.margin import unrealized
-from actors.subaccount.market import marks_of
 from actors.subaccount.report import RiskReport, report
 from actors.subaccount.state import AccountState
 from actors.units import AccountId, Symbol, plain
@@ -154,10 +152,9 @@ class RiskDesk:
         instrument = market.instruments.get(symbol)
         if instrument is None:
             raise BadInput(f"symbol: {body.symbol!r} is not traded here")
-        marks, tick = marks_of(state, market), market.fresh(symbol, state.limits.price_max_age_ns)
-        if marks is None or tick is None:
+        equity, tick = margin.equity(state, market), market.fresh(symbol, state.limits.price_max_age_ns)
+        if equity is None or tick is None:
             raise BadInput(f"there is no fresh price of {symbol} or of a position; a size needs one")
-        equity = state.balance + unrealized(state.positions, marks)
         notional, factors, capped = self._notional(account_id, state, body, equity)
         return views.SizeView(
             method=body.method,

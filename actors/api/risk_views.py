@@ -152,7 +152,7 @@ def conditional_view(order: ConditionalOrder) -> ConditionalView:
 def risk_view(state: AccountState, market: Market) -> RiskView:
     """An account's risk as the API shows it."""
     marks, risk = marks_of(state, market), state.risk
-    equity = None if marks is None else state.balance + margin.unrealized(state.positions, marks)
+    equity = margin.equity(state, market)
     liquidation = (
         None if marks is None else margin.account_liquidation_price(state, marks, market.instruments)
     )

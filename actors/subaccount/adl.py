@@ -25,7 +25,6 @@ from actors.facts import (
     AccountStatus,
     AnyFact,
     BadDebtRecorded,
-    CancelIntended,
     ClosingOut,
     LiquidationMode,
     OrderIntended,
@@ -43,7 +42,7 @@ from actors.limits import (
 )
 from actors.risk_limits import AdlTier
 from actors.subaccount import margin
-from actors.subaccount.commitments import cancelled
+from actors.subaccount.commitments import cancelled, cancels
 from actors.subaccount.market import Market, marks_of
 from actors.subaccount.orders import client_order_id
 from actors.subaccount.position import Position
@@ -153,12 +152,8 @@ def _calm(state: AccountState, ratio: Decimal) -> list[AnyFact]:
 
 def _cancel_own(state: AccountState, cause: str, *, keep_closing: bool = False) -> list[AnyFact]:
     """Cancel what rests and what waits; ``keep_closing`` spares conditional orders that only close."""
-    resting: list[AnyFact] = [
-        CancelIntended(state.account_id, o.client_order_id, o.symbol, cause)
-        for o in state.orders
-        if not o.cancel_requested and o.purpose is Purpose.USER and o.remaining > ZERO
-    ]
-    return resting + cancelled(state, cause, keep_closing=keep_closing)
+    resting = (o for o in state.orders if o.purpose is Purpose.USER and o.remaining > ZERO)
+    return cancels(state, resting, cause) + cancelled(state, cause, keep_closing=keep_closing)
 
 
 def _enter(state: AccountState, phase: Phase) -> list[AnyFact]:

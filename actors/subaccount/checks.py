@@ -116,8 +116,7 @@ def _proposal(  # noqa: PLR0913 - what the limits are compared with
     price: Decimal,
     leverage: Decimal,
 ) -> Proposal:
-    closes = reducible(state, order) > ZERO
-    view = margin.view(state, marks, market.instruments)
+    closes, own = opening < order.quantity, tuple(commitments(state))
     left = tuple(p for p in state.positions if not (closes and p.symbol == order.symbol))
     half_open = state.risk.breaker is Breaker.HALF_OPEN
     return Proposal(
@@ -129,9 +128,9 @@ def _proposal(  # noqa: PLR0913 - what the limits are compared with
         leverage=leverage,
         left=left,
         # Equity does not change by closing at the mark, so a flip's profit counts once.
-        equity=view.equity,
-        used=sum((p.margin for p in left), ZERO) + view.margin_held,
-        commitments=tuple(commitments(state)),
+        equity=state.balance + margin.unrealized(state.positions, marks),
+        used=sum((p.margin for p in left), ZERO) + sum((c.margin for c in own), ZERO),
+        commitments=own,
         scale=state.limits.half_open_fraction if half_open else ONE,
     )
 

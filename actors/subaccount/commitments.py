@@ -6,12 +6,12 @@ position that goes away under a resting order leaves no order that opens without
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
 import msgspec
 
-from actors.facts import AnyFact, ConditionalEnded, ConditionalStatus, Purpose
+from actors.facts import AnyFact, CancelIntended, ConditionalEnded, ConditionalStatus, Purpose
 from actors.subaccount.orders import ConditionalOrder, WorkingOrder
 from actors.subaccount.state import AccountState
 from actors.units import ZERO, Side, Symbol
@@ -91,10 +91,15 @@ def cancelled(state: AccountState, cause: str, *, keep_closing: bool) -> list[An
     ]
 
 
+def cancels(state: AccountState, orders: Iterable[WorkingOrder], cause: str) -> list[AnyFact]:
+    """The cancels of some of the account's working orders, without those that were asked for before."""
+    return [
+        CancelIntended(state.account_id, o.client_order_id, o.symbol, cause)
+        for o in orders
+        if not o.cancel_requested
+    ]
+
+
 def surplus(state: AccountState) -> list[WorkingOrder]:
     """Resting reduce-only orders that would open if they filled, the newest first to go."""
-    return [
-        order
-        for order, opening in openings(state)
-        if opening > ZERO and order.intent.reduce_only and not order.cancel_requested
-    ]
+    return [order for order, opening in openings(state) if opening > ZERO and order.intent.reduce_only]

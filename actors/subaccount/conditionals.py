@@ -19,7 +19,6 @@ from msgspec.structs import replace
 from actors.facts import (
     Alert,
     AnyFact,
-    CancelIntended,
     ConditionalDue,
     ConditionalEnded,
     ConditionalKind,
@@ -36,7 +35,7 @@ from actors.limits import CONDITIONALS_MAX, REARM_FIRST_MS, REARM_MAX
 from actors.messages import PlaceConditional, PlaceOrder
 from actors.subaccount import checks
 from actors.subaccount.adl import has_step, smallest_order, take_over
-from actors.subaccount.commitments import cancelled, openings
+from actors.subaccount.commitments import cancelled, cancels, openings
 from actors.subaccount.intents import intended
 from actors.subaccount.market import Market, mark
 from actors.subaccount.orders import ConditionalOrder, WorkingOrder, client_order_id
@@ -117,12 +116,8 @@ def assess(state: AccountState, market: Market, _cause: str) -> list[AnyFact]:
 
 def withdraw_opening(state: AccountState, cause: str) -> list[AnyFact]:
     """Cancel all that rests or waits and may open new risk, whatever it says of itself."""
-    resting: list[AnyFact] = [
-        CancelIntended(state.account_id, order.client_order_id, order.symbol, cause)
-        for order, opening in openings(state)
-        if opening > ZERO and not order.cancel_requested
-    ]
-    return resting + cancelled(state, cause, keep_closing=True)
+    resting = (order for order, opening in openings(state) if opening > ZERO)
+    return cancels(state, resting, cause) + cancelled(state, cause, keep_closing=True)
 
 
 def rearmed(state: AccountState, order: WorkingOrder, status: OrderStatus, market: Market) -> list[AnyFact]:
@@ -138,12 +133,9 @@ def rearmed(state: AccountState, order: WorkingOrder, status: OrderStatus, marke
     if held is None or order.remaining <= ZERO or order.symbol not in market.ticks:
         return []
     if attempt > REARM_MAX:
-        told = Alert.UNPROTECTED in held.alerts
-        return (
-            []
-            if told
-            else [PositionAlerted(order.symbol, Alert.UNPROTECTED, Decimal(attempt), Decimal(REARM_MAX))]
-        )
+        if Alert.UNPROTECTED in held.alerts:
+            return []
+        return [PositionAlerted(order.symbol, Alert.UNPROTECTED, Decimal(attempt), Decimal(REARM_MAX))]
     id_ = client_order_id(state.account_id, state.next_order_sequence)
     again = ConditionalPlaced(
         account_id=state.account_id,
@@ -333,13 +325,9 @@ def _make_way(state: AccountState, order: ConditionalOrder) -> list[AnyFact]:
     # A market order that closes already is waited for; what rests is cancelled.
     facts: list[AnyFact] = [] if order.due else [ConditionalDue(order.client_order_id)]
     cause = f"{TRIGGERED_BY}{order.client_order_id}"
-    return facts + [
-        CancelIntended(state.account_id, o.client_order_id, o.symbol, cause)
-        for o in state.orders
-        if (o.symbol, o.side) == (order.symbol, order.placed.side)
-        and o.order_type is OrderType.LIMIT
-        and not o.cancel_requested
-    ]
+    side = (order.symbol, order.placed.side)
+    resting = (o for o in state.orders if (o.symbol, o.side) == side and o.order_type is OrderType.LIMIT)
+    return facts + cancels(state, resting, cause)
 
 
 def _why(order: ConditionalOrder, market: Market) -> str:

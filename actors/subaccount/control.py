@@ -134,8 +134,7 @@ def _reset(state: AccountState, market: Market) -> Decision:
     if state.risk.closing_out:
         text = f"{state.account_id} is being closed out: {state.risk.closing_out}"
         return refused(state, reject(RejectCode.CLOSING_OUT, text, state.risk.closing_out))
-    marks = marks_of(state, market)
-    equity = state.balance + margin.unrealized(state.positions, marks) if marks is not None else None
+    equity = margin.equity(state, market)
     reason = "" if equity is None else breaker.threshold_reached(state, equity)
     if reason:
         text = f"the breaker would open again at once: {reason}; raise the limit, or wait for the next day"

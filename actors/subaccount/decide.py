@@ -44,12 +44,11 @@ from actors.messages import (
     TripBreaker,
     Wake,
 )
-from actors.subaccount import booking, breaker, checks, conditionals, control, losses
-from actors.subaccount.commitments import cancelled
+from actors.subaccount import booking, breaker, checks, conditionals, control, losses, margin
+from actors.subaccount.commitments import cancelled, cancels
 from actors.subaccount.decision import Accepted, Decision, assessed, decided, refused
 from actors.subaccount.intents import intended
-from actors.subaccount.margin import unrealized
-from actors.subaccount.market import Market, marks_of
+from actors.subaccount.market import Market
 from actors.subaccount.rejections import RejectCode, reject
 from actors.subaccount.state import AccountState, folded
 from actors.units import Nanos
@@ -79,21 +78,15 @@ def decide(state: AccountState, message: AccountMessage, market: Market) -> Deci
 
 def withdraw(state: AccountState, cause: str) -> Decision:
     """Cancel every order that the account itself has working, and what waits to open; stops stay."""
-    facts: list[AnyFact] = [
-        CancelIntended(state.account_id, order.client_order_id, order.symbol, cause)
-        for order in state.orders
-        if order.purpose is Purpose.USER and not order.cancel_requested
-    ]
-    return decided(state, facts + cancelled(state, cause, keep_closing=True))
+    own = (order for order in state.orders if order.purpose is Purpose.USER)
+    return decided(state, cancels(state, own, cause) + cancelled(state, cause, keep_closing=True))
 
 
 def _due(state: AccountState, market: Market) -> list[AnyFact]:
     facts = losses.begin_day(state, market)
     if breaker.is_timed(state) and market.wall_ms >= state.risk.breaker_until_ms:
         after = folded(state, facts)
-        marks = marks_of(after, market)
-        equity = None if marks is None else after.balance + unrealized(after.positions, marks)
-        facts += breaker.after_cooldown(after, equity, market.wall_ms)
+        facts += breaker.after_cooldown(after, margin.equity(after, market), market.wall_ms)
     return facts
 
 

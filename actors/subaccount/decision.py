@@ -14,9 +14,9 @@ import msgspec
 from msgspec.structs import replace
 
 from actors.errors import StateCorrupt
-from actors.facts import AccountStatus, AnyFact, Breaker, CancelIntended
+from actors.facts import AccountStatus, AnyFact, Breaker
 from actors.subaccount import adl, breaker, conditionals, losses, monitor
-from actors.subaccount.commitments import surplus
+from actors.subaccount.commitments import cancels, surplus
 from actors.subaccount.market import Market, marks_of
 from actors.subaccount.rejections import Rejection
 from actors.subaccount.state import AccountState, books_balance, folded
@@ -115,10 +115,7 @@ def _withdrawals(state: AccountState, _market: Market, cause: str) -> list[AnyFa
     stopped = state.risk.day_stopped or state.risk.breaker is Breaker.OPEN
     if stopped or state.status is AccountStatus.FROZEN:
         return conditionals.withdraw_opening(state, cause)
-    return [
-        CancelIntended(state.account_id, o.client_order_id, o.symbol, "nothing left to reduce")
-        for o in surplus(state)
-    ]
+    return cancels(state, surplus(state), "nothing left to reduce")
 
 
 STAGES: tuple[Stage, ...] = (

@@ -14,8 +14,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from actors.facts import AccountStatus, AnyFact, Breaker, ClosingOut, DayBegan, DayStopped
-from actors.subaccount import breaker
-from actors.subaccount.margin import unrealized
+from actors.subaccount import breaker, margin
 from actors.subaccount.market import Market, mark, marks_of
 from actors.subaccount.state import AccountState
 from actors.units import ZERO, Symbol
@@ -66,7 +65,7 @@ def begin_day(state: AccountState, market: Market) -> list[AnyFact]:
     marks = _marks_at_begin(state, market)
     if marks is None:
         return []
-    return [DayBegan(start, state.balance + unrealized(state.positions, marks))]
+    return [DayBegan(start, state.balance + margin.unrealized(state.positions, marks))]
 
 
 def _marks_at_begin(state: AccountState, market: Market) -> dict[Symbol, Decimal] | None:
@@ -81,10 +80,9 @@ def assess(state: AccountState, market: Market) -> list[AnyFact]:
     """What the loss limits demand now: a stop for the day, a trip of the breaker, the end of everything."""
     if not state.limits.watches_equity or state.status is AccountStatus.LIQUIDATED:
         return []
-    marks = marks_of(state, market)
-    if marks is None:
+    equity = margin.equity(state, market)
+    if equity is None:
         return []
-    equity = state.balance + unrealized(state.positions, marks)
     facts: list[AnyFact] = []
     limit, loss = daily_limit(state), daily(state, equity)
     # Of nothing, any loss is too much; but no loss is none.

@@ -17,6 +17,7 @@ import msgspec
 
 from actors.risk_limits import MaintenanceBasis
 from actors.subaccount.commitments import commitments
+from actors.subaccount.market import Market, marks_of
 from actors.subaccount.position import Position
 from actors.subaccount.state import AccountState
 from actors.units import ONE, ZERO, Bracket, Instrument, Symbol
@@ -44,6 +45,12 @@ class MarginView(msgspec.Struct, frozen=True, gc=False):
 def unrealized(positions: tuple[Position, ...], marks: Mapping[Symbol, Decimal]) -> Decimal:
     """Sum of quantity x (mark - entry)."""
     return sum((p.unrealized(marks[p.symbol]) for p in positions), ZERO)
+
+
+def equity(state: AccountState, market: Market) -> Decimal | None:
+    """Balance + unrealized profit at the fresh marks, in quote asset; None when one is missing or stale."""
+    marks = marks_of(state, market)
+    return None if marks is None else state.balance + unrealized(state.positions, marks)
 
 
 def margin_ratio(maintenance: Decimal, equity: Decimal) -> Decimal:

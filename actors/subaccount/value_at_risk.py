@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import ROUND_CEILING, Decimal
 
+from actors.limits import RETURNS_MIN
 from actors.subaccount.market import Market
 from actors.subaccount.position import Position
 from actors.units import ZERO, Symbol
-
-RETURNS_MIN = 30
-"""Fewer minutes say nothing (seed 004 asks for more than 30)."""
 
 QUANTILE = Decimal("0.05")
 

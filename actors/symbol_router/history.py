@@ -11,15 +11,13 @@ from collections.abc import Mapping
 from decimal import Decimal
 from itertools import pairwise
 
+from actors.limits import RETURNS_MIN
 from actors.messages import Tick
 from actors.units import NANOS_PER_SECOND, Nanos, Symbol
 
 SAMPLE_EVERY = Nanos(60 * NANOS_PER_SECOND)
 SAMPLES_MAX = 241
 """Four hours of returns."""
-
-RETURNS_MIN = 30
-"""Fewer minutes say nothing."""
 
 DIGITS = Decimal("1e-9")
 

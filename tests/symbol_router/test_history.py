@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from decimal import Decimal as D
 
+from actors.limits import RETURNS_MIN
 from actors.messages import Wake
 from actors.runtime.actor import DispatchedActor
 from actors.runtime.clock import VirtualClock
 from actors.runtime.simulation import SeededDispatcher
 from actors.symbol_router.actor import DAY_WAKES, SymbolRouter
 from actors.symbol_router.book import PriceBook
-from actors.symbol_router.history import RETURNS_MIN, SAMPLES_MAX, History
+from actors.symbol_router.history import SAMPLES_MAX, History
 from actors.trading_day import DayRule
 from actors.units import AccountId, Nanos
 from tests.factories import BTC, ETH, SOL, tick
