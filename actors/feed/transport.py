@@ -118,8 +118,10 @@ class BinanceFeed:
                     if rate.symbol in self._symbols and (rate.symbol, rate.fundingTime) not in known:
                         known.add((rate.symbol, rate.fundingTime))
                         self._settled(rate, feed)
-                if len(found) == FUNDING_MAX:
-                    self._funding_from_ms = max(rate.fundingTime for rate in found)
+                newest_ms = max((rate.fundingTime for rate in found), default=0)
+                # A full page has a next one; one that does not move on would be asked for without end.
+                if len(found) == FUNDING_MAX and newest_ms > self._funding_from_ms:
+                    self._funding_from_ms = newest_ms
                     continue
             except (httpx.HTTPError, msgspec.MsgspecError) as error:
                 log.warning("funding not read", error=f"{type(error).__name__}: {error}")

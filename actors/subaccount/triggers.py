@@ -67,9 +67,9 @@ def threshold(state: AccountState) -> Decimal:
     return first if state.phase is Phase.WARNING else first - WARNING_DISTANCE
 
 
-def thresholds(state: AccountState) -> Iterator[Threshold]:
-    """All that equity may reach and that was not reached before."""
-    if not waits(state):
+def thresholds(state: AccountState, *, waiting: bool) -> Iterator[Threshold]:
+    """All that equity may reach and that was not reached before; ``waiting`` as of ``waits``."""
+    if not waiting:
         yield Threshold(threshold(state), -ONE, ZERO)
     if state.phase is Phase.WARNING:
         # The other way: maintenance <= t x equity ends the warning.
@@ -111,7 +111,7 @@ def triggers(state: AccountState, market: Market) -> Triggers:
     nearest = _Nearest(market)
     if state.positions:
         view = margin.view(state, marks, market.instruments)
-        for bound in thresholds(state):
+        for bound in thresholds(state, waiting=waiting):
             slack = bound.equity * view.equity + bound.maintenance * view.maintenance + bound.constant
             if slack <= ZERO:
                 return _every_tick(state)
