@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from actors.risk_limits import MaintenanceBasis
 from actors.subaccount import margin
 from actors.units import Bracket
-from tests.factories import BTC, ETH, INSTRUMENTS, WIDE, account, position
+from tests.factories import BTC, ETH, INSTRUMENTS, WIDE, account, market, position
 
 
 def test_seed_000_profit_of_a_long_and_a_short():
@@ -168,3 +168,11 @@ def test_the_static_price_looks_at_one_position_alone():
     short = position(ETH, "-1")
     assert margin.static_liquidation_price(account("500", [short]), short) == round(2000 + (500 - floor), 12)
     assert margin.static_liquidation_price(account("5000", [held]), held) == 0
+
+
+def test_equity_is_told_at_fresh_marks_only():
+    state = account("1000", [position(ETH, "2")])
+    assert margin.equity(state, market({ETH: "2100"})) == D(1200)
+    assert margin.equity(state, market({})) is None
+    assert margin.equity(state, market(now_ns=WIDE.price_max_age_ns + 1)) is None
+    assert margin.equity(account("1000"), market({})) == D(1000)
