@@ -40,6 +40,8 @@ FILL_SECONDS = 60.0
 DROP = "-0.045"
 DROP_SECONDS = 4
 SEED = 7
+DEEPEST = 4
+"""Mailboxes that the live view names."""
 
 
 class Processes:
@@ -299,7 +301,8 @@ def _watch(trading: _Trading, out: Console) -> None:
             trading.step(elapsed)
             stats = trading.client.get("/v1/stats")
             if out.is_terminal:
-                live.update(demo_view.screen(stats, before, elapsed, trading.notes))
+                worst = trading.client.get("/v1/top", by="depth", limit=DEEPEST)
+                live.update(demo_view.screen(stats, before, elapsed, trading.notes, worst))
             elif elapsed - last_line >= 2:  # noqa: PLR2004 - a log line each two seconds
                 last_line = elapsed
                 out.print(demo_view.line(stats, before, elapsed), highlight=False)

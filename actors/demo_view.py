@@ -41,8 +41,10 @@ def line(stats: Stats, before: Stats | None, elapsed: float) -> str:
     )
 
 
-def screen(stats: Stats, before: Stats | None, elapsed: float, notes: list[str]) -> RenderableType:
-    """The live view."""
+def screen(
+    stats: Stats, before: Stats | None, elapsed: float, notes: list[str], worst: list[dict[str, Any]]
+) -> RenderableType:
+    """The live view. ``worst`` are rows of ``top``, deepest mailbox first."""
     accounts = stats["account_stats"]
     numbers = Table.grid(padding=(0, 3))
     rows = (
@@ -70,7 +72,7 @@ def screen(stats: Stats, before: Stats | None, elapsed: float, notes: list[str])
     for row in rows:
         numbers.add_row(*row)
     phases = "   ".join(f"{name.lower()} {count:,}" for name, count in sorted(stats["phases"].items()))
-    deepest = ", ".join(f"{d['name']} {d['depth']}" for d in stats["deepest"]) or "all empty"
+    deepest = ", ".join(f"{row['name']} {row['depth']}" for row in worst if row["depth"]) or "all empty"
     parts: list[RenderableType] = [
         numbers,
         Text(f"\n{phases}"),
