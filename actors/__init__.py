@@ -6,8 +6,7 @@ subaccount      what one account decides: checks, margin, ADL, fills
 persistence     the writer: decisions made durable, then forwarded
 gateway         intents -> exchange orders -> fills
 api             how people reach the running engine
-binance         the wire protocol that feed, gateway, api and paper share
-paper           a paper exchange that speaks that protocol
+venues          exchanges behind the ports of feed and gateway: binance, and paper, which speaks its protocol
 runtime         what an actor is: mailbox, dispatcher, clock, restart policy
 
 Shared vocabulary, importing nothing of ours but each other:

@@ -143,8 +143,8 @@ def paper(  # noqa: PLR0913 - one per setting
         feed: recorded bookTicker CSV files instead of the generator.
         latency_ms: delay of every answer.
     """
-    from actors.paper.config import PaperConfig  # noqa: PLC0415
-    from actors.paper.process import run as run_paper  # noqa: PLC0415
+    from actors.venues.paper.config import PaperConfig  # noqa: PLC0415
+    from actors.venues.paper.process import run as run_paper  # noqa: PLC0415
 
     chosen: dict[str, Any] = {"symbols": symbols} if symbols else {}
     run_paper(

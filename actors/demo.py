@@ -27,9 +27,9 @@ from rich.progress import Progress
 from actors import demo_view
 from actors.api.client import Client, EngineError
 from actors.errors import BadInput, BulkheadError
-from actors.paper.config import PaperAddress, PaperConfig
-from actors.paper.instruments import LISTINGS
 from actors.units import Side, Symbol, plain
+from actors.venues.paper.config import PaperAddress, PaperConfig
+from actors.venues.paper.instruments import LISTINGS
 
 DATA_DIR = Path(".data") / "demo"
 DEPOSIT = Decimal(200)

@@ -21,10 +21,8 @@ from actors.alarms import Alarms
 from actors.config import EngineConfig
 from actors.errors import BadInput, BulkheadError, StoreUnreachable
 from actors.feed.actor import Feed
-from actors.feed.transport import BinanceFeed
 from actors.gateway.actor import Gateway
 from actors.gateway.messages import Recover
-from actors.gateway.transport import BinanceTransport, Venue, discover, master_positions
 from actors.messages import Lane
 from actors.persistence.actor import Waiting, Writer
 from actors.persistence.connection import owner_of
@@ -59,6 +57,9 @@ from actors.subaccount.state import AccountState
 from actors.symbol_router.actor import SymbolRouter
 from actors.symbol_router.book import PriceBook
 from actors.units import NANOS_PER_MS, NANOS_PER_SECOND, ZERO, AccountId, Nanos
+from actors.venues.binance.discovery import Venue, discover, master_positions
+from actors.venues.binance.market_data import BinanceFeed
+from actors.venues.binance.orders import BinanceOrders
 from supervisor import GROUPS, Supervisor
 
 log = structlog.get_logger("engine")
@@ -208,7 +209,7 @@ class Engine:
 
     def _children(self, store: Store) -> tuple[ChildSpec, ...]:
         config, venue = self.config, self.venue
-        transport = BinanceTransport(
+        transport = BinanceOrders(
             config.exchange, config.websocket_base, config.api_key, config.api_secret, venue, self.loop
         )
         self.feed_source = BinanceFeed(

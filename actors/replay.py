@@ -23,11 +23,6 @@ from rich.progress import Progress
 from actors.errors import BadInput, NotDurable
 from actors.gateway.actor import Gateway
 from actors.messages import PlaceOrder, Tick
-from actors.paper.generator import Quote
-from actors.paper.in_process import InProcessExchange
-from actors.paper.instruments import LISTINGS
-from actors.paper.matching import Exchange
-from actors.paper.recording import Row, merged, symbol_of
 from actors.persistence.actor import Writer
 from actors.persistence.embedded import EmbeddedPostgres
 from actors.persistence.messages import NewAccount, Persist
@@ -42,6 +37,11 @@ from actors.subaccount.state import AccountState
 from actors.symbol_router.actor import SymbolRouter
 from actors.symbol_router.book import PriceBook
 from actors.units import NANOS_PER_MS, AccountId, Instrument, Nanos, Side, Symbol
+from actors.venues.paper.generator import Quote
+from actors.venues.paper.in_process import InProcessExchange
+from actors.venues.paper.instruments import LISTINGS
+from actors.venues.paper.matching import Exchange
+from actors.venues.paper.recording import Row, merged, symbol_of
 
 DEPOSIT = Decimal(1_000)
 LEVERAGES = (5, 20, 50, 100)

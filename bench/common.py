@@ -10,8 +10,6 @@ from random import Random
 
 from actors.facts import OrderIntended
 from actors.messages import Fill, PlaceOrder, Tick
-from actors.paper.generator import Generator
-from actors.paper.instruments import LISTINGS
 from actors.persistence.messages import Persist
 from actors.risk_limits import RiskLimits
 from actors.runtime.actor import DispatchedActor, Ref
@@ -28,6 +26,8 @@ from actors.subaccount.state import AccountState
 from actors.symbol_router.actor import SymbolRouter
 from actors.symbol_router.book import PriceBook
 from actors.units import AccountId, Nanos, Side, Symbol
+from actors.venues.paper.generator import Generator
+from actors.venues.paper.instruments import LISTINGS
 
 SYMBOLS = list(LISTINGS)
 ETH = Symbol("ETHUSDT")

@@ -8,7 +8,6 @@ from typing import Any
 import psutil
 
 from actors.messages import Wake
-from actors.paper.instruments import LISTINGS
 from actors.runtime.dispatcher import ThreadedDispatcher
 from actors.runtime.gate import TradingGate
 from actors.runtime.pauses import PauseKeeper
@@ -17,6 +16,7 @@ from actors.subaccount.state import AccountState
 from actors.symbol_router.actor import SymbolRouter
 from actors.symbol_router.book import PriceBook
 from actors.units import AccountId
+from actors.venues.paper.instruments import LISTINGS
 from bench.common import SYMBOLS, Sink, state, ticks
 from bench.memory import resident
 

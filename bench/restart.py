@@ -10,7 +10,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from actors.paper.instruments import LISTINGS
 from actors.persistence.actor import Writer
 from actors.persistence.embedded import EmbeddedPostgres
 from actors.persistence.messages import NewAccount, Persist
@@ -25,6 +24,7 @@ from actors.subaccount.state import AccountState
 from actors.symbol_router.actor import SymbolRouter
 from actors.symbol_router.book import PriceBook
 from actors.units import AccountId
+from actors.venues.paper.instruments import LISTINGS
 from bench.common import SYMBOLS, Sink, placed_and_filled, ticks
 from supervisor import Supervisor
 

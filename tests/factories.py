@@ -7,7 +7,6 @@ from decimal import Decimal as D
 from msgspec.structs import replace
 
 from actors.messages import Fill, Tick
-from actors.paper.instruments import LISTINGS
 from actors.risk_limits import RiskLimits
 from actors.subaccount.commitments import commitments
 from actors.subaccount.decide import decide
@@ -15,6 +14,7 @@ from actors.subaccount.market import Market
 from actors.subaccount.position import Position
 from actors.subaccount.state import AccountState
 from actors.units import AccountId, Nanos, Side, Symbol
+from actors.venues.paper.instruments import LISTINGS
 
 BTC, ETH, SOL = Symbol("BTCUSDT"), Symbol("ETHUSDT"), Symbol("SOLUSDT")
 INSTRUMENTS = {s: listing.instrument for s, listing in LISTINGS.items()}

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from actors.paper.recording import write_recording
+from actors.venues.paper.recording import write_recording
 from tests.e2e.processes import bulkhead
 from tests.factories import BTC, ETH
 

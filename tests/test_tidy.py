@@ -19,6 +19,11 @@ def test_the_tree_is_tidy():
 PLANTED = {
     "import time": ("actors/subaccount/x.py", "import time\n", "imports time"),
     "from threading": ("actors/gateway/x.py", "from threading import Lock\n", "imports threading.Lock"),
+    "a venue in the domain": (
+        "actors/gateway/x.py",
+        "from actors.venues.binance.rest import Order\n",
+        "open a door",
+    ),
     "another folder": ("actors/feed/x.py", "from actors.subaccount.decide import decide\n", "open a door"),
     "the supervisor": ("actors/feed/actor.py", "import supervisor\n", "only composition roots"),
     "runtime in a pure file": ("actors/feed/x.py", "from actors.runtime.clock import Clock\n", "mailboxes"),

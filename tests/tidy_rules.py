@@ -37,9 +37,7 @@ IMPURE = frozenset(
 )
 
 # Files that do I/O or run things say so in their name; nothing else may.
-IMPURE_NAMES = frozenset(
-    {"actor.py", "transport.py", "server.py", "store.py", "embedded.py", "process.py", "client.py"}
-)
+IMPURE_NAMES = frozenset({"actor.py", "server.py", "store.py", "embedded.py", "process.py", "client.py"})
 IMPURE_FILES = {
     "actors/api/operations.py": "asks actors on behalf of HTTP",
     "actors/api/risk_routes.py": "HTTP paths",
@@ -59,8 +57,13 @@ IMPURE_FILES = {
     "actors/demo.py": "starts processes",
     "actors/engine.py": "the composition root",
     "actors/replay.py": "a composition root",
-    "actors/paper/generator.py": "tests/paper/test_recording.py",
-    "actors/paper/recording.py": "reads and writes files with a seeded generator",
+    "actors/venues/binance/discovery.py": "asks the exchange at start",
+    "actors/venues/binance/http.py": "sends requests",
+    "actors/venues/binance/market_data.py": "reads sockets",
+    "actors/venues/binance/orders.py": "sends requests",
+    "actors/venues/binance/user_stream.py": "reads a socket",
+    "actors/venues/paper/generator.py": "tests/venues/paper/test_recording.py",
+    "actors/venues/paper/recording.py": "reads and writes files with a seeded generator",
     "actors/persistence/connection.py": "connects",
     "actors/persistence/desk.py": "operators' SQL",
     "actors/reconciliation.py": "waits while fills are on their way",
@@ -101,11 +104,13 @@ DOORS = {
     ("*", "persistence.messages"): "the writer's vocabulary",
     ("*", "gateway.messages"): "the gateway's vocabulary",
     ("*", "symbol_router.book"): "prices are read by all, written by the router",
-    ("*", "binance"): "the wire protocol is shared",
-    ("paper", "gateway.orders"): "in_process.py stands in for the gateway's transport",
-    ("paper", "gateway.translate"): "in_process.py speaks the transport's reports",
+    ("venues/binance", "gateway.orders"): "what a venue is asked is the gateway's port",
+    ("venues/paper", "venues/binance"): "the wire protocol is shared",
+    ("venues/paper", "gateway.orders"): "in_process.py stands in for a venue's orders",
 }
-RUNTIME_USERS = frozenset({"actor.py", "transport.py"})
+RUNTIME_USERS = frozenset({"actor.py", "port.py"})
+# The I/O side of a venue tells actors what arrives.
+VENUE_IO = frozenset(f"actors/venues/binance/{name}.py" for name in ("market_data", "orders", "user_stream"))
 NO_FLOATS = ("actors/units.py", "actors/subaccount/")
 FLOATS_ALLOWED = frozenset({"actors/subaccount/triggers.py"})
 
@@ -135,8 +140,13 @@ TESTED_ELSEWHERE = {
     "actors/runtime/cell.py": "tests/runtime/test_actor.py",
     "actors/runtime/dispatcher.py": "tests/runtime/test_actor.py",
     "actors/runtime/io_loop.py": "tests/e2e runs it",
-    "actors/gateway/transport.py": "tests/e2e runs it against real servers",
-    "actors/feed/transport.py": "tests/e2e runs it against a real server",
+    "actors/venues/binance/market_data.py": "tests/e2e runs it against a real server",
+    "actors/venues/binance/orders.py": "tests/e2e runs it against real servers",
+    "actors/venues/binance/user_stream.py": "tests/e2e runs it against a real server",
+    "actors/venues/binance/discovery.py": "tests/e2e runs it against a real server",
+    "actors/venues/binance/http.py": "tests/e2e runs it against a real server",
+    "actors/gateway/port.py": "a protocol",
+    "actors/feed/port.py": "a protocol",
     "actors/symbol_router/actor.py": "tests/sim",
     "actors/symbol_router/book.py": "tests/symbol_router/test_triggers.py",
     "actors/api/account_routes.py": "tests/e2e and tests/e2e/test_schema.py",
@@ -152,15 +162,15 @@ TESTED_ELSEWHERE = {
     "actors/api/operations.py": "tests/e2e",
     "actors/api/server.py": "tests/e2e",
     "actors/api/views.py": "tests/e2e",
-    "actors/binance/rest.py": "data",
-    "actors/paper/config.py": "tests/paper/test_server.py",
-    "actors/paper/endpoints.py": "tests/paper/test_server.py",
-    "actors/paper/faults.py": "tests/paper/test_server.py and tests/e2e",
-    "actors/paper/in_process.py": "tests/sim",
-    "actors/paper/instruments.py": "data",
-    "actors/paper/process.py": "tests/e2e",
-    "actors/paper/requests.py": "tests/paper/test_server.py",
-    "actors/paper/generator.py": "tests/paper/test_recording.py",
+    "actors/venues/binance/rest.py": "data",
+    "actors/venues/paper/config.py": "tests/venues/paper/test_server.py",
+    "actors/venues/paper/endpoints.py": "tests/venues/paper/test_server.py",
+    "actors/venues/paper/faults.py": "tests/venues/paper/test_server.py and tests/e2e",
+    "actors/venues/paper/in_process.py": "tests/sim",
+    "actors/venues/paper/instruments.py": "data",
+    "actors/venues/paper/process.py": "tests/e2e",
+    "actors/venues/paper/requests.py": "tests/venues/paper/test_server.py",
+    "actors/venues/paper/generator.py": "tests/venues/paper/test_recording.py",
 }
 
 FORBIDDEN_TEXT = re.compile(
@@ -255,7 +265,7 @@ def purity(name: str, tree: ast.Module) -> Iterator[str]:
 def walls(name: str, tree: ast.Module) -> Iterator[str]:
     """What one folder may know of another."""
     parts = name.removesuffix(".py").split("/")
-    folder = parts[1] if len(parts) > 2 else ""
+    folder = _folder_of(parts[1:])
     if (not folder and parts[1] in COMPOSITION) or folder == "api":
         return
     for line, dotted in imports(tree):
@@ -263,15 +273,21 @@ def walls(name: str, tree: ast.Module) -> Iterator[str]:
             yield f"{name}:{line}: imports the supervisor; only composition roots may"
         if not dotted.startswith("actors."):
             continue
-        target = dotted.removeprefix("actors.")
+        target = dotted.removeprefix("actors.").replace("venues.", "venues/", 1)
         other = target.split(".")[0]
         if other in SHARED or other == folder:
             continue
         if other == "runtime":
-            if Path(name).name not in RUNTIME_USERS:
-                yield f"{name}:{line}: imports {dotted}; only actor.py and transport.py know about mailboxes"
+            if Path(name).name not in RUNTIME_USERS and name not in VENUE_IO:
+                yield f"{name}:{line}: imports {dotted}; only actor.py and a venue's I/O know about mailboxes"
         elif not any(f in {"*", folder} and (target + ".").startswith(t + ".") for f, t in DOORS):
             yield f"{name}:{line}: imports {dotted}; say it in messages, or open a door in tests/tidy_rules.py"
+
+
+def _folder_of(parts: list[str]) -> str:
+    """The folder that walls stand around: ``subaccount``, ``venues/paper``; none for a file of its own."""
+    depth = 2 if parts[0] == "venues" else 1
+    return "/".join(parts[:depth]) if len(parts) > depth else ""
 
 
 def floats(name: str, tree: ast.Module) -> Iterator[str]:
@@ -296,9 +312,9 @@ def asks(name: str, tree: ast.Module) -> Iterator[str]:
 
 def untested(root: Path) -> Iterator[str]:
     """Every file under actors/<x>/ has its test file, or a reason in the table."""
-    for path in sorted((root / "actors").glob("*/*.py")):
+    for path in sorted((root / "actors").rglob("*/*.py")):
         name = path.relative_to(root).as_posix()
-        test = root / "tests" / path.parent.name / f"test_{path.name}"
+        test = root / "tests" / path.parent.relative_to(root / "actors") / f"test_{path.name}"
         if path.name == "__init__.py":
             continue
         if name in TESTED_ELSEWHERE:

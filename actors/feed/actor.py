@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
+from actors.feed.port import Source
 from actors.messages import ApplyFunding, Lane, Message
 from actors.runtime.actor import DispatchedActor, Ref
 from actors.symbol_router.book import PriceBook
@@ -14,18 +15,6 @@ TOLD_AT_ONCE = 500
 """Accounts that hear of a funding in one turn."""
 
 WATCH_EVERY = Nanos(500 * NANOS_PER_MS)
-
-
-class Source(Protocol):
-    """Where L1 comes from."""
-
-    def start(self, router: Ref, feed: Ref) -> None:
-        """Begin to tell the router L1, and the feed settled funding."""
-        ...
-
-    def refresh(self, symbols: Sequence[Symbol], router: Ref) -> None:
-        """Get these symbols' L1 another way, once."""
-        ...
 
 
 class Watch(Message, frozen=True, gc=False):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 import structlog
@@ -24,6 +24,7 @@ from actors.gateway.messages import (
     Verdict,
 )
 from actors.gateway.orders import Alarm, Deliver, Effect, Request, Tracked
+from actors.gateway.port import Transport
 from actors.gateway.protocol import GatewayCore
 from actors.persistence.messages import KnownOrder, Recovery
 from actors.runtime.actor import DispatchedActor, Ref
@@ -36,22 +37,6 @@ TEND_EVERY = Nanos(100 * NANOS_PER_MS)
 
 DEFAULT_LIMITS = (300, 1200)
 """Binance's order limits for ten seconds and a minute, until exchangeInfo says otherwise."""
-
-
-class Transport(Protocol):
-    """What sends bytes. Each request is answered to ``gateway`` as a message, once."""
-
-    def start(self, gateway: Ref) -> None:
-        """Begin; tell ``gateway`` what arrives."""
-        ...
-
-    def request(self, request: Request) -> None:
-        """Send one request; never blocks."""
-        ...
-
-    def now_ms(self) -> int:
-        """Unix milliseconds on the exchange's clock."""
-        ...
 
 
 class GatewayStatus(msgspec.Struct, frozen=True):

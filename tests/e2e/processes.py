@@ -17,10 +17,10 @@ import httpx
 import msgspec
 
 from actors.api.client import Client
-from actors.binance.signing import sign
-from actors.paper.config import PaperAddress
-from actors.paper.instruments import LISTINGS
 from actors.units import plain
+from actors.venues.binance.signing import sign
+from actors.venues.paper.config import PaperAddress
+from actors.venues.paper.instruments import LISTINGS
 
 ROOT = Path(__file__).parents[2]
 KEY, SECRET = "paper", "paper-secret"

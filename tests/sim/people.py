@@ -19,10 +19,10 @@ from actors.messages import (
     SetMode,
     TripBreaker,
 )
-from actors.paper.instruments import LISTINGS
 from actors.risk_limits import BreakerReset, MaintenanceBasis, MarkSource
 from actors.runtime.tree import Quarantine, Release, RestartNow
 from actors.subaccount.state import AccountState
+from actors.venues.paper.instruments import LISTINGS
 from tests.factories import BTC, BUY, ETH, SELL, SOL, WIDE
 
 SYMBOLS = [BTC, ETH, SOL]

@@ -18,10 +18,6 @@ from actors.facts import FillApplied, OrderIntended, Purpose
 from actors.gateway.actor import Gateway
 from actors.gateway.messages import Answered, UserStreamUp, Verdict
 from actors.messages import FaultOnPurpose, Lane, Reconsider, Tick
-from actors.paper.generator import Generator
-from actors.paper.in_process import InProcessExchange
-from actors.paper.instruments import LISTINGS
-from actors.paper.matching import Exchange
 from actors.persistence.actor import Writer
 from actors.persistence.messages import KnownOrder, Recovery
 from actors.runtime.cell import Status
@@ -45,6 +41,10 @@ from actors.symbol_router.actor import SymbolRouter
 from actors.symbol_router.book import PriceBook
 from actors.trading_day import DayRule
 from actors.units import AccountId, Nanos
+from actors.venues.paper.generator import Generator
+from actors.venues.paper.in_process import InProcessExchange
+from actors.venues.paper.instruments import LISTINGS
+from actors.venues.paper.matching import Exchange
 from supervisor import GROUPS, Supervisor
 from tests.sim import people
 from tests.sim.people import SYMBOLS

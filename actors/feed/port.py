@@ -1,0 +1,21 @@
+"""What the feed needs of a venue's market data. Each venue implements it; the feed imports none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from actors.runtime.actor import Ref
+from actors.units import Symbol
+
+
+class Source(Protocol):
+    """Where L1 comes from."""
+
+    def start(self, router: Ref, feed: Ref) -> None:
+        """Begin to tell the router L1, and the feed settled funding."""
+        ...
+
+    def refresh(self, symbols: Sequence[Symbol], router: Ref) -> None:
+        """Get these symbols' L1 another way, once."""
+        ...

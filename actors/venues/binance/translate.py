@@ -1,0 +1,128 @@
+"""The exchange's messages to the gateway's own, and back. Pure."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from email.utils import parsedate_to_datetime
+
+import msgspec
+
+from actors.facts import OrderIntended
+from actors.gateway.messages import Report, ReportStatus, Trade
+from actors.units import ClientOrderId, OrderType, Side, Symbol, plain
+from actors.venues.binance import rest
+from actors.venues.binance.streams import OrderDetail
+
+
+def order_params(order: OrderIntended) -> dict[str, str]:
+    """The parameters of a new order.
+
+    ``reduceOnly`` is never sent: the master is netted, so what reduces an account may well
+    increase the master.
+    """
+    params = {
+        "symbol": order.symbol,
+        "side": order.side.value,
+        "type": order.order_type.value,
+        "quantity": plain(order.quantity),
+        "newClientOrderId": order.client_order_id,
+        "newOrderRespType": "RESULT",
+    }
+    if order.order_type is OrderType.LIMIT and order.price is not None:
+        params["price"] = plain(order.price)
+        params["timeInForce"] = order.time_in_force.value
+    return params
+
+
+def report_of(order: rest.Order) -> Report:
+    """An order's answer as a report."""
+    return Report(
+        client_order_id=ClientOrderId(order.clientOrderId),
+        exchange_order_id=order.orderId,
+        symbol=Symbol(order.symbol),
+        status=ReportStatus(order.status),
+        executed=_finite(order.executedQty),
+    )
+
+
+def report_of_event(detail: OrderDetail) -> Report:
+    """A user event as a report, with its trade if it tells of one."""
+    trade = None
+    if detail.x == "TRADE":
+        trade = Trade(
+            exchange_order_id=detail.i,
+            trade_id=detail.t,
+            symbol=Symbol(detail.s),
+            side=Side(detail.S),
+            quantity=_positive(detail.l),
+            price=_positive(detail.L),
+            fee=_finite(detail.n),
+            maker=detail.m,
+            trade_ms=detail.T,
+        )
+    return Report(
+        client_order_id=ClientOrderId(detail.c),
+        exchange_order_id=detail.i,
+        symbol=Symbol(detail.s),
+        status=ReportStatus(detail.X),
+        executed=_finite(detail.z),
+        trade=trade,
+    )
+
+
+def trade_of(trade: rest.UserTrade) -> Trade:
+    """A trade of userTrades."""
+    return Trade(
+        exchange_order_id=trade.orderId,
+        trade_id=trade.id,
+        symbol=Symbol(trade.symbol),
+        side=Side(trade.side),
+        quantity=_positive(trade.qty),
+        price=_positive(trade.price),
+        fee=_finite(trade.commission),
+        maker=trade.maker,
+        trade_ms=trade.time,
+    )
+
+
+def error_of(content: bytes) -> tuple[int, str]:
+    """Code and text of an error answer; code 0 when it is not the exchange's own."""
+    try:
+        body = msgspec.json.decode(content, type=rest.ErrorBody)
+    except msgspec.MsgspecError:
+        return 0, content[:200].decode("utf-8", "replace")
+    return body.code, body.msg
+
+
+def _finite(value: Decimal) -> Decimal:
+    if not value.is_finite():
+        raise ValueError(f"{value} is not a finite number")
+    return value
+
+
+def _positive(value: Decimal) -> Decimal:
+    if not value.is_finite() or value <= 0:
+        raise ValueError(f"{value} is not a number above zero")
+    return value
+
+
+RETRY_UNREADABLE_MS = 1_000
+"""How long to wait when the exchange says to, but not in a way that can be read."""
+
+
+def retry_after_ms(header: str, now_s: float) -> int:
+    """The wait that a ``Retry-After`` header asks for: seconds or a date (RFC 9110, 10.2.3); 0 without one."""
+    text = header.strip()
+    if not text:
+        return 0
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(text).timestamp() - now_s
+        except ValueError:
+            return RETRY_UNREADABLE_MS
+    if not math.isfinite(seconds):
+        return RETRY_UNREADABLE_MS
+    return max(0, int(seconds * 1_000))

@@ -1,0 +1,106 @@
+"""The paper exchange behind the gateway's transport port, in virtual time and without a socket.
+
+It speaks the same reports as the live transport: replay and simulation run the real gateway
+against the real matching, with a latency that the clock, not the machine, makes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from actors.gateway.messages import Answered, Reported, Traded, Verdict
+from actors.gateway.orders import Request
+from actors.units import NANOS_PER_MS, Nanos
+from actors.venues.binance.errors import Outcome, outcome_of
+from actors.venues.binance.rest import Order
+from actors.venues.binance.streams import OrderTradeUpdate
+from actors.venues.binance.translate import report_of, report_of_event, trade_of
+from actors.venues.paper.generator import Quote
+from actors.venues.paper.matching import Exchange, OrderRequest, PaperEvent, Refusal
+
+
+class InProcessExchange:
+    """One exchange for one gateway.
+
+    Args:
+        exchange: the matching.
+        dispatcher: whose clock and timers are used.
+        latency_ms: from a request to its answer.
+    """
+
+    def __init__(self, exchange: Exchange, dispatcher: Any, latency_ms: int) -> None:
+        self.exchange = exchange
+        self._dispatcher = dispatcher
+        self._latency_ns = Nanos(latency_ms * NANOS_PER_MS)
+        self._gateway: Any = None
+
+    def start(self, gateway: Any) -> None:
+        """Remember whom to tell."""
+        self._gateway = gateway
+
+    def now_ms(self) -> int:
+        """The virtual wall clock."""
+        return int(self._dispatcher.clock.wall_ms())
+
+    def request(self, request: Request) -> None:
+        """Serve one request; the answer comes after the latency."""
+        if request.kind == "trades":
+            trades = self.exchange.user_trades(request.symbol, None, request.exchange_order_id, 1000)
+            answer: Any = Traded(
+                client_order_id=request.client_order_id, trades=tuple(trade_of(t) for t in trades)
+            )
+            events: Iterable[PaperEvent] = ()
+        else:
+            outcome, events = self._serve(request)
+            answer = self._answer(request, outcome)
+        self.tell(events)
+        self._dispatcher.after(self._latency_ns, self._gateway.cell, answer)
+
+    def quote(self, quote: Quote) -> None:
+        """A new L1 reaches the exchange."""
+        self.tell(self.exchange.on_quote(quote, self.now_ms()))
+
+    def tell(self, events: Iterable[PaperEvent]) -> None:
+        """Send order updates over the user stream, after the latency."""
+        for event in events:
+            if isinstance(event, OrderTradeUpdate):
+                report = Reported(report_of_event(event.o))
+                self._dispatcher.after(self._latency_ns, self._gateway.cell, report)
+
+    def _serve(self, request: Request) -> tuple[Order | Refusal, Iterable[PaperEvent]]:
+        now_ms, order = self.now_ms(), request.order
+        if request.kind == "place" and order is not None:
+            return self.exchange.place(
+                OrderRequest(
+                    symbol=order.symbol,
+                    side=order.side,
+                    type=order.order_type,
+                    quantity=order.quantity,
+                    price=order.price,
+                    time_in_force=order.time_in_force,
+                    client_order_id=order.client_order_id,
+                ),
+                now_ms,
+            )
+        if request.kind == "cancel":
+            return self.exchange.cancel(request.symbol, None, request.client_order_id, now_ms)
+        return self.exchange.query(request.symbol, None, request.client_order_id), ()
+
+    @staticmethod
+    def _answer(request: Request, outcome: Order | Refusal) -> Answered:
+        if isinstance(outcome, Refusal):
+            missing = outcome_of(400, outcome.code) is Outcome.NO_SUCH_ORDER
+            return Answered(
+                request=request.kind,
+                client_order_id=request.client_order_id,
+                verdict=Verdict.NOT_FOUND if missing else Verdict.REFUSED,
+                code=outcome.code,
+                text=outcome.text,
+            )
+        return Answered(
+            request=request.kind,
+            client_order_id=request.client_order_id,
+            verdict=Verdict.OK,
+            report=report_of(outcome),
+        )

@@ -1,0 +1,29 @@
+"""What an answer means for an order."""
+
+from __future__ import annotations
+
+import pytest
+
+from actors.venues.binance.errors import Code, Outcome, outcome_of
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "outcome"),
+    [
+        (200, None, Outcome.OK),
+        (400, Code.MARGIN_NOT_SUFFICIENT, Outcome.REJECTED),
+        (400, Code.NO_SUCH_ORDER, Outcome.NO_SUCH_ORDER),
+        (400, Code.TIMEOUT, Outcome.UNKNOWN),
+        (400, Code.UNEXPECTED_RESP, Outcome.UNKNOWN),
+        (503, None, Outcome.UNKNOWN),
+        (503, Code.TOO_MANY_REQUESTS, Outcome.UNKNOWN),
+        (400, Code.DISCONNECTED, Outcome.UNKNOWN),
+        (500, -2019, Outcome.UNKNOWN),
+        (429, Code.TOO_MANY_REQUESTS, Outcome.RATE_LIMITED),
+        (418, None, Outcome.RATE_LIMITED),
+        (401, Code.REJECTED_MBX_KEY, Outcome.REJECTED),
+        (400, None, Outcome.REJECTED),
+    ],
+)
+def test_outcomes(status, code, outcome):
+    assert outcome_of(status, code) is outcome
