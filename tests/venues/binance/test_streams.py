@@ -21,7 +21,7 @@ from actors.venues.binance.ticks import tick_of_event
 from tests.factories import ETH
 
 RAW = b'{"e":"bookTicker","u":400900217,"s":"ETHUSDT","b":"2681.62","B":"1.165","a":"2681.63","A":"73.077","T":1,"E":2}'
-RECORDED = Path(__file__).parents[3] / "shared" / "data" / "binance-usdm-bookTicker-2024-08-09.frames.gz"
+RECORDED = Path(__file__).parents[4] / "shared" / "data" / "binance-usdm-bookTicker-2024-08-09.frames.gz"
 
 
 @pytest.mark.parametrize("frame", [RAW, b'{"stream":"ethusdt@bookTicker","data":' + RAW + b"}", RAW.decode()])
