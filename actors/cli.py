@@ -58,7 +58,8 @@ def run(  # noqa: PLR0913 - one per setting
     data_dir: Path | None = None,
     dsn: str | None = None,
     exchange: str | None = None,
-    exchange_ws: str | None = None,
+    exchange_ws_public: str | None = None,
+    exchange_ws_private: str | None = None,
     api_host: str | None = None,
     api_port: int | None = None,
     faults_allowed: Annotated[bool | None, Parameter(negative=())] = None,
@@ -73,7 +74,8 @@ def run(  # noqa: PLR0913 - one per setting
         data_dir: where the embedded database, the API's address and its token are kept.
         dsn: a Postgres; without it one is run from a wheel in the data folder.
         exchange: REST base URL of the exchange.
-        exchange_ws: websocket base URL, if not on the same host and port.
+        exchange_ws_public: base URL of public streams; known for Binance and for a paper exchange.
+        exchange_ws_private: base URL of the user stream, likewise.
         api_host: where the API listens; loopback by default.
         api_port: the API's port; 0 takes a free one.
         faults_allowed: let accounts be made to fail on purpose.
@@ -86,7 +88,8 @@ def run(  # noqa: PLR0913 - one per setting
             "data_dir": None if data_dir is None else str(data_dir),
             "dsn": dsn,
             "exchange": exchange,
-            "exchange_ws": exchange_ws,
+            "exchange_ws_public": exchange_ws_public,
+            "exchange_ws_private": exchange_ws_private,
             "api_host": api_host,
             "api_port": api_port,
             "faults_allowed": faults_allowed or None,

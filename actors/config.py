@@ -57,14 +57,15 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Everything that ``bulkhead run`` can be told.
 
     ``dsn`` empty means the embedded Postgres in ``data_dir``. ``exchange`` is the REST base
-    URL, ``exchange_ws`` the websocket base URL. ``faults_allowed`` lets the demo and tests
-    make an account raise on purpose.
+    URL; the bases of public streams and of the user stream follow from it where the host is
+    known. ``faults_allowed`` lets the demo and tests make an account raise on purpose.
     """
 
     data_dir: str = str(DEFAULT_DATA_DIR)
     dsn: str = ""
     exchange: str = "http://127.0.0.1:8790"
-    exchange_ws: str = ""
+    exchange_ws_public: str = ""
+    exchange_ws_private: str = ""
     api_key: str = "paper"
     api_secret: str = "paper-secret"  # noqa: S105 - the paper exchange's published key
     api_host: str = "127.0.0.1"
@@ -79,10 +80,6 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     risk: RiskConfig = RiskConfig()
 
     def __post_init__(self) -> None:
-        if not self.exchange.startswith(("http://", "https://")):
-            raise BadConfig(f"exchange: {self.exchange!r} is not an http:// or https:// address")
-        if self.exchange_ws and not self.exchange_ws.startswith(("ws://", "wss://")):
-            raise BadConfig(f"exchange_ws: {self.exchange_ws!r} is not a ws:// or wss:// address")
         if not 0 <= self.api_port <= 65_535:  # noqa: PLR2004 - the range of TCP ports
             raise BadConfig(f"api_port: {self.api_port} is not a port, 0 to 65535")
         if len({t.token for t in self.api_tokens}) != len(self.api_tokens):
@@ -95,13 +92,6 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise BadConfig(f"price_max_age_ms: {self.price_max_age_ms} must be at least 1")
         if self.lease_seconds < 3:  # noqa: PLR2004 - it is renewed every second, and sending stops one before its end
             raise BadConfig(f"lease_seconds: {self.lease_seconds} must be at least 3")
-
-    @property
-    def websocket_base(self) -> str:
-        """The websocket base URL; by default the REST one with another scheme."""
-        if self.exchange_ws:
-            return self.exchange_ws.rstrip("/")
-        return "ws" + self.exchange.removeprefix("http").rstrip("/")
 
 
 def load(path: Path | None, environment: Mapping[str, str], overrides: Mapping[str, Any]) -> EngineConfig:

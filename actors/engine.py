@@ -57,6 +57,7 @@ from actors.subaccount.state import AccountState
 from actors.symbol_router.actor import SymbolRouter
 from actors.symbol_router.book import PriceBook
 from actors.units import NANOS_PER_MS, NANOS_PER_SECOND, ZERO, AccountId, Nanos
+from actors.venues.binance.addresses import addresses
 from actors.venues.binance.discovery import Venue, discover, master_positions
 from actors.venues.binance.market_data import BinanceFeed
 from actors.venues.binance.orders import BinanceOrders
@@ -76,10 +77,14 @@ class Engine:
     Args:
         config: all settings.
         on_progress: told what takes seconds.
+
+    Raises:
+        BadConfig: an address of the exchange that cannot be one, or must be given.
     """
 
     def __init__(self, config: EngineConfig, on_progress: Callable[[str], None] = lambda _text: None) -> None:
         self.config = config
+        self.addresses = addresses(config.exchange, config.exchange_ws_public, config.exchange_ws_private)
         self.progress = on_progress
         self.started_ns = time.monotonic_ns()
         self.clock = SystemClock()
@@ -209,12 +214,9 @@ class Engine:
 
     def _children(self, store: Store) -> tuple[ChildSpec, ...]:
         config, venue = self.config, self.venue
-        transport = BinanceOrders(
-            config.exchange, config.websocket_base, config.api_key, config.api_secret, venue, self.loop
-        )
+        transport = BinanceOrders(self.addresses, config.api_key, config.api_secret, venue, self.loop)
         self.feed_source = BinanceFeed(
-            config.exchange,
-            config.websocket_base,
+            self.addresses,
             list(venue.instruments),
             self.loop,
             config.funding_every_seconds,

@@ -41,7 +41,7 @@ def test_without_an_engine_the_cure_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (("run", "--exchange", "ftp://x"), "not an http"),
+        (("run", "--exchange", "ftp://x"), "is not a http"),
         (("run", "--dsn", "postgresql://nobody@127.0.0.1:9/x"), "Postgres cannot be reached"),
         (("run", "--api-port", "99999"), "not a port"),
         (("db", "check", "not a dsn"), "the DSN cannot be read"),

@@ -15,6 +15,7 @@ from actors.runtime.actor import Ref
 from actors.runtime.io_loop import IoLoop
 from actors.units import Nanos, Symbol
 from actors.venues.binance import rest
+from actors.venues.binance.addresses import Addresses
 from actors.venues.binance.errors import MalformedMessage
 from actors.venues.binance.streams import decode_book_ticker
 from actors.venues.binance.ticks import funding_of, tick_of_answer, tick_of_event
@@ -34,8 +35,7 @@ class BinanceFeed:
     """Reads L1 and tells the router.
 
     Args:
-        base: REST base URL.
-        websocket: websocket base URL.
+        where: the exchange's addresses.
         symbols: what to read.
         loop: where to read.
         funding_every_s: seconds between two questions for settled funding.
@@ -43,15 +43,14 @@ class BinanceFeed:
 
     def __init__(
         self,
-        base: str,
-        websocket: str,
+        where: Addresses,
         symbols: Sequence[Symbol],
         loop: IoLoop,
         funding_every_s: int = 60,
     ) -> None:
         self._funding_every_s = funding_every_s
         self._funding_from_ms = time.time_ns() // 1_000_000 - FUNDING_LOOKBACK_MS
-        self._base, self._websocket, self._symbols, self._loop = base, websocket, list(symbols), loop
+        self._where, self._symbols, self._loop = where, list(symbols), loop
         self._client: httpx.AsyncClient | None = None
         self._asking: set[Symbol] = set()
         self._started = False
@@ -86,7 +85,9 @@ class BinanceFeed:
         while True:
             try:
                 async with websockets.connect(
-                    f"{self._websocket}/stream?streams={names}", open_timeout=OPEN_SECONDS, compression=None
+                    f"{self._where.public}/stream?streams={names}",
+                    open_timeout=OPEN_SECONDS,
+                    compression=None,
                 ) as socket:
                     failures = 0
                     async for frame in socket:
@@ -136,7 +137,7 @@ class BinanceFeed:
 
     def _http(self) -> httpx.AsyncClient:
         if self._client is None:
-            self._client = httpx.AsyncClient(base_url=self._base, timeout=OPEN_SECONDS)
+            self._client = httpx.AsyncClient(base_url=self._where.rest, timeout=OPEN_SECONDS)
         return self._client
 
     async def _ask(self, symbol: Symbol, router: Ref) -> None:

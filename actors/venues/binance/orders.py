@@ -24,6 +24,7 @@ from actors.gateway.orders import Request
 from actors.runtime.actor import Ref
 from actors.runtime.io_loop import IoLoop
 from actors.venues.binance import rest
+from actors.venues.binance.addresses import Addresses
 from actors.venues.binance.discovery import Venue
 from actors.venues.binance.errors import outcome_of
 from actors.venues.binance.http import VERDICTS, SignedHttp
@@ -52,17 +53,16 @@ class BinanceOrders:
     """See the module.
 
     Args:
-        base: REST base URL.
-        websocket: websocket base URL.
+        where: the exchange's addresses.
         key: API key of the master account.
         secret: its secret.
         venue: what ``discover`` found.
         loop: where requests run.
     """
 
-    def __init__(self, base: str, websocket: str, key: str, secret: str, venue: Venue, loop: IoLoop) -> None:  # noqa: PLR0913 - one per credential and address
-        self._websocket, self._venue, self._loop = websocket, venue, loop
-        self._http = SignedHttp(base, key, secret)
+    def __init__(self, where: Addresses, key: str, secret: str, venue: Venue, loop: IoLoop) -> None:
+        self._where, self._venue, self._loop = where, venue, loop
+        self._http = SignedHttp(where.rest, key, secret)
         self._gateway: Ref
         self._unsent: deque[Request] = deque()
 
@@ -79,7 +79,7 @@ class BinanceOrders:
             LimitsLearned(orders_per_10s=venue.orders_per_10s, orders_per_minute=venue.orders_per_minute)
         )
         if first:
-            self._loop.spawn(UserStream(self._websocket, self._http, gateway).run())
+            self._loop.spawn(UserStream(self._where.private, self._http, gateway).run())
         self._loop.spawn(self._read_open_orders())
 
     def request(self, request: Request) -> None:

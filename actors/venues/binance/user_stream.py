@@ -29,13 +29,13 @@ class UserStream:
     """Connects again and again.
 
     Args:
-        websocket: websocket base URL.
+        base: base URL of the user stream.
         http: where listen keys come from.
         gateway: who is told.
     """
 
-    def __init__(self, websocket: str, http: SignedHttp, gateway: Ref) -> None:
-        self._websocket, self._http, self._gateway = websocket, http, gateway
+    def __init__(self, base: str, http: SignedHttp, gateway: Ref) -> None:
+        self._base, self._http, self._gateway = base, http, gateway
 
     async def run(self) -> None:
         """Listen until cancelled."""
@@ -45,7 +45,7 @@ class UserStream:
                 key = await self._listen_key("POST")
                 # A frame missed is a fill missed, so the connection must not drop any quietly.
                 async with websockets.connect(
-                    f"{self._websocket}/ws/{key}", max_queue=None, open_timeout=CONNECT_SECONDS
+                    f"{self._base}/ws?listenKey={key}", max_queue=None, open_timeout=CONNECT_SECONDS
                 ) as socket:
                     failures = 0
                     self._gateway.tell(UserStreamUp())

@@ -174,14 +174,16 @@ class PaperServer:
 
     async def _websocket(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         await receive()
-        path = scope["path"]
+        path = scope["path"].removeprefix("/public").removeprefix("/market").removeprefix("/private")
+        query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
         names: list[str] = []
         if path.startswith("/ws/"):
             names = [n for n in path.removeprefix("/ws/").split("/") if n]
+        elif path == "/ws":
+            names = [query["listenKey"]] if "listenKey" in query else []
         elif path == "/stream":
-            wanted = dict(parse_qsl(scope["query_string"].decode("latin-1"))).get("streams", "")
-            names = [n for n in wanted.split("/") if n]
-        elif path != "/ws":
+            names = [n for n in (query.get("streams") or query.get("listenKey") or "").split("/") if n]
+        else:
             await send({"type": "websocket.close", "code": 4404, "reason": f"no such path {path}"})
             return
         bad = [n for n in names if not self._is_stream(n)]
