@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from actors.errors import NotDurable, StoreUnreachable
 from actors.facts import FillApplied, OrderIntended, Purpose
 from actors.gateway.actor import Gateway
-from actors.gateway.messages import Answered, UserStreamUp, Verdict
+from actors.gateway.messages import Answered, UserStreamConnected, Verdict
 from actors.messages import FaultOnPurpose, Lane, Reconsider, Tick
 from actors.persistence.actor import Writer
 from actors.persistence.messages import KnownOrder, Recovery
@@ -245,7 +245,7 @@ class World:
                 people.operate(self)
             self.dispatcher.run_until(Nanos(self.clock.monotonic_ns() + 100 * MS))
             if step == 9 and self.faults and self.random.random() < 0.3:
-                self.actors["gateway"].tell(UserStreamUp())
+                self.actors["gateway"].tell(UserStreamConnected())
 
     def tick(self, symbol):
         quote = self.generator.next(symbol)
