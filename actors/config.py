@@ -26,6 +26,11 @@ ENVIRONMENT_PREFIX = "BULKHEAD_"
 
 TOKEN_LENGTH_MIN = 16
 
+LEVERAGE_MAX = 125
+
+MARGIN_ASSETS = ("USDT", "USDC", "FDUSD")
+"""What the platform's database can tell from a symbol's name as its quote asset."""
+
 
 class Role(StrEnum):
     """What the holder of a token may do."""
@@ -58,7 +63,7 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     ``dsn`` empty means the embedded Postgres in ``data_dir``. ``exchange`` is the REST base
     URL; the bases of public streams and of the user stream follow from it where the host is
-    known. ``faults_allowed`` lets the demo and tests make an account raise on purpose.
+    known. ``leverage`` is the master's, by symbol, and ``default`` for the rest. ``faults_allowed`` lets the demo and tests make an account raise on purpose.
     """
 
     data_dir: str = str(DEFAULT_DATA_DIR)
@@ -76,6 +81,10 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     lease_seconds: int = 10
     stuck_halt_seconds: int = 60
     funding_every_seconds: int = 60
+    rules_every_seconds: int = 300
+    margin_asset: str = "USDT"
+    set_master: bool = False
+    leverage: dict[str, int] = {}
     faults_allowed: bool = False
     risk: RiskConfig = RiskConfig()
 
@@ -84,6 +93,15 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise BadConfig(f"api_port: {self.api_port} is not a port, 0 to 65535")
         if len({t.token for t in self.api_tokens}) != len(self.api_tokens):
             raise BadConfig("api_tokens: two have the same token; each needs its own")
+        if self.margin_asset not in MARGIN_ASSETS:
+            raise BadConfig(f"margin_asset: {self.margin_asset!r} is none of {', '.join(MARGIN_ASSETS)}")
+        for symbol, value in self.leverage.items():
+            if not 1 <= value <= LEVERAGE_MAX:
+                raise BadConfig(f"leverage: {symbol} = {value} is not a leverage, 1 to {LEVERAGE_MAX}")
+            if symbol != "default" and symbol != symbol.upper():
+                raise BadConfig(f"leverage: {symbol!r} is neither a symbol such as BTCUSDT nor default")
+        if self.rules_every_seconds < 1:
+            raise BadConfig(f"rules_every_seconds: {self.rules_every_seconds} must be at least 1")
         if self.funding_every_seconds < 1:
             raise BadConfig(f"funding_every_seconds: {self.funding_every_seconds} must be at least 1")
         if self.stuck_halt_seconds < 1:
@@ -146,7 +164,20 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
             if name not in known:
                 raise BadConfig(f"{name}: no such setting; known are {', '.join(sorted(known))}")
             field = known[name]
-            found[field] = tuple(value.split(",")) if field == "symbols" and value else value
+            found[field] = _leverage_of(name, value) if field == "leverage" else value
+            if field == "symbols" and value:
+                found[field] = tuple(value.split(","))
+    return found
+
+
+def _leverage_of(name: str, text: str) -> dict[str, int]:
+    """``default=20,BTCUSDT=50`` as a table."""
+    found: dict[str, int] = {}
+    for entry in filter(None, text.split(",")):
+        symbol, _, value = entry.partition("=")
+        if not (value.isascii() and value.isdigit()):
+            raise BadConfig(f"{name}: {entry!r} does not look like BTCUSDT=50 or default=20")
+        found[symbol.strip()] = int(value)
     return found
 
 

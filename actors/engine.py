@@ -20,7 +20,8 @@ from msgspec.structs import replace
 from actors.alarms import Alarms
 from actors.config import EngineConfig
 from actors.errors import BadInput, BulkheadError, StoreUnreachable
-from actors.feed.actor import Feed
+from actors.exchange_side import ExchangeSide, symbols_in_use
+from actors.feed.actor import Feed, Listed
 from actors.gateway.actor import Gateway
 from actors.gateway.messages import Recover
 from actors.messages import Lane
@@ -29,7 +30,7 @@ from actors.persistence.connection import owner_of
 from actors.persistence.embedded import EmbeddedPostgres
 from actors.persistence.messages import AskStore, NewAccount, QuarantineRecord
 from actors.persistence.store import Store
-from actors.reconciliation import Difference, reconcile
+from actors.reconciliation import BOOKS_KEPT_S, Difference, Positions, reconcile, told_of
 from actors.runtime.actor import Ref
 from actors.runtime.cell import Cell, CrashReport
 from actors.runtime.clock import SystemClock
@@ -52,15 +53,15 @@ from actors.runtime.tree import (
     unread_letter,
 )
 from actors.runtime.watchdog import Watchdog, WatchdogPolicy
+from actors.shared_answer import SharedAnswer
 from actors.subaccount.actor import AccountActor, Services
 from actors.subaccount.state import AccountState
 from actors.symbol_router.actor import SymbolRouter
 from actors.symbol_router.book import PriceBook
-from actors.units import NANOS_PER_MS, NANOS_PER_SECOND, ZERO, AccountId, Nanos
+from actors.units import NANOS_PER_MS, NANOS_PER_SECOND, AccountId, Instrument, Nanos, Symbol
 from actors.venues.binance.addresses import addresses
-from actors.venues.binance.discovery import Venue, discover, master_positions
+from actors.venues.binance.discovery import Venue
 from actors.venues.binance.market_data import BinanceFeed
-from actors.venues.binance.orders import BinanceOrders
 from supervisor import GROUPS, Supervisor
 
 log = structlog.get_logger("engine")
@@ -115,6 +116,8 @@ class Engine:
         self.services: Services
         self.venue: Venue
         self.feed_source: BinanceFeed
+        self.side = ExchangeSide(config, self.alarm, self.book, self.accounts)
+        self._books = SharedAnswer(self._read_books, BOOKS_KEPT_S)
         self._embedded: EmbeddedPostgres | None = None
         self._store: Store | None = None
         self._waiting: deque[Waiting] = deque()
@@ -143,8 +146,7 @@ class Engine:
         self.gate.close("start")
         self.pauses.start()
         self._store = self._open_store()
-        self.progress(f"reading the exchange's rules from {config.exchange}")
-        self.venue = discover(config.exchange, config.symbols, config.api_key, config.api_secret)
+        self.venue = self.side.begin(symbols_in_use(self._store), self.progress)
         self.services = Services(self.book, self.venue.instruments, self.gate)
         self.services.faults_allowed = config.faults_allowed
         self.services.alarm = self.alarms.of_account
@@ -163,6 +165,7 @@ class Engine:
         self._start_accounts()
         start_in_order(specs[3:], self.actors)
         self._recover()
+        self.side.watch(self._apply_rules)
         self.gate.open("start")
 
     def stop(self) -> None:
@@ -174,6 +177,7 @@ class Engine:
             return max(0.1, deadline - time.monotonic())
 
         self.gate.close("stop")
+        self.side.stop()
         stop_in_reverse(specs[3:], self.actors, left())
         self._drain(min(2.0, left()))
         # The network first: what it would still tell is asked for again at the next start.
@@ -214,14 +218,8 @@ class Engine:
 
     def _children(self, store: Store) -> tuple[ChildSpec, ...]:
         config, venue = self.config, self.venue
-        transport = BinanceOrders(self.addresses, config.api_key, config.api_secret, venue, self.loop)
-        self.feed_source = BinanceFeed(
-            self.addresses,
-            list(venue.instruments),
-            self.loop,
-            config.funding_every_seconds,
-        )
         max_age = Nanos(config.price_max_age_ms * NANOS_PER_MS)
+        transport, self.feed_source = self.side.connect(self.addresses, venue, self.loop, max_age)
         return (
             ChildSpec(
                 name="writer",
@@ -251,7 +249,7 @@ class Engine:
                     self.feed_source,
                     self.actors["router"],
                     self.book,
-                    list(venue.instruments),
+                    list(self.services.instruments),
                     max_age,
                     self.alarm,
                     self.accounts,
@@ -310,12 +308,8 @@ class Engine:
             self.alarm(
                 "some orders of the last run are still of unknown fate; see 'bulkhead inspect gateway'"
             )
-        for found in self.reconcile(settle_seconds=10.0):
-            if found.difference != ZERO:
-                self.alarm(
-                    f"{found.symbol}: the master has {found.master}, the accounts {found.virtual} and the house "
-                    f"{found.house}: {found.difference} belongs to nobody; no account was touched"
-                )
+        for text in told_of(self.reconcile(settle_seconds=10.0)):
+            self.alarm(text)
 
     # -- what the api and the command line use
 
@@ -359,13 +353,17 @@ class Engine:
 
     def reconcile(self, settle_seconds: float = 0.0) -> list[Difference]:
         """Compare the books with the exchange; see ``actors.reconciliation``."""
-        config = self.config
-        return reconcile(
-            self.ask_store,
-            lambda: master_positions(config.exchange, config.api_key, config.api_secret, self.venue.clock),
-            self.venue.instruments,
-            settle_seconds,
-        )
+        return reconcile(self._books.get, self.services.instruments, settle_seconds)
+
+    def _read_books(self) -> tuple[Positions, Positions, Positions]:
+        accounts, house = self.ask_store(lambda store: (store.virtual_totals(), store.house_positions()))
+        return accounts, house, self.side.positions()
+
+    def _apply_rules(self, instruments: dict[Symbol, Instrument]) -> None:
+        """The exchange's rules are other ones now; each decision from here on sees all of them."""
+        self.services.instruments = instruments
+        self.venue = replace(self.venue, instruments=instruments)
+        self.actors["feed"].tell(Listed(tuple(instruments)))
 
     def find(self, name: str) -> Ref | None:
         """The actor of a name: an account, also in quarantine, or one of the engine's own."""

@@ -14,6 +14,9 @@ BulkheadError
 ├── StoreBusy           Postgres is there, but a lock or a slow statement kept us too long
 ├── ForeignDatabase     the DSN names a database that is neither empty, nor the platform's
 ├── ExchangeUnreachable the exchange does not answer
+├── ExchangeBusy        not asked: our own budget of request weight is used up; says when it is not
+├── VenueRefused        the exchange answers with an error of its own
+├── MasterUnfit         the master account is set up in a way that the engine cannot trade with
 └── FaultInjected       raised on purpose by the demo and by tests
 """
 
@@ -74,6 +77,22 @@ class ForeignDatabase(BulkheadError):  # noqa: N818 - as above
 
 class ExchangeUnreachable(BulkheadError):  # noqa: N818 - as above
     """The exchange does not answer."""
+
+
+class ExchangeBusy(BulkheadError):  # noqa: N818 - as above
+    """The exchange was not asked, because others need the request weight; the text says when to try again."""
+
+
+class VenueRefused(BulkheadError):  # noqa: N818 - as above
+    """The exchange answers with an error of its own; ``code`` is its number."""
+
+    def __init__(self, text: str, code: int = 0) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class MasterUnfit(BulkheadError):  # noqa: N818 - as above
+    """The master account's settings do not fit; names each, and what would change it."""
 
 
 class FaultInjected(BulkheadError):  # noqa: N818 - as above

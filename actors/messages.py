@@ -49,7 +49,7 @@ class Tick(Message, frozen=True, gc=False):
     """Best bid and ask of a symbol. Prices in quote asset, quantities in base asset.
 
     ``mid_float`` is for the router's triggers only, and never for a decision.
-    ``received_ns`` is on the engine's monotonic clock.
+    ``received_ns`` is on the engine's monotonic clock; ``delay_ns`` is how old it was already by then.
     """
 
     LANE: ClassVar[Lane] = Lane.MARKET
@@ -63,6 +63,7 @@ class Tick(Message, frozen=True, gc=False):
     event_ms: int
     received_ns: Nanos
     mid_float: float
+    delay_ns: Nanos = Nanos(0)
 
     @property
     def mid(self) -> Decimal:

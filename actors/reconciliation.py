@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
-from typing import Any
 
 import msgspec
 
 from actors.units import ZERO, Symbol
+
+Positions = Mapping[Symbol, Decimal]
+
+BOOKS_KEPT_S = 1.0
+"""How long one reading of the books is good for whoever asks: each costs request weight."""
+
+LOOK_SECONDS = 0.2
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -27,28 +33,36 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 def reconcile(
-    ask_store: Callable[[Callable[[Any], Any]], Any],
-    read_master: Callable[[], dict[Symbol, Decimal]],
+    read_books: Callable[[], tuple[Positions, Positions, Positions]],
     symbols: Iterable[Symbol],
     settle_seconds: float,
 ) -> list[Difference]:
     """Compare, and while there is a difference again: fills on their way get some time.
 
     Args:
-        ask_store: runs a call with the store, in the writer's thread.
-        read_master: the exchange's positions.
+        read_books: positions of the accounts, of the house, and of the master at the exchange.
         symbols: what to list beside the symbols of any position.
         settle_seconds: how long a difference may take to go away.
 
     Raises:
-        ExchangeUnreachable, StoreUnreachable: nothing can be said.
+        ExchangeUnreachable, ExchangeBusy, StoreUnreachable: nothing can be said.
     """
     deadline = time.monotonic() + settle_seconds
+    listed = list(symbols)
     while True:
-        virtual, house = ask_store(lambda store: (store.virtual_totals(), store.house_positions()))
-        master = read_master()
-        names = sorted({*virtual, *house, *master, *symbols})
+        virtual, house, master = read_books()
+        names = sorted({*virtual, *house, *master, *listed})
         found = [Difference(s, virtual.get(s, ZERO), house.get(s, ZERO), master.get(s, ZERO)) for s in names]
         if time.monotonic() >= deadline or all(d.difference == ZERO for d in found):
             return found
-        time.sleep(0.2)
+        time.sleep(LOOK_SECONDS)
+
+
+def told_of(found: Iterable[Difference]) -> list[str]:
+    """An alarm for each difference."""
+    return [
+        f"{d.symbol}: the master has {d.master}, the accounts {d.virtual} and the house {d.house}: {d.difference} "
+        "belongs to nobody; no account was touched"
+        for d in found
+        if d.difference != ZERO
+    ]

@@ -67,16 +67,25 @@ class TimeInForce(StrEnum):
     GTX = "GTX"
 
 
+TRADING = "TRADING"
+"""The status of a symbol that trades."""
+
+NOT_CONFIGURED = "NOT_CONFIGURED"
+"""Ours: a symbol that trades, but that the settings leave out; somebody still holds a position in it."""
+
+
 class Bracket(msgspec.Struct, frozen=True, kw_only=True):
     """One leverage bracket: notionals at the mark from ``notional_floor`` to below ``notional_cap``.
 
-    Maintenance margin there is notional x ``rate`` - ``cumulative``, which makes it continuous.
+    Maintenance margin there is notional x ``rate`` - ``cumulative``, which makes it continuous. A position
+    there may have a leverage of ``max_leverage`` at most; 0 when nobody said.
     """
 
     notional_floor: Decimal
     notional_cap: Decimal
     rate: Decimal
     cumulative: Decimal
+    max_leverage: int = 0
 
 
 class Instrument(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,7 +93,8 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
 
     ``tick_size`` and ``step_size`` are the price and quantity increments; ``min_notional``
     is in the quote asset and is not asked of reduce-only orders (Binance USD-M rule). ``brackets``
-    are its leverage brackets, lowest first; empty when the exchange did not say.
+    are its leverage brackets, lowest first; empty when the exchange did not say. ``status`` is the
+    exchange's; only a TRADING symbol takes new risk.
     """
 
     symbol: Symbol
@@ -97,6 +107,12 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     market_max_qty: Decimal
     min_notional: Decimal
     brackets: tuple[Bracket, ...] = ()
+    status: str = TRADING
+
+    @property
+    def is_trading(self) -> bool:
+        """Whether orders that open something are taken."""
+        return self.status == TRADING
 
     def floor_qty(self, quantity: Decimal) -> Decimal:
         """Round a quantity down to the step."""

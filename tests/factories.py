@@ -21,7 +21,7 @@ INSTRUMENTS = {s: listing.instrument for s, listing in LISTINGS.items()}
 WIDE = RiskLimits(max_notional_per_trade=D(10**9), max_total_exposure=D(10**9))
 
 
-def tick(symbol=ETH, mid="2000", spread="0", received_ns=0, update_id=1, event_ms=1):
+def tick(symbol=ETH, mid="2000", spread="0", received_ns=0, update_id=1, event_ms=1, delay_ns=0):
     half = D(spread) / 2
     bid, ask = D(mid) - half, D(mid) + half
     return Tick(
@@ -34,6 +34,7 @@ def tick(symbol=ETH, mid="2000", spread="0", received_ns=0, update_id=1, event_m
         event_ms,
         Nanos(received_ns),
         (float(bid) + float(ask)) * 0.5,
+        Nanos(delay_ns),
     )
 
 

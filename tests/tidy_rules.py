@@ -58,6 +58,10 @@ IMPURE_FILES = {
     "actors/replay.py": "a composition root",
     "actors/venues/binance/discovery.py": "asks the exchange at start",
     "actors/venues/binance/http.py": "sends requests",
+    "actors/venues/binance/asking.py": "asks the exchange, and waits",
+    "actors/venues/binance/throttle.py": "waits for its turn, with a lock",
+    "actors/exchange_side.py": "reads rules in a thread of its own",
+    "actors/shared_answer.py": "one lock, one clock",
     "actors/venues/binance/market_data.py": "reads sockets",
     "actors/venues/binance/orders.py": "sends requests",
     "actors/venues/binance/timekeeper.py": "asks the exchange for its time",
@@ -92,6 +96,8 @@ COMPOSITION = frozenset(
         "engine",
         "alarms",
         "reconciliation",
+        "exchange_side",
+        "shared_answer",
     }
 )
 # What one folder may use of another beside its messages; each with its reason.

@@ -30,8 +30,8 @@ ERRORS = {
         405: "not a method of this path",
         409: "somebody else was first, or it is not the time for it",
         429: "too many commands wait for this account",
-        502: "the exchange does not answer",
-        503: "Postgres does not answer",
+        502: "the exchange does not answer, or says no",
+        503: "Postgres does not answer, or the exchange may not be asked again yet",
         504: "the actor did not answer in time",
     }.items()
 }

@@ -42,11 +42,13 @@ from actors.errors import (
     BadConfig,
     BadInput,
     BulkheadError,
+    ExchangeBusy,
     ExchangeUnreachable,
     NotDurable,
     Refused,
     StoreBusy,
     StoreUnreachable,
+    VenueRefused,
 )
 
 log = structlog.get_logger("api")
@@ -74,6 +76,8 @@ STATUS_OF: tuple[tuple[type[BaseException], int], ...] = (
     (pykka.Timeout, 504),
     (NotDurable, 503),
     (ExchangeUnreachable, 502),
+    (VenueRefused, 502),
+    (ExchangeBusy, 503),
     (pykka.ActorDeadError, 409),
     (BulkheadError, 504),
 )

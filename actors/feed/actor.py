@@ -1,4 +1,4 @@
-"""The feed: has stale L1 asked for by REST, and tells every account of each settled funding."""
+"""The feed: reads what is listed, has stale L1 asked for by REST, and tells every account of each settled funding."""
 
 from __future__ import annotations
 
@@ -32,6 +32,14 @@ class TellOn(Message, frozen=True, gc=False):
 
     funding: ApplyFunding
     accounts: tuple[AccountId, ...]
+
+
+class Listed(Message, frozen=True, gc=False):
+    """The engine to the feed: these are the symbols now."""
+
+    LANE = Lane.CONTROL
+
+    symbols: tuple[Symbol, ...]
 
 
 class Feed(DispatchedActor):
@@ -75,6 +83,10 @@ class Feed(DispatchedActor):
             return
         if isinstance(message, TellOn):
             self._tell_on(message)
+            return
+        if isinstance(message, Listed):
+            self._source.subscribe([s for s in message.symbols if s not in self._symbols])
+            self._symbols = list(message.symbols)
             return
         if not isinstance(message, Watch):
             raise TypeError(f"the feed does not understand {type(message).__name__}")

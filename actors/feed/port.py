@@ -16,6 +16,10 @@ class Source(Protocol):
         """Begin to tell the router L1, and the feed settled funding."""
         ...
 
+    def subscribe(self, symbols: Sequence[Symbol]) -> None:
+        """Read these symbols too."""
+        ...
+
     def refresh(self, symbols: Sequence[Symbol], router: Ref) -> None:
         """Get these symbols' L1 another way, once."""
         ...

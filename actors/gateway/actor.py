@@ -18,6 +18,7 @@ from actors.gateway.messages import (
     MasterWarned,
     Recover,
     Reported,
+    RequestWeight,
     Resync,
     Submit,
     Surveyed,
@@ -61,6 +62,7 @@ class GatewayStatus(msgspec.Struct, frozen=True):
     stream: StreamState
     stream_reason: str
     clock_lost: str
+    weight: RequestWeight | None
 
 
 class Gateway(DispatchedActor):
@@ -159,6 +161,7 @@ class Gateway(DispatchedActor):
             stream=core.proof.state,
             stream_reason=core.proof.reason,
             clock_lost=core.sending.clock_lost,
+            weight=self._transport.weight(),
         )
 
     def _now_ms(self) -> int:

@@ -216,6 +216,17 @@ class LimitsLearned(Message, frozen=True, kw_only=True, gc=False):
     orders_per_minute: int
 
 
+class RequestWeight(msgspec.Struct, frozen=True):
+    """A venue's budget of requests in this minute: ours and others' weight, who waits, and who was told to."""
+
+    used: int
+    limit: int
+    by_others: int
+    waiting: int
+    refused: int
+    paused_ms: int
+
+
 class Recover(Message, frozen=True, gc=False):
     """Supervisor to gateway: take over these orders of an earlier life (``Recovery``)."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from actors.gateway.messages import RequestWeight
 from actors.gateway.orders import Request, VenueRules
 from actors.runtime.actor import Ref
 
@@ -27,6 +28,10 @@ class Transport(Protocol):
 
     def renew_stream(self) -> None:
         """Connect the user stream anew, so that a key that somebody deleted is replaced."""
+        ...
+
+    def weight(self) -> RequestWeight | None:
+        """Where the venue's budget of request weight stands; None for a venue without one."""
         ...
 
     def now_ms(self) -> int:

@@ -57,15 +57,16 @@ def shard_of(account_id: AccountId) -> int:
 
 
 def platform_symbol(symbol: Symbol) -> str:
-    """``BTCUSDT`` as the platform stores it: ``BTC/USDT:USDT``.
+    """``BTCUSDT`` as the platform stores it: ``BTC/USDT:USDT``; a delivery contract has its day behind that.
 
-    Raises:
-        ValueError: the quote asset is none that we know.
+    What cannot be taken apart is stored as the exchange spells it: no such symbol is traded here, but if
+    something happened in one all the same, that must not be lost, and its account must not fail.
     """
+    pair, _, delivery = symbol.partition("_")
     for quote in QUOTE_ASSETS:
-        if symbol.endswith(quote) and symbol != quote:
-            return f"{symbol.removesuffix(quote)}/{quote}:{quote}"
-    raise ValueError(f"{symbol}: its quote asset is none of {', '.join(QUOTE_ASSETS)}")
+        if pair.endswith(quote) and pair != quote:
+            return f"{pair.removesuffix(quote)}/{quote}:{quote}" + (f"-{delivery}" if delivery else "")
+    return symbol
 
 
 def exchange_symbol(symbol: str) -> Symbol:

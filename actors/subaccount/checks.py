@@ -28,7 +28,7 @@ from actors.subaccount.market import Market, marks_of
 from actors.subaccount.orders import WorkingOrder
 from actors.subaccount.rejections import RejectCode, Rejection, reject
 from actors.subaccount.state import AccountState
-from actors.units import DIGITS_MAX, ONE, ZERO, Instrument, OrderType, Side, Symbol, is_sane
+from actors.units import DIGITS_MAX, ONE, TRADING, ZERO, Instrument, OrderType, Side, Symbol, is_sane
 
 DEFAULT_LEVERAGE = Decimal(10)
 """When the order names none; capped by the account's limit."""
@@ -210,6 +210,9 @@ def _new_risk(
     if market.reduce_only:
         text = "the engine takes no new risk at present; reducing orders are welcome"
         found.append(reject(RejectCode.REDUCE_ONLY_MODE, text))
+    if not instrument.is_trading:
+        text = f"{order.symbol} is {instrument.status}: it takes no new risk, reducing orders only"
+        found.append(reject(RejectCode.SYMBOL_NOT_TRADING, text, instrument.status, TRADING))
     if state.limits.maintenance_basis is MaintenanceBasis.BRACKETS and not instrument.brackets:
         text = f"the exchange's leverage brackets of {order.symbol} are not known"
         found.append(reject(RejectCode.NO_BRACKETS, text, order.symbol))
@@ -235,7 +238,7 @@ def _prices(
         if tick is None:
             return reject(RejectCode.NO_PRICE, f"there is no price for {symbol}", symbol)
         if market.fresh(symbol, max_age) is None:
-            age_ms = (market.now_ns - tick.received_ns) // 1_000_000
+            age_ms = (market.now_ns - tick.received_ns + tick.delay_ns) // 1_000_000
             text = f"the price of {symbol} is {age_ms} ms old"
             return reject(RejectCode.STALE_PRICE, text, age_ms, max_age // 1_000_000)
     return marks_of(state, market) or {}

@@ -50,9 +50,9 @@ class Market(msgspec.Struct, frozen=True, gc=False):
     paths: Paths | None = None
 
     def fresh(self, symbol: Symbol, max_age_ns: Nanos) -> Tick | None:
-        """The symbol's L1 unless it is missing or older than ``max_age_ns``."""
+        """The symbol's L1 unless it is missing or older than ``max_age_ns``, on its way or since."""
         tick = self.ticks.get(symbol)
-        if tick is None or self.now_ns - tick.received_ns > max_age_ns:
+        if tick is None or self.now_ns - tick.received_ns + tick.delay_ns > max_age_ns:
             return None
         return tick
 
@@ -80,7 +80,7 @@ def marks_of(state: AccountState, market: Market) -> dict[Symbol, Decimal] | Non
     oldest_ns, at_mid = market.now_ns - limits.price_max_age_ns, limits.mark_source is MarkSource.MID
     for position in state.positions:
         tick = market.ticks.get(position.symbol)
-        if tick is None or tick.received_ns < oldest_ns:
+        if tick is None or tick.received_ns - tick.delay_ns < oldest_ns:
             return None
         marks[position.symbol] = tick.mid if at_mid else mark(position, tick, limits.mark_source)
     return marks

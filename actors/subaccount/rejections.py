@@ -20,6 +20,7 @@ class RejectCode(StrEnum):
     INVALID_PRICE = "INVALID_PRICE"
     INVALID_LEVERAGE = "INVALID_LEVERAGE"
     UNKNOWN_SYMBOL = "UNKNOWN_SYMBOL"
+    SYMBOL_NOT_TRADING = "SYMBOL_NOT_TRADING"
     QUANTITY_OFF_STEP = "QUANTITY_OFF_STEP"
     PRICE_OFF_TICK = "PRICE_OFF_TICK"
     MIN_NOTIONAL = "MIN_NOTIONAL"
@@ -67,6 +68,7 @@ class RejectCode(StrEnum):
             case (
                 RejectCode.NO_PRICE
                 | RejectCode.STALE_PRICE
+                | RejectCode.SYMBOL_NOT_TRADING
                 | RejectCode.REDUCE_ONLY_MODE
                 | RejectCode.INSUFFICIENT_MARGIN
                 | RejectCode.MARGIN_RATIO_EXCEEDED

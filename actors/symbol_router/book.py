@@ -43,8 +43,7 @@ class PriceBook:
         """
         symbol = tick.symbol
         known = self._ticks.get(symbol)
-        # The same update again is a confirmation: a quiet market is not a stale one.
-        if known is not None and tick.update_id < known.update_id and tick.event_ms <= known.event_ms:
+        if known is not None and tick.update_id <= known.update_id and not _is_news(tick, known):
             return False
         if not (isfinite(tick.mid_float) and ZERO < tick.bid <= tick.ask):
             self.refused += 1
@@ -82,6 +81,15 @@ class PriceBook:
         return tuple(Decimal(r).quantize(DIGITS) for r in self.history.returns(symbol))
 
     def age_ns(self, symbol: Symbol, now_ns: Nanos) -> Nanos | None:
-        """How old the symbol's L1 is; None when there is none."""
+        """How old the symbol's L1 is, what it waited before it arrived included; None when there is none."""
         tick = self._ticks.get(symbol)
-        return None if tick is None else Nanos(now_ns - tick.received_ns)
+        return None if tick is None else Nanos(now_ns - tick.received_ns + tick.delay_ns)
+
+
+def _is_news(tick: Tick, known: Tick) -> bool:
+    """Whether a tick whose update is not newer by its number still tells something."""
+    if tick.update_id < known.update_id:
+        return tick.event_ms > known.event_ms
+    # The same update again is a confirmation: a quiet market is not a stale one. But what was confirmed later
+    # must not become older by a copy of the update that was late.
+    return tick.received_ns - tick.delay_ns >= known.received_ns - known.delay_ns

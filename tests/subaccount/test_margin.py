@@ -11,8 +11,8 @@ from msgspec.structs import replace
 
 from actors.risk_limits import MaintenanceBasis
 from actors.subaccount import margin
-from actors.units import Bracket
-from tests.factories import BTC, ETH, INSTRUMENTS, WIDE, account, market, position
+from actors.units import Bracket, Nanos
+from tests.factories import BTC, ETH, INSTRUMENTS, WIDE, account, market, position, tick
 
 
 def test_seed_000_profit_of_a_long_and_a_short():
@@ -176,3 +176,14 @@ def test_equity_is_told_at_fresh_marks_only():
     assert margin.equity(state, market({})) is None
     assert margin.equity(state, market(now_ns=WIDE.price_max_age_ns + 1)) is None
     assert margin.equity(account("1000"), market({})) == D(1000)
+
+
+def test_a_price_that_was_old_when_it_came_is_not_fresh():
+    state, limit = account("1000", [position(ETH, "2")]), WIDE.price_max_age_ns
+    at = {ETH: tick(ETH, "2100", delay_ns=limit)}
+    fresh = market().__class__(at, market().instruments, Nanos(0), 0)
+    late = market().__class__(at, market().instruments, Nanos(1), 0)
+    assert margin.equity(state, fresh) == D(1200)
+    assert fresh.fresh(ETH, limit) is not None
+    assert margin.equity(state, late) is None
+    assert late.fresh(ETH, limit) is None

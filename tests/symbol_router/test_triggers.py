@@ -128,3 +128,19 @@ def test_the_book_refuses_nonsense_and_takes_a_confirmation():
     assert book.apply(tick(mid="100", received_ns=9))
     assert book.age_ns(ETH, 10) == 1
     assert book.age_ns(BTC, 10) is None
+
+
+def test_a_price_that_waited_on_its_way_is_not_fresh():
+    book = PriceBook()
+    assert book.apply(tick(mid="100", received_ns=1_000, delay_ns=700))
+    assert book.age_ns(ETH, 1_100) == 800
+
+
+def test_a_late_copy_of_an_update_does_not_make_a_confirmed_price_older():
+    book = PriceBook()
+    confirmed = tick(mid="100", received_ns=1_000)
+    assert book.apply(confirmed)
+    assert not book.apply(tick(mid="100", received_ns=1_200, delay_ns=900))
+    assert book.ticks[ETH] is confirmed
+    assert book.apply(tick(mid="101", received_ns=1_200, delay_ns=900, update_id=2)), "a newer one is newer"
+    assert book.age_ns(ETH, 1_200) == 900

@@ -1,118 +1,114 @@
-"""What is asked of Binance once, at start: rules, limits, clock, leverage brackets, the master's positions."""
+"""What is asked of Binance before the first order: rules, limits, clock, leverage brackets; and its positions."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from decimal import Decimal
 
-import httpx
 import msgspec
 import structlog
-from msgspec.structs import replace
 
-from actors.errors import ExchangeUnreachable
-from actors.units import Bracket, Instrument, Symbol
+from actors.errors import ExchangeUnreachable, VenueRefused
+from actors.units import Instrument, Symbol
 from actors.venues.binance import rest
+from actors.venues.binance.asking import Asker
 from actors.venues.binance.clock import ExchangeClock
-from actors.venues.binance.errors import MalformedMessage
-from actors.venues.binance.filters import brackets_of, instrument_of
-from actors.venues.binance.signing import sign
+from actors.venues.binance.errors import Code
+from actors.venues.binance.listing import select, with_brackets
+from actors.venues.binance.rules import RULES
+from actors.venues.binance.weight import DEFAULT_LIMIT, Urgency
 
 log = structlog.get_logger("discovery")
 
-REQUEST_SECONDS = 5.0
 CLOCK_TRIES = 5
 
 
+KEY_TROUBLE = frozenset({Code.REJECTED_MBX_KEY, Code.BAD_API_KEY_FMT, Code.INVALID_SIGNATURE})
+
+
 class Venue(msgspec.Struct, frozen=True):
-    """What the exchange says of itself: rules, order limits, and its time."""
+    """What the exchange says of itself: rules, limits, and its time; ``notices`` are for humans."""
 
     instruments: dict[Symbol, Instrument]
     orders_per_10s: int
     orders_per_minute: int
     clock: ExchangeClock
+    weight_per_minute: int = DEFAULT_LIMIT
+    notices: tuple[str, ...] = ()
 
 
-def discover(base: str, wanted: tuple[str, ...], key: str = "", secret: str = "") -> Venue:
+def discover(asker: Asker, wanted: Collection[str], held: Collection[str] = (), asset: str = "USDT") -> Venue:
     """Read the exchange's rules, limits and clock; with a key, leverage brackets too.
+
+    Args:
+        asker: asks the exchange; signs with its clock afterwards.
+        wanted: symbols that settings name; empty for all that are traded.
+        held: symbols of open positions and orders.
+        asset: quote and margin asset of all accounts.
 
     Raises:
         ExchangeUnreachable: no usable answer; names the address and the cure.
-        MalformedMessage: rules that cannot be used.
+        VenueRefused: the exchange refuses the key.
+        MalformedMessage: rules that cannot be used, or a wanted symbol that cannot be traded here.
     """
-    try:
-        with httpx.Client(base_url=base, timeout=REQUEST_SECONDS) as client:
-            clock = _clock(client)
-            content = client.get("/fapi/v1/exchangeInfo").raise_for_status().content
-            info = msgspec.json.decode(content, type=rest.ExchangeInfo)
-            brackets = _brackets(client, key, secret, clock) if key else {}
-    except (httpx.HTTPError, msgspec.MsgspecError) as error:
-        raise ExchangeUnreachable(
-            f"{base} does not answer as an exchange ({type(error).__name__}: {error}); "
-            "is it running? 'bulkhead paper' starts one for trying out"
-        ) from None
-    listed = {Symbol(s.symbol): s for s in info.symbols if s.status == "TRADING"}
-    missing = [s for s in wanted if s not in listed]
-    if missing:
-        raise MalformedMessage(f"the exchange does not list {', '.join(missing)}")
-    chosen = [Symbol(s) for s in wanted] or list(listed)
-    limits = {(r.interval, r.intervalNum): r.limit for r in info.rateLimits if r.rateLimitType == "ORDERS"}
+    clock = _clock(asker)
+    asker.now_ms = clock.now_ms
+    info = asker.get("/fapi/v1/exchangeInfo", rest.ExchangeInfo)
+    chosen = select(info.symbols, wanted, held, asset)
+    instruments, notices = listed_with_brackets(asker, chosen.instruments)
+    limits = {(r.rateLimitType, r.interval, r.intervalNum): r.limit for r in info.rateLimits}
     return Venue(
-        {s: replace(instrument_of(listed[s]), brackets=brackets.get(s, ())) for s in chosen},
-        limits.get(("SECOND", 10), 300),
-        limits.get(("MINUTE", 1), 1200),
+        instruments,
+        limits.get(("ORDERS", "SECOND", 10), RULES.orders_per_10s),
+        limits.get(("ORDERS", "MINUTE", 1), RULES.orders_per_minute),
         clock,
+        limits.get(("REQUEST_WEIGHT", "MINUTE", 1), DEFAULT_LIMIT),
+        (*chosen.notices, *notices),
     )
 
 
-def _clock(client: httpx.Client) -> ExchangeClock:
+def _clock(asker: Asker) -> ExchangeClock:
     """The exchange's time, measured.
 
     Raises:
-        httpx.HTTPError: no answer, or each took too long to say anything.
+        ExchangeUnreachable: no answer, or each took too long to say anything.
     """
     clock = ExchangeClock(time.monotonic_ns, time.time_ns)
     for _ in range(CLOCK_TRIES):
         began_ns = clock.began()
-        answer = client.get("/fapi/v1/time").raise_for_status()
-        if (
-            clock.measured(began_ns, msgspec.json.decode(answer.content, type=rest.ServerTime).serverTime)
-            is not None
-        ):
+        if clock.measured(began_ns, asker.get("/fapi/v1/time", rest.ServerTime).serverTime) is not None:
             return clock
-    raise httpx.ReadTimeout(f"{CLOCK_TRIES} answers in a row took longer than a second")
+    raise ExchangeUnreachable(f"{asker.base}: {CLOCK_TRIES} answers in a row took longer than a second")
 
 
-def _brackets(
-    client: httpx.Client, key: str, secret: str, clock: ExchangeClock
-) -> dict[Symbol, tuple[Bracket, ...]]:
-    """Leverage brackets by symbol; none where the exchange does not tell them to this key.
-
-    Raises:
-        MalformedMessage: brackets that cannot be.
-    """
-    query = sign({"recvWindow": "5000", "timestamp": str(clock.now_ms())}, secret)
-    answer = client.get(f"/fapi/v1/leverageBracket?{query}", headers={"X-MBX-APIKEY": key})
-    if not answer.is_success:
-        # Accounts that need them are refused new risk; nobody else needs them.
-        log.warning("leverage brackets not told", status=answer.status_code, answer=answer.text[:200])
-        return {}
-    found = msgspec.json.decode(answer.content, type=list[rest.LeverageBracket])
-    return {Symbol(b.symbol): brackets_of(b) for b in found}
-
-
-def master_positions(base: str, key: str, secret: str, clock: ExchangeClock) -> dict[Symbol, Decimal]:
-    """The master account's signed positions that are not zero.
+def listed_with_brackets(
+    asker: Asker, instruments: dict[Symbol, Instrument], urgency: Urgency = Urgency.ORDERS
+) -> tuple[dict[Symbol, Instrument], tuple[str, ...]]:
+    """Instruments with their leverage brackets, which are told to the holder of a key only.
 
     Raises:
         ExchangeUnreachable: no usable answer.
+        VenueRefused: the key is not good.
     """
-    query = sign({"recvWindow": "5000", "timestamp": str(clock.now_ms())}, secret)
+    if not asker.has_key:
+        return instruments, ()
     try:
-        answer = httpx.get(
-            f"{base}/fapi/v2/positionRisk?{query}", headers={"X-MBX-APIKEY": key}, timeout=REQUEST_SECONDS
-        ).raise_for_status()
-        positions = msgspec.json.decode(answer.content, type=list[rest.PositionRisk])
-    except (httpx.HTTPError, msgspec.MsgspecError) as error:
-        raise ExchangeUnreachable(f"{base}: positions cannot be read: {error}") from None
+        found = asker.signed("GET", "/fapi/v1/leverageBracket", list[rest.LeverageBracket], urgency)
+    except VenueRefused as error:
+        if error.code in KEY_TROUBLE:
+            raise
+        # Accounts that need them are refused new risk; nobody else needs them.
+        log.warning("leverage brackets not told", error=str(error))
+        return instruments, (f"leverage brackets not told: {error}",)
+    return with_brackets(instruments, found)
+
+
+def master_positions(asker: Asker, urgency: Urgency = Urgency.PEOPLE) -> dict[Symbol, Decimal]:
+    """The master account's signed positions that are not zero.
+
+    Raises:
+        ExchangeUnreachable, VenueRefused: no usable answer.
+    """
+    positions = asker.signed("GET", "/fapi/v2/positionRisk", list[rest.PositionRisk], urgency)
     return {Symbol(p.symbol): p.positionAmt for p in positions if p.positionAmt}

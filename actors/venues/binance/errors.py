@@ -30,6 +30,7 @@ class Code(IntEnum):
     INVALID_ORDER_TYPE = -1116
     INVALID_SIDE = -1117
     BAD_SYMBOL = -1121
+    INVALID_SYMBOL_STATUS = -1122
     INVALID_LISTEN_KEY = -1125
     CANCEL_REJECTED = -2011
     NO_SUCH_ORDER = -2013
@@ -43,6 +44,7 @@ class Code(IntEnum):
     QTY_GREATER_THAN_MAX_QTY = -4005
     PRICE_NOT_INCREASED_BY_TICK_SIZE = -4014
     INVALID_CL_ORD_ID_LEN = -4015
+    QTY_NOT_INCREASED_BY_STEP_SIZE = -4023
     INVALID_LEVERAGE = -4028
     CLIENT_ORDER_ID_DUPLICATED = -4116
     MIN_NOTIONAL = -4164
@@ -58,6 +60,20 @@ class Outcome(StrEnum):
     NO_SUCH_ORDER = "NO_SUCH_ORDER"
     MISTIMED = "MISTIMED"
 
+
+RULE_CODES = frozenset(
+    {
+        Code.BAD_PRECISION,
+        Code.BAD_SYMBOL,
+        Code.INVALID_SYMBOL_STATUS,
+        Code.QTY_LESS_THAN_MIN_QTY,
+        Code.QTY_GREATER_THAN_MAX_QTY,
+        Code.PRICE_NOT_INCREASED_BY_TICK_SIZE,
+        Code.QTY_NOT_INCREASED_BY_STEP_SIZE,
+        Code.MIN_NOTIONAL,
+    }
+)
+"""Refusals for a rule of the symbol: it is another one than we know, or an order got past our checks."""
 
 UNKNOWN_CODES = frozenset({Code.UNKNOWN, Code.DISCONNECTED, Code.UNEXPECTED_RESP, Code.TIMEOUT})
 

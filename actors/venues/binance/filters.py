@@ -33,6 +33,7 @@ def instrument_of(info: SymbolInfo) -> Instrument:
         max_qty=value("LOT_SIZE", "maxQty"),
         market_max_qty=value("MARKET_LOT_SIZE", "maxQty"),
         min_notional=value("MIN_NOTIONAL", "notional"),
+        status=info.status,
     )
     if ZERO in {instrument.tick_size, instrument.step_size}:
         raise MalformedMessage(f"exchangeInfo: {info.symbol} has a tick or step of zero")
@@ -68,6 +69,7 @@ def brackets_of(answer: LeverageBracket) -> tuple[Bracket, ...]:
                 notional_cap=entry.notionalCap,
                 rate=entry.maintMarginRatio,
                 cumulative=entry.cum,
+                max_leverage=entry.initialLeverage,
             )
         )
     return tuple(found)

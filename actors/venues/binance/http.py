@@ -14,7 +14,9 @@ from actors.venues.binance.clock import ExchangeClock
 from actors.venues.binance.errors import Outcome, outcome_of
 from actors.venues.binance.rules import RECV_WINDOW_MS
 from actors.venues.binance.signing import sign
+from actors.venues.binance.throttle import OverBudget, Throttle, throttled
 from actors.venues.binance.translate import error_of, retry_after_ms
+from actors.venues.binance.weight import Urgency
 
 REQUEST_SECONDS = 5.0
 CONNECT_SECONDS = 2.0
@@ -47,10 +49,12 @@ class SignedHttp:
         key: API key of the master account.
         secret: its secret.
         clock: the exchange's time.
+        throttle: the budget of request weight.
     """
 
-    def __init__(self, base: str, key: str, secret: str, clock: ExchangeClock) -> None:
+    def __init__(self, base: str, key: str, secret: str, clock: ExchangeClock, throttle: Throttle) -> None:
         self._base, self._secret, self.clock = base, secret, clock
+        self._throttle = throttle
         self._headers = {"X-MBX-APIKEY": key}
         self._client: httpx.AsyncClient | None = None
         self.on_mistimed: Callable[[], None] = lambda: None
@@ -62,14 +66,14 @@ class SignedHttp:
 
     async def call(self, method: str, path: str, params: Mapping[str, str]) -> Answer:
         """Send a request that may be sent again: once more with a new time, if its own was refused."""
-        answer = await self._send(method, path, params, self.clock.now_ms())
+        answer = await self._send(method, path, params)
         if answer.verdict is not Verdict.MISTIMED:
             return answer
         try:
             await asyncio.wait_for(self._wait_for_clock(), REQUEST_SECONDS)
         except TimeoutError:
             return answer
-        return await self._send(method, path, params, self.clock.now_ms())
+        return await self._send(method, path, params)
 
     def clock_is_measured(self) -> None:
         """The time is known again: who waits for it goes on."""
@@ -82,12 +86,19 @@ class SignedHttp:
         self._measured.clear()
         await self._measured.wait()
 
-    async def _send(self, method: str, path: str, params: Mapping[str, str], signed_ms: int) -> Answer:
-        signed = sign(
-            {**params, "recvWindow": str(RECV_WINDOW_MS), "timestamp": str(signed_ms)}, self._secret
-        )
+    async def _send(
+        self, method: str, path: str, params: Mapping[str, str], signed_ms: int | None = None
+    ) -> Answer:
         try:
-            answer = await self.client().request(method, f"{path}?{signed}")
+            ticket = await self._throttle.turn(method, path, params, Urgency.ORDERS)
+            # Signed after the wait for its turn, which an order never has.
+            time_ms = self.clock.now_ms() if signed_ms is None else signed_ms
+            signed = sign(
+                {**params, "recvWindow": str(RECV_WINDOW_MS), "timestamp": str(time_ms)}, self._secret
+            )
+            answer = await self.client().request(method, f"{path}?{signed}", extensions={"ticket": ticket})
+        except OverBudget as error:
+            return Answer(Verdict.THROTTLED, str(error).encode(), error.wait_ms)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             return Answer(Verdict.NOT_SENT, f"{type(error).__name__}: {error}".encode())
         except httpx.TimeoutException as error:
@@ -108,6 +119,10 @@ class SignedHttp:
                 base_url=self._base,
                 headers=self._headers,
                 timeout=httpx.Timeout(REQUEST_SECONDS, connect=CONNECT_SECONDS),
-                limits=httpx.Limits(max_connections=CONNECTIONS + 8, max_keepalive_connections=CONNECTIONS),
+                transport=throttled(
+                    self._throttle,
+                    Urgency.ORDERS,
+                    httpx.Limits(max_connections=CONNECTIONS + 8, max_keepalive_connections=CONNECTIONS),
+                ),
             )
         return self._client

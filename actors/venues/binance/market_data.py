@@ -1,10 +1,14 @@
-"""L1 from the exchange's sockets to the router: combined bookTicker streams, REST when stale."""
+"""L1 from the exchange's sockets to the router: combined bookTicker streams, REST when stale.
+
+A quiet symbol sends nothing, so its age grows while it is right. One answer for all symbols confirms all of
+them for the weight of two and a half single ones, so that is what is asked for when there are three.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import httpx
 import msgspec
@@ -13,12 +17,16 @@ import websockets
 
 from actors.runtime.actor import Ref
 from actors.runtime.io_loop import IoLoop
-from actors.units import Nanos, Symbol
+from actors.units import NANOS_PER_MS, NANOS_PER_SECOND, Nanos, Symbol
 from actors.venues.binance import rest
 from actors.venues.binance.addresses import Addresses
+from actors.venues.binance.delay import EventAge
+from actors.venues.binance.endpoints import weight_of
 from actors.venues.binance.errors import MalformedMessage
 from actors.venues.binance.streams import decode_book_ticker
-from actors.venues.binance.ticks import funding_of, tick_of_answer, tick_of_event
+from actors.venues.binance.throttle import Throttle, throttled
+from actors.venues.binance.ticks import event_time, funding_of, tick_of_answer, tick_of_event
+from actors.venues.binance.weight import Urgency
 
 log = structlog.get_logger("feed")
 
@@ -31,6 +39,30 @@ FUNDING_MAX = 1_000
 """Entries of one answer, the exchange's limit."""
 
 
+BOOK_TICKER = "/fapi/v1/ticker/bookTicker"
+LATE_ALARM_NS = 60 * NANOS_PER_SECOND
+
+
+class FeedTerms(msgspec.Struct, frozen=True):
+    """What a feed needs beside addresses.
+
+    Attributes:
+        throttle: the budget of request weight.
+        exchange_ms: the present on the exchange's clock, Unix milliseconds.
+        clock_uncertain_ms: by how much that may be wrong.
+        max_age_ns: L1 older than this counts as missing.
+        on_alarm: told when frames come that late.
+        funding_every_s: seconds between two questions for settled funding.
+    """
+
+    throttle: Throttle
+    exchange_ms: Callable[[], int]
+    clock_uncertain_ms: Callable[[], int]
+    max_age_ns: Nanos
+    on_alarm: Callable[[str], None]
+    funding_every_s: int = 60
+
+
 class BinanceFeed:
     """Reads L1 and tells the router.
 
@@ -38,48 +70,58 @@ class BinanceFeed:
         where: the exchange's addresses.
         symbols: what to read.
         loop: where to read.
-        funding_every_s: seconds between two questions for settled funding.
+        terms: clock, budget and limits.
     """
 
-    def __init__(
-        self,
-        where: Addresses,
-        symbols: Sequence[Symbol],
-        loop: IoLoop,
-        funding_every_s: int = 60,
-    ) -> None:
-        self._funding_every_s = funding_every_s
+    def __init__(self, where: Addresses, symbols: Sequence[Symbol], loop: IoLoop, terms: FeedTerms) -> None:
         self._funding_from_ms = time.time_ns() // 1_000_000 - FUNDING_LOOKBACK_MS
-        self._where, self._symbols, self._loop = where, list(symbols), loop
+        self._where, self._symbols, self._loop, self._terms = where, dict.fromkeys(symbols), loop, terms
         self._client: httpx.AsyncClient | None = None
-        self._asking: set[Symbol] = set()
-        self._started = False
+        self._wanted: set[Symbol] = set()
+        self._refreshing = False
+        self._age = EventAge()
+        self._late_told_ns: int | None = None
+        self._router: Ref | None = None
         self.frames = 0
         self.malformed = 0
         self.reconnects = 0
         self.refreshed = 0
+        self.bulk_refreshes = 0
+        self.late = 0
+
+    @property
+    def future(self) -> int:
+        """Frames with a time that the exchange's clock is far from."""
+        return self._age.future
 
     def start(self, router: Ref, feed: Ref) -> None:
         """Connect, once; the router gets a tick for each update, the feed each settled funding.
 
         At a restart the router gets all L1 anew.
         """
-        if self._started:
-            self.refresh(self._symbols, router)
+        again, self._router = self._router is not None, router
+        if again:
+            self.refresh(list(self._symbols), router)
             return
-        self._started = True
-        for at in range(0, len(self._symbols), STREAMS_PER_SOCKET):
-            self._loop.spawn(self._read(self._symbols[at : at + STREAMS_PER_SOCKET], router))
+        self._connect(list(self._symbols))
         self._loop.spawn(self._fund(feed))
 
-    def refresh(self, symbols: Sequence[Symbol], router: Ref) -> None:
-        """Ask for some symbols' L1 by REST; never twice at once for one symbol."""
-        for symbol in symbols:
-            if symbol not in self._asking:
-                self._asking.add(symbol)
-                self._loop.spawn(self._ask(symbol, router))
+    def subscribe(self, symbols: Sequence[Symbol]) -> None:
+        """Read some symbols more, those of new listings; over sockets of their own."""
+        fresh = [s for s in symbols if s not in self._symbols]
+        self._symbols = self._symbols | dict.fromkeys(fresh)
+        if self._router is not None:
+            self._connect(fresh)
 
-    async def _read(self, symbols: list[Symbol], router: Ref) -> None:
+    def refresh(self, symbols: Sequence[Symbol], router: Ref) -> None:
+        """Ask for some symbols' L1 by REST; one question at a time."""
+        self._loop.spawn(self._refresh(list(symbols), router))
+
+    def _connect(self, symbols: list[Symbol]) -> None:
+        for at in range(0, len(symbols), STREAMS_PER_SOCKET):
+            self._loop.spawn(self._read(symbols[at : at + STREAMS_PER_SOCKET]))
+
+    async def _read(self, symbols: list[Symbol]) -> None:
         names = "/".join(f"{s.lower()}@bookTicker" for s in symbols)
         failures = 0
         while True:
@@ -91,22 +133,41 @@ class BinanceFeed:
                 ) as socket:
                     failures = 0
                     async for frame in socket:
-                        self._frame(frame, router)
+                        self._frame(frame)
             except (OSError, websockets.WebSocketException, TimeoutError) as error:
                 log.warning("feed disconnected", error=f"{type(error).__name__}: {error}")
             self.reconnects += 1
             await asyncio.sleep(RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS) - 1)])
             failures += 1
 
-    def _frame(self, frame: str | bytes, router: Ref) -> None:
+    def _frame(self, frame: str | bytes) -> None:
         self.frames += 1
+        now_ns, terms = Nanos(time.monotonic_ns()), self._terms
         try:
-            tick = tick_of_event(decode_book_ticker(frame), Nanos(time.monotonic_ns()))
+            event = decode_book_ticker(frame)
+            delay_ns = self._age.delay_ns(
+                event_time(event), now_ns, terms.exchange_ms(), terms.clock_uncertain_ms()
+            )
+            tick = tick_of_event(event, now_ns, delay_ns)
         except MalformedMessage as error:
             self.malformed += 1
             log.warning("malformed L1", error=str(error))
             return
-        router.tell(tick)
+        if delay_ns > terms.max_age_ns:
+            self._came_late(tick.symbol, delay_ns, now_ns)
+        if self._router is not None:
+            self._router.tell(tick)
+
+    def _came_late(self, symbol: Symbol, delay_ns: int, now_ns: int) -> None:
+        """Count a frame that was stale when it came; one alarm a minute says so."""
+        self.late += 1
+        if self._late_told_ns is None or now_ns - self._late_told_ns > LATE_ALARM_NS:
+            self._late_told_ns = now_ns
+            self._terms.on_alarm(
+                f"L1 of {symbol} came {delay_ns // NANOS_PER_MS} ms after its own time: it counts as stale and is "
+                f"asked for by REST ({self.late} such frames so far); either something buffers the stream, or the "
+                "clock of this machine is ahead"
+            )
 
     async def _fund(self, feed: Ref) -> None:
         known: set[tuple[str, int]] = set()
@@ -126,7 +187,7 @@ class BinanceFeed:
                     continue
             except (httpx.HTTPError, msgspec.MsgspecError) as error:
                 log.warning("funding not read", error=f"{type(error).__name__}: {error}")
-            await asyncio.sleep(self._funding_every_s)
+            await asyncio.sleep(self._terms.funding_every_s)
 
     def _settled(self, rate: rest.FundingRate, feed: Ref) -> None:
         try:
@@ -137,16 +198,61 @@ class BinanceFeed:
 
     def _http(self) -> httpx.AsyncClient:
         if self._client is None:
-            self._client = httpx.AsyncClient(base_url=self._where.rest, timeout=OPEN_SECONDS)
+            self._client = httpx.AsyncClient(
+                base_url=self._where.rest,
+                timeout=OPEN_SECONDS,
+                transport=throttled(self._terms.throttle, Urgency.MARKET_DATA),
+            )
         return self._client
 
-    async def _ask(self, symbol: Symbol, router: Ref) -> None:
+    async def _refresh(self, symbols: list[Symbol], router: Ref) -> None:
+        self._wanted.update(symbols)
+        if self._refreshing:
+            return
+        self._refreshing = True
         try:
-            answer = await self._http().get("/fapi/v1/ticker/bookTicker", params={"symbol": symbol})
-            ticker = msgspec.json.decode(answer.raise_for_status().content, type=rest.BookTicker)
-            router.tell(tick_of_answer(ticker, Nanos(time.monotonic_ns())))
-            self.refreshed += 1
-        except (httpx.HTTPError, msgspec.MsgspecError, MalformedMessage) as error:
-            log.warning("L1 not refreshed", symbol=symbol, error=f"{type(error).__name__}: {error}")
+            while self._wanted:
+                wanted, self._wanted = self._wanted, set()
+                await self._ask(wanted, router)
         finally:
-            self._asking.discard(symbol)
+            self._refreshing = False
+
+    async def _ask(self, wanted: set[Symbol], router: Ref) -> None:
+        for params in questions_for(wanted):
+            try:
+                # The age counts from the moment of sending, which the time spent in line is no part of.
+                ticket = await self._terms.throttle.turn("GET", BOOK_TICKER, params, Urgency.MARKET_DATA)
+                asked_ns = Nanos(time.monotonic_ns())
+                answer = await self._http().get(BOOK_TICKER, params=params, extensions={"ticket": ticket})
+                content = answer.raise_for_status().content
+                if params:
+                    found = [msgspec.json.decode(content, type=rest.BookTicker)]
+                else:
+                    found = msgspec.json.decode(content, type=list[rest.BookTicker])
+                    self.bulk_refreshes += 1
+            except (httpx.HTTPError, msgspec.MsgspecError) as error:
+                log.warning("L1 not refreshed", symbols=len(wanted), error=f"{type(error).__name__}: {error}")
+                return  # the feed asks again
+            self._confirm(found, asked_ns, router)
+
+    def _confirm(self, found: Sequence[rest.BookTicker], asked_ns: Nanos, router: Ref) -> None:
+        now_ns = Nanos(time.monotonic_ns())
+        for ticker in found:
+            # An answer for all confirms also those that were not wanted yet.
+            if ticker.symbol not in self._symbols:
+                continue
+            try:
+                router.tell(tick_of_answer(ticker, asked_ns, now_ns))
+                self.refreshed += 1
+            except MalformedMessage as error:
+                # A symbol that does not trade has an empty book. Its price stays known as stale.
+                self.malformed += 1
+                log.debug("no L1", error=str(error))
+
+
+def questions_for(symbols: set[Symbol]) -> list[dict[str, str]]:
+    """The parameters of the cheapest questions that refresh some symbols: one by one, or all at once."""
+    single = [{"symbol": str(s)} for s in sorted(symbols)]
+    if sum(weight_of("GET", BOOK_TICKER, params) for params in single) > weight_of("GET", BOOK_TICKER, {}):
+        return [{}]
+    return single

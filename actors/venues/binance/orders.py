@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from decimal import Decimal
 
 import msgspec
 import structlog
 from msgspec.structs import replace
 
-from actors.gateway.messages import Answered, LimitsLearned, Report, Surveyed, Traded, Verdict
+from actors.gateway.messages import Answered, LimitsLearned, Report, RequestWeight, Surveyed, Traded, Verdict
 from actors.gateway.orders import Request
 from actors.runtime.actor import Ref
 from actors.runtime.io_loop import IoLoop
@@ -22,9 +23,10 @@ from actors.units import Symbol
 from actors.venues.binance import rest
 from actors.venues.binance.addresses import Addresses
 from actors.venues.binance.discovery import Venue
-from actors.venues.binance.errors import outcome_of
+from actors.venues.binance.errors import RULE_CODES, outcome_of
 from actors.venues.binance.http import VERDICTS, Answer, SignedHttp
 from actors.venues.binance.rules import RULES
+from actors.venues.binance.throttle import Throttle
 from actors.venues.binance.timekeeper import Timekeeper
 from actors.venues.binance.translate import error_of, order_params, report_of, trade_of
 from actors.venues.binance.user_stream import UserStream
@@ -52,13 +54,17 @@ class BinanceOrders:
         secret: its secret.
         venue: what ``discover`` found.
         loop: where requests run.
+        throttle: the budget of request weight.
     """
 
     rules = RULES
 
-    def __init__(self, where: Addresses, key: str, secret: str, venue: Venue, loop: IoLoop) -> None:
-        self._venue, self._loop = venue, loop
-        self._http = SignedHttp(where.rest, key, secret, venue.clock)
+    def __init__(  # noqa: PLR0913 - one per credential and address
+        self, where: Addresses, key: str, secret: str, venue: Venue, loop: IoLoop, throttle: Throttle
+    ) -> None:
+        self._venue, self._loop, self._throttle = venue, loop, throttle
+        self._http = SignedHttp(where.rest, key, secret, venue.clock, throttle)
+        self.on_rule_broken: Callable[[], None] = lambda: None
         self._stream = UserStream(where.private, self._http)
         self._gateway: Ref
         self._unsent: deque[Request] = deque()
@@ -66,6 +72,11 @@ class BinanceOrders:
     def now_ms(self) -> int:
         """Unix milliseconds on the exchange's clock."""
         return self._venue.clock.now_ms()
+
+    def weight(self) -> RequestWeight:
+        """How much request weight this minute has seen."""
+        use = self._throttle.use()
+        return RequestWeight(use.used, use.limit, use.by_others, use.waiting, use.refused, use.paused_ms)
 
     def start(self, gateway: Ref) -> None:
         """Connect the user stream, keep the time and tell the limits; a new gateway is told of the stream anew."""
@@ -156,6 +167,8 @@ class BinanceOrders:
         else:
             told, text = error_of(answer.content)
             code = told or 0
+            if code in RULE_CODES:
+                self.on_rule_broken()
         self._gateway.tell(
             Answered(
                 request=request.kind,

@@ -44,6 +44,7 @@ class SymbolInfo(msgspec.Struct, frozen=True, kw_only=True):
     symbol: str
     baseAsset: str  # noqa: N815
     quoteAsset: str  # noqa: N815
+    marginAsset: str = ""  # noqa: N815
     status: str = "TRADING"
     contractType: str = "PERPETUAL"  # noqa: N815
     pricePrecision: int = 8  # noqa: N815
@@ -195,6 +196,43 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     positions: tuple[PositionRisk, ...]
     canTrade: bool = True  # noqa: N815
     updateTime: int = 0  # noqa: N815
+
+
+class PositionMode(msgspec.Struct, frozen=True):
+    """GET /fapi/v1/positionSide/dual; true is hedge mode."""
+
+    dualSidePosition: bool  # noqa: N815
+
+
+class MultiAssetsMode(msgspec.Struct, frozen=True):
+    """GET /fapi/v1/multiAssetsMargin."""
+
+    multiAssetsMargin: bool  # noqa: N815
+
+
+class SymbolConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of GET /fapi/v1/symbolConfig."""
+
+    symbol: str
+    marginType: str  # noqa: N815
+    leverage: int
+    maxNotionalValue: str = ""  # noqa: N815
+    isAutoAddMargin: bool | str = False  # noqa: N815
+
+
+class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """GET /fapi/v1/accountConfig."""
+
+    canTrade: bool  # noqa: N815
+    feeTier: int = 0  # noqa: N815
+    dualSidePosition: bool | None = None  # noqa: N815
+    multiAssetsMargin: bool | None = None  # noqa: N815
+
+
+class FeeBurn(msgspec.Struct, frozen=True):
+    """GET /fapi/v1/feeBurn; true is that commission is paid in BNB."""
+
+    feeBurn: bool  # noqa: N815
 
 
 class ListenKey(msgspec.Struct, frozen=True):

@@ -10,9 +10,11 @@ from actors.venues.binance.errors import MalformedMessage
 from actors.venues.binance.rest import BookTicker, FundingRate
 from actors.venues.binance.streams import BookTickerEvent
 
+PUNCTUAL = Nanos(0)
 
-def tick_of_event(event: BookTickerEvent, received_ns: Nanos) -> Tick:
-    """A stream event.
+
+def tick_of_event(event: BookTickerEvent, received_ns: Nanos, delay_ns: Nanos = PUNCTUAL) -> Tick:
+    """A stream event that was ``delay_ns`` old when it came.
 
     Raises:
         MalformedMessage: a price that is no positive number, or a crossed book.
@@ -24,11 +26,11 @@ def tick_of_event(event: BookTickerEvent, received_ns: Nanos) -> Tick:
         raise MalformedMessage(f"{event.s}: {event.b!r} / {event.a!r} are not prices") from None
     _check(event.s, bid, bid_qty, ask, ask_qty)
     mid = (float(event.b) + float(event.a)) * 0.5
-    return Tick(Symbol(event.s), bid, bid_qty, ask, ask_qty, event.u, event.E, received_ns, mid)
+    return Tick(Symbol(event.s), bid, bid_qty, ask, ask_qty, event.u, event.E, received_ns, mid, delay_ns)
 
 
-def tick_of_answer(ticker: BookTicker, received_ns: Nanos) -> Tick:
-    """A REST answer.
+def tick_of_answer(ticker: BookTicker, asked_ns: Nanos, received_ns: Nanos) -> Tick:
+    """A REST answer: surely true when it was asked for, however long ago the symbol's last change was.
 
     Raises:
         MalformedMessage: as above.
@@ -37,8 +39,22 @@ def tick_of_answer(ticker: BookTicker, received_ns: Nanos) -> Tick:
     _check(t.symbol, t.bidPrice, t.bidQty, t.askPrice, t.askQty)
     mid = (float(t.bidPrice) + float(t.askPrice)) * 0.5
     return Tick(
-        Symbol(t.symbol), t.bidPrice, t.bidQty, t.askPrice, t.askQty, t.lastUpdateId, t.time, received_ns, mid
+        Symbol(t.symbol),
+        t.bidPrice,
+        t.bidQty,
+        t.askPrice,
+        t.askQty,
+        t.lastUpdateId,
+        t.time,
+        received_ns,
+        mid,
+        Nanos(received_ns - asked_ns),
     )
+
+
+def event_time(event: BookTickerEvent) -> int:
+    """When the book changed, Unix milliseconds; when the frame was made, if it does not say; 0 if neither."""
+    return event.T if 0 < event.T <= event.E else event.E
 
 
 def _check(symbol: str, bid: Decimal, bid_qty: Decimal, ask: Decimal, ask_qty: Decimal) -> None:

@@ -76,6 +76,7 @@ class Endpoints:
         )
         self.halted: set[Symbol] = set()
         self.listen_keys: dict[str, None] = {}
+        self._leverages: dict[Symbol, int] = {}
         self.faults = Faults()
         self.update_id = 0
         self.shock: Callable[[Symbol | None, float, float], None] = lambda _s, _f, _t: None
@@ -107,6 +108,11 @@ class Endpoints:
             ("GET", "/fapi/v2/positionRisk"): self._position_risk,
             ("GET", "/fapi/v3/positionRisk"): self._position_risk,
             ("GET", "/fapi/v1/leverageBracket"): self._leverage_bracket,
+            ("GET", "/fapi/v1/positionSide/dual"): lambda _p, _n: _json(rest.PositionMode(False)),
+            ("GET", "/fapi/v1/multiAssetsMargin"): lambda _p, _n: _json(rest.MultiAssetsMode(False)),
+            ("GET", "/fapi/v1/accountConfig"): lambda _p, _n: _json(rest.AccountConfig(canTrade=True)),
+            ("GET", "/fapi/v1/feeBurn"): lambda _p, _n: _json(rest.FeeBurn(False)),
+            ("GET", "/fapi/v1/symbolConfig"): self._symbol_config,
             ("POST", "/fapi/v1/leverage"): self._leverage,
             ("POST", "/fapi/v1/marginType"): lambda _p, _n: _json({"code": 200, "msg": "success"}),
         }
@@ -317,7 +323,16 @@ class Endpoints:
         leverage = parse_id(params, "leverage") or 0
         if not 1 <= leverage <= LEVERAGE_MAX:
             return _error(Code.INVALID_LEVERAGE, f"Leverage {leverage} is not valid.")
+        self._leverages[self._symbol(params)] = leverage
         return _json(rest.Leverage(self._symbol(params), leverage))
+
+    def _symbol_config(self, _params: Params, _now_ms: int) -> Reply:
+        return _json(
+            [
+                rest.SymbolConfig(symbol=s, marginType="CROSSED", leverage=self._leverages.get(s, 20))
+                for s in self.exchange.instruments
+            ]
+        )
 
     def _listen_key(self, _params: Params, now_ms: int) -> Reply:
         seed = f"{self.config.api_key}:{self.config.seed}:{now_ms // 86_400_000}"

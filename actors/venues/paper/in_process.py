@@ -50,6 +50,9 @@ class InProcessExchange:
         """Remember whom to tell."""
         self._gateway = gateway
 
+    def weight(self) -> None:
+        """Nobody counts requests here."""
+
     def now_ms(self) -> int:
         """The virtual wall clock."""
         return int(self._dispatcher.clock.wall_ms())

@@ -9,7 +9,7 @@ import pytest
 from actors.venues.binance.errors import MalformedMessage
 from actors.venues.binance.rest import BookTicker, FundingRate
 from actors.venues.binance.streams import BookTickerEvent
-from actors.venues.binance.ticks import funding_of, tick_of_answer, tick_of_event
+from actors.venues.binance.ticks import event_time, funding_of, tick_of_answer, tick_of_event
 from tests.factories import ETH
 
 
@@ -55,10 +55,18 @@ def test_a_rest_answer_becomes_the_same_tick():
         time=9,
         lastUpdateId=7,
     )
-    assert tick_of_answer(ticker, 55) == tick_of_event(event(), 55)
+    assert tick_of_answer(ticker, 55, 55) == tick_of_event(event(), 55)
+    asked, came = 40, 55
+    assert tick_of_answer(ticker, asked, came).delay_ns == 15, "the last change is old, the answer is not"
     crossed = BookTicker(symbol="ETHUSDT", bidPrice=D(2), bidQty=D(2), askPrice=D(1), askQty=D(3), time=9)
     with pytest.raises(MalformedMessage, match="no market"):
-        tick_of_answer(crossed, 0)
+        tick_of_answer(crossed, 0, 0)
+
+
+def test_the_time_of_an_event_is_when_the_book_changed():
+    assert event_time(event(T=8, E=9)) == 8
+    assert event_time(event(E=9)) == 9
+    assert event_time(event(T=10, E=9)) == 9
 
 
 def rate(**changes):
