@@ -231,6 +231,20 @@ def alarms(*, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
 
 
 @live
+def master(*, data_dir: DataDir = DEFAULT_DATA_DIR, limit: int = 20, json: Json = False) -> None:
+    """Show how the master account is set: modes, leverage by symbol, and what the fleet may hold and holds.
+
+    Example: bulkhead master --limit 5
+
+    Args:
+        data_dir: the engine's data folder.
+        limit: how many symbols; those that the fleet holds most of come first.
+        json: print the answer as JSON.
+    """
+    show(client(data_dir).get("/v1/master", limit=limit), cli_show_ops.master, json=json)
+
+
+@live
 def reconcile(*, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
     """Compare the accounts' positions with the exchange's, per symbol; exit 1 if they differ.
 

@@ -139,6 +139,31 @@ def caused(found: Found, out: Console) -> None:
     out.print(table if found else "it set off no order")
 
 
+def master(found: Found, out: Console) -> None:
+    """The master's settings, and one line per symbol."""
+    answers = {True: "yes", False: "no", None: "not told"}
+    tier = "not told" if found["fee_tier"] is None else found["fee_tier"]
+    out.print(
+        f"{found['position_mode']} mode, {found['margin_mode']} mode, margin in {found['margin_asset']}"
+    )
+    out.print(
+        f"may trade: {answers[found['can_trade']]}, pays commission in BNB: {answers[found['bnb_burn']]}, "
+        f"fee tier {tier}"
+    )
+    out.print(f"rules read {found['rules_read_s_ago']:.0f} s ago")
+    table = table_of("symbol", "status", "Leverage", "margin", "May hold", "Holds")
+    for row in found["symbols"]:
+        table.add_row(
+            row["symbol"],
+            row["status"],
+            "not told" if row["leverage"] is None else str(row["leverage"]),
+            row["margin_type"] or "not told",
+            "not told" if row["notional_cap"] is None else f"{float(row['notional_cap']):,.0f}",
+            f"{float(row['held']):,.2f}",
+        )
+    out.print(table)
+
+
 def audit(found: Found, out: Console) -> None:
     """One line per deed."""
     table = table_of("time", "who", "action", "target", "detail")

@@ -184,9 +184,9 @@ class ExchangeSide:
 
     def _watch(self) -> None:
         while not self._stop.is_set():
-            self._wake.wait(self._config.rules_every_seconds)
+            asked_for = self._wake.wait(self._config.rules_every_seconds)
             left_s = self._read_at_s + AT_ONCE_EVERY_S - time.monotonic()
-            if self._stop.wait(max(0.0, min(left_s, AT_ONCE_EVERY_S))):
+            if self._stop.wait(max(0.0, left_s) if asked_for else 0.0):
                 return
             self._wake.clear()
             try:

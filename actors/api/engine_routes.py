@@ -16,6 +16,7 @@ from actors.api.desk import OperatorsDesk
 from actors.api.metrics import exposition
 from actors.api.sight import Sight
 from actors.engine import Engine
+from actors.exchange_side import MasterView
 from actors.persistence.desk import AuditEntry, DeadLetter
 from actors.runtime.tap import TAP_RATE_MAX, TAP_SECONDS_MAX
 from actors.runtime.watchdog import StuckTurn
@@ -158,6 +159,11 @@ class EngineRoutes(Controller):
             {**msgspec.structs.asdict(d), "difference": d.difference}
             for d in engine.reconcile(settle_seconds)
         ]
+
+    @get("/v1/master", sync_to_thread=True, responses=ERRORS)
+    def master(self, engine: Engine, limit: Limit = 50) -> MasterView:
+        """The master account as it is set; the symbols that the fleet holds most of come first."""
+        return engine.side.view(limit)
 
     @get("/metrics", media_type=PROMETHEUS_TYPE, sync_to_thread=True, responses=ERRORS)
     def metrics(self, sight: Sight) -> Response[str]:

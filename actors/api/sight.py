@@ -220,7 +220,7 @@ class Sight:
             "writer": self._inspect("writer"),
             "gateway": self._inspect("gateway"),
             "supervisor": self._inspect("supervisor"),
-            "feed": {"frames": engine.feed_source.frames, "reconnects": engine.feed_source.reconnects},
+            "feed": self._feed(),
             "gate_closed_by": engine.gate.closers,
             "bad_debt": sum((s.bad_debt for s in states), Decimal(0)),
             "alarms": engine.alarms.count,
@@ -240,7 +240,7 @@ class Sight:
             engine.actors[n].cell.actor.inspect_state() for n in ("router", "writer", "gateway")
         )
         routed = router["stats"]
-        symbol_router = engine.actors["router"].cell.actor
+        symbol_router, weight = engine.actors["router"].cell.actor, engine.side.throttle.use()
         assert isinstance(symbol_router, SymbolRouter)
         return {
             "tick_lags": list(symbol_router.lags),
@@ -255,6 +255,8 @@ class Sight:
                 "dead_letters": ("Messages that no actor could handle", writer.dead_letters),
                 "orders_sent": ("Orders sent to the exchange", gateway.sent),
                 "alarms": ("Alarms raised", engine.alarms.count),
+                "l1_late": ("L1 frames that were stale when they came", engine.feed_source.late),
+                "requests_refused": ("Requests not sent for want of request weight", weight.refused),
             },
             "gauges": {
                 "accounts": ("Accounts", len(engine.accounts)),
@@ -277,8 +279,16 @@ class Sight:
                     "1 while the user stream is gone, or does not tell what REST knows",
                     gateway.stream is StreamState.DOWN,
                 ),
+                "request_weight_used": ("Weight of this minute's requests, others' too", weight.used),
+                "request_weight_limit": ("Weight that the exchange allows in a minute", weight.limit),
+                "requests_waiting": ("Requests that wait for their turn", weight.waiting),
             },
         }
+
+    def _feed(self) -> dict[str, int]:
+        source = self._engine.feed_source
+        names = ("frames", "reconnects", "malformed", "refreshed", "bulk_refreshes", "late", "future")
+        return {name: getattr(source, name) for name in names}
 
     def _inspect(self, name: str) -> Any:
         ref = self._engine.actors.get(name)
