@@ -6,7 +6,7 @@ import platform
 import sys
 
 from actors import logs
-from bench import commits, isolation, memory, messages, million, restart, router
+from bench import commits, isolation, memory, messages, million, restart, router, symbols
 
 ALL = {
     "memory": memory.run,
@@ -16,6 +16,7 @@ ALL = {
     "isolation": isolation.run,
     "restart": restart.run,
     "million": million.run,
+    "symbols": symbols.run,
 }
 
 

@@ -78,6 +78,7 @@ class BinanceFeed:
         self._where, self._symbols, self._loop, self._terms = where, dict.fromkeys(symbols), loop, terms
         self._client: httpx.AsyncClient | None = None
         self._wanted: set[Symbol] = set()
+        self._no_market: dict[Symbol, int] = {}
         self._refreshing = False
         self._age = EventAge()
         self._late_told_ns: int | None = None
@@ -206,7 +207,9 @@ class BinanceFeed:
         return self._client
 
     async def _refresh(self, symbols: list[Symbol], router: Ref) -> None:
-        self._wanted.update(symbols)
+        # One without a market stays stale whatever is answered; it must not cost a question every half second.
+        since_ns = time.monotonic_ns() - self._terms.max_age_ns // 3
+        self._wanted.update(s for s in symbols if self._no_market.get(s, since_ns) <= since_ns)
         if self._refreshing:
             return
         self._refreshing = True
@@ -233,10 +236,14 @@ class BinanceFeed:
             except (httpx.HTTPError, msgspec.MsgspecError) as error:
                 log.warning("L1 not refreshed", symbols=len(wanted), error=f"{type(error).__name__}: {error}")
                 return  # the feed asks again
-            self._confirm(found, asked_ns, router)
+            asked_for = {Symbol(params["symbol"])} if params else wanted
+            self._no_market.update(
+                dict.fromkeys(asked_for - self._confirm(found, asked_ns, router), asked_ns)
+            )
 
-    def _confirm(self, found: Sequence[rest.BookTicker], asked_ns: Nanos, router: Ref) -> None:
-        now_ns = Nanos(time.monotonic_ns())
+    def _confirm(self, found: Sequence[rest.BookTicker], asked_ns: Nanos, router: Ref) -> set[Symbol]:
+        """Tell the router; which symbols have a market."""
+        now_ns, confirmed = Nanos(time.monotonic_ns()), set[Symbol]()
         for ticker in found:
             # An answer for all confirms also those that were not wanted yet.
             if ticker.symbol not in self._symbols:
@@ -244,10 +251,12 @@ class BinanceFeed:
             try:
                 router.tell(tick_of_answer(ticker, asked_ns, now_ns))
                 self.refreshed += 1
+                confirmed.add(Symbol(ticker.symbol))
             except MalformedMessage as error:
                 # A symbol that does not trade has an empty book. Its price stays known as stale.
                 self.malformed += 1
                 log.debug("no L1", error=str(error))
+        return confirmed
 
 
 def questions_for(symbols: set[Symbol]) -> list[dict[str, str]]:

@@ -90,6 +90,11 @@ def test_a_symbol_without_a_market_costs_only_itself(exchange, loop):
     until(lambda: len(router.ticks) == 2, "the others' ticks")
     assert [t.symbol for t in router.ticks] == ["AUSDT", "CUSDT"]
     assert feed.malformed == 1
+    for _ in range(50):
+        feed.refresh([Symbol("BUSDT")], router)
+    feed.refresh([Symbol("AUSDT")], router)
+    until(lambda: len(router.ticks) == 3, "one that has a market")
+    assert exchange.count("/fapi/v1/ticker/bookTicker") == 2, "nobody asks for the other all the time"
 
 
 def test_questions_do_not_pile_up_behind_each_other(exchange, loop):
