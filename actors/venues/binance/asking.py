@@ -97,7 +97,7 @@ class Asker:
             raise ExchangeBusy(f"the exchange was not asked for {path}: {error}") from None
         except httpx.HTTPError as error:
             raise ExchangeUnreachable(
-                f"{self.base} does not answer {path} ({type(error).__name__}: {error}); "
+                f"{self.base} does not answer as an exchange ({path}: {type(error).__name__}: {error}); "
                 "is it running? 'bulkhead paper' starts one for trying out"
             ) from None
         if answer.is_success:

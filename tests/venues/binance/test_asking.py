@@ -69,7 +69,8 @@ def test_a_proxy_s_page_is_no_answer_of_the_exchange(exchange, asker):
 def test_an_exchange_that_is_not_there_is_named():
     asker = Asker("http://127.0.0.1:9", "", "", Throttle())
     with pytest.raises(
-        ExchangeUnreachable, match=r"127\.0\.0\.1:9 does not answer /fapi/v1/time.*bulkhead paper"
+        ExchangeUnreachable,
+        match=r"127\.0\.0\.1:9 does not answer as an exchange \(/fapi/v1/time.*bulkhead paper",
     ):
         asker.get("/fapi/v1/time", rest.ServerTime)
     asker.close()
