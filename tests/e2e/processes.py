@@ -159,7 +159,7 @@ def open_positions(client, count):
     """Accounts, each with a position, and nothing under way."""
     client.post("/v1/accounts", account_bodies(count))
     answers = client.post("/v1/orders", order_bodies(count))
-    assert {a["type"] for a in answers} == {"Accepted"}
+    assert {a["type"] for a in answers} == {"Accepted"}, [a for a in answers if a["type"] != "Accepted"][:3]
     until(lambda: idle(client), "all fills")
     return answers
 

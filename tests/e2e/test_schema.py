@@ -72,6 +72,7 @@ OPERATIONS = [
     ("GET", "/v1/deadletters/{dead_letter_id}"),
     ("POST", "/v1/deadletters/{dead_letter_id}/replay"),
     ("POST", "/v1/deadletters/{dead_letter_id}/drop"),
+    ("GET", "/v1/master"),
     ("GET", "/v1/health"),
     ("GET", "/v1/stats"),
     ("GET", "/v1/alarms"),
