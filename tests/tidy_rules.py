@@ -150,6 +150,7 @@ TESTED_ELSEWHERE = {
     "actors/venues/binance/rules.py": "data",
     "actors/venues/binance/timekeeper.py": "tests/e2e/test_exchange.py drives the paper exchange's clock",
     "actors/gateway/port.py": "a protocol",
+    "actors/gateway/sending.py": "tests/gateway/test_waiting.py",
     "actors/feed/port.py": "a protocol",
     "actors/symbol_router/actor.py": "tests/sim",
     "actors/symbol_router/book.py": "tests/symbol_router/test_triggers.py",
