@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.units import OrderType
-from actors.venues.binance.errors import Code
-from actors.venues.binance.streams import OrderTradeUpdate
 from actors.venues.paper.generator import Quote
-from actors.venues.paper.matching import Exchange, OrderRequest, Refusal
+from actors.venues.paper.codes import ExchangeRefusal, PaperCode
+from actors.venues.paper.matching import Exchange
+from actors.venues.paper.orders import OrderRequest
+from actors.venues.paper.user_events import OrderTradeUpdate
 from tests.factories import BUY, ETH, INSTRUMENTS, SELL
 
 DEPOSIT = D(1_000_000)
