@@ -9,6 +9,7 @@ import msgspec
 import structlog
 
 from actors.gateway.budget import OrderBudget
+from actors.gateway.fleets import Fleets
 from actors.gateway.messages import (
     Answered,
     LimitsLearned,
@@ -53,6 +54,9 @@ class GatewayStatus(msgspec.Struct, frozen=True):
     room_new_risk: int
     paused_until_ms: int
     stream_up: bool
+    fleet: str
+    start: str
+    other_fleets: tuple[str, ...]
 
 
 class Gateway(DispatchedActor):
@@ -62,6 +66,7 @@ class Gateway(DispatchedActor):
         transport: live, or the paper exchange in-process for replay.
         accounts: refs by account id.
         gate: says whether this process may still send orders.
+        fleets: our own and the others seen; outlives a crash of this actor.
         on_alarm: where alarms go beside the log.
     """
 
@@ -70,6 +75,7 @@ class Gateway(DispatchedActor):
         transport: Transport,
         accounts: Mapping[AccountId, Ref],
         gate: TradingGate,
+        fleets: Fleets,
         on_alarm: Callable[[str], None] | None = None,
     ) -> None:
         super().__init__()
@@ -77,7 +83,7 @@ class Gateway(DispatchedActor):
         self._transport = transport
         self._accounts = accounts
         self._on_alarm = on_alarm
-        self._core = GatewayCore(OrderBudget(*DEFAULT_LIMITS))
+        self._core = GatewayCore(OrderBudget(*DEFAULT_LIMITS), fleets)
 
     def on_start(self) -> None:
         """Begin to send and to listen."""
@@ -100,7 +106,7 @@ class Gateway(DispatchedActor):
             case Resync():
                 effects = core.resync(_tracked(message), now_ms)
             case Recover():
-                effects = core.adopt(_adopted(message.recovery), now_ms)
+                effects = core.recovered(_adopted(message.recovery), now_ms)
             case OpenOrders():
                 effects = core.orphans(message.reports, now_ms)
             case LimitsLearned():
@@ -132,6 +138,9 @@ class Gateway(DispatchedActor):
             room_new_risk=core.budget.room(now_ms, reducing=False),
             paused_until_ms=core.budget.paused_until_ms,
             stream_up=core.stream_up,
+            fleet=core.fleets.origin.fleet,
+            start=core.fleets.origin.start,
+            other_fleets=tuple(core.fleets.others),
         )
 
     def _tend(self, life: int, now_ms: int) -> list[Effect]:
@@ -153,6 +162,8 @@ class Gateway(DispatchedActor):
                         ref.tell(effect.message)
                 case Alarm():
                     self._alarm(effect.text)
+                    if effect.closes:
+                        self._gate.close(effect.closes)
 
     def _request(self, request: Request) -> None:
         if request.kind != "place" or self._gate.may_send(self._cell.dispatcher.clock.monotonic_ns()):

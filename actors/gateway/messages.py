@@ -69,7 +69,10 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """The exchange's word on one order: from an answer, a query or the user stream."""
+    """The exchange's word on one order: from an answer, a query or the user stream.
+
+    ``side`` and ``quantity`` are those of the order; None where the exchange does not say.
+    """
 
     client_order_id: ClientOrderId
     exchange_order_id: int
@@ -77,13 +80,16 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     status: ReportStatus
     executed: Decimal
     trade: Trade | None = None
+    side: Side | None = None
+    quantity: Decimal | None = None
 
 
 class Verdict(StrEnum):
-    """How a request ended."""
+    """How a request ended. DUPLICATE: refused, because an order of that client order id is open."""
 
     OK = "OK"
     REFUSED = "REFUSED"
+    DUPLICATE = "DUPLICATE"
     UNKNOWN = "UNKNOWN"
     NOT_FOUND = "NOT_FOUND"
     NOT_SENT = "NOT_SENT"

@@ -19,6 +19,7 @@ from collections.abc import Iterable
 
 from actors.facts import CancelIntended, OrderStatus
 from actors.gateway.budget import OrderBudget
+from actors.gateway.fleets import Fleets, Strays
 from actors.gateway.messages import Answered, Report, ReportStatus, Submit, Trade, Traded, Verdict
 from actors.gateway.orders import (
     ASKS_MAX,
@@ -37,11 +38,7 @@ from actors.gateway.orders import (
     Tracked,
     is_urgent,
 )
-from actors.limits import (
-    CLIENT_ORDER_ID_PREFIX,
-    ORDER_MAX_AGE_MS,
-    RECV_WINDOW_MS,
-)
+from actors.limits import ORDER_MAX_AGE_MS, RECV_WINDOW_MS
 from actors.messages import Fill, OrderAccepted, OrderClosed
 from actors.units import ZERO, ClientOrderId
 
@@ -49,8 +46,10 @@ from actors.units import ZERO, ClientOrderId
 class GatewayCore:
     """All orders under way. Times are Unix milliseconds on the exchange's clock."""
 
-    def __init__(self, budget: OrderBudget) -> None:
+    def __init__(self, budget: OrderBudget, fleets: Fleets) -> None:
         self.budget = budget
+        self.fleets = fleets
+        self._strays = Strays(fleets)
         self.tracked: dict[ClientOrderId, Tracked] = {}
         self._urgent: deque[ClientOrderId] = deque()
         self._normal: deque[ClientOrderId] = deque()
@@ -116,20 +115,16 @@ class GatewayCore:
         tracked.recount = True
         return self._ask(tracked, now_ms, "query" if tracked.exchange_order_id is None else "trades")
 
+    def recovered(self, tracked: Iterable[Tracked], now_ms: int) -> list[Effect]:
+        """Adopt all that no end is known of; only now it can be said who else there was."""
+        return self.adopt(tracked, now_ms) + self._strays.recovered(self._is_known, now_ms)
+
     def orphans(self, reports: Iterable[Report], now_ms: int) -> list[Effect]:
-        """Cancel open orders that carry our prefix and that no durable intent explains."""
-        effects: list[Effect] = []
-        for report in reports:
-            id_ = report.client_order_id
-            if not id_.startswith(f"{CLIENT_ORDER_ID_PREFIX}-") or id_ in self.tracked:
-                continue
-            effects.append(
-                Alarm(f"cancelling {id_} on {report.symbol}: it carries our prefix, but is not ours")
-            )
-            effects.append(
-                Request(kind="cancel", symbol=report.symbol, client_order_id=id_, timestamp_ms=now_ms)
-            )
-        return effects
+        """Cancel open orders of our own fleet that no durable intent explains; tell of other fleets."""
+        return [e for r in reports for e in self._strays.seen(r, self._is_known, now_ms, resting=True)]
+
+    def _is_known(self, id_: ClientOrderId) -> bool:
+        return id_ in self.tracked or id_ in self._finals
 
     def resync_all(self, now_ms: int) -> list[Effect]:
         """The user stream was away: ask after everything that works."""
@@ -191,7 +186,7 @@ class GatewayCore:
                 self.duplicates += 1
             else:
                 self.strangers += 1
-            return []
+            return self._strays.seen(report, self._is_known, now_ms, resting=False)
         return self._take_report(tracked, report, now_ms)
 
     def traded(self, message: Traded, now_ms: int) -> list[Effect]:
@@ -216,6 +211,8 @@ class GatewayCore:
     def _take_report(self, tracked: Tracked, report: Report, now_ms: int) -> list[Effect]:
         effects: list[Effect] = []
         order = tracked.order
+        if not tracked.is_told_of(report):
+            return tracked.impostor(report) + (self._close(tracked) if tracked.duplicate_code else [])
         if tracked.stage is not Stage.WORKING:
             tracked.stage = Stage.WORKING
         tracked.exchange_order_id = report.exchange_order_id
@@ -287,6 +284,8 @@ class GatewayCore:
             self.budget.pause(now_ms + UNREACHABLE_PAUSE_MS)
             self._requeue(tracked)
             return [Alarm(f"the exchange cannot be reached: {message.text}")]
+        if message.verdict is Verdict.DUPLICATE and tracked.stage is Stage.SENT:
+            tracked.duplicate_code = message.code  # what is open there says whether it is ours
         if message.verdict is Verdict.REFUSED:
             if tracked.stage is Stage.WORKING:
                 # The user stream knows the order already: a refusal of a duplicate id, say.

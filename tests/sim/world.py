@@ -16,8 +16,10 @@ from msgspec.structs import replace
 from actors.errors import NotDurable, StoreUnreachable
 from actors.facts import FillApplied, OrderIntended, Purpose
 from actors.gateway.actor import Gateway
+from actors.gateway.fleets import Fleets
 from actors.gateway.messages import Answered, UserStreamUp, Verdict
 from actors.messages import FaultOnPurpose, Lane, Reconsider, Tick
+from actors.order_ids import FIXED
 from actors.persistence.actor import Writer
 from actors.persistence.messages import KnownOrder, Recovery
 from actors.runtime.cell import Status
@@ -195,7 +197,7 @@ class World:
             ),
         )  # fmt: skip
         self.accounts, self.actors = self.household.accounts, self.household.actors
-        self.services = Services(self.book, instruments, self.gate)
+        self.services = Services(self.book, instruments, self.gate, FIXED)
         self.services.alarm = self.alarms.append
         self._start(ids)
         self.update = 0
@@ -207,7 +209,7 @@ class World:
         actors["supervisor"] = Supervisor.start("supervisor", d, self.household)
         actors["writer"] = Writer.start("writer", d, self.store, self.accounts, self.gate, deque(), actors)
         actors["gateway"] = Gateway.start(
-            "gateway", d, self.wire, self.accounts, self.gate, self.alarms.append
+            "gateway", d, self.wire, self.accounts, self.gate, Fleets(FIXED), self.alarms.append
         )
         actors["router"] = SymbolRouter.start("router", d, self.book, self.accounts, DayRule())
         for name in ("writer", "gateway", "router"):

@@ -55,6 +55,7 @@ class Outcome(StrEnum):
     UNKNOWN = "UNKNOWN"
     RATE_LIMITED = "RATE_LIMITED"
     NO_SUCH_ORDER = "NO_SUCH_ORDER"
+    DUPLICATE = "DUPLICATE"
 
 
 UNKNOWN_CODES = frozenset({Code.UNKNOWN, Code.DISCONNECTED, Code.UNEXPECTED_RESP, Code.TIMEOUT})
@@ -75,4 +76,6 @@ def outcome_of(http_status: int, code: int | None) -> Outcome:
         return Outcome.RATE_LIMITED
     if code == Code.NO_SUCH_ORDER:
         return Outcome.NO_SUCH_ORDER
+    if code == Code.CLIENT_ORDER_ID_DUPLICATED:
+        return Outcome.DUPLICATE
     return Outcome.OK if http_status == HTTP_OK else Outcome.REJECTED

@@ -23,6 +23,7 @@ VERDICTS = {
     Outcome.UNKNOWN: Verdict.UNKNOWN,
     Outcome.RATE_LIMITED: Verdict.THROTTLED,
     Outcome.NO_SUCH_ORDER: Verdict.NOT_FOUND,
+    Outcome.DUPLICATE: Verdict.DUPLICATE,
 }
 
 

@@ -43,6 +43,8 @@ def report_of(order: rest.Order) -> Report:
         symbol=Symbol(order.symbol),
         status=ReportStatus(order.status),
         executed=_finite(order.executedQty),
+        side=Side(order.side),
+        quantity=_finite(order.origQty),
     )
 
 
@@ -68,6 +70,8 @@ def report_of_event(detail: OrderDetail) -> Report:
         status=ReportStatus(detail.X),
         executed=_finite(detail.z),
         trade=trade,
+        side=Side(detail.S),
+        quantity=_finite(detail.q),
     )
 
 

@@ -90,11 +90,11 @@ class InProcessExchange:
     @staticmethod
     def _answer(request: Request, outcome: Order | Refusal) -> Answered:
         if isinstance(outcome, Refusal):
-            missing = outcome_of(400, outcome.code) is Outcome.NO_SUCH_ORDER
+            verdicts = {Outcome.NO_SUCH_ORDER: Verdict.NOT_FOUND, Outcome.DUPLICATE: Verdict.DUPLICATE}
             return Answered(
                 request=request.kind,
                 client_order_id=request.client_order_id,
-                verdict=Verdict.NOT_FOUND if missing else Verdict.REFUSED,
+                verdict=verdicts.get(outcome_of(400, outcome.code), Verdict.REFUSED),
                 code=outcome.code,
                 text=outcome.text,
             )
