@@ -17,7 +17,7 @@ from actors.errors import NotDurable, StoreUnreachable
 from actors.facts import FillApplied, OrderIntended, Purpose
 from actors.gateway.actor import Gateway
 from actors.gateway.fleets import Fleets
-from actors.gateway.messages import Answered, UserStreamUp, Verdict
+from actors.gateway.messages import Answered, OpenOrders, Recover, UserStreamUp, Verdict
 from actors.messages import FaultOnPurpose, Lane, Reconsider, Tick
 from actors.order_ids import FIXED
 from actors.persistence.actor import Writer
@@ -43,6 +43,8 @@ from actors.symbol_router.actor import SymbolRouter
 from actors.symbol_router.book import PriceBook
 from actors.trading_day import DayRule
 from actors.units import AccountId, Nanos
+from actors.venues.binance.rest import Order
+from actors.venues.binance.translate import report_of
 from actors.venues.paper.generator import Generator
 from actors.venues.paper.in_process import InProcessExchange
 from actors.venues.paper.instruments import LISTINGS
@@ -143,9 +145,21 @@ class Wire(InProcessExchange):
         super().__init__(exchange, dispatcher, 5)
         self.random, self.store, self.faults = random, store, False
 
+    def start(self, gateway):
+        """As the live transport does at each start of the gateway: read what is open, told a little later."""
+        super().start(gateway)
+        reports = tuple(report_of(order) for order in self.exchange.open_orders(None))
+        self._dispatcher.after(Nanos(self.random.randrange(20) * MS), gateway.cell, OpenOrders(reports))
+
     def request(self, request):
         if request.kind == "place":
             must(request.client_order_id in self.store.intents, "sent before it was durable")
+        elif request.kind == "cancel" and request.order is None:
+            found = self.exchange.query(request.symbol, None, request.client_order_id)
+            must(
+                isinstance(found, Order) and found.status not in {"NEW", "PARTIALLY_FILLED"},
+                "cancelled as an orphan",
+            )
         fate = self.random.random() if self.faults else 1.0
         if request.kind != "trades" and fate < 0.05:
             if fate < 0.025:
@@ -214,6 +228,7 @@ class World:
         actors["router"] = SymbolRouter.start("router", d, self.book, self.accounts, DayRule())
         for name in ("writer", "gateway", "router"):
             setattr(self.services, name, actors[name])
+        actors["gateway"].tell(Recover(self.store.recovery()))
         for i in ids:
             self.accounts[i] = AccountActor.start(i, d, i, self.services)
         d.after_turn = self.check_turn
