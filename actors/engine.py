@@ -362,7 +362,7 @@ class Engine:
         config = self.config
         return reconcile(
             self.ask_store,
-            lambda: master_positions(config.exchange, config.api_key, config.api_secret),
+            lambda: master_positions(config.exchange, config.api_key, config.api_secret, self.venue.clock),
             self.venue.instruments,
             settle_seconds,
         )

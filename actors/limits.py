@@ -54,9 +54,6 @@ ADL_BACKOFF_FIRST = Nanos(200 * NANOS_PER_MS)
 ADL_BACKOFF_MAX = Nanos(30 * NANOS_PER_SECOND)
 """The longest wait between two steps."""
 
-RECV_WINDOW_MS = 2_000
-"""How long the exchange honours a signed request. After it, 'no such order' is final."""
-
 ORDER_MAX_AGE_MS = 30_000
 """How old a decision may be when it is sent; the market that it was made for is gone after that."""
 

@@ -292,7 +292,9 @@ class Fill(Message, frozen=True, kw_only=True, gc=False):
 class OrderClosed(Message, frozen=True, gc=False):
     """The order is final at the exchange, with ``executed_quantity`` in all.
 
-    The account ends the order only once its fills add up to that.
+    The account ends the order only once its fills add up to that. ``waited`` says that it was never
+    sent, because it waited here for the exchange's limits, which is no word of the exchange; with
+    ``again`` the account decides anew.
     """
 
     LANE: ClassVar[Lane] = Lane.FILLS
@@ -303,3 +305,5 @@ class OrderClosed(Message, frozen=True, gc=False):
     code: int = 0
     reason: str = ""
     cause: str = ""
+    waited: bool = False
+    again: bool = False

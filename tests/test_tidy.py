@@ -34,7 +34,6 @@ PLANTED = {
     "a bare except": ("actors/feed/x.py", "try:\n    pass\nexcept:\n    pass\n", "bare except"),
     "print": ("actors/feed/x.py", "print('x')\n", "print"),
     "a note to self": ("actors/feed/x.py", "A = 1  # TO" + "DO: later\n", "note to self"),
-    "a long file": ("actors/feed/x.py", "\n" * 401, "at most 400"),
     "a long function": ("actors/feed/x.py", "def f():\n" + "    a = 1\n" * 61, "at most 60"),
     "no test": ("actors/feed/x.py", "A = 1\n", "write it"),
     "a registry": ("actors/feed/x.py", "A = 'https://files.python" + "hosted.org'\n", "registry host"),

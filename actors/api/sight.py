@@ -16,6 +16,7 @@ from actors.api.census import Census, CensusTaker, by_status
 from actors.api.metrics import Sources
 from actors.engine import Engine
 from actors.errors import BadInput, BulkheadError
+from actors.gateway.stream import StreamState
 from actors.runtime.actor import Ref
 from actors.runtime.cell import Status, traced
 from actors.runtime.supervision import Strategy
@@ -271,7 +272,14 @@ class Sight:
                     "Longest pause of the garbage collector",
                     engine.pauses.longest_ms / 1e3,
                 ),
-                "user_stream_up": ("1 while the exchange tells of fills", gateway.stream_up),
+                "user_stream_up": (
+                    "1 while the user stream tells what REST confirms",
+                    gateway.stream is StreamState.UP,
+                ),
+                "user_stream_down": (
+                    "1 while the user stream is gone, or does not tell what REST knows",
+                    gateway.stream is StreamState.DOWN,
+                ),
             },
         }
 

@@ -12,21 +12,27 @@ from actors.gateway.budget import OrderBudget
 from actors.gateway.fleets import Fleets
 from actors.gateway.messages import (
     Answered,
+    ClockLost,
+    ClockMeasured,
     LimitsLearned,
-    OpenOrders,
+    MasterChanged,
+    MasterWarned,
     Recover,
     Reported,
     Resync,
     Submit,
+    Surveyed,
     Tend,
     Traded,
+    Unreadable,
+    UserStreamConnected,
     UserStreamDown,
-    UserStreamUp,
     Verdict,
 )
-from actors.gateway.orders import Alarm, Deliver, Effect, Request, Tracked
+from actors.gateway.orders import Alarm, Deliver, Effect, RenewStream, Request, Survey, Tracked
 from actors.gateway.port import Transport
 from actors.gateway.protocol import GatewayCore
+from actors.gateway.stream import StreamState
 from actors.persistence.messages import KnownOrder, Recovery
 from actors.runtime.actor import DispatchedActor, Ref
 from actors.runtime.gate import TradingGate
@@ -36,8 +42,8 @@ log = structlog.get_logger("gateway")
 
 TEND_EVERY = Nanos(100 * NANOS_PER_MS)
 
-DEFAULT_LIMITS = (300, 1200)
-"""Binance's order limits for ten seconds and a minute, until exchangeInfo says otherwise."""
+CLOCK_MOVED_MS = 500
+"""A human is told when the exchange's clock was further than this from where we believed it."""
 
 
 class GatewayStatus(msgspec.Struct, frozen=True):
@@ -53,7 +59,9 @@ class GatewayStatus(msgspec.Struct, frozen=True):
     room_reducing: int
     room_new_risk: int
     paused_until_ms: int
-    stream_up: bool
+    stream: StreamState
+    stream_reason: str
+    clock_lost: str
     fleet: str
     start: str
     other_fleets: tuple[str, ...]
@@ -83,7 +91,8 @@ class Gateway(DispatchedActor):
         self._transport = transport
         self._accounts = accounts
         self._on_alarm = on_alarm
-        self._core = GatewayCore(OrderBudget(*DEFAULT_LIMITS), fleets)
+        rules = transport.rules
+        self._core = GatewayCore(OrderBudget(rules.orders_per_10s, rules.orders_per_minute), rules, fleets)
 
     def on_start(self) -> None:
         """Begin to send and to listen."""
@@ -92,8 +101,7 @@ class Gateway(DispatchedActor):
 
     def on_receive(self, message: Any) -> Any:
         """Handle one message."""
-        core, now_ms = self._core, self._transport.now_ms()
-        effects: list[Effect] = []
+        core, now_ms = self._core, self._now_ms()
         match message:
             case Submit():
                 effects = core.submit(message, now_ms)
@@ -106,42 +114,94 @@ class Gateway(DispatchedActor):
             case Resync():
                 effects = core.resync(_tracked(message), now_ms)
             case Recover():
-                effects = core.recovered(_adopted(message.recovery), now_ms)
-            case OpenOrders():
-                effects = core.orphans(message.reports, now_ms)
-            case LimitsLearned():
-                core.budget.set_limits(message.orders_per_10s, message.orders_per_minute)
-            case UserStreamUp():
-                core.stream_up = True
-                effects = core.resync_all(now_ms)
-            case UserStreamDown():
-                core.stream_up = False
-                self._alarm(f"user stream down: {message.reason}")
+                effects = core.adopt(_adopted(message.recovery), now_ms)
+            case Surveyed():
+                effects = core.surveyed(message, now_ms)
             case Tend():
                 effects = self._tend(message.life, now_ms)
             case _:
-                raise TypeError(f"the gateway does not understand {type(message).__name__}")
+                effects = self._on_news(message, now_ms)
         self._carry_out(effects)
+        self._vouch()
+
+    def _on_news(self, message: Any, now_ms: int) -> list[Effect]:
+        """What is told of the exchange itself, of the master, of the user stream and of the time."""
+        core = self._core
+        match message:
+            case LimitsLearned():
+                core.budget.set_limits(message.orders_per_10s, message.orders_per_minute)
+                return []
+            case UserStreamConnected():
+                return core.connected(now_ms)
+            case UserStreamDown():
+                return core.disconnected(message.reason)
+            case Unreadable():
+                return core.unreadable(message.text, now_ms)
+            case MasterChanged():
+                return core.master_changed(message)
+            case MasterWarned():
+                return [Alarm(message.text)]
+            case ClockLost():
+                return self._clock_lost(message.reason)
+            case ClockMeasured():
+                return self._clock_measured(message.moved_ms)
+            case _:
+                raise TypeError(f"the gateway does not understand {type(message).__name__}")
 
     def inspect_state(self) -> Any:
         """Counts, budget and unknown orders."""
-        core, now_ms = self._core, self._transport.now_ms()
+        core, now_ms = self._core, self._monotonic_ms()
         return GatewayStatus(
             tracked=len(core.tracked),
             queued=core.queued,
-            in_flight=core.in_flight,
+            in_flight=core.sending.in_flight,
             unknown=tuple(core.unknown[:100]),
-            sent=core.sent,
+            sent=core.sending.sent,
             duplicates=core.duplicates,
             strangers=core.strangers,
             room_reducing=core.budget.room(now_ms, reducing=True),
             room_new_risk=core.budget.room(now_ms, reducing=False),
             paused_until_ms=core.budget.paused_until_ms,
-            stream_up=core.stream_up,
+            stream=core.proof.state,
+            stream_reason=core.proof.reason,
+            clock_lost=core.sending.clock_lost,
             fleet=core.fleets.origin.fleet,
             start=core.fleets.origin.start,
             other_fleets=tuple(core.fleets.others),
         )
+
+    def _now_ms(self) -> int:
+        """The gateway's own time, which never goes back; and how far the other clocks are ahead of it."""
+        now_ms = self._monotonic_ms()
+        self._core.venue_ahead_ms = self._transport.now_ms() - now_ms
+        self._core.wall_ahead_ms = self._cell.dispatcher.clock.wall_ms() - now_ms
+        return now_ms
+
+    def _monotonic_ms(self) -> int:
+        return self._cell.dispatcher.clock.monotonic_ns() // NANOS_PER_MS
+
+    def _clock_lost(self, reason: str) -> list[Effect]:
+        if self._core.sending.clock_lost:
+            return []
+        self._core.sending.clock_lost = reason
+        return [Alarm(f"nothing is sent until the exchange's clock is measured: {reason}")]
+
+    def _clock_measured(self, moved_ms: int) -> list[Effect]:
+        was_lost, self._core.sending.clock_lost = self._core.sending.clock_lost, ""
+        if was_lost or abs(moved_ms) > CLOCK_MOVED_MS:
+            return [
+                Alarm(
+                    f"the exchange's clock is measured again; it was {moved_ms} ms from where it was believed"
+                )
+            ]
+        return []
+
+    def _vouch(self) -> None:
+        """New risk only while the exchange's time is known and fills can be heard of."""
+        core = self._core
+        (self._gate.close if core.sending.clock_lost else self._gate.open)("exchange clock")
+        down = core.proof.state is StreamState.DOWN
+        (self._gate.close if down else self._gate.open)("user stream")
 
     def _tend(self, life: int, now_ms: int) -> list[Effect]:
         if life != self._cell.restarts:
@@ -154,6 +214,10 @@ class Gateway(DispatchedActor):
             match effect:
                 case Request():
                     self._request(effect)
+                case Survey():
+                    self._transport.survey(effect.asked_ms)
+                case RenewStream():
+                    self._transport.renew_stream()
                 case Deliver():
                     ref = self._accounts.get(effect.account_id)
                     if ref is None or not ref.is_alive():

@@ -10,15 +10,13 @@ Rules
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Iterable
 
 import msgspec
 
 from actors.gateway.messages import Report, ReportStatus
-from actors.gateway.orders import REMEMBERED_FINALS, Alarm, Effect, Request
+from actors.gateway.orders import Alarm, Effect, Request
 from actors.order_ids import OrderName, Origin, parsed
-from actors.units import ClientOrderId
 
 OLDER_RELEASE = "one of a release before fleet ids"
 """How another fleet is called whose ids do not name it."""
@@ -51,43 +49,52 @@ class Fleets:
         """For people, who look from other threads."""
         return FleetView(self.origin.fleet, self.origin.start, self.others.copy())
 
-    def stray(self, report: Report, now_ms: int, *, resting: bool) -> list[Effect]:
-        """What to do about an order that is none of ours under way.
+    @staticmethod
+    def is_of_one(report: Report) -> bool:
+        """Whether an order is of a fleet at all, ours or another."""
+        return parsed(report.client_order_id) is not None
+
+    def resting(self, reports: Iterable[Report], venue_ms: int) -> list[Effect]:
+        """What to do about open orders that none of ours under way explains.
 
         Args:
-            report: what the exchange says of it.
-            now_ms: Unix milliseconds on the exchange's clock.
-            resting: whether it was read from the open orders; else the user stream told of it.
+            reports: what the exchange says of them.
+            venue_ms: Unix milliseconds on the exchange's clock.
         """
-        name = parsed(report.client_order_id)
-        if name is None:
-            return []
-        if name.fleet == self.origin.fleet:
-            return self._own(report, name, now_ms, resting=resting)
-        if not name.fleet and not resting and report.status is not ReportStatus.NEW:
-            return []  # maybe the late end of an order of our own, from before the upgrade
-        return self._other(name.fleet or OLDER_RELEASE, report)
+        effects: list[Effect] = []
+        for report in reports:
+            id_, name = report.client_order_id, parsed(report.client_order_id)
+            if name is not None and name.fleet == self.origin.fleet:
+                text = f"cancelling {id_} on {report.symbol}: it carries our fleet's id, but no intent explains it"
+                cancel = Request(
+                    kind="cancel", symbol=report.symbol, client_order_id=id_, timestamp_ms=venue_ms
+                )
+                effects += [Alarm(text), cancel]
+            elif name is not None:
+                effects += self._other(name, report)
+        return effects
 
-    def _own(self, report: Report, name: OrderName, now_ms: int, *, resting: bool) -> list[Effect]:
-        id_ = report.client_order_id
-        if resting:
-            return [
-                Alarm(
-                    f"cancelling {id_} on {report.symbol}: it carries our fleet's id, but no intent explains it"
-                ),
-                Request(kind="cancel", symbol=report.symbol, client_order_id=id_, timestamp_ms=now_ms),
-            ]
-        is_new = report.status is ReportStatus.NEW and name.start != self.origin.start
-        if not is_new or self._copy_seen:
+    def reported(self, report: Report) -> list[Effect]:
+        """What to do when the user stream tells of an order that is none of ours under way, nor ended lately."""
+        name = parsed(report.client_order_id)
+        # Only who sends is told of: of our own, and of those before the upgrade, late ends may come.
+        is_new = report.status is ReportStatus.NEW
+        if name is None or (not is_new and name.fleet in {"", self.origin.fleet}):
+            return []
+        return self._copy(name, report) if name.fleet == self.origin.fleet else self._other(name, report)
+
+    def _copy(self, name: OrderName, report: Report) -> list[Effect]:
+        if name.start == self.origin.start or self._copy_seen:
             return []
         self._copy_seen = True
         text = (
-            f"somebody else sends orders of our own fleet {name.fleet} ({id_} on {report.symbol}): a copy of this "
-            "database is at work; no new risk; stop one of the two, then restart this one"
+            f"somebody else sends orders of our own fleet {name.fleet} ({report.client_order_id} on {report.symbol}): "
+            "a copy of this database is at work; no new risk; stop one of the two, then restart this one"
         )
         return [Alarm(text, closes=COPY)]
 
-    def _other(self, fleet: str, report: Report) -> list[Effect]:
+    def _other(self, name: OrderName, report: Report) -> list[Effect]:
+        fleet = name.fleet or OLDER_RELEASE
         if fleet in self.others:
             return []
         self.others[fleet] = report.client_order_id
@@ -98,31 +105,3 @@ class Fleets:
                 "is not supported for trading: stop one of the two. Neither cancels the other's orders"
             )
         ]
-
-
-class Strays:
-    """Orders that nobody here knows, of one life of the gateway.
-
-    Until that life has been told what is under way, its own orders look like anybody's: what is seen
-    before is kept, and judged then.
-    """
-
-    def __init__(self, fleets: Fleets) -> None:
-        self._fleets = fleets
-        self._early: deque[tuple[Report, bool]] | None = deque(maxlen=REMEMBERED_FINALS)
-
-    def seen(
-        self, report: Report, is_known: Callable[[ClientOrderId], bool], now_ms: int, *, resting: bool
-    ) -> list[Effect]:
-        """Somebody's order was seen; see ``Fleets.stray``."""
-        if self._early is not None:
-            self._early.append((report, resting))
-            return []
-        if is_known(report.client_order_id):
-            return []
-        return self._fleets.stray(report, now_ms, resting=resting)
-
-    def recovered(self, is_known: Callable[[ClientOrderId], bool], now_ms: int) -> list[Effect]:
-        """All that is under way is known now: judge what was seen before."""
-        early, self._early = self._early or (), None
-        return [e for report, resting in early for e in self.seen(report, is_known, now_ms, resting=resting)]

@@ -39,7 +39,7 @@ class Resync(Message, frozen=True, gc=False):
 
 
 class ReportStatus(StrEnum):
-    """Order status in the exchange's spelling."""
+    """What a venue's order status means; each venue translates its own."""
 
     NEW = "NEW"
     PARTIALLY_FILLED = "PARTIALLY_FILLED"
@@ -47,11 +47,13 @@ class ReportStatus(StrEnum):
     CANCELED = "CANCELED"
     EXPIRED = "EXPIRED"
     REJECTED = "REJECTED"
+    UNKNOWN = "UNKNOWN"
+    """A status that we do not know: nothing follows from it but that one must ask."""
 
     @property
     def is_final(self) -> bool:
         """Whether the exchange will do nothing more with the order."""
-        return self not in {ReportStatus.NEW, ReportStatus.PARTIALLY_FILLED}
+        return self not in {ReportStatus.NEW, ReportStatus.PARTIALLY_FILLED, ReportStatus.UNKNOWN}
 
 
 class Trade(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +73,7 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """The exchange's word on one order: from an answer, a query or the user stream.
 
+    ``stated`` is the status in the exchange's own word, ``reason`` why the order ended, as far as it is told.
     ``side`` and ``quantity`` are those of the order; None where the exchange does not say.
     """
 
@@ -80,6 +83,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     status: ReportStatus
     executed: Decimal
     trade: Trade | None = None
+    stated: str = ""
+    reason: str = ""
     side: Side | None = None
     quantity: Decimal | None = None
 
@@ -94,12 +99,15 @@ class Verdict(StrEnum):
     NOT_FOUND = "NOT_FOUND"
     NOT_SENT = "NOT_SENT"
     THROTTLED = "THROTTLED"
+    MISTIMED = "MISTIMED"
+    """Refused unread: the time it was signed with is not the exchange's."""
 
 
 class Answered(Message, frozen=True, kw_only=True, gc=False):
     """Transport to gateway: how a place, cancel or query of one order ended.
 
-    ``retry_after_ms`` comes with THROTTLED; NOT_SENT means that no byte left this machine.
+    ``retry_after_ms`` comes with THROTTLED; NOT_SENT means that no byte left this machine; ``cut_off``
+    that the connection ended without any answer.
     """
 
     LANE: ClassVar[Lane] = Lane.FILLS
@@ -111,6 +119,7 @@ class Answered(Message, frozen=True, kw_only=True, gc=False):
     code: int = 0
     text: str = ""
     retry_after_ms: int = 0
+    cut_off: bool = False
 
 
 class Traded(Message, frozen=True, kw_only=True, gc=False):
@@ -130,16 +139,21 @@ class Reported(Message, frozen=True, gc=False):
     report: Report
 
 
-class OpenOrders(Message, frozen=True, gc=False):
-    """Transport to gateway: all open orders of the master account, read at start."""
+class Surveyed(Message, frozen=True, kw_only=True, gc=False):
+    """Transport to gateway: all open orders and positions of the master; None where the question failed.
+
+    ``asked_ms`` is when it was asked, on the gateway's clock: what it heard since is newer.
+    """
 
     LANE: ClassVar[Lane] = Lane.FILLS
 
-    reports: tuple[Report, ...]
+    asked_ms: int
+    orders: tuple[Report, ...] | None
+    positions: dict[Symbol, Decimal] | None
 
 
-class UserStreamUp(Message, frozen=True, gc=False):
-    """The user stream is connected (again): events may have been missed before."""
+class UserStreamConnected(Message, frozen=True, gc=False):
+    """The user stream is connected (again): events may have been missed before, and may be from now on."""
 
     LANE: ClassVar[Lane] = Lane.CONTROL
 
@@ -150,6 +164,51 @@ class UserStreamDown(Message, frozen=True, gc=False):
     LANE: ClassVar[Lane] = Lane.CONTROL
 
     reason: str
+
+
+class Unreadable(Message, frozen=True, gc=False):
+    """An event of the user stream that could not be read: whatever it said must be asked for."""
+
+    LANE: ClassVar[Lane] = Lane.FILLS
+
+    text: str
+
+
+class MasterChanged(Message, frozen=True, gc=False):
+    """The user stream told balances or positions of the master: ``reason`` in the exchange's word.
+
+    ``balances`` are changes other than profit and commission, by asset; ``positions`` signed amounts.
+    """
+
+    LANE: ClassVar[Lane] = Lane.FILLS
+
+    reason: str
+    balances: tuple[tuple[str, Decimal], ...]
+    positions: tuple[tuple[Symbol, Decimal], ...]
+
+
+class MasterWarned(Message, frozen=True, gc=False):
+    """The exchange warns of the master account, or somebody changed its settings."""
+
+    LANE: ClassVar[Lane] = Lane.CONTROL
+
+    text: str
+
+
+class ClockLost(Message, frozen=True, gc=False):
+    """What we believe to be the exchange's time may be wrong: nothing may be signed until it is measured."""
+
+    LANE: ClassVar[Lane] = Lane.CONTROL
+
+    reason: str
+
+
+class ClockMeasured(Message, frozen=True, gc=False):
+    """The exchange's time is known again; it was ``moved_ms`` from where we believed it."""
+
+    LANE: ClassVar[Lane] = Lane.CONTROL
+
+    moved_ms: int
 
 
 class LimitsLearned(Message, frozen=True, kw_only=True, gc=False):

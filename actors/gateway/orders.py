@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from decimal import Decimal
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 
 from actors.facts import OrderIntended, OrderStatus, Purpose
 from actors.gateway.messages import Report
+from actors.gateway.stream import Known
 from actors.limits import UNKNOWN_QUERY_EVERY
 from actors.messages import Fill, OrderAccepted, OrderClosed
 from actors.units import NANOS_PER_MS, ZERO, AccountId, ClientOrderId, OrderType, Symbol
@@ -23,13 +25,25 @@ SENT_MAX_MS = 30_000
 """Longer than any request may take: an order that was sent and never answered is unknown after it."""
 
 FINAL_MARGIN_MS = 500
-"""Beyond ``RECV_WINDOW_MS``: the exchange's clock may differ from ours by this much."""
+"""Beyond the venue's window: the exchange's clock may differ from what we measured by this much."""
 
 UNREACHABLE_PAUSE_MS = 500
-"""Wait before the next try when not even a connection could be made."""
+"""Wait before the next try when no connection could be made, or it ended without an answer; doubled each time."""
+
+UNREACHABLE_PAUSE_MAX_MS = 8_000
+"""The longest such wait."""
 
 OVERDUE_MS = 3_000
-"""How long a market order, or any order without a user stream, may stay silent."""
+"""How long a market order may stay silent before it is asked after, again and again."""
+
+UNPROVEN_MS = 1_000
+"""How long any order may stay silent before it is asked after, once, while the user stream is not proven."""
+
+SURVEY_EVERY_MS = 15_000
+"""How often all open orders and positions are asked for: three times 45 of 2,400 weights a minute."""
+
+SURVEY_UNPROVEN_MS = 5_000
+"""The same while the user stream is not proven."""
 
 REMEMBERED_FINALS = 65_536
 """Final orders whose late events are told from those of strangers."""
@@ -70,6 +84,16 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     exchange_order_id: int | None = None
 
 
+class Survey(msgspec.Struct, frozen=True):
+    """Effect: ask for all open orders and all positions of the master, in one call each."""
+
+    asked_ms: int
+
+
+class RenewStream(msgspec.Struct, frozen=True):
+    """Effect: the user stream cannot be believed; connect it anew, with a new key if need be."""
+
+
 class Deliver(msgspec.Struct, frozen=True):
     """Effect: tell the account."""
 
@@ -84,11 +108,31 @@ class Alarm(msgspec.Struct, frozen=True):
     closes: str = ""
 
 
-Effect = Request | Deliver | Alarm
+Effect = Request | Survey | RenewStream | Deliver | Alarm
+
+
+class VenueRules(msgspec.Struct, frozen=True, kw_only=True):
+    """What a venue says of itself that decides when an order's fate is known, and how fast one may send.
+
+    ``recv_window_ms`` is for how long it honours a signed request, ``future_tolerance_ms`` how far ahead of
+    its own clock a request may be signed; orders per ten seconds and per minute until it says otherwise.
+    """
+
+    recv_window_ms: int
+    future_tolerance_ms: int
+    orders_per_10s: int
+    orders_per_minute: int
+
+
+class Place(NamedTuple):
+    """Where an order stands: who waited longest is first; ``number`` tells apart what came together."""
+
+    since_ms: int
+    number: int
 
 
 class Tracked(msgspec.Struct, kw_only=True):
-    """One order under way."""
+    """One order under way. Times are the gateway's, except ``signed_venue_ms``: the exchange's."""
 
     order: OrderIntended
     stage: Stage = Stage.QUEUED
@@ -100,12 +144,25 @@ class Tracked(msgspec.Struct, kw_only=True):
     final: OrderStatus | None = None
     code: int = 0
     reason: str = ""
+    queued_ms: int = 0
+    place: Place = Place(0, 0)
     signed_ms: int = 0
+    signed_venue_ms: int = 0
     asked_ms: int = 0
+    heard_ms: int = 0
+    stated: str = ""
     asking: bool = False
     cancel_wanted: bool = False
     cancelling: bool = False
     accepted_told: bool = False
+    awaits_survey: bool = False
+    excused: bool = False
+
+    @property
+    def known(self) -> Known:
+        """What is known of it, from whatever side."""
+        return Known(self.executed, self.final is not None)
+
     duplicate_code: int = 0
     impostor_told: bool = False
 
@@ -144,11 +201,13 @@ class Tracked(msgspec.Struct, kw_only=True):
             return False
         return self.recount or self.delivered != self.executed
 
-    def is_overdue(self, now_ms: int, *, stream_up: bool) -> bool:
+    def is_overdue(self, now_ms: int, *, proven: bool) -> bool:
         """Whether a working order should have been heard of by now."""
         if self.stage is not Stage.WORKING or self.final is not None:
             return False
         if self.cancel_wanted:
             return True
-        expects_news = self.order.order_type is OrderType.MARKET or not stream_up
-        return expects_news and now_ms - max(self.asked_ms, self.signed_ms) >= OVERDUE_MS
+        if self.stated or self.order.order_type is OrderType.MARKET:
+            return now_ms - max(self.asked_ms, self.signed_ms) >= OVERDUE_MS
+        # What rests is found by surveys; it is asked after once, so that the stream can be proven.
+        return not proven and self.asked_ms <= self.signed_ms and now_ms - self.signed_ms >= UNPROVEN_MS

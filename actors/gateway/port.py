@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from actors.gateway.orders import Request
+from actors.gateway.orders import Request, VenueRules
 from actors.runtime.actor import Ref
 
 
 class Transport(Protocol):
     """What sends bytes. Each request is answered to ``gateway`` as a message, once."""
+
+    rules: VenueRules
 
     def start(self, gateway: Ref) -> None:
         """Begin; tell ``gateway`` what arrives."""
@@ -17,6 +19,14 @@ class Transport(Protocol):
 
     def request(self, request: Request) -> None:
         """Send one request; never blocks."""
+        ...
+
+    def survey(self, asked_ms: int) -> None:
+        """Ask for all open orders and positions of the master; answered as ``Surveyed`` with ``asked_ms``."""
+        ...
+
+    def renew_stream(self) -> None:
+        """Connect the user stream anew, so that a key that somebody deleted is replaced."""
         ...
 
     def now_ms(self) -> int:

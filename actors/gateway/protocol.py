@@ -4,12 +4,13 @@ QUEUED -> SENT -> WORKING -> final; SENT or WORKING -> UNKNOWN -> (asked) -> WOR
 
 Rules
 1. An order is sent once. When its fate is unknown it is asked after, never sent again.
-2. "No such order" is final only when the signed request can no longer be accepted: its
-   timestamp plus ``RECV_WINDOW_MS`` has passed. The transport signs with the timestamp given
-   here, however late it sends.
+2. "No such order" is final only when the signed request can no longer be accepted, however long it took and
+   whatever our clock believed: the venue's window has passed on the exchange's clock since its timestamp, and on
+   ours since it was signed. The transport signs with the timestamp given here, however late it sends.
 3. ``OrderClosed`` goes to the account only after all trades of the order went before it.
 4. Each trade is delivered once; the account has the last word on duplicates all the same.
-5. Every method returns effects in order; nothing is done here.
+5. The user stream is believed as long as REST agrees with it (``gateway.stream``).
+6. Every method returns effects in order; nothing is done here.
 """
 
 from __future__ import annotations
@@ -19,53 +20,75 @@ from collections.abc import Iterable
 
 from actors.facts import CancelIntended, OrderStatus
 from actors.gateway.budget import OrderBudget
-from actors.gateway.fleets import Fleets, Strays
-from actors.gateway.messages import Answered, Report, ReportStatus, Submit, Trade, Traded, Verdict
+from actors.gateway.fleets import Fleets
+from actors.gateway.messages import (
+    Answered,
+    MasterChanged,
+    Report,
+    ReportStatus,
+    Submit,
+    Surveyed,
+    Trade,
+    Traded,
+    Verdict,
+)
 from actors.gateway.orders import (
     ASKS_MAX,
     CLOSE_GRACE_MS,
     FINAL_MARGIN_MS,
-    IN_FLIGHT_MAX,
     QUERY_EVERY_MS,
     REMEMBERED_FINALS,
     SENT_MAX_MS,
-    UNREACHABLE_PAUSE_MS,
+    SURVEY_EVERY_MS,
+    SURVEY_UNPROVEN_MS,
     Alarm,
     Deliver,
     Effect,
+    RenewStream,
     Request,
     Stage,
+    Survey,
     Tracked,
-    is_urgent,
+    VenueRules,
 )
-from actors.limits import ORDER_MAX_AGE_MS, RECV_WINDOW_MS
+from actors.gateway.sending import Sending, Waited
+from actors.gateway.strangers import Strangers, account_update
+from actors.gateway.stream import Known, StreamProof, StreamState
 from actors.messages import Fill, OrderAccepted, OrderClosed
 from actors.units import ZERO, ClientOrderId
 
 
 class GatewayCore:
-    """All orders under way. Times are Unix milliseconds on the exchange's clock."""
+    """All orders under way. Times are milliseconds that never go back, whatever the wall clock does.
 
-    def __init__(self, budget: OrderBudget, fleets: Fleets) -> None:
+    Before each call, ``venue_ahead_ms`` and ``wall_ahead_ms`` say how far the exchange's clock and the wall
+    clock are ahead of them.
+    """
+
+    def __init__(self, budget: OrderBudget, rules: VenueRules, fleets: Fleets) -> None:
         self.budget = budget
         self.fleets = fleets
-        self._strays = Strays(fleets)
+        self._recovered = False
+        self.sending = Sending(budget)
+        self._rules = rules
+        self.venue_ahead_ms = self.wall_ahead_ms = 0
         self.tracked: dict[ClientOrderId, Tracked] = {}
-        self._urgent: deque[ClientOrderId] = deque()
-        self._normal: deque[ClientOrderId] = deque()
         self._finals: OrderedDict[ClientOrderId, None] = OrderedDict()
-        self.in_flight = 0
         self._asks: deque[tuple[ClientOrderId, str]] = deque()
         self._asks_in_flight = 0
-        self.stream_up = True
-        self.sent = 0
+        self.proof = StreamProof()
+        self._surveying_since_ms: int | None = None
+        self._surveyed_ms: int | None = None
+        self._survey_again = False
+        self._orphans_wanted = False
+        self._strangers = Strangers()
         self.duplicates = 0
         self.strangers = 0
 
     @property
     def queued(self) -> int:
         """Orders that wait for budget."""
-        return len(self._urgent) + len(self._normal)
+        return len(self.sending)
 
     @property
     def unknown(self) -> list[ClientOrderId]:
@@ -81,25 +104,27 @@ class GatewayCore:
             if order.client_order_id in self.tracked or order.client_order_id in self._finals:
                 self.duplicates += 1
                 continue
-            self.tracked[order.client_order_id] = Tracked(order=order)
-            queue = self._urgent if is_urgent(order) else self._normal
-            queue.append(order.client_order_id)
+            # How long it took to be made durable counts as waiting too.
+            age_ms = max(0, now_ms + self.wall_ahead_ms - order.decided_ms)
+            tracked = Tracked(order=order, queued_ms=now_ms - age_ms)
+            self.tracked[order.client_order_id] = tracked
+            self.sending.queue(tracked, now_ms)
         effects: list[Effect] = []
         for cancel in message.cancels:
             effects += self._cancel(cancel, now_ms)
         return effects + self._pump(now_ms)
 
     def adopt(self, tracked: Iterable[Tracked], now_ms: int) -> list[Effect]:
-        """Take over orders of an earlier life: each of unknown fate, each asked after."""
-        effects: list[Effect] = []
+        """Take over orders of an earlier life, each of unknown fate: one question for all that are open.
+
+        What the answer does not list is asked after singly.
+        """
         for known in tracked:
-            if known.order.client_order_id in self.tracked:
-                continue
-            known.stage = Stage.UNKNOWN
-            known.signed_ms = now_ms
-            self.tracked[known.order.client_order_id] = known
-            effects += self._ask(known, now_ms)
-        return effects
+            if known.order.client_order_id not in self.tracked:
+                self._unknown_again(known, now_ms)
+                known.awaits_survey = True
+        self._recovered = self._orphans_wanted = True
+        return self._survey(now_ms)
 
     def resync(self, known: Tracked, now_ms: int) -> list[Effect]:
         """An account says what it knows of an order: ask the exchange, deliver what it lacks."""
@@ -108,64 +133,138 @@ class GatewayCore:
         if tracked is None:
             # We believed it closed, but the account went back to before it heard of that.
             self._finals.pop(id_, None)
-            return self.adopt([known], now_ms)
+            self._unknown_again(known, now_ms)
+            return self._ask(known, now_ms)
         if tracked.stage is Stage.QUEUED:
             return []
         tracked.trade_ids &= known.trade_ids
         tracked.recount = True
         return self._ask(tracked, now_ms, "query" if tracked.exchange_order_id is None else "trades")
 
-    def recovered(self, tracked: Iterable[Tracked], now_ms: int) -> list[Effect]:
-        """Adopt all that no end is known of; only now it can be said who else there was."""
-        return self.adopt(tracked, now_ms) + self._strays.recovered(self._is_known, now_ms)
-
     def orphans(self, reports: Iterable[Report], now_ms: int) -> list[Effect]:
         """Cancel open orders of our own fleet that no durable intent explains; tell of other fleets."""
-        return [e for r in reports for e in self._strays.seen(r, self._is_known, now_ms, resting=True)]
-
-    def _is_known(self, id_: ClientOrderId) -> bool:
-        return id_ in self.tracked or id_ in self._finals
-
-    def resync_all(self, now_ms: int) -> list[Effect]:
-        """The user stream was away: ask after everything that works."""
-        effects: list[Effect] = []
-        for tracked in self.tracked.values():
-            if tracked.stage in {Stage.WORKING, Stage.UNKNOWN}:
-                effects += self._ask(tracked, now_ms)
-        return effects
+        nobodys = [
+            r
+            for r in reports
+            if r.client_order_id not in self.tracked and r.client_order_id not in self._finals
+        ]
+        return self.fleets.resting(nobodys, now_ms + self.venue_ahead_ms)
 
     def tend(self, now_ms: int) -> list[Effect]:
-        """Timer: ask after unknown orders, fetch missing trades, send what waits."""
+        """Timer: ask after unknown orders, fetch missing trades, look at everything, send what waits."""
         effects: list[Effect] = []
+        proven = self.proof.state is StreamState.UP
         for tracked in list(self.tracked.values()):
-            if tracked.asking or now_ms - tracked.asked_ms < QUERY_EVERY_MS:
+            if tracked.asking or tracked.awaits_survey or now_ms - tracked.asked_ms < QUERY_EVERY_MS:
                 continue
             if tracked.stage is Stage.SENT and now_ms - tracked.signed_ms > SENT_MAX_MS:
                 tracked.stage = Stage.UNKNOWN  # nobody answered; whatever became of it, ask
-            if tracked.stage is Stage.UNKNOWN or tracked.is_overdue(now_ms, stream_up=self.stream_up):
+            if tracked.stage is Stage.UNKNOWN or tracked.is_overdue(now_ms, proven=proven):
                 effects += self._ask(tracked, now_ms)
             elif tracked.lacks_trades and now_ms - tracked.asked_ms >= CLOSE_GRACE_MS:
                 effects += self._ask(tracked, now_ms, "trades")
-        return effects + self._pump(now_ms)
+        self.sending.tend(now_ms)
+        return effects + self._watch(now_ms) + self._pump(now_ms)
+
+    # -- the user stream, and everything at once
+
+    def connected(self, now_ms: int) -> list[Effect]:
+        """The user stream is connected: whatever it missed before is asked for, and not owed by it."""
+        self.proof.connected()
+        for tracked in self.tracked.values():
+            tracked.excused = True
+        return self._survey(now_ms)
+
+    def disconnected(self, reason: str) -> list[Effect]:
+        """The user stream is gone."""
+        return [Alarm(f"user stream down: {reason}")] if self.proof.down(reason) else []
+
+    def unreadable(self, text: str, now_ms: int) -> list[Effect]:
+        """The user stream told something that cannot be read: it may have been about any order."""
+        return [Alarm(f"an event of the user stream cannot be read: {text}"), *self._survey(now_ms)]
+
+    def master_changed(self, message: MasterChanged) -> list[Effect]:
+        """The user stream told balances or positions of the master."""
+        for symbol, amount in message.positions:
+            self.proof.position_told(symbol, amount)
+        text = account_update(message.reason, message.balances, message.positions)
+        return [Alarm(text)] if text else []
+
+    def surveyed(self, message: Surveyed, now_ms: int) -> list[Effect]:
+        """All open orders and positions: what is listed works, what is missing is asked after."""
+        self._surveying_since_ms, self._surveyed_ms = None, now_ms
+        effects: list[Effect] = []
+        if message.orders is not None:
+            effects += self._compare(message.orders, message.asked_ms, now_ms)
+            if self._orphans_wanted:
+                self._orphans_wanted = False
+                effects += self.orphans(message.orders, now_ms)
+        if message.positions is not None:
+            self.proof.looked_at_positions(message.positions, now_ms)
+        for tracked in self.tracked.values():
+            tracked.awaits_survey = False
+        if self._survey_again:
+            effects += self._survey(now_ms)
+        return effects
+
+    def _compare(self, reports: Iterable[Report], asked_ms: int, now_ms: int) -> list[Effect]:
+        effects: list[Effect] = []
+        listed = {report.client_order_id: report for report in reports}
+        for id_, tracked in list(self.tracked.items()):
+            if tracked.stage not in {Stage.WORKING, Stage.UNKNOWN} or tracked.final is not None:
+                continue
+            if max(tracked.heard_ms, tracked.signed_ms) >= asked_ms and not tracked.awaits_survey:
+                continue  # what we know of it is newer than the list
+            found = listed.get(id_)
+            if found is not None:
+                effects += self._take_report(tracked, found, now_ms, rest=True)
+            elif tracked.stated:
+                # It has a status that nobody knows, and is not open: nothing more will happen to it.
+                tracked.final = OrderStatus.EXPIRED
+                tracked.reason = f"the exchange calls it {tracked.stated}, and no longer lists it as open"
+                effects += self._maybe_close(tracked, now_ms)
+            else:
+                effects += self._ask(tracked, now_ms)
+        return effects
+
+    def _survey(self, now_ms: int) -> list[Effect]:
+        since_ms = self._surveying_since_ms
+        if since_ms is not None and now_ms - since_ms < SENT_MAX_MS:
+            self._survey_again = True
+            return []
+        self._surveying_since_ms, self._survey_again = now_ms, False
+        return [Survey(now_ms)]
+
+    def _watch(self, now_ms: int) -> list[Effect]:
+        """Look whether REST knows what the stream does not tell, and ask for everything now and then."""
+        reason = self.proof.overdue(now_ms)
+        if reason and self.proof.down(reason):
+            return [Alarm(f"the user stream is silent: {reason}; connecting it anew"), RenewStream()]
+        every_ms = SURVEY_EVERY_MS if self.proof.state is StreamState.UP else SURVEY_UNPROVEN_MS
+        if self._surveyed_ms is not None and now_ms - self._surveyed_ms >= every_ms:
+            return self._survey(now_ms) if self._surveying_since_ms is None else []
+        return []
 
     # -- from the exchange
 
     def answered(self, message: Answered, now_ms: int) -> list[Effect]:
         """A place, cancel or query ended."""
         tracked = self.tracked.get(message.client_order_id)
+        effects: list[Effect] = []
+        if self.sending.reached(message, now_ms):
+            effects.append(Alarm(f"the exchange cannot be reached: {message.text}"))
         if message.request == "place":
-            self.in_flight -= 1
+            self.sending.in_flight -= 1
         if message.request == "query":
             self._asks_in_flight -= 1
         if tracked is None:
-            return self._pump(now_ms)
+            return effects + self._pump(now_ms)
         if message.request == "query":
             tracked.asking = False
         if message.request == "cancel":
             tracked.cancelling = False
-        effects: list[Effect] = []
         if message.verdict is Verdict.OK and message.report is not None:
-            effects += self._take_report(tracked, message.report, now_ms)
+            effects += self._take_report(tracked, message.report, now_ms, rest=True)
         elif message.verdict is Verdict.THROTTLED:
             effects += self._throttled(tracked, message, now_ms)
         elif message.request == "place":
@@ -181,13 +280,17 @@ class GatewayCore:
     def reported(self, report: Report, now_ms: int) -> list[Effect]:
         """The user stream told about an order."""
         tracked = self.tracked.get(report.client_order_id)
-        if tracked is None:
-            if report.client_order_id in self._finals:
-                self.duplicates += 1
-            else:
-                self.strangers += 1
-            return self._strays.seen(report, self._is_known, now_ms, resting=False)
-        return self._take_report(tracked, report, now_ms)
+        if tracked is not None:
+            return self._take_report(tracked, report, now_ms, rest=False)
+        if report.client_order_id in self._finals:
+            self.proof.stream_says(report.client_order_id, Known(report.executed, report.status.is_final))
+            self.duplicates += 1
+            return []
+        self.strangers += 1
+        if self.fleets.is_of_one(report):
+            return self.fleets.reported(report) if self._recovered else []
+        text = self._strangers.reported(report)
+        return [Alarm(text)] if text else []
 
     def traded(self, message: Traded, now_ms: int) -> list[Effect]:
         """The trades of one order, whole."""
@@ -208,14 +311,15 @@ class GatewayCore:
 
     # -- inside
 
-    def _take_report(self, tracked: Tracked, report: Report, now_ms: int) -> list[Effect]:
+    def _take_report(self, tracked: Tracked, report: Report, now_ms: int, *, rest: bool) -> list[Effect]:
         effects: list[Effect] = []
         order = tracked.order
         if not tracked.is_told_of(report):
             return tracked.impostor(report) + (self._close(tracked) if tracked.duplicate_code else [])
-        if tracked.stage is not Stage.WORKING:
-            tracked.stage = Stage.WORKING
+        tracked.stage = Stage.WORKING
+        tracked.heard_ms = now_ms
         tracked.exchange_order_id = report.exchange_order_id
+        self._hold_against(tracked, Known(report.executed, report.status.is_final), now_ms, rest=rest)
         if not tracked.accepted_told and report.status is not ReportStatus.REJECTED:
             tracked.accepted_told = True
             accepted = OrderAccepted(order.client_order_id, report.exchange_order_id, order.cause)
@@ -224,11 +328,38 @@ class GatewayCore:
             effects += self._deliver(tracked, report.trade, count=True)
         tracked.executed = max(tracked.executed, report.executed)
         if report.status.is_final and tracked.final is None:
-            tracked.final = OrderStatus(report.status.value)
+            tracked.final, tracked.reason = OrderStatus(report.status.value), report.reason
             tracked.asked_ms = now_ms
+        effects += self._odd(tracked, report, now_ms, rest=rest)
         if tracked.cancel_wanted and not report.status.is_final:
             effects += self._send_cancel(tracked, now_ms)
         return effects + self._maybe_close(tracked, now_ms)
+
+    def _hold_against(self, tracked: Tracked, known: Known, now_ms: int, *, rest: bool) -> None:
+        """Let REST and the stream vouch for each other."""
+        id_ = tracked.order.client_order_id
+        if not rest:
+            self.proof.stream_says(id_, known)
+        elif tracked.excused:
+            tracked.excused = False
+            self.proof.known_before(id_, known)
+        else:
+            self.proof.rest_says(id_, known, now_ms)
+
+    def _odd(self, tracked: Tracked, report: Report, now_ms: int, *, rest: bool) -> list[Effect]:
+        """A status that we do not know says nothing of what becomes of the order; ask until it is known."""
+        if report.status is not ReportStatus.UNKNOWN:
+            tracked.stated = ""
+            return []
+        effects: list[Effect] = []
+        if tracked.stated != report.stated:
+            tracked.stated = report.stated
+            text = f"{report.client_order_id} of {tracked.order.account_id}: the exchange calls it {report.stated}"
+            effects.append(
+                Alarm(f"{text}, a status that is not known here; it is asked after until it is known")
+            )
+        # A query that says the same leaves the list of open orders to tell whether it still works.
+        return effects + (self._survey(now_ms) if rest else self._ask(tracked, now_ms))
 
     def _deliver(self, tracked: Tracked, trade: Trade, *, count: bool) -> list[Effect]:
         if trade.trade_id in tracked.trade_ids:
@@ -262,7 +393,7 @@ class GatewayCore:
             return []
         return self._close(tracked)
 
-    def _close(self, tracked: Tracked) -> list[Effect]:
+    def _close(self, tracked: Tracked, *, waited: bool = False, again: bool = False) -> list[Effect]:
         order = tracked.order
         del self.tracked[order.client_order_id]
         self._finals[order.client_order_id] = None
@@ -276,14 +407,16 @@ class GatewayCore:
             tracked.code,
             tracked.reason,
             order.cause,
+            waited=waited,
+            again=again,
         )
         return [Deliver(order.account_id, closed)]
 
     def _placed_badly(self, tracked: Tracked, message: Answered, now_ms: int) -> list[Effect]:
-        if message.verdict is Verdict.NOT_SENT:
-            self.budget.pause(now_ms + UNREACHABLE_PAUSE_MS)
-            self._requeue(tracked)
-            return [Alarm(f"the exchange cannot be reached: {message.text}")]
+        if message.verdict in {Verdict.NOT_SENT, Verdict.MISTIMED}:
+            if tracked.stage is Stage.SENT:
+                self.sending.requeue(tracked)
+            return []
         if message.verdict is Verdict.DUPLICATE and tracked.stage is Stage.SENT:
             tracked.duplicate_code = message.code  # what is open there says whether it is ours
         if message.verdict is Verdict.REFUSED:
@@ -297,9 +430,14 @@ class GatewayCore:
         return self._ask(tracked, now_ms)
 
     def _not_found(self, tracked: Tracked, now_ms: int) -> list[Effect]:
-        if tracked.stage is Stage.WORKING:
+        rules = self._rules
+        if tracked.stage is Stage.WORKING or self.sending.clock_lost:
             return []
-        if now_ms <= tracked.signed_ms + RECV_WINDOW_MS + FINAL_MARGIN_MS:
+        window_ms = rules.recv_window_ms + FINAL_MARGIN_MS
+        if now_ms + self.venue_ahead_ms <= tracked.signed_venue_ms + window_ms:
+            return []
+        # A request signed ahead of the exchange's clock is honoured for that much longer.
+        if now_ms <= tracked.signed_ms + window_ms + rules.future_tolerance_ms:
             return []
         return self._never_sent(tracked, "the exchange never got it, and can no longer accept it")
 
@@ -307,19 +445,28 @@ class GatewayCore:
         tracked.final, tracked.reason = OrderStatus.NEVER_SENT, reason
         return self._close(tracked)
 
+    def _waited(self, tracked: Tracked, now_ms: int, *, again: bool) -> list[Effect]:
+        """It waited here too long: nothing stale is sent, and nobody refused it."""
+        text = f"it waited {(now_ms - tracked.place.since_ms) / 1_000:.1f} s for the exchange's order limits"
+        tracked.final = OrderStatus.NEVER_SENT
+        tracked.reason = f"{text}; {'decided anew' if again else 'that is too old to be sent'}"
+        return self._close(tracked, waited=True, again=again)
+
+    def _unknown_again(self, known: Tracked, now_ms: int) -> None:
+        """An order of an earlier life: it may have been signed a moment ago."""
+        known.stage = Stage.UNKNOWN
+        known.signed_ms, known.signed_venue_ms = now_ms, now_ms + self.venue_ahead_ms
+        known.excused = True
+        self.tracked[known.order.client_order_id] = known
+
     def _throttled(self, tracked: Tracked, message: Answered, now_ms: int) -> list[Effect]:
         self.budget.pause(now_ms + max(message.retry_after_ms, 1_000))
         if message.request == "place" and tracked.stage is Stage.SENT:
             # A throttled request was not executed: the exchange says so before it reads it.
-            self._requeue(tracked)
+            self.sending.requeue(tracked)
         if message.request == "cancel":
             tracked.cancel_wanted = True
         return [Alarm(f"the exchange throttles us for {message.retry_after_ms} ms: {message.text}")]
-
-    def _requeue(self, tracked: Tracked) -> None:
-        tracked.stage = Stage.QUEUED
-        queue = self._urgent if is_urgent(tracked.order) else self._normal
-        queue.appendleft(tracked.order.client_order_id)
 
     def _cancel(self, cancel: CancelIntended, now_ms: int) -> list[Effect]:
         tracked = self.tracked.get(cancel.client_order_id)
@@ -362,24 +509,14 @@ class GatewayCore:
 
     def _pump(self, now_ms: int) -> list[Effect]:
         effects = self._pump_asks(now_ms)
-        for queue, reducing in ((self._urgent, True), (self._normal, False)):
-            while queue and self.in_flight < IN_FLIGHT_MAX:
-                tracked = self.tracked.get(queue[0])
-                if tracked is None or tracked.stage is not Stage.QUEUED:
-                    queue.popleft()
-                    continue
-                if now_ms - tracked.order.decided_ms > ORDER_MAX_AGE_MS:
-                    queue.popleft()
-                    effects += self._never_sent(tracked, "it waited too long to be sent")
-                    continue
-                if not self.budget.take(now_ms, reducing=reducing):
-                    break
-                queue.popleft()
-                tracked.stage = Stage.SENT
-                tracked.signed_ms = now_ms
-                self.in_flight += 1
-                self.sent += 1
-                effects.append(self._request("place", tracked, now_ms))
+        for due in self.sending.due(self.tracked, now_ms):
+            tracked = due.tracked
+            if isinstance(due, Waited):
+                effects += self._waited(tracked, now_ms, again=due.again)
+                continue
+            tracked.stage = Stage.SENT
+            tracked.signed_ms, tracked.signed_venue_ms = now_ms, now_ms + self.venue_ahead_ms
+            effects.append(self._request("place", tracked, now_ms))
         return effects
 
     def _request(self, kind: str, tracked: Tracked, now_ms: int) -> Request:
@@ -389,5 +526,5 @@ class GatewayCore:
             client_order_id=tracked.order.client_order_id,
             order=tracked.order,
             exchange_order_id=tracked.exchange_order_id,
-            timestamp_ms=now_ms,
+            timestamp_ms=now_ms + self.venue_ahead_ms,
         )

@@ -200,7 +200,7 @@ _LIMITS: LiteralString = "SELECT account_id, name, value FROM bulkhead.account_l
 
 _RECENT: LiteralString = """
     SELECT account_id, symbol, decided_ms FROM bulkhead.intent
-    WHERE purpose = 'USER' AND decided_ms > (extract(epoch FROM now()) * 1000)::bigint - 60000"""
+    WHERE purpose = 'USER' AND status <> 'NEVER_SENT' AND decided_ms > (extract(epoch FROM now()) * 1000)::bigint - 60000"""
 
 _BY_SEQUENCE: LiteralString = " ORDER BY account_id, order_sequence"
 

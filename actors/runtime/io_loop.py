@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import structlog
@@ -28,6 +28,10 @@ class IoLoop:
     def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         """Begin a coroutine; its failure is logged, never lost."""
         self._loop.call_soon_threadsafe(self._begin, work)
+
+    def call(self, work: Callable[[], object]) -> None:
+        """Call something on the loop's own thread, soon."""
+        self._loop.call_soon_threadsafe(work)
 
     def stop(self, timeout_s: float) -> bool:
         """Cancel what runs and end the thread.

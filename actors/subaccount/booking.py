@@ -18,11 +18,11 @@ from actors.facts import (
 )
 from actors.messages import ApplyFunding, Fill, OrderAccepted, OrderClosed
 from actors.order_ids import sequence_of
-from actors.subaccount import adl, conditionals
+from actors.subaccount import adl, conditionals, waited
 from actors.subaccount.decision import Decision, assessed, decided
 from actors.subaccount.market import Market
 from actors.subaccount.orders import WorkingOrder
-from actors.subaccount.state import AccountState, settlement_of
+from actors.subaccount.state import AccountState, folded, settlement_of
 from actors.units import ZERO, ClientOrderId, is_sane
 
 
@@ -113,15 +113,36 @@ def _closed(state: AccountState, message: OrderClosed, market: Market) -> Decisi
             f"{state.account_id}: {order.client_order_id} filled {order.filled}, "
             f"but the exchange says {message.executed_quantity}"
         )
-    facts: list[AnyFact] = [
-        OrderEnded(order.client_order_id, message.status, message.code, message.reason[:500])
-    ]
-    if message.status is not OrderStatus.FILLED:
-        if order.purpose is not Purpose.USER:
-            facts += adl.refused(state, market.now_ns)
-        else:
-            facts += conditionals.rearmed(state, order, message.status, market)
+    ended = OrderEnded(order.client_order_id, message.status, message.code, message.reason[:500])
+    facts: list[AnyFact]
+    if message.waited:
+        facts = _waited(state, order, ended, market, again=message.again)
+    else:
+        facts = [ended, *_ended_badly(state, order, message.status, market)]
     return assessed(state, facts, market, message.cause)
+
+
+def _ended_badly(
+    state: AccountState, order: WorkingOrder, status: OrderStatus, market: Market
+) -> list[AnyFact]:
+    if status is OrderStatus.FILLED:
+        return []
+    if order.purpose is not Purpose.USER:
+        return adl.refused(state, market.now_ns)
+    return conditionals.rearmed(state, order, status, market)
+
+
+def _waited(
+    state: AccountState, order: WorkingOrder, ended: OrderEnded, market: Market, *, again: bool
+) -> list[AnyFact]:
+    """Nobody refused it: our own limits kept it, so it counts against nobody."""
+    if not again:
+        return [ended]
+    follows, rejections = waited.decided_anew(folded(state, [ended]), order, market)
+    if rejections:
+        now = "; ".join(f"{r.code}: {r.text}" for r in rejections)
+        ended = replace(ended, reason=f"{ended.reason}, and refused then: {now}"[:500])
+    return [ended, *follows]
 
 
 def _funding(state: AccountState, message: ApplyFunding, market: Market) -> Decision:

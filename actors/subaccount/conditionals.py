@@ -126,10 +126,9 @@ def rearmed(state: AccountState, order: WorkingOrder, status: OrderStatus, marke
 
     Cancelled ones do not: somebody wanted that. After ``REARM_MAX`` tries a human is told.
     """
-    intent = order.intent
-    if not (intent.reduce_only and intent.cause.startswith(TRIGGERED_BY)) or status is OrderStatus.CANCELED:
+    if not is_protective(order.intent) or status is OrderStatus.CANCELED:
         return []
-    attempt = intent.tier + 1
+    attempt = order.intent.tier + 1
     held = state.position(order.symbol)
     if held is None or order.remaining <= ZERO or order.symbol not in market.ticks:
         return []
@@ -137,8 +136,24 @@ def rearmed(state: AccountState, order: WorkingOrder, status: OrderStatus, marke
         if Alert.UNPROTECTED in held.alerts:
             return []
         return [PositionAlerted(order.symbol, Alert.UNPROTECTED, Decimal(attempt), Decimal(REARM_MAX))]
+    return again(state, order, market, attempt, market.wall_ms + (REARM_FIRST_MS << (attempt - 1)))
+
+
+def is_protective(intent: OrderIntended) -> bool:
+    """Whether an order came of a conditional one that only reduces."""
+    return intent.reduce_only and intent.cause.startswith(TRIGGERED_BY)
+
+
+def again(
+    state: AccountState, order: WorkingOrder, market: Market, attempt: int, not_before_ms: int
+) -> list[AnyFact]:
+    """What is left of a protective order, due at once or after a wait; nothing if it has nothing to protect."""
+    intent = order.intent
+    held = state.position(order.symbol)
+    if held is None or order.remaining <= ZERO or order.symbol not in market.ticks:
+        return []
     id_ = client_order_id(market.origin, state.account_id, state.next_order_sequence)
-    again = ConditionalPlaced(
+    placed = ConditionalPlaced(
         account_id=state.account_id,
         sequence=state.next_order_sequence,
         client_order_id=id_,
@@ -158,9 +173,9 @@ def rearmed(state: AccountState, order: WorkingOrder, status: OrderStatus, marke
         moment=market.moment,
         cause=intent.cause,
         attempt=attempt,
-        not_before_ms=market.wall_ms + (REARM_FIRST_MS << (attempt - 1)),
+        not_before_ms=not_before_ms,
     )
-    return [again, ConditionalDue(id_)]
+    return [placed, ConditionalDue(id_)]
 
 
 def fires_below(kind: ConditionalKind, side: Side) -> bool:

@@ -145,6 +145,8 @@ def fold(state: AccountState, fact: AnyFact) -> AccountState:
             order = _order(state, fact.client_order_id)
             refused = order.purpose is Purpose.USER and fact.status is OrderStatus.REJECTED
             left = replace(state, orders=tuple(o for o in state.orders if o is not order))
+            if fact.status is OrderStatus.NEVER_SENT:
+                left = _uncounted(left, order)
             # Streaks are counted where they are limited, so that nobody else's orders write them.
             counts = refused and state.limits.max_consecutive_errors is not None
             return _with_risk(left, errors=state.risk.errors + counts)
@@ -252,6 +254,15 @@ def _fold_intended(state: AccountState, fact: OrderIntended) -> AccountState:
     begin = fact.decided_ms - ORDER_RATE_WINDOW_MS
     recent = tuple(r for r in state.risk.recent if r[1] > begin)
     return _with_risk(after, recent=(*recent, (fact.symbol, fact.decided_ms)))
+
+
+def _uncounted(state: AccountState, order: WorkingOrder) -> AccountState:
+    """What was never sent is none of the orders of the last minute."""
+    sent = (order.symbol, order.intent.decided_ms)
+    if sent not in state.risk.recent:
+        return state
+    at = state.risk.recent.index(sent)
+    return _with_risk(state, recent=state.risk.recent[:at] + state.risk.recent[at + 1 :])
 
 
 def _fold_conditional(state: AccountState, fact: ConditionalPlaced) -> AccountState:

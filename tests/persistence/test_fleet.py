@@ -12,14 +12,15 @@ from actors.errors import NotStarted
 from actors.facts import ConditionalKind, ConditionalStatus, OrderStatus, Purpose
 from actors.gateway.budget import OrderBudget
 from actors.gateway.fleets import Fleets
-from actors.gateway.messages import Report, ReportStatus
-from actors.gateway.orders import Request, Tracked
+from actors.gateway.messages import Report, ReportStatus, Surveyed
+from actors.gateway.orders import Request, Survey, Tracked
 from actors.gateway.protocol import GatewayCore
 from actors.messages import CancelOrder, OrderAccepted, OrderClosed, PlaceConditional, PlaceOrder, Wake
 from actors.order_ids import parsed
 from actors.persistence import schema
 from actors.persistence.rows import shard_of
 from actors.persistence.store import Store
+from actors.venues.binance.rules import RULES
 from tests.factories import BUY, ETH, SELL, fill_of, market
 from tests.persistence.authors import NOW, Author, create, load, rows
 
@@ -139,8 +140,8 @@ def test_what_a_restored_backup_does_not_know_is_an_orphan_of_its_own_fleet(dsn,
     backup = other(template=name_of(dsn))
     _, [*_, (lost,)] = ids_of_a_start(dsn, 2)
     origin, _ = ids_of_a_start(backup, 0)
-    core = GatewayCore(OrderBudget(10, 10), Fleets(origin))
-    core.recovered([], NOW)
+    core = GatewayCore(OrderBudget(10, 10), RULES, Fleets(origin))
+    core.adopt([], NOW)
     resting = Report(
         client_order_id=lost, exchange_order_id=1, symbol=ETH, status=ReportStatus.NEW, executed=D(0)
     )
@@ -233,7 +234,7 @@ def test_late_events_of_old_orders_are_duplicates_and_not_corrupt(upgraded, id_)
 
 
 def test_old_orders_are_neither_orphans_nor_strangers(upgraded):
-    core = GatewayCore(OrderBudget(10, 10), Fleets(begin(upgraded)))
+    core = GatewayCore(OrderBudget(10, 10), RULES, Fleets(begin(upgraded)))
     [known] = upgraded.recovery().working
     assert known.order.purpose is Purpose.USER
     resting = Report(
@@ -241,11 +242,16 @@ def test_old_orders_are_neither_orphans_nor_strangers(upgraded):
         executed=D("0.1"), side=BUY, quantity=D("0.3"),
     )  # fmt: skip
     tracked = Tracked(
-        order=known.order, exchange_order_id=77, executed=D("0.1"), delivered=D("0.1"), trade_ids={8}
+        order=known.order,
+        exchange_order_id=77,
+        executed=D("0.1"),
+        delivered=D("0.1"),
+        trade_ids={8},
+        accepted_told=True,
     )
-    assert core.orphans([resting], NOW) == []
-    assert [(e.kind, e.client_order_id) for e in core.recovered([tracked], NOW)] == [("query", WORKING)]
-    assert core.orphans([resting], NOW) == []
+    assert core.adopt([tracked], NOW) == [Survey(NOW)]
+    assert core.surveyed(Surveyed(asked_ms=NOW, orders=(resting,), positions=None), NOW) == []
+    assert core.unknown == []
     ended = Report(
         client_order_id=ENDED, exchange_order_id=76, symbol=ETH, status=ReportStatus.FILLED, executed=D("0.1")
     )

@@ -8,6 +8,7 @@ import pytest
 
 from actors.errors import StoreUnreachable
 from actors.facts import Purpose
+from actors.gateway.messages import UserStreamConnected
 from actors.messages import PlaceOrder
 from actors.subaccount import actor as account_actor
 from actors.subaccount.triggers import Triggers
@@ -101,7 +102,7 @@ def test_decisions_equal_those_of_an_engine_that_wakes_everybody_on_every_tick(s
 
 
 def test_a_gateway_that_starts_anew_while_the_database_is_away_cancels_no_order_of_ours():
-    """The exchange's open orders arrive before our own: each of them looks like an orphan until then."""
+    """It reads the exchange's open orders before it knows our own: each of them looks like an orphan until then."""
     world = World(1, faults=False)
     world.tick(ETH)
     for ref in world.accounts.values():
@@ -124,7 +125,9 @@ def test_a_gateway_that_starts_anew_while_the_database_is_away_cancels_no_order_
 
     world.store.recovery = away
     world.actors["gateway"].tell("no such message")
-    world.dispatcher.run_until(Nanos(world.clock.monotonic_ns() + 10_000 * MS))
+    for _ in range(100):
+        world.actors["gateway"].tell(UserStreamConnected())  # which asks for all open orders
+        world.dispatcher.run_until(Nanos(world.clock.monotonic_ns() + 100 * MS))
     assert len(tries) == 4
     assert world.actors["gateway"].cell.actor.inspect_state().tracked == len(resting)
     assert {o.clientOrderId for o in world.exchange.open_orders(None)} == resting

@@ -17,7 +17,7 @@ from actors.errors import NotDurable, StoreUnreachable
 from actors.facts import FillApplied, OrderIntended, Purpose
 from actors.gateway.actor import Gateway
 from actors.gateway.fleets import Fleets
-from actors.gateway.messages import Answered, OpenOrders, Recover, UserStreamUp, Verdict
+from actors.gateway.messages import Answered, Recover, UserStreamConnected, Verdict
 from actors.messages import FaultOnPurpose, Lane, Reconsider, Tick
 from actors.order_ids import FIXED
 from actors.persistence.actor import Writer
@@ -44,7 +44,6 @@ from actors.symbol_router.book import PriceBook
 from actors.trading_day import DayRule
 from actors.units import AccountId, Nanos
 from actors.venues.binance.rest import Order
-from actors.venues.binance.translate import report_of
 from actors.venues.paper.generator import Generator
 from actors.venues.paper.in_process import InProcessExchange
 from actors.venues.paper.instruments import LISTINGS
@@ -144,12 +143,6 @@ class Wire(InProcessExchange):
     def __init__(self, exchange, dispatcher, random, store):
         super().__init__(exchange, dispatcher, 5)
         self.random, self.store, self.faults = random, store, False
-
-    def start(self, gateway):
-        """As the live transport does at each start of the gateway: read what is open, told a little later."""
-        super().start(gateway)
-        reports = tuple(report_of(order) for order in self.exchange.open_orders(None))
-        self._dispatcher.after(Nanos(self.random.randrange(20) * MS), gateway.cell, OpenOrders(reports))
 
     def request(self, request):
         if request.kind == "place":
@@ -262,7 +255,7 @@ class World:
                 people.operate(self)
             self.dispatcher.run_until(Nanos(self.clock.monotonic_ns() + 100 * MS))
             if step == 9 and self.faults and self.random.random() < 0.3:
-                self.actors["gateway"].tell(UserStreamUp())
+                self.actors["gateway"].tell(UserStreamConnected())
 
     def tick(self, symbol):
         quote = self.generator.next(symbol)

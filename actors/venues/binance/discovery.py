@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from actors.errors import ExchangeUnreachable
 from actors.units import Bracket, Instrument, Symbol
 from actors.venues.binance import rest
+from actors.venues.binance.clock import ExchangeClock
 from actors.venues.binance.errors import MalformedMessage
 from actors.venues.binance.filters import brackets_of, instrument_of
 from actors.venues.binance.signing import sign
@@ -20,15 +21,16 @@ from actors.venues.binance.signing import sign
 log = structlog.get_logger("discovery")
 
 REQUEST_SECONDS = 5.0
+CLOCK_TRIES = 5
 
 
 class Venue(msgspec.Struct, frozen=True):
-    """What the exchange says of itself: rules, order limits, and how far its clock is ahead."""
+    """What the exchange says of itself: rules, order limits, and its time."""
 
     instruments: dict[Symbol, Instrument]
     orders_per_10s: int
     orders_per_minute: int
-    clock_ahead_ms: int
+    clock: ExchangeClock
 
 
 def discover(base: str, wanted: tuple[str, ...], key: str = "", secret: str = "") -> Venue:
@@ -40,14 +42,10 @@ def discover(base: str, wanted: tuple[str, ...], key: str = "", secret: str = ""
     """
     try:
         with httpx.Client(base_url=base, timeout=REQUEST_SECONDS) as client:
-            before = time.time_ns() // 1_000_000
-            server = msgspec.json.decode(
-                client.get("/fapi/v1/time").raise_for_status().content, type=rest.ServerTime
-            )
-            after = time.time_ns() // 1_000_000
+            clock = _clock(client)
             content = client.get("/fapi/v1/exchangeInfo").raise_for_status().content
             info = msgspec.json.decode(content, type=rest.ExchangeInfo)
-            brackets = _brackets(client, key, secret) if key else {}
+            brackets = _brackets(client, key, secret, clock) if key else {}
     except (httpx.HTTPError, msgspec.MsgspecError) as error:
         raise ExchangeUnreachable(
             f"{base} does not answer as an exchange ({type(error).__name__}: {error}); "
@@ -63,17 +61,37 @@ def discover(base: str, wanted: tuple[str, ...], key: str = "", secret: str = ""
         {s: replace(instrument_of(listed[s]), brackets=brackets.get(s, ())) for s in chosen},
         limits.get(("SECOND", 10), 300),
         limits.get(("MINUTE", 1), 1200),
-        server.serverTime - (before + after) // 2,
+        clock,
     )
 
 
-def _brackets(client: httpx.Client, key: str, secret: str) -> dict[Symbol, tuple[Bracket, ...]]:
+def _clock(client: httpx.Client) -> ExchangeClock:
+    """The exchange's time, measured.
+
+    Raises:
+        httpx.HTTPError: no answer, or each took too long to say anything.
+    """
+    clock = ExchangeClock(time.monotonic_ns, time.time_ns)
+    for _ in range(CLOCK_TRIES):
+        began_ns = clock.began()
+        answer = client.get("/fapi/v1/time").raise_for_status()
+        if (
+            clock.measured(began_ns, msgspec.json.decode(answer.content, type=rest.ServerTime).serverTime)
+            is not None
+        ):
+            return clock
+    raise httpx.ReadTimeout(f"{CLOCK_TRIES} answers in a row took longer than a second")
+
+
+def _brackets(
+    client: httpx.Client, key: str, secret: str, clock: ExchangeClock
+) -> dict[Symbol, tuple[Bracket, ...]]:
     """Leverage brackets by symbol; none where the exchange does not tell them to this key.
 
     Raises:
         MalformedMessage: brackets that cannot be.
     """
-    query = sign({"recvWindow": "5000", "timestamp": str(time.time_ns() // 1_000_000)}, secret)
+    query = sign({"recvWindow": "5000", "timestamp": str(clock.now_ms())}, secret)
     answer = client.get(f"/fapi/v1/leverageBracket?{query}", headers={"X-MBX-APIKEY": key})
     if not answer.is_success:
         # Accounts that need them are refused new risk; nobody else needs them.
@@ -83,13 +101,13 @@ def _brackets(client: httpx.Client, key: str, secret: str) -> dict[Symbol, tuple
     return {Symbol(b.symbol): brackets_of(b) for b in found}
 
 
-def master_positions(base: str, key: str, secret: str) -> dict[Symbol, Decimal]:
+def master_positions(base: str, key: str, secret: str, clock: ExchangeClock) -> dict[Symbol, Decimal]:
     """The master account's signed positions that are not zero.
 
     Raises:
         ExchangeUnreachable: no usable answer.
     """
-    query = sign({"recvWindow": "5000", "timestamp": str(time.time_ns() // 1_000_000)}, secret)
+    query = sign({"recvWindow": "5000", "timestamp": str(clock.now_ms())}, secret)
     try:
         answer = httpx.get(
             f"{base}/fapi/v2/positionRisk?{query}", headers={"X-MBX-APIKEY": key}, timeout=REQUEST_SECONDS

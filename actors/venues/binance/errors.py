@@ -17,6 +17,7 @@ class Code(IntEnum):
     UNKNOWN = -1000
     DISCONNECTED = -1001
     TOO_MANY_REQUESTS = -1003
+    TOO_MANY_ORDERS = -1015
     UNEXPECTED_RESP = -1006
     TIMEOUT = -1007
     INVALID_MESSAGE = -1013
@@ -55,27 +56,34 @@ class Outcome(StrEnum):
     UNKNOWN = "UNKNOWN"
     RATE_LIMITED = "RATE_LIMITED"
     NO_SUCH_ORDER = "NO_SUCH_ORDER"
+    MISTIMED = "MISTIMED"
     DUPLICATE = "DUPLICATE"
 
 
 UNKNOWN_CODES = frozenset({Code.UNKNOWN, Code.DISCONNECTED, Code.UNEXPECTED_RESP, Code.TIMEOUT})
 
+THROTTLING_CODES = frozenset({Code.TOO_MANY_REQUESTS, Code.TOO_MANY_ORDERS})
+
 HTTP_OK = 200
-HTTP_BANNED = 418
-HTTP_TOO_MANY = 429
 HTTP_SERVER_ERROR = 500
 
 
 def outcome_of(http_status: int, code: int | None) -> Outcome:
-    """Classify an answer. Server errors and time-outs leave an order's fate unknown."""
+    """Classify an answer; ``code`` is that of the exchange's own error body, None without one.
+
+    Only the exchange's own word is final. A time-out (408), a redirect, a page that some proxy wrote: whoever
+    answered is not the exchange, and the request may have reached it all the same.
+    """
+    if http_status == HTTP_OK and code is None:
+        return Outcome.OK
     # Server errors first: only a request that was surely not executed may be called throttled,
     # for that one is sent again.
-    if http_status >= HTTP_SERVER_ERROR or code in UNKNOWN_CODES:
+    if code is None or code >= 0 or http_status >= HTTP_SERVER_ERROR or code in UNKNOWN_CODES:
         return Outcome.UNKNOWN
-    if http_status in {HTTP_TOO_MANY, HTTP_BANNED} or code == Code.TOO_MANY_REQUESTS:
+    if code in THROTTLING_CODES:
         return Outcome.RATE_LIMITED
-    if code == Code.NO_SUCH_ORDER:
-        return Outcome.NO_SUCH_ORDER
+    if code == Code.INVALID_TIMESTAMP:
+        return Outcome.MISTIMED
     if code == Code.CLIENT_ORDER_ID_DUPLICATED:
         return Outcome.DUPLICATE
-    return Outcome.OK if http_status == HTTP_OK else Outcome.REJECTED
+    return Outcome.NO_SUCH_ORDER if code == Code.NO_SUCH_ORDER else Outcome.REJECTED

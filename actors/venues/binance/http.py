@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import httpx
+import msgspec
 
 from actors.gateway.messages import Verdict
-from actors.limits import RECV_WINDOW_MS
+from actors.venues.binance.clock import ExchangeClock
 from actors.venues.binance.errors import Outcome, outcome_of
+from actors.venues.binance.rules import RECV_WINDOW_MS
 from actors.venues.binance.signing import sign
 from actors.venues.binance.translate import error_of, retry_after_ms
 
@@ -23,8 +26,18 @@ VERDICTS = {
     Outcome.UNKNOWN: Verdict.UNKNOWN,
     Outcome.RATE_LIMITED: Verdict.THROTTLED,
     Outcome.NO_SUCH_ORDER: Verdict.NOT_FOUND,
+    Outcome.MISTIMED: Verdict.MISTIMED,
     Outcome.DUPLICATE: Verdict.DUPLICATE,
 }
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """How one request ended. ``cut_off``: the connection ended before any answer came."""
+
+    verdict: Verdict
+    content: bytes
+    retry_ms: int = 0
+    cut_off: bool = False
 
 
 class SignedHttp:
@@ -34,33 +47,60 @@ class SignedHttp:
         base: REST base URL.
         key: API key of the master account.
         secret: its secret.
+        clock: the exchange's time.
     """
 
-    def __init__(self, base: str, key: str, secret: str) -> None:
-        self._base, self._secret = base, secret
+    def __init__(self, base: str, key: str, secret: str, clock: ExchangeClock) -> None:
+        self._base, self._secret, self.clock = base, secret, clock
         self._headers = {"X-MBX-APIKEY": key}
         self._client: httpx.AsyncClient | None = None
+        self.on_mistimed: Callable[[], None] = lambda: None
+        self._measured: asyncio.Event | None = None
 
-    async def call(
-        self, method: str, path: str, params: Mapping[str, str], timestamp_ms: int
-    ) -> tuple[Verdict, bytes, int]:
-        """Send one signed request.
+    async def place(self, method: str, path: str, params: Mapping[str, str], signed_ms: int) -> Answer:
+        """Send an order once, signed with the time that its fate will be judged by."""
+        return await self._send(method, path, params, signed_ms)
 
-        Returns:
-            How it ended, the answer's body, and for how many milliseconds the exchange asks us to wait.
-        """
+    async def call(self, method: str, path: str, params: Mapping[str, str]) -> Answer:
+        """Send a request that may be sent again: once more with a new time, if its own was refused."""
+        answer = await self._send(method, path, params, self.clock.now_ms())
+        if answer.verdict is not Verdict.MISTIMED:
+            return answer
+        try:
+            await asyncio.wait_for(self._wait_for_clock(), REQUEST_SECONDS)
+        except TimeoutError:
+            return answer
+        return await self._send(method, path, params, self.clock.now_ms())
+
+    def clock_is_measured(self) -> None:
+        """The time is known again: who waits for it goes on."""
+        if self._measured is not None:
+            self._measured.set()
+
+    async def _wait_for_clock(self) -> None:
+        if self._measured is None:
+            self._measured = asyncio.Event()
+        self._measured.clear()
+        await self._measured.wait()
+
+    async def _send(self, method: str, path: str, params: Mapping[str, str], signed_ms: int) -> Answer:
         signed = sign(
-            {**params, "recvWindow": str(RECV_WINDOW_MS), "timestamp": str(timestamp_ms)}, self._secret
+            {**params, "recvWindow": str(RECV_WINDOW_MS), "timestamp": str(signed_ms)}, self._secret
         )
         try:
             answer = await self.client().request(method, f"{path}?{signed}")
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            return Verdict.NOT_SENT, str(error).encode(), 0
+            return Answer(Verdict.NOT_SENT, f"{type(error).__name__}: {error}".encode())
+        except httpx.TimeoutException as error:
+            return Answer(Verdict.UNKNOWN, f"{type(error).__name__}: {error}".encode())
         except httpx.HTTPError as error:
-            return Verdict.UNKNOWN, f"{type(error).__name__}: {error}".encode(), 0
-        code, _ = (0, "") if answer.is_success else error_of(answer.content)
+            return Answer(Verdict.UNKNOWN, f"{type(error).__name__}: {error}".encode(), cut_off=True)
+        code = None if answer.status_code == httpx.codes.OK else error_of(answer.content)[0]
+        verdict = VERDICTS[outcome_of(answer.status_code, code)]
+        if verdict is Verdict.MISTIMED:
+            self.on_mistimed()
         retry_ms = retry_after_ms(answer.headers.get("retry-after", ""), time.time())
-        return VERDICTS[outcome_of(answer.status_code, code or None)], answer.content, retry_ms
+        return Answer(verdict, answer.content, retry_ms)
 
     def client(self) -> httpx.AsyncClient:
         """The connection pool, with the key in its headers."""

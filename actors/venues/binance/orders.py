@@ -7,45 +7,39 @@ reached the exchange and was not answered is UNKNOWN; what surely did not is NOT
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
+from decimal import Decimal
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
-from actors.gateway.messages import (
-    Answered,
-    LimitsLearned,
-    OpenOrders,
-    Traded,
-    Verdict,
-)
+from actors.gateway.messages import Answered, LimitsLearned, Report, Surveyed, Traded, Verdict
 from actors.gateway.orders import Request
 from actors.runtime.actor import Ref
 from actors.runtime.io_loop import IoLoop
+from actors.units import Symbol
 from actors.venues.binance import rest
 from actors.venues.binance.addresses import Addresses
 from actors.venues.binance.discovery import Venue
 from actors.venues.binance.errors import outcome_of
-from actors.venues.binance.http import VERDICTS, SignedHttp
-from actors.venues.binance.translate import (
-    error_of,
-    order_params,
-    report_of,
-    trade_of,
-)
-from actors.venues.binance.user_stream import RECONNECT_SECONDS, UserStream
+from actors.venues.binance.http import VERDICTS, Answer, SignedHttp
+from actors.venues.binance.rules import RULES
+from actors.venues.binance.timekeeper import Timekeeper
+from actors.venues.binance.translate import error_of, order_params, report_of, trade_of
+from actors.venues.binance.user_stream import UserStream
 
 log = structlog.get_logger("orders")
 
 BATCH_MAX = 5
 """Orders in one request, the exchange's limit."""
 
-HTTP_OK, HTTP_BAD = 200, 400
+HTTP_BAD = 400
 
 _order_decoder = msgspec.json.Decoder(rest.Order)
 _orders_decoder = msgspec.json.Decoder(list[rest.Order])
 _answers_decoder = msgspec.json.Decoder(list[msgspec.Raw])
+_positions_decoder = msgspec.json.Decoder(list[rest.PositionAmount])
 _trades_decoder = msgspec.json.Decoder(list[rest.UserTrade])
 
 
@@ -60,18 +54,21 @@ class BinanceOrders:
         loop: where requests run.
     """
 
+    rules = RULES
+
     def __init__(self, where: Addresses, key: str, secret: str, venue: Venue, loop: IoLoop) -> None:
-        self._where, self._venue, self._loop = where, venue, loop
-        self._http = SignedHttp(where.rest, key, secret)
+        self._venue, self._loop = venue, loop
+        self._http = SignedHttp(where.rest, key, secret, venue.clock)
+        self._stream = UserStream(where.private, self._http)
         self._gateway: Ref
         self._unsent: deque[Request] = deque()
 
     def now_ms(self) -> int:
         """Unix milliseconds on the exchange's clock."""
-        return time.time_ns() // 1_000_000 + self._venue.clock_ahead_ms
+        return self._venue.clock.now_ms()
 
     def start(self, gateway: Ref) -> None:
-        """Connect the user stream and learn the limits."""
+        """Connect the user stream, keep the time and tell the limits; a new gateway is told of the stream anew."""
         first = not hasattr(self, "_gateway")
         self._gateway = gateway
         venue = self._venue
@@ -79,8 +76,10 @@ class BinanceOrders:
             LimitsLearned(orders_per_10s=venue.orders_per_10s, orders_per_minute=venue.orders_per_minute)
         )
         if first:
-            self._loop.spawn(UserStream(self._where.private, self._http, gateway).run())
-        self._loop.spawn(self._read_open_orders())
+            self._loop.spawn(self._stream.run(gateway))
+            self._loop.spawn(self._keep_time())
+        else:
+            self._loop.call(self._stream.renew)
 
     def request(self, request: Request) -> None:
         """Send one request of the gateway; orders that come together go together."""
@@ -90,6 +89,17 @@ class BinanceOrders:
         self._unsent.append(request)
         if len(self._unsent) == 1:
             self._loop.spawn(self._send_orders())
+
+    def survey(self, asked_ms: int) -> None:
+        """Ask for all open orders and positions, once each."""
+        self._loop.spawn(self._survey(asked_ms))
+
+    def renew_stream(self) -> None:
+        """Connect the user stream anew."""
+        self._loop.call(self._stream.renew)
+
+    async def _keep_time(self) -> None:
+        await Timekeeper(self._http, self._gateway).run()
 
     # -- requests
 
@@ -110,53 +120,42 @@ class BinanceOrders:
                 if request.kind == "trades":
                     self._gateway.tell(Traded(client_order_id=request.client_order_id, trades=None))
                 else:
-                    self._tell(request, Verdict.UNKNOWN, text, 0)
+                    self._tell(request, Answer(Verdict.UNKNOWN, text))
 
     async def _serve_batch(self, batch: list[Request]) -> None:
         orders = [order_params(r.order) for r in batch if r.order is not None]
         # The earliest timestamp of all: none may be accepted later than the gateway believes.
         signed_ms = min(r.timestamp_ms for r in batch)
         params = {"batchOrders": msgspec.json.encode(orders).decode()}
-        verdict, content, retry_ms = await self._http.call("POST", "/fapi/v1/batchOrders", params, signed_ms)
-        answers: list[msgspec.Raw] = []
-        if verdict is Verdict.OK:
-            try:
-                answers = _answers_decoder.decode(content)
-            except msgspec.MsgspecError:
-                verdict = Verdict.UNKNOWN
-        if verdict is Verdict.OK and len(answers) != len(batch):
-            verdict = Verdict.UNKNOWN
-        for number, request in enumerate(batch):
-            if verdict is not Verdict.OK:
-                self._tell(request, verdict, content, retry_ms)
-                continue
-            answer = bytes(answers[number])
-            code, _ = error_of(answer)
-            self._tell(
-                request, VERDICTS[outcome_of(HTTP_OK if not code else HTTP_BAD, code or None)], answer, 0
-            )
+        answer = await self._http.place("POST", "/fapi/v1/batchOrders", params, signed_ms)
+        parts = _parts(answer, len(batch))
+        for request, part in zip(batch, parts, strict=True):
+            self._tell(request, part)
 
     async def _serve(self, request: Request) -> None:
         if request.kind == "trades":
             self._gateway.tell(await self._trades(request))
             return
-        method = {"place": "POST", "cancel": "DELETE", "query": "GET"}[request.kind]
         if request.kind == "place" and request.order is not None:
             params = order_params(request.order)
+            answer = await self._http.place("POST", "/fapi/v1/order", params, request.timestamp_ms)
         else:
+            method = {"cancel": "DELETE", "query": "GET"}[request.kind]
             params = {"symbol": request.symbol, "origClientOrderId": request.client_order_id}
-        self._tell(request, *await self._http.call(method, "/fapi/v1/order", params, request.timestamp_ms))
+            answer = await self._http.call(method, "/fapi/v1/order", params)
+        self._tell(request, answer)
 
-    def _tell(self, request: Request, verdict: Verdict, content: bytes, retry_ms: int) -> None:
-        report = None
+    def _tell(self, request: Request, answer: Answer) -> None:
+        report, verdict = None, answer.verdict
         code, text = 0, ""
         if verdict is Verdict.OK:
             try:
-                report = report_of(_order_decoder.decode(content))
+                report = report_of(_order_decoder.decode(answer.content))
             except (msgspec.MsgspecError, ValueError) as error:
                 verdict, text = Verdict.UNKNOWN, f"an answer that cannot be read: {error}"
         else:
-            code, text = error_of(content)
+            told, text = error_of(answer.content)
+            code = told or 0
         self._gateway.tell(
             Answered(
                 request=request.kind,
@@ -165,29 +164,69 @@ class BinanceOrders:
                 report=report,
                 code=code,
                 text=text,
-                retry_after_ms=retry_ms,
+                retry_after_ms=answer.retry_ms,
+                cut_off=answer.cut_off,
             )
         )
 
     async def _trades(self, request: Request) -> Traded:
         params = {"symbol": request.symbol, "orderId": str(request.exchange_order_id), "limit": "1000"}
-        verdict, content, _ = await self._http.call(
-            "GET", "/fapi/v1/userTrades", params, request.timestamp_ms
-        )
+        answer = await self._http.call("GET", "/fapi/v1/userTrades", params)
         trades = None
-        if verdict is Verdict.OK:
+        if answer.verdict is Verdict.OK:
             try:
-                trades = tuple(trade_of(t) for t in _trades_decoder.decode(content))
+                trades = tuple(trade_of(t) for t in _trades_decoder.decode(answer.content))
             except (msgspec.MsgspecError, ValueError) as error:
                 log.warning("trades cannot be read", error=str(error))
         return Traded(client_order_id=request.client_order_id, trades=trades)
 
-    async def _read_open_orders(self) -> None:
-        for wait in (*RECONNECT_SECONDS, 0.0):
-            verdict, content, _ = await self._http.call("GET", "/fapi/v1/openOrders", {}, self.now_ms())
-            if verdict is Verdict.OK:
-                orders = _orders_decoder.decode(content)
-                self._gateway.tell(OpenOrders(tuple(report_of(o) for o in orders)))
-                return
-            await asyncio.sleep(wait)
-        log.error("open orders could not be read; orphans may rest at the exchange")
+    async def _survey(self, asked_ms: int) -> None:
+        orders, positions = None, None
+        try:
+            orders, positions = await asyncio.gather(self._open_orders(), self._positions())
+        except Exception:
+            # The gateway waits for an answer, whatever went wrong.
+            log.exception("a survey failed in the transport")
+        self._gateway.tell(Surveyed(asked_ms=asked_ms, orders=orders, positions=positions))
+
+    async def _open_orders(self) -> tuple[Report, ...] | None:
+        answer = await self._http.call("GET", "/fapi/v1/openOrders", {})
+        if answer.verdict is not Verdict.OK:
+            log.warning("open orders not told", answer=answer.content[:200].decode("utf-8", "replace"))
+            return None
+        try:
+            return tuple(report_of(o) for o in _orders_decoder.decode(answer.content))
+        except (msgspec.MsgspecError, ValueError) as error:
+            log.warning("open orders cannot be read", error=str(error))
+            return None
+
+    async def _positions(self) -> dict[Symbol, Decimal] | None:
+        answer = await self._http.call("GET", "/fapi/v3/positionRisk", {})
+        if answer.verdict is not Verdict.OK:
+            log.warning("positions not told", answer=answer.content[:200].decode("utf-8", "replace"))
+            return None
+        try:
+            return {Symbol(p.symbol): p.positionAmt for p in _positions_decoder.decode(answer.content)}
+        except msgspec.MsgspecError as error:
+            log.warning("positions cannot be read", error=str(error))
+            return None
+
+
+def _parts(answer: Answer, count: int) -> list[Answer]:
+    """One answer for each order of a batch; the whole one for all where it cannot be taken apart."""
+    if answer.verdict is not Verdict.OK:
+        return [answer] * count
+    try:
+        bodies = [bytes(raw) for raw in _answers_decoder.decode(answer.content)]
+    except msgspec.MsgspecError:
+        bodies = []
+    if len(bodies) != count:
+        return [replace(answer, verdict=Verdict.UNKNOWN)] * count
+    return [replace(answer, verdict=_verdict_of(body), content=body) for body in bodies]
+
+
+def _verdict_of(body: bytes) -> Verdict:
+    """An order of a batch was taken, or has an error body of its own in the place of the order."""
+    code, _ = error_of(body)
+    # Without a code it is an order, or nothing that can be read, which reading it will show.
+    return Verdict.OK if code is None else VERDICTS[outcome_of(HTTP_BAD, code)]

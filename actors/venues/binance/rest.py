@@ -109,17 +109,17 @@ class LeverageBracket(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """An order, as placing, querying and cancelling answer it."""
+    """An order, as placing, querying and cancelling answer it; only queries tell what it cost."""
 
     orderId: int  # noqa: N815
     symbol: str
     status: str
     clientOrderId: str  # noqa: N815
     price: Decimal
-    avgPrice: Decimal  # noqa: N815
+    avgPrice: Decimal = ZERO  # noqa: N815
     origQty: Decimal  # noqa: N815
     executedQty: Decimal  # noqa: N815
-    cumQuote: Decimal  # noqa: N815
+    cumQuote: Decimal = ZERO  # noqa: N815
     timeInForce: str  # noqa: N815
     type: str
     side: str
@@ -149,6 +149,13 @@ class UserTrade(msgspec.Struct, frozen=True, kw_only=True):
     buyer: bool
     maker: bool
     positionSide: str = "BOTH"  # noqa: N815
+
+
+class PositionAmount(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of GET /fapi/v3/positionRisk, which lists symbols with a position or an order."""
+
+    symbol: str
+    positionAmt: Decimal  # noqa: N815
 
 
 class PositionRisk(msgspec.Struct, frozen=True, kw_only=True):

@@ -40,11 +40,11 @@ class OrderDetail(msgspec.Struct, frozen=True, kw_only=True):
     s: str
     c: str
     S: str
-    o: str
-    f: str
-    q: Decimal
-    p: Decimal
-    ap: Decimal
+    o: str = ""
+    f: str = ""
+    q: Decimal = ZERO
+    p: Decimal = ZERO
+    ap: Decimal = ZERO
     x: str
     X: str
     i: int
@@ -54,7 +54,8 @@ class OrderDetail(msgspec.Struct, frozen=True, kw_only=True):
     T: int
     t: int
     m: bool
-    R: bool
+    R: bool = False
+    er: str = "0"
     n: Decimal = ZERO
     N: str | None = None
     sp: Decimal = ZERO
@@ -84,7 +85,7 @@ class PositionDetail(msgspec.Struct, frozen=True, kw_only=True):
 
     s: str
     pa: Decimal
-    ep: Decimal
+    ep: Decimal = ZERO
     cr: Decimal = ZERO
     up: Decimal = ZERO
     mt: str = "cross"
@@ -96,8 +97,8 @@ class UpdateDetail(msgspec.Struct, frozen=True):
     """The ``a`` of ACCOUNT_UPDATE."""
 
     m: str
-    B: tuple[BalanceDetail, ...]
-    P: tuple[PositionDetail, ...]
+    B: tuple[BalanceDetail, ...] = ()
+    P: tuple[PositionDetail, ...] = ()
 
 
 class AccountUpdate(msgspec.Struct, frozen=True, tag_field="e", tag="ACCOUNT_UPDATE"):
@@ -114,7 +115,45 @@ class ListenKeyExpired(msgspec.Struct, frozen=True, tag_field="e", tag="listenKe
     E: int
 
 
-UserEvent = OrderTradeUpdate | AccountUpdate | ListenKeyExpired
+class CallDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry of ``p`` of MARGIN_CALL: symbol, amount, mark, maintenance margin."""
+
+    s: str
+    pa: Decimal
+    mp: Decimal = ZERO
+    mm: Decimal = ZERO
+
+
+class MarginCall(msgspec.Struct, frozen=True, tag_field="e", tag="MARGIN_CALL"):
+    """User stream: the master itself is near its liquidation."""
+
+    E: int
+    p: tuple[CallDetail, ...] = ()
+    cw: Decimal = ZERO
+
+
+class LeverageSet(msgspec.Struct, frozen=True):
+    """``ac`` of ACCOUNT_CONFIG_UPDATE: a symbol has another leverage."""
+
+    s: str
+    l: int  # noqa: E741 - the wire's name
+
+
+class AssetsModeSet(msgspec.Struct, frozen=True):
+    """``ai`` of ACCOUNT_CONFIG_UPDATE: multi-assets mode is on or off."""
+
+    j: bool
+
+
+class AccountConfigUpdate(msgspec.Struct, frozen=True, tag_field="e", tag="ACCOUNT_CONFIG_UPDATE"):
+    """User stream: somebody changed a setting of the master."""
+
+    E: int
+    ac: LeverageSet | None = None
+    ai: AssetsModeSet | None = None
+
+
+UserEvent = OrderTradeUpdate | AccountUpdate | ListenKeyExpired | MarginCall | AccountConfigUpdate
 
 _combined = msgspec.json.Decoder(CombinedBookTicker)
 _single = msgspec.json.Decoder(BookTickerEvent)

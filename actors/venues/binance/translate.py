@@ -12,6 +12,7 @@ from actors.facts import OrderIntended
 from actors.gateway.messages import Report, ReportStatus, Trade
 from actors.units import ClientOrderId, OrderType, Side, Symbol, plain
 from actors.venues.binance import rest
+from actors.venues.binance.rules import EXECUTIONS, EXPIRY_REASONS, REASONS, STATUSES
 from actors.venues.binance.streams import OrderDetail
 
 
@@ -41,8 +42,10 @@ def report_of(order: rest.Order) -> Report:
         client_order_id=ClientOrderId(order.clientOrderId),
         exchange_order_id=order.orderId,
         symbol=Symbol(order.symbol),
-        status=ReportStatus(order.status),
+        status=STATUSES.get(order.status, ReportStatus.UNKNOWN),
         executed=_finite(order.executedQty),
+        stated=order.status,
+        reason=REASONS.get(order.status, ""),
         side=Side(order.side),
         quantity=_finite(order.origQty),
     )
@@ -51,7 +54,7 @@ def report_of(order: rest.Order) -> Report:
 def report_of_event(detail: OrderDetail) -> Report:
     """A user event as a report, with its trade if it tells of one."""
     trade = None
-    if detail.x == "TRADE":
+    if detail.x in EXECUTIONS and detail.t:
         trade = Trade(
             exchange_order_id=detail.i,
             trade_id=detail.t,
@@ -67,9 +70,11 @@ def report_of_event(detail: OrderDetail) -> Report:
         client_order_id=ClientOrderId(detail.c),
         exchange_order_id=detail.i,
         symbol=Symbol(detail.s),
-        status=ReportStatus(detail.X),
+        status=STATUSES.get(detail.X, ReportStatus.UNKNOWN),
         executed=_finite(detail.z),
         trade=trade,
+        stated=detail.X,
+        reason=REASONS.get(detail.X, EXPIRY_REASONS.get(detail.er, "")),
         side=Side(detail.S),
         quantity=_finite(detail.q),
     )
@@ -90,12 +95,12 @@ def trade_of(trade: rest.UserTrade) -> Trade:
     )
 
 
-def error_of(content: bytes) -> tuple[int, str]:
-    """Code and text of an error answer; code 0 when it is not the exchange's own."""
+def error_of(content: bytes) -> tuple[int | None, str]:
+    """Code and text of the exchange's own error body; without one, no code and the begin of what came."""
     try:
         body = msgspec.json.decode(content, type=rest.ErrorBody)
     except msgspec.MsgspecError:
-        return 0, content[:200].decode("utf-8", "replace")
+        return None, content[:200].decode("utf-8", "replace")
     return body.code, body.msg
 
 

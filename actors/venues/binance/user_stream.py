@@ -1,4 +1,4 @@
-"""Binance's user stream: order updates of the master account to the gateway."""
+"""Binance's user stream: what happens to the master account, to the gateway."""
 
 from __future__ import annotations
 
@@ -11,18 +11,37 @@ import msgspec
 import structlog
 import websockets
 
-from actors.gateway.messages import Reported, UserStreamDown, UserStreamUp
+from actors.gateway.messages import (
+    MasterChanged,
+    MasterWarned,
+    Reported,
+    Unreadable,
+    UserStreamConnected,
+    UserStreamDown,
+)
+from actors.messages import Message
 from actors.runtime.actor import Ref
+from actors.units import Symbol, plain
 from actors.venues.binance import rest
 from actors.venues.binance.errors import MalformedMessage
 from actors.venues.binance.http import CONNECT_SECONDS, SignedHttp
-from actors.venues.binance.streams import ListenKeyExpired, OrderTradeUpdate, decode_user_event
+from actors.venues.binance.streams import (
+    AccountConfigUpdate,
+    AccountUpdate,
+    ListenKeyExpired,
+    MarginCall,
+    OrderTradeUpdate,
+    UserEvent,
+    decode_user_event,
+)
 from actors.venues.binance.translate import report_of_event
 
 log = structlog.get_logger("user stream")
 
 KEEP_ALIVE_SECONDS = 30 * 60
 RECONNECT_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
+STEADY_SECONDS = 30
+"""A connection that lasted this long was a good one: the next try need not wait."""
 
 
 class UserStream:
@@ -31,26 +50,29 @@ class UserStream:
     Args:
         base: base URL of the user stream.
         http: where listen keys come from.
-        gateway: who is told.
     """
 
-    def __init__(self, base: str, http: SignedHttp, gateway: Ref) -> None:
-        self._base, self._http, self._gateway = base, http, gateway
+    def __init__(self, base: str, http: SignedHttp) -> None:
+        self._base, self._http = base, http
+        self._gateway: Ref
+        self._socket: Any = None
+        self._silent_key = ""
+        self._key = ""
 
-    async def run(self) -> None:
+    def renew(self) -> None:
+        """Connect anew, because this connection cannot be believed; called on the loop."""
+        self._silent_key = self._key
+        if self._socket is not None:
+            self._socket.transport.abort()
+
+    async def run(self, gateway: Ref) -> None:
         """Listen until cancelled."""
+        self._gateway = gateway
         failures = 0
         while True:
+            began = time.monotonic()
             try:
-                key = await self._listen_key("POST")
-                # A frame missed is a fill missed, so the connection must not drop any quietly.
-                async with websockets.connect(
-                    f"{self._base}/ws?listenKey={key}", max_queue=None, open_timeout=CONNECT_SECONDS
-                ) as socket:
-                    failures = 0
-                    self._gateway.tell(UserStreamUp())
-                    await self._listen(socket)
-                reason = "closed by the exchange"
+                reason = await self._connection()
             except (
                 OSError,
                 httpx.HTTPError,
@@ -59,11 +81,37 @@ class UserStream:
                 msgspec.MsgspecError,
             ) as error:
                 reason = f"{type(error).__name__}: {error}"
-            self._gateway.tell(UserStreamDown(reason))
+            self._socket = None
+            gateway.tell(UserStreamDown(reason))
+            failures = 0 if time.monotonic() - began > STEADY_SECONDS else failures
             await asyncio.sleep(RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS) - 1)])
             failures += 1
 
-    async def _listen(self, socket: Any) -> None:
+    async def _connection(self) -> str:
+        """One connection, from its key to its end.
+
+        Returns:
+            Why it ended.
+        """
+        self._key = await self._new_key()
+        # A frame missed is a fill missed, so the connection must not drop any quietly.
+        async with websockets.connect(
+            f"{self._base}/ws?listenKey={self._key}", max_queue=None, open_timeout=CONNECT_SECONDS
+        ) as socket:
+            self._socket = socket
+            self._gateway.tell(UserStreamConnected())
+            return await self._listen(socket)
+
+    async def _new_key(self) -> str:
+        key = await self._listen_key("POST")
+        if key == self._silent_key:
+            # The exchange gives an active key out again. This one told nothing, so it goes first.
+            await self._listen_key("DELETE")
+            key = await self._listen_key("POST")
+        self._silent_key = ""
+        return key
+
+    async def _listen(self, socket: Any) -> str:
         renew_at = time.monotonic() + KEEP_ALIVE_SECONDS
         while True:
             left = renew_at - time.monotonic()
@@ -73,19 +121,58 @@ class UserStream:
                 await self._listen_key("PUT")
                 renew_at = time.monotonic() + KEEP_ALIVE_SECONDS
                 continue
-            except websockets.ConnectionClosed:
-                return
+            except websockets.ConnectionClosed as closed:
+                return f"closed by the exchange: {closed}"
             try:
                 event = decode_user_event(frame)
-                if isinstance(event, OrderTradeUpdate):
-                    self._gateway.tell(Reported(report_of_event(event.o)))
-                elif isinstance(event, ListenKeyExpired):
-                    return
+                if isinstance(event, ListenKeyExpired):
+                    return "the listen key expired"
+                message = None if event is None else _message_of(event)
             except (MalformedMessage, ValueError) as error:
-                log.exception("user event cannot be read", error=str(error))
-                return
+                message = Unreadable(str(error)[:500])
+            if message is not None:
+                self._gateway.tell(message)
 
     async def _listen_key(self, method: str) -> str:
         answer = await self._http.client().request(method, "/fapi/v1/listenKey")
-        answer.raise_for_status()
+        if not answer.is_success:
+            raise httpx.HTTPStatusError(
+                f"{method} listenKey: {answer.status_code} {answer.text[:200]}",
+                request=answer.request,
+                response=answer,
+            )
+        if method == "DELETE":
+            return ""
         return msgspec.json.decode(answer.content, type=rest.ListenKey).listenKey
+
+
+def _message_of(event: UserEvent) -> Message | None:
+    """What the gateway is told of an event.
+
+    Raises:
+        ValueError: a number that cannot be.
+    """
+    match event:
+        case OrderTradeUpdate():
+            return Reported(report_of_event(event.o))
+        case AccountUpdate():
+            detail = event.a
+            return MasterChanged(
+                detail.m,
+                tuple((b.a, b.bc) for b in detail.B),
+                tuple((Symbol(p.s), p.pa) for p in detail.P),
+            )
+        case MarginCall():
+            positions = ", ".join(f"{plain(p.pa)} {p.s} at mark {plain(p.mp)}" for p in event.p)
+            return MasterWarned(f"MARGIN_CALL: the master account is near its liquidation: {positions}")
+        case AccountConfigUpdate():
+            return MasterWarned(f"somebody changed the master's settings: {_setting(event)}")
+        case _:
+            return None
+
+
+def _setting(event: AccountConfigUpdate) -> str:
+    said = [] if event.ac is None else [f"leverage of {event.ac.s} is {event.ac.l}"]
+    if event.ai is not None:
+        said.append(f"multi-assets mode is {'on' if event.ai.j else 'off'}")
+    return ", ".join(said) or "unknown"

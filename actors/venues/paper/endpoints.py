@@ -105,6 +105,7 @@ class Endpoints:
             ("GET", "/fapi/v2/account"): self._account,
             ("GET", "/fapi/v2/balance"): self._balance,
             ("GET", "/fapi/v2/positionRisk"): self._position_risk,
+            ("GET", "/fapi/v3/positionRisk"): self._position_risk,
             ("GET", "/fapi/v1/leverageBracket"): self._leverage_bracket,
             ("POST", "/fapi/v1/leverage"): self._leverage,
             ("POST", "/fapi/v1/marginType"): lambda _p, _n: _json({"code": 200, "msg": "success"}),

@@ -9,11 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from actors.gateway.messages import Answered, Reported, Traded, Verdict
+from actors.gateway.messages import (
+    Answered,
+    MasterChanged,
+    Reported,
+    Surveyed,
+    Traded,
+    UserStreamConnected,
+    Verdict,
+)
 from actors.gateway.orders import Request
-from actors.units import NANOS_PER_MS, Nanos
+from actors.units import NANOS_PER_MS, Nanos, Symbol
 from actors.venues.binance.errors import Outcome, outcome_of
 from actors.venues.binance.rest import Order
+from actors.venues.binance.rules import RULES
 from actors.venues.binance.streams import OrderTradeUpdate
 from actors.venues.binance.translate import report_of, report_of_event, trade_of
 from actors.venues.paper.generator import Quote
@@ -34,6 +43,8 @@ class InProcessExchange:
         self._dispatcher = dispatcher
         self._latency_ns = Nanos(latency_ms * NANOS_PER_MS)
         self._gateway: Any = None
+
+    rules = RULES
 
     def start(self, gateway: Any) -> None:
         """Remember whom to tell."""
@@ -57,6 +68,19 @@ class InProcessExchange:
         self.tell(events)
         self._dispatcher.after(self._latency_ns, self._gateway.cell, answer)
 
+    def survey(self, asked_ms: int) -> None:
+        """All open orders and positions, after the latency."""
+        answer = Surveyed(
+            asked_ms=asked_ms,
+            orders=tuple(report_of(o) for o in self.exchange.open_orders(None)),
+            positions={s: p.amount for s, p in self.exchange.positions.items()},
+        )
+        self._dispatcher.after(self._latency_ns, self._gateway.cell, answer)
+
+    def renew_stream(self) -> None:
+        """There is no socket that could be silent: events come again."""
+        self._dispatcher.after(self._latency_ns, self._gateway.cell, UserStreamConnected())
+
     def quote(self, quote: Quote) -> None:
         """A new L1 reaches the exchange."""
         self.tell(self.exchange.on_quote(quote, self.now_ms()))
@@ -64,9 +88,12 @@ class InProcessExchange:
     def tell(self, events: Iterable[PaperEvent]) -> None:
         """Send order updates over the user stream, after the latency."""
         for event in events:
+            told: Any
             if isinstance(event, OrderTradeUpdate):
-                report = Reported(report_of_event(event.o))
-                self._dispatcher.after(self._latency_ns, self._gateway.cell, report)
+                told = Reported(report_of_event(event.o))
+            else:
+                told = MasterChanged(event.a.m, (), tuple((Symbol(p.s), p.pa) for p in event.a.P))
+            self._dispatcher.after(self._latency_ns, self._gateway.cell, told)
 
     def _serve(self, request: Request) -> tuple[Order | Refusal, Iterable[PaperEvent]]:
         now_ms, order = self.now_ms(), request.order

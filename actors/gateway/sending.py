@@ -1,0 +1,131 @@
+"""Which orders leave now: what the exchange's limits, its clock and the way to it allow. Pure.
+
+Times are milliseconds that never go back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from actors.gateway.budget import OrderBudget
+from actors.gateway.messages import Answered, Verdict
+from actors.gateway.orders import (
+    IN_FLIGHT_MAX,
+    UNREACHABLE_PAUSE_MAX_MS,
+    UNREACHABLE_PAUSE_MS,
+    Place,
+    Stage,
+    Tracked,
+)
+from actors.gateway.waiting import WaitingOrders, is_stale
+from actors.limits import ORDER_MAX_AGE_MS
+from actors.units import ClientOrderId
+
+
+class Leaves(msgspec.Struct, frozen=True):
+    """This order is to be sent now."""
+
+    tracked: Tracked
+
+
+class Waited(msgspec.Struct, frozen=True):
+    """This order waited here too long to be sent; ``again``: its account is to decide anew."""
+
+    tracked: Tracked
+    again: bool
+
+
+class Sending:
+    """Everything that stands between a durable order and the wire."""
+
+    def __init__(self, budget: OrderBudget) -> None:
+        self.budget = budget
+        self.clock_lost = ""
+        self.in_flight = 0
+        self.sent = 0
+        self._waiting = WaitingOrders()
+        self._unreachable = 0
+
+    def __len__(self) -> int:
+        """Orders that wait."""
+        return len(self._waiting)
+
+    def queue(self, tracked: Tracked, now_ms: int) -> None:
+        """An order is durable and may be sent."""
+        tracked.place = self._waiting.place_of(tracked.order.account_id, tracked.queued_ms, now_ms)
+        self._waiting.add(tracked.order, tracked.place)
+
+    def requeue(self, tracked: Tracked) -> None:
+        """An order surely did not reach the exchange: it stands where it stood."""
+        tracked.stage = Stage.QUEUED
+        self._waiting.add(tracked.order, tracked.place)
+
+    def tend(self, now_ms: int) -> None:
+        """Timer: keep no place for accounts that decided otherwise."""
+        self._waiting.forget(now_ms)
+
+    def reached(self, message: Answered, now_ms: int) -> bool:
+        """Hold sending back while connections fail or are cut, longer each time.
+
+        Returns:
+            Whether that began just now.
+        """
+        if message.verdict is not Verdict.NOT_SENT and not message.cut_off:
+            self._unreachable = 0
+            return False
+        if now_ms < self.budget.paused_until_ms:
+            return False
+        self.budget.pause(now_ms + min(UNREACHABLE_PAUSE_MS << self._unreachable, UNREACHABLE_PAUSE_MAX_MS))
+        self._unreachable += 1
+        return self._unreachable == 1
+
+    def due(self, tracked: Mapping[ClientOrderId, Tracked], now_ms: int) -> Iterator[Leaves | Waited]:
+        """Who leaves now, in order; the stage of each is the caller's to change before the next is asked for."""
+        if self.clock_lost:
+            return
+        for urgent in (True, False):
+            yield from self._due(tracked, now_ms, urgent=urgent)
+
+    def _due(
+        self, tracked: Mapping[ClientOrderId, Tracked], now_ms: int, *, urgent: bool
+    ) -> Iterator[Leaves | Waited]:
+        """Who waited longest, as many as the limits allow; what is stale is decided anew first."""
+        room: int | None = None
+        while (first := self._waiting.first(urgent=urgent)) and self.in_flight < IN_FLIGHT_MAX:
+            place, id_ = first
+            order = tracked.get(id_)
+            if order is None or order.stage is not Stage.QUEUED:
+                self._waiting.pop(urgent=urgent)
+            elif not urgent and now_ms - place.since_ms > ORDER_MAX_AGE_MS:
+                self._waiting.pop(urgent=urgent)
+                yield Waited(order, again=False)
+            elif is_stale(order, now_ms):
+                # Only as many as could be sent now: they will be fresh when they are back.
+                if room is None:
+                    room = self.budget.room(now_ms, reducing=urgent) - self._promised(place, now_ms)
+                if room <= 0:
+                    return
+                room -= 1
+                self._waiting.pop(urgent=urgent)
+                self._waiting.keep_place(order.order.account_id, place, now_ms)
+                yield Waited(order, again=True)
+            elif self._is_promised(place, now_ms, urgent=urgent) or not self.budget.take(
+                now_ms, reducing=urgent
+            ):
+                return
+            else:
+                self._waiting.pop(urgent=urgent)
+                self.in_flight += 1
+                self.sent += 1
+                yield Leaves(order)
+
+    def _promised(self, place: Place, now_ms: int) -> int:
+        """How many are being decided anew, and stand before this place."""
+        return self._waiting.expected_before(place, now_ms)
+
+    def _is_promised(self, place: Place, now_ms: int, *, urgent: bool) -> bool:
+        """Whether those need all the room that there is."""
+        before = self._promised(place, now_ms)
+        return before > 0 and self.budget.room(now_ms, reducing=urgent) <= before

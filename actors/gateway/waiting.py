@@ -1,0 +1,85 @@
+"""Orders that wait until the exchange's limits let them go, and whose turn it is. Pure.
+
+Rules
+1. What is urgent goes first; within that, who has waited longest.
+2. An order's price is of the moment when it was decided. One that is to trade at any price and has
+   waited ``STALE_MS`` is not sent: it goes back to its account, which decides anew.
+3. What an account decides instead keeps the place of what went back.
+4. Waiting here is no word of the exchange: it counts as no refusal.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+
+from actors.facts import OrderIntended
+from actors.gateway.orders import Place, Tracked, is_urgent
+from actors.units import AccountId, ClientOrderId, OrderType
+
+STALE_MS = 2_000
+"""How old a decision may be that trades at any price."""
+
+PLACE_KEPT_MS = 5_000
+"""How long a place is kept for what is decided anew."""
+
+SLOT_KEPT_MS = 250
+"""How long nobody from further behind is sent instead; a decision takes milliseconds."""
+
+
+class WaitingOrders:
+    """Two queues. Times are milliseconds that never go back."""
+
+    def __init__(self) -> None:
+        self._queues: dict[bool, list[tuple[Place, ClientOrderId]]] = {True: [], False: []}
+        self._kept: dict[AccountId, list[tuple[Place, int]]] = {}
+        self._number = 0
+
+    def __len__(self) -> int:
+        return sum(len(queue) for queue in self._queues.values())
+
+    def add(self, order: OrderIntended, place: Place) -> None:
+        """Queue an order at its place."""
+        insort(self._queues[is_urgent(order)], (place, order.client_order_id))
+
+    def first(self, *, urgent: bool) -> tuple[Place, ClientOrderId] | None:
+        """Whose turn it is."""
+        queue = self._queues[urgent]
+        return queue[0] if queue else None
+
+    def pop(self, *, urgent: bool) -> None:
+        """The first one leaves."""
+        del self._queues[urgent][0]
+
+    def keep_place(self, account_id: AccountId, place: Place, now_ms: int) -> None:
+        """What this account decides instead stands where what went back stood."""
+        self._kept.setdefault(account_id, []).append((place, now_ms))
+
+    def place_of(self, account_id: AccountId, since_ms: int, now_ms: int) -> Place:
+        """The place that is kept for this account, or one behind who waits since ``since_ms``; each is given once."""
+        places = self._kept.get(account_id, [])
+        while places:
+            kept, kept_ms = places.pop(0)
+            if not places:
+                del self._kept[account_id]
+            if now_ms - kept_ms <= PLACE_KEPT_MS:
+                return kept
+        self._number += 1
+        return Place(since_ms, self._number)
+
+    def expected_before(self, place: Place, now_ms: int) -> int:
+        """How many are being decided anew whose place is before this one."""
+        return sum(
+            kept < place and now_ms - kept_ms <= SLOT_KEPT_MS
+            for places in self._kept.values()
+            for kept, kept_ms in places
+        )
+
+    def forget(self, now_ms: int) -> None:
+        """Keep no place for those who decided otherwise."""
+        for id_ in [i for i, places in self._kept.items() if now_ms - places[-1][1] > PLACE_KEPT_MS]:
+            del self._kept[id_]
+
+
+def is_stale(tracked: Tracked, now_ms: int) -> bool:
+    """Whether an order must be decided anew before it may be sent; a limit price says itself what it accepts."""
+    return tracked.order.order_type is OrderType.MARKET and now_ms - tracked.queued_ms >= STALE_MS

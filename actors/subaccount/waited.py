@@ -1,0 +1,43 @@
+"""What becomes of an order that waited for the exchange's limits until its price was stale. Pure.
+
+It was never sent, so nothing of it traded. What deleverages needs nothing here: the account is assessed anew,
+and the next step follows from the present price. The rest is placed once more, if every check still lets it.
+"""
+
+from __future__ import annotations
+
+from actors.facts import AnyFact, Purpose
+from actors.messages import PlaceOrder
+from actors.subaccount import checks, conditionals
+from actors.subaccount.intents import intended
+from actors.subaccount.market import Market
+from actors.subaccount.orders import WorkingOrder
+from actors.subaccount.rejections import Rejection
+from actors.subaccount.state import AccountState
+
+
+def decided_anew(
+    state: AccountState, order: WorkingOrder, market: Market
+) -> tuple[list[AnyFact], tuple[Rejection, ...]]:
+    """What follows for an order that has ended already in ``state``, or which checks refuse it now."""
+    intent = order.intent
+    if order.purpose is not Purpose.USER or order.cancel_requested:
+        return [], ()
+    if conditionals.is_protective(intent):
+        return conditionals.again(state, order, market, intent.tier, market.wall_ms), ()
+    wanted = PlaceOrder(
+        symbol=intent.symbol,
+        side=intent.side,
+        quantity=order.remaining,
+        order_type=intent.order_type,
+        price=intent.price,
+        time_in_force=intent.time_in_force,
+        leverage=intent.leverage,
+        reduce_only=intent.reduce_only,
+        strategy=intent.strategy,
+        cause=intent.cause,
+    )
+    verdict = checks.check(state, wanted, market)
+    if not verdict.is_accepted:
+        return [], verdict.rejections
+    return [intended(state, wanted, verdict, market)], ()
