@@ -112,7 +112,8 @@ def serve(settings: EngineConfig) -> None:
     engine.start()
     try:
         api.start()
-        out.print(f"engine ready: {len(engine.accounts)} accounts, API at {api.address.url}")
+        fleet = engine.fleets.origin.fleet
+        out.print(f"engine ready: {len(engine.accounts)} accounts, fleet {fleet}, API at {api.address.url}")
         while not (stop.wait(HALT_LOOK_SECONDS) or engine.halted.is_set()):
             pass
     finally:

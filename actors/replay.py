@@ -24,7 +24,9 @@ from rich.progress import Progress
 from actors.errors import BadInput, NotDurable
 from actors.facts import AnyFact, OrderEnded, OrderIntended, OrderStatus
 from actors.gateway.actor import Gateway
+from actors.gateway.fleets import Fleets
 from actors.messages import PlaceOrder, Tick
+from actors.order_ids import FIXED
 from actors.persistence.actor import Writer
 from actors.persistence.embedded import EmbeddedPostgres
 from actors.persistence.messages import NewAccount, Persist
@@ -122,12 +124,14 @@ class Replay:
         self.actors: dict[str, Ref] = {}
         self.book = PriceBook()
         gate = TradingGate()
-        self.services = Services(self.book, instruments, gate)
+        self.services = Services(self.book, instruments, gate, FIXED)
         self._waiting_for_price: dict[Symbol, list[AccountId]] = {s: [] for s in symbols}
         self.actors["writer"] = Writer.start(
             "writer", self.dispatcher, store, self.accounts, gate, deque(), self.actors
         )
-        self.actors["gateway"] = Gateway.start("gateway", self.dispatcher, self.exchange, self.accounts, gate)
+        self.actors["gateway"] = Gateway.start(
+            "gateway", self.dispatcher, self.exchange, self.accounts, gate, Fleets(FIXED)
+        )
         self.actors["router"] = SymbolRouter.start("router", self.dispatcher, self.book, self.accounts)
         self.services.writer, self.services.gateway = self.actors["writer"], self.actors["gateway"]
         self.services.router = self.actors["router"]

@@ -76,7 +76,7 @@ IMPURE_FOLDERS = ("actors/runtime/",)
 
 SHARED = frozenset(
     [
-        "units", "errors", "facts", "limits", "risk_limits", "risk_config", "trading_day", "messages", "config", "logs", "wire",
+        "units", "errors", "facts", "limits", "risk_limits", "risk_config", "trading_day", "messages", "order_ids", "config", "logs", "wire",
     ]
 )  # fmt: skip
 COMPOSITION = frozenset(

@@ -64,9 +64,9 @@ def stream(client):
     return gateway(client)["stream"]
 
 
-def trade(client, count, start):
+def trade(client, count, start, notional=2_000):
     """Market orders of some accounts, filled."""
-    answers = client.post("/v1/orders", order_bodies(count, start=start))
+    answers = client.post("/v1/orders", order_bodies(count, notional=notional, start=start))
     assert {a["type"] for a in answers} == {"Accepted"}, answers
     until(lambda: settled(client), "all fills")
 
@@ -152,9 +152,9 @@ def test_a_drifting_clock_costs_no_order(paper, client):
     deadline = time.monotonic() + 30
     while len(alarms(client, "the exchange's clock is measured again")) == before:
         assert time.monotonic() < deadline
-        trade(client, 2, 5)
+        trade(client, 2, 17, notional=120)
     paper.admin("clock", offset_ms=0)
-    trade(client, 2, 5)
+    trade(client, 2, 17, notional=120)
     balanced(client)
 
 

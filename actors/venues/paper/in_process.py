@@ -141,11 +141,12 @@ class InProcessExchange:
     @staticmethod
     def _answer(request: Request, outcome: PaperOrder | ExchangeRefusal) -> Answered:
         if isinstance(outcome, ExchangeRefusal):
-            missing = outcome_of(outcome.status, int(outcome.code)) is Outcome.NO_SUCH_ORDER
+            verdicts = {Outcome.NO_SUCH_ORDER: Verdict.NOT_FOUND, Outcome.DUPLICATE: Verdict.DUPLICATE}
+            found = outcome_of(outcome.status, int(outcome.code))
             return Answered(
                 request=request.kind,
                 client_order_id=request.client_order_id,
-                verdict=Verdict.NOT_FOUND if missing else Verdict.REFUSED,
+                verdict=verdicts.get(found, Verdict.REFUSED),
                 code=int(outcome.code),
                 text=outcome.text,
             )

@@ -108,7 +108,9 @@ class Listener:
     def __init__(self, url):
         self.url, self.frames = url, []
         self._ready, self._loop = threading.Event(), asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._read(),), daemon=True)
+        self._thread = threading.Thread(
+            target=self._loop.run_until_complete, args=(self._read(),), daemon=True
+        )
 
     async def _read(self):
         async with websockets.connect(self.url, max_queue=None) as self.socket:

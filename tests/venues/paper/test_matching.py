@@ -88,7 +88,9 @@ def check_books(ex):
     assert ex.wallet == sum((i.amount for i in ex.ledger.income if i.asset == "USDT"), D(0))
     for order in ex.orders.all.values():
         assert order.executed == sum((t.qty for t in trades if t.order_id == order.order_id), D(0))
-        assert order.executed <= max(order.request.quantity, order.executed if order.status == "CANCELED" else D(0))
+        assert order.executed <= max(
+            order.request.quantity, order.executed if order.status == "CANCELED" else D(0)
+        )
         assert (order.status == "FILLED") <= (order.executed == order.request.quantity)
         assert order.is_open == (order.order_id in ex.orders.resting[ETH].by_id)
     resting = ex.orders.resting[ETH]
@@ -176,7 +178,14 @@ def test_a_fill_is_told_in_short_by_account_and_by_order():
     _, events = ex.place(request(), 7)
     assert [type(e) for e in events] == [OrderTradeUpdate, TradeLite, AccountUpdate, OrderTradeUpdate]
     fill = events[-1].o
-    assert (fill.N, fill.n, fill.x, fill.V, fill.pm, fill.er) == ("USDT", "1.00005000", "TRADE", "EXPIRE_MAKER", "NONE", "0")
+    assert (fill.N, fill.n, fill.x, fill.V, fill.pm, fill.er) == (
+        "USDT",
+        "1.00005000",
+        "TRADE",
+        "EXPIRE_MAKER",
+        "NONE",
+        "0",
+    )
     assert {e.E for e in events} == {e.T for e in events} == {7}
     assert (events[2].a.m, events[2].a.P[0].pa, events[2].a.B[0].a) == ("ORDER", "1", "USDT")
 
@@ -232,7 +241,9 @@ def test_self_trade_prevention(mode, maker, taker, kind):
     ex = exchange()
     ex.on_quote(quote("2000.00", "2000.10"), 1)
     rests, _ = ex.place(limit(1, SELL, "2000.10"), 2)
-    wanted = request(2, BUY, self_trade=mode) if kind == "market" else limit(2, BUY, "2000.10", self_trade=mode)
+    wanted = (
+        request(2, BUY, self_trade=mode) if kind == "market" else limit(2, BUY, "2000.10", self_trade=mode)
+    )
     takes, events = ex.place(wanted, 3)
     assert (rests.status, takes.status) == (maker, taker)
     ended = [(c, x) for c, x, status in told(events) if status == "EXPIRED_IN_MATCH"]
@@ -297,7 +308,11 @@ def test_two_billion_do_not_fill_on_a_hundred_million():
     assert filled < 300
 
 
-@given(st.lists(st.tuples(st.sampled_from([BUY, SELL]), st.integers(10, 9_000), st.integers(-80, 80)), max_size=30))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([BUY, SELL]), st.integers(10, 9_000), st.integers(-80, 80)), max_size=30
+    )
+)
 def test_what_is_available_is_never_overdrawn_by_new_orders(orders):
     ex = Exchange({ETH: INSTRUMENTS[ETH]}, D(5_000), taker_fee=D(0), maker_fee=D(0))
     ex.on_quote(quote("2000.00", "2000.00", size="1000"), 1)

@@ -15,7 +15,8 @@ from actors.venues.binance import rest
 from actors.venues.binance.filters import brackets_of, instrument_of
 from actors.venues.paper.config import PaperConfig
 from tests.factories import INSTRUMENTS
-from tests.venues.paper.running import WAIT, Running, code
+from tests.venues.paper.running import Running, code
+
 
 @pytest.fixture(scope="module")
 def paper():
