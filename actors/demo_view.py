@@ -10,9 +10,18 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from actors import cli_show
+
 Stats = dict[str, Any]
 
 BAR_WIDTH = 40
+BAR_LABELS = 24
+"""Cells beside a bar: its bucket, its count, the frame."""
+PAIRS_WIDE, PAIRS_NARROW = 3, 2
+"""Counters on one line."""
+WIDE = 70
+"""From so many columns on, three of them fit."""
+NOTES_MAX = 6
 RATIO_ORDER = ("0.2", "0.4", "0.6", "0.8", "0.9", "0.925", "0.95", "1", ">= 1", "no price")
 
 
@@ -41,59 +50,76 @@ def line(stats: Stats, before: Stats | None, elapsed: float) -> str:
     )
 
 
-def screen(
-    stats: Stats, before: Stats | None, elapsed: float, notes: list[str], worst: list[dict[str, Any]]
+def screen(  # noqa: PLR0913 - what is shown, and the size of the terminal
+    stats: Stats,
+    before: Stats | None,
+    elapsed: float,
+    notes: list[str],
+    worst: list[dict[str, Any]],
+    *,
+    width: int = 80,
+    height: int = 40,
 ) -> RenderableType:
-    """The live view. ``worst`` are rows of ``top``, deepest mailbox first."""
-    accounts = stats["account_stats"]
-    numbers = Table.grid(padding=(0, 3))
-    rows = (
-        (
-            "ticks/s",
-            f"{rate(stats, before, 'router', 'stats', 'ticks'):,.0f}",
-            "orders",
-            f"{accounts['orders']:,}",
-        ),
-        (
-            "wakes/s",
-            f"{rate(stats, before, 'account_stats', 'wakes'):,.0f}",
-            "fills",
-            f"{accounts['fills']:,}",
-        ),
-        (
-            "commits/s",
-            f"{rate(stats, before, 'writer', 'commits'):,.0f}",
-            "ADL steps",
-            f"{accounts['adl_steps']:,}",
-        ),
-        ("working orders", f"{stats['working_orders']:,}", "restarts", f"{stats['restarts']:,}"),
-        ("orders queued", f"{stats['gateway']['queued']:,}", "alarms", f"{stats['alarms']:,}"),
-    )
-    for row in rows:
-        numbers.add_row(*row)
+    """The live view; it fits a terminal of 80 by 24.
+
+    Args:
+        stats: the engine's counters.
+        before: the same, one look ago.
+        elapsed: seconds since trading began.
+        notes: what happened, oldest first.
+        worst: rows of ``top``, deepest mailbox first.
+        width: of the terminal, in cells.
+        height: of the terminal, in lines; one is left for the cursor.
+    """
+    numbers = _counters(stats, before, PAIRS_WIDE if width >= WIDE else PAIRS_NARROW)
     phases = "   ".join(f"{name.lower()} {count:,}" for name, count in sorted(stats["phases"].items()))
     deepest = ", ".join(f"{row['name']} {row['depth']}" for row in worst if row["depth"]) or "all empty"
+    bars = histogram(stats["margin_ratios"], max(1, min(BAR_WIDTH, width - BAR_LABELS)))
     parts: list[RenderableType] = [
         numbers,
-        Text(f"\n{phases}"),
-        Text("\nmargin ratio of accounts with positions, below:"),
-        histogram(stats["margin_ratios"]),
-        Text(f"\ndeepest mailboxes: {deepest}"),
-        *(Text(note) for note in notes[-6:]),
+        Text(phases),
+        Text("margin ratio of accounts with positions, below:"),
+        bars,
+        Text(f"deepest mailboxes: {deepest}"),
     ]
+    lines = numbers.row_count + len(bars.plain.split("\n")) + 3
+    room = height - 1 - 2 - lines  # the cursor's line and the frame
+    if room >= NOTES_MAX + 3:  # air between the parts
+        parts = [part for p in parts for part in (p, Text(""))]
+    parts += [Text(note) for note in notes[-max(1, min(NOTES_MAX, room)) :]]
     title = f"bulkhead demo  {elapsed:.0f} s  {stats['accounts']:,} accounts"
     return Panel(Group(*parts), title=title, title_align="left")
 
 
-def histogram(ratios: dict[str, int]) -> Text:
-    """Bars of the margin-ratio distribution."""
+def _counters(stats: Stats, before: Stats | None, pairs: int) -> Table:
+    accounts = stats["account_stats"]
+    shown = (
+        ("ticks/s", rate(stats, before, "router", "stats", "ticks")),
+        ("orders", accounts["orders"]),
+        ("working orders", stats["working_orders"]),
+        ("wakes/s", rate(stats, before, "account_stats", "wakes")),
+        ("fills", accounts["fills"]),
+        ("orders queued", stats["gateway"]["queued"]),
+        ("commits/s", rate(stats, before, "writer", "commits")),
+        ("ADL steps", accounts["adl_steps"]),
+        ("restarts", stats["restarts"]),
+        ("alarms", stats["alarms"]),
+    )
+    numbers = Table.grid(padding=(0, 3 if pairs == PAIRS_WIDE else 1))
+    for at in range(0, len(shown), pairs):
+        numbers.add_row(*(cell for name, value in shown[at : at + pairs] for cell in (name, f"{value:,.0f}")))
+    return numbers
+
+
+def histogram(ratios: dict[str, int], width: int = BAR_WIDTH) -> Text:
+    """Bars of the margin-ratio distribution, the longest ``width`` cells."""
     most = max(ratios.values(), default=1)
     lines = [
-        f"{name:>8} {'█' * max(1, ratios[name] * BAR_WIDTH // most)} {ratios[name]:,}"
+        f"{name:>8} {'█' * max(1, ratios[name] * width // most)} {ratios[name]:,}"
         for name in RATIO_ORDER
         if ratios.get(name)
     ]
-    return Text("\n".join(lines))
+    return Text("\n".join(lines) or "    none")
 
 
 def summary(stats: Stats, differences: list[dict[str, Any]], victim: str, out: Console) -> None:
@@ -109,11 +135,4 @@ def summary(stats: Stats, differences: list[dict[str, Any]], victim: str, out: C
         f"restarts {stats['restarts']} ({victim} was crashed on purpose)  commits {stats['writer']['commits']:,}",
         highlight=False,
     )
-    table = Table(
-        "symbol", title="sum of accounts + house = exchange", title_justify="left", header_style="bold"
-    )
-    for name in ("accounts", "house", "exchange", "difference"):
-        table.add_column(name, justify="right")
-    for d in differences:
-        table.add_row(d["symbol"], d["virtual"], d["house"], d["master"], d["difference"])
-    out.print(table)
+    cli_show.reconciliation(differences, out)
