@@ -22,6 +22,8 @@ PAIRS_WIDE, PAIRS_NARROW = 3, 2
 WIDE = 70
 """From so many columns on, three of them fit."""
 NOTES_MAX = 6
+TALL = 32
+"""From so many lines on, there is air between the parts."""
 RATIO_ORDER = ("0.2", "0.4", "0.6", "0.8", "0.9", "0.925", "0.95", "1", ">= 1", "no price")
 
 
@@ -75,17 +77,16 @@ def screen(  # noqa: PLR0913 - what is shown, and the size of the terminal
     phases = "   ".join(f"{name.lower()} {count:,}" for name, count in sorted(stats["phases"].items()))
     deepest = ", ".join(f"{row['name']} {row['depth']}" for row in worst if row["depth"]) or "all empty"
     bars = histogram(stats["margin_ratios"], max(1, min(BAR_WIDTH, width - BAR_LABELS)))
+    air = "\n" if height >= TALL else ""
     parts: list[RenderableType] = [
         numbers,
-        Text(phases),
-        Text("margin ratio of accounts with positions, below:"),
+        Text(f"{air}{phases}"),
+        Text(f"{air}margin ratio of accounts with positions, below:"),
         bars,
-        Text(f"deepest mailboxes: {deepest}"),
+        Text(f"{air}deepest mailboxes: {deepest}{air}"),
     ]
-    lines = numbers.row_count + len(bars.plain.split("\n")) + 3
+    lines = numbers.row_count + len(bars.plain.split("\n")) + 3 + (4 if air else 0)
     room = height - 1 - 2 - lines  # the cursor's line and the frame
-    if room >= NOTES_MAX + 3:  # air between the parts
-        parts = [part for p in parts for part in (p, Text(""))]
     parts += [Text(note) for note in notes[-max(1, min(NOTES_MAX, room)) :]]
     title = f"bulkhead demo  {elapsed:.0f} s  {stats['accounts']:,} accounts"
     return Panel(Group(*parts), title=title, title_align="left")
@@ -104,6 +105,8 @@ def _counters(stats: Stats, before: Stats | None, pairs: int) -> Table:
         ("ADL steps", accounts["adl_steps"]),
         ("restarts", stats["restarts"]),
         ("alarms", stats["alarms"]),
+        ("liquidated", stats["phases"].get("LIQUIDATED", 0)),
+        ("orders refused", accounts["rejected"]),
     )
     numbers = Table.grid(padding=(0, 3 if pairs == PAIRS_WIDE else 1))
     for at in range(0, len(shown), pairs):

@@ -130,11 +130,15 @@ class Terminal:
         self.close()
 
     @property
+    def raw(self):
+        """All that was written, in bytes."""
+        with self._lock:
+            return bytes(self._raw)
+
+    @property
     def text(self):
         """All that was written, without colours and cursor movements."""
-        with self._lock:
-            raw = self._raw.decode(errors="replace")
-        return _ESCAPE.sub("", raw).replace("\r\n", "\n")
+        return _ESCAPE.sub("", self.raw.decode(errors="replace")).replace("\r\n", "\n")
 
     @property
     def lines(self):
