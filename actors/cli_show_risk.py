@@ -10,6 +10,7 @@ from rich.text import Text
 
 from actors.cli_show import day_time, price
 from actors.cli_table import Sheet
+from actors.units import plain
 
 Found = Any
 
@@ -71,11 +72,10 @@ def closed(found: Found, out: Console) -> None:
 
 def size(found: Found, out: Console) -> None:
     """The size and what made it."""
-    out.print(
-        f"{found['quantity']} {found['symbol']}  (notional {found['notional']}, equity {found['equity']})"
-    )
+    notional, equity = (f"{Decimal(found[name]):,.2f}" for name in ("notional", "equity"))
+    out.print(f"{found['quantity']} {found['symbol']}  (notional {notional}, equity {equity})")
     for name, value in found["factors"].items():
-        out.print(f"  {name.replace('_', ' ')}: {value}")
+        out.print(f"  {name.replace('_', ' ')}: {plain(Decimal(value))}")
     if found["capped"]:
         out.print("  capped at the account's share per position")
 

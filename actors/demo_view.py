@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from textwrap import wrap
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -22,6 +23,10 @@ PAIRS_WIDE, PAIRS_NARROW = 3, 2
 WIDE = 70
 """From so many columns on, three of them fit."""
 NOTES_MAX = 6
+FRAME = 4
+"""What the frame and its air take of the width, in cells."""
+CURSOR_AND_FRAME = 3
+"""And of the height, with the line where the cursor stands."""
 TALL = 32
 """From so many lines on, there is air between the parts."""
 RATIO_ORDER = ("0.2", "0.4", "0.6", "0.8", "0.9", "0.925", "0.95", "1", ">= 1", "no price")
@@ -77,19 +82,36 @@ def screen(  # noqa: PLR0913 - what is shown, and the size of the terminal
     phases = "   ".join(f"{name.lower()} {count:,}" for name, count in sorted(stats["phases"].items()))
     deepest = ", ".join(f"{row['name']} {row['depth']}" for row in worst if row["depth"]) or "all empty"
     bars = histogram(stats["margin_ratios"], max(1, min(BAR_WIDTH, width - BAR_LABELS)))
+    said = (
+        phases,
+        "margin ratio of accounts with positions, below:",
+        f"deepest mailboxes: {deepest}",
+    )
     air = "\n" if height >= TALL else ""
-    parts: list[RenderableType] = [
-        numbers,
-        Text(f"{air}{phases}"),
-        Text(f"{air}margin ratio of accounts with positions, below:"),
-        bars,
-        Text(f"{air}deepest mailboxes: {deepest}{air}"),
-    ]
-    lines = numbers.row_count + len(bars.plain.split("\n")) + 3 + (4 if air else 0)
-    room = height - 1 - 2 - lines  # the cursor's line and the frame
-    parts += [Text(note) for note in notes[-max(1, min(NOTES_MAX, room)) :]]
+    inner = width - FRAME
+    room = height - CURSOR_AND_FRAME - numbers.row_count - bars.plain.count("\n") - 1
+    room -= sum(_lines(text, inner) + len(air) for text in said) + len(air)
+    parts: list[RenderableType] = [numbers, *(Text(air + text) for text in said[:2]), bars]
+    parts.append(Text(f"{air}{said[2]}{air}"))
+    parts += [Text(note) for note in _latest(notes, inner, room)]
     title = f"bulkhead demo  {elapsed:.0f} s  {stats['accounts']:,} accounts"
     return Panel(Group(*parts), title=title, title_align="left")
+
+
+def _lines(text: str, width: int) -> int:
+    """How many lines a text takes, in a column of ``width`` cells."""
+    return max(1, len(wrap(text, max(1, width), break_on_hyphens=False)))
+
+
+def _latest(notes: list[str], width: int, room: int) -> list[str]:
+    """The last notes that fit into ``room`` lines, at least one and at most ``NOTES_MAX``."""
+    shown: list[str] = []
+    for note in reversed(notes[-NOTES_MAX:]):
+        room -= _lines(note, width)
+        if room < 0 and shown:
+            break
+        shown.insert(0, note)
+    return shown
 
 
 def _counters(stats: Stats, before: Stats | None, pairs: int) -> Table:

@@ -48,7 +48,7 @@ class Frozen:
                 self.end_headers()
                 self.wfile.write(found.content)
 
-            do_GET = do_POST = do_DELETE = _answer
+            do_GET = do_POST = do_DELETE = _answer  # noqa: N815 - http.server's names
 
             def log_message(self, *_):
                 """Say nothing."""

@@ -11,6 +11,8 @@ import io
 import json
 import os
 import re
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -42,7 +44,7 @@ class Case(NamedTuple):
     deed: bool = False
 
 
-def Deed(*arguments, **more):
+def deed(*arguments, **more):
     """A command that changes something: each run of it gets names of its own."""
     return Case(*arguments, deed=True, **more)
 
@@ -50,45 +52,45 @@ def Deed(*arguments, **more):
 CASES = {
     "accounts": Case("accounts --limit 50", f"account balance equity positions restarts {LONG} {ODD}"),
     "positions": Case("positions", f"quantity unrealized liquidation {LONG} BTCUSDT -0.5"),
-    "order": Deed(f"order {LONG} buy 0.05 ETHUSDT", "accepted and durable"),
-    "cancel": Deed(f"cancel {LONG} {{resting}}", "cancel is on its way"),
-    "create": Deed("create a-new-account-of-the-europe-desk-{n} 100", "created"),
-    "deposit": Deed("deposit acct-1 1{n}", "booked"),
-    "freeze": Deed("freeze acct-1{n}", "frozen"),
-    "unfreeze": Deed("unfreeze acct-1{n}", "active"),
+    "order": deed(f"order {LONG} buy 0.05 ETHUSDT", "accepted and durable"),
+    "cancel": deed(f"cancel {LONG} {{doomed}}", "cancel is on its way"),
+    "create": deed("create a-new-account-of-the-europe-desk-{n} 100", "created"),
+    "deposit": deed("deposit acct-1 1{n}", "booked"),
+    "freeze": deed("freeze acct-1{n}", "frozen"),
+    "unfreeze": deed("unfreeze acct-1{n}", "active"),
     "inspect": Case(f"inspect {LONG}", f"{LONG} RUNNING messages: state triggers mailbox OrderAccepted"),
     "mailbox": Case("mailbox {full}", "lane kind content FaultOnPurpose", traceback=True),
     "trace": Case(f"trace {LONG}", "took us cause content OrderAccepted OrderClosed"),
-    "top": Case("top", f"waiting slowest turn us margin ratio {LONG}"),
+    "top": Case("top --by ratio --limit 60", f"waiting slowest turn us margin ratio {LONG}"),
     "tree": Case("tree", "supervisor RUNNING writer gateway {full} QUARANTINED"),
     "crashes": Case("crashes", "FaultInjected FaultOnPurpose"),
     "stuck": Case("stuck", "acct-5 on_receive ms on"),
-    "restart": Deed(f"restart {LONG}", f"{LONG}: restarting"),
-    "quarantine": Deed("quarantine acct-2{n} --reason odd-fills", "in quarantine"),
-    "release": Deed("release acct-3{n}", "released, no message was waiting"),
+    "restart": deed(f"restart {LONG}", f"{LONG}: restarting"),
+    "quarantine": deed("quarantine acct-2{n} --reason odd-fills", "in quarantine"),
+    "release": deed("release acct-3{n}", "released, no message was waiting"),
     "quarantined": Case("quarantined", "account since reason {full}"),
     "why": Case("why {resting}", f"cause account order status {{resting}} {LONG} ACKNOWLEDGED"),
     "caused": Case("caused {cause}", "cause account order trades {cause} FILLED"),
-    "audit": Case("audit --limit 200", f"time who action detail {LONG} local-operator breaker"),
+    "audit": Case("audit --limit 200", f"time who action detail {LONG} local-operator trip"),
     "stats": Case("stats", "working_orders"),
     "alarms": Case("alarms", "{full} quarantine"),
     "reconcile": Case("reconcile", "sum of accounts + house = exchange BTCUSDT difference"),
     "limits": Case(f"limits {LONG}", "limit value comes from meaning max_notional_per_trade 200000"),
-    "set-limit": Deed("set-limit acct-1 max_positions 1{n}", "max_positions = 1{n}"),
-    "unset-limit": Deed("unset-limit acct-1 max_positions", "max_positions is what lies below again"),
-    "mode": Deed("mode acct-1 INSTANT_CLOSE", "INSTANT_CLOSE"),
+    "set-limit": deed("set-limit acct-1 max_positions 1{n}", "max_positions = 1{n}"),
+    "unset-limit": deed("unset-limit acct-1 max_positions", "max_positions is what lies below again"),
+    "mode": deed("mode acct-1 INSTANT_CLOSE", "INSTANT_CLOSE"),
     "risk": Case("risk acct-6", "breaker OPEN losses, 1 refused orders"),
     "report": Case(f"report {LONG}", "value drawdown strategy trend exposure"),
-    "emergency-stop": Deed("emergency-stop acct-4{n}", "everything is being cancelled and closed"),
-    "retry": Deed("retry acct-1", "told;"),
+    "emergency-stop": deed("emergency-stop acct-4{n}", "everything is being cancelled and closed"),
+    "retry": deed("retry acct-1", "told;"),
     "closed": Case("closed acct-7", "closed symbol net worst best ETHUSDT why USER"),
-    "size": Case(f"size {LONG} BTCUSDT --volatility 0.6", "BTCUSDT notional equity"),
+    "size": deed(f"size {LONG} BTCUSDT --volatility 0.6", "BTCUSDT notional equity"),
     "deadletters list": Case("deadletters list", "number time actor kind error FaultOnPurpose"),
     "deadletters show": Case("deadletters show {letter}", "message error state traceback", traceback=True),
-    "deadletters replay": Deed("deadletters replay {letter}", "replayed to"),
-    "deadletters drop": Deed("deadletters drop {other_letter}", "dropped"),
-    "breaker trip": Deed("breaker trip acct-5{n}", "breaker open"),
-    "breaker reset": Deed("breaker reset acct-6", "cool", code=1),
+    "deadletters replay": deed("deadletters replay {lone_letter}", "replayed to"),
+    "deadletters drop": deed("deadletters drop {other_letter}", "dropped"),
+    "breaker trip": deed("breaker trip acct-5{n}", "breaker open"),
+    "breaker reset": deed("breaker reset acct-6", "cool", code=1),
 }
 ELSEWHERE = {"demo", "run", "paper", "replay", "db init", "db check"}
 """Not asked of a running engine; test_terminal_demo.py has them."""
@@ -106,9 +108,10 @@ WRONG = (
     ("deadletters show 999999", "there is no dead letter 999999", 2),
     ("order acct-1 buy x BTCUSDT", "'x' is not a decimal number", 2),
     ("order acct-1 buy 1 NOSUCHUSDT", "UNKNOWN_SYMBOL", 1),
-    ("deposit acct-1 nan", "nan", 2),
-    ("deposit acct-1 1e40", "1E+40", 2),
-    ("size acct-1 BTCUSDT --signal 7", "7", 2),
+    ("deposit acct-1 nan", "NaN", 1),
+    ("deposit acct-1 1e40", "'1e40' has more than 18 digits", 2),
+    ("create acct-nan nan", "NaN", 2),
+    ("size acct-1 BTCUSDT --volatility 0.6 --signal 7", "7", 2),
     ("mode acct-1 X", "INSTANT_CLOSE", 2),
     ("set-limit acct-1 max_positions 0", "max_positions", 1),
 )
@@ -139,9 +142,15 @@ def world(engine):
     """Everything that an operator may meet, and the names of it for the n-th run of a case."""
     client = engine.client
     wide = [f"acct-{n}" for n in (1, 4, 5, 6, 7)]
-    tens = [f"acct-{ten}{n}" for ten in (1, 2, 3, 4, 5) for n in range(1, 4)]
+    tens = [f"acct-{ten}{n}" for ten in range(1, 7) for n in range(1, 4)]
     bodies = account_bodies(0)
-    for name in (*wide, *tens, ODD, *(LONG.format(n=n) for n in range(1, 4)), *(POISONED.format(n=n) for n in range(1, 4))):
+    for name in (
+        *wide,
+        *tens,
+        ODD,
+        *(LONG.format(n=n) for n in range(1, 4)),
+        *(POISONED.format(n=n) for n in range(1, 4)),
+    ):
         bodies += [{**account_bodies(1, deposit="250000")[0], "account_id": name}]
     client.post("/v1/accounts", bodies)
     until(lambda: place(client, "acct-7", "ETHUSDT", "0.05")["type"] == "Accepted", "prices")
@@ -177,24 +186,35 @@ def _fill(client, account, names):
     assert sold["type"] == "Accepted", sold
     until(lambda: client.get(f"/v1/accounts/{account}")["positions"], "a position")
     names["cause"] = client.get(f"/v1/orders/{sold['client_order_id']}")["cause"]
-    stop = place(client, account, "BTCUSDT", "0.5", order_type="STOP_MARKET", trigger_price="90000", reduce_only=True)
+    stop = place(
+        client, account, "BTCUSDT", "0.5", order_type="STOP_MARKET", trigger_price="90000", reduce_only=True
+    )
     assert stop["type"] == "Accepted", stop
-    resting = place(client, account, "ETHUSDT", "1", order_type="LIMIT", price="1500")
-    assert resting["type"] == "Accepted", resting
-    names["resting"] = resting["client_order_id"]
-    until(lambda: client.get(f"/v1/orders/{names['resting']}")["status"] == "ACKNOWLEDGED", "it to rest")
+    for name in ("resting", "doomed"):
+        order = place(client, account, "ETHUSDT", "1", order_type="LIMIT", price="1500")
+        assert order["type"] == "Accepted", order
+        names[name] = order["client_order_id"]
+        address = f"/v1/orders/{names[name]}"
+        until(lambda a=address: client.get(a)["status"] == "ACKNOWLEDGED", "it to rest")
 
 
 def _quarantine(client, found):
     """Crashes, dead letters, mailboxes that nobody empties."""
     for n, names in enumerate(found, 1):
+        client.post(f"/v1/accounts/acct-6{n}/fault", {"reason": "once"})
+        until(lambda a=f"acct-6{n}": client.get("/v1/deadletters", actor=a), "a dead letter")
+        names["lone_letter"] = client.get("/v1/deadletters", actor=f"acct-6{n}")[0]["dead_letter_id"]
         names["full"] = POISONED.format(n=1)
         account = POISONED.format(n=n)
         for k in range(7):
             client.post(f"/v1/accounts/{account}/fault", {"reason": f"poison {k} of the desk"})
-        until(lambda a=account: client.get(f"/v1/actors/{a}")["snapshot"]["status"] == "QUARANTINED", "quarantine")
+        until(
+            lambda a=account: client.get(f"/v1/actors/{a}")["snapshot"]["status"] == "QUARANTINED",
+            "quarantine",
+        )
         letters = until(
-            lambda a=account: (x := client.get("/v1/deadletters", actor=a, limit=50)) and len(x) > 1 and x, "dead letters"
+            lambda a=account: (x := client.get("/v1/deadletters", actor=a, limit=50)) and len(x) > 1 and x,
+            "dead letters",
         )
         names["letter"], names["other_letter"] = (x["dead_letter_id"] for x in letters[:2])
 
@@ -209,7 +229,11 @@ def frozen(engine, world, tmp_path_factory):
 def wide(arguments):
     """What a command prints where there is room for all of it, in this process."""
     out, err, code = io.StringIO(), io.StringIO(), 0
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
         for console in (cli_common.out, cli_common.err):
             patch.setattr(console, "_width", 10_000)
             patch.setattr(console, "soft_wrap", True)
@@ -288,7 +312,9 @@ def test_without_an_engine_every_command_says_so_in_a_few_lines(tmp_path):
 
 
 @pytest.mark.parametrize("columns", [40, 20])
-@pytest.mark.parametrize("command", ["accounts", "positions", "limits acct-1", "tree", "audit", "closed acct-7"])
+@pytest.mark.parametrize(
+    "command", ["accounts", "positions", "limits acct-1", "tree", "audit", "closed acct-7"]
+)
 def test_a_narrow_terminal_shows_it_all_the_same(columns, command, world, frozen):
     with Terminal(*command.split(), "--data-dir", frozen.folder, columns=columns) as terminal:
         assert terminal.wait() == 0, terminal.text
@@ -318,9 +344,11 @@ def test_a_follower_ends_with_ctrl_c(world, engine):
     folder = engine.child.args[engine.child.args.index("--data-dir") + 1]
     account = LONG.format(n=1)
     with Terminal("trace", account, "--follow", "--data-dir", folder) as terminal:
+
         def seen():
             engine.client.post(f"/v1/accounts/{account}/balance", {"amount": "1"})
             return account in terminal.text or "AdjustBalance" in terminal.text or " us " in terminal.text
+
         until(seen, "a message")
         terminal.type(CTRL_C)
         assert terminal.wait(20) == 130
@@ -332,9 +360,6 @@ def test_a_reader_that_has_enough_ends_it_in_silence(world, engine, tmp_path):
     folder = engine.child.args[engine.child.args.index("--data-dir") + 1]
     reader, writer = os.pipe()
     os.close(reader)
-    import subprocess
-    import sys
-
     try:
         done = subprocess.run(
             [sys.executable, "-m", "actors.cli", "limits", "acct-1", "--data-dir", str(folder)],
@@ -347,9 +372,6 @@ def test_a_reader_that_has_enough_ends_it_in_silence(world, engine, tmp_path):
 
 def test_a_pipe_gets_each_row_in_one_line(world, engine):
     folder = engine.child.args[engine.child.args.index("--data-dir") + 1]
-    import subprocess
-    import sys
-
     plain = {k: v for k, v in os.environ.items() if k != "COLUMNS"}
     done = subprocess.run(
         [sys.executable, "-m", "actors.cli", "accounts", "--limit", "100", "--data-dir", str(folder)],
