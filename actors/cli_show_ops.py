@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
+from rich.padding import Padding
 from rich.text import Text
 from rich.tree import Tree
 
 from actors.cli_show import Found, brief, day_time
-from actors.cli_table import Sheet
+from actors.cli_table import INDENT, Sheet
 
 COLOUR = {"RUNNING": "green", "QUARANTINED": "red", "CRASHED": "red", "STOPPED": "red"}
 
@@ -159,8 +161,10 @@ def followed(entry: dict[str, Any], out: Console) -> None:
     if "ended" in entry:
         out.print(f"-- {entry['ended']}; {entry['skipped']} more messages were above the rate", style="dim")
         return
-    out.print(
-        f"{entry['took_us']:>10,.1f} us  {entry['kind']:<18} {entry['cause']:<32} {entry['content']}",
-        markup=False,
-        highlight=False,
-    )
+    head = f"{entry['took_us']:>10,.1f} us  {entry['kind']:<18} {entry['cause']:<32} "
+    content = Text(entry["content"])
+    if cell_len(head) + cell_len(content.plain) <= out.width:
+        out.print(Text.assemble(head, content))
+    else:
+        out.print(Text(head.rstrip()))
+        out.print(Padding(content, (0, 0, 0, INDENT), expand=False))

@@ -12,7 +12,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
@@ -45,6 +44,7 @@ DROP = "-0.045"
 DROP_SECONDS = 4
 SEED = 7
 TOO_EARLY = frozenset({RejectCode.NO_PRICE, RejectCode.STALE_PRICE, RejectCode.REDUCE_ONLY_MODE})
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 DEEPEST = 4
 """Mailboxes that the live view names."""
 
@@ -72,8 +72,8 @@ class Processes:
 
     def stop(self) -> None:
         """End all, newest first; those that do not listen are killed."""
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C would leave some of them behind
+        for number in ENDING:
+            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C would leave some of them behind
         for child in reversed(self._children):
             if child.poll() is None:
                 child.terminate()
@@ -100,6 +100,8 @@ def run_demo(accounts: int, seconds: int, *, keep: bool) -> int:
     out = Terminal()
     _fresh_folder()
     processes = Processes(DATA_DIR)
+    for number in ENDING[1:]:  # Ctrl-C raises by itself
+        signal.signal(number, _end)
     try:
         exchange = _start_exchange(processes, out)
         client = _start_engine(processes, exchange, out)
@@ -113,6 +115,11 @@ def run_demo(accounts: int, seconds: int, *, keep: bool) -> int:
         return code
     finally:
         processes.stop()
+
+
+def _end(number: int, _: object) -> None:
+    """A closed window or a SIGTERM: the way out that also ends the children."""
+    sys.exit(128 + number)
 
 
 def _fresh_folder() -> None:

@@ -11,7 +11,6 @@ import errno
 import fcntl
 import os
 import re
-import signal
 import struct
 import subprocess
 import sys
@@ -20,6 +19,7 @@ import threading
 import time
 from pathlib import Path
 
+import psutil
 import pyte
 from pyte.screens import wcwidth
 
@@ -109,15 +109,16 @@ class Terminal:
             time.sleep(0.05)
 
     def close(self):
-        """End the command, and all that it started in its session, by their group's id."""
+        """End the command and all that it started, by their ids."""
         if self.child.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.child.pid, signal.SIGTERM)
+            started = psutil.Process(self.child.pid).children(recursive=True)
+            self.child.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.child.wait(20)
-            if self.child.poll() is None:
-                self.child.kill()
-                self.child.wait(10)
+            for process in (*started, self.child):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+            self.child.wait(10)
         self._reader.join(10)
         with contextlib.suppress(OSError):
             os.close(self._master)

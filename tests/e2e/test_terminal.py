@@ -205,9 +205,10 @@ def _quarantine(client, found):
         until(lambda a=f"acct-6{n}": client.get("/v1/deadletters", actor=a), "a dead letter")
         names["lone_letter"] = client.get("/v1/deadletters", actor=f"acct-6{n}")[0]["dead_letter_id"]
         names["full"] = POISONED.format(n=1)
-        account = POISONED.format(n=n)
         for k in range(7):
-            client.post(f"/v1/accounts/{account}/fault", {"reason": f"poison {k} of the desk"})
+            client.post(f"/v1/accounts/{POISONED.format(n=n)}/fault", {"reason": f"poison {k} of the desk"})
+    for n, names in enumerate(found, 1):
+        account = POISONED.format(n=n)
         until(
             lambda a=account: client.get(f"/v1/actors/{a}")["snapshot"]["status"] == "QUARANTINED",
             "quarantine",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 from concurrent.futures import ThreadPoolExecutor
 
 import psutil
@@ -130,13 +132,19 @@ def test_a_narrow_terminal_and_ctrl_c_after_the_summary(tmp_path):
     assert not any(child.is_running() and child.status() != "zombie" for child in children)
 
 
-def test_ctrl_c_in_the_middle_ends_everything(tmp_path):
+@pytest.mark.parametrize("way", ["ctrl-c, twice", "the window is closed"])
+def test_an_end_in_the_middle_ends_everything(way, tmp_path):
     with Terminal(*SMALL, cwd=tmp_path) as terminal:
         terminal.until("commits/s")
         children = psutil.Process(terminal.child.pid).children(recursive=True)
-        terminal.type(CTRL_C)
-        terminal.type(CTRL_C)
-        assert terminal.wait(40) == 130
+        assert children
+        if way == "ctrl-c, twice":
+            terminal.type(CTRL_C)
+            terminal.type(CTRL_C)
+            assert terminal.wait(40) == 130
+        else:
+            os.kill(terminal.child.pid, signal.SIGHUP)
+            assert terminal.wait(40) == 128 + signal.SIGHUP
     assert "Traceback" not in terminal.text
     assert not any(child.is_running() and child.status() != "zombie" for child in children)
 
@@ -159,12 +167,11 @@ def test_the_exchange_and_the_engine_say_where_they_are_and_end_with_ctrl_c(tmp_
 def test_replay_prints_its_numbers_whole(tmp_path):
     recording = tmp_path / "BTCUSDT-bookTicker-2024-08-09.csv"
     write_recording(recording, BTC, 2_000, seed=3)
-    for columns in (80, 130):
-        with Terminal("replay", recording, columns=columns, cwd=tmp_path) as terminal:
-            assert terminal.wait() == 0, terminal.shown()
-        assert re.search(r"rows 2,?000 ", terminal.text)
-        assert re.search(r"decisions sha256\s+[0-9a-f]{64}\n", terminal.text)
-        assert terminal.too_wide() == []
+    with Terminal("replay", recording, cwd=tmp_path) as terminal:
+        assert terminal.wait() == 0, terminal.shown()
+    assert re.search(r"rows 2,?000 ", terminal.text)
+    assert re.search(r"decisions sha256\s+[0-9a-f]{64}\n", terminal.text)
+    assert terminal.too_wide() == []
 
 
 def test_the_database_commands_in_a_terminal(tmp_path):
