@@ -150,14 +150,12 @@ def histogram(ratios: dict[str, int], width: int = BAR_WIDTH) -> Text:
 def summary(stats: Stats, differences: list[dict[str, Any]], victim: str, out: Console) -> None:
     """What the demo ends with."""
     accounts, router = stats["account_stats"], stats["router"]["stats"]
-    out.print(
+    for text in (
         f"\nticks {router['ticks']:,}  wakes {accounts['wakes']:,}  decisions {accounts['decisions']:,}  "
-        f"orders {accounts['orders']:,}  fills {accounts['fills']:,}  ADL steps {accounts['adl_steps']:,}",
-        highlight=False,
-    )
-    out.print(
-        f"liquidated {stats['phases'].get('LIQUIDATED', 0):,}  bad debt {Decimal(stats['bad_debt']):.2f} USDT  "
-        f"restarts {stats['restarts']} ({victim} was crashed on purpose)  commits {stats['writer']['commits']:,}",
-        highlight=False,
-    )
+        f"orders {accounts['orders']:,}  fills {accounts['fills']:,}",
+        f"ADL steps {accounts['adl_steps']:,}  liquidated {stats['phases'].get('LIQUIDATED', 0):,}  "
+        f"bad debt {Decimal(stats['bad_debt']):.2f} USDT  commits {stats['writer']['commits']:,}",
+        f"restarts {stats['restarts']} ({victim} was crashed on purpose)\n",
+    ):
+        out.print(text, highlight=False)
     cli_show.reconciliation(differences, out)

@@ -89,11 +89,15 @@ def test_the_live_view_shows_what_it_promises(demo):
     bars = re.findall(r"^│ +(\S+) (█+) ([\d,]+) ", text, re.MULTILINE)
     assert sum(int(n) for _, _, n in bars) > 25, "accounts with positions"
     assert "deepest mailboxes: " in text
-    assert any(re.search(r"deepest mailboxes: \S+ [1-9]", "\n".join(view)) for view in seen), "at some moment"
     notes = "\n".join(line for view in seen for line in view)
     assert f"{VICTIM} was sent a poison message" in notes
     assert f"{VICTIM}: FaultInjected, restarts 1, now RUNNING" in notes
     assert "the market drops by 0.045 over 4 s" in notes
+
+
+def test_a_mailbox_that_is_not_empty_is_named(demos):
+    seen = ["\n".join(view) for size in SIZES for view in views(demos[size])]
+    assert any(re.search(r"deepest mailboxes: [a-z]\S* [1-9]", view) for view in seen), "at some moment"
 
 
 def test_the_screen_is_in_order(demo):
