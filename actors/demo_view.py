@@ -150,12 +150,14 @@ def histogram(ratios: dict[str, int], width: int = BAR_WIDTH) -> Text:
 def summary(stats: Stats, differences: list[dict[str, Any]], victim: str, out: Console) -> None:
     """What the demo ends with."""
     accounts, router = stats["account_stats"], stats["router"]["stats"]
-    for text in (
-        f"\nticks {router['ticks']:,}  wakes {accounts['wakes']:,}  decisions {accounts['decisions']:,}  "
-        f"orders {accounts['orders']:,}  fills {accounts['fills']:,}",
+    traded = (
+        f"ticks {router['ticks']:,}  wakes {accounts['wakes']:,}  decisions {accounts['decisions']:,}  "
+        f"orders {accounts['orders']:,}  fills {accounts['fills']:,}"
+    )
+    lost = (
         f"ADL steps {accounts['adl_steps']:,}  liquidated {stats['phases'].get('LIQUIDATED', 0):,}  "
-        f"bad debt {Decimal(stats['bad_debt']):.2f} USDT  commits {stats['writer']['commits']:,}",
-        f"restarts {stats['restarts']} ({victim} was crashed on purpose)\n",
-    ):
-        out.print(text, highlight=False)
+        f"bad debt {Decimal(stats['bad_debt']):.2f} USDT  commits {stats['writer']['commits']:,}"
+    )
+    out.print(f"\n{traded}\n{lost}", highlight=False)
+    out.print(f"restarts {stats['restarts']} ({victim} was crashed on purpose)\n", highlight=False)
     cli_show.reconciliation(differences, out)

@@ -32,12 +32,13 @@ def demos(tmp_path_factory):
 
     def run(size):
         columns, rows, *term = size
-        folder, environment = tmp_path_factory.mktemp("demo"), {"TERM": term[0]} if term else {}
-        with Terminal(*SMALL, columns=columns, rows=rows, cwd=folder, **environment) as terminal:
+        environment = {"TERM": term[0]} if term else {}
+        with Terminal(*SMALL, columns=columns, rows=rows, cwd=folders[size], **environment) as terminal:
             terminal.code = terminal.wait(150)
             return terminal
 
     runs = (*SIZES, DUMB)
+    folders = {size: tmp_path_factory.mktemp("demo") for size in runs}  # the factory is not thread-safe
     with ThreadPoolExecutor(len(runs)) as pool:
         return dict(zip(runs, pool.map(run, runs), strict=True))
 
