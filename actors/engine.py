@@ -23,6 +23,7 @@ from actors.errors import BadInput, BulkheadError, StoreUnreachable
 from actors.exchange_side import ExchangeSide, symbols_in_use
 from actors.feed.actor import Feed, Listed
 from actors.gateway.actor import Gateway
+from actors.gateway.fleets import Fleets
 from actors.gateway.messages import Recover
 from actors.messages import Lane
 from actors.persistence.actor import Waiting, Writer
@@ -114,6 +115,7 @@ class Engine:
         self.io = ThreadedDispatcher("writer", self.clock)
         self.loop = IoLoop("exchange")
         self.services: Services
+        self.fleets: Fleets
         self.venue: Venue
         self.feed_source: BinanceFeed
         self.side = ExchangeSide(config, self.alarm, self.book, self.accounts)
@@ -147,7 +149,7 @@ class Engine:
         self.pauses.start()
         self._store = self._open_store()
         self.venue = self.side.begin(symbols_in_use(self._store), self.progress)
-        self.services = Services(self.book, self.venue.instruments, self.gate)
+        self.services = Services(self.book, self.venue.instruments, self.gate, self.fleets.origin)
         self.services.faults_allowed = config.faults_allowed
         self.services.alarm = self.alarms.of_account
         for dispatcher in self.dispatchers():
@@ -162,7 +164,8 @@ class Engine:
         self.services.writer = self.actors["writer"]
         self.services.gateway = self.actors["gateway"]
         self.services.router = self.actors["router"]
-        self._start_accounts()
+        with self.pauses.held():
+            self._restore()
         start_in_order(specs[3:], self.actors)
         self._recover()
         self.side.watch(self._apply_rules)
@@ -214,6 +217,7 @@ class Engine:
         self.progress("opening the database")
         store = Store.open(dsn, self.base_limits)
         store.acquire(owner_of(Path(self.config.data_dir)), self.config.lease_seconds)
+        self.fleets = Fleets(store.at_desk(lambda desk: desk.begin("bulkhead run")))
         return store
 
     def _children(self, store: Store) -> tuple[ChildSpec, ...]:
@@ -230,7 +234,7 @@ class Engine:
             ChildSpec(
                 name="gateway",
                 start=lambda: Gateway.start(
-                    "gateway", self.main, transport, self.accounts, self.gate, self.alarm
+                    "gateway", self.main, transport, self.accounts, self.gate, self.fleets, self.alarm
                 ),
             ),
             ChildSpec(
@@ -256,10 +260,6 @@ class Engine:
                 ),
             ),
         )
-
-    def _start_accounts(self) -> None:
-        with self.pauses.held():
-            self._restore()
 
     def _restore(self) -> None:
         states = self.ask_store(lambda store: store.load(None))

@@ -16,8 +16,10 @@ from msgspec.structs import replace
 from actors.errors import NotDurable, StoreUnreachable
 from actors.facts import FillApplied, OrderIntended, Purpose
 from actors.gateway.actor import Gateway
-from actors.gateway.messages import Answered, UserStreamConnected, Verdict
+from actors.gateway.fleets import Fleets
+from actors.gateway.messages import Answered, Recover, UserStreamConnected, Verdict
 from actors.messages import FaultOnPurpose, Lane, Reconsider, Tick
+from actors.order_ids import FIXED
 from actors.persistence.actor import Writer
 from actors.persistence.messages import KnownOrder, Recovery
 from actors.runtime.cell import Status
@@ -144,6 +146,9 @@ class Wire(InProcessExchange):
     def request(self, request):
         if request.kind == "place":
             must(request.client_order_id in self.store.intents, "sent before it was durable")
+        elif request.kind == "cancel" and request.order is None:
+            found = self.exchange.orders.find(request.symbol, None, request.client_order_id)
+            must(found is not None and not found.is_open, "cancelled as an orphan")
         fate = self.random.random() if self.faults else 1.0
         if request.kind != "trades" and fate < 0.05:
             if fate < 0.025:
@@ -195,7 +200,7 @@ class World:
             ),
         )  # fmt: skip
         self.accounts, self.actors = self.household.accounts, self.household.actors
-        self.services = Services(self.book, instruments, self.gate)
+        self.services = Services(self.book, instruments, self.gate, FIXED)
         self.services.alarm = self.alarms.append
         self._start(ids)
         self.update = 0
@@ -207,11 +212,12 @@ class World:
         actors["supervisor"] = Supervisor.start("supervisor", d, self.household)
         actors["writer"] = Writer.start("writer", d, self.store, self.accounts, self.gate, deque(), actors)
         actors["gateway"] = Gateway.start(
-            "gateway", d, self.wire, self.accounts, self.gate, self.alarms.append
+            "gateway", d, self.wire, self.accounts, self.gate, Fleets(FIXED), self.alarms.append
         )
         actors["router"] = SymbolRouter.start("router", d, self.book, self.accounts, DayRule())
         for name in ("writer", "gateway", "router"):
             setattr(self.services, name, actors[name])
+        actors["gateway"].tell(Recover(self.store.recovery()))
         for i in ids:
             self.accounts[i] = AccountActor.start(i, d, i, self.services)
         d.after_turn = self.check_turn
