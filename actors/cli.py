@@ -62,10 +62,13 @@ def run(  # noqa: PLR0913 - one per setting
     exchange_ws_private: str | None = None,
     api_host: str | None = None,
     api_port: int | None = None,
+    set_master: Annotated[bool | None, Parameter(negative=())] = None,
     faults_allowed: Annotated[bool | None, Parameter(negative=())] = None,
     log_json: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Run the engine until Ctrl-C or SIGTERM.
+
+    Leverage by symbol, the margin asset and all else are settings; deploy/bulkhead.toml lists them.
 
     Example: bulkhead run --exchange http://127.0.0.1:8790 --dsn postgresql://me@localhost/firm
 
@@ -78,6 +81,7 @@ def run(  # noqa: PLR0913 - one per setting
         exchange_ws_private: base URL of the user stream, likewise.
         api_host: where the API listens; loopback by default.
         api_port: the API's port; 0 takes a free one.
+        set_master: set the master account to one-way mode, single-asset mode and cross margin, where it is not.
         faults_allowed: let accounts be made to fail on purpose.
         log_json: log as JSON lines.
     """
@@ -92,6 +96,7 @@ def run(  # noqa: PLR0913 - one per setting
             "exchange_ws_private": exchange_ws_private,
             "api_host": api_host,
             "api_port": api_port,
+            "set_master": set_master or None,
             "faults_allowed": faults_allowed or None,
         },
     )

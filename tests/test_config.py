@@ -31,6 +31,13 @@ def test_later_sources_win(tmp_path):
         ("api_port = ", "not valid TOML"),
         ('exchange_ws = "ws://x"', "exchange_ws"),
         ("lease_seconds = 1", "at least 3"),
+        ("rules_every_seconds = 0", "at least 1"),
+        ('margin_asset = "BTC"', "'BTC' is none of USDT, USDC, FDUSD"),
+        ("leverage = { BTCUSDT = 126 }", "BTCUSDT = 126 is not a leverage, 1 to 125"),
+        ("leverage = { default = 0 }", "default = 0 is not a leverage"),
+        ("leverage = { btcusdt = 5 }", "neither a symbol such as BTCUSDT nor default"),
+        ("leverage = { BTCUSDT = 2.5 }", "leverage"),
+        ('set_master = "perhaps"', "set_master"),
         ("price_max_age_ms = 0", "at least 1"),
     ],
 )
@@ -39,6 +46,15 @@ def test_a_bad_file_is_named(tmp_path, text, expected):
     path.write_text(text)
     with pytest.raises(BadConfig, match=expected):
         load(path, {}, {})
+
+
+def test_leverage_can_be_given_in_the_environment():
+    config = load(None, {"BULKHEAD_LEVERAGE": "default=20,BTCUSDT=50", "BULKHEAD_SET_MASTER": "true"}, {})
+    assert config.leverage == {"default": 20, "BTCUSDT": 50}
+    assert config.set_master
+    assert load(None, {"BULKHEAD_LEVERAGE": ""}, {}).leverage == {}
+    with pytest.raises(BadConfig, match="BULKHEAD_LEVERAGE: 'BTCUSDT:50' does not look like BTCUSDT=50"):
+        load(None, {"BULKHEAD_LEVERAGE": "BTCUSDT:50"}, {})
 
 
 def test_a_missing_file_and_an_unknown_variable_are_named(tmp_path):
