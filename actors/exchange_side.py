@@ -30,9 +30,9 @@ from actors.venues.binance.asking import Asker
 from actors.venues.binance.discovery import Venue, discover, listed_with_brackets, master_positions
 from actors.venues.binance.listing import changes, select, told_of
 from actors.venues.binance.market_data import BinanceFeed, FeedTerms
-from actors.venues.binance.master import MasterSettings, misfits, notional_cap
+from actors.venues.binance.master import MasterSettings, misfits, modes, notional_cap
 from actors.venues.binance.orders import BinanceOrders
-from actors.venues.binance.settling import settle_master
+from actors.venues.binance.settling import read_master, settle_master
 from actors.venues.binance.throttle import Throttle
 from actors.venues.binance.weight import Urgency
 
@@ -43,6 +43,10 @@ DELISTED = "DELISTED"
 
 AT_ONCE_EVERY_S = 10.0
 """Refusals for a rule make us read the rules at once, but not more often than this."""
+
+
+MASTER_EVERY_S = 60.0
+"""The master's settings are read with the rules, but not more often than this."""
 
 
 class Fleet(msgspec.Struct, frozen=True):
@@ -123,7 +127,9 @@ class ExchangeSide:
         self.instruments: dict[Symbol, Instrument] = {}
         self.master: MasterSettings
         self._apply: Callable[[dict[Symbol, Instrument]], None]
-        self._told: set[str] = set()
+        self._standing: dict[str, set[str]] = {}
+        self._asks_for = Urgency.ORDERS  # until it runs: recovery must not wait behind people's share
+        self._master_at_s = time.monotonic()
         self._read_at_s = time.monotonic()
         self._wake, self._stop = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._watch, name="rules", daemon=True)
@@ -144,8 +150,8 @@ class ExchangeSide:
         self.master, notices = settle_master(
             self.asker, venue.instruments, config.leverage, may_set=config.set_master, on_progress=progress
         )
-        for text in (*venue.notices, *notices):
-            self._tell(text)
+        self._tell("rules", venue.notices)
+        self._tell("master", notices)
         return venue
 
     def connect(
@@ -169,6 +175,7 @@ class ExchangeSide:
     def watch(self, apply: Callable[[dict[Symbol, Instrument]], None]) -> None:
         """Begin to read the rules again and again; ``apply`` gets them in a thread of ours."""
         self._apply = apply
+        self._asks_for = Urgency.PEOPLE
         self.check_fleet()
         self._thread.start()
 
@@ -196,7 +203,7 @@ class ExchangeSide:
             except Exception:
                 # This thread must outlive whatever one answer holds.
                 log.exception("rules not read")
-                self._tell("the exchange's rules cannot be read; the log says why")
+                self._tell("trouble", ("the exchange's rules cannot be read; the log says why",))
 
     def read_again(self) -> None:
         """Read rules and brackets, and apply what changed.
@@ -226,11 +233,22 @@ class ExchangeSide:
                     # Its triggers follow from the brackets.
                     self._accounts[state.account_id].tell(Reconsider("rules"))
         alarms, plain = told_of(found, fleet.net)
-        for text in (*alarms, *chosen.notices, *notices):
-            self._tell(text)
+        for text in alarms:
+            self._alarm(text)
+        self._tell("rules", (*chosen.notices, *notices))
         for text in plain:
             log.info("rules", text=text)
+        self._read_master()
         self.check_fleet(fleet)
+
+    def _read_master(self) -> None:
+        """Look whether somebody changed the master's settings; not each time, because it weighs much."""
+        if time.monotonic() - self._master_at_s < MASTER_EVERY_S:
+            return
+        self._master_at_s = time.monotonic()
+        self.master, notices = read_master(self.asker, Urgency.MARKET_DATA)
+        wrong = [f"the master does not fit any more: {s.text}" for s in modes(self.master, self.instruments)]
+        self._tell("master", (*notices, *wrong))
 
     def _admitted(self, fresh: dict[Symbol, Instrument]) -> dict[Symbol, Instrument]:
         """Without the new ones whose settings on the master do not fit and may not be changed."""
@@ -243,10 +261,9 @@ class ExchangeSide:
                 self.asker, new, leverage, may_set=self._config.set_master, on_progress=lambda _text: None
             )
         except BulkheadError as error:
-            self._tell(f"new symbols are not traded yet: {error}")
+            self._tell("new", (f"new symbols are not traded yet: {error}",))
             return {s: i for s, i in fresh.items() if s not in new}
-        for text in notices:
-            self._tell(text)
+        self._tell("new", notices)
         return fresh
 
     def check_fleet(self, fleet: Fleet | None = None) -> None:
@@ -258,8 +275,7 @@ class ExchangeSide:
             if cap is not None:
                 caps[symbol] = cap
             sizes[symbol] = self._held(symbol, found)
-        for text in misfits(caps, found.allowed, sizes):
-            self._tell(text)
+        self._tell("fleet", misfits(caps, found.allowed, sizes), key=lambda text: text.partition(":")[0])
 
     # -- what people ask
 
@@ -292,12 +308,12 @@ class ExchangeSide:
         )
 
     def positions(self) -> dict[Symbol, Decimal]:
-        """The master's positions, asked for on behalf of people.
+        """The master's positions, for people; before the engine runs, for its recovery.
 
         Raises:
             ExchangeUnreachable, VenueRefused, ExchangeBusy: no answer; says when to try again.
         """
-        return master_positions(self.asker, Urgency.PEOPLE)
+        return master_positions(self.asker, self._asks_for)
 
     def _states(self) -> list[AccountState]:
         found = (ref.cell.actor.inspect_state() for ref in list(self._accounts.values()))
@@ -311,8 +327,10 @@ class ExchangeSide:
         tick, net = self._book.ticks.get(symbol), fleet.net.get(symbol, ZERO)
         return ZERO if tick is None else abs(net) * tick.mid
 
-    def _tell(self, text: str) -> None:
-        """Raise an alarm, once for each text."""
-        if text not in self._told:
-            self._told.add(text)
-            self._alarm(text)
+    def _tell(self, about: str, texts: Iterable[str], key: Callable[[str], str] = str) -> None:
+        """Raise an alarm for what was not so the last time that we looked; ``key`` says what is the same."""
+        before, now = self._standing.get(about, set()), {key(text): text for text in texts}
+        for same, text in now.items():
+            if same not in before:
+                self._alarm(text)
+        self._standing[about] = set(now)

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from actors import exchange_side
 from actors.config import EngineConfig
+from actors.errors import ExchangeBusy
 from actors.exchange_side import DELISTED, ExchangeSide, fleet_of
 from actors.messages import Reconsider
 from actors.symbol_router.book import PriceBook
@@ -151,6 +152,35 @@ def test_a_fleet_that_does_not_fit_is_an_alarm_with_both_figures(exchange, runni
     assert [(r.symbol, r.leverage, r.notional_cap, r.held) for r in view.symbols] == [
         ("BTCUSDT", 100, D(50_000), D(60_000))
     ]
+
+
+def test_what_comes_back_is_told_again(exchange, running):
+    one = running(symbols=("BTCUSDT", "ETHUSDT"))
+    for status in ("BREAK", "TRADING", "BREAK"):
+        exchange.symbols[0] = symbol("BTCUSDT", status=status)
+        one.side.read_again()
+    assert len(one.alarm("BTCUSDT is BREAK: no new risk")) == 2
+
+
+def test_settings_that_somebody_changes_later_are_an_alarm(exchange, running, monkeypatch):
+    monkeypatch.setattr(exchange_side, "MASTER_EVERY_S", 0)
+    one = running()
+    exchange.hedge = True
+    one.side.read_again()
+    one.side.read_again()
+    [text] = one.alarm("the master does not fit any more")
+    assert "hedge mode" in text
+    assert one.side.view(1).position_mode == "hedge"
+
+
+def test_recovery_does_not_wait_behind_people(exchange, running):
+    one = running()
+    used = one.side.throttle.use().used
+    one.side.throttle.set_limit(used + 10)
+    assert one.side.positions() == {}
+    one.side.watch(one.applied.append)
+    with pytest.raises(ExchangeBusy, match="must wait"):
+        one.side.positions()
 
 
 def test_limits_of_weight_follow_the_exchange(exchange, running):

@@ -36,6 +36,8 @@ log = structlog.get_logger("orders")
 BATCH_MAX = 5
 """Orders in one request, the exchange's limit."""
 
+BATCH = "/fapi/v1/batchOrders"
+
 HTTP_BAD = 400
 
 _order_decoder = msgspec.json.Decoder(rest.Order)
@@ -117,7 +119,9 @@ class BinanceOrders:
     async def _send_orders(self) -> None:
         """Send what has gathered: singly, or in batches as large as the exchange takes."""
         while self._unsent:
-            batch = [self._unsent.popleft() for _ in range(min(BATCH_MAX, len(self._unsent)))]
+            # A batch weighs something, a single order nothing: with the weight used up they go one by one.
+            most = BATCH_MAX if self._throttle.fits("POST", BATCH) else 1
+            batch = [self._unsent.popleft() for _ in range(min(most, len(self._unsent)))]
             self._loop.spawn(self._answered(batch))
 
     async def _answered(self, requests: list[Request]) -> None:
@@ -138,7 +142,7 @@ class BinanceOrders:
         # The earliest timestamp of all: none may be accepted later than the gateway believes.
         signed_ms = min(r.timestamp_ms for r in batch)
         params = {"batchOrders": msgspec.json.encode(orders).decode()}
-        answer = await self._http.place("POST", "/fapi/v1/batchOrders", params, signed_ms)
+        answer = await self._http.place("POST", BATCH, params, signed_ms)
         parts = _parts(answer, len(batch))
         for request, part in zip(batch, parts, strict=True):
             self._tell(request, part)

@@ -14,6 +14,7 @@ from actors.venues.binance import rest
 from actors.venues.binance.asking import Asker
 from actors.venues.binance.discovery import KEY_TROUBLE
 from actors.venues.binance.master import LEVERAGE, MasterSettings, Setting, modes, plan
+from actors.venues.binance.weight import Urgency
 
 AT_ONCE = 8
 """Requests under way when leverage is set on hundreds of symbols."""
@@ -23,7 +24,7 @@ CURE = "set it by hand while the account has no position and no order, or let th
 Answer = TypeVar("Answer")
 
 
-def read_master(asker: Asker) -> tuple[MasterSettings, tuple[str, ...]]:
+def read_master(asker: Asker, urgency: Urgency = Urgency.ORDERS) -> tuple[MasterSettings, tuple[str, ...]]:
     """The master's settings, and what the exchange does not tell.
 
     Position mode, multi-assets mode and the symbols' settings must be told: an engine that does not know them
@@ -38,7 +39,7 @@ def read_master(asker: Asker) -> tuple[MasterSettings, tuple[str, ...]]:
 
     def told(path: str, kind: type[Answer]) -> Answer:
         try:
-            return asker.signed("GET", path, kind)
+            return asker.signed("GET", path, kind, urgency)
         except VenueRefused as error:
             if error.code in KEY_TROUBLE:
                 raise
@@ -48,7 +49,7 @@ def read_master(asker: Asker) -> tuple[MasterSettings, tuple[str, ...]]:
 
     def perhaps(path: str, kind: type[Answer]) -> Answer | None:
         try:
-            return asker.signed("GET", path, kind)
+            return asker.signed("GET", path, kind, urgency)
         except VenueRefused as error:
             if error.code in KEY_TROUBLE:
                 raise

@@ -101,6 +101,11 @@ class Throttle:
                 paused_ms=budget.paused_ms(now_ms),
             )
 
+    def fits(self, method: str, path: str) -> bool:
+        """Whether a request of the order side would go at once."""
+        with self._lock:
+            return not self._budget.wait_ms(weight_of(method, path, {}), Urgency.ORDERS, _now_ms())
+
     async def turn(self, method: str, path: str, params: Mapping[str, str], urgency: Urgency) -> Ticket:
         """Wait for a request's turn and take its weight, before it is signed: a signature grows stale.
 

@@ -91,6 +91,8 @@ def test_an_order_over_budget_is_throttled_and_never_of_unknown_fate(exchange):
     assert b"2 of 6 are used" in batch.content
     assert batch.retry_ms > 50_000
     assert exchange.count("/fapi/v1/batchOrders") == 0
+    assert not throttle.fits("POST", "/fapi/v1/batchOrders")
+    assert throttle.fits("POST", "/fapi/v1/order"), "so orders go one by one"
     assert single.verdict is not Verdict.THROTTLED, "a single order weighs nothing"
 
 
