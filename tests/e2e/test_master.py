@@ -20,7 +20,7 @@ ALARM = "/v1/alarms"
 
 @pytest.fixture(scope="module")
 def front():
-    paper = Paper()
+    paper = Paper("--limits", "binance")
     found = Front(paper)
     found.listed = lambda symbols: None
     found.change = lambda path, body: found.listed(body["symbols"]) if path.endswith("exchangeInfo") else None
@@ -216,3 +216,11 @@ def test_a_bad_key_and_a_symbol_that_cannot_be_traded_are_named_at_start(front, 
     text = refused_start(front, tmp_path, BULKHEAD_API_KEY="wrong")
     assert "-2015" in text
     assert "may trade futures" in text
+
+
+def test_the_exchange_never_had_to_refuse_a_request(engine, front):
+    # The last test of this file: rules each second, floods of questions, orders, a stream; all under its limits.
+    state = front.paper.state()
+    assert 2_400 in state["limits"].values()
+    assert 0 < state["most_weight_in_a_minute"] <= 2_400
+    assert (state["rejected_weight"], state["rejected_orders"], state["banned"]) == (0, 0, 0)
