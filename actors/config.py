@@ -58,7 +58,9 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     ``dsn`` empty means the embedded Postgres in ``data_dir``. ``exchange`` is the REST base
     URL; the bases of public streams and of the user stream follow from it where the host is
-    known. ``faults_allowed`` lets the demo and tests make an account raise on purpose.
+    known. ``fee_assets`` are what the exchange may take fees in beside the quote asset: the prices of their
+    symbols are read even if those are not traded. ``faults_allowed`` lets the demo and tests make an account
+    raise on purpose.
     """
 
     data_dir: str = str(DEFAULT_DATA_DIR)
@@ -72,6 +74,7 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     api_port: int = 8780
     api_tokens: tuple[ApiToken, ...] = ()
     symbols: tuple[str, ...] = ()
+    fee_assets: tuple[str, ...] = ("BNB",)
     price_max_age_ms: int = 10_000
     lease_seconds: int = 10
     stuck_halt_seconds: int = 60
@@ -84,6 +87,11 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise BadConfig(f"api_port: {self.api_port} is not a port, 0 to 65535")
         if len({t.token for t in self.api_tokens}) != len(self.api_tokens):
             raise BadConfig("api_tokens: two have the same token; each needs its own")
+        for asset in self.fee_assets:
+            if not (asset.isascii() and asset.isalnum() and asset == asset.upper()):
+                raise BadConfig(
+                    f"fee_assets: {asset!r} is no asset in the exchange's spelling, for example BNB"
+                )
         if self.funding_every_seconds < 1:
             raise BadConfig(f"funding_every_seconds: {self.funding_every_seconds} must be at least 1")
         if self.stuck_halt_seconds < 1:
@@ -146,8 +154,15 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
             if name not in known:
                 raise BadConfig(f"{name}: no such setting; known are {', '.join(sorted(known))}")
             field = known[name]
-            found[field] = tuple(value.split(",")) if field == "symbols" and value else value
+            found[field] = _of_text(field, value)
     return found
+
+
+def _of_text(field: str, value: str) -> Any:
+    """A variable's text; lists are separated by commas, and an empty text is an empty list."""
+    if field in {"symbols", "fee_assets"}:
+        return tuple(value.split(",")) if value else ()
+    return value
 
 
 def _convert(settings: dict[str, Any], source: str) -> EngineConfig:

@@ -144,7 +144,9 @@ class Engine:
         self.pauses.start()
         self._store = self._open_store()
         self.progress(f"reading the exchange's rules from {config.exchange}")
-        self.venue = discover(config.exchange, config.symbols, config.api_key, config.api_secret)
+        self.venue = discover(
+            config.exchange, config.symbols, config.api_key, config.api_secret, config.fee_assets
+        )
         self.services = Services(self.book, self.venue.instruments, self.gate)
         self.services.faults_allowed = config.faults_allowed
         self.services.alarm = self.alarms.of_account
@@ -162,6 +164,7 @@ class Engine:
         self.services.router = self.actors["router"]
         self._start_accounts()
         start_in_order(specs[3:], self.actors)
+        self.services.feed = self.actors["feed"]
         self._recover()
         self.gate.open("start")
 
@@ -215,12 +218,8 @@ class Engine:
     def _children(self, store: Store) -> tuple[ChildSpec, ...]:
         config, venue = self.config, self.venue
         transport = BinanceOrders(self.addresses, config.api_key, config.api_secret, venue, self.loop)
-        self.feed_source = BinanceFeed(
-            self.addresses,
-            list(venue.instruments),
-            self.loop,
-            config.funding_every_seconds,
-        )
+        watched = [*venue.instruments, *venue.rate_symbols]
+        self.feed_source = BinanceFeed(self.addresses, watched, self.loop, config.funding_every_seconds)
         max_age = Nanos(config.price_max_age_ms * NANOS_PER_MS)
         return (
             ChildSpec(
@@ -251,10 +250,11 @@ class Engine:
                     self.feed_source,
                     self.actors["router"],
                     self.book,
-                    list(venue.instruments),
+                    watched,
                     max_age,
                     self.alarm,
                     self.accounts,
+                    venue.rate_symbols,
                 ),
             ),
         )

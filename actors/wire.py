@@ -14,12 +14,14 @@ from actors.messages import (
     CancelOrder,
     CloseOut,
     FaultOnPurpose,
+    FeeKnown,
     Fill,
     Message,
     OrderAccepted,
     OrderClosed,
     PlaceConditional,
     PlaceOrder,
+    RateKnown,
     Reconsider,
     ResetBreaker,
     SetLimits,
@@ -49,6 +51,8 @@ REPLAYABLE: dict[str, type[Message]] = {
         Wake,
         OrderAccepted,
         Fill,
+        FeeKnown,
+        RateKnown,
         OrderClosed,
     )
 }

@@ -9,8 +9,10 @@ import msgspec
 import structlog
 
 from actors.gateway.budget import OrderBudget
+from actors.gateway.fees import FeeQuestions
 from actors.gateway.messages import (
     Answered,
+    AskFees,
     ClockLost,
     ClockMeasured,
     LimitsLearned,
@@ -87,6 +89,7 @@ class Gateway(DispatchedActor):
         self._on_alarm = on_alarm
         rules = transport.rules
         self._core = GatewayCore(OrderBudget(rules.orders_per_10s, rules.orders_per_minute), rules)
+        self._fees = FeeQuestions()
 
     def on_start(self) -> None:
         """Begin to send and to listen."""
@@ -103,8 +106,12 @@ class Gateway(DispatchedActor):
                 effects = core.answered(message, now_ms)
             case Reported():
                 effects = core.reported(message.report, now_ms)
+            case Traded(request="fees"):
+                effects = self._fees.answered(message, now_ms)
             case Traded():
                 effects = core.traded(message, now_ms)
+            case AskFees():
+                effects = self._fees.ask(message, now_ms)
             case Resync():
                 effects = core.resync(_tracked(message), now_ms)
             case Recover():

@@ -10,7 +10,7 @@ import msgspec
 
 from actors.facts import CancelIntended, OrderIntended
 from actors.messages import Lane, Message
-from actors.units import ClientOrderId, Side, Symbol
+from actors.units import AccountId, ClientOrderId, Side, Symbol
 
 
 class Submit(Message, frozen=True, gc=False):
@@ -38,6 +38,18 @@ class Resync(Message, frozen=True, gc=False):
     cancel_requested: bool
 
 
+class AskFees(Message, frozen=True, gc=False):
+    """Account to gateway: what was taken for these trades of an order? Their fills did not say."""
+
+    LANE: ClassVar[Lane] = Lane.FILLS
+
+    account_id: AccountId
+    client_order_id: ClientOrderId
+    exchange_order_id: int
+    symbol: Symbol
+    trade_ids: tuple[int, ...]
+
+
 class ReportStatus(StrEnum):
     """What a venue's order status means; each venue translates its own."""
 
@@ -57,7 +69,7 @@ class ReportStatus(StrEnum):
 
 
 class Trade(msgspec.Struct, frozen=True, kw_only=True):
-    """One trade of the master account. ``fee`` in quote asset."""
+    """One trade of the master account. ``fee`` in ``fee_asset``, None when not told."""
 
     exchange_order_id: int
     trade_id: int
@@ -65,9 +77,10 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     side: Side
     quantity: Decimal
     price: Decimal
-    fee: Decimal
+    fee: Decimal | None
     maker: bool
     trade_ms: int
+    fee_asset: str = ""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,12 +132,16 @@ class Answered(Message, frozen=True, kw_only=True, gc=False):
 
 
 class Traded(Message, frozen=True, kw_only=True, gc=False):
-    """Transport to gateway: the trades of one order, or nothing when the query failed."""
+    """Transport to gateway: the trades of one order, or nothing when the query failed.
+
+    ``request`` is the kind that asked, trades or fees.
+    """
 
     LANE: ClassVar[Lane] = Lane.FILLS
 
     client_order_id: ClientOrderId
     trades: tuple[Trade, ...] | None
+    request: str = "trades"
 
 
 class Reported(Message, frozen=True, gc=False):

@@ -387,6 +387,7 @@ class GatewayCore:
             maker=trade.maker,
             trade_ms=trade.trade_ms,
             cause=order.cause,
+            fee_asset=trade.fee_asset,
         )
         return [Deliver(order.account_id, fill)]
 

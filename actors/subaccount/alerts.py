@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from decimal import Decimal
 
 from actors.facts import (
     Alert,
@@ -15,11 +16,13 @@ from actors.facts import (
     ConditionalPlaced,
     ConditionalStatus,
     DayStopped,
+    FillApplied,
     Phase,
     PhaseChanged,
     PositionAlerted,
 )
-from actors.units import AccountId
+from actors.fees import Commission, FeeLearned
+from actors.units import AccountId, Symbol, plain
 
 
 def alerts_of(account_id: AccountId, facts: Iterable[AnyFact]) -> list[str]:
@@ -52,7 +55,18 @@ def _text(fact: AnyFact) -> str:
             )
         case BadDebtRecorded():
             return f"bad debt of {fact.amount:.2f}"
+        case FillApplied(commission=Commission(rate=None, amount=Decimal() as amount, asset=asset)):
+            return _fee_pending(fact.symbol, fact.trade_id, amount, asset)
+        case FeeLearned():
+            return _fee_pending(fact.symbol, fact.trade_id, fact.amount, fact.asset)
         case ConditionalEnded(status=ConditionalStatus.REJECTED):
             return f"conditional order {fact.client_order_id} triggered and was refused: {fact.reason}"
         case _:
             return ""
+
+
+def _fee_pending(symbol: Symbol, trade_id: int, amount: Decimal, asset: str) -> str:
+    return (
+        f"the fee of trade {trade_id} of {symbol}, {plain(amount)} {asset}, is not booked: what {asset} was worth then "
+        f"is not known; it is asked for until it is. Is {asset} among fee_assets, and its symbol listed?"
+    )

@@ -90,6 +90,13 @@ def _adjust(state: AccountState, message: AdjustBalance, market: Market) -> Deci
 
 
 def _withdrawal_refusal(state: AccountState, amount: Decimal, market: Market) -> Rejection | None:
+    if state.pending_fees:
+        first = state.pending_fees[0]
+        text = (
+            f"{len(state.pending_fees)} fees are not booked yet, the first of trade {first.trade_id} of "
+            f"{first.symbol}: what may be withdrawn is unknown; try again when they are"
+        )
+        return reject(RejectCode.FEE_PENDING, text, len(state.pending_fees), 0)
     marks = marks_of(state, market)
     if marks is None:
         text = "a position has no fresh price, so what may be withdrawn is unknown"

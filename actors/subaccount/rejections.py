@@ -57,6 +57,7 @@ class RejectCode(StrEnum):
     REDUCE_ONLY_CONFLICT = "REDUCE_ONLY_CONFLICT"
     INVALID_TRIGGER = "INVALID_TRIGGER"
     INVALID_LIMIT = "INVALID_LIMIT"
+    FEE_PENDING = "FEE_PENDING"
     ORDER_NOT_FOUND = "ORDER_NOT_FOUND"
     TOO_LATE = "TOO_LATE"
 
@@ -97,6 +98,7 @@ class RejectCode(StrEnum):
                 | RejectCode.MIN_LIQUIDITY
                 | RejectCode.TRIGGERS_AT_ONCE
                 | RejectCode.REDUCE_ONLY_CONFLICT
+                | RejectCode.FEE_PENDING
             ):
                 return True
             case (

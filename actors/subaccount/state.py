@@ -48,10 +48,19 @@ from actors.facts import (
     StatusChanged,
     TrailMoved,
 )
+from actors.fees import FeeBooked, FeeLearned, PendingFee
 from actors.limits import ORDER_RATE_WINDOW_MS
 from actors.risk_limits import RiskLimits, merge
+from actors.subaccount import ledger
 from actors.subaccount.orders import ConditionalOrder, WorkingOrder
-from actors.subaccount.position import Position, Settlement, position_id, settle, with_position
+from actors.subaccount.position import (
+    Position,
+    Settlement,
+    pending_of,
+    position_id,
+    settle,
+    with_position,
+)
 from actors.subaccount.risk import UNTROUBLED, Risk
 from actors.units import ZERO, AccountId, ClientOrderId, Nanos, Symbol
 
@@ -82,6 +91,7 @@ class AccountState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     refusals: int = 0
     retry_at_ns: Nanos = Nanos(0)
     risk: Risk = UNTROUBLED
+    pending_fees: tuple[PendingFee, ...] = ()
 
     def position(self, symbol: Symbol) -> Position | None:
         """The open position in ``symbol``, if any."""
@@ -102,6 +112,13 @@ class AccountState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         for order in self.conditionals:
             if order.client_order_id == client_order_id:
                 return order
+        return None
+
+    def pending_fee(self, symbol: Symbol, trade_id: int) -> PendingFee | None:
+        """The fee of a trade that is not booked yet, if it is one."""
+        for fee in self.pending_fees:
+            if (fee.symbol, fee.trade_id) == (symbol, trade_id):
+                return fee
         return None
 
     @property
@@ -153,7 +170,7 @@ def fold(state: AccountState, fact: AnyFact) -> AccountState:
         case BalanceAdjusted():
             return _fold_adjusted(state, fact)
         case PositionTakenOver():
-            return _fold_takeover(state, fact)
+            return ledger.take_over(state, fact)
         case PhaseChanged():
             return replace(state, phase=fact.phase, refusals=fact.refusals, retry_at_ns=fact.retry_at_ns)
         case StatusChanged():
@@ -171,7 +188,11 @@ def _fold_others(state: AccountState, fact: AnyFact) -> AccountState:  # noqa: P
                 return state
             return _with_risk(state, losses=state.risk.losses + 1 if fact.net < ZERO else 0)
         case FundingPaid():
-            return _fold_funding(state, fact)
+            return ledger.fund(state, fact)
+        case FeeLearned():
+            return ledger.learn_fee(state, fact)
+        case FeeBooked():
+            return ledger.book_fee(state, fact)
         case PositionAlerted():
             held = _position(state, fact.symbol)
             alerted = replace(held, alerts=(*held.alerts, fact.alert))
@@ -280,6 +301,7 @@ def _fold_fill(state: AccountState, fact: FillApplied) -> AccountState:
             f"{state.account_id}: a fill of {fact.quantity} does not fit the {order.remaining} "
             f"that {order.client_order_id} has left"
         )
+    held = state.position(fact.symbol)
     settlement = settlement_of(state, fact)
     if (settlement.closed_quantity, settlement.realized) != (fact.closed_quantity, fact.realized):
         raise StateCorrupt(f"{state.account_id}: trade {fact.trade_id} was settled on another position")
@@ -294,6 +316,11 @@ def _fold_fill(state: AccountState, fact: FillApplied) -> AccountState:
     )
     if order.purpose is Purpose.USER:
         state = _succeeded(state)
+    pending = pending_of(fact, settlement, "" if held is None else held.position_id)
+    if pending is not None:
+        if fact.fee != ZERO:
+            raise StateCorrupt(f"{state.account_id}: the fee of trade {fact.trade_id} is pending and booked")
+        state = replace(state, pending_fees=(*state.pending_fees, pending))
     return replace(
         state,
         positions=with_position(state.positions, fact.symbol, settlement.position),
@@ -310,37 +337,6 @@ def _fold_adjusted(state: AccountState, fact: BalanceAdjusted) -> AccountState:
     if state.risk.day_start_ms == 0:
         return after
     return _with_risk(after, day_equity=state.risk.day_equity + fact.amount)
-
-
-def _fold_takeover(state: AccountState, fact: PositionTakenOver) -> AccountState:
-    held = state.position(fact.symbol)
-    if held is None or held.quantity != fact.quantity:
-        raise StateCorrupt(f"{state.account_id}: no position of {fact.quantity} {fact.symbol} to take over")
-    if held.unrealized(fact.price) != fact.realized:
-        raise StateCorrupt(f"{state.account_id}: {fact.symbol} was taken over at another profit")
-    return replace(
-        state,
-        positions=with_position(state.positions, fact.symbol, None),
-        balance=state.balance + fact.realized,
-        realized=state.realized + fact.realized,
-    )
-
-
-def _fold_funding(state: AccountState, fact: FundingPaid) -> AccountState:
-    held = _position(state, fact.symbol)
-    if fact.funding_ms <= held.funded_ms:
-        raise StateCorrupt(
-            f"{state.account_id}: funding of {fact.symbol} at {fact.funding_ms} is booked already"
-        )
-    if fact.amount != -held.quantity * fact.mark * fact.rate:
-        raise StateCorrupt(f"{state.account_id}: funding of {fact.symbol} is not that of {held.quantity}")
-    funded = replace(held, funding=held.funding + fact.amount, funded_ms=fact.funding_ms)
-    return replace(
-        state,
-        positions=with_position(state.positions, fact.symbol, funded),
-        balance=state.balance + fact.amount,
-        funding=state.funding + fact.amount,
-    )
 
 
 def _fold_breaker(state: AccountState, fact: BreakerChanged) -> AccountState:

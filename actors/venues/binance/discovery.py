@@ -25,15 +25,21 @@ CLOCK_TRIES = 5
 
 
 class Venue(msgspec.Struct, frozen=True):
-    """What the exchange says of itself: rules, order limits, and its time."""
+    """What the exchange says of itself: rules, order limits, and its time.
+
+    ``rate_symbols`` are listed and not among the ``instruments``: what a fee asset is worth, and not traded.
+    """
 
     instruments: dict[Symbol, Instrument]
     orders_per_10s: int
     orders_per_minute: int
     clock: ExchangeClock
+    rate_symbols: tuple[Symbol, ...] = ()
 
 
-def discover(base: str, wanted: tuple[str, ...], key: str = "", secret: str = "") -> Venue:
+def discover(
+    base: str, wanted: tuple[str, ...], key: str = "", secret: str = "", fee_assets: tuple[str, ...] = ()
+) -> Venue:
     """Read the exchange's rules, limits and clock; with a key, leverage brackets too.
 
     Raises:
@@ -57,11 +63,14 @@ def discover(base: str, wanted: tuple[str, ...], key: str = "", secret: str = ""
         raise MalformedMessage(f"the exchange does not list {', '.join(missing)}")
     chosen = [Symbol(s) for s in wanted] or list(listed)
     limits = {(r.interval, r.intervalNum): r.limit for r in info.rateLimits if r.rateLimitType == "ORDERS"}
+    quotes = {listed[s].quoteAsset for s in chosen}
+    rates = {Symbol(asset + quote) for asset in fee_assets for quote in quotes}
     return Venue(
         {s: replace(instrument_of(listed[s]), brackets=brackets.get(s, ())) for s in chosen},
         limits.get(("SECOND", 10), 300),
         limits.get(("MINUTE", 1), 1200),
         clock,
+        tuple(sorted(s for s in rates if s in listed and s not in chosen)),
     )
 
 

@@ -56,10 +56,12 @@ class InProcessExchange:
 
     def request(self, request: Request) -> None:
         """Serve one request; the answer comes after the latency."""
-        if request.kind == "trades":
+        if request.kind in {"trades", "fees"}:
             trades = self.exchange.user_trades(request.symbol, None, request.exchange_order_id, 1000)
             answer: Any = Traded(
-                client_order_id=request.client_order_id, trades=tuple(trade_of(t) for t in trades)
+                client_order_id=request.client_order_id,
+                trades=tuple(trade_of(t) for t in trades),
+                request=request.kind,
             )
             events: Iterable[PaperEvent] = ()
         else:
