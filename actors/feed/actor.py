@@ -121,7 +121,7 @@ class Feed(DispatchedActor):
         self._stale = stale
 
     def _ask_rate(self, message: AskRate) -> None:
-        found = self._rates.ask(message)
+        found = self._rates.want(message)
         if isinstance(found, RateKnown):
             self._tell_account(message.account_id, found)
         elif found is not None:

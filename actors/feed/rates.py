@@ -43,7 +43,7 @@ class Rates:
         """Minutes that the venue was asked for and has not told."""
         return len(self._waiting)
 
-    def ask(self, message: AskRate) -> RateKnown | Minute | None:
+    def want(self, message: AskRate) -> RateKnown | Minute | None:
         """Somebody asks: the answer, or the minute to ask the venue for; None if that is under way."""
         minute = (message.symbol, message.at_ms - message.at_ms % RATE_SPAN_MS)
         known = self._known.get(minute)

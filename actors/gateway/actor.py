@@ -111,7 +111,7 @@ class Gateway(DispatchedActor):
             case Traded():
                 effects = core.traded(message, now_ms)
             case AskFees():
-                effects = self._fees.ask(message, now_ms)
+                effects = self._fees.queue(message, now_ms)
             case Resync():
                 effects = core.resync(_tracked(message), now_ms)
             case Recover():

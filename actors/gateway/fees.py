@@ -26,7 +26,7 @@ class FeeQuestions:
         self._waiting: OrderedDict[ClientOrderId, AskFees] = OrderedDict()
         self._asked: dict[ClientOrderId, AskFees] = {}
 
-    def ask(self, message: AskFees, now_ms: int) -> list[Effect]:
+    def queue(self, message: AskFees, now_ms: int) -> list[Effect]:
         """Queue a question; the newest of an order names all its trades that lack a fee."""
         self._waiting[message.client_order_id] = message
         return self._pump(now_ms)

@@ -30,7 +30,7 @@ def answer(number=1, trades=(trade(),)):
 
 def test_an_order_is_asked_after_and_its_fee_delivered():
     questions = FeeQuestions()
-    [request] = questions.ask(question(), 1_000)
+    [request] = questions.queue(question(), 1_000)
     assert request == Request(
         kind="fees", symbol=ETH, client_order_id="bh-x-1", exchange_order_id=101, timestamp_ms=1_000
     )
@@ -42,15 +42,15 @@ def test_an_order_is_asked_after_and_its_fee_delivered():
 
 def test_what_the_exchange_still_does_not_tell_or_nobody_asked_for_is_not_delivered():
     questions = FeeQuestions()
-    questions.ask(question(), 1)
+    questions.queue(question(), 1)
     assert questions.answered(answer(trades=(trade(fee=None), trade(8))), 2) == []
-    questions.ask(question(), 3)
+    questions.queue(question(), 3)
     assert questions.answered(replace(answer(), trades=None), 4) == []
 
 
 def test_few_at_a_time_and_the_rest_as_those_are_answered():
     questions = FeeQuestions()
-    sent = [len(questions.ask(question(n), n)) for n in range(1, 5)]
+    sent = [len(questions.queue(question(n), n)) for n in range(1, 5)]
     assert sent == [1] * FEE_ASKS_MAX + [0] * (4 - FEE_ASKS_MAX)
     [_, following] = questions.answered(answer(1), 9)
     assert following.client_order_id == f"bh-x-{FEE_ASKS_MAX + 1}"
@@ -58,8 +58,8 @@ def test_few_at_a_time_and_the_rest_as_those_are_answered():
 
 def test_asked_again_before_the_answer_it_is_asked_again_after_it():
     questions = FeeQuestions()
-    questions.ask(question(), 1)
-    assert questions.ask(question(trades=(7, 8)), 2) == []
+    questions.queue(question(), 1)
+    assert questions.queue(question(trades=(7, 8)), 2) == []
     *told, again = questions.answered(answer(), 3)
     assert [d.message.trade_id for d in told] == [7]
     assert again.kind == "fees"
