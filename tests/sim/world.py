@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from actors.errors import NotDurable, StoreUnreachable
 from actors.facts import FillApplied, OrderIntended, Purpose
+from actors.fees import FeeBooked
 from actors.gateway.actor import Gateway
 from actors.gateway.messages import Answered, UserStreamConnected, Verdict
 from actors.messages import FaultOnPurpose, Lane, Reconsider, Tick
@@ -46,7 +47,7 @@ from actors.venues.paper.in_process import InProcessExchange
 from actors.venues.paper.instruments import LISTINGS
 from actors.venues.paper.matching import Exchange
 from supervisor import GROUPS, Supervisor
-from tests.sim import people
+from tests.sim import burn, people
 from tests.sim.people import SYMBOLS
 
 MS = 1_000_000
@@ -70,6 +71,7 @@ class SimStore:
         self.durable = {s.account_id: s for s in states}
         self.intents = {}
         self.trades = {}
+        self.late_fees = {}
         self.dead, self.quarantined = [], {}
         self.random, self.faults = random, faults
 
@@ -93,6 +95,12 @@ class SimStore:
                 if isinstance(fact, FillApplied):
                     must((fact.symbol, fact.trade_id) not in self.trades, "a trade twice")
                     self.trades[fact.symbol, fact.trade_id] = fact
+                if isinstance(fact, FeeBooked):
+                    traded = fact.pending.symbol, fact.pending.trade_id
+                    must(
+                        traded in self.trades and traded not in self.late_fees, "a fee twice, or of no trade"
+                    )
+                    self.late_fees[traded] = fact
             state = replace(state, sequence=state.sequence + 1)
             must(state == d.state, "the durable state differs from the account's own")
             self.durable[d.account_id] = state
@@ -139,13 +147,13 @@ class Wire(InProcessExchange):
 
     def __init__(self, exchange, dispatcher, random, store):
         super().__init__(exchange, dispatcher, 5)
-        self.random, self.store, self.faults = random, store, False
+        self.random, self.store, self.faults, self.burn = random, store, False, None
 
     def request(self, request):
         if request.kind == "place":
             must(request.client_order_id in self.store.intents, "sent before it was durable")
         fate = self.random.random() if self.faults else 1.0
-        if request.kind != "trades" and fate < 0.05:
+        if request.kind not in {"trades", "fees"} and fate < 0.05:
             if fate < 0.025:
                 _, events = self._serve(request)
                 self.tell(events)
@@ -162,6 +170,8 @@ class Wire(InProcessExchange):
     def tell(self, events):
         for event in events:
             fate = self.random.random() if self.faults else 1.0
+            if self.burn is not None:
+                event = self.burn.event(event)
             if fate < 0.05:
                 continue
             super().tell([event])
@@ -199,6 +209,9 @@ class World:
         self.services.alarm = self.alarms.append
         self._start(ids)
         self.update = 0
+        if burn.is_on(seed):
+            self.wire.burn = burn.Burn(seed, self)
+            self.services.feed = self.wire.burn.feed
 
     def _start(self, ids):
         d, actors = self.dispatcher, self.actors
@@ -229,8 +242,7 @@ class World:
     def second(self):
         """A second of market: ticks, orders, and faults if they are on."""
         for step in range(10):
-            for symbol in SYMBOLS:
-                self.tick(symbol)
+            self.ticks()
             if self.random.random() < 0.7:
                 people.trade(self)
             if self.random.random() < 0.05:
@@ -246,6 +258,13 @@ class World:
             self.dispatcher.run_until(Nanos(self.clock.monotonic_ns() + 100 * MS))
             if step == 9 and self.faults and self.random.random() < 0.3:
                 self.actors["gateway"].tell(UserStreamConnected())
+
+    def ticks(self):
+        """Each symbol moves once."""
+        for symbol in SYMBOLS:
+            self.tick(symbol)
+        if self.wire.burn is not None:
+            self.wire.burn.tick()
 
     def tick(self, symbol):
         quote = self.generator.next(symbol)
@@ -268,8 +287,7 @@ class World:
         for _ in range(seconds):
             for name in list(self.household.quarantined):
                 self.actors["supervisor"].tell(RestartNow(name, by_operator=True))
-            for symbol in SYMBOLS:
-                self.tick(symbol)
+            self.ticks()
             self.dispatcher.run_until(Nanos(self.clock.monotonic_ns() + 1_000 * MS))
         for ref in self.accounts.values():
             ref.tell(Reconsider("operator"))
@@ -321,6 +339,8 @@ class World:
             assert virtual + self.house(symbol) == self.exchange.positions[symbol].amount, symbol
         booked = {(symbol, t.id) for symbol in SYMBOLS for t in self.exchange.trades[symbol]}
         assert booked == set(self.store.trades), "a trade of the exchange is not booked, or one is invented"
+        if self.wire.burn is not None:
+            self.wire.burn.check_quiet(self.store)
 
     def house(self, symbol):
         """What the house took over: everything that was bought or sold less what accounts still hold."""
