@@ -345,3 +345,9 @@ class OrderClosed(Message, frozen=True, gc=False):
     cause: str = ""
     waited: bool = False
     again: bool = False
+
+    def __repr__(self) -> str:
+        # A trace cuts long lines, and the reason is what they are read for.
+        code = f" {self.code}" if self.code else ""
+        why = f"{self.status}{code} {self.reason}".rstrip()
+        return f"OrderClosed({self.client_order_id} {why}, executed {self.executed_quantity})"

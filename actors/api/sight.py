@@ -222,6 +222,7 @@ class Sight:
             "supervisor": self._inspect("supervisor"),
             "feed": {"frames": engine.feed_source.frames, "reconnects": engine.feed_source.reconnects},
             "gate_closed_by": engine.gate.closers,
+            "pending_fees": sum(len(s.pending_fees) for s in states),
             "bad_debt": sum((s.bad_debt for s in states), Decimal(0)),
             "alarms": engine.alarms.count,
             "census": self.census.latest,

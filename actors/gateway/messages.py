@@ -128,6 +128,14 @@ class Answered(Message, frozen=True, kw_only=True, gc=False):
     code: int = 0
     text: str = ""
     retry_after_ms: int = 0
+
+    def __repr__(self) -> str:
+        # A trace cuts long lines, and the reason is what they are read for.
+        code = f" {self.code}" if self.code else ""
+        why = f"{self.verdict}{code} {self.text}".rstrip()
+        report = "" if self.report is None else f", {self.report!r}"
+        return f"Answered({self.request} {self.client_order_id} {why}{report})"
+
     cut_off: bool = False
 
 

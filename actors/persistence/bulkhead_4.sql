@@ -1,4 +1,6 @@
--- Our own schema, version 4: fees that were taken in another asset than the quote asset.
+-- Our own schema, version 4: fees that were taken in another asset than the quote asset; why an order was refused.
+
+ALTER TABLE bulkhead.account_risk ADD COLUMN last_refusal text NOT NULL DEFAULT '';
 
 -- fee stays in quote asset. Without an asset it was taken in it; with one it is fee_amount x fee_rate, the rate
 -- being of fee_rate_ms. While a row of pending_fee names the trade, fee is 0 and not the last word.

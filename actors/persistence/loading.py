@@ -100,7 +100,7 @@ class Loader:
             orders=tuple(_order(r) for r in loaded.orders.get(account_id, ())),
             conditionals=tuple(_conditional(r) for r in loaded.conditionals.get(account_id, ())),
             pending_fees=tuple(_pending_fee(r) for r in loaded.pending_fees.get(account_id, ())),
-            risk=_risk(row[19:29], tuple((Symbol(r[1]), r[2]) for r in recent), needs_day=limits.needs_day),
+            risk=_risk(row[19:30], tuple((Symbol(r[1]), r[2]) for r in recent), needs_day=limits.needs_day),
         )
 
     def _own(self, base: RiskLimits, own: tuple[tuple[str, str], ...]) -> RiskLimits:
@@ -146,6 +146,7 @@ def _risk(row: Row, recent: tuple[tuple[Symbol, int], ...], *, needs_day: bool) 
         breaker_until_ms=row[7],
         breaker_by_hand=row[8],
         closing_out=row[9],
+        last_refusal=row[10],
         recent=recent,
     )
 

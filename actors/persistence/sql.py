@@ -85,13 +85,14 @@ STATEMENTS: dict[str, LiteralString] = {
         VALUES (%s, %s, %s, %s, %s, %s)""",
     "risk_upsert": """
         INSERT INTO bulkhead.account_risk (account_id, day_start_ms, day_equity, day_stopped, losses,
-            errors, breaker, breaker_reason, breaker_until_ms, breaker_by_hand, closing_out)
-        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+            errors, breaker, breaker_reason, breaker_until_ms, breaker_by_hand, closing_out, last_refusal)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
         ON CONFLICT (account_id) DO UPDATE SET day_start_ms = EXCLUDED.day_start_ms,
             day_equity = EXCLUDED.day_equity, day_stopped = EXCLUDED.day_stopped,
             losses = EXCLUDED.losses, errors = EXCLUDED.errors, breaker = EXCLUDED.breaker,
             breaker_reason = EXCLUDED.breaker_reason, breaker_until_ms = EXCLUDED.breaker_until_ms,
-            breaker_by_hand = EXCLUDED.breaker_by_hand, closing_out = EXCLUDED.closing_out""",
+            breaker_by_hand = EXCLUDED.breaker_by_hand, closing_out = EXCLUDED.closing_out,
+            last_refusal = EXCLUDED.last_refusal""",
     "limit_set": """
         INSERT INTO bulkhead.account_limit (account_id, name, value, set_ms) VALUES (%s, %s, %s, %s)
         ON CONFLICT (account_id, name) DO UPDATE SET value = EXCLUDED.value, set_ms = EXCLUDED.set_ms""",
@@ -176,7 +177,7 @@ _ACCOUNTS: LiteralString = """
         (CASE WHEN own.id IS NULL THEN general.max_total_exposure ELSE own.max_total_exposure END)::numeric,
         (CASE WHEN own.id IS NULL THEN general.liquidation_threshold ELSE own.liquidation_threshold END)::numeric,
         r.day_start_ms, r.day_equity, r.day_stopped, r.losses, r.errors, r.breaker, r.breaker_reason,
-        r.breaker_until_ms, r.breaker_by_hand, r.closing_out
+        r.breaker_until_ms, r.breaker_by_hand, r.closing_out, r.last_refusal
     FROM bulkhead.account a
     LEFT JOIN bulkhead.account_risk r ON r.account_id = a.account_id
     JOIN sub_accounts s ON s.id = a.account_id

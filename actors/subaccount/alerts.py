@@ -17,24 +17,33 @@ from actors.facts import (
     ConditionalStatus,
     DayStopped,
     FillApplied,
+    OrderEnded,
     Phase,
     PhaseChanged,
     PositionAlerted,
 )
 from actors.fees import Commission, FeeLearned
+from actors.subaccount.orders import end_text, is_refusal
 from actors.units import AccountId, Symbol, plain
 
 
 def alerts_of(account_id: AccountId, facts: Iterable[AnyFact]) -> list[str]:
-    """One line per fact that is news to an operator."""
-    return [f"{account_id}: {text}" for fact in facts if (text := _text(fact))]
+    """One line per fact that is news to an operator; what a refusal led to says what the exchange said."""
+    found, refusal = [], ""
+    for fact in facts:
+        if isinstance(fact, OrderEnded) and is_refusal(fact):
+            refusal = f" ({end_text(fact.status, fact.code, fact.reason)})"
+        text = _text(fact, refusal)
+        if text:
+            found.append(f"{account_id}: {text}")
+    return found
 
 
-def _text(fact: AnyFact) -> str:
+def _text(fact: AnyFact, refusal: str) -> str:
     match fact:
         case PhaseChanged(phase=Phase.STUCK):
             return (
-                f"STUCK after {fact.refusals} refused liquidation steps; its risk is not shrinking. "
+                f"STUCK after {fact.refusals} refused liquidation steps{refusal}; its risk is not shrinking. "
                 "'bulkhead retry' has it try again"
             )
         case BreakerChanged(breaker=Breaker.OPEN):
@@ -44,11 +53,9 @@ def _text(fact: AnyFact) -> str:
         case ClosingOut() if fact.reason:
             return f"everything is being closed: {fact.reason}"
         case PositionAlerted(alert=Alert.UNPROTECTED):
-            return f"the stop of {fact.symbol} was refused {fact.value - 1} times and is given up; close it by hand"
+            return f"the stop of {fact.symbol} was refused {fact.value - 1} times and is given up{refusal}; close it by hand"
         case ConditionalPlaced() if fact.attempt:
-            return (
-                f"the stop of {fact.symbol} was not taken by the exchange; it is sent again ({fact.attempt})"
-            )
+            return f"the stop of {fact.symbol} was not taken by the exchange{refusal}; it is sent again ({fact.attempt})"
         case PositionAlerted():
             return (
                 f"{fact.alert} of the position in {fact.symbol}: {fact.value:.4f}, the limit is {fact.limit}"

@@ -1,4 +1,4 @@
-"""What takeovers, funding and late fees do to an account's books: the part of ``fold`` that is money.
+"""What deposits, takeovers, funding and late fees do to an account's books: the part of ``fold`` that is money.
 
 Each function gives the state after its fact, or raises ``StateCorrupt`` for one that does not fit.
 """
@@ -10,13 +10,21 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from actors.errors import StateCorrupt
-from actors.facts import FundingPaid, PositionTakenOver
+from actors.facts import BalanceAdjusted, FundingPaid, PositionTakenOver
 from actors.fees import FeeBooked, FeeLearned, PendingFee
 from actors.subaccount.position import Position, with_position
 from actors.units import ZERO, Symbol
 
 if TYPE_CHECKING:
     from actors.subaccount.state import AccountState
+
+
+def adjust(state: AccountState, fact: BalanceAdjusted) -> AccountState:
+    """Money came or went, which is neither a profit nor a loss of the day."""
+    after = replace(state, balance=state.balance + fact.amount, deposits=state.deposits + fact.amount)
+    if state.risk.day_start_ms == 0:
+        return after
+    return replace(after, risk=replace(state.risk, day_equity=state.risk.day_equity + fact.amount))
 
 
 def take_over(state: AccountState, fact: PositionTakenOver) -> AccountState:

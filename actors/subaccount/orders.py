@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import msgspec
 
-from actors.facts import ConditionalPlaced, OrderIntended, OrderStatus, Purpose
+from actors.facts import ConditionalPlaced, OrderEnded, OrderIntended, OrderStatus, Purpose
 from actors.limits import CLIENT_ORDER_ID_PREFIX
 from actors.units import ZERO, AccountId, ClientOrderId, OrderType, Side, Symbol
 
@@ -105,3 +105,13 @@ def client_order_id(account_id: AccountId, sequence: int) -> ClientOrderId:
     """
     digest = hashlib.blake2b(account_id.encode(), digest_size=8).hexdigest()
     return ClientOrderId(f"{CLIENT_ORDER_ID_PREFIX}-{digest}-{sequence}")
+
+
+def is_refusal(fact: OrderEnded) -> bool:
+    """Whether the exchange did not take the order, or ended it by itself."""
+    return fact.status in {OrderStatus.REJECTED, OrderStatus.EXPIRED}
+
+
+def end_text(status: str, code: int | None, reason: str | None) -> str:
+    """How an order ended, with the exchange's own code and words, as in ``REJECTED -2019 No margin``."""
+    return " ".join(part for part in (status, str(code) if code else "", reason or "") if part)

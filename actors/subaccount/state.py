@@ -52,15 +52,8 @@ from actors.fees import FeeBooked, FeeLearned, PendingFee
 from actors.limits import ORDER_RATE_WINDOW_MS
 from actors.risk_limits import RiskLimits, merge
 from actors.subaccount import ledger
-from actors.subaccount.orders import ConditionalOrder, WorkingOrder
-from actors.subaccount.position import (
-    Position,
-    Settlement,
-    pending_of,
-    position_id,
-    settle,
-    with_position,
-)
+from actors.subaccount.orders import ConditionalOrder, WorkingOrder, end_text, is_refusal
+from actors.subaccount.position import Position, Settlement, pending_of, position_id, settle, with_position
 from actors.subaccount.risk import UNTROUBLED, Risk
 from actors.units import ZERO, AccountId, ClientOrderId, Nanos, Symbol
 
@@ -159,16 +152,9 @@ def fold(state: AccountState, fact: AnyFact) -> AccountState:
             order = _order(state, fact.client_order_id)
             return _with_order(state, replace(order, cancel_requested=True))
         case OrderEnded():
-            order = _order(state, fact.client_order_id)
-            refused = order.purpose is Purpose.USER and fact.status is OrderStatus.REJECTED
-            left = replace(state, orders=tuple(o for o in state.orders if o is not order))
-            if fact.status is OrderStatus.NEVER_SENT:
-                left = _uncounted(left, order)
-            # Streaks are counted where they are limited, so that nobody else's orders write them.
-            counts = refused and state.limits.max_consecutive_errors is not None
-            return _with_risk(left, errors=state.risk.errors + counts)
+            return _fold_ended(state, fact)
         case BalanceAdjusted():
-            return _fold_adjusted(state, fact)
+            return ledger.adjust(state, fact)
         case PositionTakenOver():
             return ledger.take_over(state, fact)
         case PhaseChanged():
@@ -292,6 +278,19 @@ def _fold_conditional(state: AccountState, fact: ConditionalPlaced) -> AccountSt
     return replace(state, conditionals=(*state.conditionals, waiting), next_order_sequence=following)
 
 
+def _fold_ended(state: AccountState, fact: OrderEnded) -> AccountState:
+    order = _order(state, fact.client_order_id)
+    left = replace(state, orders=tuple(o for o in state.orders if o is not order))
+    if fact.status is OrderStatus.NEVER_SENT:
+        left = _uncounted(left, order)
+    # Streaks are counted where they are limited, so that nobody else's orders write them.
+    refused = order.purpose is Purpose.USER and fact.status is OrderStatus.REJECTED
+    counts = refused and state.limits.max_consecutive_errors is not None
+    text = f"{fact.client_order_id} {end_text(fact.status, fact.code, fact.reason)}"
+    why = text if is_refusal(fact) else state.risk.last_refusal
+    return _with_risk(left, errors=state.risk.errors + counts, last_refusal=why)
+
+
 def _fold_fill(state: AccountState, fact: FillApplied) -> AccountState:
     order = _order(state, fact.client_order_id)
     if fact.trade_id in order.trade_ids:
@@ -329,14 +328,6 @@ def _fold_fill(state: AccountState, fact: FillApplied) -> AccountState:
         realized=state.realized + fact.realized,
         fees=state.fees + fact.fee,
     )
-
-
-def _fold_adjusted(state: AccountState, fact: BalanceAdjusted) -> AccountState:
-    after = replace(state, balance=state.balance + fact.amount, deposits=state.deposits + fact.amount)
-    # Money that comes or goes is neither a profit nor a loss of the day.
-    if state.risk.day_start_ms == 0:
-        return after
-    return _with_risk(after, day_equity=state.risk.day_equity + fact.amount)
 
 
 def _fold_breaker(state: AccountState, fact: BreakerChanged) -> AccountState:
