@@ -24,8 +24,10 @@ def trade(trade_id=7, fee="0.001", asset="BNB"):
     )  # fmt: skip
 
 
-def answer(number=1, trades=(trade(),)):
-    return Traded(client_order_id=f"bh-x-{number}", trades=trades, request="fees")
+def answer(number=1, trades=None):
+    return Traded(
+        client_order_id=f"bh-x-{number}", trades=(trade(),) if trades is None else trades, request="fees"
+    )
 
 
 def test_an_order_is_asked_after_and_its_fee_delivered():

@@ -171,7 +171,7 @@ class Wire(InProcessExchange):
         for event in events:
             fate = self.random.random() if self.faults else 1.0
             if self.burn is not None:
-                event = self.burn.event(event)
+                event = self.burn.event(event)  # noqa: PLW2901 - told as it is taken
             if fate < 0.05:
                 continue
             super().tell([event])
