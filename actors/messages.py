@@ -189,6 +189,15 @@ class AdjustBalance(Message, frozen=True, gc=False):
     reason: str
 
 
+class SettleFee(Message, frozen=True, gc=False):
+    """Book a pending fee by hand: at ``rate``, or as ``amount`` of quote asset if the exchange never told it."""
+
+    symbol: Symbol
+    trade_id: int
+    rate: Decimal | None
+    amount: Decimal | None
+
+
 class SetStatus(Message, frozen=True, gc=False):
     """Freeze (no new risk, liquidation still on) or unfreeze an account."""
 

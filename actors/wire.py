@@ -27,6 +27,7 @@ from actors.messages import (
     SetLimits,
     SetMode,
     SetStatus,
+    SettleFee,
     TripBreaker,
     Wake,
 )
@@ -46,6 +47,7 @@ REPLAYABLE: dict[str, type[Message]] = {
         CallOff,
         AdjustBalance,
         SetStatus,
+        SettleFee,
         FaultOnPurpose,
         Reconsider,
         Wake,

@@ -33,6 +33,15 @@ class ModeBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mode: LiquidationMode
 
 
+class FeeBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST .../fees: a trade whose fee is pending, and its rate, or its amount in quote asset if it was never told."""
+
+    symbol: Text
+    trade_id: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+    rate: Text | None = None
+    amount: Text | None = None
+
+
 class WhyBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Why a breaker is tripped, or everything is closed."""
 

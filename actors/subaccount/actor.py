@@ -24,6 +24,7 @@ from actors.messages import (
     SetLimits,
     SetMode,
     SetStatus,
+    SettleFee,
     Wake,
 )
 from actors.persistence.messages import AccountLoaded, DecisionLost, LoadAccount, Persist
@@ -47,6 +48,7 @@ REFUSED_IN_QUARANTINE = (
     PlaceOrder,
     PlaceConditional,
     AdjustBalance,
+    SettleFee,
     SetStatus,
     SetMode,
     SetLimits,

@@ -75,5 +75,5 @@ def _text(fact: AnyFact, refusal: str) -> str:
 def _fee_pending(symbol: Symbol, trade_id: int, amount: Decimal, asset: str) -> str:
     return (
         f"the fee of trade {trade_id} of {symbol}, {plain(amount)} {asset}, is not booked: what {asset} was worth then "
-        f"is not known; it is asked for until it is. Is {asset} among fee_assets, and its symbol listed?"
+        f"is not known; it is asked for until it is. Is {asset} among fee_assets, and its symbol listed? If nobody will ever know: 'bulkhead book-fee'"
     )

@@ -30,10 +30,11 @@ from actors.messages import (
     SetLimits,
     SetMode,
     SetStatus,
+    SettleFee,
     TripBreaker,
 )
 from actors.risk_limits import parse, shown
-from actors.subaccount import breaker, losses, margin
+from actors.subaccount import breaker, fees, losses, margin
 from actors.subaccount.decision import Accepted, Decision, assessed, refused
 from actors.subaccount.market import Market, marks_of
 from actors.subaccount.rejections import RejectCode, Rejection, reject
@@ -44,6 +45,7 @@ from actors.units import DIGITS_MAX, ZERO, Nanos, is_sane
 def decide(
     state: AccountState,
     message: AdjustBalance
+    | SettleFee
     | SetStatus
     | SetMode
     | SetLimits
@@ -57,6 +59,11 @@ def decide(
     match message:
         case AdjustBalance():
             return _adjust(state, message, market)
+        case SettleFee():
+            settled = fees.settled(state, message)
+            if isinstance(settled, Rejection):
+                return refused(state, settled)
+            return assessed(state, [settled], market, "fee")
         case SetStatus():
             return _set_status(state, message, market)
         case SetMode():

@@ -43,6 +43,7 @@ from actors.messages import (
     SetLimits,
     SetMode,
     SetStatus,
+    SettleFee,
     TripBreaker,
     Wake,
 )
@@ -56,7 +57,15 @@ from actors.subaccount.state import AccountState, folded
 from actors.units import Nanos
 
 ControlMessage = (
-    AdjustBalance | SetStatus | SetMode | SetLimits | TripBreaker | ResetBreaker | CloseOut | CallOff
+    AdjustBalance
+    | SettleFee
+    | SetStatus
+    | SetMode
+    | SetLimits
+    | TripBreaker
+    | ResetBreaker
+    | CloseOut
+    | CallOff
 )
 AccountMessage = (
     Wake | Reconsider | PlaceOrder | PlaceConditional | CancelOrder | ControlMessage | booking.ExchangeEvent
@@ -107,6 +116,7 @@ def _decide(state: AccountState, message: AccountMessage, market: Market) -> Dec
             return booking.decide(state, message, market)
         case (
             AdjustBalance()
+            | SettleFee()
             | SetStatus()
             | SetMode()
             | SetLimits()

@@ -20,8 +20,9 @@ from actors.errors import StateCorrupt
 from actors.facts import AnyFact
 from actors.fees import RATE_SPAN_MS, Commission, FeeBooked, FeeLearned, FeeShare, PendingFee
 from actors.gateway.messages import AskFees
-from actors.messages import AskRate, FeeKnown, Fill, RateKnown
+from actors.messages import AskRate, FeeKnown, Fill, RateKnown, SettleFee
 from actors.subaccount.market import Market
+from actors.subaccount.rejections import RejectCode, Rejection, reject
 from actors.subaccount.state import AccountState
 from actors.units import (
     ENTRY_QUANTUM,
@@ -105,6 +106,26 @@ def due(state: AccountState, market: Market) -> list[AnyFact]:
         if rate is not None:
             facts.append(_booked(state, fee, fee, rate))
     return facts
+
+
+def settled(state: AccountState, message: SettleFee) -> FeeBooked | Rejection:
+    """A pending fee as an operator says: at a rate, or as an amount if the exchange never told it."""
+    pending = state.pending_fee(message.symbol, message.trade_id)
+    if pending is None:
+        text = f"no fee of trade {message.trade_id} of {message.symbol} is pending"
+        return reject(RejectCode.FEE_NOT_PENDING, text, message.trade_id)
+    if pending.amount is None:
+        if message.amount is None or message.rate is not None or not is_sane(message.amount):
+            text = f"the exchange did not tell this fee: give its amount in quote asset, not {message.amount}, and no rate"
+            return reject(RejectCode.INVALID_QUANTITY, text, message.amount)
+        return _booked(state, pending, replace(pending, amount=message.amount), (ONE, pending.trade_ms))
+    rate = message.rate
+    if rate is None or message.amount is not None or not is_sane(rate) or rate <= ZERO:
+        text = (
+            f"the fee is {pending.amount} {pending.asset}: give a rate above zero, not {rate}, and no amount"
+        )
+        return reject(RejectCode.INVALID_PRICE, text, rate)
+    return _booked(state, pending, pending, (rate, pending.trade_ms))
 
 
 def questions(

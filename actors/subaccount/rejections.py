@@ -58,6 +58,7 @@ class RejectCode(StrEnum):
     INVALID_TRIGGER = "INVALID_TRIGGER"
     INVALID_LIMIT = "INVALID_LIMIT"
     FEE_PENDING = "FEE_PENDING"
+    FEE_NOT_PENDING = "FEE_NOT_PENDING"
     ORDER_NOT_FOUND = "ORDER_NOT_FOUND"
     TOO_LATE = "TOO_LATE"
 
@@ -118,6 +119,7 @@ class RejectCode(StrEnum):
                 | RejectCode.NO_BRACKETS
                 | RejectCode.INVALID_TRIGGER
                 | RejectCode.INVALID_LIMIT
+                | RejectCode.FEE_NOT_PENDING
             ):
                 return False
             case _:

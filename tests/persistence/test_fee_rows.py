@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from msgspec.structs import replace
 
-from actors.messages import FeeKnown, PlaceOrder, RateKnown
+from actors.messages import FeeKnown, PlaceOrder, RateKnown, SettleFee
 from actors.persistence import schema
 from actors.persistence.store import Store
 from tests.factories import BNB, BUY, ETH, SELL, WALL_MS, WIDE, fill_of, market
@@ -95,6 +95,14 @@ def test_one_that_turns_out_to_be_in_the_quote_asset_is_that(store, dsn, author)
     author.decide(FeeKnown(ETH, number, D("0.09"), "USDT", "t"))
     commit(store, author)
     assert rows(dsn, FILLS) == [(D("0.09"), "USDT", D("0.09"), D(1), WALL_MS)]
+
+
+def test_one_that_an_operator_books_is_in_every_table_too(store, dsn, author):
+    number = trade(author, BUY, "0.1", fee=None)
+    author.decide(SettleFee(ETH, number, None, D("0.8")))
+    commit(store, author)
+    assert rows(dsn, FILLS) == [(D("0.8"), None, None, None, None)]
+    assert rows(dsn, SUMS) == [(D("999.2"), D("0.8"), D("999.2"), D("0.8"), D("0.8"))]
 
 
 def test_after_the_position_is_closed_its_record_gets_the_fee(store, dsn, author):

@@ -11,7 +11,16 @@ from actors.errors import StateCorrupt
 from actors.facts import AccountStatus, BadDebtRecorded, FillApplied, Phase, PositionClosed
 from actors.fees import Commission, FeeBooked, FeeLearned, FeeShare
 from actors.gateway.messages import AskFees
-from actors.messages import AdjustBalance, AskRate, FeeKnown, PlaceOrder, RateKnown, Reconsider, Wake
+from actors.messages import (
+    AdjustBalance,
+    AskRate,
+    FeeKnown,
+    PlaceOrder,
+    RateKnown,
+    Reconsider,
+    SettleFee,
+    Wake,
+)
 from actors.risk_limits import RiskLimits
 from actors.subaccount import fees, margin
 from actors.subaccount.alerts import alerts_of
@@ -316,3 +325,41 @@ def test_facts_fold_to_the_state_of_the_decision():
     state = pending()
     decision = decide(state, rate(), market(ONLY))
     assert replace(folded(state, decision.facts), sequence=decision.state.sequence) == decision.state
+
+
+# -- by hand
+
+
+def settle(rate=None, amount=None, trade_id=1):
+    return SettleFee(ETH, trade_id, None if rate is None else D(rate), None if amount is None else D(amount))
+
+
+def test_an_operator_books_it_at_a_rate_or_what_was_never_told_as_an_amount():
+    at_rate = run(pending(), settle(rate="512.5"))
+    assert (at_rate.fees, at_rate.pending_fees, at_rate.positions[0].fees) == (D("1.025"), (), D("1.025"))
+    untold = run(bnb(placed(), fee=None).state, settle(amount="0.8"))
+    assert (untold.fees, untold.pending_fees, books_balance(untold)) == (D("0.8"), (), True)
+    assert run(bnb(placed(), fee=None).state, settle(amount="0")).pending_fees == ()
+
+
+@pytest.mark.parametrize(
+    ("told", "message", "code"),
+    [
+        (True, settle(rate="512", trade_id=9), Code.FEE_NOT_PENDING),
+        (True, settle(), Code.INVALID_PRICE),
+        (True, settle(rate="0"), Code.INVALID_PRICE),
+        (True, settle(rate="-1"), Code.INVALID_PRICE),
+        (True, settle(rate="NaN"), Code.INVALID_PRICE),
+        (True, settle(rate="1", amount="1"), Code.INVALID_PRICE),
+        (True, settle(amount="1"), Code.INVALID_PRICE),
+        (False, settle(), Code.INVALID_QUANTITY),
+        (False, settle(rate="1", amount="1"), Code.INVALID_QUANTITY),
+        (False, settle(rate="1"), Code.INVALID_QUANTITY),
+        (False, settle(amount="Infinity"), Code.INVALID_QUANTITY),
+    ],
+)
+def test_what_an_operator_says_must_fit_what_is_pending(told, message, code):
+    state = pending() if told else bnb(placed(), fee=None).state
+    decision = decide(state, message, market(ONLY))
+    assert [r.code for r in decision.reply.rejections] == [code]
+    assert decision.state == state
