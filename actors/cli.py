@@ -6,12 +6,12 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import cyclopts
 from cyclopts import Parameter
 
-from actors import cli_common, cli_live, cli_ops, cli_risk, logs
+from actors import cli_common, cli_live, cli_ops, cli_paper, cli_risk, logs
 from actors.cli_common import DataDir, err, out
 from actors.config import DEFAULT_DATA_DIR, EngineConfig, environment, load
 from actors.errors import BulkheadError
@@ -23,7 +23,7 @@ app = cyclopts.App(
 )
 db = cyclopts.App(name="db", help="The database: look at it, or make it ready.")
 app.command(db)
-cli_common.register(app, cli_live, cli_risk, cli_ops)
+cli_common.register(app, cli_paper, cli_live, cli_risk, cli_ops)
 app.command(cli_ops.deadletters)
 app.command(cli_risk.breaker)
 
@@ -112,7 +112,8 @@ def serve(settings: EngineConfig) -> None:
     engine.start()
     try:
         api.start()
-        out.print(f"engine ready: {len(engine.accounts)} accounts, API at {api.address.url}")
+        fleet = engine.fleets.origin.fleet
+        out.print(f"engine ready: {len(engine.accounts)} accounts, fleet {fleet}, API at {api.address.url}")
         while not (stop.wait(HALT_LOOK_SECONDS) or engine.halted.is_set()):
             pass
     finally:
@@ -122,44 +123,6 @@ def serve(settings: EngineConfig) -> None:
     if engine.halted.is_set():
         err.print(f"halted: {engine.halt_reason}", style="red", markup=False)
         sys.exit(EXIT_HALTED)
-
-
-@app.command
-def paper(  # noqa: PLR0913 - one per setting
-    *,
-    port: int = 8790,
-    seed: int = 1,
-    symbols: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = (),
-    ticks_per_second: int = 1_000,
-    feed: Annotated[tuple[Path, ...], Parameter(consume_multiple=True)] = (),
-    latency_ms: int = 0,
-) -> None:
-    """Run the paper exchange: Binance USD-M's REST and websocket protocol on loopback.
-
-    Example: bulkhead paper --port 8790 --symbols BTCUSDT ETHUSDT
-
-    Args:
-        port: 0 takes a free one; the addresses are printed as one JSON line.
-        seed: of the price generator.
-        symbols: what to list; all ten by default.
-        ticks_per_second: L1 updates of all symbols together.
-        feed: recorded bookTicker CSV files instead of the generator.
-        latency_ms: delay of every answer.
-    """
-    from actors.venues.paper.config import PaperConfig  # noqa: PLC0415
-    from actors.venues.paper.process import run as run_paper  # noqa: PLC0415
-
-    chosen: dict[str, Any] = {"symbols": symbols} if symbols else {}
-    run_paper(
-        PaperConfig(
-            port=port,
-            seed=seed,
-            ticks_per_second=ticks_per_second,
-            feed_files=tuple(map(str, feed)),
-            latency_ms=latency_ms,
-            **chosen,
-        )
-    )
 
 
 @app.command

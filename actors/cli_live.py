@@ -146,7 +146,7 @@ def cancel(
 ) -> None:
     """Cancel a working order.
 
-    Example: bulkhead cancel acct-42 bh-0123456789abcdef-3
+    Example: bulkhead cancel acct-42 bh-k7m2qx-4t0w9c5e8h2r6v1n-3
     """
     outcome(
         client(data_dir).delete(path("accounts", account, "orders", client_order_id)),

@@ -186,7 +186,7 @@ def quarantined(*, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> 
 def why(client_order_id: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
     """Show what set an order off, and what came of it.
 
-    Example: bulkhead why bh-0123456789abcdef-3
+    Example: bulkhead why bh-k7m2qx-4t0w9c5e8h2r6v1n-3
     """
     found = client(data_dir).get(path("orders", client_order_id))
     show([found], cli_show_ops.caused, json=json)

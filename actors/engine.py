@@ -22,6 +22,7 @@ from actors.config import EngineConfig
 from actors.errors import BadInput, BulkheadError, StoreUnreachable
 from actors.feed.actor import Feed
 from actors.gateway.actor import Gateway
+from actors.gateway.fleets import Fleets
 from actors.gateway.messages import Recover
 from actors.messages import Lane
 from actors.persistence.actor import Waiting, Writer
@@ -113,6 +114,7 @@ class Engine:
         self.io = ThreadedDispatcher("writer", self.clock)
         self.loop = IoLoop("exchange")
         self.services: Services
+        self.fleets: Fleets
         self.venue: Venue
         self.feed_source: BinanceFeed
         self._embedded: EmbeddedPostgres | None = None
@@ -147,7 +149,7 @@ class Engine:
         self.venue = discover(
             config.exchange, config.symbols, config.api_key, config.api_secret, config.fee_assets
         )
-        self.services = Services(self.book, self.venue.instruments, self.gate)
+        self.services = Services(self.book, self.venue.instruments, self.gate, self.fleets.origin)
         self.services.faults_allowed = config.faults_allowed
         self.services.alarm = self.alarms.of_account
         for dispatcher in self.dispatchers():
@@ -162,7 +164,8 @@ class Engine:
         self.services.writer = self.actors["writer"]
         self.services.gateway = self.actors["gateway"]
         self.services.router = self.actors["router"]
-        self._start_accounts()
+        with self.pauses.held():
+            self._restore()
         start_in_order(specs[3:], self.actors)
         self.services.feed = self.actors["feed"]
         self._recover()
@@ -213,6 +216,7 @@ class Engine:
         self.progress("opening the database")
         store = Store.open(dsn, self.base_limits)
         store.acquire(owner_of(Path(self.config.data_dir)), self.config.lease_seconds)
+        self.fleets = Fleets(store.at_desk(lambda desk: desk.begin("bulkhead run")))
         return store
 
     def _children(self, store: Store) -> tuple[ChildSpec, ...]:
@@ -231,7 +235,7 @@ class Engine:
             ChildSpec(
                 name="gateway",
                 start=lambda: Gateway.start(
-                    "gateway", self.main, transport, self.accounts, self.gate, self.alarm
+                    "gateway", self.main, transport, self.accounts, self.gate, self.fleets, self.alarm
                 ),
             ),
             ChildSpec(
@@ -258,10 +262,6 @@ class Engine:
                 ),
             ),
         )
-
-    def _start_accounts(self) -> None:
-        with self.pauses.held():
-            self._restore()
 
     def _restore(self) -> None:
         states = self.ask_store(lambda store: store.load(None))

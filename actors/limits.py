@@ -82,7 +82,7 @@ ORDER_RATE_WINDOW_MS = 60_000
 """What ``max_orders_per_minute`` counts over: a sliding minute."""
 
 CLIENT_ORDER_ID_PREFIX = "bh"
-"""Orders on the master account that start with this are ours to cancel."""
+"""Orders on the master account that start with this are of a fleet of ours; ``actors.order_ids`` says which."""
 
 assert WRITER_WAITING_LOW < WRITER_WAITING_HIGH
 assert MAILBOX_LOW < MAILBOX_HIGH

@@ -8,9 +8,10 @@ same files, accounts and seed give the same decisions, byte for byte.
 from __future__ import annotations
 
 import hashlib
+import re
 import tempfile
-from collections import deque
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 from random import Random
@@ -21,8 +22,11 @@ from rich.console import Console
 from rich.progress import Progress
 
 from actors.errors import BadInput, NotDurable
+from actors.facts import AnyFact, OrderEnded, OrderIntended, OrderStatus
 from actors.gateway.actor import Gateway
+from actors.gateway.fleets import Fleets
 from actors.messages import PlaceOrder, Tick
+from actors.order_ids import FIXED
 from actors.persistence.actor import Writer
 from actors.persistence.embedded import EmbeddedPostgres
 from actors.persistence.messages import NewAccount, Persist
@@ -58,6 +62,7 @@ class RecordingStore:
         self._out = out
         self.digest = hashlib.sha256()
         self.decisions = 0
+        self.not_placed: Counter[str] = Counter()
 
     def commit(self, decisions: list[Persist]) -> list[NotDurable | None]:
         """Commit, then record what is durable."""
@@ -73,6 +78,8 @@ class RecordingStore:
                     "refused": None if refusal is None else str(refusal),
                 }
             )
+            if refusal is None:
+                self.not_placed.update(_not_placed(decision.facts))
             self.digest.update(line)
             self.decisions += 1
             if self._out is not None:
@@ -81,6 +88,16 @@ class RecordingStore:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
+
+
+def _not_placed(facts: Sequence[AnyFact]) -> Iterator[str]:
+    """Why an order ended without a trade, if nothing was decided in its place."""
+    if any(isinstance(fact, OrderIntended) for fact in facts):
+        return
+    for fact in facts:
+        if isinstance(fact, OrderEnded) and fact.status in {OrderStatus.NEVER_SENT, OrderStatus.REJECTED}:
+            # Without the seconds that each waited, alike is alike.
+            yield re.sub(r" \d+\.\d s", "", fact.reason) or f"refused ({fact.code})"
 
 
 class Replay:
@@ -107,17 +124,20 @@ class Replay:
         self.actors: dict[str, Ref] = {}
         self.book = PriceBook()
         gate = TradingGate()
-        self.services = Services(self.book, instruments, gate)
+        self.services = Services(self.book, instruments, gate, FIXED)
         self._waiting_for_price: dict[Symbol, list[AccountId]] = {s: [] for s in symbols}
         self.actors["writer"] = Writer.start(
             "writer", self.dispatcher, store, self.accounts, gate, deque(), self.actors
         )
-        self.actors["gateway"] = Gateway.start("gateway", self.dispatcher, self.exchange, self.accounts, gate)
+        self.actors["gateway"] = Gateway.start(
+            "gateway", self.dispatcher, self.exchange, self.accounts, gate, Fleets(FIXED)
+        )
         self.actors["router"] = SymbolRouter.start("router", self.dispatcher, self.book, self.accounts)
         self.services.writer, self.services.gateway = self.actors["writer"], self.actors["gateway"]
         self.services.router = self.actors["router"]
         self._open_accounts(store, symbols, accounts)
         self.ticks = 0
+        self.asked = 0
 
     def _open_accounts(self, store: Any, symbols: Sequence[Symbol], count: int) -> None:
         wide = Decimal(10_000_000)
@@ -171,6 +191,7 @@ class Replay:
             side = self._random.choice((Side.BUY, Side.SELL))
             share = Decimal(self._random.randint(50, 95)) / 100
             quantity = instrument.floor_qty(DEPOSIT * leverage * share / row.ask)
+            self.asked += 1
             self.accounts[account_id].tell(
                 PlaceOrder(symbol=row.symbol, side=side, quantity=quantity, leverage=leverage, cause="replay")
             )
@@ -244,4 +265,14 @@ def _print(replay: Replay, recording: RecordingStore, out: Console) -> None:
     stats = replay.services.stats
     out.print(f"rows {replay.ticks}  wakes {stats.wakes}  decisions {recording.decisions}", highlight=False)
     out.print(f"orders {stats.orders}  ADL steps {stats.adl_steps}  fills {stats.fills}", highlight=False)
+    asked, rejected = replay.asked, stats.rejected
+    waiting = replay.actors["gateway"].cell.actor.inspect_state().queued
+    lost = rejected + waiting + sum(recording.not_placed.values())
+    out.print(f"opening orders {asked}  not placed {lost}", highlight=False)
+    if rejected:
+        out.print(f"  {rejected}: refused by the account's checks", markup=False, highlight=False)
+    if waiting:
+        out.print(f"  {waiting}: still waiting for the exchange's order limits at the end", highlight=False)
+    for reason, count in recording.not_placed.most_common():
+        out.print(f"  {count}: {reason}", markup=False, highlight=False)
     out.print(f"decisions sha256 {recording.digest.hexdigest()}", highlight=False)

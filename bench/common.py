@@ -10,6 +10,7 @@ from random import Random
 
 from actors.facts import OrderIntended
 from actors.messages import Fill, PlaceOrder, Tick
+from actors.order_ids import FIXED
 from actors.persistence.messages import Persist
 from actors.risk_limits import RiskLimits
 from actors.runtime.actor import DispatchedActor, Ref
@@ -101,7 +102,7 @@ def state(number: int) -> AccountState:
 def placed_and_filled(state: AccountState, trade_id: int) -> tuple[Persist, Persist]:
     """What an account decides when it buys 0.1 ETHUSDT, and when that is filled."""
     tick = Tick(ETH, Decimal(2000), Decimal(1), Decimal(2000), Decimal(1), 1, 1, Nanos(0), 2000.0)
-    market = Market({ETH: tick}, {ETH: LISTINGS[ETH].instrument}, Nanos(0), 0)
+    market = Market({ETH: tick}, {ETH: LISTINGS[ETH].instrument}, Nanos(0), 0, FIXED)
     placed = decide(
         state, PlaceOrder(symbol=ETH, side=Side.BUY, quantity=Decimal("0.1"), leverage=Decimal(20)), market
     )
@@ -143,7 +144,7 @@ class Fleet:
         self.accounts: dict[AccountId, Ref] = {}
         self.book = PriceBook()
         services = self.services = Services(
-            self.book, {s: LISTINGS[s].instrument for s in SYMBOLS}, TradingGate()
+            self.book, {s: LISTINGS[s].instrument for s in SYMBOLS}, TradingGate(), FIXED
         )
         self.router = SymbolRouter.start("router", self.dispatcher, self.book, self.accounts)
         services.router = self.router

@@ -8,6 +8,7 @@ from typing import Any
 import psutil
 
 from actors.messages import Wake
+from actors.order_ids import FIXED
 from actors.runtime.dispatcher import ThreadedDispatcher
 from actors.runtime.gate import TradingGate
 from actors.runtime.pauses import PauseKeeper
@@ -67,7 +68,7 @@ def create(
         Seconds until all are running and registered.
     """
     book = PriceBook()
-    services = Services(book, {s: LISTINGS[s].instrument for s in SYMBOLS}, TradingGate())
+    services = Services(book, {s: LISTINGS[s].instrument for s in SYMBOLS}, TradingGate(), FIXED)
     services.router = router = SymbolRouter.start("router", dispatcher, book, accounts)
     services.writer = services.gateway = Sink.start("sink", dispatcher)
     for tick in ticks(len(SYMBOLS)):

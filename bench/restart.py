@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from actors.order_ids import FIXED
 from actors.persistence.actor import Writer
 from actors.persistence.embedded import EmbeddedPostgres
 from actors.persistence.messages import NewAccount, Persist
@@ -92,7 +93,7 @@ class Hospital:
         self.main.start()
         self.io.start()
         book, gate = PriceBook(), TradingGate()
-        services = Services(book, {s: LISTINGS[s].instrument for s in SYMBOLS}, gate)
+        services = Services(book, {s: LISTINGS[s].instrument for s in SYMBOLS}, gate, FIXED)
         house = self.house = Household(
             accounts={}, quarantined={}, actors={}, gate=gate, alarm=print, halt=print,
             specs=(ChildSpec(name="writer", start=lambda: self.house.actors["writer"]),),

@@ -7,6 +7,7 @@ from decimal import Decimal as D
 from msgspec.structs import replace
 
 from actors.messages import Fill, Tick
+from actors.order_ids import FIXED
 from actors.risk_limits import RiskLimits
 from actors.subaccount.commitments import commitments
 from actors.subaccount.decide import decide
@@ -45,7 +46,15 @@ def market(marks=None, now_ns=0, received_ns=0, *, reduce_only=False, spread="0"
     marks = {ETH: "2000"} if marks is None else marks
     ticks = {s: tick(s, m, spread=spread, received_ns=received_ns) for s, m in marks.items()}
     wall_ms = WALL_MS + now_ns // 1_000_000 if wall_ms is None else wall_ms
-    return Market(ticks, more.pop("instruments", INSTRUMENTS), Nanos(now_ns), wall_ms, reduce_only, **more)
+    return Market(
+        ticks,
+        more.pop("instruments", INSTRUMENTS),
+        Nanos(now_ns),
+        wall_ms,
+        more.pop("origin", FIXED),
+        reduce_only,
+        **more,
+    )
 
 
 def position(symbol=ETH, quantity="1", entry="2000", leverage="10", number=1):

@@ -106,3 +106,17 @@ def test_replay_of_100_000_rows_twice_is_the_same_byte_for_byte(tmp_path):
     assert {d["refused"] for d in decisions} == {None}
     other = bulkhead("replay", *files, "--accounts", 30, "--seed", 2)
     assert other.stdout != shown
+
+
+def test_replay_says_what_it_did_not_place_and_why(tmp_path):
+    path = tmp_path / "BTCUSDT-bookTicker-1.csv.gz"
+    write_recording(path, BTC, 3_000, seed=11)
+    done = bulkhead("replay", path, "--accounts", 700)
+    assert done.returncode == 0, done.stderr
+    line = next(x for x in done.stdout.splitlines() if x.startswith("opening orders 700"))
+    lost = int(line.rsplit(maxsplit=1)[1])
+    # 240 may be sent at once; the other 460 wait for the limits of ten seconds and a minute.
+    held = sum(" BTCUSDT" in x for x in done.stdout.splitlines() if x.startswith("acct-"))
+    assert lost > 0
+    assert held + lost == 700
+    assert "the exchange's order limits" in done.stdout

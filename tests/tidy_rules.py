@@ -62,6 +62,9 @@ IMPURE_FILES = {
     "actors/venues/binance/orders.py": "sends requests",
     "actors/venues/binance/timekeeper.py": "asks the exchange for its time",
     "actors/venues/binance/user_stream.py": "reads a socket",
+    "actors/cli_paper.py": "the command line",
+    "actors/venues/paper/connections.py": "queues of frames",
+    "actors/venues/paper/feed_player.py": "plays files in their own time",
     "actors/venues/paper/generator.py": "tests/venues/paper/test_recording.py",
     "actors/venues/paper/recording.py": "reads and writes files with a seeded generator",
     "actors/persistence/connection.py": "connects",
@@ -73,7 +76,7 @@ IMPURE_FOLDERS = ("actors/runtime/",)
 
 SHARED = frozenset(
     [
-        "units", "errors", "facts", "fees", "limits", "risk_limits", "risk_config", "trading_day", "messages", "config", "logs", "wire",
+        "units", "errors", "facts", "fees", "limits", "risk_limits", "risk_config", "trading_day", "messages", "order_ids", "config", "logs", "wire",
     ]
 )  # fmt: skip
 COMPOSITION = frozenset(
@@ -82,10 +85,12 @@ COMPOSITION = frozenset(
         "cli_common",
         "cli_live",
         "cli_ops",
+        "cli_paper",
         "cli_show",
         "cli_show_ops",
         "cli_risk",
         "cli_show_risk",
+        "cli_table",
         "demo",
         "demo_view",
         "replay",
@@ -152,6 +157,7 @@ TESTED_ELSEWHERE = {
     "actors/venues/binance/rules.py": "data",
     "actors/venues/binance/timekeeper.py": "tests/e2e/test_exchange.py drives the paper exchange's clock",
     "actors/gateway/port.py": "a protocol",
+    "actors/gateway/sending.py": "tests/gateway/test_waiting.py",
     "actors/feed/port.py": "a protocol",
     "actors/symbol_router/actor.py": "tests/sim",
     "actors/symbol_router/book.py": "tests/symbol_router/test_triggers.py",

@@ -167,7 +167,8 @@ class Sight:
         closers = engine.gate.closers
         return views.TreeNode(
             name="supervisor",
-            status=f"{root.cell.status}, {'no new risk: ' + ', '.join(closers) if closers else 'open for new risk'}",
+            status=f"{root.cell.status}, {'no new risk: ' + ', '.join(closers) if closers else 'open for new risk'}, "
+            f"fleet {engine.fleets.origin.fleet}",
             restarts=root.cell.restarts,
             children=[*children, accounts],
         )
@@ -193,6 +194,7 @@ class Sight:
             engine.venue.instruments,
             Nanos(engine.clock.monotonic_ns()),
             engine.clock.wall_ms(),
+            engine.services.origin,
             engine.gate.reduce_only,
             engine.book.day,
             engine.book.day_ticks,
@@ -223,6 +225,7 @@ class Sight:
             "feed": {"frames": engine.feed_source.frames, "reconnects": engine.feed_source.reconnects},
             "gate_closed_by": engine.gate.closers,
             "pending_fees": sum(len(s.pending_fees) for s in states),
+            "fleet": engine.fleets.view(),
             "bad_debt": sum((s.bad_debt for s in states), Decimal(0)),
             "alarms": engine.alarms.count,
             "census": self.census.latest,

@@ -10,6 +10,7 @@ import structlog
 
 from actors.gateway.budget import OrderBudget
 from actors.gateway.fees import FeeQuestions
+from actors.gateway.fleets import Fleets
 from actors.gateway.messages import (
     Answered,
     AskFees,
@@ -63,6 +64,9 @@ class GatewayStatus(msgspec.Struct, frozen=True):
     stream: StreamState
     stream_reason: str
     clock_lost: str
+    fleet: str
+    start: str
+    other_fleets: tuple[str, ...]
 
 
 class Gateway(DispatchedActor):
@@ -72,6 +76,7 @@ class Gateway(DispatchedActor):
         transport: live, or the paper exchange in-process for replay.
         accounts: refs by account id.
         gate: says whether this process may still send orders.
+        fleets: our own and the others seen; outlives a crash of this actor.
         on_alarm: where alarms go beside the log.
     """
 
@@ -80,6 +85,7 @@ class Gateway(DispatchedActor):
         transport: Transport,
         accounts: Mapping[AccountId, Ref],
         gate: TradingGate,
+        fleets: Fleets,
         on_alarm: Callable[[str], None] | None = None,
     ) -> None:
         super().__init__()
@@ -88,7 +94,7 @@ class Gateway(DispatchedActor):
         self._accounts = accounts
         self._on_alarm = on_alarm
         rules = transport.rules
-        self._core = GatewayCore(OrderBudget(rules.orders_per_10s, rules.orders_per_minute), rules)
+        self._core = GatewayCore(OrderBudget(rules.orders_per_10s, rules.orders_per_minute), rules, fleets)
         self._fees = FeeQuestions()
 
     def on_start(self) -> None:
@@ -166,6 +172,9 @@ class Gateway(DispatchedActor):
             stream=core.proof.state,
             stream_reason=core.proof.reason,
             clock_lost=core.sending.clock_lost,
+            fleet=core.fleets.origin.fleet,
+            start=core.fleets.origin.start,
+            other_fleets=tuple(core.fleets.others),
         )
 
     def _now_ms(self) -> int:
@@ -224,6 +233,8 @@ class Gateway(DispatchedActor):
                         ref.tell(effect.message)
                 case Alarm():
                     self._alarm(effect.text)
+                    if effect.closes:
+                        self._gate.close(effect.closes)
 
     def _request(self, request: Request) -> None:
         if request.kind != "place" or self._gate.may_send(self._cell.dispatcher.clock.monotonic_ns()):

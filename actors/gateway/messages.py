@@ -87,6 +87,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """The exchange's word on one order: from an answer, a query or the user stream.
 
     ``stated`` is the status in the exchange's own word, ``reason`` why the order ended, as far as it is told.
+    ``side`` and ``quantity`` are those of the order; None where the exchange does not say.
     """
 
     client_order_id: ClientOrderId
@@ -97,13 +98,16 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     trade: Trade | None = None
     stated: str = ""
     reason: str = ""
+    side: Side | None = None
+    quantity: Decimal | None = None
 
 
 class Verdict(StrEnum):
-    """How a request ended."""
+    """How a request ended. DUPLICATE: refused, because an order of that client order id is open."""
 
     OK = "OK"
     REFUSED = "REFUSED"
+    DUPLICATE = "DUPLICATE"
     UNKNOWN = "UNKNOWN"
     NOT_FOUND = "NOT_FOUND"
     NOT_SENT = "NOT_SENT"

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from actors.facts import OrderIntended, OrderStatus, Purpose
+from actors.gateway.messages import Report
 from actors.gateway.stream import Known
 from actors.limits import UNKNOWN_QUERY_EVERY
 from actors.messages import FeeKnown, Fill, OrderAccepted, OrderClosed
@@ -101,9 +102,10 @@ class Deliver(msgspec.Struct, frozen=True):
 
 
 class Alarm(msgspec.Struct, frozen=True):
-    """Effect: tell a human."""
+    """Effect: tell a human; with ``closes``, also shut the gate for new risk in that name."""
 
     text: str
+    closes: str = ""
 
 
 Effect = Request | Survey | RenewStream | Deliver | Alarm
@@ -160,6 +162,37 @@ class Tracked(msgspec.Struct, kw_only=True):
     def known(self) -> Known:
         """What is known of it, from whatever side."""
         return Known(self.executed, self.final is not None)
+
+    duplicate_code: int = 0
+    impostor_told: bool = False
+
+    def is_told_of(self, report: Report) -> bool:
+        """Whether a report under this order's id can be of this order."""
+        order = self.order
+        told = (report.symbol, report.side or order.side, report.quantity or order.quantity)
+        return told == (order.symbol, order.side, order.quantity)
+
+    def impostor(self, report: Report) -> list[Effect]:
+        """Another order has this one's id at the exchange: one alarm, and nothing of it is ever booked.
+
+        If the exchange refused this one for that, its fate is known: it never was.
+        """
+        if self.duplicate_code:
+            self.final, self.code = OrderStatus.REJECTED, self.duplicate_code
+            self.reason = "the exchange has another order of this id open"
+        elif self.stage is Stage.SENT:
+            self.stage = Stage.UNKNOWN
+        if self.impostor_told:
+            return []
+        self.impostor_told = True
+        order = self.order
+        return [
+            Alarm(
+                f"{order.client_order_id}: the exchange has another order under this id ({report.side} "
+                f"{report.quantity} {report.symbol}, not {order.side} {order.quantity} {order.symbol}); nothing of "
+                "it is booked; find out who sends orders on this master account"
+            )
+        ]
 
     @property
     def lacks_trades(self) -> bool:

@@ -20,6 +20,7 @@ from collections.abc import Iterable
 
 from actors.facts import CancelIntended, OrderStatus
 from actors.gateway.budget import OrderBudget
+from actors.gateway.fleets import Fleets
 from actors.gateway.messages import (
     Answered,
     MasterChanged,
@@ -53,7 +54,6 @@ from actors.gateway.orders import (
 from actors.gateway.sending import Sending, Waited
 from actors.gateway.strangers import Strangers, account_update
 from actors.gateway.stream import Known, StreamProof, StreamState
-from actors.limits import CLIENT_ORDER_ID_PREFIX
 from actors.messages import Fill, OrderAccepted, OrderClosed
 from actors.units import ZERO, ClientOrderId
 
@@ -65,8 +65,10 @@ class GatewayCore:
     clock are ahead of them.
     """
 
-    def __init__(self, budget: OrderBudget, rules: VenueRules) -> None:
+    def __init__(self, budget: OrderBudget, rules: VenueRules, fleets: Fleets) -> None:
         self.budget = budget
+        self.fleets = fleets
+        self._recovered = False
         self.sending = Sending(budget)
         self._rules = rules
         self.venue_ahead_ms = self.wall_ahead_ms = 0
@@ -121,7 +123,7 @@ class GatewayCore:
             if known.order.client_order_id not in self.tracked:
                 self._unknown_again(known, now_ms)
                 known.awaits_survey = True
-        self._orphans_wanted = True
+        self._recovered = self._orphans_wanted = True
         return self._survey(now_ms)
 
     def resync(self, known: Tracked, now_ms: int) -> list[Effect]:
@@ -140,24 +142,13 @@ class GatewayCore:
         return self._ask(tracked, now_ms, "query" if tracked.exchange_order_id is None else "trades")
 
     def orphans(self, reports: Iterable[Report], now_ms: int) -> list[Effect]:
-        """Cancel open orders that carry our prefix and that no durable intent explains."""
-        effects: list[Effect] = []
-        for report in reports:
-            id_ = report.client_order_id
-            if not id_.startswith(f"{CLIENT_ORDER_ID_PREFIX}-") or id_ in self.tracked:
-                continue
-            effects.append(
-                Alarm(f"cancelling {id_} on {report.symbol}: it carries our prefix, but is not ours")
-            )
-            effects.append(
-                Request(
-                    kind="cancel",
-                    symbol=report.symbol,
-                    client_order_id=id_,
-                    timestamp_ms=now_ms + self.venue_ahead_ms,
-                )
-            )
-        return effects
+        """Cancel open orders of our own fleet that no durable intent explains; tell of other fleets."""
+        nobodys = [
+            r
+            for r in reports
+            if r.client_order_id not in self.tracked and r.client_order_id not in self._finals
+        ]
+        return self.fleets.resting(nobodys, now_ms + self.venue_ahead_ms)
 
     def tend(self, now_ms: int) -> list[Effect]:
         """Timer: ask after unknown orders, fetch missing trades, look at everything, send what waits."""
@@ -296,6 +287,8 @@ class GatewayCore:
             self.duplicates += 1
             return []
         self.strangers += 1
+        if self.fleets.is_of_one(report):
+            return self.fleets.reported(report) if self._recovered else []
         text = self._strangers.reported(report)
         return [Alarm(text)] if text else []
 
@@ -321,6 +314,8 @@ class GatewayCore:
     def _take_report(self, tracked: Tracked, report: Report, now_ms: int, *, rest: bool) -> list[Effect]:
         effects: list[Effect] = []
         order = tracked.order
+        if not tracked.is_told_of(report):
+            return tracked.impostor(report) + (self._close(tracked) if tracked.duplicate_code else [])
         tracked.stage = Stage.WORKING
         tracked.heard_ms = now_ms
         tracked.exchange_order_id = report.exchange_order_id
@@ -423,6 +418,8 @@ class GatewayCore:
             if tracked.stage is Stage.SENT:
                 self.sending.requeue(tracked)
             return []
+        if message.verdict is Verdict.DUPLICATE and tracked.stage is Stage.SENT:
+            tracked.duplicate_code = message.code  # what is open there says whether it is ours
         if message.verdict is Verdict.REFUSED:
             if tracked.stage is Stage.WORKING:
                 # The user stream knows the order already: a refusal of a duplicate id, say.

@@ -1,34 +1,22 @@
--- Our own schema, version 4: fees that were taken in another asset than the quote asset; why an order was refused.
+-- Our own schema, version 4: whose orders on the master account are ours. The fleet's id is made here,
+-- once; each start of an engine has an id of its own beside it. A copy of a database keeps the fleet.
 
-ALTER TABLE bulkhead.account_risk ADD COLUMN last_refusal text NOT NULL DEFAULT '';
-
--- fee stays in quote asset. Without an asset it was taken in it; with one it is fee_amount x fee_rate, the rate
--- being of fee_rate_ms. While a row of pending_fee names the trade, fee is 0 and not the last word.
-ALTER TABLE bulkhead.fill
-    ADD COLUMN fee_asset text,
-    ADD COLUMN fee_amount numeric CHECK (fee_amount <> 'NaN'),
-    ADD COLUMN fee_rate numeric CHECK (fee_rate > 0 AND fee_rate <> 'NaN'),
-    ADD COLUMN fee_rate_ms bigint,
-    ADD CONSTRAINT fill_fee_follows CHECK (fee_rate IS NULL OR fee = fee_amount * fee_rate);
-
-CREATE TABLE bulkhead.pending_fee (
-    account_id text NOT NULL REFERENCES bulkhead.account (account_id),
-    exchange text NOT NULL,
-    symbol text NOT NULL,
-    trade_id bigint NOT NULL,
-    client_order_id text NOT NULL,
-    exchange_order_id bigint NOT NULL,
-    trade_ms bigint NOT NULL,
-    quantity numeric NOT NULL CHECK (quantity > 0),
-    price numeric NOT NULL CHECK (price > 0),
-    closed_quantity numeric NOT NULL,
-    position_id text NOT NULL,
-    closed_id text NOT NULL,
-    asset text NOT NULL,
-    amount numeric,
-    CONSTRAINT pending_fee_once PRIMARY KEY (exchange, symbol, trade_id),
-    FOREIGN KEY (exchange, symbol, trade_id) REFERENCES bulkhead.fill (exchange, symbol, trade_id)
+CREATE TABLE bulkhead.fleet (
+    fleet_id text PRIMARY KEY CHECK (fleet_id ~ '^[0-9a-hjkmnp-tv-z]{6}$'),
+    is_ours boolean NOT NULL DEFAULT true UNIQUE CHECK (is_ours),
+    made_at timestamptz NOT NULL DEFAULT now()
 );
-CREATE INDEX pending_fee_account_idx ON bulkhead.pending_fee (account_id);
+
+-- The first six bytes of a random UUID are random in every bit; the low five of each choose a digit.
+INSERT INTO bulkhead.fleet (fleet_id)
+SELECT string_agg(substr('0123456789abcdefghjkmnpqrstvwxyz', 1 + (get_byte(random, n) & 31), 1), '' ORDER BY n)
+FROM (SELECT decode(replace(gen_random_uuid()::text, '-', ''), 'hex') AS random) drawn, generate_series(0, 5) AS n;
+
+CREATE TABLE bulkhead.engine_start (
+    start_id text PRIMARY KEY CHECK (start_id ~ '^[0-9a-hjkmnp-tv-z]{6}$'),
+    started_at timestamptz NOT NULL DEFAULT now(),
+    program text NOT NULL,
+    host text NOT NULL
+);
 
 INSERT INTO bulkhead.migration (version) VALUES (4);

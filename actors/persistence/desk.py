@@ -5,7 +5,9 @@ All of it runs in the writer's thread, on the writer's connection.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import secrets
+import socket
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any, LiteralString
 
@@ -14,7 +16,8 @@ import psycopg
 from msgspec.structs import replace
 from psycopg.rows import dict_row
 
-from actors.errors import BadInput
+from actors.errors import BadInput, NotStarted
+from actors.order_ids import PART_LENGTH, FleetId, Origin, StartId, part_of
 from actors.persistence import sql
 from actors.persistence.messages import QuarantineRecord, RecordDeadLetter, RecordQuarantine
 from actors.subaccount.orders import end_text
@@ -85,6 +88,9 @@ class CausedOrder(msgspec.Struct, frozen=True, kw_only=True):
     end: str = ""
 
 
+DRAWS_MAX = 8
+"""How often an id for a start is drawn."""
+
 _LETTER: LiteralString = ", ".join(DeadLetter.__struct_fields__)
 _QUARANTINE: LiteralString = ", ".join(QuarantineRecord.__struct_fields__)
 _AUDIT: LiteralString = ", ".join(AuditEntry.__struct_fields__)
@@ -105,6 +111,40 @@ class Desk:
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._connection = connection
+
+    # -- starts
+
+    def begin(
+        self, program: str, draw: Callable[[], bytes] = lambda: secrets.token_bytes(PART_LENGTH)
+    ) -> Origin:
+        """Record a start of this database's fleet, and give what its orders' ids begin with.
+
+        The start's part is drawn at random, and drawn again if it was used before: a counter would
+        repeat after a backup was restored.
+
+        Args:
+            program: what starts.
+            draw: makes ``PART_LENGTH`` random bytes.
+
+        Raises:
+            NotStarted: the database has no fleet, or every draw was used before.
+        """
+        row = self._connection.execute("SELECT fleet_id FROM bulkhead.fleet").fetchone()
+        if row is None:
+            raise NotStarted(
+                "table bulkhead.fleet is empty; restore its row, which a migration made, from a backup"
+            )
+        for _ in range(DRAWS_MAX):
+            start = part_of(draw())
+            recorded = self._connection.execute(
+                "INSERT INTO bulkhead.engine_start (start_id, program, host) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+                (start, program, socket.gethostname()),
+            ).rowcount
+            if recorded:
+                return Origin(FleetId(row[0]), StartId(start))
+        raise NotStarted(
+            f"{DRAWS_MAX} random ids of this start were all used before; is the machine's random source broken?"
+        )
 
     # -- dead letters
 

@@ -27,6 +27,7 @@ from actors.messages import (
     SettleFee,
     Wake,
 )
+from actors.order_ids import Origin
 from actors.persistence.messages import AccountLoaded, DecisionLost, LoadAccount, Persist
 from actors.runtime.actor import DispatchedActor, Ref
 from actors.runtime.gate import TradingGate
@@ -75,12 +76,18 @@ class AccountStats(msgspec.Struct):
 
 
 class Services:
-    """What all accounts of an engine share. ``preloaded`` holds states read in bulk at start."""
+    """What all accounts of an engine share. ``preloaded`` holds states read in bulk at start.
 
-    def __init__(self, book: PriceBook, instruments: Mapping[Symbol, Instrument], gate: TradingGate) -> None:
+    ``origin`` is what the ids of their orders begin with; it stays when one of them is restarted.
+    """
+
+    def __init__(
+        self, book: PriceBook, instruments: Mapping[Symbol, Instrument], gate: TradingGate, origin: Origin
+    ) -> None:
         self.book = book
         self.instruments = instruments
         self.gate = gate
+        self.origin = origin
         self.writer: Ref
         self.router: Ref
         self.gateway: Ref
@@ -173,6 +180,7 @@ class AccountActor(DispatchedActor):
             services.instruments,
             Nanos(clock.monotonic_ns()),
             clock.wall_ms(),
+            services.origin,
             services.gate.reduce_only or self._cell.mailbox.congested or self._is_guard,
             services.book.day,
             services.book.day_ticks,

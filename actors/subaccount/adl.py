@@ -40,11 +40,11 @@ from actors.limits import (
     ADL_REFUSALS_MAX,
     WARNING_DISTANCE,
 )
+from actors.order_ids import client_order_id
 from actors.risk_limits import AdlTier
 from actors.subaccount import margin
 from actors.subaccount.commitments import cancelled, cancels
 from actors.subaccount.market import Market, marks_of
-from actors.subaccount.orders import client_order_id
 from actors.subaccount.position import Position
 from actors.subaccount.state import AccountState, folded
 from actors.units import ONE, ZERO, Instrument, Nanos, OrderType, Side, Symbol, TimeInForce, round_to
@@ -227,7 +227,7 @@ def _close(  # noqa: PLR0913 - what to close, how much of it, and why
         OrderIntended(
             account_id=state.account_id,
             sequence=state.next_order_sequence,
-            client_order_id=client_order_id(state.account_id, state.next_order_sequence),
+            client_order_id=client_order_id(market.origin, state.account_id, state.next_order_sequence),
             symbol=position.symbol,
             side=Side.SELL if position.is_long else Side.BUY,
             order_type=OrderType.MARKET,

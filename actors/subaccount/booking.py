@@ -17,10 +17,11 @@ from actors.facts import (
     Purpose,
 )
 from actors.messages import ApplyFunding, FeeKnown, Fill, OrderAccepted, OrderClosed, RateKnown
+from actors.order_ids import sequence_of
 from actors.subaccount import adl, conditionals, fees, waited
 from actors.subaccount.decision import Decision, assessed, decided
 from actors.subaccount.market import Market
-from actors.subaccount.orders import WorkingOrder, client_order_id
+from actors.subaccount.orders import WorkingOrder
 from actors.subaccount.state import AccountState, folded, settlement_of
 from actors.units import ZERO, ClientOrderId, is_sane
 
@@ -35,7 +36,7 @@ def decide(state: AccountState, message: ExchangeEvent, market: Market) -> Decis
     """
     match message:
         case OrderAccepted():
-            return _accepted(state, message)
+            return _accepted(state, message, market)
         case Fill():
             return _fill(state, message, market)
         case FeeKnown():
@@ -50,17 +51,17 @@ def decide(state: AccountState, message: ExchangeEvent, market: Market) -> Decis
             assert_never(message)
 
 
-def _accepted(state: AccountState, message: OrderAccepted) -> Decision:
+def _accepted(state: AccountState, message: OrderAccepted, market: Market) -> Decision:
     order = state.order(message.client_order_id)
     if order is None or order.exchange_order_id is not None:
-        return _known_or_corrupt(state, message.client_order_id)
+        return _known_or_corrupt(state, message.client_order_id, market)
     return decided(state, [OrderAcknowledged(order.client_order_id, message.exchange_order_id)])
 
 
 def _fill(state: AccountState, fill: Fill, market: Market) -> Decision:
     order = state.order(fill.client_order_id)
     if order is None or fill.trade_id in order.trade_ids:
-        return _known_or_corrupt(state, fill.client_order_id)
+        return _known_or_corrupt(state, fill.client_order_id, market)
     if (order.symbol, order.side) != (fill.symbol, fill.side):
         raise StateCorrupt(f"{state.account_id}: trade {fill.trade_id} is not of {order!r}")
     facts = _booked(state, order, fill, market)
@@ -118,7 +119,7 @@ def _late_fee(
 def _closed(state: AccountState, message: OrderClosed, market: Market) -> Decision:
     order = state.order(message.client_order_id)
     if order is None:
-        return _known_or_corrupt(state, message.client_order_id)
+        return _known_or_corrupt(state, message.client_order_id, market)
     if order.filled < message.executed_quantity:
         return Decision(state=state, resync=(order.client_order_id,))
     if order.filled > message.executed_quantity:
@@ -177,10 +178,9 @@ def _funding(state: AccountState, message: ApplyFunding, market: Market) -> Deci
     return assessed(state, [paid], market, message.cause)
 
 
-def _known_or_corrupt(state: AccountState, id_: ClientOrderId) -> Decision:
+def _known_or_corrupt(state: AccountState, id_: ClientOrderId, market: Market) -> Decision:
     """A late or repeated event of an order of ours is a duplicate; any other id is not ours."""
-    prefix, _, tail = id_.rpartition("-")
-    ours = client_order_id(state.account_id, 0).rpartition("-")[0]
-    if prefix != ours or not tail.isdigit() or int(tail) >= state.next_order_sequence:
+    sequence = sequence_of(id_, market.origin.fleet, state.account_id)
+    if sequence is None or sequence >= state.next_order_sequence:
         raise StateCorrupt(f"{state.account_id}: an event of {id_} arrived, which it never intended")
     return Decision(state=state, duplicate=True)

@@ -33,12 +33,13 @@ from actors.facts import (
 )
 from actors.limits import CONDITIONALS_MAX, REARM_FIRST_MS, REARM_MAX
 from actors.messages import PlaceConditional, PlaceOrder
+from actors.order_ids import client_order_id
 from actors.subaccount import checks
 from actors.subaccount.adl import has_step, smallest_order, take_over
 from actors.subaccount.commitments import cancelled, cancels, openings
 from actors.subaccount.intents import intended
 from actors.subaccount.market import Market, mark
-from actors.subaccount.orders import ConditionalOrder, WorkingOrder, client_order_id
+from actors.subaccount.orders import ConditionalOrder, WorkingOrder
 from actors.subaccount.rejections import RejectCode, Rejection, reject
 from actors.subaccount.state import AccountState, folded
 from actors.units import DIGITS_MAX, ONE, ZERO, Instrument, OrderType, Side, is_sane
@@ -70,7 +71,7 @@ def place(
     return ConditionalPlaced(
         account_id=state.account_id,
         sequence=state.next_order_sequence,
-        client_order_id=client_order_id(state.account_id, state.next_order_sequence),
+        client_order_id=client_order_id(market.origin, state.account_id, state.next_order_sequence),
         kind=order.kind,
         symbol=order.symbol,
         side=order.side,
@@ -151,7 +152,7 @@ def again(
     held = state.position(order.symbol)
     if held is None or order.remaining <= ZERO or order.symbol not in market.ticks:
         return []
-    id_ = client_order_id(state.account_id, state.next_order_sequence)
+    id_ = client_order_id(market.origin, state.account_id, state.next_order_sequence)
     placed = ConditionalPlaced(
         account_id=state.account_id,
         sequence=state.next_order_sequence,

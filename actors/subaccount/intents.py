@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from actors.facts import OrderIntended, Purpose
 from actors.messages import PlaceOrder
+from actors.order_ids import client_order_id
 from actors.subaccount.checks import Verdict
 from actors.subaccount.market import Market
-from actors.subaccount.orders import client_order_id
 from actors.subaccount.state import AccountState
 
 
@@ -15,7 +15,7 @@ def intended(state: AccountState, order: PlaceOrder, verdict: Verdict, market: M
     return OrderIntended(
         account_id=state.account_id,
         sequence=state.next_order_sequence,
-        client_order_id=client_order_id(state.account_id, state.next_order_sequence),
+        client_order_id=client_order_id(market.origin, state.account_id, state.next_order_sequence),
         symbol=order.symbol,
         side=order.side,
         order_type=order.order_type,

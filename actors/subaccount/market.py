@@ -9,6 +9,7 @@ from typing import Protocol
 import msgspec
 
 from actors.messages import Tick
+from actors.order_ids import Origin
 from actors.risk_limits import MarkSource
 from actors.subaccount.position import Position
 from actors.subaccount.state import AccountState
@@ -38,12 +39,16 @@ class Paths(Protocol):
 
 
 class Market(msgspec.Struct, frozen=True, gc=False):
-    """See the module. ``day_ticks`` are the prices at the begin of ``day``, None if nobody saw it."""
+    """See the module. ``day_ticks`` are the prices at the begin of ``day``, None if nobody saw it.
+
+    ``origin`` is what the ids of new orders begin with: nobody decides at random.
+    """
 
     ticks: Mapping[Symbol, Tick]
     instruments: Mapping[Symbol, Instrument]
     now_ns: Nanos
     wall_ms: int
+    origin: Origin
     reduce_only: bool = False
     day: TradingDay = ALWAYS
     day_ticks: Mapping[Symbol, Tick] | None = None

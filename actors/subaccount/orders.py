@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from decimal import Decimal
 
 import msgspec
 
 from actors.facts import ConditionalPlaced, OrderEnded, OrderIntended, OrderStatus, Purpose
-from actors.limits import CLIENT_ORDER_ID_PREFIX
-from actors.units import ZERO, AccountId, ClientOrderId, OrderType, Side, Symbol
+from actors.units import ZERO, ClientOrderId, OrderType, Side, Symbol
 
 
 class WorkingOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -95,16 +93,6 @@ class ConditionalOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def symbol(self) -> Symbol:
         """What it trades."""
         return self.placed.symbol
-
-
-def client_order_id(account_id: AccountId, sequence: int) -> ClientOrderId:
-    """The deterministic client order id of an account's ``sequence``-th order.
-
-    Shape: prefix, 16 hex digits of BLAKE2b(account id), sequence; at most 36 characters,
-    which is the exchange's limit.
-    """
-    digest = hashlib.blake2b(account_id.encode(), digest_size=8).hexdigest()
-    return ClientOrderId(f"{CLIENT_ORDER_ID_PREFIX}-{digest}-{sequence}")
 
 
 def is_refusal(fact: OrderEnded) -> bool:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from actors.facts import CancelIntended, OrderStatus, Purpose
 from actors.gateway.budget import OrderBudget
+from actors.gateway.fleets import Fleets
 from actors.gateway.messages import Answered, Report, ReportStatus, Submit, Trade, Traded, Verdict
 from actors.gateway.orders import (
     ASKS_MAX,
@@ -24,17 +25,19 @@ from actors.gateway.orders import (
 from actors.gateway.protocol import GatewayCore
 from actors.limits import ORDER_MAX_AGE_MS
 from actors.messages import Fill, OrderAccepted, OrderClosed, PlaceOrder
+from actors.order_ids import FIXED, client_order_id
 from actors.subaccount.decide import decide
 from tests.factories import BUY, ETH, account, market
 
 T0 = 1_700_000_000_000
+GHOST = client_order_id(FIXED, "acct-1", 999)
 RULES = VenueRules(
     recv_window_ms=2_000, future_tolerance_ms=1_000, orders_per_10s=300, orders_per_minute=1_200
 )
 
 
-def core_of(per_10s=100, per_minute=1_000):
-    return GatewayCore(OrderBudget(per_10s, per_minute), RULES)
+def core_of(per_10s=100, per_minute=1_000, fleets=None):
+    return GatewayCore(OrderBudget(per_10s, per_minute), RULES, Fleets(FIXED) if fleets is None else fleets)
 
 
 @pytest.fixture
@@ -126,7 +129,7 @@ def test_a_refusal_is_final_and_carries_code_and_text(core, order):
 def test_a_refusal_of_an_order_that_the_stream_knows_is_not_believed(core, order):
     submit(core, order)
     core.reported(report(order), T0)
-    assert asked(core.answered(answered(order, Verdict.REFUSED, code=-4116), T0)) == ["query"]
+    assert asked(core.answered(answered(order, Verdict.DUPLICATE, code=-4116), T0)) == ["query"]
     assert order.client_order_id in core.tracked
 
 
@@ -207,12 +210,10 @@ def test_recovery_asks_after_each_order_and_cancels_orphans(core, order):
         client_order_id="web_123", exchange_order_id=1, symbol=ETH, status=ReportStatus.NEW, executed=D(0)
     )
     ghost = Report(
-        client_order_id="bh-ghost-1", exchange_order_id=2, symbol=ETH, status=ReportStatus.NEW, executed=D(0)
+        client_order_id=GHOST, exchange_order_id=2, symbol=ETH, status=ReportStatus.NEW, executed=D(0)
     )
     effects = core.orphans([orphan, stranger, ghost], T0)
-    assert [(e.kind, e.client_order_id) for e in effects if isinstance(e, Request)] == [
-        ("cancel", "bh-ghost-1")
-    ]
+    assert [(e.kind, e.client_order_id) for e in effects if isinstance(e, Request)] == [("cancel", GHOST)]
 
 
 def test_resync_redelivers_exactly_what_the_account_lacks(core, order):
@@ -227,9 +228,10 @@ def test_resync_redelivers_exactly_what_the_account_lacks(core, order):
 
 
 def test_an_order_that_is_nobodys_is_told_once_and_touches_nobody(core, order):
-    [alarm] = core.reported(report(order), T0)
-    assert order.client_order_id in alarm.text
-    assert core.reported(report(order), T0) == []
+    theirs = replace(order, client_order_id="web_0123456789")
+    [alarm] = core.reported(report(theirs), T0)
+    assert "web_0123456789" in alarm.text
+    assert core.reported(report(theirs), T0) == []
     assert core.strangers == 2
 
 

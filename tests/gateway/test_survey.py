@@ -25,7 +25,18 @@ from actors.messages import OrderAccepted, OrderClosed, PlaceOrder
 from actors.subaccount.decide import decide
 from actors.units import OrderType
 from tests.factories import BUY, ETH, account, market
-from tests.gateway.test_protocol import RULES, T0, answered, asked, core_of, report, submit, told, trade
+from tests.gateway.test_protocol import (
+    GHOST,
+    RULES,
+    T0,
+    answered,
+    asked,
+    core_of,
+    report,
+    submit,
+    told,
+    trade,
+)
 
 LATER = T0 + 1_000
 
@@ -74,7 +85,7 @@ def test_when_the_list_cannot_be_had_each_is_asked_singly(core, order):
 
 
 def test_orphans_are_looked_for_only_once_the_orders_of_the_last_life_are_known(core, order):
-    ghost = report(replace(order, client_order_id="bh-ghost-1"))
+    ghost = report(replace(order, client_order_id=GHOST))
     core.connected(T0)
     assert asked(surveyed(core, T0, (ghost,))) == []
     core.adopt([Tracked(order=order)], T0)

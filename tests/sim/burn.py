@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal as D
 from random import Random
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from actors.facts import FillApplied
@@ -12,10 +13,10 @@ from actors.feed.actor import Feed
 from actors.feed.rates import MinuteRate
 from actors.fees import FeeBooked
 from actors.messages import Tick
-from actors.units import NANOS_PER_SECOND, Nanos
-from actors.venues.binance.streams import OrderTradeUpdate
+from actors.units import NANOS_PER_SECOND, Nanos, plain
 from actors.venues.paper.generator import Generator
 from actors.venues.paper.instruments import LISTINGS
+from actors.venues.paper.user_events import OrderTradeUpdate
 from tests.factories import BNB
 
 WORTH = D(500)
@@ -45,10 +46,7 @@ class Burn:
         user_trades = world.exchange.user_trades
 
         def in_bnb(*wanted):
-            return [
-                replace(t, commission=amount_of(t.commission), commissionAsset="BNB")
-                for t in user_trades(*wanted)
-            ]
+            return [replace(t, commission=amount_of(t.commission), asset="BNB") for t in user_trades(*wanted)]
 
         world.exchange.user_trades = in_bnb
         limits = next(iter(world.store.durable.values())).limits
@@ -63,9 +61,9 @@ class Burn:
             return event
         if self.random.random() < 0.1:
             self.untold += 1
-            return replace(event, o=replace(event.o, n=None, N=None))
+            return replace(event, o=replace(event.o, n=UNSET, N=UNSET))
         self.told += 1
-        return replace(event, o=replace(event.o, n=amount_of(event.o.n), N="BNB"))
+        return replace(event, o=replace(event.o, n=plain(amount_of(D(event.o.n))), N="BNB"))
 
     def tick(self):
         """The price moves; the router hears of it unless its stream is dark."""

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from decimal import Decimal as D
+
 import pytest
 
+from actors.errors import StoreUnreachable
 from actors.facts import Purpose
+from actors.gateway.messages import UserStreamConnected
+from actors.messages import PlaceOrder
 from actors.subaccount import actor as account_actor
 from actors.subaccount.triggers import Triggers
-from tests.sim.world import World
+from actors.units import Nanos, OrderType
+from actors.venues.paper.instruments import LISTINGS
+from tests.factories import BUY, ETH
+from tests.sim.world import MS, World
 
 
 def by_time(order):
@@ -107,3 +115,36 @@ def test_decisions_equal_those_of_an_engine_that_wakes_everybody_on_every_tick(s
     assert sorted(sparse.history(), key=by_time) == sorted(full.history(), key=by_time)
     assert outcome(sparse) == outcome(full)
     assert any(f[5] is not Purpose.USER for f in sparse.history())
+
+
+def test_a_gateway_that_starts_anew_while_the_database_is_away_cancels_no_order_of_ours():
+    """It reads the exchange's open orders before it knows our own: each of them looks like an orphan until then."""
+    world = World(1, faults=False)
+    world.tick(ETH)
+    for ref in world.accounts.values():
+        ref.tell(
+            PlaceOrder(
+                symbol=ETH, side=BUY, quantity=D("0.05"), order_type=OrderType.LIMIT, leverage=D(20), cause="sim",
+                price=LISTINGS[ETH].start_price * D("0.96") // 1,
+            )
+        )  # fmt: skip
+    world.dispatcher.run_until(Nanos(world.clock.monotonic_ns() + 1_000 * MS))
+    resting = {o.client_id for o in world.exchange.orders.open_of(None)}
+    assert len(resting) > 5
+    recovery, tries = world.store.recovery, []
+
+    def away():
+        tries.append(1)
+        if len(tries) < 4:
+            raise StoreUnreachable("simulated")
+        return recovery()
+
+    world.store.recovery = away
+    world.actors["gateway"].tell("no such message")
+    for _ in range(100):
+        world.actors["gateway"].tell(UserStreamConnected())  # which asks for all open orders
+        world.dispatcher.run_until(Nanos(world.clock.monotonic_ns() + 100 * MS))
+    assert len(tries) == 4
+    assert world.actors["gateway"].cell.actor.inspect_state().tracked == len(resting)
+    assert {o.client_id for o in world.exchange.orders.open_of(None)} == resting
+    assert not [a for a in world.alarms if "fleet" in a]

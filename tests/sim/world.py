@@ -17,8 +17,10 @@ from actors.errors import NotDurable, StoreUnreachable
 from actors.facts import FillApplied, OrderIntended, Purpose
 from actors.fees import FeeBooked
 from actors.gateway.actor import Gateway
-from actors.gateway.messages import Answered, UserStreamConnected, Verdict
+from actors.gateway.fleets import Fleets
+from actors.gateway.messages import Answered, Recover, UserStreamConnected, Verdict
 from actors.messages import FaultOnPurpose, Lane, Reconsider, Tick
+from actors.order_ids import FIXED
 from actors.persistence.actor import Writer
 from actors.persistence.messages import KnownOrder, Recovery
 from actors.runtime.cell import Status
@@ -42,6 +44,7 @@ from actors.symbol_router.actor import SymbolRouter
 from actors.symbol_router.book import PriceBook
 from actors.trading_day import DayRule
 from actors.units import AccountId, Nanos
+from actors.venues.binance.rest import Order
 from actors.venues.paper.generator import Generator
 from actors.venues.paper.in_process import InProcessExchange
 from actors.venues.paper.instruments import LISTINGS
@@ -152,6 +155,12 @@ class Wire(InProcessExchange):
     def request(self, request):
         if request.kind == "place":
             must(request.client_order_id in self.store.intents, "sent before it was durable")
+        elif request.kind == "cancel" and request.order is None:
+            found = self.exchange.query(request.symbol, None, request.client_order_id)
+            must(
+                isinstance(found, Order) and found.status not in {"NEW", "PARTIALLY_FILLED"},
+                "cancelled as an orphan",
+            )
         fate = self.random.random() if self.faults else 1.0
         if request.kind not in {"trades", "fees"} and fate < 0.05:
             if fate < 0.025:
@@ -205,7 +214,7 @@ class World:
             ),
         )  # fmt: skip
         self.accounts, self.actors = self.household.accounts, self.household.actors
-        self.services = Services(self.book, instruments, self.gate)
+        self.services = Services(self.book, instruments, self.gate, FIXED)
         self.services.alarm = self.alarms.append
         self._start(ids)
         self.update = 0
@@ -220,11 +229,12 @@ class World:
         actors["supervisor"] = Supervisor.start("supervisor", d, self.household)
         actors["writer"] = Writer.start("writer", d, self.store, self.accounts, self.gate, deque(), actors)
         actors["gateway"] = Gateway.start(
-            "gateway", d, self.wire, self.accounts, self.gate, self.alarms.append
+            "gateway", d, self.wire, self.accounts, self.gate, Fleets(FIXED), self.alarms.append
         )
         actors["router"] = SymbolRouter.start("router", d, self.book, self.accounts, DayRule())
         for name in ("writer", "gateway", "router"):
             setattr(self.services, name, actors[name])
+        actors["gateway"].tell(Recover(self.store.recovery()))
         for i in ids:
             self.accounts[i] = AccountActor.start(i, d, i, self.services)
         d.after_turn = self.check_turn

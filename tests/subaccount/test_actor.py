@@ -12,6 +12,7 @@ from actors.errors import StateLost
 from actors.facts import AccountStatus, OrderIntended, Purpose
 from actors.limits import MAILBOX_HIGH
 from actors.messages import AdjustBalance, OrderAccepted, PlaceConditional, PlaceOrder, SetStatus, Wake
+from actors.order_ids import FIXED
 from actors.persistence.messages import AccountLoaded, LoadAccount, Persist
 from actors.runtime.actor import DispatchedActor
 from actors.runtime.cell import Status
@@ -43,7 +44,7 @@ class Desk:
         self.dispatcher = SeededDispatcher("t", VirtualClock())
         book = PriceBook()
         book.apply(tick(ETH, "2000"))
-        self.services = Services(book, INSTRUMENTS, TradingGate())
+        self.services = Services(book, INSTRUMENTS, TradingGate(), FIXED)
         self.writer = self.services.writer = Taker.start("writer", self.dispatcher)
         self.services.router = self.services.gateway = Taker.start("others", self.dispatcher)
         self.ref = AccountActor.start(
@@ -168,7 +169,7 @@ def test_an_account_that_the_database_does_not_know_says_so():
     desk = Desk.__new__(Desk)
     desk.dispatcher = SeededDispatcher("t", VirtualClock())
     desk.dispatcher.on_crash = lambda _cell, _report, error: crashes.append(error)
-    services = Services(PriceBook(), INSTRUMENTS, TradingGate())
+    services = Services(PriceBook(), INSTRUMENTS, TradingGate(), FIXED)
     services.writer = services.router = Taker.start("others", desk.dispatcher)
     ref = AccountActor.start("gone", desk.dispatcher, AccountId("gone"), services)
     desk.dispatcher.run_until_quiet()
@@ -182,7 +183,7 @@ def test_an_account_that_the_database_does_not_know_says_so():
 def test_commands_wait_for_the_state(guard):
     desk = Desk.__new__(Desk)
     desk.dispatcher = SeededDispatcher("t", VirtualClock())
-    services = Services(PriceBook(), INSTRUMENTS, TradingGate())
+    services = Services(PriceBook(), INSTRUMENTS, TradingGate(), FIXED)
     services.writer = services.router = Taker.start("others", desk.dispatcher)
     ref = AccountActor.start("a", desk.dispatcher, AccountId("a"), services, guard=guard)
     ref.tell(order())

@@ -5,13 +5,14 @@ from __future__ import annotations
 from decimal import Decimal as D
 
 import pytest
+from msgspec.structs import replace
 
 from actors.errors import StateCorrupt
 from actors.facts import AccountStatus, OrderStatus
 from actors.messages import AdjustBalance, CancelOrder, OrderAccepted, OrderClosed, PlaceOrder, SetStatus
+from actors.order_ids import FIXED, FleetId, Origin, StartId, client_order_id
 from actors.subaccount.decide import decide
 from actors.subaccount.decision import Accepted, Rejected
-from actors.subaccount.orders import client_order_id
 from actors.subaccount.rejections import RejectCode
 from tests.factories import BUY, ETH, SELL, account, fill_of, market, position, run
 
@@ -57,12 +58,38 @@ def test_more_fills_than_the_exchange_knows_is_corrupt():
 
 
 def test_an_event_of_a_stranger_s_order_is_corrupt():
-    stranger = OrderAccepted(client_order_id("acct-2", 1), 5)
+    stranger = OrderAccepted(client_order_id(FIXED, "acct-2", 1), 5)
     with pytest.raises(StateCorrupt, match="never intended"):
         decide(account(), stranger, market())
-    ours_of_the_future = OrderAccepted(client_order_id("acct-1", 9), 5)
+    for number in (account().next_order_sequence, 9):
+        ours_of_the_future = OrderAccepted(client_order_id(FIXED, "acct-1", number), 5)
+        with pytest.raises(StateCorrupt, match="never intended"):
+            decide(account(), ours_of_the_future, market())
+
+
+def test_a_late_event_of_an_order_of_any_start_or_release_of_ours_is_a_duplicate():
+    state = replace(account(), next_order_sequence=5)
+    old = "bh-2df37e62254fb358-4"
+    earlier = client_order_id(replace(FIXED, start="zzzzzz"), "acct-1", 4)
+    for id_ in (old, earlier):
+        for late in (OrderAccepted(id_, 5), OrderClosed(id_, OrderStatus.FILLED, D(1))):
+            decision = decide(state, late, market())
+            assert decision.duplicate
+            assert decision.state is state
+
+
+def test_an_order_of_the_same_account_in_another_fleet_is_corrupt():
+    theirs = client_order_id(replace(FIXED, fleet="zzzzzz"), "acct-1", 1)
     with pytest.raises(StateCorrupt, match="never intended"):
-        decide(account(), ours_of_the_future, market())
+        decide(replace(account(), next_order_sequence=5), OrderAccepted(theirs, 5), market())
+
+
+def test_orders_carry_the_origin_that_the_decision_was_given_and_no_other():
+    origin = Origin(FleetId("f0f0f0"), StartId("5t5t5t"))
+    decisions = [decide(account(), BUY_ONE, market(origin=origin)) for _ in range(2)]
+    assert decisions[0] == decisions[1]
+    assert decisions[0].facts[0].client_order_id == client_order_id(origin, "acct-1", 1)
+    assert decisions[0].facts[0].client_order_id.startswith("bh-f0f0f0-5t5t5t")
 
 
 def test_a_fill_of_the_wrong_side_or_symbol_is_corrupt():
@@ -81,7 +108,7 @@ def test_a_rejected_order_frees_its_margin():
 
 
 def test_cancel_of_an_unknown_order_is_refused_by_name():
-    decision = decide(account(), CancelOrder(client_order_id("acct-1", 5)), market())
+    decision = decide(account(), CancelOrder(client_order_id(FIXED, "acct-1", 5)), market())
     assert rejected(decision) == [RejectCode.ORDER_NOT_FOUND]
 
 

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from actors.facts import Breaker, ConditionalKind, OrderStatus
 from actors.messages import OrderClosed, PlaceConditional
+from actors.order_ids import FIXED
 from actors.subaccount.rejections import RejectCode as Code
 from actors.subaccount.risk import Risk
 from actors.units import OrderType
@@ -288,7 +289,7 @@ def test_liquidity_at_the_touch_that_the_order_takes():
 
     def at(**sizes):
         return market(day=DAY, instruments=INSTRUMENTS).__class__(
-            {ETH: replace(tick, **sizes)}, INSTRUMENTS, 0, WALL_MS, False, DAY
+            {ETH: replace(tick, **sizes)}, INSTRUMENTS, 0, WALL_MS, FIXED, False, DAY
         )
 
     refused(Code.MIN_LIQUIDITY, "19998", "20000", state, order(), at(ask_qty=D("9.999")))

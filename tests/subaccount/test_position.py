@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from actors.facts import PositionClosed
 from actors.messages import ApplyFunding, PlaceOrder
+from actors.order_ids import FIXED
 from actors.subaccount.decide import decide
 from actors.subaccount.market import Market
 from actors.symbol_router.book import PriceBook
@@ -36,7 +37,7 @@ class Tracked:
 
     def market(self):
         book = self.book
-        return Market(book.ticks, INSTRUMENTS, Nanos(0), WALL_MS + self.update, paths=book)
+        return Market(book.ticks, INSTRUMENTS, Nanos(0), WALL_MS + self.update, FIXED, paths=book)
 
     def tick(self, mid):
         self.update += 1

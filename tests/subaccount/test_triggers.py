@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from actors.facts import Breaker, ConditionalKind
 from actors.messages import PlaceConditional, Tick, Wake
+from actors.order_ids import FIXED
 from actors.risk_limits import MaintenanceBasis, MarkSource
 from actors.subaccount import margin
 from actors.subaccount.decide import decide
@@ -66,7 +67,9 @@ class Path:
 
     def market(self):
         book = self.book
-        return Market(book.ticks, BRACKETED, Nanos(self.now), WALL_MS, False, book.day, book.day_ticks, book)
+        return Market(
+            book.ticks, BRACKETED, Nanos(self.now), WALL_MS, FIXED, False, book.day, book.day_ticks, book
+        )
 
     def crossed(self, found):
         def now(trigger):

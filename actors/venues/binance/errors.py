@@ -57,6 +57,7 @@ class Outcome(StrEnum):
     RATE_LIMITED = "RATE_LIMITED"
     NO_SUCH_ORDER = "NO_SUCH_ORDER"
     MISTIMED = "MISTIMED"
+    DUPLICATE = "DUPLICATE"
 
 
 UNKNOWN_CODES = frozenset({Code.UNKNOWN, Code.DISCONNECTED, Code.UNEXPECTED_RESP, Code.TIMEOUT})
@@ -83,4 +84,6 @@ def outcome_of(http_status: int, code: int | None) -> Outcome:
         return Outcome.RATE_LIMITED
     if code == Code.INVALID_TIMESTAMP:
         return Outcome.MISTIMED
+    if code == Code.CLIENT_ORDER_ID_DUPLICATED:
+        return Outcome.DUPLICATE
     return Outcome.NO_SUCH_ORDER if code == Code.NO_SUCH_ORDER else Outcome.REJECTED

@@ -27,6 +27,7 @@ VERDICTS = {
     Outcome.RATE_LIMITED: Verdict.THROTTLED,
     Outcome.NO_SUCH_ORDER: Verdict.NOT_FOUND,
     Outcome.MISTIMED: Verdict.MISTIMED,
+    Outcome.DUPLICATE: Verdict.DUPLICATE,
 }
 
 

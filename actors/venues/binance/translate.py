@@ -46,6 +46,8 @@ def report_of(order: rest.Order) -> Report:
         executed=_finite(order.executedQty),
         stated=order.status,
         reason=REASONS.get(order.status, ""),
+        side=Side(order.side),
+        quantity=_finite(order.origQty),
     )
 
 
@@ -75,6 +77,8 @@ def report_of_event(detail: OrderDetail) -> Report:
         trade=trade,
         stated=detail.X,
         reason=REASONS.get(detail.X, EXPIRY_REASONS.get(detail.er, "")),
+        side=Side(detail.S),
+        quantity=_finite(detail.q),
     )
 
 

@@ -1,4 +1,4 @@
-"""Faults that the paper exchange can be told to show, as real exchanges do unasked. Pure."""
+"""Faults that the paper exchange can be told to show, as real exchanges and networks do unasked. Pure."""
 
 from __future__ import annotations
 
@@ -7,18 +7,78 @@ from typing import Any
 
 import msgspec
 
-from actors.venues.binance.errors import Code
+from actors.venues.paper.codes import PaperCode
 
 ORDER_FAULTS = {"lost_reply", "server_error", "reject", "delay"}
 EVENT_FAULTS = {"duplicate_events", "drop_events"}
+HTTP_FAULTS = {"proxy", "timeout", "redirect", "reset"}
+SWITCHES = {"silent_stream"}
+COUNTED = {"refuse_connections"}
+
+PAGE = (
+    b"<html>\r\n<head><title>%d %s</title></head>\r\n<body>\r\n<center><h1>%d %s</h1></center>\r\n"
+    b"<hr><center>cloudfront</center>\r\n</body>\r\n</html>\r\n"
+)
+PAGES = {
+    403: b"Forbidden",
+    408: b"Request Timeout",
+    500: b"Internal Server Error",
+    502: b"Bad Gateway",
+    503: b"Service Unavailable",
+    504: b"Gateway Time-out",
+}
 
 
 class Fault(msgspec.Struct, frozen=True):
     """One fault for one order: ``kind``, error ``code`` for rejects, ``seconds`` for delays."""
 
     kind: str
-    code: int = Code.UNKNOWN
+    code: int = PaperCode.UNKNOWN
     seconds: float = 1.0
+
+
+class HttpFault(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands between client and exchange spoils one request.
+
+    ``taken`` says whether the exchange handled the request all the same. ``path`` is what a request's
+    path must begin with, ``method`` its method, empty for any.
+    """
+
+    kind: str
+    status: int = 502
+    taken: bool = False
+    path: str = "/fapi/v1/order"
+    method: str = ""
+    seconds: float = 0.0
+
+    def meets(self, method: str, path: str) -> bool:
+        """Whether a request is one that this spoils."""
+        return path.startswith(self.path) and self.method in {"", method}
+
+    def page(self) -> bytes:
+        """What the proxy shows."""
+        name = PAGES.get(self.status, b"Error")
+        return PAGE % (self.status, name, self.status, name)
+
+
+class ExchangeClock:
+    """The exchange's own clock: ahead of the machine's by an offset that may grow."""
+
+    def __init__(self) -> None:
+        self._offset_ms = 0
+        self._drift_ms_per_s = 0.0
+        self._since_ms = 0
+
+    def set(self, offset_ms: int, drift_ms_per_s: float, machine_ms: int) -> None:
+        """Step to an offset, and drift on from there."""
+        self._offset_ms, self._drift_ms_per_s, self._since_ms = offset_ms, drift_ms_per_s, machine_ms
+
+    def at(self, machine_ms: int) -> int:
+        """What it shows when the machine's clock shows ``machine_ms``."""
+        if not self._drift_ms_per_s:
+            return machine_ms + self._offset_ms
+        drifted = self._drift_ms_per_s * (machine_ms - self._since_ms) / 1_000
+        return machine_ms + self._offset_ms + int(drifted)
 
 
 class Faults:
@@ -26,11 +86,15 @@ class Faults:
 
     def __init__(self) -> None:
         self._orders: deque[Fault] = deque()
+        self._http: list[HttpFault] = []
         self._duplicate = 0
         self._drop = 0
+        self.silent_stream = False
+        """User streams stay connected and are told nothing."""
+        self._refused_connections = 0
 
     def add(self, wanted: dict[str, Any]) -> None:
-        """Plan ``count`` faults of a ``kind``.
+        """Plan ``count`` faults of a ``kind``, or switch one with ``on``.
 
         Raises:
             ValueError: an unknown kind or a bad number, named.
@@ -39,21 +103,61 @@ class Faults:
         if count < 1:
             raise ValueError(f"count: {count} must be at least 1")
         if kind in ORDER_FAULTS:
-            fault = Fault(str(kind), int(wanted.get("code", Code.UNKNOWN)), float(wanted.get("seconds", 1.0)))
+            fault = Fault(
+                str(kind), int(wanted.get("code", PaperCode.UNKNOWN)), float(wanted.get("seconds", 1.0))
+            )
             self._orders.extend([fault] * count)
+        elif kind in HTTP_FAULTS:
+            self._http += [self._http_fault(str(kind), wanted)] * count
         elif kind == "duplicate_events":
             self._duplicate += count
         elif kind == "drop_events":
             self._drop += count
+        elif kind == "silent_stream":
+            self.silent_stream = bool(wanted.get("on", True))
+        elif kind == "refuse_connections":
+            self._refused_connections += count
         else:
-            raise ValueError(f"kind: {kind!r} is none of {', '.join(sorted(ORDER_FAULTS | EVENT_FAULTS))}")
+            known = sorted(ORDER_FAULTS | EVENT_FAULTS | HTTP_FAULTS | SWITCHES | COUNTED)
+            raise ValueError(f"kind: {kind!r} is none of {', '.join(known)}")
+
+    @staticmethod
+    def _http_fault(kind: str, wanted: dict[str, Any]) -> HttpFault:
+        status = int(wanted.get("status", {"timeout": 408, "redirect": 307}.get(kind, 502)))
+        if not 300 <= status <= 599:  # noqa: PLR2004 - what is no success
+            raise ValueError(f"status: {status} must be 300 to 599")
+        return HttpFault(
+            kind=kind,
+            status=status,
+            taken=bool(wanted.get("taken", False)),
+            path=str(wanted.get("path", "/fapi/v1/order")),
+            method=str(wanted.get("method", "")).upper(),
+            seconds=float(wanted.get("seconds", 0.0)),
+        )
 
     def for_order(self) -> Fault | None:
         """The fault for the order at hand, if one is planned."""
         return self._orders.popleft() if self._orders else None
 
+    def for_request(self, method: str, path: str) -> HttpFault | None:
+        """The fault for the request at hand, if one is planned."""
+        for fault in self._http:
+            if fault.meets(method, path):
+                self._http.remove(fault)
+                return fault
+        return None
+
+    def refuses_connection(self) -> bool:
+        """Whether the connection at hand is reset as soon as it is accepted."""
+        if self._refused_connections:
+            self._refused_connections -= 1
+            return True
+        return False
+
     def copies_of_event(self) -> int:
         """How often the event at hand is sent: 1, or 0 or 2 when a fault is planned."""
+        if self.silent_stream:
+            return 0
         if self._drop:
             self._drop -= 1
             return 0
@@ -61,13 +165,3 @@ class Faults:
             self._duplicate -= 1
             return 2
         return 1
-
-    def spoil(self, fault: Fault, reply: Any) -> None:
-        """Change the answer to an order that the exchange did take."""
-        if fault.kind == "delay":
-            reply.delay_s = fault.seconds
-            return
-        reply.status = 503
-        reply.body = msgspec.json.encode({"code": Code.TIMEOUT, "msg": "Timeout waiting for response."})
-        if fault.kind == "lost_reply":
-            reply.delay_s = fault.seconds

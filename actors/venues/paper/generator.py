@@ -56,6 +56,14 @@ class Generator:
         self._walks = {listing.instrument.symbol: _Walk(listing) for listing in listings}
         self._common = 0.0
 
+    def add(self, listing: Listing) -> None:
+        """Make quotes for one more symbol, or for one whose rules changed, from where its price is."""
+        symbol = listing.instrument.symbol
+        if symbol in self._walks:
+            self._walks[symbol].listing = listing
+        else:
+            self._walks[symbol] = _Walk(listing)
+
     def shock(self, symbol: Symbol | None, fraction: float, seconds: float) -> None:
         """Move one symbol, or all, by ``fraction`` over ``seconds``, beside its noise.
 

@@ -1,13 +1,16 @@
 """The paper exchange behind the gateway's transport port, in virtual time and without a socket.
 
 It speaks the same reports as the live transport: replay and simulation run the real gateway
-against the real matching, with a latency that the clock, not the machine, makes.
+against the real matching, with a latency that the clock, not the machine, makes. What passes
+between the two is the exchange's JSON, read by the engine's own decoders.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
+
+import msgspec
 
 from actors.gateway.messages import (
     Answered,
@@ -20,13 +23,25 @@ from actors.gateway.messages import (
 )
 from actors.gateway.orders import Request
 from actors.units import NANOS_PER_MS, Nanos, Symbol
+from actors.venues.binance import rest
 from actors.venues.binance.errors import Outcome, outcome_of
-from actors.venues.binance.rest import Order
 from actors.venues.binance.rules import RULES
-from actors.venues.binance.streams import OrderTradeUpdate
+from actors.venues.binance.streams import AccountUpdate as EngineAccountUpdate
+from actors.venues.binance.streams import OrderTradeUpdate as EngineOrderUpdate
+from actors.venues.binance.streams import decode_user_event
 from actors.venues.binance.translate import report_of, report_of_event, trade_of
+from actors.venues.paper import reports
+from actors.venues.paper.codes import ExchangeRefusal
 from actors.venues.paper.generator import Quote
-from actors.venues.paper.matching import Exchange, OrderRequest, PaperEvent, Refusal
+from actors.venues.paper.matching import Exchange
+from actors.venues.paper.orders import OrderRequest, PaperOrder
+from actors.venues.paper.user_events import PaperEvent
+
+encode = msgspec.json.Encoder().encode
+_order = msgspec.json.Decoder(rest.Order)
+_trades = msgspec.json.Decoder(list[rest.UserTrade])
+
+TRADES_MAX = 1_000
 
 
 class InProcessExchange:
@@ -57,10 +72,11 @@ class InProcessExchange:
     def request(self, request: Request) -> None:
         """Serve one request; the answer comes after the latency."""
         if request.kind in {"trades", "fees"}:
-            trades = self.exchange.user_trades(request.symbol, None, request.exchange_order_id, 1000)
+            trades = self.exchange.user_trades(request.symbol, None, request.exchange_order_id, TRADES_MAX)
+            told = _trades.decode(encode([reports.own_trade(t) for t in trades]))
             answer: Any = Traded(
                 client_order_id=request.client_order_id,
-                trades=tuple(trade_of(t) for t in trades),
+                trades=tuple(trade_of(t) for t in told),
                 request=request.kind,
             )
             events: Iterable[PaperEvent] = ()
@@ -74,7 +90,7 @@ class InProcessExchange:
         """All open orders and positions, after the latency."""
         answer = Surveyed(
             asked_ms=asked_ms,
-            orders=tuple(report_of(o) for o in self.exchange.open_orders(None)),
+            orders=tuple(report_of(_read(o)) for o in self.exchange.orders.open_of(None)),
             positions={s: p.amount for s, p in self.exchange.positions.items()},
         )
         self._dispatcher.after(self._latency_ns, self._gateway.cell, answer)
@@ -88,16 +104,24 @@ class InProcessExchange:
         self.tell(self.exchange.on_quote(quote, self.now_ms()))
 
     def tell(self, events: Iterable[PaperEvent]) -> None:
-        """Send order updates over the user stream, after the latency."""
+        """Send events over the user stream, after the latency."""
         for event in events:
-            told: Any
-            if isinstance(event, OrderTradeUpdate):
-                told = Reported(report_of_event(event.o))
-            else:
-                told = MasterChanged(event.a.m, (), tuple((Symbol(p.s), p.pa) for p in event.a.P))
-            self._dispatcher.after(self._latency_ns, self._gateway.cell, told)
+            read = decode_user_event(encode(event))
+            told: Reported | MasterChanged | None = None
+            if isinstance(read, EngineOrderUpdate):
+                told = Reported(report_of_event(read.o))
+            elif isinstance(read, EngineAccountUpdate):
+                told = MasterChanged(read.a.m, (), tuple((Symbol(p.s), p.pa) for p in read.a.P))
+            if told is not None:
+                self._dispatcher.after(self._latency_ns, self._gateway.cell, told)
 
-    def _serve(self, request: Request) -> tuple[Order | Refusal, Iterable[PaperEvent]]:
+    def _serve(self, request: Request) -> tuple[PaperOrder | ExchangeRefusal, Iterable[PaperEvent]]:
+        try:
+            return self._ask(request)
+        except ExchangeRefusal as refusal:
+            return refusal, ()
+
+    def _ask(self, request: Request) -> tuple[PaperOrder, Iterable[PaperEvent]]:
         now_ms, order = self.now_ms(), request.order
         if request.kind == "place" and order is not None:
             return self.exchange.place(
@@ -117,19 +141,25 @@ class InProcessExchange:
         return self.exchange.query(request.symbol, None, request.client_order_id), ()
 
     @staticmethod
-    def _answer(request: Request, outcome: Order | Refusal) -> Answered:
-        if isinstance(outcome, Refusal):
-            missing = outcome_of(400, outcome.code) is Outcome.NO_SUCH_ORDER
+    def _answer(request: Request, outcome: PaperOrder | ExchangeRefusal) -> Answered:
+        if isinstance(outcome, ExchangeRefusal):
+            verdicts = {Outcome.NO_SUCH_ORDER: Verdict.NOT_FOUND, Outcome.DUPLICATE: Verdict.DUPLICATE}
+            found = outcome_of(outcome.status, int(outcome.code))
             return Answered(
                 request=request.kind,
                 client_order_id=request.client_order_id,
-                verdict=Verdict.NOT_FOUND if missing else Verdict.REFUSED,
-                code=outcome.code,
+                verdict=verdicts.get(found, Verdict.REFUSED),
+                code=int(outcome.code),
                 text=outcome.text,
             )
         return Answered(
             request=request.kind,
             client_order_id=request.client_order_id,
             verdict=Verdict.OK,
-            report=report_of(outcome),
+            report=report_of(_read(outcome)),
         )
+
+
+def _read(order: PaperOrder) -> rest.Order:
+    """An order as the engine reads it off the wire."""
+    return _order.decode(encode(reports.queried(order)))

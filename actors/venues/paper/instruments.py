@@ -1,13 +1,28 @@
-"""The paper exchange's symbols: trading rules close to the real ones, and a start price. Pure."""
+"""The paper exchange's symbols: trading rules close to the real ones, and how they are listed. Pure."""
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
 from actors.units import Instrument, Symbol
-from actors.venues.binance.rest import BracketEntry
+from actors.venues.paper.wire_market import ListedSymbol, RuleFilter
+
+FOR_EVER_MS = 4_133_404_800_000
+"""The delivery date of a perpetual: 2100-12-25."""
+
+ONBOARD_MS = 1_569_398_400_000
+DELIVERY_HOUR_MS = 8 * 3_600_000
+
+
+class Band(msgspec.Struct, frozen=True):
+    """PERCENT_PRICE: buys at most mark x ``up``, sells at least mark x ``down``."""
+
+    up: Decimal = Decimal("1.05")
+    down: Decimal = Decimal("0.95")
 
 
 class Listing(msgspec.Struct, frozen=True):
@@ -17,6 +32,14 @@ class Listing(msgspec.Struct, frozen=True):
     start_price: Decimal
     volatility: float
     best_size: Decimal
+    contract: str = "PERPETUAL"
+    delivery_ms: int = FOR_EVER_MS
+    onboard_ms: int = ONBOARD_MS
+
+    @property
+    def pair(self) -> str:
+        """The symbol without its delivery date."""
+        return self.instrument.symbol.partition("_")[0]
 
 
 def _listing(row: tuple[str, str, str, str, str, str, float, str]) -> Listing:
@@ -51,25 +74,114 @@ _ROWS: tuple[tuple[str, str, str, str, str, str, float, str], ...] = (
 
 LISTINGS: dict[Symbol, Listing] = {listing.instrument.symbol: listing for listing in map(_listing, _ROWS)}
 
-BRACKETS = tuple(
-    BracketEntry(
-        bracket=number,
-        initialLeverage=leverage,
-        notionalFloor=Decimal(floor),
-        notionalCap=Decimal(cap),
-        maintMarginRatio=Decimal(rate),
-        cum=Decimal(cumulative),
+QUOTES = ("USDT", "USDC")
+_NAME = re.compile(r"([A-Z0-9]{1,20})(USDT|USDC)(?:_(\d{6}))?")
+
+
+def made_up(symbol: str, now_ms: int = ONBOARD_MS) -> Listing:
+    """A listing for any symbol of the usual form: BTCUSDC, BTCUSDT_261225, NEWUSDT.
+
+    A known base asset keeps its rules and price; another gets plain ones at a price of 10.
+
+    Raises:
+        ValueError: a name of another form; names it.
+    """
+    found = _NAME.fullmatch(symbol)
+    if found is None:
+        raise ValueError(
+            f"{symbol!r} is no symbol; write it like NEWUSDT, BTCUSDC or, with a delivery date, BTCUSDT_261225"
+        )
+    base, quote, date = found.groups()
+    known = LISTINGS.get(Symbol(f"{base}USDT"))
+    plain = known or _listing((base, "0.001", "0.1", "5", "1000000", "10.000", 0.9, "2000"))
+    instrument = msgspec.structs.replace(
+        plain.instrument, symbol=Symbol(symbol), base_asset=base, quote_asset=quote
     )
-    for number, (leverage, floor, cap, rate, cumulative) in enumerate(
-        (
-            (125, 0, 50_000, "0.004", 0),
-            (100, 50_000, 600_000, "0.005", 50),
-            (75, 600_000, 3_000_000, "0.0065", 950),
-            (50, 3_000_000, 12_000_000, "0.01", 11_450),
-            (25, 12_000_000, 70_000_000, "0.02", 131_450),
-            (10, 70_000_000, 100_000_000, "0.025", 481_450),
-        ),
-        1,
+    listing = msgspec.structs.replace(plain, instrument=instrument, onboard_ms=now_ms)
+    if date is None:
+        return listing
+    return msgspec.structs.replace(listing, contract="CURRENT_QUARTER", delivery_ms=_delivery_ms(date))
+
+
+def _delivery_ms(date: str) -> int:
+    year, month, day = 2000 + int(date[:2]), int(date[2:4]), int(date[4:])
+    if not (1 <= month <= 12 and 1 <= day <= 31):  # noqa: PLR2004 - a calendar
+        raise ValueError(f"{date!r} is no delivery date; write year, month and day, like 261225")
+    # Days of the civil calendar since 1970, by Hinnant's formula; delivery is at 08:00 UTC.
+    shifted = year - (month <= 2)  # noqa: PLR2004 - years begin in March there
+    era_year = shifted % 400
+    day_of_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
+    days = (
+        (shifted // 400) * 146_097 + era_year * 365 + era_year // 4 - era_year // 100 + day_of_year - 719_468
     )
+    return days * 86_400_000 + DELIVERY_HOUR_MS
+
+
+ORDER_TYPES = (
+    "LIMIT",
+    "MARKET",
+    "STOP",
+    "STOP_MARKET",
+    "TAKE_PROFIT",
+    "TAKE_PROFIT_MARKET",
+    "TRAILING_STOP_MARKET",
 )
-"""Leverage brackets of every symbol: shaped like the real ones, and continuous like them."""
+TIMES_IN_FORCE = ("GTC", "IOC", "FOK", "GTX", "GTD")
+
+
+def _digits(increment: Decimal) -> int:
+    exponent = increment.normalize().as_tuple().exponent
+    return max(0, -exponent) if isinstance(exponent, int) else 0
+
+
+def listed(listing: Listing, band: Band, status: str, open_orders_max: int) -> ListedSymbol:
+    """A symbol as exchangeInfo tells it."""
+    i = listing.instrument
+    least, most = i.tick_size, listing.start_price * 100
+    lot: dict[str, Any] = {"stepSize": f"{i.step_size:f}", "minQty": f"{i.min_qty:f}"}
+    filters = (
+        RuleFilter(
+            filterType="PRICE_FILTER",
+            tickSize=f"{i.tick_size:f}",
+            minPrice=f"{least:f}",
+            maxPrice=f"{most:f}",
+        ),
+        RuleFilter(filterType="LOT_SIZE", maxQty=f"{i.max_qty:f}", **lot),
+        RuleFilter(filterType="MARKET_LOT_SIZE", maxQty=f"{i.market_max_qty:f}", **lot),
+        RuleFilter(filterType="MAX_NUM_ORDERS", limit=open_orders_max),
+        RuleFilter(filterType="MIN_NOTIONAL", notional=f"{i.min_notional:f}"),
+        RuleFilter(
+            filterType="PERCENT_PRICE",
+            multiplierUp=f"{band.up:f}",
+            multiplierDown=f"{band.down:f}",
+            multiplierDecimal="4",
+        ),
+        RuleFilter(filterType="POSITION_RISK_CONTROL", positionControlSide="NONE"),
+    )
+    return ListedSymbol(
+        symbol=i.symbol,
+        pair=listing.pair,
+        contractType=listing.contract,
+        deliveryDate=listing.delivery_ms,
+        onboardDate=listing.onboard_ms,
+        status=status,
+        maintMarginPercent="2.5000",
+        requiredMarginPercent="5.0000",
+        baseAsset=i.base_asset,
+        quoteAsset=i.quote_asset,
+        marginAsset=i.quote_asset,
+        pricePrecision=_digits(i.tick_size),
+        quantityPrecision=_digits(i.step_size),
+        baseAssetPrecision=8,
+        quotePrecision=8,
+        underlyingType="COIN",
+        underlyingSubType=("PoW",) if i.base_asset == "BTC" else (),
+        settlePlan=0,
+        triggerProtect="0.0500",
+        liquidationFee="0.012500",
+        marketTakeBound="0.05",
+        maxMoveOrderLimit=10_000,
+        filters=filters,
+        orderTypes=ORDER_TYPES,
+        timeInForce=TIMES_IN_FORCE,
+    )

@@ -5,7 +5,10 @@ Rules
 2. A market order takes what L1 shows; with ``market_sweep`` the rest trades at worse ticks at
    once, as depth behind the best would let it, else it waits for the next L1.
 3. A limit order takes on arrival what it crosses, then rests and fills as maker when crossed.
-4. Trade ids rise by one per symbol, order ids by one in all. A client order id is used once.
+4. An order that would meet one of the master's own, at L1 or better, is subject to self-trade
+   prevention first: by its own mode the resting one ends, or it, or both, or they trade.
+5. Trade ids rise by one per symbol, order ids by one in all. A client order id is used once
+   among open orders.
 """
 
 from __future__ import annotations
@@ -16,71 +19,47 @@ from decimal import Decimal
 
 import msgspec
 
-from actors.units import ZERO, Instrument, OrderType, Side, Symbol, plain, quantize_price
-from actors.venues.binance.errors import Code
-from actors.venues.binance.filters import check_order
-from actors.venues.binance.rest import FundingRate, Order, UserTrade
-from actors.venues.binance.streams import (
-    AccountUpdate,
-    BalanceDetail,
-    OrderDetail,
-    OrderTradeUpdate,
-    PositionDetail,
-    UpdateDetail,
-)
+from actors.units import ZERO, Instrument, OrderType, Side, Symbol
+from actors.venues.paper import reports
+from actors.venues.paper.account import MasterAccount
+from actors.venues.paper.algo import AlgoBook
+from actors.venues.paper.amend import Amendments
+from actors.venues.paper.checks import OrderChecks
+from actors.venues.paper.codes import ExchangeRefusal, PaperCode
 from actors.venues.paper.generator import Quote
+from actors.venues.paper.orders import OrderBook, OrderRequest, PaperOrder, Trade
+from actors.venues.paper.rules import matched_price
+from actors.venues.paper.user_events import PaperEvent
 
 SWEEP_TICKS = 3
 """How many ticks further each level of a swept market order trades."""
 
+OPEN_ORDERS_MAX = 200
+CONDITIONAL_ORDERS_MAX = 200
+"""The exchange's: open orders of a symbol, conditional orders over all symbols."""
 
-class OrderRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A new order, parsed."""
-
-    symbol: Symbol
-    side: Side
-    type: OrderType
-    quantity: Decimal
-    price: Decimal | None = None
-    time_in_force: str = "GTC"
-    reduce_only: bool = False
-    client_order_id: str = ""
+EXPIRY_SELF_TRADE = "1"
+EXPIRY_IOC = "2"
+EXPIRY_IOC_SELF_TRADE = "3"
+EXPIRY_REDUCE_ONLY = "4"
+EXPIRY_TIME = "0"
 
 
-class Refusal(msgspec.Struct, frozen=True):
-    """Why a request was refused."""
+class Exchange(MasterAccount):
+    """The matching engine over the master account's books.
 
-    code: Code
-    text: str
+    Args:
+        instruments: the symbols' trading rules.
+        deposit: USDT at the start.
+        taker_fee: share of the value of what takes.
+        maker_fee: share of the value of what rested.
+        market_sweep: see rule 2.
+        open_orders_max: resting orders of a symbol.
+        conditional_orders_max: waiting algo orders of all symbols.
+        other_deposits: other assets at the start.
+    """
 
-
-class _Order(msgspec.Struct, kw_only=True):
-    order_id: int
-    request: OrderRequest
-    status: str = "NEW"
-    executed: Decimal = ZERO
-    cost: Decimal = ZERO
-    time: int
-    updated: int
-
-    @property
-    def left(self) -> Decimal:
-        return self.request.quantity - self.executed
-
-
-class _Position(msgspec.Struct):
-    amount: Decimal = ZERO
-    entry: Decimal = ZERO
-    realized: Decimal = ZERO
-
-
-PaperEvent = OrderTradeUpdate | AccountUpdate
-
-
-class Exchange:
-    """The matching engine and the master account's books."""
-
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the exchange's constants
         self,
         instruments: Mapping[Symbol, Instrument],
         deposit: Decimal,
@@ -88,289 +67,274 @@ class Exchange:
         maker_fee: Decimal = Decimal("0.0002"),
         *,
         market_sweep: bool = True,
+        open_orders_max: int = OPEN_ORDERS_MAX,
+        conditional_orders_max: int = CONDITIONAL_ORDERS_MAX,
+        other_deposits: Mapping[str, Decimal] | None = None,
     ) -> None:
-        self.instruments = instruments
-        self.wallet = deposit
-        self.fees = ZERO
-        self.realized = ZERO
-        self.funding = ZERO
-        self.funding_rates: list[FundingRate] = []
-        self.quotes: dict[Symbol, Quote] = {}
-        self.positions: defaultdict[Symbol, _Position] = defaultdict(_Position)
-        self.trades: defaultdict[Symbol, list[UserTrade]] = defaultdict(list)
-        self._taker_fee, self._maker_fee = taker_fee, maker_fee
-        self._sweep = market_sweep
-        self._orders: dict[int, _Order] = {}
-        self._by_client_id: dict[str, int] = {}
-        self._open: defaultdict[Symbol, dict[int, _Order]] = defaultdict(dict)
+        super().__init__(instruments, deposit, taker_fee, maker_fee, other_deposits)
+        self.orders = OrderBook()
+        self.trades: defaultdict[Symbol, list[Trade]] = defaultdict(list)
+        self.sweep = market_sweep
+        self.checks = OrderChecks(self, open_orders_max)
+        self.algo = AlgoBook(self, conditional_orders_max)
+        self.amendments = Amendments(self)
+        self.fees_untold = 0
+        """So many fills more are told without their fee; a fault."""
+        self.shown_next: list[str] = []
+        """Statuses that the next orders are shown with instead of their own; a fault."""
+        self._dated: dict[int, PaperOrder] = {}
+        self._ids_made = 0
         self._next_trade: defaultdict[Symbol, int] = defaultdict(lambda: 1)
 
     # -- market
 
     def on_quote(self, quote: Quote, now_ms: int) -> list[PaperEvent]:
-        """A new L1: rest what does not cross, fill what does."""
+        """A new L1: rest what does not cross, fill what does, set off what it triggers."""
         self.quotes[quote.symbol] = quote
-        waiting = self._open.get(quote.symbol)
-        if not waiting:
-            return []
         events: list[PaperEvent] = []
-        sizes = {Side.BUY: quote.ask_qty, Side.SELL: quote.bid_qty}
-        for order in list(waiting.values()):
-            side, request = order.request.side, order.request
-            best = quote.ask if side is Side.BUY else quote.bid
-            if request.price is not None and (best - request.price) * side.sign > ZERO:
-                continue
-            quantity = min(order.left, sizes[side])
-            if request.reduce_only:
-                # What it could reduce may be gone since it was placed.
-                held = max(ZERO, -self.positions[quote.symbol].amount * side.sign)
-                quantity = min(quantity, held)
-                if held == ZERO:
-                    events += self._end(order, "EXPIRED", now_ms)
-            if quantity > ZERO:
-                sizes[side] -= quantity
-                maker = request.type is OrderType.LIMIT
-                events += self._trade(order, quantity, request.price or best, now_ms, maker=maker)
+        if self._dated:
+            events += self._end_dated(now_ms)
+        resting = self.orders.resting.get(quote.symbol)
+        if resting:
+            for side, best, size in (
+                (Side.BUY, quote.ask, quote.ask_qty),
+                (Side.SELL, quote.bid, quote.bid_qty),
+            ):
+                left = size
+                for order in resting.reached(side, best):
+                    left -= self._fill_resting(order, left, order.request.price or best, now_ms, events)
+                for order in [o for o in resting.unpriced.values() if o.request.side is side]:
+                    left -= self._fill_resting(order, left, best, now_ms, events)
+        if self.algo.waits(quote.symbol):
+            events += self.algo.on_price(quote.symbol, now_ms)
+        return events
+
+    def _fill_resting(
+        self, order: PaperOrder, size: Decimal, price: Decimal, now_ms: int, events: list[PaperEvent]
+    ) -> Decimal:
+        if not order.is_open:
+            return ZERO
+        quantity = min(order.left, size)
+        request = order.request
+        if request.reduce_only:
+            # What it could reduce may be gone since it was placed.
+            held = max(ZERO, -self.positions[request.symbol].amount * request.side.sign)
+            quantity = min(quantity, held)
+            if held == ZERO:
+                events += self.end(order, "EXPIRED", now_ms, EXPIRY_REDUCE_ONLY)
+        if quantity <= ZERO or not order.is_open:
+            return ZERO
+        events += self.trade(order, quantity, price, now_ms, maker=request.type is OrderType.LIMIT)
+        return quantity
+
+    def _end_dated(self, now_ms: int) -> list[PaperEvent]:
+        events: list[PaperEvent] = []
+        for order in list(self._dated.values()):
+            if not order.is_open:
+                del self._dated[order.order_id]
+            elif order.request.good_till_ms <= now_ms:
+                del self._dated[order.order_id]
+                events += self.end(order, "EXPIRED", now_ms, EXPIRY_TIME)
         return events
 
     # -- orders
 
-    def place(self, request: OrderRequest, now_ms: int) -> tuple[Order | Refusal, list[PaperEvent]]:
-        """Take an order."""
-        refusal = self._refusal(request)
-        if refusal is not None:
-            return refusal, []
-        order_id = len(self._orders) + 1
-        order = _Order(order_id=order_id, request=request, time=now_ms, updated=now_ms)
-        self._orders[order_id] = order
-        self._by_client_id[request.client_order_id] = order_id
-        self._open[request.symbol][order_id] = order
-        events: list[PaperEvent] = [self._update(order, "NEW", now_ms)]
-        events += self._take(order, now_ms)
-        return self.view(order), events
+    def place(self, request: OrderRequest, now_ms: int) -> tuple[PaperOrder, list[PaperEvent]]:
+        """Take an order.
+
+        Raises:
+            ExchangeRefusal: it breaks a rule; it is not recorded.
+        """
+        request = self._completed(request)
+        self.checks.check(request, now_ms)
+        return self.take(request, now_ms)
+
+    def take(self, request: OrderRequest, now_ms: int) -> tuple[PaperOrder, list[PaperEvent]]:
+        """Take an order that was checked, or that the exchange makes itself."""
+        order = self.orders.add(request, now_ms)
+        if self.shown_next:
+            order.shown_as = self.shown_next.pop(0)
+        events: list[PaperEvent] = [self.told(order, "NEW", now_ms)]
+        self.match(order, now_ms, events)
+        return order, events
+
+    def made_id(self) -> str:
+        """A client order id of the exchange's making."""
+        self._ids_made += 1
+        return f"web_{self._ids_made:020d}"
 
     def cancel(
         self, symbol: Symbol, order_id: int | None, client_id: str | None, now_ms: int
-    ) -> tuple[Order | Refusal, list[PaperEvent]]:
-        """Cancel an open order."""
-        order = self._find(symbol, order_id, client_id)
-        if order is None or order.order_id not in self._open[symbol]:
-            return Refusal(Code.CANCEL_REJECTED, "Unknown order sent."), []
-        events = self._end(order, "CANCELED", now_ms)
-        return self.view(order), events
+    ) -> tuple[PaperOrder, list[PaperEvent]]:
+        """Cancel an open order.
 
-    def query(self, symbol: Symbol, order_id: int | None, client_id: str | None) -> Order | Refusal:
-        """One order, open or ended."""
-        order = self._find(symbol, order_id, client_id)
-        return Refusal(Code.NO_SUCH_ORDER, "Order does not exist.") if order is None else self.view(order)
+        Raises:
+            ExchangeRefusal: there is no such open order.
+        """
+        order = self.orders.find(symbol, order_id, client_id)
+        if order is None or not order.is_open:
+            raise ExchangeRefusal(PaperCode.CANCEL_REJECTED)
+        return order, self.end(order, "CANCELED", now_ms)
 
-    def open_orders(self, symbol: Symbol | None) -> list[Order]:
-        """Open orders of one symbol or of all."""
-        symbols = [symbol] if symbol else list(self._open)
-        return [self.view(order) for s in symbols for order in self._open[s].values()]
+    def query(self, symbol: Symbol, order_id: int | None, client_id: str | None) -> PaperOrder:
+        """One order, open or ended.
 
-    def all_orders(self, symbol: Symbol, from_id: int, limit: int) -> list[Order]:
-        """Orders of a symbol from an id on, oldest first."""
-        found = [o for o in self._orders.values() if o.request.symbol == symbol and o.order_id >= from_id]
-        return [self.view(order) for order in found[:limit]]
+        Raises:
+            ExchangeRefusal: there is none.
+        """
+        order = self.orders.find(symbol, order_id, client_id)
+        if order is None:
+            raise ExchangeRefusal(PaperCode.NO_SUCH_ORDER)
+        return order
 
     def user_trades(
         self, symbol: Symbol, from_id: int | None, order_id: int | None, limit: int
-    ) -> list[UserTrade]:
+    ) -> list[Trade]:
         """Trades of a symbol: from an id on oldest first, or of one order, or the newest."""
         trades = self.trades[symbol]
         if order_id is not None:
-            trades = [t for t in trades if t.orderId == order_id]
+            trades = [t for t in trades if t.order_id == order_id]
         if from_id is not None:
             return [t for t in trades if t.id >= from_id][:limit]
         return trades[-limit:]
 
-    def unrealized(self, symbol: Symbol) -> Decimal:
-        """Profit of the netted position at the mid."""
-        position, quote = self.positions[symbol], self.quotes.get(symbol)
-        if quote is None:
-            return ZERO
-        return position.amount * ((quote.bid + quote.ask) / 2 - position.entry)
-
-    def settle_funding(self, symbol: Symbol, rate: Decimal, now_ms: int) -> FundingRate:
-        """Settle funding of the netted position at the mid: longs pay a positive rate.
-
-        Raises:
-            ValueError: there is no price yet.
-        """
-        quote = self.quotes.get(symbol)
-        if quote is None:
-            raise ValueError(f"{symbol} has no price yet")
-        mark = (quote.bid + quote.ask) / 2
-        paid = self.positions[symbol].amount * mark * rate
-        self.wallet -= paid
-        self.funding -= paid
-        settled = FundingRate(symbol=symbol, fundingRate=rate, fundingTime=now_ms, markPrice=plain(mark))
-        self.funding_rates.append(settled)
-        return settled
-
-    def view(self, order: _Order) -> Order:
-        """An order as the API shows it."""
-        request = order.request
-        average = quantize_price(order.cost / order.executed) if order.executed else ZERO
-        return Order(
-            orderId=order.order_id,
-            symbol=request.symbol,
-            status=order.status,
-            clientOrderId=request.client_order_id,
-            price=request.price or ZERO,
-            avgPrice=average,
-            origQty=request.quantity,
-            executedQty=order.executed,
-            cumQuote=order.cost,
-            timeInForce=request.time_in_force,
-            type=request.type,
-            side=request.side,
-            reduceOnly=request.reduce_only,
-            origType=request.type,
-            time=order.time,
-            updateTime=order.updated,
-        )
-
-    # -- inside
-
-    def _refusal(self, request: OrderRequest) -> Refusal | None:
-        instrument = self.instruments.get(request.symbol)
-        if instrument is None:
-            return Refusal(Code.BAD_SYMBOL, "Invalid symbol.")
-        if request.client_order_id in self._by_client_id:
-            return Refusal(Code.CLIENT_ORDER_ID_DUPLICATED, "ClientOrderId is duplicated.")
+    def _completed(self, request: OrderRequest) -> OrderRequest:
         quote = self.quotes.get(request.symbol)
-        if quote is None:
-            return Refusal(Code.INVALID_MESSAGE, "There is no market yet.")
-        mid = (quote.bid + quote.ask) / 2
-        code = check_order(
-            instrument, request.type, request.quantity, request.price, mid, reduce_only=request.reduce_only
-        )
-        if code is not None:
-            return Refusal(code, f"{code.name}: quantity {request.quantity}, price {request.price}")
-        amount = self.positions[request.symbol].amount
-        if request.reduce_only and (amount * request.side.sign >= ZERO or request.quantity > abs(amount)):
-            return Refusal(Code.REDUCE_ONLY_REJECT, "ReduceOnly Order is rejected.")
-        return None
+        if request.price_match != "NONE" and quote is not None and request.symbol in self.instruments:
+            tick = self.instruments[request.symbol].tick_size
+            price = matched_price(request.price_match, request.side, quote, tick)
+            request = msgspec.structs.replace(request, price=price)
+        if not request.client_order_id:
+            request = msgspec.structs.replace(request, client_order_id=self.made_id())
+        return request
 
-    def _find(self, symbol: Symbol, order_id: int | None, client_id: str | None) -> _Order | None:
-        if order_id is None and client_id is not None:
-            order_id = self._by_client_id.get(client_id)
-        order = self._orders.get(order_id) if order_id is not None else None
-        return order if order is not None and order.request.symbol == symbol else None
+    # -- matching
 
-    def _take(self, order: _Order, now_ms: int) -> list[PaperEvent]:
+    def match(self, order: PaperOrder, now_ms: int, events: list[PaperEvent]) -> None:
+        """Let an order take what it can; what is left of it rests, or ends."""
         request, quote = order.request, self.quotes[order.request.symbol]
-        buy = request.side is Side.BUY
-        best, size = (quote.ask, quote.ask_qty) if buy else (quote.bid, quote.bid_qty)
-        crosses = request.price is None or (best - request.price) * request.side.sign <= ZERO
-        if request.time_in_force == "GTX" and crosses:
-            return self._end(order, "EXPIRED", now_ms)
-        if request.time_in_force == "FOK" and not (crosses and size >= request.quantity):
-            return self._end(order, "EXPIRED", now_ms)
-        events: list[PaperEvent] = []
-        tick = self.instruments[request.symbol].tick_size * SWEEP_TICKS * request.side.sign
-        price = best
-        while crosses and order.left > ZERO and size > ZERO and price > ZERO:
-            events += self._trade(order, min(order.left, size), price, now_ms, maker=False)
-            price, size = price + tick, size * 2
-            if request.price is not None or not self._sweep:
+        buy, limit = request.side is Side.BUY, request.price
+        level, size = (quote.ask, quote.ask_qty) if buy else (quote.bid, quote.bid_qty)
+        step = self.instruments[request.symbol].tick_size * SWEEP_TICKS * request.side.sign
+        while (
+            order.is_open and level > ZERO and (limit is None or (level - limit) * request.side.sign <= ZERO)
+        ):
+            # The master's own orders at this price or better are met before anybody else's.
+            self._meet_own(order, level, now_ms, events)
+            if not order.is_open or size <= ZERO:
                 break
-        if request.time_in_force == "IOC" and order.left > ZERO:
-            events += self._end(order, "EXPIRED", now_ms)
-        return events
+            events += self.trade(order, min(order.left, size), level, now_ms, maker=False)
+            if limit is not None or not self.sweep:
+                break
+            level, size = level + step, size * 2
+        if order.is_open and limit is not None:
+            self._meet_own(order, limit, now_ms, events)
+        if not order.is_open:
+            return
+        if request.time_in_force == "IOC":
+            events += self.end(order, "EXPIRED", now_ms, EXPIRY_IOC)
+            return
+        self.orders.resting[request.symbol].add(order)
+        if request.good_till_ms:
+            self._dated[order.order_id] = order
 
-    def _trade(
-        self, order: _Order, quantity: Decimal, price: Decimal, now_ms: int, *, maker: bool
-    ) -> list[PaperEvent]:
+    def _meet_own(self, order: PaperOrder, bound: Decimal, now_ms: int, events: list[PaperEvent]) -> None:
         request = order.request
-        realized = self._move(request.symbol, quantity * request.side.sign, price)
-        fee = quantity * price * (self._maker_fee if maker else self._taker_fee)
-        self.wallet += realized - fee
-        self.realized += realized
-        self.fees += fee
+        other = Side.SELL if request.side is Side.BUY else Side.BUY
+        mode = request.self_trade
+        for maker in self.orders.resting[request.symbol].reached(other, bound):
+            if mode == "NONE":
+                self._trade_with(maker, order, now_ms, events)
+            if mode in {"EXPIRE_MAKER", "EXPIRE_BOTH"}:
+                events += self.end(maker, "EXPIRED_IN_MATCH", now_ms, EXPIRY_SELF_TRADE)
+            if mode in {"EXPIRE_TAKER", "EXPIRE_BOTH"}:
+                ioc = request.time_in_force == "IOC"
+                reason = EXPIRY_IOC_SELF_TRADE if ioc else EXPIRY_SELF_TRADE
+                events += self.end(order, "EXPIRED_IN_MATCH", now_ms, reason)
+            if not order.is_open:
+                return
+
+    def _trade_with(
+        self, maker: PaperOrder, taker: PaperOrder, now_ms: int, events: list[PaperEvent]
+    ) -> None:
+        quantity = min(maker.left, taker.left)
+        price = maker.request.price
+        if price is None:
+            return
+        number = self._next_trade[maker.request.symbol]
+        events += self.trade(maker, quantity, price, now_ms, maker=True)
+        # Both sides of one trade have its number.
+        self._next_trade[maker.request.symbol] = number
+        events += self.trade(taker, quantity, price, now_ms, maker=False)
+
+    def trade(  # noqa: PLR0913 - a trade has that many parts
+        self,
+        order: PaperOrder,
+        quantity: Decimal,
+        price: Decimal,
+        now_ms: int,
+        *,
+        maker: bool,
+        execution: str = "TRADE",
+    ) -> list[PaperEvent]:
+        """Fill a part of an order at a price, and book it."""
+        request = order.request
+        resting = self.orders.resting[request.symbol]
+        resting.filled(order, quantity)
         order.executed += quantity
         order.cost += quantity * price
         order.updated = now_ms
         order.status = "PARTIALLY_FILLED" if order.left > ZERO else "FILLED"
         if order.left == ZERO:
-            self._open[request.symbol].pop(order.order_id, None)
-        trade = UserTrade(
-            id=self._next_trade[request.symbol],
-            orderId=order.order_id,
+            resting.remove(order)
+        number = self._next_trade[request.symbol]
+        self._next_trade[request.symbol] = number + 1
+        booked = self.book(request.symbol, request.side, quantity, price, number, now_ms, maker=maker)
+        trade = Trade(
+            id=number,
+            order_id=order.order_id,
             symbol=request.symbol,
             side=request.side,
             price=price,
             qty=quantity,
-            quoteQty=quantity * price,
-            realizedPnl=realized,
-            commission=fee,
-            commissionAsset="USDT",
+            realized=booked.realized,
+            commission=booked.fee,
+            asset=booked.fee_asset,
+            margin_asset=self.instruments[request.symbol].quote_asset,
             time=now_ms,
-            buyer=request.side is Side.BUY,
             maker=maker,
         )
-        self._next_trade[request.symbol] += 1
         self.trades[request.symbol].append(trade)
-        return [self._account_update(request.symbol, now_ms), self._update(order, "TRADE", now_ms, trade)]
+        return self._tell_trade(order, trade, execution, now_ms)
 
-    def _move(self, symbol: Symbol, signed: Decimal, price: Decimal) -> Decimal:
-        """Net a trade into the position; returns what it realized."""
-        position = self.positions[symbol]
-        before = position.amount
-        after = before + signed
-        realized = ZERO
-        if before * signed >= ZERO:
-            cost = abs(before) * position.entry + abs(signed) * price
-            position.entry = quantize_price(cost / abs(after)) if after else ZERO
-        else:
-            closed = min(abs(before), abs(signed))
-            realized = closed * (price - position.entry) * (1 if before > ZERO else -1)
-            if after * before <= ZERO:
-                position.entry = price if after else ZERO
-        position.amount = after
-        position.realized += realized
-        return realized
+    def _tell_trade(self, order: PaperOrder, trade: Trade, execution: str, now_ms: int) -> list[PaperEvent]:
+        fee_told = self.fees_untold == 0
+        self.fees_untold -= not fee_told
+        events: list[PaperEvent] = [
+            reports.trade_lite(order, trade, now_ms),
+            self.account_told("ORDER", now_ms, symbol=trade.symbol, other_asset=trade.asset),
+            reports.order_update(
+                order, execution, now_ms, trade, self._open_notional(trade.symbol), fee_told=fee_told
+            ),
+        ]
+        if order.request.algo_id and not order.is_open:
+            events += self.algo.order_ended(order, now_ms)
+        return events
 
-    def _end(self, order: _Order, status: str, now_ms: int) -> list[PaperEvent]:
-        order.status, order.updated = status, now_ms
-        self._open[order.request.symbol].pop(order.order_id, None)
-        return [self._update(order, status, now_ms)]
+    def end(self, order: PaperOrder, status: str, now_ms: int, reason: str = "0") -> list[PaperEvent]:
+        """An order ends without being filled."""
+        self.orders.resting[order.request.symbol].remove(order)
+        order.status, order.updated, order.expiry = status, now_ms, reason
+        execution = "EXPIRED" if status == "EXPIRED_IN_MATCH" else status
+        events: list[PaperEvent] = [self.told(order, execution, now_ms)]
+        if order.request.algo_id:
+            events += self.algo.order_ended(order, now_ms)
+        return events
 
-    def _update(
-        self, order: _Order, execution: str, now_ms: int, trade: UserTrade | None = None
-    ) -> OrderTradeUpdate:
-        request = order.request
-        detail = OrderDetail(
-            s=request.symbol,
-            c=request.client_order_id,
-            S=request.side,
-            o=request.type,
-            f=request.time_in_force,
-            q=request.quantity,
-            p=request.price or ZERO,
-            ap=quantize_price(order.cost / order.executed) if order.executed else ZERO,
-            x=execution,
-            X=order.status,
-            i=order.order_id,
-            l=trade.qty if trade else ZERO,
-            z=order.executed,
-            L=trade.price if trade else ZERO,
-            n=trade.commission if trade else ZERO,
-            N="USDT" if trade else None,
-            T=now_ms,
-            t=trade.id if trade else 0,
-            m=trade.maker if trade else False,
-            R=request.reduce_only,
-            rp=trade.realizedPnl if trade else ZERO,
-        )
-        return OrderTradeUpdate(now_ms, now_ms, detail)
+    def told(self, order: PaperOrder, execution: str, now_ms: int) -> PaperEvent:
+        """What the user stream says of an order that did not trade."""
+        return reports.order_update(order, execution, now_ms, None, self._open_notional(order.request.symbol))
 
-    def _account_update(self, symbol: Symbol, now_ms: int) -> AccountUpdate:
-        position = self.positions[symbol]
-        held = PositionDetail(
-            s=symbol, pa=position.amount, ep=position.entry, cr=position.realized, up=self.unrealized(symbol)
-        )
-        balance = BalanceDetail("USDT", self.wallet, self.wallet)
-        return AccountUpdate(now_ms, now_ms, UpdateDetail("ORDER", (balance,), (held,)))
+    def _open_notional(self, symbol: Symbol) -> tuple[Decimal, Decimal]:
+        notional = self.orders.resting[symbol].notional
+        return notional[Side.BUY], notional[Side.SELL]

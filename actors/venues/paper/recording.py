@@ -1,6 +1,10 @@
 """Recorded L1 in the layout of Binance's public daily bookTicker files; plain, gzip or zip.
 
 update_id,best_bid_price,best_bid_qty,best_ask_price,best_ask_qty,transaction_time,event_time
+
+Files of spot and of COIN-M look the same. Where the symbol's rules are known, a row of ``um`` (USD-M) must
+lie on its tick and step; ``spot`` is rounded to them, away from the mid; ``cm`` counts contracts, which are
+turned into the base asset at the bid.
 """
 
 from __future__ import annotations
@@ -9,9 +13,10 @@ import csv
 import gzip
 import heapq
 import io
+import re
 import zipfile
-from collections.abc import Iterator
-from decimal import Decimal
+from collections.abc import Iterator, Mapping
+from decimal import ROUND_DOWN, ROUND_UP, Decimal
 from pathlib import Path
 from random import Random
 from typing import TextIO
@@ -19,7 +24,7 @@ from typing import TextIO
 import msgspec
 
 from actors.errors import BadInput
-from actors.units import ZERO, Symbol, parse_decimal
+from actors.units import ZERO, Instrument, Symbol, parse_decimal, round_to
 from actors.venues.paper.generator import Generator
 from actors.venues.paper.instruments import LISTINGS
 
@@ -50,38 +55,100 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     mid_float: float
 
 
-def symbol_of(path: Path) -> Symbol:
-    """The symbol that a file's name begins with.
+_COIN_MARGINED = re.compile(r"([A-Z0-9]+)USD_(PERP|\d{6})")
+CONTRACT_USD = {"BTC": Decimal(100)}
+CONTRACT_USD_OTHERS = Decimal(10)
+"""What one COIN-M contract is worth."""
+
+
+def symbol_of(path: Path, market: str = "um") -> Symbol:
+    """The symbol that a file's name begins with; of a COIN-M file the USD-M symbol that it is played as.
 
     Raises:
-        BadInput: the name does not begin like ``BTCUSDT-bookTicker-``.
+        BadInput: the name does not begin like ``BTCUSDT-bookTicker-``, or is of another market than it is said to be.
     """
-    symbol, mark, _ = path.name.partition("-bookTicker")
-    if not mark or not symbol.isalnum():
+    name, mark, _ = path.name.partition("-bookTicker")
+    coin = _COIN_MARGINED.fullmatch(name.upper())
+    if mark and coin and market == "cm":
+        return Symbol(f"{coin[1]}USDT")
+    if mark and coin:
+        raise BadInput(
+            f"{path}: {name} is of COIN-M, whose sizes are contracts; 'bulkhead paper --feed-market cm' reads it"
+        )
+    if not mark or not re.fullmatch(r"[A-Za-z0-9]+(_\d{6})?", name):
         raise BadInput(f"{path}: name it like BTCUSDT-bookTicker-2024-08-09.csv, so its symbol is known")
-    return Symbol(symbol.upper())
+    if market == "cm":
+        raise BadInput(
+            f"{path}: {name} is no symbol of COIN-M, which are named like BTCUSD_PERP; leave --feed-market out"
+        )
+    return Symbol(name.upper())
 
 
-def read_rows(path: Path) -> Iterator[Row]:
+def read_rows(
+    path: Path, market: str = "um", instruments: Mapping[Symbol, Instrument] | None = None
+) -> Iterator[Row]:
     """The rows of one file, checked.
+
+    Args:
+        path: the file.
+        market: what market it is of: um, spot or cm.
+        instruments: trading rules that prices and sizes must keep; those that the paper exchange knows by default.
 
     Raises:
         BadInput: naming file, line and value: missing file, wrong columns, a price that is not
-            positive, a crossed book, or time that goes back.
+            positive, a crossed book, time that goes back, or a price or size that breaks the symbol's rules.
     """
-    symbol = symbol_of(path)
+    symbol = symbol_of(path, market)
+    rules = _known(symbol) if instruments is None else instruments.get(symbol)
     try:
         with _open(path) as text:
-            yield from _rows(path, symbol, csv.reader(text))
+            for number, row in _rows(path, symbol, csv.reader(text)):
+                yield row if rules is None else _fitted(path, number, row, market, rules)
     except (OSError, EOFError, zipfile.BadZipFile) as error:
         raise BadInput(f"{path}: cannot be read: {error}") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise BadInput(f"{path}: not a CSV text file: {error}") from None
 
 
-def merged(paths: list[Path]) -> Iterator[Row]:
+def _known(symbol: Symbol) -> Instrument | None:
+    listing = LISTINGS.get(symbol)
+    return None if listing is None else listing.instrument
+
+
+def _fitted(path: Path, number: int, row: Row, market: str, rules: Instrument) -> Row:
+    """A row under a symbol's rules, or the reason why it is none."""
+    tick, step = rules.tick_size, rules.step_size
+    if market == "um":
+        for value, increment, what in (
+            (row.bid, tick, "price"),
+            (row.ask, tick, "price"),
+            (row.bid_qty, step, "size"),
+            (row.ask_qty, step, "size"),
+        ):
+            if value % increment:
+                raise BadInput(
+                    f"{path}:{number}: {what} {value} is no multiple of {row.symbol}'s {increment}; "
+                    "is it of spot? 'bulkhead paper --feed-market spot' rounds it"
+                )
+        return row
+    bid, ask = round_to(row.bid, tick, ROUND_DOWN), round_to(row.ask, tick, ROUND_UP)
+    bid_qty, ask_qty = row.bid_qty, row.ask_qty
+    if market == "cm":
+        worth = CONTRACT_USD.get(rules.base_asset, CONTRACT_USD_OTHERS)
+        bid_qty, ask_qty = bid_qty * worth / row.bid, ask_qty * worth / row.ask
+    if bid <= ZERO:
+        raise BadInput(f"{path}:{number}: price {row.bid} is below {row.symbol}'s tick {tick}")
+    sizes = (round_to(q, step, ROUND_DOWN) for q in (bid_qty, ask_qty))
+    mid = (float(bid) + float(ask)) * 0.5
+    return Row(row.event_ms, row.symbol, row.update_id, bid, next(sizes), ask, next(sizes), mid)
+
+
+def merged(
+    paths: list[Path], market: str = "um", instruments: Mapping[Symbol, Instrument] | None = None
+) -> Iterator[Row]:
     """Rows of several files, by event time; ties by the order of ``paths``."""
-    return heapq.merge(*map(read_rows, paths), key=lambda row: row.event_ms)
+    files = (read_rows(path, market, instruments) for path in paths)
+    return heapq.merge(*files, key=lambda row: row.event_ms)
 
 
 def write_recording(path: Path, symbol: Symbol, rows: int, seed: int) -> None:
@@ -116,7 +183,7 @@ def _open(path: Path) -> TextIO:
     return path.open("r", encoding="utf-8", newline="")
 
 
-def _rows(path: Path, symbol: Symbol, lines: Iterator[list[str]]) -> Iterator[Row]:
+def _rows(path: Path, symbol: Symbol, lines: Iterator[list[str]]) -> Iterator[tuple[int, Row]]:
     last_ms = 0
     for number, line in enumerate(lines, start=1):
         if number == 1 and tuple(line) == HEADER:
@@ -125,7 +192,7 @@ def _rows(path: Path, symbol: Symbol, lines: Iterator[list[str]]) -> Iterator[Ro
         if row.event_ms < last_ms:
             raise BadInput(f"{path}:{number}: time goes back from {last_ms} to {row.event_ms}")
         last_ms = row.event_ms
-        yield row
+        yield number, row
 
 
 def _row(path: Path, number: int, symbol: Symbol, line: list[str]) -> Row:

@@ -1,129 +1,316 @@
-"""HTTP parameters of the paper exchange to typed requests, and its rate windows. Pure."""
+"""HTTP parameters of the paper exchange to typed requests. Pure.
+
+Parameters come in the query, in a form body, or in both, whatever the content type says; names of list
+parameters in any spelling.
+"""
 
 from __future__ import annotations
 
-from collections import deque
+import hashlib
+import hmac
+import re
 from collections.abc import Mapping
 from decimal import Decimal
+from urllib.parse import parse_qsl
 
-from actors.units import OrderType, Side, Symbol, parse_decimal
-from actors.venues.binance.errors import Code
-from actors.venues.binance.signing import verify
-from actors.venues.paper.matching import OrderRequest, Refusal
+from actors.units import ZERO, OrderType, Side, Symbol, parse_decimal
+from actors.venues.paper.algo import ALGO_TYPES, AlgoRequest
+from actors.venues.paper.codes import HTTP_NO_KEY, ExchangeRefusal, PaperCode, missing
+from actors.venues.paper.orders import OrderRequest
+
+Params = Mapping[str, str]
 
 RECV_WINDOW_DEFAULT_MS = 5_000
 RECV_WINDOW_MAX_MS = 60_000
 FUTURE_TOLERANCE_MS = 1_000
 CLIENT_ORDER_ID_MAX = 36
+SELF_TRADE_MODES = frozenset({"NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH"})
+RESPONSE_TYPES = frozenset({"ACK", "RESULT"})
+WORKING_TYPES = frozenset({"CONTRACT_PRICE", "MARK_PRICE"})
+
+_CLIENT_ID = re.compile(r"[.A-Z:/a-z0-9_-]*")
+_LISTS = {"orderidlist": "orderIdList", "origclientorderidlist": "origClientOrderIdList"}
 
 
-def check_signed(
-    params: Mapping[str, str], query: str, key: str | None, keys: Mapping[str, str], now_ms: int
-) -> Refusal | None:
-    """Whether a signed request may pass: key, signature, then time."""
+def read_params(query: str, body: str) -> dict[str, str]:
+    """All parameters of a request; the query's count where both have one."""
+    found: dict[str, str] = {}
+    for part in (body, query):
+        for name, value in parse_qsl(part, keep_blank_values=True):
+            found[_LISTS.get(name.lower(), name)] = value
+    return found
+
+
+def signed_text(query: str, body: str) -> tuple[str, str]:
+    """What was signed, as it was sent (query and body put together), and the signature."""
+    signature, parts = "", []
+    for part in (query, body):
+        kept = []
+        for field in part.split("&") if part else ():
+            if field.startswith("signature="):
+                signature = field.removeprefix("signature=")
+            else:
+                kept.append(field)
+        parts.append("&".join(kept))
+    return "".join(parts), signature
+
+
+def check_key(key: str | None, keys: Mapping[str, str]) -> str:
+    """The secret of an API key.
+
+    Raises:
+        ExchangeRefusal: no key, or not one of ours.
+    """
     if not key:
-        return Refusal(Code.BAD_API_KEY_FMT, "API-key format invalid.")
-    secret = keys.get(key)
-    if secret is None:
-        return Refusal(Code.REJECTED_MBX_KEY, "Invalid API-key, IP, or permissions for action.")
-    if not verify(query, secret):
-        return Refusal(Code.INVALID_SIGNATURE, "Signature for this request is not valid.")
+        raise ExchangeRefusal(PaperCode.BAD_API_KEY_FMT, status=HTTP_NO_KEY)
+    if key not in keys:
+        raise ExchangeRefusal(PaperCode.REJECTED_MBX_KEY, status=HTTP_NO_KEY)
+    return keys[key]
+
+
+def check_signature(text: str, signature: str, secret: str) -> None:
+    """A signature over a text.
+
+    Raises:
+        ExchangeRefusal: it is another's, or none.
+    """
+    if not signature:
+        raise missing("signature")
+    right = hmac.new(secret.encode(), text.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()
+    if not hmac.compare_digest(right.encode(), signature.encode("utf-8", "replace")):
+        raise ExchangeRefusal(PaperCode.INVALID_SIGNATURE)
+
+
+def check_time(params: Params, now_ms: int) -> None:
+    """Timestamp and window.
+
+    Raises:
+        ExchangeRefusal: too old, too far ahead, or not readable.
+    """
     try:
         timestamp = int(params.get("timestamp", ""))
-        window = int(params.get("recvWindow", RECV_WINDOW_DEFAULT_MS))
     except ValueError:
-        return Refusal(Code.MANDATORY_PARAM_EMPTY_OR_MALFORMED, "Mandatory parameter 'timestamp' malformed.")
+        raise missing("timestamp") from None
+    window = number(params, "recvWindow")
+    window = RECV_WINDOW_DEFAULT_MS if window is None else window
     if not 0 < window <= RECV_WINDOW_MAX_MS:
-        return Refusal(Code.INVALID_TIMESTAMP, f"recvWindow {window} is outside 1 to {RECV_WINDOW_MAX_MS}.")
+        raise ExchangeRefusal(PaperCode.BAD_RECV_WINDOW)
     if now_ms - timestamp > window or timestamp - now_ms > FUTURE_TOLERANCE_MS:
-        return Refusal(Code.INVALID_TIMESTAMP, "Timestamp for this request is outside of the recvWindow.")
-    return None
+        raise ExchangeRefusal(PaperCode.INVALID_TIMESTAMP)
 
 
-def parse_order(params: Mapping[str, str]) -> OrderRequest | Refusal:
-    """Read the parameters of a new order."""
+def number(params: Params, name: str) -> int | None:
+    """An integer parameter, None when absent or empty.
+
+    Raises:
+        ExchangeRefusal: not an integer.
+    """
+    text = params.get(name, "")
+    if not text:
+        return None
     try:
-        side, order_type = Side(params.get("side", "")), OrderType(params.get("type", ""))
+        return int(text)
     except ValueError:
-        bad_side = params.get("side") not in set(Side)
-        if bad_side:
-            return Refusal(Code.INVALID_SIDE, f"Invalid side: {params.get('side')!r}.")
-        return Refusal(Code.INVALID_ORDER_TYPE, f"Invalid orderType: {params.get('type')!r}.")
+        raise ExchangeRefusal(
+            PaperCode.ILLEGAL_CHARS, f"Illegal characters found in parameter '{name}': {text!r}."
+        ) from None
+
+
+def amount(params: Params, name: str) -> Decimal | None:
+    """A decimal parameter, None when absent or empty.
+
+    Raises:
+        ExchangeRefusal: not a number.
+    """
+    text = params.get(name, "")
+    if not text:
+        return None
     try:
-        quantity = parse_decimal(params.get("quantity"), "quantity")
-        price = parse_decimal(params["price"], "price") if "price" in params else None
-    except ValueError as error:
-        return Refusal(Code.ILLEGAL_CHARS, str(error))
-    if (order_type is OrderType.LIMIT) != (price is not None):
-        text = f"Parameter 'price' is {'missing' if price is None else 'not for MARKET orders'}."
-        return Refusal(Code.MANDATORY_PARAM_EMPTY_OR_MALFORMED, text)
-    time_in_force = params.get("timeInForce", "GTC")
-    if time_in_force not in {"GTC", "IOC", "FOK", "GTX"}:
-        return Refusal(Code.INVALID_TIF, f"Invalid timeInForce: {time_in_force!r}.")
-    client_id = params.get("newClientOrderId", "")
-    if not 0 < len(client_id) <= CLIENT_ORDER_ID_MAX:
-        return Refusal(Code.INVALID_CL_ORD_ID_LEN, "newClientOrderId must have 1 to 36 characters.")
+        return parse_decimal(text, name)
+    except ValueError:
+        raise ExchangeRefusal(
+            PaperCode.ILLEGAL_CHARS, f"Illegal characters found in parameter '{name}': {text!r}."
+        ) from None
+
+
+def within(params: Params, name: str, default: int, most: int) -> int:
+    """A count like ``limit``: the default when absent, the most it may be when above that."""
+    found = number(params, name)
+    return default if found is None else max(1, min(found, most))
+
+
+def is_true(params: Params, name: str) -> bool:
+    """A boolean parameter that may be absent.
+
+    Raises:
+        ExchangeRefusal: neither true nor false.
+    """
+    text = params.get(name, "").lower()
+    if text not in {"", "true", "false"}:
+        raise ExchangeRefusal(
+            PaperCode.ILLEGAL_CHARS, f"Illegal characters found in parameter '{name}': {text!r}."
+        )
+    return text == "true"
+
+
+def parse_order(params: Params) -> OrderRequest:
+    """Read the parameters of a new order.
+
+    Raises:
+        ExchangeRefusal: what cannot be read, by name; a conditional type, which belongs to algoOrder.
+    """
+    side = parse_side(params)
+    kind = params.get("type", "")
+    if not kind:
+        raise missing("type")
+    if kind in ALGO_TYPES:
+        raise ExchangeRefusal(PaperCode.CONDITIONAL_MOVED)
+    if kind not in set(OrderType):
+        raise ExchangeRefusal(PaperCode.INVALID_ORDER_TYPE)
+    order_type = OrderType(kind)
+    quantity = amount(params, "quantity")
+    if quantity is None:
+        raise missing("quantity")
+    price = _price(params, order_type)
+    check_response_type(params)
     return OrderRequest(
         symbol=Symbol(params.get("symbol", "")),
         side=side,
         type=order_type,
         quantity=quantity,
         price=price,
-        time_in_force=time_in_force,
-        reduce_only=params.get("reduceOnly", "false").lower() == "true",
-        client_order_id=client_id,
+        time_in_force=_time_in_force(params, order_type),
+        reduce_only=is_true(params, "reduceOnly"),
+        client_order_id=parse_client_id(params, "newClientOrderId"),
+        self_trade=_one_of(
+            params, "selfTradePreventionMode", SELF_TRADE_MODES, "EXPIRE_MAKER",
+            PaperCode.INVALID_SELF_TRADE_PREVENTION_MODE,
+        ),
+        price_match=params.get("priceMatch") or "NONE",
+        good_till_ms=number(params, "goodTillDate") or 0,
+        position_side=params.get("positionSide") or "BOTH",
+    )  # fmt: skip
+
+
+def parse_algo(params: Params) -> AlgoRequest:
+    """Read the parameters of a new conditional order.
+
+    Raises:
+        ExchangeRefusal: what cannot be read, by name.
+    """
+    if params.get("algoType") != "CONDITIONAL":
+        raise missing("algoType")
+    side, kind = parse_side(params), params.get("type", "")
+    if kind not in ALGO_TYPES:
+        raise ExchangeRefusal(PaperCode.INVALID_ORDER_TYPE)
+    order_type, trailing = ALGO_TYPES[kind], kind == "TRAILING_STOP_MARKET"
+    closes = is_true(params, "closePosition")
+    quantity = amount(params, "quantity")
+    if closes and quantity:
+        raise ExchangeRefusal(PaperCode.CLOSE_POSITION_WITH_QUANTITY)
+    if not closes and quantity is None:
+        raise missing("quantity")
+    trigger, callback = amount(params, "triggerPrice"), amount(params, "callbackRate")
+    if not trailing and trigger is None:
+        raise missing("triggerPrice")
+    if trailing and callback is None:
+        raise missing("callbackRate")
+    check_response_type(params)
+    working = _one_of(params, "workingType", WORKING_TYPES, "CONTRACT_PRICE", PaperCode.ILLEGAL_CHARS)
+    order = OrderRequest(
+        symbol=Symbol(params.get("symbol", "")),
+        side=side,
+        type=order_type,
+        quantity=quantity or ZERO,
+        price=_price(params, order_type),
+        time_in_force=_time_in_force(params, order_type, needed=False),
+        reduce_only=is_true(params, "reduceOnly"),
+        self_trade=_one_of(
+            params, "selfTradePreventionMode", SELF_TRADE_MODES, "EXPIRE_MAKER",
+            PaperCode.INVALID_SELF_TRADE_PREVENTION_MODE,
+        ),
+        price_match=params.get("priceMatch") or "NONE",
+        good_till_ms=number(params, "goodTillDate") or 0,
+        close_position=closes,
+        position_side=params.get("positionSide") or "BOTH",
+        working_type=working,
+        price_protect=is_true(params, "priceProtect"),
+        activate_price=amount(params, "activatePrice") or ZERO,
+        callback_rate=callback or ZERO,
+    )  # fmt: skip
+    return AlgoRequest(
+        order_type=kind,
+        order=order,
+        client_algo_id=parse_client_id(params, "clientAlgoId"),
+        trigger_price=trigger or ZERO,
     )
 
 
-def parse_id(params: Mapping[str, str], name: str) -> int | None:
-    """An integer parameter, None when absent.
+def parse_side(params: Params) -> Side:
+    """The side of an order.
 
     Raises:
-        ValueError: naming the parameter and the value.
+        ExchangeRefusal: none, or not one.
     """
-    if name not in params:
-        return None
-    try:
-        return int(params[name])
-    except ValueError:
-        raise ValueError(f"Illegal characters found in parameter '{name}': {params[name]!r}.") from None
+    text = params.get("side", "")
+    if not text:
+        raise missing("side")
+    if text not in set(Side):
+        raise ExchangeRefusal(PaperCode.INVALID_SIDE)
+    return Side(text)
 
 
-class RateWindows:
-    """Request weight and order counts over sliding windows."""
+def parse_client_id(params: Params, name: str) -> str:
+    """A client's id for an order, empty when it gives none.
 
-    def __init__(self, weight_per_minute: int, orders_per_10s: int, orders_per_minute: int) -> None:
-        self._limits = (weight_per_minute, orders_per_10s, orders_per_minute)
-        self._weight: deque[tuple[int, int]] = deque()
-        self._orders: deque[int] = deque()
-        self._weight_used = 0
-
-    def take(self, now_ms: int, weight: int, orders: int) -> tuple[bool, dict[str, str]]:
-        """Count a request, if the limits allow it; and the headers that tell where they stand."""
-        while self._weight and self._weight[0][0] <= now_ms - 60_000:
-            self._weight_used -= self._weight.popleft()[1]
-        while self._orders and self._orders[0] <= now_ms - 60_000:
-            self._orders.popleft()
-        in_10s = 0
-        for at in reversed(self._orders):
-            if at <= now_ms - 10_000:
-                break
-            in_10s += 1
-        weight_max, orders_10s, orders_minute = self._limits
-        allowed = self._weight_used + weight <= weight_max and (
-            orders == 0 or (in_10s + orders <= orders_10s and len(self._orders) + orders <= orders_minute)
+    Raises:
+        ExchangeRefusal: too long, or of other characters than the exchange takes.
+    """
+    text = params.get(name, "")
+    if len(text) > CLIENT_ORDER_ID_MAX:
+        raise ExchangeRefusal(PaperCode.INVALID_CL_ORD_ID_LEN)
+    if not _CLIENT_ID.fullmatch(text):
+        raise ExchangeRefusal(
+            PaperCode.ILLEGAL_CHARS,
+            f"Illegal characters found in parameter '{name}'; legal range is '^[\\.A-Z\\:/a-z0-9_-]{{1,36}}$'.",
         )
-        if allowed:
-            self._weight.append((now_ms, weight))
-            self._weight_used += weight
-            self._orders.extend([now_ms] * orders)
-            in_10s += orders
-        headers = {
-            "x-mbx-used-weight-1m": str(self._weight_used),
-            "x-mbx-order-count-10s": str(in_10s),
-            "x-mbx-order-count-1m": str(len(self._orders)),
-        }
-        return allowed, headers
+    return text
+
+
+def check_response_type(params: Params) -> None:
+    """``newOrderRespType``.
+
+    Raises:
+        ExchangeRefusal: not one.
+    """
+    _one_of(params, "newOrderRespType", RESPONSE_TYPES, "ACK", PaperCode.INVALID_NEW_ORDER_RESP_TYPE)
+
+
+def _price(params: Params, order_type: OrderType) -> Decimal | None:
+    price, matched = amount(params, "price"), params.get("priceMatch", "NONE") not in {"", "NONE"}
+    if order_type is OrderType.LIMIT and price is None and not matched:
+        raise missing("price")
+    if price is not None and (order_type is OrderType.MARKET or matched):
+        raise ExchangeRefusal(PaperCode.UNEXPECTED_PARAM, "Parameter 'price' sent when not required.")
+    return price
+
+
+def _time_in_force(params: Params, order_type: OrderType, *, needed: bool = True) -> str:
+    text = params.get("timeInForce", "")
+    if order_type is OrderType.MARKET:
+        return "GTC"
+    if not text and needed:
+        raise missing("timeInForce")
+    if text not in {"", "GTC", "IOC", "FOK", "GTX", "GTD"}:
+        raise ExchangeRefusal(PaperCode.INVALID_TIF)
+    return text or "GTC"
+
+
+def _one_of(params: Params, name: str, known: frozenset[str], default: str, code: PaperCode) -> str:
+    text = params.get(name) or default
+    if text not in known:
+        raise ExchangeRefusal(code)
+    return text
 
 
 def fraction_of(value: object) -> Decimal:

@@ -4,123 +4,153 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import sys
 import time
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
-from pathlib import Path
 from random import Random
 from typing import Any
-from urllib.parse import parse_qsl
 
 import msgspec
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from actors.errors import BadConfig
 from actors.units import Symbol
-from actors.venues.binance import streams
+from actors.venues.paper import stream_frames
 from actors.venues.paper.config import PaperAddress, PaperConfig
-from actors.venues.paper.endpoints import Endpoints, Reply
+from actors.venues.paper.connections import NAMES_MAX, Connection, Hub
+from actors.venues.paper.endpoints import Endpoints
+from actors.venues.paper.feed_player import FeedPlayer
 from actors.venues.paper.generator import Generator, Quote
-from actors.venues.paper.instruments import LISTINGS
-from actors.venues.paper.matching import PaperEvent
-from actors.venues.paper.recording import Row, merged
-
-SLOW_CONSUMER_FRAMES = 20_000
-"""Frames waiting for one websocket before it is cut off."""
+from actors.venues.paper.instruments import Listing
+from actors.venues.paper.orders import PaperOrder
+from actors.venues.paper.stream_names import ORDER_API, target_of
+from actors.venues.paper.user_events import ListenKeyExpired, PaperEvent
+from actors.venues.paper.venue import Reply
+from actors.venues.paper.ws_api import WsApi
 
 TICK_SECONDS = 0.01
+BROADCAST_SECONDS = 0.05
+RESET_TURNS = 100
+"""Turns of the loop within which an aborted connection is noticed."""
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
-
-class Hub:
-    """Websocket subscribers by stream name. A full queue means a consumer that is too slow."""
-
-    def __init__(self) -> None:
-        self._by_stream: defaultdict[str, dict[asyncio.Queue[bytes | None], bool]] = defaultdict(dict)
-
-    def subscribe(self, queue: asyncio.Queue[bytes | None], names: Iterable[str], *, combined: bool) -> None:
-        """Send these streams to ``queue``; wrapped with their name if ``combined``."""
-        for name in names:
-            self._by_stream[name][queue] = combined
-
-    def unsubscribe(self, queue: asyncio.Queue[bytes | None], names: Iterable[str] | None = None) -> None:
-        """Stop sending these streams, or all."""
-        for name in list(self._by_stream) if names is None else names:
-            self._by_stream[name].pop(queue, None)
-
-    def wants(self, name: str) -> bool:
-        """Whether anybody listens."""
-        return bool(self._by_stream.get(name))
-
-    def publish(self, name: str, frame: bytes) -> None:
-        """Send one frame to all that listen."""
-        wrapped: bytes | None = None
-        for queue, combined in list(self._by_stream[name].items()):
-            if combined and wrapped is None:
-                wrapped = b'{"stream":"%s","data":%s}' % (name.encode(), frame)
-            try:
-                queue.put_nowait(wrapped if combined and wrapped is not None else frame)
-            except asyncio.QueueFull:
-                self.unsubscribe(queue)
-                with contextlib.suppress(asyncio.QueueEmpty):
-                    queue.get_nowait()
-                queue.put_nowait(None)
+encode = msgspec.json.Encoder().encode
 
 
 class PaperServer:
-    """Glue between the exchange, its clock and the network."""
+    """Glue between the exchange, its clock and the network.
+
+    Args:
+        config: what it was told.
+
+    Raises:
+        BadInput: a recording that cannot be used.
+    """
 
     def __init__(self, config: PaperConfig) -> None:
         self.config = config
         self.hub = Hub()
         self.endpoints = Endpoints(config)
-        listings = [LISTINGS[s] for s in config.symbols]
+        self.venue = venue = self.endpoints.venue
+        self.api = WsApi(self.endpoints)
+        self._frames = stream_frames.Frames(venue)
+        listings = list(venue.listings.values())
+        self._symbols = list(venue.listings)
         per_symbol = config.ticks_per_second / len(listings)
         self.generator = Generator(listings, Random(config.seed), per_symbol)  # noqa: S311 - prices, not secrets
-        self.endpoints.shock = self.generator.shock
-        self._update_id = time.time_ns() // 1_000_000
-        for listing in listings:
-            self.quote(self.generator.next(listing.instrument.symbol))
+        venue.shock, venue.list_symbol = self.generator.shock, self._list_symbol
+        venue.contract_changed, venue.liquidated = self._contract_changed, self._liquidated
+        venue.silent_streams = self.hub.silent
+        self.endpoints.admin.drop_streams = self.hub.end_private
+        venue.update_id = time.time_ns() // 1_000_000
+        self.player: FeedPlayer | None = None
+        if config.feed_files:
+            self.player = FeedPlayer(
+                config.feed_files, config.feed_market, config.feed_end, venue.exchange.instruments, _say
+            )
+            self.quote(self.player.first())
+            venue.feed_state = "playing"
+        for symbol in self._symbols:
+            if self.player is None or symbol not in self.player.symbols:
+                self.quote(self.generator.next(symbol))
+
+    # -- what happens
+
+    def now_ms(self) -> int:
+        """The exchange's clock."""
+        return self.venue.clock.at(machine_ms())
 
     def quote(self, quote: Quote) -> None:
         """Publish one L1 update and what it fills."""
-        if quote.symbol in self.endpoints.halted:
+        venue, symbol = self.venue, quote.symbol
+        if symbol in venue.halted:
             return
-        now = now_ms()
-        self._update_id += 1
-        self.endpoints.update_id = self._update_id
-        events = self.endpoints.exchange.on_quote(quote, now)
-        name = f"{quote.symbol.lower()}@bookTicker"
-        if self.hub.wants(name):
-            event = streams.BookTickerEvent(
-                u=self._update_id,
-                s=quote.symbol,
-                b=str(quote.bid),
-                B=str(quote.bid_qty),
-                a=str(quote.ask),
-                A=str(quote.ask_qty),
-                T=now,
-                E=now,
-            )
-            self.hub.publish(name, streams.encode(event))
-        self.tell_users(events)
+        now = self.now_ms()
+        events = venue.quote(quote, now)
+        low = symbol.lower()
+        if self.hub.wants(f"{low}@bookTicker") or self.hub.wants("!bookTicker"):
+            frame = stream_frames.book_ticker(quote, venue.update_id, venue.listings[symbol].pair, now)
+            self.hub.publish(f"{low}@bookTicker", frame)
+            self.hub.publish("!bookTicker", frame)
+        if self.hub.wants(f"{low}@aggTrade"):
+            trade = venue.market.of(symbol).trades[-1]
+            self.hub.publish(f"{low}@aggTrade", stream_frames.aggregate_trade(symbol, trade, now))
+        if events:
+            self.tell_users(events)
 
     def tell_users(self, events: Iterable[PaperEvent]) -> None:
-        """Send user events to every live listen key."""
+        """Send user events to those who listen with a live key."""
+        key = self.venue.listen_keys.live(self.now_ms())
         for event in events:
-            copies = self.endpoints.faults.copies_of_event()
-            frame = streams.encode(event)
-            for key in self.endpoints.listen_keys:
-                for _ in range(copies):
-                    self.hub.publish(key, frame)
+            copies = self.venue.faults.copies_of_event()
+            if not key or not copies:
+                continue
+            frame = encode(event)
+            for _ in range(copies):
+                self.hub.publish_user(key, str(type(event).__struct_config__.tag), frame)
 
-    async def make_market(self) -> None:
-        """Generate or replay L1 until cancelled."""
-        if self.config.feed_files:
-            await self._replay(merged([Path(f) for f in self.config.feed_files]))
-            return
-        symbols = self.config.symbols
+    def _list_symbol(self, listing: Listing) -> None:
+        self.generator.add(listing)
+        self._symbols.append(listing.instrument.symbol)
+        self.quote(self.generator.next(listing.instrument.symbol))
+
+    def _contract_changed(self, symbol: Symbol, now_ms: int) -> None:
+        self.generator.add(self.venue.listings[symbol])
+        self.hub.publish("!contractInfo", self._frames.contract(symbol, now_ms))
+
+    def _liquidated(self, order: PaperOrder, now_ms: int) -> None:
+        symbol = order.request.symbol
+        frame = stream_frames.forced_order(order, self.venue.listings[symbol].pair, now_ms)
+        self.hub.publish(f"{symbol.lower()}@forceOrder", frame)
+        self.hub.publish("!forceOrder@arr", frame)
+
+    # -- tasks
+
+    async def run(self) -> None:
+        """Make the market and tell what is told in intervals, until cancelled.
+
+        Raises:
+            BadInput: a bad line of a recording, or its end.
+        """
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._broadcast())
+            group.create_task(self._play() if self.player else self._make_market())
+
+    async def _play(self) -> None:
+        assert self.player is not None
+        player = self.player
+
+        def publish(quote: Quote) -> None:
+            self.venue.feed_state = player.state
+            self.quote(quote)
+
+        await player.play(publish)
+
+    async def _make_market(self) -> None:
         began, made = time.monotonic(), 0
         while True:
             await asyncio.sleep(TICK_SECONDS)
@@ -128,17 +158,26 @@ class PaperServer:
             # After a stall, carry on at the rate instead of making up for it in a burst.
             made = max(made, due - self.config.ticks_per_second // 5)
             while made < due:
-                self.quote(self.generator.next(symbols[made % len(symbols)]))
+                self.quote(self.generator.next(self._symbols[made % len(self._symbols)]))
                 made += 1
 
-    async def _replay(self, rows: Iterable[Row]) -> None:
-        began, first_ms = time.monotonic(), None
-        for row in rows:
-            first_ms = row.event_ms if first_ms is None else first_ms
-            wait = (row.event_ms - first_ms) / 1e3 - (time.monotonic() - began)
-            if wait > TICK_SECONDS:
-                await asyncio.sleep(wait)
-            self.quote(Quote(row.symbol, row.bid, row.bid_qty, row.ask, row.ask_qty))
+    async def _broadcast(self) -> None:
+        told: dict[str, int] = {}
+        while True:
+            await asyncio.sleep(BROADCAST_SECONDS)
+            now = self.now_ms()
+            expired = self.venue.listen_keys.expire(now)
+            if expired:
+                event = ListenKeyExpired(E=now, listenKey=expired)
+                self.hub.publish_user(expired, "listenKeyExpired", encode(event))
+            self.tell_users(self.venue.tick_clock(now))
+            for stream in self.hub.wanted():
+                turn = now // stream.every_ms if stream.every_ms else 0
+                if turn and told.get(stream.name) != turn:
+                    told[stream.name] = turn
+                    frame = self._frames.of(stream, now)
+                    if frame is not None:
+                        self.hub.publish(stream.name, frame)
 
     # -- ASGI
 
@@ -156,130 +195,190 @@ class PaperServer:
             message = await receive()
             body += message.get("body", b"")
             more = message.get("more_body", False)
-        query = scope["query_string"].decode("latin-1") + body.decode("utf-8", "replace")
-        is_json = body.startswith(b"{")
-        params = dict(
-            parse_qsl(scope["query_string"].decode("latin-1") if is_json else query, keep_blank_values=True)
-        )
         key = next((v.decode("latin-1") for k, v in scope["headers"] if k == b"x-mbx-apikey"), None)
         if self.config.latency_ms:
             await asyncio.sleep(self.config.latency_ms / 1e3)
-        reply = self.endpoints.handle(
-            scope["method"], scope["path"], params, query, key, now_ms(), body if is_json else b""
-        )
+        query = scope["query_string"].decode("latin-1")
+        reply = self.endpoints.handle(scope["method"], scope["path"], query, body, key, machine_ms())
         self.tell_users(reply.events)
         if reply.delay_s:
             await asyncio.sleep(reply.delay_s)
-        await _respond(send, reply)
+        if reply.reset:
+            await _reset(send)
+        else:
+            await _respond(send, reply)
 
     async def _websocket(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         await receive()
-        path = scope["path"].removeprefix("/public").removeprefix("/market").removeprefix("/private")
-        query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
-        names: list[str] = []
-        if path.startswith("/ws/"):
-            names = [n for n in path.removeprefix("/ws/").split("/") if n]
-        elif path == "/ws":
-            names = [query["listenKey"]] if "listenKey" in query else []
-        elif path == "/stream":
-            names = [n for n in (query.get("streams") or query.get("listenKey") or "").split("/") if n]
-        else:
-            await send({"type": "websocket.close", "code": 4404, "reason": f"no such path {path}"})
-            return
-        bad = [n for n in names if not self._is_stream(n)]
-        if bad:
-            await send({"type": "websocket.close", "code": 4400, "reason": f"no such stream {bad[0]}"})
+        target = target_of(scope["path"], scope["query_string"].decode("latin-1"))
+        if target is None:
+            await send({"type": "websocket.close", "code": 4404, "reason": f"no such path {scope['path']}"})
             return
         await send({"type": "websocket.accept"})
-        queue: asyncio.Queue[bytes | None] = asyncio.Queue(SLOW_CONSUMER_FRAMES)
-        combined = path == "/stream"
-        self.hub.subscribe(queue, names, combined=combined)
-        pump = asyncio.create_task(_pump(queue, send))
+        connection = Connection(target)
+        self.hub.subscribe(connection, (*target.names, *([target.listen_key] if target.listen_key else [])))
+        pump = asyncio.create_task(_pump(connection.queue, send))
         try:
-            await self._listen(receive, queue, combined=combined)
+            await self._listen(receive, connection)
         finally:
-            self.hub.unsubscribe(queue)
+            self.hub.leave(connection)
             pump.cancel()
 
-    async def _listen(self, receive: Receive, queue: asyncio.Queue[bytes | None], *, combined: bool) -> None:
+    async def _listen(self, receive: Receive, connection: Connection) -> None:
         while True:
             message = await receive()
             if message["type"] == "websocket.disconnect":
                 return
-            reply = self._command(message.get("text") or "", queue, combined=combined)
-            with contextlib.suppress(asyncio.QueueFull):
-                queue.put_nowait(msgspec.json.encode(reply))
+            text = message.get("text") or (message.get("bytes") or b"").decode("utf-8", "replace")
+            if connection.target.route == ORDER_API:
+                await self._ask(text, connection)
+            else:
+                connection.put(encode(self._command(text, connection)))
 
-    def _command(self, text: str, queue: asyncio.Queue[bytes | None], *, combined: bool) -> dict[str, Any]:
+    async def _ask(self, text: str, connection: Connection) -> None:
+        if self.config.latency_ms:
+            await asyncio.sleep(self.config.latency_ms / 1e3)
+        reply = self.api.handle(text, machine_ms())
+        self.tell_users(reply.events)
+        if reply.delay_s:
+            await asyncio.sleep(reply.delay_s)
+        connection.put(reply.frame)
+
+    def _command(self, text: str, connection: Connection) -> dict[str, Any]:
         try:
             command = msgspec.json.decode(text)
-            method, names, id_ = command["method"], [str(n) for n in command["params"]], command.get("id")
-        except (msgspec.MsgspecError, KeyError, TypeError):
+            method, id_ = command["method"], command.get("id")
+            names = [str(n) for n in command.get("params") or ()]
+        except (msgspec.MsgspecError, KeyError, TypeError, AttributeError):
             return {"error": {"code": 2, "msg": "Invalid request: expected method, params and id"}}
-        bad = [n for n in names if not self._is_stream(n)]
-        if method not in {"SUBSCRIBE", "UNSUBSCRIBE"} or bad:
-            return {"error": {"code": 2, "msg": f"Invalid request: {method} {bad}"}, "id": id_}
-        if method == "SUBSCRIBE":
-            self.hub.subscribe(queue, names, combined=combined)
+        if method == "LIST_SUBSCRIPTIONS":
+            return {"result": list(connection.names), "id": id_}
+        if method == "UNSUBSCRIBE":
+            self.hub.unsubscribe(connection, names)
+        elif method != "SUBSCRIBE" or len(connection.names) + len(names) > NAMES_MAX:
+            return {
+                "error": {"code": 2, "msg": f"Invalid request: {method} of {len(names)} streams"},
+                "id": id_,
+            }
         else:
-            self.hub.unsubscribe(queue, names)
+            self.hub.subscribe(connection, names)
         return {"result": None, "id": id_}
 
-    def _is_stream(self, name: str) -> bool:
-        symbol, _, kind = name.partition("@")
-        if kind == "bookTicker":
-            return Symbol(symbol.upper()) in self.endpoints.exchange.instruments
-        return name in self.endpoints.listen_keys
 
-
-def now_ms() -> int:
-    """The exchange's clock: Unix milliseconds."""
+def machine_ms() -> int:
+    """The machine's clock: Unix milliseconds."""
     return time.time_ns() // 1_000_000
 
 
+def _say(text: str) -> None:
+    sys.stderr.write(f"paper exchange: {text}\n")
+    sys.stderr.flush()
+
+
 async def _respond(send: Send, reply: Reply) -> None:
-    headers = [(b"content-type", b"application/json")]
-    headers += [(k.encode(), v.encode()) for k, v in reply.headers.items()]
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    headers = {"content-type": "application/json", **reply.headers}
+    raw = [(k.encode(), v.encode()) for k, v in headers.items()]
+    await send({"type": "http.response.start", "status": reply.status, "headers": raw})
     await send({"type": "http.response.body", "body": reply.body})
+
+
+async def _reset(send: Send) -> None:
+    """Cut the connection under a request: uvicorn's cycle, whose method ``send`` is, holds the transport."""
+    cycle: Any = getattr(send, "__self__", None)
+    cycle.transport.abort()
+    # The cycle must have noticed before the application returns, or it answers 500.
+    for _ in range(RESET_TURNS):
+        if cycle.disconnected:
+            return
+        await asyncio.sleep(0)
 
 
 async def _pump(queue: asyncio.Queue[bytes | None], send: Send) -> None:
     while True:
         frame = await queue.get()
         if frame is None:
-            await send({"type": "websocket.close", "code": 1008, "reason": "too slow"})
+            await send({"type": "websocket.close", "code": 1008, "reason": "closed by the exchange"})
             return
         await send({"type": "websocket.send", "text": frame.decode()})
 
 
+def _protocol(paper: PaperServer) -> type[HttpToolsProtocol]:
+    """HTTP whose connections may be reset as soon as they are accepted."""
+
+    class Protocol(HttpToolsProtocol):
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            if paper.venue.faults.refuses_connection():
+                transport.abort()
+
+    return Protocol
+
+
+def _bound(config: PaperConfig) -> socket.socket:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((config.host, config.port))
+        sock.listen(1_024)
+    except OSError as error:
+        sock.close()
+        raise BadConfig(
+            f"port {config.port} on {config.host} cannot be listened on: {error.strerror or error}; "
+            "end what listens there, or give another with --port (0 takes a free one)"
+        ) from None
+    return sock
+
+
 async def serve(config: PaperConfig, ready: Callable[[PaperAddress], None], stop: asyncio.Event) -> None:
-    """Run a paper exchange until ``stop`` is set; ``ready`` gets its addresses."""
-    paper = PaperServer(config)
+    """Run a paper exchange until ``stop`` is set; ``ready`` gets its addresses.
+
+    Raises:
+        BadConfig: the port cannot be had.
+        BadInput: a recording that cannot be used, at the start or later.
+    """
+    sock = _bound(config)
+    try:
+        paper = PaperServer(config)
+    except BaseException:
+        sock.close()
+        raise
     settings = uvicorn.Config(
         paper,
-        host=config.host,
-        port=config.port,
         log_level="warning",
         access_log=False,
         lifespan="off",
+        http=_protocol(paper),
         ws="websockets-sansio",
         timeout_graceful_shutdown=1,
     )
     server = uvicorn.Server(settings)
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
-    serving = asyncio.create_task(server._serve())  # noqa: SLF001 - ``serve`` takes over the process's signals
+    serving = asyncio.create_task(server._serve([sock]))  # noqa: SLF001 - ``serve`` takes over the process's signals
     while not server.started:
         if serving.done():
             await serving
             raise RuntimeError(f"the paper exchange could not listen on {config.host}:{config.port}")
         await asyncio.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    market = asyncio.create_task(paper.make_market())
+    port = sock.getsockname()[1]
+    market = asyncio.create_task(paper.run())
     ready(PaperAddress(f"http://{config.host}:{port}", f"ws://{config.host}:{port}"))
+    stopped = asyncio.create_task(stop.wait())
     try:
-        await stop.wait()
+        await asyncio.wait({stopped, market}, return_when=asyncio.FIRST_COMPLETED)
+        if market.done():
+            _raise_first(market)
     finally:
+        stopped.cancel()
         market.cancel()
+        with contextlib.suppress(asyncio.CancelledError, ExceptionGroup):
+            await market
         server.should_exit = True
         await serving
+
+
+def _raise_first(market: asyncio.Task[None]) -> None:
+    """What ended the market, without the group around it."""
+    error = market.exception()
+    if isinstance(error, BaseExceptionGroup):
+        raise error.exceptions[0]
+    if error is not None:
+        raise error

@@ -1,0 +1,346 @@
+"""What each path about account, balance, positions and income answers. No network; time comes in."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from actors.units import ZERO, Symbol
+from actors.venues.paper import wire_account as wire
+from actors.venues.paper.brackets import BRACKETS, most_at
+from actors.venues.paper.codes import ExchangeRefusal, PaperCode, missing
+from actors.venues.paper.margin import AssetMargin, SymbolMargin, liquidation_price
+from actors.venues.paper.reports import text
+from actors.venues.paper.requests import Params, amount, number, within
+from actors.venues.paper.venue import PaperVenue, Reply, answer
+
+INCOME_MAX = 1_000
+
+
+class AccountEndpoints:
+    """The master account's money and positions."""
+
+    def __init__(self, venue: PaperVenue) -> None:
+        self._venue, self._exchange = venue, venue.exchange
+
+    # -- account and balance
+
+    def account_v3(self, _params: Params, now_ms: int) -> Reply:
+        """Assets, and the positions that are."""
+        held = []
+        for symbol in self._exchange.touched():
+            position, margin = self._exchange.positions[symbol], self._exchange.symbol_margin(symbol)
+            held.append(
+                wire.HeldV3(
+                    symbol=symbol,
+                    positionSide="BOTH",
+                    positionAmt=text(position.amount),
+                    unrealizedProfit=text(margin.unrealized),
+                    isolatedMargin=text(position.isolated),
+                    notional=text(margin.notional),
+                    isolatedWallet=text(position.isolated),
+                    initialMargin=text(margin.initial),
+                    maintMargin=text(margin.maintenance),
+                    updateTime=position.updated,
+                )
+            )
+        assets = tuple(wire.AssetV3(**fields) for fields in self._assets(now_ms))
+        return answer(wire.AccountV3(**self._totals(), assets=assets, positions=tuple(held)))
+
+    def account_v2(self, _params: Params, now_ms: int) -> Reply:
+        """Assets, all symbols, and the settings."""
+        settings = self._exchange.settings
+        assets = tuple(wire.AssetV2(**fields, marginAvailable=True) for fields in self._assets(now_ms))
+        return answer(
+            wire.AccountV2(
+                **self._totals(),
+                feeTier=0,
+                feeBurn=settings.fee_burn,
+                canTrade=True,
+                canDeposit=True,
+                canWithdraw=True,
+                updateTime=settings.updated_ms,
+                multiAssetsMargin=settings.multi_assets,
+                tradeGroupId=-1,
+                assets=assets,
+                positions=tuple(self._held_v2(s) for s in self._exchange.instruments),
+            )
+        )
+
+    def _held_v2(self, symbol: Symbol) -> wire.HeldV2:
+        exchange = self._exchange
+        position, margin = exchange.positions[symbol], exchange.symbol_margin(symbol)
+        leverage = exchange.settings.leverage_of(symbol)
+        return wire.HeldV2(
+            symbol=symbol,
+            initialMargin=text(margin.initial),
+            maintMargin=text(margin.maintenance),
+            unrealizedProfit=text(margin.unrealized),
+            positionInitialMargin=text(margin.position_initial),
+            openOrderInitialMargin=text(margin.order_initial),
+            leverage=str(leverage),
+            isolated=symbol in exchange.settings.isolated,
+            entryPrice=text(position.entry),
+            breakEvenPrice=text(exchange.break_even(symbol)),
+            maxNotional=str(most_at(leverage)),
+            bidNotional=text(margin.bids),
+            askNotional=text(margin.asks),
+            positionSide="BOTH",
+            positionAmt=text(position.amount),
+            isolatedWallet=text(position.isolated),
+            notional=text(margin.notional),
+            updateTime=position.updated,
+        )
+
+    def _margins(self) -> dict[str, AssetMargin]:
+        assets = dict.fromkeys(["USDT", *sorted(self._exchange.ledger.wallets)])
+        return {a: self._exchange.asset_margin(a) for a in assets}
+
+    def _assets(self, now_ms: int) -> list[dict[str, Any]]:
+        return [
+            {
+                "asset": asset,
+                "walletBalance": text(m.wallet),
+                "unrealizedProfit": text(m.unrealized),
+                "marginBalance": text(m.equity),
+                "maintMargin": text(m.maintenance),
+                "initialMargin": text(m.initial),
+                "positionInitialMargin": text(m.position_initial),
+                "openOrderInitialMargin": text(m.order_initial),
+                "crossWalletBalance": text(m.wallet),
+                "crossUnPnl": text(m.unrealized),
+                "availableBalance": text(m.available),
+                "maxWithdrawAmount": text(min(m.available, max(ZERO, m.wallet))),
+                "updateTime": now_ms,
+            }
+            for asset, m in self._margins().items()
+        ]
+
+    def _totals(self) -> dict[str, Any]:
+        # In single-asset mode the totals are of USDT.
+        m = self._exchange.asset_margin("USDT")
+        return {
+            "totalInitialMargin": text(m.initial),
+            "totalMaintMargin": text(m.maintenance),
+            "totalWalletBalance": text(m.wallet),
+            "totalUnrealizedProfit": text(m.unrealized),
+            "totalMarginBalance": text(m.equity),
+            "totalPositionInitialMargin": text(m.position_initial),
+            "totalOpenOrderInitialMargin": text(m.order_initial),
+            "totalCrossWalletBalance": text(m.wallet),
+            "totalCrossUnPnl": text(m.unrealized),
+            "availableBalance": text(m.available),
+            "maxWithdrawAmount": text(min(m.available, max(ZERO, m.wallet))),
+        }
+
+    def balance(self, _params: Params, now_ms: int) -> Reply:
+        """One entry per asset."""
+        return answer(
+            [
+                wire.BalanceEntry(
+                    accountAlias="paper",
+                    asset=asset,
+                    balance=text(m.wallet),
+                    crossWalletBalance=text(m.wallet),
+                    crossUnPnl=text(m.unrealized),
+                    availableBalance=text(m.available),
+                    maxWithdrawAmount=text(min(m.available, max(ZERO, m.wallet))),
+                    marginAvailable=True,
+                    updateTime=now_ms,
+                )
+                for asset, m in self._margins().items()
+            ]
+        )
+
+    # -- positions
+
+    def position_risk_v2(self, params: Params, _now_ms: int) -> Reply:
+        """All symbols, with their settings."""
+        return answer([self._position_v2(s) for s in self._venue.symbols(params)])
+
+    def _position_v2(self, symbol: Symbol) -> wire.PositionV2:
+        exchange = self._exchange
+        position, margin = exchange.positions[symbol], exchange.symbol_margin(symbol)
+        leverage, isolated = exchange.settings.leverage_of(symbol), symbol in exchange.settings.isolated
+        return wire.PositionV2(
+            symbol=symbol,
+            positionAmt=text(position.amount),
+            entryPrice=text(position.entry),
+            breakEvenPrice=text(exchange.break_even(symbol)),
+            markPrice=text(exchange.mark(symbol)),
+            unRealizedProfit=text(margin.unrealized),
+            liquidationPrice=self._liquidation(symbol),
+            leverage=str(leverage),
+            maxNotionalValue=str(most_at(leverage)),
+            marginType="isolated" if isolated else "cross",
+            isolatedMargin=text(position.isolated),
+            isAutoAddMargin="false",
+            positionSide="BOTH",
+            notional=text(margin.notional),
+            isolatedWallet=text(position.isolated),
+            updateTime=position.updated,
+        )
+
+    def position_risk_v3(self, params: Params, _now_ms: int) -> Reply:
+        """Only symbols with a position or open orders."""
+        touched = self._exchange.touched()
+        return answer([self._position_v3(s) for s in self._venue.symbols(params) if s in touched])
+
+    def _position_v3(self, symbol: Symbol) -> wire.PositionV3:
+        exchange = self._exchange
+        position, margin = exchange.positions[symbol], exchange.symbol_margin(symbol)
+        return wire.PositionV3(
+            symbol=symbol,
+            positionSide="BOTH",
+            positionAmt=text(position.amount),
+            entryPrice=text(position.entry),
+            breakEvenPrice=text(exchange.break_even(symbol)),
+            markPrice=text(exchange.mark(symbol)),
+            unRealizedProfit=text(margin.unrealized),
+            liquidationPrice=self._liquidation(symbol),
+            isolatedMargin=text(position.isolated),
+            notional=text(margin.notional),
+            marginAsset=exchange.instruments[symbol].quote_asset,
+            isolatedWallet=text(position.isolated),
+            initialMargin=text(margin.initial),
+            maintMargin=text(margin.maintenance),
+            positionInitialMargin=text(margin.position_initial),
+            openOrderInitialMargin=text(margin.order_initial),
+            adl=_quantile(margin),
+            bidNotional=text(margin.bids),
+            askNotional=text(margin.asks),
+            updateTime=position.updated,
+        )
+
+    def _liquidation(self, symbol: Symbol) -> str:
+        exchange, position = self._exchange, self._exchange.positions[symbol]
+        if not position.amount:
+            return "0"
+        whole = exchange.asset_margin(exchange.instruments[symbol].quote_asset)
+        return text(liquidation_price(position.amount, position.entry, exchange.mark(symbol), whole))
+
+    def adl_quantile(self, params: Params, _now_ms: int) -> Reply:
+        """How near each position stands to deleveraging."""
+        touched = self._exchange.touched()
+        found = [
+            wire.AdlRank(
+                s, wire.AdlQuantiles(LONG=0, SHORT=0, BOTH=_quantile(self._exchange.symbol_margin(s)))
+            )
+            for s in self._venue.symbols(params)
+            if s in touched
+        ]
+        return answer(found)
+
+    # -- history and terms
+
+    def income(self, params: Params, _now_ms: int) -> Reply:
+        """Income, oldest first."""
+        kind, symbol = params.get("incomeType"), params.get("symbol")
+        start, end = number(params, "startTime") or 0, number(params, "endTime")
+        found = [
+            wire.IncomeEntry(
+                symbol=i.symbol,
+                incomeType=i.kind,
+                income=text(i.amount),
+                asset=i.asset,
+                info=i.info,
+                time=i.time,
+                tranId=i.id,
+                tradeId=i.trade_id,
+            )
+            for i in self._exchange.ledger.income
+            if kind in {None, "", i.kind}
+            and symbol in {None, "", i.symbol}
+            and i.time >= start
+            and (end is None or i.time <= end)
+        ]
+        limit, page = within(params, "limit", 100, INCOME_MAX), number(params, "page")
+        if page is not None:
+            return answer(found[(page - 1) * limit : page * limit])
+        return answer(found[:limit] if start else found[-limit:])
+
+    def leverage_bracket(self, params: Params, _now_ms: int) -> Reply:
+        """The leverage brackets of one symbol or of all."""
+        rows = tuple(
+            wire.BracketAnswer(
+                bracket=b.number,
+                initialLeverage=b.leverage,
+                notionalCap=b.cap,
+                notionalFloor=b.floor,
+                maintMarginRatio=float(b.rate),
+                cum=float(b.cum),
+            )
+            for b in BRACKETS
+        )
+        return answer([wire.Brackets(s, 1.5, rows) for s in self._venue.symbols(params)])
+
+    def commission_rate(self, params: Params, _now_ms: int) -> Reply:
+        """The commission of a symbol."""
+        exchange = self._exchange
+        return answer(
+            wire.Commission(
+                self._venue.symbol(params), text(exchange.maker_fee), text(exchange.taker_fee), "0.000000"
+            )
+        )
+
+    def trading_status(self, _params: Params, now_ms: int) -> Reply:
+        """Nothing is held against this account."""
+        return answer(wire.Indicators({}, now_ms))
+
+    # -- margin of isolated positions
+
+    def move_margin(self, params: Params, now_ms: int) -> Reply:
+        """Margin to (1) or from (2) an isolated position; a cross one has none of its own."""
+        venue, exchange = self._venue, self._exchange
+        symbol, kind = venue.symbol(params), number(params, "type")
+        if kind not in {1, 2}:
+            raise ExchangeRefusal(
+                PaperCode.MANDATORY_PARAM_EMPTY_OR_MALFORMED, f"Invalid type: {kind}; 1 adds, 2 takes."
+            )
+        moved = _positive(params)
+        if symbol not in exchange.settings.isolated:
+            raise ExchangeRefusal(PaperCode.ADD_MARGIN_ONLY_ISOLATED)
+        position = exchange.positions[symbol]
+        if not position.amount:
+            raise ExchangeRefusal(
+                PaperCode.CROSS_BALANCE_INSUFFICIENT, "There is no position to move margin to."
+            )
+        available = exchange.asset_margin(exchange.instruments[symbol].quote_asset).available
+        signed = moved if kind == 1 else -moved
+        if signed > available or position.isolated + signed < ZERO:
+            raise ExchangeRefusal(PaperCode.CROSS_BALANCE_INSUFFICIENT)
+        position.isolated += signed
+        venue.margin_changes.append((now_ms, symbol, kind, text(moved)))
+        return answer(wire.MarginMoved(amount=float(moved), type=kind))
+
+    def margin_history(self, params: Params, _now_ms: int) -> Reply:
+        """Moves of margin of one symbol."""
+        symbol = self._venue.symbol(params)
+        found = [
+            wire.MarginChange(
+                symbol=symbol,
+                type=kind,
+                deltaType="USER_ADJUST",
+                amount=moved,
+                asset=self._exchange.instruments[symbol].quote_asset,
+                time=at,
+                positionSide="BOTH",
+            )
+            for at, of, kind, moved in self._venue.margin_changes
+            if of == symbol
+        ]
+        return answer(found[-within(params, "limit", 500, 500) :])
+
+
+def _quantile(margin: SymbolMargin) -> int:
+    """0 to 4, by profit over notional: what is deleveraged first is what has the most to give."""
+    if margin.unrealized <= ZERO or not margin.notional:
+        return 0
+    return min(4, 1 + int(margin.unrealized / abs(margin.notional) * 20))
+
+
+def _positive(params: Params) -> Decimal:
+    moved = amount(params, "amount")
+    if moved is None or moved <= ZERO:
+        raise missing("amount")
+    return moved

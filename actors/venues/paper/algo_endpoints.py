@@ -1,0 +1,68 @@
+"""What each path about conditional orders does. No network; time comes in."""
+
+from __future__ import annotations
+
+from actors.venues.paper.algo import AlgoOrder
+from actors.venues.paper.codes import missing
+from actors.venues.paper.requests import Params, number, parse_algo, within
+from actors.venues.paper.venue import PaperVenue, Reply, answer
+from actors.venues.paper.wire_orders import CancelledAlgo, Done
+
+ROWS_MAX = 1_000
+
+
+class AlgoEndpoints:
+    """Conditional orders of the master account."""
+
+    def __init__(self, venue: PaperVenue) -> None:
+        self._venue, self._book = venue, venue.exchange.algo
+
+    def place(self, params: Params, now_ms: int) -> Reply:
+        """Place a conditional order."""
+        self._venue.symbol(params)
+        algo, events = self._book.place(parse_algo(params), now_ms)
+        return answer(self._book.placed(algo), events)
+
+    def query(self, params: Params, _now_ms: int) -> Reply:
+        """One conditional order, and what became of the order that it set off."""
+        return answer(self._book.queried(self._book.find(*_named(params))))
+
+    def cancel(self, params: Params, now_ms: int) -> Reply:
+        """Cancel one that waits."""
+        algo, events = self._book.cancel(*_named(params), now_ms)
+        return answer(CancelledAlgo(algoId=algo.algo_id, clientAlgoId=algo.request.client_algo_id), events)
+
+    def cancel_all(self, params: Params, now_ms: int) -> Reply:
+        """Cancel all that wait for a symbol."""
+        events = self._venue.cancel_all_algos(self._venue.symbol(params), now_ms)
+        return answer(Done(200, "The operation of cancel all open order is done."), events)
+
+    def open_orders(self, params: Params, _now_ms: int) -> Reply:
+        """Those that wait, of a symbol or of all."""
+        symbol = self._venue.symbol(params) if params.get("symbol") else None
+        wanted = number(params, "algoId")
+        found = [a for a in self._book.open_of(symbol) if wanted in {None, a.algo_id}]
+        return answer([self._book.queried(a) for a in found])
+
+    def all_orders(self, params: Params, _now_ms: int) -> Reply:
+        """All of a symbol, oldest first: from a number on, or between times."""
+        symbol = self._venue.symbol(params)
+        from_id = number(params, "algoId") or 0
+        start, end = number(params, "startTime") or 0, number(params, "endTime")
+        found = [a for a in self._book.all.values() if a.algo_id >= from_id and _within(a, start, end)]
+        found = [a for a in found if a.request.order.symbol == symbol]
+        limit = within(params, "limit", 500, ROWS_MAX)
+        return answer(
+            [self._book.queried(a) for a in (found[:limit] if from_id or start else found[-limit:])]
+        )
+
+
+def _within(algo: AlgoOrder, start: int, end: int | None) -> bool:
+    return algo.created >= start and (end is None or algo.created <= end)
+
+
+def _named(params: Params) -> tuple[int | None, str | None]:
+    algo_id, client_id = number(params, "algoId"), params.get("clientAlgoId") or None
+    if algo_id is None and client_id is None:
+        raise missing("algoId")
+    return algo_id, client_id

@@ -1,0 +1,94 @@
+"""An order against a symbol's trading rules, price bands and status. Pure."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from actors.units import ZERO, Instrument, OrderType, Side
+from actors.venues.paper.codes import ExchangeRefusal, PaperCode
+from actors.venues.paper.generator import Quote
+from actors.venues.paper.instruments import Band
+from actors.venues.paper.orders import OrderRequest
+
+
+def check_quantity(request: OrderRequest, instrument: Instrument) -> None:
+    """Quantity and price against the filters.
+
+    Raises:
+        ExchangeRefusal: the first rule that is broken.
+    """
+    quantity, price = request.quantity, request.price
+    if quantity <= ZERO:
+        raise ExchangeRefusal(PaperCode.QTY_LESS_THAN_ZERO)
+    if quantity < instrument.min_qty:
+        raise ExchangeRefusal(PaperCode.QTY_LESS_THAN_MIN_QTY)
+    market = request.type is OrderType.MARKET
+    if quantity > (instrument.market_max_qty if market else instrument.max_qty):
+        raise ExchangeRefusal(PaperCode.QTY_GREATER_THAN_MAX_QTY)
+    if quantity % instrument.step_size:
+        raise ExchangeRefusal(PaperCode.BAD_PRECISION)
+    if price is None:
+        return
+    if price <= ZERO:
+        raise ExchangeRefusal(PaperCode.PRICE_LESS_THAN_ZERO)
+    if price % instrument.tick_size:
+        raise ExchangeRefusal(PaperCode.PRICE_NOT_INCREASED_BY_TICK_SIZE)
+
+
+def check_value(request: OrderRequest, instrument: Instrument, mark: Decimal) -> None:
+    """The least notional, which reducing orders need not have.
+
+    Raises:
+        ExchangeRefusal: it is less.
+    """
+    notional = request.quantity * (request.price or mark)
+    if notional < instrument.min_notional and not request.reduce_only:
+        least = f"{instrument.min_notional:f}"
+        raise ExchangeRefusal(
+            PaperCode.NOTIONAL,
+            f"Order's notional must be no smaller than {least} (unless you choose reduce only).",
+        )
+
+
+def check_band(request: OrderRequest, band: Band, mark: Decimal, quote: Quote, tick: Decimal) -> None:
+    """The price bands.
+
+    Raises:
+        ExchangeRefusal: a limit beyond its band, or for a market order a touch beyond it.
+    """
+    buy = request.side is Side.BUY
+    bound = mark * (band.up if buy else band.down)
+    if request.price is None:
+        touch = quote.ask if buy else quote.bid
+        if (touch - bound) * request.side.sign > ZERO:
+            raise ExchangeRefusal(PaperCode.PERCENT_PRICE)
+        return
+    if (request.price - bound) * request.side.sign <= ZERO:
+        return
+    shown = f"{bound.quantize(tick):f}"
+    if buy:
+        raise ExchangeRefusal(
+            PaperCode.PRICE_HIGHER_THAN_MULTIPLIER_UP, f"Limit price can't be higher than {shown}."
+        )
+    raise ExchangeRefusal(
+        PaperCode.PRICE_LOWER_THAN_MULTIPLIER_DOWN, f"Limit price can't be lower than {shown}."
+    )
+
+
+LEVELS = {"OPPONENT": (True, 1), "QUEUE": (False, 1)} | {
+    f"{name}_{depth}": (name == "OPPONENT", depth) for name in ("OPPONENT", "QUEUE") for depth in (5, 10, 20)
+}
+"""``priceMatch``: whether it is the other side's price, and which level of it."""
+
+
+def matched_price(kind: str, side: Side, quote: Quote, tick: Decimal) -> Decimal:
+    """The price of a ``priceMatch`` order; levels are a tick apart, as in the book that is shown.
+
+    Raises:
+        ExchangeRefusal: no such kind.
+    """
+    if kind not in LEVELS:
+        raise ExchangeRefusal(PaperCode.INVALID_PRICE_MATCH)
+    opponent, level = LEVELS[kind]
+    asks = (side is Side.BUY) == opponent
+    return quote.ask + tick * (level - 1) if asks else quote.bid - tick * (level - 1)

@@ -1,0 +1,119 @@
+"""The exchange's order entry over a websocket: each method is one of the REST paths. Pure; time comes in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from actors.venues.paper.codes import ExchangeRefusal, PaperCode
+from actors.venues.paper.endpoints import Endpoints
+from actors.venues.paper.requests import check_key, check_signature, check_time
+from actors.venues.paper.routes import Door
+from actors.venues.paper.user_events import PaperEvent
+
+METHODS: dict[str, tuple[str, str]] = {
+    "order.place": ("POST", "/fapi/v1/order"),
+    "order.modify": ("PUT", "/fapi/v1/order"),
+    "order.cancel": ("DELETE", "/fapi/v1/order"),
+    "order.status": ("GET", "/fapi/v1/order"),
+    "algoOrder.place": ("POST", "/fapi/v1/algoOrder"),
+    "algoOrder.cancel": ("DELETE", "/fapi/v1/algoOrder"),
+    "account.status": ("GET", "/fapi/v2/account"),
+    "account.balance": ("GET", "/fapi/v2/balance"),
+    "account.position": ("GET", "/fapi/v2/positionRisk"),
+    "v2/account.status": ("GET", "/fapi/v3/account"),
+    "v2/account.balance": ("GET", "/fapi/v3/balance"),
+    "v2/account.position": ("GET", "/fapi/v3/positionRisk"),
+    "userDataStream.start": ("POST", "/fapi/v1/listenKey"),
+    "userDataStream.ping": ("PUT", "/fapi/v1/listenKey"),
+    "userDataStream.stop": ("DELETE", "/fapi/v1/listenKey"),
+    "depth": ("GET", "/fapi/v1/depth"),
+    "ticker.book": ("GET", "/fapi/v1/ticker/bookTicker"),
+    "ticker.price": ("GET", "/fapi/v2/ticker/price"),
+    "ping": ("GET", "/fapi/v1/ping"),
+    "time": ("GET", "/fapi/v1/time"),
+}
+
+
+class WsAnswer(msgspec.Struct, kw_only=True):
+    """A frame, the user events to send before it, and how long to wait."""
+
+    frame: bytes
+    events: list[PaperEvent] = []
+    delay_s: float = 0.0
+    reset: bool = False
+
+
+class WsApi:
+    """Requests over a websocket.
+
+    Args:
+        endpoints: what serves them.
+    """
+
+    def __init__(self, endpoints: Endpoints) -> None:
+        self._endpoints = endpoints
+
+    def handle(self, text: str, machine_ms: int) -> WsAnswer:
+        """Answer one frame."""
+        venue = self._endpoints.venue
+        now_ms = venue.clock.at(machine_ms)
+        id_: Any = None
+        try:
+            request = msgspec.json.decode(text, type=dict[str, Any])
+            id_, method = request.get("id"), request.get("method")
+            params = {k: as_text(v) for k, v in dict(request.get("params") or {}).items() if v is not None}
+        except (msgspec.MsgspecError, TypeError, ValueError):
+            return self._refused(
+                id_, ExchangeRefusal(PaperCode.ILLEGAL_CHARS, "The frame is no request."), now_ms
+            )
+        if method not in METHODS:
+            refusal = ExchangeRefusal(PaperCode.UNKNOWN, f"no such method: {method}", 404)
+            return self._refused(id_, refusal, now_ms)
+        route = self._endpoints.table[METHODS[method]]
+
+        def check() -> None:
+            if route.door is Door.PUBLIC:
+                return
+            secret = check_key(params.get("apiKey"), venue.keys)
+            if route.door is Door.SIGNED:
+                signed = "&".join(f"{k}={params[k]}" for k in sorted(params) if k != "signature")
+                check_signature(signed, params.get("signature", ""), secret)
+                check_time(params, now_ms)
+
+        reply = self._endpoints.serve(route, params, now_ms, check)
+        good = reply.status == 200  # noqa: PLR2004 - HTTP's
+        frame = msgspec.json.encode(
+            {
+                "id": id_,
+                "status": reply.status,
+                "result" if good else "error": msgspec.Raw(reply.body),
+                "rateLimits": self._rate_limits(now_ms),
+            }
+        )
+        return WsAnswer(frame=frame, events=reply.events, delay_s=reply.delay_s)
+
+    def _refused(self, id_: Any, refusal: ExchangeRefusal, now_ms: int) -> WsAnswer:
+        error = {"code": int(refusal.code), "msg": refusal.text}
+        frame = {"id": id_, "status": refusal.status, "error": error, "rateLimits": self._rate_limits(now_ms)}
+        return WsAnswer(frame=msgspec.json.encode(frame))
+
+    def _rate_limits(self, now_ms: int) -> list[dict[str, Any]]:
+        windows = self._endpoints.venue.windows
+        weight, in_10s, in_minute = windows.counts(now_ms)
+        limits = windows.limits
+        rows = (
+            ("REQUEST_WEIGHT", "MINUTE", 1, limits.weight_per_minute, weight),
+            ("ORDERS", "SECOND", 10, limits.orders_per_10s, in_10s),
+            ("ORDERS", "MINUTE", 1, limits.orders_per_minute, in_minute),
+        )
+        names = ("rateLimitType", "interval", "intervalNum", "limit", "count")
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def as_text(value: Any) -> str:
+    """A parameter as it is signed."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
