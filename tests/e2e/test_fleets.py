@@ -48,7 +48,10 @@ def rest_orders(client, share):
         }
         for n in range(1, ACCOUNTS + 1)
     ]  # fmt: skip
-    ids = {a["client_order_id"] for a in client.post("/v1/orders", orders)}
+    until(lambda: client.get("/v1/health")["status"] == "ok", "an open gate and fresh prices")
+    answers = client.post("/v1/orders", orders)
+    assert {a["type"] for a in answers} == {"Accepted"}, answers
+    ids = {a["client_order_id"] for a in answers}
     assert len(ids) == ACCOUNTS
     until(lambda: ids <= acknowledged(client), "the orders to rest")
     return ids

@@ -129,7 +129,7 @@ def test_a_gateway_that_starts_anew_while_the_database_is_away_cancels_no_order_
             )
         )  # fmt: skip
     world.dispatcher.run_until(Nanos(world.clock.monotonic_ns() + 1_000 * MS))
-    resting = {o.client_id for o in world.exchange.orders.open_of(None)}
+    resting = {o.request.client_order_id for o in world.exchange.orders.open_of(None)}
     assert len(resting) > 5
     recovery, tries = world.store.recovery, []
 
@@ -146,5 +146,5 @@ def test_a_gateway_that_starts_anew_while_the_database_is_away_cancels_no_order_
         world.dispatcher.run_until(Nanos(world.clock.monotonic_ns() + 100 * MS))
     assert len(tries) == 4
     assert world.actors["gateway"].cell.actor.inspect_state().tracked == len(resting)
-    assert {o.client_id for o in world.exchange.orders.open_of(None)} == resting
+    assert {o.request.client_order_id for o in world.exchange.orders.open_of(None)} == resting
     assert not [a for a in world.alarms if "fleet" in a]

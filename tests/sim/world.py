@@ -44,7 +44,6 @@ from actors.symbol_router.actor import SymbolRouter
 from actors.symbol_router.book import PriceBook
 from actors.trading_day import DayRule
 from actors.units import AccountId, Nanos
-from actors.venues.binance.rest import Order
 from actors.venues.paper.generator import Generator
 from actors.venues.paper.in_process import InProcessExchange
 from actors.venues.paper.instruments import LISTINGS
@@ -156,11 +155,8 @@ class Wire(InProcessExchange):
         if request.kind == "place":
             must(request.client_order_id in self.store.intents, "sent before it was durable")
         elif request.kind == "cancel" and request.order is None:
-            found = self.exchange.query(request.symbol, None, request.client_order_id)
-            must(
-                isinstance(found, Order) and found.status not in {"NEW", "PARTIALLY_FILLED"},
-                "cancelled as an orphan",
-            )
+            found = self.exchange.orders.find(request.symbol, None, request.client_order_id)
+            must(found is not None and not found.is_open, "cancelled as an orphan")
         fate = self.random.random() if self.faults else 1.0
         if request.kind not in {"trades", "fees"} and fate < 0.05:
             if fate < 0.025:
