@@ -16,8 +16,6 @@ MAX_AGE_MS = 1_500
 
 @pytest.fixture(scope="module")
 def paper():
-    if "--bnb-burn" not in bulkhead("paper", "--help").stdout:
-        pytest.skip("this paper exchange takes no fees in BNB")
     process = Paper("--bnb", "10", "--bnb-burn", "--symbols", "ETHUSDT", "BNBUSDT")
     yield process
     process.stop()
@@ -59,6 +57,8 @@ def test_fees_in_bnb_are_booked_live_and_after_a_restart(paper, tmp_path):
     refused = place(engine, "acct-1", symbol="BNBUSDT")
     assert [r["code"] for r in refused["rejections"]] == ["UNKNOWN_SYMBOL"]
     assert bulkhead("reconcile", "--data-dir", tmp_path).returncode == 0
+    told_later(paper, engine, live)
+    by_hand(tmp_path)
 
     mark = D(engine.client.get("/v1/positions")[0]["mark"])
     resting = place(engine, "acct-2", order_type="LIMIT", price=str(round(mark * D("0.985"), 1)))[
@@ -82,6 +82,23 @@ def test_fees_in_bnb_are_booked_live_and_after_a_restart(paper, tmp_path):
     until(lambda: idle(engine.client), "an end")
     assert set(differences(engine.client).values()) == {D(0)}
     engine.stop()
+
+
+def told_later(paper, engine, live):
+    """A fill that does not say what was taken: booked, and its fee is asked for."""
+    paper.admin("faults", kind="fill_without_fee")
+    assert place(engine, "acct-3")["type"] == "Accepted"
+    until(lambda: engine.client.get("/v1/accounts/acct-3")["positions"], "a position")
+    assert live / 2 < paid_in_quote(engine, "acct-3") < live * 2
+    trace = engine.client.get("/v1/actors/acct-3", limit=200)["snapshot"]["trace"]
+    assert "FeeKnown" in [t["kind"] for t in trace]
+
+
+def by_hand(folder):
+    """There is nothing to book by hand, and that is said."""
+    done = bulkhead("book-fee", "acct-1", "ETHUSDT", "7", "--rate", "512.5", "--data-dir", folder)
+    assert done.returncode == 1
+    assert "FEE_NOT_PENDING: no fee of trade 7 of ETHUSDT is pending" in done.stderr
 
 
 def now_ms(paper):
