@@ -58,7 +58,7 @@ SUITES = {
     "sizing": ["test_seeds_002_to_004"],
     "report": ["test_report"],
     "fees": ["test_fees", "test_ledger"],
-    "ledger": ["test_ledger", "test_fees", "test_booking", "test_adl", "test_state"],
+    "ledger": ["test_ledger", "test_fees", "test_booking", "test_losses", "test_adl", "test_state"],
 }
 """Which tests are to notice, quickest first."""
 
