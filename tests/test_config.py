@@ -22,6 +22,12 @@ def test_later_sources_win(tmp_path):
     assert load(None, {"PATH": "x"}, {"dsn": None}) == EngineConfig()
 
 
+def test_the_assets_that_fees_are_taken_in_are_a_list():
+    assert EngineConfig().fee_assets == ("BNB",)
+    assert load(None, {"BULKHEAD_FEE_ASSETS": "BNB,USDC"}, {}).fee_assets == ("BNB", "USDC")
+    assert load(None, {"BULKHEAD_FEE_ASSETS": ""}, {}).fee_assets == ()
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -32,6 +38,8 @@ def test_later_sources_win(tmp_path):
         ('exchange_ws = "ws://x"', "exchange_ws"),
         ("lease_seconds = 1", "at least 3"),
         ("price_max_age_ms = 0", "at least 1"),
+        ('fee_assets = ["bnb"]', "fee_assets: 'bnb' is no asset"),
+        ('fee_assets = ["BNB", ""]', "fee_assets: '' is no asset"),
     ],
 )
 def test_a_bad_file_is_named(tmp_path, text, expected):

@@ -286,7 +286,8 @@ class AccountActor(DispatchedActor):
         """Ask for what pending fees lack, and have a timer ask again until they are booked."""
         pending = state.pending_fees
         if not pending:
-            self._fees_wait, self._fees_asked = FEE_ASK_FIRST, ()
+            if self._fees_asked:
+                self._fees_wait, self._fees_asked = FEE_ASK_FIRST, ()
             return
         if pending is not self._fees_asked:
             known = set(self._fees_asked)
