@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.processes import account_bodies, bulkhead, until
+from tests.e2e.terminal import Terminal
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
@@ -78,6 +79,19 @@ def test_why_and_caused_show_it_whole_at_any_width(paper, client, run):
             shown = run(*command, COLUMNS=columns)
             assert shown.returncode == 0, shown.stderr
             assert f"{order['client_order_id']}: {reason(-4131)}" in shown.stdout
+
+
+@pytest.mark.parametrize("columns", [80, 130])
+def test_a_person_reads_it_in_whole_words(paper, client, engine, columns):
+    order = refused(paper, client, code=-2019)
+    folder = engine.child.args[engine.child.args.index("--data-dir") + 1]
+    for command in (("why", order["client_order_id"]), ("risk", "acct-1")):
+        with Terminal(*command, "--data-dir", folder, columns=columns) as terminal:
+            assert terminal.wait() == 0, terminal.text
+        assert terminal.too_wide() == []
+        words = terminal.text.split()
+        assert " ".join(words).count(f"{order['client_order_id']}") >= 1
+        assert f"{reason(-2019)}" in " ".join(words), terminal.text
 
 
 def test_an_order_that_is_waited_for_says_how_it_ended(paper, client, run):

@@ -80,6 +80,9 @@ CASES = {
     "unset-limit": deed("unset-limit acct-1 max_positions", "max_positions is what lies below again"),
     "mode": deed("mode acct-1 INSTANT_CLOSE", "INSTANT_CLOSE"),
     "risk": Case("risk acct-6", "breaker OPEN losses, 1 refused orders"),
+    "book-fee": Case(
+        "book-fee acct-1 ETHUSDT 7 --rate 512.5", "FEE_NOT_PENDING no fee of trade 7 is pending", code=1
+    ),
     "report": Case(f"report {LONG}", "value drawdown strategy trend exposure"),
     "emergency-stop": deed("emergency-stop acct-4{n}", "everything is being cancelled and closed"),
     "retry": deed("retry acct-1", "told;"),
