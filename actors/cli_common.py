@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +15,35 @@ import msgspec
 from cyclopts import Parameter
 from rich.console import Console
 
-out = Console(soft_wrap=True)
-err = Console(stderr=True, soft_wrap=True)
+EXIT_PIPE_CLOSED = 141
+"""What a shell says of a program that SIGPIPE ended; 1 would be a refusal or a difference."""
+EXIT_INTERRUPTED = 130
+"""What a shell says of a program that Ctrl-C ended."""
+PIPE_WIDTH = 10_000
+"""Cells of a line for a program that reads us: a row stays one line."""
+
+
+class Terminal(Console):
+    """Where we print: a person's terminal wraps between words, a pipe or a file gets each line whole.
+
+    Args:
+        stderr: standard error instead of standard output.
+    """
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        person = (sys.stderr if stderr else sys.stdout).isatty()
+        width = None if person or "COLUMNS" in os.environ else PIPE_WIDTH
+        super().__init__(stderr=stderr, soft_wrap=not person, width=width, emoji=False)
+
+    def on_broken_pipe(self) -> None:
+        """Whoever read us has enough: end in silence."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(EXIT_PIPE_CLOSED)
+
+
+out = Terminal()
+err = Terminal(stderr=True)
 
 DataDir = Annotated[Path, Parameter("--data-dir", env_var="BULKHEAD_DATA_DIR")]
 Json = Annotated[bool, Parameter("--json", negative=())]
@@ -64,7 +92,7 @@ def as_json(found: Any) -> None:
 
 def as_line(found: Any) -> None:
     """Print an answer as one line of JSON, at once."""
-    out.print(msgspec.json.encode(found).decode(), markup=False, highlight=False)
+    out.print(msgspec.json.encode(found).decode(), markup=False, highlight=False, soft_wrap=True)
 
 
 def told(answer: Any, text: str, *, json: bool) -> None:
@@ -80,7 +108,7 @@ def outcome(answer: dict[str, Any], done: str, *, json: bool) -> None:
     if json:
         as_json(answer)
     elif answer["type"] == "Accepted":
-        out.print(f"{answer['client_order_id'] or ''} {done}".strip())
+        out.print(f"{answer['client_order_id'] or ''} {done}".strip(), markup=False)
     else:
         for rejection in answer["rejections"]:
             err.print(f"rejected: {rejection['code']}: {rejection['text']}", style="red", markup=False)

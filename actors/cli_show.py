@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
+
+from actors.cli_table import Sheet
+from actors.units import plain
 
 Found = Any
-
-
-def table_of(*columns: str, title: str | None = None) -> Table:
-    """An empty table; columns that begin with a capital are of numbers."""
-    table = Table(title=title, title_justify="left", header_style="bold")
-    for column in columns:
-        left = column[0].islower()
-        table.add_column(column.lower(), justify="left" if left else "right", overflow="fold")
-    return table
 
 
 def _short(value: Any, digits: int = 2) -> str:
@@ -27,9 +22,23 @@ def _short(value: Any, digits: int = 2) -> str:
     return f"{float(value):,.{digits}f}"
 
 
+def brief(text: str, length: int) -> str:
+    """A text of at most so many characters; a longer one ends after a word, with how much there is more."""
+    if len(text) <= length:
+        return text
+    kept = text[: length + 1].rpartition(" ")[0] or text[:length]
+    return f"{kept} ... ({len(text) - len(kept):,} characters more)"
+
+
+def price(value: Any) -> str:
+    """A price with up to five decimals, and at least the cents."""
+    whole, _, cents = _short(value, 5).partition(".")
+    return f"{whole}.{cents.rstrip('0'):0<2}" if cents else whole
+
+
 def accounts(found: Found, out: Console) -> None:
     """One line per account."""
-    table = table_of(
+    table = Sheet(
         "account",
         "status",
         "phase",
@@ -59,7 +68,7 @@ def accounts(found: Found, out: Console) -> None:
 
 def positions(found: Found, out: Console) -> None:
     """One line per position."""
-    table = table_of(
+    table = Sheet(
         "account",
         "symbol",
         "Quantity",
@@ -76,13 +85,13 @@ def positions(found: Found, out: Console) -> None:
             p["account_id"],
             p["symbol"],
             p["quantity"],
-            _short(p["entry_price"], 5),
-            _short(p["mark"], 5),
+            price(p["entry_price"]),
+            price(p["mark"]),
             _short(p["notional"]),
             _short(p["leverage"], 1),
             _short(p["margin"]),
             _short(p["unrealized"]),
-            _short(p["liquidation_price"], 5),
+            price(p["liquidation_price"]),
         )
     out.print(table)
 
@@ -92,12 +101,17 @@ def actor(found: Found, out: Console) -> None:
     snapshot = found["snapshot"]
     counters = snapshot["counters"]
     out.print(
-        f"[bold]{snapshot['name']}[/bold]  {snapshot['kind']}  {snapshot['status']}  restarts {snapshot['restarts']}"
+        Text.assemble(
+            (snapshot["name"], "bold"),
+            f"  {snapshot['kind']}  {snapshot['status']}  restarts {snapshot['restarts']}",
+        )
     )
-    out.print("messages: " + ", ".join(f"{name} {count}" for name, count in counters.items()))
+    out.print(
+        "messages: " + ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in counters.items())
+    )
     if snapshot["busy_with"]:
         busy = snapshot["busy_with"]
-        out.print(f"[yellow]in hand: {busy['kind']} for {busy['age_ms']:.1f} ms[/yellow]")
+        out.print(Text(f"in hand: {busy['kind']} for {busy['age_ms']:.1f} ms", "yellow"))
     out.print("\n[bold]state[/bold]")
     out.print(msgspec.json.format(msgspec.json.encode(found["state"])).decode(), markup=False)
     if found["triggers"] is not None:
@@ -110,33 +124,30 @@ def actor(found: Found, out: Console) -> None:
     mailbox(snapshot, out)
     if found["guard"] is not None:
         guard = found["guard"]
-        out.print(
-            f"[yellow]in quarantine; {guard['name']} stands in for it and is {guard['status']}[/yellow]"
-        )
+        text = f"in quarantine; {guard['name']} stands in for it and is {guard['status']}"
+        out.print(Text(text, "yellow"))
     trace(snapshot["trace"], out)
     for crash in snapshot["crashes"]:
-        out.print(f"[red]crash[/red] {day_time(crash['wall_ms'])} {crash['error']}", highlight=False)
+        out.print(Text.assemble(("crash", "red"), f" {day_time(crash['wall_ms'])} {crash['error']}"))
         out.print(f"  poison message: {crash['message']}", markup=False)
         out.print(crash["traceback"], markup=False, highlight=False)
 
 
 def trace(found: Found, out: Console) -> None:
     """The last messages of an actor, oldest first."""
-    table = table_of("last messages", "Age ms", "Took us", "cause", "content")
+    table = Sheet("last messages", "Age ms", "Took us", "cause", "content")
     for t in found:
-        table.add_row(
-            t["kind"], f"{t['age_ms']:,.1f}", f"{t['took_us']:,.1f}", t["cause"], t["content"][:100]
-        )
+        table.add_row(t["kind"], f"{t['age_ms']:,.1f}", f"{t['took_us']:,.1f}", t["cause"], t["content"])
     out.print(table)
 
 
 def mailbox(found: Found, out: Console) -> None:
     """What waits in a mailbox."""
-    table = table_of("lane", "kind", "Age ms", "cause", "content", title=f"mailbox of {found['name']}")
+    table = Sheet("lane", "kind", "Age ms", "cause", "content", title=f"mailbox of {found['name']}")
     for m in found["mailbox"]:
-        table.add_row(m["lane"], m["kind"], f"{m['age_ms']:,.1f}", m["cause"], m["content"][:100])
+        table.add_row(m["lane"], m["kind"], f"{m['age_ms']:,.1f}", m["cause"], m["content"])
     queued = found["counters"]["queued"]
-    out.print(table if found["mailbox"] else f"\nmailbox of {found['name']}: empty")
+    out.print(table if found["mailbox"] else Text(f"\nmailbox of {found['name']}: empty"))
     if queued > len(found["mailbox"]):
         out.print(f"... and {queued - len(found['mailbox'])} more")
 
@@ -151,11 +162,12 @@ def alarms(found: Found, out: Console) -> None:
 
 def reconciliation(found: Found, out: Console) -> None:
     """One line per symbol."""
-    table = table_of(
-        "symbol", "Virtual", "House", "Exchange", "Difference", title="sum of accounts + house = exchange"
+    table = Sheet(
+        "symbol", "Accounts", "House", "Exchange", "Difference", title="sum of accounts + house = exchange"
     )
     for d in found:
-        table.add_row(d["symbol"], d["virtual"], d["house"], d["master"], d["difference"])
+        sums = (plain(Decimal(d[name])) for name in ("virtual", "house", "master", "difference"))
+        table.add_row(d["symbol"], *sums)
     out.print(table)
 
 

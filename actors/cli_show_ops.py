@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
 from rich.tree import Tree
 
-from actors.cli_show import Found, day_time, table_of
+from actors.cli_show import Found, brief, day_time
+from actors.cli_table import INDENT, Sheet
 
 COLOUR = {"RUNNING": "green", "QUARANTINED": "red", "CRASHED": "red", "STOPPED": "red"}
 
 
 def top(found: Found, out: Console) -> None:
     """One line per actor."""
-    table = table_of(
+    table = Sheet(
         "actor", "kind", "status", "Waiting", "Oldest ms", "Slowest turn us", "Restarts", "Margin ratio"
     )
     for row in found:
@@ -44,10 +48,10 @@ def _grow(branch: Tree, node: dict[str, Any]) -> None:
         _grow(branch.add(_label(child)), child)
 
 
-def _label(node: dict[str, Any]) -> str:
+def _label(node: dict[str, Any]) -> Text:
     status = node["status"]
     colour = COLOUR.get(status, "yellow" if status in {"STARTING", "LOADING"} else "")
-    text = f"[bold]{node['name']}[/bold] " + (f"[{colour}]{status}[/{colour}]" if colour else status)
+    text = Text.assemble((node["name"], "bold"), " ", (status, colour))
     if node["counts"]:
         text += " (" + ", ".join(f"{n:,} {s.lower()}" for s, n in sorted(node["counts"].items())) + ")"
     if node["restarts"]:
@@ -55,7 +59,7 @@ def _label(node: dict[str, Any]) -> str:
     if node["strategy"] not in {"", "ONE_FOR_ONE"}:
         text += f", {node['strategy'].lower().replace('_', '-')} in group {node['group']}"
     if node["last_error"]:
-        text += ", last error: " + node["last_error"].replace("[", "\\[")
+        text += ", last error: " + node["last_error"]
     return text
 
 
@@ -63,10 +67,10 @@ def crashes(found: Found, out: Console) -> None:
     """One block per crash."""
     for crash in found:
         report = crash["report"]
-        out.print(f"[bold]{crash['actor']}[/bold] {day_time(report['wall_ms'])} ", end="")
-        out.print(report["error"], markup=False, highlight=False)
+        when = day_time(report["wall_ms"])
+        out.print(Text.assemble((crash["actor"], "bold"), f" {when} {report['error']}"))
         out.print(
-            f"  {report['where']}, on {report['message_kind']}: {report['message'][:200]}", markup=False
+            f"  {report['where']}, on {report['message_kind']}: {brief(report['message'], 200)}", markup=False
         )
     if not found:
         out.print("no crashes")
@@ -87,7 +91,7 @@ def stuck(found: Found, out: Console) -> None:
 
 def quarantined(found: Found, out: Console) -> None:
     """One line per account."""
-    table = table_of("account", "since", "reason")
+    table = Sheet("account", "since", "reason")
     for record in found:
         table.add_row(record["account_id"], day_time(record["since_ms"]), record["reason"])
     out.print(table if found else "nobody is in quarantine")
@@ -95,7 +99,7 @@ def quarantined(found: Found, out: Console) -> None:
 
 def dead_letters(found: Found, out: Console) -> None:
     """One line per dead letter."""
-    table = table_of("Number", "time", "actor", "kind", "status", "error")
+    table = Sheet("Number", "time", "actor", "kind", "status", "error")
     for letter in found:
         table.add_row(
             str(letter["dead_letter_id"]),
@@ -103,18 +107,17 @@ def dead_letters(found: Found, out: Console) -> None:
             letter["actor"],
             letter["message_kind"],
             letter["status"],
-            letter["error"][:100],
+            brief(letter["error"], 100),
         )
     out.print(table if found else "no dead letters")
 
 
 def dead_letter(found: Found, out: Console) -> None:
     """Everything about one dead letter."""
-    out.print(
-        f"[bold]#{found['dead_letter_id']}[/bold] {found['actor']} {day_time(found['at_ms'])} {found['status']}"
-    )
+    rest = f" {found['actor']} {day_time(found['at_ms'])} {found['status']}"
+    out.print(Text.assemble((f"#{found['dead_letter_id']}", "bold"), rest))
     if found["resolved_by"]:
-        out.print(f"by {found['resolved_by']} at {day_time(found['resolved_ms'])}")
+        out.print(f"by {found['resolved_by']} at {day_time(found['resolved_ms'])}", markup=False)
     out.print("can be replayed" if found["payload"] else "cannot be replayed, only dropped")
     for title in ("message", "error", "state", "traceback"):
         out.print(f"\n[bold]{title}[/bold]")
@@ -123,7 +126,7 @@ def dead_letter(found: Found, out: Console) -> None:
 
 def caused(found: Found, out: Console) -> None:
     """One line per order, from its cause to its trades."""
-    table = table_of("cause", "account", "order", "why", "what", "Filled", "status", "trades")
+    table = Sheet("cause", "account", "order", "why", "what", "Filled", "status", "trades")
     for order in found:
         tier = f" tier {order['tier']}" if order["tier"] else ""
         table.add_row(
@@ -141,10 +144,14 @@ def caused(found: Found, out: Console) -> None:
 
 def audit(found: Found, out: Console) -> None:
     """One line per deed."""
-    table = table_of("time", "who", "action", "target", "detail")
+    table = Sheet("time", "who", "action", "target", "detail")
     for entry in found:
         table.add_row(
-            day_time(entry["at_ms"]), entry["who"], entry["action"], entry["target"], entry["detail"][:100]
+            day_time(entry["at_ms"]),
+            entry["who"],
+            entry["action"],
+            entry["target"],
+            brief(entry["detail"], 100),
         )
     out.print(table if found else "nothing was done yet")
 
@@ -154,8 +161,10 @@ def followed(entry: dict[str, Any], out: Console) -> None:
     if "ended" in entry:
         out.print(f"-- {entry['ended']}; {entry['skipped']} more messages were above the rate", style="dim")
         return
-    out.print(
-        f"{entry['took_us']:>10,.1f} us  {entry['kind']:<18} {entry['cause']:<32} {entry['content'][:120]}",
-        markup=False,
-        highlight=False,
-    )
+    head = f"{entry['took_us']:>10,.1f} us  {entry['kind']:<18} {entry['cause']:<32} "
+    content = Text(entry["content"])
+    if cell_len(head) + cell_len(content.plain) <= out.width:
+        out.print(Text.assemble(head, content))
+    else:
+        out.print(Text(head.rstrip()))
+        out.print(Padding(content, (0, 0, 0, INDENT), expand=False))

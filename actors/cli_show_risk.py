@@ -6,18 +6,21 @@ from decimal import Decimal
 from typing import Any
 
 from rich.console import Console
+from rich.text import Text
 
-from actors.cli_show import day_time, table_of
+from actors.cli_show import day_time, price
+from actors.cli_table import Sheet
+from actors.units import plain
 
 Found = Any
 
 
 def limits(found: Found, out: Console) -> None:
     """One line per limit; those that somebody set are bold."""
-    table = table_of("limit", "Value", "comes from", "unit", "of what")
+    table = Sheet("limit", "Value", "comes from", "unit", "meaning")
     for row in found:
         own = row["source"] != "built-in"
-        value = f"[bold]{row['value']}[/bold]" if own else row["value"]
+        value = Text(row["value"], "bold" if own else "")
         table.add_row(row["name"], value, row["source"], row["unit"], row["text"])
     out.print(table)
 
@@ -51,13 +54,13 @@ def risk(found: Found, out: Console) -> None:
 
 def closed(found: Found, out: Console) -> None:
     """One line per closed position."""
-    table = table_of("closed", "symbol", "Quantity", "Entry", "Net", "Worst", "Best", "strategy", "why")
+    table = Sheet("closed", "symbol", "Quantity", "Entry", "Net", "Worst", "Best", "strategy", "why")
     for p in found:
         table.add_row(
             day_time(p["closed_ms"]),
             p["symbol"],
             p["quantity"],
-            f"{Decimal(p['entry_price']):,.5f}",
+            price(p["entry_price"]),
             f"{Decimal(p['net']):,.2f}",
             f"{Decimal(p['mae']):,.2f}",
             f"{Decimal(p['mfe']):,.2f}",
@@ -69,11 +72,10 @@ def closed(found: Found, out: Console) -> None:
 
 def size(found: Found, out: Console) -> None:
     """The size and what made it."""
-    out.print(
-        f"{found['quantity']} {found['symbol']}  (notional {found['notional']}, equity {found['equity']})"
-    )
+    notional, equity = (f"{Decimal(found[name]):,.2f}" for name in ("notional", "equity"))
+    out.print(f"{found['quantity']} {found['symbol']}  (notional {notional}, equity {equity})")
     for name, value in found["factors"].items():
-        out.print(f"  {name.replace('_', ' ')}: {value}")
+        out.print(f"  {name.replace('_', ' ')}: {plain(Decimal(value))}")
     if found["capped"]:
         out.print("  capped at the account's share per position")
 
@@ -93,7 +95,7 @@ def report(found: Found, out: Console) -> None:
         f"{found['positions']} positions ({found['long_positions']} long, {found['short_positions']} short), "
         f"exposure {money('exposure')}, daily loss {Decimal(found['daily_loss_share']):.2%}"
     )
-    table = table_of("strategy", "Open", "Closed", "Profit", "Wins", "Hold s")
+    table = Sheet("strategy", "Open", "Closed", "Profit", "Wins", "Hold s")
     for s in found["strategies"]:
         wins = "" if s["win_rate"] is None else f"{Decimal(s['win_rate']):.0%}"
         hold = "" if s["average_hold_s"] is None else f"{Decimal(s['average_hold_s']):,.0f}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -26,7 +27,9 @@ from rich.progress import Progress
 
 from actors import demo_view
 from actors.api.client import Client, EngineError
+from actors.cli_common import Terminal
 from actors.errors import BadInput, BulkheadError
+from actors.subaccount.rejections import RejectCode
 from actors.units import Side, Symbol, plain
 from actors.venues.paper.config import PaperAddress, PaperConfig
 from actors.venues.paper.instruments import LISTINGS
@@ -40,6 +43,8 @@ FILL_SECONDS = 60.0
 DROP = "-0.045"
 DROP_SECONDS = 4
 SEED = 7
+TOO_EARLY = frozenset({RejectCode.NO_PRICE, RejectCode.STALE_PRICE, RejectCode.REDUCE_ONLY_MODE})
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 DEEPEST = 4
 """Mailboxes that the live view names."""
 
@@ -67,6 +72,8 @@ class Processes:
 
     def stop(self) -> None:
         """End all, newest first; those that do not listen are killed."""
+        for number in ENDING:
+            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C would leave some of them behind
         for child in reversed(self._children):
             if child.poll() is None:
                 child.terminate()
@@ -90,9 +97,11 @@ def run_demo(accounts: int, seconds: int, *, keep: bool) -> int:
         raise BadInput(f"--accounts: {accounts} must be 10 to 100000")
     if not 5 <= seconds <= 3_600:  # noqa: PLR2004 - the drop alone takes 4 s
         raise BadInput(f"--seconds: {seconds} must be 5 to 3600")
-    out = Console(soft_wrap=not sys.stdout.isatty())
+    out = Terminal()
     _fresh_folder()
     processes = Processes(DATA_DIR)
+    for number in ENDING[1:]:  # Ctrl-C raises by itself
+        signal.signal(number, _end)
     try:
         exchange = _start_exchange(processes, out)
         client = _start_engine(processes, exchange, out)
@@ -102,10 +111,15 @@ def run_demo(accounts: int, seconds: int, *, keep: bool) -> int:
         _watch(trading, out)
         code = _summary(client, out, trading)
         if keep:
-            _keep(out)
+            _keep(trading.victim, out)
         return code
     finally:
         processes.stop()
+
+
+def _end(number: int, _: object) -> None:
+    """A closed window or a SIGTERM: the way out that also ends the children."""
+    sys.exit(128 + number)
 
 
 def _fresh_folder() -> None:
@@ -175,7 +189,7 @@ def _create_accounts(client: Client, accounts: int, out: Console) -> None:
         }
         for name in names(accounts)
     ]
-    with Progress(console=out, transient=True) as progress:
+    with Progress(console=out, transient=True, disable=not out.is_terminal) as progress:
         task = progress.add_task("creating accounts", total=accounts)
         for chunk in _chunks(bodies):
             client.post("/v1/accounts", chunk)
@@ -208,11 +222,10 @@ def opening_orders(accounts: int, seed: int = SEED) -> list[dict[str, Any]]:
 def _open_positions(client: Client, accounts: int, out: Console) -> None:
     began = time.monotonic()
     refused: list[Any] = []
-    with Progress(console=out, transient=True) as progress:
+    with Progress(console=out, transient=True, disable=not out.is_terminal) as progress:
         task = progress.add_task("opening positions", total=accounts)
         for chunk in _chunks(opening_orders(accounts)):
-            answers = client.post("/v1/orders", chunk)
-            refused += [a for a in answers if a["type"] != "Accepted"]
+            refused += _place_all(client, chunk)
             progress.advance(task, len(chunk))
         deadline = time.monotonic() + FILL_SECONDS + accounts / 50
         while client.get("/v1/stats")["working_orders"] and time.monotonic() < deadline:
@@ -221,6 +234,27 @@ def _open_positions(client: Client, accounts: int, out: Console) -> None:
     out.print(f"{accounts - len(refused):,} positions opened in {took:.1f} s, {len(refused)} orders refused")
     if refused:
         out.print(f"first refusal: {refused[0]}", markup=False)
+
+
+def _place_all(client: Client, orders: Sequence[dict[str, Any]]) -> list[Any]:
+    """Place orders; those that came before the market did are placed again, bounded. Returns refusals."""
+    deadline = time.monotonic() + START_SECONDS
+    refused: list[Any] = []
+    while orders:
+        answers = client.post("/v1/orders", orders)
+        again = time.monotonic() < deadline
+        early = [too_early(answer) and again for answer in answers]
+        refused += [a for a, e in zip(answers, early, strict=True) if a["type"] != "Accepted" and not e]
+        orders = [order for order, e in zip(orders, early, strict=True) if e]
+        if orders:
+            time.sleep(0.1)
+    return refused
+
+
+def too_early(answer: dict[str, Any]) -> bool:
+    """Whether an order was refused only because the engine has just started: it would pass in a moment."""
+    codes = {rejection["code"] for rejection in answer.get("rejections", ())}
+    return bool(codes) and codes <= TOO_EARLY
 
 
 class _Trading:
@@ -256,9 +290,9 @@ class _Trading:
 
     def _report_crash(self, elapsed: float) -> None:
         snapshot = self.client.get(f"/v1/actors/{self.victim}")["snapshot"]
-        crash = snapshot["crashes"][-1]["error"] if snapshot["crashes"] else "no crash"
+        crash = snapshot["crashes"][-1]["error"].partition(":")[0] if snapshot["crashes"] else "no crash"
         self.notes.append(
-            f"{elapsed:4.0f} s  {self.victim}: {crash}; restarts {snapshot['restarts']}, now {snapshot['status']}"
+            f"{elapsed:4.0f} s  {self.victim}: {crash}, restarts {snapshot['restarts']}, now {snapshot['status']}"
         )
 
     def _shock(self, fraction: str) -> None:
@@ -296,13 +330,17 @@ def _watch(trading: _Trading, out: Console) -> None:
     began = time.monotonic()
     before: dict[str, Any] | None = None
     last_line = 0.0
-    with Live(console=out, refresh_per_second=4, transient=not out.is_terminal) as live:
+    screen = out.is_terminal and not out.is_dumb_terminal
+    with Live(console=out, refresh_per_second=4, transient=not screen) as live:
         while (elapsed := time.monotonic() - began) < trading.seconds:
             trading.step(elapsed)
             stats = trading.client.get("/v1/stats")
-            if out.is_terminal:
+            if screen:
                 worst = trading.client.get("/v1/top", by="depth", limit=DEEPEST)
-                live.update(demo_view.screen(stats, before, elapsed, trading.notes, worst))
+                view = demo_view.screen(
+                    stats, before, elapsed, trading.notes, worst, width=out.width, height=out.height
+                )
+                live.update(view, refresh=True)
             elif elapsed - last_line >= 2:  # noqa: PLR2004 - a log line each two seconds
                 last_line = elapsed
                 out.print(demo_view.line(stats, before, elapsed), highlight=False)
@@ -316,7 +354,7 @@ def _summary(client: Client, out: Console, trading: _Trading) -> int:
         time.sleep(0.25)
     stats = client.get("/v1/stats")
     differences = client.get("/v1/reconciliation", settle_seconds=10)
-    if not out.is_terminal:
+    if not out.is_terminal or out.is_dumb_terminal:
         for note in trading.notes:
             out.print(note, markup=False, highlight=False)
     demo_view.summary(stats, differences, trading.victim, out)
@@ -328,14 +366,14 @@ def _summary(client: Client, out: Console, trading: _Trading) -> int:
     return 0 if agrees else 1
 
 
-def _keep(out: Console) -> None:
+def _keep(account: str, out: Console) -> None:
     here = f"--data-dir {os.path.relpath(DATA_DIR)}"
     out.print("\nthe engine goes on; look inside from another terminal, end with Ctrl-C:")
     for command in (
         "accounts",
-        "inspect acct-42",
-        "mailbox acct-42",
-        "restart acct-42",
+        f"inspect {account}",
+        f"mailbox {account}",
+        f"restart {account}",
         "positions",
         "alarms",
     ):

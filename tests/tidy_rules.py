@@ -90,6 +90,7 @@ COMPOSITION = frozenset(
         "cli_show_ops",
         "cli_risk",
         "cli_show_risk",
+        "cli_table",
         "demo",
         "demo_view",
         "replay",

@@ -90,7 +90,7 @@ class Operations:
     def adjust(self, account_id: str, body: views.AmountBody) -> Accepted | Rejected:
         """Deposit or withdraw."""
         amount = decimal_of(body.amount, "amount")
-        reason = clean(body.reason) or ("DEPOSIT" if amount > 0 else "WITHDRAWAL")
+        reason = clean(body.reason) or ("WITHDRAWAL" if amount.is_signed() else "DEPOSIT")  # NaN has no order
         return self.ask(self.ref(account_id), AdjustBalance(amount, reason))
 
     def set_status(self, account_id: str, status: AccountStatus) -> Accepted | Rejected:

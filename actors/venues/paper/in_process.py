@@ -142,10 +142,11 @@ class InProcessExchange:
     def _answer(request: Request, outcome: PaperOrder | ExchangeRefusal) -> Answered:
         if isinstance(outcome, ExchangeRefusal):
             verdicts = {Outcome.NO_SUCH_ORDER: Verdict.NOT_FOUND, Outcome.DUPLICATE: Verdict.DUPLICATE}
+            found = outcome_of(outcome.status, int(outcome.code))
             return Answered(
                 request=request.kind,
                 client_order_id=request.client_order_id,
-                verdict=verdicts.get(outcome_of(outcome.status, int(outcome.code)), Verdict.REFUSED),
+                verdict=verdicts.get(found, Verdict.REFUSED),
                 code=int(outcome.code),
                 text=outcome.text,
             )
