@@ -68,7 +68,8 @@ STATEMENTS: dict[str, LiteralString] = {
         VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
     "funding_insert": """
         INSERT INTO bulkhead.funding (account_id, symbol, funding_ms, rate, mark, amount)
-        VALUES (%s, %s, %s, %s, %s, %s)""",
+        VALUES (%s, %s, %s, %s, %s, %s)
+        ON CONFLICT (account_id, symbol, funding_ms) DO UPDATE SET amount = funding.amount + EXCLUDED.amount""",
     "risk_upsert": """
         INSERT INTO bulkhead.account_risk (account_id, day_start_ms, day_equity, day_stopped, losses,
             errors, breaker, breaker_reason, breaker_until_ms, breaker_by_hand, closing_out)
