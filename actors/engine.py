@@ -22,6 +22,7 @@ from actors.config import EngineConfig
 from actors.errors import BadInput, BulkheadError, StoreUnreachable
 from actors.feed.actor import Feed
 from actors.gateway.actor import Gateway
+from actors.gateway.budget import OrderBudget
 from actors.gateway.fleets import Fleets
 from actors.gateway.messages import Recover
 from actors.messages import Lane
@@ -224,6 +225,7 @@ class Engine:
         transport = BinanceOrders(self.addresses, config.api_key, config.api_secret, venue, self.loop)
         watched = [*venue.instruments, *venue.rate_symbols]
         self.feed_source = BinanceFeed(self.addresses, watched, self.loop, config.funding_every_seconds)
+        budget = OrderBudget.of(transport.rules)
         max_age = Nanos(config.price_max_age_ms * NANOS_PER_MS)
         return (
             ChildSpec(
@@ -235,7 +237,7 @@ class Engine:
             ChildSpec(
                 name="gateway",
                 start=lambda: Gateway.start(
-                    "gateway", self.main, transport, self.accounts, self.gate, self.fleets, self.alarm
+                    "gateway", self.main, transport, self.accounts, self.gate, self.fleets, budget, self.alarm
                 ),
             ),
             ChildSpec(

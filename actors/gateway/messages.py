@@ -120,7 +120,8 @@ class Answered(Message, frozen=True, kw_only=True, gc=False):
     """Transport to gateway: how a place, cancel or query of one order ended.
 
     ``retry_after_ms`` comes with THROTTLED; NOT_SENT means that no byte left this machine; ``cut_off``
-    that the connection ended without any answer.
+    that the connection ended without any answer; ``orders_used`` how many orders the exchange counts in ten seconds
+    and in a minute.
     """
 
     LANE: ClassVar[Lane] = Lane.FILLS
@@ -141,6 +142,7 @@ class Answered(Message, frozen=True, kw_only=True, gc=False):
         return f"Answered({self.request} {self.client_order_id} {why}{report})"
 
     cut_off: bool = False
+    orders_used: tuple[int, int] | None = None
 
 
 class Traded(Message, frozen=True, kw_only=True, gc=False):

@@ -82,7 +82,8 @@ STATEMENTS: dict[str, LiteralString] = {
     "closed_position_fee": "UPDATE bulkhead.closed_position SET fees = fees + %s WHERE position_id = %s",
     "funding_insert": """
         INSERT INTO bulkhead.funding (account_id, symbol, funding_ms, rate, mark, amount)
-        VALUES (%s, %s, %s, %s, %s, %s)""",
+        VALUES (%s, %s, %s, %s, %s, %s)
+        ON CONFLICT (account_id, symbol, funding_ms) DO UPDATE SET amount = funding.amount + EXCLUDED.amount""",
     "risk_upsert": """
         INSERT INTO bulkhead.account_risk (account_id, day_start_ms, day_equity, day_stopped, losses,
             errors, breaker, breaker_reason, breaker_until_ms, breaker_by_hand, closing_out, last_refusal)

@@ -17,6 +17,7 @@ from actors.errors import NotDurable, StoreUnreachable
 from actors.facts import FillApplied, OrderIntended, Purpose
 from actors.fees import FeeBooked
 from actors.gateway.actor import Gateway
+from actors.gateway.budget import OrderBudget
 from actors.gateway.fleets import Fleets
 from actors.gateway.messages import Answered, Recover, UserStreamConnected, Verdict
 from actors.messages import FaultOnPurpose, Lane, Reconsider, Tick
@@ -225,7 +226,14 @@ class World:
         actors["supervisor"] = Supervisor.start("supervisor", d, self.household)
         actors["writer"] = Writer.start("writer", d, self.store, self.accounts, self.gate, deque(), actors)
         actors["gateway"] = Gateway.start(
-            "gateway", d, self.wire, self.accounts, self.gate, Fleets(FIXED), self.alarms.append
+            "gateway",
+            d,
+            self.wire,
+            self.accounts,
+            self.gate,
+            Fleets(FIXED),
+            OrderBudget.of(self.wire.rules),
+            self.alarms.append,
         )
         actors["router"] = SymbolRouter.start("router", d, self.book, self.accounts, DayRule())
         for name in ("writer", "gateway", "router"):

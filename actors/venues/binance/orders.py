@@ -168,6 +168,7 @@ class BinanceOrders:
                 text=text,
                 retry_after_ms=answer.retry_ms,
                 cut_off=answer.cut_off,
+                orders_used=answer.orders_used,
             )
         )
 
