@@ -223,10 +223,8 @@ class Engine:
     def _children(self, store: Store) -> tuple[ChildSpec, ...]:
         config, venue = self.config, self.venue
         transport = BinanceOrders(self.addresses, config.api_key, config.api_secret, venue, self.loop)
-        watched = [*venue.instruments, *venue.rate_symbols]
-        self.feed_source = BinanceFeed(self.addresses, watched, self.loop, config.funding_every_seconds)
+        self.feed_source = BinanceFeed(self.addresses, venue.watched, self.loop, config.funding_every_seconds)
         budget = OrderBudget.of(transport.rules)
-        max_age = Nanos(config.price_max_age_ms * NANOS_PER_MS)
         return (
             ChildSpec(
                 name="writer",
@@ -256,8 +254,8 @@ class Engine:
                     self.feed_source,
                     self.actors["router"],
                     self.book,
-                    watched,
-                    max_age,
+                    venue.watched,
+                    self.base_limits.price_max_age_ns,
                     self.alarm,
                     self.accounts,
                     venue.rate_symbols,

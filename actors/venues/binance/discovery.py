@@ -36,6 +36,11 @@ class Venue(msgspec.Struct, frozen=True):
     clock: ExchangeClock
     rate_symbols: tuple[Symbol, ...] = ()
 
+    @property
+    def watched(self) -> list[Symbol]:
+        """Whose prices are read: what is traded, and what fee assets are worth."""
+        return [*self.instruments, *self.rate_symbols]
+
 
 def discover(
     base: str, wanted: tuple[str, ...], key: str = "", secret: str = "", fee_assets: tuple[str, ...] = ()
