@@ -31,7 +31,7 @@ LONG = "customer-0123456789-europe-desk-7-momentum-{n}"
 POISONED = "poisoned-account-of-the-europe-desk-{n}"
 ODD = "[/b] [red]desk"
 FRAME = re.compile(r"[\u2500-\u257f]+")
-CHANGING = re.compile(r"\bbh-[0-9a-f]{16}-\d+\b|\d+")
+CHANGING = re.compile(r"\bbh-[0-9a-z]{6}-[0-9a-z]{16}-\d+\b|\d+")
 
 
 class Case(NamedTuple):
