@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -10,6 +12,15 @@ from actors import cli_show
 from actors.cli_common import DataDir, Json, client, live, outcome, path, show, told
 from actors.config import DEFAULT_DATA_DIR
 from actors.errors import BadInput
+
+if TYPE_CHECKING:
+    from actors.api.client import Client
+
+LOOK_SECONDS = 0.1
+"""Between two looks at an order that is waited for."""
+
+NOT_OVER = frozenset({"INTENDED", "ACKNOWLEDGED", "WAITING"})
+REFUSED = frozenset({"REJECTED", "EXPIRED", "NEVER_SENT"})
 
 
 @live
@@ -51,6 +62,7 @@ def order(  # noqa: PLR0913 - one per field of an order
     leverage: str | None = None,
     strategy: str = "",
     reduce_only: Annotated[bool, Parameter(negative=())] = False,
+    wait: int = 0,
     data_dir: DataDir = DEFAULT_DATA_DIR,
     json: Json = False,
 ) -> None:
@@ -59,6 +71,7 @@ def order(  # noqa: PLR0913 - one per field of an order
     Example: bulkhead order acct-42 buy 0.01 BTCUSDT --leverage 20
              bulkhead order acct-42 sell 0.01 BTCUSDT --stop 58000 --reduce-only
              bulkhead order acct-42 sell 0.01 BTCUSDT --trail 0.02 --reduce-only
+             bulkhead order acct-42 buy 0.01 BTCUSDT --wait 5
 
     Args:
         account: whose.
@@ -73,6 +86,7 @@ def order(  # noqa: PLR0913 - one per field of an order
         leverage: of what opens; 10, or the account's limit, by default.
         strategy: a tag, for correlation, drawdown and performance.
         reduce_only: refuse what would open anything.
+        wait: for so many seconds, until the order has ended, and say how; exit 1 if the exchange refused it.
         data_dir: the engine's data folder.
         json: print the answer as JSON.
     """
@@ -102,9 +116,28 @@ def order(  # noqa: PLR0913 - one per field of an order
         "strategy": strategy,
         "reduce_only": reduce_only,
     }
-    outcome(
-        client(data_dir).post(path("accounts", account, "orders"), body), "accepted and durable", json=json
-    )
+    engine = client(data_dir)
+    answer = engine.post(path("accounts", account, "orders"), body)
+    waits = wait > 0 and answer["type"] == "Accepted"
+    if not (waits and json):
+        outcome(answer, "accepted and durable", json=json)
+    if waits:
+        _say_how_it_ends(engine, answer["client_order_id"], wait, json=json)
+
+
+def _say_how_it_ends(engine: Client, client_order_id: str, seconds: int, *, json: bool) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        found = engine.get(path("orders", client_order_id))
+        is_over = found["status"] not in NOT_OVER
+        if is_over or time.monotonic() >= deadline:
+            break
+        time.sleep(LOOK_SECONDS)
+    late = "" if is_over else f" after {seconds} s"
+    text = f"{client_order_id} {found['end'] or found['status']}{late}, {found['filled']} of {found['quantity']} filled"
+    told(found, text, json=json)
+    if found["status"] in REFUSED:
+        sys.exit(1)
 
 
 @live

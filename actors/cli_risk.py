@@ -111,6 +111,34 @@ def reset(account: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = Fa
 
 
 @live
+def book_fee(  # noqa: PLR0913 - which fee, and what it is worth
+    account: str,
+    symbol: str,
+    trade_id: int,
+    *,
+    rate: str | None = None,
+    amount: str | None = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    json: Json = False,
+) -> None:
+    """Book a pending fee by hand, when nobody will ever tell what it lacks; 'bulkhead risk' lists them.
+
+    Example: bulkhead book-fee acct-42 ETHUSDT 7 --rate 512.5
+
+    Args:
+        account: whose.
+        symbol: what was traded.
+        trade_id: the exchange's id of the trade.
+        rate: what one of the fee's asset was worth at that time, in quote asset.
+        amount: the fee in quote asset, if the exchange never told it; then without a rate.
+        data_dir: the engine's data folder.
+        json: print the answer as JSON.
+    """
+    body = {"symbol": symbol.upper(), "trade_id": trade_id, "rate": rate, "amount": amount}
+    outcome(client(data_dir).post(path("accounts", account, "fees"), body), "booked", json=json)
+
+
+@live
 def emergency_stop(  # noqa: PLR0913 - who, why, or the way back
     account: str | None = None,
     *,

@@ -140,6 +140,13 @@ def caused(found: Found, out: Console) -> None:
             ", ".join(map(str, order["trade_ids"])),
         )
     out.print(table if found else "it set off no order")
+    for order in found:
+        if order["end"]:
+            out.print(f"{order['client_order_id']}: {order['end']}", markup=False, highlight=False)
+        if order["became"]:
+            out.print(
+                f"{order['client_order_id']} was sent as {order['became']}", markup=False, highlight=False
+            )
 
 
 def master(found: Found, out: Console) -> None:

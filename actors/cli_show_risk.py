@@ -48,6 +48,17 @@ def risk(found: Found, out: Console) -> None:
     out.print(
         f"in a row           {found['consecutive_losses']} losses, {found['consecutive_errors']} refused orders"
     )
+    if found["last_refusal"]:
+        out.print(f"last refusal       {found['last_refusal']}", markup=False, highlight=False)
+    for fee in found["pending_fees"]:
+        amount = (
+            "not told yet" if fee["amount"] is None else f"{fee['amount']} {fee['asset']}, rate not known"
+        )
+        out.print(
+            f"fee not booked     trade {fee['trade_id']} of {fee['symbol']}: {amount}",
+            style="yellow",
+            markup=False,
+        )
     if found["liquidation_symbol"]:
         out.print(f"liquidation at     {found['liquidation_symbol']} {found['liquidation_price']}")
 

@@ -63,7 +63,10 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     ``dsn`` empty means the embedded Postgres in ``data_dir``. ``exchange`` is the REST base
     URL; the bases of public streams and of the user stream follow from it where the host is
-    known. ``leverage`` is the master's, by symbol, and ``default`` for the rest. ``faults_allowed`` lets the demo and tests make an account raise on purpose.
+    known. ``leverage`` is the master's, by symbol, and ``default`` for the rest.
+    ``fee_assets`` are what the exchange may take fees in beside the quote asset: the prices of their
+    symbols are read even if those are not traded. ``faults_allowed`` lets the demo and tests make an account
+    raise on purpose.
     """
 
     data_dir: str = str(DEFAULT_DATA_DIR)
@@ -77,6 +80,7 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     api_port: int = 8780
     api_tokens: tuple[ApiToken, ...] = ()
     symbols: tuple[str, ...] = ()
+    fee_assets: tuple[str, ...] = ("BNB",)
     price_max_age_ms: int = 10_000
     lease_seconds: int = 10
     stuck_halt_seconds: int = 60
@@ -93,15 +97,14 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise BadConfig(f"api_port: {self.api_port} is not a port, 0 to 65535")
         if len({t.token for t in self.api_tokens}) != len(self.api_tokens):
             raise BadConfig("api_tokens: two have the same token; each needs its own")
-        if self.margin_asset not in MARGIN_ASSETS:
-            raise BadConfig(f"margin_asset: {self.margin_asset!r} is none of {', '.join(MARGIN_ASSETS)}")
-        for symbol, value in self.leverage.items():
-            if not 1 <= value <= LEVERAGE_MAX:
-                raise BadConfig(f"leverage: {symbol} = {value} is not a leverage, 1 to {LEVERAGE_MAX}")
-            if symbol != "default" and symbol != symbol.upper():
-                raise BadConfig(f"leverage: {symbol!r} is neither a symbol such as BTCUSDT nor default")
+        self._check_master()
         if self.rules_every_seconds < 1:
             raise BadConfig(f"rules_every_seconds: {self.rules_every_seconds} must be at least 1")
+        for asset in self.fee_assets:
+            if not (asset.isascii() and asset.isalnum() and asset == asset.upper()):
+                raise BadConfig(
+                    f"fee_assets: {asset!r} is no asset in the exchange's spelling, for example BNB"
+                )
         if self.funding_every_seconds < 1:
             raise BadConfig(f"funding_every_seconds: {self.funding_every_seconds} must be at least 1")
         if self.stuck_halt_seconds < 1:
@@ -110,6 +113,15 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise BadConfig(f"price_max_age_ms: {self.price_max_age_ms} must be at least 1")
         if self.lease_seconds < 3:  # noqa: PLR2004 - it is renewed every second, and sending stops one before its end
             raise BadConfig(f"lease_seconds: {self.lease_seconds} must be at least 3")
+
+    def _check_master(self) -> None:
+        if self.margin_asset not in MARGIN_ASSETS:
+            raise BadConfig(f"margin_asset: {self.margin_asset!r} is none of {', '.join(MARGIN_ASSETS)}")
+        for symbol, value in self.leverage.items():
+            if not 1 <= value <= LEVERAGE_MAX:
+                raise BadConfig(f"leverage: {symbol} = {value} is not a leverage, 1 to {LEVERAGE_MAX}")
+            if symbol != "default" and symbol != symbol.upper():
+                raise BadConfig(f"leverage: {symbol!r} is neither a symbol such as BTCUSDT nor default")
 
 
 def load(path: Path | None, environment: Mapping[str, str], overrides: Mapping[str, Any]) -> EngineConfig:
@@ -164,9 +176,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
             if name not in known:
                 raise BadConfig(f"{name}: no such setting; known are {', '.join(sorted(known))}")
             field = known[name]
-            found[field] = _leverage_of(name, value) if field == "leverage" else value
-            if field == "symbols" and value:
-                found[field] = tuple(value.split(","))
+            found[field] = _leverage_of(name, value) if field == "leverage" else _of_text(field, value)
     return found
 
 
@@ -179,6 +189,13 @@ def _leverage_of(name: str, text: str) -> dict[str, int]:
             raise BadConfig(f"{name}: {entry!r} does not look like BTCUSDT=50 or default=20")
         found[symbol.strip()] = int(value)
     return found
+
+
+def _of_text(field: str, value: str) -> Any:
+    """A variable's text; lists are separated by commas, and an empty text is an empty list."""
+    if field in {"symbols", "fee_assets"}:
+        return tuple(value.split(",")) if value else ()
+    return value
 
 
 def _convert(settings: dict[str, Any], source: str) -> EngineConfig:

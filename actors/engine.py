@@ -23,6 +23,7 @@ from actors.errors import BadInput, BulkheadError, StoreUnreachable
 from actors.exchange_side import ExchangeSide, symbols_in_use
 from actors.feed.actor import Feed, Listed
 from actors.gateway.actor import Gateway
+from actors.gateway.budget import OrderBudget
 from actors.gateway.fleets import Fleets
 from actors.gateway.messages import Recover
 from actors.messages import Lane
@@ -167,6 +168,7 @@ class Engine:
         with self.pauses.held():
             self._restore()
         start_in_order(specs[3:], self.actors)
+        self.services.feed = self.actors["feed"]
         self._recover()
         self.side.watch(self._apply_rules)
         self.gate.open("start")
@@ -222,8 +224,8 @@ class Engine:
 
     def _children(self, store: Store) -> tuple[ChildSpec, ...]:
         config, venue = self.config, self.venue
-        max_age = Nanos(config.price_max_age_ms * NANOS_PER_MS)
-        transport, self.feed_source = self.side.connect(self.addresses, venue, self.loop, max_age)
+        transport, self.feed_source = self.side.connect(self.addresses, venue, self.loop)
+        budget = OrderBudget.of(transport.rules)
         return (
             ChildSpec(
                 name="writer",
@@ -234,7 +236,7 @@ class Engine:
             ChildSpec(
                 name="gateway",
                 start=lambda: Gateway.start(
-                    "gateway", self.main, transport, self.accounts, self.gate, self.fleets, self.alarm
+                    "gateway", self.main, transport, self.accounts, self.gate, self.fleets, budget, self.alarm
                 ),
             ),
             ChildSpec(
@@ -253,10 +255,11 @@ class Engine:
                     self.feed_source,
                     self.actors["router"],
                     self.book,
-                    list(self.services.instruments),
-                    max_age,
+                    self.venue.watched,
+                    self.base_limits.price_max_age_ns,
                     self.alarm,
                     self.accounts,
+                    venue.rate_symbols,
                 ),
             ),
         )
@@ -356,14 +359,13 @@ class Engine:
         return reconcile(self._books.get, self.services.instruments, settle_seconds)
 
     def _read_books(self) -> tuple[Positions, Positions, Positions]:
-        accounts, house = self.ask_store(lambda store: (store.virtual_totals(), store.house_positions()))
-        return accounts, house, self.side.positions()
+        return *self.ask_store(lambda s: (s.virtual_totals(), s.house_positions())), self.side.positions()
 
     def _apply_rules(self, instruments: dict[Symbol, Instrument]) -> None:
         """The exchange's rules are other ones now; each decision from here on sees all of them."""
         self.services.instruments = instruments
         self.venue = replace(self.venue, instruments=instruments)
-        self.actors["feed"].tell(Listed(tuple(instruments)))
+        self.actors["feed"].tell(Listed(tuple(self.venue.watched)))
 
     def find(self, name: str) -> Ref | None:
         """The actor of a name: an account, also in quarantine, or one of the engine's own."""

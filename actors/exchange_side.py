@@ -23,7 +23,7 @@ from actors.runtime.actor import Ref
 from actors.runtime.io_loop import IoLoop
 from actors.subaccount.state import AccountState
 from actors.symbol_router.book import PriceBook
-from actors.units import ZERO, AccountId, Instrument, Nanos, Symbol
+from actors.units import NANOS_PER_MS, ZERO, AccountId, Instrument, Nanos, Symbol
 from actors.venues.binance import rest
 from actors.venues.binance.addresses import Addresses
 from actors.venues.binance.asking import Asker
@@ -144,7 +144,7 @@ class ExchangeSide:
         """
         config = self._config
         progress(f"reading the exchange's rules from {config.exchange}")
-        venue = discover(self.asker, config.symbols, held, config.margin_asset)
+        venue = discover(self.asker, config.symbols, held, config.margin_asset, config.fee_assets)
         self.throttle.set_limit(venue.weight_per_minute)
         self.instruments = venue.instruments
         self.master, notices = settle_master(
@@ -154,9 +154,7 @@ class ExchangeSide:
         self._tell("master", notices)
         return venue
 
-    def connect(
-        self, where: Addresses, venue: Venue, loop: IoLoop, max_age_ns: Nanos
-    ) -> tuple[BinanceOrders, BinanceFeed]:
+    def connect(self, where: Addresses, venue: Venue, loop: IoLoop) -> tuple[BinanceOrders, BinanceFeed]:
         """The ways to the exchange for the gateway and for the feed, under one budget and one clock."""
         config = self._config
         orders = BinanceOrders(where, config.api_key, config.api_secret, venue, loop, self.throttle)
@@ -166,11 +164,11 @@ class ExchangeSide:
             throttle=self.throttle,
             exchange_ms=orders.now_ms,
             clock_uncertain_ms=lambda: venue.clock.error_ms,
-            max_age_ns=max_age_ns,
+            max_age_ns=Nanos(config.price_max_age_ms * NANOS_PER_MS),
             on_alarm=self._alarm,
             funding_every_s=config.funding_every_seconds,
         )
-        return orders, BinanceFeed(where, list(venue.instruments), loop, terms)
+        return orders, BinanceFeed(where, venue.watched, loop, terms)
 
     def watch(self, apply: Callable[[dict[Symbol, Instrument]], None]) -> None:
         """Begin to read the rules again and again; ``apply`` gets them in a thread of ours."""

@@ -14,15 +14,8 @@ from enum import StrEnum
 
 import msgspec
 
-from actors.units import (
-    AccountId,
-    ClientOrderId,
-    Nanos,
-    OrderType,
-    Side,
-    Symbol,
-    TimeInForce,
-)
+from actors.fees import Commission, FeeFact
+from actors.units import AccountId, ClientOrderId, Nanos, OrderType, Side, Symbol, TimeInForce
 
 
 class AccountStatus(StrEnum):
@@ -176,7 +169,8 @@ class FillApplied(Fact, frozen=True, kw_only=True, gc=False, tag=True):
 
     ``closed_quantity`` of ``quantity`` reduced the position, the rest opened or added. ``low`` and
     ``high`` are the extremes of the mid since the position last changed, None when there was no
-    position or nobody knows; ``moment`` is where the next such stretch begins.
+    position or nobody knows; ``moment`` is where the next such stretch begins. ``commission`` is None when
+    the fee was taken in quote asset; one without a rate is pending, and ``fee`` is zero until it is booked.
     """
 
     client_order_id: ClientOrderId
@@ -197,6 +191,7 @@ class FillApplied(Fact, frozen=True, kw_only=True, gc=False, tag=True):
     low: Decimal | None = None
     high: Decimal | None = None
     moment: int = 0
+    commission: Commission | None = None
 
 
 class OrderEnded(Fact, frozen=True, gc=False, tag=True):
@@ -386,6 +381,7 @@ AnyFact = (
     OrderFact
     | ConditionalFact
     | RiskFact
+    | FeeFact
     | BalanceAdjusted
     | PositionTakenOver
     | PositionClosed

@@ -72,6 +72,12 @@ REARM_FIRST_MS = 200
 RETURNS_MIN = 30
 """Minute returns that correlation and value at risk need; fewer say nothing (seed 004 asks for more than 30)."""
 
+FEE_ASK_FIRST = Nanos(2 * NANOS_PER_SECOND)
+"""Wait before what a pending fee lacks is asked for again; doubled each time."""
+
+FEE_ASK_MAX = Nanos(60 * NANOS_PER_SECOND)
+"""The longest wait between two such questions."""
+
 ORDER_RATE_WINDOW_MS = 60_000
 """What ``max_orders_per_minute`` counts over: a sliding minute."""
 

@@ -117,6 +117,28 @@ class LoseTriggers(Message, frozen=True, gc=False):
     account_id: AccountId
 
 
+class AskRate(Message, frozen=True, gc=False):
+    """Account to feed: what was ``symbol`` worth at ``at_ms``? A fee was taken in its base asset."""
+
+    LANE: ClassVar[Lane] = Lane.FILLS
+
+    account_id: AccountId
+    symbol: Symbol
+    at_ms: int
+
+
+class RateKnown(Message, frozen=True, gc=False):
+    """Feed to account: the mean ``rate`` of a symbol from ``begin_ms`` to before ``end_ms``."""
+
+    LANE: ClassVar[Lane] = Lane.FILLS
+
+    symbol: Symbol
+    begin_ms: int
+    end_ms: int
+    rate: Decimal
+    cause: str = ""
+
+
 # --- commands: the outside -> account ----------------------------------------------------
 
 
@@ -166,6 +188,15 @@ class AdjustBalance(Message, frozen=True, gc=False):
 
     amount: Decimal
     reason: str
+
+
+class SettleFee(Message, frozen=True, gc=False):
+    """Book a pending fee by hand: at ``rate``, or as ``amount`` of quote asset if the exchange never told it."""
+
+    symbol: Symbol
+    trade_id: int
+    rate: Decimal | None
+    amount: Decimal | None
 
 
 class SetStatus(Message, frozen=True, gc=False):
@@ -272,7 +303,10 @@ class OrderAccepted(Message, frozen=True, gc=False):
 
 
 class Fill(Message, frozen=True, kw_only=True, gc=False):
-    """One trade of one of our orders. ``fee`` in quote asset, positive when paid."""
+    """One trade of one of our orders. ``fee`` in ``fee_asset``, positive when paid; None when not told yet.
+
+    ``fee_asset`` is empty for the quote asset.
+    """
 
     LANE: ClassVar[Lane] = Lane.FILLS
 
@@ -284,9 +318,22 @@ class Fill(Message, frozen=True, kw_only=True, gc=False):
     side: Side
     quantity: Decimal
     price: Decimal
-    fee: Decimal
+    fee: Decimal | None
     maker: bool
     trade_ms: int
+    cause: str = ""
+    fee_asset: str = ""
+
+
+class FeeKnown(Message, frozen=True, gc=False):
+    """What the exchange took for a trade whose fill did not say; ``fee_asset`` as of ``Fill``."""
+
+    LANE: ClassVar[Lane] = Lane.FILLS
+
+    symbol: Symbol
+    trade_id: int
+    fee: Decimal
+    fee_asset: str
     cause: str = ""
 
 
@@ -308,3 +355,9 @@ class OrderClosed(Message, frozen=True, gc=False):
     cause: str = ""
     waited: bool = False
     again: bool = False
+
+    def __repr__(self) -> str:
+        # A trace cuts long lines, and the reason is what they are read for.
+        code = f" {self.code}" if self.code else ""
+        why = f"{self.status}{code} {self.reason}".rstrip()
+        return f"OrderClosed({self.client_order_id} {why}, executed {self.executed_quantity})"

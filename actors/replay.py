@@ -24,6 +24,7 @@ from rich.progress import Progress
 from actors.errors import BadInput, NotDurable
 from actors.facts import AnyFact, OrderEnded, OrderIntended, OrderStatus
 from actors.gateway.actor import Gateway
+from actors.gateway.budget import OrderBudget
 from actors.gateway.fleets import Fleets
 from actors.messages import PlaceOrder, Tick
 from actors.order_ids import FIXED
@@ -41,6 +42,7 @@ from actors.subaccount.state import AccountState
 from actors.symbol_router.actor import SymbolRouter
 from actors.symbol_router.book import PriceBook
 from actors.units import NANOS_PER_MS, AccountId, Instrument, Nanos, Side, Symbol
+from actors.venues.binance.rules import RULES
 from actors.venues.paper.generator import Quote
 from actors.venues.paper.in_process import InProcessExchange
 from actors.venues.paper.instruments import LISTINGS
@@ -130,7 +132,13 @@ class Replay:
             "writer", self.dispatcher, store, self.accounts, gate, deque(), self.actors
         )
         self.actors["gateway"] = Gateway.start(
-            "gateway", self.dispatcher, self.exchange, self.accounts, gate, Fleets(FIXED)
+            "gateway",
+            self.dispatcher,
+            self.exchange,
+            self.accounts,
+            gate,
+            Fleets(FIXED),
+            OrderBudget.of(RULES),
         )
         self.actors["router"] = SymbolRouter.start("router", self.dispatcher, self.book, self.accounts)
         self.services.writer, self.services.gateway = self.actors["writer"], self.actors["gateway"]

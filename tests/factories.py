@@ -17,7 +17,7 @@ from actors.subaccount.state import AccountState
 from actors.units import AccountId, Nanos, Side, Symbol
 from actors.venues.paper.instruments import LISTINGS
 
-BTC, ETH, SOL = Symbol("BTCUSDT"), Symbol("ETHUSDT"), Symbol("SOLUSDT")
+BTC, ETH, SOL, BNB = Symbol("BTCUSDT"), Symbol("ETHUSDT"), Symbol("SOLUSDT"), Symbol("BNBUSDT")
 INSTRUMENTS = {s: listing.instrument for s, listing in LISTINGS.items()}
 WIDE = RiskLimits(max_notional_per_trade=D(10**9), max_total_exposure=D(10**9))
 
@@ -82,7 +82,8 @@ def account(balance="1000", positions=(), limits=WIDE, **changes):
     return replace(state, positions=tuple(positions), **changes)
 
 
-def fill_of(order, quantity=None, price="2000", trade_id=1, fee="0", account_id="acct-1"):
+def fill_of(order, quantity=None, price="2000", trade_id=1, fee="0", account_id="acct-1", **more):
+    """A trade of an order; a ``fee`` of None was not told, ``more`` are further fields of ``Fill``."""
     return Fill(
         account_id=AccountId(account_id),
         client_order_id=order.client_order_id,
@@ -92,9 +93,10 @@ def fill_of(order, quantity=None, price="2000", trade_id=1, fee="0", account_id=
         side=order.side,
         quantity=order.quantity if quantity is None else D(quantity),
         price=D(price),
-        fee=D(fee),
+        fee=None if fee is None else D(fee),
         maker=False,
-        trade_ms=5,
+        trade_ms=more.pop("trade_ms", 5),
+        **more,
     )
 
 

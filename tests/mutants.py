@@ -57,6 +57,8 @@ SUITES = {
     "value_at_risk": ["test_limit_checks"],
     "sizing": ["test_seeds_002_to_004"],
     "report": ["test_report"],
+    "fees": ["test_fees", "test_ledger"],
+    "ledger": ["test_ledger", "test_fees", "test_booking", "test_losses", "test_adl", "test_state"],
 }
 """Which tests are to notice, quickest first."""
 

@@ -22,6 +22,12 @@ def test_later_sources_win(tmp_path):
     assert load(None, {"PATH": "x"}, {"dsn": None}) == EngineConfig()
 
 
+def test_the_assets_that_fees_are_taken_in_are_a_list():
+    assert EngineConfig().fee_assets == ("BNB",)
+    assert load(None, {"BULKHEAD_FEE_ASSETS": "BNB,USDC"}, {}).fee_assets == ("BNB", "USDC")
+    assert load(None, {"BULKHEAD_FEE_ASSETS": ""}, {}).fee_assets == ()
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -39,6 +45,8 @@ def test_later_sources_win(tmp_path):
         ("leverage = { BTCUSDT = 2.5 }", "leverage"),
         ('set_master = "perhaps"', "set_master"),
         ("price_max_age_ms = 0", "at least 1"),
+        ('fee_assets = ["bnb"]', "fee_assets: 'bnb' is no asset"),
+        ('fee_assets = ["BNB", ""]', "fee_assets: '' is no asset"),
     ],
 )
 def test_a_bad_file_is_named(tmp_path, text, expected):

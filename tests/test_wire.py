@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 from actors import wire
 from actors.errors import BadInput
 from actors.facts import AccountStatus
-from actors.messages import CancelOrder, Fill, PlaceOrder, RegisterTriggers, SetStatus, Wake
+from actors.messages import (
+    CancelOrder,
+    FeeKnown,
+    Fill,
+    PlaceOrder,
+    RateKnown,
+    RegisterTriggers,
+    SetStatus,
+    Wake,
+)
 from actors.units import AccountId, ClientOrderId, Side, Symbol
 
 NUMBERS = st.decimals(min_value="0.00000001", max_value="1e9", allow_nan=False, places=8)
@@ -41,6 +50,13 @@ def test_an_order_comes_back_to_the_last_digit(quantity, price, side, cause):
             symbol=Symbol("ETHUSDT"), side=Side.BUY, quantity=D("0.1"), price=D("2000.10"), fee=D("-0.01"),
             maker=True, trade_ms=5,
         ),
+        Fill(
+            account_id=AccountId("a"), client_order_id=ClientOrderId("bh-1"), exchange_order_id=1, trade_id=2,
+            symbol=Symbol("ETHUSDT"), side=Side.BUY, quantity=D("0.1"), price=D("2000.10"), fee=None, maker=True,
+            trade_ms=5, fee_asset="BNB",
+        ),
+        FeeKnown(Symbol("ETHUSDT"), 2, D("0.00012345"), "BNB", "x"),
+        RateKnown(Symbol("BNBUSDT"), 1, 60_001, D("510.25"), "x"),
     ],
 )  # fmt: skip
 def test_messages_come_back(message):

@@ -80,7 +80,7 @@ IMPURE_FOLDERS = ("actors/runtime/",)
 
 SHARED = frozenset(
     [
-        "units", "errors", "facts", "limits", "risk_limits", "risk_config", "trading_day", "messages", "order_ids", "config", "logs", "wire",
+        "units", "errors", "facts", "fees", "limits", "risk_limits", "risk_config", "trading_day", "messages", "order_ids", "config", "logs", "wire",
     ]
 )  # fmt: skip
 COMPOSITION = frozenset(
@@ -116,6 +116,7 @@ DOORS = {
     ("*", "gateway.messages"): "the gateway's vocabulary",
     ("*", "symbol_router.book"): "prices are read by all, written by the router",
     ("venues/binance", "gateway.orders"): "what a venue is asked is the gateway's port",
+    ("venues/binance", "feed.rates"): "what a venue tells of past minutes is the feed's port",
     ("venues/paper", "venues/binance"): "the wire protocol is shared",
     ("venues/paper", "gateway.orders"): "in_process.py stands in for a venue's orders",
 }
@@ -137,6 +138,7 @@ TESTED_ELSEWHERE = {
     "actors/persistence/accounts.py": "tests/persistence/test_store.py tries each bad account",
     "actors/persistence/connection.py": "tests/persistence/test_store.py tries bad DSNs",
     "actors/persistence/sql.py": "tests/persistence/test_store.py runs every statement",
+    "actors/persistence/row_ids.py": "tests/persistence/test_store.py and test_fee_rows.py read by them",
     "actors/persistence/rows.py": "tests/persistence/test_store.py reads back what it writes",
     "actors/subaccount/decision.py": "tests/subaccount/test_decide.py decides through it",
     "actors/subaccount/intents.py": "tests/subaccount/test_decide.py and test_conditionals.py",

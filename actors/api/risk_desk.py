@@ -11,7 +11,16 @@ from actors.api.operations import Operations, decimal_of
 from actors.api.sight import NotFound, Sight, account_state
 from actors.engine import Engine
 from actors.errors import BadInput
-from actors.messages import CallOff, CloseOut, Reconsider, ResetBreaker, SetLimits, SetMode, TripBreaker
+from actors.messages import (
+    CallOff,
+    CloseOut,
+    Reconsider,
+    ResetBreaker,
+    SetLimits,
+    SetMode,
+    SettleFee,
+    TripBreaker,
+)
 from actors.persistence.desk import clean
 from actors.persistence.loading import RULE_COLUMNS
 from actors.risk_limits import Layer, LimitRow
@@ -64,6 +73,14 @@ class RiskDesk:
     def set_mode(self, account_id: str, body: views.ModeBody, who: str) -> Accepted | Rejected:
         """Another liquidation mode."""
         return self._command(account_id, SetMode(body.mode), who, "mode", body.mode)
+
+    def settle_fee(self, account_id: str, body: views.FeeBody, who: str) -> Accepted | Rejected:
+        """Book a pending fee at a rate or an amount that somebody knows."""
+        rate = None if body.rate is None else decimal_of(body.rate, "rate")
+        amount = None if body.amount is None else decimal_of(body.amount, "amount")
+        detail = f"{body.symbol} {body.trade_id}: rate {body.rate}, amount {body.amount}"
+        message = SettleFee(Symbol(body.symbol), body.trade_id, rate, amount)
+        return self._command(account_id, message, who, "fee", detail)
 
     # -- breaker and emergency stop
 

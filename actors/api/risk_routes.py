@@ -39,6 +39,13 @@ class RiskRoutes(Controller):
         """Change the account's own limits, all or none; null takes one back. Acts at once."""
         return answer(risk_desk.set_limits(account_id, data, who(request)))
 
+    @post("/fees", sync_to_thread=True, responses=MAY_BE_REJECTED, status_code=200)
+    def settle_fee(
+        self, request: Request[Any, Any, Any], risk_desk: RiskDesk, account_id: str, data: views.FeeBody
+    ) -> Outcome:
+        """Book a pending fee by hand, when nobody will ever tell what it lacks."""
+        return answer(risk_desk.settle_fee(account_id, data, who(request)))
+
     @post("/mode", sync_to_thread=True, responses=MAY_BE_REJECTED, status_code=200)
     def mode(
         self, request: Request[Any, Any, Any], risk_desk: RiskDesk, account_id: str, data: views.ModeBody

@@ -9,6 +9,7 @@ from typing import Annotated
 import msgspec
 
 from actors.facts import Breaker, ConditionalKind, LiquidationMode, Purpose
+from actors.fees import PendingFee
 from actors.risk_limits import SPECS, Layer, LimitRow, RiskLimits, shown
 from actors.subaccount import losses, margin
 from actors.subaccount.market import Market, marks_of
@@ -30,6 +31,15 @@ class ModeBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """POST .../mode."""
 
     mode: LiquidationMode
+
+
+class FeeBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST .../fees: a trade whose fee is pending, and its rate, or its amount in quote asset if it was never told."""
+
+    symbol: Text
+    trade_id: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+    rate: Text | None = None
+    amount: Text | None = None
 
 
 class WhyBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,7 +85,7 @@ class SizeView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConditionalView(msgspec.Struct, frozen=True, kw_only=True):
-    """An order that waits for a price."""
+    """An order that waits for a price; the ``attempt``-th one of a stop that the exchange refused before."""
 
     client_order_id: ClientOrderId
     kind: ConditionalKind
@@ -88,19 +98,23 @@ class ConditionalView(msgspec.Struct, frozen=True, kw_only=True):
     extreme: Decimal | None
     reduce_only: bool
     strategy: str
+    attempt: int
 
 
 class RiskView(msgspec.Struct, frozen=True, kw_only=True):
     """What loss limits and breaker make of an account at this moment; money in quote asset.
 
     ``day_loss`` is negative for a profit, None without prices; ``liquidation_symbol`` and
-    ``liquidation_price`` are those of the largest position.
+    ``liquidation_price`` are those of the largest position. ``last_refusal`` names the last order that the
+    exchange refused, with its code and words; ``pending_fees`` are of trades whose fee is not booked yet.
     """
 
     breaker: Breaker
     breaker_reason: str
     breaker_until_ms: int
     closing_out: str
+    last_refusal: str
+    pending_fees: list[PendingFee]
     consecutive_losses: int
     consecutive_errors: int
     day_start_ms: int
@@ -146,6 +160,7 @@ def conditional_view(order: ConditionalOrder) -> ConditionalView:
         extreme=order.extreme,
         reduce_only=placed.reduce_only,
         strategy=placed.strategy,
+        attempt=placed.attempt,
     )
 
 
@@ -161,6 +176,8 @@ def risk_view(state: AccountState, market: Market) -> RiskView:
         breaker_reason=risk.breaker_reason,
         breaker_until_ms=risk.breaker_until_ms,
         closing_out=risk.closing_out,
+        last_refusal=risk.last_refusal,
+        pending_fees=list(state.pending_fees),
         consecutive_losses=risk.losses,
         consecutive_errors=risk.errors,
         day_start_ms=risk.day_start_ms,

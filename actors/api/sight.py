@@ -224,6 +224,7 @@ class Sight:
             "supervisor": self._inspect("supervisor"),
             "feed": self._feed(),
             "gate_closed_by": engine.gate.closers,
+            "pending_fees": sum(len(s.pending_fees) for s in states),
             "fleet": engine.fleets.view(),
             "bad_debt": sum((s.bad_debt for s in states), Decimal(0)),
             "alarms": engine.alarms.count,

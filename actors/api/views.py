@@ -10,6 +10,7 @@ import msgspec
 
 from actors.api.risk_views import ConditionalView, conditional_view
 from actors.facts import AccountStatus, Breaker, LiquidationMode, OrderStatus, Phase, Purpose
+from actors.fees import PendingFee
 from actors.messages import Trigger
 from actors.runtime.cell import CrashReport, Snapshot, Status
 from actors.subaccount import margin
@@ -105,7 +106,11 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AccountView(msgspec.Struct, frozen=True, kw_only=True):
-    """An account; money in quote asset. None where a price is missing or stale."""
+    """An account; money in quote asset. None where a price is missing or stale.
+
+    ``last_refusal`` names the last order that the exchange refused, with its code and words; ``pending_fees`` are
+    those of trades whose fee is not booked yet.
+    """
 
     account_id: AccountId
     status: AccountStatus
@@ -122,6 +127,8 @@ class AccountView(msgspec.Struct, frozen=True, kw_only=True):
     bad_debt: Decimal
     breaker: Breaker
     closing_out: str
+    last_refusal: str
+    pending_fees: list[PendingFee]
     positions: list[PositionView]
     orders: list[OrderView]
     conditionals: list[ConditionalView]
@@ -280,6 +287,8 @@ def account_view(state: AccountState, status: Status, restarts: int, market: Mar
         ],
         breaker=state.risk.breaker,
         closing_out=state.risk.closing_out,
+        last_refusal=state.risk.last_refusal,
+        pending_fees=list(state.pending_fees),
         conditionals=[conditional_view(c) for c in state.conditionals],
     )
 

@@ -1,12 +1,13 @@
-"""The feed: reads what is listed, has stale L1 asked for by REST, and tells every account of each settled funding."""
+"""The feed: reads what is listed, has stale L1 asked for by REST, tells of settled funding and of past rates."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from actors.feed.port import Source
-from actors.messages import ApplyFunding, Lane, Message
+from actors.feed.rates import MinuteRate, Rates
+from actors.messages import ApplyFunding, AskRate, Lane, Message, RateKnown
 from actors.runtime.actor import DispatchedActor, Ref
 from actors.symbol_router.book import PriceBook
 from actors.units import NANOS_PER_MS, AccountId, Nanos, Symbol
@@ -53,6 +54,7 @@ class Feed(DispatchedActor):
         max_age_ns: when an account stops using a price; asked for again at a third of that.
         on_alarm: told once when a symbol becomes stale, and once when it is back.
         accounts: refs by account id, who are told each settled funding.
+        rate_symbols: those of the symbols that are not traded, but give the rate of a fee asset.
     """
 
     def __init__(  # noqa: PLR0913 - what it watches, for whom, and whom it tells
@@ -64,12 +66,15 @@ class Feed(DispatchedActor):
         max_age_ns: Nanos,
         on_alarm: Callable[[str], None],
         accounts: Mapping[AccountId, Ref],
+        rate_symbols: Collection[Symbol] = (),
     ) -> None:
         super().__init__()
         self._source, self._router, self._book, self._symbols = source, router, book, list(symbols)
         self._max_age_ns, self._on_alarm = max_age_ns, on_alarm
         self._accounts = accounts
         self._stale: set[Symbol] = set()
+        self._rate_symbols = frozenset(rate_symbols)
+        self._rates = Rates()
 
     def on_start(self) -> None:
         """Begin to read and to watch."""
@@ -88,6 +93,15 @@ class Feed(DispatchedActor):
             self._source.subscribe([s for s in message.symbols if s not in self._symbols])
             self._symbols = list(message.symbols)
             return
+        if isinstance(message, AskRate):
+            self._ask_rate(message)
+            return
+        if isinstance(message, MinuteRate):
+            known, accounts = self._rates.told(message)
+            if known is not None:
+                for account_id in accounts:
+                    self._tell_account(account_id, known)
+            return
         if not isinstance(message, Watch):
             raise TypeError(f"the feed does not understand {type(message).__name__}")
         if message.life != self._cell.restarts:
@@ -102,21 +116,38 @@ class Feed(DispatchedActor):
 
     def inspect_state(self) -> Any:
         """Stale symbols."""
-        return {"symbols": len(self._symbols), "stale": sorted(self._stale)}
+        return {
+            "symbols": len(self._symbols),
+            "stale": sorted(self._stale),
+            "rates_asked": self._rates.waiting,
+        }
 
     def _tell(self, stale: set[Symbol]) -> None:
         for symbol in sorted(stale - self._stale):
-            self._on_alarm(f"the price of {symbol} is stale: no new risk in it, and no liquidation either")
+            means = "no new risk in it, and no liquidation either"
+            if symbol in self._rate_symbols:
+                means = "fees in its asset are booked when it is known again"
+            self._on_alarm(f"the price of {symbol} is stale: {means}")
         for symbol in sorted(self._stale - stale):
             self._on_alarm(f"the price of {symbol} is fresh again")
         self._stale = stale
 
+    def _ask_rate(self, message: AskRate) -> None:
+        found = self._rates.want(message)
+        if isinstance(found, RateKnown):
+            self._tell_account(message.account_id, found)
+        elif found is not None:
+            self._source.rate(*found, self.actor_ref)
+
+    def _tell_account(self, account_id: AccountId, message: ApplyFunding | RateKnown) -> None:
+        ref = self._accounts.get(account_id)
+        if ref is not None and ref.is_alive():
+            ref.tell(message)
+
     def _tell_on(self, message: TellOn) -> None:
         # A part at a time: everybody at once would keep ticks and fills waiting.
         for account_id in message.accounts[:TOLD_AT_ONCE]:
-            ref = self._accounts.get(account_id)
-            if ref is not None and ref.is_alive():
-                ref.tell(message.funding)
+            self._tell_account(account_id, message.funding)
         if len(message.accounts) > TOLD_AT_ONCE:
             self.actor_ref.tell(TellOn(message.funding, message.accounts[TOLD_AT_ONCE:]))
 

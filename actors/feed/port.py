@@ -23,3 +23,7 @@ class Source(Protocol):
     def refresh(self, symbols: Sequence[Symbol], router: Ref) -> None:
         """Get these symbols' L1 another way, once."""
         ...
+
+    def rate(self, symbol: Symbol, begin_ms: int, feed: Ref) -> None:
+        """Tell the feed the mean price of a symbol's minute as ``MinuteRate``, once, also if it cannot be had."""
+        ...

@@ -9,9 +9,11 @@ import msgspec
 import structlog
 
 from actors.gateway.budget import OrderBudget
+from actors.gateway.fees import FeeQuestions
 from actors.gateway.fleets import Fleets
 from actors.gateway.messages import (
     Answered,
+    AskFees,
     ClockLost,
     ClockMeasured,
     LimitsLearned,
@@ -77,15 +79,17 @@ class Gateway(DispatchedActor):
         accounts: refs by account id.
         gate: says whether this process may still send orders.
         fleets: our own and the others seen; outlives a crash of this actor.
+        budget: what may be sent when; outlives it too, for the exchange goes on counting.
         on_alarm: where alarms go beside the log.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - whom it serves, and what outlives it
         self,
         transport: Transport,
         accounts: Mapping[AccountId, Ref],
         gate: TradingGate,
         fleets: Fleets,
+        budget: OrderBudget,
         on_alarm: Callable[[str], None] | None = None,
     ) -> None:
         super().__init__()
@@ -93,8 +97,8 @@ class Gateway(DispatchedActor):
         self._transport = transport
         self._accounts = accounts
         self._on_alarm = on_alarm
-        rules = transport.rules
-        self._core = GatewayCore(OrderBudget(rules.orders_per_10s, rules.orders_per_minute), rules, fleets)
+        self._core = GatewayCore(budget, transport.rules, fleets)
+        self._fees = FeeQuestions()
 
     def on_start(self) -> None:
         """Begin to send and to listen."""
@@ -111,8 +115,12 @@ class Gateway(DispatchedActor):
                 effects = core.answered(message, now_ms)
             case Reported():
                 effects = core.reported(message.report, now_ms)
+            case Traded(request="fees"):
+                effects = self._fees.answered(message, now_ms)
             case Traded():
                 effects = core.traded(message, now_ms)
+            case AskFees():
+                effects = self._fees.queue(message, now_ms)
             case Resync():
                 effects = core.resync(_tracked(message), now_ms)
             case Recover():
@@ -156,7 +164,7 @@ class Gateway(DispatchedActor):
         return GatewayStatus(
             tracked=len(core.tracked),
             queued=core.queued,
-            in_flight=core.sending.in_flight,
+            in_flight=core.budget.under_way,
             unknown=tuple(core.unknown[:100]),
             sent=core.sending.sent,
             duplicates=core.duplicates,

@@ -1,28 +1,36 @@
-"""How many orders may be sent now. Pure: time comes in.
+"""How many orders may be sent now. Pure: time comes in, in milliseconds that never go back.
 
 Rules
-1. No window of ten seconds or of a minute ever holds more orders than the exchange allows.
+1. No window of ten seconds or of a minute ever holds more orders than the exchange allows, wherever in it the
+   exchange sees them: an order counts from when it is sent, and leaves a window that long after its answer.
 2. A share of each window is kept for reducing orders; new risk can never use it up.
 3. Cancels do not count as orders at the exchange and are not held back here.
-4. ``room`` changes nothing and may be called from any thread; ``take`` has one caller.
+4. What the exchange counts beyond that is counted too: an earlier life of ours, or somebody else, sent it.
+5. ``room`` changes nothing and may be called from any thread; everything else has one caller.
 """
 
 from __future__ import annotations
 
 from collections import deque
 
+from actors.gateway.orders import VenueRules
+
 RESERVED_FOR_REDUCING = 0.2
 """Share of each window that only reducing orders may use."""
 
 WINDOWS_MS = (10_000, 60_000)
 
+ANSWER_MAX_MS = 60_000
+"""An order whose answer never came to us counts as answered after this long."""
+
 
 class OrderBudget:
-    """Sliding windows over the times at which orders were sent, in Unix milliseconds."""
+    """Sliding windows over the orders that are under way, and the times at which others were answered."""
 
     def __init__(self, per_10s: int, per_minute: int) -> None:
         self.set_limits(per_10s, per_minute)
-        self._sent: tuple[deque[int], deque[int]] = (deque(), deque())
+        self._answered: tuple[deque[int], deque[int]] = (deque(), deque())
+        self._under_way: deque[int] = deque()
         self._paused_until_ms = 0
 
     def set_limits(self, per_10s: int, per_minute: int) -> None:
@@ -36,35 +44,62 @@ class OrderBudget:
         self.limits = (per_10s, per_minute)
 
     def take(self, now_ms: int, *, reducing: bool) -> bool:
-        """Use one order's worth, if there is one.
+        """Use one order's worth, if there is one; ``answered`` must follow.
 
         Returns:
             Whether an order may be sent now.
         """
         if now_ms < self._paused_until_ms:
             return False
-        for sent, window_ms, limit in zip(self._sent, WINDOWS_MS, self.limits, strict=True):
-            while sent and sent[0] <= now_ms - window_ms:
-                sent.popleft()
-            if len(sent) >= _usable(limit, reducing=reducing):
+        while self._under_way and self._under_way[0] <= now_ms - ANSWER_MAX_MS:
+            self.answered(now_ms)
+        for answered, window_ms, limit in zip(self._answered, WINDOWS_MS, self.limits, strict=True):
+            while answered and answered[0] <= now_ms - window_ms:
+                answered.popleft()
+            if len(answered) + len(self._under_way) >= _usable(limit, reducing=reducing):
                 return False
-        for sent in self._sent:
-            sent.append(now_ms)
+        self._under_way.append(now_ms)
         return True
+
+    def answered(self, now_ms: int, *, counts: bool = True) -> None:
+        """An order that was taken is under way no more; it does not count if it surely never got there."""
+        if self._under_way:
+            self._under_way.popleft()
+        if counts:
+            for times in self._answered:
+                times.append(now_ms)
+
+    def told(self, used: tuple[int, int], now_ms: int) -> None:
+        """The exchange says how many orders it counts in ten seconds and in a minute."""
+        for times, window_ms, count in zip(self._answered, WINDOWS_MS, used, strict=True):
+            ours = len(self._under_way) + sum(t > now_ms - window_ms for t in times)
+            times.extend([now_ms] * min(max(0, count - ours), max(self.limits)))
 
     def room(self, now_ms: int, *, reducing: bool) -> int:
         """How many orders may be sent at this moment."""
         if now_ms < self._paused_until_ms:
             return 0
         room = [
-            _usable(limit, reducing=reducing) - sum(t > now_ms - window_ms for t in list(sent))
-            for sent, window_ms, limit in zip(self._sent, WINDOWS_MS, self.limits, strict=True)
+            _usable(limit, reducing=reducing)
+            - len(self._under_way)
+            - sum(t > now_ms - window_ms for t in list(times))
+            for times, window_ms, limit in zip(self._answered, WINDOWS_MS, self.limits, strict=True)
         ]
         return max(0, min(room))
 
     def pause(self, until_ms: int) -> None:
         """The exchange said to wait: send nothing before ``until_ms``."""
         self._paused_until_ms = max(self._paused_until_ms, until_ms)
+
+    @classmethod
+    def of(cls, rules: VenueRules) -> OrderBudget:
+        """A venue's own limits, until it says otherwise."""
+        return cls(rules.orders_per_10s, rules.orders_per_minute)
+
+    @property
+    def under_way(self) -> int:
+        """Orders that are sent and not answered yet."""
+        return len(self._under_way)
 
     @property
     def paused_until_ms(self) -> int:

@@ -10,7 +10,7 @@ import msgspec
 
 from actors.facts import CancelIntended, OrderIntended
 from actors.messages import Lane, Message
-from actors.units import ClientOrderId, Side, Symbol
+from actors.units import AccountId, ClientOrderId, Side, Symbol
 
 
 class Submit(Message, frozen=True, gc=False):
@@ -38,6 +38,18 @@ class Resync(Message, frozen=True, gc=False):
     cancel_requested: bool
 
 
+class AskFees(Message, frozen=True, gc=False):
+    """Account to gateway: what was taken for these trades of an order? Their fills did not say."""
+
+    LANE: ClassVar[Lane] = Lane.FILLS
+
+    account_id: AccountId
+    client_order_id: ClientOrderId
+    exchange_order_id: int
+    symbol: Symbol
+    trade_ids: tuple[int, ...]
+
+
 class ReportStatus(StrEnum):
     """What a venue's order status means; each venue translates its own."""
 
@@ -57,7 +69,7 @@ class ReportStatus(StrEnum):
 
 
 class Trade(msgspec.Struct, frozen=True, kw_only=True):
-    """One trade of the master account. ``fee`` in quote asset."""
+    """One trade of the master account. ``fee`` in ``fee_asset``, None when not told."""
 
     exchange_order_id: int
     trade_id: int
@@ -65,9 +77,10 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     side: Side
     quantity: Decimal
     price: Decimal
-    fee: Decimal
+    fee: Decimal | None
     maker: bool
     trade_ms: int
+    fee_asset: str = ""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,7 +120,8 @@ class Answered(Message, frozen=True, kw_only=True, gc=False):
     """Transport to gateway: how a place, cancel or query of one order ended.
 
     ``retry_after_ms`` comes with THROTTLED; NOT_SENT means that no byte left this machine; ``cut_off``
-    that the connection ended without any answer.
+    that the connection ended without any answer; ``orders_used`` how many orders the exchange counts in ten seconds
+    and in a minute.
     """
 
     LANE: ClassVar[Lane] = Lane.FILLS
@@ -119,16 +133,29 @@ class Answered(Message, frozen=True, kw_only=True, gc=False):
     code: int = 0
     text: str = ""
     retry_after_ms: int = 0
+
+    def __repr__(self) -> str:
+        # A trace cuts long lines, and the reason is what they are read for.
+        code = f" {self.code}" if self.code else ""
+        why = f"{self.verdict}{code} {self.text}".rstrip()
+        report = "" if self.report is None else f", {self.report!r}"
+        return f"Answered({self.request} {self.client_order_id} {why}{report})"
+
     cut_off: bool = False
+    orders_used: tuple[int, int] | None = None
 
 
 class Traded(Message, frozen=True, kw_only=True, gc=False):
-    """Transport to gateway: the trades of one order, or nothing when the query failed."""
+    """Transport to gateway: the trades of one order, or nothing when the query failed.
+
+    ``request`` is the kind that asked, trades or fees.
+    """
 
     LANE: ClassVar[Lane] = Lane.FILLS
 
     client_order_id: ClientOrderId
     trades: tuple[Trade, ...] | None
+    request: str = "trades"
 
 
 class Reported(Message, frozen=True, gc=False):

@@ -12,7 +12,7 @@ from actors.facts import OrderIntended, OrderStatus, Purpose
 from actors.gateway.messages import Report
 from actors.gateway.stream import Known
 from actors.limits import UNKNOWN_QUERY_EVERY
-from actors.messages import Fill, OrderAccepted, OrderClosed
+from actors.messages import FeeKnown, Fill, OrderAccepted, OrderClosed
 from actors.units import NANOS_PER_MS, ZERO, AccountId, ClientOrderId, OrderType, Symbol
 
 IN_FLIGHT_MAX = 60
@@ -71,7 +71,7 @@ class Stage(StrEnum):
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """Effect: ask the transport. ``kind`` is place, cancel, query or trades.
+    """Effect: ask the transport. ``kind`` is place, cancel, query, trades, or fees: trades for another purpose.
 
     ``timestamp_ms`` is what the request must be signed with.
     """
@@ -98,7 +98,7 @@ class Deliver(msgspec.Struct, frozen=True):
     """Effect: tell the account."""
 
     account_id: AccountId
-    message: OrderAccepted | Fill | OrderClosed
+    message: OrderAccepted | Fill | FeeKnown | OrderClosed
 
 
 class Alarm(msgspec.Struct, frozen=True):

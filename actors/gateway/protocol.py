@@ -213,7 +213,7 @@ class GatewayCore:
         for id_, tracked in list(self.tracked.items()):
             if tracked.stage not in {Stage.WORKING, Stage.UNKNOWN} or tracked.final is not None:
                 continue
-            if max(tracked.heard_ms, tracked.signed_ms) >= asked_ms and not tracked.awaits_survey:
+            if max(tracked.heard_ms, tracked.signed_ms) > asked_ms and not tracked.awaits_survey:
                 continue  # what we know of it is newer than the list
             found = listed.get(id_)
             if found is not None:
@@ -254,7 +254,7 @@ class GatewayCore:
         if self.sending.reached(message, now_ms):
             effects.append(Alarm(f"the exchange cannot be reached: {message.text}"))
         if message.request == "place":
-            self.sending.in_flight -= 1
+            self.sending.answered(message, now_ms)
         if message.request == "query":
             self._asks_in_flight -= 1
         if tracked is None:
@@ -382,6 +382,7 @@ class GatewayCore:
             maker=trade.maker,
             trade_ms=trade.trade_ms,
             cause=order.cause,
+            fee_asset=trade.fee_asset,
         )
         return [Deliver(order.account_id, fill)]
 

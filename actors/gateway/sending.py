@@ -43,7 +43,6 @@ class Sending:
     def __init__(self, budget: OrderBudget) -> None:
         self.budget = budget
         self.clock_lost = ""
-        self.in_flight = 0
         self.sent = 0
         self._waiting = WaitingOrders()
         self._unreachable = 0
@@ -65,6 +64,12 @@ class Sending:
     def tend(self, now_ms: int) -> None:
         """Timer: keep no place for accounts that decided otherwise."""
         self._waiting.forget(now_ms)
+
+    def answered(self, message: Answered, now_ms: int) -> None:
+        """An order that was sent is answered, one way or another."""
+        self.budget.answered(now_ms, counts=message.verdict is not Verdict.NOT_SENT)
+        if message.orders_used is not None:
+            self.budget.told(message.orders_used, now_ms)
 
     def reached(self, message: Answered, now_ms: int) -> bool:
         """Hold sending back while connections fail or are cut, longer each time.
@@ -93,7 +98,7 @@ class Sending:
     ) -> Iterator[Leaves | Waited]:
         """Who waited longest, as many as the limits allow; what is stale is decided anew first."""
         room: int | None = None
-        while (first := self._waiting.first(urgent=urgent)) and self.in_flight < IN_FLIGHT_MAX:
+        while (first := self._waiting.first(urgent=urgent)) and self.budget.under_way < IN_FLIGHT_MAX:
             place, id_ = first
             order = tracked.get(id_)
             if order is None or order.stage is not Stage.QUEUED:
@@ -117,7 +122,6 @@ class Sending:
                 return
             else:
                 self._waiting.pop(urgent=urgent)
-                self.in_flight += 1
                 self.sent += 1
                 yield Leaves(order)
 

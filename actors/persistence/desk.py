@@ -13,12 +13,14 @@ from typing import Any, LiteralString
 
 import msgspec
 import psycopg
+from msgspec.structs import replace
 from psycopg.rows import dict_row
 
 from actors.errors import BadInput, NotStarted
 from actors.order_ids import PART_LENGTH, FleetId, Origin, StartId, part_of
 from actors.persistence import sql
 from actors.persistence.messages import QuarantineRecord, RecordDeadLetter, RecordQuarantine
+from actors.subaccount.orders import end_text
 from actors.units import AccountId
 
 
@@ -60,7 +62,12 @@ class AuditEntry(msgspec.Struct, frozen=True):
 
 
 class CausedOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """An order, what set it off, and what came of it."""
+    """An order, what set it off, and what came of it.
+
+    ``end_code`` and ``end_reason`` are the exchange's own, or ours where it was never sent; ``end`` is status and
+    both in one line, empty unless there is a reason. A conditional order has its kind as ``order_type``, and
+    ``became`` is the order that it was sent as.
+    """
 
     client_order_id: str
     account_id: AccountId
@@ -74,8 +81,11 @@ class CausedOrder(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     decided_ms: int
     cause: str
+    end_code: int | None
     end_reason: str | None
     trade_ids: list[int]
+    became: str | None
+    end: str = ""
 
 
 DRAWS_MAX = 8
@@ -86,10 +96,14 @@ _QUARANTINE: LiteralString = ", ".join(QuarantineRecord.__struct_fields__)
 _AUDIT: LiteralString = ", ".join(AuditEntry.__struct_fields__)
 _ORDER: LiteralString = """
     SELECT i.client_order_id, i.account_id, i.symbol, i.side, i.order_type, i.quantity::text, i.filled::text,
-        i.purpose, i.tier, i.status, i.decided_ms, i.cause, i.end_reason,
+        i.purpose, i.tier, i.status, i.decided_ms, i.cause, i.end_code, i.end_reason,
         COALESCE((SELECT array_agg(f.trade_id ORDER BY f.trade_id) FROM bulkhead.fill f
-            WHERE f.client_order_id = i.client_order_id), '{}')
+            WHERE f.client_order_id = i.client_order_id), '{}'), NULL
     FROM bulkhead.intent i"""
+_CONDITIONAL: LiteralString = """
+    SELECT client_order_id, account_id, symbol, side, kind, quantity::text, '0', 'USER', attempt, status,
+        decided_ms, cause, NULL::integer, end_reason, '{}'::bigint[], order_id
+    FROM bulkhead.conditional"""
 
 
 class Desk:
@@ -238,13 +252,15 @@ class Desk:
         )
 
     def order(self, client_order_id: str) -> CausedOrder | None:
-        """One order with its cause."""
+        """One order with its cause; a conditional one too."""
         found = self._orders("WHERE i.client_order_id = %s", client_order_id)
+        if not found:
+            rows = self._connection.execute(_CONDITIONAL + " WHERE client_order_id = %s", (client_order_id,))
+            found = [_caused(row) for row in rows.fetchall()]
         return found[0] if found else None
 
     def _orders(self, where: LiteralString, *values: object) -> list[CausedOrder]:
-        rows = self._connection.execute(_ORDER + " " + where, values).fetchall()
-        return [CausedOrder(**dict(zip(CausedOrder.__struct_fields__, row, strict=True))) for row in rows]
+        return [_caused(row) for row in self._connection.execute(_ORDER + " " + where, values).fetchall()]
 
     # -- what accounts may do, and what they did
 
@@ -261,6 +277,13 @@ class Desk:
             tail: LiteralString = " ORDER BY closed_ms DESC, position_id LIMIT %s"
             values = (account_id, *(() if strategy is None else (strategy,)), limit)
             return cursor.execute(sql.CLOSED_POSITIONS + wanted + tail, values).fetchall()
+
+
+def _caused(row: Sequence[Any]) -> CausedOrder:
+    order = CausedOrder(**dict(zip(CausedOrder.__struct_fields__, row, strict=False)))
+    if not order.end_code and not order.end_reason:
+        return order
+    return replace(order, end=end_text(order.status, order.end_code, order.end_reason))
 
 
 def _letter(row: Sequence[Any]) -> DeadLetter:

@@ -24,6 +24,7 @@ from actors.facts import (
     Phase,
     Purpose,
 )
+from actors.fees import PendingFee
 from actors.persistence.messages import KnownOrder
 from actors.risk_limits import RiskLimits, merge
 from actors.subaccount.orders import ConditionalOrder, WorkingOrder
@@ -43,6 +44,7 @@ class Loaded(NamedTuple):
     conditionals: dict[str, list[Row]]
     limits: dict[str, list[Row]]
     recent: dict[str, list[Row]]
+    pending_fees: dict[str, list[Row]]
 
 
 def grouped(rows: Iterable[Row]) -> dict[str, list[Row]]:
@@ -97,7 +99,8 @@ class Loader:
             positions=tuple(_position(r) for r in loaded.positions.get(account_id, ())),
             orders=tuple(_order(r) for r in loaded.orders.get(account_id, ())),
             conditionals=tuple(_conditional(r) for r in loaded.conditionals.get(account_id, ())),
-            risk=_risk(row[19:29], tuple((Symbol(r[1]), r[2]) for r in recent), needs_day=limits.needs_day),
+            pending_fees=tuple(_pending_fee(r) for r in loaded.pending_fees.get(account_id, ())),
+            risk=_risk(row[19:30], tuple((Symbol(r[1]), r[2]) for r in recent), needs_day=limits.needs_day),
         )
 
     def _own(self, base: RiskLimits, own: tuple[tuple[str, str], ...]) -> RiskLimits:
@@ -143,6 +146,7 @@ def _risk(row: Row, recent: tuple[tuple[Symbol, int], ...], *, needs_day: bool) 
         breaker_until_ms=row[7],
         breaker_by_hand=row[8],
         closing_out=row[9],
+        last_refusal=row[10],
         recent=recent,
     )
 
@@ -197,6 +201,23 @@ def _position(row: Row) -> Position:
         funded_ms=row[14],
         strategy=row[15],
         alerts=tuple(Alert(a) for a in row[16].split(",") if a),
+    )
+
+
+def _pending_fee(row: Row) -> PendingFee:
+    return PendingFee(
+        symbol=Symbol(row[1]),
+        trade_id=row[2],
+        client_order_id=ClientOrderId(row[3]),
+        exchange_order_id=row[4],
+        trade_ms=row[5],
+        quantity=row[6],
+        price=row[7],
+        closed_quantity=row[8],
+        position_id=row[9],
+        closed_id=row[10],
+        asset=row[11],
+        amount=row[12],
     )
 
 

@@ -23,6 +23,7 @@ from actors.facts import (
     PositionClosed,
     TrailMoved,
 )
+from actors.subaccount.orders import is_refusal
 from actors.subaccount.state import AccountState
 
 Statement = tuple[str, tuple[Any, ...]]
@@ -44,6 +45,8 @@ def _changes_risk(state: AccountState, fact: AnyFact) -> bool:
             return state.risk.day_start_ms != 0
         case PositionClosed():
             return state.limits.max_consecutive_losses is not None
+        case OrderEnded() if is_refusal(fact):
+            return True
         case OrderAcknowledged() | OrderEnded() | FillApplied():
             return state.limits.max_consecutive_errors is not None
         case _:
@@ -64,6 +67,7 @@ def _risk(state: AccountState) -> tuple[Any, ...]:
         r.breaker_until_ms,
         r.breaker_by_hand,
         r.closing_out,
+        r.last_refusal,
     )
 
 

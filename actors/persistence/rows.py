@@ -5,7 +5,6 @@ Rules
 2. Schema ``bulkhead`` holds what a load needs, exactly. The platform's tables are written so
    that its own programs see the same accounts; nothing is read back from them but limits,
    mode, rate and status.
-3. Ids are hashes of what they name, so writing the same decision twice would collide.
 """
 
 from __future__ import annotations
@@ -34,15 +33,16 @@ from actors.facts import (
     Purpose,
     StatusChanged,
 )
-from actors.persistence import risk_rows, sql
+from actors.fees import FeeBooked, FeeLearned, PendingFee
+from actors.persistence import fee_rows, risk_rows, sql
 from actors.persistence.messages import Persist
+from actors.persistence.row_ids import pending_order_id, row_id, trade_row_id
 from actors.subaccount.margin import static_liquidation_price
-from actors.subaccount.position import Position, position_id
+from actors.subaccount.position import Position
 from actors.subaccount.state import AccountState
 from actors.units import ZERO, AccountId, OrderType, Symbol
 
 SHARDS = 256
-EXCHANGE = "binance-usdm"
 QUOTE_ASSETS = ("USDT", "USDC", "FDUSD")
 HOUSE = "SYSTEM_LIQ"
 """Who takes positions over, in the platform's spelling."""
@@ -130,8 +130,11 @@ def statements(decision: Persist) -> Iterator[Statement]:
         yield from _of_fact(state, fact, at)
         change, reason = _balance_change(fact)
         if change != ZERO:
-            id_ = _id("log", state.account_id, state.sequence, number)
-            trade = _trade_row_id(state, fact, 0) if isinstance(fact, FillApplied) else None
+            id_ = row_id("log", state.account_id, state.sequence, number)
+            traded = fact.pending if isinstance(fact, FeeBooked) else fact
+            trade = None
+            if isinstance(traded, FillApplied | PendingFee):
+                trade = trade_row_id(state, traded, 0)
             after = before + change
             yield "balance_log", (id_, state.account_id, before, after, change, reason, trade, at)
             before = after
@@ -161,6 +164,8 @@ def _balance_change(fact: AnyFact) -> tuple[Decimal, str]:
             return fact.amount, "BAD_DEBT"
         case FundingPaid():
             return fact.amount, "FUNDING"
+        case FeeBooked():
+            return -fact.fee, "FEE"
         case _:
             return ZERO, ""
 
@@ -173,7 +178,10 @@ def _of_fact(state: AccountState, fact: AnyFact, at: datetime) -> Iterator[State
             yield "intent_cancel", (fact.client_order_id,)
         case OrderAcknowledged():
             yield "intent_acknowledged", (fact.exchange_order_id, fact.client_order_id)
-            yield "pending_acknowledged", (str(fact.exchange_order_id), _pending_id(fact.client_order_id))
+            yield (
+                "pending_acknowledged",
+                (str(fact.exchange_order_id), pending_order_id(fact.client_order_id)),
+            )
         case OrderEnded():
             yield "intent_ended", (fact.status, fact.code, fact.reason, fact.client_order_id)
             yield from _pending_ended(fact, at)
@@ -185,10 +193,13 @@ def _of_fact(state: AccountState, fact: AnyFact, at: datetime) -> Iterator[State
             yield "mode", (fact.mode, at, state.account_id)
         case StatusChanged():
             yield "status", (fact.status, at, state.account_id)
+        case FeeLearned():
+            yield from fee_rows.learned(fact)
+        case FeeBooked():
+            yield from fee_rows.booked(state, fact)
+            yield from _still_held(state, fact.pending.symbol)
         case FundingPaid() | PositionAlerted():
-            held = state.position(fact.symbol)
-            if held is not None:
-                yield "position_upsert", _exact_position(state, held)
+            yield from _still_held(state, fact.symbol)
         case _:
             return
 
@@ -222,7 +233,7 @@ def _intended(fact: OrderIntended, at: datetime) -> Iterator[Statement]:
         yield (
             "pending_insert",
             (
-                _pending_id(fact.client_order_id),
+                pending_order_id(fact.client_order_id),
                 fact.account_id,
                 platform_symbol(fact.symbol),
                 "LONG" if fact.side.sign > 0 else "SHORT",
@@ -239,7 +250,7 @@ def _pending_ended(fact: OrderEnded, at: datetime) -> Iterator[Statement]:
     status = "FILLED" if filled else "EXPIRED" if fact.status is OrderStatus.EXPIRED else "CANCELLED"
     yield (
         "pending_ended",
-        (status, at if filled else None, None if filled else at, _pending_id(fact.client_order_id)),
+        (status, at if filled else None, None if filled else at, pending_order_id(fact.client_order_id)),
     )
 
 
@@ -247,7 +258,7 @@ def _filled(state: AccountState, fact: FillApplied, at: datetime) -> Iterator[St
     yield (
         "fill_insert",
         (
-            EXCHANGE,
+            fee_rows.EXCHANGE,
             fact.symbol,
             fact.trade_id,
             fact.client_order_id,
@@ -261,8 +272,10 @@ def _filled(state: AccountState, fact: FillApplied, at: datetime) -> Iterator[St
             fact.trade_ms,
             fact.closed_quantity,
             fact.realized,
+            *fee_rows.columns_of(fact),
         ),
     )
+    yield from fee_rows.pending(state, fact)
     yield "intent_filled", (fact.quantity, fact.exchange_order_id, fact.client_order_id)
     position = state.position(fact.symbol)
     opened = fact.quantity - fact.closed_quantity
@@ -306,7 +319,7 @@ def _trade(  # noqa: PLR0913 - one argument per column that differs between the 
 ) -> tuple[Any, ...]:
     signed = (state.account_id, fact.symbol, fact.side, quantity, fact.price, fact.trade_id, leg)
     return (
-        _trade_row_id(state, fact, leg),
+        trade_row_id(state, fact, leg),
         state.account_id,
         str(fact.exchange_order_id),
         fact.client_order_id,
@@ -338,6 +351,12 @@ def _taken_over(state: AccountState, fact: PositionTakenOver, at: datetime) -> I
     yield "platform_position_close", closed
     yield "position_delete", (state.account_id, fact.symbol)
     yield "house_add", (fact.symbol, fact.quantity)
+
+
+def _still_held(state: AccountState, symbol: Symbol) -> Iterator[Statement]:
+    held = state.position(symbol)
+    if held is not None:
+        yield "position_upsert", _exact_position(state, held)
 
 
 def _exact_position(state: AccountState, p: Position) -> tuple[Any, ...]:
@@ -377,15 +396,3 @@ def _platform_position(state: AccountState, p: Position) -> tuple[Any, ...]:
         p.realized,
         when(p.opened_ms),
     )
-
-
-def _id(*parts: object) -> str:
-    return position_id(AccountId(":".join(map(str, parts))), 0)
-
-
-def _pending_id(client_order_id: str) -> str:
-    return _id("pending", client_order_id)
-
-
-def _trade_row_id(state: AccountState, fact: FillApplied, leg: int) -> str:
-    return _id("trade", state.account_id, fact.symbol, fact.trade_id, leg)

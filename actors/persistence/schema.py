@@ -16,7 +16,7 @@ import psycopg
 
 from actors.errors import ForeignDatabase
 
-SCRIPTS = ("bulkhead.sql", "bulkhead_2.sql", "bulkhead_3.sql", "bulkhead_4.sql")
+SCRIPTS = ("bulkhead.sql", "bulkhead_2.sql", "bulkhead_3.sql", "bulkhead_4.sql", "bulkhead_5.sql")
 """Our schema's versions, each script making one from the one before."""
 
 VERSION = len(SCRIPTS)

@@ -50,8 +50,21 @@ STATEMENTS: dict[str, LiteralString] = {
         WHERE client_order_id = %s""",
     "fill_insert": """
         INSERT INTO bulkhead.fill (exchange, symbol, trade_id, client_order_id, account_id,
-            exchange_order_id, side, quantity, price, fee, maker, trade_ms, closed_quantity, realized)
+            exchange_order_id, side, quantity, price, fee, maker, trade_ms, closed_quantity, realized,
+            fee_asset, fee_amount, fee_rate, fee_rate_ms)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
+    "fill_fee": """
+        UPDATE bulkhead.fill SET fee = %s, fee_asset = %s, fee_amount = %s, fee_rate = %s, fee_rate_ms = %s
+        WHERE exchange = %s AND symbol = %s AND trade_id = %s""",
+    "pending_fee_insert": """
+        INSERT INTO bulkhead.pending_fee (account_id, exchange, symbol, trade_id, client_order_id,
+            exchange_order_id, trade_ms, quantity, price, closed_quantity, position_id, closed_id, asset, amount)
         VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
+    "pending_fee_learned": """
+        UPDATE bulkhead.pending_fee SET asset = %s, amount = %s
+        WHERE exchange = %s AND symbol = %s AND trade_id = %s""",
+    "pending_fee_delete": """
+        DELETE FROM bulkhead.pending_fee WHERE exchange = %s AND symbol = %s AND trade_id = %s""",
     "position_delete": "DELETE FROM bulkhead.position WHERE account_id = %s AND symbol = %s",
     "position_upsert": """
         INSERT INTO bulkhead.position (position_id, account_id, symbol, quantity, entry_price, margin,
@@ -66,18 +79,21 @@ STATEMENTS: dict[str, LiteralString] = {
         INSERT INTO bulkhead.closed_position (position_id, account_id, symbol, quantity, entry_price,
             realized, fees, funding, mae, mfe, strategy, purpose, opened_ms, closed_ms)
         VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
+    "closed_position_fee": "UPDATE bulkhead.closed_position SET fees = fees + %s WHERE position_id = %s",
     "funding_insert": """
         INSERT INTO bulkhead.funding (account_id, symbol, funding_ms, rate, mark, amount)
-        VALUES (%s, %s, %s, %s, %s, %s)""",
+        VALUES (%s, %s, %s, %s, %s, %s)
+        ON CONFLICT (account_id, symbol, funding_ms) DO UPDATE SET amount = funding.amount + EXCLUDED.amount""",
     "risk_upsert": """
         INSERT INTO bulkhead.account_risk (account_id, day_start_ms, day_equity, day_stopped, losses,
-            errors, breaker, breaker_reason, breaker_until_ms, breaker_by_hand, closing_out)
-        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+            errors, breaker, breaker_reason, breaker_until_ms, breaker_by_hand, closing_out, last_refusal)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
         ON CONFLICT (account_id) DO UPDATE SET day_start_ms = EXCLUDED.day_start_ms,
             day_equity = EXCLUDED.day_equity, day_stopped = EXCLUDED.day_stopped,
             losses = EXCLUDED.losses, errors = EXCLUDED.errors, breaker = EXCLUDED.breaker,
             breaker_reason = EXCLUDED.breaker_reason, breaker_until_ms = EXCLUDED.breaker_until_ms,
-            breaker_by_hand = EXCLUDED.breaker_by_hand, closing_out = EXCLUDED.closing_out""",
+            breaker_by_hand = EXCLUDED.breaker_by_hand, closing_out = EXCLUDED.closing_out,
+            last_refusal = EXCLUDED.last_refusal""",
     "limit_set": """
         INSERT INTO bulkhead.account_limit (account_id, name, value, set_ms) VALUES (%s, %s, %s, %s)
         ON CONFLICT (account_id, name) DO UPDATE SET value = EXCLUDED.value, set_ms = EXCLUDED.set_ms""",
@@ -113,6 +129,7 @@ STATEMENTS: dict[str, LiteralString] = {
             side, type, price, quantity, notional, fee, realized_pnl, action, origin_type, signature,
             "timestamp")
         VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'API', %s, %s)""",
+    "trade_fee": "UPDATE trade_executions SET fee = fee + %s WHERE id = %s",
     "balance_log": """
         INSERT INTO balance_logs (id, sub_account_id, balance_before, balance_after, change_amount,
             reason, trade_id, "timestamp")
@@ -131,18 +148,19 @@ STATEMENTS: dict[str, LiteralString] = {
 
 TABLE_ORDER = (
     ("intent_insert", "intent_cancel", "intent_acknowledged"),
-    ("fill_insert",),
+    ("fill_insert", "fill_fee"),
+    ("pending_fee_insert", "pending_fee_learned", "pending_fee_delete"),
     ("intent_filled",),
     ("intent_ended",),
     ("position_delete", "position_upsert"),
     ("platform_position_close", "platform_position_upsert"),
-    ("trade_insert",),
+    ("trade_insert", "trade_fee"),
     ("balance_log",),
     ("balance_delta",),
     ("status",),
     ("mode",),
     ("house_add",),
-    ("closed_position_insert",),
+    ("closed_position_insert", "closed_position_fee"),
     ("funding_insert",),
     ("risk_upsert",),
     ("limit_set", "limit_unset"),
@@ -160,7 +178,7 @@ _ACCOUNTS: LiteralString = """
         (CASE WHEN own.id IS NULL THEN general.max_total_exposure ELSE own.max_total_exposure END)::numeric,
         (CASE WHEN own.id IS NULL THEN general.liquidation_threshold ELSE own.liquidation_threshold END)::numeric,
         r.day_start_ms, r.day_equity, r.day_stopped, r.losses, r.errors, r.breaker, r.breaker_reason,
-        r.breaker_until_ms, r.breaker_by_hand, r.closing_out
+        r.breaker_until_ms, r.breaker_by_hand, r.closing_out, r.last_refusal
     FROM bulkhead.account a
     LEFT JOIN bulkhead.account_risk r ON r.account_id = a.account_id
     JOIN sub_accounts s ON s.id = a.account_id
@@ -202,6 +220,13 @@ _RECENT: LiteralString = """
     SELECT account_id, symbol, decided_ms FROM bulkhead.intent
     WHERE purpose = 'USER' AND status <> 'NEVER_SENT' AND decided_ms > (extract(epoch FROM now()) * 1000)::bigint - 60000"""
 
+_PENDING_FEES: LiteralString = """
+    SELECT account_id, symbol, trade_id, client_order_id, exchange_order_id, trade_ms, quantity, price,
+        closed_quantity, position_id, closed_id, asset, amount
+    FROM bulkhead.pending_fee"""
+
+_BY_TRADE: LiteralString = " ORDER BY account_id, trade_ms, symbol, trade_id"
+
 _BY_SEQUENCE: LiteralString = " ORDER BY account_id, order_sequence"
 
 LOAD_ALL: tuple[LiteralString, ...] = (
@@ -211,8 +236,9 @@ LOAD_ALL: tuple[LiteralString, ...] = (
     _CONDITIONALS + _BY_SEQUENCE,
     _LIMITS + " ORDER BY account_id, name",
     _RECENT + _BY_SEQUENCE,
+    _PENDING_FEES + _BY_TRADE,
 )
-"""Accounts, open positions, working orders, conditional orders, own limits, last minute's orders; of everybody."""
+"""Of everybody: accounts, open positions, working and conditional orders, own limits, last minute's orders, fees."""
 
 # A statement that serves both all and some would be planned for neither, and read whole tables.
 LOAD_SOME: tuple[LiteralString, ...] = (
@@ -222,6 +248,7 @@ LOAD_SOME: tuple[LiteralString, ...] = (
     _CONDITIONALS + " AND account_id = ANY(%s)" + _BY_SEQUENCE,
     _LIMITS + " WHERE account_id = ANY(%s) ORDER BY account_id, name",
     _RECENT + " AND account_id = ANY(%s)" + _BY_SEQUENCE,
+    _PENDING_FEES + " WHERE account_id = ANY(%s)" + _BY_TRADE,
 )
 """The same, of some accounts; each takes the array of their ids."""
 

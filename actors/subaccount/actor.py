@@ -11,8 +11,9 @@ from msgspec.structs import replace
 
 from actors.errors import FaultInjected, NotDurable, StateLost
 from actors.facts import AnyFact, ConditionalPlaced, FillApplied, OrderIntended, PhaseChanged, Purpose
+from actors.fees import PendingFee
 from actors.gateway.messages import Resync
-from actors.limits import ORDER_WAIT_MAX
+from actors.limits import FEE_ASK_FIRST, FEE_ASK_MAX, ORDER_WAIT_MAX
 from actors.messages import (
     AdjustBalance,
     FaultOnPurpose,
@@ -23,13 +24,14 @@ from actors.messages import (
     SetLimits,
     SetMode,
     SetStatus,
+    SettleFee,
     Wake,
 )
 from actors.order_ids import Origin
 from actors.persistence.messages import AccountLoaded, DecisionLost, LoadAccount, Persist
 from actors.runtime.actor import DispatchedActor, Ref
 from actors.runtime.gate import TradingGate
-from actors.subaccount import monitor
+from actors.subaccount import fees, monitor
 from actors.subaccount.alerts import alerts_of
 from actors.subaccount.decide import decide, withdraw
 from actors.subaccount.decision import Accepted, Decision, Rejected
@@ -47,6 +49,7 @@ REFUSED_IN_QUARANTINE = (
     PlaceOrder,
     PlaceConditional,
     AdjustBalance,
+    SettleFee,
     SetStatus,
     SetMode,
     SetLimits,
@@ -88,6 +91,7 @@ class Services:
         self.writer: Ref
         self.router: Ref
         self.gateway: Ref
+        self.feed: Ref | None = None
         self.preloaded: dict[AccountId, AccountState] = {}
         self.stats = AccountStats()
         self.faults_allowed = False
@@ -111,6 +115,9 @@ class AccountActor(DispatchedActor):
         self._registered: Triggers | None = None
         self._deadline_ms: int | None = None
         self._early: tuple[tuple[Any, Any], ...] = ()
+        self._fees_asked: tuple[PendingFee, ...] = ()
+        self._fees_wait: Nanos = FEE_ASK_FIRST
+        self._fees_timer = False
 
     def on_start(self) -> None:
         """Take the preloaded state, or have the writer load it."""
@@ -185,6 +192,7 @@ class AccountActor(DispatchedActor):
         self.state = replace(state, retry_at_ns=Nanos(0))
         self._register(triggers(self.state, self.market()), force=True)
         self._await_deadline(self.state)
+        self._pursue_fees(self.state)
         early, self._early = self._early, ()
         for message, future in early:
             self._cell.dispatcher.post(self._cell, message, future)
@@ -199,6 +207,8 @@ class AccountActor(DispatchedActor):
             # The router may be a new one that knows nothing of us, and a timer may have come too early.
             self._registered = None
             self._deadline_ms = None
+            if message.cause == self._fees_cause:
+                self._fees_timer, self._fees_asked = False, ()
         return self._carry_out(state, decide(state, message, market), message, market)
 
     def _carry_out(
@@ -213,6 +223,7 @@ class AccountActor(DispatchedActor):
         reply = self._persist(state, decision, message, market) if decision.facts else decision.reply
         self.state = decision.state
         self._await_deadline(decision.state)
+        self._pursue_fees(decision.state)
         for id_ in decision.resync:
             order = decision.state.order(id_)
             if order is not None:
@@ -266,6 +277,40 @@ class AccountActor(DispatchedActor):
         self._deadline_ms = deadline
         wait_ms = min(max(0, deadline - self._cell.dispatcher.clock.wall_ms()) + 1, TIMER_MAX_MS)
         self._cell.dispatcher.after(Nanos(wait_ms * NANOS_PER_MS), self._cell, Reconsider("deadline"))
+
+    @property
+    def _fees_cause(self) -> str:
+        return f"fees:{self._cell.restarts}"  # the timers of an earlier life go on
+
+    def _pursue_fees(self, state: AccountState) -> None:
+        """Ask for what pending fees lack, and have a timer ask again until they are booked."""
+        pending = state.pending_fees
+        if not pending:
+            if self._fees_asked:
+                self._fees_wait, self._fees_asked = FEE_ASK_FIRST, ()
+            return
+        if pending is not self._fees_asked:
+            known = set(self._fees_asked)
+            self._ask_fees([fee for fee in pending if fee not in known])
+            self._fees_asked = pending
+        if not self._fees_timer:
+            self._fees_timer = True
+            self._cell.dispatcher.after(self._fees_wait, self._cell, Reconsider(self._fees_cause))
+            before, self._fees_wait = self._fees_wait, Nanos(min(self._fees_wait * 2, FEE_ASK_MAX))
+            untold = [fee for fee in pending if fee.amount is None]
+            if untold and before < self._fees_wait == FEE_ASK_MAX:
+                self._services.alarm(
+                    f"{self.account_id}: the exchange has not told the fee of trade {untold[0].trade_id} of "
+                    f"{untold[0].symbol} and {len(untold) - 1} more; they are asked for until it does"
+                )
+
+    def _ask_fees(self, new: list[PendingFee]) -> None:
+        trades, rates = fees.questions(self.account_id, new, self._services.instruments)
+        for question in trades:
+            self._services.gateway.tell(question)
+        if self._services.feed is not None:
+            for asked in rates:
+                self._services.feed.tell(asked)
 
     def _count(self, fact: AnyFact) -> None:
         stats = self._services.stats

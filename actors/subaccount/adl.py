@@ -108,6 +108,9 @@ def _without_positions(state: AccountState, cause: str) -> list[AnyFact]:
         if state.orders or state.conditionals:
             return _cancel_own(state, cause)
         return _finished(state)
+    if state.phase is Phase.LIQUIDATED and state.balance < ZERO:
+        # A fee that was booked after the last position went.
+        return [BadDebtRecorded(-state.balance)]
     if state.orders or state.phase in {Phase.HEALTHY, Phase.LIQUIDATED}:
         return []
     if state.phase is not Phase.LIQUIDATING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from decimal import Decimal
 
 from actors.facts import (
     Alert,
@@ -15,23 +16,34 @@ from actors.facts import (
     ConditionalPlaced,
     ConditionalStatus,
     DayStopped,
+    FillApplied,
+    OrderEnded,
     Phase,
     PhaseChanged,
     PositionAlerted,
 )
-from actors.units import AccountId
+from actors.fees import Commission, FeeLearned
+from actors.subaccount.orders import end_text, is_refusal
+from actors.units import AccountId, Symbol, plain
 
 
 def alerts_of(account_id: AccountId, facts: Iterable[AnyFact]) -> list[str]:
-    """One line per fact that is news to an operator."""
-    return [f"{account_id}: {text}" for fact in facts if (text := _text(fact))]
+    """One line per fact that is news to an operator; what a refusal led to says what the exchange said."""
+    found, refusal = [], ""
+    for fact in facts:
+        if isinstance(fact, OrderEnded) and is_refusal(fact):
+            refusal = f" ({end_text(fact.status, fact.code, fact.reason)})"
+        text = _text(fact, refusal)
+        if text:
+            found.append(f"{account_id}: {text}")
+    return found
 
 
-def _text(fact: AnyFact) -> str:
+def _text(fact: AnyFact, refusal: str) -> str:
     match fact:
         case PhaseChanged(phase=Phase.STUCK):
             return (
-                f"STUCK after {fact.refusals} refused liquidation steps; its risk is not shrinking. "
+                f"STUCK after {fact.refusals} refused liquidation steps{refusal}; its risk is not shrinking. "
                 "'bulkhead retry' has it try again"
             )
         case BreakerChanged(breaker=Breaker.OPEN):
@@ -41,18 +53,27 @@ def _text(fact: AnyFact) -> str:
         case ClosingOut() if fact.reason:
             return f"everything is being closed: {fact.reason}"
         case PositionAlerted(alert=Alert.UNPROTECTED):
-            return f"the stop of {fact.symbol} was refused {fact.value - 1} times and is given up; close it by hand"
+            return f"the stop of {fact.symbol} was refused {fact.value - 1} times and is given up{refusal}; close it by hand"
         case ConditionalPlaced() if fact.attempt:
-            return (
-                f"the stop of {fact.symbol} was not taken by the exchange; it is sent again ({fact.attempt})"
-            )
+            return f"the stop of {fact.symbol} was not taken by the exchange{refusal}; it is sent again ({fact.attempt})"
         case PositionAlerted():
             return (
                 f"{fact.alert} of the position in {fact.symbol}: {fact.value:.4f}, the limit is {fact.limit}"
             )
         case BadDebtRecorded():
             return f"bad debt of {fact.amount:.2f}"
+        case FillApplied(commission=Commission(rate=None, amount=Decimal() as amount, asset=asset)):
+            return _fee_pending(fact.symbol, fact.trade_id, amount, asset)
+        case FeeLearned():
+            return _fee_pending(fact.symbol, fact.trade_id, fact.amount, fact.asset)
         case ConditionalEnded(status=ConditionalStatus.REJECTED):
             return f"conditional order {fact.client_order_id} triggered and was refused: {fact.reason}"
         case _:
             return ""
+
+
+def _fee_pending(symbol: Symbol, trade_id: int, amount: Decimal, asset: str) -> str:
+    return (
+        f"the fee of trade {trade_id} of {symbol}, {plain(amount)} {asset}, is not booked: what {asset} was worth then "
+        f"is not known; it is asked for until it is. Is {asset} among fee_assets, and its symbol listed? If nobody will ever know: 'bulkhead book-fee'"
+    )

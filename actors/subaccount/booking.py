@@ -16,19 +16,19 @@ from actors.facts import (
     OrderStatus,
     Purpose,
 )
-from actors.messages import ApplyFunding, Fill, OrderAccepted, OrderClosed
+from actors.messages import ApplyFunding, FeeKnown, Fill, OrderAccepted, OrderClosed, RateKnown
 from actors.order_ids import sequence_of
-from actors.subaccount import adl, conditionals, waited
+from actors.subaccount import adl, conditionals, fees, waited
 from actors.subaccount.decision import Decision, assessed, decided
 from actors.subaccount.market import Market
 from actors.subaccount.orders import WorkingOrder
 from actors.subaccount.state import AccountState, folded, settlement_of
 from actors.units import ZERO, ClientOrderId, is_sane
 
+ExchangeEvent = OrderAccepted | Fill | FeeKnown | RateKnown | OrderClosed | ApplyFunding
 
-def decide(
-    state: AccountState, message: OrderAccepted | Fill | OrderClosed | ApplyFunding, market: Market
-) -> Decision:
+
+def decide(state: AccountState, message: ExchangeEvent, market: Market) -> Decision:
     """Decide on one event of the exchange.
 
     Raises:
@@ -39,6 +39,10 @@ def decide(
             return _accepted(state, message, market)
         case Fill():
             return _fill(state, message, market)
+        case FeeKnown():
+            return _late_fee(state, fees.learned(state, message, market), message, market)
+        case RateKnown():
+            return _late_fee(state, fees.rated(state, message, market), message, market)
         case OrderClosed():
             return _closed(state, message, market)
         case ApplyFunding():
@@ -70,6 +74,7 @@ def _booked(state: AccountState, order: WorkingOrder, fill: Fill, market: Market
     held = state.position(fill.symbol)
     stretch = None if held is None else market.extremes(fill.symbol, held.since)
     low, high = stretch or (None, None)
+    fee, commission = fees.taken(state, fill, market)
     booked = FillApplied(
         client_order_id=fill.client_order_id,
         exchange_order_id=fill.exchange_order_id,
@@ -78,7 +83,7 @@ def _booked(state: AccountState, order: WorkingOrder, fill: Fill, market: Market
         side=fill.side,
         quantity=fill.quantity,
         price=fill.price,
-        fee=fill.fee,
+        fee=fee,
         maker=fill.maker,
         trade_ms=fill.trade_ms,
         closed_quantity=ZERO,
@@ -89,6 +94,7 @@ def _booked(state: AccountState, order: WorkingOrder, fill: Fill, market: Market
         low=low,
         high=high,
         moment=market.moment,
+        commission=commission,
     )
     settlement = settlement_of(state, booked)
     facts: list[AnyFact] = [
@@ -100,6 +106,14 @@ def _booked(state: AccountState, order: WorkingOrder, fill: Fill, market: Market
             held.closed(order.purpose, fill.trade_ms, settlement.realized, settlement.closing_fee, stretch)
         )
     return facts
+
+
+def _late_fee(
+    state: AccountState, facts: list[AnyFact], message: FeeKnown | RateKnown, market: Market
+) -> Decision:
+    if not facts:
+        return Decision(state=state, duplicate=True)
+    return assessed(state, facts, market, message.cause)
 
 
 def _closed(state: AccountState, message: OrderClosed, market: Market) -> Decision:

@@ -63,7 +63,7 @@ def streaks(state: AccountState, facts: list[AnyFact], wall_ms: int) -> list[Any
     if limits.max_consecutive_losses is not None and risk.losses >= limits.max_consecutive_losses:
         return [trip(state, f"{risk.losses} losing trades in a row", wall_ms)]
     if limits.max_consecutive_errors is not None and risk.errors >= limits.max_consecutive_errors:
-        return [trip(state, f"{risk.errors} refused orders in a row", wall_ms)]
+        return [trip(state, f"{risk.errors} refused orders in a row, the last: {risk.last_refusal}", wall_ms)]
     return []
 
 

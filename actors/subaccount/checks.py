@@ -21,7 +21,7 @@ import msgspec
 from actors.facts import AccountStatus, Breaker, Phase, Purpose
 from actors.messages import PlaceOrder
 from actors.risk_limits import MaintenanceBasis
-from actors.subaccount import margin
+from actors.subaccount import fees, margin
 from actors.subaccount.commitments import commitments
 from actors.subaccount.limit_checks import LIMIT_CHECKS, Proposal
 from actors.subaccount.market import Market, marks_of
@@ -129,7 +129,7 @@ def _proposal(  # noqa: PLR0913 - what the limits are compared with
         left=left,
         # Equity does not change by closing at the mark, so a flip's profit counts once.
         equity=state.balance + margin.unrealized(state.positions, marks),
-        used=sum((p.margin for p in left), ZERO) + sum((c.margin for c in own), ZERO),
+        used=sum((p.margin for p in left), ZERO) + sum((c.margin for c in own), fees.reserve(state)),
         commitments=own,
         scale=state.limits.half_open_fraction if half_open else ONE,
     )

@@ -30,10 +30,11 @@ from actors.messages import (
     SetLimits,
     SetMode,
     SetStatus,
+    SettleFee,
     TripBreaker,
 )
 from actors.risk_limits import parse, shown
-from actors.subaccount import breaker, losses, margin
+from actors.subaccount import breaker, fees, losses, margin
 from actors.subaccount.decision import Accepted, Decision, assessed, refused
 from actors.subaccount.market import Market, marks_of
 from actors.subaccount.rejections import RejectCode, Rejection, reject
@@ -44,6 +45,7 @@ from actors.units import DIGITS_MAX, ZERO, Nanos, is_sane
 def decide(
     state: AccountState,
     message: AdjustBalance
+    | SettleFee
     | SetStatus
     | SetMode
     | SetLimits
@@ -57,6 +59,11 @@ def decide(
     match message:
         case AdjustBalance():
             return _adjust(state, message, market)
+        case SettleFee():
+            settled = fees.settled(state, message)
+            if isinstance(settled, Rejection):
+                return refused(state, settled)
+            return assessed(state, [settled], market, "fee")
         case SetStatus():
             return _set_status(state, message, market)
         case SetMode():
@@ -90,6 +97,13 @@ def _adjust(state: AccountState, message: AdjustBalance, market: Market) -> Deci
 
 
 def _withdrawal_refusal(state: AccountState, amount: Decimal, market: Market) -> Rejection | None:
+    if state.pending_fees:
+        first = state.pending_fees[0]
+        text = (
+            f"{len(state.pending_fees)} fees are not booked yet, the first of trade {first.trade_id} of "
+            f"{first.symbol}: what may be withdrawn is unknown; try again when they are"
+        )
+        return reject(RejectCode.FEE_PENDING, text, len(state.pending_fees), 0)
     marks = marks_of(state, market)
     if marks is None:
         text = "a position has no fresh price, so what may be withdrawn is unknown"

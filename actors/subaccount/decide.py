@@ -31,20 +31,23 @@ from actors.messages import (
     CallOff,
     CancelOrder,
     CloseOut,
+    FeeKnown,
     Fill,
     OrderAccepted,
     OrderClosed,
     PlaceConditional,
     PlaceOrder,
+    RateKnown,
     Reconsider,
     ResetBreaker,
     SetLimits,
     SetMode,
     SetStatus,
+    SettleFee,
     TripBreaker,
     Wake,
 )
-from actors.subaccount import booking, breaker, checks, conditionals, control, losses, margin
+from actors.subaccount import booking, breaker, checks, conditionals, control, fees, losses, margin
 from actors.subaccount.commitments import cancelled, cancels
 from actors.subaccount.decision import Accepted, Decision, assessed, decided, refused
 from actors.subaccount.intents import intended
@@ -54,11 +57,18 @@ from actors.subaccount.state import AccountState, folded
 from actors.units import Nanos
 
 ControlMessage = (
-    AdjustBalance | SetStatus | SetMode | SetLimits | TripBreaker | ResetBreaker | CloseOut | CallOff
+    AdjustBalance
+    | SettleFee
+    | SetStatus
+    | SetMode
+    | SetLimits
+    | TripBreaker
+    | ResetBreaker
+    | CloseOut
+    | CallOff
 )
-ExchangeEvent = OrderAccepted | Fill | OrderClosed | ApplyFunding
 AccountMessage = (
-    Wake | Reconsider | PlaceOrder | PlaceConditional | CancelOrder | ControlMessage | ExchangeEvent
+    Wake | Reconsider | PlaceOrder | PlaceConditional | CancelOrder | ControlMessage | booking.ExchangeEvent
 )
 
 
@@ -102,10 +112,11 @@ def _decide(state: AccountState, message: AccountMessage, market: Market) -> Dec
             return _place_conditional(state, message, market)
         case CancelOrder():
             return _cancel(state, message)
-        case OrderAccepted() | Fill() | OrderClosed() | ApplyFunding():
+        case OrderAccepted() | Fill() | FeeKnown() | RateKnown() | OrderClosed() | ApplyFunding():
             return booking.decide(state, message, market)
         case (
             AdjustBalance()
+            | SettleFee()
             | SetStatus()
             | SetMode()
             | SetLimits()
@@ -120,7 +131,7 @@ def _decide(state: AccountState, message: AccountMessage, market: Market) -> Dec
 
 
 def _reconsider(state: AccountState, message: Reconsider, market: Market) -> Decision:
-    facts: list[AnyFact] = []
+    facts: list[AnyFact] = fees.due(state, market)
     if state.phase is Phase.STUCK and message.cause == "operator":
         facts.append(PhaseChanged(Phase.REDUCING, 0, Nanos(0)))
     elif state.retry_at_ns and market.now_ns >= state.retry_at_ns:

@@ -16,6 +16,7 @@ from decimal import Decimal
 import msgspec
 
 from actors.risk_limits import MaintenanceBasis
+from actors.subaccount import fees
 from actors.subaccount.commitments import commitments
 from actors.subaccount.market import Market, marks_of
 from actors.subaccount.position import Position
@@ -38,7 +39,7 @@ class MarginView(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def available(self) -> Decimal:
-        """Equity that neither positions nor working orders use. May be negative."""
+        """Equity that no position, working order or pending fee holds. May be negative."""
         return self.equity - self.margin_used - self.margin_held
 
 
@@ -118,11 +119,14 @@ def view(
     else:
         needed = sum((maintenance(state, p, marks[p.symbol], instruments) for p in state.positions), ZERO)
     own = commitments(state) if state.orders or state.conditionals else ()
+    held = sum((c.margin for c in own), ZERO) if own else ZERO
+    if state.pending_fees:
+        held += fees.reserve(state)
     return MarginView(
         equity=equity,
         unrealized=profit,
         margin_used=used,
-        margin_held=sum((c.margin for c in own), ZERO) if own else ZERO,
+        margin_held=held,
         exposure=exposure,
         maintenance=needed,
         ratio=margin_ratio(needed, equity),

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import msgspec
 
-from actors.facts import ConditionalPlaced, OrderIntended, OrderStatus, Purpose
+from actors.facts import ConditionalPlaced, OrderEnded, OrderIntended, OrderStatus, Purpose
 from actors.units import ZERO, ClientOrderId, OrderType, Side, Symbol
 
 
@@ -93,3 +93,13 @@ class ConditionalOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def symbol(self) -> Symbol:
         """What it trades."""
         return self.placed.symbol
+
+
+def is_refusal(fact: OrderEnded) -> bool:
+    """Whether the exchange did not take the order, or ended it by itself."""
+    return fact.status in {OrderStatus.REJECTED, OrderStatus.EXPIRED}
+
+
+def end_text(status: str, code: int | None, reason: str | None) -> str:
+    """How an order ended, with the exchange's own code and words, as in ``REJECTED -2019 No margin``."""
+    return " ".join(part for part in (status, str(code) if code else "", reason or "") if part)

@@ -15,6 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from actors.facts import Alert, FillApplied, PositionClosed, Purpose
+from actors.fees import PendingFee
 from actors.units import ENTRY_QUANTUM, ZERO, AccountId, Symbol, quantize_price
 
 
@@ -141,6 +142,28 @@ def settle(
     fee = (fill.fee * closed / fill.quantity).quantize(ENTRY_QUANTUM)
     opened = _opened(fill, left, fill.fee - fee, new_id, leverage, strategy)
     return Settlement(opened, closed, realized, opened_new=True, closing_fee=fee)
+
+
+def pending_of(fill: FillApplied, settlement: Settlement, held_id: str) -> PendingFee | None:
+    """The pending fee of a fill that was settled on the position ``held_id``; None if its fee is booked."""
+    commission = fill.commission
+    if commission is None or commission.rate is not None:
+        return None
+    after_id = "" if settlement.position is None else settlement.position.position_id
+    return PendingFee(
+        symbol=fill.symbol,
+        trade_id=fill.trade_id,
+        client_order_id=fill.client_order_id,
+        exchange_order_id=fill.exchange_order_id,
+        trade_ms=fill.trade_ms,
+        quantity=fill.quantity,
+        price=fill.price,
+        closed_quantity=fill.closed_quantity,
+        position_id=after_id,
+        closed_id="" if held_id == after_id else held_id,
+        asset=commission.asset,
+        amount=commission.amount,
+    )
 
 
 def with_position(

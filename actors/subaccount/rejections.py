@@ -58,6 +58,8 @@ class RejectCode(StrEnum):
     REDUCE_ONLY_CONFLICT = "REDUCE_ONLY_CONFLICT"
     INVALID_TRIGGER = "INVALID_TRIGGER"
     INVALID_LIMIT = "INVALID_LIMIT"
+    FEE_PENDING = "FEE_PENDING"
+    FEE_NOT_PENDING = "FEE_NOT_PENDING"
     ORDER_NOT_FOUND = "ORDER_NOT_FOUND"
     TOO_LATE = "TOO_LATE"
 
@@ -99,6 +101,7 @@ class RejectCode(StrEnum):
                 | RejectCode.MIN_LIQUIDITY
                 | RejectCode.TRIGGERS_AT_ONCE
                 | RejectCode.REDUCE_ONLY_CONFLICT
+                | RejectCode.FEE_PENDING
             ):
                 return True
             case (
@@ -118,6 +121,7 @@ class RejectCode(StrEnum):
                 | RejectCode.NO_BRACKETS
                 | RejectCode.INVALID_TRIGGER
                 | RejectCode.INVALID_LIMIT
+                | RejectCode.FEE_NOT_PENDING
             ):
                 return False
             case _:

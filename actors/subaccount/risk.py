@@ -15,7 +15,8 @@ class Risk(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     ``day_equity`` is the equity at the begin of the trading day, moved by deposits and withdrawals since;
     ``losses`` and ``errors`` count losing trades and refused orders in a row; ``closing_out`` is why
-    everything must go, empty when nothing must; ``recent`` holds symbol and time of the orders of the
+    everything must go, empty when nothing must; ``last_refusal`` names the last order that the exchange
+    refused or ended by itself, with its code and words; ``recent`` holds symbol and time of the orders of the
     last minute, if their rate is limited.
     """
 
@@ -29,6 +30,7 @@ class Risk(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     breaker_until_ms: int = 0
     breaker_by_hand: bool = False
     closing_out: str = ""
+    last_refusal: str = ""
     recent: tuple[tuple[Symbol, int], ...] = ()
 
 

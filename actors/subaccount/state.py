@@ -48,10 +48,12 @@ from actors.facts import (
     StatusChanged,
     TrailMoved,
 )
+from actors.fees import FeeBooked, FeeLearned, PendingFee
 from actors.limits import ORDER_RATE_WINDOW_MS
 from actors.risk_limits import RiskLimits, merge
-from actors.subaccount.orders import ConditionalOrder, WorkingOrder
-from actors.subaccount.position import Position, Settlement, position_id, settle, with_position
+from actors.subaccount import ledger
+from actors.subaccount.orders import ConditionalOrder, WorkingOrder, end_text, is_refusal
+from actors.subaccount.position import Position, Settlement, pending_of, position_id, settle, with_position
 from actors.subaccount.risk import UNTROUBLED, Risk
 from actors.units import ZERO, AccountId, ClientOrderId, Nanos, Symbol
 
@@ -82,6 +84,7 @@ class AccountState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     refusals: int = 0
     retry_at_ns: Nanos = Nanos(0)
     risk: Risk = UNTROUBLED
+    pending_fees: tuple[PendingFee, ...] = ()
 
     def position(self, symbol: Symbol) -> Position | None:
         """The open position in ``symbol``, if any."""
@@ -102,6 +105,13 @@ class AccountState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         for order in self.conditionals:
             if order.client_order_id == client_order_id:
                 return order
+        return None
+
+    def pending_fee(self, symbol: Symbol, trade_id: int) -> PendingFee | None:
+        """The fee of a trade that is not booked yet, if it is one."""
+        for fee in self.pending_fees:
+            if (fee.symbol, fee.trade_id) == (symbol, trade_id):
+                return fee
         return None
 
     @property
@@ -142,18 +152,11 @@ def fold(state: AccountState, fact: AnyFact) -> AccountState:
             order = _order(state, fact.client_order_id)
             return _with_order(state, replace(order, cancel_requested=True))
         case OrderEnded():
-            order = _order(state, fact.client_order_id)
-            refused = order.purpose is Purpose.USER and fact.status is OrderStatus.REJECTED
-            left = replace(state, orders=tuple(o for o in state.orders if o is not order))
-            if fact.status is OrderStatus.NEVER_SENT:
-                left = _uncounted(left, order)
-            # Streaks are counted where they are limited, so that nobody else's orders write them.
-            counts = refused and state.limits.max_consecutive_errors is not None
-            return _with_risk(left, errors=state.risk.errors + counts)
+            return _fold_ended(state, fact)
         case BalanceAdjusted():
-            return _fold_adjusted(state, fact)
+            return ledger.adjust(state, fact)
         case PositionTakenOver():
-            return _fold_takeover(state, fact)
+            return ledger.take_over(state, fact)
         case PhaseChanged():
             return replace(state, phase=fact.phase, refusals=fact.refusals, retry_at_ns=fact.retry_at_ns)
         case StatusChanged():
@@ -171,7 +174,11 @@ def _fold_others(state: AccountState, fact: AnyFact) -> AccountState:  # noqa: P
                 return state
             return _with_risk(state, losses=state.risk.losses + 1 if fact.net < ZERO else 0)
         case FundingPaid():
-            return _fold_funding(state, fact)
+            return ledger.fund(state, fact)
+        case FeeLearned():
+            return ledger.learn_fee(state, fact)
+        case FeeBooked():
+            return ledger.book_fee(state, fact)
         case PositionAlerted():
             held = _position(state, fact.symbol)
             alerted = replace(held, alerts=(*held.alerts, fact.alert))
@@ -271,6 +278,19 @@ def _fold_conditional(state: AccountState, fact: ConditionalPlaced) -> AccountSt
     return replace(state, conditionals=(*state.conditionals, waiting), next_order_sequence=following)
 
 
+def _fold_ended(state: AccountState, fact: OrderEnded) -> AccountState:
+    order = _order(state, fact.client_order_id)
+    left = replace(state, orders=tuple(o for o in state.orders if o is not order))
+    if fact.status is OrderStatus.NEVER_SENT:
+        left = _uncounted(left, order)
+    # Streaks are counted where they are limited, so that nobody else's orders write them.
+    refused = order.purpose is Purpose.USER and fact.status is OrderStatus.REJECTED
+    counts = refused and state.limits.max_consecutive_errors is not None
+    text = f"{fact.client_order_id} {end_text(fact.status, fact.code, fact.reason)}"
+    why = text if is_refusal(fact) else state.risk.last_refusal
+    return _with_risk(left, errors=state.risk.errors + counts, last_refusal=why)
+
+
 def _fold_fill(state: AccountState, fact: FillApplied) -> AccountState:
     order = _order(state, fact.client_order_id)
     if fact.trade_id in order.trade_ids:
@@ -280,6 +300,7 @@ def _fold_fill(state: AccountState, fact: FillApplied) -> AccountState:
             f"{state.account_id}: a fill of {fact.quantity} does not fit the {order.remaining} "
             f"that {order.client_order_id} has left"
         )
+    held = state.position(fact.symbol)
     settlement = settlement_of(state, fact)
     if (settlement.closed_quantity, settlement.realized) != (fact.closed_quantity, fact.realized):
         raise StateCorrupt(f"{state.account_id}: trade {fact.trade_id} was settled on another position")
@@ -294,6 +315,11 @@ def _fold_fill(state: AccountState, fact: FillApplied) -> AccountState:
     )
     if order.purpose is Purpose.USER:
         state = _succeeded(state)
+    pending = pending_of(fact, settlement, "" if held is None else held.position_id)
+    if pending is not None:
+        if fact.fee != ZERO:
+            raise StateCorrupt(f"{state.account_id}: the fee of trade {fact.trade_id} is pending and booked")
+        state = replace(state, pending_fees=(*state.pending_fees, pending))
     return replace(
         state,
         positions=with_position(state.positions, fact.symbol, settlement.position),
@@ -301,45 +327,6 @@ def _fold_fill(state: AccountState, fact: FillApplied) -> AccountState:
         balance=state.balance + fact.realized - fact.fee,
         realized=state.realized + fact.realized,
         fees=state.fees + fact.fee,
-    )
-
-
-def _fold_adjusted(state: AccountState, fact: BalanceAdjusted) -> AccountState:
-    after = replace(state, balance=state.balance + fact.amount, deposits=state.deposits + fact.amount)
-    # Money that comes or goes is neither a profit nor a loss of the day.
-    if state.risk.day_start_ms == 0:
-        return after
-    return _with_risk(after, day_equity=state.risk.day_equity + fact.amount)
-
-
-def _fold_takeover(state: AccountState, fact: PositionTakenOver) -> AccountState:
-    held = state.position(fact.symbol)
-    if held is None or held.quantity != fact.quantity:
-        raise StateCorrupt(f"{state.account_id}: no position of {fact.quantity} {fact.symbol} to take over")
-    if held.unrealized(fact.price) != fact.realized:
-        raise StateCorrupt(f"{state.account_id}: {fact.symbol} was taken over at another profit")
-    return replace(
-        state,
-        positions=with_position(state.positions, fact.symbol, None),
-        balance=state.balance + fact.realized,
-        realized=state.realized + fact.realized,
-    )
-
-
-def _fold_funding(state: AccountState, fact: FundingPaid) -> AccountState:
-    held = _position(state, fact.symbol)
-    if fact.funding_ms <= held.funded_ms:
-        raise StateCorrupt(
-            f"{state.account_id}: funding of {fact.symbol} at {fact.funding_ms} is booked already"
-        )
-    if fact.amount != -held.quantity * fact.mark * fact.rate:
-        raise StateCorrupt(f"{state.account_id}: funding of {fact.symbol} is not that of {held.quantity}")
-    funded = replace(held, funding=held.funding + fact.amount, funded_ms=fact.funding_ms)
-    return replace(
-        state,
-        positions=with_position(state.positions, fact.symbol, funded),
-        balance=state.balance + fact.amount,
-        funding=state.funding + fact.amount,
     )
 
 

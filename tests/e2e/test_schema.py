@@ -46,6 +46,7 @@ OPERATIONS = [
     ("GET", "/v1/accounts/{account_id}/risk"),
     ("GET", "/v1/accounts/{account_id}/limits"),
     ("POST", "/v1/accounts/{account_id}/limits"),
+    ("POST", "/v1/accounts/{account_id}/fees"),
     ("POST", "/v1/accounts/{account_id}/mode"),
     ("POST", "/v1/accounts/{account_id}/breaker"),
     ("DELETE", "/v1/accounts/{account_id}/breaker"),

@@ -31,7 +31,7 @@ LONG = "customer-0123456789-europe-desk-7-momentum-{n}"
 POISONED = "poisoned-account-of-the-europe-desk-{n}"
 ODD = "[/b] [red]desk"
 FRAME = re.compile(r"[\u2500-\u257f]+")
-CHANGING = re.compile(r"\bbh-[0-9a-f]{16}-\d+\b|\d+")
+CHANGING = re.compile(r"\bbh-[0-9a-z]{6}-[0-9a-z]{16}-\d+\b|\d+")
 
 
 class Case(NamedTuple):
@@ -81,6 +81,9 @@ CASES = {
     "unset-limit": deed("unset-limit acct-1 max_positions", "max_positions is what lies below again"),
     "mode": deed("mode acct-1 INSTANT_CLOSE", "INSTANT_CLOSE"),
     "risk": Case("risk acct-6", "breaker OPEN losses, 1 refused orders"),
+    "book-fee": Case(
+        "book-fee acct-1 ETHUSDT 7 --rate 512.5", "FEE_NOT_PENDING no fee of trade 7 is pending", code=1
+    ),
     "report": Case(f"report {LONG}", "value drawdown strategy trend exposure"),
     "emergency-stop": deed("emergency-stop acct-4{n}", "everything is being cancelled and closed"),
     "retry": deed("retry acct-1", "told;"),

@@ -6,23 +6,64 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.gateway.budget import OrderBudget
+from actors.gateway.budget import ANSWER_MAX_MS, OrderBudget
 
 
-@given(st.lists(st.tuples(st.integers(0, 2_000), st.booleans()), max_size=200))
-def test_every_window_holds(steps):
-    budget, now, sent = OrderBudget(10, 25), 0, []
-    for gap, reducing in steps:
+@given(
+    st.lists(st.tuples(st.integers(0, 2_000), st.booleans(), st.integers(0, 9_000)), max_size=200), st.data()
+)
+def test_every_window_holds_wherever_between_sending_and_answer_the_exchange_sees_an_order(steps, data):
+    budget, now, arrived, answers = OrderBudget(10, 25), 0, [], []
+    for gap, reducing, latency in steps:
         now += gap
+        for at in sorted(a for a in answers if a <= now):
+            budget.answered(at)
+        answers = [a for a in answers if a > now]
         room = budget.room(now, reducing=reducing)
         took = budget.take(now, reducing=reducing)
         assert took == (room > 0)
         if took:
-            sent.append((now, reducing))
-    for at, _ in sent:
+            answers.append(now + latency)
+            arrived.append(now + data.draw(st.integers(0, latency)))
+    for at in arrived:
         for window, limit in ((10_000, 10), (60_000, 25)):
-            inside = [r for t, r in sent if at - window < t <= at]
-            assert len(inside) <= limit
+            assert sum(at - window < t <= at for t in arrived) <= limit
+
+
+def test_what_surely_never_got_there_does_not_count():
+    budget = OrderBudget(2, 100)
+    assert budget.take(0, reducing=True)
+    assert budget.take(0, reducing=True)
+    assert not budget.take(0, reducing=True)
+    budget.answered(5, counts=False)
+    assert budget.take(5, reducing=True)
+    budget.answered(6)
+    budget.answered(6)
+    assert not budget.take(10_005, reducing=True)
+    assert budget.take(10_006, reducing=True)
+
+
+def test_what_the_exchange_counts_beyond_ours_is_counted():
+    budget = OrderBudget(10, 100)
+    assert budget.take(0, reducing=True)
+    budget.told((7, 60), 10)
+    assert budget.room(10, reducing=True) == 3
+    budget.told((7, 60), 20)
+    assert budget.room(20, reducing=True) == 3
+    budget.answered(30)
+    # Six others leave the ten seconds, the own one later; 59 others stay in the minute.
+    assert budget.room(10_010, reducing=True) == 9
+    budget.told((10**9, 10**9), 10_020)
+    assert budget.room(10_020, reducing=True) == 0
+
+
+def test_an_answer_that_never_came_does_not_hold_its_place_for_ever():
+    budget = OrderBudget(1, 100)
+    assert budget.take(0, reducing=True)
+    assert not budget.take(ANSWER_MAX_MS - 1, reducing=True)
+    assert not budget.take(ANSWER_MAX_MS, reducing=True)
+    assert budget.take(ANSWER_MAX_MS + 10_000, reducing=True)
+    assert budget.under_way == 1
 
 
 def test_new_risk_leaves_a_fifth_for_reducing():

@@ -184,8 +184,9 @@ def test_a_status_that_nobody_knows_is_an_alarm_and_a_question(core, order):
     # The query says the same, so the list of open orders must tell whether it still works.
     effects = core.answered(answered(order, Verdict.OK, "query", report=odd), LATER + 10)
     assert Survey(LATER + 10) in effects
-    assert surveyed(core, LATER + 11, (odd,), now_ms=LATER + 20) == [Survey(LATER + 20)]
-    [closed] = told(surveyed(core, LATER + 21, (), now_ms=LATER + 30))
+    assert surveyed(core, LATER + 10, (odd,), now_ms=LATER + 20) == [Survey(LATER + 20)]
+    # Asked in the same millisecond in which the query was answered: the list is the newer one.
+    [closed] = told(surveyed(core, LATER + 20, (), now_ms=LATER + 30))
     assert (closed.status, closed.executed_quantity) == (OrderStatus.EXPIRED, D(0))
     assert "PENDING_REVIEW, and no longer lists it" in closed.reason
 

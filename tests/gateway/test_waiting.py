@@ -47,6 +47,7 @@ def test_what_waited_two_seconds_goes_back_and_its_successor_keeps_the_place(ord
     core = core_of(1, 1_000)
     orders = many(order, 3, purpose=Purpose.LIQUIDATION, reduce_only=True)
     assert sent(submit(core, orders, T0)) == ["bh-x-0"]
+    core.budget.answered(T0)
     # Nothing goes back while nothing could be sent: it would only be stale once more.
     assert core.tend(T0 + 9_999) == []
     effects = core.tend(T0 + 10_000)
@@ -68,6 +69,7 @@ def test_a_limit_order_says_itself_what_it_accepts_and_is_sent_as_it_is(order):
     core = core_of(1, 1_000)
     resting = many(order, 2, order_type=OrderType.LIMIT, price=D(2_000))
     core.budget.take(T0, reducing=True)
+    core.budget.answered(T0)
     assert sent(submit(core, resting[:1], T0)) == []
     assert sent(core.tend(T0 + 10_000)) == ["bh-x-0"]
 
@@ -138,7 +140,7 @@ def test_all_liquidations_are_sent_in_the_end_and_each_fresh(arrivals):
             if isinstance(effect, Request) and effect.kind == "place":
                 assert now_ms - decided[effect.client_order_id] < STALE_MS
                 went.append(effect.order.account_id)
-                core.sending.in_flight -= 1
+                core.budget.answered(now_ms)
             if isinstance(effect, Deliver):
                 place(effect.account_id)
 

@@ -6,7 +6,7 @@ from decimal import Decimal as D
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -65,6 +65,8 @@ STEPS = st.lists(
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS, cut=st.integers(1, 5))
+# Closed and opened again by trades from before a settlement that is told of twice.
+@example(steps=[("trade", BUY, 100, 2000), ("funding", 1, 1, 0), ("trade", SELL, 100, 2000)] * 2, cut=1)
 def test_what_is_loaded_equals_what_was_folded(postgres_store, steps, cut):
     author = Author(postgres_store())
     store = author.store = postgres_store.store

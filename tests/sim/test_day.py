@@ -62,6 +62,22 @@ def test_the_shock_liquidates_and_the_run_without_faults_needs_no_restart():
     assert world.store.dead == []
 
 
+def test_days_with_fees_in_bnb_have_pending_ones_of_both_kinds():
+    """The seeds of the tests above are worth something only if rates were missing and commissions untold."""
+    world = World(8)
+    for _ in range(40):
+        world.second()
+    assert world.wire.burn.told > 50
+    world.calm()
+    world.check_quiet()
+    untold = {
+        traded: world.store.trades[traded].commission.amount is None for traded in world.store.late_fees
+    }
+    assert sum(untold.values()) >= 3
+    assert sum(not is_untold for is_untold in untold.values()) >= 3
+    assert any("BNB, is not booked" in text for text in world.alarms)
+
+
 def symbols_of(state):
     return tuple(dict.fromkeys((*state.symbols, *(c.symbol for c in state.conditionals))))
 

@@ -15,7 +15,9 @@ from msgspec.structs import replace
 
 from actors.errors import NotDurable, StoreUnreachable
 from actors.facts import FillApplied, OrderIntended, Purpose
+from actors.fees import FeeBooked
 from actors.gateway.actor import Gateway
+from actors.gateway.budget import OrderBudget
 from actors.gateway.fleets import Fleets
 from actors.gateway.messages import Answered, Recover, UserStreamConnected, Verdict
 from actors.messages import FaultOnPurpose, Lane, Reconsider, Tick
@@ -48,7 +50,7 @@ from actors.venues.paper.in_process import InProcessExchange
 from actors.venues.paper.instruments import LISTINGS
 from actors.venues.paper.matching import Exchange
 from supervisor import GROUPS, Supervisor
-from tests.sim import people
+from tests.sim import burn, people
 from tests.sim.people import SYMBOLS
 
 MS = 1_000_000
@@ -72,6 +74,7 @@ class SimStore:
         self.durable = {s.account_id: s for s in states}
         self.intents = {}
         self.trades = {}
+        self.late_fees = {}
         self.dead, self.quarantined = [], {}
         self.random, self.faults = random, faults
 
@@ -95,6 +98,12 @@ class SimStore:
                 if isinstance(fact, FillApplied):
                     must((fact.symbol, fact.trade_id) not in self.trades, "a trade twice")
                     self.trades[fact.symbol, fact.trade_id] = fact
+                if isinstance(fact, FeeBooked):
+                    traded = fact.pending.symbol, fact.pending.trade_id
+                    must(
+                        traded in self.trades and traded not in self.late_fees, "a fee twice, or of no trade"
+                    )
+                    self.late_fees[traded] = fact
             state = replace(state, sequence=state.sequence + 1)
             must(state == d.state, "the durable state differs from the account's own")
             self.durable[d.account_id] = state
@@ -141,7 +150,7 @@ class Wire(InProcessExchange):
 
     def __init__(self, exchange, dispatcher, random, store):
         super().__init__(exchange, dispatcher, 5)
-        self.random, self.store, self.faults = random, store, False
+        self.random, self.store, self.faults, self.burn = random, store, False, None
 
     def request(self, request):
         if request.kind == "place":
@@ -150,7 +159,7 @@ class Wire(InProcessExchange):
             found = self.exchange.orders.find(request.symbol, None, request.client_order_id)
             must(found is not None and not found.is_open, "cancelled as an orphan")
         fate = self.random.random() if self.faults else 1.0
-        if request.kind != "trades" and fate < 0.05:
+        if request.kind not in {"trades", "fees"} and fate < 0.05:
             if fate < 0.025:
                 _, events = self._serve(request)
                 self.tell(events)
@@ -167,6 +176,8 @@ class Wire(InProcessExchange):
     def tell(self, events):
         for event in events:
             fate = self.random.random() if self.faults else 1.0
+            if self.burn is not None:
+                event = self.burn.event(event)  # noqa: PLW2901 - told as it is taken
             if fate < 0.05:
                 continue
             super().tell([event])
@@ -204,6 +215,9 @@ class World:
         self.services.alarm = self.alarms.append
         self._start(ids)
         self.update = 0
+        if burn.is_on(seed):
+            self.wire.burn = burn.Burn(seed, self)
+            self.services.feed = self.wire.burn.feed
 
     def _start(self, ids):
         d, actors = self.dispatcher, self.actors
@@ -212,7 +226,14 @@ class World:
         actors["supervisor"] = Supervisor.start("supervisor", d, self.household)
         actors["writer"] = Writer.start("writer", d, self.store, self.accounts, self.gate, deque(), actors)
         actors["gateway"] = Gateway.start(
-            "gateway", d, self.wire, self.accounts, self.gate, Fleets(FIXED), self.alarms.append
+            "gateway",
+            d,
+            self.wire,
+            self.accounts,
+            self.gate,
+            Fleets(FIXED),
+            OrderBudget.of(self.wire.rules),
+            self.alarms.append,
         )
         actors["router"] = SymbolRouter.start("router", d, self.book, self.accounts, DayRule())
         for name in ("writer", "gateway", "router"):
@@ -235,8 +256,7 @@ class World:
     def second(self):
         """A second of market: ticks, orders, and faults if they are on."""
         for step in range(10):
-            for symbol in SYMBOLS:
-                self.tick(symbol)
+            self.ticks()
             if self.random.random() < 0.7:
                 people.trade(self)
             if self.random.random() < 0.05:
@@ -252,6 +272,13 @@ class World:
             self.dispatcher.run_until(Nanos(self.clock.monotonic_ns() + 100 * MS))
             if step == 9 and self.faults and self.random.random() < 0.3:
                 self.actors["gateway"].tell(UserStreamConnected())
+
+    def ticks(self):
+        """Each symbol moves once."""
+        for symbol in SYMBOLS:
+            self.tick(symbol)
+        if self.wire.burn is not None:
+            self.wire.burn.tick()
 
     def tick(self, symbol):
         quote = self.generator.next(symbol)
@@ -274,8 +301,7 @@ class World:
         for _ in range(seconds):
             for name in list(self.household.quarantined):
                 self.actors["supervisor"].tell(RestartNow(name, by_operator=True))
-            for symbol in SYMBOLS:
-                self.tick(symbol)
+            self.ticks()
             self.dispatcher.run_until(Nanos(self.clock.monotonic_ns() + 1_000 * MS))
         for ref in self.accounts.values():
             ref.tell(Reconsider("operator"))
@@ -327,6 +353,8 @@ class World:
             assert virtual + self.house(symbol) == self.exchange.positions[symbol].amount, symbol
         booked = {(symbol, t.id) for symbol in SYMBOLS for t in self.exchange.trades[symbol]}
         assert booked == set(self.store.trades), "a trade of the exchange is not booked, or one is invented"
+        if self.wire.burn is not None:
+            self.wire.burn.check_quiet(self.store)
 
     def house(self, symbol):
         """What the house took over: everything that was bought or sold less what accounts still hold."""

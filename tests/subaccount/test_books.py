@@ -16,16 +16,21 @@ from actors.facts import (
     FundingPaid,
     LiquidationMode,
     OrderStatus,
+    PositionClosed,
     PositionTakenOver,
     Purpose,
 )
+from actors.fees import FeeBooked, FeeLearned
 from actors.messages import (
     AdjustBalance,
     ApplyFunding,
     CloseOut,
+    FeeKnown,
     OrderClosed,
     PlaceConditional,
     PlaceOrder,
+    RateKnown,
+    Reconsider,
     ResetBreaker,
     SetLimits,
     SetMode,
@@ -35,7 +40,7 @@ from actors.messages import (
 from actors.subaccount.decide import decide
 from actors.subaccount.state import books_balance, folded
 from actors.trading_day import TradingDay
-from tests.factories import BTC, BUY, ETH, SELL, WALL_MS, account, fill_of, market
+from tests.factories import BNB, BTC, BUY, ETH, SELL, WALL_MS, account, fill_of, market
 
 SYMBOLS, SIDES = st.sampled_from([ETH, BTC]), st.sampled_from([BUY, SELL])
 LIMIT = st.sampled_from(
@@ -46,6 +51,11 @@ STEP = st.one_of(
     st.tuples(st.just("price"), SYMBOLS, st.integers(-200, 200)),
     st.tuples(st.just("order"), SYMBOLS, SIDES, st.integers(2, 60)),
     st.tuples(st.just("fill"), st.integers(1, 10), st.integers(0, 30)),
+    st.tuples(st.just("bnb"), st.integers(1, 10), st.none() | st.integers(-30, 30), st.integers(0, 120)),
+    st.tuples(st.just("worth"), st.none() | st.integers(300, 700)),
+    st.tuples(st.just("rate"), st.integers(0, 2), st.integers(300, 700)),
+    st.tuples(st.just("told"), st.integers(0, 9), st.sampled_from(["BNB", "USDT"]), st.integers(-30, 30)),
+    st.tuples(st.just("look")),
     st.tuples(st.just("end"), st.booleans()),
     st.tuples(st.just("cash"), st.integers(-300, 300).filter(bool)),
     st.tuples(st.just("funding"), SYMBOLS, st.integers(-90, 90)),
@@ -66,11 +76,13 @@ class Books:
         self.now_s = self.trade_id = 0
         self.cash, self.held = D(500), {ETH: D(0), BTC: D(0)}
         self.paid = {"fees": D(0), "funding": D(0), "bad_debt": D(0)}
+        self.worth, self.of_closed, self.owed = None, D(0), {}
 
     def market(self):
         now_ns = self.now_s * 1_000_000_000
         day = TradingDay(WALL_MS - 1, WALL_MS + 30_000)
-        return market(self.mids, now_ns=now_ns, received_ns=now_ns, spread="0.4", day=day)
+        mids = self.mids if self.worth is None else {**self.mids, BNB: self.worth}
+        return market(mids, now_ns=now_ns, received_ns=now_ns, spread="0.4", day=day)
 
     def take(self, message):
         self.now_s += 1
@@ -87,6 +99,20 @@ class Books:
             case FillApplied():
                 self.held[fact.symbol] += fact.quantity * fact.side.sign
                 self.paid["fees"] += fact.fee
+                if fact.commission is not None:
+                    self.owed[fact.trade_id] = fact.commission.amount
+                if fact.commission is not None and fact.commission.rate is not None:
+                    assert fact.commission.rate == self.worth
+                    assert fact.fee == self.owed.pop(fact.trade_id) * self.worth
+            case FeeLearned():
+                self.owed[fact.trade_id] = fact.amount
+            case FeeBooked():
+                amount = self.owed.pop(fact.pending.trade_id)
+                assert amount in {None, fact.pending.amount}
+                self.paid["fees"] += fact.pending.amount * fact.rate
+                self.of_closed += sum(share.fee for share in fact.shares if share.is_closed)
+            case PositionClosed():
+                self.of_closed += fact.fees
             case PositionTakenOver():
                 self.held[fact.symbol] -= fact.quantity
             case FundingPaid():
@@ -115,6 +141,8 @@ class Books:
                     trade_id=self.trade_id,
                 )
             )
+        elif kind in {"bnb", "worth", "rate", "told", "look"}:
+            self.fees(kind, *values)
         elif kind == "end" and orders:
             order = orders[0]
             done = order.remaining == 0
@@ -136,6 +164,35 @@ class Books:
         else:
             self.others(kind, *values)
 
+    def fees(self, kind, *values):
+        """Commissions in BNB, told or not, and what BNB is worth, now and in minutes past."""
+        if kind == "bnb" and not self.state.orders:
+            side = BUY if values[2] % 2 else SELL
+            self.take(PlaceOrder(symbol=ETH, side=side, quantity=D("0.1"), leverage=D(20)))
+        orders, now_ms = self.state.orders, WALL_MS + self.now_s * 1_000
+        if kind == "bnb" and orders and orders[-1].remaining:
+            order = orders[-1]
+            self.trade_id += 1
+            part = min(order.remaining, max(D("0.001"), round(order.remaining * values[0] / 10, 3)))
+            fee = None if values[1] is None else str(D(values[1]) / 10_000)
+            self.take(
+                fill_of(
+                    order, quantity=part, price=self.mids[order.symbol], fee=fee, fee_asset="BNB" if fee else "",
+                    trade_id=self.trade_id, trade_ms=now_ms - values[2] * 1_000,
+                )
+            )  # fmt: skip
+        elif kind == "worth":
+            self.worth = None if values[0] is None else D(values[0])
+        elif kind == "rate":
+            minute = now_ms - now_ms % 60_000 - values[0] * 60_000
+            self.take(RateKnown(BNB, minute, minute + 60_000, D(values[1])))
+        elif kind == "told" and self.state.pending_fees:
+            fee = self.state.pending_fees[values[0] % len(self.state.pending_fees)]
+            asked = FeeKnown(fee.symbol, fee.trade_id, D(values[2]) / 10_000, values[1])
+            assert self.take(asked).duplicate is (fee.amount is not None)
+        elif kind == "look":
+            self.take(Reconsider("fees:0"))
+
     def others(self, kind, *values):
         if kind == "wait":
             price = round(self.mids[ETH], 2) + (values[1] if values[0] is BUY else -values[1])
@@ -155,7 +212,7 @@ class Books:
 
 
 @settings(max_examples=250, deadline=None)
-@given(st.lists(STEP, max_size=60))
+@given(st.lists(STEP, min_size=12, max_size=60))
 def test_whatever_happens_the_books_are_exact(steps):
     books = Books()
     for step in steps:
@@ -164,6 +221,8 @@ def test_whatever_happens_the_books_are_exact(steps):
         assert books_balance(state)
         assert state.deposits == books.cash
         assert (state.fees, state.funding, state.bad_debt) == tuple(books.paid.values())
+        assert {f.trade_id: f.amount for f in state.pending_fees} == books.owed
+        assert state.fees == books.of_closed + sum(p.fees for p in state.positions)
         for symbol, quantity in books.held.items():
             position = state.position(symbol)
             assert (position.quantity if position else D(0)) == quantity
@@ -177,7 +236,7 @@ def test_whatever_happens_the_books_are_exact(steps):
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(STEP, max_size=40))
+@given(st.lists(STEP, min_size=8, max_size=40))
 def test_what_was_realized_is_the_cash_that_came_back(steps):
     books, cash, fills = Books(), D(0), 0
     for step in steps:

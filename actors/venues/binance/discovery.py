@@ -10,7 +10,7 @@ import msgspec
 import structlog
 
 from actors.errors import ExchangeUnreachable, VenueRefused
-from actors.units import Instrument, Symbol
+from actors.units import TRADING, Instrument, Symbol
 from actors.venues.binance import rest
 from actors.venues.binance.asking import Asker
 from actors.venues.binance.clock import ExchangeClock
@@ -28,17 +28,32 @@ KEY_TROUBLE = frozenset({Code.REJECTED_MBX_KEY, Code.BAD_API_KEY_FMT, Code.INVAL
 
 
 class Venue(msgspec.Struct, frozen=True):
-    """What the exchange says of itself: rules, limits, and its time; ``notices`` are for humans."""
+    """What the exchange says of itself: rules, limits, and its time; ``notices`` are for humans.
+
+    ``rate_symbols`` are listed and not among the ``instruments``: what a fee asset is worth, and not traded.
+    """
 
     instruments: dict[Symbol, Instrument]
     orders_per_10s: int
     orders_per_minute: int
     clock: ExchangeClock
+    rate_symbols: tuple[Symbol, ...] = ()
     weight_per_minute: int = DEFAULT_LIMIT
     notices: tuple[str, ...] = ()
 
+    @property
+    def watched(self) -> list[Symbol]:
+        """Whose prices are read: what is traded, and what fee assets are worth."""
+        return [*self.instruments, *self.rate_symbols]
 
-def discover(asker: Asker, wanted: Collection[str], held: Collection[str] = (), asset: str = "USDT") -> Venue:
+
+def discover(
+    asker: Asker,
+    wanted: Collection[str],
+    held: Collection[str] = (),
+    asset: str = "USDT",
+    fee_assets: Collection[str] = (),
+) -> Venue:
     """Read the exchange's rules, limits and clock; with a key, leverage brackets too.
 
     Args:
@@ -46,6 +61,7 @@ def discover(asker: Asker, wanted: Collection[str], held: Collection[str] = (), 
         wanted: symbols that settings name; empty for all that are traded.
         held: symbols of open positions and orders.
         asset: quote and margin asset of all accounts.
+        fee_assets: whose prices are read even if they are not traded.
 
     Raises:
         ExchangeUnreachable: no usable answer; names the address and the cure.
@@ -58,11 +74,16 @@ def discover(asker: Asker, wanted: Collection[str], held: Collection[str] = (), 
     chosen = select(info.symbols, wanted, held, asset)
     instruments, notices = listed_with_brackets(asker, chosen.instruments)
     limits = {(r.rateLimitType, r.interval, r.intervalNum): r.limit for r in info.rateLimits}
+    traded = {i.symbol for i in info.symbols if i.status == TRADING}
+    rates = sorted(
+        Symbol(a + asset) for a in fee_assets if a + asset in traded and a + asset not in instruments
+    )
     return Venue(
         instruments,
         limits.get(("ORDERS", "SECOND", 10), RULES.orders_per_10s),
         limits.get(("ORDERS", "MINUTE", 1), RULES.orders_per_minute),
         clock,
+        tuple(rates),
         limits.get(("REQUEST_WEIGHT", "MINUTE", 1), DEFAULT_LIMIT),
         (*chosen.notices, *notices),
     )

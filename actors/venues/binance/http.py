@@ -34,12 +34,16 @@ VERDICTS = {
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """How one request ended. ``cut_off``: the connection ended before any answer came."""
+    """How one request ended. ``cut_off``: the connection ended before any answer came.
+
+    ``orders_used`` is what the exchange counts in ten seconds and in a minute, where it says so.
+    """
 
     verdict: Verdict
     content: bytes
     retry_ms: int = 0
     cut_off: bool = False
+    orders_used: tuple[int, int] | None = None
 
 
 class SignedHttp:
@@ -111,7 +115,7 @@ class SignedHttp:
         if verdict is Verdict.MISTIMED:
             self.on_mistimed()
         retry_ms = retry_after_ms(answer.headers.get("retry-after", ""), time.time())
-        return Answer(verdict, answer.content, retry_ms)
+        return Answer(verdict, answer.content, retry_ms, orders_used=_orders_used(answer.headers))
 
     def client(self) -> httpx.AsyncClient:
         """The connection pool, with the key in its headers."""
@@ -127,3 +131,8 @@ class SignedHttp:
                 ),
             )
         return self._client
+
+
+def _orders_used(headers: Mapping[str, str]) -> tuple[int, int] | None:
+    used = [headers.get(f"x-mbx-order-count-{window}", "") for window in ("10s", "1m")]
+    return (int(used[0]), int(used[1])) if all(count.isdigit() for count in used) else None

@@ -15,6 +15,7 @@ import msgspec
 import structlog
 import websockets
 
+from actors.feed.rates import MinuteRate
 from actors.runtime.actor import Ref
 from actors.runtime.io_loop import IoLoop
 from actors.units import NANOS_PER_MS, NANOS_PER_SECOND, Nanos, Symbol
@@ -23,6 +24,7 @@ from actors.venues.binance.addresses import Addresses
 from actors.venues.binance.delay import EventAge
 from actors.venues.binance.endpoints import weight_of
 from actors.venues.binance.errors import MalformedMessage
+from actors.venues.binance.klines import is_over, minute_mean, minute_params
 from actors.venues.binance.streams import decode_book_ticker
 from actors.venues.binance.throttle import Throttle, throttled
 from actors.venues.binance.ticks import event_time, funding_of, tick_of_answer, tick_of_event
@@ -37,6 +39,8 @@ FUNDING_LOOKBACK_MS = 24 * 3_600_000
 """Funding of the last day is told anew at each start: accounts book it once, whoever was down."""
 FUNDING_MAX = 1_000
 """Entries of one answer, the exchange's limit."""
+RATES_AT_ONCE = 4
+"""Minutes of fee assets' rates that are asked for at a time."""
 
 
 BOOK_TICKER = "/fapi/v1/ticker/bookTicker"
@@ -83,6 +87,7 @@ class BinanceFeed:
         self._age = EventAge()
         self._late_told_ns: int | None = None
         self._router: Ref | None = None
+        self._rate_slots = asyncio.Semaphore(RATES_AT_ONCE)
         self.frames = 0
         self.malformed = 0
         self.reconnects = 0
@@ -121,6 +126,22 @@ class BinanceFeed:
     def _connect(self, symbols: list[Symbol]) -> None:
         for at in range(0, len(symbols), STREAMS_PER_SOCKET):
             self._loop.spawn(self._read(symbols[at : at + STREAMS_PER_SOCKET]))
+
+    def rate(self, symbol: Symbol, begin_ms: int, feed: Ref) -> None:
+        """Ask for the mean price of a past minute by REST; the feed is told in any case."""
+        self._loop.spawn(self._rate(symbol, begin_ms, feed))
+
+    async def _rate(self, symbol: Symbol, begin_ms: int, feed: Ref) -> None:
+        rate = None
+        try:
+            async with self._rate_slots:
+                answer = await self._http().get("/fapi/v1/klines", params=minute_params(symbol, begin_ms))
+            rate = minute_mean(answer.raise_for_status().content, begin_ms)
+        except (httpx.HTTPError, MalformedMessage) as error:
+            log.warning("rate not read", symbol=symbol, error=f"{type(error).__name__}: {error}")
+        finally:
+            whole = is_over(begin_ms, time.time_ns() // 1_000_000)
+            feed.tell(MinuteRate(symbol, begin_ms, rate, whole))
 
     async def _read(self, symbols: list[Symbol]) -> None:
         names = "/".join(f"{s.lower()}@bookTicker" for s in symbols)

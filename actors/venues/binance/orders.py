@@ -15,7 +15,16 @@ import msgspec
 import structlog
 from msgspec.structs import replace
 
-from actors.gateway.messages import Answered, LimitsLearned, Report, RequestWeight, Surveyed, Traded, Verdict
+from actors.gateway.messages import (
+    Answered,
+    LimitsLearned,
+    Report,
+    RequestWeight,
+    Surveyed,
+    Trade,
+    Traded,
+    Verdict,
+)
 from actors.gateway.orders import Request
 from actors.runtime.actor import Ref
 from actors.runtime.io_loop import IoLoop
@@ -39,6 +48,8 @@ BATCH_MAX = 5
 BATCH = "/fapi/v1/batchOrders"
 
 HTTP_BAD = 400
+TRADES = ("trades", "fees")
+"""Kinds of requests that the trades of an order answer."""
 
 _order_decoder = msgspec.json.Decoder(rest.Order)
 _orders_decoder = msgspec.json.Decoder(list[rest.Order])
@@ -132,8 +143,8 @@ class BinanceOrders:
             log.exception("a request failed in the transport")
             text = f"{type(error).__name__}: {error}".encode()
             for request in requests:
-                if request.kind == "trades":
-                    self._gateway.tell(Traded(client_order_id=request.client_order_id, trades=None))
+                if request.kind in TRADES:
+                    self._gateway.tell(_traded(request, None))
                 else:
                     self._tell(request, Answer(Verdict.UNKNOWN, text))
 
@@ -148,7 +159,7 @@ class BinanceOrders:
             self._tell(request, part)
 
     async def _serve(self, request: Request) -> None:
-        if request.kind == "trades":
+        if request.kind in TRADES:
             self._gateway.tell(await self._trades(request))
             return
         if request.kind == "place" and request.order is not None:
@@ -183,6 +194,7 @@ class BinanceOrders:
                 text=text,
                 retry_after_ms=answer.retry_ms,
                 cut_off=answer.cut_off,
+                orders_used=answer.orders_used,
             )
         )
 
@@ -195,7 +207,7 @@ class BinanceOrders:
                 trades = tuple(trade_of(t) for t in _trades_decoder.decode(answer.content))
             except (msgspec.MsgspecError, ValueError) as error:
                 log.warning("trades cannot be read", error=str(error))
-        return Traded(client_order_id=request.client_order_id, trades=trades)
+        return _traded(request, trades)
 
     async def _survey(self, asked_ms: int) -> None:
         orders, positions = None, None
@@ -247,3 +259,7 @@ def _verdict_of(body: bytes) -> Verdict:
     code, _ = error_of(body)
     # Without a code it is an order, or nothing that can be read, which reading it will show.
     return Verdict.OK if code is None else VERDICTS[outcome_of(HTTP_BAD, code)]
+
+
+def _traded(request: Request, trades: tuple[Trade, ...] | None) -> Traded:
+    return Traded(client_order_id=request.client_order_id, trades=trades, request=request.kind)

@@ -144,12 +144,12 @@ class UserTrade(msgspec.Struct, frozen=True, kw_only=True):
     qty: Decimal
     quoteQty: Decimal  # noqa: N815
     realizedPnl: Decimal  # noqa: N815
-    commission: Decimal
-    commissionAsset: str  # noqa: N815
     time: int
     buyer: bool
     maker: bool
     positionSide: str = "BOTH"  # noqa: N815
+    commission: Decimal | None = None
+    commissionAsset: str | None = None  # noqa: N815
 
 
 class PositionAmount(msgspec.Struct, frozen=True, kw_only=True):

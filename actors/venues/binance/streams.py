@@ -56,7 +56,7 @@ class OrderDetail(msgspec.Struct, frozen=True, kw_only=True):
     m: bool
     R: bool = False
     er: str = "0"
-    n: Decimal = ZERO
+    n: Decimal | None = None
     N: str | None = None
     sp: Decimal = ZERO
     rp: Decimal = ZERO

@@ -10,7 +10,7 @@ import msgspec
 
 from actors.facts import OrderIntended
 from actors.gateway.messages import Report, ReportStatus, Trade
-from actors.units import ClientOrderId, OrderType, Side, Symbol, plain
+from actors.units import ZERO, ClientOrderId, OrderType, Side, Symbol, plain
 from actors.venues.binance import rest
 from actors.venues.binance.rules import EXECUTIONS, EXPIRY_REASONS, REASONS, STATUSES
 from actors.venues.binance.streams import OrderDetail
@@ -55,6 +55,7 @@ def report_of_event(detail: OrderDetail) -> Report:
     """A user event as a report, with its trade if it tells of one."""
     trade = None
     if detail.x in EXECUTIONS and detail.t:
+        fee, fee_asset = _commission(detail.n, detail.N)
         trade = Trade(
             exchange_order_id=detail.i,
             trade_id=detail.t,
@@ -62,9 +63,10 @@ def report_of_event(detail: OrderDetail) -> Report:
             side=Side(detail.S),
             quantity=_positive(detail.l),
             price=_positive(detail.L),
-            fee=_finite(detail.n),
+            fee=fee,
             maker=detail.m,
             trade_ms=detail.T,
+            fee_asset=fee_asset,
         )
     return Report(
         client_order_id=ClientOrderId(detail.c),
@@ -82,6 +84,7 @@ def report_of_event(detail: OrderDetail) -> Report:
 
 def trade_of(trade: rest.UserTrade) -> Trade:
     """A trade of userTrades."""
+    fee, fee_asset = _commission(trade.commission, trade.commissionAsset)
     return Trade(
         exchange_order_id=trade.orderId,
         trade_id=trade.id,
@@ -89,9 +92,10 @@ def trade_of(trade: rest.UserTrade) -> Trade:
         side=Side(trade.side),
         quantity=_positive(trade.qty),
         price=_positive(trade.price),
-        fee=_finite(trade.commission),
+        fee=fee,
         maker=trade.maker,
         trade_ms=trade.time,
+        fee_asset=fee_asset,
     )
 
 
@@ -102,6 +106,13 @@ def error_of(content: bytes) -> tuple[int | None, str]:
     except msgspec.MsgspecError:
         return None, content[:200].decode("utf-8", "replace")
     return body.code, body.msg
+
+
+def _commission(amount: Decimal | None, asset: str | None) -> tuple[Decimal | None, str]:
+    """Amount and asset of a commission; no amount when either is missing, as nobody may guess the other."""
+    if amount is None or not (asset or amount == ZERO):
+        return None, ""
+    return _finite(amount), asset or ""
 
 
 def _finite(value: Decimal) -> Decimal:

@@ -74,11 +74,13 @@ class InProcessExchange:
 
     def request(self, request: Request) -> None:
         """Serve one request; the answer comes after the latency."""
-        if request.kind == "trades":
+        if request.kind in {"trades", "fees"}:
             trades = self.exchange.user_trades(request.symbol, None, request.exchange_order_id, TRADES_MAX)
             told = _trades.decode(encode([reports.own_trade(t) for t in trades]))
             answer: Any = Traded(
-                client_order_id=request.client_order_id, trades=tuple(trade_of(t) for t in told)
+                client_order_id=request.client_order_id,
+                trades=tuple(trade_of(t) for t in told),
+                request=request.kind,
             )
             events: Iterable[PaperEvent] = ()
         else:

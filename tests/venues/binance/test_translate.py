@@ -1,10 +1,20 @@
-"""What the exchange says about waiting."""
+"""What the exchange says about waiting, and about commissions."""
 
 from __future__ import annotations
 
+from decimal import Decimal as D
+
+import msgspec
 import pytest
 
-from actors.venues.binance.translate import RETRY_UNREADABLE_MS, retry_after_ms
+from actors.venues.binance import rest
+from actors.venues.binance.streams import decode_user_event
+from actors.venues.binance.translate import (
+    RETRY_UNREADABLE_MS,
+    report_of_event,
+    retry_after_ms,
+    trade_of,
+)
 
 NOW = 1_800_000_000.0
 
@@ -26,3 +36,50 @@ NOW = 1_800_000_000.0
 )
 def test_retry_after_is_seconds_or_a_date_and_never_an_exception(header, expected):
     assert retry_after_ms(header, NOW) == expected
+
+
+FILLED = {
+    "s": "BTCUSDT", "c": "bh-1", "S": "SELL", "o": "MARKET", "f": "GTC", "q": "0.001", "p": "0", "ap": "61800.1",
+    "sp": "0", "x": "TRADE", "X": "FILLED", "i": 8886774, "l": "0.001", "z": "0.001", "L": "61800.1", "T": 1568879465650,
+    "t": 7, "b": "0", "a": "9.91", "m": False, "R": False, "wt": "CONTRACT_PRICE", "ot": "MARKET", "ps": "BOTH",
+    "cp": False, "rp": "0", "pP": False, "si": 0, "ss": 0, "V": "EXPIRE_TAKER", "pm": "NONE", "gtd": 0,
+}  # fmt: skip
+TRADED = {
+    "symbol": "BTCUSDT", "id": 7, "orderId": 8886774, "side": "SELL", "price": "61800.1", "qty": "0.001",
+    "realizedPnl": "0", "quoteQty": "61.8001", "time": 1568879465650, "positionSide": "BOTH", "maker": False,
+    "buyer": False,
+}  # fmt: skip
+COMMISSIONS = [
+    ({"n": "0.00004", "N": "BNB"}, D("0.00004"), "BNB"),
+    ({"n": "0.0309", "N": "USDT"}, D("0.0309"), "USDT"),
+    ({"n": "0"}, D(0), ""),
+    ({}, None, ""),
+    ({"n": "0.0309"}, None, ""),
+    ({"N": "BNB"}, None, ""),
+    ({"n": None, "N": None}, None, ""),
+]
+
+
+def event(**told):
+    frame = {"e": "ORDER_TRADE_UPDATE", "E": 1568879465651, "T": 1568879465650, "o": FILLED | told}
+    return report_of_event(decode_user_event(msgspec.json.encode(frame)).o)
+
+
+@pytest.mark.parametrize(("told", "fee", "asset"), COMMISSIONS)
+def test_a_fill_says_amount_and_asset_of_its_commission_or_neither(told, fee, asset):
+    trade = event(**told).trade
+    assert (trade.fee, trade.fee_asset) == (fee, asset)
+
+
+@pytest.mark.parametrize(("told", "fee", "asset"), COMMISSIONS)
+def test_so_does_a_trade_that_is_asked_for(told, fee, asset):
+    names = {"n": "commission", "N": "commissionAsset"}
+    raw = TRADED | {names[k]: v for k, v in told.items()}
+    trade = trade_of(msgspec.json.decode(msgspec.json.encode(raw), type=rest.UserTrade))
+    assert (trade.fee, trade.fee_asset) == (fee, asset)
+
+
+@pytest.mark.parametrize("amount", ["NaN", "Infinity"])
+def test_a_commission_that_is_no_number_is_refused(amount):
+    with pytest.raises(ValueError, match="not a finite number"):
+        event(n=amount, N="BNB")

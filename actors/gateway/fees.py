@@ -1,0 +1,62 @@
+"""Commissions that fills did not tell: asked for by order, whether or not the order is still under way. Pure.
+
+Rules
+1. Only an account asks, and asks again if it is not answered: nothing here outlives the gateway.
+2. At most ``FEE_ASKS_MAX`` questions are under way; those of one order are one question.
+3. What is delivered is the exchange's word; a trade that it still says nothing of is not.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from actors.gateway.messages import AskFees, Traded
+from actors.gateway.orders import Deliver, Effect, Request
+from actors.messages import FeeKnown
+from actors.units import ClientOrderId
+
+FEE_ASKS_MAX = 2
+"""Questions at once: orders of unknown fate come first, and a fee can wait."""
+
+
+class FeeQuestions:
+    """Who asked after which trades. Times are Unix milliseconds on the exchange's clock."""
+
+    def __init__(self) -> None:
+        self._waiting: OrderedDict[ClientOrderId, AskFees] = OrderedDict()
+        self._asked: dict[ClientOrderId, AskFees] = {}
+
+    def queue(self, message: AskFees, now_ms: int) -> list[Effect]:
+        """Queue a question; the newest of an order names all its trades that lack a fee."""
+        self._waiting[message.client_order_id] = message
+        return self._pump(now_ms)
+
+    def answered(self, message: Traded, now_ms: int) -> list[Effect]:
+        """The trades of an order came, or could not be read."""
+        asked = self._asked.pop(message.client_order_id, None)
+        effects: list[Effect] = []
+        for trade in message.trades or ():
+            if asked is None or trade.fee is None or trade.trade_id not in asked.trade_ids:
+                continue
+            known = FeeKnown(trade.symbol, trade.trade_id, trade.fee, trade.fee_asset, "userTrades")
+            effects.append(Deliver(asked.account_id, known))
+        return effects + self._pump(now_ms)
+
+    def _pump(self, now_ms: int) -> list[Effect]:
+        effects: list[Effect] = []
+        for id_ in list(self._waiting):
+            if len(self._asked) >= FEE_ASKS_MAX:
+                break
+            if id_ in self._asked:
+                continue  # answered first: its answer may have been on the way already
+            question = self._asked[id_] = self._waiting.pop(id_)
+            effects.append(
+                Request(
+                    kind="fees",
+                    symbol=question.symbol,
+                    client_order_id=id_,
+                    exchange_order_id=question.exchange_order_id,
+                    timestamp_ms=now_ms,
+                )
+            )
+        return effects

@@ -1,0 +1,24 @@
+"""Ids of rows that we make: hashes of what they name, so writing the same decision twice would collide. Pure."""
+
+from __future__ import annotations
+
+from actors.facts import FillApplied
+from actors.fees import PendingFee
+from actors.subaccount.position import position_id
+from actors.subaccount.state import AccountState
+from actors.units import AccountId
+
+
+def row_id(*parts: object) -> str:
+    """The id of whatever ``parts`` name, in UUID shape."""
+    return position_id(AccountId(":".join(map(str, parts))), 0)
+
+
+def pending_order_id(client_order_id: str) -> str:
+    """Of the platform's pending order."""
+    return row_id("pending", client_order_id)
+
+
+def trade_row_id(state: AccountState, trade: FillApplied | PendingFee, leg: int) -> str:
+    """Of the platform's trade: leg 0 is what it closed, leg 1 what it opened."""
+    return row_id("trade", state.account_id, trade.symbol, trade.trade_id, leg)

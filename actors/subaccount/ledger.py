@@ -1,0 +1,113 @@
+"""What deposits, takeovers, funding and late fees do to an account's books: the part of ``fold`` that is money.
+
+Each function gives the state after its fact, or raises ``StateCorrupt`` for one that does not fit.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from actors.errors import StateCorrupt
+from actors.facts import BalanceAdjusted, FundingPaid, PositionTakenOver
+from actors.fees import FeeBooked, FeeLearned, PendingFee
+from actors.subaccount.position import Position, with_position
+from actors.units import ZERO, Symbol
+
+if TYPE_CHECKING:
+    from actors.subaccount.state import AccountState
+
+
+def adjust(state: AccountState, fact: BalanceAdjusted) -> AccountState:
+    """Money came or went, which is neither a profit nor a loss of the day."""
+    after = replace(state, balance=state.balance + fact.amount, deposits=state.deposits + fact.amount)
+    if state.risk.day_start_ms == 0:
+        return after
+    return replace(after, risk=replace(state.risk, day_equity=state.risk.day_equity + fact.amount))
+
+
+def take_over(state: AccountState, fact: PositionTakenOver) -> AccountState:
+    """The house has a position."""
+    held = state.position(fact.symbol)
+    if held is None or held.quantity != fact.quantity:
+        raise StateCorrupt(f"{state.account_id}: no position of {fact.quantity} {fact.symbol} to take over")
+    if held.unrealized(fact.price) != fact.realized:
+        raise StateCorrupt(f"{state.account_id}: {fact.symbol} was taken over at another profit")
+    return replace(
+        state,
+        positions=with_position(state.positions, fact.symbol, None),
+        balance=state.balance + fact.realized,
+        realized=state.realized + fact.realized,
+    )
+
+
+def fund(state: AccountState, fact: FundingPaid) -> AccountState:
+    """Funding of one position, once."""
+    held = _held(state, fact.symbol)
+    if fact.funding_ms <= held.funded_ms:
+        raise StateCorrupt(
+            f"{state.account_id}: funding of {fact.symbol} at {fact.funding_ms} is booked already"
+        )
+    if fact.amount != -held.quantity * fact.mark * fact.rate:
+        raise StateCorrupt(f"{state.account_id}: funding of {fact.symbol} is not that of {held.quantity}")
+    funded = replace(held, funding=held.funding + fact.amount, funded_ms=fact.funding_ms)
+    return replace(
+        state,
+        positions=with_position(state.positions, fact.symbol, funded),
+        balance=state.balance + fact.amount,
+        funding=state.funding + fact.amount,
+    )
+
+
+def learn_fee(state: AccountState, fact: FeeLearned) -> AccountState:
+    """What a pending fee was taken in is known, but not what that is worth."""
+    pending = _pending(state, fact.symbol, fact.trade_id)
+    if pending.amount is not None:
+        raise StateCorrupt(f"{state.account_id}: the fee of trade {fact.trade_id} is known already")
+    known = replace(pending, asset=fact.asset, amount=fact.amount)
+    return replace(state, pending_fees=tuple(known if f is pending else f for f in state.pending_fees))
+
+
+def book_fee(state: AccountState, fact: FeeBooked) -> AccountState:
+    """A pending fee is paid: by the account, and by the positions of its trade."""
+    known, id_ = fact.pending, state.account_id
+    pending = _pending(state, known.symbol, known.trade_id)
+    told = pending
+    if pending.amount is None:
+        told = replace(pending, asset=known.asset, amount=known.amount)
+    if known != told:
+        raise StateCorrupt(f"{id_}: {known!r} is not the fee that is pending, {pending!r}")
+    if known.amount is None or fact.fee != known.amount * fact.rate:
+        raise StateCorrupt(f"{id_}: a fee of {fact.fee} is not {known.amount} x {fact.rate}")
+    if fact.fee != sum((share.fee for share in fact.shares), ZERO):
+        raise StateCorrupt(f"{id_}: the shares of the fee of trade {known.trade_id} do not add up")
+    positions = state.positions
+    for share in fact.shares:
+        held = state.position(known.symbol)
+        is_open = held is not None and held.position_id == share.position_id
+        if share.is_closed == is_open:
+            raise StateCorrupt(f"{id_}: the fee of trade {known.trade_id} is that of another position")
+        if held is not None and is_open:
+            positions = with_position(positions, known.symbol, replace(held, fees=held.fees + share.fee))
+    return replace(
+        state,
+        positions=positions,
+        pending_fees=tuple(f for f in state.pending_fees if f is not pending),
+        balance=state.balance - fact.fee,
+        fees=state.fees + fact.fee,
+    )
+
+
+def _pending(state: AccountState, symbol: Symbol, trade_id: int) -> PendingFee:
+    pending = state.pending_fee(symbol, trade_id)
+    if pending is None:
+        raise StateCorrupt(f"{state.account_id}: the fee of trade {trade_id} of {symbol} is not pending")
+    return pending
+
+
+def _held(state: AccountState, symbol: Symbol) -> Position:
+    position = state.position(symbol)
+    if position is None:
+        raise StateCorrupt(f"{state.account_id}: there is no position in {symbol}")
+    return position
