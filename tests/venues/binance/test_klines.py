@@ -13,7 +13,8 @@ from actors.runtime.io_loop import IoLoop
 from actors.venues.binance.addresses import Addresses
 from actors.venues.binance.errors import MalformedMessage
 from actors.venues.binance.klines import is_over, minute_mean, minute_params
-from actors.venues.binance.market_data import BinanceFeed
+from actors.venues.binance.market_data import BinanceFeed, FeedTerms
+from actors.venues.binance.throttle import Throttle
 from tests.factories import BNB
 
 BEGIN = 1_723_161_600_000
@@ -56,7 +57,14 @@ class Told(list):
 
 
 def asked(handler):
-    feed = BinanceFeed(Addresses("http://x", "ws://x", "ws://x"), [], IoLoop("t"))
+    terms = FeedTerms(
+        throttle=Throttle(),
+        exchange_ms=lambda: 0,
+        clock_uncertain_ms=lambda: 0,
+        max_age_ns=10**10,
+        on_alarm=[].append,
+    )
+    feed = BinanceFeed(Addresses("http://x", "ws://x", "ws://x"), [], IoLoop("t"), terms)
     feed._client = httpx.AsyncClient(base_url="http://x", transport=httpx.MockTransport(handler))
     told = Told()
     asyncio.run(feed._rate(BNB, BEGIN, told))
