@@ -181,8 +181,8 @@ def test_equity_is_told_at_fresh_marks_only():
 def test_a_price_that_was_old_when_it_came_is_not_fresh():
     state, limit = account("1000", [position(ETH, "2")]), WIDE.price_max_age_ns
     at = {ETH: tick(ETH, "2100", delay_ns=limit)}
-    fresh = market().__class__(at, market().instruments, Nanos(0), 0)
-    late = market().__class__(at, market().instruments, Nanos(1), 0)
+    fresh = replace(market(), ticks=at, now_ns=Nanos(0))
+    late = replace(market(), ticks=at, now_ns=Nanos(1))
     assert margin.equity(state, fresh) == D(1200)
     assert fresh.fresh(ETH, limit) is not None
     assert margin.equity(state, late) is None
