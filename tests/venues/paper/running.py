@@ -83,7 +83,7 @@ class Running:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
-    def admin(self, path, **body):
+    def admin(self, path, /, **body):
         answer = self.http.post(f"/paper/{path}", json=body)
         assert answer.status_code == 200, answer.text
         return answer.json()
