@@ -349,6 +349,8 @@ async def serve(config: PaperConfig, ready: Callable[[PaperAddress], None], stop
         lifespan="off",
         http=_protocol(paper),
         ws="websockets-sansio",
+        # On loopback compressing costs more than it saves.
+        ws_per_message_deflate=False,
         timeout_graceful_shutdown=1,
     )
     server = uvicorn.Server(settings)
