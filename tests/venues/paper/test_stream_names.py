@@ -35,6 +35,7 @@ def test_streams(name, kind, route, every_ms):
         "btcusdt",
         "btcusdt@",
         "btcusdt@nothing",
+        "BTCUSDT@bookTicker",
         "btcusdt@kline_7m",
         "btcusdt@depth7",
         "btcusdt@depth@9ms",
