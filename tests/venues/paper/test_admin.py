@@ -223,7 +223,7 @@ def test_funding_is_told_by_balance_alone(paper):
     with paper.user_stream() as stream:
         paper.admin("funding", symbol="XRPUSDT", rate="0.001")
         event = stream.until(lambda f: f.get("a", {}).get("m") == "FUNDING_FEE", "the funding")
-        assert event["a"]["P"] == []
+        assert (event["a"]["P"], event["a"]["S"]) == ([], "XRPUSDT")
         assert D(event["a"]["B"][0]["bc"]) < 0
     entry = paper.get("v1/income", incomeType="FUNDING_FEE", symbol="XRPUSDT")[-1]
     assert D(entry["income"]) == D(event["a"]["B"][0]["bc"])
