@@ -149,6 +149,30 @@ def test_a_path_that_is_not_is_refused(paper):
             websockets.sync.client.connect(paper.address.websocket + path)
 
 
+def test_a_websocket_is_refused_by_what_stands_before_it(paper):
+    paper.admin("faults", kind="proxy", status=403, path="/private")
+    key = paper.listen_key()
+    with pytest.raises(InvalidStatus) as caught:
+        websockets.sync.client.connect(f"{paper.address.websocket}/private/ws?listenKey={key}")
+    assert caught.value.response.status_code == 403
+    with paper.user_stream() as stream:
+        paper.place()
+        stream.event("ORDER_TRADE_UPDATE", X="FILLED")
+
+
+def test_prices_may_be_told_with_an_old_time(paper):
+    with paper.listening("/public/ws/ethusdt@bookTicker") as feed:
+        paper.admin("faults", kind="old_quotes", ms=3_600_000)
+        old = feed.until(lambda f: f["E"] < time.time() * 1000 - 3_500_000, "an old price")
+        assert old["T"] == old["E"]
+        assert paper.http.get("/fapi/v1/ticker/bookTicker").json()[0]["time"] < time.time() * 1000 - 3_500_000
+        paper.admin("faults", kind="old_quotes", ms=0)
+        seen = len(feed.frames)
+        feed.until(
+            lambda _: feed.frames[seen:] and feed.frames[-1]["E"] > time.time() * 1000 - 60_000, "a fresh one"
+        )
+
+
 def test_a_listing_is_announced_and_traded(paper):
     with paper.listening("/market/ws/!contractInfo") as feed:
         paper.admin("symbols", symbol="FRESHUSDT")
