@@ -24,6 +24,11 @@ PLANTED = {
         "from actors.venues.binance.rest import Order\n",
         "open a door",
     ),
+    "the engine's beliefs in the paper exchange": (
+        "actors/venues/paper/x.py",
+        "from actors.venues.binance.rest import Order\n",
+        "beliefs of its own",
+    ),
     "another folder": ("actors/feed/x.py", "from actors.subaccount.decide import decide\n", "open a door"),
     "the supervisor": ("actors/feed/actor.py", "import supervisor\n", "only composition roots"),
     "runtime in a pure file": ("actors/feed/x.py", "from actors.runtime.clock import Clock\n", "mailboxes"),

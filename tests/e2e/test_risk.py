@@ -149,7 +149,12 @@ def test_the_breaker_by_hand_and_its_cooldown(client, run):
 def test_the_breaker_of_an_account_that_is_restarted_stays_open(client, run):
     assert run("breaker", "trip", "acct-6").returncode == 0
     assert run("restart", "acct-6").returncode == 0
-    until(lambda: client.get("/v1/accounts/acct-6")["restarts"] == 1, "restart")
+
+    def restarted():
+        seen = client.get("/v1/actors/acct-6")["snapshot"]
+        return seen["restarts"] == 1 and seen["status"] == "RUNNING"
+
+    until(restarted, "restart")
     assert client.get("/v1/accounts/acct-6/risk")["breaker"] == "OPEN"
 
 

@@ -162,7 +162,8 @@ def test_the_exchange_and_the_engine_say_where_they_are_and_end_with_ctrl_c(tmp_
         paper.until("}")
         address = re.search(r'"rest":"([^"]+)"', paper.text)[1]
         with Terminal("run", "--data-dir", tmp_path, "--exchange", address, "--api-port", "0") as engine:
-            engine.until("engine ready: 0 accounts, API at http://127.0.0.1:")
+            engine.until("engine ready: 0 accounts, fleet ")
+            engine.until("API at http://127.0.0.1:")
             engine.type(CTRL_C)
             assert engine.wait(40) == 0, engine.shown()
         assert "stopping" in engine.text

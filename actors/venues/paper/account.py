@@ -213,7 +213,7 @@ class MasterAccount:
 
     # -- what is told
 
-    def account_told(
+    def account_told(  # noqa: PLR0913 - what changed, and what it is about
         self,
         reason: str,
         now_ms: int,
@@ -221,13 +221,17 @@ class MasterAccount:
         symbol: Symbol | None = None,
         other_asset: str = "",
         changes: Mapping[str, Decimal] | None = None,
+        about: Symbol | None = None,
     ) -> AccountUpdate:
-        """ACCOUNT_UPDATE: the balances that changed, and the position of a symbol."""
+        """ACCOUNT_UPDATE: the balances that changed, and the position of a symbol.
+
+        ``about`` names a symbol whose position is not told, as funding does.
+        """
         quote_asset = self.instruments[symbol].quote_asset if symbol is not None else ""
         assets = dict.fromkeys(a for a in (quote_asset, other_asset, *(changes or {})) if a)
         balances = tuple(self._balance_told(a, (changes or {}).get(a, ZERO)) for a in assets)
         positions = () if symbol is None else (self._position_told(symbol),)
-        return reports.account_update(reason, balances, positions, now_ms)
+        return reports.account_update(reason, balances, positions, now_ms, about)
 
     def _balance_told(self, asset: str, change: Decimal) -> BalanceBody:
         wallet = reports.text(self.ledger.wallets[asset].wallet)

@@ -120,7 +120,8 @@ class Admin:
         # Of a cross position only the balance is told.
         paid = -self._exchange.positions[symbol].amount * settled.mark * rate
         asset = self._exchange.instruments[symbol].quote_asset
-        return answer(told, [self._exchange.account_told("FUNDING_FEE", now_ms, changes={asset: paid})])
+        event = self._exchange.account_told("FUNDING_FEE", now_ms, changes={asset: paid}, about=symbol)
+        return answer(told, [event])
 
     def _symbols(self, wanted: Wanted, now_ms: int) -> Reply:
         """List a symbol, change its status or its rules."""

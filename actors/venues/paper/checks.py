@@ -109,7 +109,8 @@ class OrderChecks:
             return
         exchange, symbol = self._exchange, request.symbol
         buy = request.side is Side.BUY
-        price = request.price or (quote.ask if buy else quote.bid)
+        # A sell below the bid trades at the bid.
+        price = request.price or quote.ask if buy else max(request.price or ZERO, quote.bid)
         added = request.quantity * price - freed
         notional = exchange.positions[symbol].amount * exchange.mark(symbol)
         open_notional = exchange.orders.resting[symbol].notional

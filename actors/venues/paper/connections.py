@@ -59,7 +59,8 @@ class Hub:
             stream = stream_of(name)
             routes = {connection.target.route} if connection.target.route != UNROUTED else {"public"}
             if stream is None or stream.route not in routes:
-                self.silent.add(f"{connection.target.route or 'unrouted'}: {name[:64]}")
+                if len(self.silent) < NAMES_MAX:
+                    self.silent.add(f"{connection.target.route or 'unrouted'}: {name[:64]}")
                 continue
             self._streams[name] = stream
             self._market[name][connection] = None

@@ -14,6 +14,7 @@ EVENT_FAULTS = {"duplicate_events", "drop_events"}
 HTTP_FAULTS = {"proxy", "timeout", "redirect", "reset"}
 SWITCHES = {"silent_stream"}
 COUNTED = {"refuse_connections"}
+AGED = {"old_quotes"}
 
 PAGE = (
     b"<html>\r\n<head><title>%d %s</title></head>\r\n<body>\r\n<center><h1>%d %s</h1></center>\r\n"
@@ -41,7 +42,7 @@ class HttpFault(msgspec.Struct, frozen=True, kw_only=True):
     """What stands between client and exchange spoils one request.
 
     ``taken`` says whether the exchange handled the request all the same. ``path`` is what a request's
-    path must begin with, ``method`` its method, empty for any.
+    path must begin with, ``method`` its method, empty for any; of a websocket that is opened it is WEBSOCKET.
     """
 
     kind: str
@@ -91,6 +92,8 @@ class Faults:
         self._drop = 0
         self.silent_stream = False
         """User streams stay connected and are told nothing."""
+        self.quote_age_ms = 0
+        """How old the time is that L1 is told with."""
         self._refused_connections = 0
 
     def add(self, wanted: dict[str, Any]) -> None:
@@ -117,8 +120,10 @@ class Faults:
             self.silent_stream = bool(wanted.get("on", True))
         elif kind == "refuse_connections":
             self._refused_connections += count
+        elif kind == "old_quotes":
+            self.quote_age_ms = int(wanted.get("ms", 60_000))
         else:
-            known = sorted(ORDER_FAULTS | EVENT_FAULTS | HTTP_FAULTS | SWITCHES | COUNTED)
+            known = sorted(ORDER_FAULTS | EVENT_FAULTS | HTTP_FAULTS | SWITCHES | COUNTED | AGED)
             raise ValueError(f"kind: {kind!r} is none of {', '.join(known)}")
 
     @staticmethod

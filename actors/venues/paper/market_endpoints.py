@@ -96,7 +96,7 @@ class MarketEndpoints:
                     bidQty=text(q.bid_qty),
                     askPrice=text(q.ask),
                     askQty=text(q.ask_qty),
-                    time=now_ms,
+                    time=now_ms - venue.faults.quote_age_ms,
                     lastUpdateId=venue.update_id,
                 )
             )

@@ -104,6 +104,8 @@ class Exchange(MasterAccount):
                 for order in resting.reached(side, best):
                     left -= self._fill_resting(order, left, order.request.price or best, now_ms, events)
                 for order in [o for o in resting.unpriced.values() if o.request.side is side]:
+                    # A market order that waits still takes.
+                    self._meet_own(order, best, now_ms, events)
                     left -= self._fill_resting(order, left, best, now_ms, events)
         if self.algo.waits(quote.symbol):
             events += self.algo.on_price(quote.symbol, now_ms)

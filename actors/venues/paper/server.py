@@ -93,7 +93,8 @@ class PaperServer:
         events = venue.quote(quote, now)
         low = symbol.lower()
         if self.hub.wants(f"{low}@bookTicker") or self.hub.wants("!bookTicker"):
-            frame = stream_frames.book_ticker(quote, venue.update_id, venue.listings[symbol].pair, now)
+            told = now - venue.faults.quote_age_ms
+            frame = stream_frames.book_ticker(quote, venue.update_id, venue.listings[symbol].pair, told)
             self.hub.publish(f"{low}@bookTicker", frame)
             self.hub.publish("!bookTicker", frame)
         if self.hub.wants(f"{low}@aggTrade"):
@@ -211,6 +212,11 @@ class PaperServer:
     async def _websocket(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         await receive()
         target = target_of(scope["path"], scope["query_string"].decode("latin-1"))
+        fault = self.venue.faults.for_request("WEBSOCKET", scope["path"])
+        if fault is not None:
+            # Before it is accepted, uvicorn answers 403.
+            await send({"type": "websocket.close", "code": 4403, "reason": fault.kind})
+            return
         if target is None:
             await send({"type": "websocket.close", "code": 4404, "reason": f"no such path {scope['path']}"})
             return
@@ -349,6 +355,8 @@ async def serve(config: PaperConfig, ready: Callable[[PaperAddress], None], stop
         lifespan="off",
         http=_protocol(paper),
         ws="websockets-sansio",
+        # On loopback compressing costs more than it saves.
+        ws_per_message_deflate=False,
         timeout_graceful_shutdown=1,
     )
     server = uvicorn.Server(settings)

@@ -73,7 +73,8 @@ def stream_of(name: str) -> Stream | None:
         return Stream(name=name, symbol=None, kind=kind, every_ms=every)
     symbol, mark, rest = name.partition("@")
     found = _KIND.fullmatch(rest)
-    if not mark or found is None or found["kind"] not in _DEFAULT_MS:
+    # The exchange tells lower case only.
+    if not mark or symbol != symbol.lower() or found is None or found["kind"] not in _DEFAULT_MS:
         return None
     kind = str(found["kind"])
     arg = str(found["arg"] or "")

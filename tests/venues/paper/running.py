@@ -11,6 +11,7 @@ import time
 import httpx
 import websockets
 
+from actors.errors import BulkheadError
 from actors.venues.binance.signing import sign
 from actors.venues.paper.config import PaperConfig
 from actors.venues.paper.server import serve
@@ -35,7 +36,7 @@ class Running:
         self.stop_event = asyncio.Event()
         try:
             self.loop.run_until_complete(serve(self.config, self._listen, self.stop_event))
-        except Exception as error:
+        except BulkheadError as error:
             self.error = error
 
     def _listen(self, address):
@@ -82,7 +83,7 @@ class Running:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
-    def admin(self, path, **body):
+    def admin(self, path, /, **body):
         answer = self.http.post(f"/paper/{path}", json=body)
         assert answer.status_code == 200, answer.text
         return answer.json()
@@ -113,11 +114,17 @@ class Listener:
         )
 
     async def _read(self):
-        async with websockets.connect(self.url, max_queue=None) as self.socket:
+        self._stop = asyncio.Event()
+        async with websockets.connect(self.url, max_queue=None, close_timeout=1) as self.socket:
             self._ready.set()
-            with contextlib.suppress(websockets.ConnectionClosed):
-                async for frame in self.socket:
-                    self.frames.append(json.loads(frame))
+            reader = asyncio.create_task(self._collect())
+            await self._stop.wait()
+            reader.cancel()
+
+    async def _collect(self):
+        with contextlib.suppress(websockets.ConnectionClosed):
+            async for frame in self.socket:
+                self.frames.append(json.loads(frame))
 
     def __enter__(self):
         self._thread.start()
@@ -125,7 +132,7 @@ class Listener:
         return self
 
     def __exit__(self, *_):
-        asyncio.run_coroutine_threadsafe(self.socket.close(), self._loop).result(WAIT)
+        self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(WAIT)
 
     def send(self, message):

@@ -164,6 +164,15 @@ def test_without_sweep_a_market_order_takes_what_l1_shows_and_waits_for_more():
     assert (done.status, done.cost) == ("FILLED", D(3) * D("2000.10") + D(2) * D("2001.00"))
 
 
+def test_a_market_order_that_waited_meets_its_own_before_it_takes_more():
+    ex = exchange(market_sweep=False)
+    ex.on_quote(quote(size="1"), 1)
+    waits, _ = ex.place(request(1, quantity="2"), 2)
+    own, _ = ex.place(limit(2, SELL, "2000.20", self_trade="EXPIRE_TAKER"), 3)
+    ex.on_quote(quote("2000.10", "2000.30"), 4)
+    assert (waits.status, own.status) == ("FILLED", "EXPIRED_IN_MATCH")
+
+
 def test_with_sweep_it_fills_at_once_at_worse_prices():
     ex = exchange()
     ex.on_quote(quote(size="3"), 1)
@@ -294,6 +303,13 @@ def test_an_order_beyond_the_wallet_or_the_bracket_is_refused():
     assert refusal(rich.place, request(1, quantity="400"), 1) is PaperCode.MAX_LEVERAGE_RATIO
     rich.settings.leverage[ETH] = 50
     rich.place(request(1, quantity="400"), 1)
+
+
+def test_a_sell_below_the_bid_is_margined_at_the_bid():
+    ex = Exchange({ETH: INSTRUMENTS[ETH]}, D(5_000), taker_fee=D(0))
+    ex.on_quote(quote("2000.00", "2000.00", size="1000"), 1)
+    assert refusal(ex.place, limit(1, SELL, "1999", "50.01"), 1) is PaperCode.MARGIN_NOT_SUFFICIENT
+    ex.place(limit(2, SELL, "1999", "50"), 1)
 
 
 def test_two_billion_do_not_fill_on_a_hundred_million():

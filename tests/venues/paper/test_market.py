@@ -1,0 +1,67 @@
+"""Candles, trades and depth made from L1."""
+
+from __future__ import annotations
+
+from decimal import Decimal as D
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.venues.paper.generator import Quote
+from actors.venues.paper.market import (
+    CANDLES_MAX,
+    INTERVALS,
+    MINUTE_MS,
+    TRADES_MAX,
+    SymbolMarket,
+    day_of,
+    depth_of,
+    merged,
+)
+from tests.factories import ETH, INSTRUMENTS
+
+STEP = D("0.001")
+
+
+def quote(mid):
+    return Quote(ETH, D(mid) - 1, D(5), D(mid) + 1, D(7))
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 5 * MINUTE_MS), st.integers(1_000, 3_000)), min_size=1, max_size=60),
+    st.sampled_from(sorted(INTERVALS)),
+)
+def test_candles_of_any_interval_hold_every_trade_once(moves, interval):
+    market, now, prints = SymbolMarket(), 0, []
+    for wait, mid in moves:
+        now += wait
+        prints.append(market.add(quote(mid), STEP, now))
+    candles = merged(market.candles, INTERVALS[interval])
+    length = INTERVALS[interval] * MINUTE_MS
+    assert sum(c.count for c in candles) == len(prints)
+    for c in candles:
+        inside = [p for p in prints if c.open_ms <= p.time < c.open_ms + length]
+        assert (c.open_ms % length, c.count) == (0, len(inside))
+        assert (c.open, c.close) == (inside[0].price, inside[-1].price)
+        assert (c.high, c.low) == (max(p.price for p in inside), min(p.price for p in inside))
+        assert (c.volume, c.value) == (STEP * len(inside), sum(p.price * STEP for p in inside))
+    assert day_of(market.candles, now).close == prints[-1].price
+
+
+def test_memory_is_bounded():
+    market = SymbolMarket()
+    for n in range(CANDLES_MAX + 500):
+        market.add(quote(2_000 + n % 7), STEP, n * MINUTE_MS)
+    assert (len(market.candles), len(market.trades)) == (CANDLES_MAX, TRADES_MAX)
+    assert day_of(market.candles, (CANDLES_MAX + 500) * MINUTE_MS).count <= 1_440
+    assert day_of([], 5) is None
+
+
+def test_depth_begins_with_l1_and_gets_worse_with_every_level():
+    bids, asks = depth_of(quote(2_000), INSTRUMENTS[ETH], 20)
+    assert (bids[0], asks[0]) == ((D(1_999), D(5)), (D(2_001), D(7)))
+    assert [p for p, _ in bids] == sorted((p for p, _ in bids), reverse=True)
+    assert [p for p, _ in asks] == sorted(p for p, _ in asks)
+    assert len(bids) == len(asks) == 20
+    low = Quote(ETH, D("0.02"), D(1), D("0.03"), D(1))
+    assert all(p > 0 for p, _ in depth_of(low, INSTRUMENTS[ETH], 20)[0])
