@@ -1,0 +1,121 @@
+"""What every client script shares: steps that are tried in order, and a report of them as JSON on stdout.
+
+Nothing of ours is imported: these scripts run where only the clients are installed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import logging
+import sys
+import time
+import traceback
+import urllib.request
+import warnings
+
+STEP_SECONDS = 20
+
+
+class Exchange:
+    """Where the exchange is, and its own paths that no client has: prices are moved there."""
+
+    def __init__(self, rest, websocket, key, secret):
+        self.rest, self.websocket, self.key, self.secret = rest, websocket, key, secret
+
+    def admin(self, path, **body):
+        request = urllib.request.Request(
+            f"{self.rest}/paper/{path}", json.dumps(body).encode(), {"X-MBX-APIKEY": self.key}, method="POST"
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.loads(answer.read() or b"null")
+
+
+class Complaints(logging.Handler):
+    """Whatever any library logs as a warning or worse."""
+
+    def __init__(self):
+        super().__init__(logging.WARNING)
+        self.said = []
+
+    def emit(self, record):
+        self.said.append(f"{record.name}: {record.levelname}: {record.getMessage()[:600]}")
+
+
+class Steps:
+    """Steps in the order in which they are written. Each is tried, also when one before it failed."""
+
+    def __init__(self):
+        self._steps = []
+
+    def __call__(self, step):
+        self._steps.append(step)
+        return step
+
+    async def _try(self, step, *given):
+        made = step(*given)
+        if inspect.isawaitable(made):
+            await asyncio.wait_for(made, STEP_SECONDS)
+
+    async def run(self, *given):
+        """Try all; what failed, with its traceback, and how long each took."""
+        passed, failed, seconds = [], {}, {}
+        for step in self._steps:
+            began = time.monotonic()
+            try:
+                await self._try(step, *given)
+                passed.append(step.__name__)
+            except Exception:  # noqa: BLE001 - the report names it, and the others are tried
+                failed[step.__name__] = traceback.format_exc(limit=-4)
+            seconds[step.__name__] = round(time.monotonic() - began, 2)
+        return {"passed": passed, "failed": failed, "seconds": seconds}
+
+
+def main(run):
+    """Run ``run(exchange)``, which returns a report, and print it with all complaints.
+
+    The command line is: rest websocket key secret.
+    """
+    exchange = Exchange(*sys.argv[1:5])
+    complaints = Complaints()
+    logging.getLogger().addHandler(complaints)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("default")
+        report = asyncio.run(run(exchange))
+    complaints.said += [f"{w.category.__name__}: {w.message}"[:600] for w in warned]
+    json.dump({**report, "complaints": complaints.said}, sys.stdout)
+
+
+async def done(value):
+    """The result of a call, of a synchronous client or of one that must be awaited."""
+    return await value if inspect.isawaitable(value) else value
+
+
+async def until(look, what, seconds=10.0):
+    """Look again and again, bounded, until something is found."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = await done(look())
+        if found:
+            return found
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"{what} did not come about in {seconds} s")
+
+
+async def refused(call, kind, *words):
+    """That a call raises exactly this exception, with these words in it."""
+    try:
+        answer = await done(call())
+    except kind as error:
+        assert type(error) is kind, f"{type(error).__name__} and not {kind.__name__}: {error}"
+        missing = [word for word in words if word not in str(error)]
+        assert not missing, f"{missing} not in {error}"
+        return error
+    raise AssertionError(f"no {kind.__name__}, but {str(answer)[:300]}")
+
+
+def near(value, expected, fraction=1e-9):
+    """That two numbers are the same but for what floats lose."""
+    assert value is not None, f"nothing, where {expected} should be"
+    assert abs(value - expected) <= abs(expected) * fraction + 1e-9, f"{value} is not {expected}"
