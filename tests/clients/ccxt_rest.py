@@ -14,7 +14,7 @@ import ccxt_conditional
 import ccxt_market
 import ccxt_orders
 import ccxt_refusals
-from steps import done, main
+from steps import main, together
 
 
 def settings(exchange):
@@ -29,17 +29,13 @@ def settings(exchange):
 async def run(exchange):
     made = ccxt if sys.argv[5] == "sync" else ccxt.async_support
     client = made.binanceusdm(settings(exchange))
-    report = {"passed": [], "failed": {}, "seconds": {}}
     try:
-        for part in (ccxt_market, ccxt_account, ccxt_orders, ccxt_conditional, ccxt_refusals):
-            for kind, found in (await part.step.run(client, exchange)).items():
-                report[kind] += found if isinstance(found, list) else []
-                if isinstance(found, dict):
-                    report[kind].update(found)
+        return await together(
+            (ccxt_market, ccxt_account, ccxt_orders, ccxt_conditional, ccxt_refusals), client, exchange
+        )
     finally:
         if sys.argv[5] != "sync":
-            await done(client.close())
-    return report
+            await client.close()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import sdk_orders
 import sdk_settings
 from binance_common.configuration import ConfigurationRestAPI
 from binance_sdk_derivatives_trading_usds_futures import derivatives_trading_usds_futures as sdk
-from steps import main
+from steps import main, together
 
 
 async def run(exchange):
@@ -19,13 +19,7 @@ async def run(exchange):
         api_key=exchange.key, api_secret=exchange.secret, base_path=exchange.rest, timeout=10_000
     )
     client = sdk.DerivativesTradingUsdsFutures(config_rest_api=configuration).rest_api
-    report = {"passed": [], "failed": {}, "seconds": {}}
-    for part in (sdk_market, sdk_settings, sdk_orders):
-        found = await part.step.run(client, exchange)
-        report["passed"] += found["passed"]
-        report["failed"].update(found["failed"])
-        report["seconds"].update(found["seconds"])
-    return report
+    return await together((sdk_market, sdk_settings, sdk_orders), client, exchange)
 
 
 if __name__ == "__main__":

@@ -72,6 +72,16 @@ class Steps:
         return {"passed": passed, "failed": failed, "seconds": seconds}
 
 
+async def together(parts, *given):
+    """One report of the steps of several modules."""
+    reports = [await part.step.run(*given) for part in parts]
+    return {
+        "passed": [name for report in reports for name in report["passed"]],
+        "failed": {name: why for report in reports for name, why in report["failed"].items()},
+        "seconds": {name: took for report in reports for name, took in report["seconds"].items()},
+    }
+
+
 def main(run):
     """Run ``run(exchange)``, which returns a report, and print it with all complaints.
 
