@@ -132,7 +132,7 @@ def income_tells_what_moved_the_wallet(client, exchange):
 @step
 def batches(client, _exchange):
     row = models.PlaceMultipleOrdersBatchOrdersParameterInner
-    price = str(price_of(client, SYMBOL, 0.97))
+    price = price_of(client, SYMBOL, 0.97)
     good = [
         row(symbol=SYMBOL, side="BUY", type="LIMIT", timeInForce="GTC", quantity=QUANTITY, price=price, newClientOrderId=f"sdk-b{n}")
         for n in range(4)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 
-from binance_common.errors import BadRequestError
+from binance_common.configuration import ConfigurationRestAPI
+from binance_common.errors import BadRequestError, UnauthorizedError
+from binance_sdk_derivatives_trading_usds_futures import derivatives_trading_usds_futures as sdk
 from binance_sdk_derivatives_trading_usds_futures.rest_api import models
 from sdk_market import some
 from steps import Steps
@@ -116,10 +118,18 @@ def fees_and_limits(client, _exchange):
 
 
 @step
-def what_needs_a_signature_is_refused_without_it(client, _exchange):
-    try:
-        client.send_request("/fapi/v3/account", "GET", {"timestamp": 1})
-    except BadRequestError as error:
-        assert error.status_code in {-1102, -1021}
-    else:
-        raise AssertionError("an account was told to somebody without a signature")
+def strangers_are_refused(_client, exchange):
+    for key, secret, code in (
+        (exchange.key, "no-such-secret", -1022),
+        ("no-such-key", exchange.secret, -2015),
+    ):
+        configuration = ConfigurationRestAPI(
+            api_key=key, api_secret=secret, base_path=exchange.rest, timeout=10_000
+        )
+        stranger = sdk.DerivativesTradingUsdsFutures(config_rest_api=configuration).rest_api
+        try:
+            stranger.account_information_v3()
+        except (BadRequestError, UnauthorizedError) as error:
+            assert error.status_code == code, f"{error.status_code}: {error.error_message}"
+        else:
+            raise AssertionError(f"an account was told to somebody who should have been refused with {code}")
