@@ -15,7 +15,7 @@ from freqtrade.configuration import Configuration
 from freqtrade.enums import ExitCheckTuple, ExitType, RunMode, State
 from freqtrade.freqtradebot import FreqtradeBot
 from freqtrade.persistence import Trade
-from steps import Steps, main, near, until
+from steps import Steps, main, near, plainly_until
 
 step = Steps()
 PAIR = "ETH/USDT:USDT"
@@ -100,13 +100,13 @@ def prices(bot, _exchange):
 
 
 @step
-async def enters_with_a_stop_on_the_exchange(bot, _exchange):
+def enters_with_a_stop_on_the_exchange(bot, _exchange):
     def entered():
         bot["bot"].process()
         trades = Trade.get_open_trades()
         return trades and trades[0].has_open_position and trades[0].has_open_sl_orders
 
-    await until(entered, "an entry and its stop", 60)
+    plainly_until(entered, "an entry and its stop", 60)
     (trade,) = Trade.get_open_trades()
     assert trade.leverage == 5 and trade.amount > 0 and trade.fee_open_cost > 0
     assert trade.liquidation_price and trade.liquidation_price < trade.open_rate
@@ -116,41 +116,41 @@ async def enters_with_a_stop_on_the_exchange(bot, _exchange):
 
 
 @step
-async def the_stop_triggers_and_is_found(bot, exchange):
+def the_stop_triggers_and_is_found(bot, exchange):
     exchange.admin("shock", symbol="ETHUSDT", fraction="-0.06", seconds=1)
 
     def closed():
         bot["bot"].process()
         return [t for t in Trade.get_trades_proxy(is_open=False) if t.exit_reason == "stoploss_on_exchange"]
 
-    (trade,) = await until(closed, "the stop's end", 60)
+    (trade,) = plainly_until(closed, "the stop's end", 60)
     assert trade.close_rate < trade.open_rate and trade.close_profit_abs < 0 and trade.fee_close_cost > 0
 
 
 @step
-async def enters_again_and_exits(bot, _exchange):
+def enters_again_and_exits(bot, _exchange):
     bot["bot"].strategy.lock_pair = lambda *_a, **_k: None
 
     def entered():
         bot["bot"].process()
         return [t for t in Trade.get_open_trades() if t.has_open_position and t.has_open_sl_orders]
 
-    (trade,) = await until(entered, "a second entry", 90)
+    (trade,) = plainly_until(entered, "a second entry", 90)
     reason = ExitCheckTuple(exit_type=ExitType.FORCE_EXIT)
     assert bot["bot"].execute_trade_exit(trade, trade.open_rate, exit_check=reason)
     bot["bot"].exit_positions(Trade.get_open_trades())
     bot["bot"].update_trades_without_assigned_fees()
-    await until(
+    plainly_until(
         lambda: not trade.is_open or bot["bot"].update_trade_state(trade, trade.orders[-1].order_id),
         "the exit",
         20,
     )
 
 
-async def run(exchange):
+def run(exchange):
     with tempfile.TemporaryDirectory() as folder:
         bot = {"config": configuration(exchange, Path(folder))}
-        report = await step.run(bot, exchange)
+        report = step.run_plainly(bot, exchange)
         if "bot" in bot:
             bot["bot"].cleanup()
     return report

@@ -10,7 +10,7 @@ from tests.e2e.processes import KEY, SECRET, Paper
 
 def main():
     failed = 0
-    for script in ("python_binance.py", "freqtrade_bot.py"):
+    for script in ("freqtrade_bot.py", "python_binance.py"):
         paper = Paper()
         try:
             address = paper.address.rest, paper.address.websocket, KEY, SECRET

@@ -6,6 +6,7 @@ Nothing of ours is imported: these scripts run where only the clients are instal
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import json
 import logging
@@ -53,23 +54,34 @@ class Steps:
         self._steps.append(step)
         return step
 
-    async def _try(self, step, *given):
-        made = step(*given)
-        if inspect.isawaitable(made):
-            await asyncio.wait_for(made, STEP_SECONDS)
-
     async def run(self, *given):
         """Try all; what failed, with its traceback, and how long each took."""
-        passed, failed, seconds = [], {}, {}
+        report = {"passed": [], "failed": {}, "seconds": {}}
         for step in self._steps:
-            began = time.monotonic()
-            try:
-                await self._try(step, *given)
-                passed.append(step.__name__)
-            except Exception:  # noqa: BLE001 - the report names it, and the others are tried
-                failed[step.__name__] = traceback.format_exc(limit=-4)
-            seconds[step.__name__] = round(time.monotonic() - began, 2)
-        return {"passed": passed, "failed": failed, "seconds": seconds}
+            with _noted(report, step.__name__):
+                made = step(*given)
+                if inspect.isawaitable(made):
+                    await asyncio.wait_for(made, STEP_SECONDS)
+        return report
+
+    def run_plainly(self, *given):
+        """As ``run``, for a client that runs an event loop of its own."""
+        report = {"passed": [], "failed": {}, "seconds": {}}
+        for step in self._steps:
+            with _noted(report, step.__name__):
+                step(*given)
+        return report
+
+
+@contextlib.contextmanager
+def _noted(report, name):
+    began = time.monotonic()
+    try:
+        yield
+        report["passed"].append(name)
+    except Exception:  # noqa: BLE001 - the report names it, and the others are tried
+        report["failed"][name] = traceback.format_exc(limit=-4)
+    report["seconds"][name] = round(time.monotonic() - began, 2)
 
 
 async def together(parts, *given):
@@ -92,7 +104,9 @@ def main(run):
     logging.getLogger().addHandler(complaints)
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("default")
-        report = asyncio.run(run(exchange))
+        report = run(exchange)
+        if inspect.isawaitable(report):
+            report = asyncio.run(report)
     complaints.said += [f"{w.category.__name__}: {w.message}"[:600] for w in warned]
     json.dump({**report, "complaints": complaints.said}, sys.stdout)
 
@@ -110,6 +124,17 @@ async def until(look, what, seconds=10.0):
         if found:
             return found
         await asyncio.sleep(0.1)
+    raise AssertionError(f"{what} did not come about in {seconds} s")
+
+
+def plainly_until(look, what, seconds):
+    """As ``until``, without an event loop."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = look()
+        if found:
+            return found
+        time.sleep(0.5)
     raise AssertionError(f"{what} did not come about in {seconds} s")
 
 
