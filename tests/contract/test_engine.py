@@ -23,6 +23,7 @@ ANSWERS = {
     list[rest.Order]: ["GET /fapi/v1/openOrders", "GET /fapi/v1/allOrders", "POST /fapi/v1/batchOrders"],
     list[rest.UserTrade]: ["GET /fapi/v1/userTrades"],
     list[rest.PositionRisk]: ["GET /fapi/v2/positionRisk", "GET /fapi/v3/positionRisk"],
+    list[rest.PositionAmount]: ["GET /fapi/v2/positionRisk", "GET /fapi/v3/positionRisk"],
     list[rest.Balance]: ["GET /fapi/v2/balance", "GET /fapi/v3/balance"],
     rest.Account: ["GET /fapi/v2/account"],
     rest.ListenKey: ["POST /fapi/v1/listenKey", "PUT /fapi/v1/listenKey"],
@@ -35,8 +36,13 @@ EVENTS = {
     streams.OrderTradeUpdate: "ORDER_TRADE_UPDATE",
     streams.AccountUpdate: "ACCOUNT_UPDATE",
     streams.ListenKeyExpired: "listenKeyExpired",
+    streams.MarginCall: "MARGIN_CALL",
+    streams.AccountConfigUpdate: "ACCOUNT_CONFIG_UPDATE",
 }
-EVENT_PARTS = {streams.OrderDetail, streams.UpdateDetail, streams.BalanceDetail, streams.PositionDetail}
+EVENT_PARTS = {
+    streams.OrderDetail, streams.UpdateDetail, streams.BalanceDetail, streams.PositionDetail, streams.CallDetail,
+    streams.LeverageSet, streams.AssetsModeSet,
+}  # fmt: skip
 MARKET_EVENTS = {streams.BookTickerEvent: "<symbol>@bookTicker"}
 FRAMES = {streams.CombinedBookTicker}
 
