@@ -44,7 +44,7 @@ async def unknown_symbols_are_refused(client, _exchange):
 
 @step
 async def bad_orders_are_refused_by_what_is_bad(client, _exchange):
-    limit = {**ORDER, "type": "LIMIT", "timeInForce": "GTC", "price": "50000"}
+    limit = {**ORDER, "type": "LIMIT", "timeInForce": "GTC", "price": "50000", "quantity": "0.2"}
     for change, kind, code in (
         ({"quantity": "0.0123456"}, ccxt.BadRequest, "-1111"),
         ({"side": "SIDEWAYS"}, ccxt.BadRequest, "-1117"),

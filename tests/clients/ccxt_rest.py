@@ -1,6 +1,7 @@
 """ccxt over REST: every unified call that a USD-M account needs, with the synchronous and the asynchronous client.
 
-Only hosts and key differ from what a trader configures at Binance.
+Only hosts and key differ from what a trader configures at Binance, and its throttle is off, which would hold the same
+calls back for a minute.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ def settings(exchange):
     hosts = {name: url for name, url in urls.items() if isinstance(url, str)}
     for host in ("https://fapi.binance.com", "https://api.binance.com"):
         hosts = {name: url.replace(host, exchange.rest) for name, url in hosts.items()}
-    return {"apiKey": exchange.key, "secret": exchange.secret, "urls": {"api": hosts}}
+    return {
+        "apiKey": exchange.key, "secret": exchange.secret, "urls": {"api": hosts}, "enableRateLimit": False
+    }  # fmt: skip
 
 
 async def run(exchange):

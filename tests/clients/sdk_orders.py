@@ -108,7 +108,7 @@ def income_tells_what_moved_the_wallet(client, exchange):
     assert float(paid.income) < 0 and paid.asset == "USDT" and paid.tran_id > 0
     before = wallet(client)
     order = client.new_order(
-        SYMBOL, SELL, MARKET, quantity=QUANTITY, reduce_only=models.NewOrderReduceOnlyEnum.true, new_order_resp_type=RESULT
+        SYMBOL, SELL, MARKET, quantity=QUANTITY, reduce_only=models.NewOrderReduceOnlyEnum("true"), new_order_resp_type=RESULT
     ).data()  # fmt: skip
     assert order.reduce_only is True and order.status == "FILLED"
     trades = client.account_trade_list(SYMBOL, order_id=order.order_id).data()
@@ -125,7 +125,7 @@ def income_tells_what_moved_the_wallet(client, exchange):
         SELL,
         MARKET,
         quantity=QUANTITY,
-        reduce_only=models.NewOrderReduceOnlyEnum.true,
+        reduce_only=models.NewOrderReduceOnlyEnum("true"),
     )
 
 
@@ -194,7 +194,9 @@ def isolated_margin(client, _exchange):
     assert [(float(e.amount), e.type) for e in log][-2:] == [(3, 1), (1, 2)]
     (position,) = client.position_information_v3(SYMBOL).data()
     assert float(position.isolated_wallet) > 2
-    client.new_order(SYMBOL, SELL, MARKET, quantity=QUANTITY, reduce_only=models.NewOrderReduceOnlyEnum.true)
+    client.new_order(
+        SYMBOL, SELL, MARKET, quantity=QUANTITY, reduce_only=models.NewOrderReduceOnlyEnum("true")
+    )
     client.change_margin_type(SYMBOL, kinds.CROSSED)
 
 
@@ -235,7 +237,10 @@ async def a_conditional_order_triggers(client, exchange):
     client.new_order(CONDITIONAL, BUY, MARKET, quantity=10)
     trigger = price_of(client, CONDITIONAL, 0.98)
     stop = conditional(
-        client, "STOP_MARKET", trigger_price=trigger, close_position=models.NewAlgoOrderClosePositionEnum.true
+        client,
+        "STOP_MARKET",
+        trigger_price=trigger,
+        close_position=models.NewAlgoOrderClosePositionEnum("true"),
     )
     exchange.admin("shock", symbol=CONDITIONAL, fraction="-0.04", seconds=0.5)
 

@@ -164,7 +164,7 @@ async def the_account_by_the_websocket_api(client, _exchange):
         account = (await read()).data().result
         assert float(account.total_wallet_balance) > 1_000
     for read in (client.api.futures_account_balance, client.api.futures_account_balance_v2):
-        assert {b.asset for b in (await read()).data().result} >= {"USDT", "BNB"}
+        assert {b.asset for b in (await read()).data().result} >= {"USDT"}
     for read in (client.api.position_information, client.api.position_information_v2):
         (position,) = (await read(symbol=SYMBOL)).data().result
         assert float(position.position_amt) == QUANTITY
@@ -175,7 +175,8 @@ async def the_account_by_the_websocket_api(client, _exchange):
 @step
 async def prices_by_the_websocket_api(client, _exchange):
     book = (await client.api.order_book(SYMBOL, limit=5)).data().result
-    assert float(book.bids[0][0]) < float(book.asks[0][0])
+    levels = book.additional_properties  # its model of this answer has forgotten them
+    assert float(levels["bids"][0][0]) < float(levels["asks"][0][0])
     price = (await client.api.symbol_price_ticker(symbol=SYMBOL)).data().actual_instance.result
     assert float(price.price) > 0
     assert len((await client.api.symbol_order_book_ticker()).data().actual_instance.result) >= 10
@@ -190,7 +191,7 @@ async def a_conditional_order_on_the_user_stream(client, exchange):
         await client.api.new_algo_order(
             api.NewAlgoOrderAlgoTypeEnum.CONDITIONAL, SYMBOL, api.NewAlgoOrderSideEnum.SELL,
             api.NewAlgoOrderTypeEnum.STOP_MARKET, quantity=QUANTITY, trigger_price=round(float(best.bid_price) * 0.98, 4),
-            reduce_only=api.NewAlgoOrderReduceOnlyEnum.true, client_algo_id="ws-stop",
+            reduce_only=api.NewAlgoOrderReduceOnlyEnum("true"), client_algo_id="ws-stop",
         )
     ).data().result  # fmt: skip
     assert stop.algo_status == "NEW" and stop.client_algo_id == "ws-stop"
@@ -238,7 +239,7 @@ async def funding_on_the_user_stream(client, exchange):
     assert float(event.a.B[0].bc) < 0
     client.rest.new_order(
         SYMBOL, rest.NewOrderSideEnum.SELL, rest.NewOrderTypeEnum.MARKET, quantity=QUANTITY,
-        reduce_only=rest.NewOrderReduceOnlyEnum.true,
+        reduce_only=rest.NewOrderReduceOnlyEnum("true"),
     )  # fmt: skip
 
 
@@ -250,8 +251,8 @@ async def the_user_stream_by_the_websocket_api(client, _exchange):
 
 
 @step
-async def the_end_of_the_listen_key_is_told(client, _exchange):
-    client.rest.close_user_data_stream()
+async def the_end_of_the_listen_key_is_told(client, exchange):
+    exchange.admin("listen-key", action="expire")
     await until(lambda: client.first(told.ListenKeyExpired), "the key's end")
 
 
