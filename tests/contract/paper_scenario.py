@@ -91,11 +91,12 @@ def prices(talk):
 def settings(talk):
     """The account's settings, each read and changed."""
     talk.ask("POST", "v1/leverage", symbol=SYMBOL, leverage="7")
-    talk.ask("POST", "v1/marginType", symbol=OTHER, marginType="ISOLATED")
     for path in ("v1/positionSide/dual", "v1/multiAssetsMargin", "v1/feeBurn"):
         name, was = next(iter(talk.ask("GET", path).items()))
         for value in (not was, was):
             talk.ask("POST", path, **{name: str(value).lower()})
+    # Multi-assets mode is refused while a symbol is isolated.
+    talk.ask("POST", "v1/marginType", symbol=OTHER, marginType="ISOLATED")
     for path in ("v1/accountConfig", "v1/symbolConfig", "v1/rateLimit/order", "v1/apiTradingStatus"):
         talk.ask("GET", path)
     talk.ask("GET", "v1/commissionRate", symbol=SYMBOL)
@@ -187,8 +188,10 @@ def play(paper):
         orders(talk)
         fills(talk, paper)
         conditional(talk, paper)
-        talk.ask("DELETE", "v1/listenKey")
+        paper.admin("listen-key", action="expire")
         until(lambda: "listenKeyExpired" in talk.kinds(), "the key's end", 15)
+    talk.ask("POST", "v1/listenKey")
+    talk.ask("DELETE", "v1/listenKey")
     return talk
 
 

@@ -19,6 +19,7 @@ READS = {
     float: {"number", "integer"},
     Decimal: {"string", "number", "integer"},
 }
+REFUSAL = {"code", "msg"}
 PYTHON = {"string": str, "integer": int, "boolean": bool, "number": (int, float)}
 
 
@@ -77,16 +78,24 @@ def _plain(ours):
     raise TypeError(f"no rule for {ours}; add one to READS")
 
 
-def faults(value, theirs, models, where, absent=frozenset()):
-    """What is wrong with an answer that arrived: fields that are missing, unknown or of another type.
+class Leeway(msgspec.Struct, frozen=True):
+    """Where an answer need not be as its model is: ``Model.field``, with the module before it where that is needed."""
 
-    ``absent`` are ``Model.field`` that need not be there.
-    """
-    found = [_faults(value, kind, models, where, absent) for kind in kinds(theirs)]
+    absent: frozenset[str]
+    extra: frozenset[str]
+    null: frozenset[str]
+
+
+NONE = Leeway(frozenset(), frozenset(), frozenset())
+
+
+def faults(value, theirs, models, where, leeway=NONE):
+    """What is wrong with an answer that arrived: fields that are missing, unknown or of another type."""
+    found = [_faults(value, kind, models, where, leeway) for kind in kinds(theirs)]
     return min(found, key=len)
 
 
-def _faults(value, theirs, models, where, absent):
+def _faults(value, theirs, models, where, leeway):
     if theirs == "any":
         return []
     if isinstance(theirs, str):
@@ -95,20 +104,26 @@ def _faults(value, theirs, models, where, absent):
     if "list" in theirs:
         if not isinstance(value, list):
             return [f"{where}: {type(value).__name__} is no list"]
-        return [
-            f
-            for n, one in enumerate(value)
-            for f in faults(one, theirs["list"], models, f"{where}[{n}]", absent)
-        ]
+        return [f for one in value for f in faults(one, theirs["list"], models, f"{where}[]", leeway)]
     if not isinstance(value, dict):
         return [f"{where}: {type(value).__name__} is no {theirs['model']}"]
-    name, fields = theirs["model"].split(".")[-1], models[theirs["model"]]
-    found = [f"{where}.{key}: unknown to them" for key in value if key not in fields]
+    fields = models[theirs["model"]]
+    if set(value) == REFUSAL and set(fields) >= REFUSAL:
+        return []  # why one of a batch was refused, in its place
+
+    def free(key, allowed):
+        return bool({f"{theirs['model']}.{key}", f"{theirs['model'].split('.')[-1]}.{key}"} & allowed)
+
+    found = [
+        f"{where}.{key}: unknown to them"
+        for key in value
+        if key not in fields and not free(key, leeway.extra)
+    ]
     for key, kind in fields.items():
-        if key in value:
-            found += faults(value[key], kind, models, f"{where}.{key}", absent)
-        elif f"{name}.{key}" not in absent:
-            found.append(f"{where}.{key}: missing")
+        if key not in value:
+            found += [] if free(key, leeway.absent) else [f"{where}.{key}: missing"]
+        elif value[key] is not None or not free(key, leeway.null):
+            found += faults(value[key], kind, models, f"{where}.{key}", leeway)
     return found
 
 
