@@ -167,8 +167,8 @@ async def times_in_force(client, _exchange):
 
 @step
 async def orders_of_one_account_do_not_trade_with_each_other(client, exchange):
-    exchange.admin("halt", symbol="SOLUSDT", halted=True)  # so that nobody else is in between
-    price, _ = await touch(client, OTHER)
+    exchange.admin("halt", symbol="SOLUSDT", halted=True)  # so that the market is not in between
+    price = (await done(client.fetch_order_book(OTHER, 5)))["bids"][0][0]
     for mode, ended in (("EXPIRE_TAKER", "taker"), ("EXPIRE_MAKER", "maker"), ("EXPIRE_BOTH", "both")):
         resting = await done(client.create_order(OTHER, "limit", "buy", 10, price))
         assert resting["status"] == "open"

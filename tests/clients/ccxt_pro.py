@@ -7,7 +7,7 @@ import asyncio
 import ccxt
 import ccxt.pro
 from ccxt_rest import settings
-from steps import Steps, main, near, refused
+from steps import Steps, main, near, refused, until
 
 step = Steps()
 SYMBOL = "SOL/USDT:USDT"
@@ -19,23 +19,30 @@ async def soon(awaitable):
     return await asyncio.wait_for(awaitable, SECONDS)
 
 
-async def seen(watch, wanted, what):
-    """Watch until something wanted is among what is told."""
-    for _ in range(60):
-        for told in await soon(watch()):
-            if wanted(told):
-                return told
-    raise AssertionError(f"{what} was not told")
-
-
 class Watched:
-    """What one kind of watching told, from before the order that causes it on."""
+    """What one kind of watching told, from before the order that causes it on.
 
-    def __init__(self, watch, wanted, what):
-        self._task = asyncio.ensure_future(seen(watch, wanted, what))
+    Two frames that come at once are told as one: what was told first is changed in place by what follows.
+    """
+
+    def __init__(self, watch, wanted, what, cache=list):
+        self._watch, self._wanted, self._what, self._cache = watch, wanted, what, cache
+        self._told = []
+        self._task = asyncio.ensure_future(self._keep())
+
+    async def _keep(self):
+        while True:
+            self._told += await self._watch()
+
+    def _find(self):
+        return next((t for t in [*self._told, *self._cache()] if self._wanted(t)), None)
 
     async def told(self):
-        return await soon(self._task)
+        found = await until(lambda: self._task.done() or self._find(), self._what)
+        if self._task.done():
+            self._task.result()
+        self._task.cancel()
+        return found
 
 
 @step
@@ -86,9 +93,8 @@ async def watch_ohlcv(client, _exchange):
 
 @step
 async def a_resting_order_is_told_from_begin_to_end(client, _exchange):
-    mine = {}
     begun = Watched(lambda: client.watch_orders(SYMBOL), lambda o: o["status"] == "open", "a new order")
-    await asyncio.sleep(0.5)  # until the stream is up: only what comes after it is told
+    await asyncio.sleep(1.0)  # until the stream is up: only what comes after it is told
     bid = (await client.fetch_bids_asks([SYMBOL]))[SYMBOL]["bid"]
     price = float(client.price_to_precision(SYMBOL, bid * 0.97))
     mine = await client.create_order(SYMBOL, "limit", "buy", AMOUNT, price)

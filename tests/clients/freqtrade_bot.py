@@ -1,6 +1,7 @@
 """freqtrade, the bot itself: its start, an entry with a stop on the exchange, its polls, and an exit.
 
-Only hosts and key differ from Binance, and currencies are not asked for, as freqtrade's users configure it.
+Only hosts and key differ from Binance. Currencies and the markets of spot and COIN-M, which ccxt asks for in other
+places, are switched off in ccxt's own options.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def configuration(exchange, folder):
         "exit_pricing": {"price_side": "other", "use_order_book": True, "order_book_top": 1},
         "exchange": {
             "name": "binance", "key": exchange.key, "secret": exchange.secret, "pair_whitelist": [PAIR],
-            "pair_blacklist": [], "ccxt_config": {"urls": {"api": urls}, "options": {"fetchCurrencies": False}},
+            "pair_blacklist": [], "ccxt_config": {"urls": {"api": urls}, "options": {"fetchCurrencies": False, "fetchMarkets": {"types": ["linear"]}}},
         },
         "pairlists": [{"method": "StaticPairList"}], "internals": {"process_throttle_secs": 1},
     }  # fmt: skip

@@ -58,11 +58,15 @@ async def orders(client, _exchange):
         lambda: client.futures_cancel_order(**gone), BinanceAPIException, "Unknown order sent"
     )
     assert error.code == -2011
-    batch = client.futures_place_batch_order(
-        batchOrders=[
-            {"symbol": SYMBOL, "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "10", "price": price}
-        ] * 2
-    )  # fmt: skip
+    row = {
+        "symbol": SYMBOL,
+        "side": "BUY",
+        "type": "LIMIT",
+        "timeInForce": "GTC",
+        "quantity": "10",
+        "price": price,
+    }
+    batch = client.futures_place_batch_order(batchOrders=[dict(row), dict(row)])
     assert [o["status"] for o in batch] == ["NEW", "NEW"]
     assert client.futures_cancel_all_open_orders(symbol=SYMBOL)["code"] == 200
 
