@@ -10,8 +10,8 @@ from actors.units import OrderType, Side, TimeInForce
 from actors.venues.binance.errors import UNKNOWN_CODES, Code
 from actors.venues.binance.rules import STATUSES
 
-# What ccxt's source notes as an example, of one exchange or with names of ccxt's own in it, is no text to hold to.
-NO_TEXT = {"-1003", "-1100", "-1102", "-1106", "-2011", "-2013", "-1021", "-1000"}
+# What ccxt notes as an example or as one of two texts, or with words of its own, is no text to hold to.
+NO_TEXT = {"-1003", "-1100", "-1102", "-1106", "-2011", "-2013", "-1021", "-1000", "-4015"}
 
 # Codes of futures that ccxt lists for its other products only, or not at all.
 NOT_IN_CCXT = {"BAD_RECV_WINDOW", "INVALID_CALL_BK_RATE"}
