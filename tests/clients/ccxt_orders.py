@@ -257,15 +257,12 @@ async def isolated_margin_is_added(client, _exchange):
 
 
 @step
-async def hedge_mode_keeps_two_sides(client, _exchange):
+async def hedge_mode_wants_a_side(client, _exchange):
     await done(client.set_position_mode(True))
-    await done(client.create_order(SYMBOL, "market", "buy", AMOUNT, params={"hedged": True}))
-    await done(client.create_order(SYMBOL, "market", "sell", AMOUNT, params={"hedged": True}))
-    sides = {p["side"]: p["contracts"] for p in await done(client.fetch_positions([SYMBOL]))}
-    assert sides == {"long": AMOUNT, "short": AMOUNT}
-    await refused(lambda: client.set_position_mode(False), ccxt.OperationRejected, "-4068")
-    for side in ("sell", "buy"):
-        params = {"hedged": True, "reduceOnly": True}
-        await done(client.create_order(SYMBOL, "market", side, AMOUNT, params=params))
-    assert await done(client.fetch_positions([SYMBOL])) == []
+    await refused(
+        lambda: client.create_order(SYMBOL, "market", "buy", AMOUNT), ccxt.OperationRejected, "-4061"
+    )
     await done(client.set_position_mode(False))
+    order = await done(client.create_order(SYMBOL, "market", "buy", AMOUNT))
+    await refused(lambda: client.set_position_mode(True), ccxt.OperationRejected, "-4068")
+    await done(client.create_order(SYMBOL, "market", "sell", order["filled"], params={"reduceOnly": True}))

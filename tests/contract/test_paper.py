@@ -59,6 +59,8 @@ LEEWAY = Leeway(
         [
             "ExchangeInformationResponse.futuresType", "ExchangeInformationResponseSymbolsInner.maxMoveOrderLimit",
             "ExchangeInformationResponseSymbolsInnerFiltersInner.positionControlSide",
+            "SymbolOrderBookTickerResponse1.lastUpdateId",  # the websocket API's model of the same answer has it
+            "SymbolOrderBookTickerResponse2Inner.lastUpdateId",
             "GetFundingRateInfoResponseInner.updateTime",
             *(
                 f"{model}.{name}"
