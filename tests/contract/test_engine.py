@@ -24,8 +24,6 @@ ANSWERS = {
     list[rest.UserTrade]: ["GET /fapi/v1/userTrades"],
     list[rest.PositionRisk]: ["GET /fapi/v2/positionRisk", "GET /fapi/v3/positionRisk"],
     list[rest.PositionAmount]: ["GET /fapi/v2/positionRisk", "GET /fapi/v3/positionRisk"],
-    list[rest.Balance]: ["GET /fapi/v2/balance", "GET /fapi/v3/balance"],
-    rest.Account: ["GET /fapi/v2/account"],
     rest.ListenKey: ["POST /fapi/v1/listenKey", "PUT /fapi/v1/listenKey"],
     rest.Leverage: ["POST /fapi/v1/leverage"],
 }
