@@ -27,6 +27,16 @@ ANSWERS = {
     rest.ListenKey: ["POST /fapi/v1/listenKey", "PUT /fapi/v1/listenKey"],
     rest.Leverage: ["POST /fapi/v1/leverage"],
 }
+for name, calls in {
+    "PositionMode": ["GET /fapi/v1/positionSide/dual"],
+    "MultiAssetsMode": ["GET /fapi/v1/multiAssetsMargin"],
+    "SymbolConfig": ["GET /fapi/v1/symbolConfig"],
+    "AccountConfig": ["GET /fapi/v1/accountConfig"],
+    "FeeBurn": ["GET /fapi/v1/feeBurn"],
+}.items():
+    made = getattr(rest, name, None)
+    if made is not None:
+        ANSWERS[list[made] if name == "SymbolConfig" else made] = calls
 PARTS = {rest.Filter, rest.SymbolInfo, rest.RateLimit, rest.BracketEntry}
 UNCHECKED = {rest.ErrorBody: "the SDK reads code and msg of it by hand, and has no model"}
 
