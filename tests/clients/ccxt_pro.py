@@ -12,11 +12,18 @@ from steps import Steps, main, near, refused, until
 step = Steps()
 SYMBOL = "SOL/USDT:USDT"
 AMOUNT = 10.0
-SECONDS = 10
+SECONDS = 20
 
 
 async def soon(awaitable):
     return await asyncio.wait_for(awaitable, SECONDS)
+
+
+async def listening(client):
+    """Until the user stream is up: only what comes after that is told."""
+    await until(
+        lambda: any("/private/" in url and c.connectionEstablished for url, c in client.clients.items()), "the user stream"
+    )  # fmt: skip
 
 
 class Watched:
@@ -94,7 +101,7 @@ async def watch_ohlcv(client, _exchange):
 @step
 async def a_resting_order_is_told_from_begin_to_end(client, _exchange):
     begun = Watched(lambda: client.watch_orders(SYMBOL), lambda o: o["status"] == "open", "a new order")
-    await asyncio.sleep(1.0)  # until the stream is up: only what comes after it is told
+    await listening(client)
     bid = (await client.fetch_bids_asks([SYMBOL]))[SYMBOL]["bid"]
     price = float(client.price_to_precision(SYMBOL, bid * 0.97))
     mine = await client.create_order(SYMBOL, "limit", "buy", AMOUNT, price)
@@ -123,7 +130,9 @@ async def a_fill_is_told_as_order_trade_balance_and_position(client, _exchange):
         return [await client.watch_balance()]
 
     balances = Watched(balance, lambda b: b["USDT"]["total"] not in {None, before}, "the balance")
-    await asyncio.sleep(1.0)  # as above
+    await listening(client)
+    # Positions are first asked for by REST; one that begins before that would be told as there already.
+    await until(lambda: client.positions, "what watch_positions asks first")
     order = await client.create_order(SYMBOL, "market", "buy", AMOUNT)
     told = await orders.told()
     assert told["id"] == order["id"] and told["filled"] == AMOUNT and told["average"] > 0
@@ -141,7 +150,7 @@ async def a_conditional_order_is_told(client, exchange):
     begun = Watched(
         lambda: client.watch_orders(SYMBOL), lambda o: o["triggerPrice"] and o["status"] == "open", "the stop"
     )
-    await asyncio.sleep(0.2)
+    await listening(client)
     bid = (await client.fetch_bids_asks([SYMBOL]))[SYMBOL]["bid"]
     trigger = float(client.price_to_precision(SYMBOL, bid * 0.98))
     stop = await client.create_order(

@@ -13,7 +13,7 @@ from tests.e2e.processes import ROOT
 
 SCRIPTS = Path(__file__).parent
 LIGHT, HEAVY = ".venv-clients", ".venv-clients-heavy"
-SCRIPT_SECONDS = 100
+SCRIPT_SECONDS = 150
 
 
 def python_of(environment):

@@ -15,7 +15,7 @@ import time
 import traceback
 import urllib.request
 
-STEP_SECONDS = 20
+STEP_SECONDS = 60
 
 
 class Exchange:
@@ -112,7 +112,7 @@ async def done(value):
     return await value if inspect.isawaitable(value) else value
 
 
-async def until(look, what, seconds=10.0):
+async def until(look, what, seconds=20.0):
     """Look again and again, bounded, until something is found."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -11,7 +11,7 @@ import pytest
 from tests.clients.running import run_script
 from tests.e2e.processes import KEY, SECRET, Paper
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 # Each script, and how many steps it has: one that tries nothing has shown nothing.
 SCRIPTS = [
