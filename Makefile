@@ -3,8 +3,12 @@
 VENV ?= .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
+# The clients of traders as published, which need other versions than we do.
+CLIENTS := .venv-clients
+HEAVY := .venv-clients-heavy
+COMPILE := $(VENV)/bin/pip-compile -q --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras --allow-unsafe --no-header
 
-.PHONY: help setup demo run test check mutants bench lock clean
+.PHONY: help setup demo run test check mutants clients bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -17,6 +21,11 @@ $(STAMP): requirements-dev.lock pyproject.toml
 	$(PY) -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
+$(CLIENTS)/.installed $(HEAVY)/.installed: .venv-%/.installed: requirements-%.lock | $(STAMP)
+	$(PY) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install --quiet --require-hashes -r $<
+	@touch $@
+
 setup: $(STAMP) ## make the virtual environment
 
 demo: $(STAMP) ## a minute of trading on a paper exchange, with a crash and a market drop
@@ -25,7 +34,7 @@ demo: $(STAMP) ## a minute of trading on a paper exchange, with a crash and a ma
 run: $(STAMP) ## the engine, against 'bulkhead paper' unless configured otherwise
 	$(VENV)/bin/bulkhead run
 
-test: $(STAMP) ## all tests
+test: $(STAMP) $(CLIENTS)/.installed ## all tests
 	$(PY) -m pytest -n 2 --dist loadfile
 
 check: $(STAMP) ## what CI checks beside the tests: format, lint, types, tidiness
@@ -37,14 +46,20 @@ check: $(STAMP) ## what CI checks beside the tests: format, lint, types, tidines
 mutants: $(STAMP) ## flip every comparison of the decisions, and see a test notice each
 	$(PY) -m tests.mutants
 
+clients: $(STAMP) $(CLIENTS)/.installed $(HEAVY)/.installed ## every real client against a paper exchange, freqtrade and python-binance too
+	$(PY) -m pytest -q -n 0 tests/contract tests/clients
+	$(PY) -m tests.clients.heavy
+
 bench: $(STAMP) ## the benchmarks; make bench NAMES="router restart" runs some
 	$(PY) -m pip install --quiet --require-hashes -r requirements-bench.lock
 	$(PY) -m bench $(NAMES)
 
-lock: $(STAMP) ## the lock files anew, from pyproject.toml
-	$(VENV)/bin/pip-compile -q --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras --allow-unsafe --no-header -o requirements.lock pyproject.toml
-	$(VENV)/bin/pip-compile -q --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras --allow-unsafe --no-header --extra dev -o requirements-dev.lock pyproject.toml
-	$(VENV)/bin/pip-compile -q --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras --allow-unsafe --no-header --extra bench -c requirements-dev.lock -o requirements-bench.lock pyproject.toml
+lock: $(STAMP) ## the lock files anew, from pyproject.toml and tests/clients/*.in
+	$(COMPILE) -o requirements.lock pyproject.toml
+	$(COMPILE) --extra dev -o requirements-dev.lock pyproject.toml
+	$(COMPILE) --extra bench -c requirements-dev.lock -o requirements-bench.lock pyproject.toml
+	$(COMPILE) -o requirements-clients.lock tests/clients/clients.in
+	$(COMPILE) -o requirements-clients-heavy.lock tests/clients/clients-heavy.in
 
-clean: ## remove the virtual environment, caches and demo data
-	rm -rf $(VENV) .data .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+clean: ## remove the virtual environments, caches and demo data
+	rm -rf $(VENV) $(CLIENTS) $(HEAVY) .data .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -46,7 +46,7 @@ class Code(IntEnum):
     INVALID_CL_ORD_ID_LEN = -4015
     QTY_NOT_INCREASED_BY_STEP_SIZE = -4023
     INVALID_LEVERAGE = -4028
-    CLIENT_ORDER_ID_DUPLICATED = -4116
+    DUPLICATED_CLIENT_ORDER_ID = -4116
     MIN_NOTIONAL = -4164
 
 
@@ -100,6 +100,6 @@ def outcome_of(http_status: int, code: int | None) -> Outcome:
         return Outcome.RATE_LIMITED
     if code == Code.INVALID_TIMESTAMP:
         return Outcome.MISTIMED
-    if code == Code.CLIENT_ORDER_ID_DUPLICATED:
+    if code == Code.DUPLICATED_CLIENT_ORDER_ID:
         return Outcome.DUPLICATE
     return Outcome.NO_SUCH_ORDER if code == Code.NO_SUCH_ORDER else Outcome.REJECTED

@@ -174,30 +174,6 @@ class PositionRisk(msgspec.Struct, frozen=True, kw_only=True):
     updateTime: int = 0  # noqa: N815
 
 
-class Balance(msgspec.Struct, frozen=True, kw_only=True):
-    """One entry of GET /fapi/v2/balance."""
-
-    accountAlias: str  # noqa: N815
-    asset: str
-    balance: Decimal
-    crossWalletBalance: Decimal  # noqa: N815
-    crossUnPnl: Decimal  # noqa: N815
-    availableBalance: Decimal  # noqa: N815
-    updateTime: int = 0  # noqa: N815
-
-
-class Account(msgspec.Struct, frozen=True, kw_only=True):
-    """GET /fapi/v2/account, the part that matters."""
-
-    totalWalletBalance: Decimal  # noqa: N815
-    totalUnrealizedProfit: Decimal  # noqa: N815
-    totalMarginBalance: Decimal  # noqa: N815
-    availableBalance: Decimal  # noqa: N815
-    positions: tuple[PositionRisk, ...]
-    canTrade: bool = True  # noqa: N815
-    updateTime: int = 0  # noqa: N815
-
-
 class PositionMode(msgspec.Struct, frozen=True):
     """GET /fapi/v1/positionSide/dual; true is hedge mode."""
 

@@ -13,7 +13,7 @@ from actors.venues.binance.errors import Code, Outcome, outcome_of
         (200, None, Outcome.OK),
         (400, Code.MARGIN_NOT_SUFFICIENT, Outcome.REJECTED),
         (400, Code.NO_SUCH_ORDER, Outcome.NO_SUCH_ORDER),
-        (400, Code.CLIENT_ORDER_ID_DUPLICATED, Outcome.DUPLICATE),
+        (400, Code.DUPLICATED_CLIENT_ORDER_ID, Outcome.DUPLICATE),
         (400, Code.TIMEOUT, Outcome.UNKNOWN),
         (400, Code.UNEXPECTED_RESP, Outcome.UNKNOWN),
         (503, None, Outcome.UNKNOWN),
