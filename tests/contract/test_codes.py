@@ -9,6 +9,7 @@ import pytest
 from actors.units import OrderType, Side, TimeInForce
 from actors.venues.binance.errors import UNKNOWN_CODES, Code
 from actors.venues.binance.rules import STATUSES
+from actors.venues.paper import codes
 
 # What ccxt notes as an example or as one of two texts, or with words of its own, is no text to hold to.
 NO_TEXT = {"-1003", "-1100", "-1102", "-1106", "-2011", "-2013", "-1021", "-1000", "-4015"}
@@ -62,9 +63,6 @@ def norm(text):
 
 
 def test_the_paper_exchange_says_what_ccxt_notes_for_each_code(ccxt):
-    codes = pytest.importorskip(
-        "actors.venues.paper.codes", reason="the paper exchange has no table of codes yet"
-    )
     wrong = []
     for code, text in codes.TEXTS.items():
         number = str(int(code))
@@ -78,9 +76,6 @@ def test_the_paper_exchange_says_what_ccxt_notes_for_each_code(ccxt):
 
 
 def test_ccxt_knows_each_code_of_the_paper_exchange_by_its_name(ccxt):
-    codes = pytest.importorskip(
-        "actors.venues.paper.codes", reason="the paper exchange has no table of codes yet"
-    )
     known = set(ccxt["exceptions"]) | set(ccxt["exceptions_of_fapi_hosts"])
     others = {c.name for c in codes.PaperCode if str(int(c)) not in known}
     assert others <= NOT_IN_CCXT

@@ -5,8 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
-import pytest
-
+from actors.venues.binance import endpoints
 from tests.e2e.processes import ROOT
 
 ENGINE = sorted((ROOT / "actors/venues/binance").glob("*.py"))
@@ -70,13 +69,6 @@ def test_the_streams_that_the_engine_reads_are_where_the_sdk_reads_them(tables):
     assert ".public}/stream?streams=" in text
 
 
-@pytest.fixture(scope="module")
-def endpoints():
-    return pytest.importorskip(
-        "actors.venues.binance.endpoints", reason="the engine has no table of weights yet"
-    )
-
-
 def tried(call):
     """Parameters to ask with, and the weight that the SDK's documentation has for them."""
     weight = call["weight"] or {}
@@ -87,7 +79,7 @@ def tried(call):
         yield {}, weight.get("no_symbol", weight["weight"])
 
 
-def test_weights_are_those_of_the_sdk(tables, endpoints):
+def test_weights_are_those_of_the_sdk(tables):
     wrong = []
     for call in tables["rest"]:
         if (call["method"], call["path"]) in endpoints.WEIGHTS:
@@ -99,7 +91,7 @@ def test_weights_are_those_of_the_sdk(tables, endpoints):
     assert wrong == []
 
 
-def test_weights_are_those_of_ccxt(tables, endpoints):
+def test_weights_are_those_of_ccxt(tables):
     wrong = []
     for call in tables["ccxt"]["endpoints"]:
         key = call["method"], call["path"]
@@ -118,7 +110,7 @@ def test_weights_are_those_of_ccxt(tables, endpoints):
     assert wrong == []
 
 
-def test_every_weight_is_of_a_call_that_exists_and_every_call_that_we_make_has_one(tables, endpoints):
+def test_every_weight_is_of_a_call_that_exists_and_every_call_that_we_make_has_one(tables):
     known = {(c["method"], c["path"]) for c in tables["rest"]}
     assert set(endpoints.WEIGHTS) - known == set()
     asked = {(m, p) for file in ENGINE for m, p in requests_in(file) if m is not None}

@@ -24,19 +24,14 @@ ANSWERS = {
     list[rest.UserTrade]: ["GET /fapi/v1/userTrades"],
     list[rest.PositionRisk]: ["GET /fapi/v2/positionRisk", "GET /fapi/v3/positionRisk"],
     list[rest.PositionAmount]: ["GET /fapi/v2/positionRisk", "GET /fapi/v3/positionRisk"],
+    rest.PositionMode: ["GET /fapi/v1/positionSide/dual"],
+    rest.MultiAssetsMode: ["GET /fapi/v1/multiAssetsMargin"],
+    list[rest.SymbolConfig]: ["GET /fapi/v1/symbolConfig"],
+    rest.AccountConfig: ["GET /fapi/v1/accountConfig"],
+    rest.FeeBurn: ["GET /fapi/v1/feeBurn"],
     rest.ListenKey: ["POST /fapi/v1/listenKey", "PUT /fapi/v1/listenKey"],
     rest.Leverage: ["POST /fapi/v1/leverage"],
 }
-for name, calls in {
-    "PositionMode": ["GET /fapi/v1/positionSide/dual"],
-    "MultiAssetsMode": ["GET /fapi/v1/multiAssetsMargin"],
-    "SymbolConfig": ["GET /fapi/v1/symbolConfig"],
-    "AccountConfig": ["GET /fapi/v1/accountConfig"],
-    "FeeBurn": ["GET /fapi/v1/feeBurn"],
-}.items():
-    made = getattr(rest, name, None)
-    if made is not None:
-        ANSWERS[list[made] if name == "SymbolConfig" else made] = calls
 PARTS = {rest.Filter, rest.SymbolInfo, rest.RateLimit, rest.BracketEntry}
 UNCHECKED = {rest.ErrorBody: "the SDK reads code and msg of it by hand, and has no model"}
 

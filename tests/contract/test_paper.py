@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from actors.venues.paper.config import PaperConfig
+from actors.venues.paper.routes import routes
+from actors.venues.paper.venue import PaperVenue
 from tests.contract.paper_scenario import SYMBOL, market_frames, play, ws_api_answers
 from tests.contract.shapes import REFUSAL, Leeway, faults
 from tests.e2e.processes import Paper
@@ -117,12 +120,7 @@ def talk(paper):
 
 @pytest.fixture(scope="module")
 def table():
-    config = pytest.importorskip("actors.venues.paper.config")
-    routes = pytest.importorskip(
-        "actors.venues.paper.routes", reason="the paper exchange has no table of routes yet"
-    )
-    venue = pytest.importorskip("actors.venues.paper.venue")
-    return routes.routes(venue.PaperVenue(config.PaperConfig()))
+    return routes(PaperVenue(PaperConfig()))
 
 
 def test_every_path_of_the_paper_exchange_is_one_of_the_sdk(table, tables):
