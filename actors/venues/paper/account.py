@@ -136,7 +136,11 @@ class MasterAccount:
     ) -> Booked:
         """Move position and wallets by a trade."""
         asset = self.instruments[symbol].quote_asset
+        position = self.positions[symbol]
+        before = position.amount
         realized = self.ledger.move(symbol, quantity * side.sign, price, now_ms)
+        if symbol in self.settings.isolated:
+            position.pledge(before, price, self.settings.leverage_of(symbol))
         self.ledger.realize(asset, realized, symbol, trade_id, now_ms)
         fee = (quantity * price * (self.maker_fee if maker else self.taker_fee)).quantize(FEE_QUANTUM)
         fee, fee_asset = self._payable(fee, asset)

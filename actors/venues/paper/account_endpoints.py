@@ -36,7 +36,7 @@ class AccountEndpoints:
                     positionSide="BOTH",
                     positionAmt=text(position.amount),
                     unrealizedProfit=text(margin.unrealized),
-                    isolatedMargin=text(position.isolated),
+                    isolatedMargin=self._isolated_margin(symbol),
                     notional=text(margin.notional),
                     isolatedWallet=text(position.isolated),
                     initialMargin=text(margin.initial),
@@ -173,7 +173,7 @@ class AccountEndpoints:
             leverage=str(leverage),
             maxNotionalValue=str(most_at(leverage)),
             marginType="isolated" if isolated else "cross",
-            isolatedMargin=text(position.isolated),
+            isolatedMargin=self._isolated_margin(symbol),
             isAutoAddMargin="false",
             positionSide="BOTH",
             notional=text(margin.notional),
@@ -198,7 +198,7 @@ class AccountEndpoints:
             markPrice=text(exchange.mark(symbol)),
             unRealizedProfit=text(margin.unrealized),
             liquidationPrice=self._liquidation(symbol),
-            isolatedMargin=text(position.isolated),
+            isolatedMargin=self._isolated_margin(symbol),
             notional=text(margin.notional),
             marginAsset=exchange.instruments[symbol].quote_asset,
             isolatedWallet=text(position.isolated),
@@ -217,7 +217,18 @@ class AccountEndpoints:
         if not position.amount:
             return "0"
         whole = exchange.asset_margin(exchange.instruments[symbol].quote_asset)
+        if symbol in exchange.settings.isolated:
+            own = exchange.symbol_margin(symbol)
+            whole = AssetMargin(
+                wallet=position.isolated, unrealized=own.unrealized, maintenance=own.maintenance
+            )
         return text(liquidation_price(position.amount, position.entry, exchange.mark(symbol), whole))
+
+    def _isolated_margin(self, symbol: Symbol) -> str:
+        """Of an isolated position its own wallet and profit; 0 of a cross one."""
+        position = self._exchange.positions[symbol]
+        own = position.isolated + self._exchange.unrealized(symbol)
+        return text(own if symbol in self._exchange.settings.isolated and position.amount else ZERO)
 
     def adl_quantile(self, params: Params, _now_ms: int) -> Reply:
         """How near each position stands to deleveraging."""
@@ -307,8 +318,10 @@ class AccountEndpoints:
             )
         available = exchange.asset_margin(exchange.instruments[symbol].quote_asset).available
         signed = moved if kind == 1 else -moved
-        if signed > available or position.isolated + signed < ZERO:
+        if signed > available:
             raise ExchangeRefusal(PaperCode.CROSS_BALANCE_INSUFFICIENT)
+        if position.isolated + signed < ZERO:
+            raise ExchangeRefusal(PaperCode.ISOLATED_BALANCE_INSUFFICIENT)
         position.isolated += signed
         venue.margin_changes.append((now_ms, symbol, kind, text(moved)))
         return answer(wire.MarginMoved(amount=float(moved), type=kind))

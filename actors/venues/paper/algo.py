@@ -28,6 +28,9 @@ ALGO_TYPES = {
 }
 """Which order each sets off."""
 
+FIRST_ALGO_ID = 1_000_000_001
+"""Far from the numbers of orders, as at Binance: a client that keeps both in one table takes equal ones for one."""
+
 CALLBACK_RATES = (Decimal("0.1"), Decimal(20))
 HUNDRED = Decimal(100)
 
@@ -97,7 +100,9 @@ class AlgoBook:
         if not request.client_algo_id:
             request = msgspec.structs.replace(request, client_algo_id=self._exchange.made_id())
         self._check(request)
-        algo = AlgoOrder(algo_id=len(self.all) + 1, request=request, created=now_ms, updated=now_ms)
+        algo = AlgoOrder(
+            algo_id=FIRST_ALGO_ID + len(self.all), request=request, created=now_ms, updated=now_ms
+        )
         self.all[algo.algo_id] = algo
         self._by_client_id[request.client_algo_id] = algo.algo_id
         self._waiting[request.order.symbol][algo.algo_id] = algo
@@ -141,7 +146,7 @@ class AlgoBook:
         exchange.checks.market(order.symbol)
         twin = self.all.get(self._by_client_id.get(request.client_algo_id, 0))
         if twin is not None and twin.waits:
-            raise ExchangeRefusal(PaperCode.CLIENT_ORDER_ID_DUPLICATED)
+            raise ExchangeRefusal(PaperCode.DUPLICATED_CLIENT_ORDER_ID)
         exchange.settings.check_side(order.position_side)
         if self._count >= self._waiting_max:
             raise ExchangeRefusal(PaperCode.MAX_STOP_ORDER_EXCEEDED)
@@ -216,9 +221,9 @@ class AlgoBook:
         except ExchangeRefusal as refusal:
             algo.status, algo.reason = "REJECTED", refusal.text
             return [*events, self.told(algo, now_ms)]
-        algo.order_id = placed.order_id
-        algo.status = "FINISHED" if not placed.is_open else "TRIGGERED"
-        return [*events, self.told(algo, now_ms), *more]
+        algo.order_id, algo.status = placed.order_id, "TRIGGERED"
+        events += [self.told(algo, now_ms), *more]
+        return events if placed.is_open else [*events, *self.order_ended(placed, now_ms)]
 
     def _ordinary(self, algo: AlgoOrder) -> OrderRequest:
         order = algo.request.order

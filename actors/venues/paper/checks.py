@@ -41,7 +41,7 @@ class OrderChecks:
         quote = self.market(request.symbol)
         twin = exchange.orders.newest(request.client_order_id)
         if twin is not None and twin.is_open:
-            raise ExchangeRefusal(PaperCode.CLIENT_ORDER_ID_DUPLICATED)
+            raise ExchangeRefusal(PaperCode.DUPLICATED_CLIENT_ORDER_ID)
         exchange.settings.check_side(request.position_side)
         self.check_rules(request, quote)
         if request.time_in_force == "GTD" and request.good_till_ms < now_ms + GOOD_TILL_LEAST_MS:

@@ -56,22 +56,23 @@ class PaperCode(IntEnum):
     NO_NEED_TO_CHANGE_MARGIN_TYPE = -4046
     THERE_EXISTS_OPEN_ORDERS = -4047
     THERE_EXISTS_QUANTITY = -4048
+    ADD_MARGIN_ONLY_ISOLATED = -4049
     CROSS_BALANCE_INSUFFICIENT = -4050
-    NO_NEED_TO_CHANGE_AUTO_ADD = -4056
+    ISOLATED_BALANCE_INSUFFICIENT = -4051
     NO_NEED_TO_CHANGE_POSITION_SIDE = -4059
     INVALID_POSITION_SIDE = -4060
     POSITION_SIDE_NOT_MATCH = -4061
     POSITION_SIDE_OPEN_ORDERS = -4067
     POSITION_SIDE_OPEN_POSITIONS = -4068
-    ADD_MARGIN_ONLY_ISOLATED = -4051
-    CLIENT_ORDER_ID_DUPLICATED = -4116
+    DUPLICATED_CLIENT_ORDER_ID = -4116
     CONDITIONAL_MOVED = -4120
     PERCENT_PRICE = -4131
     CLOSE_POSITION_WITH_QUANTITY = -4137
     CLOSE_POSITION_REDUCE_ONLY = -4138
     INVALID_SYMBOL_STATUS = -4140
     NOTIONAL = -4164
-    MULTI_ASSETS_WITH_ISOLATED = -4168
+    MULTI_ASSETS_WITH_ISOLATED = -4167
+    ISOLATED_WITH_MULTI_ASSETS = -4168
     NO_NEED_TO_CHANGE_JOINT_MARGIN = -4171
     FOK_ORDER_REJECT = -5021
     GTX_ORDER_REJECT = -5022
@@ -121,12 +122,13 @@ TEXTS: dict[PaperCode, str] = {
     PaperCode.THERE_EXISTS_QUANTITY: "Margin type cannot be changed if there exists position.",
     PaperCode.ADD_MARGIN_ONLY_ISOLATED: "Add margin only support for isolated position.",
     PaperCode.CROSS_BALANCE_INSUFFICIENT: "Cross balance insufficient.",
+    PaperCode.ISOLATED_BALANCE_INSUFFICIENT: "Isolated balance insufficient.",
     PaperCode.NO_NEED_TO_CHANGE_POSITION_SIDE: "No need to change position side.",
     PaperCode.INVALID_POSITION_SIDE: "Invalid position side.",
     PaperCode.POSITION_SIDE_NOT_MATCH: "Order's position side does not match user's setting.",
     PaperCode.POSITION_SIDE_OPEN_ORDERS: "Position side cannot be changed if there exists open orders.",
     PaperCode.POSITION_SIDE_OPEN_POSITIONS: "Position side cannot be changed if there exists position.",
-    PaperCode.CLIENT_ORDER_ID_DUPLICATED: "ClientOrderId is duplicated.",
+    PaperCode.DUPLICATED_CLIENT_ORDER_ID: "ClientOrderId is duplicated.",
     PaperCode.CONDITIONAL_MOVED: (
         "Order type not supported for this endpoint. Please use the Algo Order API endpoints instead."
     ),
@@ -134,8 +136,11 @@ TEXTS: dict[PaperCode, str] = {
     PaperCode.CLOSE_POSITION_WITH_QUANTITY: "Quantity must be zero with closePosition equals true.",
     PaperCode.CLOSE_POSITION_REDUCE_ONLY: "Reduce only must be true with closePosition equals true.",
     PaperCode.INVALID_SYMBOL_STATUS: "Invalid symbol status for opening position.",
-    PaperCode.MULTI_ASSETS_WITH_ISOLATED: "Unable to adjust to Multi-Assets mode with symbols of USDS-M Futures under isolated-margin mode.",
-    PaperCode.NO_NEED_TO_CHANGE_JOINT_MARGIN: "No need to change Multi-Assets margin.",
+    PaperCode.MULTI_ASSETS_WITH_ISOLATED: "Unable to adjust to Multi-Assets mode with symbols of USDⓈ-M Futures under isolated-margin mode.",
+    PaperCode.ISOLATED_WITH_MULTI_ASSETS: "Unable to adjust to isolated-margin mode under the Multi-Assets mode.",
+    PaperCode.NO_NEED_TO_CHANGE_JOINT_MARGIN: (
+        "Adjusted asset mode is currently set and does not need to be adjusted repeatedly"
+    ),
     PaperCode.FOK_ORDER_REJECT: (
         "Due to the order could not be filled immediately, the FOK order has been rejected. "
         "The order will not be recorded in the order history."

@@ -12,6 +12,7 @@ import msgspec
 
 from actors.units import ZERO, Symbol, quantize_price
 
+MARGIN_QUANTUM = Decimal("0.00000001")
 INCOME_MAX = 200_000
 """Entries of the income history that are kept."""
 
@@ -34,6 +35,13 @@ class PaperPosition(msgspec.Struct):
     realized: Decimal = ZERO
     isolated: Decimal = ZERO
     updated: int = 0
+
+    def pledge(self, before: Decimal, price: Decimal, leverage: int) -> None:
+        """Keep the isolated margin in step with an amount that was ``before``: in with what opens, out with what closes."""
+        kept = min(abs(before), abs(self.amount)) if before * self.amount > ZERO else ZERO
+        opened = abs(self.amount) - kept
+        rest = self.isolated * kept / abs(before) if before else ZERO
+        self.isolated = (rest + opened * price / leverage).quantize(MARGIN_QUANTUM)
 
 
 class Income(msgspec.Struct, frozen=True, kw_only=True):

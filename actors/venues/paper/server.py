@@ -100,6 +100,9 @@ class PaperServer:
         if self.hub.wants(f"{low}@aggTrade"):
             trade = venue.market.of(symbol).trades[-1]
             self.hub.publish(f"{low}@aggTrade", stream_frames.aggregate_trade(symbol, trade, now))
+        if self.hub.wants(f"{low}@trade"):
+            trade = venue.market.of(symbol).trades[-1]
+            self.hub.publish(f"{low}@trade", stream_frames.single_trade(symbol, trade, now))
         if events:
             self.tell_users(events)
 
@@ -222,6 +225,7 @@ class PaperServer:
             return
         await send({"type": "websocket.accept"})
         connection = Connection(target)
+        self._frames.begin(target.names)
         self.hub.subscribe(connection, (*target.names, *([target.listen_key] if target.listen_key else [])))
         pump = asyncio.create_task(_pump(connection.queue, send))
         try:
@@ -267,6 +271,7 @@ class PaperServer:
                 "id": id_,
             }
         else:
+            self._frames.begin(names)
             self.hub.subscribe(connection, names)
         return {"result": None, "id": id_}
 

@@ -53,7 +53,7 @@ class AccountSettings:
         if isolated == (symbol in self.isolated):
             raise ExchangeRefusal(PaperCode.NO_NEED_TO_CHANGE_MARGIN_TYPE)
         if isolated and self.multi_assets:
-            raise ExchangeRefusal(PaperCode.MULTI_ASSETS_WITH_ISOLATED)
+            raise ExchangeRefusal(PaperCode.ISOLATED_WITH_MULTI_ASSETS)
         if orders:
             raise ExchangeRefusal(PaperCode.THERE_EXISTS_OPEN_ORDERS)
         if position:

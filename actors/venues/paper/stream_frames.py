@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -14,7 +15,7 @@ from actors.venues.paper.market import INTERVALS, MINUTE_MS, MarketPrint, merged
 from actors.venues.paper.market_endpoints import MarketEndpoints
 from actors.venues.paper.orders import PaperOrder
 from actors.venues.paper.reports import text
-from actors.venues.paper.stream_names import Stream
+from actors.venues.paper.stream_names import Stream, stream_of
 from actors.venues.paper.venue import PaperVenue
 
 encode = msgspec.json.Encoder().encode
@@ -49,6 +50,15 @@ def aggregate_trade(symbol: Symbol, trade: MarketPrint, now_ms: int) -> bytes:
     )  # fmt: skip
 
 
+def single_trade(symbol: Symbol, trade: MarketPrint, now_ms: int) -> bytes:
+    """A trade of others, not gathered by price."""
+    return encode(
+        wire.TradeFrame(
+            E=now_ms, T=trade.time, s=symbol, t=trade.id, p=text(trade.price), q=text(trade.quantity), m=trade.buyer_maker
+        )
+    )  # fmt: skip
+
+
 def forced_order(order: PaperOrder, pair: str, now_ms: int) -> bytes:
     """A liquidation."""
     request = order.request
@@ -79,6 +89,21 @@ class Frames:
         self._venue = venue
         self._market = MarketEndpoints(venue)
         self._told_depth: dict[str, tuple[int, dict[str, str], dict[str, str]]] = {}
+
+    def begin(self, names: Iterable[str]) -> None:
+        """Somebody subscribes: what a diff-depth stream tells first follows on what the book was now.
+
+        Else a snapshot that is read between the subscription and the first event cannot be joined to it.
+        """
+        for stream in filter(None, map(stream_of, names)):
+            symbol = stream.symbol
+            if (
+                stream.kind == "depth"
+                and stream.name not in self._told_depth
+                and symbol in self._venue.exchange.quotes
+            ):
+                bids, asks = self._market.levels(symbol, stream.levels or DIFF_LEVELS)
+                self._told_depth[stream.name] = (self._venue.update_id, dict(bids), dict(asks))
 
     def of(self, stream: Stream, now_ms: int) -> bytes | None:
         """A frame of a stream, None where there is nothing to tell yet."""

@@ -19,6 +19,7 @@ _DEFAULT_MS = {
     "bookTicker": 0,
     "depth": 250,
     "aggTrade": 0,
+    "trade": 0,
     "markPrice": 3_000,
     "kline": 250,
     "ticker": 1_000,
@@ -26,7 +27,7 @@ _DEFAULT_MS = {
     "forceOrder": 0,
     "contractInfo": 0,
 }
-_ON_PUBLIC = frozenset({"bookTicker", "depth"})
+_ON_PUBLIC = frozenset({"bookTicker", "depth", "trade"})
 _FOR_ALL = {
     "!bookTicker": "bookTicker",
     "!ticker@arr": "ticker",

@@ -21,6 +21,21 @@ class BookTickerFrame(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     st: int = 1
 
 
+class TradeFrame(msgspec.Struct, frozen=True, kw_only=True):
+    """``<symbol>@trade``."""
+
+    e: str = "trade"
+    E: int
+    T: int
+    s: str
+    t: int
+    p: str
+    q: str
+    X: str = "MARKET"
+    m: bool
+    st: int = 1
+
+
 class AggTradeFrame(msgspec.Struct, frozen=True, kw_only=True):
     """``<symbol>@aggTrade``."""
 

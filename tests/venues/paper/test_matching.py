@@ -277,7 +277,7 @@ def test_refusals():
     ex.on_quote(quote(), 1)
     resting = limit(1, BUY, 1990)
     ex.place(resting, 2)
-    assert refusal(ex.place, resting, 3) is PaperCode.CLIENT_ORDER_ID_DUPLICATED
+    assert refusal(ex.place, resting, 3) is PaperCode.DUPLICATED_CLIENT_ORDER_ID
     ex.place(request(4), 3)
     assert refusal(ex.place, request(2, SELL, "1.5", reduce_only=True), 3) is PaperCode.REDUCE_ONLY_REJECT
     assert refusal(ex.place, request(3, quantity="0.0001"), 3) is PaperCode.QTY_LESS_THAN_MIN_QTY

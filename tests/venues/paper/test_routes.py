@@ -8,6 +8,7 @@ from decimal import Decimal as D
 import httpx
 import pytest
 
+from actors.venues.paper.algo import FIRST_ALGO_ID
 from actors.venues.paper.config import PaperConfig
 from actors.venues.paper.routes import routes
 from actors.venues.paper.venue import PaperVenue
@@ -86,7 +87,7 @@ READS = [
     ("v1/apiTradingStatus", {}, {"updateTime": N}),
     ("v1/openAlgoOrders", {}, [{**ALGO, "actualOrderId": S, "actualPrice": S}]),
     ("v1/allAlgoOrders", ETH, [{**ALGO, "actualOrderId": S, "actualType": S, "actualQty": S}]),
-    ("v1/algoOrder", {"algoId": 1}, {**ALGO, "actualOrderId": S, "actualPrice": S, "actualType": S, "actualQty": S}),
+    ("v1/algoOrder", {"algoId": FIRST_ALGO_ID}, {**ALGO, "actualOrderId": S, "actualPrice": S, "actualType": S, "actualQty": S}),
     ("v1/premiumIndex", ETH, {**AS_TEXT(
         "symbol markPrice indexPrice estimatedSettlePrice lastFundingRate interestRate".split(), S),
         "nextFundingTime": N, "time": N}),

@@ -46,17 +46,37 @@ def test_margin_type(paper):
     assert same.json() == {"code": -4046, "msg": "No need to change margin type."}
     assert post(paper, "marginType", **OF, marginType="ISOLATED").json() == {"code": 200, "msg": "success"}
     assert paper.get("v1/symbolConfig", **OF)[0]["marginType"] == "ISOLATED"
-    assert code(post(paper, "multiAssetsMargin", multiAssetsMargin="true")) == -4168
+    assert code(post(paper, "multiAssetsMargin", multiAssetsMargin="true")) == -4167
     paper.place(**OF, quantity="10")
     assert code(post(paper, "marginType", **OF, marginType="CROSSED")) == -4048
     assert code(post(paper, "marginType", **OF, marginType="LOOSE")) == -1102
-    assert code(post(paper, "positionMargin", symbol="ETHUSDT", amount="5", type=1)) == -4051
+    assert code(post(paper, "positionMargin", symbol="ETHUSDT", amount="5", type=1)) == -4049
     moved = post(paper, "positionMargin", **OF, amount="5", type=1).json()
     assert (moved["code"], moved["amount"], moved["type"]) == (200, 5, 1)
-    assert code(post(paper, "positionMargin", **OF, amount="50", type=2)) == -4050
+    assert code(post(paper, "positionMargin", **OF, amount="1000000000", type=2)) == -4051
     assert [m["amount"] for m in paper.get("v1/positionMargin/history", **OF)] == ["5"]
     paper.resting()
     assert code(post(paper, "marginType", symbol="ETHUSDT", marginType="ISOLATED")) == -4047
+
+
+def test_an_isolated_position_has_margin_of_its_own(paper):
+    of = {"symbol": "LTCUSDT"}
+
+    def risk():
+        return next(p for p in paper.get("v2/positionRisk") if p["symbol"] == "LTCUSDT")
+
+    post(paper, "marginType", **of, marginType="ISOLATED")
+    post(paper, "leverage", **of, leverage=10)
+    paper.place(**of, quantity="4")
+    whole = D(risk()["isolatedWallet"])
+    assert whole == D(risk()["entryPrice"]) * 4 / 10
+    assert 0 < D(risk()["liquidationPrice"]) < D(risk()["entryPrice"])
+    now = risk()
+    assert D(now["isolatedMargin"]) == D(now["isolatedWallet"]) + D(now["unRealizedProfit"])
+    paper.place(**of, quantity="3", side="SELL")
+    assert D(risk()["isolatedWallet"]) == whole / 4
+    paper.place(**of, quantity="1", side="SELL")
+    assert D(risk()["isolatedWallet"]) == 0 == D(risk()["isolatedMargin"])
 
 
 def test_modes(paper):
