@@ -165,7 +165,6 @@ TESTED_ELSEWHERE = {
     "actors/gateway/sending.py": "tests/gateway/test_waiting.py",
     "actors/feed/port.py": "a protocol",
     "actors/symbol_router/actor.py": "tests/sim",
-    "actors/symbol_router/book.py": "tests/symbol_router/test_triggers.py",
     "actors/api/account_routes.py": "tests/e2e and tests/e2e/test_schema.py",
     "actors/api/address.py": "data",
     "actors/api/client.py": "tests/e2e",

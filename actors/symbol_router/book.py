@@ -10,6 +10,8 @@ from decimal import Decimal
 from math import isfinite
 from types import MappingProxyType
 
+from msgspec.structs import replace
+
 from actors.messages import Tick
 from actors.symbol_router.extremes import Extremes
 from actors.symbol_router.history import DIGITS, History
@@ -43,6 +45,9 @@ class PriceBook:
         """
         symbol = tick.symbol
         known = self._ticks.get(symbol)
+        if known is not None and not tick.update_id and tick.event_ms >= known.event_ms:
+            # An answer of REST need not have a number: one that is not older by its time is the update that is known.
+            tick = replace(tick, update_id=known.update_id)
         if known is not None and tick.update_id <= known.update_id and not _is_news(tick, known):
             return False
         if not (isfinite(tick.mid_float) and ZERO < tick.bid <= tick.ask):
