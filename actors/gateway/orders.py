@@ -207,7 +207,9 @@ class Tracked(msgspec.Struct, kw_only=True):
             return False
         if self.cancel_wanted:
             return True
-        if self.stated or self.order.order_type is OrderType.MARKET:
+        if self.stated:
+            return now_ms - self.asked_ms >= SURVEY_UNPROVEN_MS
+        if self.order.order_type is OrderType.MARKET:
             return now_ms - max(self.asked_ms, self.signed_ms) >= OVERDUE_MS
         # What rests is found by surveys; it is asked after once, so that the stream can be proven.
         return not proven and self.asked_ms <= self.signed_ms and now_ms - self.signed_ms >= UNPROVEN_MS

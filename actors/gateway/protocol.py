@@ -218,7 +218,7 @@ class GatewayCore:
                 continue  # what we know of it is newer than the list
             found = listed.get(id_)
             if found is not None:
-                effects += self._take_report(tracked, found, now_ms, rest=True)
+                effects += self._take_report(tracked, found, now_ms, rest=True, listed=True)
             elif tracked.stated:
                 # It has a status that nobody knows, and is not open: nothing more will happen to it.
                 tracked.final = OrderStatus.EXPIRED
@@ -312,7 +312,9 @@ class GatewayCore:
 
     # -- inside
 
-    def _take_report(self, tracked: Tracked, report: Report, now_ms: int, *, rest: bool) -> list[Effect]:
+    def _take_report(
+        self, tracked: Tracked, report: Report, now_ms: int, *, rest: bool, listed: bool = False
+    ) -> list[Effect]:
         effects: list[Effect] = []
         order = tracked.order
         if not tracked.is_told_of(report):
@@ -331,7 +333,7 @@ class GatewayCore:
         if report.status.is_final and tracked.final is None:
             tracked.final, tracked.reason = OrderStatus(report.status.value), report.reason
             tracked.asked_ms = now_ms
-        effects += self._odd(tracked, report, now_ms, rest=rest)
+        effects += self._odd(tracked, report, now_ms, rest=rest, listed=listed)
         if tracked.cancel_wanted and not report.status.is_final:
             effects += self._send_cancel(tracked, now_ms)
         return effects + self._maybe_close(tracked, now_ms)
@@ -347,7 +349,9 @@ class GatewayCore:
         else:
             self.proof.rest_says(id_, known, now_ms)
 
-    def _odd(self, tracked: Tracked, report: Report, now_ms: int, *, rest: bool) -> list[Effect]:
+    def _odd(
+        self, tracked: Tracked, report: Report, now_ms: int, *, rest: bool, listed: bool
+    ) -> list[Effect]:
         """A status that we do not know says nothing of what becomes of the order; ask until it is known."""
         if report.status is not ReportStatus.UNKNOWN:
             tracked.stated = ""
@@ -359,8 +363,12 @@ class GatewayCore:
             effects.append(
                 Alarm(f"{text}, a status that is not known here; it is asked after until it is known")
             )
-        # A query that says the same leaves the list of open orders to tell whether it still works.
-        return effects + (self._survey(now_ms) if rest else self._ask(tracked, now_ms))
+        if not rest:
+            return effects + self._ask(tracked, now_ms)
+        # A query that says the same leaves the list of open orders to tell whether it still works. It is asked
+        # for now and then only: the list costs forty times what a query costs.
+        recent = self._surveyed_ms is not None and now_ms - self._surveyed_ms < SURVEY_UNPROVEN_MS
+        return effects if listed or recent else effects + self._survey(now_ms)
 
     def _deliver(self, tracked: Tracked, trade: Trade, *, count: bool) -> list[Effect]:
         if trade.trade_id in tracked.trade_ids:

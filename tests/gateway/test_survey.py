@@ -184,9 +184,14 @@ def test_a_status_that_nobody_knows_is_an_alarm_and_a_question(core, order):
     # The query says the same, so the list of open orders must tell whether it still works.
     effects = core.answered(answered(order, Verdict.OK, "query", report=odd), LATER + 10)
     assert Survey(LATER + 10) in effects
-    assert surveyed(core, LATER + 10, (odd,), now_ms=LATER + 20) == [Survey(LATER + 20)]
-    # Asked in the same millisecond in which the query was answered: the list is the newer one.
-    [closed] = told(surveyed(core, LATER + 20, (), now_ms=LATER + 30))
+    # While the list has it, it works, and the list is not asked for again at once.
+    assert surveyed(core, LATER + 10, (odd,), now_ms=LATER + 20) == []
+    assert core.answered(answered(order, Verdict.OK, "query", report=odd), LATER + 30) == []
+    later = LATER + 20 + SURVEY_UNPROVEN_MS
+    assert asked(core.tend(later)) == ["query"]
+    # Asked in the same millisecond in which a query was answered: the list is the newer one.
+    assert Survey(later) in core.answered(answered(order, Verdict.OK, "query", report=odd), later)
+    [closed] = told(surveyed(core, later, (), now_ms=later + 10))
     assert (closed.status, closed.executed_quantity) == (OrderStatus.EXPIRED, D(0))
     assert "PENDING_REVIEW, and no longer lists it" in closed.reason
 
