@@ -51,8 +51,7 @@ class OrderBudget:
         """
         if now_ms < self._paused_until_ms:
             return False
-        while self._under_way and self._under_way[0] <= now_ms - ANSWER_MAX_MS:
-            self.answered(now_ms)
+        self.expire(now_ms)
         for answered, window_ms, limit in zip(self._answered, WINDOWS_MS, self.limits, strict=True):
             while answered and answered[0] <= now_ms - window_ms:
                 answered.popleft()
@@ -60,6 +59,11 @@ class OrderBudget:
                 return False
         self._under_way.append(now_ms)
         return True
+
+    def expire(self, now_ms: int) -> None:
+        """Whose answer did not come for long is under way no more."""
+        while self._under_way and self._under_way[0] <= now_ms - ANSWER_MAX_MS:
+            self.answered(now_ms)
 
     def answered(self, now_ms: int, *, counts: bool = True) -> None:
         """An order that was taken is under way no more; it does not count if it surely never got there."""

@@ -45,6 +45,9 @@ SURVEY_EVERY_MS = 15_000
 SURVEY_UNPROVEN_MS = 5_000
 """The same while the user stream is not proven."""
 
+SURVEY_APART_MS = 2_000
+"""Never more often than that, whatever asks for it: what has gone wrong for one may have for all."""
+
 REMEMBERED_FINALS = 65_536
 """Final orders whose late events are told from those of strangers."""
 
@@ -151,6 +154,7 @@ class Tracked(msgspec.Struct, kw_only=True):
     asked_ms: int = 0
     heard_ms: int = 0
     stated: str = ""
+    unlisted_ms: int = 0
     asking: bool = False
     cancel_wanted: bool = False
     cancelling: bool = False

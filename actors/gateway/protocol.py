@@ -39,6 +39,7 @@ from actors.gateway.orders import (
     QUERY_EVERY_MS,
     REMEMBERED_FINALS,
     SENT_MAX_MS,
+    SURVEY_APART_MS,
     SURVEY_EVERY_MS,
     SURVEY_UNPROVEN_MS,
     Alarm,
@@ -51,6 +52,7 @@ from actors.gateway.orders import (
     Tracked,
     VenueRules,
 )
+from actors.gateway.seldom import Seldom
 from actors.gateway.sending import Sending, Waited
 from actors.gateway.strangers import Strangers, account_update
 from actors.gateway.stream import Known, StreamProof, StreamState
@@ -80,6 +82,10 @@ class GatewayCore:
         self._surveying_since_ms: int | None = None
         self._surveyed_ms: int | None = None
         self._survey_again = False
+        self._survey_next_ms = 0
+        # A list that was asked for earlier is older than what it would be held against.
+        self._lists_from_ms = 0
+        self._seldom = Seldom()
         self._orphans_wanted = False
         self._strangers = Strangers()
         self.lost = 0
@@ -125,6 +131,7 @@ class GatewayCore:
                 self._unknown_again(known, now_ms)
                 known.awaits_survey = True
         self._recovered = self._orphans_wanted = True
+        self._lists_from_ms, self._survey_next_ms = now_ms, now_ms
         return self._survey(now_ms)
 
     def resync(self, known: Tracked, now_ms: int) -> list[Effect]:
@@ -172,6 +179,7 @@ class GatewayCore:
     def connected(self, now_ms: int) -> list[Effect]:
         """The user stream is connected: whatever it missed before is asked for, and not owed by it."""
         self.proof.connected()
+        self._lists_from_ms = now_ms
         for tracked in self.tracked.values():
             tracked.excused = True
         return self._survey(now_ms)
@@ -182,7 +190,8 @@ class GatewayCore:
 
     def unreadable(self, text: str, now_ms: int) -> list[Effect]:
         """The user stream told something that cannot be read: it may have been about any order."""
-        return [Alarm(f"an event of the user stream cannot be read: {text}"), *self._survey(now_ms)]
+        said = self._seldom.alarm("unreadable", f"an event of the user stream cannot be read: {text}", now_ms)
+        return [*said, *self._survey(now_ms)]
 
     def master_changed(self, message: MasterChanged) -> list[Effect]:
         """The user stream told balances or positions of the master."""
@@ -194,6 +203,8 @@ class GatewayCore:
     def surveyed(self, message: Surveyed, now_ms: int) -> list[Effect]:
         """All open orders and positions: what is listed works, what is missing is asked after."""
         self._surveying_since_ms, self._surveyed_ms = None, now_ms
+        if message.asked_ms < self._lists_from_ms:
+            return self._survey(now_ms)
         effects: list[Effect] = []
         if message.orders is not None:
             effects += self._compare(message.orders, message.asked_ms, now_ms)
@@ -217,23 +228,20 @@ class GatewayCore:
             if max(tracked.heard_ms, tracked.signed_ms) > asked_ms and not tracked.awaits_survey:
                 continue  # what we know of it is newer than the list
             found = listed.get(id_)
+            tracked.unlisted_ms = now_ms if found is None else 0
             if found is not None:
                 effects += self._take_report(tracked, found, now_ms, rest=True, listed=True)
-            elif tracked.stated:
-                # It has a status that nobody knows, and is not open: nothing more will happen to it.
-                tracked.final = OrderStatus.EXPIRED
-                tracked.reason = f"the exchange calls it {tracked.stated}, and no longer lists it as open"
-                effects += self._maybe_close(tracked, now_ms)
             else:
                 effects += self._ask(tracked, now_ms)
         return effects
 
     def _survey(self, now_ms: int) -> list[Effect]:
         since_ms = self._surveying_since_ms
-        if since_ms is not None and now_ms - since_ms < SENT_MAX_MS:
+        if (since_ms is not None and now_ms - since_ms < SENT_MAX_MS) or now_ms < self._survey_next_ms:
             self._survey_again = True
             return []
         self._surveying_since_ms, self._survey_again = now_ms, False
+        self._survey_next_ms = now_ms + SURVEY_APART_MS
         return [Survey(now_ms)]
 
     def _watch(self, now_ms: int) -> list[Effect]:
@@ -242,7 +250,8 @@ class GatewayCore:
         if reason and self.proof.down(reason):
             return [Alarm(f"the user stream is silent: {reason}; connecting it anew"), RenewStream()]
         every_ms = SURVEY_EVERY_MS if self.proof.state is StreamState.UP else SURVEY_UNPROVEN_MS
-        if self._surveyed_ms is not None and now_ms - self._surveyed_ms >= every_ms:
+        is_time = self._surveyed_ms is not None and now_ms - self._surveyed_ms >= every_ms
+        if is_time or self._survey_again:
             return self._survey(now_ms) if self._surveying_since_ms is None else []
         return []
 
@@ -291,7 +300,8 @@ class GatewayCore:
         if self.fleets.is_of_one(report):
             return self.fleets.reported(report) if self._recovered else []
         text = self._strangers.reported(report)
-        return [Alarm(text)] if text else []
+        # Those of the exchange's own doing are not kept back by somebody's who trades by hand.
+        return [*self._seldom.alarm(text.partition(":")[0], text, now_ms)] if text else []
 
     def traded(self, message: Traded, now_ms: int) -> list[Effect]:
         """The trades of one order, whole."""
@@ -360,15 +370,21 @@ class GatewayCore:
         if tracked.stated != report.stated:
             tracked.stated = report.stated
             text = f"{report.client_order_id} of {tracked.order.account_id}: the exchange calls it {report.stated}"
-            effects.append(
-                Alarm(f"{text}, a status that is not known here; it is asked after until it is known")
-            )
+            text += ", a status that is not known here; it is asked after until it is known"
+            effects += self._seldom.alarm("odd", text, now_ms)
+        if tracked.final is not None or listed:
+            return effects
         if not rest:
             return effects + self._ask(tracked, now_ms)
+        if tracked.unlisted_ms and tracked.asked_ms >= tracked.unlisted_ms:
+            # No longer open when it was asked after: nothing more happens to it, and this is all that did.
+            tracked.final = OrderStatus.EXPIRED
+            tracked.reason = f"the exchange calls it {tracked.stated}, and no longer lists it as open"
+            return effects
         # A query that says the same leaves the list of open orders to tell whether it still works. It is asked
         # for now and then only: the list costs forty times what a query costs.
         recent = self._surveyed_ms is not None and now_ms - self._surveyed_ms < SURVEY_UNPROVEN_MS
-        return effects if listed or recent else effects + self._survey(now_ms)
+        return effects if recent else effects + self._survey(now_ms)
 
     def _deliver(self, tracked: Tracked, trade: Trade, *, count: bool) -> list[Effect]:
         if trade.trade_id in tracked.trade_ids:
@@ -424,9 +440,7 @@ class GatewayCore:
 
     def _placed_badly(self, tracked: Tracked, message: Answered, now_ms: int) -> list[Effect]:
         if message.verdict in {Verdict.NOT_SENT, Verdict.MISTIMED}:
-            if tracked.stage is Stage.SENT:
-                self.sending.requeue(tracked)
-            return []
+            return self._requeue(tracked) if tracked.stage is Stage.SENT else []
         if message.verdict is Verdict.DUPLICATE and tracked.stage is Stage.SENT:
             tracked.duplicate_code = message.code  # what is open there says whether it is ours
         if message.verdict is Verdict.REFUSED:
@@ -438,6 +452,14 @@ class GatewayCore:
         if tracked.stage is Stage.SENT:
             self._lose(tracked)
         return self._ask(tracked, now_ms)
+
+    def _requeue(self, tracked: Tracked) -> list[Effect]:
+        """It surely never got there: it waits again, unless its owner wants it no more."""
+        if not tracked.cancel_wanted:
+            self.sending.requeue(tracked)
+            return []
+        tracked.final, tracked.reason = OrderStatus.CANCELED, "cancelled before it was sent"
+        return self._close(tracked)
 
     def _not_found(self, tracked: Tracked, now_ms: int) -> list[Effect]:
         rules = self._rules
@@ -475,12 +497,14 @@ class GatewayCore:
 
     def _throttled(self, tracked: Tracked, message: Answered, now_ms: int) -> list[Effect]:
         self.budget.pause(now_ms + max(message.retry_after_ms, 1_000))
+        text = f"the exchange throttles us for {message.retry_after_ms} ms: {message.text}"
+        effects: list[Effect] = [*self._seldom.alarm("throttled", text, now_ms)]
         if message.request == "place" and tracked.stage is Stage.SENT:
             # A throttled request was not executed: the exchange says so before it reads it.
-            self.sending.requeue(tracked)
+            effects += self._requeue(tracked)
         if message.request == "cancel":
             tracked.cancel_wanted = True
-        return [Alarm(f"the exchange throttles us for {message.retry_after_ms} ms: {message.text}")]
+        return effects
 
     def _cancel(self, cancel: CancelIntended, now_ms: int) -> list[Effect]:
         tracked = self.tracked.get(cancel.client_order_id)

@@ -62,7 +62,9 @@ class Sending:
         self._waiting.add(tracked.order, tracked.place)
 
     def tend(self, now_ms: int) -> None:
-        """Timer: keep no place for accounts that decided otherwise."""
+        """Timer: keep no place for accounts that decided otherwise, nor for answers that will not come."""
+        # With as many under way as there may be, nobody asks the budget any more.
+        self.budget.expire(now_ms)
         self._waiting.forget(now_ms)
 
     def answered(self, message: Answered, now_ms: int) -> None:

@@ -123,7 +123,12 @@ class StreamProof:
         """REST told all positions of the master: what differs must be told by the stream before long."""
         if not self._looked:
             self._looked = True
-            self._amounts = {s: deque([a], AMOUNTS_MAX) for s, a in amounts.items()}
+            # What the stream told since it is connected may be newer than this answer.
+            for symbol in {*amounts, *self._amounts}:
+                told = self._amounts.setdefault(symbol, deque(maxlen=AMOUNTS_MAX))
+                newer = list(told)
+                told.clear()
+                told.extend((amounts.get(symbol, ZERO), *newer))
             return
         for symbol in {*amounts, *self._amounts}:
             amount = amounts.get(symbol, ZERO)

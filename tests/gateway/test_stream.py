@@ -129,3 +129,14 @@ def test_a_stream_that_stops_telling_is_found_out(life, chosen):
         elif (id_, told[side, id_]) != (silent, steps[id_]):
             proof.stream_says(id_, known)
     assert silent in proof.overdue(GRACE_MS)
+
+
+def test_what_was_told_before_the_first_look_was_told():
+    proof = StreamProof()
+    proof.connected()
+    # REST saw 1 when it was asked, and the stream told 2 before that answer was here.
+    proof.position_told(BTC, D(2))
+    proof.position_told("ETHUSDT", D(5))
+    proof.looked_at_positions({BTC: D(1)}, 0)
+    proof.looked_at_positions({BTC: D(2), "ETHUSDT": D(5)}, 10)
+    assert not proof.overdue(10 * GRACE_MS)

@@ -191,7 +191,9 @@ def test_a_status_that_nobody_knows_is_an_alarm_and_a_question(core, order):
     assert asked(core.tend(later)) == ["query"]
     # Asked in the same millisecond in which a query was answered: the list is the newer one.
     assert Survey(later) in core.answered(answered(order, Verdict.OK, "query", report=odd), later)
-    [closed] = told(surveyed(core, later, (), now_ms=later + 10))
+    assert asked(surveyed(core, later, (), now_ms=later + 10)) == ["query"]
+    # Gone from the list, and what a question says of it since is all that happened to it.
+    [closed] = told(core.answered(answered(order, Verdict.OK, "query", report=odd), later + 20))
     assert (closed.status, closed.executed_quantity) == (OrderStatus.EXPIRED, D(0))
     assert "PENDING_REVIEW, and no longer lists it" in closed.reason
 
@@ -275,3 +277,92 @@ def test_an_answer_that_was_cut_off_is_unknown_and_asked_after(core, order):
     assert alarms(effects) == ["the exchange cannot be reached: reset"]
     core.answered(answered(order, Verdict.OK, "query", report=report(order)), T0 + 10)
     assert core.tracked[order.client_order_id].stage is Stage.WORKING
+
+
+def looks(core, respond, until_ms, effects=()):
+    """How often everything is asked for until then, with each survey answered after 20 ms."""
+    count, waiting = 0, None
+    for now_ms in range(LATER, until_ms, 10):
+        effects = [*effects, *(core.tend(now_ms) if now_ms % 100 == 0 else [])]
+        if waiting is not None and now_ms - waiting >= 20:
+            asked_ms, waiting = waiting, None
+            effects += surveyed(core, asked_ms, respond, now_ms=now_ms)
+        if now_ms % 50 == 0:
+            effects += core.unreadable("garbage", now_ms) if not respond else []
+        later = []
+        for effect in effects:
+            if isinstance(effect, Survey):
+                count, waiting = count + 1, effect.asked_ms
+            elif asked([effect]) == ["query"]:
+                later += core.answered(answered_by(effect.order, respond), now_ms)
+        effects = later
+    return count
+
+
+def answered_by(order, respond):
+    return answered(order, Verdict.OK, "query", report=respond[0])
+
+
+def test_an_odd_order_that_rests_does_not_spend_the_weight_on_surveys(core, order):
+    working(core, order)
+    odd = report(order, "UNKNOWN", stated="PENDING_REVIEW")
+    effects = core.reported(odd, LATER)
+    # 45 weights each: the limit of 2,400 is for all there is.
+    assert 4 <= looks(core, (odd,), LATER + 60_000, effects) <= 30
+
+
+def test_a_stream_of_garbage_does_not_spend_the_weight_on_surveys(core):
+    core.connected(LATER)
+    assert 10 <= looks(core, (), LATER + 60_000) <= 30
+
+
+def test_an_odd_order_that_traded_on_between_the_question_and_the_list_loses_no_fill(core, order):
+    working(core, order)
+    odd = report(order, "UNKNOWN", stated="PENDING_REVIEW")
+    core.reported(odd, LATER)
+    core.answered(answered(order, Verdict.OK, "query", report=odd), LATER + 10)
+    # The stream is silent. It traded 0.4 after that answer, and is gone from the list.
+    effects = surveyed(core, LATER + 20, (), now_ms=LATER + 30)
+    assert told(effects) == []
+    assert asked(effects) == ["query"]
+    ended = report(order, "UNKNOWN", "0.4", stated="PENDING_REVIEW")
+    effects = core.answered(answered(order, Verdict.OK, "query", report=ended), LATER + 40)
+    assert told(effects) == []
+    assert asked(core.tend(LATER + 40 + 4_000)) == ["trades"]
+    trades = Traded(client_order_id=order.client_order_id, trades=(trade(order, "0.4"),))
+    [fill, closed] = told(core.traded(trades, LATER + 4_100))
+    assert (fill.quantity, closed.status, closed.executed_quantity) == (
+        D("0.4"),
+        OrderStatus.EXPIRED,
+        D("0.4"),
+    )
+
+
+def test_a_list_asked_for_before_the_connection_is_not_where_it_begins(core, order):
+    working(core, order)
+    surveyed(core, T0 + 1, (report(order),), {ETH: D(1)}, now_ms=T0 + 2)
+    core.connected(LATER)
+    # Asked for before; what happened in between nobody could hear.
+    old = core.surveyed(
+        Surveyed(asked_ms=LATER - 10, orders=(report(order),), positions={ETH: D(1)}), LATER + 5
+    )
+    assert Survey in [type(e) for e in [*old, *core.tend(LATER + 2_500)]]
+    partly = report(order, "PARTIALLY_FILLED", "0.4")
+    surveyed(core, LATER + 2_500, (partly,), {ETH: D("1.4")}, now_ms=LATER + 2_510)
+    assert RenewStream() not in core.tend(LATER + 2_510 + GRACE_MS)
+
+
+def test_alarms_of_one_kind_do_not_flood(core, order):
+    texts = []
+    for n in range(1_000):
+        texts += alarms(core.unreadable(f"garbage {n}", LATER + n))
+        hand = replace(report(order), client_order_id=f"hand-{n}")
+        texts += alarms(core.reported(hand, LATER + n))
+        message = answered(order, Verdict.THROTTLED, "query", retry_after_ms=60_000 - n, text="wait")
+        core.submit(Submit((replace(order, client_order_id=f"bh-x-{n}"),), ()), LATER + n)
+        texts += alarms(core.answered(replace(message, client_order_id=f"bh-x-{n}"), LATER + n))
+    assert 3 <= len(texts) <= 45
+    # A minute later they speak again, and say how many were kept back.
+    [text] = alarms(core.unreadable("garbage again", LATER + 70_000))
+    assert "garbage again" in text
+    assert "990 more" in text

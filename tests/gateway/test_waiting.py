@@ -9,16 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from actors.facts import OrderStatus, Purpose
+from actors.facts import CancelIntended, OrderStatus, Purpose
+from actors.gateway.budget import ANSWER_MAX_MS, OrderBudget
+from actors.gateway.fleets import Fleets
 from actors.gateway.messages import Answered, Submit, Verdict
-from actors.gateway.orders import Deliver, Place, Request
+from actors.gateway.orders import IN_FLIGHT_MAX, Deliver, Place, Request
+from actors.gateway.protocol import GatewayCore
 from actors.gateway.waiting import PLACE_KEPT_MS, STALE_MS, WaitingOrders
 from actors.limits import ORDER_MAX_AGE_MS
 from actors.messages import PlaceOrder
+from actors.order_ids import FIXED
 from actors.subaccount.decide import decide
 from actors.units import OrderType
 from tests.factories import BUY, ETH, account, market
-from tests.gateway.test_protocol import T0, core_of
+from tests.gateway.test_protocol import RULES, T0, core_of
 
 
 @pytest.fixture(scope="module")
@@ -172,3 +176,29 @@ def test_connections_that_are_cut_hold_sending_back_longer_each_time(order):
         core.tend(now_ms)
     assert pauses[:5] == [500, 1_000, 2_000, 4_000, 8_000]
     assert max(pauses) == 8_000
+
+
+def test_a_life_that_ended_with_all_places_under_way_stops_nobody_for_ever(order):
+    budget = OrderBudget(300, 1_200)
+    for _ in range(IN_FLIGHT_MAX):
+        assert budget.take(T0, reducing=True)
+    # They were taken, and the actor crashed before any was handed on: no answer will come.
+    core = GatewayCore(budget, RULES, Fleets(FIXED))
+    [late] = many(order, 1, order_type=OrderType.LIMIT, price=D(2_000), decided_ms=T0 + 50_000)
+    assert sent(submit(core, [late], T0 + 50_000)) == []
+    assert sent(core.tend(T0 + ANSWER_MAX_MS + 100)) == ["bh-x-0"]
+
+
+@pytest.mark.parametrize("verdict", [Verdict.NOT_SENT, Verdict.MISTIMED, Verdict.THROTTLED])
+def test_an_order_that_was_cancelled_under_way_and_never_got_there_is_not_sent_again(order, verdict):
+    core = core_of()
+    submit(core, [order], T0)
+    cancel = CancelIntended(order.account_id, order.client_order_id, ETH, "")
+    core.submit(Submit((), (cancel,)), T0 + 1)
+    answer = Answered(
+        request="place", client_order_id=order.client_order_id, verdict=verdict, retry_after_ms=10
+    )
+    effects = core.answered(answer, T0 + 2)
+    [message] = closed(effects).values()
+    assert (message.status, message.executed_quantity) == (OrderStatus.CANCELED, D(0))
+    assert [s for ms in range(0, 10_000, 100) for s in sent(core.tend(T0 + ms))] == []

@@ -15,7 +15,7 @@ from actors.venues.binance.errors import Outcome, outcome_of
 from actors.venues.binance.rules import RECV_WINDOW_MS
 from actors.venues.binance.signing import sign
 from actors.venues.binance.throttle import OverBudget, Throttle, throttled
-from actors.venues.binance.translate import error_of, retry_after_ms
+from actors.venues.binance.translate import count_of, error_of, retry_after_ms
 from actors.venues.binance.weight import Urgency
 
 REQUEST_SECONDS = 5.0
@@ -36,6 +36,7 @@ VERDICTS = {
 class Answer(msgspec.Struct, frozen=True):
     """How one request ended. ``cut_off``: the connection ended before any answer came.
 
+    ``no_room``: it was not sent, because it weighs something and our own budget of weight is used up.
     ``orders_used`` is what the exchange counts in ten seconds and in a minute, where it says so.
     """
 
@@ -43,6 +44,7 @@ class Answer(msgspec.Struct, frozen=True):
     content: bytes
     retry_ms: int = 0
     cut_off: bool = False
+    no_room: bool = False
     orders_used: tuple[int, int] | None = None
 
 
@@ -103,7 +105,7 @@ class SignedHttp:
             )
             answer = await self.client().request(method, f"{path}?{signed}", extensions={"ticket": ticket})
         except OverBudget as error:
-            return Answer(Verdict.THROTTLED, str(error).encode(), error.wait_ms)
+            return Answer(Verdict.THROTTLED, str(error).encode(), error.wait_ms, no_room=not error.is_told)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             return Answer(Verdict.NOT_SENT, f"{type(error).__name__}: {error}".encode())
         except httpx.TimeoutException as error:
@@ -134,5 +136,5 @@ class SignedHttp:
 
 
 def _orders_used(headers: Mapping[str, str]) -> tuple[int, int] | None:
-    used = [headers.get(f"x-mbx-order-count-{window}", "") for window in ("10s", "1m")]
-    return (int(used[0]), int(used[1])) if all(count.isdigit() for count in used) else None
+    in_10s, in_1m = (count_of(headers.get(f"x-mbx-order-count-{window}", "")) for window in ("10s", "1m"))
+    return None if in_10s is None or in_1m is None else (in_10s, in_1m)

@@ -37,7 +37,7 @@ from actors.venues.binance.http import VERDICTS, Answer, SignedHttp
 from actors.venues.binance.rules import RULES
 from actors.venues.binance.throttle import Throttle
 from actors.venues.binance.timekeeper import Timekeeper
-from actors.venues.binance.translate import error_of, order_params, report_of, trade_of
+from actors.venues.binance.translate import error_of, order_params, report_of, sane, trade_of
 from actors.venues.binance.user_stream import UserStream
 
 log = structlog.get_logger("orders")
@@ -80,6 +80,7 @@ class BinanceOrders:
         self.on_rule_broken: Callable[[], None] = lambda: None
         self._stream = UserStream(where.private, self._http)
         self._gateway: Ref
+        self._timekeeper: Timekeeper
         self._unsent: deque[Request] = deque()
 
     def now_ms(self) -> int:
@@ -100,10 +101,12 @@ class BinanceOrders:
             LimitsLearned(orders_per_10s=venue.orders_per_10s, orders_per_minute=venue.orders_per_minute)
         )
         if first:
+            self._timekeeper = Timekeeper(self._http, gateway)
             self._loop.spawn(self._stream.run(gateway))
-            self._loop.spawn(self._keep_time())
+            self._loop.spawn(self._timekeeper.run())
         else:
             self._loop.call(self._stream.renew)
+            self._loop.call(self._timekeeper.remind)
 
     def request(self, request: Request) -> None:
         """Send one request of the gateway; orders that come together go together."""
@@ -121,9 +124,6 @@ class BinanceOrders:
     def renew_stream(self) -> None:
         """Connect the user stream anew."""
         self._loop.call(self._stream.renew)
-
-    async def _keep_time(self) -> None:
-        await Timekeeper(self._http, self._gateway).run()
 
     # -- requests
 
@@ -154,6 +154,11 @@ class BinanceOrders:
         signed_ms = min(r.timestamp_ms for r in batch)
         params = {"batchOrders": msgspec.json.encode(orders).decode()}
         answer = await self._http.place("POST", BATCH, params, signed_ms)
+        if answer.no_room:
+            # Another one took the weight first. It was not sent, and single orders weigh nothing.
+            for request in batch:
+                self._loop.spawn(self._answered([request]))
+            return
         parts = _parts(answer, len(batch))
         for request, part in zip(batch, parts, strict=True):
             self._tell(request, part)
@@ -169,6 +174,9 @@ class BinanceOrders:
             method = {"cancel": "DELETE", "query": "GET"}[request.kind]
             params = {"symbol": request.symbol, "origClientOrderId": request.client_order_id}
             answer = await self._http.call(method, "/fapi/v1/order", params)
+            if answer.no_room:
+                # The exchange throttled nobody, and orders, which weigh nothing, must not wait for it.
+                answer = replace(answer, verdict=Verdict.UNKNOWN)
         self._tell(request, answer)
 
     def _tell(self, request: Request, answer: Answer) -> None:
@@ -235,8 +243,8 @@ class BinanceOrders:
             log.warning("positions not told", answer=answer.content[:200].decode("utf-8", "replace"))
             return None
         try:
-            return {Symbol(p.symbol): p.positionAmt for p in _positions_decoder.decode(answer.content)}
-        except msgspec.MsgspecError as error:
+            return {Symbol(p.symbol): sane(p.positionAmt) for p in _positions_decoder.decode(answer.content)}
+        except (msgspec.MsgspecError, ValueError) as error:
             log.warning("positions cannot be read", error=str(error))
             return None
 

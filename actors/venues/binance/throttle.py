@@ -17,7 +17,7 @@ import msgspec
 
 from actors.units import NANOS_PER_MS
 from actors.venues.binance.endpoints import weight_of
-from actors.venues.binance.translate import retry_after_ms
+from actors.venues.binance.translate import count_of, retry_after_ms
 from actors.venues.binance.weight import LOOK_AGAIN_MS, Ticket, Urgency, WeightBudget, WeightUse
 
 NEVER_WAIT = frozenset({(m, f"/fapi/v1/{p}") for m in ("POST", "PUT") for p in ("order", "batchOrders")})
@@ -40,10 +40,13 @@ NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
 class OverBudget(httpx.TransportError):
-    """Not sent: it would weigh more than the exchange allows in a minute. ``wait_ms`` says when it may."""
+    """Not sent: it would weigh more than the exchange allows in a minute. ``wait_ms`` says when it may.
+
+    ``is_told``: the exchange itself told us to wait.
+    """
 
     def __init__(self, weight: int, used: WeightUse, wait_ms: int) -> None:
-        self.wait_ms = wait_ms
+        self.wait_ms, self.is_told = wait_ms, bool(used.paused_ms)
         reason = "the exchange told us to wait" if used.paused_ms else f"{used.used} of {used.limit} are used"
         super().__init__(
             f"a request of weight {weight} must wait {(wait_ms + 999) // 1000} s: {reason} in this minute"
@@ -178,8 +181,7 @@ class Throttle:
                 return
             told, now_ms = None, _now_ms()
             if answer is not None:
-                header = answer.headers.get(USED_HEADER, "")
-                told = int(header) if header.isascii() and header.isdigit() else None
+                told = count_of(answer.headers.get(USED_HEADER, ""))
                 if answer.status_code in THROTTLED_STATUS:
                     asked = retry_after_ms(answer.headers.get("retry-after", ""), time.time())
                     self._budget.pause(now_ms + max(asked, PAUSE_MIN_MS))

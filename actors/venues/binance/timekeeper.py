@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import httpx
 import msgspec
 import structlog
 
@@ -32,30 +31,43 @@ class Timekeeper:
     def __init__(self, http: SignedHttp, gateway: Ref) -> None:
         self._http, self._clock, self._gateway = http, http.clock, gateway
         self._refused = asyncio.Event()
+        self._lost = ""
         http.on_mistimed = self._refused.set
 
     async def run(self) -> None:
         """Keep the time until cancelled."""
         while True:
-            reason = self._clock.doubt()
-            if self._refused.is_set():
-                reason = "the exchange refused the time of a request (-1021)"
-            if reason:
-                self._gateway.tell(ClockLost(reason))
-            if reason or self._clock.is_old():
+            self._look()
+            if self._lost or self._clock.is_old():
                 await self._measure()
             try:
                 await asyncio.wait_for(self._refused.wait(), LOOK_SECONDS)
             except TimeoutError:
                 continue
 
+    def remind(self) -> None:
+        """The gateway began anew: it is told what it was told before."""
+        if self._lost:
+            self._gateway.tell(ClockLost(self._lost))
+
+    def _look(self) -> None:
+        reason = self._clock.doubt()
+        if self._refused.is_set():
+            reason = "the exchange refused the time of a request (-1021)"
+        if reason and not self._lost:
+            self._lost = reason
+            self._gateway.tell(ClockLost(reason))
+
     async def _measure(self) -> None:
         """Ask until an answer comes that says something."""
         failures = 0
         while True:
+            # It may be lost while somebody asks for another reason, and for as long as no answer comes.
+            self._look()
             self._refused.clear()
             moved_ms = await self._ask()
             if moved_ms is not None:
+                self._lost = ""
                 self._gateway.tell(ClockMeasured(moved_ms))
                 self._http.clock_is_measured()
                 return
@@ -67,7 +79,8 @@ class Timekeeper:
         try:
             answer = await self._http.client().get("/fapi/v1/time")
             server = msgspec.json.decode(answer.raise_for_status().content, type=rest.ServerTime)
-        except (httpx.HTTPError, msgspec.MsgspecError) as error:
+        except Exception as error:  # noqa: BLE001 - see below
+            # Whatever it was: without a clock nothing is sent, so the asking must not end.
             log.warning("the exchange does not tell its time", error=f"{type(error).__name__}: {error}")
             return None
         return self._clock.measured(began_ns, server.serverTime)

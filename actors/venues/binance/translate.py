@@ -10,7 +10,7 @@ import msgspec
 
 from actors.facts import OrderIntended
 from actors.gateway.messages import Report, ReportStatus, Trade
-from actors.units import ZERO, ClientOrderId, OrderType, Side, Symbol, plain
+from actors.units import DIGITS_MAX, ZERO, ClientOrderId, OrderType, Side, Symbol, is_sane, plain
 from actors.venues.binance import rest
 from actors.venues.binance.rules import EXECUTIONS, EXPIRY_REASONS, REASONS, STATUSES
 from actors.venues.binance.streams import OrderDetail
@@ -43,11 +43,11 @@ def report_of(order: rest.Order) -> Report:
         exchange_order_id=order.orderId,
         symbol=Symbol(order.symbol),
         status=STATUSES.get(order.status, ReportStatus.UNKNOWN),
-        executed=_finite(order.executedQty),
+        executed=sane(order.executedQty),
         stated=order.status,
         reason=REASONS.get(order.status, ""),
         side=Side(order.side),
-        quantity=_finite(order.origQty),
+        quantity=sane(order.origQty),
     )
 
 
@@ -73,12 +73,12 @@ def report_of_event(detail: OrderDetail) -> Report:
         exchange_order_id=detail.i,
         symbol=Symbol(detail.s),
         status=STATUSES.get(detail.X, ReportStatus.UNKNOWN),
-        executed=_finite(detail.z),
+        executed=sane(detail.z),
         trade=trade,
         stated=detail.X,
         reason=REASONS.get(detail.X, EXPIRY_REASONS.get(detail.er, "")),
         side=Side(detail.S),
-        quantity=_finite(detail.q),
+        quantity=sane(detail.q),
     )
 
 
@@ -112,19 +112,40 @@ def _commission(amount: Decimal | None, asset: str | None) -> tuple[Decimal | No
     """Amount and asset of a commission; no amount when either is missing, as nobody may guess the other."""
     if amount is None or not (asset or amount == ZERO):
         return None, ""
-    return _finite(amount), asset or ""
+    return sane(amount), asset or ""
 
 
-def _finite(value: Decimal) -> Decimal:
-    if not value.is_finite():
-        raise ValueError(f"{value} is not a finite number")
+def sane(value: Decimal) -> Decimal:
+    """A number that can be reckoned with.
+
+    Raises:
+        ValueError: it is not finite, or has more digits than any price, quantity or money.
+    """
+    if not is_sane(value):
+        raise ValueError(
+            f"{value} is not a finite number of at most {DIGITS_MAX} digits either side of the point"
+        )
     return value
 
 
 def _positive(value: Decimal) -> Decimal:
-    if not value.is_finite() or value <= 0:
+    if sane(value) <= 0:
         raise ValueError(f"{value} is not a number above zero")
     return value
+
+
+RETRY_MAX_MS = 3 * 24 * 3_600 * 1_000
+"""The longest ban: whoever asks for more cannot mean it."""
+
+COUNT_DIGITS_MAX = 12
+"""A header with more digits is no count of anything."""
+
+
+def count_of(header: str) -> int | None:
+    """A count in a header; None if there is none that can be read."""
+    if not header.isascii() or not header.isdigit() or len(header) > COUNT_DIGITS_MAX:
+        return None
+    return int(header)
 
 
 RETRY_UNREADABLE_MS = 1_000
@@ -145,4 +166,4 @@ def retry_after_ms(header: str, now_s: float) -> int:
             return RETRY_UNREADABLE_MS
     if not math.isfinite(seconds):
         return RETRY_UNREADABLE_MS
-    return max(0, int(seconds * 1_000))
+    return max(0, int(min(seconds * 1_000, RETRY_MAX_MS)))

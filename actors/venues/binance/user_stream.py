@@ -23,7 +23,6 @@ from actors.messages import Message
 from actors.runtime.actor import Ref
 from actors.units import Symbol, plain
 from actors.venues.binance import rest
-from actors.venues.binance.errors import MalformedMessage
 from actors.venues.binance.http import CONNECT_SECONDS, SignedHttp
 from actors.venues.binance.streams import (
     AccountConfigUpdate,
@@ -34,7 +33,7 @@ from actors.venues.binance.streams import (
     UserEvent,
     decode_user_event,
 )
-from actors.venues.binance.translate import report_of_event
+from actors.venues.binance.translate import report_of_event, sane
 
 log = structlog.get_logger("user stream")
 
@@ -73,13 +72,8 @@ class UserStream:
             began = time.monotonic()
             try:
                 reason = await self._connection()
-            except (
-                OSError,
-                httpx.HTTPError,
-                websockets.WebSocketException,
-                TimeoutError,
-                msgspec.MsgspecError,
-            ) as error:
+            except Exception as error:  # noqa: BLE001 - see below
+                # Whatever it was: who does not listen any more hears of no fill.
                 reason = f"{type(error).__name__}: {error}"
             self._socket = None
             gateway.tell(UserStreamDown(reason))
@@ -128,8 +122,9 @@ class UserStream:
                 if isinstance(event, ListenKeyExpired):
                     return "the listen key expired"
                 message = None if event is None else _message_of(event)
-            except (MalformedMessage, ValueError) as error:
-                message = Unreadable(str(error)[:500])
+            except Exception as error:  # noqa: BLE001 - see below
+                # One event that cannot be read must not end the hearing of all others.
+                message = Unreadable((str(error) or type(error).__name__)[:500])
             if message is not None:
                 self._gateway.tell(message)
 
@@ -159,11 +154,11 @@ def _message_of(event: UserEvent) -> Message | None:
             detail = event.a
             return MasterChanged(
                 detail.m,
-                tuple((b.a, b.bc) for b in detail.B),
-                tuple((Symbol(p.s), p.pa) for p in detail.P),
+                tuple((b.a, sane(b.bc)) for b in detail.B),
+                tuple((Symbol(p.s), sane(p.pa)) for p in detail.P),
             )
         case MarginCall():
-            positions = ", ".join(f"{plain(p.pa)} {p.s} at mark {plain(p.mp)}" for p in event.p)
+            positions = ", ".join(f"{plain(sane(p.pa))} {p.s} at mark {plain(sane(p.mp))}" for p in event.p)
             return MasterWarned(f"MARGIN_CALL: the master account is near its liquidation: {positions}")
         case AccountConfigUpdate():
             return MasterWarned(f"somebody changed the master's settings: {_setting(event)}")

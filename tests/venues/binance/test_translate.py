@@ -83,3 +83,17 @@ def test_so_does_a_trade_that_is_asked_for(told, fee, asset):
 def test_a_commission_that_is_no_number_is_refused(amount):
     with pytest.raises(ValueError, match="not a finite number"):
         event(n=amount, N="BNB")
+
+
+@pytest.mark.parametrize("header", ["1e300", "99999999999", "Mon, 01 Jan 9999 23:59:59 -2300"])
+def test_nobody_waits_longer_than_the_longest_ban(header):
+    assert retry_after_ms(header, NOW) == 3 * 24 * 3_600 * 1_000
+
+
+@pytest.mark.parametrize("name", ["q", "z", "l", "L", "n"])
+@pytest.mark.parametrize("value", ["sNaN", "NaN", "-Infinity", "1e999999999", "1e-999999999"])
+def test_a_number_that_cannot_be_is_refused_before_anybody_reckons_with_it(name, value):
+    event = {**FILLED, "n": "0.1", "N": "USDT", name: value}
+    frame = msgspec.json.encode({"e": "ORDER_TRADE_UPDATE", "E": 1, "T": 1, "o": event})
+    with pytest.raises(ValueError, match="is not a"):
+        report_of_event(decode_user_event(frame).o)
