@@ -53,7 +53,11 @@ class Sending:
 
     def queue(self, tracked: Tracked, now_ms: int) -> None:
         """An order is durable and may be sent."""
-        tracked.place = self._waiting.place_of(tracked.order.account_id, tracked.queued_ms, now_ms)
+        kept = self._waiting.kept_place(tracked.order, now_ms)
+        tracked.place = kept or self._waiting.new_place(tracked.queued_ms)
+        if kept is not None:
+            # Decided anew already: if even that took long to be durable, the next one would too.
+            tracked.queued_ms = now_ms
         self._waiting.add(tracked.order, tracked.place)
 
     def requeue(self, tracked: Tracked) -> None:
@@ -116,7 +120,7 @@ class Sending:
                     return
                 room -= 1
                 self._waiting.pop(urgent=urgent)
-                self._waiting.keep_place(order.order.account_id, place, now_ms)
+                self._waiting.keep_place(order.order, place, now_ms)
                 yield Waited(order, again=True)
             elif self._is_promised(place, now_ms, urgent=urgent) or not self.budget.take(
                 now_ms, reducing=urgent

@@ -19,8 +19,8 @@ from actors.units import AccountId, ClientOrderId, OrderType
 STALE_MS = 2_000
 """How old a decision may be that trades at any price."""
 
-PLACE_KEPT_MS = 5_000
-"""How long a place is kept for what is decided anew."""
+PLACE_KEPT_MS = 60_000
+"""How long a place is kept for what is decided anew; longer than Postgres may take to make that durable."""
 
 SLOT_KEPT_MS = 250
 """How long nobody from further behind is sent instead; a decision takes milliseconds."""
@@ -31,7 +31,7 @@ class WaitingOrders:
 
     def __init__(self) -> None:
         self._queues: dict[bool, list[tuple[Place, ClientOrderId]]] = {True: [], False: []}
-        self._kept: dict[AccountId, list[tuple[Place, int]]] = {}
+        self._kept: dict[tuple[AccountId, str], list[tuple[Place, int]]] = {}
         self._number = 0
 
     def __len__(self) -> int:
@@ -50,19 +50,24 @@ class WaitingOrders:
         """The first one leaves."""
         del self._queues[urgent][0]
 
-    def keep_place(self, account_id: AccountId, place: Place, now_ms: int) -> None:
-        """What this account decides instead stands where what went back stood."""
-        self._kept.setdefault(account_id, []).append((place, now_ms))
+    def keep_place(self, order: OrderIntended, place: Place, now_ms: int) -> None:
+        """What its account decides instead, for the same cause, stands where this order stood."""
+        self._kept.setdefault((order.account_id, order.cause), []).append((place, now_ms))
 
-    def place_of(self, account_id: AccountId, since_ms: int, now_ms: int) -> Place:
-        """The place that is kept for this account, or one behind who waits since ``since_ms``; each is given once."""
-        places = self._kept.get(account_id, [])
+    def kept_place(self, order: OrderIntended, now_ms: int) -> Place | None:
+        """The place that is kept for an order, if it is what was decided instead; each is given once."""
+        key = (order.account_id, order.cause)
+        places = self._kept.get(key, [])
         while places:
             kept, kept_ms = places.pop(0)
             if not places:
-                del self._kept[account_id]
+                del self._kept[key]
             if now_ms - kept_ms <= PLACE_KEPT_MS:
                 return kept
+        return None
+
+    def new_place(self, since_ms: int) -> Place:
+        """A place behind those who wait longer than since ``since_ms``."""
         self._number += 1
         return Place(since_ms, self._number)
 
@@ -76,8 +81,8 @@ class WaitingOrders:
 
     def forget(self, now_ms: int) -> None:
         """Keep no place for those who decided otherwise."""
-        for id_ in [i for i, places in self._kept.items() if now_ms - places[-1][1] > PLACE_KEPT_MS]:
-            del self._kept[id_]
+        for key in [k for k, places in self._kept.items() if now_ms - places[-1][1] > PLACE_KEPT_MS]:
+            del self._kept[key]
 
 
 def is_stale(tracked: Tracked, now_ms: int) -> bool:

@@ -108,16 +108,27 @@ def test_how_long_it_took_to_be_durable_is_waiting_too(order):
     assert sent(submit(core, many(order, 1), T0 + STALE_MS)) == ["bh-x-0"]
 
 
-def test_a_place_is_kept_for_a_while_only():
+def test_a_place_is_kept_for_a_while_and_for_the_same_cause_only(order):
     kept, waiting = Place(5, 1), WaitingOrders()
-    waiting.keep_place("a", kept, 100)
-    assert waiting.place_of("a", 200, 100 + PLACE_KEPT_MS) == kept
-    assert waiting.place_of("a", 200, 201).since_ms == 200
-    waiting.keep_place("a", kept, 100)
-    assert waiting.place_of("a", 7_000, 101 + PLACE_KEPT_MS).since_ms == 7_000
-    waiting.keep_place("a", kept, 100)
+    waiting.keep_place(order, kept, 100)
+    assert waiting.kept_place(replace(order, cause="another"), 100) is None
+    assert waiting.kept_place(replace(order, account_id="another"), 100) is None
+    assert waiting.kept_place(order, 100 + PLACE_KEPT_MS) == kept
+    assert waiting.kept_place(order, 101) is None
+    waiting.keep_place(order, kept, 100)
+    assert waiting.kept_place(order, 101 + PLACE_KEPT_MS) is None
+    waiting.keep_place(order, kept, 100)
     waiting.forget(101 + PLACE_KEPT_MS)
-    assert waiting.place_of("a", 100, 100).since_ms == 100
+    assert waiting.kept_place(order, 100) is None
+
+
+def test_what_is_decided_anew_is_sent_however_long_it_took_to_be_durable(order):
+    """Postgres takes four seconds for each commit: a decision must not be stale for ever."""
+    core = core_of()
+    first, again = many(order, 1), replace(order, account_id="a0", client_order_id="bh-x-again")
+    assert closed(submit(core, first, T0 + 4_000))["a0"].again
+    late = replace(again, decided_ms=T0 + 4_000)
+    assert sent(submit(core, [late], T0 + 8_000)) == ["bh-x-again"]
 
 
 @settings(max_examples=30)
