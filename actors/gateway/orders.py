@@ -151,6 +151,7 @@ class Tracked(msgspec.Struct, kw_only=True):
     asked_ms: int = 0
     heard_ms: int = 0
     stated: str = ""
+    unlisted: bool = False
     asking: bool = False
     cancel_wanted: bool = False
     cancelling: bool = False
@@ -207,7 +208,9 @@ class Tracked(msgspec.Struct, kw_only=True):
             return False
         if self.cancel_wanted:
             return True
-        if self.stated or self.order.order_type is OrderType.MARKET:
+        if self.stated:
+            return False  # the next look at everything tells of it; thousands may have a new status at once
+        if self.order.order_type is OrderType.MARKET:
             return now_ms - max(self.asked_ms, self.signed_ms) >= OVERDUE_MS
         # What rests is found by surveys; it is asked after once, so that the stream can be proven.
         return not proven and self.asked_ms <= self.signed_ms and now_ms - self.signed_ms >= UNPROVEN_MS

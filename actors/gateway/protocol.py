@@ -216,13 +216,9 @@ class GatewayCore:
             if max(tracked.heard_ms, tracked.signed_ms) > asked_ms and not tracked.awaits_survey:
                 continue  # what we know of it is newer than the list
             found = listed.get(id_)
+            tracked.unlisted = found is None
             if found is not None:
-                effects += self._take_report(tracked, found, now_ms, rest=True)
-            elif tracked.stated:
-                # It has a status that nobody knows, and is not open: nothing more will happen to it.
-                tracked.final = OrderStatus.EXPIRED
-                tracked.reason = f"the exchange calls it {tracked.stated}, and no longer lists it as open"
-                effects += self._maybe_close(tracked, now_ms)
+                effects += self._take_report(tracked, found, now_ms, rest=True, listed=True)
             else:
                 effects += self._ask(tracked, now_ms)
         return effects
@@ -311,7 +307,9 @@ class GatewayCore:
 
     # -- inside
 
-    def _take_report(self, tracked: Tracked, report: Report, now_ms: int, *, rest: bool) -> list[Effect]:
+    def _take_report(
+        self, tracked: Tracked, report: Report, now_ms: int, *, rest: bool, listed: bool = False
+    ) -> list[Effect]:
         effects: list[Effect] = []
         order = tracked.order
         if not tracked.is_told_of(report):
@@ -330,7 +328,7 @@ class GatewayCore:
         if report.status.is_final and tracked.final is None:
             tracked.final, tracked.reason = OrderStatus(report.status.value), report.reason
             tracked.asked_ms = now_ms
-        effects += self._odd(tracked, report, now_ms, rest=rest)
+        effects += self._odd(tracked, report, now_ms, rest=rest, listed=listed)
         if tracked.cancel_wanted and not report.status.is_final:
             effects += self._send_cancel(tracked, now_ms)
         return effects + self._maybe_close(tracked, now_ms)
@@ -346,7 +344,9 @@ class GatewayCore:
         else:
             self.proof.rest_says(id_, known, now_ms)
 
-    def _odd(self, tracked: Tracked, report: Report, now_ms: int, *, rest: bool) -> list[Effect]:
+    def _odd(
+        self, tracked: Tracked, report: Report, now_ms: int, *, rest: bool, listed: bool
+    ) -> list[Effect]:
         """A status that we do not know says nothing of what becomes of the order; ask until it is known."""
         if report.status is not ReportStatus.UNKNOWN:
             tracked.stated = ""
@@ -358,8 +358,19 @@ class GatewayCore:
             effects.append(
                 Alarm(f"{text}, a status that is not known here; it is asked after until it is known")
             )
-        # A query that says the same leaves the list of open orders to tell whether it still works.
-        return effects + (self._survey(now_ms) if rest else self._ask(tracked, now_ms))
+        if listed:
+            return effects  # it works; to look again at once would never end, and use up all weight
+        if not rest:
+            return effects + self._ask(tracked, now_ms)
+        if tracked.unlisted:
+            # Asked after since it was missing there: nothing more will happen to it.
+            tracked.final = OrderStatus.EXPIRED
+            tracked.reason = f"the exchange calls it {tracked.stated}, and no longer lists it as open"
+            return effects
+        # The list of open orders must tell whether it still works.
+        looked_ms = self._surveyed_ms
+        soon = looked_ms is not None and now_ms - looked_ms < SURVEY_UNPROVEN_MS
+        return effects + ([] if soon else self._survey(now_ms))
 
     def _deliver(self, tracked: Tracked, trade: Trade, *, count: bool) -> list[Effect]:
         if trade.trade_id in tracked.trade_ids:

@@ -184,11 +184,46 @@ def test_a_status_that_nobody_knows_is_an_alarm_and_a_question(core, order):
     # The query says the same, so the list of open orders must tell whether it still works.
     effects = core.answered(answered(order, Verdict.OK, "query", report=odd), LATER + 10)
     assert Survey(LATER + 10) in effects
-    assert surveyed(core, LATER + 10, (odd,), now_ms=LATER + 20) == [Survey(LATER + 20)]
+    assert surveyed(core, LATER + 10, (odd,), now_ms=LATER + 20) == []
     # Asked in the same millisecond in which the query was answered: the list is the newer one.
-    [closed] = told(surveyed(core, LATER + 20, (), now_ms=LATER + 30))
+    assert asked(surveyed(core, LATER + 20, (), now_ms=LATER + 30)) == ["query"]
+    [closed] = told(core.answered(answered(order, Verdict.OK, "query", report=odd), LATER + 40))
     assert (closed.status, closed.executed_quantity) == (OrderStatus.EXPIRED, D(0))
     assert "PENDING_REVIEW, and no longer lists it" in closed.reason
+
+
+def test_an_odd_status_that_lasts_costs_no_look_at_everything_of_its_own(core, order):
+    """Each look costs 45 of 2,400 weights a minute; one that leads to the next uses up all."""
+    working(core, order)
+    odd = report(order, "UNKNOWN", stated="PENDING_REVIEW")
+    core.reported(odd, LATER)
+    found = core.answered(answered(order, Verdict.OK, "query", report=odd), LATER)
+    looks, queries, waits = 0, 0, []
+    for now in range(LATER, LATER + 60_000, 100):
+        found += core.tend(now)
+        looks += sum(isinstance(e, Survey) for e in found)
+        queries += len(asked(found))
+        waits, found = found, []
+        for effect in waits:
+            if isinstance(effect, Survey):
+                found += surveyed(core, effect.asked_ms, (odd,), now_ms=now + 50)
+        if asked(waits):
+            found += core.answered(answered(order, Verdict.OK, "query", report=odd), now + 50)
+    assert 2 <= looks <= 60_000 // SURVEY_UNPROVEN_MS + 1
+    assert queries <= 2
+
+
+def test_what_fills_unheard_under_an_odd_status_is_not_taken_for_expired_without_it(core, order):
+    working(core, order)
+    odd = report(order, "UNKNOWN", stated="PENDING_REVIEW")
+    core.reported(odd, LATER)
+    core.answered(answered(order, Verdict.OK, "query", report=odd), LATER)
+    surveyed(core, LATER + 10, (), now_ms=LATER + 20)
+    gone = report(order, "UNKNOWN", "1", stated="PENDING_REVIEW")
+    effects = core.answered(answered(order, Verdict.OK, "query", report=gone), LATER + 30)
+    assert told(effects) == []
+    late = LATER + 60_000
+    assert asked(core.tend(late)) == ["trades"]
 
 
 def test_an_order_with_an_odd_status_can_be_cancelled(core, order):
