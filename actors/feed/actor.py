@@ -136,7 +136,7 @@ class Feed(DispatchedActor):
 
     def _say(self, symbols: set[Symbol], what: str) -> None:
         """One alarm, however many symbols: they all go when the way to the exchange does."""
-        names = sorted(symbols)
+        names: list[str] = sorted(symbols)
         if len(names) > NAMED_AT_ONCE:
             names = [*names[:NAMED_AT_ONCE], f"{len(names) - NAMED_AT_ONCE} more symbols"]
         if names:
