@@ -45,6 +45,9 @@ SURVEY_EVERY_MS = 15_000
 SURVEY_UNPROVEN_MS = 5_000
 """The same while the user stream is not proven."""
 
+SURVEY_CANCELLED_MS = 500
+"""The least time between two that are made because an order has an odd status after its cancel: an emergency stop waits."""
+
 REMEMBERED_FINALS = 65_536
 """Final orders whose late events are told from those of strangers."""
 
@@ -152,6 +155,7 @@ class Tracked(msgspec.Struct, kw_only=True):
     heard_ms: int = 0
     stated: str = ""
     unlisted: bool = False
+    cancel_sent: bool = False
     asking: bool = False
     cancel_wanted: bool = False
     cancelling: bool = False

@@ -39,6 +39,7 @@ from actors.gateway.orders import (
     QUERY_EVERY_MS,
     REMEMBERED_FINALS,
     SENT_MAX_MS,
+    SURVEY_CANCELLED_MS,
     SURVEY_EVERY_MS,
     SURVEY_UNPROVEN_MS,
     Alarm,
@@ -80,6 +81,7 @@ class GatewayCore:
         self._surveying_since_ms: int | None = None
         self._surveyed_ms: int | None = None
         self._survey_again = False
+        self._look_ms: int | None = None
         self._orphans_wanted = False
         self._strangers = Strangers()
         self.duplicates = 0
@@ -228,7 +230,7 @@ class GatewayCore:
         if since_ms is not None and now_ms - since_ms < SENT_MAX_MS:
             self._survey_again = True
             return []
-        self._surveying_since_ms, self._survey_again = now_ms, False
+        self._surveying_since_ms, self._survey_again, self._look_ms = now_ms, False, None
         return [Survey(now_ms)]
 
     def _watch(self, now_ms: int) -> list[Effect]:
@@ -237,7 +239,8 @@ class GatewayCore:
         if reason and self.proof.down(reason):
             return [Alarm(f"the user stream is silent: {reason}; connecting it anew"), RenewStream()]
         every_ms = SURVEY_EVERY_MS if self.proof.state is StreamState.UP else SURVEY_UNPROVEN_MS
-        if self._surveyed_ms is not None and now_ms - self._surveyed_ms >= every_ms:
+        looks = self._look_ms is not None and now_ms >= self._look_ms
+        if looks or (self._surveyed_ms is not None and now_ms - self._surveyed_ms >= every_ms):
             return self._survey(now_ms) if self._surveying_since_ms is None else []
         return []
 
@@ -367,10 +370,13 @@ class GatewayCore:
             tracked.final = OrderStatus.EXPIRED
             tracked.reason = f"the exchange calls it {tracked.stated}, and no longer lists it as open"
             return effects
-        # The list of open orders must tell whether it still works.
-        looked_ms = self._surveyed_ms
-        soon = looked_ms is not None and now_ms - looked_ms < SURVEY_UNPROVEN_MS
-        return effects + ([] if soon else self._survey(now_ms))
+        # The list of open orders must tell whether it still works; now, or as soon as that may be asked for again.
+        gap_ms = SURVEY_CANCELLED_MS if tracked.cancel_sent else SURVEY_UNPROVEN_MS
+        due_ms = now_ms if self._surveyed_ms is None else self._surveyed_ms + gap_ms
+        if now_ms >= due_ms:
+            return effects + self._survey(now_ms)
+        self._look_ms = due_ms if self._look_ms is None else min(self._look_ms, due_ms)
+        return effects
 
     def _deliver(self, tracked: Tracked, trade: Trade, *, count: bool) -> list[Effect]:
         if trade.trade_id in tracked.trade_ids:
@@ -495,7 +501,7 @@ class GatewayCore:
     def _send_cancel(self, tracked: Tracked, now_ms: int) -> list[Effect]:
         if tracked.cancelling or tracked.final is not None:
             return []
-        tracked.cancelling = True
+        tracked.cancelling = tracked.cancel_sent = True
         tracked.cancel_wanted = False
         return [self._request("cancel", tracked, now_ms)]
 

@@ -11,6 +11,7 @@ from actors.facts import CancelIntended, OrderStatus
 from actors.gateway.messages import Answered, MasterChanged, Submit, Surveyed, Traded, Verdict
 from actors.gateway.orders import (
     FINAL_MARGIN_MS,
+    SURVEY_CANCELLED_MS,
     SURVEY_EVERY_MS,
     SURVEY_UNPROVEN_MS,
     UNPROVEN_MS,
@@ -211,6 +212,23 @@ def test_an_odd_status_that_lasts_costs_no_look_at_everything_of_its_own(core, o
             found += core.answered(answered(order, Verdict.OK, "query", report=odd), now + 50)
     assert 2 <= looks <= 60_000 // SURVEY_UNPROVEN_MS + 1
     assert queries <= 2
+
+
+def test_an_odd_status_after_a_cancel_is_cleared_up_within_half_a_second(core, order):
+    """An emergency stop waits for it."""
+    working(core, order)
+    odd = report(order, "UNKNOWN", stated="PENDING_REVIEW")
+    core.reported(odd, LATER)
+    core.answered(answered(order, Verdict.OK, "query", report=odd), LATER)
+    surveyed(core, LATER, (odd,), now_ms=LATER + 10)
+    core.submit(Submit((), (CancelIntended(order.account_id, order.client_order_id, ETH, ""),)), LATER + 20)
+    core.answered(answered(order, Verdict.OK, "cancel", report=odd), LATER + 30)
+    due = LATER + 10 + SURVEY_CANCELLED_MS
+    assert Survey(due - 1) not in core.tend(due - 1)
+    assert Survey(due) in core.tend(due)
+    assert asked(surveyed(core, due, (), now_ms=due + 10)) == ["query"]
+    [closed] = told(core.answered(answered(order, Verdict.OK, "query", report=odd), due + 20))
+    assert closed.status is OrderStatus.EXPIRED
 
 
 def test_what_fills_unheard_under_an_odd_status_is_not_taken_for_expired_without_it(core, order):
