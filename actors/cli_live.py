@@ -81,7 +81,7 @@ def order(  # noqa: PLR0913 - one per field of an order
         price: limit price; it rests at the exchange.
         stop: send a market order once the mid is there: below for a sell, above for a buy.
         take_profit: the same, in the other direction.
-        trail: trailing stop; a fraction of the best price, 0.001 to 0.1.
+        trail: trailing stop; a fraction of the best price, 0.001 to 0.2.
         activation: the trailing stop begins once the mid is there.
         leverage: of what opens; 10, or the account's limit, by default.
         strategy: a tag, for correlation, drawdown and performance.

@@ -69,6 +69,8 @@ from supervisor import GROUPS, Supervisor
 log = structlog.get_logger("engine")
 
 RECOVERY_SECONDS = 30.0
+PRICES_SECONDS = 3.0
+"""A symbol without a market must not keep the others waiting for longer."""
 STOP_SECONDS = 10.0
 ASK_SECONDS = 10.0
 NOBODY: Mapping[AccountId, QuarantineRecord] = {}
@@ -170,6 +172,7 @@ class Engine:
         start_in_order(specs[3:], self.actors)
         self.services.feed = self.actors["feed"]
         self._recover()
+        self._wait_for_prices()
         self.side.watch(self._apply_rules)
         self.gate.open("start")
 
@@ -313,6 +316,13 @@ class Engine:
             )
         for text in told_of(self.reconcile(settle_seconds=10.0)):
             self.alarm(text)
+
+    def _wait_for_prices(self) -> None:
+        """Open with a price of every symbol that has a market, so that nobody's first order meets none."""
+        deadline = time.monotonic() + PRICES_SECONDS
+        symbols = [s for s, i in self.venue.instruments.items() if i.is_trading]
+        while time.monotonic() < deadline and any(s not in self.book.ticks for s in symbols):
+            time.sleep(0.05)
 
     # -- what the api and the command line use
 

@@ -94,7 +94,8 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     ``tick_size`` and ``step_size`` are the price and quantity increments; ``min_notional``
     is in the quote asset and is not asked of reduce-only orders (Binance USD-M rule). ``brackets``
     are its leverage brackets, lowest first; empty when the exchange did not say. ``status`` is the
-    exchange's; only a TRADING symbol takes new risk.
+    exchange's; only a TRADING symbol takes new risk. ``callback_min`` and ``callback_max`` bound a trailing
+    stop's callback rate, as a fraction; each venue says its own.
     """
 
     symbol: Symbol
@@ -108,6 +109,8 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     min_notional: Decimal
     brackets: tuple[Bracket, ...] = ()
     status: str = TRADING
+    callback_min: Decimal = Decimal("0.001")
+    callback_max: Decimal = Decimal("0.2")
 
     @property
     def is_trading(self) -> bool:

@@ -258,6 +258,10 @@ class Sight:
                 "decisions_refused": ("Decisions that could not be stored", writer.refused),
                 "dead_letters": ("Messages that no actor could handle", writer.dead_letters),
                 "orders_sent": ("Orders sent to the exchange", gateway.sent),
+                "orders_lost": (
+                    "Orders whose answer told nothing of their fate; each was asked after",
+                    gateway.lost,
+                ),
                 "alarms": ("Alarms raised", engine.alarms.count),
                 "l1_late": ("L1 frames that were stale when they came", engine.feed_source.late),
                 "requests_refused": ("Requests not sent for want of request weight", weight.refused),

@@ -50,13 +50,14 @@ CLOCK_MOVED_MS = 500
 
 
 class GatewayStatus(msgspec.Struct, frozen=True):
-    """What an operator sees of the gateway."""
+    """What an operator sees of the gateway. ``lost`` counts orders whose answer told nothing of their fate."""
 
     tracked: int
     queued: int
     in_flight: int
     unknown: tuple[str, ...]
     sent: int
+    lost: int
     duplicates: int
     strangers: int
     room_reducing: int
@@ -167,6 +168,7 @@ class Gateway(DispatchedActor):
             in_flight=core.budget.under_way,
             unknown=tuple(core.unknown[:100]),
             sent=core.sending.sent,
+            lost=core.lost,
             duplicates=core.duplicates,
             strangers=core.strangers,
             room_reducing=core.budget.room(now_ms, reducing=True),

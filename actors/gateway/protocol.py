@@ -84,6 +84,7 @@ class GatewayCore:
         self._look_ms: int | None = None
         self._orphans_wanted = False
         self._strangers = Strangers()
+        self.lost = 0
         self.duplicates = 0
         self.strangers = 0
 
@@ -160,7 +161,7 @@ class GatewayCore:
             if tracked.asking or tracked.awaits_survey or now_ms - tracked.asked_ms < QUERY_EVERY_MS:
                 continue
             if tracked.stage is Stage.SENT and now_ms - tracked.signed_ms > SENT_MAX_MS:
-                tracked.stage = Stage.UNKNOWN  # nobody answered; whatever became of it, ask
+                self._lose(tracked)  # nobody answered; whatever became of it, ask
             if tracked.stage is Stage.UNKNOWN or tracked.is_overdue(now_ms, proven=proven):
                 effects += self._ask(tracked, now_ms)
             elif tracked.lacks_trades and now_ms - tracked.asked_ms >= CLOSE_GRACE_MS:
@@ -444,7 +445,7 @@ class GatewayCore:
             tracked.final, tracked.code, tracked.reason = OrderStatus.REJECTED, message.code, message.text
             return self._close(tracked)
         if tracked.stage is Stage.SENT:
-            tracked.stage = Stage.UNKNOWN
+            self._lose(tracked)
         return self._ask(tracked, now_ms)
 
     def _not_found(self, tracked: Tracked, now_ms: int) -> list[Effect]:
@@ -469,6 +470,10 @@ class GatewayCore:
         tracked.final = OrderStatus.NEVER_SENT
         tracked.reason = f"{text}; {'decided anew' if again else 'that is too old to be sent'}"
         return self._close(tracked, waited=True, again=again)
+
+    def _lose(self, tracked: Tracked) -> None:
+        tracked.stage = Stage.UNKNOWN
+        self.lost += 1
 
     def _unknown_again(self, known: Tracked, now_ms: int) -> None:
         """An order of an earlier life: it may have been signed a moment ago."""

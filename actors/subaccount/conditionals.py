@@ -44,9 +44,6 @@ from actors.subaccount.rejections import RejectCode, Rejection, reject
 from actors.subaccount.state import AccountState, folded
 from actors.units import DIGITS_MAX, ONE, ZERO, Instrument, OrderType, Side, is_sane
 
-CALLBACK_MIN, CALLBACK_MAX = Decimal("0.001"), Decimal("0.1")
-"""The exchange's own range of a trailing stop's callback rate: 0.1 % to 10 %."""
-
 TRIGGERED_BY = "trigger:"
 """How the cause of an order begins that a conditional order became."""
 
@@ -256,9 +253,10 @@ def _shape(order: PlaceConditional, instrument: Instrument, mid: Decimal) -> lis
             reject(RejectCode.INVALID_TRIGGER, "only a trailing stop takes an activation price", order.kind)
         ]
     rate = order.callback_rate
-    if rate is not None and not (is_sane(rate) and CALLBACK_MIN <= rate <= CALLBACK_MAX):
-        text = f"callback rate {rate} must lie between {CALLBACK_MIN} and {CALLBACK_MAX}"
-        found.append(reject(RejectCode.INVALID_TRIGGER, text, rate, CALLBACK_MAX))
+    least, most = instrument.callback_min, instrument.callback_max
+    if rate is not None and not (is_sane(rate) and least <= rate <= most):
+        text = f"callback rate {rate} must lie between {least} and {most}"
+        found.append(reject(RejectCode.INVALID_TRIGGER, text, rate, most))
     for name, price in (("trigger", order.trigger_price), ("activation", order.activation_price)):
         if price is None:
             continue

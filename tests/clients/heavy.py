@@ -11,7 +11,7 @@ from tests.e2e.processes import KEY, SECRET, Paper
 def main():
     failed = 0
     for script in ("freqtrade_bot.py", "python_binance.py"):
-        paper = Paper()
+        paper = Paper(limits="none")
         try:
             address = paper.address.rest, paper.address.websocket, KEY, SECRET
             report = run_script(script, *address, environment=HEAVY, seconds=600)

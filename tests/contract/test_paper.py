@@ -108,7 +108,7 @@ USER_EVENTS = {
 
 @pytest.fixture(scope="module")
 def paper():
-    process = Paper()
+    process = Paper(limits="none")
     yield process
     process.stop()
 

@@ -73,13 +73,24 @@ class Process:
 
 
 class Paper(Process):
-    """The paper exchange."""
+    """The paper exchange, with the limits that Binance has unless load is the point of a test."""
 
-    def __init__(self, *arguments):
-        super().__init__("paper", "--port", 0, "--ticks-per-second", 200, *arguments)
+    def __init__(self, *arguments, limits="binance"):
+        super().__init__("paper", "--port", 0, "--ticks-per-second", 200, "--limits", limits, *arguments)
         self.address = msgspec.json.decode(self.first_line(), type=PaperAddress)
+        self.lost_on_purpose = 0
+
+    def stop(self):
+        """End it. Whoever used it kept its limits: no order and no request had to be refused for them."""
+        state = self.state() if self.child.poll() is None else None
+        super().stop()
+        if state is not None:
+            refused = {name: state[name] for name in ("rejected_orders", "rejected_weight", "banned")}
+            assert not any(refused.values()), refused
 
     def admin(self, path, **body):
+        if path == "faults" and body["kind"] in {"lost_reply", "server_error"}:
+            self.lost_on_purpose += body.get("count", 1)
         answer = httpx.post(
             f"{self.address.rest}/paper/{path}", json=body, headers={"X-MBX-APIKEY": KEY}, timeout=10
         )

@@ -26,7 +26,7 @@ FLEET = 450
 
 @pytest.fixture(scope="module")
 def paper():
-    process = Paper("--limits", "binance")
+    process = Paper()
     yield process
     process.stop()
 
@@ -237,7 +237,7 @@ def test_the_limits_of_the_exchange_were_kept_all_along(paper, client):
 
 def test_a_stream_on_a_path_that_tells_nothing_is_never_up(closing, tmp_path):
     """As on the retired paths: the connection is taken, and nothing is told."""
-    paper = closing(Paper("--limits", "binance"))
+    paper = closing(Paper())
     engine = closing(EngineProcess(paper, tmp_path, "--exchange-ws-private", paper.address.websocket))
     engine.client.post("/v1/accounts", account_bodies(2))
     trade(engine.client, 2, 1)
@@ -248,7 +248,7 @@ def test_a_stream_on_a_path_that_tells_nothing_is_never_up(closing, tmp_path):
 
 def test_liquidations_beyond_the_exchanges_limits_are_all_sent_and_none_is_a_refusal(closing, tmp_path):
     """Hundreds at once where 300 may be sent in ten seconds: what waits is decided anew, and nobody is refused."""
-    paper = closing(Paper("--limits", "binance"))
+    paper = closing(Paper())
     client = closing(EngineProcess(paper, tmp_path)).client
     client.post("/v1/accounts", account_bodies(FLEET, deposit="100"))
     answers = client.post("/v1/orders", order_bodies(FLEET, notional=1_500, leverage="20"))

@@ -20,7 +20,7 @@ ALARM = "/v1/alarms"
 
 @pytest.fixture(scope="module")
 def front():
-    paper = Paper("--limits", "binance")
+    paper = Paper()
     found = Front(paper)
     found.listed = lambda symbols: None
     found.change = lambda path, body: found.listed(body["symbols"]) if path.endswith("exchangeInfo") else None

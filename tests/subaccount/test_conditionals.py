@@ -101,7 +101,7 @@ def test_a_trailing_stop_that_buys_is_activated_by_a_fall():
         (conditional(TRAIL, trigger=None), Code.INVALID_TRIGGER),
         (conditional(TRAIL, callback_rate=D("0.01")), Code.INVALID_TRIGGER),
         (conditional(TRAIL, trigger=None, callback_rate=D("0.0009")), Code.INVALID_TRIGGER),
-        (conditional(TRAIL, trigger=None, callback_rate=D("0.1001")), Code.INVALID_TRIGGER),
+        (conditional(TRAIL, trigger=None, callback_rate=D("0.2001")), Code.INVALID_TRIGGER),
         (conditional(TRAIL, trigger=None, callback_rate=D("NaN")), Code.INVALID_TRIGGER),
         (
             conditional(TRAIL, trigger=None, callback_rate=D("0.01"), activation_price=D(2000)),
@@ -123,7 +123,7 @@ def test_a_senseless_order_is_refused_by_name(message, code):
     assert decide(state, message, market()).state is state
 
 
-@pytest.mark.parametrize("rate", ["0.001", "0.1"])
+@pytest.mark.parametrize("rate", ["0.001", "0.2"])
 def test_the_callback_rate_s_own_bounds_are_allowed(rate):
     assert codes(holding(), conditional(TRAIL, trigger=None, callback_rate=D(rate))) == []
 

@@ -13,12 +13,15 @@ from actors.errors import ExchangeBusy, ExchangeUnreachable, VenueRefused
 from actors.units import NANOS_PER_MS
 from actors.venues.binance.errors import Code
 from actors.venues.binance.signing import sign
-from actors.venues.binance.throttle import OverBudget, Throttle, throttled_sync
+from actors.venues.binance.throttle import OverBudget, Terms, Throttle, throttled_sync
 from actors.venues.binance.translate import error_of
 from actors.venues.binance.weight import Urgency
 
 REQUEST_SECONDS = 5.0
 SIGNED_FOR_MS = "5000"
+TRIES = 3
+RETRY_SECONDS = 0.5
+"""A time that was refused is signed anew, this often and this much later."""
 
 CURES = {
     Code.REJECTED_MBX_KEY: "check api_key, that the key may trade futures, and that it allows this address",
@@ -45,7 +48,7 @@ class Asker:
 
     def __init__(self, base: str, key: str, secret: str, throttle: Throttle) -> None:
         self.base, self.has_key = base, bool(key)
-        self._secret = secret
+        self._secret, self._throttle = secret, throttle
         # Signed with the exchange's clock, once that is known.
         self.now_ms: Callable[[], int] = lambda: time.time_ns() // NANOS_PER_MS
         self._client = httpx.Client(
@@ -78,8 +81,15 @@ class Asker:
         Raises:
             ExchangeUnreachable, VenueRefused: as ``get``.
         """
-        stamped = {**params, "recvWindow": SIGNED_FOR_MS, "timestamp": str(self.now_ms())}
-        return self._decoded(path, self._send(method, path, stamped, urgency, sign_it=True), kind)
+        for left in reversed(range(TRIES)):
+            try:
+                return self._decoded(path, self._send(method, path, params, urgency, sign_it=True), kind)
+            except VenueRefused as error:
+                if error.code != Code.INVALID_TIMESTAMP or not left:
+                    raise
+                # The order side measures the exchange's clock meanwhile, if it was that.
+                time.sleep(RETRY_SECONDS)
+        raise AssertionError("the last try answers or raises")
 
     def close(self) -> None:
         """Close the connections."""
@@ -88,11 +98,15 @@ class Asker:
     def _send(
         self, method: str, path: str, params: Mapping[str, str], urgency: Urgency, *, sign_it: bool = False
     ) -> bytes:
-        url = f"{path}?{sign(params, self._secret)}" if sign_it else path
+        query: Mapping[str, str] | None
         try:
-            answer = self._client.request(
-                method, url, params=None if sign_it else params, extensions={"urgency": urgency}
-            )
+            # Signed when its turn has come: a signature grows stale in line.
+            ticket = self._throttle.admit_sync(Terms.of(method, path, params, urgency))
+            url, query = path, params
+            if sign_it:
+                stamped = {**params, "recvWindow": SIGNED_FOR_MS, "timestamp": str(self.now_ms())}
+                url, query = f"{path}?{sign(stamped, self._secret)}", None
+            answer = self._client.request(method, url, params=query, extensions={"ticket": ticket})
         except OverBudget as error:
             raise ExchangeBusy(f"the exchange was not asked for {path}: {error}") from None
         except httpx.HTTPError as error:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from actors.units import ZERO, Bracket, Instrument, OrderType, Symbol
 from actors.venues.binance.errors import Code, MalformedMessage
 from actors.venues.binance.rest import Filter, LeverageBracket, SymbolInfo
+from actors.venues.binance.rules import CALLBACK_RATES
 
 
 def instrument_of(info: SymbolInfo) -> Instrument:
@@ -33,6 +34,8 @@ def instrument_of(info: SymbolInfo) -> Instrument:
         max_qty=value("LOT_SIZE", "maxQty"),
         market_max_qty=value("MARKET_LOT_SIZE", "maxQty"),
         min_notional=value("MIN_NOTIONAL", "notional"),
+        callback_min=CALLBACK_RATES[0],
+        callback_max=CALLBACK_RATES[1],
         status=info.status,
     )
     if ZERO in {instrument.tick_size, instrument.step_size}:

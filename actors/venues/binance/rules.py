@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from actors.gateway.messages import ReportStatus
 from actors.gateway.orders import VenueRules
 
@@ -15,6 +17,9 @@ RULES = VenueRules(
     orders_per_minute=1_200,
 )
 """Order limits hold until exchangeInfo says otherwise."""
+
+CALLBACK_RATES = (Decimal("0.001"), Decimal("0.2"))
+"""Range of a trailing stop's callback rate, as a fraction: 0.1 % to 20 % since October 2026."""
 
 STATUSES = {
     "NEW": ReportStatus.NEW,

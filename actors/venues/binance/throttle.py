@@ -212,7 +212,9 @@ class _Sync(httpx.BaseTransport):
         self._throttle, self._urgency, self._inner = throttle, urgency, inner
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        ticket = self._throttle.admit_sync(Terms.of_request(request, self._urgency))
+        ticket = request.extensions.get("ticket") or self._throttle.admit_sync(
+            Terms.of_request(request, self._urgency)
+        )
         try:
             answer = self._inner.handle_request(request)
         except BaseException as error:
