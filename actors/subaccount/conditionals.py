@@ -40,6 +40,7 @@ from actors.subaccount.commitments import cancelled, cancels, openings
 from actors.subaccount.intents import intended
 from actors.subaccount.market import Market, mark
 from actors.subaccount.orders import ConditionalOrder, WorkingOrder
+from actors.subaccount.position import Position
 from actors.subaccount.rejections import RejectCode, Rejection, reject
 from actors.subaccount.state import AccountState, folded
 from actors.units import DIGITS_MAX, ONE, ZERO, Instrument, OrderType, Side, is_sane
@@ -126,14 +127,21 @@ def rearmed(state: AccountState, order: WorkingOrder, status: OrderStatus, marke
     if not is_protective(order.intent) or status is OrderStatus.CANCELED:
         return []
     attempt = order.intent.tier + 1
-    held = state.position(order.symbol)
-    if held is None or order.remaining <= ZERO or order.symbol not in market.ticks:
+    held = _protects(state, order, market)
+    if held is None:
         return []
     if attempt > REARM_MAX:
         if Alert.UNPROTECTED in held.alerts:
             return []
         return [PositionAlerted(order.symbol, Alert.UNPROTECTED, Decimal(attempt), Decimal(REARM_MAX))]
     return again(state, order, market, attempt, market.wall_ms + (REARM_FIRST_MS << (attempt - 1)))
+
+
+def _protects(state: AccountState, order: WorkingOrder, market: Market) -> Position | None:
+    """The position that what is left of a protective order is for, if there are both, and a price."""
+    if order.remaining <= ZERO or order.symbol not in market.ticks:
+        return None
+    return state.position(order.symbol)
 
 
 def is_protective(intent: OrderIntended) -> bool:
@@ -146,8 +154,7 @@ def again(
 ) -> list[AnyFact]:
     """What is left of a protective order, due at once or after a wait; nothing if it has nothing to protect."""
     intent = order.intent
-    held = state.position(order.symbol)
-    if held is None or order.remaining <= ZERO or order.symbol not in market.ticks:
+    if _protects(state, order, market) is None:
         return []
     id_ = client_order_id(market.origin, state.account_id, state.next_order_sequence)
     placed = ConditionalPlaced(
