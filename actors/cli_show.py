@@ -162,13 +162,16 @@ def alarms(found: Found, out: Console) -> None:
 
 def reconciliation(found: Found, out: Console) -> None:
     """One line per symbol."""
-    table = Sheet(
-        "symbol", "Accounts", "House", "Exchange", "Difference", title="sum of accounts + house = exchange"
-    )
+    table = Sheet("symbol", "Accounts", "House", "Exchange", "Difference")
     for d in found:
         sums = (plain(Decimal(d[name])) for name in ("virtual", "house", "master", "difference"))
         table.add_row(d["symbol"], *sums)
     out.print(table)
+    differ = [d["symbol"] for d in found if Decimal(d["difference"])]
+    if differ:
+        out.print(f"accounts + house differ from the exchange in {', '.join(differ)}", style="red")
+    else:
+        out.print("accounts + house = exchange, for every symbol", style="green")
 
 
 def day_time(unix_ms: int) -> str:

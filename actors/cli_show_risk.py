@@ -60,7 +60,9 @@ def risk(found: Found, out: Console) -> None:
             markup=False,
         )
     if found["liquidation_symbol"]:
-        out.print(f"liquidation at     {found['liquidation_symbol']} {found['liquidation_price']}")
+        at = Decimal(found["liquidation_price"])
+        where = plain(at) if at else "at no price: its equity covers a fall to zero"
+        out.print(f"liquidation at     {found['liquidation_symbol']} {where}")
 
 
 def closed(found: Found, out: Console) -> None:

@@ -6,6 +6,7 @@ The file's ``[risk]`` table and the ``RISK_*`` variables are the accounts' limit
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
@@ -27,6 +28,21 @@ ENVIRONMENT_PREFIX = "BULKHEAD_"
 TOKEN_LENGTH_MIN = 16
 
 LEVERAGE_MAX = 125
+
+DAY_S = 86_400
+"""The longest wait that can be asked for; far longer ones are more than the operating system takes."""
+
+TYPE_FAULT = re.compile(r"Expected `(\w+)`.*, got `\w+` - at `\$\.(\w+)")
+
+KINDS = {
+    "int": "a whole number",
+    "bool": "true or false",
+    "str": "a text in quotes",
+    "array": 'a list, for example ["BNB"]',
+    "object": "a table, for example { default = 20, BTCUSDT = 50 }",
+}
+
+RENAMED = {"exchange_ws": "it is exchange_ws_public and exchange_ws_private now"}
 
 MARGIN_ASSETS = ("USDT", "USDC", "FDUSD")
 """What the platform's database can tell from a symbol's name as its quote asset."""
@@ -98,21 +114,27 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         if len({t.token for t in self.api_tokens}) != len(self.api_tokens):
             raise BadConfig("api_tokens: two have the same token; each needs its own")
         self._check_master()
-        if self.rules_every_seconds < 1:
-            raise BadConfig(f"rules_every_seconds: {self.rules_every_seconds} must be at least 1")
         for asset in self.fee_assets:
             if not (asset.isascii() and asset.isalnum() and asset == asset.upper()):
                 raise BadConfig(
                     f"fee_assets: {asset!r} is no asset in the exchange's spelling, for example BNB"
                 )
-        if self.funding_every_seconds < 1:
-            raise BadConfig(f"funding_every_seconds: {self.funding_every_seconds} must be at least 1")
-        if self.stuck_halt_seconds < 1:
-            raise BadConfig(f"stuck_halt_seconds: {self.stuck_halt_seconds} must be at least 1")
-        if self.price_max_age_ms < 1:
-            raise BadConfig(f"price_max_age_ms: {self.price_max_age_ms} must be at least 1")
-        if self.lease_seconds < 3:  # noqa: PLR2004 - it is renewed every second, and sending stops one before its end
-            raise BadConfig(f"lease_seconds: {self.lease_seconds} must be at least 3")
+        self._check_times()
+
+    def _check_times(self) -> None:
+        least = {
+            "rules_every_seconds": (self.rules_every_seconds, 1, DAY_S),
+            "funding_every_seconds": (self.funding_every_seconds, 1, DAY_S),
+            "stuck_halt_seconds": (self.stuck_halt_seconds, 1, DAY_S),
+            "price_max_age_ms": (self.price_max_age_ms, 1, DAY_S * 1_000),
+            # A lease is renewed every second, and sending stops one before its end.
+            "lease_seconds": (self.lease_seconds, 3, DAY_S),
+        }
+        for name, (value, low, high) in least.items():
+            if value < low:
+                raise BadConfig(f"{name}: {value} must be at least {low}")
+            if value > high:
+                raise BadConfig(f"{name}: {value} must be at most {high}, a day")
 
     def _check_master(self) -> None:
         if self.margin_asset not in MARGIN_ASSETS:
@@ -120,7 +142,7 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         for symbol, value in self.leverage.items():
             if not 1 <= value <= LEVERAGE_MAX:
                 raise BadConfig(f"leverage: {symbol} = {value} is not a leverage, 1 to {LEVERAGE_MAX}")
-            if symbol != "default" and symbol != symbol.upper():
+            if symbol != "default" and (not symbol or symbol != symbol.upper()):
                 raise BadConfig(f"leverage: {symbol!r} is neither a symbol such as BTCUSDT nor default")
 
 
@@ -141,7 +163,9 @@ def load(path: Path | None, environment: Mapping[str, str], overrides: Mapping[s
             raise BadConfig(f"{path}: risk must be a table, [risk]")
         _convert(found, str(path))
         settings |= found
-    settings |= _from_environment(environment)
+    set_there = _from_environment(environment)
+    _convert(set_there, "", ENVIRONMENT_PREFIX)
+    settings |= set_there
     settings |= {name: value for name, value in overrides.items() if value is not None}
     config = _convert(settings, "settings")
     risk = risk_config.read(limits, environment, "" if path is None else str(path), text)
@@ -174,8 +198,11 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     for name, value in environment.items():
         if name.startswith(ENVIRONMENT_PREFIX):
             if name not in known:
-                raise BadConfig(f"{name}: no such setting; known are {', '.join(sorted(known))}")
+                now = RENAMED.get(name.removeprefix(ENVIRONMENT_PREFIX).lower())
+                raise BadConfig(f"{name}: no such setting; {now or 'known are ' + ', '.join(sorted(known))}")
             field = known[name]
+            if field == "api_tokens":
+                raise BadConfig(f"{name}: tokens are set in the file of --config, as [[api_tokens]]")
             found[field] = _leverage_of(name, value) if field == "leverage" else _of_text(field, value)
     return found
 
@@ -187,6 +214,8 @@ def _leverage_of(name: str, text: str) -> dict[str, int]:
         symbol, _, value = entry.partition("=")
         if not (value.isascii() and value.isdigit()):
             raise BadConfig(f"{name}: {entry!r} does not look like BTCUSDT=50 or default=20")
+        if symbol.strip() in found:
+            raise BadConfig(f"{name}: {symbol.strip()} is named twice, in {text!r}")
         found[symbol.strip()] = int(value)
     return found
 
@@ -198,13 +227,32 @@ def _of_text(field: str, value: str) -> Any:
     return value
 
 
-def _convert(settings: dict[str, Any], source: str) -> EngineConfig:
+def _convert(settings: dict[str, Any], source: str, prefix: str = "") -> EngineConfig:
     try:
         return msgspec.convert(settings, EngineConfig, strict=False)
     except msgspec.ValidationError as error:
         if isinstance(error.__cause__, BadConfig):
             raise error.__cause__ from None
-        raise BadConfig(f"{source}: {error}") from None
+        where = f"{source}: " if source else ""
+        raise BadConfig(where + _in_words(str(error), settings, prefix)) from None
+
+
+def _in_words(text: str, settings: dict[str, Any], prefix: str) -> str:
+    """The setting, its bad value and what it must be, where the decoder says which one it is."""
+    fault = TYPE_FAULT.match(text)
+    if fault:
+        kind, field = fault.groups()
+        value, name = settings[field], prefix + (field.upper() if prefix else field)
+        listed = isinstance(value, (dict, list, tuple))
+        shown = msgspec.json.encode(value).decode() if listed else repr(value)
+        if isinstance(value, Decimal):
+            shown = str(value)
+        inside = " inside" if f"`$.{field}`" not in text else ""
+        return f"{name}: {shown} is not{' good;' if inside else ''} {KINDS.get(kind, kind)}{inside and ' is needed in it'}"
+    for old, now in RENAMED.items():
+        if f"unknown field `{old}`" in text:
+            return f"{old}: no such setting; {now}"
+    return text
 
 
 def environment() -> dict[str, str]:

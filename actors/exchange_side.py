@@ -216,8 +216,8 @@ class ExchangeSide:
             if (limit.rateLimitType, limit.interval, limit.intervalNum) == ("REQUEST_WEIGHT", "MINUTE", 1):
                 self.throttle.set_limit(limit.limit)
         chosen = select(info.symbols, config.symbols, fleet.net, config.margin_asset, strict=False)
-        fresh, notices = listed_with_brackets(self.asker, chosen.instruments, Urgency.MARKET_DATA)
-        fresh = self._admitted(fresh)
+        told, notices = listed_with_brackets(self.asker, chosen.instruments, Urgency.MARKET_DATA)
+        fresh = self._admitted(self._with_known_brackets(told))
         found = changes(self.instruments, fresh)
         for symbol in found.removed:
             if symbol in fleet.net:
@@ -238,6 +238,16 @@ class ExchangeSide:
             log.info("rules", text=text)
         self._read_master()
         self.check_fleet(fleet)
+
+    def _with_known_brackets(self, told: dict[Symbol, Instrument]) -> dict[Symbol, Instrument]:
+        """One answer without brackets takes none away: accounts that need them would be refused new risk."""
+        known = self.instruments
+        return {
+            symbol: replace(found, brackets=known[symbol].brackets)
+            if symbol in known and not found.brackets
+            else found
+            for symbol, found in told.items()
+        }
 
     def _read_master(self) -> None:
         """Look whether somebody changed the master's settings; not each time, because it weighs much."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
+from rich.console import Console
 
+from actors import cli_show
 from actors.venues.paper.recording import write_recording
 from tests.e2e.processes import bulkhead
 from tests.factories import BTC, ETH
@@ -120,3 +123,19 @@ def test_replay_says_what_it_did_not_place_and_why(tmp_path):
     assert lost > 0
     assert held + lost == 700
     assert "the exchange's order limits" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("difference", "said"),
+    [
+        ("0", "accounts + house = exchange, for every symbol"),
+        ("-0.06", "accounts + house differ from the exchange in ETHUSDT"),
+    ],
+)
+def test_a_reconciliation_says_whether_the_books_agree(difference, said):
+    row = {"virtual": "1", "house": "0", "master": "1", "difference": "0"}
+    found = [{"symbol": BTC, **row}, {"symbol": ETH, **row, "difference": difference}]
+    text = io.StringIO()
+    cli_show.reconciliation(found, Console(file=text, width=100))
+    assert text.getvalue().splitlines()[-1] == said
+    assert text.getvalue().count(" = ") == (difference == "0")

@@ -47,13 +47,52 @@ def test_the_assets_that_fees_are_taken_in_are_a_list():
         ("price_max_age_ms = 0", "at least 1"),
         ('fee_assets = ["bnb"]', "fee_assets: 'bnb' is no asset"),
         ('fee_assets = ["BNB", ""]', "fee_assets: '' is no asset"),
+        (
+            'exchange_ws = "ws://x"',
+            "exchange_ws: no such setting; it is exchange_ws_public and exchange_ws_private",
+        ),
+        ("leverage = 20", "leverage: 20 is not a table, for example { default = 20"),
+        (
+            'leverage = { BTCUSDT = "x" }',
+            """leverage: {"BTCUSDT":"x"} is not good; a whole number is needed in it""",
+        ),
+        ('leverage = { "" = 5 }', "leverage: '' is neither a symbol"),
+        ('fee_assets = "BNB"', """fee_assets: 'BNB' is not a list, for example ["BNB"]"""),
+        ("set_master = 7", "set_master: 7 is not true or false"),
+        ("exchange_ws_private = 5", "exchange_ws_private: 5 is not a text in quotes"),
+        ('rules_every_seconds = "soon"', "rules_every_seconds: 'soon' is not a whole number"),
+        ("rules_every_seconds = 1e99", "rules_every_seconds: 1E+99 is not a whole number"),
+        (
+            "rules_every_seconds = 99999999999",
+            "rules_every_seconds: 99999999999 must be at most 86400, a day",
+        ),
+        ("funding_every_seconds = 86401", "86401 must be at most 86400"),
+        ("lease_seconds = 999999", "lease_seconds: 999999 must be at most 86400"),
     ],
 )
 def test_a_bad_file_is_named(tmp_path, text, expected):
     path = tmp_path / "engine.toml"
     path.write_text(text)
-    with pytest.raises(BadConfig, match=expected):
+    with pytest.raises(BadConfig) as error:
         load(path, {}, {})
+    assert expected in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("SET_MASTER", "maybe", "BULKHEAD_SET_MASTER: 'maybe' is not true or false"),
+        ("RULES_EVERY_SECONDS", "", "BULKHEAD_RULES_EVERY_SECONDS: '' is not a whole number"),
+        ("LEVERAGE", "=20", "leverage: '' is neither a symbol"),
+        ("LEVERAGE", "BTCUSDT=20,BTCUSDT=30", "BULKHEAD_LEVERAGE: BTCUSDT is named twice"),
+        ("EXCHANGE_WS", "ws://x", "BULKHEAD_EXCHANGE_WS: no such setting; it is exchange_ws_public and"),
+        ("API_TOKENS", "abc", "BULKHEAD_API_TOKENS: tokens are set in the file of --config"),
+    ],
+)
+def test_a_bad_variable_is_named(name, value, expected):
+    with pytest.raises(BadConfig) as error:
+        load(None, {f"BULKHEAD_{name}": value}, {})
+    assert expected in str(error.value)
 
 
 def test_leverage_can_be_given_in_the_environment():

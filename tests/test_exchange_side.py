@@ -106,6 +106,21 @@ def test_who_holds_a_symbol_whose_brackets_change_looks_again_and_others_do_not(
     assert len(one.applied) == 1, "nothing changed"
 
 
+def test_brackets_that_are_not_told_once_stay_as_they_were(exchange, running):
+    one = running([Holder(account("100", [position(BTC, "1")]))])
+    before = one.side.instruments["BTCUSDT"].brackets
+    assert before
+    exchange.refusals[("GET", "/fapi/v1/leverageBracket")] = (
+        400,
+        -1021,
+        "Timestamp outside of the recvWindow.",
+    )
+    one.side.read_again()
+    assert one.side.instruments["BTCUSDT"].brackets == before
+    assert (one.applied, one.alarm("changed BTCUSDT")) == ([], [])
+    assert one.alarm("leverage brackets not told")
+
+
 def test_a_delisted_symbol_keeps_its_rules_for_who_holds_it(exchange, running):
     one = running([Holder(account("100", [position(BTC, "1")]))])
     del exchange.symbols[0]

@@ -43,6 +43,10 @@ class Listed(Message, frozen=True, gc=False):
     symbols: tuple[Symbol, ...]
 
 
+NAMED_AT_ONCE = 5
+"""Symbols that an alarm names; 'bulkhead inspect feed' has all."""
+
+
 class Feed(DispatchedActor):
     """See the module.
 
@@ -52,7 +56,7 @@ class Feed(DispatchedActor):
         book: whose ages are watched.
         symbols: what must be fresh.
         max_age_ns: when an account stops using a price; asked for again at a third of that.
-        on_alarm: told once when a symbol becomes stale, and once when it is back.
+        on_alarm: told once when symbols become stale, and once when they are back.
         accounts: refs by account id, who are told each settled funding.
         rate_symbols: those of the symbols that are not traded, but give the rate of a fee asset.
     """
@@ -123,14 +127,22 @@ class Feed(DispatchedActor):
         }
 
     def _tell(self, stale: set[Symbol]) -> None:
-        for symbol in sorted(stale - self._stale):
-            means = "no new risk in it, and no liquidation either"
-            if symbol in self._rate_symbols:
-                means = "fees in its asset are booked when it is known again"
-            self._on_alarm(f"the price of {symbol} is stale: {means}")
-        for symbol in sorted(self._stale - stale):
-            self._on_alarm(f"the price of {symbol} is fresh again")
+        traded, rates = stale - self._rate_symbols, stale & self._rate_symbols
+        before = self._stale
+        self._say(rates - before, "stale: fees in its asset are booked when it is known again")
+        self._say(traded - before, "stale: no new risk in it, and no liquidation either")
+        self._say(before - stale, "fresh again")
         self._stale = stale
+
+    def _say(self, symbols: set[Symbol], what: str) -> None:
+        """One alarm, however many symbols: they all go when the way to the exchange does."""
+        names: list[str] = sorted(symbols)
+        if len(names) > NAMED_AT_ONCE:
+            names = [*names[:NAMED_AT_ONCE], f"{len(names) - NAMED_AT_ONCE} more symbols"]
+        if names:
+            self._on_alarm(
+                f"the price of {' and '.join(filter(None, [', '.join(names[:-1]), names[-1]]))} is {what}"
+            )
 
     def _ask_rate(self, message: AskRate) -> None:
         found = self._rates.want(message)

@@ -81,7 +81,7 @@ class Gateway(DispatchedActor):
         gate: says whether this process may still send orders.
         fleets: our own and the others seen; outlives a crash of this actor.
         budget: what may be sent when; outlives it too, for the exchange goes on counting.
-        on_alarm: where alarms go beside the log.
+        on_alarm: where alarms go, and are logged; without it they are logged here.
     """
 
     def __init__(  # noqa: PLR0913 - whom it serves, and what outlives it
@@ -257,9 +257,10 @@ class Gateway(DispatchedActor):
         )
 
     def _alarm(self, text: str) -> None:
-        log.warning("alarm", text=text)
-        if self._on_alarm is not None:
-            self._on_alarm(text)
+        if self._on_alarm is None:
+            log.warning("alarm", text=text)
+        else:
+            self._on_alarm(text)  # which logs it
 
     def _tend_later(self) -> None:
         self._cell.dispatcher.after(TEND_EVERY, self._cell, Tend(self._cell.restarts))

@@ -155,6 +155,7 @@ class Tracked(msgspec.Struct, kw_only=True):
     heard_ms: int = 0
     stated: str = ""
     unlisted_ms: int = 0
+    cancel_sent: bool = False
     asking: bool = False
     cancel_wanted: bool = False
     cancelling: bool = False
@@ -212,7 +213,7 @@ class Tracked(msgspec.Struct, kw_only=True):
         if self.cancel_wanted:
             return True
         if self.stated:
-            return now_ms - self.asked_ms >= SURVEY_UNPROVEN_MS
+            return False  # the next look at everything tells of it; thousands may have a new status at once
         if self.order.order_type is OrderType.MARKET:
             return now_ms - max(self.asked_ms, self.signed_ms) >= OVERDUE_MS
         # What rests is found by surveys; it is asked after once, so that the stream can be proven.

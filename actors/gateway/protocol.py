@@ -384,7 +384,8 @@ class GatewayCore:
         # A query that says the same leaves the list of open orders to tell whether it still works. It is asked
         # for now and then only: the list costs forty times what a query costs.
         recent = self._surveyed_ms is not None and now_ms - self._surveyed_ms < SURVEY_UNPROVEN_MS
-        return effects if recent else effects + self._survey(now_ms)
+        # Whoever cancelled it waits for its end, an emergency stop perhaps.
+        return effects if recent and not tracked.cancel_sent else effects + self._survey(now_ms)
 
     def _deliver(self, tracked: Tracked, trade: Trade, *, count: bool) -> list[Effect]:
         if trade.trade_id in tracked.trade_ids:
@@ -521,7 +522,7 @@ class GatewayCore:
     def _send_cancel(self, tracked: Tracked, now_ms: int) -> list[Effect]:
         if tracked.cancelling or tracked.final is not None:
             return []
-        tracked.cancelling = True
+        tracked.cancelling = tracked.cancel_sent = True
         tracked.cancel_wanted = False
         return [self._request("cancel", tracked, now_ms)]
 

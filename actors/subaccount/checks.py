@@ -208,7 +208,9 @@ def _new_risk(
         text = f"{opening} of {order.quantity} {order.symbol} would not reduce anything"
         found.append(reject(RejectCode.NOTHING_TO_REDUCE, text, order.quantity))
     if market.reduce_only:
-        text = "the engine takes no new risk at present; reducing orders are welcome"
+        text = (
+            "the engine takes no new risk at present ('bulkhead tree' says why); reducing orders are welcome"
+        )
         found.append(reject(RejectCode.REDUCE_ONLY_MODE, text))
     if not instrument.is_trading:
         text = f"{order.symbol} is {instrument.status}: it takes no new risk, reducing orders only"

@@ -73,9 +73,9 @@ def _best(stack: list[_Stretch], moment: int) -> Decimal:
 def _melt(stack: list[_Stretch], tick: Tick, sign: int) -> None:
     mid = tick.mid
     last_moment = stack[-1].last_moment
-    melted = False
-    while stack and sign * (mid - stack[-1].tick.mid) >= 0:
-        stack.pop()
-        melted = True
-    if melted:
-        stack.append(_Stretch(last_moment, tick))
+    kept = len(stack)
+    while kept and sign * (mid - stack[kept - 1].tick.mid) >= 0:
+        kept -= 1
+    if kept < len(stack):
+        # In one step: other threads read, and must never meet an empty stack.
+        stack[kept:] = (_Stretch(last_moment, tick),)

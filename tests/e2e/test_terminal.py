@@ -75,7 +75,7 @@ CASES = {
     "stats": Case("stats", "working_orders"),
     "alarms": Case("alarms", "{full} quarantine"),
     "master": Case("master", "one-way mode BTCUSDT leverage"),
-    "reconcile": Case("reconcile", "sum of accounts + house = exchange BTCUSDT difference"),
+    "reconcile": Case("reconcile", "accounts + house = exchange, for every symbol BTCUSDT difference"),
     "limits": Case(f"limits {LONG}", "limit value comes from meaning max_notional_per_trade 200000"),
     "set-limit": deed("set-limit acct-1 max_positions 1{n}", "max_positions = 1{n}"),
     "unset-limit": deed("unset-limit acct-1 max_positions", "max_positions is what lies below again"),

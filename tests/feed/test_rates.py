@@ -101,3 +101,15 @@ def test_the_feed_asks_once_for_all_and_tells_those_who_live():
         "the price of BNBUSDT is stale: fees in its asset are booked when it is known again",
         "the price of ETHUSDT is stale: no new risk in it, and no liquidation either",
     ]
+
+
+def test_a_feed_that_loses_all_prices_at_once_raises_one_alarm():
+    dispatcher, alarms = SeededDispatcher("t", VirtualClock()), []
+    symbols = [f"S{n:03}USDT" for n in range(500)]
+    Feed.start("feed", dispatcher, Nothing(), None, PriceBook(), symbols, 10**9, alarms.append, {})
+    dispatcher.run_until(5 * 10**9)
+    [alarm] = alarms
+    assert alarm == (
+        "the price of S000USDT, S001USDT, S002USDT, S003USDT, S004USDT and 495 more symbols is stale: "
+        "no new risk in it, and no liquidation either"
+    )

@@ -11,6 +11,7 @@ from actors.facts import CancelIntended, OrderStatus
 from actors.gateway.messages import Answered, MasterChanged, Submit, Surveyed, Traded, Verdict
 from actors.gateway.orders import (
     FINAL_MARGIN_MS,
+    SURVEY_APART_MS,
     SURVEY_EVERY_MS,
     SURVEY_UNPROVEN_MS,
     UNPROVEN_MS,
@@ -184,18 +185,66 @@ def test_a_status_that_nobody_knows_is_an_alarm_and_a_question(core, order):
     # The query says the same, so the list of open orders must tell whether it still works.
     effects = core.answered(answered(order, Verdict.OK, "query", report=odd), LATER + 10)
     assert Survey(LATER + 10) in effects
-    # While the list has it, it works, and the list is not asked for again at once.
     assert surveyed(core, LATER + 10, (odd,), now_ms=LATER + 20) == []
     assert core.answered(answered(order, Verdict.OK, "query", report=odd), LATER + 30) == []
-    later = LATER + 20 + SURVEY_UNPROVEN_MS
-    assert asked(core.tend(later)) == ["query"]
-    # Asked in the same millisecond in which a query was answered: the list is the newer one.
-    assert Survey(later) in core.answered(answered(order, Verdict.OK, "query", report=odd), later)
+    later = LATER + 20 + SURVEY_EVERY_MS
+    assert core.tend(later) == [Survey(later)]
     assert asked(surveyed(core, later, (), now_ms=later + 10)) == ["query"]
     # Gone from the list, and what a question says of it since is all that happened to it.
     [closed] = told(core.answered(answered(order, Verdict.OK, "query", report=odd), later + 20))
     assert (closed.status, closed.executed_quantity) == (OrderStatus.EXPIRED, D(0))
     assert "PENDING_REVIEW, and no longer lists it" in closed.reason
+
+
+def test_an_odd_status_that_lasts_costs_no_look_at_everything_of_its_own(core, order):
+    """Each look costs 45 of 2,400 weights a minute; one that leads to the next uses up all."""
+    working(core, order)
+    odd = report(order, "UNKNOWN", stated="PENDING_REVIEW")
+    core.reported(odd, LATER)
+    found = core.answered(answered(order, Verdict.OK, "query", report=odd), LATER)
+    looks, queries, waits = 0, 0, []
+    for now in range(LATER, LATER + 60_000, 100):
+        found += core.tend(now)
+        looks += sum(isinstance(e, Survey) for e in found)
+        queries += len(asked(found))
+        waits, found = found, []
+        for effect in waits:
+            if isinstance(effect, Survey):
+                found += surveyed(core, effect.asked_ms, (odd,), now_ms=now + 50)
+        if asked(waits):
+            found += core.answered(answered(order, Verdict.OK, "query", report=odd), now + 50)
+    assert 2 <= looks <= 60_000 // SURVEY_UNPROVEN_MS + 1
+    assert queries <= 2
+
+
+def test_an_odd_status_after_a_cancel_is_cleared_up_soon(core, order):
+    """An emergency stop waits for it."""
+    working(core, order)
+    odd = report(order, "UNKNOWN", stated="PENDING_REVIEW")
+    core.reported(odd, LATER)
+    core.answered(answered(order, Verdict.OK, "query", report=odd), LATER)
+    surveyed(core, LATER, (odd,), now_ms=LATER + 10)
+    core.submit(Submit((), (CancelIntended(order.account_id, order.client_order_id, ETH, ""),)), LATER + 20)
+    core.answered(answered(order, Verdict.OK, "cancel", report=odd), LATER + 30)
+    due = LATER + SURVEY_APART_MS
+    assert Survey(due - 1) not in core.tend(due - 1)
+    assert Survey(due) in core.tend(due)
+    assert asked(surveyed(core, due, (), now_ms=due + 10)) == ["query"]
+    [closed] = told(core.answered(answered(order, Verdict.OK, "query", report=odd), due + 20))
+    assert closed.status is OrderStatus.EXPIRED
+
+
+def test_what_fills_unheard_under_an_odd_status_is_not_taken_for_expired_without_it(core, order):
+    working(core, order)
+    odd = report(order, "UNKNOWN", stated="PENDING_REVIEW")
+    core.reported(odd, LATER)
+    core.answered(answered(order, Verdict.OK, "query", report=odd), LATER)
+    surveyed(core, LATER + 10, (), now_ms=LATER + 20)
+    gone = report(order, "UNKNOWN", "1", stated="PENDING_REVIEW")
+    effects = core.answered(answered(order, Verdict.OK, "query", report=gone), LATER + 30)
+    assert told(effects) == []
+    late = LATER + 60_000
+    assert asked(core.tend(late)) == ["trades"]
 
 
 def test_an_order_with_an_odd_status_can_be_cancelled(core, order):

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.symbol_router.book import PriceBook
+from actors.symbol_router.extremes import Extremes
 from tests.factories import ETH, tick
 
 # Mids that differ in the last of many digits, so that floats alone cannot tell them apart.
@@ -50,3 +51,20 @@ def test_memory_grows_with_marks_that_still_differ_never_with_ticks():
 def test_an_unknown_symbol_has_no_extremes():
     assert PriceBook().extremes(ETH, 0) is None
     PriceBook().mark(ETH)
+
+
+def test_who_reads_from_another_thread_never_meets_an_empty_stack():
+    """A tick that betters everything must not take all away before it puts itself there."""
+
+    class Watched(list):
+        def pop(self, *args):
+            found = super().pop(*args)
+            assert self, "empty for a moment"
+            return found
+
+    extremes = Extremes(0, tick(ETH, "100"))
+    extremes._highs, extremes._lows = Watched(extremes._highs), Watched(extremes._lows)
+    for mid in ("101", "99", "120", "80"):
+        extremes.apply(tick(ETH, mid))
+    assert extremes.since(0) == (extremes._lows[0].tick.mid, extremes._highs[0].tick.mid)
+    assert (len(extremes._lows), len(extremes._highs)) == (1, 1)

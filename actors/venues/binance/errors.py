@@ -46,6 +46,7 @@ class Code(IntEnum):
     INVALID_CL_ORD_ID_LEN = -4015
     QTY_NOT_INCREASED_BY_STEP_SIZE = -4023
     INVALID_LEVERAGE = -4028
+    POSITION_SIDE_NOT_MATCH = -4061
     DUPLICATED_CLIENT_ORDER_ID = -4116
     MIN_NOTIONAL = -4164
 
@@ -72,9 +73,11 @@ RULE_CODES = frozenset(
         Code.PRICE_NOT_INCREASED_BY_TICK_SIZE,
         Code.QTY_NOT_INCREASED_BY_STEP_SIZE,
         Code.MIN_NOTIONAL,
+        Code.POSITION_SIDE_NOT_MATCH,
     }
 )
-"""Refusals for a rule of the symbol: it is another one than we know, or an order got past our checks."""
+"""Refusals for a rule of the symbol, or for the position mode: it is another one than we know, or an order got past our
+checks. Both are read again."""
 
 UNKNOWN_CODES = frozenset({Code.UNKNOWN, Code.DISCONNECTED, Code.UNEXPECTED_RESP, Code.TIMEOUT})
 

@@ -10,6 +10,8 @@ import msgspec
 from actors.units import Symbol, parse_decimal
 from actors.venues.paper import actions
 from actors.venues.paper import wire_market as market_wire
+from actors.venues.paper.bodies import DRIFT_MAX, OFFSET_MAX_MS, SECONDS_MAX, count_of, flag, measure, whole
+from actors.venues.paper.brackets import LEVERAGE_MAX
 from actors.venues.paper.codes import HTTP_NO_KEY, ExchangeRefusal, PaperCode
 from actors.venues.paper.instruments import made_up
 from actors.venues.paper.orders import PaperOrder
@@ -97,22 +99,25 @@ class Admin:
         symbol = wanted.get("symbol", "*")
         fraction = float(fraction_of(wanted.get("fraction")))
         self._venue.shock(
-            None if symbol == "*" else Symbol(symbol), fraction, float(wanted.get("seconds", 1))
+            None if symbol == "*" else self._symbol(wanted),
+            fraction,
+            measure(wanted, "seconds", 1, 0, SECONDS_MAX),
         )
         return self._done()
 
     def _halt(self, wanted: Wanted, _now_ms: int) -> Reply:
         symbol = self._symbol(wanted)
-        (self._venue.halted.add if wanted.get("halted", True) else self._venue.halted.discard)(symbol)
+        halted, on = self._venue.halted, flag(wanted, "halted", default=True)
+        (halted.add if on else halted.discard)(symbol)
         return self._done()
 
     def _mark(self, wanted: Wanted, _now_ms: int) -> Reply:
         """Move a symbol's mark away from its mid, by a share of it."""
-        self._exchange.premium[self._symbol(wanted)] = fraction_of(wanted.get("premium"))
+        self._exchange.premium[self._symbol(wanted)] = fraction_of(wanted.get("premium"), "premium")
         return self._done()
 
     def _funding(self, wanted: Wanted, now_ms: int) -> Reply:
-        symbol, rate = self._symbol(wanted), fraction_of(wanted.get("rate"))
+        symbol, rate = self._symbol(wanted), fraction_of(wanted.get("rate"), "rate")
         settled = self._exchange.settle_funding(symbol, rate, now_ms)
         told = market_wire.SettledFunding(
             symbol=symbol, fundingRate=text(rate), fundingTime=settled.time, markPrice=text(settled.mark)
@@ -146,7 +151,7 @@ class Admin:
     # -- faults
 
     def _fault(self, wanted: Wanted, _now_ms: int) -> Reply:
-        count = int(wanted.get("count", 1))
+        count = count_of(wanted)
         match wanted.get("kind"):
             case "fill_without_fee":
                 self._exchange.fees_untold += count
@@ -157,8 +162,9 @@ class Admin:
         return self._done()
 
     def _clock(self, wanted: Wanted, machine_ms: int) -> Reply:
-        drift = float(wanted.get("drift_ms_per_s", 0.0))
-        self._venue.clock.set(int(wanted.get("offset_ms", 0)), drift, machine_ms)
+        drift = measure(wanted, "drift_ms_per_s", 0.0, -DRIFT_MAX, DRIFT_MAX)
+        offset = whole(wanted, "offset_ms", 0, -OFFSET_MAX_MS, OFFSET_MAX_MS)
+        self._venue.clock.set(offset, drift, machine_ms)
         return self._done()
 
     def _listen_key(self, wanted: Wanted, now_ms: int) -> Reply:
@@ -227,15 +233,20 @@ class Admin:
             raise ValueError(f"{', '.join(sorted(unknown))}: none of {', '.join(sorted(known))}")
         for name in ("fee_burn", "dual_side", "multi_assets"):
             if name in wanted:
-                setattr(settings, name, bool(wanted[name]))
+                setattr(settings, name, flag(wanted, name, default=False))
         if "multi_assets" in wanted:
             events.append(AccountConfigUpdate(E=now_ms, T=now_ms, ai=ModeBody(settings.multi_assets)))
         if "leverage" in wanted:
-            symbol, leverage = self._symbol(wanted), int(wanted["leverage"])
+            symbol, leverage = self._symbol(wanted), whole(wanted, "leverage", 1, 1, LEVERAGE_MAX)
             settings.leverage[symbol] = leverage
             events.append(AccountConfigUpdate(E=now_ms, T=now_ms, ac=LeverageBody(symbol, leverage)))
         if "isolated" in wanted:
-            (settings.isolated.add if wanted["isolated"] else settings.isolated.discard)(self._symbol(wanted))
+            change = (
+                settings.isolated.add
+                if flag(wanted, "isolated", default=False)
+                else settings.isolated.discard
+            )
+            change(self._symbol(wanted))
         settings.updated_ms = now_ms
         return self._done(events)
 

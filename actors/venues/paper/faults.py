@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from actors.venues.paper.bodies import CODE_MIN, OFFSET_MAX_MS, SECONDS_MAX, count_of, flag, measure, whole
 from actors.venues.paper.codes import PaperCode
 
 ORDER_FAULTS = {"lost_reply", "server_error", "reject", "delay"}
@@ -102,12 +103,12 @@ class Faults:
         Raises:
             ValueError: an unknown kind or a bad number, named.
         """
-        kind, count = wanted.get("kind"), int(wanted.get("count", 1))
-        if count < 1:
-            raise ValueError(f"count: {count} must be at least 1")
+        kind, count = wanted.get("kind"), count_of(wanted)
         if kind in ORDER_FAULTS:
             fault = Fault(
-                str(kind), int(wanted.get("code", PaperCode.UNKNOWN)), float(wanted.get("seconds", 1.0))
+                str(kind),
+                whole(wanted, "code", PaperCode.UNKNOWN, CODE_MIN, -1),
+                measure(wanted, "seconds", 1.0, 0, SECONDS_MAX),
             )
             self._orders.extend([fault] * count)
         elif kind in HTTP_FAULTS:
@@ -117,27 +118,25 @@ class Faults:
         elif kind == "drop_events":
             self._drop += count
         elif kind == "silent_stream":
-            self.silent_stream = bool(wanted.get("on", True))
+            self.silent_stream = flag(wanted, "on", default=True)
         elif kind == "refuse_connections":
             self._refused_connections += count
         elif kind == "old_quotes":
-            self.quote_age_ms = int(wanted.get("ms", 60_000))
+            self.quote_age_ms = whole(wanted, "ms", 60_000, -OFFSET_MAX_MS, OFFSET_MAX_MS)
         else:
             known = sorted(ORDER_FAULTS | EVENT_FAULTS | HTTP_FAULTS | SWITCHES | COUNTED | AGED)
             raise ValueError(f"kind: {kind!r} is none of {', '.join(known)}")
 
     @staticmethod
     def _http_fault(kind: str, wanted: dict[str, Any]) -> HttpFault:
-        status = int(wanted.get("status", {"timeout": 408, "redirect": 307}.get(kind, 502)))
-        if not 300 <= status <= 599:  # noqa: PLR2004 - what is no success
-            raise ValueError(f"status: {status} must be 300 to 599")
+        usual = {"timeout": 408, "redirect": 307}.get(kind, 502)
         return HttpFault(
             kind=kind,
-            status=status,
-            taken=bool(wanted.get("taken", False)),
+            status=whole(wanted, "status", usual, 300, 599),  # what is no success
+            taken=flag(wanted, "taken", default=False),
             path=str(wanted.get("path", "/fapi/v1/order")),
             method=str(wanted.get("method", "")).upper(),
-            seconds=float(wanted.get("seconds", 0.0)),
+            seconds=measure(wanted, "seconds", 0.0, 0, SECONDS_MAX),
         )
 
     def for_order(self) -> Fault | None:

@@ -84,7 +84,12 @@ class Exchange(MasterAccount):
         """Statuses that the next orders are shown with instead of their own; a fault."""
         self._dated: dict[int, PaperOrder] = {}
         self._ids_made = 0
-        self._next_trade: defaultdict[Symbol, int] = defaultdict(lambda: 1)
+        self._first_trade = 1
+        self._next_trade: defaultdict[Symbol, int] = defaultdict(lambda: self._first_trade)
+
+    def number_from(self, first: int) -> None:
+        """Orders, and trades of each symbol, are numbered from here on; before the first one."""
+        self.orders.first_number = self._first_trade = first
 
     # -- market
 

@@ -152,9 +152,13 @@ class Resting:
 
 
 class OrderBook:
-    """All orders of the master account by every name that they can be asked for with."""
+    """All orders of the master account by every name that they can be asked for with.
+
+    ``first_number`` is the number of the first one.
+    """
 
     def __init__(self) -> None:
+        self.first_number = 1
         self.all: dict[int, PaperOrder] = {}
         self.of_symbol: defaultdict[Symbol, list[PaperOrder]] = defaultdict(list)
         self.resting: defaultdict[Symbol, Resting] = defaultdict(Resting)
@@ -162,7 +166,8 @@ class OrderBook:
 
     def add(self, request: OrderRequest, now_ms: int) -> PaperOrder:
         """Give an order its number."""
-        order = PaperOrder(order_id=len(self.all) + 1, request=request, time=now_ms, updated=now_ms)
+        number = self.first_number + len(self.all)
+        order = PaperOrder(order_id=number, request=request, time=now_ms, updated=now_ms)
         self.all[order.order_id] = order
         self.of_symbol[request.symbol].append(order)
         self._by_client_id[request.client_order_id] = order.order_id

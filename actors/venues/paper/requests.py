@@ -313,13 +313,13 @@ def _one_of(params: Params, name: str, known: frozenset[str], default: str, code
     return text
 
 
-def fraction_of(value: object) -> Decimal:
-    """A price shock, above -1.
+def fraction_of(value: object, name: str = "fraction") -> Decimal:
+    """A share of a price, above -1.
 
     Raises:
         ValueError: naming the value.
     """
-    fraction = parse_decimal(value, "fraction")
+    fraction = parse_decimal(value, name)
     if fraction <= -1:
-        raise ValueError(f"fraction: {fraction} would make prices negative; use more than -1")
+        raise ValueError(f"{name}: {fraction} would make prices negative; use more than -1")
     return fraction

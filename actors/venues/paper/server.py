@@ -66,7 +66,9 @@ class PaperServer:
         venue.contract_changed, venue.liquidated = self._contract_changed, self._liquidated
         venue.silent_streams = self.hub.silent
         self.endpoints.admin.drop_streams = self.hub.end_private
+        # An exchange that was started again must not repeat what its clients have booked already.
         venue.update_id = time.time_ns() // 1_000_000
+        venue.exchange.number_from(venue.update_id)
         self.player: FeedPlayer | None = None
         if config.feed_files:
             self.player = FeedPlayer(

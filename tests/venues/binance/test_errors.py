@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actors.venues.binance.errors import Code, Outcome, outcome_of
+from actors.venues.binance.errors import RULE_CODES, Code, Outcome, outcome_of
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,9 @@ from actors.venues.binance.errors import Code, Outcome, outcome_of
 )
 def test_outcomes(status, code, outcome):
     assert outcome_of(status, code) is outcome
+
+
+def test_what_others_change_on_the_master_is_read_again_when_an_order_is_refused_for_it():
+    """Rules of symbols and the position mode: until they are read, every order is refused."""
+    assert {-1111, -1121, -1122, -4014, -4023, -4061, -4164} <= {int(code) for code in RULE_CODES}
+    assert RULE_CODES.isdisjoint({Code.MARGIN_NOT_SUFFICIENT, Code.REDUCE_ONLY_REJECT})

@@ -280,8 +280,38 @@ def test_delivery_contracts_and_other_quote_assets_are_listed_on_request():
         ("symbols", {"symbol": "ETHUSDT", "rules": {"tick_size": "0"}}),
         ("listen-key", {"action": "lose"}),
         ("faults", {"kind": "proxy", "status": 200}),
+        ("clock", {"drift_ms_per_s": "nan"}),
+        ("clock", {"offset_ms": None}),
+        ("clock", {"offset_ms": 10**30}),
+        ("faults", {"kind": "delay", "seconds": "nan"}),
+        ("faults", {"kind": "delay", "seconds": -1}),
+        ("faults", {"kind": "reject", "code": "much"}),
+        ("faults", {"kind": "reject", "count": 10**12}),
+        ("faults", {"kind": "unknown_status", "count": 10**12}),
+        ("faults", {"kind": "silent_stream", "on": "false"}),
+        ("shock", {"symbol": "NOPE", "fraction": "0.1"}),
+        ("shock", {"fraction": "0.1", "seconds": "nan"}),
+        ("mark", {"symbol": "ETHUSDT", "premium": "nan"}),
+        ("funding", {"symbol": "ETHUSDT", "rate": "-2"}),
+        ("halt", {"symbol": "ETHUSDT", "halted": "false"}),
+        ("settings", {"dual_side": "false"}),
+        ("settings", {"symbol": "ETHUSDT", "leverage": 0}),
+        ("settings", {"symbol": "ETHUSDT", "leverage": 2.5}),
     ],
 )
 def test_bad_input_is_named(paper, path, body):
     answer = paper.http.post(f"/paper/{path}", json=body)
     assert (answer.status_code, code(answer) < 0) == (400, True), answer.text
+    name, value = list(body.items())[-1]
+    if name in {
+        "offset_ms",
+        "drift_ms_per_s",
+        "seconds",
+        "code",
+        "count",
+        "on",
+        "halted",
+        "leverage",
+        "dual_side",
+    }:
+        assert f"{name}: {value!r}" in answer.json()["msg"]

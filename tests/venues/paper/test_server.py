@@ -41,6 +41,18 @@ def test_public_endpoints(paper):
     assert paper.http.get("/fapi/v1/nothing").status_code == 404
 
 
+def test_an_exchange_that_is_started_again_repeats_no_number(paper):
+    """Clients that stay have booked its trades; what has a number again is the same trade to them."""
+    before = paper.place().json()["orderId"]
+    booked = paper.get("v1/userTrades", symbol="ETHUSDT")[-1]["id"]
+    again = Running()
+    try:
+        assert again.place().json()["orderId"] > before
+        assert again.get("v1/userTrades", symbol="ETHUSDT")[0]["id"] > booked
+    finally:
+        again.stop()
+
+
 def test_place_query_cancel_and_lists(paper):
     filled = paper.place().json()
     assert (filled["status"], filled["executedQty"]) == ("FILLED", "1")
@@ -65,7 +77,10 @@ def test_place_query_cancel_and_lists(paper):
     trades = paper.get("v1/userTrades", symbol="ETHUSDT", orderId=filled["orderId"])
     assert sum(D(t["qty"]) for t in trades) == D(1)
     assert paper.get("v1/userTrades", symbol="ETHUSDT", startTime=trades[-1]["time"] + 1) == []
-    assert paper.get("v1/userTrades", symbol="ETHUSDT", fromId=1, limit=1)[0]["id"] == 1
+    assert (
+        paper.get("v1/userTrades", symbol="ETHUSDT", fromId=1, limit=1)
+        == paper.get("v1/userTrades", symbol="ETHUSDT")[:1]
+    )
 
 
 def test_batch_orders_answer_one_by_one(paper):
