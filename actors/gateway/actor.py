@@ -125,6 +125,7 @@ class Gateway(DispatchedActor):
             case Resync():
                 effects = core.resync(_tracked(message), now_ms)
             case Recover():
+                core.budget.told(message.recovery.recent, now_ms)
                 effects = core.adopt(_adopted(message.recovery), now_ms)
             case Surveyed():
                 effects = core.surveyed(message, now_ms)

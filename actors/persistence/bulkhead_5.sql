@@ -31,4 +31,8 @@ CREATE TABLE bulkhead.pending_fee (
 );
 CREATE INDEX pending_fee_account_idx ON bulkhead.pending_fee (account_id);
 
+-- The orders of the last minute, whoever decided them: the exchange still counts those of a life that was killed.
+DROP INDEX bulkhead.intent_decided_idx;
+CREATE INDEX intent_decided_idx ON bulkhead.intent (decided_ms);
+
 INSERT INTO bulkhead.migration (version) VALUES (5);

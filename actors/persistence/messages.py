@@ -148,10 +148,15 @@ class KnownOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Recovery(msgspec.Struct, frozen=True, kw_only=True):
-    """What a gateway needs after a restart: orders without an end, newest trade per symbol."""
+    """What a gateway needs after a restart: orders without an end, newest trade per symbol.
+
+    ``recent`` is how many orders may have been sent so lately that the exchange still counts them in its windows
+    of ten seconds and of a minute.
+    """
 
     working: tuple[KnownOrder, ...]
     last_trade_id: dict[Symbol, int]
+    recent: tuple[int, int] = (0, 0)
 
 
 class LoadRecovery(Message, frozen=True, gc=False):

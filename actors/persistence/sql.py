@@ -267,3 +267,9 @@ CLOSED_POSITIONS: LiteralString = """
     SELECT position_id, symbol, quantity, entry_price, realized, fees, funding, mae, mfe, strategy, purpose,
         opened_ms, closed_ms
     FROM bulkhead.closed_position WHERE account_id = %s"""
+
+RECENT_ORDERS = """
+    SELECT count(*) FILTER (WHERE decided_ms > now_ms - 15000), count(*)
+    FROM bulkhead.intent, (SELECT (extract(epoch FROM now()) * 1000)::bigint AS now_ms) AS clock
+    WHERE decided_ms > now_ms - 65000 AND status <> 'NEVER_SENT'"""
+"""Orders that the exchange may still count, with five seconds for the way there."""

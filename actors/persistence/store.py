@@ -357,7 +357,12 @@ class Store:
             trades = self._connection.execute(
                 "SELECT symbol, max(trade_id) FROM bulkhead.fill GROUP BY symbol"
             ).fetchall()
-        return Recovery(working=tuple(known_order(r) for r in orders), last_trade_id=dict(trades))
+            recent = self._connection.execute(sql.RECENT_ORDERS).fetchone() or (0, 0)
+        return Recovery(
+            working=tuple(known_order(r) for r in orders),
+            last_trade_id=dict(trades),
+            recent=(recent[0], recent[1]),
+        )
 
     def find_order(self, client_order_id: ClientOrderId) -> KnownOrder | None:
         """One order, working or ended."""

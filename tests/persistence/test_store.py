@@ -338,3 +338,24 @@ def test_shards_are_spread_and_stable():
     assert min(counts) > 250
     assert max(counts) < 550
     assert shard_of(AccountId("acct-42")) == shard_of(AccountId("acct-42"))
+
+
+def test_recovery_counts_the_orders_that_the_exchange_may_still_count(store, dsn):
+    author = Author(create(store)[0])
+    author.store = store
+    for _ in range(4):
+        author.decide(
+            PlaceOrder(symbol=ETH, side=BUY, quantity=D("0.1"), order_type=OrderType.LIMIT, price=D(1990))
+        )
+    assert store.commit(author.batch) == [None] * len(author.batch)
+    ages_s = (1, 30, 30, 600)
+    with psycopg.connect(dsn, autocommit=True) as clock:
+        for sequence, age_s in enumerate(ages_s, 1):
+            clock.execute(
+                "UPDATE bulkhead.intent SET decided_ms = (extract(epoch FROM now()) * 1000)::bigint - %s"
+                " WHERE order_sequence = %s",
+                (age_s * 1_000, sequence),
+            )
+        assert store.recovery().recent == (1, 3)
+        clock.execute("UPDATE bulkhead.intent SET status = 'NEVER_SENT' WHERE order_sequence = 2")
+    assert store.recovery().recent == (1, 2)
