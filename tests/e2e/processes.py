@@ -88,7 +88,7 @@ class Paper(Process):
             refused = {name: state[name] for name in ("rejected_orders", "rejected_weight", "banned")}
             assert not any(refused.values()), refused
 
-    def admin(self, path, **body):
+    def admin(self, path, /, **body):
         if path == "faults" and body["kind"] in {"lost_reply", "server_error"}:
             self.lost_on_purpose += body.get("count", 1)
         answer = httpx.post(

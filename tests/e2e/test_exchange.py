@@ -199,16 +199,31 @@ def test_an_unknown_status_keeps_no_emergency_stop_waiting(paper, client):
 
 
 def test_self_trade_prevention_ends_one_accounts_order_and_nobody_else_notices(paper, client):
-    resting = resting_order(paper, client, "acct-2")
-    bystander = resting_order(paper, client, "acct-3")
-    paper.admin("end", client_order_id=resting, status="EXPIRED_IN_MATCH", reason="1")
-    until(lambda: status_of(client, "acct-2", resting) is None, "the end")
-    assert "self-trade prevention" in ended(client, resting)
+    """One account sells into what another has resting: at the exchange both are the master."""
+    bystander = resting_order(paper, client, "acct-4")
+    paper.admin("halt", symbol=ETH)
+    try:
+        quote = httpx.get(
+            f"{paper.address.rest}/fapi/v1/depth", params={"symbol": ETH, "limit": 5}, timeout=5
+        )
+        bid = quote.json()["bids"][0][0]
+        order = {"symbol": ETH, "quantity": "0.1", "price": bid, "order_type": "LIMIT"}
+        resting = client.post("/v1/accounts/acct-2/orders", {**order, "side": "BUY"})["client_order_id"]
+        until(lambda: status_of(client, "acct-2", resting) == "ACKNOWLEDGED", "the resting order")
+        taker = client.post("/v1/accounts/acct-3/orders", {**order, "side": "SELL"})["client_order_id"]
+        until(lambda: status_of(client, "acct-2", resting) is None, "the end of the one that rested")
+        until(lambda: status_of(client, "acct-3", taker) is None, "the fill of the other")
+    finally:
+        paper.admin("halt", symbol=ETH, halted=False)
     assert ended(client, resting).startswith("EXPIRED ")
-    assert status_of(client, "acct-3", bystander) == "ACKNOWLEDGED"
-    assert client.get("/v1/actors/acct-2")["snapshot"]["restarts"] == 0
-    client.post("/v1/accounts/acct-3/close-out", {"reason": "test"})
-    until(lambda: status_of(client, "acct-3", bystander) is None, "the emergency stop")
+    assert "self-trade prevention" in ended(client, resting)
+    assert ended(client, taker).startswith("FILLED")
+    assert status_of(client, "acct-4", bystander) == "ACKNOWLEDGED"
+    assert gateway(client)["stream"] != "DOWN"
+    assert {client.get(f"/v1/actors/acct-{n}")["snapshot"]["restarts"] for n in (2, 3, 4)} == {0}
+    client.post("/v1/accounts/acct-4/close-out", {"reason": "test"})
+    until(lambda: status_of(client, "acct-4", bystander) is None, "the emergency stop")
+    balanced(client)
 
 
 def test_what_the_exchange_and_others_do_on_the_master_is_said(paper, client):
@@ -233,6 +248,15 @@ def test_what_the_exchange_and_others_do_on_the_master_is_said(paper, client):
 def test_the_limits_of_the_exchange_were_kept_all_along(paper, client):
     state = paper.state()
     assert (state["rejected_orders"], state["rejected_weight"]) == (0, 0)
+
+
+def test_a_stream_that_is_refused_keeps_the_gate_closed_until_it_stands(paper, client):
+    paper.admin("faults", kind="proxy", status=403, method="WEBSOCKET", path="/private", count=3)
+    paper.admin("listen-key", action="disconnect")
+    until(lambda: "user stream" in closed_by(client), "a closed gate")
+    assert gateway(client)["stream"] == "DOWN"
+    until(lambda: alarms(client, "user stream down: "), "an alarm")
+    until(lambda: closed_by(client) == [], "an open gate")
 
 
 def test_a_stream_on_a_path_that_tells_nothing_is_never_up(closing, tmp_path):
