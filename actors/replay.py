@@ -280,7 +280,7 @@ def _print(replay: Replay, recording: RecordingStore, out: Console) -> None:
     if rejected:
         out.print(f"  {rejected}: refused by the account's checks", markup=False, highlight=False)
     if waiting:
-        out.print(f"  {waiting}: still waiting for the exchange's order limits at the end", highlight=False)
+        out.print(f"  {waiting}: still waiting for their turn to be sent at the end", highlight=False)
     for reason, count in recording.not_placed.most_common():
         out.print(f"  {count}: {reason}", markup=False, highlight=False)
     out.print(f"decisions sha256 {recording.digest.hexdigest()}", highlight=False)

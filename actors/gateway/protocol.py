@@ -480,7 +480,7 @@ class GatewayCore:
 
     def _waited(self, tracked: Tracked, now_ms: int, *, again: bool) -> list[Effect]:
         """It waited here too long: nothing stale is sent, and nobody refused it."""
-        text = f"it waited {(now_ms - tracked.place.since_ms) / 1_000:.1f} s for the exchange's order limits"
+        text = f"it waited {(now_ms - tracked.place.since_ms) / 1_000:.1f} s for its turn to be sent"
         tracked.final = OrderStatus.NEVER_SENT
         tracked.reason = f"{text}; {'decided anew' if again else 'that is too old to be sent'}"
         return self._close(tracked, waited=True, again=again)

@@ -19,7 +19,7 @@ BUY_ONE = PlaceOrder(symbol=ETH, side=BUY, quantity=D(1), cause="api:7", strateg
 
 
 def waited(order, *, again=True):
-    reason = "it waited 2.0 s for the exchange's order limits"
+    reason = "it waited 2.0 s for its turn to be sent"
     return OrderClosed(
         order.client_order_id, OrderStatus.NEVER_SENT, D(0), 0, reason, order.intent.cause, waited=True, again=again
     )  # fmt: skip
