@@ -115,7 +115,8 @@ class Sending:
             elif is_stale(order, now_ms):
                 # Only as many as could be sent now: they will be fresh when they are back.
                 if room is None:
-                    room = self.budget.room(now_ms, reducing=urgent) - self._promised(place, now_ms)
+                    before = self._waiting.expected_before(place, now_ms)
+                    room = self.budget.room(now_ms, reducing=urgent) - before
                 if room <= 0:
                     return
                 room -= 1
@@ -131,11 +132,7 @@ class Sending:
                 self.sent += 1
                 yield Leaves(order)
 
-    def _promised(self, place: Place, now_ms: int) -> int:
-        """How many are being decided anew, and stand before this place."""
-        return self._waiting.expected_before(place, now_ms)
-
     def _is_promised(self, place: Place, now_ms: int, *, urgent: bool) -> bool:
-        """Whether those need all the room that there is."""
-        before = self._promised(place, now_ms)
+        """Whether those that are being decided anew, and stand before this place, need all the room that there is."""
+        before = self._waiting.expected_before(place, now_ms)
         return before > 0 and self.budget.room(now_ms, reducing=urgent) <= before
