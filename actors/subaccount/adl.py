@@ -252,13 +252,24 @@ def smallest_order(instrument: Instrument, price: Decimal) -> Decimal:
 
 
 def take_over(
-    position: Position, marks: dict[Symbol, Decimal], market: Market, purpose: Purpose
+    position: Position,
+    marks: dict[Symbol, Decimal],
+    market: Market,
+    purpose: Purpose,
+    fee: Decimal = ZERO,
 ) -> list[AnyFact]:
-    """The house has a position at its mark."""
+    """The house has a position at its mark, for a fee if any."""
     mark = marks[position.symbol]
     realized = position.unrealized(mark)
     stretch = market.extremes(position.symbol, position.since)
     return [
-        PositionTakenOver(symbol=position.symbol, quantity=position.quantity, price=mark, realized=realized),
-        position.closed(purpose, market.wall_ms, realized, ZERO, stretch),
+        PositionTakenOver(
+            symbol=position.symbol,
+            quantity=position.quantity,
+            price=mark,
+            realized=realized,
+            fee=fee,
+            taken_ms=market.wall_ms,
+        ),
+        position.closed(purpose, market.wall_ms, realized, fee, stretch),
     ]
