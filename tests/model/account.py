@@ -119,6 +119,7 @@ class Account:
     wall_ms: int = 0
     refusals: int = 0
     retry_ns: int = 0
+    unknown: set[str] = field(default_factory=set)
     closing_out: bool = False
     breaker_open: bool = False
     stepped_ns: int | None = None
@@ -360,6 +361,8 @@ class Account:
             return ["CLOSING_OUT"]
         if self.phase in {"REDUCING", "LIQUIDATING"} or self.steps:
             return ["ACCOUNT_LIQUIDATING"]
+        if symbol in self.unknown:
+            return ["UNKNOWN_SYMBOL"]
         if symbol not in self.quotes:
             return ["NO_PRICE"]
         return [] if self.is_fresh(symbol) else ["STALE_PRICE"]
@@ -501,7 +504,8 @@ class Account:
         if self.steps or self.phase in {"REDUCING", "LIQUIDATING"}:
             return False
         for stop in list(self.stops):
-            if self.is_fresh(stop.symbol) and (stop.due or stop.is_met(self.quotes[stop.symbol].mid)):
+            known = stop.symbol not in self.unknown
+            if known and self.is_fresh(stop.symbol) and (stop.due or stop.is_met(self.quotes[stop.symbol].mid)):
                 stop.due = True
                 if self._send_stop(stop):
                     return True
@@ -549,7 +553,10 @@ class Account:
         terms = self.terms
         if self.stepped_ns is not None and self.now_ns < self.stepped_ns + terms.cooldown_s * 10**9:
             return False
-        held = first_to_cut(terms, self.holdings, marks)
+        known = {s: h for s, h in self.holdings.items() if s not in self.unknown}
+        if not known:
+            return False
+        held = first_to_cut(terms, known, marks)
         rules, mark = terms.rules[held.symbol], marks[held.symbol]
         least = smallest(rules, mark)
         if held.size < least:
@@ -562,19 +569,23 @@ class Account:
         return False
 
     def _sweep(self, sweep: Sweep, marks: dict[str, D]) -> bool:
-        sent = stale = False
+        sent = waits = False
         for held in list(self.holdings.values()):
-            rules = self.terms.rules[held.symbol]
-            to_house = sweep.to_house or held.size < smallest(rules, marks[held.symbol])
-            if not self.is_fresh(held.symbol) and (to_house or not self.closing_out):
-                stale = True
+            known, fresh = held.symbol not in self.unknown, self.is_fresh(held.symbol)
+            to_house = sweep.to_house or (known and held.size < self._least(held.symbol, marks))
+            if (to_house and not fresh) or (not to_house and not known) or not (fresh or self.closing_out):
+                waits = True
             elif to_house:
                 self._to_house(held.symbol, marks[held.symbol], ZERO)
             else:
                 purpose = "CLOSE_OUT" if self.closing_out else "LIQUIDATION"
-                self._reduce_by_order(held, min(held.size, rules.market_max_qty), purpose)
+                most = self.terms.rules[held.symbol].market_max_qty
+                self._reduce_by_order(held, min(held.size, most), purpose)
                 sent = True
-        return not sent and not stale
+        return not sent and not waits
+
+    def _least(self, symbol: str, marks: dict[str, D]) -> D:
+        return smallest(self.terms.rules[symbol], marks[symbol])
 
     def _nothing_left(self) -> None:
         if self.money.balance < 0:

@@ -41,8 +41,7 @@ def differences(model: Account, engine: Engine, outcome: Outcome) -> list[str]:
         return found
     found += _sums(model, engine)
     found += _positions(model, engine)
-    found += _worth(model, engine)
-    return found + list(_invariants(model, engine))
+    return found or _worth(model, engine) + list(_invariants(model, engine))
 
 
 def _differ(what: str, expected, got) -> list[str]:

@@ -75,10 +75,11 @@ class Engine:
         self.ids: dict[int, str] = {}
         self.decision = None
 
-    def told(self, message, quotes: dict[str, Quote], now_ns: int, wall_ms: int):
-        """Let it decide."""
+    def told(self, message, quotes: dict[str, Quote], unknown: set[str], now_ns: int, wall_ms: int):
+        """Let it decide, with the rules of some symbols ``unknown``."""
         ticks = {Symbol(s): tick_of(s, quote) for s, quote in quotes.items()}
-        market = Market(ticks, self.rules, Nanos(now_ns), wall_ms, FIXED)
+        rules = {s: rule for s, rule in self.rules.items() if s not in unknown}
+        market = Market(ticks, rules, Nanos(now_ns), wall_ms, FIXED)
         self.decision = decide(self.state, message, market)
         self.state = self.decision.state
         return self.decision

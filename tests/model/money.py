@@ -66,7 +66,7 @@ class Money:
     bad_debt: D = ZERO
     holdings: dict[str, Holding] = field(default_factory=dict)
     flows: dict[str, list[tuple[int, D]]] = field(default_factory=dict)
-    funded: set[tuple[str, int]] = field(default_factory=set)
+    funded: dict[tuple[str, int], D] = field(default_factory=dict)
 
     def adds_up(self) -> bool:
         """Whether every unit of the balance has a source."""
@@ -111,11 +111,14 @@ class Money:
         return sum((signed for at, signed in self.flows.get(symbol, []) if at <= ms), ZERO)
 
     def fund(self, symbol: str, mark: D, rate: D, ms: int) -> bool:
-        """Book one settlement of funding, once. Returns whether there was anything to book."""
-        quantity = self.held_at(symbol, ms)
-        if quantity == 0 or (symbol, ms) in self.funded:
+        """Book one settlement of funding once: told again, only what was not known to be held before.
+
+        Returns whether there was anything to book.
+        """
+        quantity = self.held_at(symbol, ms) - self.funded.get((symbol, ms), ZERO)
+        if quantity == 0:
             return False
-        self.funded.add((symbol, ms))
+        self.funded[symbol, ms] = self.held_at(symbol, ms)
         amount = -quantity * mark * rate
         self.balance += amount
         self.funding += amount

@@ -19,7 +19,7 @@ BEGIN_MS = 1_700_000_000_000
 EVENTS = 60
 
 RARE = (
-    "funding", "funding", "mode", "status", "stall", "retry", "time", "cash", "cancel", "reopen", "stop everything",
+    "funding", "funding", "mode", "status", "stall", "retry", "time", "cash", "cancel", "reopen", "stop everything", "rules",
 )  # fmt: skip
 
 
@@ -78,7 +78,7 @@ class Sequence:
         self.model.at(self.now_ns, self.wall_ms)
         outcome: Outcome = event()
         try:
-            self.engine.told(message, self.quotes, self.now_ns, self.wall_ms)
+            self.engine.told(message, self.quotes, self.model.unknown, self.now_ns, self.wall_ms)
         except Exception as error:
             raise Difference(self.seed, len(self.log), text, [f"the engine raised {error!r}"]) from error
         found = differences(self.model, self.engine, outcome)
@@ -180,6 +180,8 @@ class Sequence:
             kind == "stop everything" and rng.random() < 0.15 and all(model.is_fresh(s) for s in self.quotes)
         ):
             self._tell("close out", model.close_out, engine.close_out())
+        elif kind == "rules":
+            self.rules()
         elif kind == "retry":
             self._tell("operator retry", model.operator_says_retry, engine.reconsider("operator"))
         elif kind == "time":
@@ -192,6 +194,15 @@ class Sequence:
             self._tell(f"cancel #{order.number}", lambda: model.cancel(order), message)
         elif kind == "reopen" and engine.reopen() is not None:
             self._tell("reopen", model.reopen, engine.reopen())
+
+    def rules(self) -> None:
+        """The exchange's rules of a symbol are not known for a while; its brackets are not counted on then."""
+        model, symbol = self.model, self.rng.choice(sorted(self.quotes))
+        if model.unknown:
+            model.unknown = set()
+        elif self.terms.basis != "brackets" and all(s.symbol != symbol for s in model.stops):
+            model.unknown = {symbol}
+        self._tell(f"rules unknown: {sorted(model.unknown)}", model.look, engine.reconsider("rules"))
 
     def wait(self, nanos: int) -> None:
         """Time goes on, and a timer looks."""
