@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal as D
 
-from tests.model.money import ZERO, Money
+from tests.model.money import ZERO, Holding, Money
 from tests.model.steps import (
     REFUSALS_MAX,
     STUCK_WAIT_NS,
@@ -174,8 +174,9 @@ class Account:
         return self._after()
 
     def operator_says_retry(self) -> Outcome:
-        """Try again at once."""
-        self.retry_ns = 0
+        """A STUCK account tries again at once."""
+        if self.phase == "STUCK":
+            self.retry_ns = 0
         return self._after()
 
     def set_mode(self, mode: str) -> Outcome:
@@ -205,7 +206,7 @@ class Account:
     def close_out(self) -> Outcome:
         """Emergency stop: no new risk, and everything goes, whatever the margin is."""
         self.breaker_open = True
-        self.closing_out, self.retry_ns = bool(self.holdings), 0
+        self.closing_out, self.retry_ns = bool(self.holdings or self.own), 0
         self.stops.clear()
         for order in self.own:
             self._ask_cancel(order)
@@ -220,8 +221,7 @@ class Account:
             if code:
                 return self._refused(code)
         self.money.adjust(amount)
-        if self.steps:
-            self._let_go_if_rescued()
+        self._rescue()
         return self._after()
 
     def fund(self, symbol: str, rate: D, mark: D, ms: int) -> Outcome:
@@ -238,8 +238,8 @@ class Account:
         free = worth.equity - margins - sum((m for _, _, m in self._may_open()), ZERO)
         if amount > min(free, self.money.balance):
             return "INSUFFICIENT_MARGIN"
-        after = Worth(worth.equity - amount, worth.maintenance, worth.notional)
-        if self.holdings and after.reaches(self.terms.line):
+        needed = self._needed(self.holdings, self._openings())
+        if needed and Worth(worth.equity - amount, needed, ZERO).reaches(self.terms.line):
             return "MAINTENANCE_MARGIN_EXCEEDED"
         return None
 
@@ -386,35 +386,39 @@ class Account:
             codes.append("BREAKER_OPEN")
         if not all(self.is_fresh(s) for s in self.holdings):
             return [*codes, "STALE_PRICE"]
-        return codes + self._no_risk(ask, reducing, opening)
+        return codes + self._no_risk(ask, opening)
 
     def _no_size(self, ask: Ask) -> list[str]:
         """What the exchange would refuse for its size; a whole rest goes to the house instead."""
+        if self._is_rest(ask) and self._is_whole(ask):
+            return []
+        rules, price = self.terms.rules[ask.symbol], ask.price or self.touch(ask.symbol, ask.sign)
         if self._is_rest(ask) and ask.quantity <= self.holdings[ask.symbol].size:
-            return [] if self._is_whole(ask) else ["MIN_NOTIONAL"]
-        rules = self.terms.rules[ask.symbol]
+            small = ask.quantity < rules.min_qty or ask.quantity * price < rules.min_notional
+            return ["MIN_NOTIONAL"] if small else []
         most = rules.market_max_qty if ask.price is None else rules.max_qty
         if not rules.min_qty <= ask.quantity <= most:
             return ["INVALID_QUANTITY"]
-        return ["MIN_NOTIONAL"] if ask.quantity * self.counted(ask) < rules.min_notional else []
+        return ["MIN_NOTIONAL"] if ask.quantity * price < rules.min_notional else []
 
-    def _no_risk(self, ask: Ask, reducing: D, opening: D) -> list[str]:
+    def _no_risk(self, ask: Ask, opening: D) -> list[str]:
         """Seed 000's checks of what opens, in its order, and what the account would be after the fill."""
         terms, codes = self.terms, []
         price, marks = self.counted(ask), self.marks()
         notional, working = opening * price, self._may_open()
-        kept = self._kept(ask.symbol, reducing)
+        # Nothing opens before all that is held against it is gone.
+        kept = {s: h for s, h in self.holdings.items() if s != ask.symbol or h.sign == ask.sign}
         if ask.leverage > terms.max_leverage:
             codes.append("MAX_LEVERAGE_EXCEEDED")
         if notional > terms.max_notional:
             codes.append("MAX_NOTIONAL_EXCEEDED")
         exposure = (
-            sum((c for _, c, _ in kept.values()), ZERO) + sum((n for _, n, _ in working), ZERO) + notional
+            sum((h.cost for h in kept.values()), ZERO) + sum((n for _, n, _ in working), ZERO) + notional
         )
         if exposure > terms.max_exposure:
             codes.append("MAX_EXPOSURE_EXCEEDED")
         equity = self.worth(marks).equity
-        used = sum((m for _, _, m in kept.values()), ZERO) + sum((m for _, _, m in working), ZERO)
+        used = sum((h.margin for h in kept.values()), ZERO) + sum((m for _, _, m in working), ZERO)
         required = notional / ask.leverage
         if required > equity - used:
             codes.append("INSUFFICIENT_MARGIN")
@@ -422,36 +426,36 @@ class Account:
             codes.append("MARGIN_RATIO_EXCEEDED")
         return codes + self._no_maintenance(ask, kept, opening, price, equity)
 
-    def _kept(self, symbol: str, reducing: D) -> dict[str, tuple[D, D, D]]:
-        """Quantity, cost and margin of each position after ``reducing`` of one is gone."""
-        kept = {s: (h.size, h.cost, h.margin) for s, h in self.holdings.items()}
-        if reducing:
-            size, cost, margin = kept[symbol]
-            left = (size - reducing) / size
-            kept[symbol] = (size - reducing, cost * left, margin * left)
-        return kept
+    def _openings(self) -> list[tuple[str, int, D, D]]:
+        """What own orders may open: symbol, sign, quantity and notional."""
+        return [(o.symbol, o.sign, q, q * o.counted) for o, q in self._opening_of_orders() if q > 0]
 
-    def _no_maintenance(self, ask: Ask, kept: dict, opening: D, price: D, equity: D) -> list[str]:
-        terms, codes = self.terms, []
-        cost = {s: c for s, (_, c, _) in kept.items()}
-        size = {s: q for s, (q, _, _) in kept.items()}
-        marks = self.marks()
-        for symbol, quantity, notional in [
-            *((o.symbol, q, q * o.counted) for o, q in self._opening_of_orders() if q > 0),
-            (ask.symbol, opening, opening * price),
-        ]:
+    def _needed(self, kept: dict[str, Holding], openings: list[tuple[str, int, D, D]]) -> D:
+        """Maintenance margin of what is kept and of what opens on top, per symbol and all of it."""
+        cost = {s: h.cost for s, h in kept.items()}
+        size = {s: h.size for s, h in kept.items()}
+        marks = {s: self.terms.mark(h.sign, self.quotes[s]) for s, h in kept.items()}
+        for symbol, sign, quantity, notional in openings:
             cost[symbol] = cost.get(symbol, ZERO) + notional
             size[symbol] = size.get(symbol, ZERO) + quantity
-            marks.setdefault(symbol, terms.mark(ask.sign, self.quotes[symbol]))
+            marks.setdefault(symbol, self.terms.mark(sign, self.quotes[symbol]))
+        return sum((self.terms.maintenance(s, cost[s], size[s] * marks[s]) for s in cost), ZERO)
+
+    def _no_maintenance(
+        self, ask: Ask, kept: dict[str, Holding], opening: D, price: D, equity: D
+    ) -> list[str]:
+        terms, codes = self.terms, []
         mark = terms.mark(ask.sign, self.quotes[ask.symbol])
+        openings = [*self._openings(), (ask.symbol, ask.sign, opening, opening * price)]
         if terms.basis == "brackets":
-            bracket = terms.bracket(ask.symbol, size[ask.symbol] * mark)
+            held = kept[ask.symbol].size if ask.symbol in kept else ZERO
+            size = held + sum((q for s, _, q, _ in openings if s == ask.symbol), ZERO)
+            bracket = terms.bracket(ask.symbol, size * mark)
             if bracket.max_leverage and ask.leverage > bracket.max_leverage:
                 codes.append("BRACKET_LEVERAGE_EXCEEDED")
-        needed = sum((terms.maintenance(s, cost[s], size[s] * marks[s]) for s in cost), ZERO)
         worse = max(ZERO, ask.sign * (price - mark)) * opening
         left = equity - opening * price * terms.taker_fee - worse
-        if Worth(left, needed, ZERO).reaches(terms.line):
+        if Worth(left, self._needed(kept, openings), ZERO).reaches(terms.line):
             codes.append("MAINTENANCE_MARGIN_EXCEEDED")
         return codes
 
@@ -459,7 +463,7 @@ class Account:
 
     def _after(self, *, assess: bool = True) -> Outcome:
         """The end of every event: assess, cancel what turned round, hand over what followed."""
-        if assess and self.status != "LIQUIDATED":
+        if assess:
             while self._assess() or self._fire():
                 pass
         self._drop_stops()
@@ -471,20 +475,23 @@ class Account:
 
     def _assess(self) -> bool:
         """One look. Returns whether it must be looked at again at once: the house took something."""
-        if self.steps:
-            return False
         if not self.holdings:
             self._nothing_left()
+            return False
+        if self.steps or self.now_ns < self.retry_ns:
             return False
         marks = self.marks()
         if marks is None:
             return False
-        if self.closing_out:
-            return self._deleverage(Sweep(to_house=False), marks)
         worth = self.worth(marks)
+        cut = cut_of(self.terms, worth)
         if not all(self.is_fresh(s) for s in self.holdings) and not worth.is_insolvent:
-            return False
-        match cut_of(self.terms, worth):
+            cut = None
+        if self.closing_out and not worth.is_insolvent:
+            cut = Sweep(to_house=False, close_out=True)
+        match cut:
+            case None:
+                return False
             case Nothing():
                 self._let_go(worth)
                 return False
@@ -505,7 +512,11 @@ class Account:
             return False
         for stop in list(self.stops):
             known = stop.symbol not in self.unknown
-            if known and self.is_fresh(stop.symbol) and (stop.due or stop.is_met(self.quotes[stop.symbol].mid)):
+            if (
+                known
+                and self.is_fresh(stop.symbol)
+                and (stop.due or stop.is_met(self.quotes[stop.symbol].mid))
+            ):
                 stop.due = True
                 if self._send_stop(stop):
                     return True
@@ -535,8 +546,6 @@ class Account:
         return False
 
     def _deleverage(self, cut: Cut | Sweep, marks: dict[str, D]) -> bool:
-        if self.now_ns < self.retry_ns:
-            return False
         if self.phase != "STUCK":
             self.phase = "LIQUIDATING" if isinstance(cut, Sweep) else "REDUCING"
         if isinstance(cut, Sweep):
@@ -573,12 +582,12 @@ class Account:
         for held in list(self.holdings.values()):
             known, fresh = held.symbol not in self.unknown, self.is_fresh(held.symbol)
             to_house = sweep.to_house or (known and held.size < self._least(held.symbol, marks))
-            if (to_house and not fresh) or (not to_house and not known) or not (fresh or self.closing_out):
+            if (to_house and not fresh) or (not to_house and not known) or not (fresh or sweep.close_out):
                 waits = True
             elif to_house:
                 self._to_house(held.symbol, marks[held.symbol], ZERO)
             else:
-                purpose = "CLOSE_OUT" if self.closing_out else "LIQUIDATION"
+                purpose = "CLOSE_OUT" if sweep.close_out else "LIQUIDATION"
                 most = self.terms.rules[held.symbol].market_max_qty
                 self._reduce_by_order(held, min(held.size, most), purpose)
                 sent = True
@@ -588,19 +597,24 @@ class Account:
         return smallest(self.terms.rules[symbol], marks[symbol])
 
     def _nothing_left(self) -> None:
-        if self.money.balance < 0:
-            if self.own:
-                for order in self.own:
-                    self._ask_cancel(order)
-                return
+        """Nothing is held: once no order works either, what is owed becomes bad debt, and the phase ends."""
+        owes = self.money.balance < 0
+        if owes:
+            for order in self.own:
+                self._ask_cancel(order)
+        if self.orders and (owes or self.status != "LIQUIDATED"):
+            self.phase = "LIQUIDATING" if owes else self.phase
+        elif owes:
             self.money.forgive()
-        elif self.phase != "LIQUIDATING" or self.closing_out:
-            self.closing_out = False
-            self.phase = "HEALTHY"
-            self._calm_down()
-            return
-        self.closing_out = False
-        self.status = self.phase = "LIQUIDATED"
+            self._end("LIQUIDATED")
+        elif self.status != "LIQUIDATED":
+            closed_all = self.phase == "LIQUIDATING" and not self.closing_out
+            self._end("LIQUIDATED" if closed_all else "HEALTHY")
+
+    def _end(self, phase: str) -> None:
+        self.closing_out, self.phase = False, phase
+        if phase == "LIQUIDATED":
+            self.status = phase
         self._calm_down()
 
     def _let_go(self, worth: Worth) -> None:
@@ -608,15 +622,20 @@ class Account:
         self.phase = "WARNING" if worth.reaches(line) else "HEALTHY"
         self._calm_down()
 
-    def _let_go_if_rescued(self) -> None:
+    def _rescue(self) -> None:
+        """A deposit that is enough: what waits is let go; what a step in flight leaves is the owner's."""
         marks = self.marks()
-        if self.phase not in {"REDUCING", "LIQUIDATING", "STUCK"} or marks is None or self.closing_out:
-            return
-        if not all(self.is_fresh(s) for s in self.holdings):
+        if self.phase not in {"REDUCING", "LIQUIDATING", "STUCK"} or self.closing_out or marks is None:
             return
         worth = self.worth(marks)
-        if isinstance(cut_of(self.terms, worth), Nothing):
+        if not all(self.is_fresh(s) for s in self.holdings) or not isinstance(
+            cut_of(self.terms, worth), Nothing
+        ):
+            return
+        if not self.steps and self.holdings:
             self._let_go(worth)
+        elif self.phase == "LIQUIDATING":
+            self.phase = "REDUCING"
 
     def _calm_down(self) -> None:
         self.refusals, self.retry_ns = 0, 0

@@ -18,7 +18,14 @@ RISK_CODES = frozenset(
 """What would become of an account; all of them are reported."""
 
 BEFORE_RISK = frozenset(
-    ["ACCOUNT_LIQUIDATING", "ACCOUNT_NOT_ACTIVE", "NO_PRICE", "STALE_PRICE", "NOTHING_TO_REDUCE"]
+    [
+        "ACCOUNT_LIQUIDATING",
+        "ACCOUNT_NOT_ACTIVE",
+        "CLOSING_OUT",
+        "NO_PRICE",
+        "STALE_PRICE",
+        "NOTHING_TO_REDUCE",
+    ]
 )
 """Whoever is refused for one of these may be told of risk or not."""
 

@@ -27,9 +27,10 @@ class Cut:
 
 @dataclass(frozen=True)
 class Sweep:
-    """Everything goes: by orders, or to the house."""
+    """Everything goes: by orders, or to the house. ``close_out``: for another reason than margin."""
 
     to_house: bool
+    close_out: bool = False
 
 
 def cut_of(terms: Terms, worth: Worth) -> Nothing | Cut | Sweep:
