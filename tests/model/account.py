@@ -124,6 +124,7 @@ class Account:
     breaker_open: bool = False
     stepped_ns: int | None = None
     next_number: int = 1
+    purpose_of_last_fill: str = ""
     outcome: Outcome = field(default_factory=Outcome)
 
     # --- what can be seen -------------------------------------------------------------------
@@ -206,7 +207,7 @@ class Account:
     def close_out(self) -> Outcome:
         """Emergency stop: no new risk, and everything goes, whatever the margin is."""
         self.breaker_open = True
-        self.closing_out, self.retry_ns = bool(self.holdings or self.own), 0
+        self.closing_out, self.retry_ns = bool(self.holdings or self.orders), 0
         self.stops.clear()
         for order in self.own:
             self._ask_cancel(order)
@@ -221,7 +222,8 @@ class Account:
             if code:
                 return self._refused(code)
         self.money.adjust(amount)
-        self._rescue()
+        if amount > 0:
+            self._rescue()
         return self._after()
 
     def fund(self, symbol: str, rate: D, mark: D, ms: int) -> Outcome:
@@ -287,11 +289,10 @@ class Account:
     def filled(self, order: Order, quantity: D, price: D, fee: D, trade_ms: int) -> Outcome:
         """A part of an order, or all of it, traded."""
         order.filled += quantity
+        self.purpose_of_last_fill = order.purpose
         self.money.trade(order.symbol, quantity * order.sign, price, fee, order.leverage, trade_ms)
         if order.purpose != "USER":
             self.refusals, self.retry_ns = 0, 0
-            if order.purpose == "ADL":
-                self.stepped_ns = self.now_ns
             if self.phase == "STUCK":
                 self.phase = "REDUCING"
         return self._after()
@@ -299,6 +300,8 @@ class Account:
     def ended(self, order: Order) -> Outcome:
         """Nothing more comes of an order: filled, cancelled, refused or expired."""
         self.orders.remove(order)
+        if order.purpose == "ADL" and order.filled > 0:
+            self.stepped_ns = self.now_ns
         if order.purpose != "USER" and order.filled == 0 and self.now_ns >= self.retry_ns:
             self.refusals += 1
             self.retry_ns = self.now_ns + backoff_ns(self.refusals)
@@ -486,6 +489,8 @@ class Account:
         worth = self.worth(marks)
         cut = cut_of(self.terms, worth)
         if not all(self.is_fresh(s) for s in self.holdings) and not worth.is_insolvent:
+            cut = None
+        if not any(self.is_fresh(s) for s in self.holdings):
             cut = None
         if self.closing_out and not worth.is_insolvent:
             cut = Sweep(to_house=False, close_out=True)

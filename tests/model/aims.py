@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import deepcopy
 from decimal import Decimal as D
+from random import Random
 
 from tests.model.account import Account
-from tests.model.money import ZERO
-from tests.model.terms import WARNING_ENDS
+from tests.model.money import DIGITS, ZERO
+from tests.model.terms import WARNING_ENDS, worth_of
 
 
 def ratios(account: Account) -> list[D]:
@@ -72,10 +74,15 @@ def balances_of_interest(account: Account) -> list[D]:
     return [*at, -worth.equity]
 
 
-def fee_to_zero(account: Account, order, quantity: D, price: D) -> D | None:
-    """The fee at which a closing trade leaves a balance of exactly zero, if that is a likely fee."""
-    held = account.holdings.get(order.symbol)
-    if held is None or held.sign == order.sign or quantity != held.size:
+def fee_of_interest(account: Account, order, quantity: D, price: D, rng: Random) -> D | None:
+    """The fee at which a trade leaves a balance of exactly zero, or exactly a ratio, if that is a likely fee."""
+    money, marks = deepcopy(account.money), account.marks()
+    money.trade(order.symbol, quantity * order.sign, price, ZERO, order.leverage, 0)
+    held = money.holdings.get(order.symbol)
+    if marks is None or (held is not None and order.symbol not in account.quotes):
         return None
-    left = account.money.balance + held.profit(price)
-    return left if ZERO <= left <= quantity * price / 50 else None
+    if held is not None:
+        marks[order.symbol] = account.terms.mark(held.sign, account.quotes[order.symbol])
+    worth = worth_of(account.terms, money.balance, money.holdings, marks)
+    fee = worth.equity - (worth.maintenance / rng.choice(ratios(account)) if money.holdings else ZERO)
+    return round(fee, DIGITS) if ZERO <= fee <= quantity * price / 50 else None

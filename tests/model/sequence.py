@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR
 from decimal import Decimal as D
@@ -12,6 +13,7 @@ from tests.model.account import BUY, SELL, Account, Ask, Order, Outcome
 from tests.model.compare import Difference, differences
 from tests.model.kinds import ROWS, terms_of
 from tests.model.money import ZERO, Money
+from tests.model.seen import Before, seen
 from tests.model.terms import Quote
 
 SECOND = 1_000_000_000
@@ -19,7 +21,7 @@ BEGIN_MS = 1_700_000_000_000
 EVENTS = 60
 
 RARE = (
-    "funding", "funding", "mode", "status", "stall", "retry", "time", "cash", "cancel", "reopen", "stop everything", "rules",
+    "funding", "funding", "mode", "status", "stall", "stall", "retry", "time", "cash", "cancel", "reopen", "stop everything", "rules",
 )  # fmt: skip
 
 
@@ -44,9 +46,12 @@ class Sequence:
         self.quotes: dict[str, Quote] = {}
         self.stalled: set[str] = set()
         self.accepted: set[int] = set()
+        # Some exchanges refuse nearly every order that deleverages.
+        self.refuses = rng.random() < 0.1
         self.now_ns, self.trade_id, self.last_trade_ms = SECOND, 0, BEGIN_MS
         self.last_funding: dict[str, tuple] = {}
         self.log: list[str] = []
+        self.seen: Counter[str] = Counter()
         for symbol in symbols:
             self._quote(symbol, D(ROWS[symbol][-1]), 1)
 
@@ -76,7 +81,9 @@ class Sequence:
         self.log.append(f"{self.now_ns / SECOND:.3f} {text}")
         self.model.quotes = dict(self.quotes)
         self.model.at(self.now_ns, self.wall_ms)
+        before = Before.of(self.model)
         outcome: Outcome = event()
+        self.seen.update(seen(before, self.model, outcome, text))
         try:
             self.engine.told(message, self.quotes, self.model.unknown, self.now_ns, self.wall_ms)
         except Exception as error:
@@ -94,8 +101,14 @@ class Sequence:
     def one(self) -> None:
         """One event."""
         rng, model = self.rng, self.model
-        chance = rng.random()
-        if model.orders and chance < 0.5:
+        chance = rng.random() * (
+            0.55 if self.refuses and (model.steps or model.retry_ns > self.now_ns) else 1
+        )
+        if model.status == "LIQUIDATED" and chance < 0.4:
+            self.come_back()
+        elif not model.orders and model.retry_ns > self.now_ns and chance < 0.5:
+            self.wait_for_timer()
+        elif model.orders and chance < 0.5:
             self.exchange()
         elif model.holdings and chance < 0.72:
             self.aim_price()
@@ -116,7 +129,7 @@ class Sequence:
         """To a mark of interest, one tick before, or one past it."""
         rng, model = self.rng, self.model
         model.quotes = dict(self.quotes)
-        symbol = rng.choice(sorted(model.holdings))
+        symbol = rng.choice(sorted(set(model.holdings) - self.stalled) or sorted(model.holdings))
         marks = aims.marks_of_interest(model, symbol)
         if not marks:
             return self.any_price()
@@ -168,13 +181,13 @@ class Sequence:
         if kind == "funding":
             self.funding()
         elif kind == "mode":
-            mode = rng.choice(["ADL_30", "INSTANT_CLOSE", "TAKEOVER"])
+            mode = rng.choice(["ADL_30", "ADL_30", "INSTANT_CLOSE", "TAKEOVER"])
             self._tell(f"mode {mode}", lambda: model.set_mode(mode), engine.mode(mode))
         elif kind == "status":
             status = rng.choice(["ACTIVE", "FROZEN", "ACTIVE"])
             self._tell(f"status {status}", lambda: model.set_status(status), engine.status(status))
         elif kind == "stall":
-            self.stalled |= {rng.choice(sorted(self.quotes))}
+            self.stalled |= {rng.choice(sorted(model.holdings) or sorted(self.quotes))}
             self.wait(rng.choice([11, 10]) * SECOND)
         elif (
             kind == "stop everything" and rng.random() < 0.15 and all(model.is_fresh(s) for s in self.quotes)
@@ -197,12 +210,19 @@ class Sequence:
 
     def rules(self) -> None:
         """The exchange's rules of a symbol are not known for a while; its brackets are not counted on then."""
-        model, symbol = self.model, self.rng.choice(sorted(self.quotes))
+        model, symbol = self.model, self.rng.choice(sorted(self.model.holdings) or sorted(self.quotes))
         if model.unknown:
             model.unknown = set()
         elif self.terms.basis != "brackets" and all(s.symbol != symbol for s in model.stops):
             model.unknown = {symbol}
         self._tell(f"rules unknown: {sorted(model.unknown)}", model.look, engine.reconsider("rules"))
+
+    def come_back(self) -> None:
+        """A liquidated account is paid into, and reopened."""
+        if self.model.money.balance <= 0 or self.rng.random() < 0.3:
+            self.cash(D(self.rng.choice([20, 100, 5000])) + D(self.rng.randrange(100)) / 100)
+        elif engine.reopen() is not None:
+            self._tell("reopen", self.model.reopen, engine.reopen())
 
     def wait(self, nanos: int) -> None:
         """Time goes on, and a timer looks."""
@@ -326,6 +346,8 @@ class Sequence:
         if order.number not in self.accepted and rng.random() < 0.3:
             return self.accept(order)
         chance = rng.random()
+        if self.refuses and order.purpose != "USER" and chance < 0.95:
+            chance = 0
         if order.cancel_asked and chance < 0.7:
             return self.end(order, "CANCELED")
         if chance < 0.15 and not order.cancel_asked and not order.of_stop:
@@ -355,7 +377,7 @@ class Sequence:
         price = self.price_of(order)
         fee = quantity * price * D(rng.choice(["0.0004", "0.0004", "0.0002", "-0.0001"]))
         if rng.random() < 0.5:
-            exact = aims.fee_to_zero(self.model, order, quantity, price)
+            exact = aims.fee_of_interest(self.model, order, quantity, price, rng)
             fee = fee if exact is None else exact + rng.choice([ZERO, ZERO, D("1e-8")])
         self.trade_id += 1
         self.last_trade_ms = max(self.last_trade_ms, self.wall_ms - rng.choice([0, 30, 900]))
