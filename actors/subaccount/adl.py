@@ -141,11 +141,11 @@ def _without_positions(state: AccountState, cause: str) -> list[AnyFact]:
     if state.balance < ZERO:
         facts = _enter(state, Phase.LIQUIDATING) + _cancel_own(state, cause)
         return facts if state.orders else facts + _finished(state)
-    if state.orders or state.phase is Phase.HEALTHY:
+    if state.phase is Phase.HEALTHY or has_step(state):
         return []
     if state.phase is not Phase.LIQUIDATING:
         return [PhaseChanged(Phase.HEALTHY, 0, Nanos(0))]
-    return _finished(state)
+    return [] if state.orders else _finished(state)
 
 
 def _finished(state: AccountState) -> list[AnyFact]:

@@ -39,7 +39,20 @@ from actors.subaccount.decide import decide
 from actors.subaccount.decision import Accepted, Rejected
 from actors.subaccount.triggers import triggers
 from actors.units import NANOS_PER_SECOND, OrderType, Symbol
-from tests.factories import BTC, BUY, ETH, INSTRUMENTS, SOL, WIDE, account, fill_of, market, position, run
+from tests.factories import (
+    BTC,
+    BUY,
+    ETH,
+    INSTRUMENTS,
+    SELL,
+    SOL,
+    WIDE,
+    account,
+    fill_of,
+    market,
+    position,
+    run,
+)
 
 WAKE = Wake(ETH, "test")
 
@@ -168,6 +181,20 @@ def test_a_deposit_while_the_last_step_works_counts_when_it_has_filled(deposit, 
     state = run(state, OrderClosed(order.client_order_id, OrderStatus.FILLED, D(1)), now)
     wanted = (AccountStatus.ACTIVE, Phase.HEALTHY) if alive else (AccountStatus.LIQUIDATED, Phase.LIQUIDATED)
     assert (state.status, state.phase, state.balance) == (*wanted, D(20 + deposit))
+
+
+def test_an_account_that_holds_nothing_is_healthy_whatever_rests():
+    """Nothing is there to be warned of, and nobody would look again."""
+    limit = PlaceOrder(
+        symbol=ETH, side=BUY, quantity=D("0.02"), order_type=OrderType.LIMIT, price=D(1950), leverage=D(100)
+    )
+    state = run(at_ratio("0.85", [position(quantity="1", leverage="100")], {ETH: "2000"}), WAKE)
+    state = run(replace(state, maintenance_rate=D("0.005")), limit)
+    [resting] = state.orders
+    state = run(state, PlaceOrder(symbol=ETH, side=SELL, quantity=D(1)))
+    warned = replace(state, phase=Phase.WARNING)
+    state = run(warned, fill_of(state.orders[1]))
+    assert (state.phase, state.positions, state.orders[0]) == (Phase.HEALTHY, (), resting)
 
 
 def test_a_close_out_is_finished_whatever_money_comes():
