@@ -551,8 +551,7 @@ class Account:
         return False
 
     def _deleverage(self, cut: Cut | Sweep, marks: dict[str, D]) -> bool:
-        if self.phase != "STUCK":
-            self.phase = "LIQUIDATING" if isinstance(cut, Sweep) else "REDUCING"
+        self.phase = "LIQUIDATING" if isinstance(cut, Sweep) else "REDUCING"
         if isinstance(cut, Sweep):
             self.stops.clear()
         if self.own:
@@ -608,7 +607,7 @@ class Account:
             for order in self.own:
                 self._ask_cancel(order)
         if self.orders and (owes or self.status != "LIQUIDATED"):
-            self.phase = "LIQUIDATING" if owes else self.phase
+            self.phase = "LIQUIDATING" if owes else "HEALTHY" if self.phase == "WARNING" else self.phase
         elif owes:
             self.money.forgive()
             self._end("LIQUIDATED")

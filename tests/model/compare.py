@@ -62,6 +62,8 @@ def _codes(expected: frozenset[str] | None, got: frozenset[str] | None) -> list[
             if (expected is None) != (got is None)
             else []
         )
+    if "STALE_PRICE" in expected & got:
+        return []
     if "MARGIN_RATIO_EXCEEDED" in expected & got:
         # Margin that is not there says enough: what maintenance would be need not be told.
         expected, got = expected - {"MAINTENANCE_MARGIN_EXCEEDED"}, got - {"MAINTENANCE_MARGIN_EXCEEDED"}
