@@ -87,6 +87,8 @@ class Alert(StrEnum):
     EXCESSIVE_LOSS = "EXCESSIVE_LOSS"
     UNPROTECTED = "UNPROTECTED"
     """A stop was refused by the exchange again and again, and is not sent any more."""
+    NO_RULES = "NO_RULES"
+    """It must be closed, and the exchange's rules of its symbol are not known."""
 
 
 class ConditionalKind(StrEnum):

@@ -22,6 +22,7 @@ from actors.messages import (
     PlaceOrder,
     Reconsider,
     RegisterTriggers,
+    Reopen,
     SetLimits,
     SetMode,
     SetStatus,
@@ -54,6 +55,7 @@ REFUSED_IN_QUARANTINE = (
     SetStatus,
     SetMode,
     SetLimits,
+    Reopen,
     FaultOnPurpose,
 )
 """What a guard takes no part in; it cancels, books fills and liquidates."""

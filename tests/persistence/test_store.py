@@ -27,8 +27,8 @@ from actors.messages import (
 from actors.persistence.messages import NewAccount
 from actors.persistence.rows import exchange_symbol, platform_symbol, shard_of
 from actors.persistence.store import Store
-from actors.subaccount.adl import take_over
 from actors.subaccount.decision import decided
+from actors.subaccount.steps import take_over
 from actors.trading_day import TradingDay
 from actors.units import AccountId, OrderType
 from tests.factories import BUY, ETH, SELL, fill_of, market
@@ -262,7 +262,7 @@ def test_the_fee_of_a_takeover_is_in_every_sum(store, dsn):
     author = Author(create(store)[0])
     author.trade(BUY, "0.3")
     [held] = author.state.positions
-    taken = take_over(held, {ETH: D(1990)}, market(), Purpose.USER, D("0.2985"))
+    taken = take_over(held, D(1990), market(), Purpose.USER, D("0.2985"))
     author.note(decided(author.state, taken))
     assert set(store.commit(author.batch)) == {None}
     # 0.1 was the fee of the trade.
