@@ -111,6 +111,7 @@ DOORS = {
     ("persistence", "subaccount.orders"): "as above",
     ("persistence", "subaccount.position"): "as above",
     ("persistence", "subaccount.risk"): "as above",
+    ("persistence", "subaccount.holdings"): "as above",
     ("persistence", "subaccount.margin"): "the platform's rows hold its liquidation price",
     ("*", "persistence.messages"): "the writer's vocabulary",
     ("*", "gateway.messages"): "the gateway's vocabulary",

@@ -121,13 +121,17 @@ def ended(state: AccountState, order: WorkingOrder, now_ns: Nanos) -> list[AnyFa
 
 
 def let_go(state: AccountState, market: Market) -> list[AnyFact]:
-    """The fact that money came in time for an account whose last step works: what it leaves is not LIQUIDATED."""
-    if state.phase is not Phase.LIQUIDATING or state.risk.closing_out or state.balance < ZERO:
+    """The fact that money came in time: nothing is waited for, and what a step still at work leaves is not LIQUIDATED."""
+    if state.phase in {Phase.HEALTHY, Phase.WARNING, Phase.LIQUIDATED}:
+        return []
+    if state.risk.closing_out or state.balance < ZERO:
         return []
     marks = marks_of(state, market)
     if marks is None or margin.view(state, marks, market.instruments).ratio >= state.limits.first_tier:
         return []
-    return [PhaseChanged(Phase.REDUCING, state.refusals, state.retry_at_ns)]
+    if not has_step(state):
+        return [PhaseChanged(Phase.REDUCING, 0, Nanos(0) if state.refusals else state.retry_at_ns)]
+    return _enter(state, Phase.REDUCING)
 
 
 def _without_positions(state: AccountState, cause: str) -> list[AnyFact]:
