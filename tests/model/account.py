@@ -383,8 +383,10 @@ class Account:
             return [*codes, "NOTHING_TO_REDUCE"]
         if any(o.reduce_only for o in self.own if (o.symbol, o.sign) == (ask.symbol, ask.sign)):
             codes.append("REDUCE_ONLY_CONFLICT")
-        if self.status != "ACTIVE" or self.phase == "STUCK":
+        if self.status != "ACTIVE":
             codes.append("ACCOUNT_NOT_ACTIVE")
+        if self.phase == "STUCK":
+            codes.append("ACCOUNT_LIQUIDATING")
         if self.breaker_open:
             codes.append("BREAKER_OPEN")
         if not all(self.is_fresh(s) for s in self.holdings):
@@ -554,6 +556,8 @@ class Account:
         self.phase = "LIQUIDATING" if isinstance(cut, Sweep) else "REDUCING"
         if isinstance(cut, Sweep):
             self.stops.clear()
+        elif self.stepped_ns is not None and self.now_ns < self.stepped_ns + self.terms.cooldown_s * 10**9:
+            return False
         if self.own:
             for order in self.own:
                 self._ask_cancel(order)
@@ -564,8 +568,6 @@ class Account:
 
     def _step(self, cut: Cut, marks: dict[str, D]) -> bool:
         terms = self.terms
-        if self.stepped_ns is not None and self.now_ns < self.stepped_ns + terms.cooldown_s * 10**9:
-            return False
         known = {s: h for s, h in self.holdings.items() if s not in self.unknown}
         if not known:
             return False
@@ -606,12 +608,12 @@ class Account:
         if owes:
             for order in self.own:
                 self._ask_cancel(order)
-        if self.orders and (owes or self.status != "LIQUIDATED"):
-            self.phase = "LIQUIDATING" if owes else "HEALTHY" if self.phase == "WARNING" else self.phase
+        if self.steps or (self.orders and (owes or self.phase == "LIQUIDATING")):
+            self.phase = "LIQUIDATING" if owes else self.phase
         elif owes:
             self.money.forgive()
             self._end("LIQUIDATED")
-        elif self.status != "LIQUIDATED":
+        elif self.status != "LIQUIDATED" and not (self.closing_out and self.orders):
             closed_all = self.phase == "LIQUIDATING" and not self.closing_out
             self._end("LIQUIDATED" if closed_all else "HEALTHY")
 

@@ -21,7 +21,7 @@ BEGIN_MS = 1_700_000_000_000
 EVENTS = 60
 
 RARE = (
-    "funding", "funding", "mode", "status", "stall", "stall", "retry", "time", "cash", "cancel", "reopen", "stop everything", "rules",
+    "funding", "funding", "mode", "status", "stall", "stall", "retry", "time", "cash", "cancel", "reopen", "stop everything", "rules", "rules",
 )  # fmt: skip
 
 
@@ -47,7 +47,7 @@ class Sequence:
         self.stalled: set[str] = set()
         self.accepted: set[int] = set()
         # Some exchanges refuse nearly every order that deleverages.
-        self.refuses = rng.random() < 0.1
+        self.refuses = rng.random() < 0.15
         self.now_ns, self.trade_id, self.last_trade_ms = SECOND, 0, BEGIN_MS
         self.last_funding: dict[str, tuple] = {}
         self.log: list[str] = []
@@ -118,7 +118,7 @@ class Sequence:
             self.aim_cash()
         elif chance < 0.90:
             self.order()
-        elif model.holdings and chance < 0.93:
+        elif model.holdings and chance < 0.92:
             self.stop()
         else:
             self.rare()
