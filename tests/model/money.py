@@ -11,6 +11,7 @@ from fractions import Fraction
 
 ZERO = D(0)
 DIGITS = 12
+HOUR_MS = 3_600_000
 
 
 def rounded(value: Fraction) -> D:
@@ -107,18 +108,20 @@ class Money:
         self.trade(symbol, -self.holdings[symbol].quantity, price, fee, D(1), at_ms)
 
     def held_at(self, symbol: str, ms: int) -> D:
-        """The signed quantity at a time, by the times of the trades."""
-        return sum((signed for at, signed in self.flows.get(symbol, []) if at <= ms), ZERO)
+        """The signed quantity just before a time, by the times of the trades."""
+        return sum((signed for at, signed in self.flows.get(symbol, []) if at < ms), ZERO)
 
     def fund(self, symbol: str, mark: D, rate: D, ms: int) -> bool:
         """Book one settlement of funding once: told again, only what was not known to be held before.
 
         Returns whether there was anything to book.
         """
-        quantity = self.held_at(symbol, ms) - self.funded.get((symbol, ms), ZERO)
+        # The exchange names a settlement some milliseconds after the whole hour that it is of.
+        held = self.held_at(symbol, ms - ms % HOUR_MS)
+        quantity = held - self.funded.get((symbol, ms), ZERO)
         if quantity == 0:
             return False
-        self.funded[symbol, ms] = self.held_at(symbol, ms)
+        self.funded[symbol, ms] = held
         amount = -quantity * mark * rate
         self.balance += amount
         self.funding += amount

@@ -15,7 +15,7 @@ MUST_BE_SEEN = (
     "own orders cancelled", "let go by itself", "let go by a deposit", "reopened",
     "bad debt while LIQUIDATING", "bad debt of a tier step", "bad debt of an owner's order",
     "a flip", "a partial close", "an added position", "closed with nothing left at all",
-    "fresh ones closed beside a stale one", "funding of a position that changed since", "a stop that fired",
+    "funding", "fresh ones closed beside a stale one", "funding of a position that changed since", "a stop that fired",
     "a second round of what one market order may be", "another symbol without rules",
     "a short of billions", "exactly at a tier",
     "ACCOUNT_LIQUIDATING", "ACCOUNT_NOT_ACTIVE", "BREAKER_OPEN", "STALE_PRICE", "INVALID_QUANTITY", "MIN_NOTIONAL",
@@ -33,6 +33,7 @@ class Before:
     phase: str
     status: str
     bad_debt: object
+    funding: object
     held: dict[str, object]
     working: int
 
@@ -41,7 +42,7 @@ class Before:
         """What is compared with."""
         held = {s: h.quantity for s, h in account.holdings.items()}
         money = account.money
-        return cls(account.phase, account.status, money.bad_debt, held, len(account.steps))
+        return cls(account.phase, account.status, money.bad_debt, money.funding, held, len(account.steps))
 
 
 def seen(before: Before, account: Account, outcome: Outcome, event: str) -> Iterator[str]:
@@ -62,8 +63,11 @@ def seen(before: Before, account: Account, outcome: Outcome, event: str) -> Iter
         yield "reopened"
     if event.startswith("fill"):
         yield from _fills(before, account)
-    if event.startswith("funding") and account.money.funded and not account.holdings:
-        yield "funding of a position that changed since"
+    if event.startswith("funding") and account.money.funding != before.funding:
+        yield "funding"
+        (symbol, ms), quantity = list(account.money.funded.items())[-1]
+        if quantity != before.held.get(symbol, ZERO) and ms:
+            yield "funding of a position that changed since"
     if outcome.orders and event.startswith(("price", "FILLED", "CANCELED")):
         yield from {"a stop that fired" for o in outcome.orders if o.of_stop}
     yield from _steps(before, account, outcome, event)

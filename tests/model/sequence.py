@@ -12,12 +12,11 @@ from tests.model import aims, engine
 from tests.model.account import BUY, SELL, Account, Ask, Order, Outcome
 from tests.model.compare import Difference, differences
 from tests.model.kinds import ROWS, terms_of
-from tests.model.money import ZERO, Money
+from tests.model.money import HOUR_MS, ZERO, Money
 from tests.model.seen import Before, seen
 from tests.model.terms import Quote
 
 SECOND = 1_000_000_000
-BEGIN_MS = 1_700_000_000_000
 EVENTS = 60
 
 RARE = (
@@ -48,8 +47,9 @@ class Sequence:
         self.accepted: set[int] = set()
         # Some exchanges refuse nearly every order that deleverages.
         self.refuses = rng.random() < 0.15
-        self.now_ns, self.trade_id, self.last_trade_ms = SECOND, 0, BEGIN_MS
-        self.last_funding: dict[str, tuple] = {}
+        self.begin_ms = HOUR_MS * 472_223 - rng.choice([3, 10, 20, 600]) * 1000
+        self.now_ns, self.trade_id, self.last_trade_ms = SECOND, 0, self.begin_ms
+        self.settlements: dict[tuple[str, int], tuple[D, D, int]] = {}
         self.log: list[str] = []
         self.seen: Counter[str] = Counter()
         for symbol in symbols:
@@ -59,8 +59,8 @@ class Sequence:
 
     @property
     def wall_ms(self) -> int:
-        """Even, so that a settlement at an odd millisecond never meets a trade."""
-        return BEGIN_MS + self.now_ns // 2_000_000 * 2
+        """On the wall, in Unix milliseconds."""
+        return self.begin_ms + self.now_ns // 1_000_000
 
     def _quote(self, symbol: str, bid: D, ticks: int) -> None:
         self.quotes[symbol] = Quote(bid, bid + ticks * self._tick(symbol), self.now_ns)
@@ -240,19 +240,18 @@ class Sequence:
         self.wait(self.rng.choice(ahead) - self.rng.choice([0, 0, 1]) if ahead else SECOND)
 
     def funding(self) -> None:
-        """A settlement some time ago, sometimes told twice."""
+        """The settlement of the last whole hour, now and then told again; or on to just before the next hour."""
         rng, symbol = self.rng, self.rng.choice(sorted(self.quotes))
-        ms = self.wall_ms - rng.choice([1, 801, 5_001, 20_001, 60_001])
-        rate, mark = D(rng.choice([-300, -10, 1, 25, 400])) / 100_000, self.quotes[symbol].mid
-        told = (rate, mark, ms)
-        if symbol in self.last_funding and (rng.random() < 0.3 or ms <= self.last_funding[symbol][2]):
-            told = self.last_funding[symbol]
-        self.last_funding[symbol] = told
-        rate, mark, ms = told
-        text = f"funding {symbol} {rate} at {mark}, {ms - self.wall_ms} ms ago"
-        self._tell(
-            text, lambda: self.model.fund(symbol, rate, mark, ms), engine.funding(symbol, rate, mark, ms)
-        )
+        hour = self.wall_ms // HOUR_MS * HOUR_MS
+        if hour < self.begin_ms or rng.random() < 0.2:
+            self.wait((hour + HOUR_MS - self.wall_ms - rng.choice([200, 1000, 3000])) * 1_000_000)
+            return
+        if (symbol, hour) not in self.settlements:
+            rate = D(rng.choice([-300, -10, 1, 25, 400])) / 100_000
+            self.settlements[symbol, hour] = rate, self.quotes[symbol].mid, hour + rng.choice([0, 1, 7, 15])
+        rate, mark, ms = self.settlements[symbol, hour]
+        text = f"funding {symbol} {rate} at {mark}, of {self.wall_ms - hour} ms ago"
+        self._tell(text, lambda: self.model.fund(symbol, rate, mark, ms), engine.funding(symbol, rate, mark, ms))
 
     # --- orders --------------------------------------------------------------------------------
 
