@@ -177,7 +177,7 @@ class Engine:
         self.gate.open("start")
 
     def stop(self) -> None:
-        """Stop everything in reverse, under one deadline."""
+        """Stop everything in reverse, under one deadline; what fails to stop keeps nobody else from it."""
         deadline = time.monotonic() + STOP_SECONDS
         specs = self.household.specs
 
@@ -185,24 +185,35 @@ class Engine:
             return max(0.1, deadline - time.monotonic())
 
         self.gate.close("stop")
-        self.side.stop()
-        stop_in_reverse(specs[3:], self.actors, left())
-        self._drain(min(2.0, left()))
-        # The network first: what it would still tell is asked for again at the next start.
-        self.loop.stop(left())
-        for ref in [*self.accounts.values(), *self.quarantined.values()]:
+        steps: tuple[Callable[[], object], ...] = (
+            self.side.stop,
+            lambda: stop_in_reverse(specs[3:], self.actors, left()),
+            lambda: self._drain(min(2.0, left())),
+            # The network first: what it would still tell is asked for again at the next start.
+            lambda: self.loop.stop(left()),
+            self._stop_accounts,
+            lambda: stop_in_reverse(specs[1:3], self.actors, left()),
+            lambda: stop_in_reverse(specs[:1], self.actors, left()),
+            self.watchdog.stop,
+            self.pauses.stop,
+            lambda: self._stop_dispatchers(left),
+            *([self._store.close] if self._store is not None else []),
+            *([self._embedded.stop] if self._embedded is not None else []),
+        )
+        for step in steps:
+            try:
+                step()
+            except Exception:
+                log.exception("a part of the engine did not stop as it should")
+
+    def _stop_accounts(self) -> None:
+        for ref in [*list(self.accounts.values()), *list(self.quarantined.values())]:
             self.main.stop_cell(ref.cell)
-        stop_in_reverse(specs[1:3], self.actors, left())
-        stop_in_reverse(specs[:1], self.actors, left())
-        self.watchdog.stop()
-        self.pauses.stop()
+
+    def _stop_dispatchers(self, left: Callable[[], float]) -> None:
         for dispatcher in self.dispatchers():
             if not dispatcher.stop(left()):
                 log.error("dispatcher did not stop", name=dispatcher.name)
-        if self._store is not None:
-            self._store.close()
-        if self._embedded is not None:
-            self._embedded.stop()
 
     def _drain(self, seconds: float) -> None:
         """Give orders that are on their way a moment to be answered."""

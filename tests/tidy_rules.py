@@ -80,7 +80,7 @@ IMPURE_FOLDERS = ("actors/runtime/",)
 
 SHARED = frozenset(
     [
-        "units", "errors", "facts", "fees", "limits", "risk_limits", "risk_config", "trading_day", "messages", "order_ids", "config", "logs", "wire",
+        "units", "errors", "facts", "fees", "glance", "limits", "risk_limits", "risk_config", "trading_day", "messages", "order_ids", "config", "logs", "wire",
     ]
 )  # fmt: skip
 COMPOSITION = frozenset(

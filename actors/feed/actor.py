@@ -7,6 +7,7 @@ from typing import Any
 
 from actors.feed.port import Source
 from actors.feed.rates import MinuteRate, Rates
+from actors.glance import keys
 from actors.messages import ApplyFunding, AskRate, Lane, Message, RateKnown
 from actors.runtime.actor import DispatchedActor, Ref
 from actors.symbol_router.book import PriceBook
@@ -88,7 +89,7 @@ class Feed(DispatchedActor):
     def on_receive(self, message: Any) -> Any:
         """Handle one message."""
         if isinstance(message, ApplyFunding):
-            self._tell_on(TellOn(message, tuple(self._accounts)))
+            self._tell_on(TellOn(message, keys(self._accounts)))  # in one step: others add to them
             return
         if isinstance(message, TellOn):
             self._tell_on(message)
