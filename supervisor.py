@@ -176,8 +176,8 @@ class Supervisor(DispatchedActor):
 
     def _halt(self, reason: str) -> None:
         self._house.gate.halt()
-        self._house.alarm(f"the engine halts: {reason}")
         self._house.halt(reason)
+        self._house.alarm(f"the engine halts: {reason}")
 
     # -- one cause, many accounts
 

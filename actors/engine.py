@@ -18,6 +18,7 @@ import structlog
 from msgspec.structs import replace
 
 from actors.alarms import Alarms
+from actors.caretaker import Caretaker
 from actors.config import EngineConfig
 from actors.errors import BadInput, BulkheadError, StoreUnreachable
 from actors.exchange_side import ExchangeSide, symbols_in_use
@@ -127,6 +128,7 @@ class Engine:
         self._store: Store | None = None
         self._waiting: deque[Waiting] = deque()
         self.pauses = PauseKeeper()
+        self.caretaker = Caretaker(self.alarm)
         stuck_ns = Nanos(config.stuck_halt_seconds * NANOS_PER_SECOND)
         self.watchdog = Watchdog(
             self.dispatchers(), self.gate, self.alarm, self._on_halt, WatchdogPolicy(halt_ns=stuck_ns)
@@ -151,6 +153,7 @@ class Engine:
         self.gate.close("start")
         self.pauses.start()
         self._store = self._open_store()
+        self.caretaker.start(self._embedded)
         self.venue = self.side.begin(symbols_in_use(self._store), self.progress)
         self.services = Services(self.book, self.venue.instruments, self.gate, self.fleets.origin)
         self.services.faults_allowed = config.faults_allowed
@@ -195,6 +198,7 @@ class Engine:
             lambda: stop_in_reverse(specs[1:3], self.actors, left()),
             lambda: stop_in_reverse(specs[:1], self.actors, left()),
             self.watchdog.stop,
+            self.caretaker.stop,
             self.pauses.stop,
             lambda: self._stop_dispatchers(left),
             *([self._store.close] if self._store is not None else []),
@@ -398,17 +402,18 @@ class Engine:
 
     def _on_halt(self, reason: str) -> None:
         """Nobody may send or risk anything any more; whoever runs the engine stops it."""
+        # First what stops: telling of it may fail or take long.
         self.gate.halt()
         if not self.halted.is_set():
             self.halt_reason = reason
-            log.critical("the engine halts", reason=reason)
             self.halted.set()
+            log.critical("the engine halts", reason=reason)
 
     def _on_crash(self, cell: Cell, report: CrashReport, error: BaseException) -> None:
         if cell.name == "supervisor":
             # Nobody watches the watcher.
-            self.alarm(f"the supervisor crashed: {report.error}")
             self._on_halt(f"the supervisor crashed: {report.error}")
+            self.alarm(f"the supervisor crashed: {report.error}")
             return
         self.actors["supervisor"].tell(Crashed(cell, report, error))
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from actors import logs
 from actors.api import views
 from actors.api.census import Census, CensusTaker, by_status
 from actors.api.metrics import Sources
@@ -226,6 +227,7 @@ class Sight:
             "bad_debt": sum((s.bad_debt for s in states), Decimal(0)),
             "alarms": engine.alarms.count,
             "census": self.census.latest,
+            "log": logs.state(),
         }
 
     def metrics(self) -> Sources:
@@ -236,7 +238,7 @@ class Sight:
         return self.census.latest if self.census.taken else self.census.take()
 
     def _figures(self) -> dict[str, Any]:
-        engine, weight = self._engine, self._engine.side.throttle.use()
+        engine, weight, log = self._engine, self._engine.side.throttle.use(), logs.state()
         router, writer, gateway = (self._inspect(n) for n in ("router", "writer", "gateway"))
         symbol_router = self._actor("router")
         found: dict[str, Any] = {
@@ -247,6 +249,7 @@ class Sight:
                 "alarms": ("Alarms raised", engine.alarms.count),
                 "l1_late": ("L1 frames that were stale when they came", engine.feed_source.late),
                 "requests_refused": ("Requests not sent for want of request weight", weight.refused),
+                "log_lines_dropped": ("Log lines that had no room or could not be written", log.dropped),
             },
             "gauges": {
                 "accounts": ("Accounts", len(engine.accounts)),
@@ -258,6 +261,7 @@ class Sight:
                 "request_weight_used": ("Weight of this minute's requests, others' too", weight.used),
                 "request_weight_limit": ("Weight that the exchange allows in a minute", weight.limit),
                 "requests_waiting": ("Requests that wait for their turn", weight.waiting),
+                "log_bytes_waiting": ("Log that waits to be written", log.waiting),
             },
         }
         # Who is not there yet, or no more, has no figures.
