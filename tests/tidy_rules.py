@@ -43,6 +43,7 @@ IMPURE_FILES = {
     "actors/cli_risk.py": "the command line",
     "actors/config.py": "reads the environment",
     "actors/alarms.py": "logs",
+    "actors/caretaker.py": "looks from a thread of its own",
     "actors/logs.py": "sets logging up",
     "actors/cli.py": "the command line",
     "actors/cli_live.py": "the command line",
@@ -80,7 +81,7 @@ IMPURE_FOLDERS = ("actors/runtime/",)
 
 SHARED = frozenset(
     [
-        "units", "errors", "facts", "fees", "limits", "risk_limits", "risk_config", "trading_day", "messages", "order_ids", "config", "logs", "wire",
+        "units", "errors", "facts", "fees", "glance", "limits", "risk_limits", "risk_config", "trading_day", "messages", "order_ids", "config", "logs", "wire",
     ]
 )  # fmt: skip
 COMPOSITION = frozenset(
@@ -100,6 +101,7 @@ COMPOSITION = frozenset(
         "replay",
         "engine",
         "alarms",
+        "caretaker",
         "reconciliation",
         "exchange_side",
         "shared_answer",
