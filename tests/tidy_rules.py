@@ -64,6 +64,7 @@ IMPURE_FILES = {
     "actors/shared_answer.py": "one lock, one clock",
     "actors/venues/binance/market_data.py": "reads sockets",
     "actors/venues/binance/orders.py": "sends requests",
+    "actors/venues/binance/order_socket.py": "sends requests over a socket",
     "actors/venues/binance/timekeeper.py": "asks the exchange for its time",
     "actors/venues/binance/user_stream.py": "reads a socket",
     "actors/cli_paper.py": "the command line",
