@@ -40,6 +40,7 @@ IMPURE_NAMES = frozenset({"actor.py", "server.py", "store.py", "embedded.py", "p
 IMPURE_FILES = {
     "actors/api/operations.py": "asks actors on behalf of HTTP",
     "actors/api/risk_routes.py": "HTTP paths",
+    "actors/api/awaiting.py": "waits for actors on an event loop",
     "actors/cli_risk.py": "the command line",
     "actors/config.py": "reads the environment",
     "actors/alarms.py": "logs",
