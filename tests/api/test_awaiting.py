@@ -44,7 +44,9 @@ def patient():
 def test_many_more_wait_at_once_than_there_are_threads(patient):
     async def run():
         asked = [asyncio.create_task(ask(patient, n, 20)) for n in range(300)]
-        while len(patient.cell.actor.waiting) < 300:
+        for _ in range(1_000):
+            if len(patient.cell.actor.waiting) == 300:
+                break
             await asyncio.sleep(0.01)
         threads = threading.active_count()
         assert await ask(patient, "answer", 20) == 300
