@@ -124,7 +124,7 @@ def let_go(state: AccountState, market: Market) -> list[AnyFact]:
     """The fact that money came in time: nothing is waited for, and what a step still at work leaves is not LIQUIDATED."""
     if state.phase in {Phase.HEALTHY, Phase.WARNING, Phase.LIQUIDATED}:
         return []
-    if state.risk.closing_out or state.balance < ZERO:
+    if state.risk.closing_out or (not state.positions and state.balance < ZERO):
         return []
     marks = marks_of(state, market)
     if marks is None or margin.view(state, marks, market.instruments).ratio >= state.limits.first_tier:
@@ -211,8 +211,8 @@ def _calm(state: AccountState, ratio: Decimal) -> list[AnyFact]:
 
 def _cancel_own(state: AccountState, cause: str, *, keep_closing: bool = False) -> list[AnyFact]:
     """Cancel what rests and what waits; ``keep_closing`` spares conditional orders that only close."""
-    resting = (o for o in state.orders if o.purpose is Purpose.USER and o.remaining > ZERO)
-    return cancels(state, resting, cause) + cancelled(state, cause, keep_closing=keep_closing)
+    own = (o for o in state.orders if o.purpose is Purpose.USER)
+    return cancels(state, own, cause) + cancelled(state, cause, keep_closing=keep_closing)
 
 
 def _enter(state: AccountState, phase: Phase) -> list[AnyFact]:

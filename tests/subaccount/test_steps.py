@@ -223,6 +223,16 @@ def test_a_deposit_lets_go_an_account_that_waits_after_a_refusal_at_once(phase):
     assert (after.phase, after.refusals, after.retry_at_ns) == (Phase.HEALTHY, 0, 0)
 
 
+def test_a_deposit_counts_by_equity_and_not_by_balance():
+    """A short in profit on a balance below zero: solvent, and let go."""
+    held = position(ETH, "-1", "2000")
+    state = run(account("-290", [held], maintenance_rate=D("0.0049")), WAKE, market({ETH: "1700"}))
+    assert [o.purpose for o in state.orders] == [Purpose.LIQUIDATION]
+    after = run(state, AdjustBalance(D(100), "deposit"), market({ETH: "1700"}))
+    assert after.balance < 0
+    assert after.phase is Phase.REDUCING
+
+
 def test_an_emergency_stop_opens_the_breaker_of_a_liquidated_account_too():
     """Paid in and reopened, it would trade in the middle of a stop of everybody."""
     stopped = run(liquidated("0"), CloseOut("fire"))
@@ -326,6 +336,9 @@ def test_losers_first_where_the_account_wants_that():
     both_won = {ETH: "2100", BTC: "60500"}
     winners = at_ratio("0.91", held, both_won, limits=replace(WIDE, adl_order=AdlOrder.LOSERS))
     assert [o.symbol for o in stepped(winners, market(both_won))] == [ETH]
+    level = {ETH: "2100", BTC: "60000"}
+    nobody = at_ratio("0.91", held, level, limits=replace(WIDE, adl_order=AdlOrder.LOSERS))
+    assert [o.symbol for o in stepped(nobody, market(level))] == [ETH]
 
 
 XYZ = Symbol("XYZUSDT")
