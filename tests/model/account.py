@@ -171,14 +171,20 @@ class Account:
         self.now_ns, self.wall_ms = now_ns, wall_ms
 
     def look(self) -> Outcome:
-        """A price moved, or a timer fired."""
+        """A price moved."""
+        return self._after()
+
+    def timer(self) -> Outcome:
+        """Something that was waited for is due."""
+        if self.phase == "STUCK" and self.now_ns >= self.retry_ns:
+            self.phase, self.retry_ns = "REDUCING", 0
         return self._after()
 
     def operator_says_retry(self) -> Outcome:
         """A STUCK account tries again at once."""
         if self.phase == "STUCK":
-            self.retry_ns = 0
-        return self._after()
+            self._calm_down()
+        return self.timer()
 
     def set_mode(self, mode: str) -> Outcome:
         """Another liquidation mode, from now on."""

@@ -14,6 +14,8 @@ ROWS = {
     "ETHUSDT": ("0.01", "0.001", "0.001", "2000", "20", "2500"),
     # A price between one and a thousand.
     "SOLUSDT": ("0.01", "0.1", "0.1", "50000", "5", "150"),
+    # Its twin: two positions can be of exactly the same size.
+    "TWINUSDT": ("0.01", "0.1", "0.1", "50000", "5", "150"),
     # A cheap coin: billions of units, and a price with as many digits after the point.
     "PEPEUSDT": ("0.0000000001", "1", "1", "900000000000", "5", "0.0000001187"),
     # A large step, and little in one market order: everything takes several rounds.
@@ -21,6 +23,8 @@ ROWS = {
     # The least quantity is worth more than the least notional.
     "UNITUSDT": ("0.001", "1", "10", "5000", "5", "3"),
 }
+
+TWINS = {"SOLUSDT": "TWINUSDT", "TWINUSDT": "SOLUSDT"}
 
 TIER_SETS = (
     SEED_TIERS,
@@ -61,6 +65,13 @@ def instrument(symbol: str, scale: D) -> Instrument:
         min_qty=D(least), max_qty=D(10) ** 12, market_max_qty=D(most), min_notional=D(notional),
         brackets=brackets_of(scale),
     )  # fmt: skip
+
+
+def symbols_of(rng: Random) -> list[str]:
+    """What an account trades: one to three symbols, the twins often together."""
+    if rng.random() < 0.2:
+        return sorted(TWINS)
+    return rng.sample(sorted(ROWS), rng.choice([1, 2, 3, 3]))
 
 
 def terms_of(rng: Random, balance: D, symbols: list[str]) -> Terms:

@@ -17,7 +17,7 @@ MUST_BE_SEEN = (
     "a flip", "a partial close", "an added position", "closed with nothing left at all",
     "funding", "fresh ones closed beside a stale one", "funding of a position that changed since", "a stop that fired",
     "a second round of what one market order may be", "another symbol without rules",
-    "a short of billions", "exactly at a tier",
+    "a short of billions", "exactly at a tier", "the larger of two cut", "one of two equal ones cut", "UNKNOWN_SYMBOL",
     "ACCOUNT_LIQUIDATING", "ACCOUNT_NOT_ACTIVE", "BREAKER_OPEN", "STALE_PRICE", "INVALID_QUANTITY", "MIN_NOTIONAL",
     "NOTHING_TO_REDUCE", "REDUCE_ONLY_CONFLICT", "MAX_LEVERAGE_EXCEEDED", "MAX_NOTIONAL_EXCEEDED",
     "MAX_EXPOSURE_EXCEEDED", "INSUFFICIENT_MARGIN", "MARGIN_RATIO_EXCEEDED", "MAINTENANCE_MARGIN_EXCEEDED",
@@ -117,6 +117,9 @@ def _steps(before: Before, account: Account, outcome: Outcome, event: str) -> It
     if account.unknown & set(account.holdings):
         yield "another symbol without rules"
     marks = account.marks()
+    if steps[0].purpose == "ADL" and len(account.holdings) > 1:
+        sizes = [account.terms.size_of(h, marks[s]) for s, h in account.holdings.items()]
+        yield "the larger of two cut" if sizes.count(max(sizes)) == 1 else "one of two equal ones cut"
     worth = account.worth(marks)
     if any(worth.maintenance == ratio * worth.equity for ratio, _ in account.terms.tiers):
         yield "exactly at a tier"

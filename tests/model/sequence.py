@@ -11,7 +11,7 @@ from random import Random
 from tests.model import aims, engine
 from tests.model.account import BUY, SELL, Account, Ask, Order, Outcome
 from tests.model.compare import Difference, differences
-from tests.model.kinds import ROWS, terms_of
+from tests.model.kinds import ROWS, TWINS, symbols_of, terms_of
 from tests.model.money import HOUR_MS, ZERO, Money
 from tests.model.seen import Before, seen
 from tests.model.terms import Quote
@@ -38,7 +38,7 @@ class Sequence:
     def __post_init__(self):
         self.rng = rng = Random(self.seed)
         balance = D(rng.choice([3, 20, 100, 100, 800, 5000, 40000])) + D(rng.randrange(100)) / 100
-        symbols = rng.sample(sorted(ROWS), rng.choice([1, 2, 2, 3]))
+        symbols = symbols_of(rng)
         self.terms = terms_of(rng, balance, symbols)
         self.model = Account(self.terms, Money(balance, balance))
         self.engine = engine.Engine(self.terms, balance)
@@ -215,7 +215,7 @@ class Sequence:
             model.unknown = set()
         elif self.terms.basis != "brackets" and all(s.symbol != symbol for s in model.stops):
             model.unknown = {symbol}
-        self._tell(f"rules unknown: {sorted(model.unknown)}", model.look, engine.reconsider("rules"))
+        self._tell(f"rules unknown: {sorted(model.unknown)}", model.timer, engine.reconsider("rules"))
 
     def come_back(self) -> None:
         """A liquidated account is paid into, and reopened."""
@@ -227,7 +227,7 @@ class Sequence:
     def wait(self, nanos: int) -> None:
         """Time goes on, and a timer looks."""
         self._pass(nanos)
-        self._tell("time passes", self.model.look, engine.reconsider("backoff"))
+        self._tell("time passes", self.model.timer, engine.reconsider("backoff"))
 
     def wait_for_timer(self) -> None:
         """To the next moment that something waits for, or just before it."""
@@ -251,18 +251,22 @@ class Sequence:
             self.settlements[symbol, hour] = rate, self.quotes[symbol].mid, hour + rng.choice([0, 1, 7, 15])
         rate, mark, ms = self.settlements[symbol, hour]
         text = f"funding {symbol} {rate} at {mark}, of {self.wall_ms - hour} ms ago"
-        self._tell(text, lambda: self.model.fund(symbol, rate, mark, ms), engine.funding(symbol, rate, mark, ms))
+        self._tell(
+            text, lambda: self.model.fund(symbol, rate, mark, ms), engine.funding(symbol, rate, mark, ms)
+        )
 
     # --- orders --------------------------------------------------------------------------------
 
     def order(self) -> None:
         """The owner asks for something."""
         rng, held = self.rng, self.model.holdings
-        if held and rng.random() < 0.45:
+        alone = len(held) == 1 and TWINS.get(next(iter(held))) in self.quotes
+        if held and rng.random() < (0.2 if alone else 0.45):
             symbol = rng.choice(sorted(held))
             ask = self.against(symbol, held[symbol])
         else:
-            ask = self.opening(rng.choice(sorted(self.quotes)))
+            new = sorted(set(self.quotes) - set(held))
+            ask = self.opening(rng.choice(new if new and rng.random() < 0.6 else sorted(self.quotes)))
         if ask.quantity <= 0:
             return
         text = f"ask {ask.side} {ask.quantity} {ask.symbol} at {ask.price} {ask.leverage}x{' reduce-only' * ask.reduce_only}"
@@ -317,12 +321,17 @@ class Sequence:
         if rng.random() < 0.5:
             most = min(most, terms.line * equity / terms.rate)
         price = self.quotes[symbol].ask
+        if rng.random() < 0.6:
+            most /= len(self.quotes)
         notional = most * D(rng.choice(["0.02", "0.2", "0.5", "0.9", "0.97", "1", "1.02"]))
         if rng.random() < 0.2:
             notional = rules.min_notional * D(rng.choice(["0.99", "1", "1.01", "1.5", "2.2"]))
         step = rules.step_size
         quantity = floored(notional / price, step) + step * rng.choice([0, 0, 1])
         side = rng.choice([BUY, SELL])
+        twin = self.model.holdings.get(TWINS.get(symbol, ""))
+        if twin is not None and rng.random() < 0.8:
+            return Ask(symbol, side, twin.size, None, reduce_only=False, leverage=D(20))
         return Ask(symbol, side, quantity, self.limit(symbol, side), reduce_only=False, leverage=leverage)
 
     def limit(self, symbol: str, side: str) -> D | None:
@@ -393,5 +402,13 @@ class Sequence:
         touch = self.model.touch(order.symbol, order.sign)
         if order.price is not None:
             return order.price
+        twin = self.model.holdings.get(TWINS.get(order.symbol, ""))
+        if (
+            twin is not None
+            and twin.entry % tick == 0
+            and abs(twin.entry - touch) < touch / 2
+            and rng.random() < 0.7
+        ):
+            return twin.entry
         slip = D(rng.choice(["0", "0", "0", "0.001", "0.01", "0.05"]))
         return max(touch + order.sign * floored(touch * slip, tick), tick)
