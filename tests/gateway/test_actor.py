@@ -66,6 +66,9 @@ class Wire:
     def weight(self):
         return None
 
+    def orders_go_by(self):
+        return "test"
+
     def now_ms(self):
         return self.clock.monotonic_ns() // NANOS_PER_MS + 70
 
