@@ -590,20 +590,21 @@ class Account:
         return False
 
     def _sweep(self, sweep: Sweep, marks: dict[str, D]) -> bool:
-        sent = waits = False
+        sent = took = False
         for held in list(self.holdings.values()):
             known, fresh = held.symbol not in self.unknown, self.is_fresh(held.symbol)
             to_house = sweep.to_house or (known and held.size < self._least(held.symbol, marks))
             if (to_house and not fresh) or (not to_house and not known) or not (fresh or sweep.close_out):
-                waits = True
-            elif to_house:
+                continue
+            if to_house:
                 self._to_house(held.symbol, marks[held.symbol], ZERO)
+                took = True
             else:
                 purpose = "CLOSE_OUT" if sweep.close_out else "LIQUIDATION"
                 most = self.terms.rules[held.symbol].market_max_qty
                 self._reduce_by_order(held, min(held.size, most), purpose)
                 sent = True
-        return not sent and not waits
+        return took and not sent
 
     def _least(self, symbol: str, marks: dict[str, D]) -> D:
         return smallest(self.terms.rules[symbol], marks[symbol])

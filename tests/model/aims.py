@@ -55,13 +55,17 @@ def small_marks(account: Account, symbol: str) -> Iterator[D]:
         del ratio
 
 
-def marks_of_interest(account: Account, symbol: str) -> list[D]:
-    """All marks of one symbol worth going to, near enough to be believed."""
-    now = account.marks()[symbol]
-    found = [mark_for(account, symbol, r) for r in [*ratios(account), None]]
-    near = [m for m in found if m is not None and now / 4 < m < now * 4]
-    near += [s.trigger for s in account.stops if s.symbol == symbol]
-    return near + [m for m in small_marks(account, symbol) if now / 2 < m < now * 2]
+def mark_of_interest(account: Account, symbol: str, rng: Random) -> D | None:
+    """A mark of one symbol worth going to, near enough to be believed; mostly that of a tier."""
+    now, chance = account.marks()[symbol], rng.random()
+    if chance < 0.5:
+        mark = mark_for(account, symbol, rng.choice(account.terms.tiers)[0])
+    elif chance < 0.75:
+        mark = mark_for(account, symbol, rng.choice([*ratios(account), None]))
+    else:
+        triggers = [s.trigger for s in account.stops if s.symbol == symbol]
+        mark = rng.choice([*triggers, *small_marks(account, symbol)])
+    return mark if mark is not None and now / 4 < mark < now * 4 else None
 
 
 def balances_of_interest(account: Account) -> list[D]:

@@ -80,8 +80,8 @@ def terms_of(rng: Random, balance: D, symbols: list[str]) -> Terms:
     tight = rng.random() < 0.15
     return Terms(
         rate=D(rng.choice(["0.005", "0.01", "0.02", "0.04"])),
-        mode=rng.choice(["ADL_30", "ADL_30", "ADL_30", "INSTANT_CLOSE", "TAKEOVER"]),
-        basis=rng.choice(["entry", "mark", "brackets"]),
+        mode=rng.choice(["ADL_30", "ADL_30", "ADL_30", "ADL_30", "INSTANT_CLOSE", "TAKEOVER"]),
+        basis=rng.choice(["entry", "entry" if set(symbols) == set(TWINS) else "mark", "mark", "brackets"]),
         mark_source=rng.choice(["mid", "exit"]),
         tiers=rng.choice(TIER_SETS),
         max_leverage=D(rng.choice([20, 100, 125])),

@@ -130,10 +130,10 @@ class Sequence:
         rng, model = self.rng, self.model
         model.quotes = dict(self.quotes)
         symbol = rng.choice(sorted(set(model.holdings) - self.stalled) or sorted(model.holdings))
-        marks = aims.marks_of_interest(model, symbol)
-        if not marks:
+        target = aims.mark_of_interest(model, symbol, rng)
+        if target is None:
             return self.any_price()
-        target, tick, spread = rng.choice(marks), self._tick(symbol), rng.choice([0, 1, 2, 5])
+        tick, spread = self._tick(symbol), rng.choice([0, 1, 2, 5])
         back = ZERO
         if model.terms.mark_source == "mid":
             back = tick * spread / 2
@@ -318,7 +318,7 @@ class Sequence:
         leverage = D(rng.choice([1, 5, 20, 50, 100, 126]))
         equity = max(self.model.money.balance, D(1))
         most = equity * leverage
-        if rng.random() < 0.5:
+        if rng.random() < 0.8:
             most = min(most, terms.line * equity / terms.rate)
         price = self.quotes[symbol].ask
         if rng.random() < 0.6:
