@@ -143,6 +143,17 @@ def test_a_trade_of_before_that_is_learned_after_books_the_difference():
     assert desk.state.funding == D(0)
 
 
+def test_one_settlement_told_under_two_times_is_one():
+    desk = Desk()
+    desk.trade(-5_000_000, "2")
+    assert desk.settle(3) == D(2)
+    assert desk.settle(0) is None
+    assert desk.settle(900) is None
+    desk.trade(-1_000, "-0.5")
+    assert desk.settle(0, told=HOUR) == D("-0.5")
+    assert [(s.funding_ms - EIGHT, s.quantity) for s in desk.state.settled] == [(3, D("1.5"))]
+
+
 def test_settlements_of_other_symbols_are_their_own():
     desk = Desk()
     desk.trade(-5_000, "2")
