@@ -71,7 +71,7 @@ SUITES = {
     "conditionals": ["test_conditionals", "test_protection", "test_breaker", "test_waited"],
     "waited": ["test_waited"],
     "monitor": ["test_monitor"],
-    "margin": ["test_margin", "test_steps", "test_prospects"],
+    "margin": ["test_margin", "test_steps", "test_adl", "test_prospects"],
     "commitments": ["test_commitments", "test_protection", "test_breaker"],
     "value_at_risk": ["test_limit_checks"],
     "sizing": ["test_seeds_002_to_004"],

@@ -8,6 +8,7 @@ from typing import Any
 from actors.feed.port import Source
 from actors.feed.rates import MinuteRate, Rates
 from actors.feed.settlements import Settlements
+from actors.glance import keys
 from actors.messages import ApplyFunding, AskFunding, AskRate, Lane, Message, RateKnown
 from actors.runtime.actor import DispatchedActor, Ref
 from actors.symbol_router.book import PriceBook
@@ -90,9 +91,9 @@ class Feed(DispatchedActor):
     def on_receive(self, message: Any) -> Any:
         """Handle one message."""
         if isinstance(message, ApplyFunding):
-            # Everybody: who holds nothing now may have held something then.
+            # Everybody: who holds nothing now may have held something then. In one step: others add to them.
             self._settlements.note(message)
-            self._tell_on(TellOn(message, tuple(self._accounts)))
+            self._tell_on(TellOn(message, keys(self._accounts)))
             return
         if isinstance(message, AskFunding):
             for funding in self._settlements.since(message):

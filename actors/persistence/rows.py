@@ -134,7 +134,8 @@ def statements(decision: Persist) -> Iterator[Statement]:
             traded = fact.pending if isinstance(fact, FeeBooked) else fact
             trade = None
             if isinstance(traded, FillApplied | PendingFee):
-                trade = trade_row_id(state, traded, 0)
+                # Its first leg: what only opens has none that closes.
+                trade = trade_row_id(state, traded, int(traded.closed_quantity == ZERO))
             after = before + change
             yield "balance_log", (id_, state.account_id, before, after, change, reason, trade, at)
             before = after

@@ -200,8 +200,13 @@ _ACCOUNTS: LiteralString = """
         FROM risk_rules WHERE sub_account_id = a.account_id ORDER BY id LIMIT 1
     ) own ON true
     LEFT JOIN (
+        -- Found before it is sorted: else every account's own rule is read to come to it by its id.
+        WITH rules AS MATERIALIZED (
+            SELECT id, max_leverage, max_notional_per_trade, max_total_exposure, liquidation_threshold
+            FROM risk_rules WHERE is_global
+        )
         SELECT max_leverage, max_notional_per_trade, max_total_exposure, liquidation_threshold
-        FROM risk_rules WHERE is_global ORDER BY id LIMIT 1
+        FROM rules ORDER BY id LIMIT 1
     ) general ON true"""
 
 _POSITIONS: LiteralString = """
