@@ -168,6 +168,14 @@ def test_what_is_older_than_a_day_is_not_booked():
     assert desk.settle(told=TOLD_MS) == D(1)
 
 
+def test_what_is_booked_is_remembered_for_as_long_as_it_may_be_told_again():
+    desk = Desk(account("1000", [position(quantity="1")]))
+    for hour in (0, 26, 27):
+        desk.settle(hour * HOUR, told=hour * HOUR)
+        names = [(s.funding_ms - EIGHT) // HOUR for s in desk.state.settled]
+        assert names == {0: [0], 26: [0, 26], 27: [26, 27]}[hour]
+
+
 def test_between_whole_hours_what_is_booked_stays():
     desk = Desk()
     desk.trade(600_000, "2")
