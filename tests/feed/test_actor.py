@@ -104,7 +104,9 @@ def test_a_price_that_never_came_is_asked_for_at_once():
     bench = Bench()
     bench.run(WATCH_EVERY)
     assert bench.source.refreshed == [(ETH, BTC)]
-    assert bench.alarms == [f"the price of {BTC} and {ETH} is stale: no new risk in it, and no liquidation either"]
+    assert bench.alarms == [
+        f"the price of {BTC} and {ETH} is stale: no new risk in it, and no liquidation either"
+    ]
 
 
 def test_however_many_prices_go_stale_it_is_one_alarm_each_way():

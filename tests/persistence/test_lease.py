@@ -58,7 +58,10 @@ def test_after_a_try_that_failed_it_is_tried_again_and_sending_ends_only_with_th
     assert not bench.gate.may_send(held_until)
     bench.store.error = None
     run(bench, 1)
-    assert until(bench) == bench.dispatcher.clock.monotonic_ns() + (SECONDS - LEASE_MARGIN_SECONDS) * NANOS_PER_SECOND
+    assert (
+        until(bench)
+        == bench.dispatcher.clock.monotonic_ns() + (SECONDS - LEASE_MARGIN_SECONDS) * NANOS_PER_SECOND
+    )
 
 
 def test_the_lease_counts_from_before_the_question_and_ends_a_margin_early(bench):

@@ -7,14 +7,24 @@ from decimal import Decimal as D
 import pytest
 
 from actors.facts import LiquidationMode, OrderStatus, Purpose
-from actors.messages import AdjustBalance, ApplyFunding, CloseOut, OrderAccepted, OrderClosed, PlaceOrder, Wake
+from actors.messages import (
+    AdjustBalance,
+    ApplyFunding,
+    CloseOut,
+    OrderAccepted,
+    OrderClosed,
+    PlaceOrder,
+    Wake,
+)
 from actors.persistence.rows import when
 from actors.units import OrderType
 from tests.factories import BUY, ETH, SELL, fill_of, market
 from tests.persistence.authors import NOW, TRADE_IDS, Author, create, rows
 
 AT = when(NOW)
-LOGS = "SELECT reason, change_amount FROM balance_logs WHERE id NOT LIKE 'deposit-%' ORDER BY balance_after DESC"
+LOGS = (
+    "SELECT reason, change_amount FROM balance_logs WHERE id NOT LIKE 'deposit-%' ORDER BY balance_after DESC"
+)
 TRADES = "SELECT action, type, side, quantity, realized_pnl FROM trade_executions WHERE client_order_id = %s ORDER BY action DESC"
 POSITIONS = (
     "SELECT side, quantity, status, realized_pnl, taken_over, taken_over_by, taken_over_at, closed_at, opened_at "
@@ -89,7 +99,8 @@ def test_what_opens_adds_or_closes_is_called_so(store, dsn, author):
         author.trade(side, quantity)
     commit(store, author)
     found = rows(
-        dsn, "SELECT action, side, quantity, realized_pnl FROM trade_executions ORDER BY client_order_id, action"
+        dsn,
+        "SELECT action, side, quantity, realized_pnl FROM trade_executions ORDER BY client_order_id, action",
     )
     assert found == [
         ("OPEN", "BUY", D(1), None),
@@ -117,6 +128,8 @@ def test_profit_deposits_and_funding_have_their_reasons(store, dsn, author):
         ("TRADE_PNL", D("-0.1")),
         ("TRADE_PNL", D("99.9")),
     ]
+
+
 NAMED = (
     "SELECT l.reason, l.change_amount, t.action FROM balance_logs l LEFT JOIN trade_executions t ON t.id = l.trade_id "
     "WHERE l.id NOT LIKE 'deposit-%' ORDER BY l.balance_after DESC"
@@ -179,7 +192,9 @@ def test_what_the_house_takes_over_is_flagged_with_who_and_when(store, dsn):
     author.decide(Wake(ETH, "t"), market({ETH: LIQUIDATION}))
     commit(store, author)
     assert ("ADMIN_TAKEOVER", D(-975)) in logged(dsn)
-    assert rows(dsn, POSITIONS) == [("LONG", D(5), "TAKEN_OVER", D(-975), True, "SYSTEM_LIQ", AT, AT, when(5))]
+    assert rows(dsn, POSITIONS) == [
+        ("LONG", D(5), "TAKEN_OVER", D(-975), True, "SYSTEM_LIQ", AT, AT, when(5))
+    ]
     assert rows(dsn, "SELECT count(*) FROM bulkhead.position") == [(0,)]
     assert store.house_positions() == {ETH: D(5)}
 
@@ -213,7 +228,9 @@ def ended(author, order, status, executed="0"):
         (OrderStatus.NEVER_SENT, "0", "CANCELLED", (None, AT)),
     ],
 )
-def test_a_resting_order_ends_at_its_own_time_and_at_no_other(store, dsn, author, status, executed, kept, times):
+def test_a_resting_order_ends_at_its_own_time_and_at_no_other(
+    store, dsn, author, status, executed, kept, times
+):
     order = rest(author)
     commit(store, author)
     assert rows(dsn, PENDING) == [("PENDING", None, None, None, AT)]

@@ -165,7 +165,12 @@ def test_what_touches_is_held_against_its_own_side_of_the_market():
 
 def test_what_does_not_touch_is_held_against_the_mid():
     now = tick(ETH, "100", spread="4")
-    for below, price, crossed in ((True, 99.0, False), (True, 100.0, True), (False, 101.0, False), (False, 100.0, True)):
+    for below, price, crossed in (
+        (True, 99.0, False),
+        (True, 100.0, True),
+        (False, 101.0, False),
+        (False, 100.0, True),
+    ):
         message = RegisterTriggers(ACCOUNTS[0], (Trigger(ETH, below, price),))
         assert TriggerIndex().register(message, {ETH: now}) == crossed
 
