@@ -194,7 +194,8 @@ def _kill(process):
 
 @contextlib.contextmanager
 def shared_postgres(tests: Iterable[str], folder: Path) -> Iterator[None]:
-    """One server for all tries, where any of them needs one."""
+    """Have all that the tries write below a folder, and one server for all, where any of them needs one."""
+    os.environ["PYTEST_DEBUG_TEMPROOT"] = str(folder)
     if not any(test.startswith("tests/persistence") for test in tests) or SHARED_DSN in os.environ:
         yield
         return
