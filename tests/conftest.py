@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import os
 import shutil
@@ -25,6 +26,7 @@ hypothesis_settings.load_profile("default")
 logs.configure(json=False, level=50)
 
 RUN_FOLDER = pytest.StashKey[str]()
+ALL_WELL = pytest.StashKey[bool]()
 
 _numbers = itertools.count(1)
 
@@ -51,17 +53,22 @@ def pytest_configure(config):
             os.environ[TEMP_ROOT] = before
 
     config.add_cleanup(restore)
+    # Before any server registers its own: so it runs after them.
+    atexit.register(_remove, config)
+
+
+def _remove(config):
+    """Nothing stays of a run in which all was well; what the tests of another wrote can be looked at."""
+    if config.stash.get(ALL_WELL, False):
+        shutil.rmtree(config.stash[RUN_FOLDER], ignore_errors=True)
 
 
 def pytest_terminal_summary(terminalreporter, exitstatus, config):
-    """Nothing stays of a run in which all was well; else what the tests wrote is looked at."""
-    folder = config.stash.get(RUN_FOLDER, None)
-    if folder is None:
+    if RUN_FOLDER not in config.stash:
         return
-    if exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
-        shutil.rmtree(folder, ignore_errors=True)
-    else:
-        terminalreporter.write_line(f"what the tests wrote is in {folder}")
+    config.stash[ALL_WELL] = exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}
+    if not config.stash[ALL_WELL]:
+        terminalreporter.write_line(f"what the tests wrote is in {config.stash[RUN_FOLDER]}")
 
 
 @pytest.fixture(scope="session")

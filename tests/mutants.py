@@ -77,12 +77,14 @@ SUITES = {
     "conditionals": ["test_conditionals", "test_protection", "test_breaker", "test_waited"],
     "waited": ["test_waited"],
     "monitor": ["test_monitor"],
-    "margin": ["test_margin", "test_steps", "test_prospects"],
+    "margin": ["test_margin", "test_steps", "test_adl", "test_prospects"],
     "commitments": ["test_commitments", "test_protection", "test_breaker"],
     "value_at_risk": ["test_limit_checks"],
     "sizing": ["test_seeds_002_to_004"],
     "report": ["test_report"],
     "fees": ["test_fees", "test_ledger"],
+    "holdings": ["test_holdings", "test_funding"],
+    "funding": ["test_funding", "test_holdings"],
     "ledger": ["test_ledger", "test_fees", "test_booking", "test_losses", "test_adl", "test_state"],
 }
 """Decisions of ``actors/subaccount``: which tests of ``tests/subaccount`` are to notice, quickest first."""

@@ -105,6 +105,48 @@ def test_an_operator_s_restart_waits_for_the_turn_too():
     assert (cell.restarts, cell.status) == (1, Status.RUNNING)
 
 
+class Moving(dict):
+    """Who is in quarantine; the account goes there while somebody asks."""
+
+    def get(self, key, default=None):
+        found = super().get(key, default)
+        self.tree.actors["supervisor"].tell(Quarantine("acct-1"))
+        self.tree.run()
+        self.tree.household.quarantined = dict(self)
+        return found
+
+
+def test_a_guard_is_never_taken_for_its_account():
+    tree = Tree()
+    own, household = tree.accounts["acct-1"], tree.household
+    asked = household.quarantined = Moving()
+    asked.tree = tree
+    assert household.find("acct-1") is own, "it went into quarantine between the two questions"
+    assert tree.accounts["acct-1"].name == "guard:acct-1"
+    assert own in household.own_actors()
+    assert not [ref for ref in household.own_actors() if ref.name.startswith("guard:")]
+
+
+class Watched(dict):
+    """Accounts by id; says who stands there each time that an account leaves quarantine."""
+
+    def __delitem__(self, key):
+        self.seen = self.tree.accounts[key].name
+        super().__delitem__(key)
+
+
+def test_a_released_account_stands_in_its_place_before_it_leaves_quarantine():
+    tree = Tree()
+    tree.household.quarantined = watched = Watched()
+    watched.tree = tree
+    tree.actors["supervisor"].tell(Quarantine("acct-1"))
+    tree.run()
+    tree.actors["supervisor"].tell(Release("acct-1"))
+    tree.run()
+    assert watched.seen == "acct-1"
+    assert not watched
+
+
 def quarantined_twice(tree, how):
     """Once more while a guard stands there already."""
     if how == "by hand":

@@ -58,6 +58,7 @@ from actors.gateway.seldom import Seldom
 from actors.gateway.sending import Sending, Waited
 from actors.gateway.strangers import Strangers, account_update
 from actors.gateway.stream import Known, StreamProof, StreamState
+from actors.glance import pairs
 from actors.messages import Fill, OrderAccepted, OrderClosed
 from actors.units import ZERO, ClientOrderId
 
@@ -102,8 +103,8 @@ class GatewayCore:
     @property
     def unknown(self) -> list[ClientOrderId]:
         """Orders whose fate is unknown."""
-        # Copied in one go: people look from other threads.
-        return [id_ for id_, t in list(self.tracked.items()) if t.stage is Stage.UNKNOWN]
+        # In one step: people look from other threads.
+        return [t.order.client_order_id for t in list(self.tracked.values()) if t.stage is Stage.UNKNOWN]
 
     # -- from inside
 
@@ -224,7 +225,7 @@ class GatewayCore:
     def _compare(self, reports: Iterable[Report], asked_ms: int, now_ms: int) -> list[Effect]:
         effects: list[Effect] = []
         listed = {report.client_order_id: report for report in reports}
-        for id_, tracked in list(self.tracked.items()):
+        for id_, tracked in pairs(self.tracked):
             if tracked.stage not in {Stage.WORKING, Stage.UNKNOWN} or tracked.final is not None:
                 continue
             if max(tracked.heard_ms, tracked.signed_ms) > asked_ms and not tracked.awaits_survey:
