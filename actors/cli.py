@@ -103,6 +103,7 @@ def run(  # noqa: PLR0913 - one per setting
             "faults_allowed": faults_allowed or None,
         },
     )
+    logs.write_apart()
     logs.configure(json=log_json)
     serve(settings)
 
@@ -125,9 +126,12 @@ def serve(settings: EngineConfig) -> None:
         while not (stop.wait(HALT_LOOK_SECONDS) or engine.halted.is_set()):
             pass
     finally:
+        engine.gate.close("stop")
         err.print("stopping")
-        api.stop()
-        engine.stop()
+        try:
+            api.stop()
+        finally:
+            engine.stop()
     if engine.halted.is_set():
         err.print(f"halted: {engine.halt_reason}", style="red", markup=False)
         sys.exit(EXIT_HALTED)

@@ -44,6 +44,7 @@ IMPURE_FILES = {
     "actors/cli_risk.py": "the command line",
     "actors/config.py": "reads the environment",
     "actors/alarms.py": "logs",
+    "actors/caretaker.py": "looks from a thread of its own",
     "actors/logs.py": "sets logging up",
     "actors/cli.py": "the command line",
     "actors/cli_live.py": "the command line",
@@ -82,7 +83,7 @@ IMPURE_FOLDERS = ("actors/runtime/",)
 
 SHARED = frozenset(
     [
-        "units", "errors", "facts", "fees", "limits", "risk_limits", "risk_config", "trading_day", "messages", "order_ids", "config", "logs", "wire",
+        "units", "errors", "facts", "fees", "glance", "limits", "risk_limits", "risk_config", "trading_day", "messages", "order_ids", "config", "logs", "wire",
     ]
 )  # fmt: skip
 COMPOSITION = frozenset(
@@ -102,6 +103,7 @@ COMPOSITION = frozenset(
         "replay",
         "engine",
         "alarms",
+        "caretaker",
         "reconciliation",
         "exchange_side",
         "shared_answer",
@@ -113,6 +115,7 @@ DOORS = {
     ("persistence", "subaccount.orders"): "as above",
     ("persistence", "subaccount.position"): "as above",
     ("persistence", "subaccount.risk"): "as above",
+    ("persistence", "subaccount.holdings"): "as above",
     ("persistence", "subaccount.margin"): "the platform's rows hold its liquidation price",
     ("*", "persistence.messages"): "the writer's vocabulary",
     ("*", "gateway.messages"): "the gateway's vocabulary",

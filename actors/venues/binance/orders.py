@@ -32,7 +32,7 @@ from actors.gateway.messages import (
 from actors.gateway.orders import Request
 from actors.runtime.actor import Ref
 from actors.runtime.io_loop import IoLoop
-from actors.units import Symbol
+from actors.units import ClientOrderId, Symbol
 from actors.venues.binance import rest
 from actors.venues.binance.addresses import Addresses
 from actors.venues.binance.discovery import Venue
@@ -57,6 +57,12 @@ HTTP_BAD = 400
 TRADES = ("trades", "fees")
 """Kinds of requests that the trades of an order answer."""
 
+
+class _Named(msgspec.Struct, frozen=True):
+    clientOrderId: str = ""  # noqa: N815 - the wire's spelling
+
+
+_named_decoder = msgspec.json.Decoder(_Named)
 _order_decoder = msgspec.json.Decoder(rest.Order)
 _orders_decoder = msgspec.json.Decoder(list[rest.Order])
 _answers_decoder = msgspec.json.Decoder(list[msgspec.Raw])
@@ -174,7 +180,7 @@ class BinanceOrders:
             for request in batch:
                 self._loop.spawn(self._answered([request]))
             return
-        parts = _parts(answer, len(batch))
+        parts = _parts(answer, [r.client_order_id for r in batch])
         for request, part in zip(batch, parts, strict=True):
             self._tell(request, part)
 
@@ -276,17 +282,37 @@ class BinanceOrders:
             return None
 
 
-def _parts(answer: Answer, count: int) -> list[Answer]:
-    """One answer for each order of a batch; the whole one for all where it cannot be taken apart."""
+def _parts(answer: Answer, ids: list[ClientOrderId]) -> list[Answer]:
+    """One answer for each order of a batch; the whole one for all where it cannot be taken apart.
+
+    They come in the order in which they were asked for; but an order says itself who it is, and is believed.
+    """
     if answer.verdict is not Verdict.OK:
-        return [answer] * count
+        return [answer] * len(ids)
+    unknown = replace(answer, verdict=Verdict.UNKNOWN)
     try:
         bodies = [bytes(raw) for raw in _answers_decoder.decode(answer.content)]
     except msgspec.MsgspecError:
         bodies = []
-    if len(bodies) != count:
-        return [replace(answer, verdict=Verdict.UNKNOWN)] * count
-    return [replace(answer, verdict=_verdict_of(body), content=body) for body in bodies]
+    if len(bodies) != len(ids):
+        return [unknown] * len(ids)
+    parts = [replace(answer, verdict=_verdict_of(body), content=body) for body in bodies]
+    told = [_told_id(part) for part in parts]
+    if all(name in {"", id_} for name, id_ in zip(told, ids, strict=True)):
+        return parts
+    # Whose a refusal is cannot be told any more: who is not named is asked after.
+    named = dict(zip(told, parts, strict=True))
+    return [named.get(id_, unknown) for id_ in ids]
+
+
+def _told_id(part: Answer) -> str:
+    """Which order an answer tells of; empty for a refusal, and for what cannot be read."""
+    if part.verdict is not Verdict.OK:
+        return ""
+    try:
+        return _named_decoder.decode(part.content).clientOrderId
+    except msgspec.MsgspecError:
+        return ""
 
 
 def _verdict_of(body: bytes) -> Verdict:
