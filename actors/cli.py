@@ -118,9 +118,12 @@ def serve(settings: EngineConfig) -> None:
         signal.signal(number, lambda *_: stop.set())
     engine = Engine(settings, err.print)
     api = ApiServer(engine)
-    engine.start()
     try:
-        api.start()
+        engine.start(api.start)
+    except BaseException:
+        api.stop()
+        raise
+    try:
         fleet = engine.fleets.origin.fleet
         out.print(f"engine ready: {len(engine.accounts)} accounts, fleet {fleet}, API at {api.address.url}")
         while not (stop.wait(HALT_LOOK_SECONDS) or engine.halted.is_set()):
