@@ -60,6 +60,7 @@ def run(  # noqa: PLR0913 - one per setting
     exchange: str | None = None,
     exchange_ws_public: str | None = None,
     exchange_ws_private: str | None = None,
+    exchange_ws_orders: str | None = None,
     api_host: str | None = None,
     api_port: int | None = None,
     set_master: Annotated[bool | None, Parameter(negative=())] = None,
@@ -79,6 +80,7 @@ def run(  # noqa: PLR0913 - one per setting
         exchange: REST base URL of the exchange.
         exchange_ws_public: base URL of public streams; known for Binance and for a paper exchange.
         exchange_ws_private: base URL of the user stream, likewise.
+        exchange_ws_orders: URL for orders over a websocket, likewise; off: orders go by REST only.
         api_host: where the API listens; loopback by default.
         api_port: the API's port; 0 takes a free one.
         set_master: set the master account to one-way mode, single-asset mode and cross margin, where it is not.
@@ -94,6 +96,7 @@ def run(  # noqa: PLR0913 - one per setting
             "exchange": exchange,
             "exchange_ws_public": exchange_ws_public,
             "exchange_ws_private": exchange_ws_private,
+            "exchange_ws_orders": exchange_ws_orders,
             "api_host": api_host,
             "api_port": api_port,
             "set_master": set_master or None,

@@ -90,7 +90,9 @@ class Engine:
 
     def __init__(self, config: EngineConfig, on_progress: Callable[[str], None] = lambda _text: None) -> None:
         self.config = config
-        self.addresses = addresses(config.exchange, config.exchange_ws_public, config.exchange_ws_private)
+        self.addresses = addresses(
+            config.exchange, config.exchange_ws_public, config.exchange_ws_private, config.exchange_ws_orders
+        )
         self.progress = on_progress
         self.started_ns = time.monotonic_ns()
         self.clock = SystemClock()

@@ -40,6 +40,7 @@ IMPURE_NAMES = frozenset({"actor.py", "server.py", "store.py", "embedded.py", "p
 IMPURE_FILES = {
     "actors/api/operations.py": "asks actors on behalf of HTTP",
     "actors/api/risk_routes.py": "HTTP paths",
+    "actors/api/awaiting.py": "waits for actors on an event loop",
     "actors/cli_risk.py": "the command line",
     "actors/config.py": "reads the environment",
     "actors/alarms.py": "logs",
@@ -66,6 +67,7 @@ IMPURE_FILES = {
     "actors/shared_answer.py": "one lock, one clock",
     "actors/venues/binance/market_data.py": "reads sockets",
     "actors/venues/binance/orders.py": "sends requests",
+    "actors/venues/binance/order_socket.py": "sends requests over a socket",
     "actors/venues/binance/timekeeper.py": "asks the exchange for its time",
     "actors/venues/binance/user_stream.py": "reads a socket",
     "actors/cli_paper.py": "the command line",
@@ -115,6 +117,7 @@ DOORS = {
     ("persistence", "subaccount.orders"): "as above",
     ("persistence", "subaccount.position"): "as above",
     ("persistence", "subaccount.risk"): "as above",
+    ("persistence", "subaccount.holdings"): "as above",
     ("persistence", "subaccount.margin"): "the platform's rows hold its liquidation price",
     ("*", "persistence.messages"): "the writer's vocabulary",
     ("*", "gateway.messages"): "the gateway's vocabulary",

@@ -381,7 +381,7 @@ def rough_ratio(ref: Ref, market: Market) -> float:
         tick = market.ticks.get(position.symbol)
         if tick is None:
             return -0.5
-        equity += float(position.quantity) * (tick.mid_float - float(position.entry_price))
+        equity += float(position.quantity) * tick.mid_float - float(position.signed_cost)
         notional += float(position.notional)
     return 1.0 if equity <= 0 else min(1.0, notional * float(state.maintenance_rate) / equity)
 

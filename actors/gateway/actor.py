@@ -71,6 +71,7 @@ class GatewayStatus(msgspec.Struct, frozen=True):
     start: str
     other_fleets: tuple[str, ...]
     weight: RequestWeight | None
+    orders_go_by: str
 
 
 class Gateway(DispatchedActor):
@@ -183,6 +184,7 @@ class Gateway(DispatchedActor):
             start=core.fleets.origin.start,
             other_fleets=keys(core.fleets.others),
             weight=self._transport.weight(),
+            orders_go_by=self._transport.orders_go_by(),
         )
 
     def _now_ms(self) -> int:
