@@ -137,8 +137,6 @@ FLOATS_ALLOWED = frozenset({"actors/subaccount/triggers.py"})
 
 # Files without a test file of their own name; the reason says where they are tested.
 TESTED_ELSEWHERE = {
-    "actors/gateway/actor.py": "tests/sim and tests/e2e run it",
-    "actors/feed/actor.py": "tests/e2e runs it",
     "actors/gateway/messages.py": "data",
     "actors/gateway/orders.py": "data",
     "actors/persistence/messages.py": "data",
@@ -146,7 +144,6 @@ TESTED_ELSEWHERE = {
     "actors/persistence/connection.py": "tests/persistence/test_store.py tries bad DSNs",
     "actors/persistence/sql.py": "tests/persistence/test_store.py runs every statement",
     "actors/persistence/row_ids.py": "tests/persistence/test_store.py and test_fee_rows.py read by them",
-    "actors/persistence/rows.py": "tests/persistence/test_store.py reads back what it writes",
     "actors/subaccount/decision.py": "tests/subaccount/test_decide.py decides through it",
     "actors/subaccount/intents.py": "tests/subaccount/test_decide.py and test_conditionals.py",
     "actors/subaccount/market.py": "every test of tests/subaccount gives one",
@@ -160,10 +157,8 @@ TESTED_ELSEWHERE = {
     "actors/reconciliation.py": "tests/e2e",
     "actors/runtime/clock.py": "tests/runtime/test_simulation.py",
     "actors/runtime/cell.py": "tests/runtime/test_actor.py",
-    "actors/runtime/dispatcher.py": "tests/runtime/test_actor.py",
     "actors/runtime/io_loop.py": "tests/e2e runs it",
     "actors/venues/binance/discovery.py": "tests/venues/binance/test_asking.py",
-    "actors/venues/binance/http.py": "tests/e2e runs it against a real server",
     "actors/venues/binance/rules.py": "data",
     "actors/gateway/port.py": "a protocol",
     "actors/gateway/sending.py": "tests/gateway/test_waiting.py",

@@ -104,8 +104,10 @@ def test_a_number_that_cannot_be_is_refused_before_anybody_reckons_with_it(name,
     ("name", "field"), [("event", "l"), ("event", "L"), ("trade", "qty"), ("trade", "price")]
 )
 def test_a_trade_of_no_quantity_or_price_is_refused(name, field, value):
-    with pytest.raises(ValueError, match="is not a"):
+    def read():
         if name == "event":
-            report_of_event(event(**{field: value}))
-        else:
-            trade_of(msgspec.convert({**TRADED, field: value}, rest.UserTrade, strict=False))
+            return report_of_event(event(**{field: value}))
+        return trade_of(msgspec.convert({**TRADED, field: value}, rest.UserTrade, strict=False))
+
+    with pytest.raises(ValueError, match="is not a"):
+        read()
