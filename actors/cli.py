@@ -11,7 +11,7 @@ from typing import Annotated
 import cyclopts
 from cyclopts import Parameter
 
-from actors import cli_common, cli_live, cli_ops, cli_paper, cli_risk, logs
+from actors import cli_common, cli_live, cli_ops, cli_paper, cli_risk, folder_lock, logs
 from actors.cli_common import DataDir, err, out
 from actors.config import DEFAULT_DATA_DIR, EngineConfig, environment, load
 from actors.errors import BulkheadError
@@ -105,7 +105,8 @@ def run(  # noqa: PLR0913 - one per setting
     )
     logs.write_apart()
     logs.configure(json=log_json)
-    serve(settings)
+    with folder_lock.held(Path(settings.data_dir)):
+        serve(settings)
 
 
 def serve(settings: EngineConfig) -> None:
