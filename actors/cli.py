@@ -5,14 +5,16 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
 import cyclopts
 from cyclopts import Parameter
 
-from actors import cli_common, cli_live, cli_ops, cli_paper, cli_risk, logs
+from actors import cli_common, cli_live, cli_ops, cli_orders, cli_paper, cli_risk, cli_status, logs
 from actors.cli_common import DataDir, err, out
+from actors.cli_hints import explained
 from actors.config import DEFAULT_DATA_DIR, EngineConfig, environment, load
 from actors.errors import BulkheadError
 
@@ -20,10 +22,13 @@ app = cyclopts.App(
     name="bulkhead",
     help="Thousands of virtual sub-accounts over one exchange master account, one actor each.",
     help_format="plaintext",
+    version=lambda: f"bulkhead {version('bulkhead')}",
+    error_console=err,
+    error_formatter=explained,
 )
 db = cyclopts.App(name="db", help="The database: look at it, or make it ready.")
 app.command(db)
-cli_common.register(app, cli_paper, cli_live, cli_risk, cli_ops)
+cli_common.register(app, cli_paper, cli_live, cli_orders, cli_risk, cli_status, cli_ops)
 app.command(cli_ops.deadletters)
 app.command(cli_risk.breaker)
 
@@ -104,17 +109,39 @@ def run(  # noqa: PLR0913 - one per setting
     serve(settings)
 
 
+class _EndedEarly(BaseException):
+    """A signal came while the engine was starting."""
+
+
 def serve(settings: EngineConfig) -> None:
     """Run an engine and its API until a signal comes."""
     from actors.api.server import ApiServer  # noqa: PLC0415 - a second of imports
     from actors.engine import Engine  # noqa: PLC0415
 
     stop = threading.Event()
+    starting = True
+
+    def end(*_: object) -> None:
+        first = not stop.is_set()
+        stop.set()
+        if starting and first:
+            raise _EndedEarly
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    engine = Engine(settings, err.print)
-    api = ApiServer(engine)
-    engine.start()
+        signal.signal(number, end)
+    try:
+        engine = Engine(settings, err.print)
+        api = ApiServer(engine)
+        engine.start()
+    except _EndedEarly:
+        err.print("stopped before it was ready; nothing is left running")
+        return
+    except BulkheadError:
+        if stop.is_set():  # Ctrl-C reaches a child that the start waits for, too, and may be first there
+            err.print("stopped before it was ready; nothing is left running")
+            return
+        raise
+    starting = False
     try:
         api.start()
         fleet = engine.fleets.origin.fleet

@@ -33,6 +33,7 @@ from actors.api.auth import Tokens, may
 from actors.api.desk import OperatorsDesk
 from actors.api.engine_routes import ActorRoutes, DeadLetterRoutes, EngineRoutes, SupervisionRoutes
 from actors.api.operations import Operations
+from actors.api.owner_routes import OwnerRoutes
 from actors.api.risk_desk import RiskDesk
 from actors.api.risk_routes import FleetRoutes, RiskRoutes
 from actors.api.sight import Conflict, NotFound, Sight
@@ -55,6 +56,7 @@ log = structlog.get_logger("api")
 
 ROUTES = (
     AccountRoutes,
+    OwnerRoutes,
     RiskRoutes,
     FleetRoutes,
     OrderRoutes,

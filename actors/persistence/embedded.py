@@ -6,14 +6,20 @@ last process that holds it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
+import shutil
+import signal
 import stat
+import tempfile
+import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import fasteners
 import psutil
@@ -28,9 +34,18 @@ from actors.errors import BadInput, StoreUnreachable
 
 HANDLES_FILE = ".handle_pids.json"
 LOCK_FILE = "postgres.lock"
+START_LOCK_FILE = "postgres.starting"
+UNFINISHED_FILE = "postgres.unfinished"
+"""There while a database is being made: what was interrupted half way is made anew."""
 
-UNUSABLE = re.compile(r"""[\s'"`%?&#\\$]""")
-"""What does not survive the way through a shell and a URI."""
+UNUSABLE = re.compile(r"""["`$\\\n\r]""")
+"""What does not survive the way through a shell."""
+NOT_IN_AN_ADDRESS = re.compile(r"""[\s'%?&#]""")
+"""What a folder may have, but the address of its socket may not."""
+
+ABANDON_SECONDS = 10.0
+LOOK_SECONDS = 1.0
+"""How long a server that was just begun may take to be seen."""
 
 TRAVERSE = stat.S_IXGRP | stat.S_IXOTH
 
@@ -60,24 +75,61 @@ class EmbeddedPostgres:
         """
         if UNUSABLE.search(str(self._folder)):
             raise BadInput(
-                f"the data folder {str(self._folder)!r} has a space, a quote or another character in its name that "
-                "the embedded Postgres cannot take; choose another --data-dir, or give a --dsn"
+                f"the data folder {str(self._folder)!r} has a quote, a backslash or a dollar sign in its name, which the "
+                "embedded Postgres cannot take; choose another --data-dir, or give a --dsn"
             )
-        if not (self._folder / "PG_VERSION").exists():
-            self._on_progress(f"creating a database in {self._folder} (once, some seconds)")
         try:
             self._folder.parent.mkdir(parents=True, exist_ok=True)
-            self._forget_dead_postmaster()
-            with _modes_kept(self._folder, *POSTGRES_VERSIONS.values()):
-                server = postgres_server.get_server(self._folder, cleanup_mode=None, start=False)
-                # The wheel's own lock is one file for all users of the machine, and the second may not open it.
-                server._lock = fasteners.InterProcessLock(self._folder.parent / LOCK_FILE)  # noqa: SLF001
-                server.start()
-            self._server = server
+            with fasteners.InterProcessLock(self._folder.parent / START_LOCK_FILE):
+                self._server = self._started()
         except Exception as error:
             text = f"the embedded Postgres in {self._folder} does not start: {error}"
             raise StoreUnreachable(f"{text}; see {self._folder / 'log'}") from error
         return str(self._server.get_uri())
+
+    def _started(self) -> postgres_server.PostgresServer:
+        unfinished = self._folder.parent / UNFINISHED_FILE
+        if unfinished.exists() and not self._processes():
+            shutil.rmtree(self._folder, ignore_errors=True)
+        if not (self._folder / "PG_VERSION").exists():
+            self._on_progress(f"creating a database in {self._folder} (once, some seconds)")
+            unfinished.touch()
+        self._forget_dead_postmaster()
+        try:
+            with _modes_kept(self._folder, *POSTGRES_VERSIONS.values()), _socket_in_reach(self._folder):
+                server = postgres_server.get_server(self._folder, cleanup_mode=None, start=False)
+                # The wheel's own lock is one file for all users of the machine, and the second may not open it.
+                server._lock = fasteners.InterProcessLock(self._folder.parent / LOCK_FILE)  # noqa: SLF001
+                server.start()
+        except BaseException:
+            self._abandon()
+            raise
+        unfinished.unlink(missing_ok=True)
+        return server
+
+    def _abandon(self) -> None:
+        """End a server whose start was interrupted, unless somebody else uses it; it outlives who began it."""
+        if self._held_by_others():
+            return
+        began = time.monotonic()
+        found: list[psutil.Process] = []
+        while not found and time.monotonic() - began < LOOK_SECONDS:
+            found = self._processes()
+            time.sleep(0.05)
+        for process in found:
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGINT)  # its fast shutdown
+        for process in psutil.wait_procs(found, ABANDON_SECONDS)[1]:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+
+    def _processes(self) -> list[psutil.Process]:
+        """The servers of this folder, as their command lines say."""
+        return [
+            process
+            for process in psutil.process_iter(["name", "cmdline"])
+            if process.info["name"] == "postgres" and str(self._folder) in (process.info["cmdline"] or ())
+        ]
 
     def stop(self) -> None:
         """Stop the server unless another living process holds it."""
@@ -117,6 +169,43 @@ def _lives(pid: int) -> bool:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
+
+
+@contextmanager
+def _socket_in_reach(folder: Path) -> Iterator[None]:
+    """Have the server put its socket where an address can name it, if its own folder is not such a place.
+
+    The wheel passes the socket's folder through a shell and a URI without quotes.
+    """
+    if not NOT_IN_AN_ADDRESS.search(str(folder)):
+        yield
+        return
+    own = os.geteuid()
+    name = hashlib.sha256(str(folder).encode()).hexdigest()[:16]
+    place = Path(tempfile.gettempdir()) / f"bulkhead-{own}-{name}"
+    place.mkdir(mode=0o700, exist_ok=True)
+    there = place.lstat()
+    if not stat.S_ISDIR(there.st_mode) or there.st_uid not in {own, folder_owner(folder)}:
+        raise BadInput(f"{place} belongs to somebody else; remove it, or choose a --data-dir without spaces")
+    wheel: Any = postgres_server
+    usual = wheel.find_suitable_socket_dir
+    wheel.find_suitable_socket_dir = lambda *_: place
+    try:
+        yield
+    finally:
+        wheel.find_suitable_socket_dir = usual
+        if own == 0:
+            # The wheel lets everybody write there, so that the server's user may; it owns it from now on.
+            os.chown(place, folder_owner(folder), -1)
+            place.chmod(stat.S_IRWXU | TRAVERSE)
+
+
+def folder_owner(folder: Path) -> int:
+    """Whose a folder is; ours if it is not there."""
+    try:
+        return folder.stat().st_uid
+    except OSError:
+        return os.geteuid()
 
 
 @contextmanager
