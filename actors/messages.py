@@ -253,6 +253,14 @@ class CallOff(Message, frozen=True, gc=False):
     begun_as: str = ""
 
 
+class Reopen(Message, frozen=True, gc=False):
+    """Let a LIQUIDATED account that has money trade again."""
+
+    LANE: ClassVar[Lane] = Lane.CONTROL
+
+    reason: str
+
+
 class ApplyFunding(Message, frozen=True, gc=False):
     """Funding of a symbol is due: ``rate`` of the notional at ``mark``, at ``funding_ms``.
 

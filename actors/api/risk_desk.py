@@ -15,6 +15,7 @@ from actors.messages import (
     CallOff,
     CloseOut,
     Reconsider,
+    Reopen,
     ResetBreaker,
     SetLimits,
     SetMode,
@@ -129,6 +130,11 @@ class RiskDesk:
         for ref in refs:
             ref.tell(message)
         return len(refs)
+
+    def reopen(self, account_id: str, reason: str, who: str) -> Accepted | Rejected:
+        """Let a LIQUIDATED account that has money trade again."""
+        told = _told(reason)
+        return self._command(account_id, Reopen(told), who, "reopen", told)
 
     def retry(self, account_id: str, who: str) -> bool:
         """Have a STUCK account try its liquidation again."""

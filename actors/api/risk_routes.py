@@ -77,6 +77,13 @@ class RiskRoutes(Controller):
         """Call an emergency stop off; what was closed stays closed, the breaker open."""
         return answer(risk_desk.call_off(account_id, who(request)))
 
+    @post("/reopen", sync_to_thread=True, responses=MAY_BE_REJECTED, status_code=200)
+    def reopen(
+        self, request: Request[Any, Any, Any], risk_desk: RiskDesk, account_id: str, data: views.WhyBody
+    ) -> Outcome:
+        """Let a LIQUIDATED account that has money trade again; its breaker stays as it is."""
+        return answer(risk_desk.reopen(account_id, data.reason, who(request)))
+
     @post("/retry", sync_to_thread=True, responses=ERRORS, status_code=200)
     def retry(self, request: Request[Any, Any, Any], risk_desk: RiskDesk, account_id: str) -> dict[str, bool]:
         """Have a STUCK account try its liquidation again."""

@@ -159,7 +159,7 @@ def _balance_change(fact: AnyFact) -> tuple[Decimal, str]:
                 reason = "CLOSE_OUT"
             return fact.realized - fact.fee, reason
         case PositionTakenOver():
-            return fact.realized, "ADMIN_TAKEOVER"
+            return fact.realized - fact.fee, "ADMIN_TAKEOVER"
         case BadDebtRecorded():
             return fact.amount, "BAD_DEBT"
         case FundingPaid():

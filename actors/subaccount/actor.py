@@ -21,6 +21,7 @@ from actors.messages import (
     PlaceOrder,
     Reconsider,
     RegisterTriggers,
+    Reopen,
     SetLimits,
     SetMode,
     SetStatus,
@@ -53,6 +54,7 @@ REFUSED_IN_QUARANTINE = (
     SetStatus,
     SetMode,
     SetLimits,
+    Reopen,
     FaultOnPurpose,
 )
 """What a guard takes no part in; it cancels, books fills and liquidates."""

@@ -132,17 +132,17 @@ def _closed(state: AccountState, message: OrderClosed, market: Market) -> Decisi
     if message.waited:
         facts = _waited(state, order, ended, market, again=message.again)
     else:
-        facts = [ended, *_ended_badly(state, order, message.status, market)]
+        facts = [ended, *_after_its_end(state, order, message.status, market)]
     return assessed(state, facts, market, message.cause)
 
 
-def _ended_badly(
+def _after_its_end(
     state: AccountState, order: WorkingOrder, status: OrderStatus, market: Market
 ) -> list[AnyFact]:
+    if order.purpose is not Purpose.USER:
+        return adl.ended(state, order, market.now_ns)
     if status is OrderStatus.FILLED:
         return []
-    if order.purpose is not Purpose.USER:
-        return adl.refused(state, market.now_ns)
     return conditionals.rearmed(state, order, status, market)
 
 

@@ -21,14 +21,16 @@ import msgspec
 from actors.facts import AccountStatus, Breaker, Phase, Purpose
 from actors.messages import PlaceOrder
 from actors.risk_limits import MaintenanceBasis
-from actors.subaccount import fees, margin
+from actors.subaccount import dust, fees, margin
 from actors.subaccount.commitments import commitments
 from actors.subaccount.limit_checks import LIMIT_CHECKS, Proposal
 from actors.subaccount.market import Market, marks_of
 from actors.subaccount.orders import WorkingOrder
+from actors.subaccount.position import Position
 from actors.subaccount.rejections import RejectCode, Rejection, reject
 from actors.subaccount.state import AccountState
-from actors.units import DIGITS_MAX, ONE, TRADING, ZERO, Instrument, OrderType, Side, Symbol, is_sane
+from actors.subaccount.steps import smallest_order
+from actors.units import DIGITS_MAX, ONE, TRADING, ZERO, Instrument, OrderType, Side, Symbol, is_sane, plain
 
 DEFAULT_LEVERAGE = Decimal(10)
 """When the order names none; capped by the account's limit."""
@@ -37,7 +39,8 @@ DEFAULT_LEVERAGE = Decimal(10)
 class Verdict(msgspec.Struct, frozen=True, gc=False):
     """The outcome: rejections, or what the order reserves.
 
-    ``opening`` is the part of the quantity that opens risk; ``margin`` what it reserves, at ``price``.
+    ``opening`` is the part of the quantity that opens risk; ``margin`` what it reserves, at ``price``. ``rest`` is
+    the position that the order closes, if that is too small for the exchange.
     """
 
     rejections: tuple[Rejection, ...]
@@ -45,6 +48,7 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     margin: Decimal = ZERO
     leverage: Decimal = ONE
     price: Decimal | None = None
+    rest: Position | None = None
 
     @property
     def is_accepted(self) -> bool:
@@ -70,24 +74,26 @@ def check(state: AccountState, order: PlaceOrder, market: Market, at_price: Deci
         unknown = () if instrument else (_unknown(order.symbol),)
         return Verdict((*shape, *account, *unknown))
     opening = order.quantity - reducible(state, order)
-    rejections = (
-        *account,
-        *_filters(order, instrument),
-        *_new_risk(state, order, opening, instrument, market),
-    )
     reduces = opening <= ZERO or order.reduce_only
     marks = _prices(state, order, market, own_only=reduces)
+    new_risk = _new_risk(state, order, opening, instrument, market)
     if isinstance(marks, Rejection):
-        return Verdict((*rejections, marks))
+        return Verdict((*account, *_filters(order, instrument), *new_risk, marks))
     leverage = order.leverage or min(DEFAULT_LEVERAGE, state.limits.max_leverage)
-    price = at_price or order.price or _touch(order, market)
-    # Reducing orders too: on a netted master they may open, so the exchange asks it of them.
-    if order.quantity * price < instrument.min_notional:
-        text = f"notional {order.quantity * price} is below the exchange's minimum"
-        small = reject(RejectCode.MIN_NOTIONAL, text, order.quantity * price, instrument.min_notional)
-        rejections = (*rejections, small)
+    touch = dust.touch(market, order.symbol, order.side)
+    price = at_price or order.price or touch
+    rest = _rest(state, order, instrument, market, opening, at_price)
+    rejections = (
+        *account,
+        *_filters(order, instrument, at_least=ZERO if rest else instrument.min_qty),
+        *new_risk,
+        *(() if rest else _notional(state, order, instrument, price)),
+    )
     if reduces:
-        return Verdict(rejections, ZERO, ZERO, leverage, price)
+        return Verdict(rejections, ZERO, ZERO, leverage, price, rest)
+    if order.side is Side.SELL:
+        # A short that is sold through the bid fills at the bid: it is worth that, and not its limit.
+        price = max(price, at_price or touch)
     proposal = _proposal(state, order, market, marks, opening, price, leverage)
     rejections = (*rejections, *(r for c in LIMIT_CHECKS if (r := c(proposal)) is not None))
     return Verdict(rejections, opening, proposal.required, leverage, price)
@@ -107,6 +113,41 @@ def reducible(state: AccountState, order: PlaceOrder) -> Decimal:
     return min(order.quantity, max(ZERO, abs(held.quantity) - spoken_for))
 
 
+def _rest(  # noqa: PLR0913 - an order, and what it would meet
+    state: AccountState,
+    order: PlaceOrder,
+    instrument: Instrument,
+    market: Market,
+    opening: Decimal,
+    at_price: Decimal | None,
+) -> Position | None:
+    """The position that an order closes whole, if the exchange would not take that."""
+    held = state.position(order.symbol)
+    if held is None or opening > ZERO or order.quantity != abs(held.quantity):
+        return None
+    touch = dust.touch(market, order.symbol, order.side)
+    small = dust.is_rest(held, instrument, at_price or touch)
+    return held if small and dust.takes_at_once(order, touch) else None
+
+
+def _notional(
+    state: AccountState, order: PlaceOrder, instrument: Instrument, price: Decimal
+) -> tuple[Rejection, ...]:
+    # Reducing orders too: on a netted master they may open, so the exchange asks it of them.
+    notional = order.quantity * price
+    if notional >= instrument.min_notional:
+        return ()
+    text = f"notional {plain(notional)} is below the exchange's minimum of {plain(instrument.min_notional)}"
+    held = state.position(order.symbol)
+    against = held is not None and held.is_long != (order.side is Side.BUY)
+    if held is not None and against and dust.is_rest(held, instrument, price):
+        whole = f"{plain(abs(held.quantity))} {order.symbol}"
+        text += f"; a rest this small is closed whole, with a market order of {whole}: close it whole"
+    else:
+        text += f"; at this price that is {plain(smallest_order(instrument, price))} or more"
+    return (reject(RejectCode.MIN_NOTIONAL, text, notional, instrument.min_notional),)
+
+
 def _proposal(  # noqa: PLR0913 - what the limits are compared with
     state: AccountState,
     order: PlaceOrder,
@@ -123,6 +164,9 @@ def _proposal(  # noqa: PLR0913 - what the limits are compared with
         state=state,
         order=order,
         market=market,
+        opening=opening,
+        price=price,
+        marks=marks,
         notional=opening * price,
         required=opening * price / leverage,
         leverage=leverage,
@@ -175,14 +219,17 @@ def _unknown(symbol: Symbol) -> Rejection:
     return reject(RejectCode.UNKNOWN_SYMBOL, f"{symbol} is not traded here", symbol)
 
 
-def _filters(order: PlaceOrder, instrument: Instrument) -> tuple[Rejection, ...]:
+def _filters(
+    order: PlaceOrder, instrument: Instrument, at_least: Decimal | None = None
+) -> tuple[Rejection, ...]:
+    least = instrument.min_qty if at_least is None else at_least
     found = []
     if not instrument.is_on_step(order.quantity):
         text = f"quantity {order.quantity} is not a multiple of the step {instrument.step_size}"
         found.append(reject(RejectCode.QUANTITY_OFF_STEP, text, order.quantity, instrument.step_size))
     market = order.order_type is OrderType.MARKET
     most = instrument.market_max_qty if market else instrument.max_qty
-    if not instrument.min_qty <= order.quantity <= most:
+    if not least <= order.quantity <= most:
         text = f"quantity {order.quantity} is outside {instrument.min_qty} to {most}"
         found.append(reject(RejectCode.INVALID_QUANTITY, text, order.quantity, most))
     if order.price is not None and not instrument.is_on_tick(order.price):
@@ -212,6 +259,12 @@ def _new_risk(
             "the engine takes no new risk at present ('bulkhead tree' says why); reducing orders are welcome"
         )
         found.append(reject(RejectCode.REDUCE_ONLY_MODE, text))
+    if state.phase is Phase.STUCK:
+        text = (
+            f"{state.account_id} is STUCK in its liquidation: reducing orders only, until its steps are taken "
+            f"again ('bulkhead retry {state.account_id}')"
+        )
+        found.append(reject(RejectCode.ACCOUNT_LIQUIDATING, text, state.phase))
     if not instrument.is_trading:
         text = f"{order.symbol} is {instrument.status}: it takes no new risk, reducing orders only"
         found.append(reject(RejectCode.SYMBOL_NOT_TRADING, text, instrument.status, TRADING))
@@ -244,8 +297,3 @@ def _prices(
             text = f"the price of {symbol} is {age_ms} ms old"
             return reject(RejectCode.STALE_PRICE, text, age_ms, max_age // 1_000_000)
     return marks_of(state, market) or {}
-
-
-def _touch(order: PlaceOrder, market: Market) -> Decimal:
-    tick = market.ticks[order.symbol]
-    return tick.ask if order.side is Side.BUY else tick.bid

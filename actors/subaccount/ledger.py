@@ -13,7 +13,7 @@ from actors.errors import StateCorrupt
 from actors.facts import BalanceAdjusted, FundingPaid, PositionTakenOver
 from actors.fees import FeeBooked, FeeLearned, PendingFee
 from actors.subaccount.position import Position, with_position
-from actors.units import ZERO, Symbol
+from actors.units import ZERO, Symbol, is_sane
 
 if TYPE_CHECKING:
     from actors.subaccount.state import AccountState
@@ -28,17 +28,20 @@ def adjust(state: AccountState, fact: BalanceAdjusted) -> AccountState:
 
 
 def take_over(state: AccountState, fact: PositionTakenOver) -> AccountState:
-    """The house has a position."""
+    """The house has a position, and the account has paid a fee for that, if any."""
     held = state.position(fact.symbol)
     if held is None or held.quantity != fact.quantity:
         raise StateCorrupt(f"{state.account_id}: no position of {fact.quantity} {fact.symbol} to take over")
     if held.unrealized(fact.price) != fact.realized:
         raise StateCorrupt(f"{state.account_id}: {fact.symbol} was taken over at another profit")
+    if not is_sane(fact.fee) or fact.fee < ZERO:
+        raise StateCorrupt(f"{state.account_id}: {fact.symbol} was taken over for a fee of {fact.fee}")
     return replace(
         state,
         positions=with_position(state.positions, fact.symbol, None),
-        balance=state.balance + fact.realized,
+        balance=state.balance + fact.realized - fact.fee,
         realized=state.realized + fact.realized,
+        fees=state.fees + fact.fee,
     )
 
 

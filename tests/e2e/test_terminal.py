@@ -93,6 +93,7 @@ CASES = {
     "report": Case(f"report {LONG}", "value drawdown strategy trend exposure"),
     "emergency-stop": deed("emergency-stop acct-4{n}", "everything is being cancelled and closed"),
     "retry": deed("retry acct-1", "told;"),
+    "reopen": Case("reopen acct-1 --reason appeal", "rejected: ACCOUNT_NOT_ACTIVE acct-1 is", code=1),
     "closed": Case("closed acct-7", "closed symbol net worst best ETHUSDT why USER"),
     "size": deed(f"size {LONG} BTCUSDT --volatility 0.6", "BTCUSDT notional equity"),
     "deadletters list": Case("deadletters list", "number time actor kind error FaultOnPurpose"),
