@@ -130,17 +130,19 @@ def told(answer: Any, text: str, *, json: bool) -> None:
         out.print(text, markup=False)
 
 
+def house_took(answer: dict[str, Any]) -> str:
+    """What the house took, of an answer without an order of the exchange."""
+    took = answer["house"]
+    what = f"{took['quantity']} {took['symbol']} is too small for the exchange, so the house took it"
+    return f"{what} at {took['price']} for a fee of {took['fee']}"
+
+
 def outcome(answer: dict[str, Any], done: str, *, json: bool) -> None:
     """Print what became of a command; exit 1 with every check that refused it."""
     if json:
         as_json(answer)
     elif answer["type"] == "Accepted" and answer.get("house"):
-        took = answer["house"]
-        out.print(
-            f"closed: {took['quantity']} {took['symbol']} is too small for the exchange, so the house took it at "
-            f"{took['price']} for a fee of {took['fee']}",
-            markup=False,
-        )
+        out.print(f"closed: {house_took(answer)}")
     elif answer["type"] == "Accepted":
         out.print(f"{answer['client_order_id'] or ''} {done}".strip(), markup=False)
     else:

@@ -166,6 +166,7 @@ def _say(account: str, answers: list[Any], left: list[Any]) -> None:
 
 def taken(answer: Any) -> str:
     """What became of an order that was accepted: its id, or what the house took."""
-    if answer.get("client_order_id"):
+    if answer["client_order_id"] or not answer.get("house"):
         return f"{answer['client_order_id']} accepted and durable"
-    return str(answer.get("note") or "below the exchange's minimum, so the house took it")
+    took = answer["house"]
+    return f"too small for the exchange, so the house took it at {took['price']} for a fee of {took['fee']}"

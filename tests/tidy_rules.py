@@ -50,6 +50,7 @@ IMPURE_FILES = {
     "actors/cli_common.py": "the command line",
     "actors/cli_orders.py": "the command line",
     "actors/cli_status.py": "the command line",
+    "actors/api/listening.py": "binds a socket",
     "actors/api/owner_routes.py": "HTTP paths",
     "actors/api/desk.py": "asks actors on behalf of HTTP",
     "actors/api/sight.py": "streams to whoever follows",

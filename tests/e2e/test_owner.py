@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 
 import pytest
 
+from actors.api.client import EngineError
 from tests.e2e.processes import EngineProcess, bulkhead, until
 from tests.e2e.terminal import CTRL_C, Terminal
 
@@ -232,3 +234,61 @@ def test_reasons_with_markup_and_escapes_are_shown_as_text(engine, folder, cli):
         )  # fmt: skip
         assert b"\x1b" not in json_too.stdout
         assert json.loads(json_too.stdout) is not None
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "said"),
+    [
+        ("accounts/worded/orders", {"symbol": "ETHUSDT", "side": "long", "quantity": "1"}, "opened with BUY"),
+        (
+            "accounts/worded/orders",
+            {"symbol": "ETHUSDT", "side": "BUY", "quantity": 0.05},
+            "quantity: a number here",
+        ),
+        (
+            "accounts/worded/orders",
+            {"symbol": "ETHUSDT", "side": "BUY", "quantity": "1", "type": "LIMIT"},
+            "there is no field 'type'; did you mean order_type?",
+        ),
+        (
+            "orders",
+            [{"account_id": "worded", "symbol": "ETHUSDT", "side": "BUY", "quantity": 1}],
+            "entry 1, quantity: a number",
+        ),
+        ("accounts", {"account_id": "x", "deposit": "1"}, "it must be a list"),
+        ("accounts/worded/close", {"sym": "x"}, "did you mean symbol?"),
+    ],
+)
+def test_a_request_that_does_not_fit_is_answered_in_words(engine, path, body, said):
+    with pytest.raises(EngineError) as refused:
+        engine.client.post(f"/v1/{path}", body)
+    assert str(refused.value).startswith("400: ")
+    assert said in str(refused.value)
+    assert "{" not in str(refused.value).replace("{...}", "")
+
+
+def test_the_smallest_quantity_and_the_symbols_that_may_be_meant_are_named(engine, cli):
+    account = made(engine, "smallest", ("ETHUSDT", "BUY", "0.1"))
+    small = cli("order", account, "buy", "0.001", "ETHUSDT")
+    least = re.search(r"at this price that is ([0-9.]+) or more", small.stderr)[1]
+    assert cli("order", account, "buy", least, "ETHUSDT", "--wait", "10").returncode == 0
+    assert "did you mean ETHUSDT" in cli("order", account, "buy", "0.1", "ETHUSD").stderr
+    assert "a long position is opened with BUY" in cli("order", account, "long", "0.1", "ETHUSDT").stderr
+
+
+def test_a_rest_below_the_minimum_is_closed_and_what_the_house_took_is_said(engine, cli):
+    account = made(engine, "rest", ("ETHUSDT", "BUY", "0.014"))
+    assert cli("order", account, "sell", "0.01", "ETHUSDT", "--wait", "10").returncode == 0
+    assert held(engine, account) == {"ETHUSDT": "0.004"}
+    done = cli("close", account, "--yes")
+    assert done.returncode == 0, done.stderr
+    assert "SELL 0.004 ETHUSDT: too small for the exchange, so the house took it at " in done.stdout
+    assert held(engine, account) == {}
+
+
+def test_a_port_in_use_says_by_whom_and_the_engine_there_goes_on(engine, folder, paper):
+    port = engine.client.address.url.rpartition(":")[2]
+    shown = bulkhead("run", "--data-dir", folder, "--exchange", paper.address.rest, "--api-port", port)
+    assert shown.returncode == 2
+    assert f"an engine runs on {folder} already, process {engine.child.pid}" in shown.stderr
+    assert engine.client.get("/v1/health")["status"] == "ok"
