@@ -24,6 +24,8 @@ from actors.risk_config import RiskConfig
 DEFAULT_DATA_DIR = Path(".data") / "bulkhead"
 
 ENVIRONMENT_PREFIX = "BULKHEAD_"
+OF_THE_PAPER_EXCHANGE = "BULKHEAD_PAPER_"
+"""These are not the engine's."""
 
 
 TOKEN_LENGTH_MIN = 16
@@ -199,7 +201,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     }
     found: dict[str, Any] = {}
     for name, value in environment.items():
-        if name.startswith(ENVIRONMENT_PREFIX):
+        if name.startswith(ENVIRONMENT_PREFIX) and not name.startswith(OF_THE_PAPER_EXCHANGE):
             if name not in known:
                 now = RENAMED.get(name.removeprefix(ENVIRONMENT_PREFIX).lower())
                 raise BadConfig(f"{name}: no such setting; {now or _meant(name, known)}")

@@ -105,6 +105,8 @@ def test_close_asks_and_does_nothing_without_a_yes(engine, folder, cli):
             assert "ETHUSDT" in terminal.text
             terminal.type(answer.encode() + b"\n")
             assert terminal.wait() == code, terminal.shown()
+        assert terminal.too_wide() == []
+        assert "\u2026" not in terminal.text
         assert bool(held(engine, account)) is bool(code)
     with Terminal("close", account, "--data-dir", folder) as terminal:
         assert terminal.wait() == 2
