@@ -35,6 +35,8 @@ app.command(cli_risk.breaker)
 EXIT_HALTED = 3
 """The engine could not be trusted to go on; a service manager should start it again."""
 
+ENDING = (signal.SIGTERM, signal.SIGINT)
+
 HALT_LOOK_SECONDS = 0.2
 
 
@@ -65,6 +67,7 @@ def run(  # noqa: PLR0913 - one per setting
     exchange: str | None = None,
     exchange_ws_public: str | None = None,
     exchange_ws_private: str | None = None,
+    exchange_ws_orders: str | None = None,
     api_host: str | None = None,
     api_port: int | None = None,
     set_master: Annotated[bool | None, Parameter(negative=())] = None,
@@ -84,6 +87,7 @@ def run(  # noqa: PLR0913 - one per setting
         exchange: REST base URL of the exchange.
         exchange_ws_public: base URL of public streams; known for Binance and for a paper exchange.
         exchange_ws_private: base URL of the user stream, likewise.
+        exchange_ws_orders: URL for orders over a websocket, likewise; off: orders go by REST only.
         api_host: where the API listens; loopback by default.
         api_port: the API's port; 0 takes a free one.
         set_master: set the master account to one-way mode, single-asset mode and cross margin, where it is not.
@@ -99,14 +103,23 @@ def run(  # noqa: PLR0913 - one per setting
             "exchange": exchange,
             "exchange_ws_public": exchange_ws_public,
             "exchange_ws_private": exchange_ws_private,
+            "exchange_ws_orders": exchange_ws_orders,
             "api_host": api_host,
             "api_port": api_port,
             "set_master": set_master or None,
             "faults_allowed": faults_allowed or None,
         },
     )
+    logs.write_apart()
     logs.configure(json=log_json)
     serve(settings)
+
+
+def _ended(text: str) -> None:
+    """Say so; who types Ctrl-C once more has no need to, and must not spoil the exit code."""
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)
+    err.print(text)
 
 
 class _EndedEarly(BaseException):
@@ -127,21 +140,23 @@ def serve(settings: EngineConfig) -> None:
         if starting and first:
             raise _EndedEarly
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in ENDING:
         signal.signal(number, end)
+    begun: Engine | None = None
     try:
         engine = Engine(settings, err.print)
         api = ApiServer(engine)
+        begun = engine
         engine.start()
-    except _EndedEarly:
-        err.print("stopped before it was ready; nothing is left running")
+        starting = False
+    except (_EndedEarly, BulkheadError):
+        # Ctrl-C reaches a child that the start waits for, too, and that one may fail first.
+        if not stop.is_set():
+            raise
+        if begun is not None and "stop" not in begun.gate.closers:
+            begun.stop()  # it had just come up
+        _ended("stopped before it was ready; nothing is left running")
         return
-    except BulkheadError:
-        if stop.is_set():  # Ctrl-C reaches a child that the start waits for, too, and may be first there
-            err.print("stopped before it was ready; nothing is left running")
-            return
-        raise
-    starting = False
     try:
         api.start()
         fleet = engine.fleets.origin.fleet
@@ -149,9 +164,13 @@ def serve(settings: EngineConfig) -> None:
         while not (stop.wait(HALT_LOOK_SECONDS) or engine.halted.is_set()):
             pass
     finally:
+        engine.gate.close("stop")
         err.print("stopping")
-        api.stop()
-        engine.stop()
+        try:
+            api.stop()
+        finally:
+            engine.stop()
+        _ended("stopped")
     if engine.halted.is_set():
         err.print(f"halted: {engine.halt_reason}", style="red", markup=False)
         sys.exit(EXIT_HALTED)

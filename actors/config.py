@@ -95,6 +95,7 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     exchange: str = "http://127.0.0.1:8790"
     exchange_ws_public: str = ""
     exchange_ws_private: str = ""
+    exchange_ws_orders: str = ""
     api_key: str = "paper"
     api_secret: str = "paper-secret"  # noqa: S105 - the paper exchange's published key
     api_host: str = "127.0.0.1"

@@ -18,6 +18,7 @@ import structlog
 from msgspec.structs import replace
 
 from actors.alarms import Alarms
+from actors.caretaker import Caretaker
 from actors.config import EngineConfig
 from actors.errors import BadInput, BulkheadError, StoreUnreachable
 from actors.exchange_side import ExchangeSide, symbols_in_use
@@ -89,7 +90,9 @@ class Engine:
 
     def __init__(self, config: EngineConfig, on_progress: Callable[[str], None] = lambda _text: None) -> None:
         self.config = config
-        self.addresses = addresses(config.exchange, config.exchange_ws_public, config.exchange_ws_private)
+        self.addresses = addresses(
+            config.exchange, config.exchange_ws_public, config.exchange_ws_private, config.exchange_ws_orders
+        )
         self.progress = on_progress
         self.started_ns = time.monotonic_ns()
         self.clock = SystemClock()
@@ -127,6 +130,7 @@ class Engine:
         self._store: Store | None = None
         self._waiting: deque[Waiting] = deque()
         self.pauses = PauseKeeper()
+        self.caretaker = Caretaker(self.alarm)
         stuck_ns = Nanos(config.stuck_halt_seconds * NANOS_PER_SECOND)
         self.watchdog = Watchdog(
             self.dispatchers(), self.gate, self.alarm, self._on_halt, WatchdogPolicy(halt_ns=stuck_ns)
@@ -151,6 +155,7 @@ class Engine:
         self.gate.close("start")
         self.pauses.start()
         self._store = self._open_store()
+        self.caretaker.start(self._embedded)
         self.venue = self.side.begin(symbols_in_use(self._store), self.progress)
         self.services = Services(self.book, self.venue.instruments, self.gate, self.fleets.origin)
         self.services.faults_allowed = config.faults_allowed
@@ -177,7 +182,7 @@ class Engine:
         self.gate.open("start")
 
     def stop(self) -> None:
-        """Stop everything in reverse, under one deadline."""
+        """Stop everything in reverse, under one deadline; what fails to stop keeps nobody else from it."""
         deadline = time.monotonic() + STOP_SECONDS
         specs = self.household.specs
 
@@ -185,24 +190,36 @@ class Engine:
             return max(0.1, deadline - time.monotonic())
 
         self.gate.close("stop")
-        self.side.stop()
-        stop_in_reverse(specs[3:], self.actors, left())
-        self._drain(min(2.0, left()))
-        # The network first: what it would still tell is asked for again at the next start.
-        self.loop.stop(left())
-        for ref in [*self.accounts.values(), *self.quarantined.values()]:
+        steps: tuple[Callable[[], object], ...] = (
+            self.side.stop,
+            lambda: stop_in_reverse(specs[3:], self.actors, left()),
+            lambda: self._drain(min(2.0, left())),
+            # The network first: what it would still tell is asked for again at the next start.
+            lambda: self.loop.stop(left()),
+            self._stop_accounts,
+            lambda: stop_in_reverse(specs[1:3], self.actors, left()),
+            lambda: stop_in_reverse(specs[:1], self.actors, left()),
+            self.watchdog.stop,
+            self.caretaker.stop,
+            self.pauses.stop,
+            lambda: self._stop_dispatchers(left),
+            *([self._store.close] if self._store is not None else []),
+            *([self._embedded.stop] if self._embedded is not None else []),
+        )
+        for step in steps:
+            try:
+                step()
+            except Exception:
+                log.exception("a part of the engine did not stop as it should")
+
+    def _stop_accounts(self) -> None:
+        for ref in [*list(self.accounts.values()), *list(self.quarantined.values())]:
             self.main.stop_cell(ref.cell)
-        stop_in_reverse(specs[1:3], self.actors, left())
-        stop_in_reverse(specs[:1], self.actors, left())
-        self.watchdog.stop()
-        self.pauses.stop()
+
+    def _stop_dispatchers(self, left: Callable[[], float]) -> None:
         for dispatcher in self.dispatchers():
             if not dispatcher.stop(left()):
                 log.error("dispatcher did not stop", name=dispatcher.name)
-        if self._store is not None:
-            self._store.close()
-        if self._embedded is not None:
-            self._embedded.stop()
 
     def _drain(self, seconds: float) -> None:
         """Give orders that are on their way a moment to be answered."""
@@ -387,17 +404,18 @@ class Engine:
 
     def _on_halt(self, reason: str) -> None:
         """Nobody may send or risk anything any more; whoever runs the engine stops it."""
+        # First what stops: telling of it may fail or take long.
         self.gate.halt()
         if not self.halted.is_set():
             self.halt_reason = reason
-            log.critical("the engine halts", reason=reason)
             self.halted.set()
+            log.critical("the engine halts", reason=reason)
 
     def _on_crash(self, cell: Cell, report: CrashReport, error: BaseException) -> None:
         if cell.name == "supervisor":
             # Nobody watches the watcher.
-            self.alarm(f"the supervisor crashed: {report.error}")
             self._on_halt(f"the supervisor crashed: {report.error}")
+            self.alarm(f"the supervisor crashed: {report.error}")
             return
         self.actors["supervisor"].tell(Crashed(cell, report, error))
 

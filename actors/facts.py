@@ -270,7 +270,8 @@ class PositionClosed(Fact, frozen=True, kw_only=True, gc=False, tag=True):
 class FundingPaid(Fact, frozen=True, kw_only=True, gc=False, tag=True):
     """Funding of one position at ``funding_ms``: ``amount`` > 0 was received, < 0 was paid.
 
-    amount = -signed quantity x mark x rate (Binance USD-M).
+    amount = -signed quantity x mark x rate (Binance USD-M). ``quantity`` was held then, less what was booked
+    of the same settlement before. ``position_id`` is the position that held it, which may be closed already.
     """
 
     symbol: Symbol
@@ -278,6 +279,9 @@ class FundingPaid(Fact, frozen=True, kw_only=True, gc=False, tag=True):
     mark: Decimal
     amount: Decimal
     funding_ms: int
+    quantity: Decimal
+    position_id: str
+    is_closed: bool
 
 
 class PositionAlerted(Fact, frozen=True, gc=False, tag=True):

@@ -34,6 +34,8 @@ THIRD_PARTY = (hypothesis, msgspec, pytest, structlog)
 SUITES = {
     "checks": [
         "test_checks",
+        "test_dust",
+        "test_prospects",
         "test_limits_together",
         "test_conditionals",
         "test_commitments",
@@ -42,13 +44,21 @@ SUITES = {
     ],
     "limit_checks": [
         "test_limit_checks",
+        "test_prospects",
         "test_limits_together",
         "test_checks",
         "test_seed_001",
         "test_conditionals",
     ],
+    "steps": ["test_steps", "test_dust", "test_adl"],
+    "dust": ["test_dust"],
+    "prospects": ["test_prospects"],
+    "control": ["test_control", "test_steps", "test_prospects", "test_breaker", "test_fees", "test_losses"],
     "adl": [
         "test_adl",
+        "test_steps",
+        "test_bad_debt",
+        "test_dust",
         "test_seed_000",
         "test_losses",
         "test_conditionals",
@@ -61,12 +71,14 @@ SUITES = {
     "conditionals": ["test_conditionals", "test_protection", "test_breaker", "test_waited"],
     "waited": ["test_waited"],
     "monitor": ["test_monitor"],
-    "margin": ["test_margin"],
+    "margin": ["test_margin", "test_steps", "test_adl", "test_prospects"],
     "commitments": ["test_commitments", "test_protection", "test_breaker"],
     "value_at_risk": ["test_limit_checks"],
     "sizing": ["test_seeds_002_to_004"],
     "report": ["test_report"],
     "fees": ["test_fees", "test_ledger"],
+    "holdings": ["test_holdings", "test_funding"],
+    "funding": ["test_funding", "test_holdings"],
     "ledger": ["test_ledger", "test_fees", "test_booking", "test_losses", "test_adl", "test_state"],
 }
 """Which tests are to notice, quickest first."""
@@ -79,9 +91,9 @@ REVERSE = {
 
 EQUIVALENT: dict[tuple[str, str, str], str] = {
     (
-        "adl",
-        "view.equity <= ZERO",
-        "view.equity < ZERO",
+        "margin",
+        "self.equity <= ZERO",
+        "self.equity < ZERO",
     ): "the ratio is 1 there, which closes everything as well",
     (
         "margin",

@@ -40,9 +40,11 @@ IMPURE_NAMES = frozenset({"actor.py", "server.py", "store.py", "embedded.py", "p
 IMPURE_FILES = {
     "actors/api/operations.py": "asks actors on behalf of HTTP",
     "actors/api/risk_routes.py": "HTTP paths",
+    "actors/api/awaiting.py": "waits for actors on an event loop",
     "actors/cli_risk.py": "the command line",
     "actors/config.py": "reads the environment",
     "actors/alarms.py": "logs",
+    "actors/caretaker.py": "looks from a thread of its own",
     "actors/logs.py": "sets logging up",
     "actors/cli.py": "the command line",
     "actors/cli_live.py": "the command line",
@@ -68,6 +70,7 @@ IMPURE_FILES = {
     "actors/shared_answer.py": "one lock, one clock",
     "actors/venues/binance/market_data.py": "reads sockets",
     "actors/venues/binance/orders.py": "sends requests",
+    "actors/venues/binance/order_socket.py": "sends requests over a socket",
     "actors/venues/binance/timekeeper.py": "asks the exchange for its time",
     "actors/venues/binance/user_stream.py": "reads a socket",
     "actors/cli_paper.py": "the command line",
@@ -84,7 +87,7 @@ IMPURE_FOLDERS = ("actors/runtime/",)
 
 SHARED = frozenset(
     [
-        "units", "errors", "facts", "fees", "limits", "risk_limits", "risk_config", "trading_day", "messages", "order_ids", "config", "logs", "wire",
+        "units", "errors", "facts", "fees", "glance", "limits", "risk_limits", "risk_config", "trading_day", "messages", "order_ids", "config", "logs", "wire",
     ]
 )  # fmt: skip
 COMPOSITION = frozenset(
@@ -110,6 +113,7 @@ COMPOSITION = frozenset(
         "replay",
         "engine",
         "alarms",
+        "caretaker",
         "reconciliation",
         "exchange_side",
         "shared_answer",
@@ -121,6 +125,7 @@ DOORS = {
     ("persistence", "subaccount.orders"): "as above",
     ("persistence", "subaccount.position"): "as above",
     ("persistence", "subaccount.risk"): "as above",
+    ("persistence", "subaccount.holdings"): "as above",
     ("persistence", "subaccount.margin"): "the platform's rows hold its liquidation price",
     ("*", "persistence.messages"): "the writer's vocabulary",
     ("*", "gateway.messages"): "the gateway's vocabulary",
@@ -140,8 +145,6 @@ FLOATS_ALLOWED = frozenset({"actors/subaccount/triggers.py"})
 
 # Files without a test file of their own name; the reason says where they are tested.
 TESTED_ELSEWHERE = {
-    "actors/gateway/actor.py": "tests/sim and tests/e2e run it",
-    "actors/feed/actor.py": "tests/e2e runs it",
     "actors/gateway/messages.py": "data",
     "actors/gateway/orders.py": "data",
     "actors/persistence/messages.py": "data",
@@ -149,7 +152,6 @@ TESTED_ELSEWHERE = {
     "actors/persistence/connection.py": "tests/persistence/test_store.py tries bad DSNs",
     "actors/persistence/sql.py": "tests/persistence/test_store.py runs every statement",
     "actors/persistence/row_ids.py": "tests/persistence/test_store.py and test_fee_rows.py read by them",
-    "actors/persistence/rows.py": "tests/persistence/test_store.py reads back what it writes",
     "actors/subaccount/decision.py": "tests/subaccount/test_decide.py decides through it",
     "actors/subaccount/intents.py": "tests/subaccount/test_decide.py and test_conditionals.py",
     "actors/subaccount/market.py": "every test of tests/subaccount gives one",
@@ -163,10 +165,8 @@ TESTED_ELSEWHERE = {
     "actors/reconciliation.py": "tests/e2e",
     "actors/runtime/clock.py": "tests/runtime/test_simulation.py",
     "actors/runtime/cell.py": "tests/runtime/test_actor.py",
-    "actors/runtime/dispatcher.py": "tests/runtime/test_actor.py",
     "actors/runtime/io_loop.py": "tests/e2e runs it",
     "actors/venues/binance/discovery.py": "tests/venues/binance/test_asking.py",
-    "actors/venues/binance/http.py": "tests/e2e runs it against a real server",
     "actors/venues/binance/rules.py": "data",
     "actors/gateway/port.py": "a protocol",
     "actors/gateway/sending.py": "tests/gateway/test_waiting.py",

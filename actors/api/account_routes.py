@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
+import random
 from typing import Annotated, Any
 
 from litestar import Controller, Request, Response, delete, get, post
@@ -53,7 +53,7 @@ def who(request: Request[Any, Any, Any]) -> str:
 
 def cause(request: Request[Any, Any, Any]) -> str:
     """What the orders of this request are caused by: found again by ``GET /v1/causes/...``."""
-    return f"api:{who(request)}:{uuid.uuid4().hex[:12]}"
+    return f"api:{who(request)}:{random.getrandbits(48):012x}"
 
 
 def answer(outcome: Accepted | Rejected) -> Response[Accepted | Rejected]:
@@ -90,24 +90,19 @@ class AccountRoutes(Controller):
         """One account: balance, margin, positions, orders."""
         return ops.account(account_id)
 
-    @post("/{account_id:str}/orders", sync_to_thread=True, responses=MAY_BE_REJECTED, status_code=200)
-    def place(
+    @post("/{account_id:str}/orders", responses=MAY_BE_REJECTED, status_code=200)
+    async def place(
         self, request: Request[Any, Any, Any], ops: Operations, account_id: str, data: views.OrderBody
     ) -> Response[Accepted | Rejected]:
         """Place an order. Answered when it is durable; 422 with every check that failed."""
-        return answer(ops.place(account_id, data, cause(request)))
+        return answer(await ops.place(account_id, data, cause(request)))
 
-    @delete(
-        "/{account_id:str}/orders/{client_order_id:str}",
-        sync_to_thread=True,
-        responses=MAY_BE_REJECTED,
-        status_code=200,
-    )
-    def cancel(
+    @delete("/{account_id:str}/orders/{client_order_id:str}", responses=MAY_BE_REJECTED, status_code=200)
+    async def cancel(
         self, request: Request[Any, Any, Any], ops: Operations, account_id: str, client_order_id: str
     ) -> Response[Accepted | Rejected]:
         """Cancel a working order."""
-        return answer(ops.cancel(account_id, client_order_id, cause(request)))
+        return answer(await ops.cancel(account_id, client_order_id, cause(request)))
 
     @post("/{account_id:str}/balance", sync_to_thread=True, responses=MAY_BE_REJECTED, status_code=200)
     def balance(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pykka
 
-from actors.api import views
+from actors.api import awaiting, views
 from actors.api.sight import NotFound, Sight, account_state
 from actors.engine import ASK_SECONDS, Engine
 from actors.errors import BadInput, BulkheadError
@@ -61,11 +61,11 @@ class Operations:
 
     # -- orders and accounts
 
-    def place(self, account_id: str, body: views.OrderBody, cause: str) -> Accepted | Rejected:
+    async def place(self, account_id: str, body: views.OrderBody, cause: str) -> Accepted | Rejected:
         """Place one order; answered when it is durable."""
         if account_id not in self._engine.accounts:
             return unknown_account(account_id)
-        return self.ask(self.ref(account_id), order_of(body, cause))
+        return await self._awaited(self.ref(account_id), order_of(body, cause))
 
     def place_many(
         self, bodies: Sequence[views.OrderBody], cause: str
@@ -83,9 +83,9 @@ class Operations:
         deadline = time.monotonic() + ASK_SECONDS
         return [f if isinstance(f, Rejected) else _outcome(f, deadline) for f in futures]
 
-    def cancel(self, account_id: str, client_order_id: str, cause: str) -> Accepted | Rejected:
+    async def cancel(self, account_id: str, client_order_id: str, cause: str) -> Accepted | Rejected:
         """Cancel one order."""
-        return self.ask(self.ref(account_id), CancelOrder(ClientOrderId(client_order_id), cause))
+        return await self._awaited(self.ref(account_id), CancelOrder(ClientOrderId(client_order_id), cause))
 
     def adjust(self, account_id: str, body: views.AmountBody) -> Accepted | Rejected:
         """Deposit or withdraw."""
@@ -117,6 +117,11 @@ class Operations:
         return (
             None if state is None else views.account_view(state, own.cell.status, own.cell.restarts, market)
         )
+
+    @staticmethod
+    async def _awaited(ref: Ref, message: Any) -> Accepted | Rejected:
+        answer: Accepted | Rejected = await awaiting.ask(ref, message, ASK_SECONDS)
+        return answer
 
     @staticmethod
     def ask(ref: Ref, message: Any) -> Accepted | Rejected:

@@ -91,7 +91,7 @@ def application(engine: Engine, sight: Sight, tokens: Tokens) -> Litestar:
     operations = Operations(engine, sight)
     risk_desk = RiskDesk(engine, sight, desk, operations)
 
-    def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         if handler.opt.get("open"):
             return
         token = tokens.identify(connection.headers.get("authorization", ""))

@@ -18,6 +18,8 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Iterable
 
+from msgspec.structs import replace
+
 from actors.facts import CancelIntended, OrderStatus
 from actors.gateway.budget import OrderBudget
 from actors.gateway.fleets import Fleets
@@ -56,6 +58,7 @@ from actors.gateway.seldom import Seldom
 from actors.gateway.sending import Sending, Waited
 from actors.gateway.strangers import Strangers, account_update
 from actors.gateway.stream import Known, StreamProof, StreamState
+from actors.glance import pairs
 from actors.messages import Fill, OrderAccepted, OrderClosed
 from actors.units import ZERO, ClientOrderId
 
@@ -77,7 +80,7 @@ class GatewayCore:
         self.tracked: dict[ClientOrderId, Tracked] = {}
         self._finals: OrderedDict[ClientOrderId, None] = OrderedDict()
         self._asks: deque[tuple[ClientOrderId, str]] = deque()
-        self._asks_in_flight = 0
+        self._asked: set[ClientOrderId] = set()
         self.proof = StreamProof()
         self._surveying_since_ms: int | None = None
         self._surveyed_ms: int | None = None
@@ -100,8 +103,8 @@ class GatewayCore:
     @property
     def unknown(self) -> list[ClientOrderId]:
         """Orders whose fate is unknown."""
-        # Copied in one go: people look from other threads.
-        return [id_ for id_, t in list(self.tracked.items()) if t.stage is Stage.UNKNOWN]
+        # In one step: people look from other threads.
+        return [t.order.client_order_id for t in list(self.tracked.values()) if t.stage is Stage.UNKNOWN]
 
     # -- from inside
 
@@ -222,7 +225,7 @@ class GatewayCore:
     def _compare(self, reports: Iterable[Report], asked_ms: int, now_ms: int) -> list[Effect]:
         effects: list[Effect] = []
         listed = {report.client_order_id: report for report in reports}
-        for id_, tracked in list(self.tracked.items()):
+        for id_, tracked in pairs(self.tracked):
             if tracked.stage not in {Stage.WORKING, Stage.UNKNOWN} or tracked.final is not None:
                 continue
             if max(tracked.heard_ms, tracked.signed_ms) > asked_ms and not tracked.awaits_survey:
@@ -235,9 +238,12 @@ class GatewayCore:
                 effects += self._ask(tracked, now_ms)
         return effects
 
+    def _is_surveying(self, now_ms: int) -> bool:
+        """Whether the answer to a look at everything may still come."""
+        return self._surveying_since_ms is not None and now_ms - self._surveying_since_ms < SENT_MAX_MS
+
     def _survey(self, now_ms: int) -> list[Effect]:
-        since_ms = self._surveying_since_ms
-        if (since_ms is not None and now_ms - since_ms < SENT_MAX_MS) or now_ms < self._survey_next_ms:
+        if self._is_surveying(now_ms) or now_ms < self._survey_next_ms:
             self._survey_again = True
             return []
         self._surveying_since_ms, self._survey_again = now_ms, False
@@ -251,22 +257,24 @@ class GatewayCore:
             return [Alarm(f"the user stream is silent: {reason}; connecting it anew"), RenewStream()]
         every_ms = SURVEY_EVERY_MS if self.proof.state is StreamState.UP else SURVEY_UNPROVEN_MS
         is_time = self._surveyed_ms is not None and now_ms - self._surveyed_ms >= every_ms
-        if is_time or self._survey_again:
-            return self._survey(now_ms) if self._surveying_since_ms is None else []
-        return []
+        if self._is_surveying(now_ms):
+            return []
+        never_answered = self._surveying_since_ms is not None
+        return self._survey(now_ms) if is_time or self._survey_again or never_answered else []
 
     # -- from the exchange
 
     def answered(self, message: Answered, now_ms: int) -> list[Effect]:
         """A place, cancel or query ended."""
         tracked = self.tracked.get(message.client_order_id)
+        message = _of_its_own(message)
         effects: list[Effect] = []
         if self.sending.reached(message, now_ms):
             effects.append(Alarm(f"the exchange cannot be reached: {message.text}"))
         if message.request == "place":
             self.sending.answered(message, now_ms)
         if message.request == "query":
-            self._asks_in_flight -= 1
+            self._asked.discard(message.client_order_id)
         if tracked is None:
             return effects + self._pump(now_ms)
         if message.request == "query":
@@ -306,7 +314,7 @@ class GatewayCore:
     def traded(self, message: Traded, now_ms: int) -> list[Effect]:
         """The trades of one order, whole."""
         tracked = self.tracked.get(message.client_order_id)
-        self._asks_in_flight -= 1
+        self._asked.discard(message.client_order_id)
         effects = self._pump_asks(now_ms)
         if tracked is None:
             return effects
@@ -537,12 +545,12 @@ class GatewayCore:
 
     def _pump_asks(self, now_ms: int) -> list[Effect]:
         effects: list[Effect] = []
-        while self._asks and self._asks_in_flight < ASKS_MAX:
+        while self._asks and len(self._asked) < ASKS_MAX:
             id_, kind = self._asks.popleft()
             tracked = self.tracked.get(id_)
             if tracked is not None:
                 tracked.asked_ms = now_ms
-                self._asks_in_flight += 1
+                self._asked.add(id_)
                 effects.append(self._request(kind, tracked, now_ms))
         return effects
 
@@ -567,3 +575,12 @@ class GatewayCore:
             exchange_order_id=tracked.exchange_order_id,
             timestamp_ms=now_ms + self.venue_ahead_ms,
         )
+
+
+def _of_its_own(message: Answered) -> Answered:
+    """What tells of another order than was asked about says nothing of this one, which is asked after."""
+    report = message.report
+    if report is None or report.client_order_id == message.client_order_id:
+        return message
+    text = f"an answer about {report.client_order_id}"
+    return replace(message, verdict=Verdict.UNKNOWN, report=None, text=text)

@@ -238,9 +238,9 @@ class Writer(DispatchedActor):
                 raise refusal  # the supervisor halts the engine
 
     def _fenced(self, fenced: Fenced) -> None:
-        log.critical("another engine owns the accounts; this one must be stopped", error=str(fenced))
-        self._gate.close("fenced")
         self._gate.halt()
+        self._gate.close("fenced")
+        log.critical("another engine owns the accounts; this one must be stopped", error=str(fenced))
 
     def _lost(self, decision: Persist, refusal: NotDurable) -> None:
         self.stats.refused += 1
@@ -308,11 +308,11 @@ class Writer(DispatchedActor):
             future.set(found)
 
     def _went_down(self, away: StoreUnreachable) -> None:
-        log.error("postgres is away", error=str(away), waiting=len(self._waiting))
         self.stats.is_down = True
         self._gate.close("writer")
         self._cell.dispatcher.after(self._retry_ns, self._cell, Retry())
         self._retry_ns = Nanos(min(self._retry_ns * 2, RETRY_MAX))
+        log.error("postgres is away", error=str(away), waiting=len(self._waiting))
 
     def _renew(self) -> None:
         clock = self._cell.dispatcher.clock

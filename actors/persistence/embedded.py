@@ -13,7 +13,9 @@ import re
 import shutil
 import signal
 import stat
+import subprocess
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -38,13 +40,24 @@ START_LOCK_FILE = "postgres.starting"
 UNFINISHED_FILE = "postgres.unfinished"
 """There while a database is being made: what was interrupted half way is made anew."""
 
+START_SECONDS = 120.0
+"""How long a server may recover after a crash."""
+
+START_TRIES = 3
+LOOK_SECONDS = 0.5
+CHILDREN_SECONDS = 5.0
+"""How long children of a killed server may take to see that it is gone."""
+
+SOCKET_LINE = 4
+"""Where ``postmaster.pid`` names the folder of its socket."""
+
 UNUSABLE = re.compile(r"""["`$\\\n\r]""")
 """What does not survive the way through a shell."""
 NOT_IN_AN_ADDRESS = re.compile(r"""[\s'%?&#]""")
 """What a folder may have, but the address of its socket may not."""
 
 ABANDON_SECONDS = 10.0
-LOOK_SECONDS = 1.0
+SEEN_SECONDS = 1.0
 """How long a server that was just begun may take to be seen."""
 
 TRAVERSE = stat.S_IXGRP | stat.S_IXOTH
@@ -62,6 +75,8 @@ class EmbeddedPostgres:
         self._folder = data_dir.expanduser().resolve() / "postgres"
         self._on_progress = on_progress or (lambda _text: None)
         self._server: postgres_server.PostgresServer | None = None
+        self._changing = threading.Lock()
+        self._closing = threading.Event()
 
     def start(self) -> str:
         """Start the server, or find it running.
@@ -83,62 +98,100 @@ class EmbeddedPostgres:
             with fasteners.InterProcessLock(self._folder.parent / START_LOCK_FILE):
                 self._server = self._started()
         except Exception as error:
-            text = f"the embedded Postgres in {self._folder} does not start: {error}"
-            raise StoreUnreachable(f"{text}; see {self._folder / 'log'}") from error
+            raise self._not_started(error) from error
         return str(self._server.get_uri())
 
     def _started(self) -> postgres_server.PostgresServer:
         unfinished = self._folder.parent / UNFINISHED_FILE
-        if unfinished.exists() and not self._processes():
+        if unfinished.exists() and not self._children():
             shutil.rmtree(self._folder, ignore_errors=True)
         if not (self._folder / "PG_VERSION").exists():
             self._on_progress(f"creating a database in {self._folder} (once, some seconds)")
             unfinished.touch()
-        self._forget_dead_postmaster()
         try:
-            with _modes_kept(self._folder, *POSTGRES_VERSIONS.values()), _socket_in_reach(self._folder):
+            with self._surroundings():
                 server = postgres_server.get_server(self._folder, cleanup_mode=None, start=False)
                 # The wheel's own lock is one file for all users of the machine, and the second may not open it.
                 server._lock = fasteners.InterProcessLock(self._folder.parent / LOCK_FILE)  # noqa: SLF001
-                server.start()
-        except BaseException:
-            self._abandon()
+                self._come_up(server.start)
+        except BaseException as error:
+            if not isinstance(error, Exception):
+                self._abandon()
             raise
         unfinished.unlink(missing_ok=True)
         return server
+
+    @contextmanager
+    def _surroundings(self) -> Iterator[None]:
+        """What the wheel needs around it while it starts a server."""
+        with _modes_kept(self._folder, *POSTGRES_VERSIONS.values()), _socket_in_reach(self._folder):
+            yield
 
     def _abandon(self) -> None:
         """End a server whose start was interrupted, unless somebody else uses it; it outlives who began it."""
         if self._held_by_others():
             return
         began = time.monotonic()
-        found: list[psutil.Process] = []
-        while not found and time.monotonic() - began < LOOK_SECONDS:
-            found = self._processes()
+        while (pid := self._living_postmaster()) is None and time.monotonic() - began < SEEN_SECONDS:
             time.sleep(0.05)
-        for process in found:
+        children = self._children()
+        if pid is not None:
             with suppress(psutil.NoSuchProcess):
-                process.send_signal(signal.SIGINT)  # its fast shutdown
-        for process in psutil.wait_procs(found, ABANDON_SECONDS)[1]:
+                psutil.Process(pid).send_signal(signal.SIGINT)  # its fast shutdown
+        for process in psutil.wait_procs(children, ABANDON_SECONDS)[1]:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
 
-    def _processes(self) -> list[psutil.Process]:
-        """The servers of this folder, as their command lines say."""
-        return [
-            process
-            for process in psutil.process_iter(["name", "cmdline"])
-            if process.info["name"] == "postgres" and str(self._folder) in (process.info["cmdline"] or ())
-        ]
+    def died(self) -> str:
+        """What became of the server since it was started; empty while it lives. Callable from any thread."""
+        server = self._server
+        if server is None or self._closing.is_set():
+            return ""
+        pid = server.get_pid()
+        return "" if pid is not None and _is_postgres(pid) else f"its process {pid} is gone"
+
+    def revive(self) -> None:
+        """Start the server again after it died.
+
+        Raises:
+            StoreUnreachable: it does not start.
+        """
+        with self._changing:
+            server = self._server
+            if server is None or not self.died():
+                return
+            try:
+                with self._surroundings(), server._lock:  # noqa: SLF001
+                    self._come_up(server.ensure_postgres_running)
+            except Exception as error:
+                raise self._not_started(error) from error
 
     def stop(self) -> None:
         """Stop the server unless another living process holds it."""
-        server, self._server = self._server, None
-        if server is None:
-            return
-        server.cleanup()
-        if not self._held_by_others():
-            server.stop()
+        self._closing.set()
+        with self._changing:
+            server, self._server = self._server, None
+            if server is None:
+                return
+            server.cleanup()
+            if not self._held_by_others():
+                server.stop()
+
+    def _come_up(self, begin: Callable[[], None]) -> None:
+        """Start the server, and give one that recovers after a crash the time that it takes."""
+        deadline, tries = time.monotonic() + START_SECONDS, START_TRIES
+        while True:
+            self._clear_after_the_dead()
+            try:
+                begin()
+            except (subprocess.SubprocessError, AssertionError):
+                # The wheel waits ten seconds; after that, and while the server recovers, it is asked again.
+                recovers = self._living_postmaster() is not None
+                tries -= not recovers
+                if not tries or time.monotonic() > deadline or self._closing.wait(LOOK_SECONDS):
+                    raise
+            else:
+                return
 
     def _held_by_others(self) -> bool:
         try:
@@ -147,21 +200,75 @@ class EmbeddedPostgres:
             return False
         return any(_lives(pid) for pid in pids)
 
-    def _forget_dead_postmaster(self) -> None:
-        """A killed server leaves its process id, which may be somebody else's by now."""
-        path = self._folder / "postmaster.pid"
-        try:
-            pid = int(path.read_text().split("\n", 1)[0])
-        except (OSError, ValueError):
+    def _living_postmaster(self) -> int | None:
+        pid = _first_number(self._folder / "postmaster.pid")
+        return pid if pid is not None and _is_postgres(pid) else None
+
+    def _clear_after_the_dead(self) -> None:
+        """A killed server leaves files with its process id, which may be somebody else's by now, or a zombie's.
+
+        And it leaves its children, which end as soon as they look up. Two servers must never work on one folder,
+        and those files are what keeps them apart: they are taken away only when no child is left.
+        """
+        if self._living_postmaster() is not None or not self._folder.exists():
             return
-        if not _lives(pid) or psutil.Process(pid).name() != "postgres":
-            path.unlink(missing_ok=True)
+        for number, seconds in ((None, CHILDREN_SECONDS), (signal.SIGQUIT, 2.0), (signal.SIGKILL, 2.0)):
+            children = self._children()
+            if number is not None:
+                for child in children:
+                    with suppress(psutil.NoSuchProcess):
+                        child.send_signal(number)
+            deadline = time.monotonic() + seconds
+            while (children := self._children()) and time.monotonic() < deadline:
+                time.sleep(0.05)
+            if not children:
+                break
+        else:
+            pids = [child.pid for child in children]
+            raise StoreUnreachable(f"processes {pids} of a killed Postgres still work in {self._folder}")
+        path = self._folder / "postmaster.pid"
+        lines = path.read_text().splitlines() if path.exists() else []
+        sockets = {self._folder, *(Path(line) for line in lines[SOCKET_LINE : SOCKET_LINE + 1] if line)}
+        path.unlink(missing_ok=True)
+        for lock in (lock for folder in sockets for lock in folder.glob(".s.PGSQL.*.lock")):
+            owner = _first_number(lock)
+            if owner is None or not _is_postgres(owner):
+                lock.unlink(missing_ok=True)
+
+    def _children(self) -> list[psutil.Process]:
+        """Living processes of a server in this folder: it is where they work."""
+        found = []
+        for process in psutil.process_iter(["name"]):
+            with suppress(psutil.Error):
+                is_one = process.info["name"] == "postgres" and process.status() != psutil.STATUS_ZOMBIE
+                if is_one and Path(process.cwd()) == self._folder:
+                    found.append(process)
+        return found
+
+    def _not_started(self, error: Exception) -> StoreUnreachable:
+        text = f"the embedded Postgres in {self._folder} does not start: {error}"
+        return StoreUnreachable(f"{text}; see {self._folder / 'log'}")
 
     def __enter__(self) -> str:
         return self.start()
 
     def __exit__(self, *_error: object) -> None:
         self.stop()
+
+
+def _first_number(path: Path) -> int | None:
+    """The process id that a file begins with."""
+    try:
+        return int(path.read_text().split("\n", 1)[0])
+    except (OSError, ValueError):
+        return None
+
+
+def _is_postgres(pid: int) -> bool:
+    try:
+        return _lives(pid) and psutil.Process(pid).name() == "postgres"
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _lives(pid: int) -> bool:

@@ -10,6 +10,7 @@ Rules
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,9 @@ Make = tuple[type[Any], tuple[Any, ...], Mapping[str, Any]]
 
 START_FAILED = "(start)"
 """The message kind of a failure without a message: in a constructor or in ``on_start``."""
+
+_taps = threading.Lock()
+"""Held for the change of a tap: a reader's thread and the actor's may both put it away, a third sets a new one."""
 
 CRASHES_KEPT = 3
 """Crash reports kept in memory per actor; older ones are in the dead letters."""
@@ -165,8 +169,27 @@ class Cell:
             at = self.trace_at
             trace[at] = (message, at_ns, took_ns)
             self.trace_at = (at + 1) % TRACE_DEPTH
-        if self.tap is not None and not self.tap.take(message, at_ns, took_ns):
-            self.tap = None
+        tap = self.tap
+        if tap is not None and not tap.take(message, at_ns, took_ns):
+            self.unfollow(tap)
+
+    def follow(self, tap: Tap, now_ns: int) -> bool:
+        """Have ``tap`` get each handled message; not while another one lives.
+
+        Returns:
+            Whether it does now.
+        """
+        with _taps:
+            if self.tap is not None and self.tap.until_ns > now_ns:
+                return False
+            self.tap = tap
+            return True
+
+    def unfollow(self, tap: Tap) -> None:
+        """Be done with ``tap``; the one of a new follower stays."""
+        with _taps:
+            if self.tap is tap:
+                self.tap = None
 
     def report(self, letter: Letter | None, error: BaseException, now_ns: int, wall_ms: int) -> CrashReport:
         """Describe a failure and keep the description."""

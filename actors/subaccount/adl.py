@@ -121,13 +121,17 @@ def ended(state: AccountState, order: WorkingOrder, now_ns: Nanos) -> list[AnyFa
 
 
 def let_go(state: AccountState, market: Market) -> list[AnyFact]:
-    """The fact that money came in time for an account whose last step works: what it leaves is not LIQUIDATED."""
-    if state.phase is not Phase.LIQUIDATING or state.risk.closing_out or state.balance < ZERO:
+    """The fact that money came in time: nothing is waited for, and what a step still at work leaves is not LIQUIDATED."""
+    if state.phase in {Phase.HEALTHY, Phase.WARNING, Phase.LIQUIDATED}:
+        return []
+    if state.risk.closing_out or (not state.positions and state.balance < ZERO):
         return []
     marks = marks_of(state, market)
     if marks is None or margin.view(state, marks, market.instruments).ratio >= state.limits.first_tier:
         return []
-    return [PhaseChanged(Phase.REDUCING, state.refusals, state.retry_at_ns)]
+    if not has_step(state):
+        return [PhaseChanged(Phase.REDUCING, 0, Nanos(0) if state.refusals else state.retry_at_ns)]
+    return _enter(state, Phase.REDUCING)
 
 
 def _without_positions(state: AccountState, cause: str) -> list[AnyFact]:
@@ -141,11 +145,11 @@ def _without_positions(state: AccountState, cause: str) -> list[AnyFact]:
     if state.balance < ZERO:
         facts = _enter(state, Phase.LIQUIDATING) + _cancel_own(state, cause)
         return facts if state.orders else facts + _finished(state)
-    if state.orders or state.phase is Phase.HEALTHY:
+    if state.phase is Phase.HEALTHY or has_step(state):
         return []
     if state.phase is not Phase.LIQUIDATING:
         return [PhaseChanged(Phase.HEALTHY, 0, Nanos(0))]
-    return _finished(state)
+    return [] if state.orders else _finished(state)
 
 
 def _finished(state: AccountState) -> list[AnyFact]:
@@ -207,8 +211,8 @@ def _calm(state: AccountState, ratio: Decimal) -> list[AnyFact]:
 
 def _cancel_own(state: AccountState, cause: str, *, keep_closing: bool = False) -> list[AnyFact]:
     """Cancel what rests and what waits; ``keep_closing`` spares conditional orders that only close."""
-    resting = (o for o in state.orders if o.purpose is Purpose.USER and o.remaining > ZERO)
-    return cancels(state, resting, cause) + cancelled(state, cause, keep_closing=keep_closing)
+    own = (o for o in state.orders if o.purpose is Purpose.USER)
+    return cancels(state, own, cause) + cancelled(state, cause, keep_closing=keep_closing)
 
 
 def _enter(state: AccountState, phase: Phase) -> list[AnyFact]:

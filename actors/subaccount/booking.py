@@ -10,7 +10,6 @@ from actors.errors import StateCorrupt
 from actors.facts import (
     AnyFact,
     FillApplied,
-    FundingPaid,
     OrderAcknowledged,
     OrderEnded,
     OrderStatus,
@@ -18,7 +17,7 @@ from actors.facts import (
 )
 from actors.messages import ApplyFunding, FeeKnown, Fill, OrderAccepted, OrderClosed, RateKnown
 from actors.order_ids import sequence_of
-from actors.subaccount import adl, conditionals, fees, waited
+from actors.subaccount import adl, conditionals, fees, funding, waited
 from actors.subaccount.decision import Decision, assessed, decided
 from actors.subaccount.market import Market
 from actors.subaccount.orders import WorkingOrder
@@ -164,17 +163,9 @@ def _funding(state: AccountState, message: ApplyFunding, market: Market) -> Deci
         raise StateCorrupt(
             f"{state.account_id}: funding of {message.symbol} at {message.rate} x {message.mark}"
         )
-    held = state.position(message.symbol)
-    # Who opened after the funding time owes nothing, and twice is once.
-    if held is None or message.funding_ms <= max(held.funded_ms, held.opened_ms):
+    paid = funding.paid(state, message, market.wall_ms)
+    if paid is None:
         return Decision(state=state, duplicate=True)
-    paid = FundingPaid(
-        symbol=message.symbol,
-        rate=message.rate,
-        mark=message.mark,
-        amount=-held.quantity * message.mark * message.rate,
-        funding_ms=message.funding_ms,
-    )
     return assessed(state, [paid], market, message.cause)
 
 

@@ -91,11 +91,12 @@ def check(state: AccountState, order: PlaceOrder, market: Market, at_price: Deci
     touch = dust.touch(market, order.symbol, order.side)
     price = at_price or order.price or touch
     rest = _rest(state, order, instrument, market, opening, at_price)
+    of_rest = rest is not None or _is_of_rest(state, order, instrument, price)
     rejections = (
         *account,
-        *_filters(order, instrument, at_least=ZERO if rest else instrument.min_qty),
+        *_filters(order, instrument, at_least=ZERO if of_rest else instrument.min_qty),
         *new_risk,
-        *(() if rest else _notional(state, order, instrument, price)),
+        *(() if rest else _notional(order, instrument, price, of_rest=of_rest)),
     )
     if reduces:
         return Verdict(rejections, ZERO, ZERO, leverage, price, rest)
@@ -138,19 +139,27 @@ def _rest(  # noqa: PLR0913 - an order, and what it would meet
     return held if small and dust.takes_at_once(order, touch) else None
 
 
+def _is_of_rest(state: AccountState, order: PlaceOrder, instrument: Instrument, price: Decimal) -> bool:
+    """Whether an order would close a part, or all but at once, of what the exchange would not take."""
+    held = state.position(order.symbol)
+    if held is None or held.is_long == (order.side is Side.BUY) or order.quantity > abs(held.quantity):
+        return False
+    return dust.is_rest(held, instrument, price)
+
+
 def _notional(
-    state: AccountState, order: PlaceOrder, instrument: Instrument, price: Decimal
+    order: PlaceOrder, instrument: Instrument, price: Decimal, *, of_rest: bool
 ) -> tuple[Rejection, ...]:
     # Reducing orders too: on a netted master they may open, so the exchange asks it of them.
     notional = order.quantity * price
-    if notional >= instrument.min_notional:
+    if notional >= instrument.min_notional and not of_rest:
         return ()
     text = f"notional {plain(notional)} is below the exchange's minimum of {plain(instrument.min_notional)}"
-    held = state.position(order.symbol)
-    against = held is not None and held.is_long != (order.side is Side.BUY)
-    if held is not None and against and dust.is_rest(held, instrument, price):
-        whole = f"{plain(abs(held.quantity))} {order.symbol}"
-        text += f"; a rest this small is closed whole, with a market order of {whole}: close it whole"
+    if of_rest:
+        text = (
+            f"{plain(order.quantity)} is of a rest of {order.symbol} that is too small for the exchange; "
+            "close it whole, with a market order of all of it"
+        )
     else:
         text += f"; at this price that is {plain(smallest_order(instrument, price))} or more"
     return (reject(RejectCode.MIN_NOTIONAL, text, notional, instrument.min_notional),)
@@ -165,8 +174,11 @@ def _proposal(  # noqa: PLR0913 - what the limits are compared with
     price: Decimal,
     leverage: Decimal,
 ) -> Proposal:
-    closes, own = opening < order.quantity, tuple(commitments(state))
-    left = tuple(p for p in state.positions if not (closes and p.symbol == order.symbol))
+    own = tuple(commitments(state))
+    # What is against a position opens nothing before that is gone, whichever order takes the last of it.
+    left = tuple(
+        p for p in state.positions if p.symbol != order.symbol or p.is_long == (order.side is Side.BUY)
+    )
     half_open = state.risk.breaker is Breaker.HALF_OPEN
     return Proposal(
         state=state,

@@ -179,10 +179,11 @@ def _reset(state: AccountState, market: Market) -> Decision:
 
 
 def _close_out(state: AccountState, message: CloseOut, market: Market) -> Decision:
-    if state.status is AccountStatus.LIQUIDATED:
-        return Decision(state=state, reply=Accepted())
     reason = message.reason or "for no reason given"
     facts: list[AnyFact] = [breaker.trip(state, reason, market.wall_ms, by_hand=True)]
+    if state.status is AccountStatus.LIQUIDATED:
+        # Nothing is there to close, but reopened it must not trade in the middle of a stop.
+        return assessed(state, facts, market, "close-out")
     if not state.risk.closing_out:
         facts.append(ClosingOut(reason))
     if state.phase is Phase.STUCK:

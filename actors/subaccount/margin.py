@@ -49,7 +49,7 @@ class MarginView(msgspec.Struct, frozen=True, gc=False):
 
 
 def unrealized(positions: tuple[Position, ...], marks: Mapping[Symbol, Decimal]) -> Decimal:
-    """Sum of quantity x (mark - entry)."""
+    """Sum of quantity x mark - signed cost."""
     return sum((p.unrealized(marks[p.symbol]) for p in positions), ZERO)
 
 
@@ -129,8 +129,10 @@ def view(
     # One loop instead of a sum each: this runs on every wake.
     profit = exposure = used = ZERO
     for p in state.positions:
-        profit += p.quantity * (marks[p.symbol] - p.entry_price)
-        exposure += abs(p.quantity) * p.entry_price
+        quantity, cost = p.quantity, p.cost
+        worth = quantity * marks[p.symbol]
+        profit += worth - cost if quantity > ZERO else worth + cost
+        exposure += cost
         used += p.margin
     equity = state.balance + profit
     if state.limits.maintenance_basis is MaintenanceBasis.ENTRY:
@@ -160,7 +162,7 @@ def liquidation_price(
 ) -> Decimal:
     """The mark of ``position`` at which the ratio reaches the first tier t, others standing still.
 
-    It solves t x (balance + profit of the others + q x (p - entry)) = maintenance of the others +
+    It solves t x (balance + profit of the others + q x p - signed cost) = maintenance of the others +
     maintenance at p, where the latter is r x |q| x p - c: r = 0 and a constant on the entry basis, the
     account's rate at the mark, or the rate and cumulative amount of the bracket that p lies in. Not
     below zero. Source of the entry case: the existing platform's dynamic cross price.
@@ -171,11 +173,11 @@ def liquidation_price(
     base = state.balance + unrealized(others, marks)
     if state.limits.maintenance_basis is MaintenanceBasis.ENTRY:
         needed += position.notional * state.maintenance_rate
-        return max(ZERO, position.entry_price + (needed / t - base) / q)
+        return max(ZERO, (position.signed_cost + needed / t - base) / q)
 
     def solved(rate: Decimal, cumulative: Decimal) -> Decimal:
         slope = t * q - rate * abs(q)
-        return (needed - cumulative - t * (base - q * position.entry_price)) / slope if slope else ZERO
+        return (needed - cumulative - t * (base - position.signed_cost)) / slope if slope else ZERO
 
     instrument = instruments.get(position.symbol)
     brackets = () if instrument is None else instrument.brackets
@@ -229,4 +231,4 @@ def static_liquidation_price(state: AccountState, position: Position) -> Decimal
     maintenance rate / first tier; not below zero.
     """
     floor = position.notional * state.maintenance_rate / state.limits.first_tier
-    return round(max(ZERO, position.entry_price - (state.balance - floor) / position.quantity), 12)
+    return round(max(ZERO, (position.signed_cost - state.balance + floor) / position.quantity), 12)

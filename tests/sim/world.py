@@ -142,7 +142,7 @@ class SimStore:
             for s in self.durable.values()
             for o in s.orders
         ]  # fmt: skip
-        return Recovery(working=tuple(working), last_trade_id={})
+        return Recovery(working=tuple(working))
 
 
 class Wire(InProcessExchange):

@@ -98,14 +98,15 @@ def test_what_rests_is_cancelled_before_the_account_ends():
     is_done(run(state, gone, market({ETH: "1850"})), 50)
 
 
-def test_money_that_comes_before_the_last_order_is_gone_saves_the_account():
+@pytest.mark.parametrize("deposit", [50, 60])
+def test_money_that_comes_before_the_last_order_is_gone_saves_the_account(deposit):
     state = run(account("100", [position(quantity="1")]), PlaceOrder(symbol=ETH, side=SELL, quantity=D(1)))
     state = run(state, fill_of(state.orders[0], price="1850"), market({ETH: "1850"}))
     order = state.orders[0]
     assert (state.balance, state.phase) == (D(-50), Phase.LIQUIDATING)
-    state = run(state, AdjustBalance(D(60), "deposit"), market({ETH: "1850"}))
+    state = run(state, AdjustBalance(D(deposit), "deposit"), market({ETH: "1850"}))
     state = run(state, ended(order), market({ETH: "1850"}))
-    assert (state.balance, state.bad_debt) == (D(10), D(0))
+    assert (state.balance, state.bad_debt) == (D(deposit - 50), D(0))
     assert (state.status, state.phase) == (AccountStatus.ACTIVE, Phase.HEALTHY)
 
 

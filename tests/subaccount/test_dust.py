@@ -130,6 +130,27 @@ def test_a_short_rest_is_bought_back_at_the_ask():
     assert (gone.quantity, gone.price, gone.realized) == (D("-0.001"), D(49905), D("0.095"))
 
 
+@pytest.mark.parametrize(("price", "is_taken"), [(49905, True), (50000, True), (49904, False)])
+def test_a_short_rest_is_bought_back_by_a_limit_at_or_through_the_ask(price, is_taken):
+    buy = PlaceOrder(
+        symbol=BTC,
+        side=BUY,
+        quantity=D("0.001"),
+        order_type=OrderType.LIMIT,
+        price=D(price),
+        reduce_only=True,
+    )
+    assert bool(taken(decide(of_btc("-0.001"), buy, at("49900", "10")))) is is_taken
+
+
+def test_part_of_a_rest_below_the_least_quantity_says_the_cure_too():
+    coarse = {BTC: replace(HUNDRED[BTC], min_qty=D("0.005"), min_notional=D(5))}
+    reply = decide(of_btc("0.004"), sell("0.002"), market({BTC: "50000"}, instruments=coarse)).reply
+    assert isinstance(reply, Rejected)
+    assert [r.code for r in reply.rejections] == ["MIN_NOTIONAL"]
+    assert "close it whole" in reply.rejections[0].text
+
+
 def test_the_fee_of_the_house_is_a_limit_of_the_account():
     free = of_btc("0.001", limits=replace(WIDE, taker_fee_rate=D("0.001")))
     assert taken(decide(free, sell("0.001"), at("50000")))[0].fee == D("0.05")

@@ -10,10 +10,12 @@ from msgspec.structs import replace
 from actors.facts import Phase
 from actors.messages import AdjustBalance, PlaceOrder
 from actors.risk_limits import MaintenanceBasis, MarkSource
+from actors.subaccount import prospects
+from actors.subaccount.commitments import Commitment
 from actors.subaccount.decide import decide
 from actors.subaccount.decision import Accepted, Rejected
 from actors.units import Bracket, OrderType
-from tests.factories import BTC, ETH, INSTRUMENTS, SELL, account, fill_of, market, position, run
+from tests.factories import BTC, BUY, ETH, INSTRUMENTS, SELL, SOL, account, fill_of, market, position, run
 from tests.subaccount.limit_cases import accepted, codes, limits, order
 
 NO_FEE = {"taker_fee_rate": D("1e-18")}
@@ -198,3 +200,49 @@ def test_a_short_that_is_sold_through_the_bid_counts_at_the_bid():
     assert (placed.orders[0].intent.margin_reserved, placed.orders[0].reference_price) == (D(2000), D(2000))
     resting = order("1", side=SELL, order_type=OrderType.LIMIT, price=D(2100), leverage=D(10))
     assert run(account("3000", limits=own), resting).orders[0].reference_price == D(2100)
+
+
+def test_what_works_is_valued_at_the_mark_that_would_be_its_own():
+    """On the basis of the mark: that of the position held, else the side's own, else the order's price."""
+    own = limits(maintenance_basis=MaintenanceBasis.MARK, mark_source=MarkSource.EXIT)
+    now = market({ETH: "2000", BTC: "60000"}, spread="2")
+    short = position(ETH, "-1", "2000")
+    state = account("1000", [short], own)
+    works = [
+        Commitment(ETH, BUY, "", D(2), D(4000), D(400)), Commitment(BTC, BUY, "", D(3), D(1), D(1)),
+        Commitment(SOL, SELL, "", D(1), D(77), D(7)),
+    ]  # fmt: skip
+    found = prospects.notionals(state, state.positions, works, {ETH: D(2001)}, now)
+    assert found == {ETH: 3 * D(2001), BTC: 3 * D(59999), SOL: D(77)}
+    sold = prospects.notionals(state, (), [Commitment(BTC, SELL, "", D(3), D(1), D(1))], {}, now)
+    assert sold == {BTC: 3 * D(60001)}
+    # What a flip closes is no mark for what it opens.
+    flipped = prospects.notionals(
+        state, (), [Commitment(ETH, BUY, "", D(2), D(1), D(1))], {ETH: D(2001)}, now
+    )
+    assert flipped == {ETH: 2 * D(1999)}
+
+
+@pytest.mark.parametrize(("first_tier", "most"), [("0.05", "0.00"), ("0.10", "0.00")])
+def test_without_a_ratio_below_the_line_nothing_is_withdrawn_but_from_an_empty_account(first_tier, most):
+    own = limits(liquidation_threshold=D(first_tier))
+    reply = decide(account("1000", [position()], own), AdjustBalance(D(-1), "out"), market()).reply
+    assert isinstance(reply, Rejected)
+    assert f"less than {most} may go" in reply.rejections[0].text
+    assert isinstance(
+        decide(account("1000", limits=own), AdjustBalance(D(-1000), "out"), market()).reply, Accepted
+    )
+
+
+def test_what_is_against_a_position_counts_it_as_gone_whichever_order_takes_the_last_of_it():
+    """Sold behind an own order that takes the whole long: the long's margin stood beside that of the short."""
+    own = limits(max_leverage=D(100))
+    state = account("1000", [position(quantity="4", leverage="10")], own)
+    first = order("4", side=SELL, order_type=OrderType.LIMIT, price=D(2050))
+    works = run(state, first)
+    assert codes(works, order("4.5", side=SELL, leverage=D(10))) == []
+    assert codes(works, order("0.8", side=BUY, leverage=D(10))) == []
+    assert codes(works, order("1.1", side=BUY, leverage=D(10))) == [
+        "INSUFFICIENT_MARGIN",
+        "MARGIN_RATIO_EXCEEDED",
+    ]

@@ -39,7 +39,20 @@ from actors.subaccount.decide import decide
 from actors.subaccount.decision import Accepted, Rejected
 from actors.subaccount.triggers import triggers
 from actors.units import NANOS_PER_SECOND, OrderType, Symbol
-from tests.factories import BTC, BUY, ETH, INSTRUMENTS, SOL, WIDE, account, fill_of, market, position, run
+from tests.factories import (
+    BTC,
+    BUY,
+    ETH,
+    INSTRUMENTS,
+    SELL,
+    SOL,
+    WIDE,
+    account,
+    fill_of,
+    market,
+    position,
+    run,
+)
 
 WAKE = Wake(ETH, "test")
 
@@ -156,7 +169,10 @@ def test_a_deposit_between_two_rounds_lets_the_account_go():
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(("deposit", "alive"), [(10_000, True), (1, False)])
+# Equity 9.5 and a maintenance of 10: 1.611... more makes it 0.9, the first tier.
+@pytest.mark.parametrize(
+    ("deposit", "alive"), [("10000", True), ("1", False), ("1.62", True), ("1.6", False)]
+)
 def test_a_deposit_while_the_last_step_works_counts_when_it_has_filled(deposit, alive):
     """It was LIQUIDATED with 10,024 in it."""
     now = market({ETH: "1909.5"})
@@ -167,7 +183,65 @@ def test_a_deposit_while_the_last_step_works_counts_when_it_has_filled(deposit, 
     state = run(state, fill_of(order, price="1920"), now)
     state = run(state, OrderClosed(order.client_order_id, OrderStatus.FILLED, D(1)), now)
     wanted = (AccountStatus.ACTIVE, Phase.HEALTHY) if alive else (AccountStatus.LIQUIDATED, Phase.LIQUIDATED)
-    assert (state.status, state.phase, state.balance) == (*wanted, D(20 + deposit))
+    assert (state.status, state.phase, state.balance) == (*wanted, 20 + D(deposit))
+
+
+def test_an_account_that_holds_nothing_is_healthy_whatever_rests():
+    """Nothing is there to be warned of, and nobody would look again."""
+    limit = PlaceOrder(
+        symbol=ETH, side=BUY, quantity=D("0.02"), order_type=OrderType.LIMIT, price=D(1950), leverage=D(100)
+    )
+    state = run(at_ratio("0.85", [position(quantity="1", leverage="100")], {ETH: "2000"}), WAKE)
+    state = run(replace(state, maintenance_rate=D("0.005")), limit)
+    [resting] = state.orders
+    state = run(state, PlaceOrder(symbol=ETH, side=SELL, quantity=D(1)))
+    warned = replace(state, phase=Phase.WARNING)
+    state = run(warned, fill_of(state.orders[1]))
+    assert (state.phase, state.positions, state.orders[0]) == (Phase.HEALTHY, (), resting)
+
+
+def test_a_deposit_that_brings_the_ratio_to_the_tier_itself_is_too_little():
+    state = run(
+        account("100", [position(quantity="1")], maintenance_rate=D("0.0045")), WAKE, market({ETH: "1909"})
+    )
+    [order] = state.orders
+    state = run(state, AdjustBalance(D(1), "deposit"), market({ETH: "1909"}))
+    assert margin.view(state, {ETH: D(1909)}).ratio == D("0.9")
+    assert state.phase is Phase.LIQUIDATING
+    done = run(state, fill_of(order, price="1909"), market({ETH: "1909"}))
+    done = run(done, OrderClosed(order.client_order_id, OrderStatus.FILLED, D(1)), market({ETH: "1909"}))
+    assert done.status is AccountStatus.LIQUIDATED
+
+
+@pytest.mark.parametrize("phase", [Phase.REDUCING, Phase.LIQUIDATING, Phase.STUCK])
+def test_a_deposit_lets_go_an_account_that_waits_after_a_refusal_at_once(phase):
+    waiting = account(
+        "105", [position(quantity="10")], phase=phase, refusals=9, retry_at_ns=300 * NANOS_PER_SECOND
+    )
+    decision = decide(waiting, AdjustBalance(D(100_000), "deposit"), market())
+    after = decision.state
+    assert (after.phase, after.refusals, after.retry_at_ns) == (Phase.HEALTHY, 0, 0)
+
+
+def test_a_deposit_counts_by_equity_and_not_by_balance():
+    """A short in profit on a balance below zero: solvent, and let go."""
+    held = position(ETH, "-1", "2000")
+    state = run(account("-290", [held], maintenance_rate=D("0.0049")), WAKE, market({ETH: "1700"}))
+    assert [o.purpose for o in state.orders] == [Purpose.LIQUIDATION]
+    after = run(state, AdjustBalance(D(100), "deposit"), market({ETH: "1700"}))
+    assert after.balance < 0
+    assert after.phase is Phase.REDUCING
+
+
+def test_an_emergency_stop_opens_the_breaker_of_a_liquidated_account_too():
+    """Paid in and reopened, it would trade in the middle of a stop of everybody."""
+    stopped = run(liquidated("0"), CloseOut("fire"))
+    assert (stopped.risk.breaker, stopped.risk.closing_out) == (Breaker.OPEN, "")
+    assert (stopped.phase, stopped.status) == (Phase.LIQUIDATED, AccountStatus.LIQUIDATED)
+    again = run(run(stopped, AdjustBalance(D(500), "t")), Reopen("x"))
+    reply = decide(again, PlaceOrder(symbol=ETH, side=BUY, quantity=D("0.1"), leverage=D(10)), market()).reply
+    assert isinstance(reply, Rejected)
+    assert [r.code for r in reply.rejections] == ["BREAKER_OPEN"]
 
 
 def test_a_close_out_is_finished_whatever_money_comes():
@@ -262,6 +336,9 @@ def test_losers_first_where_the_account_wants_that():
     both_won = {ETH: "2100", BTC: "60500"}
     winners = at_ratio("0.91", held, both_won, limits=replace(WIDE, adl_order=AdlOrder.LOSERS))
     assert [o.symbol for o in stepped(winners, market(both_won))] == [ETH]
+    level = {ETH: "2100", BTC: "60000"}
+    nobody = at_ratio("0.91", held, level, limits=replace(WIDE, adl_order=AdlOrder.LOSERS))
+    assert [o.symbol for o in stepped(nobody, market(level))] == [ETH]
 
 
 XYZ = Symbol("XYZUSDT")
