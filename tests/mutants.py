@@ -159,6 +159,7 @@ REVERSE = {
     ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
 }  # fmt: skip
 
+SPEED = "a list and a deque hold the same; what differs is memory and speed"
 BOUND = "a bound on memory: one more or less of what is remembered long enough"
 EQUIVALENT: dict[tuple[str, str, str], str] = {
     (
@@ -176,6 +177,8 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "len(self._finals) > REMEMBERED_FINALS",
         "len(self._finals) >= REMEMBERED_FINALS",
     ): BOUND,
+    ("runtime/mailbox", "len(lane) >= _LIST_MAX", "len(lane) > _LIST_MAX"): SPEED,
+    ("runtime/mailbox", "len(lane) >= _LIST_MAX", "len(lane) < _LIST_MAX"): SPEED,
     ("gateway/strangers", "len(self._seen) > REMEMBERED", "len(self._seen) >= REMEMBERED"): BOUND,
     ("gateway/stream", "len(self._told) > TOLD_MAX", "len(self._told) >= TOLD_MAX"): BOUND,
     (
