@@ -11,7 +11,7 @@ from typing import Annotated
 import cyclopts
 from cyclopts import Parameter
 
-from actors import cli_common, cli_live, cli_ops, cli_paper, cli_risk, logs
+from actors import cli_common, cli_live, cli_ops, cli_paper, cli_risk, folder_lock, logs
 from actors.cli_common import DataDir, err, out
 from actors.config import DEFAULT_DATA_DIR, EngineConfig, environment, load
 from actors.errors import BulkheadError
@@ -105,7 +105,8 @@ def run(  # noqa: PLR0913 - one per setting
     )
     logs.write_apart()
     logs.configure(json=log_json)
-    serve(settings)
+    with folder_lock.held(Path(settings.data_dir)):
+        serve(settings)
 
 
 def serve(settings: EngineConfig) -> None:
@@ -118,9 +119,12 @@ def serve(settings: EngineConfig) -> None:
         signal.signal(number, lambda *_: stop.set())
     engine = Engine(settings, err.print)
     api = ApiServer(engine)
-    engine.start()
     try:
-        api.start()
+        engine.start(api.start)
+    except BaseException:
+        api.stop()
+        raise
+    try:
         fleet = engine.fleets.origin.fleet
         out.print(f"engine ready: {len(engine.accounts)} accounts, fleet {fleet}, API at {api.address.url}")
         while not (stop.wait(HALT_LOOK_SECONDS) or engine.halted.is_set()):

@@ -83,9 +83,18 @@ SUITES = {
     "sizing": ["test_seeds_002_to_004"],
     "report": ["test_report"],
     "fees": ["test_fees", "test_ledger"],
-    "holdings": ["test_holdings", "test_funding"],
-    "funding": ["test_funding", "test_holdings"],
-    "ledger": ["test_ledger", "test_fees", "test_booking", "test_losses", "test_adl", "test_state"],
+    "holdings": ["test_holdings", "test_funding", "test_actor"],
+    "funding": ["test_funding", "test_booking"],
+    "position": ["test_cost", "test_position", "test_state"],
+    "ledger": [
+        "test_ledger",
+        "test_funding",
+        "test_fees",
+        "test_booking",
+        "test_losses",
+        "test_adl",
+        "test_state",
+    ],
 }
 """Decisions of ``actors/subaccount``: which tests of ``tests/subaccount`` are to notice, quickest first."""
 

@@ -7,6 +7,7 @@ Settings may name more.
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import socket
@@ -208,7 +209,8 @@ def _bound(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise BadConfig(
-            f"the API cannot listen on {host}:{port} ({error.strerror}); choose another --api-port"
-        ) from None
+        cure = f"choose an --api-port that is free; 0 takes any, and {API_FILE} of the data folder tells the commands"
+        if error.errno == errno.EADDRINUSE:
+            cure = f"another program listens there, perhaps an engine of another data folder; {cure}"
+        raise BadConfig(f"the API cannot listen on {host}:{port} ({error.strerror}): {cure}") from None
     return listener

@@ -200,6 +200,15 @@ class Tracked(msgspec.Struct, kw_only=True):
             return False
         return self.recount or self.delivered != self.executed
 
+    def rests(self, *, proven: bool) -> bool:
+        """Whether the timer has nothing to do with it before something is told of it."""
+        if self.asking or self.awaits_survey or self.stage is Stage.QUEUED:
+            return True
+        if self.stage is not Stage.WORKING or self.final is not None or self.cancel_wanted:
+            return False
+        asked_once = proven or self.asked_ms > self.signed_ms
+        return self.order.order_type is not OrderType.MARKET and asked_once and not self.lacks_trades
+
     def is_overdue(self, now_ms: int, *, proven: bool) -> bool:
         """Whether a working order should have been heard of by now."""
         if self.stage is not Stage.WORKING or self.final is not None:
