@@ -150,6 +150,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "actors/symbol_router/book.py": (
         "tests/symbol_router/test_triggers.py",
         "tests/symbol_router/test_book.py",
+        "tests/symbol_router/test_extremes.py",
     ),
     "actors/symbol_router/extremes.py": ("tests/symbol_router/test_extremes.py",),
     "actors/symbol_router/history.py": ("tests/symbol_router/test_history.py",),
