@@ -169,6 +169,7 @@ REVERSE = {
     ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
 }  # fmt: skip
 
+EDGE_OF_NEAR = "so far from each other the Decimals are in the floats' order"
 SPEED = "a list and a deque hold the same; what differs is memory and speed"
 BOUND = "a bound on memory: one more or less of what is remembered long enough"
 EQUIVALENT: dict[tuple[str, str, str], str] = {
@@ -187,6 +188,26 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "len(self._finals) > REMEMBERED_FINALS",
         "len(self._finals) >= REMEMBERED_FINALS",
     ): BOUND,
+    (
+        "symbol_router/extremes",
+        "price >= self._highs[-1].price * (1.0 - NEAR)",
+        "price > self._highs[-1].price * (1.0 - NEAR)",
+    ): EDGE_OF_NEAR,
+    (
+        "symbol_router/extremes",
+        "price <= self._lows[-1].price * (1.0 + NEAR)",
+        "price < self._lows[-1].price * (1.0 + NEAR)",
+    ): EDGE_OF_NEAR,
+    (
+        "symbol_router/extremes",
+        "stack[-1].last_moment < moment",
+        "stack[-1].last_moment <= moment",
+    ): "a second mark of one moment melts into the first",
+    (
+        "symbol_router/triggers",
+        "len(side.heap) <= 2 * side.living + COMPACT_AT",
+        "len(side.heap) < 2 * side.living + COMPACT_AT",
+    ): "what is old is thrown out one entry earlier or later",
     ("runtime/mailbox", "len(lane) >= _LIST_MAX", "len(lane) > _LIST_MAX"): SPEED,
     ("runtime/mailbox", "len(lane) >= _LIST_MAX", "len(lane) < _LIST_MAX"): SPEED,
     ("gateway/strangers", "len(self._seen) > REMEMBERED", "len(self._seen) >= REMEMBERED"): BOUND,
@@ -353,8 +374,9 @@ def main():
                     f"\r{mutant.path}:{mutant.line}: {mutant.before}  ->  {mutant.after}: nobody noticed",
                     flush=True,
                 )
-            if sys.stdout.isatty() or done % 50 == 0:
-                print(f"\r{done} of {len(wanted)} mutants, {alive} alive", end="", flush=True)
+            if sys.stdout.isatty() or done % 100 == 0:
+                end_of_line = "" if sys.stdout.isatty() else "\n"
+                print(f"\r{done} of {len(wanted)} mutants, {alive} alive", end=end_of_line, flush=True)
     print(f"\r{len(wanted)} mutants, {alive} alive, {time.monotonic() - began:.0f} s")
     return 1 if alive else 0
 
