@@ -124,13 +124,19 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "actors/gateway/strangers.py": ("tests/gateway/test_strangers.py",),
     "actors/gateway/stream.py": ("tests/gateway/test_stream.py", "tests/gateway/test_survey.py"),
     "actors/gateway/waiting.py": ("tests/gateway/test_waiting.py", "tests/gateway/test_lost_and_late.py"),
-    "actors/persistence/actor.py": ("tests/persistence/test_actor.py", "tests/persistence/test_lease.py"),
+    "actors/persistence/actor.py": (
+        "tests/persistence/test_actor.py",
+        "tests/persistence/test_lease.py",
+        "tests/persistence/test_waiting.py",
+    ),
     "actors/persistence/fee_rows.py": ("tests/persistence/test_fee_rows.py",),
     "actors/persistence/loading.py": (
+        "tests/persistence/test_loading.py",
         "tests/persistence/test_store.py",
         "tests/persistence/test_risk_rows.py",
     ),
     "actors/persistence/risk_rows.py": (
+        "tests/persistence/test_loading.py",
         "tests/persistence/test_store.py",
         "tests/persistence/test_risk_rows.py",
     ),
@@ -171,6 +177,7 @@ REVERSE = {
 }  # fmt: skip
 
 EDGE_OF_NEAR = "so far from each other the Decimals are in the floats' order"
+AWAY = "so many wait only while Postgres is away, and then the gate is shut for that"
 SPEED = "a list and a deque hold the same; what differs is memory and speed"
 BOUND = "a bound on memory: one more or less of what is remembered long enough"
 EQUIVALENT: dict[tuple[str, str, str], str] = {
@@ -209,6 +216,21 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "len(side.heap) <= 2 * side.living + COMPACT_AT",
         "len(side.heap) < 2 * side.living + COMPACT_AT",
     ): "what is old is thrown out one entry earlier or later",
+    (
+        "feed/actor",
+        "len(message.accounts) > TOLD_AT_ONCE",
+        "len(message.accounts) >= TOLD_AT_ONCE",
+    ): "an empty portion follows, and nobody is in it",
+    ("persistence/actor", "waiting > WRITER_WAITING_HIGH", "waiting >= WRITER_WAITING_HIGH"): AWAY,
+    ("persistence/actor", "waiting < WRITER_WAITING_LOW", "waiting <= WRITER_WAITING_LOW"): AWAY,
+    (
+        "persistence/actor",
+        "len(self._waiting) >= WRITER_BATCH_MAX",
+        "len(self._waiting) > WRITER_BATCH_MAX",
+    ): "a batch is written one message later, and holds as many",
+    ("persistence/rows", "p.quantity > 0", "p.quantity >= 0"): "no position is of nothing",
+    ("persistence/rows", "fact.side.sign > 0", "fact.side.sign >= 0"): "a side's sign is 1 or -1",
+    ("feed/rates", "len(self._known) > KNOWN_MAX", "len(self._known) >= KNOWN_MAX"): BOUND,
     ("runtime/mailbox", "len(lane) >= _LIST_MAX", "len(lane) > _LIST_MAX"): SPEED,
     ("runtime/mailbox", "len(lane) >= _LIST_MAX", "len(lane) < _LIST_MAX"): SPEED,
     ("gateway/strangers", "len(self._seen) > REMEMBERED", "len(self._seen) >= REMEMBERED"): BOUND,
