@@ -45,8 +45,15 @@ def test_health_sight_and_emergency_stop_answer_during_recovery(paper, tmp_path)
     engine.client.post("/v1/accounts", account_bodies(1, deposit="100000", start=7))
     quote = engine.client.get("/v1/accounts/acct-1")["positions"][0]
     price = str((D(quote["entry_price"]) * D("0.97")).quantize(D("0.1")))
-    order = {"symbol": quote["symbol"], "side": "BUY", "quantity": quote["quantity"].lstrip("-"), "price": price}
-    placed = engine.client.post("/v1/accounts/acct-7/orders", {**order, "order_type": "LIMIT", "leverage": "5"})
+    order = {
+        "symbol": quote["symbol"],
+        "side": "BUY",
+        "quantity": quote["quantity"].lstrip("-"),
+        "price": price,
+    }
+    placed = engine.client.post(
+        "/v1/accounts/acct-7/orders", {**order, "order_type": "LIMIT", "leverage": "5"}
+    )
     assert placed["type"] == "Accepted", placed
     until(lambda: paper.state()["open_orders"], "the order at the exchange")
     engine.kill()
