@@ -5,14 +5,26 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
 import cyclopts
 from cyclopts import Parameter
 
-from actors import cli_common, cli_live, cli_ops, cli_paper, cli_risk, logs
+from actors import (
+    cli_common,
+    cli_live,
+    cli_ops,
+    cli_orders,
+    cli_paper,
+    cli_risk,
+    cli_status,
+    folder_lock,
+    logs,
+)
 from actors.cli_common import DataDir, err, out
+from actors.cli_hints import explained
 from actors.config import DEFAULT_DATA_DIR, EngineConfig, environment, load
 from actors.errors import BulkheadError
 
@@ -20,15 +32,20 @@ app = cyclopts.App(
     name="bulkhead",
     help="Thousands of virtual sub-accounts over one exchange master account, one actor each.",
     help_format="plaintext",
+    version=lambda: f"bulkhead {version('bulkhead')}",
+    error_console=err,
+    error_formatter=explained,
 )
 db = cyclopts.App(name="db", help="The database: look at it, or make it ready.")
 app.command(db)
-cli_common.register(app, cli_paper, cli_live, cli_risk, cli_ops)
+cli_common.register(app, cli_paper, cli_live, cli_orders, cli_risk, cli_status, cli_ops)
 app.command(cli_ops.deadletters)
 app.command(cli_risk.breaker)
 
 EXIT_HALTED = 3
 """The engine could not be trusted to go on; a service manager should start it again."""
+
+ENDING = (signal.SIGTERM, signal.SIGINT)
 
 HALT_LOOK_SECONDS = 0.2
 
@@ -105,7 +122,19 @@ def run(  # noqa: PLR0913 - one per setting
     )
     logs.write_apart()
     logs.configure(json=log_json)
-    serve(settings)
+    with folder_lock.held(Path(settings.data_dir)):
+        serve(settings)
+
+
+def _ended(text: str) -> None:
+    """Say so; who types Ctrl-C once more has no need to, and must not spoil the exit code."""
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)
+    err.print(text)
+
+
+class _EndedEarly(BaseException):
+    """A signal came while the engine was starting."""
 
 
 def serve(settings: EngineConfig) -> None:
@@ -114,15 +143,34 @@ def serve(settings: EngineConfig) -> None:
     from actors.engine import Engine  # noqa: PLC0415
 
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    engine = Engine(settings, err.print)
-    api = ApiServer(engine)
+    starting = True
+
+    def end(*_: object) -> None:
+        first = not stop.is_set()
+        stop.set()
+        if starting and first:
+            raise _EndedEarly
+
+    for number in ENDING:
+        signal.signal(number, end)
+    begun: tuple[Engine, ApiServer] | None = None
     try:
+        engine = Engine(settings, err.print)
+        api = ApiServer(engine)
+        begun = engine, api
         engine.start(api.start)
-    except BaseException:
-        api.stop()
-        raise
+        starting = False
+    except BaseException as error:
+        # Ctrl-C reaches a child that the start waits for, too, and that one may fail first.
+        early = stop.is_set() and isinstance(error, _EndedEarly | BulkheadError)
+        if begun is not None:
+            begun[1].stop()
+            if early and "stop" not in begun[0].gate.closers:
+                begun[0].stop()  # it had just come up
+        if not early:
+            raise
+        _ended("stopped before it was ready; nothing is left running")
+        return
     try:
         fleet = engine.fleets.origin.fleet
         out.print(f"engine ready: {len(engine.accounts)} accounts, fleet {fleet}, API at {api.address.url}")
@@ -135,6 +183,7 @@ def serve(settings: EngineConfig) -> None:
             api.stop()
         finally:
             engine.stop()
+        _ended("stopped")
     if engine.halted.is_set():
         err.print(f"halted: {engine.halt_reason}", style="red", markup=False)
         sys.exit(EXIT_HALTED)

@@ -167,6 +167,10 @@ class OperatorsDesk:
         wanted = clean(cause)
         return self._at_desk(lambda d: d.caused(wanted, limit))
 
+    def history(self, account_id: str, limit: int) -> list[CausedOrder]:
+        """An account's last orders, newest first."""
+        return self._at_desk(lambda d: d.history(AccountId(account_id), limit))
+
     def audit(self, who: str, action: str, target: str, detail: str = "") -> None:
         """Record what an operator does, before it is done.
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import socket
 import threading
 import time
 from pathlib import Path
@@ -32,14 +31,16 @@ from actors.api.address import API_FILE, Address
 from actors.api.auth import Tokens, may
 from actors.api.desk import OperatorsDesk
 from actors.api.engine_routes import ActorRoutes, DeadLetterRoutes, EngineRoutes, SupervisionRoutes
+from actors.api.listening import bound
 from actors.api.operations import Operations
+from actors.api.owner_routes import OwnerRoutes
 from actors.api.risk_desk import RiskDesk
 from actors.api.risk_routes import FleetRoutes, RiskRoutes
 from actors.api.sight import Conflict, NotFound, Sight
+from actors.api.words import in_words
 from actors.config import ApiToken, Role
 from actors.engine import Engine
 from actors.errors import (
-    BadConfig,
     BadInput,
     BulkheadError,
     ExchangeBusy,
@@ -55,6 +56,7 @@ log = structlog.get_logger("api")
 
 ROUTES = (
     AccountRoutes,
+    OwnerRoutes,
     RiskRoutes,
     FleetRoutes,
     OrderRoutes,
@@ -125,11 +127,9 @@ def application(engine: Engine, sight: Sight, tokens: Tokens) -> Litestar:
     )
 
 
-def _fail(_request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+def _fail(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     if isinstance(error, HTTPException):
-        text = error.detail
-        if error.extra:
-            text = f"{text}: {msgspec.json.encode(error.extra, enc_hook=str).decode()}"
+        text = _what_is_wrong(request, error) if error.extra else error.detail
         return Response(
             {"error": {"code": type(error).__name__, "message": text}}, status_code=error.status_code
         )
@@ -137,6 +137,22 @@ def _fail(_request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     if status == 500:  # noqa: PLR2004 - ours, not the caller's
         log.error("request failed", error=repr(error), exc_info=error)
     return Response({"error": {"code": type(error).__name__, "message": str(error)}}, status_code=status)
+
+
+def _what_is_wrong(request: Request[Any, Any, Any], error: HTTPException) -> str:
+    """A request that does not fit, in words."""
+    handler = request.scope.get("route_handler")
+    field = getattr(handler, "parsed_data_field", None)
+    faults = [e for e in error.extra if isinstance(e, dict)] if isinstance(error.extra, list) else []
+    if not faults:
+        return f"{error.detail}: {msgspec.json.encode(error.extra, enc_hook=str).decode()}"
+    if (
+        isinstance(error.__cause__, msgspec.ValidationError)
+        and len(faults) == 1
+        and faults[0]["source"] == "body"
+    ):
+        return in_words(str(error.__cause__), field and field.annotation)
+    return "; ".join(in_words(str(f["message"]), None, str(f["key"])) for f in faults)
 
 
 class ApiServer:
@@ -152,7 +168,7 @@ class ApiServer:
         self._sight = Sight(engine)
         self._file = Path(engine.config.data_dir) / API_FILE
         config = engine.config
-        self._socket = _bound(config.api_host, config.api_port)
+        self._socket = bound(config.api_host, config.api_port, Path(config.data_dir))
         self._server = uvicorn.Server(
             uvicorn.Config(
                 application(engine, self._sight, Tokens([*made, *config.api_tokens])),
@@ -199,16 +215,3 @@ class ApiServer:
         if self._thread.is_alive():
             self._thread.join(START_SECONDS)
         self._socket.close()
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise BadConfig(
-            f"the API cannot listen on {host}:{port} ({error.strerror}); choose another --api-port"
-        ) from None
-    return listener

@@ -107,7 +107,8 @@ class Sight:
         try:
             while now_ns() < tap.until_ns:
                 for message, at_ns, took_ns in tap.read():
-                    yield msgspec.json.encode(traced(message, now_ns() - at_ns, took_ns)) + b"\n"
+                    line = traced(message, now_ns() - at_ns, took_ns, self._engine.clock.wall_ms())
+                    yield msgspec.json.encode(line) + b"\n"
                 await asyncio.sleep(TAP_READ_SECONDS)
             yield msgspec.json.encode({"ended": "the time is up", "skipped": tap.skipped}) + b"\n"
         finally:

@@ -10,7 +10,6 @@ import msgspec
 
 from actors.facts import OrderIntended, OrderStatus, Purpose
 from actors.gateway.messages import Report
-from actors.gateway.stream import Known
 from actors.limits import UNKNOWN_QUERY_EVERY
 from actors.messages import FeeKnown, Fill, OrderAccepted, OrderClosed
 from actors.units import NANOS_PER_MS, ZERO, AccountId, ClientOrderId, OrderType, Symbol
@@ -162,11 +161,6 @@ class Tracked(msgspec.Struct, kw_only=True):
     accepted_told: bool = False
     awaits_survey: bool = False
     excused: bool = False
-
-    @property
-    def known(self) -> Known:
-        """What is known of it, from whatever side."""
-        return Known(self.executed, self.final is not None)
 
     duplicate_code: int = 0
     impostor_told: bool = False

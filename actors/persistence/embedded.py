@@ -6,18 +6,22 @@ last process that holds it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import stat
 import subprocess
+import tempfile
 import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import fasteners
 import psutil
@@ -32,6 +36,9 @@ from actors.errors import BadInput, StoreUnreachable
 
 HANDLES_FILE = ".handle_pids.json"
 LOCK_FILE = "postgres.lock"
+START_LOCK_FILE = "postgres.starting"
+UNFINISHED_FILE = "postgres.unfinished"
+"""There while a database is being made: what was interrupted half way is made anew."""
 
 START_SECONDS = 120.0
 """How long a server may recover after a crash."""
@@ -44,8 +51,14 @@ CHILDREN_SECONDS = 5.0
 SOCKET_LINE = 4
 """Where ``postmaster.pid`` names the folder of its socket."""
 
-UNUSABLE = re.compile(r"""[\s'"`%?&#\\$]""")
-"""What does not survive the way through a shell and a URI."""
+UNUSABLE = re.compile(r"""["`$\\\n\r]""")
+"""What does not survive the way through a shell."""
+NOT_IN_AN_ADDRESS = re.compile(r"""[\s'%?&#]""")
+"""What a folder may have, but the address of its socket may not."""
+
+ABANDON_SECONDS = 10.0
+SEEN_SECONDS = 1.0
+"""How long a server that was just begun may take to be seen."""
 
 TRAVERSE = stat.S_IXGRP | stat.S_IXOTH
 
@@ -77,22 +90,57 @@ class EmbeddedPostgres:
         """
         if UNUSABLE.search(str(self._folder)):
             raise BadInput(
-                f"the data folder {str(self._folder)!r} has a space, a quote or another character in its name that "
-                "the embedded Postgres cannot take; choose another --data-dir, or give a --dsn"
+                f"the data folder {str(self._folder)!r} has a quote, a backslash or a dollar sign in its name, which the "
+                "embedded Postgres cannot take; choose another --data-dir, or give a --dsn"
             )
-        if not (self._folder / "PG_VERSION").exists():
-            self._on_progress(f"creating a database in {self._folder} (once, some seconds)")
         try:
             self._folder.parent.mkdir(parents=True, exist_ok=True)
-            with _modes_kept(self._folder, *POSTGRES_VERSIONS.values()):
+            with fasteners.InterProcessLock(self._folder.parent / START_LOCK_FILE):
+                self._server = self._started()
+        except Exception as error:
+            raise self._not_started(error) from error
+        return str(self._server.get_uri())
+
+    def _started(self) -> postgres_server.PostgresServer:
+        unfinished = self._folder.parent / UNFINISHED_FILE
+        if unfinished.exists() and not self._children():
+            shutil.rmtree(self._folder, ignore_errors=True)
+        if not (self._folder / "PG_VERSION").exists():
+            self._on_progress(f"creating a database in {self._folder} (once, some seconds)")
+            unfinished.touch()
+        try:
+            with self._surroundings():
                 server = postgres_server.get_server(self._folder, cleanup_mode=None, start=False)
                 # The wheel's own lock is one file for all users of the machine, and the second may not open it.
                 server._lock = fasteners.InterProcessLock(self._folder.parent / LOCK_FILE)  # noqa: SLF001
                 self._come_up(server.start)
-            self._server = server
-        except Exception as error:
-            raise self._not_started(error) from error
-        return str(self._server.get_uri())
+        except BaseException as error:
+            if not isinstance(error, Exception):
+                self._abandon()
+            raise
+        unfinished.unlink(missing_ok=True)
+        return server
+
+    @contextmanager
+    def _surroundings(self) -> Iterator[None]:
+        """What the wheel needs around it while it starts a server."""
+        with _modes_kept(self._folder, *POSTGRES_VERSIONS.values()), _socket_in_reach(self._folder):
+            yield
+
+    def _abandon(self) -> None:
+        """End a server whose start was interrupted, unless somebody else uses it; it outlives who began it."""
+        if self._held_by_others():
+            return
+        began = time.monotonic()
+        while (pid := self._living_postmaster()) is None and time.monotonic() - began < SEEN_SECONDS:
+            time.sleep(0.05)
+        children = self._children()
+        if pid is not None:
+            with suppress(psutil.NoSuchProcess):
+                psutil.Process(pid).send_signal(signal.SIGINT)  # its fast shutdown
+        for process in psutil.wait_procs(children, ABANDON_SECONDS)[1]:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
 
     def died(self) -> str:
         """What became of the server since it was started; empty while it lives. Callable from any thread."""
@@ -113,7 +161,7 @@ class EmbeddedPostgres:
             if server is None or not self.died():
                 return
             try:
-                with _modes_kept(self._folder, *POSTGRES_VERSIONS.values()), server._lock:  # noqa: SLF001
+                with self._surroundings(), server._lock:  # noqa: SLF001
                     self._come_up(server.ensure_postgres_running)
             except Exception as error:
                 raise self._not_started(error) from error
@@ -221,6 +269,8 @@ def _is_postgres(pid: int) -> bool:
         return _lives(pid) and psutil.Process(pid).name() == "postgres"
     except psutil.NoSuchProcess:
         return False
+    except OSError:
+        return True
 
 
 def _lives(pid: int) -> bool:
@@ -228,6 +278,45 @@ def _lives(pid: int) -> bool:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
+    except OSError:  # no file descriptor is left to look with: who cannot be seen is not dead
+        return True
+
+
+@contextmanager
+def _socket_in_reach(folder: Path) -> Iterator[None]:
+    """Have the server put its socket where an address can name it, if its own folder is not such a place.
+
+    The wheel passes the socket's folder through a shell and a URI without quotes.
+    """
+    if not NOT_IN_AN_ADDRESS.search(str(folder)):
+        yield
+        return
+    own = os.geteuid()
+    name = hashlib.sha256(str(folder).encode()).hexdigest()[:16]
+    place = Path(tempfile.gettempdir()) / f"bulkhead-{own}-{name}"
+    place.mkdir(mode=0o700, exist_ok=True)
+    there = place.lstat()
+    if not stat.S_ISDIR(there.st_mode) or there.st_uid not in {own, folder_owner(folder)}:
+        raise BadInput(f"{place} belongs to somebody else; remove it, or choose a --data-dir without spaces")
+    wheel: Any = postgres_server
+    usual = wheel.find_suitable_socket_dir
+    wheel.find_suitable_socket_dir = lambda *_: place
+    try:
+        yield
+    finally:
+        wheel.find_suitable_socket_dir = usual
+        if own == 0:
+            # The wheel lets everybody write there, so that the server's user may; it owns it from now on.
+            os.chown(place, folder_owner(folder), -1)
+            place.chmod(stat.S_IRWXU | TRAVERSE)
+
+
+def folder_owner(folder: Path) -> int:
+    """Whose a folder is; ours if it is not there."""
+    try:
+        return folder.stat().st_uid
+    except OSError:
+        return os.geteuid()
 
 
 @contextmanager

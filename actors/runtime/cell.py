@@ -69,23 +69,26 @@ class CrashReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TracedMessage(msgspec.Struct, frozen=True):
-    """One handled message: what, how long ago, how long it took."""
+    """One handled message: what, how long ago, how long it took; ``at_ms`` is when it was taken up, Unix time."""
 
     kind: str
     age_ms: float
     took_us: float
     cause: str
     content: str
+    at_ms: int
 
 
-def traced(message: Any, age_ns: int, took_ns: int) -> TracedMessage:
-    """A handled message as people see it."""
+def traced(message: Any, age_ns: int, took_ns: int, wall_ms: int) -> TracedMessage:
+    """A handled message as people see it; its age is counted back from ``wall_ms``."""
+    age_ms = max(0, age_ns) / 1e6
     return TracedMessage(
         kind=type(message).__name__,
-        age_ms=max(0, age_ns) / 1e6,
+        age_ms=age_ms,
         took_us=took_ns / 1e3,
         cause=str(getattr(message, "cause", "")),
         content=shown(message, 200),
+        at_ms=wall_ms - round(age_ms),
     )
 
 
@@ -208,7 +211,7 @@ class Cell:
 
     def snapshot(self, limit: int = 100) -> Snapshot:
         """What an operator sees; at most ``limit`` waiting messages are described."""
-        now_ns = self.dispatcher.clock.monotonic_ns()
+        now_ns, wall_ms = self.dispatcher.clock.monotonic_ns(), self.dispatcher.clock.wall_ms()
         waiting = self.mailbox.waiting()
         busy = self.busy_with
         trace = list(self.trace or ())
@@ -221,7 +224,7 @@ class Cell:
             counters=self.mailbox.counters(),
             busy_with=describe(busy, now_ns) if busy else None,
             mailbox=[describe(letter, now_ns) for letter in waiting[:limit]],
-            trace=[traced(message, now_ns - at_ns, took_ns) for message, at_ns, took_ns in trace],
+            trace=[traced(message, now_ns - at_ns, took_ns, wall_ms) for message, at_ns, took_ns in trace],
             slowest_turn_us=self.slowest_ns / 1e3,
             congested=self.mailbox.congested,
             crashes=list(self.crashes or ()),

@@ -14,7 +14,10 @@ The limits themselves are in ``subaccount.limit_checks``.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
+from difflib import get_close_matches
+from itertools import takewhile
 
 import msgspec
 
@@ -34,6 +37,11 @@ from actors.units import DIGITS_MAX, ONE, TRADING, ZERO, Instrument, OrderType, 
 
 DEFAULT_LEVERAGE = Decimal(10)
 """When the order names none; capped by the account's limit."""
+
+
+SYMBOL_SHOWN = 40
+"""Characters of an unknown symbol that are repeated."""
+NEAR_SYMBOLS, SYMBOLS_COMPARED = 3, 20
 
 
 class Verdict(msgspec.Struct, frozen=True, gc=False):
@@ -71,7 +79,7 @@ def check(state: AccountState, order: PlaceOrder, market: Market, at_price: Deci
     shape, account = _shape(order), _account(state)
     instrument = market.instruments.get(order.symbol)
     if shape or instrument is None:
-        unknown = () if instrument else (_unknown(order.symbol),)
+        unknown = () if instrument else (_unknown(order.symbol, market),)
         return Verdict((*shape, *account, *unknown))
     opening = order.quantity - reducible(state, order)
     reduces = opening <= ZERO or order.reduce_only
@@ -227,8 +235,24 @@ def _account(state: AccountState) -> tuple[Rejection, ...]:
     return ()
 
 
-def _unknown(symbol: Symbol) -> Rejection:
-    return reject(RejectCode.UNKNOWN_SYMBOL, f"{symbol} is not traded here", symbol)
+def _unknown(symbol: Symbol, market: Market) -> Rejection:
+    near = near_symbols(symbol, market.instruments)
+    meant = f"did you mean {' or '.join(near)}? " if near else ""
+    text = f"{symbol[:SYMBOL_SHOWN]} is not traded here; {meant}'bulkhead master' lists the symbols"
+    return reject(RejectCode.UNKNOWN_SYMBOL, text, symbol[:SYMBOL_SHOWN])
+
+
+def near_symbols(typed: str, known: Iterable[Symbol]) -> list[Symbol]:
+    """Symbols that may have been meant, the likeliest first; ``ETH/USDT:USDT`` is another system's ETHUSDT.
+
+    Few are compared letter by letter: this runs where money waits.
+    """
+    name = "".join(c for c in typed[:SYMBOL_SHOWN].partition(":")[0].upper() if c.isalnum())
+    alike = [s for s in known if name and s[0] == name[0]]
+    alike.sort(
+        key=lambda s: -sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(s, name, strict=False)))
+    )
+    return [Symbol(s) for s in get_close_matches(name, alike[:SYMBOLS_COMPARED], n=NEAR_SYMBOLS)]
 
 
 def _filters(

@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import time
+from pathlib import Path
 
 import psutil
 import psycopg
@@ -84,7 +85,42 @@ def test_each_data_folder_has_a_lock_of_its_own(tmp_path):
             assert (tmp_path / name / "postgres.lock").exists()
 
 
-@pytest.mark.parametrize("name", ["two words", "it's", "100%", "what?", "a&b", "$HOME"])
+@pytest.mark.parametrize("name", ["two words", "it's 100% mine", "what? a&b #1"])
+def test_a_folder_may_have_a_space_and_other_signs_in_its_name(tmp_path, name):
+    """A person's folder is often called so."""
+    folder = tmp_path / name
+    for _ in range(2):  # made, and found again
+        with EmbeddedPostgres(folder) as dsn, psycopg.connect(dsn) as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+            socket_dir = connection.execute(
+                "SELECT setting FROM pg_settings WHERE name = 'unix_socket_directories'"
+            )
+            place = Path(socket_dir.fetchone()[0])
+            assert stat.S_IMODE(place.stat().st_mode) & 0o066 == 0, "nobody else may put a socket there"
+        pid = _pid_of(folder)
+        assert pid is None or not psutil.pid_exists(pid)
+
+
+def _pid_of(folder):
+    try:
+        return postmaster(folder)
+    except FileNotFoundError:
+        return None
+
+
+def test_a_database_that_was_interrupted_half_way_is_made_anew(tmp_path):
+    """What initdb leaves behind when it is killed looks like a database, and none starts on it."""
+    (tmp_path / "postgres").mkdir()
+    (tmp_path / "postgres" / "PG_VERSION").write_text("18\n")
+    (tmp_path / "postgres.unfinished").touch()
+    with EmbeddedPostgres(tmp_path) as dsn, psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("CREATE TABLE kept (n int)")
+    assert not (tmp_path / "postgres.unfinished").exists()
+    with EmbeddedPostgres(tmp_path) as dsn, psycopg.connect(dsn) as connection:
+        assert connection.execute("SELECT count(*) FROM kept").fetchone() == (0,), "and never a second time"
+
+
+@pytest.mark.parametrize("name", ["$HOME", 'a"b', "a`b", "a\\b"])
 def test_a_folder_name_that_it_cannot_take_is_refused_with_the_cure(tmp_path, name):
     with pytest.raises(BadInput, match="choose another --data-dir"):
         EmbeddedPostgres(tmp_path / name).start()
