@@ -149,6 +149,20 @@ FAULTS = (
         ("tests/gateway/test_waiting.py",),
     ),
     Fault(
+        "an order waits for more to be written with it",
+        WRITER,
+        "    return any(isinstance(fact, OrderIntended | CancelIntended) for fact in item.facts)\n",
+        "    return False\n",
+        ("tests/persistence/test_gathering.py",),
+    ),
+    Fault(
+        "who asked waits for more to be written with it",
+        WRITER,
+        "    if not isinstance(item, Persist) or item.reply_to is not None:\n",
+        "    if not isinstance(item, Persist):\n",
+        ("tests/persistence/test_gathering.py",),
+    ),
+    Fault(
         "Postgres plans by what it believed of empty tables",
         CONNECTION,
         "-c enable_seqscan=off ",
