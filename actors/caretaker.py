@@ -1,7 +1,13 @@
-"""Looks after what the engine runs on, from a thread of its own: the embedded database's process, and the log."""
+"""Looks after what the engine runs on, from a thread of its own.
+
+That is the embedded database's process, which is started again; the log; and the file descriptors, without which no
+connection can be made anew.
+"""
 
 from __future__ import annotations
 
+import os
+import resource
 import threading
 import time
 from collections.abc import Callable
@@ -19,6 +25,9 @@ LOG_STUCK_SECONDS = 10.0
 """A reader of the log that takes nothing for so long is told of."""
 
 LOG_ALARM_EVERY_SECONDS = 300.0
+DESCRIPTORS_FEW = 8
+"""So many file descriptors left are hardly any: the exchange's connections need them when they are cut."""
+
 STOP_SECONDS = 3.0
 
 
@@ -51,6 +60,8 @@ class Caretaker:
         self._began_s = 0.0
         self._dropped = 0
         self._log_alarm_s = float("-inf")
+        self._few_left = False
+        self._failed: dict[str, str] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="caretaker", daemon=True)
 
@@ -67,12 +78,14 @@ class Caretaker:
 
     def _work(self) -> None:
         while not self._stop.wait(LOOK_SECONDS):
-            for look in (self.look_at_database, self.look_at_log):
+            for look in (self.look_at_database, self.look_at_log, self.look_at_descriptors):
                 try:
                     look()
-                except Exception:
-                    # This thread must outlive whatever it meets.
-                    log.exception("the caretaker failed")
+                except Exception as error:
+                    # This thread must outlive whatever it meets, and say the same thing once.
+                    if self._failed.get(look.__name__) != repr(error):
+                        self._failed[look.__name__] = repr(error)
+                        log.exception("the caretaker failed")
 
     def look_at_database(self) -> None:
         """Start the embedded Postgres again if it died."""
@@ -112,6 +125,25 @@ class Caretaker:
                 f"nobody has read the log for {state.stuck_s:.0f} s, and {state.waiting} bytes of it wait; "
                 "the engine goes on, and drops log lines when there is no room for more"
             )
+
+    def look_at_descriptors(self) -> None:
+        """Tell when there is hardly a file descriptor left, and when there is again."""
+        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        try:
+            used = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - names alone, no paths
+        except FileNotFoundError:  # not on Linux
+            return
+        except OSError:
+            used = limit
+        if not self._few_left and limit - used < DESCRIPTORS_FEW:
+            self._few_left = True
+            self._alarm(
+                f"{used} of {limit} file descriptors are in use: a connection to the exchange or to Postgres that "
+                "breaks now cannot be made anew, and nobody can connect; end clients of the API, or raise LimitNOFILE"
+            )
+        elif self._few_left and limit - used > 2 * DESCRIPTORS_FEW:
+            self._few_left = False
+            self._alarm(f"there are file descriptors again: {used} of {limit} are in use")
 
     def _once(self, what: str, text: str) -> None:
         """Raise an alarm, once in an outage."""

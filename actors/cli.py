@@ -12,7 +12,17 @@ from typing import Annotated
 import cyclopts
 from cyclopts import Parameter
 
-from actors import cli_common, cli_live, cli_ops, cli_orders, cli_paper, cli_risk, cli_status, logs
+from actors import (
+    cli_common,
+    cli_live,
+    cli_ops,
+    cli_orders,
+    cli_paper,
+    cli_risk,
+    cli_status,
+    folder_lock,
+    logs,
+)
 from actors.cli_common import DataDir, err, out
 from actors.cli_hints import explained
 from actors.config import DEFAULT_DATA_DIR, EngineConfig, environment, load
@@ -112,7 +122,8 @@ def run(  # noqa: PLR0913 - one per setting
     )
     logs.write_apart()
     logs.configure(json=log_json)
-    serve(settings)
+    with folder_lock.held(Path(settings.data_dir)):
+        serve(settings)
 
 
 def _ended(text: str) -> None:
@@ -142,23 +153,25 @@ def serve(settings: EngineConfig) -> None:
 
     for number in ENDING:
         signal.signal(number, end)
-    begun: Engine | None = None
+    begun: tuple[Engine, ApiServer] | None = None
     try:
         engine = Engine(settings, err.print)
         api = ApiServer(engine)
-        begun = engine
-        engine.start()
+        begun = engine, api
+        engine.start(api.start)
         starting = False
-    except (_EndedEarly, BulkheadError):
+    except BaseException as error:
         # Ctrl-C reaches a child that the start waits for, too, and that one may fail first.
-        if not stop.is_set():
+        early = stop.is_set() and isinstance(error, _EndedEarly | BulkheadError)
+        if begun is not None:
+            begun[1].stop()
+            if early and "stop" not in begun[0].gate.closers:
+                begun[0].stop()  # it had just come up
+        if not early:
             raise
-        if begun is not None and "stop" not in begun.gate.closers:
-            begun.stop()  # it had just come up
         _ended("stopped before it was ready; nothing is left running")
         return
     try:
-        api.start()
         fleet = engine.fleets.origin.fleet
         out.print(f"engine ready: {len(engine.accounts)} accounts, fleet {fleet}, API at {api.address.url}")
         while not (stop.wait(HALT_LOOK_SECONDS) or engine.halted.is_set()):

@@ -1,6 +1,6 @@
 """The whole engine: what is built, in which order it starts, and how it stops.
 
-store -> writer -> gateway -> router -> accounts -> feed        (the api starts after it)
+store -> writer -> gateway -> router -> accounts -> feed        (the api once the accounts are there)
 """
 
 from __future__ import annotations
@@ -138,19 +138,23 @@ class Engine:
 
     # -- life
 
-    def start(self) -> None:
+    def start(self, on_accounts: Callable[[], None] = lambda: None) -> None:
         """Start everything, recover, and open for trading.
+
+        Args:
+            on_accounts: called when every account is there, before the exchange is asked after what an earlier life
+                left: from then on people may look, and stop what must be stopped.
 
         Raises:
             BulkheadError: what is missing, and the cure; nothing is left running.
         """
         try:
-            self._start()
+            self._start(on_accounts)
         except BaseException:
             self.stop()
             raise
 
-    def _start(self) -> None:
+    def _start(self, on_accounts: Callable[[], None]) -> None:
         config = self.config
         self.gate.close("start")
         self.pauses.start()
@@ -176,6 +180,7 @@ class Engine:
             self._restore()
         start_in_order(specs[3:], self.actors)
         self.services.feed = self.actors["feed"]
+        on_accounts()
         self._recover()
         self._wait_for_prices()
         self.side.watch(self._apply_rules)

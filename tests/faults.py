@@ -14,9 +14,10 @@ import os
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
-from tests.patched import ROOT, End, Try, ends, shared_postgres
+from tests.patched import ROOT, End, Try, ends, import_patched, shared_postgres
 from tests.planted import FAULTS, Fault
 
 SECONDS_EACH = 120
@@ -50,7 +51,7 @@ def tries_of(faults: list[Fault]) -> tuple[list[Try], list[str]]:
     tries, wrong = [], []
     for fault in faults:
         try:
-            tries.append(Try(fault, {fault.path: planted(fault)}, fault.tests))
+            tries.append(Try(fault, partial(import_patched, {fault.path: planted(fault)}), fault.tests))
         except (ValueError, SyntaxError, OSError) as error:
             wrong.append(f"{fault.name}: {error}")
     return tries, wrong

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import gc
 import importlib
 import importlib.abc
 import importlib.util
@@ -19,6 +20,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -56,10 +58,10 @@ class End(StrEnum):
 
 
 class Try(msgspec.Struct, frozen=True):
-    """Source text or trees by path, and the tests that are to notice."""
+    """What is tried: ``prepare`` changes our modules in the try's own process, the tests are to notice."""
 
     what: Any
-    sources: Mapping[str, Any]
+    prepare: Callable[[], None]
     tests: tuple[str, ...]
 
 
@@ -83,28 +85,74 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         exec(compile(source, module.__file__, "exec"), module.__dict__)
 
 
+def import_patched(sources: Mapping[str, Any]) -> None:
+    """Have modules imported anew, some of them from other source: texts or trees by path."""
+    for name in [n for n in sys.modules if n.split(".")[0] in {"actors", "supervisor", "tests", "bench"}]:
+        if name != "tests.patched":
+            del sys.modules[name]
+    sys.meta_path.insert(0, _Finder(sources))
+
+
+def swap_functions(path: str, tree: ast.Module) -> None:
+    """Give the functions of an imported module the code that they have in ``tree``; much faster than an import."""
+    filename = str(ROOT / path)
+    codes = {
+        (code.co_qualname, code.co_firstlineno): code for code in _codes(compile(tree, filename, "exec"))
+    }
+    for found in gc.get_objects():
+        if isinstance(found, types.FunctionType) and found.__code__.co_filename == filename:
+            code = codes.get((found.__code__.co_qualname, found.__code__.co_firstlineno))
+            if code is not None and code.co_freevars == found.__code__.co_freevars:
+                found.__code__ = code
+
+
+def _codes(code):
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _codes(constant)
+
+
+def import_everything(tests: Iterable[str]) -> None:
+    """Import test files and all that they import, before the fork, so that no try has to.
+
+    Raises:
+        ValueError: they cannot be imported.
+    """
+    with _silence():
+        code = pytest.main([*OPTIONS, "--collect-only", *(str(ROOT / test) for test in tests)])
+    if code != pytest.ExitCode.OK:
+        raise ValueError(f"the tests cannot be collected: {code!r}")
+
+
 _ENDS = {
     pytest.ExitCode.OK: End.ALIVE,
     pytest.ExitCode.TESTS_FAILED: End.NOTICED,
 }
 
 
-def _run(sources, tests):
-    """In a process of its own: the exit code says how it ended."""
-    os.setpgid(0, 0)
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_MAX, MEMORY_MAX))
-    sys.meta_path.insert(0, _Finder(sources))
+@contextlib.contextmanager
+def _silence():
     with (
         Path(os.devnull).open("w") as nowhere,
         contextlib.redirect_stdout(nowhere),
         contextlib.redirect_stderr(io.StringIO()),
     ):
+        yield
+
+
+def _run(prepare, tests):
+    """In a process of its own: the exit code says how it ended."""
+    os.setpgid(0, 0)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_MAX, MEMORY_MAX))
+    prepare()
+    with _silence():
         code = pytest.main([*OPTIONS, *(str(ROOT / test) for test in tests)])
     os._exit(int(code))
 
 
 def _begin(one):
-    process = multiprocessing.get_context("fork").Process(target=_run, args=(one.sources, one.tests))
+    process = multiprocessing.get_context("fork").Process(target=_run, args=(one.prepare, one.tests))
     process.start()
     return process
 
@@ -146,7 +194,8 @@ def _kill(process):
 
 @contextlib.contextmanager
 def shared_postgres(tests: Iterable[str], folder: Path) -> Iterator[None]:
-    """One server for all tries, where any of them needs one."""
+    """Have all that the tries write below a folder, and one server for all, where any of them needs one."""
+    os.environ["PYTEST_DEBUG_TEMPROOT"] = str(folder)
     if not any(test.startswith("tests/persistence") for test in tests) or SHARED_DSN in os.environ:
         yield
         return
@@ -168,11 +217,3 @@ def shared_postgres(tests: Iterable[str], folder: Path) -> Iterator[None]:
         finally:
             del os.environ[SHARED_DSN]
             server.stdin.close()
-
-
-def parsed(path: str) -> ast.Module:
-    """A module's tree."""
-    return ast.parse((ROOT / path).read_text(encoding="utf-8"))
-
-
-Report = Callable[[str], None]

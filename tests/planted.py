@@ -36,11 +36,13 @@ ACTOR = ("tests/gateway/test_actor.py",)
 HTTP_TESTS = ("tests/venues/binance/test_http.py",)
 BATCHES = ("tests/venues/binance/test_batches.py",)
 LEASE = ("tests/persistence/test_lease.py",)
-ROW = ("tests/persistence/test_rows.py",)
+ROWS_TESTS = "tests/persistence/test_rows.py::"
 TRANSLATED = ("tests/venues/binance/test_translate.py",)
 SERVED = ("tests/runtime/test_dispatcher.py",)
 PARKED = ("tests/test_quarantine.py",)
-WOKEN = ("tests/symbol_router/test_triggers.py",)
+TOUCH = (
+    "tests/symbol_router/test_triggers.py::test_what_touches_is_held_against_its_own_side_of_the_market",
+)
 FED = ("tests/feed/test_actor.py",)
 COMPARED = ("tests/test_reconciliation.py",)
 
@@ -48,16 +50,18 @@ FAULTS = (
     Fault(
         "a trades answer never frees its slot",
         PROTOCOL,
-        "        self._asks_in_flight -= 1\n        effects = self._pump_asks(now_ms)\n",
+        "        self._asked.discard(message.client_order_id)\n        effects = self._pump_asks(now_ms)\n",
         "        effects = self._pump_asks(now_ms)\n",
         LATE,
     ),
     Fault(
         "a query answer never frees its slot",
         PROTOCOL,
-        '        if message.request == "query":\n            self._asks_in_flight -= 1\n',
+        '        if message.request == "query":\n            self._asked.discard(message.client_order_id)\n',
         "",
-        LATE,
+        (
+            "tests/gateway/test_protocol.py::test_never_more_queries_at_once_than_the_bound_and_each_gets_its_turn",
+        ),
     ),
     Fault(
         "a throttled query puts a sent order back",
@@ -236,109 +240,119 @@ FAULTS = (
         ROWS,
         'reason = "LIQUIDATION" if fact.purpose',
         'reason = "TRADE_PNL" if fact.purpose',
-        ROW,
+        (ROWS_TESTS + "test_a_liquidation_is_called_so_wherever_it_is_read",),
     ),
     Fault(
         "deleveraging is logged as a trade",
         ROWS,
         'reason = f"ADL_TIER{fact.tier}"',
         'reason = "TRADE_PNL"',
-        ROW,
+        (ROWS_TESTS + "test_deleveraging_is_called_so_with_its_tier",),
     ),
     Fault(
         "deleveraging is logged without its tier",
         ROWS,
         'reason = f"ADL_TIER{fact.tier}"',
         'reason = "ADL_TIER0"',
-        ROW,
+        (ROWS_TESTS + "test_deleveraging_is_called_so_with_its_tier",),
     ),
-    Fault("a close-out is logged as a trade", ROWS, 'reason = "CLOSE_OUT"', 'reason = "TRADE_PNL"', ROW),
+    Fault(
+        "a close-out is logged as a trade",
+        ROWS,
+        'reason = "CLOSE_OUT"',
+        'reason = "TRADE_PNL"',
+        (ROWS_TESTS + "test_a_close_out_is_called_so_wherever_it_is_read",),
+    ),
     Fault(
         "funding is logged as a trade",
         ROWS,
         'return fact.amount, "FUNDING"',
         'return fact.amount, "TRADE_PNL"',
-        ROW,
+        (ROWS_TESTS + "test_profit_deposits_and_funding_have_their_reasons",),
     ),
     Fault(
         "bad debt is logged as a trade",
         ROWS,
         'return fact.amount, "BAD_DEBT"',
         'return fact.amount, "TRADE_PNL"',
-        ROW,
+        (ROWS_TESTS + "test_a_liquidation_is_called_so_wherever_it_is_read",),
     ),
     Fault(
         "a take-over is logged as a trade",
         ROWS,
         'return fact.realized, "ADMIN_TAKEOVER"',
         'return fact.realized, "TRADE_PNL"',
-        ROW,
+        (ROWS_TESTS + "test_what_the_house_takes_over_is_flagged_with_who_and_when",),
     ),
     Fault(
         "a later fee is logged as a trade",
         ROWS,
         'return -fact.fee, "FEE"',
         'return -fact.fee, "TRADE_PNL"',
-        ROW,
+        ("tests/persistence/test_fee_rows.py::test_a_pending_fee_survives_and_is_booked_in_every_table",),
     ),
     Fault(
         "filled and cancelled times are swapped",
         ROWS,
         "(status, at if filled else None, None if filled else at,",
         "(status, None if filled else at, at if filled else None,",
-        ROW,
+        (ROWS_TESTS + "test_a_resting_order_ends_at_its_own_time_and_at_no_other",),
     ),
     Fault(
         "an expired order is stored as cancelled",
         ROWS,
         'else "EXPIRED" if fact.status is OrderStatus.EXPIRED else',
         'else "CANCELLED" if fact.status is OrderStatus.EXPIRED else',
-        ROW,
+        (ROWS_TESTS + "test_a_resting_order_ends_at_its_own_time_and_at_no_other",),
     ),
     Fault(
         "a partial close ends the platform's position",
         ROWS,
         "        if position is None or opened > ZERO:\n",
         "        if True:\n",
-        ROW,
+        (ROWS_TESTS + "test_a_partial_close_leaves_the_position_open_with_what_it_realized",),
     ),
     Fault(
         "a flip leaves the platform's old position open",
         ROWS,
         "        if position is None or opened > ZERO:\n",
         "        if position is None:\n",
-        ROW,
+        (ROWS_TESTS + "test_a_flip_closes_one_position_and_opens_another",),
     ),
     Fault(
         "what was closed is stored as taken over",
         ROWS,
         "(*closed[:1], False, *closed[1:])",
         "(*closed[:1], True, *closed[1:])",
-        ROW,
+        (ROWS_TESTS + "test_a_partial_close_leaves_the_position_open_with_what_it_realized",),
     ),
     Fault(
         "what was taken over is not flagged",
         ROWS,
         '"TAKEN_OVER",\n        True,',
         '"TAKEN_OVER",\n        False,',
-        ROW,
+        (ROWS_TESTS + "test_what_the_house_takes_over_is_flagged_with_who_and_when",),
     ),
     Fault(
-        "the house takes nothing over", ROWS, '    yield "house_add", (fact.symbol, fact.quantity)\n', "", ROW
+        "the house takes nothing over",
+        ROWS,
+        '    yield "house_add", (fact.symbol, fact.quantity)\n',
+        "",
+        (ROWS_TESTS + "test_what_the_house_takes_over_is_flagged_with_who_and_when",),
     ),
     Fault(
         "a liquidated position is stored as closed",
         ROWS,
         'return "LIQUIDATE", "LIQUIDATED"',
         'return "LIQUIDATE", "CLOSED"',
-        ROW,
+        (ROWS_TESTS + "test_a_liquidation_is_called_so_wherever_it_is_read",),
     ),
     Fault(
         "a liquidating trade is stored as a close",
         ROWS,
         'return "LIQUIDATE", "LIQUIDATED"',
         'return "CLOSE", "LIQUIDATED"',
-        ROW,
+        (ROWS_TESTS + "test_a_liquidation_is_called_so_wherever_it_is_read",),
     ),
     Fault(
         "a held actor serves control messages",
@@ -401,29 +415,37 @@ FAULTS = (
         TRIGGERS,
         "now = float(tick.bid if trigger.below else tick.ask)",
         "now = float(tick.ask if trigger.below else tick.bid)",
-        WOKEN,
+        TOUCH,
     ),
     Fault(
         "touch triggers compare the mid at registration",
         TRIGGERS,
         "                if trigger.touch:\n                    now = float(tick.bid if trigger.below else tick.ask)\n",
         "",
-        WOKEN,
+        TOUCH,
     ),
     Fault(
         "touch triggers compare the wrong side at a tick",
         TRIGGERS,
         "self._pop(entry.below_bid, -float(tick.bid), woken)",
         "self._pop(entry.below_bid, -float(tick.ask), woken)",
-        WOKEN,
+        TOUCH,
     ),
-    Fault("an older price is accepted", BOOK, "return tick.event_ms > known.event_ms", "return True", WOKEN),
+    Fault(
+        "an older price is accepted",
+        BOOK,
+        "return tick.event_ms > known.event_ms",
+        "return True",
+        ("tests/symbol_router/test_triggers.py::test_the_book_never_goes_back_in_time",),
+    ),
     Fault(
         "an older price is accepted from REST",
         BOOK,
         "if known is not None and not tick.update_id and tick.event_ms >= known.event_ms:",
         "if known is not None and not tick.update_id:",
-        WOKEN,
+        (
+            "tests/symbol_router/test_triggers.py::test_an_answer_of_rest_without_a_number_is_as_old_as_its_time",
+        ),
     ),
     Fault("REST is asked at three times the age", FEED, "self._max_age_ns // 3", "self._max_age_ns * 3", FED),
     Fault(
@@ -445,7 +467,7 @@ FAULTS = (
         RECONCILIATION,
         "return self.master - self.virtual - self.house",
         "return self.master - self.virtual",
-        ("tests/test_exchange_side.py",),
+        COMPARED,
     ),
     # What these found in the code as it was, and what was cured with them.
     Fault(
@@ -481,6 +503,6 @@ FAULTS = (
         ROWS,
         "trade_row_id(state, traded, int(traded.closed_quantity == ZERO))",
         "trade_row_id(state, traded, 0)",
-        ROW,
+        (ROWS_TESTS + "test_what_a_trade_changed_names_a_trade_that_there_is",),
     ),
 )

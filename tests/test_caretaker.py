@@ -89,3 +89,29 @@ def test_its_thread_outlives_what_it_meets(monkeypatch):
     count = len(looks)
     time.sleep(0.1)
     assert len(looks) == count
+
+
+def test_hardly_a_descriptor_left_is_told_of_and_so_is_its_end(monkeypatch):
+    alarms, used = [], [50]
+    keeper = Caretaker(alarms.append, lambda: LogState(0, 0, ""))
+    monkeypatch.setattr(caretaker.resource, "getrlimit", lambda _what: (96, 96))
+    monkeypatch.setattr(caretaker.os, "listdir", lambda _path: range(used[0]))
+    keeper.look_at_descriptors()
+    assert alarms == []
+    used[0] = 90
+    keeper.look_at_descriptors()
+    keeper.look_at_descriptors()
+    assert "90 of 96 file descriptors are in use" in alarms[0]
+    used[0] = 82
+    keeper.look_at_descriptors()
+    assert len(alarms) == 1, "still few"
+    used[0] = 40
+    keeper.look_at_descriptors()
+    assert "40 of 96 are in use" in alarms[1]
+
+    def none_left(_path):
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(caretaker.os, "listdir", none_left)
+    keeper.look_at_descriptors()
+    assert "96 of 96 file descriptors are in use" in alarms[2]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 FUNCTION_LINES_MAX = 60
@@ -45,6 +45,7 @@ IMPURE_FILES = {
     "actors/config.py": "reads the environment",
     "actors/alarms.py": "logs",
     "actors/caretaker.py": "looks from a thread of its own",
+    "actors/folder_lock.py": "locks a file",
     "actors/logs.py": "sets logging up",
     "actors/cli.py": "the command line",
     "actors/cli_live.py": "the command line",
@@ -114,6 +115,7 @@ COMPOSITION = frozenset(
         "engine",
         "alarms",
         "caretaker",
+        "folder_lock",
         "reconciliation",
         "exchange_side",
         "shared_answer",
@@ -162,7 +164,6 @@ TESTED_ELSEWHERE = {
     "actors/subaccount/value_at_risk.py": "tests/subaccount/test_limit_checks.py",
     "actors/persistence/loading.py": "tests/persistence/test_store.py reads through it",
     "actors/runtime/tree.py": "tests/test_supervisor.py and tests/test_quarantine.py",
-    "actors/reconciliation.py": "tests/e2e",
     "actors/runtime/clock.py": "tests/runtime/test_simulation.py",
     "actors/runtime/cell.py": "tests/runtime/test_actor.py",
     "actors/runtime/io_loop.py": "tests/e2e runs it",
@@ -171,7 +172,6 @@ TESTED_ELSEWHERE = {
     "actors/gateway/port.py": "a protocol",
     "actors/gateway/sending.py": "tests/gateway/test_waiting.py",
     "actors/feed/port.py": "a protocol",
-    "actors/symbol_router/actor.py": "tests/sim",
     "actors/api/account_routes.py": "tests/e2e and tests/e2e/test_schema.py",
     "actors/api/address.py": "data",
     "actors/api/client.py": "tests/e2e",
@@ -242,6 +242,8 @@ def all_faults(root: Path) -> list[str]:
         tree = ast.parse(text)
         found += size(name, tree)
         found += words(name, text)
+        if not name.startswith(("tests/", "bench/", "actors/venues/paper/")):
+            found += glances(name, tree)
         if name.startswith("actors/"):
             found += [*init_only(name, tree), *purity(name, tree), *walls(name, tree), *floats(name, tree)]
             found += asks(name, tree)
@@ -355,6 +357,44 @@ def asks(name: str, tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and node.attr == "ask":
             yield f"{name}:{node.lineno}: asks; actors tell, and get answers as messages"
+
+
+ONE_STEP = frozenset({"pairs", "keys", "list", "sorted", "range"})
+"""Calls that look at a live container once; see actors/glance.py."""
+
+
+def glances(name: str, tree: ast.Module) -> Iterator[str]:
+    """Whoever looks from another thread copies what it looks at in one step."""
+    for node in ast.walk(tree):
+        if _is_call(node, {"list", "tuple", "sorted", "set"}) and _is_items(node.args):  # type: ignore[attr-defined]
+            yield f"{name}:{node.lineno}: not one step for other threads; use actors.glance.pairs"  # type: ignore[attr-defined]
+        if not isinstance(node, ast.FunctionDef) or node.name != "inspect_state":
+            continue
+        for inner in ast.walk(node):
+            live = inner.iter if isinstance(inner, ast.For | ast.comprehension) else None
+            if _is_call(inner, {"tuple", "set", "dict"}):
+                live = inner.args[0] if inner.args else None  # type: ignore[attr-defined]
+            while isinstance(live, ast.Subscript):
+                live = live.value
+            is_live = isinstance(live, ast.Attribute) and live.attr != "unknown"
+            if is_live or (isinstance(live, ast.Call) and not _is_call(live, ONE_STEP)):
+                yield f"{name}:{node.lineno}: other threads look here; copy in one step, with actors.glance"
+
+
+def _is_call(node: ast.AST, names: Collection[str]) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names
+
+
+def _is_items(arguments: Sequence[ast.expr]) -> bool:
+    """Whether it is ``self....items()``, of what outlives a call."""
+    first = arguments[0] if arguments else None
+    called = first.func if isinstance(first, ast.Call) else None
+    if not isinstance(called, ast.Attribute) or called.attr != "items":
+        return False
+    root = called.value
+    while isinstance(root, ast.Attribute):
+        root = root.value
+    return isinstance(root, ast.Name) and root.id in {"self", "core", "engine", "house", "household"}
 
 
 def untested(root: Path) -> Iterator[str]:

@@ -23,6 +23,7 @@ from msgspec.structs import replace
 from actors.facts import CancelIntended, OrderStatus
 from actors.gateway.budget import OrderBudget
 from actors.gateway.fleets import Fleets
+from actors.gateway.looks import Looks
 from actors.gateway.messages import (
     Answered,
     MasterChanged,
@@ -89,6 +90,7 @@ class GatewayCore:
         # A list that was asked for earlier is older than what it would be held against.
         self._lists_from_ms = 0
         self._seldom = Seldom()
+        self._looks = Looks()
         self._orphans_wanted = False
         self._strangers = Strangers()
         self.lost = 0
@@ -140,7 +142,7 @@ class GatewayCore:
     def resync(self, known: Tracked, now_ms: int) -> list[Effect]:
         """An account says what it knows of an order: ask the exchange, deliver what it lacks."""
         id_ = known.order.client_order_id
-        tracked = self.tracked.get(id_)
+        tracked = self._touched(id_)
         if tracked is None:
             # We believed it closed, but the account went back to before it heard of that.
             self._finals.pop(id_, None)
@@ -165,8 +167,13 @@ class GatewayCore:
         """Timer: ask after unknown orders, fetch missing trades, look at everything, send what waits."""
         effects: list[Effect] = []
         proven = self.proof.state is StreamState.UP
-        for tracked in list(self.tracked.values()):
-            if tracked.asking or tracked.awaits_survey or now_ms - tracked.asked_ms < QUERY_EVERY_MS:
+        for id_ in self._looks.turn(self.tracked):
+            tracked = self.tracked.get(id_)
+            if tracked is None or tracked.rests(proven=proven):
+                self._looks.rests(id_)
+                continue
+            self._looks.touch(id_)
+            if now_ms - tracked.asked_ms < QUERY_EVERY_MS:
                 continue
             if tracked.stage is Stage.SENT and now_ms - tracked.signed_ms > SENT_MAX_MS:
                 self._lose(tracked)  # nobody answered; whatever became of it, ask
@@ -216,8 +223,10 @@ class GatewayCore:
                 effects += self.orphans(message.orders, now_ms)
         if message.positions is not None:
             self.proof.looked_at_positions(message.positions, now_ms)
-        for tracked in self.tracked.values():
-            tracked.awaits_survey = False
+        for id_, tracked in self.tracked.items():
+            if tracked.awaits_survey:
+                tracked.awaits_survey = False
+                self._looks.touch(id_)
         if self._survey_again:
             effects += self._survey(now_ms)
         return effects
@@ -266,7 +275,7 @@ class GatewayCore:
 
     def answered(self, message: Answered, now_ms: int) -> list[Effect]:
         """A place, cancel or query ended."""
-        tracked = self.tracked.get(message.client_order_id)
+        tracked = self._touched(message.client_order_id)
         message = _of_its_own(message)
         effects: list[Effect] = []
         if self.sending.reached(message, now_ms):
@@ -297,7 +306,7 @@ class GatewayCore:
 
     def reported(self, report: Report, now_ms: int) -> list[Effect]:
         """The user stream told about an order."""
-        tracked = self.tracked.get(report.client_order_id)
+        tracked = self._touched(report.client_order_id)
         if tracked is not None:
             return self._take_report(tracked, report, now_ms, rest=False)
         if report.client_order_id in self._finals:
@@ -313,7 +322,7 @@ class GatewayCore:
 
     def traded(self, message: Traded, now_ms: int) -> list[Effect]:
         """The trades of one order, whole."""
-        tracked = self.tracked.get(message.client_order_id)
+        tracked = self._touched(message.client_order_id)
         self._asked.discard(message.client_order_id)
         effects = self._pump_asks(now_ms)
         if tracked is None:
@@ -329,6 +338,13 @@ class GatewayCore:
         return effects + self._maybe_close(tracked, now_ms)
 
     # -- inside
+
+    def _touched(self, id_: ClientOrderId) -> Tracked | None:
+        """An order of which something is told; the timer looks at it again."""
+        tracked = self.tracked.get(id_)
+        if tracked is not None:
+            self._looks.touch(id_)
+        return tracked
 
     def _take_report(
         self, tracked: Tracked, report: Report, now_ms: int, *, rest: bool, listed: bool = False
@@ -503,6 +519,7 @@ class GatewayCore:
         known.signed_ms, known.signed_venue_ms = now_ms, now_ms + self.venue_ahead_ms
         known.excused = True
         self.tracked[known.order.client_order_id] = known
+        self._looks.touch(known.order.client_order_id)
 
     def _throttled(self, tracked: Tracked, message: Answered, now_ms: int) -> list[Effect]:
         self.budget.pause(now_ms + max(message.retry_after_ms, 1_000))
@@ -516,7 +533,7 @@ class GatewayCore:
         return effects
 
     def _cancel(self, cancel: CancelIntended, now_ms: int) -> list[Effect]:
-        tracked = self.tracked.get(cancel.client_order_id)
+        tracked = self._touched(cancel.client_order_id)
         if tracked is None:
             return []
         tracked.cancel_wanted = True
@@ -562,6 +579,7 @@ class GatewayCore:
                 effects += self._waited(tracked, now_ms, again=due.again)
                 continue
             tracked.stage = Stage.SENT
+            self._looks.touch(tracked.order.client_order_id)
             tracked.signed_ms, tracked.signed_venue_ms = now_ms, now_ms + self.venue_ahead_ms
             effects.append(self._request("place", tracked, now_ms))
         return effects

@@ -269,6 +269,8 @@ def _is_postgres(pid: int) -> bool:
         return _lives(pid) and psutil.Process(pid).name() == "postgres"
     except psutil.NoSuchProcess:
         return False
+    except OSError:
+        return True
 
 
 def _lives(pid: int) -> bool:
@@ -276,6 +278,8 @@ def _lives(pid: int) -> bool:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
+    except OSError:  # no file descriptor is left to look with: who cannot be seen is not dead
+        return True
 
 
 @contextmanager

@@ -21,8 +21,12 @@ if TYPE_CHECKING:
 
 
 class Due(msgspec.Struct, frozen=True, gc=False):
-    """What is to be booked: of which signed ``quantity``, to which position, and whether that is gone already."""
+    """What is to be booked: of which signed ``quantity``, to which position, and whether that is gone already.
 
+    ``funding_ms`` is the settlement's name, which is that under which it was told first.
+    """
+
+    funding_ms: int
     quantity: Decimal
     position_id: str
     is_closed: bool
@@ -31,7 +35,7 @@ class Due(msgspec.Struct, frozen=True, gc=False):
 def due(state: AccountState, symbol: Symbol, funding_ms: int) -> Due | None:
     """What is due of a settlement; None for nothing, or nothing any more."""
     at_ms = nominal_ms(funding_ms)
-    before = _settled(state, symbol, funding_ms)
+    before = _settled(state, symbol, at_ms)
     if before is not None and before.quantity is None:
         return None
     if not is_whole_hour(at_ms) and any(
@@ -47,7 +51,8 @@ def due(state: AccountState, symbol: Symbol, funding_ms: int) -> Due | None:
     if quantity == ZERO and before is not None:
         position_id = before.position_id
     is_open = position is not None and position.position_id == position_id
-    return Due(quantity - booked, position_id, not is_open)
+    name = funding_ms if before is None else before.funding_ms
+    return Due(name, quantity - booked, position_id, not is_open)
 
 
 def paid(state: AccountState, message: ApplyFunding, wall_ms: int) -> FundingPaid | None:
@@ -62,7 +67,7 @@ def paid(state: AccountState, message: ApplyFunding, wall_ms: int) -> FundingPai
         rate=message.rate,
         mark=message.mark,
         amount=-found.quantity * message.mark * message.rate,
-        funding_ms=message.funding_ms,
+        funding_ms=found.funding_ms,
         quantity=found.quantity,
         position_id=found.position_id,
         is_closed=found.is_closed,
@@ -71,7 +76,7 @@ def paid(state: AccountState, message: ApplyFunding, wall_ms: int) -> FundingPai
 
 def with_settled(state: AccountState, fact: FundingPaid) -> tuple[Settled, ...]:
     """What is booked of all settlements once ``fact`` is; without what nobody may tell any more."""
-    before = _settled(state, fact.symbol, fact.funding_ms)
+    before = _settled(state, fact.symbol, nominal_ms(fact.funding_ms))
     booked = ZERO if before is None or before.quantity is None else before.quantity
     now = Settled(fact.symbol, fact.funding_ms, booked + fact.quantity, fact.position_id)
     oldest = fact.funding_ms - KEPT_MS
@@ -79,8 +84,9 @@ def with_settled(state: AccountState, fact: FundingPaid) -> tuple[Settled, ...]:
     return tuple(sorted((*others, now), key=lambda s: (s.symbol, s.funding_ms)))
 
 
-def _settled(state: AccountState, symbol: Symbol, funding_ms: int) -> Settled | None:
+def _settled(state: AccountState, symbol: Symbol, at_ms: int) -> Settled | None:
+    """What is booked of the settlement of a nominal time."""
     for settled in state.settled:
-        if settled.funding_ms == funding_ms and settled.symbol == symbol:
+        if settled.symbol == symbol and nominal_ms(settled.funding_ms) == at_ms:
             return settled
     return None

@@ -100,9 +100,6 @@ def pruned(known: tuple[Holdings, ...], now_ms: int) -> tuple[Holdings, ...]:
     """Without what ended before ``KEPT_MS`` ago."""
     oldest, found = now_ms - KEPT_MS, []
     for own in known:
-        if own.changes[0].until_ms >= oldest:
-            found.append(own)
-            continue
         left = tuple(c for c in own.changes if c.until_ms >= oldest)
         if left:
             found.append(Holdings(own.symbol, left))

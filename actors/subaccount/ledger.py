@@ -62,7 +62,7 @@ def fund(state: AccountState, fact: FundingPaid) -> AccountState:
         raise StateCorrupt(
             f"{state.account_id}: funding of {fact.symbol} at {fact.funding_ms} is booked already, or not due"
         )
-    if due != funding.Due(fact.quantity, fact.position_id, fact.is_closed):
+    if due != funding.Due(fact.funding_ms, fact.quantity, fact.position_id, fact.is_closed):
         raise StateCorrupt(
             f"{state.account_id}: funding of {fact.symbol} at {fact.funding_ms} is due of {due!r}, "
             f"not that of {fact!r}"

@@ -23,9 +23,9 @@ from tests.e2e.processes import (
     until,
 )
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
 
-ANSWERS = int(os.environ.get("BULKHEAD_EAGER_ANSWERS", "400"))
+ANSWERS = int(os.environ.get("EAGER_ANSWERS", "400"))
 """How many answers to get; the full form is 10,000."""
 ACCOUNTS = 120
 LOOKERS = 4

@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 ACCOUNTS = 40
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def paper():
     process = Paper("--latency-ms", 20, limits="none")
     yield process

@@ -67,7 +67,7 @@ class Wire:
         return None
 
     def orders_go_by(self):
-        return "test"
+        return "a list"
 
     def now_ms(self):
         return self.clock.monotonic_ns() // NANOS_PER_MS + 70
@@ -177,12 +177,12 @@ def test_limits_are_those_of_the_venue_and_then_those_that_it_tells(bench):
     assert (bench.status.room_reducing, bench.status.room_new_risk) == (7, 6)
     bench.tell(LimitsLearned(orders_per_10s=3, orders_per_minute=100))
     assert bench.status.room_reducing == 3
-    bench.tell(Recover(Recovery(working=(), last_trade_id={}, recent=(0, 98))))
+    bench.tell(Recover(Recovery(working=(), recent=(0, 98))))
     assert bench.status.room_reducing == 2, "a minute's limit is its own"
 
 
 def test_what_an_earlier_life_sent_counts(bench):
-    bench.tell(Recover(Recovery(working=(), last_trade_id={}, recent=(5, 6))))
+    bench.tell(Recover(Recovery(working=(), recent=(5, 6))))
     assert bench.status.room_reducing == 2
 
 
@@ -258,7 +258,7 @@ def test_a_cancel_that_a_crash_of_the_engine_cut_short_is_sent_again(bench, orde
     known = KnownOrder(
         order=order, status=OrderStatus.ACKNOWLEDGED, exchange_order_id=5, filled=D(0), trade_ids=(), cancel_requested=True
     )  # fmt: skip
-    bench.tell(Recover(Recovery(working=(known,), last_trade_id={}, recent=(0, 0))))
+    bench.tell(Recover(Recovery(working=(known,), recent=(0, 0))))
     bench.tell(Reported(report(order)))
     assert bench.wire.kinds() == ["cancel"]
     assert bench.told() == [], "it was told of the acceptance in its earlier life"

@@ -7,10 +7,27 @@ from decimal import Decimal as D
 import pytest
 from msgspec.structs import replace
 
-from actors.facts import CancelIntended, OrderStatus
+from actors.facts import CancelIntended, OrderStatus, Purpose
 from actors.gateway.budget import OrderBudget
-from actors.gateway.messages import Submit, Traded, Verdict
-from actors.gateway.orders import ASKS_MAX, SENT_MAX_MS, Request, Stage, Survey, Tracked
+from actors.gateway.messages import Submit, Surveyed, Traded, Verdict
+from actors.gateway.orders import (
+    ASKS_MAX,
+    FINAL_MARGIN_MS,
+    OVERDUE_MS,
+    QUERY_EVERY_MS,
+    SENT_MAX_MS,
+    SURVEY_UNPROVEN_MS,
+    UNPROVEN_MS,
+    Deliver,
+    Place,
+    Request,
+    Stage,
+    Survey,
+    Tracked,
+    is_urgent,
+)
+from actors.gateway.stream import StreamState
+from actors.gateway.waiting import PLACE_KEPT_MS, SLOT_KEPT_MS, WaitingOrders
 from actors.messages import Fill, OrderAccepted, OrderClosed, PlaceOrder
 from actors.subaccount.decide import decide
 from actors.units import OrderType
@@ -269,3 +286,188 @@ def test_an_order_leaves_the_windows_after_whole_ten_seconds_and_a_whole_minute(
     minute.answered(0)
     assert (minute.room(59_999, reducing=True), minute.room(60_000, reducing=True)) == (0, 1)
     assert (minute.take(59_999, reducing=True), minute.take(60_000, reducing=True)) == (False, True)
+
+
+def test_an_order_that_left_the_windows_is_not_counted_as_ours_when_the_exchange_counts():
+    budget = OrderBudget(10, 100)
+    assert budget.take(0, reducing=True)
+    budget.answered(0)
+    budget.told((3, 3), 10_000)
+    assert budget.room(10_000, reducing=True) == 7, (
+        "all three are somebody else's: ours has left the ten seconds"
+    )
+
+
+@pytest.mark.parametrize(("verdict", "room"), [(Verdict.NOT_SENT, 10), (Verdict.OK, 9), (Verdict.UNKNOWN, 9)])
+def test_only_the_answer_to_an_order_gives_its_place_back_and_only_what_never_left_does_not_count(
+    order, verdict, room
+):
+    core = core_of(10, 100)
+    submit(core, order)
+    assert core.budget.under_way == 1
+    core.answered(answered(order, Verdict.UNKNOWN, "query"), T0)
+    assert core.budget.under_way == 1
+    core.answered(answered(order, verdict, report=report(order) if verdict is Verdict.OK else None), T0 + 1)
+    assert core.budget.under_way == 0
+    assert core.budget.room(T0 + 9_000, reducing=True) == room
+
+
+# -- when it is asked again
+
+
+def test_what_is_unknown_is_asked_after_twice_a_second_and_not_more_often(core, order):
+    submit(core, order)
+    assert asked(core.answered(answered(order, Verdict.UNKNOWN), T0)) == ["query"]
+    core.answered(answered(order, Verdict.UNKNOWN, "query"), T0)
+    assert asked(core.tend(T0 + QUERY_EVERY_MS - 1)) == []
+    assert asked(core.tend(T0 + QUERY_EVERY_MS)) == ["query"]
+
+
+def test_a_market_order_that_is_silent_is_asked_after_again_and_again(core, order):
+    core.connected(T0)
+    working(core, replace(order, order_type=OrderType.MARKET, price=None))
+    # The stream is proven: what rests would be left to it.
+    core.reported(report(order), T0)
+    core.answered(answered(order, Verdict.OK, "query", report=report(order)), T0)
+    assert core.proof.state is StreamState.UP
+    assert asked(core.tend(T0 + OVERDUE_MS - 1)) == []
+    assert asked(core.tend(T0 + OVERDUE_MS)) == ["query"]
+    core.answered(answered(order, Verdict.OK, "query", report=report(order)), T0 + OVERDUE_MS)
+    assert asked(core.tend(T0 + 2 * OVERDUE_MS - 1)) == []
+    assert asked(core.tend(T0 + 2 * OVERDUE_MS)) == ["query"]
+
+
+def test_a_question_of_the_moment_when_it_was_sent_proves_nothing_yet(core, order):
+    core.connected(T0)
+    submit(core, order)
+    core.resync(Tracked(order=order), T0)
+    core.answered(answered(order, Verdict.OK, report=report(order)), T0)
+    core.answered(answered(order, Verdict.OK, "query", report=report(order)), T0)
+    assert asked(core.tend(T0 + UNPROVEN_MS)) == ["query"]
+
+
+def test_a_list_of_the_moment_when_the_order_was_heard_of_counts(core, order):
+    working(core, order)
+    core.reported(report(order), T0 + 5)
+    effects = core.surveyed(Surveyed(asked_ms=T0 + 5, orders=(), positions=None), T0 + 9)
+    assert asked(effects) == ["query"]
+
+
+def test_no_such_order_is_final_only_after_the_window_on_the_exchange_s_clock_too(core, order):
+    core.venue_ahead_ms = 10_000
+    submit(core, order)
+    core.answered(answered(order, Verdict.UNKNOWN), T0)
+    missing, now_ms = answered(order, Verdict.NOT_FOUND, "query"), T0 + 20_000
+    # Measured anew: by the exchange's clock the window ends at this very moment.
+    core.venue_ahead_ms = 10_000 + RULES.recv_window_ms + FINAL_MARGIN_MS - 20_000
+    assert told(core.answered(missing, now_ms)) == []
+    core.venue_ahead_ms += 1
+    [closed] = told(core.answered(missing, now_ms))
+    assert closed.status is OrderStatus.NEVER_SENT
+
+
+def test_an_odd_status_has_everything_looked_at_unless_that_was_done_lately(core, order):
+    working(core, order)
+    odd = report(order, "UNKNOWN", stated="PENDING_REVIEW")
+    core.connected(T0)
+    core.surveyed(Surveyed(asked_ms=T0, orders=(report(order),), positions=None), T0)
+    found = answered(order, Verdict.OK, "query", report=odd)
+    assert [e for e in core.answered(found, T0 + SURVEY_UNPROVEN_MS - 1) if isinstance(e, Survey)] == []
+    assert Survey(T0 + SURVEY_UNPROVEN_MS) in core.answered(found, T0 + SURVEY_UNPROVEN_MS)
+
+
+# -- one cancel at a time
+
+
+def test_a_cancel_that_is_on_its_way_is_not_sent_twice(core, order):
+    submit(core, order)
+    core.reported(report(order), T0)
+    assert asked(cancel(core, order, T0 + 1)) == ["cancel"]
+    assert asked(cancel(core, order, T0 + 2)) == []
+    assert asked(core.answered(answered(order, Verdict.OK, report=report(order)), T0 + 3)) == []
+
+
+def test_a_throttled_cancel_is_sent_again_with_the_next_word_of_the_order(core, order):
+    working(core, order)
+    assert asked(cancel(core, order)) == ["cancel"]
+    core.answered(answered(order, Verdict.THROTTLED, "cancel", retry_after_ms=500), T0 + 10)
+    partly = report(order, "PARTIALLY_FILLED", "0.4", trade=trade(order, "0.4", 7))
+    assert asked(core.reported(partly, T0 + 20)) == ["cancel"]
+
+
+# -- whose turn it is
+
+
+@pytest.mark.parametrize(
+    ("purpose", "reduce_only", "kind", "urgent"),
+    [
+        (Purpose.USER, False, OrderType.MARKET, False),
+        (Purpose.USER, True, OrderType.LIMIT, False),
+        (Purpose.USER, True, OrderType.MARKET, True),
+        (Purpose.ADL, True, OrderType.LIMIT, True),
+        (Purpose.LIQUIDATION, False, OrderType.MARKET, True),
+    ],
+)
+def test_what_protects_goes_before_others(order, purpose, reduce_only, kind, urgent):
+    one = replace(order, purpose=purpose, reduce_only=reduce_only, order_type=kind)
+    assert is_urgent(one) is urgent
+
+
+def waited(core, order, count):
+    """Liquidations that waited ten seconds and went back, where ``count`` could be sent now."""
+    orders = [
+        replace(o, account_id=f"a{n}", purpose=Purpose.LIQUIDATION, order_type=OrderType.MARKET, price=None)
+        for n, o in enumerate(many(order, 2 * count))
+    ]
+    assert len(sent(core.submit(Submit(tuple(orders), ()), T0))) == count
+    for _ in range(count):
+        core.budget.answered(T0)
+    back = [e.account_id for e in core.tend(T0 + 10_000) if isinstance(e, Deliver)]
+    assert len(back) == count
+    return orders[count:]
+
+
+def fresh(order, number, now_ms):
+    return replace(
+        order, account_id=f"fresh-{number}", client_order_id=f"bh-y-{number}", purpose=Purpose.LIQUIDATION,
+        order_type=OrderType.MARKET, price=None, decided_ms=now_ms,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("after_ms", "goes"), [(SLOT_KEPT_MS, False), (SLOT_KEPT_MS + 1, True)])
+def test_who_comes_later_waits_for_what_is_decided_anew_but_not_for_long(order, after_ms, goes):
+    core = core_of(1, 1_000)
+    waited(core, order, 1)
+    now_ms = T0 + 10_000 + after_ms
+    assert sent(core.submit(Submit((fresh(order, 1, now_ms),), ()), now_ms)) == (["bh-y-1"] if goes else [])
+
+
+def test_where_there_is_room_for_more_than_those_who_comes_later_goes_too(order):
+    core = core_of(2, 1_000)
+    anew = waited(core, order, 2)[0]
+    now_ms = T0 + 10_010
+    again = replace(anew, client_order_id="bh-x-anew", decided_ms=now_ms)
+    assert sent(core.submit(Submit((again,), ()), now_ms)) == ["bh-x-anew"]
+    # One place is left, and it is promised to the other one.
+    assert sent(core.submit(Submit((fresh(order, 1, now_ms),), ()), now_ms)) == []
+    roomy = core_of(4, 1_000)
+    waited(roomy, order, 4)
+    roomy.budget.set_limits(6, 1_000)
+    later = [fresh(order, n, now_ms) for n in range(3)]
+    assert sent(roomy.submit(Submit(tuple(later), ()), now_ms)) == ["bh-y-0", "bh-y-1"]
+
+
+def test_a_place_is_kept_to_its_last_moment(order):
+    waiting = WaitingOrders()
+    waiting.keep_place(order, Place(5, 1), 100)
+    waiting.forget(100 + PLACE_KEPT_MS)
+    assert waiting.kept_place(order, 100 + PLACE_KEPT_MS) == Place(5, 1)
+
+
+# -- how it is shown
+
+
+def test_an_answer_is_shown_with_what_it_says_and_nothing_that_it_does_not(order):
+    plain = repr(answered(order, Verdict.UNKNOWN, text="reset"))
+    assert plain == f"Answered(place {order.client_order_id} UNKNOWN reset)"
+    assert "Report(" in repr(answered(order, Verdict.OK, report=report(order)))

@@ -11,10 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from actors.facts import Purpose
 from actors.messages import ApplyFunding, OrderClosed, PlaceOrder, SetMode, Wake
 from actors.persistence import schema
 from actors.persistence.messages import NewAccount
 from actors.persistence.store import Store
+from actors.subaccount.decision import decided
+from actors.subaccount.holdings import PER_HOUR
+from actors.subaccount.steps import take_over
 from actors.units import AccountId
 from tests.factories import BTC, BUY, ETH, SELL, WIDE, fill_of, market
 from tests.persistence.authors import TRADE_IDS, Author, create, load, rows
@@ -94,6 +98,33 @@ def test_what_is_older_than_a_day_is_dropped_and_its_funding_stays_on_record(sto
     author = restarted(store, author)
     assert [s.funding_ms for s in author.state.settled] == [EIGHT + 32 * HOUR]
     assert [(row[0], row[3]) for row in rows(dsn, FUNDED)] == [(0, False), (32 * HOUR, True)]
+
+
+def test_late_trades_beyond_what_is_kept_of_an_hour_leave_no_row_behind(store, dsn):
+    author = Author(create(store)[0])
+    for n in range(PER_HOUR):
+        trade(author, 1_000_000 + n, "0.01")
+    author = restarted(store, author)
+    assert len(rows(dsn, HELD)) == PER_HOUR
+    trade(author, 999_999, "0.01")
+    trade(author, 999_998, "0.01")
+    author = restarted(store, author)
+    found = [at for _, at, _ in rows(dsn, HELD)]
+    assert found == [999_998, 999_999, *range(1_000_000, 1_000_000 + PER_HOUR - 2)]
+
+
+def test_what_the_house_took_counts_from_then_also_after_a_restart(store, dsn):
+    author = Author(create(store)[0])
+    trade(author, -5_000_000, "0.2")
+    [held] = author.state.positions
+    at = market(MARKS, wall_ms=EIGHT + 10_000)
+    author.note(decided(author.state, take_over(held, D(2000), at, Purpose.USER)))
+    author = restarted(store, author)
+    assert rows(dsn, HELD) == [(ETH, -5_000_000, D(0)), (ETH, 10_000, D("0.2"))]
+    assert not settle(author).duplicate
+    assert settle(author, 8 * HOUR).duplicate
+    author = restarted(store, author)
+    assert rows(dsn, "SELECT funding FROM bulkhead.closed_position") == [(D("-0.04"),)]
 
 
 STEPS = st.lists(

@@ -14,8 +14,8 @@ from actors.subaccount.position import settle
 from actors.units import ENTRY_QUANTUM
 from tests.factories import BUY, ETH, SELL, account, position
 
-KINDS = [("1", "0.0000001", 3_000_000_000), ("0.001", "0.01", 5_000), ("0.00000001", "0.1", 10**10), ("1", "0.000000000001", 10**12)]  # fmt: skip
-"""Step, tick and the most steps of a fill: a cheap coin in thousands of millions, ETH, whole coins in parts, dust."""
+KINDS = [("1", "0.0000001", 3_000_000_000), ("0.001", "0.01", 5_000), ("0.00000001", "0.1", 10**10), ("1", "0.000000000001", 10**12), ("0.00000001", "0.0000001", 10**10)]  # fmt: skip
+"""Step, tick and the most steps of a fill: a cheap coin in thousands of millions, ETH, whole coins in parts, dust, more than 12 decimals."""
 
 FILLS = st.lists(st.tuples(st.booleans(), st.floats(0, 1), st.integers(1, 10**7)), min_size=1, max_size=25)
 
@@ -84,6 +84,14 @@ def test_a_part_takes_its_share_of_the_cost_rounded_and_the_last_part_takes_the_
     run.trade(-sign * D(2), D(11))
     assert run.realized == sign * D("2.999999999998")
     assert D("1e-12") == ENTRY_QUANTUM
+
+
+def test_the_last_part_is_exact_also_when_the_cost_has_more_digits_than_a_share():
+    run = Run()
+    run.trade(D("0.00000003"), D("0.0000001"))
+    assert run.held.cost == D("3E-15")
+    run.trade(D("-0.00000003"), D("0.0000002"))
+    assert run.realized == D("3E-15")
 
 
 def test_equity_is_exact_where_the_average_is_not():

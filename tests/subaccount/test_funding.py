@@ -143,6 +143,17 @@ def test_a_trade_of_before_that_is_learned_after_books_the_difference():
     assert desk.state.funding == D(0)
 
 
+def test_one_settlement_told_under_two_times_is_one():
+    desk = Desk()
+    desk.trade(-5_000_000, "2")
+    assert desk.settle(3) == D(2)
+    assert desk.settle(0) is None
+    assert desk.settle(900) is None
+    desk.trade(-1_000, "-0.5")
+    assert desk.settle(0, told=HOUR) == D("-0.5")
+    assert [(s.funding_ms - EIGHT, s.quantity) for s in desk.state.settled] == [(3, D("1.5"))]
+
+
 def test_settlements_of_other_symbols_are_their_own():
     desk = Desk()
     desk.trade(-5_000, "2")
@@ -155,6 +166,14 @@ def test_what_is_older_than_a_day_is_not_booked():
     desk = Desk(account("1000", [position(quantity="1")]))
     assert desk.settle(told=TOLD_MS + 1) is None
     assert desk.settle(told=TOLD_MS) == D(1)
+
+
+def test_what_is_booked_is_remembered_for_as_long_as_it_may_be_told_again():
+    desk = Desk(account("1000", [position(quantity="1")]))
+    for hour in (0, 26, 27):
+        desk.settle(hour * HOUR, told=hour * HOUR)
+        names = [(s.funding_ms - EIGHT) // HOUR for s in desk.state.settled]
+        assert names == {0: [0], 26: [0, 26], 27: [26, 27]}[hour]
 
 
 def test_between_whole_hours_what_is_booked_stays():

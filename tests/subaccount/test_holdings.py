@@ -118,6 +118,7 @@ def test_a_position_that_was_held_is_named_also_when_it_is_gone():
     known = changed((), ETH, T0 + 10, NOTHING, (D(1), "a"))
     known = changed(known, ETH, T0 + 20, (D(1), "a"), (D(-1), "b"))
     known = changed(known, ETH, T0 + 30, (D(-1), "b"), NOTHING)
+    assert changed(known, ETH, T0 + 30, NOTHING, (D(4), "c")) is known, "of one millisecond the first counts"
     at = {ms: held_at(known, ETH, None, T0 + ms) for ms in (10, 11, 20, 21, 30, 31)}
     assert at == {
         10: NOTHING,
