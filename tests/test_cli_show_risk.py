@@ -50,7 +50,16 @@ def test_a_pending_fee_of_nothing_has_no_exponent():
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [("0E-8", "0"), ("1E+3", "1000"), ("1.5E-7", "0.00000015"), ("BTC1E3", "BTC1E3")]
+    ("value", "text"),
+    [
+        ("0E-8", "0"),
+        ("1E+3", "1000"),
+        ("1.5E-7", "0.00000015"),
+        ("BTC1E3", "BTC1E3"),
+        ("1004.28104500", "1004.281045"),
+        ("100", "100"),
+        ("007", "007"),
+    ],
 )
 def test_the_state_of_an_account_is_shown_without_exponents(value, text):
     assert cli_show_actor._as_text(value) == text
