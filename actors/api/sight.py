@@ -17,6 +17,7 @@ from actors.api.metrics import Sources
 from actors.engine import Engine
 from actors.errors import BadInput, BulkheadError
 from actors.gateway.stream import StreamState
+from actors.names import shown
 from actors.runtime.actor import Ref
 from actors.runtime.cell import Status, traced
 from actors.runtime.supervision import Strategy
@@ -68,7 +69,7 @@ class Sight:
         ref = self._engine.find(name)
         if ref is None:
             known = ", ".join(self._engine.actors)
-            raise NotFound(f"there is no actor {name!r}; give an account id or one of {known}")
+            raise NotFound(f"there is no actor {shown(name)}; give an account id or one of {known}")
         return ref
 
     def actor(self, name: str, limit: int) -> views.ActorView:
@@ -121,7 +122,7 @@ class Sight:
         """The worst actors by one measure."""
         key = TOP_KEYS.get(by)
         if key is None:
-            raise BadInput(f"by {by!r} is none of {', '.join(TOP_KEYS)}")
+            raise BadInput(f"by {shown(by)} is none of {', '.join(TOP_KEYS)}")
         market = self.market()
         worst = heapq.nlargest(limit, self._everybody(), key=lambda ref: key(ref, market))
         return [self._row(ref, market) for ref in worst]
