@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from actors.api import views
+from actors.api import pools, views
 from actors.api.census import Census, CensusTaker, by_status
 from actors.api.metrics import Sources
 from actors.engine import Engine
@@ -229,6 +229,7 @@ class Sight:
             "fleet": engine.fleets.view(),
             "bad_debt": sum((s.bad_debt for s in states), Decimal(0)),
             "alarms": engine.alarms.count,
+            "alarms_unacknowledged": engine.alarms.open_by_level(),
             "census": self.census.latest,
         }
 
@@ -251,6 +252,8 @@ class Sight:
             "tick_lags": list(symbol_router.lags),
             "tick_lag_sum_s": symbol_router.lags_sum_ns / NANOS_PER_SECOND,
             "closers": engine.gate.closers,
+            "alarms_open": engine.alarms.open_by_level(),
+            "api_places": [(p.name, p.taken, p.refused) for p in pools.ALL],
             "counters": {
                 "ticks": ("L1 updates that the router took", routed.ticks),
                 "wakes": ("Times that the router woke an account", routed.wakes),
