@@ -22,6 +22,7 @@ import pykka
 import structlog
 
 from actors.errors import BadInput, Fenced, NotStarted, Refused, StateLost
+from actors.glance import pairs
 from actors.messages import LoseTriggers, Message, Reconsider
 from actors.persistence.messages import LiftQuarantine, LoadRecovery, RecordQuarantine
 from actors.runtime import tree
@@ -101,12 +102,12 @@ class Supervisor(DispatchedActor):
     def inspect_state(self) -> Any:
         """Who failed lately, and what is out of service."""
         return {
-            "failing": {name: len(times) for name, times in list(self._history.items())[:100]},
+            "failing": {name: len(times) for name, times in pairs(self._history)[:100]},
             "quarantined": sorted(self._house.quarantined)[:100],
             "unguarded": sorted(self._unguarded),
             "tripped": {
                 where: {"parked": len(trip.parked), "failures": trip.seen, "probe": trip.probe}
-                for where, trip in self._breaker.tripped.items()
+                for where, trip in pairs(self._breaker.tripped)
             },
         }
 
@@ -178,8 +179,8 @@ class Supervisor(DispatchedActor):
 
     def _halt(self, reason: str) -> None:
         self._house.gate.halt()
-        self._house.alarm(Critical(f"the engine halts: {reason}"))
         self._house.halt(reason)
+        self._house.alarm(Critical(f"the engine halts: {reason}"))
 
     # -- one cause, many accounts
 
@@ -373,10 +374,12 @@ class Supervisor(DispatchedActor):
 
     def _finish_release(self, id_: AccountId) -> None:
         house = self._house
-        own = house.quarantined.pop(id_, None)
+        own = house.quarantined.get(id_)
         if own is None:
             return
+        # In this order: whoever finds a guard among the accounts finds its account in quarantine.
         guard, house.accounts[id_] = house.accounts[id_].cell, own
+        del house.quarantined[id_]
         if guard is not own.cell:
             guard.dispatcher.stop_cell(guard)
         self._unguarded.discard(id_)

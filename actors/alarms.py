@@ -99,9 +99,9 @@ class Alarms:
         except NotRecorded as error:
             self.tell(Critical(f"the alarms of an earlier start are lost: {error}"))
         with self._lock:
-            for id_, entry in list(self._entries.items()):
+            for entry in list(self._entries.values()):
                 if not entry.is_open:
-                    del self._entries[id_]
+                    del self._entries[entry.alarm_id]
         self._file.start()
 
     def stop(self) -> None:

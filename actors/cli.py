@@ -5,14 +5,26 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
 import cyclopts
 from cyclopts import Parameter
 
-from actors import cli_common, cli_live, cli_ops, cli_paper, cli_risk, logs
+from actors import (
+    cli_common,
+    cli_live,
+    cli_ops,
+    cli_orders,
+    cli_paper,
+    cli_risk,
+    cli_status,
+    folder_lock,
+    logs,
+)
 from actors.cli_common import DataDir, err, out
+from actors.cli_hints import explained
 from actors.config import DEFAULT_DATA_DIR, EngineConfig, environment, load
 from actors.errors import BulkheadError
 
@@ -20,15 +32,20 @@ app = cyclopts.App(
     name="bulkhead",
     help="Thousands of virtual sub-accounts over one exchange master account, one actor each.",
     help_format="plaintext",
+    version=lambda: f"bulkhead {version('bulkhead')}",
+    error_console=err,
+    error_formatter=explained,
 )
 db = cyclopts.App(name="db", help="The database: look at it, or make it ready.")
 app.command(db)
-cli_common.register(app, cli_paper, cli_live, cli_risk, cli_ops)
+cli_common.register(app, cli_paper, cli_live, cli_orders, cli_risk, cli_status, cli_ops)
 app.command(cli_ops.deadletters)
 app.command(cli_risk.breaker)
 
 EXIT_HALTED = 3
 """The engine could not be trusted to go on; a service manager should start it again."""
+
+ENDING = (signal.SIGTERM, signal.SIGINT)
 
 HALT_LOOK_SECONDS = 0.2
 
@@ -60,6 +77,7 @@ def run(  # noqa: PLR0913 - one per setting
     exchange: str | None = None,
     exchange_ws_public: str | None = None,
     exchange_ws_private: str | None = None,
+    exchange_ws_orders: str | None = None,
     api_host: str | None = None,
     api_port: int | None = None,
     set_master: Annotated[bool | None, Parameter(negative=())] = None,
@@ -79,6 +97,7 @@ def run(  # noqa: PLR0913 - one per setting
         exchange: REST base URL of the exchange.
         exchange_ws_public: base URL of public streams; known for Binance and for a paper exchange.
         exchange_ws_private: base URL of the user stream, likewise.
+        exchange_ws_orders: URL for orders over a websocket, likewise; off: orders go by REST only.
         api_host: where the API listens; loopback by default.
         api_port: the API's port; 0 takes a free one.
         set_master: set the master account to one-way mode, single-asset mode and cross margin, where it is not.
@@ -94,14 +113,28 @@ def run(  # noqa: PLR0913 - one per setting
             "exchange": exchange,
             "exchange_ws_public": exchange_ws_public,
             "exchange_ws_private": exchange_ws_private,
+            "exchange_ws_orders": exchange_ws_orders,
             "api_host": api_host,
             "api_port": api_port,
             "set_master": set_master or None,
             "faults_allowed": faults_allowed or None,
         },
     )
+    logs.write_apart()
     logs.configure(json=log_json)
-    serve(settings)
+    with folder_lock.held(Path(settings.data_dir)):
+        serve(settings)
+
+
+def _ended(text: str) -> None:
+    """Say so; who types Ctrl-C once more has no need to, and must not spoil the exit code."""
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)
+    err.print(text)
+
+
+class _EndedEarly(BaseException):
+    """A signal came while the engine was starting."""
 
 
 def serve(settings: EngineConfig) -> None:
@@ -110,21 +143,47 @@ def serve(settings: EngineConfig) -> None:
     from actors.engine import Engine  # noqa: PLC0415
 
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    engine = Engine(settings, err.print)
-    api = ApiServer(engine)
-    engine.start()
+    starting = True
+
+    def end(*_: object) -> None:
+        first = not stop.is_set()
+        stop.set()
+        if starting and first:
+            raise _EndedEarly
+
+    for number in ENDING:
+        signal.signal(number, end)
+    begun: tuple[Engine, ApiServer] | None = None
     try:
-        api.start()
+        engine = Engine(settings, err.print)
+        api = ApiServer(engine)
+        begun = engine, api
+        engine.start(api.start)
+        starting = False
+    except BaseException as error:
+        # Ctrl-C reaches a child that the start waits for, too, and that one may fail first.
+        early = stop.is_set() and isinstance(error, _EndedEarly | BulkheadError)
+        if begun is not None:
+            begun[1].stop()
+            if early and "stop" not in begun[0].gate.closers:
+                begun[0].stop()  # it had just come up
+        if not early:
+            raise
+        _ended("stopped before it was ready; nothing is left running")
+        return
+    try:
         fleet = engine.fleets.origin.fleet
         out.print(f"engine ready: {len(engine.accounts)} accounts, fleet {fleet}, API at {api.address.url}")
         while not (stop.wait(HALT_LOOK_SECONDS) or engine.halted.is_set()):
             pass
     finally:
+        engine.gate.close("stop")
         err.print("stopping")
-        api.stop()
-        engine.stop()
+        try:
+            api.stop()
+        finally:
+            engine.stop()
+        _ended("stopped")
     if engine.halted.is_set():
         err.print(f"halted: {engine.halt_reason}", style="red", markup=False)
         sys.exit(EXIT_HALTED)

@@ -118,7 +118,7 @@ def order(  # noqa: PLR0913 - one per field of an order
     }
     engine = client(data_dir)
     answer = engine.post(path("accounts", account, "orders"), body)
-    waits = wait > 0 and answer["type"] == "Accepted"
+    waits = wait > 0 and answer["type"] == "Accepted" and answer["client_order_id"] is not None
     if not (waits and json):
         outcome(answer, "accepted and durable", json=json)
     if waits:

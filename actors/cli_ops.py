@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated
 
 import cyclopts
 from cyclopts import Parameter
 
-from actors import cli_show, cli_show_ops
+from actors import cli_show, cli_show_actor, cli_show_ops
 from actors.cli_common import DataDir, Json, as_json, as_line, client, live, out, path, show, told
 from actors.config import DEFAULT_DATA_DIR
 
@@ -22,14 +22,36 @@ deadletters = cyclopts.App(
 
 
 @live
-def inspect(actor: str, *, limit: int = 20, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
-    """Look inside one actor without stopping it: state, mailbox, last messages, crashes, triggers.
+def inspect(
+    actor: str,
+    *,
+    limits: Annotated[bool, Parameter(negative=())] = False,
+    limit: int = 20,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    json: Json = False,
+) -> None:
+    """Look inside one actor without stopping it: positions, mailbox, crashes, triggers, last messages, state.
 
     Example: bulkhead inspect acct-42
 
     Works also while the actor is stuck, crashed or in quarantine, and for gateway, writer, router.
+
+    Args:
+        actor: an account, or gateway, writer, router, feed, supervisor.
+        limits: show the account's limits, too; 'bulkhead limits' says where each comes from.
+        limit: how many waiting messages.
+        data_dir: the engine's data folder.
+        json: print the whole answer as JSON.
     """
-    show(client(data_dir).get(path("actors", actor), limit=limit), cli_show.actor, json=json)
+    engine = client(data_dir)
+    found = engine.get(path("actors", actor), limit=limit)
+    if json:
+        as_json(found)
+        return
+    state = found["guarded_state"] or found["state"]
+    of_account = isinstance(state, dict) and "phase" in state
+    account = engine.get(path("accounts", actor)) if of_account else None
+    cli_show_actor.actor(found, account, out, limits=limits)
 
 
 @live
@@ -40,7 +62,11 @@ def mailbox(
 
     Example: bulkhead mailbox acct-42
     """
-    show(client(data_dir).get(path("actors", actor), limit=limit)["snapshot"], cli_show.mailbox, json=json)
+    show(
+        client(data_dir).get(path("actors", actor), limit=limit)["snapshot"],
+        cli_show_actor.mailbox,
+        json=json,
+    )
 
 
 @live
@@ -67,28 +93,13 @@ def trace(  # noqa: PLR0913 - one per bound of the trace
     """
     engine = client(data_dir)
     if not follow:
-        show(engine.get(path("actors", actor))["snapshot"]["trace"], cli_show.trace, json=json)
+        show(engine.get(path("actors", actor))["snapshot"]["trace"], cli_show_actor.trace, json=json)
         return
     for entry in engine.stream(path("actors", actor, "trace"), seconds=seconds, rate=rate):
         if json:
             as_line(entry)
         else:
             cli_show_ops.followed(entry, out)
-
-
-@live
-def top(
-    *,
-    by: Literal["depth", "age", "turn", "ratio", "restarts"] = "depth",
-    limit: int = 20,
-    data_dir: DataDir = DEFAULT_DATA_DIR,
-    json: Json = False,
-) -> None:
-    """List the worst actors: deepest mailbox, oldest message, longest turn, margin ratio, restarts.
-
-    Example: bulkhead top --by ratio --limit 10
-    """
-    show(client(data_dir).get("/v1/top", by=by, limit=limit), cli_show_ops.top, json=json)
 
 
 @live

@@ -1,4 +1,4 @@
-"""The command that runs the paper exchange."""
+"""The commands of the paper exchange."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from actors.cli_common import live
-from actors.errors import BadConfig
+from actors.cli_common import live, out
+from actors.errors import BadConfig, BadInput
 
+ROWS_MAX = 10_000_000
 Several = Parameter(consume_multiple=True)
 
 
 @live
 def paper(  # noqa: PLR0913 - one per setting
     *,
-    port: int = 8790,
+    port: Annotated[int, Parameter(env_var="BULKHEAD_PAPER_PORT")] = 8790,
     seed: int = 1,
     symbols: Annotated[tuple[str, ...], Several] = (),
     extra_symbols: Annotated[tuple[str, ...], Several] = (),
@@ -39,7 +40,7 @@ def paper(  # noqa: PLR0913 - one per setting
     Example: bulkhead paper --port 8790 --symbols BTCUSDT ETHUSDT --limits binance
 
     Args:
-        port: 0 takes a free one; the addresses are printed as one JSON line.
+        port: 0 takes a free one; the addresses are printed as one JSON line. BULKHEAD_PAPER_PORT sets it, too.
         seed: of the price generator.
         symbols: what to list; all ten by default.
         extra_symbols: listed beside them: BTCUSDC, BTCUSDT_261225 (a delivery contract), NEWUSDT.
@@ -80,6 +81,40 @@ def paper(  # noqa: PLR0913 - one per setting
             **chosen,
         )
     )
+
+
+@live
+def sample_recording(file: Path, *, rows: int = 20_000, seed: int = 1) -> None:
+    """Write made-up prices in the layout of Binance's bookTicker files, for 'replay' and 'paper --feed'.
+
+    Example: bulkhead sample-recording BTCUSDT-bookTicker-sample.csv.gz --rows 20000
+
+    Args:
+        file: the name begins with the symbol; gzip if it ends with .gz.
+        rows: L1 updates, five milliseconds apart; 1 to 10000000.
+        seed: of the price generator; the same file for the same seed.
+    """
+    from actors.venues.paper.recording import symbol_of, write_recording  # noqa: PLC0415
+
+    if not 1 <= rows <= ROWS_MAX:
+        raise BadInput(f"--rows: {rows} must be 1 to {ROWS_MAX}")
+    if file.suffix not in {".csv", ".gz"}:
+        raise BadInput(
+            f"{file}: name it like BTCUSDT-bookTicker-sample.csv.gz; .csv and .csv.gz can be written"
+        )
+    symbol = symbol_of(file)
+    try:
+        file.open("xb").close()
+    except FileExistsError:
+        raise BadInput(f"{file} is there already; choose another name, or remove it") from None
+    except OSError as error:
+        raise BadInput(f"{file} cannot be written: {error.strerror}") from None
+    try:
+        write_recording(file, symbol, rows, seed)
+    except BaseException:
+        file.unlink(missing_ok=True)
+        raise
+    out.print(f"{rows:,} rows of {symbol} written to {file}; 'bulkhead replay {file}' plays them")
 
 
 def _money(name: str, text: str) -> Decimal:

@@ -185,6 +185,22 @@ def retry(account: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = Fa
 
 
 @live
+def reopen(account: str, *, reason: str, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
+    """Let a LIQUIDATED account that has money trade again; a deposit comes first, its breaker stays as it is.
+
+    Example: bulkhead reopen acct-42 --reason "paid in again"
+
+    Args:
+        account: whose.
+        reason: for the audit.
+        data_dir: the engine's data folder.
+        json: print the answer as JSON.
+    """
+    answer = client(data_dir).post(path("accounts", account, "reopen"), {"reason": reason})
+    outcome(answer, f"{account}: ACTIVE again", json=json)
+
+
+@live
 def closed(
     account: str,
     *,

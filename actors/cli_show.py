@@ -6,9 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-import msgspec
 from rich.console import Console
-from rich.text import Text
 
 from actors.cli_table import Sheet
 from actors.units import plain
@@ -16,10 +14,11 @@ from actors.units import plain
 Found = Any
 
 
-def _short(value: Any, digits: int = 2) -> str:
+def short(value: Any, digits: int = 2) -> str:
+    """A number with its thousands apart."""
     if value is None:
         return "no price"
-    return f"{float(value):,.{digits}f}"
+    return f"{Decimal(value):,.{digits}f}"
 
 
 def brief(text: str, length: int) -> str:
@@ -32,8 +31,26 @@ def brief(text: str, length: int) -> str:
 
 def price(value: Any) -> str:
     """A price with up to five decimals, and at least the cents."""
-    whole, _, cents = _short(value, 5).partition(".")
+    whole, _, cents = short(value, 5).partition(".")
     return f"{whole}.{cents.rstrip('0'):0<2}" if cents else whole
+
+
+def order_text(order: Found) -> str:
+    """What an order is to do, in one line."""
+    at = "" if order["price"] is None else f" at {price(order['price'])}"
+    return f"{order['side']} {order['quantity']} {order['symbol']} {order['order_type']}{at}"
+
+
+def conditional_text(order: Found) -> str:
+    """What an order that waits for a price is to do, in one line."""
+    parts = [f"{order['side']} {order['quantity']} {order['symbol']} {order['kind']}"]
+    if order["trigger_price"] is not None:
+        parts.append(f"at {price(order['trigger_price'])}")
+    if order["callback_rate"] is not None:
+        parts.append(f"trailing by {plain(Decimal(order['callback_rate']))}")
+    if order["activation_price"] is not None:
+        parts.append(f"from {price(order['activation_price'])}")
+    return " ".join([*parts, "reduce-only"] if order["reduce_only"] else parts)
 
 
 def accounts(found: Found, out: Console) -> None:
@@ -56,100 +73,40 @@ def accounts(found: Found, out: Console) -> None:
             a["status"],
             a["phase"],
             a["actor"],
-            _short(a["balance"]),
-            _short(a["equity"]),
-            _short(a["available"]),
-            _short(a["margin_ratio"], 4),
+            short(a["balance"]),
+            short(a["equity"]),
+            short(a["available"]),
+            short(a["margin_ratio"], 4),
             str(len(a["positions"])),
             str(a["restarts"]),
         )
     out.print(table)
 
 
-def positions(found: Found, out: Console) -> None:
-    """One line per position."""
-    table = Sheet(
-        "account",
-        "symbol",
-        "Quantity",
-        "Entry",
-        "Mark",
-        "Notional",
-        "Leverage",
-        "Margin",
-        "Unrealized",
-        "Liquidation",
-    )
+def positions(found: Found, out: Console, *, of_one: bool = False) -> None:
+    """One line per position; of one account, without its name."""
+    columns = ("account", "symbol", "Quantity", "Entry", "Mark", "Unrealized", "Liquidation", "Notional")
+    table = Sheet(*columns[of_one:], "Leverage", "Margin")
     for p in found:
-        table.add_row(
+        row = (
             p["account_id"],
             p["symbol"],
             p["quantity"],
             price(p["entry_price"]),
             price(p["mark"]),
-            _short(p["notional"]),
-            _short(p["leverage"], 1),
-            _short(p["margin"]),
-            _short(p["unrealized"]),
-            price(p["liquidation_price"]),
+            short(p["unrealized"]),
+            liquidation(p["liquidation_price"]),
+            short(p["notional"]),
+            short(p["leverage"], 1),
+            short(p["margin"]),
         )
-    out.print(table)
+        table.add_row(*row[of_one:])
+    out.print(table if found else "no positions")
 
 
-def actor(found: Found, out: Console) -> None:
-    """Everything about one actor."""
-    snapshot = found["snapshot"]
-    counters = snapshot["counters"]
-    out.print(
-        Text.assemble(
-            (snapshot["name"], "bold"),
-            f"  {snapshot['kind']}  {snapshot['status']}  restarts {snapshot['restarts']}",
-        )
-    )
-    out.print(
-        "messages: " + ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in counters.items())
-    )
-    if snapshot["busy_with"]:
-        busy = snapshot["busy_with"]
-        out.print(Text(f"in hand: {busy['kind']} for {busy['age_ms']:.1f} ms", "yellow"))
-    out.print("\n[bold]state[/bold]")
-    out.print(msgspec.json.format(msgspec.json.encode(found["state"])).decode(), markup=False)
-    if found["triggers"] is not None:
-        prices = ", ".join(
-            f"{t['symbol']} {'<=' if t['below'] else '>='} {t['price']:.8g}" for t in found["triggers"]
-        )
-        out.print(f"\n[bold]triggers[/bold] {prices or 'none'}")
-        if found["every_tick"]:
-            out.print(f"woken on every tick of {', '.join(found['every_tick'])}")
-    mailbox(snapshot, out)
-    if found["guard"] is not None:
-        guard = found["guard"]
-        text = f"in quarantine; {guard['name']} stands in for it and is {guard['status']}"
-        out.print(Text(text, "yellow"))
-    trace(snapshot["trace"], out)
-    for crash in snapshot["crashes"]:
-        out.print(Text.assemble(("crash", "red"), f" {day_time(crash['wall_ms'])} {crash['error']}"))
-        out.print(f"  poison message: {crash['message']}", markup=False)
-        out.print(crash["traceback"], markup=False, highlight=False)
-
-
-def trace(found: Found, out: Console) -> None:
-    """The last messages of an actor, oldest first."""
-    table = Sheet("last messages", "Age ms", "Took us", "cause", "content")
-    for t in found:
-        table.add_row(t["kind"], f"{t['age_ms']:,.1f}", f"{t['took_us']:,.1f}", t["cause"], t["content"])
-    out.print(table)
-
-
-def mailbox(found: Found, out: Console) -> None:
-    """What waits in a mailbox."""
-    table = Sheet("lane", "kind", "Age ms", "cause", "content", title=f"mailbox of {found['name']}")
-    for m in found["mailbox"]:
-        table.add_row(m["lane"], m["kind"], f"{m['age_ms']:,.1f}", m["cause"], m["content"])
-    queued = found["counters"]["queued"]
-    out.print(table if found["mailbox"] else Text(f"\nmailbox of {found['name']}: empty"))
-    if queued > len(found["mailbox"]):
-        out.print(f"... and {queued - len(found['mailbox'])} more")
+def liquidation(value: Any) -> str:
+    """A liquidation price; none where the equity covers a fall to zero."""
+    return "none" if value is not None and not Decimal(value) else price(value)
 
 
 def alarms(found: Found, out: Console) -> None:

@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.text import Text
 from rich.tree import Tree
 
+from actors.cli_safe import safe
 from actors.cli_show import Found, brief, day_time
 from actors.cli_table import INDENT, Sheet
 
@@ -18,14 +19,16 @@ COLOUR = {"RUNNING": "green", "QUARANTINED": "red", "CRASHED": "red", "STOPPED":
 
 def top(found: Found, out: Console) -> None:
     """One line per actor."""
-    table = Sheet(
-        "actor", "kind", "status", "Waiting", "Oldest ms", "Slowest turn us", "Restarts", "Margin ratio"
-    )
+    out.print(top_table(found))
+
+
+def top_table(found: Found) -> Sheet:
+    """One row per actor."""
+    table = Sheet("actor", "status", "Waiting", "Oldest ms", "Slowest us", "Restarts", "Margin ratio")
     for row in found:
         ratio = row["margin_ratio"]
         table.add_row(
             row["name"],
-            row["kind"],
             row["status"],
             f"{row['depth']:,}",
             f"{row['oldest_ms']:,.1f}",
@@ -33,7 +36,7 @@ def top(found: Found, out: Console) -> None:
             str(row["restarts"]),
             "" if ratio is None else f"{float(ratio):.4f}",
         )
-    out.print(table)
+    return table
 
 
 def tree(found: Found, out: Console) -> None:
@@ -60,6 +63,7 @@ def _label(node: dict[str, Any]) -> Text:
         text += f", {node['strategy'].lower().replace('_', '-')} in group {node['group']}"
     if node["last_error"]:
         text += ", last error: " + node["last_error"]
+    text.plain = safe(text.plain)
     return text
 
 
@@ -120,7 +124,7 @@ def dead_letter(found: Found, out: Console) -> None:
         out.print(f"by {found['resolved_by']} at {day_time(found['resolved_ms'])}", markup=False)
     out.print("can be replayed" if found["payload"] else "cannot be replayed, only dropped")
     for title in ("message", "error", "state", "traceback"):
-        out.print(f"\n[bold]{title}[/bold]")
+        out.print(Text(f"\n{title}", "bold"))
         out.print(found[title] or "none", markup=False, highlight=False)
 
 
@@ -147,6 +151,23 @@ def caused(found: Found, out: Console) -> None:
             out.print(
                 f"{order['client_order_id']} was sent as {order['became']}", markup=False, highlight=False
             )
+
+
+def history(found: Found, out: Console) -> None:
+    """One line per order, newest first."""
+    table = Sheet("time", "what", "Filled", "end", "why", "order", "cause")
+    for order in found:
+        tier = f" tier {order['tier']}" if order["tier"] and order["purpose"] != "USER" else ""
+        table.add_row(
+            day_time(order["decided_ms"]),
+            f"{order['side']} {order['quantity']} {order['symbol']} {order['order_type']}",
+            order["filled"],
+            order["end"] or order["status"],
+            f"{order['purpose']}{tier}",
+            order["client_order_id"],
+            order["cause"],
+        )
+    out.print(table if found else "no orders yet")
 
 
 def master(found: Found, out: Console) -> None:
@@ -193,8 +214,9 @@ def followed(entry: dict[str, Any], out: Console) -> None:
     if "ended" in entry:
         out.print(f"-- {entry['ended']}; {entry['skipped']} more messages were above the rate", style="dim")
         return
-    head = f"{entry['took_us']:>10,.1f} us  {entry['kind']:<18} {entry['cause']:<32} "
-    content = Text(entry["content"])
+    at = day_time(entry["at_ms"])[11:]
+    head = f"{at}  {entry['kind']:<18} {entry['took_us']:>9,.1f} us  {entry['cause']:<32} "
+    content = Text(safe(entry["content"]))
     if cell_len(head) + cell_len(content.plain) <= out.width:
         out.print(Text.assemble(head, content))
     else:

@@ -52,7 +52,9 @@ def risk(found: Found, out: Console) -> None:
         out.print(f"last refusal       {found['last_refusal']}", markup=False, highlight=False)
     for fee in found["pending_fees"]:
         amount = (
-            "not told yet" if fee["amount"] is None else f"{fee['amount']} {fee['asset']}, rate not known"
+            "not told yet"
+            if fee["amount"] is None
+            else f"{plain(Decimal(fee['amount']))} {fee['asset']}, rate not known"
         )
         out.print(
             f"fee not booked     trade {fee['trade_id']} of {fee['symbol']}: {amount}",

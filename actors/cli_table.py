@@ -3,8 +3,8 @@
 A table that fits is drawn with its lines. One that does not fit first wraps its columns of
 prose between words; what still does not fit is stacked: the first columns stay a table, the others
 follow under their row as ``name value``. Nothing is left out, and no word or number is cut
-unless it is by itself wider than the terminal. Cells are text as it is, never markup: a name
-may hold brackets.
+unless it is by itself wider than the terminal. Cells are text, never markup: a name may hold
+brackets. What a terminal would obey is shown as a sign (``actors.cli_safe``).
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
+
+from actors.cli_safe import safe
 
 Cell: TypeAlias = "str | Text"
 
@@ -37,7 +39,7 @@ class Sheet:
     """
 
     def __init__(self, *columns: str, title: str | None = None) -> None:
-        self.title = title
+        self.title = None if title is None else safe(title)
         self.names = [column.lower() for column in columns]
         self.numbers = [not column[0].islower() for column in columns]
         self.rows: list[list[Text]] = []
@@ -50,7 +52,7 @@ class Sheet:
         """
         if len(cells) != len(self.names):
             raise ValueError(f"{len(cells)} cells for {len(self.names)} columns")
-        self.rows.append([cell if isinstance(cell, Text) else Text(cell) for cell in cells])
+        self.rows.append([_visible(cell) for cell in cells])
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw it, as a table or stacked."""
@@ -75,7 +77,8 @@ class Sheet:
         return found
 
     def _table(self, widths: Sequence[int]) -> Table:
-        table = Table(title=self.title, title_justify="left", header_style="bold")
+        title = None if self.title is None else Text(self.title, "italic")
+        table = Table(title=title, title_justify="left", header_style="bold")
         for name, number, width in zip(self.names, self.numbers, widths, strict=True):
             table.add_column(name, justify="right" if number else "left", width=width, overflow="fold")
         for row in self.rows:
@@ -94,9 +97,9 @@ class Sheet:
         for row in self.rows:
             if kept:
                 yield self._line(row[:kept], natural)
-            pairs = [(n, v) for n, v in zip(self.names[kept:], row[kept:], strict=True) if v.plain]
+            named = [(n, v) for n, v in zip(self.names[kept:], row[kept:], strict=True) if v.plain]
             indent = INDENT if kept else 0
-            for line in packed(pairs, width - indent):
+            for line in packed(named, width - indent):
                 yield Padding(line, (0, 0, 0, indent), expand=False)
             if not kept:
                 yield Text("")
@@ -112,6 +115,15 @@ class Sheet:
         line = Text(GAP, no_wrap=True).join(parts)
         line.rstrip()
         return line
+
+
+def _visible(cell: Cell) -> Text:
+    """A cell in which nothing is markup, and nothing is obeyed by a terminal."""
+    if isinstance(cell, str):
+        return Text(safe(cell))
+    copy = cell.copy()
+    copy.plain = safe(cell.plain)
+    return copy
 
 
 def least_width(cell: str) -> int:
@@ -143,13 +155,18 @@ def fitted(needs: Sequence[tuple[int, int]], width: int) -> list[int] | None:
     return widths
 
 
-def packed(pairs: Sequence[tuple[str, Text]], width: int) -> list[Text]:
+def packed(named: Sequence[tuple[str, Text]], width: int) -> list[Text]:
     """``name value`` pairs, as many on a line as fit whole; what is longer has lines of its own."""
     lines: list[Text] = []
-    for name, value in pairs:
+    for name, value in named:
         pair = Text.assemble((name, "dim"), " ", value, overflow="fold")
         if lines and cell_len(lines[-1].plain) + len(GAP) + cell_len(pair.plain) <= width:
             lines[-1].append(GAP).append_text(pair)
         else:
             lines.append(pair)
     return lines
+
+
+def pairs(named: Sequence[tuple[str, Text]], width: int) -> list[Text]:
+    """Names and values from outside as lines of ``name value``."""
+    return packed([(safe(name), _visible(value)) for name, value in named], width)

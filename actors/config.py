@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from actors.risk_config import RiskConfig
 DEFAULT_DATA_DIR = Path(".data") / "bulkhead"
 
 ENVIRONMENT_PREFIX = "BULKHEAD_"
+OF_THE_PAPER_EXCHANGE = "BULKHEAD_PAPER_"
+"""These are not the engine's."""
 
 
 TOKEN_LENGTH_MIN = 16
@@ -33,6 +36,8 @@ DAY_S = 86_400
 """The longest wait that can be asked for; far longer ones are more than the operating system takes."""
 
 TYPE_FAULT = re.compile(r"Expected `(\w+)`.*, got `\w+` - at `\$\.(\w+)")
+
+UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(\w+)`")
 
 KINDS = {
     "int": "a whole number",
@@ -91,6 +96,7 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     exchange: str = "http://127.0.0.1:8790"
     exchange_ws_public: str = ""
     exchange_ws_private: str = ""
+    exchange_ws_orders: str = ""
     api_key: str = "paper"
     api_secret: str = "paper-secret"  # noqa: S105 - the paper exchange's published key
     api_host: str = "127.0.0.1"
@@ -169,7 +175,7 @@ def load(path: Path | None, environment: Mapping[str, str], overrides: Mapping[s
     _convert(set_there, "", ENVIRONMENT_PREFIX)
     settings |= set_there
     settings |= {name: value for name, value in overrides.items() if value is not None}
-    config = _convert(settings, "settings")
+    config = _convert(settings, "", "--")
     risk = risk_config.read(limits, environment, "" if path is None else str(path), text)
     return msgspec.structs.replace(config, risk=risk)
 
@@ -198,15 +204,21 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     }
     found: dict[str, Any] = {}
     for name, value in environment.items():
-        if name.startswith(ENVIRONMENT_PREFIX):
+        if name.startswith(ENVIRONMENT_PREFIX) and not name.startswith(OF_THE_PAPER_EXCHANGE):
             if name not in known:
                 now = RENAMED.get(name.removeprefix(ENVIRONMENT_PREFIX).lower())
-                raise BadConfig(f"{name}: no such setting; {now or 'known are ' + ', '.join(sorted(known))}")
+                raise BadConfig(f"{name}: no such setting; {now or _meant(name, known)}")
             field = known[name]
             if field == "api_tokens":
                 raise BadConfig(f"{name}: tokens are set in the file of --config, as [[api_tokens]]")
             found[field] = _leverage_of(name, value) if field == "leverage" else _of_text(field, value)
     return found
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    """Which setting was meant, or all that there are."""
+    near = get_close_matches(name, list(known), n=1)
+    return f"did you mean {near[0]}?" if near else "known are " + ", ".join(sorted(known))
 
 
 def _leverage_of(name: str, text: str) -> dict[str, int]:
@@ -230,13 +242,23 @@ def _of_text(field: str, value: str) -> Any:
 
 
 def _convert(settings: dict[str, Any], source: str, prefix: str = "") -> EngineConfig:
+    """Settings as a whole; what is wrong is said with its source: a file, a variable, or an option."""
+    where = f"{source}: " if source else ""
     try:
         return msgspec.convert(settings, EngineConfig, strict=False)
+    except BadConfig as error:
+        field, colon, rest = str(error).partition(": ")
+        name = _typed(prefix, field) if field in EngineConfig.__struct_fields__ else field
+        raise BadConfig(where + name + colon + rest) from None
     except msgspec.ValidationError as error:
-        if isinstance(error.__cause__, BadConfig):
-            raise error.__cause__ from None
-        where = f"{source}: " if source else ""
         raise BadConfig(where + _in_words(str(error), settings, prefix)) from None
+
+
+def _typed(prefix: str, field: str) -> str:
+    """A setting as its source spells it."""
+    if prefix == "--":
+        return prefix + field.replace("_", "-")
+    return prefix + field.upper() if prefix else field
 
 
 def _in_words(text: str, settings: dict[str, Any], prefix: str) -> str:
@@ -244,17 +266,25 @@ def _in_words(text: str, settings: dict[str, Any], prefix: str) -> str:
     fault = TYPE_FAULT.match(text)
     if fault:
         kind, field = fault.groups()
-        value, name = settings[field], prefix + (field.upper() if prefix else field)
+        value, name = settings[field], _typed(prefix, field)
         listed = isinstance(value, (dict, list, tuple))
         shown = msgspec.json.encode(value).decode() if listed else repr(value)
         if isinstance(value, Decimal):
             shown = str(value)
         inside = " inside" if f"`$.{field}`" not in text else ""
-        return f"{name}: {shown} is not{' good;' if inside else ''} {KINDS.get(kind, kind)}{inside and ' is needed in it'}"
+        return f"{name}: {shown} is not{' good;' if inside else ''} {KINDS.get(kind, kind)}{inside and ' is needed in it'}{_example(field, kind)}"
     for old, now in RENAMED.items():
         if f"unknown field `{old}`" in text:
             return f"{old}: no such setting; {now}"
+    unknown = UNKNOWN_FIELD.match(text)
+    if unknown and "- at" not in text:
+        return f"{unknown[1]}: no such setting; {_meant(unknown[1], EngineConfig.__struct_fields__)}"
     return text
+
+
+def _example(field: str, kind: str) -> str:
+    default = getattr(EngineConfig(), field, None)
+    return f", for example {default}" if kind == "int" and isinstance(default, int) else ""
 
 
 def environment() -> dict[str, str]:

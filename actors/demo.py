@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -24,6 +25,7 @@ import msgspec
 from rich.console import Console
 from rich.live import Live
 from rich.progress import Progress
+from rich.text import Text
 
 from actors import demo_view
 from actors.api.client import Client, EngineError
@@ -362,12 +364,18 @@ def _summary(client: Client, out: Console, trading: _Trading) -> int:
     for alarm in alarms[-5:]:
         out.print(f"alarm: {alarm['text']}", markup=False)
     agrees = all(Decimal(d["difference"]) == 0 for d in differences)
-    out.print("[green]the books agree with the exchange[/green]" if agrees else "[red]the books differ[/red]")
+    out.print(
+        Text("the books agree with the exchange", "green") if agrees else Text("the books differ", "red")
+    )
     return 0 if agrees else 1
 
 
 def _keep(account: str, out: Console) -> None:
     here = f"--data-dir {os.path.relpath(DATA_DIR)}"
+    found = shutil.which("bulkhead")
+    program = (
+        "bulkhead" if found else shlex.quote(os.path.relpath(Path(sys.executable).with_name("bulkhead")))
+    )
     out.print("\nthe engine goes on; look inside from another terminal, end with Ctrl-C:")
     for command in (
         "accounts",
@@ -377,7 +385,7 @@ def _keep(account: str, out: Console) -> None:
         "positions",
         "alarms",
     ):
-        out.print(f"  bulkhead {command} {here}", highlight=False)
+        out.print(f"  {program} {command} {here}", highlight=False)
     with contextlib.suppress(KeyboardInterrupt):
         while True:
             time.sleep(1)

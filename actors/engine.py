@@ -1,6 +1,6 @@
 """The whole engine: what is built, in which order it starts, and how it stops.
 
-store -> writer -> gateway -> router -> accounts -> feed        (the api starts after it)
+store -> writer -> gateway -> router -> accounts -> feed        (the api once the accounts are there)
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import structlog
 from msgspec.structs import replace
 
 from actors.alarms import Alarms
+from actors.caretaker import Caretaker
 from actors.config import EngineConfig
 from actors.deeds import EVERYBODY, QUARANTINE, Deeds
 from actors.errors import BadInput, BulkheadError, StoreUnreachable
@@ -97,7 +98,9 @@ class Engine:
 
     def __init__(self, config: EngineConfig, on_progress: Callable[[str], None] = lambda _text: None) -> None:
         self.config = config
-        self.addresses = addresses(config.exchange, config.exchange_ws_public, config.exchange_ws_private)
+        self.addresses = addresses(
+            config.exchange, config.exchange_ws_public, config.exchange_ws_private, config.exchange_ws_orders
+        )
         self.progress = on_progress
         self.started_ns = time.monotonic_ns()
         self.clock = SystemClock()
@@ -138,6 +141,7 @@ class Engine:
         self._store: Store | None = None
         self._waiting: deque[Waiting] = deque()
         self.pauses = PauseKeeper()
+        self.caretaker = Caretaker(self.alarm)
         stuck_ns = Nanos(config.stuck_halt_seconds * NANOS_PER_SECOND)
         self.watchdog = Watchdog(
             self.dispatchers(), self.gate, self.alarm, self._on_halt, WatchdogPolicy(halt_ns=stuck_ns)
@@ -145,24 +149,29 @@ class Engine:
 
     # -- life
 
-    def start(self) -> None:
+    def start(self, on_accounts: Callable[[], None] = lambda: None) -> None:
         """Start everything, recover, and open for trading.
+
+        Args:
+            on_accounts: called when every account is there, before the exchange is asked after what an earlier life
+                left: from then on people may look, and stop what must be stopped.
 
         Raises:
             BulkheadError: what is missing, and the cure; nothing is left running.
         """
         try:
-            self._start()
+            self._start(on_accounts)
         except BaseException:
             self.stop()
             raise
 
-    def _start(self) -> None:
+    def _start(self, on_accounts: Callable[[], None]) -> None:
         config = self.config
         self.gate.close("start")
         self.alarms.start()
         self.pauses.start()
         self._store = self._open_store()
+        self.caretaker.start(self._embedded)
         self.venue = self.side.begin(symbols_in_use(self._store), self.progress)
         self.services = Services(self.book, self.venue.instruments, self.gate, self.fleets.origin)
         self.services.faults_allowed = config.faults_allowed
@@ -183,14 +192,15 @@ class Engine:
             self._restore()
         start_in_order(specs[3:], self.actors)
         self.services.feed = self.actors["feed"]
+        self._go_on_with_deeds()
+        on_accounts()
         self._recover()
         self._wait_for_prices()
         self.side.watch(self._apply_rules)
-        self._go_on_with_deeds()
         self.gate.open("start")
 
     def stop(self) -> None:
-        """Stop everything in reverse, under one deadline."""
+        """Stop everything in reverse, under one deadline; what fails to stop keeps nobody else from it."""
         deadline = time.monotonic() + STOP_SECONDS
         specs = self.household.specs
 
@@ -198,27 +208,38 @@ class Engine:
             return max(0.1, deadline - time.monotonic())
 
         self.gate.close("stop")
-        self.side.stop()
-        stop_in_reverse(specs[3:], self.actors, left())
-        self._drain(min(2.0, left()))
-        # The network first: what it would still tell is asked for again at the next start.
-        self.loop.stop(left())
-        for ref in [*self.accounts.values(), *self.quarantined.values()]:
+        steps: tuple[Callable[[], object], ...] = (
+            self.side.stop,
+            lambda: stop_in_reverse(specs[3:], self.actors, left()),
+            lambda: self._drain(min(2.0, left())),
+            # The network first: what it would still tell is asked for again at the next start.
+            lambda: self.loop.stop(left()),
+            self._stop_accounts,
+            lambda: stop_in_reverse(specs[1:3], self.actors, left()),
+            lambda: stop_in_reverse(specs[:1], self.actors, left()),
+            self.watchdog.stop,
+            self.caretaker.stop,
+            self.pauses.stop,
+            lambda: self._stop_dispatchers(left),
+            *([self._store.close, self.reader.close] if self._store is not None else []),
+            *([self._embedded.stop] if self._embedded is not None else []),
+            self.deeds.stop,
+            self.alarms.stop,
+        )
+        for step in steps:
+            try:
+                step()
+            except Exception:
+                log.exception("a part of the engine did not stop as it should")
+
+    def _stop_accounts(self) -> None:
+        for ref in [*list(self.accounts.values()), *list(self.quarantined.values())]:
             self.main.stop_cell(ref.cell)
-        stop_in_reverse(specs[1:3], self.actors, left())
-        stop_in_reverse(specs[:1], self.actors, left())
-        self.watchdog.stop()
-        self.pauses.stop()
+
+    def _stop_dispatchers(self, left: Callable[[], float]) -> None:
         for dispatcher in self.dispatchers():
             if not dispatcher.stop(left()):
                 log.error("dispatcher did not stop", name=dispatcher.name)
-        if self._store is not None:
-            self._store.close()
-            self.reader.close()
-        if self._embedded is not None:
-            self._embedded.stop()
-        self.deeds.stop()
-        self.alarms.stop()
 
     def _drain(self, seconds: float) -> None:
         """Give orders that are on their way a moment to be answered."""
@@ -501,17 +522,18 @@ class Engine:
 
     def _on_halt(self, reason: str) -> None:
         """Nobody may send or risk anything any more; whoever runs the engine stops it."""
+        # First what stops: telling of it may fail or take long.
         self.gate.halt()
         if not self.halted.is_set():
             self.halt_reason = reason
-            log.critical("the engine halts", reason=reason)
             self.halted.set()
+            log.critical("the engine halts", reason=reason)
 
     def _on_crash(self, cell: Cell, report: CrashReport, error: BaseException) -> None:
         if cell.name == "supervisor":
             # Nobody watches the watcher.
-            self.alarm(Critical(f"the supervisor crashed: {report.error}"))
             self._on_halt(f"the supervisor crashed: {report.error}")
+            self.alarm(Critical(f"the supervisor crashed: {report.error}"))
             return
         self.actors["supervisor"].tell(Crashed(cell, report, error))
 

@@ -6,12 +6,14 @@ changed is applied to the running engine and told to humans; nobody is restarted
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from decimal import Decimal
 
 import msgspec
+import pykka
 import structlog
 from msgspec.structs import replace
 
@@ -229,7 +231,8 @@ class ExchangeSide:
             for state in self._states():
                 if any(p.symbol in found.changed for p in state.positions):
                     # Its triggers follow from the brackets.
-                    self._accounts[state.account_id].tell(Reconsider("rules"))
+                    with contextlib.suppress(pykka.ActorDeadError):
+                        self._accounts[state.account_id].tell(Reconsider("rules"))
         alarms, plain = told_of(found, fleet.net)
         for text in alarms:
             self._alarm(text)

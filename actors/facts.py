@@ -15,7 +15,7 @@ from enum import StrEnum
 import msgspec
 
 from actors.fees import Commission, FeeFact
-from actors.units import AccountId, ClientOrderId, Nanos, OrderType, Side, Symbol, TimeInForce
+from actors.units import ZERO, AccountId, ClientOrderId, Nanos, OrderType, Side, Symbol, TimeInForce
 
 
 class AccountStatus(StrEnum):
@@ -87,6 +87,8 @@ class Alert(StrEnum):
     EXCESSIVE_LOSS = "EXCESSIVE_LOSS"
     UNPROTECTED = "UNPROTECTED"
     """A stop was refused by the exchange again and again, and is not sent any more."""
+    NO_RULES = "NO_RULES"
+    """It must be closed, and the exchange's rules of its symbol are not known."""
 
 
 class ConditionalKind(StrEnum):
@@ -204,12 +206,18 @@ class OrderEnded(Fact, frozen=True, gc=False, tag=True):
 
 
 class PositionTakenOver(Fact, frozen=True, kw_only=True, gc=False, tag=True):
-    """The house took a position over at ``price`` (mode TAKEOVER); no exchange order."""
+    """The house took a position over at ``price``; no exchange order.
+
+    ``fee`` is what the account paid for that in quote asset, as the exchange's taker would have;
+    ``taken_ms`` when it was, which is the wall's time, as there is no trade.
+    """
 
     symbol: Symbol
     quantity: Decimal
     price: Decimal
     realized: Decimal
+    fee: Decimal = ZERO
+    taken_ms: int = 0
 
 
 class PhaseChanged(Fact, frozen=True, gc=False, tag=True):
@@ -262,7 +270,8 @@ class PositionClosed(Fact, frozen=True, kw_only=True, gc=False, tag=True):
 class FundingPaid(Fact, frozen=True, kw_only=True, gc=False, tag=True):
     """Funding of one position at ``funding_ms``: ``amount`` > 0 was received, < 0 was paid.
 
-    amount = -signed quantity x mark x rate (Binance USD-M).
+    amount = -signed quantity x mark x rate (Binance USD-M). ``quantity`` was held then, less what was booked
+    of the same settlement before. ``position_id`` is the position that held it, which may be closed already.
     """
 
     symbol: Symbol
@@ -270,6 +279,9 @@ class FundingPaid(Fact, frozen=True, kw_only=True, gc=False, tag=True):
     mark: Decimal
     amount: Decimal
     funding_ms: int
+    quantity: Decimal
+    position_id: str
+    is_closed: bool
 
 
 class PositionAlerted(Fact, frozen=True, gc=False, tag=True):

@@ -54,6 +54,9 @@ ADL_BACKOFF_FIRST = Nanos(200 * NANOS_PER_MS)
 ADL_BACKOFF_MAX = Nanos(30 * NANOS_PER_SECOND)
 """The longest wait between two steps."""
 
+ADL_STUCK_EVERY = Nanos(300 * NANOS_PER_SECOND)
+"""How often a STUCK account tries once more: a thousand of them are three orders a second."""
+
 ORDER_MAX_AGE_MS = 30_000
 """How old a decision may be when it is sent; the market that it was made for is gone after that."""
 
@@ -87,4 +90,4 @@ CLIENT_ORDER_ID_PREFIX = "bh"
 assert WRITER_WAITING_LOW < WRITER_WAITING_HIGH
 assert MAILBOX_LOW < MAILBOX_HIGH
 assert HIGHER_LANE_RUN < TURN_MESSAGES
-assert ADL_BACKOFF_FIRST < ADL_BACKOFF_MAX
+assert ADL_BACKOFF_FIRST < ADL_BACKOFF_MAX < ADL_STUCK_EVERY

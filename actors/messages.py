@@ -127,6 +127,16 @@ class AskRate(Message, frozen=True, gc=False):
     at_ms: int
 
 
+class AskFunding(Message, frozen=True, gc=False):
+    """Account to feed: tell me again what was settled after ``since_ms``; of all symbols if it is empty."""
+
+    LANE: ClassVar[Lane] = Lane.FILLS
+
+    account_id: AccountId
+    symbol: Symbol
+    since_ms: int
+
+
 class RateKnown(Message, frozen=True, gc=False):
     """Feed to account: the mean ``rate`` of a symbol from ``begin_ms`` to before ``end_ms``."""
 
@@ -253,8 +263,16 @@ class CallOff(Message, frozen=True, gc=False):
     begun_as: str = ""
 
 
+class Reopen(Message, frozen=True, gc=False):
+    """Let a LIQUIDATED account that has money trade again."""
+
+    LANE: ClassVar[Lane] = Lane.CONTROL
+
+    reason: str
+
+
 class ApplyFunding(Message, frozen=True, gc=False):
-    """Funding of a symbol is due: ``rate`` of the notional at ``mark``, at ``funding_ms``.
+    """Funding of a symbol is due: ``rate`` of the notional at ``mark`` of what was held at ``funding_ms``.
 
     Longs pay a positive rate to shorts. Telling it twice books it once.
     """

@@ -9,7 +9,7 @@ Rules
 
 Sources: seed 000 and the platform's ``risk_rules`` (the first five), seed 001 (sizes, counts, losses, exposure,
 prices, rate, breaker), seed 002 (profiles, fixed size), seed 003 (cumulative loss, value at risk), seed 004
-(position percent, correlation, drawdown, liquidity, timeout, breaker thresholds).
+(position percent, correlation, drawdown, liquidity, timeout, breaker thresholds). ``taker_fee_rate``: the exchange's own, Binance USD-M VIP 0.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import msgspec
 from msgspec.structs import force_setattr, replace
 
 from actors.errors import BadConfig
+from actors.limits import WARNING_DISTANCE
 from actors.units import NANOS_PER_SECOND, ONE, ZERO, Nanos, parse_decimal, plain
 
 
@@ -63,6 +64,15 @@ class MarkSource(StrEnum):
     MID = "mid"
     EXIT = "exit"
     """What closing would bring: the bid for longs, the ask for shorts."""
+
+
+class AdlOrder(StrEnum):
+    """Which position a step of deleveraging cuts."""
+
+    LARGEST = "largest"
+    """The largest, by what maintenance margin is counted on (seed 000)."""
+    LOSERS = "losers"
+    """The one that loses most, in quote asset; the largest while none loses."""
 
 
 class BreakerReset(StrEnum):
@@ -114,6 +124,10 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True):
     maintenance_basis: MaintenanceBasis = MaintenanceBasis.ENTRY
     mark_source: MarkSource = MarkSource.MID
     adl_tiers: tuple[AdlTier, ...] | None = None
+    adl_order: AdlOrder = AdlOrder.LARGEST
+    adl_cooldown_seconds: int | None = None
+    adl_all_below: Decimal | None = None
+    taker_fee_rate: Decimal = Decimal("0.0005")
     price_max_age_ns: Nanos = PRICE_MAX_AGE
     needs_day: bool = False
     """Whether a limit is measured from the begin of the trading day; told by the limits themselves."""
@@ -145,6 +159,11 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True):
     def first_tier(self) -> Decimal:
         """The margin ratio at which deleveraging begins."""
         return self.liquidation_threshold if self.adl_tiers is None else self.adl_tiers[0].margin_ratio
+
+    @property
+    def warning_line(self) -> Decimal:
+        """The margin ratio at which an account is warned; what it decides by itself keeps it below."""
+        return self.first_tier - WARNING_DISTANCE
 
 
 class Kind(StrEnum):
@@ -206,7 +225,15 @@ SPECS: dict[str, Spec] = {
         Kind.CHOICE, "what maintenance margin is a share of", optional=False, choice=MaintenanceBasis
     ),
     "mark_source": Spec(Kind.CHOICE, "the price that values a position", optional=False, choice=MarkSource),
-    "adl_tiers": Spec(Kind.TIERS, "margin ratio:fraction of the largest position to close"),
+    "adl_tiers": Spec(Kind.TIERS, "margin ratio:fraction of one position to close"),
+    "adl_order": Spec(
+        Kind.CHOICE, "the position that a tier closes a part of", optional=False, choice=AdlOrder
+    ),
+    "adl_cooldown_seconds": Spec(Kind.SECONDS, "wait between two tier steps; closing everything never waits"),
+    "adl_all_below": Spec(Kind.MONEY, "notional at the mark below which the first tier closes everything"),
+    "taker_fee_rate": Spec(
+        Kind.RATIO, "fee on what the house takes, and that an order is expected to pay", optional=False
+    ),
 }
 
 PROFILES: dict[str, dict[str, str]] = {

@@ -33,7 +33,7 @@ ZERO = Decimal(0)
 ONE = Decimal(1)
 
 ENTRY_QUANTUM = Decimal("1e-12")
-"""Average entry prices are rounded to this: a division is the only inexact step of a fill."""
+"""What a division gives is rounded to this: shares of cost, margin and fees, and the average entry that is shown."""
 
 NANOS_PER_MS = 1_000_000
 NANOS_PER_SECOND = 1_000_000_000

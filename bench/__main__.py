@@ -6,7 +6,7 @@ import platform
 import sys
 
 from actors import logs
-from bench import commits, isolation, memory, messages, million, restart, router, symbols
+from bench import commits, isolation, latency, memory, messages, million, restart, router, symbols
 
 ALL = {
     "memory": memory.run,
@@ -17,6 +17,7 @@ ALL = {
     "restart": restart.run,
     "million": million.run,
     "symbols": symbols.run,
+    "latency": latency.run,
 }
 
 

@@ -90,7 +90,7 @@ def state(number: int) -> AccountState:
                 position_id=position_id(account_id, 1),
                 symbol=listing.instrument.symbol,
                 quantity=quantity,
-                entry_price=listing.start_price,
+                cost=abs(quantity) * listing.start_price,
                 margin=abs(quantity) * listing.start_price / leverage,
                 realized=Decimal(0),
                 opened_ms=0,

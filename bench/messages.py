@@ -133,7 +133,7 @@ def two_threads(count: int, each: int) -> float:
 def two_processes(count: int, each: int) -> float:
     """Two processes at once, each as ``one_thread``: what two cores do when each hosts a shard."""
     children = [
-        subprocess.Popen(  # noqa: S603 - this interpreter, this file
+        subprocess.Popen(
             [sys.executable, "-m", "bench.messages", str(count), str(each)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -64,7 +64,7 @@ def position(symbol=ETH, quantity="1", entry="2000", leverage="10", number=1):
         position_id=f"p{number}-{symbol}",
         symbol=symbol,
         quantity=quantity,
-        entry_price=entry,
+        cost=abs(quantity) * entry,
         margin=abs(quantity) * entry / D(leverage),
         realized=D(0),
         opened_ms=1,

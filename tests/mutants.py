@@ -1,39 +1,47 @@
-"""Flip every comparison of the decision code, one at a time, and see a test fail each time.
+"""Flip every comparison of the code that money depends on, one at a time, and see a test fail each time.
 
 ``make mutants`` runs it; CI too. Each comparison is tried at its edge (< as <=) and the other way round (< as >=).
-A mutant that no test notices is a limit that nobody checks. What is listed in ``EQUIVALENT`` cannot be
-noticed, with the reason.
+A mutant that no test notices is a rule that nobody checks. What is listed in ``EQUIVALENT`` cannot be noticed, with
+the reason.
 
-    python -m tests.mutants                  all
-    python -m tests.mutants limit_checks     some
+    python -m tests.mutants                     all of the decisions, and of the rest every third, by the last commit
+    python -m tests.mutants --all               all
+    python -m tests.mutants limit_checks        all of some: modules of the decisions by their names,
+    python -m tests.mutants gateway supervisor  others by file or folder
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
-import contextlib
-import importlib.abc
-import importlib.util
-import io
-import multiprocessing
+import datetime as dt
+import hashlib
 import os
+import subprocess
 import sys
+import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
-import hypothesis
 import msgspec
-import pytest
-import structlog
 
-ROOT = Path(__file__).parents[1]
-THIRD_PARTY = (hypothesis, msgspec, pytest, structlog)
-"""Imported before the fork, so that each mutant imports our own modules only."""
+from tests.patched import (
+    ROOT,
+    End,
+    Try,
+    ends,
+    import_everything,
+    import_patched,
+    shared_postgres,
+    swap_functions,
+)
 
 SUITES = {
     "checks": [
         "test_checks",
+        "test_dust",
+        "test_prospects",
         "test_limits_together",
         "test_conditionals",
         "test_commitments",
@@ -42,13 +50,21 @@ SUITES = {
     ],
     "limit_checks": [
         "test_limit_checks",
+        "test_prospects",
         "test_limits_together",
         "test_checks",
         "test_seed_001",
         "test_conditionals",
     ],
+    "steps": ["test_steps", "test_dust", "test_adl"],
+    "dust": ["test_dust"],
+    "prospects": ["test_prospects"],
+    "control": ["test_control", "test_steps", "test_prospects", "test_breaker", "test_fees", "test_losses"],
     "adl": [
         "test_adl",
+        "test_steps",
+        "test_bad_debt",
+        "test_dust",
         "test_seed_000",
         "test_losses",
         "test_conditionals",
@@ -61,15 +77,90 @@ SUITES = {
     "conditionals": ["test_conditionals", "test_protection", "test_breaker", "test_waited"],
     "waited": ["test_waited"],
     "monitor": ["test_monitor"],
-    "margin": ["test_margin"],
+    "margin": ["test_margin", "test_steps", "test_adl", "test_prospects"],
     "commitments": ["test_commitments", "test_protection", "test_breaker"],
     "value_at_risk": ["test_limit_checks"],
     "sizing": ["test_seeds_002_to_004"],
     "report": ["test_report"],
     "fees": ["test_fees", "test_ledger"],
-    "ledger": ["test_ledger", "test_fees", "test_booking", "test_losses", "test_adl", "test_state"],
+    "holdings": ["test_holdings", "test_funding", "test_actor"],
+    "funding": ["test_funding", "test_booking"],
+    "position": ["test_cost", "test_position", "test_state"],
+    "ledger": [
+        "test_ledger",
+        "test_funding",
+        "test_fees",
+        "test_booking",
+        "test_losses",
+        "test_adl",
+        "test_state",
+    ],
 }
-"""Which tests are to notice, quickest first."""
+"""Decisions of ``actors/subaccount``: which tests of ``tests/subaccount`` are to notice, quickest first."""
+
+GATEWAY = (
+    "tests/gateway/test_protocol.py",
+    "tests/gateway/test_lost_and_late.py",
+    "tests/gateway/test_survey.py",
+    "tests/gateway/test_waiting.py",
+    "tests/gateway/test_actor.py",
+    "tests/gateway/test_fleets.py",
+)
+OTHERS: dict[str, tuple[str, ...]] = {
+    "actors/gateway/actor.py": ("tests/gateway/test_actor.py",),
+    "actors/gateway/budget.py": ("tests/gateway/test_budget.py", "tests/gateway/test_lost_and_late.py"),
+    "actors/gateway/fees.py": ("tests/gateway/test_fees.py",),
+    "actors/gateway/fleets.py": ("tests/gateway/test_fleets.py",),
+    "actors/gateway/messages.py": ("tests/gateway/test_protocol.py", "tests/gateway/test_lost_and_late.py"),
+    "actors/gateway/orders.py": GATEWAY,
+    "actors/gateway/protocol.py": GATEWAY,
+    "actors/gateway/seldom.py": ("tests/gateway/test_seldom.py",),
+    "actors/gateway/sending.py": (
+        "tests/gateway/test_waiting.py",
+        "tests/gateway/test_lost_and_late.py",
+        "tests/gateway/test_survey.py",
+    ),
+    "actors/gateway/strangers.py": ("tests/gateway/test_strangers.py",),
+    "actors/gateway/stream.py": ("tests/gateway/test_stream.py", "tests/gateway/test_survey.py"),
+    "actors/gateway/waiting.py": ("tests/gateway/test_waiting.py", "tests/gateway/test_lost_and_late.py"),
+    "actors/persistence/actor.py": ("tests/persistence/test_actor.py", "tests/persistence/test_lease.py"),
+    "actors/persistence/fee_rows.py": ("tests/persistence/test_fee_rows.py",),
+    "actors/persistence/loading.py": (
+        "tests/persistence/test_store.py",
+        "tests/persistence/test_risk_rows.py",
+    ),
+    "actors/persistence/risk_rows.py": (
+        "tests/persistence/test_store.py",
+        "tests/persistence/test_risk_rows.py",
+    ),
+    "actors/persistence/rows.py": ("tests/persistence/test_rows.py", "tests/persistence/test_store.py"),
+    "actors/runtime/correlation.py": ("tests/runtime/test_correlation.py", "tests/test_supervisor.py"),
+    "actors/runtime/dispatcher.py": (
+        "tests/runtime/test_dispatcher.py",
+        "tests/runtime/test_actor.py",
+        "tests/runtime/test_simulation.py",
+    ),
+    "actors/runtime/gate.py": ("tests/runtime/test_gate.py",),
+    "actors/runtime/mailbox.py": ("tests/runtime/test_mailbox.py", "tests/runtime/test_dispatcher.py"),
+    "actors/runtime/restart.py": ("tests/runtime/test_restart.py",),
+    "actors/runtime/supervision.py": ("tests/runtime/test_supervision.py",),
+    "actors/runtime/tree.py": ("tests/test_supervisor.py", "tests/test_quarantine.py"),
+    "supervisor.py": ("tests/test_quarantine.py", "tests/test_restarts.py", "tests/test_supervisor.py"),
+    "actors/symbol_router/actor.py": ("tests/symbol_router/test_actor.py",),
+    "actors/symbol_router/book.py": (
+        "tests/symbol_router/test_triggers.py",
+        "tests/symbol_router/test_book.py",
+    ),
+    "actors/symbol_router/extremes.py": ("tests/symbol_router/test_extremes.py",),
+    "actors/symbol_router/history.py": ("tests/symbol_router/test_history.py",),
+    "actors/symbol_router/triggers.py": ("tests/symbol_router/test_triggers.py",),
+    "actors/feed/actor.py": ("tests/feed/test_actor.py",),
+    "actors/feed/rates.py": ("tests/feed/test_rates.py",),
+    "actors/reconciliation.py": ("tests/test_reconciliation.py",),
+    "actors/venues/binance/errors.py": ("tests/venues/binance/test_errors.py",),
+    "actors/venues/binance/translate.py": ("tests/venues/binance/test_translate.py",),
+}
+"""What stands between a decision and the exchange or the database, and between a price and a decision."""
 
 EDGE = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt}
 REVERSE = {
@@ -77,36 +168,83 @@ REVERSE = {
     ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
 }  # fmt: skip
 
+BOUND = "a bound on memory: one more or less of what is remembered long enough"
 EQUIVALENT: dict[tuple[str, str, str], str] = {
     (
-        "adl",
-        "view.equity <= ZERO",
-        "view.equity < ZERO",
+        "margin",
+        "self.equity <= ZERO",
+        "self.equity < ZERO",
     ): "the ratio is 1 there, which closes everything as well",
     (
         "margin",
         "bracket.notional_floor <= abs(q) * price < bracket.notional_cap",
         "bracket.notional_floor <= abs(q) * price <= bracket.notional_cap",
     ): "at the edge of two brackets both give the same price",
+    (
+        "gateway/protocol",
+        "len(self._finals) > REMEMBERED_FINALS",
+        "len(self._finals) >= REMEMBERED_FINALS",
+    ): BOUND,
+    ("gateway/strangers", "len(self._seen) > REMEMBERED", "len(self._seen) >= REMEMBERED"): BOUND,
+    ("gateway/stream", "len(self._told) > TOLD_MAX", "len(self._told) >= TOLD_MAX"): BOUND,
+    (
+        "gateway/sending",
+        "before > 0",
+        "before >= 0",
+    ): "with nobody before it and no room, the budget says no as well",
+    (
+        "gateway/waiting",
+        "kept < place",
+        "kept <= place",
+    ): "each place has a number of its own: no two are equal",
+    (
+        "supervisor",
+        "self._now() < check.until_ns",
+        "self._now() <= check.until_ns",
+    ): "one more look, a few milliseconds later",
+    (
+        "runtime/dispatcher",
+        "took > cell.slowest_ns",
+        "took >= cell.slowest_ns",
+    ): "the same figure is written again",
+    (
+        "runtime/dispatcher",
+        "sys.getswitchinterval() > SWITCH_INTERVAL_SECONDS",
+        "sys.getswitchinterval() >= SWITCH_INTERVAL_SECONDS",
+    ): "the same interval is set again",
 }
 """Module, comparison, what it becomes: why nothing can tell them apart."""
 
 SECONDS_EACH = 120
 
+ONE_OF = 3
+"""Without --all, one mutant of so many outside the decisions is tried; which, the last commit decides."""
+
 
 class Mutant(msgspec.Struct, frozen=True):
-    """The ``number``-th operator of a module, turned into another."""
+    """The ``number``-th operator of a file, turned into another; ``within`` a function, or at import."""
 
-    module: str
+    path: str
     number: int
     kind: str
     line: int
     before: str
     after: str
+    within: bool
 
-    @property
-    def path(self) -> Path:
-        return ROOT / "actors" / "subaccount" / f"{self.module}.py"
+
+def name_of(path: str) -> str:
+    """How a file is called here: ``margin``, ``gateway/protocol``, ``supervisor``."""
+    return path.removeprefix("actors/").removeprefix("subaccount/").removesuffix(".py")
+
+
+def suites() -> dict[str, tuple[str, ...]]:
+    """All files, with the tests that are to notice."""
+    decisions = {
+        f"actors/subaccount/{module}.py": tuple(f"tests/subaccount/{test}.py" for test in tests)
+        for module, tests in SUITES.items()
+    }
+    return decisions | OTHERS
 
 
 def operators(tree):
@@ -116,11 +254,17 @@ def operators(tree):
     ]
 
 
-def mutants_of(module):
-    """All mutants of a module."""
-    source = (ROOT / "actors" / "subaccount" / f"{module}.py").read_text(encoding="utf-8")
-    found = []
-    for number, (node, i) in enumerate(operators(ast.parse(source))):
+def within_functions(tree):
+    """All nodes that run when a function does, and not at import."""
+    functions = (f for f in ast.walk(tree) if isinstance(f, ast.FunctionDef | ast.AsyncFunctionDef))
+    return {inner for f in functions for statement in f.body for inner in ast.walk(statement)}
+
+
+def mutants_of(path):
+    """All mutants of a file."""
+    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    inside, found = within_functions(tree), []
+    for number, (node, i) in enumerate(operators(tree)):
         for kind, table in (("edge", EDGE), ("reverse", REVERSE)):
             becomes = table.get(type(node.ops[i]))
             if becomes is None:
@@ -128,73 +272,86 @@ def mutants_of(module):
             before, original = ast.unparse(node), node.ops[i]
             node.ops[i] = becomes()
             after, node.ops[i] = ast.unparse(node), original
-            mutant = Mutant(module, number, kind, node.lineno, before, after)
-            if (module, before, after) not in EQUIVALENT:
-                found.append(mutant)
+            if (name_of(path), before, after) not in EQUIVALENT:
+                found.append(Mutant(path, number, kind, node.lineno, before, after, node in inside))
     return found
 
 
-class _Loader(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Imports one module mutated, and leaves all others alone."""
-
-    def __init__(self, mutant):
-        self.mutant, self.name = mutant, f"actors.subaccount.{mutant.module}"
-
-    def find_spec(self, name, path, target=None):
-        return importlib.util.spec_from_loader(name, self) if name == self.name else None
-
-    def exec_module(self, module):
-        tree = ast.parse(self.mutant.path.read_text(encoding="utf-8"))
-        node, i = operators(tree)[self.mutant.number]
-        node.ops[i] = (EDGE if self.mutant.kind == "edge" else REVERSE)[type(node.ops[i])]()
-        module.__file__ = str(self.mutant.path)
-        exec(compile(tree, str(self.mutant.path), "exec"), module.__dict__)
+def plant(mutant):
+    """Change our modules: in a process of its own."""
+    tree = ast.parse((ROOT / mutant.path).read_text(encoding="utf-8"))
+    node, i = operators(tree)[mutant.number]
+    node.ops[i] = (EDGE if mutant.kind == "edge" else REVERSE)[type(node.ops[i])]()
+    if mutant.within:
+        swap_functions(mutant.path, tree)
+    else:
+        import_patched({mutant.path: tree})
 
 
-def survives(mutant):
-    """Whether no test notices; run in a process of its own."""
-    sys.meta_path.insert(0, _Loader(mutant))
-    files = [str(ROOT / "tests" / "subaccount" / f"{name}.py") for name in SUITES[mutant.module]]
-    options = [
-        "-x",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "no:xdist",
-        "-p",
-        "no:randomly",
-        f"--timeout={SECONDS_EACH}",
-    ]
-    with (
-        Path(os.devnull).open("w") as nowhere,
-        contextlib.redirect_stdout(nowhere),
-        contextlib.redirect_stderr(io.StringIO()),
-    ):
-        code = pytest.main([*options, *files])
-    return mutant, code == pytest.ExitCode.OK
+def last_commit() -> str:
+    """What chooses a sample: another with each commit; without a repository, with each day."""
+    found = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    return found.stdout.strip() or dt.datetime.now(dt.UTC).date().isoformat()
+
+
+def is_chosen(mutant, seed):
+    """Whether a mutant is in the sample of a seed."""
+    key = f"{seed}:{mutant.path}:{mutant.number}:{mutant.kind}"
+    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest()) % ONE_OF == 0
+
+
+def chosen(arguments) -> list[Mutant]:
+    """The mutants that were asked for.
+
+    Raises:
+        SystemExit: a name that is none.
+    """
+    found: list[Mutant] = []
+    for name in arguments.modules:
+        paths = [p for p in suites() if name_of(p) == name or name_of(p).startswith(f"{name}/")]
+        if not paths:
+            raise SystemExit(f"{name!r} is no file here; there are {', '.join(map(name_of, suites()))}")
+        found += [m for p in paths for m in mutants_of(p)]
+    if arguments.modules:
+        return found
+    decisions, others = (
+        [m for p in suites() if (p in OTHERS) is other for m in mutants_of(p)] for other in (False, True)
+    )
+    return decisions + [m for m in others if arguments.all or is_chosen(m, arguments.seed)]
 
 
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("modules", nargs="*", help=", ".join(SUITES))
-    modules = parser.parse_args().modules or list(SUITES)
+    parser.add_argument("modules", nargs="*", help=", ".join(map(name_of, suites())))
+    parser.add_argument("--all", action="store_true", help="all mutants, not a sample of them")
+    parser.add_argument(
+        "--seed", default=last_commit(), help="chooses the sample; by default the last commit"
+    )
+    arguments = parser.parse_args()
     os.chdir(ROOT)
-    wanted = [mutant for module in modules for mutant in mutants_of(module)]
-    began, alive = time.monotonic(), []
-    context = multiprocessing.get_context("fork")
-    with context.Pool(os.cpu_count(), maxtasksperchild=1) as pool:
-        for done, (mutant, survived) in enumerate(pool.imap_unordered(survives, wanted), 1):
-            if survived:
-                alive.append(mutant)
+    wanted, tests = chosen(arguments), suites()
+    used = sorted({test for mutant in wanted for test in tests[mutant.path]})
+    if not (arguments.all or arguments.modules):
+        print(f"sample of {arguments.seed}")
+    began, alive = time.monotonic(), 0
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder, shared_postgres(used, Path(folder)):
+        import_everything(used)
+        tries = (Try(mutant, partial(plant, mutant), tests[mutant.path]) for mutant in wanted)
+        for done, (one, end) in enumerate(ends(tries, at_once=os.cpu_count() or 1, seconds=SECONDS_EACH), 1):
+            mutant = one.what
+            if end is End.ALIVE:
+                alive += 1
                 print(
-                    f"\r{mutant.path.relative_to(ROOT)}:{mutant.line}: {mutant.before}  ->  {mutant.after}: nobody noticed"
+                    f"\r{mutant.path}:{mutant.line}: {mutant.before}  ->  {mutant.after}: nobody noticed",
+                    flush=True,
                 )
             if sys.stdout.isatty() or done % 50 == 0:
-                print(f"\r{done} of {len(wanted)} mutants, {len(alive)} alive", end="", flush=True)
-    print(f"\r{len(wanted)} mutants, {len(alive)} alive, {time.monotonic() - began:.0f} s")
+                print(f"\r{done} of {len(wanted)} mutants, {alive} alive", end="", flush=True)
+    print(f"\r{len(wanted)} mutants, {alive} alive, {time.monotonic() - began:.0f} s")
     return 1 if alive else 0
 
 

@@ -83,7 +83,7 @@ def test_a_bad_file_is_named(tmp_path, text, expected):
     [
         ("SET_MASTER", "maybe", "BULKHEAD_SET_MASTER: 'maybe' is not true or false"),
         ("RULES_EVERY_SECONDS", "", "BULKHEAD_RULES_EVERY_SECONDS: '' is not a whole number"),
-        ("LEVERAGE", "=20", "leverage: '' is neither a symbol"),
+        ("LEVERAGE", "=20", "BULKHEAD_LEVERAGE: '' is neither a symbol"),
         ("LEVERAGE", "BTCUSDT=20,BTCUSDT=30", "BULKHEAD_LEVERAGE: BTCUSDT is named twice"),
         ("EXCHANGE_WS", "ws://x", "BULKHEAD_EXCHANGE_WS: no such setting; it is exchange_ws_public and"),
         ("API_TOKENS", "abc", "BULKHEAD_API_TOKENS: tokens are set in the file of --config"),
@@ -126,3 +126,37 @@ def test_the_shipped_file_shows_every_limit_with_its_default():
     limits = RiskLimits()
     for name in SPECS:
         assert parse(name, shown_there[name]) == getattr(limits, name), name
+
+
+@pytest.mark.parametrize(
+    ("environment", "overrides", "text"),
+    [
+        (
+            {"BULKHEAD_API_PORT": "abc"},
+            {},
+            "BULKHEAD_API_PORT: 'abc' is not a whole number, for example 8780$",
+        ),
+        ({"BULKHEAD_API_PORT": "99999"}, {}, "^BULKHEAD_API_PORT: 99999 is not a port, 0 to 65535"),
+        ({"BULKHEAD_LEASE_SECONDS": "1"}, {}, "^BULKHEAD_LEASE_SECONDS: 1 must be at least 3"),
+        ({"BULKHEAD_MARGIN_ASSET": "EUR"}, {}, "^BULKHEAD_MARGIN_ASSET: 'EUR' is none of"),
+        (
+            {"BULKHEAD_APIPORT": "3"},
+            {},
+            r"^BULKHEAD_APIPORT: no such setting; did you mean BULKHEAD_API_PORT\?$",
+        ),
+        ({}, {"api_port": 99_999}, "^--api-port: 99999 is not a port"),
+    ],
+)
+def test_a_bad_value_is_said_with_where_it_was_set_and_what_would_do(environment, overrides, text):
+    with pytest.raises(BadConfig, match=text):
+        load(None, environment, overrides)
+
+
+def test_a_bad_value_of_a_file_is_said_with_the_file(tmp_path):
+    path = tmp_path / "b.toml"
+    path.write_text("api_port = 99999")
+    with pytest.raises(BadConfig, match=r"b\.toml: api_port: 99999 is not a port"):
+        load(path, {}, {})
+    path.write_text("apiport = 1")
+    with pytest.raises(BadConfig, match=r"b\.toml: apiport: no such setting; did you mean api_port\?"):
+        load(path, {}, {})

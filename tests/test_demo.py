@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
+from rich.console import Console
 
 from actors import demo
 
@@ -61,3 +65,23 @@ def test_that_ends_when_the_market_never_comes(monkeypatch):
 )
 def test_only_what_passes_in_a_moment_is_early(answer, early):
     assert demo.too_early(answer) is early
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_what_it_says_to_type_can_be_typed_where_it_was_started(known, monkeypatch, capsys):
+    """After 'make demo' no shell finds a bare 'bulkhead'."""
+    monkeypatch.setattr(demo.shutil, "which", lambda name: f"/usr/bin/{name}" if known else None)
+    monkeypatch.setattr(demo.time, "sleep", _enough)
+    demo._keep("acct-42", Console(width=400))
+    lines = [line.strip() for line in capsys.readouterr().out.split("\n") if " --data-dir " in line]
+    program = lines[0].partition(" accounts ")[0]
+    assert (
+        program == "bulkhead"
+        if known
+        else Path(program).resolve() == Path(sys.prefix, "bin", "bulkhead").resolve()
+    )
+    assert len(lines) == 6
+
+
+def _enough(_seconds):
+    raise KeyboardInterrupt

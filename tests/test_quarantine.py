@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
+from actors.errors import StateLost
 from actors.persistence.messages import LiftQuarantine, RecordQuarantine
 from actors.runtime.cell import Status
 from actors.runtime.tree import (
+    Crashed,
     Quarantine,
     Release,
     RestartNow,
@@ -99,3 +103,125 @@ def test_an_operator_s_restart_waits_for_the_turn_too():
         assert cell.restarts == 0
     tree.run()
     assert (cell.restarts, cell.status) == (1, Status.RUNNING)
+
+
+class Moving(dict):
+    """Who is in quarantine; the account goes there while somebody asks."""
+
+    def get(self, key, default=None):
+        found = super().get(key, default)
+        self.tree.actors["supervisor"].tell(Quarantine("acct-1"))
+        self.tree.run()
+        self.tree.household.quarantined = dict(self)
+        return found
+
+
+def test_a_guard_is_never_taken_for_its_account():
+    tree = Tree()
+    own, household = tree.accounts["acct-1"], tree.household
+    asked = household.quarantined = Moving()
+    asked.tree = tree
+    assert household.find("acct-1") is own, "it went into quarantine between the two questions"
+    assert tree.accounts["acct-1"].name == "guard:acct-1"
+    assert own in household.own_actors()
+    assert not [ref for ref in household.own_actors() if ref.name.startswith("guard:")]
+
+
+class Watched(dict):
+    """Accounts by id; says who stands there each time that an account leaves quarantine."""
+
+    def __delitem__(self, key):
+        self.seen = self.tree.accounts[key].name
+        super().__delitem__(key)
+
+
+def test_a_released_account_stands_in_its_place_before_it_leaves_quarantine():
+    tree = Tree()
+    tree.household.quarantined = watched = Watched()
+    watched.tree = tree
+    tree.actors["supervisor"].tell(Quarantine("acct-1"))
+    tree.run()
+    tree.actors["supervisor"].tell(Release("acct-1"))
+    tree.run()
+    assert watched.seen == "acct-1"
+    assert not watched
+
+
+def quarantined_twice(tree, how):
+    """Once more while a guard stands there already."""
+    if how == "by hand":
+        tree.actors["supervisor"].tell(Quarantine("acct-1", "again"))
+    else:
+        # What failed before the quarantine was told is read after it.
+        cell = tree.household.quarantined["acct-1"].cell
+        cell.status = Status.CRASHED
+        report = cell.report(None, StateLost("gone"), 0, 0)
+        tree.actors["supervisor"].tell(Crashed(cell, report, StateLost("gone")))
+
+
+@pytest.mark.parametrize("how", ["by hand", "by a failure"])
+def test_a_second_quarantine_changes_nothing_of_who_stands_where(how):
+    tree = Tree()
+    tree.actors["supervisor"].tell(Quarantine("acct-1", "odd fills"))
+    tree.run()
+    own, guard = tree.household.quarantined["acct-1"], tree.accounts["acct-1"]
+    quarantined_twice(tree, how)
+    tree.run()
+    assert tree.household.quarantined["acct-1"] is own
+    assert own.name == "acct-1"
+    assert tree.accounts["acct-1"] is guard
+    assert guard.cell.status is Status.RUNNING
+    guard.tell("a fill")
+    tree.run()
+    assert guard.cell.actor.log == ["a fill"], "it watches still"
+    assert len([m for m in tree.log("writer") if isinstance(m, RecordQuarantine)]) == 1
+    tree.actors["supervisor"].tell(Release("acct-1"))
+    tree.run()
+    assert tree.accounts["acct-1"] is own
+    assert (own.cell.status, guard.is_alive()) == (Status.RUNNING, False)
+
+
+def test_a_guard_that_comes_late_does_not_take_the_place_of_a_released_account():
+    """The guard waits for the end of a turn; meanwhile an operator releases the account."""
+    tree = Tree()
+    own = tree.cell("acct-1")
+    with InATurn(own):
+        tree.actors["supervisor"].tell(Quarantine("acct-1"))
+        tree.run(0.052)
+        tree.actors["supervisor"].tell(Release("acct-1"))
+        tree.run(0.004)
+        assert tree.accounts["acct-1"].cell is own
+    # The turn is over; the release looks at it before the guard does.
+    tree.run()
+    assert tree.accounts["acct-1"].cell is own
+    assert tree.household.quarantined == {}
+    assert own.status is Status.RUNNING
+    assert "guard:acct-1" not in tree.dispatcher.cells
+
+
+def test_who_quarantines_an_account_that_is_just_being_released_is_told_that_it_was_not_done():
+    tree = Tree()
+    own, supervisor = tree.cell("acct-1"), tree.actors["supervisor"]
+    with InATurn(own):
+        answers = []
+        for message in (Quarantine("acct-1"), Release("acct-1"), Quarantine("acct-1")):
+            answers.append(supervisor.ask(message, block=False))
+            tree.run(0.05)
+    tree.run()
+    assert [answer.get(timeout=1) for answer in answers] == [True, True, False]
+    assert tree.accounts["acct-1"].cell is own
+    assert own.status is Status.RUNNING
+    assert supervisor.ask(Quarantine("acct-1"), block=False) is not None
+    tree.run()
+    assert tree.accounts["acct-1"].name == "guard:acct-1"
+
+
+def test_an_account_s_guard_cannot_be_quarantined_as_an_account():
+    tree = Tree()
+    tree.actors["supervisor"].tell(Quarantine("acct-1"))
+    tree.run()
+    tree.actors["supervisor"].tell(Quarantine("guard:acct-1"))
+    tree.actors["supervisor"].tell(Release("guard:acct-1"))
+    tree.run()
+    assert list(tree.household.quarantined) == ["acct-1"]
+    assert tree.accounts["acct-1"].cell.status is Status.RUNNING

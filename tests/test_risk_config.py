@@ -49,7 +49,7 @@ def test_the_trading_day_is_configured_with_the_limits(tmp_path):
     ("line", "words"),
     [
         ("max_daily_los = 3", "did you mean max_daily_loss?"),
-        ("qqq = 3", "known are adl_tiers"),
+        ("qqq = 3", "known are adl_all_below"),
         ("max_positions = 0", "count, at least 1"),
         ("max_positions = 1.5", "whole number"),
         ("max_positions = true", "not a number"),

@@ -37,6 +37,21 @@ PLANTED = {
     "ask in an actor": ("actors/feed/actor.py", "def f(ref):\n    return ref.ask(1)\n", "asks"),
     "code in __init__": ("actors/feed/__init__.py", '"""Doc."""\nA = 1\n', "docstring only"),
     "a bare except": ("actors/feed/x.py", "try:\n    pass\nexcept:\n    pass\n", "bare except"),
+    "a look in many steps": (
+        "actors/feed/x.py",
+        "def f(self):\n    return list(self._known.items())\n",
+        "actors.glance.pairs",
+    ),
+    "a live container in a state": (
+        "actors/feed/actor.py",
+        "class A:\n    def inspect_state(self):\n        return {k: 1 for k in self._known}\n",
+        "other threads look here",
+    ),
+    "a tuple of a live container in a state": (
+        "actors/feed/actor.py",
+        "class A:\n    def inspect_state(self):\n        return tuple(self._known)\n",
+        "other threads look here",
+    ),
     "print": ("actors/feed/x.py", "print('x')\n", "print"),
     "a note to self": ("actors/feed/x.py", "A = 1  # TO" + "DO: later\n", "note to self"),
     "a long function": ("actors/feed/x.py", "def f():\n" + "    a = 1\n" * 61, "at most 60"),

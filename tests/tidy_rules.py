@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 FUNCTION_LINES_MAX = 60
@@ -47,14 +47,21 @@ IMPURE_FILES = {
     "actors/persistence/reader.py": "reads Postgres",
     "actors/api/operations.py": "asks actors on behalf of HTTP",
     "actors/api/risk_routes.py": "HTTP paths",
+    "actors/api/awaiting.py": "waits for actors on an event loop",
     "actors/cli_risk.py": "the command line",
     "actors/config.py": "reads the environment",
     "actors/alarms.py": "logs",
+    "actors/caretaker.py": "looks from a thread of its own",
+    "actors/folder_lock.py": "locks a file",
     "actors/logs.py": "sets logging up",
     "actors/cli.py": "the command line",
     "actors/cli_live.py": "the command line",
     "actors/cli_ops.py": "the command line",
     "actors/cli_common.py": "the command line",
+    "actors/cli_orders.py": "the command line",
+    "actors/cli_status.py": "the command line",
+    "actors/api/listening.py": "binds a socket",
+    "actors/api/owner_routes.py": "HTTP paths",
     "actors/api/desk.py": "asks actors on behalf of HTTP",
     "actors/api/sight.py": "streams to whoever follows",
     "actors/api/census.py": "counts from a thread of its own",
@@ -71,6 +78,7 @@ IMPURE_FILES = {
     "actors/shared_answer.py": "one lock, one clock",
     "actors/venues/binance/market_data.py": "reads sockets",
     "actors/venues/binance/orders.py": "sends requests",
+    "actors/venues/binance/order_socket.py": "sends requests over a socket",
     "actors/venues/binance/timekeeper.py": "asks the exchange for its time",
     "actors/venues/binance/user_stream.py": "reads a socket",
     "actors/cli_paper.py": "the command line",
@@ -87,7 +95,7 @@ IMPURE_FOLDERS = ("actors/runtime/",)
 
 SHARED = frozenset(
     [
-        "units", "errors", "facts", "fees", "limits", "risk_limits", "risk_config", "trading_day", "messages", "order_ids", "config", "logs", "wire",
+        "units", "errors", "facts", "fees", "glance", "limits", "risk_limits", "risk_config", "trading_day", "messages", "order_ids", "config", "logs", "wire",
         "names", "urgency",
     ]
 )  # fmt: skip
@@ -95,10 +103,16 @@ COMPOSITION = frozenset(
     {
         "cli",
         "cli_common",
+        "cli_hints",
         "cli_live",
         "cli_ops",
+        "cli_orders",
         "cli_paper",
+        "cli_safe",
         "cli_show",
+        "cli_show_actor",
+        "cli_show_status",
+        "cli_status",
         "cli_show_ops",
         "cli_risk",
         "cli_show_risk",
@@ -110,6 +124,8 @@ COMPOSITION = frozenset(
         "alarms",
         "deeds",
         "local_file",
+        "caretaker",
+        "folder_lock",
         "reconciliation",
         "exchange_side",
         "shared_answer",
@@ -121,6 +137,7 @@ DOORS = {
     ("persistence", "subaccount.orders"): "as above",
     ("persistence", "subaccount.position"): "as above",
     ("persistence", "subaccount.risk"): "as above",
+    ("persistence", "subaccount.holdings"): "as above",
     ("persistence", "subaccount.margin"): "the platform's rows hold its liquidation price",
     ("*", "persistence.messages"): "the writer's vocabulary",
     ("*", "gateway.messages"): "the gateway's vocabulary",
@@ -140,8 +157,6 @@ FLOATS_ALLOWED = frozenset({"actors/subaccount/triggers.py"})
 
 # Files without a test file of their own name; the reason says where they are tested.
 TESTED_ELSEWHERE = {
-    "actors/gateway/actor.py": "tests/sim and tests/e2e run it",
-    "actors/feed/actor.py": "tests/e2e runs it",
     "actors/gateway/messages.py": "data",
     "actors/gateway/orders.py": "data",
     "actors/persistence/messages.py": "data",
@@ -149,7 +164,6 @@ TESTED_ELSEWHERE = {
     "actors/persistence/connection.py": "tests/persistence/test_store.py tries bad DSNs",
     "actors/persistence/sql.py": "tests/persistence/test_store.py runs every statement",
     "actors/persistence/row_ids.py": "tests/persistence/test_store.py and test_fee_rows.py read by them",
-    "actors/persistence/rows.py": "tests/persistence/test_store.py reads back what it writes",
     "actors/subaccount/decision.py": "tests/subaccount/test_decide.py decides through it",
     "actors/subaccount/intents.py": "tests/subaccount/test_decide.py and test_conditionals.py",
     "actors/subaccount/market.py": "every test of tests/subaccount gives one",
@@ -160,18 +174,14 @@ TESTED_ELSEWHERE = {
     "actors/subaccount/value_at_risk.py": "tests/subaccount/test_limit_checks.py",
     "actors/persistence/loading.py": "tests/persistence/test_store.py reads through it",
     "actors/runtime/tree.py": "tests/test_supervisor.py and tests/test_quarantine.py",
-    "actors/reconciliation.py": "tests/e2e",
     "actors/runtime/clock.py": "tests/runtime/test_simulation.py",
     "actors/runtime/cell.py": "tests/runtime/test_actor.py",
-    "actors/runtime/dispatcher.py": "tests/runtime/test_actor.py",
     "actors/runtime/io_loop.py": "tests/e2e runs it",
     "actors/venues/binance/discovery.py": "tests/venues/binance/test_asking.py",
-    "actors/venues/binance/http.py": "tests/e2e runs it against a real server",
     "actors/venues/binance/rules.py": "data",
     "actors/gateway/port.py": "a protocol",
     "actors/gateway/sending.py": "tests/gateway/test_waiting.py",
     "actors/feed/port.py": "a protocol",
-    "actors/symbol_router/actor.py": "tests/sim",
     "actors/api/account_routes.py": "tests/e2e and tests/e2e/test_schema.py",
     "actors/api/address.py": "data",
     "actors/api/asking.py": "tests/e2e/test_waiting.py",
@@ -180,6 +190,7 @@ TESTED_ELSEWHERE = {
     "actors/api/engine_routes.py": "tests/e2e/test_operators.py and test_schema.py",
     "actors/api/metrics.py": "tests/api/test_census.py",
     "actors/api/risk_desk.py": "tests/e2e/test_risk.py",
+    "actors/api/owner_routes.py": "tests/e2e/test_owner.py and test_schema.py",
     "actors/api/risk_routes.py": "tests/e2e/test_risk.py and test_schema.py",
     "actors/api/risk_views.py": "tests/e2e/test_risk.py",
     "actors/api/sight.py": "tests/e2e/test_operators.py",
@@ -242,6 +253,8 @@ def all_faults(root: Path) -> list[str]:
         tree = ast.parse(text)
         found += size(name, tree)
         found += words(name, text)
+        if not name.startswith(("tests/", "bench/", "actors/venues/paper/")):
+            found += glances(name, tree)
         if name.startswith("actors/"):
             found += [*init_only(name, tree), *purity(name, tree), *walls(name, tree), *floats(name, tree)]
             found += asks(name, tree)
@@ -355,6 +368,44 @@ def asks(name: str, tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and node.attr == "ask":
             yield f"{name}:{node.lineno}: asks; actors tell, and get answers as messages"
+
+
+ONE_STEP = frozenset({"pairs", "keys", "list", "sorted", "range"})
+"""Calls that look at a live container once; see actors/glance.py."""
+
+
+def glances(name: str, tree: ast.Module) -> Iterator[str]:
+    """Whoever looks from another thread copies what it looks at in one step."""
+    for node in ast.walk(tree):
+        if _is_call(node, {"list", "tuple", "sorted", "set"}) and _is_items(node.args):  # type: ignore[attr-defined]
+            yield f"{name}:{node.lineno}: not one step for other threads; use actors.glance.pairs"  # type: ignore[attr-defined]
+        if not isinstance(node, ast.FunctionDef) or node.name != "inspect_state":
+            continue
+        for inner in ast.walk(node):
+            live = inner.iter if isinstance(inner, ast.For | ast.comprehension) else None
+            if _is_call(inner, {"tuple", "set", "dict"}):
+                live = inner.args[0] if inner.args else None  # type: ignore[attr-defined]
+            while isinstance(live, ast.Subscript):
+                live = live.value
+            is_live = isinstance(live, ast.Attribute) and live.attr != "unknown"
+            if is_live or (isinstance(live, ast.Call) and not _is_call(live, ONE_STEP)):
+                yield f"{name}:{node.lineno}: other threads look here; copy in one step, with actors.glance"
+
+
+def _is_call(node: ast.AST, names: Collection[str]) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names
+
+
+def _is_items(arguments: Sequence[ast.expr]) -> bool:
+    """Whether it is ``self....items()``, of what outlives a call."""
+    first = arguments[0] if arguments else None
+    called = first.func if isinstance(first, ast.Call) else None
+    if not isinstance(called, ast.Attribute) or called.attr != "items":
+        return False
+    root = called.value
+    while isinstance(root, ast.Attribute):
+        root = root.value
+    return isinstance(root, ast.Name) and root.id in {"self", "core", "engine", "house", "household"}
 
 
 def untested(root: Path) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
+import random
 from typing import Annotated, Any
 
 from litestar import Controller, Request, Response, delete, get, post
@@ -59,7 +59,7 @@ def who(request: Request[Any, Any, Any]) -> str:
 
 def cause(request: Request[Any, Any, Any]) -> str:
     """What the orders of this request are caused by: found again by ``GET /v1/causes/...``."""
-    return f"api:{who(request)}:{uuid.uuid4().hex[:12]}"
+    return f"api:{who(request)}:{random.getrandbits(48):012x}"
 
 
 Outcome = Response[Accepted | Rejected | views.Pending]
@@ -107,11 +107,7 @@ class AccountRoutes(Controller):
         """Place an order. Answered when it is durable; 422 with every check that failed."""
         return answer(await ops.place(account_id, data, cause(request)))
 
-    @delete(
-        "/{account_id:str}/orders/{client_order_id:str}",
-        responses=MAY_BE_REJECTED,
-        status_code=200,
-    )
+    @delete("/{account_id:str}/orders/{client_order_id:str}", responses=MAY_BE_REJECTED, status_code=200)
     async def cancel(
         self, request: Request[Any, Any, Any], ops: Operations, account_id: str, client_order_id: str
     ) -> Outcome:

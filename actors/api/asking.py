@@ -14,6 +14,8 @@ from typing import Any
 import pykka
 import structlog
 
+from actors.api import awaiting
+from actors.api.awaiting import Reply
 from actors.api.pools import DEEDS, ORDERS
 from actors.api.views import Pending
 from actors.deeds import Act, Deed
@@ -21,7 +23,6 @@ from actors.engine import ASK_SECONDS, Engine
 from actors.errors import BulkheadError, NotRecorded, StoreUnreachable
 from actors.persistence.store import Store
 from actors.runtime.actor import Ref
-from actors.runtime.replies import LoopReply
 from actors.runtime.tree import account_of
 from actors.subaccount.decision import Accepted, Rejected
 from actors.units import AccountId
@@ -85,24 +86,24 @@ class Asking:
         """
         with DEEDS.taken_for():
             deed = await self.record(act)
-            reply = LoopReply(lambda: self._engine.deeds.settled(deed))
+            reply = Reply(lambda: self._engine.deeds.settled(deed))
             patience = PROTECT_SECONDS if act.protects else PATIENCE_SECONDS
             return await self._told(ref, message, reply, patience, again=act.message is not None)
 
     async def cancel(self, ref: Ref, message: Any) -> Accepted | Rejected | Pending:
         """Cancel an order: at once, also while Postgres is away."""
         with DEEDS.taken_for():
-            return await self._told(ref, message, LoopReply(), PROTECT_SECONDS, again=False)
+            return await self._told(ref, message, Reply(), PROTECT_SECONDS, again=False)
 
     async def _told(
-        self, ref: Ref, message: Any, reply: LoopReply, patience: float, *, again: bool
+        self, ref: Ref, message: Any, reply: Reply, patience: float, *, again: bool
     ) -> Accepted | Rejected | Pending:
         began = time.monotonic()
         ref.cell.dispatcher.post(ref.cell, message, reply)
         while True:
-            await asyncio.wait({reply.future}, timeout=LOOK_SECONDS)
-            if reply.future.done():
-                answer: Accepted | Rejected = reply.future.result()
+            await asyncio.wait({reply.awaited}, timeout=LOOK_SECONDS)
+            if reply.awaited.done():
+                answer: Accepted | Rejected = reply.awaited.result()
                 return answer
             waited = time.monotonic() - began
             if waited >= patience - LOOK_SECONDS / 2 and self._engine.store_silent_s() >= patience * 2 / 3:
@@ -126,12 +127,7 @@ class Asking:
             BulkheadError: nothing in time.
             pykka.ActorDeadError, Refused: it takes no messages, or too many wait.
         """
-        reply = LoopReply()
-        ref.cell.dispatcher.post(ref.cell, message, reply)
-        try:
-            return await asyncio.wait_for(reply.future, seconds)
-        except TimeoutError:
-            raise _late(ref) from None
+        return await awaiting.ask(ref, message, seconds)
 
     async def store(self, call: Callable[[Store], Any]) -> Any:
         """Run ``call`` in the writer's thread, after all that it was told before.

@@ -48,7 +48,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(*arguments, **keywords)
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._in_head = True
-        self._head_bytes = 0
+        self._head_bytes = self._header_bytes = 0
         self.idle_since = time.monotonic()
 
     # -- connections
@@ -92,6 +92,11 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.write(TOO_LARGE)
             self.transport.close()
 
+    def on_message_begin(self) -> None:
+        """A new head."""
+        self._header_bytes = 0
+        super().on_message_begin()
+
     def on_url(self, url: bytes) -> None:
         """Refuse an endless URL."""
         super().on_url(url)
@@ -101,7 +106,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Refuse endless headers that came in one piece."""
         super().on_header(name, value)
-        if sum(len(n) + len(v) for n, v in self.headers) > HEAD_MAX:
+        self._header_bytes += len(name) + len(value)
+        if self._header_bytes > HEAD_MAX:
             raise ValueError("the headers are too long")
 
     def on_headers_complete(self) -> None:

@@ -182,6 +182,10 @@ class OperatorsDesk:
         wanted = clean(cause)
         return await self._read(lambda d: d.caused(wanted, limit))
 
+    async def history(self, account_id: str, limit: int) -> list[CausedOrder]:
+        """An account's last orders, newest first."""
+        return await self._read(lambda d: d.history(AccountId(account_id), limit))
+
     async def audits(self, target: str | None, limit: int) -> list[AuditEntry]:
         """What operators did, newest first; also what Postgres does not have yet."""
         wanted = None if target is None else clean(target)

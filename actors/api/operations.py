@@ -11,6 +11,7 @@ import pykka
 
 from actors.api import views
 from actors.api.asking import Asking
+from actors.api.awaiting import Reply
 from actors.api.pools import ORDERS
 from actors.api.sight import NotFound, Sight, account_state
 from actors.deeds import EVERYBODY, Act
@@ -21,7 +22,6 @@ from actors.messages import AdjustBalance, CancelOrder, PlaceConditional, PlaceO
 from actors.names import checked_id, checked_text, shown
 from actors.persistence.messages import NewAccount
 from actors.runtime.actor import Ref
-from actors.runtime.replies import LoopReply
 from actors.runtime.tree import account_of
 from actors.subaccount.decision import Accepted, Rejected
 from actors.subaccount.market import Market
@@ -76,6 +76,10 @@ class Operations:
             return unknown_account(account_id)
         return await self._asking.order(self.ref(account_id), order_of(body, cause))
 
+    async def ordered(self, ref: Ref, order: PlaceOrder) -> Accepted | Rejected:
+        """What an account says to an order that was made for it; answered when it is durable."""
+        return await self._asking.order(ref, order)
+
     async def place_many(
         self, bodies: Sequence[views.OrderBody], cause: str
     ) -> list[Accepted | Rejected | views.Failed]:
@@ -87,19 +91,19 @@ class Operations:
                 raise BadInput("each order of a list needs its account_id")
         orders = [order_of(body, cause) for body in bodies]
         with ORDERS.taken_for(len(orders)):
-            waiting: list[LoopReply | Rejected] = []
+            waiting: list[Reply | Rejected] = []
             for body, order in zip(bodies, orders, strict=True):
                 ref = self._engine.accounts.get(AccountId(body.account_id or ""))
                 if ref is None:
                     waiting.append(unknown_account(body.account_id or ""))
                     continue
-                reply = LoopReply()
+                reply = Reply()
                 ref.cell.dispatcher.post(ref.cell, order, reply)
                 waiting.append(reply)
-            futures = [w.future for w in waiting if isinstance(w, LoopReply)]
+            futures = [w.awaited for w in waiting if isinstance(w, Reply)]
             if futures:
                 await asyncio.wait(futures, timeout=ASK_SECONDS)
-            return [w if isinstance(w, Rejected) else _outcome(w.future) for w in waiting]
+            return [w if isinstance(w, Rejected) else _outcome(w.awaited) for w in waiting]
 
     async def cancel(
         self, account_id: str, client_order_id: str, cause: str

@@ -19,6 +19,7 @@ from actors.messages import (
     CloseOut,
     Message,
     Reconsider,
+    Reopen,
     ResetBreaker,
     SetLimits,
     SetMode,
@@ -184,6 +185,11 @@ class RiskDesk:
             if self._engine.store_silent_s() < PROTECT_SECONDS / 2:
                 continue
             await STOP.run(lambda: [self._engine.cancel_at_once(id_) for id_ in list(self._engine.accounts)])
+
+    async def reopen(self, account_id: str, reason: str, who: str) -> Outcome:
+        """Let a LIQUIDATED account that has money trade again."""
+        message = Reopen(told_text(reason, "reason"))
+        return await self._command(message, Act(who, "reopen", account_id, message.reason))
 
     async def retry(self, account_id: str, who: str) -> bool:
         """Have a STUCK account try its liquidation again."""

@@ -77,6 +77,13 @@ class RiskRoutes(Controller):
         """Call an emergency stop off; what was closed stays closed, the breaker open."""
         return answer(await risk_desk.call_off(account_id, who(request)))
 
+    @post("/reopen", responses=MAY_BE_REJECTED, status_code=200)
+    async def reopen(
+        self, request: Request[Any, Any, Any], risk_desk: RiskDesk, account_id: str, data: views.WhyBody
+    ) -> Outcome:
+        """Let a LIQUIDATED account that has money trade again; its breaker stays as it is."""
+        return answer(await risk_desk.reopen(account_id, data.reason, who(request)))
+
     @post("/retry", responses=ERRORS, status_code=200)
     async def retry(
         self, request: Request[Any, Any, Any], risk_desk: RiskDesk, account_id: str

@@ -145,6 +145,11 @@ class ClosedPositionView(msgspec.Struct, frozen=True, kw_only=True):
     closed_ms: int
 
 
+def at_most_8(price: Decimal) -> Decimal:
+    """A price with at most eight decimals; zero is 0, not 0E-8."""
+    return round(price, 8) or Decimal(0)
+
+
 def conditional_view(order: ConditionalOrder) -> ConditionalView:
     """A conditional order as the API shows it."""
     placed = order.placed
@@ -186,7 +191,7 @@ def risk_view(state: AccountState, market: Market) -> RiskView:
         day_stopped=risk.day_stopped,
         cumulative_loss=None if equity is None else losses.cumulative(state, equity),
         liquidation_symbol=liquidation[0] if liquidation else None,
-        liquidation_price=round(liquidation[1], 8) if liquidation else None,
+        liquidation_price=at_most_8(liquidation[1]) if liquidation else None,
     )
 
 

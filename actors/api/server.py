@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import socket
 import threading
 import time
 from pathlib import Path
@@ -34,15 +33,17 @@ from actors.api.auth import Tokens, may
 from actors.api.connections import BODY_MAX, BoundedProtocol, KnownHosts
 from actors.api.desk import OperatorsDesk
 from actors.api.engine_routes import ActorRoutes, DeadLetterRoutes, EngineRoutes, SupervisionRoutes
+from actors.api.listening import bound
 from actors.api.operations import Operations
+from actors.api.owner_routes import OwnerRoutes
 from actors.api.pools import RETRY_AFTER_S
 from actors.api.risk_desk import RiskDesk
 from actors.api.risk_routes import FleetRoutes, RiskRoutes
 from actors.api.sight import Conflict, NotFound, Sight
+from actors.api.words import in_words
 from actors.config import ApiToken, Role
 from actors.engine import Engine
 from actors.errors import (
-    BadConfig,
     BadInput,
     BulkheadError,
     ExchangeBusy,
@@ -61,6 +62,7 @@ log = structlog.get_logger("api")
 
 ROUTES = (
     AccountRoutes,
+    OwnerRoutes,
     RiskRoutes,
     FleetRoutes,
     OrderRoutes,
@@ -139,12 +141,11 @@ def application(engine: Engine, sight: Sight, tokens: Tokens) -> Litestar:
     )
 
 
-def _fail(_request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+def _fail(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     code, text, headers = type(error).__name__, str(error), {}
     if isinstance(error, HTTPException):
-        status, text = error.status_code, error.detail
-        if error.extra:
-            text = f"{text}: {msgspec.json.encode(error.extra, enc_hook=str).decode()}"
+        status = error.status_code
+        text = _what_is_wrong(request, error) if error.extra else error.detail
     elif isinstance(error, RecursionError):
         status, code, text = 400, "BadInput", "the request is nested too deeply"
     else:
@@ -155,6 +156,22 @@ def _fail(_request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
         headers["retry-after"] = str(RETRY_AFTER_S)
     body = {"error": {"code": code, "message": harmless(text, ERROR_MAX)}}
     return Response(body, status_code=status, headers=headers)
+
+
+def _what_is_wrong(request: Request[Any, Any, Any], error: HTTPException) -> str:
+    """A request that does not fit, in words."""
+    handler = request.scope.get("route_handler")
+    field = getattr(handler, "parsed_data_field", None)
+    faults = [e for e in error.extra if isinstance(e, dict)] if isinstance(error.extra, list) else []
+    if not faults:
+        return f"{error.detail}: {msgspec.json.encode(error.extra, enc_hook=str).decode()}"
+    if (
+        isinstance(error.__cause__, msgspec.ValidationError)
+        and len(faults) == 1
+        and faults[0]["source"] == "body"
+    ):
+        return in_words(str(error.__cause__), field and field.annotation)
+    return "; ".join(in_words(str(f["message"]), None, str(f["key"])) for f in faults)
 
 
 class ApiServer:
@@ -170,7 +187,7 @@ class ApiServer:
         self._sight = Sight(engine)
         self._file = Path(engine.config.data_dir) / API_FILE
         config = engine.config
-        self._socket = _bound(config.api_host, config.api_port)
+        self._socket = bound(config.api_host, config.api_port, Path(config.data_dir))
         self._server = uvicorn.Server(
             uvicorn.Config(
                 KnownHosts(
@@ -223,16 +240,3 @@ class ApiServer:
         if self._thread.is_alive():
             self._thread.join(START_SECONDS)
         self._socket.close()
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise BadConfig(
-            f"the API cannot listen on {host}:{port} ({error.strerror}); choose another --api-port"
-        ) from None
-    return listener

@@ -11,13 +11,16 @@ from typing import Any
 
 import msgspec
 
+from actors import logs
 from actors.api import pools, views
 from actors.api.census import Census, CensusTaker, by_status
 from actors.api.metrics import Sources
 from actors.engine import Engine
 from actors.errors import BadInput, BulkheadError
+from actors.gateway.actor import GatewayStatus
 from actors.gateway.stream import StreamState
 from actors.names import shown
+from actors.persistence.actor import WriterStats
 from actors.runtime.actor import Ref
 from actors.runtime.cell import Status, traced
 from actors.runtime.supervision import Strategy
@@ -26,7 +29,7 @@ from actors.runtime.watchdog import StuckTurn
 from actors.subaccount import margin
 from actors.subaccount.market import Market, marks_of
 from actors.subaccount.state import AccountState
-from actors.symbol_router.actor import SymbolRouter
+from actors.symbol_router.actor import RouterStats, SymbolRouter
 from actors.units import NANOS_PER_MS, NANOS_PER_SECOND, AccountId, Nanos
 from supervisor import Supervisor
 
@@ -50,13 +53,9 @@ class Sight:
         self._engine = engine
         self.census = CensusTaker(self._everybody, engine.clock.monotonic_ns)
 
-    def _own_actors(self) -> list[Ref]:
-        """The accounts' own actors, those in quarantine too; their guards are not among them."""
-        return list({**self._engine.accounts, **self._engine.quarantined}.values())
-
     def _everybody(self) -> Iterable[Ref]:
-        """All actors, each once."""
-        return [*self._own_actors(), *list(self._engine.actors.values())]
+        """All actors, each once; guards are not among them."""
+        return [*self._engine.household.own_actors(), *list(self._engine.actors.values())]
 
     # -- one actor
 
@@ -76,11 +75,11 @@ class Sight:
         """Everything about one actor; answers also when it is stuck."""
         engine, ref = self._engine, self.find(name)
         id_ = AccountId(name)
-        router = engine.actors["router"].cell.actor
+        router = self._actor("router")
         registered = None
         if id_ in engine.accounts and isinstance(router, SymbolRouter):
             registered = router.registered(id_)
-        guard = engine.accounts[id_] if id_ in engine.quarantined else None
+        guard = engine.accounts.get(id_) if id_ in engine.quarantined else None
         return views.ActorView(
             snapshot=ref.cell.snapshot(limit),
             state=ref.cell.actor.inspect_state(),
@@ -99,9 +98,9 @@ class Sight:
         """
         ref = self.find(name)
         now_ns = self._engine.clock.monotonic_ns
-        if ref.cell.tap is not None and ref.cell.tap.until_ns > now_ns():
+        tap = Tap(now_ns(), seconds, per_second)
+        if not ref.cell.follow(tap, now_ns()):
             raise Conflict(f"somebody follows {name} already; try again in a moment")
-        tap = ref.cell.tap = Tap(now_ns(), seconds, per_second)
         return self._lines(ref, tap)
 
     async def _lines(self, ref: Ref, tap: Tap) -> AsyncIterator[bytes]:
@@ -109,12 +108,12 @@ class Sight:
         try:
             while now_ns() < tap.until_ns:
                 for message, at_ns, took_ns in tap.read():
-                    yield msgspec.json.encode(traced(message, now_ns() - at_ns, took_ns)) + b"\n"
+                    line = traced(message, now_ns() - at_ns, took_ns, self._engine.clock.wall_ms())
+                    yield msgspec.json.encode(line) + b"\n"
                 await asyncio.sleep(TAP_READ_SECONDS)
             yield msgspec.json.encode({"ended": "the time is up", "skipped": tap.skipped}) + b"\n"
         finally:
-            if ref.cell.tap is tap:
-                ref.cell.tap = None
+            ref.cell.unfollow(tap)
 
     # -- many actors
 
@@ -153,7 +152,7 @@ class Sight:
             ref = engine.actors.get(spec.name)
             if ref is not None:
                 children.append(_node(ref, house.groups.get(spec.group, Strategy.ONE_FOR_ONE), spec.group))
-        own = self._own_actors()
+        own = house.own_actors()
         troubled = heapq.nsmallest(
             TROUBLED_LISTED, (r for r in own if r.cell.status is not Status.RUNNING), key=lambda r: r.name
         )
@@ -164,19 +163,19 @@ class Sight:
             counts=by_status(own),
             children=[_node(r, Strategy.ONE_FOR_ONE, "") for r in troubled],
         )
-        root = engine.actors["supervisor"]
+        root = engine.actors.get("supervisor")
         closers = engine.gate.closers
         return views.TreeNode(
             name="supervisor",
-            status=f"{root.cell.status}, {'no new risk: ' + ', '.join(closers) if closers else 'open for new risk'}, "
+            status=f"{root.cell.status if root else Status.STOPPED}, {'no new risk: ' + ', '.join(closers) if closers else 'open for new risk'}, "
             f"fleet {engine.fleets.origin.fleet}",
-            restarts=root.cell.restarts,
+            restarts=root.cell.restarts if root else 0,
             children=[*children, accounts],
         )
 
     def crashes(self, actor: str | None, limit: int) -> list[views.CrashView]:
         """The latest crashes of all actors or of one, newest first."""
-        supervisor = self._engine.actors["supervisor"].cell.actor
+        supervisor = self._actor("supervisor")
         found = list(supervisor.crashes) if isinstance(supervisor, Supervisor) else []
         chosen = [c for c in reversed(found) if actor is None or c.name == actor]
         return [views.CrashView(actor=c.name, report=c.report) for c in chosen[:limit]]
@@ -205,7 +204,7 @@ class Sight:
     def stats(self) -> dict[str, Any]:
         """Counters of the whole engine."""
         engine = self._engine
-        own = self._own_actors()
+        own = engine.household.own_actors()
         # A guard's state is the one that money moves by; status and restarts are the account's own.
         states = [s for s in map(account_state, list(engine.accounts.values())) if s is not None]
         return {
@@ -231,6 +230,7 @@ class Sight:
             "alarms": engine.alarms.count,
             "alarms_unacknowledged": engine.alarms.open_by_level(),
             "census": self.census.latest,
+            "log": logs.state(),
         }
 
     def metrics(self) -> Sources:
@@ -241,70 +241,60 @@ class Sight:
         return self.census.latest if self.census.taken else self.census.take()
 
     def _figures(self) -> dict[str, Any]:
-        engine = self._engine
-        router, writer, gateway = (
-            engine.actors[n].cell.actor.inspect_state() for n in ("router", "writer", "gateway")
-        )
-        routed = router["stats"]
-        symbol_router, weight = engine.actors["router"].cell.actor, engine.side.throttle.use()
-        assert isinstance(symbol_router, SymbolRouter)
-        return {
-            "tick_lags": list(symbol_router.lags),
-            "tick_lag_sum_s": symbol_router.lags_sum_ns / NANOS_PER_SECOND,
+        engine, weight, log = self._engine, self._engine.side.throttle.use(), logs.state()
+        router, writer, gateway = (self._inspect(n) for n in ("router", "writer", "gateway"))
+        symbol_router = self._actor("router")
+        found: dict[str, Any] = {
+            "tick_lags": [0] * 64,
+            "tick_lag_sum_s": 0.0,
             "closers": engine.gate.closers,
             "alarms_open": engine.alarms.open_by_level(),
             "api_places": [(p.name, p.taken, p.refused) for p in pools.ALL],
             "counters": {
-                "ticks": ("L1 updates that the router took", routed.ticks),
-                "wakes": ("Times that the router woke an account", routed.wakes),
-                "decisions": ("Decisions made durable", writer.decisions),
-                "commits": ("Transactions of the writer", writer.commits),
-                "decisions_refused": ("Decisions that could not be stored", writer.refused),
-                "dead_letters": ("Messages that no actor could handle", writer.dead_letters),
-                "orders_sent": ("Orders sent to the exchange", gateway.sent),
-                "orders_lost": (
-                    "Orders whose answer told nothing of their fate; each was asked after",
-                    gateway.lost,
-                ),
                 "alarms": ("Alarms raised", engine.alarms.count),
                 "l1_late": ("L1 frames that were stale when they came", engine.feed_source.late),
                 "requests_refused": ("Requests not sent for want of request weight", weight.refused),
+                "log_lines_dropped": ("Log lines that had no room or could not be written", log.dropped),
             },
             "gauges": {
                 "accounts": ("Accounts", len(engine.accounts)),
                 "quarantined": ("Accounts in quarantine", len(engine.quarantined)),
-                "writer_waiting": ("Decisions that wait for the writer", writer.waiting),
-                "writer_down": ("1 while Postgres does not answer", writer.is_down),
-                "commit_seconds": ("How long the latest transaction took", writer.last_commit_ms / 1e3),
-                "orders_unknown": ("Orders of unknown fate, up to 100", len(gateway.unknown)),
-                "orders_in_flight": ("Orders on their way to the exchange", gateway.in_flight),
-                "orders_queued": ("Orders that wait for the budget", gateway.queued),
                 "gc_longest_pause_seconds": (
                     "Longest pause of the garbage collector",
                     engine.pauses.longest_ms / 1e3,
                 ),
-                "user_stream_up": (
-                    "1 while the user stream tells what REST confirms",
-                    gateway.stream is StreamState.UP,
-                ),
-                "user_stream_down": (
-                    "1 while the user stream is gone, or does not tell what REST knows",
-                    gateway.stream is StreamState.DOWN,
-                ),
                 "request_weight_used": ("Weight of this minute's requests, others' too", weight.used),
                 "request_weight_limit": ("Weight that the exchange allows in a minute", weight.limit),
                 "requests_waiting": ("Requests that wait for their turn", weight.waiting),
+                "log_bytes_waiting": ("Log that waits to be written", log.waiting),
             },
         }
+        # Who is not there yet, or no more, has no figures.
+        if isinstance(symbol_router, SymbolRouter):
+            found["tick_lags"] = list(symbol_router.lags)
+            found["tick_lag_sum_s"] = symbol_router.lags_sum_ns / NANOS_PER_SECOND
+            found["counters"] |= _of_router(router["stats"])
+        if writer is not None:
+            found["counters"] |= _counts_of_writer(writer)
+            found["gauges"] |= _gauges_of_writer(writer)
+        if gateway is not None:
+            found["counters"] |= _counts_of_gateway(gateway)
+            found["gauges"] |= _gauges_of_gateway(gateway)
+        return found
 
     def _feed(self) -> dict[str, int]:
         source = self._engine.feed_source
         names = ("frames", "reconnects", "malformed", "refreshed", "bulk_refreshes", "late", "future")
         return {name: getattr(source, name) for name in names}
 
-    def _inspect(self, name: str) -> Any:
+    def _actor(self, name: str) -> Any:
+        """The present instance of one of the engine's own actors; None while it starts or stops."""
         ref = self._engine.actors.get(name)
-        return ref.cell.actor.inspect_state() if ref else None
+        return ref.cell.actor if ref else None
+
+    def _inspect(self, name: str) -> Any:
+        actor = self._actor(name)
+        return actor.inspect_state() if actor else None
 
     def _ratios(self, states: Sequence[AccountState]) -> dict[str, int]:
         market = self.market()
@@ -315,6 +305,51 @@ class Sight:
                 ratio = margin.view(state, marks, market.instruments).ratio if marks else None
                 counts[_bucket(ratio)] += 1
         return dict(counts)
+
+
+Figures = dict[str, tuple[str, float]]
+
+
+def _of_router(routed: RouterStats) -> Figures:
+    return {
+        "ticks": ("L1 updates that the router took", routed.ticks),
+        "wakes": ("Times that the router woke an account", routed.wakes),
+    }
+
+
+def _counts_of_writer(writer: WriterStats) -> Figures:
+    return {
+        "decisions": ("Decisions made durable", writer.decisions),
+        "commits": ("Transactions of the writer", writer.commits),
+        "decisions_refused": ("Decisions that could not be stored", writer.refused),
+        "dead_letters": ("Messages that no actor could handle", writer.dead_letters),
+    }
+
+
+def _gauges_of_writer(writer: WriterStats) -> Figures:
+    return {
+        "writer_waiting": ("Decisions that wait for the writer", writer.waiting),
+        "writer_down": ("1 while Postgres does not answer", writer.is_down),
+        "commit_seconds": ("How long the latest transaction took", writer.last_commit_ms / 1e3),
+    }
+
+
+def _counts_of_gateway(gateway: GatewayStatus) -> Figures:
+    return {
+        "orders_sent": ("Orders sent to the exchange", gateway.sent),
+        "orders_lost": ("Orders whose answer told nothing of their fate; each was asked after", gateway.lost),
+    }
+
+
+def _gauges_of_gateway(gateway: GatewayStatus) -> Figures:
+    up, down = gateway.stream is StreamState.UP, gateway.stream is StreamState.DOWN
+    return {
+        "orders_unknown": ("Orders of unknown fate, up to 100", len(gateway.unknown)),
+        "orders_in_flight": ("Orders on their way to the exchange", gateway.in_flight),
+        "orders_queued": ("Orders that wait for the budget", gateway.queued),
+        "user_stream_up": ("1 while the user stream tells what REST confirms", up),
+        "user_stream_down": ("1 while the user stream is gone, or does not tell what REST knows", down),
+    }
 
 
 def account_state(ref: Ref) -> AccountState | None:
@@ -351,7 +386,7 @@ def rough_ratio(ref: Ref, market: Market) -> float:
         tick = market.ticks.get(position.symbol)
         if tick is None:
             return -0.5
-        equity += float(position.quantity) * (tick.mid_float - float(position.entry_price))
+        equity += float(position.quantity) * tick.mid_float - float(position.signed_cost)
         notional += float(position.notional)
     return 1.0 if equity <= 0 else min(1.0, notional * float(state.maintenance_rate) / equity)
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from actors.api.risk_views import ConditionalView, conditional_view
+from actors.api.risk_views import ConditionalView, at_most_8, conditional_view
 from actors.facts import AccountStatus, Breaker, LiquidationMode, OrderStatus, Phase, Purpose
 from actors.fees import PendingFee
 from actors.messages import Trigger
@@ -320,8 +320,8 @@ def _position_view(
         leverage=round(p.leverage, 4),
         margin=p.margin,
         unrealized=p.unrealized(marks[p.symbol]) if marks else None,
-        liquidation_price=None if liquidation is None else round(liquidation, 8),
-        static_liquidation_price=round(margin.static_liquidation_price(state, p), 8),
+        liquidation_price=None if liquidation is None else at_most_8(liquidation),
+        static_liquidation_price=at_most_8(margin.static_liquidation_price(state, p)),
         mae=mae,
         mfe=mfe,
         realized=p.realized,

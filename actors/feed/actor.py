@@ -7,7 +7,9 @@ from typing import Any
 
 from actors.feed.port import Source
 from actors.feed.rates import MinuteRate, Rates
-from actors.messages import ApplyFunding, AskRate, Lane, Message, RateKnown
+from actors.feed.settlements import Settlements
+from actors.glance import keys
+from actors.messages import ApplyFunding, AskFunding, AskRate, Lane, Message, RateKnown
 from actors.runtime.actor import DispatchedActor, Ref
 from actors.symbol_router.book import PriceBook
 from actors.units import NANOS_PER_MS, AccountId, Nanos, Symbol
@@ -79,6 +81,7 @@ class Feed(DispatchedActor):
         self._stale: set[Symbol] = set()
         self._rate_symbols = frozenset(rate_symbols)
         self._rates = Rates()
+        self._settlements = Settlements()
 
     def on_start(self) -> None:
         """Begin to read and to watch."""
@@ -88,7 +91,13 @@ class Feed(DispatchedActor):
     def on_receive(self, message: Any) -> Any:
         """Handle one message."""
         if isinstance(message, ApplyFunding):
-            self._tell_on(TellOn(message, tuple(self._accounts)))
+            # Everybody: who holds nothing now may have held something then. In one step: others add to them.
+            self._settlements.note(message)
+            self._tell_on(TellOn(message, keys(self._accounts)))
+            return
+        if isinstance(message, AskFunding):
+            for funding in self._settlements.since(message):
+                self._tell_account(message.account_id, funding)
             return
         if isinstance(message, TellOn):
             self._tell_on(message)

@@ -36,6 +36,7 @@ from actors.gateway.orders import Alarm, Deliver, Effect, RenewStream, Request, 
 from actors.gateway.port import Transport
 from actors.gateway.protocol import GatewayCore
 from actors.gateway.stream import StreamState
+from actors.glance import keys
 from actors.persistence.messages import KnownOrder, Recovery
 from actors.runtime.actor import DispatchedActor, Ref
 from actors.runtime.gate import TradingGate
@@ -70,6 +71,7 @@ class GatewayStatus(msgspec.Struct, frozen=True):
     start: str
     other_fleets: tuple[str, ...]
     weight: RequestWeight | None
+    orders_go_by: str
 
 
 class Gateway(DispatchedActor):
@@ -180,8 +182,9 @@ class Gateway(DispatchedActor):
             clock_lost=core.sending.clock_lost,
             fleet=core.fleets.origin.fleet,
             start=core.fleets.origin.start,
-            other_fleets=tuple(core.fleets.others),
+            other_fleets=keys(core.fleets.others),
             weight=self._transport.weight(),
+            orders_go_by=self._transport.orders_go_by(),
         )
 
     def _now_ms(self) -> int:

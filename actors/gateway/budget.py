@@ -76,7 +76,9 @@ class OrderBudget:
     def told(self, used: tuple[int, int], now_ms: int) -> None:
         """The exchange says how many orders it counts in ten seconds and in a minute."""
         for times, window_ms, count in zip(self._answered, WINDOWS_MS, used, strict=True):
-            ours = len(self._under_way) + sum(t > now_ms - window_ms for t in times)
+            while times and times[0] <= now_ms - window_ms:
+                times.popleft()
+            ours = len(self._under_way) + len(times)
             times.extend([now_ms] * min(max(0, count - ours), max(self.limits)))
 
     def room(self, now_ms: int, *, reducing: bool) -> int:

@@ -47,7 +47,7 @@ class Fleets:
 
     def view(self) -> FleetView:
         """For people, who look from other threads."""
-        return FleetView(self.origin.fleet, self.origin.start, self.others.copy())
+        return FleetView(self.origin.fleet, self.origin.start, dict(self.others))
 
     @staticmethod
     def is_of_one(report: Report) -> bool:

@@ -10,7 +10,6 @@ import msgspec
 
 from actors.facts import OrderIntended, OrderStatus, Purpose
 from actors.gateway.messages import Report
-from actors.gateway.stream import Known
 from actors.limits import UNKNOWN_QUERY_EVERY
 from actors.messages import FeeKnown, Fill, OrderAccepted, OrderClosed
 from actors.units import NANOS_PER_MS, ZERO, AccountId, ClientOrderId, OrderType, Symbol
@@ -163,11 +162,6 @@ class Tracked(msgspec.Struct, kw_only=True):
     awaits_survey: bool = False
     excused: bool = False
 
-    @property
-    def known(self) -> Known:
-        """What is known of it, from whatever side."""
-        return Known(self.executed, self.final is not None)
-
     duplicate_code: int = 0
     impostor_told: bool = False
 
@@ -205,6 +199,15 @@ class Tracked(msgspec.Struct, kw_only=True):
         if self.exchange_order_id is None:
             return False
         return self.recount or self.delivered != self.executed
+
+    def rests(self, *, proven: bool) -> bool:
+        """Whether the timer has nothing to do with it before something is told of it."""
+        if self.asking or self.awaits_survey or self.stage is Stage.QUEUED:
+            return True
+        if self.stage is not Stage.WORKING or self.final is not None or self.cancel_wanted:
+            return False
+        asked_once = proven or self.asked_ms > self.signed_ms
+        return self.order.order_type is not OrderType.MARKET and asked_once and not self.lacks_trades
 
     def is_overdue(self, now_ms: int, *, proven: bool) -> bool:
         """Whether a working order should have been heard of by now."""

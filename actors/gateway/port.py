@@ -34,6 +34,10 @@ class Transport(Protocol):
         """Where the venue's budget of request weight stands; None for a venue without one."""
         ...
 
+    def orders_go_by(self) -> str:
+        """The way that an order would take now, for people."""
+        ...
+
     def now_ms(self) -> int:
         """Unix milliseconds on the exchange's clock."""
         ...

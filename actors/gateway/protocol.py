@@ -18,9 +18,12 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Iterable
 
+from msgspec.structs import replace
+
 from actors.facts import CancelIntended, OrderStatus
 from actors.gateway.budget import OrderBudget
 from actors.gateway.fleets import Fleets
+from actors.gateway.looks import Looks
 from actors.gateway.messages import (
     Answered,
     MasterChanged,
@@ -56,6 +59,7 @@ from actors.gateway.seldom import Seldom
 from actors.gateway.sending import Sending, Waited
 from actors.gateway.strangers import Strangers, account_update
 from actors.gateway.stream import Known, StreamProof, StreamState
+from actors.glance import pairs
 from actors.messages import Fill, OrderAccepted, OrderClosed
 from actors.units import ZERO, ClientOrderId
 
@@ -77,7 +81,7 @@ class GatewayCore:
         self.tracked: dict[ClientOrderId, Tracked] = {}
         self._finals: OrderedDict[ClientOrderId, None] = OrderedDict()
         self._asks: deque[tuple[ClientOrderId, str]] = deque()
-        self._asks_in_flight = 0
+        self._asked: set[ClientOrderId] = set()
         self.proof = StreamProof()
         self._surveying_since_ms: int | None = None
         self._surveyed_ms: int | None = None
@@ -86,6 +90,7 @@ class GatewayCore:
         # A list that was asked for earlier is older than what it would be held against.
         self._lists_from_ms = 0
         self._seldom = Seldom()
+        self._looks = Looks()
         self._orphans_wanted = False
         self._strangers = Strangers()
         self.lost = 0
@@ -100,8 +105,8 @@ class GatewayCore:
     @property
     def unknown(self) -> list[ClientOrderId]:
         """Orders whose fate is unknown."""
-        # Copied in one go: people look from other threads.
-        return [id_ for id_, t in list(self.tracked.items()) if t.stage is Stage.UNKNOWN]
+        # In one step: people look from other threads.
+        return [t.order.client_order_id for t in list(self.tracked.values()) if t.stage is Stage.UNKNOWN]
 
     # -- from inside
 
@@ -137,7 +142,7 @@ class GatewayCore:
     def resync(self, known: Tracked, now_ms: int) -> list[Effect]:
         """An account says what it knows of an order: ask the exchange, deliver what it lacks."""
         id_ = known.order.client_order_id
-        tracked = self.tracked.get(id_)
+        tracked = self._touched(id_)
         if tracked is None:
             # We believed it closed, but the account went back to before it heard of that.
             self._finals.pop(id_, None)
@@ -162,8 +167,13 @@ class GatewayCore:
         """Timer: ask after unknown orders, fetch missing trades, look at everything, send what waits."""
         effects: list[Effect] = []
         proven = self.proof.state is StreamState.UP
-        for tracked in list(self.tracked.values()):
-            if tracked.asking or tracked.awaits_survey or now_ms - tracked.asked_ms < QUERY_EVERY_MS:
+        for id_ in self._looks.turn(self.tracked):
+            tracked = self.tracked.get(id_)
+            if tracked is None or tracked.rests(proven=proven):
+                self._looks.rests(id_)
+                continue
+            self._looks.touch(id_)
+            if now_ms - tracked.asked_ms < QUERY_EVERY_MS:
                 continue
             if tracked.stage is Stage.SENT and now_ms - tracked.signed_ms > SENT_MAX_MS:
                 self._lose(tracked)  # nobody answered; whatever became of it, ask
@@ -213,8 +223,10 @@ class GatewayCore:
                 effects += self.orphans(message.orders, now_ms)
         if message.positions is not None:
             self.proof.looked_at_positions(message.positions, now_ms)
-        for tracked in self.tracked.values():
-            tracked.awaits_survey = False
+        for id_, tracked in self.tracked.items():
+            if tracked.awaits_survey:
+                tracked.awaits_survey = False
+                self._looks.touch(id_)
         if self._survey_again:
             effects += self._survey(now_ms)
         return effects
@@ -222,7 +234,7 @@ class GatewayCore:
     def _compare(self, reports: Iterable[Report], asked_ms: int, now_ms: int) -> list[Effect]:
         effects: list[Effect] = []
         listed = {report.client_order_id: report for report in reports}
-        for id_, tracked in list(self.tracked.items()):
+        for id_, tracked in pairs(self.tracked):
             if tracked.stage not in {Stage.WORKING, Stage.UNKNOWN} or tracked.final is not None:
                 continue
             if max(tracked.heard_ms, tracked.signed_ms) > asked_ms and not tracked.awaits_survey:
@@ -235,9 +247,12 @@ class GatewayCore:
                 effects += self._ask(tracked, now_ms)
         return effects
 
+    def _is_surveying(self, now_ms: int) -> bool:
+        """Whether the answer to a look at everything may still come."""
+        return self._surveying_since_ms is not None and now_ms - self._surveying_since_ms < SENT_MAX_MS
+
     def _survey(self, now_ms: int) -> list[Effect]:
-        since_ms = self._surveying_since_ms
-        if (since_ms is not None and now_ms - since_ms < SENT_MAX_MS) or now_ms < self._survey_next_ms:
+        if self._is_surveying(now_ms) or now_ms < self._survey_next_ms:
             self._survey_again = True
             return []
         self._surveying_since_ms, self._survey_again = now_ms, False
@@ -251,22 +266,24 @@ class GatewayCore:
             return [Alarm(f"the user stream is silent: {reason}; connecting it anew"), RenewStream()]
         every_ms = SURVEY_EVERY_MS if self.proof.state is StreamState.UP else SURVEY_UNPROVEN_MS
         is_time = self._surveyed_ms is not None and now_ms - self._surveyed_ms >= every_ms
-        if is_time or self._survey_again:
-            return self._survey(now_ms) if self._surveying_since_ms is None else []
-        return []
+        if self._is_surveying(now_ms):
+            return []
+        never_answered = self._surveying_since_ms is not None
+        return self._survey(now_ms) if is_time or self._survey_again or never_answered else []
 
     # -- from the exchange
 
     def answered(self, message: Answered, now_ms: int) -> list[Effect]:
         """A place, cancel or query ended."""
-        tracked = self.tracked.get(message.client_order_id)
+        tracked = self._touched(message.client_order_id)
+        message = _of_its_own(message)
         effects: list[Effect] = []
         if self.sending.reached(message, now_ms):
             effects.append(Alarm(f"the exchange cannot be reached: {message.text}"))
         if message.request == "place":
             self.sending.answered(message, now_ms)
         if message.request == "query":
-            self._asks_in_flight -= 1
+            self._asked.discard(message.client_order_id)
         if tracked is None:
             return effects + self._pump(now_ms)
         if message.request == "query":
@@ -289,7 +306,7 @@ class GatewayCore:
 
     def reported(self, report: Report, now_ms: int) -> list[Effect]:
         """The user stream told about an order."""
-        tracked = self.tracked.get(report.client_order_id)
+        tracked = self._touched(report.client_order_id)
         if tracked is not None:
             return self._take_report(tracked, report, now_ms, rest=False)
         if report.client_order_id in self._finals:
@@ -305,8 +322,8 @@ class GatewayCore:
 
     def traded(self, message: Traded, now_ms: int) -> list[Effect]:
         """The trades of one order, whole."""
-        tracked = self.tracked.get(message.client_order_id)
-        self._asks_in_flight -= 1
+        tracked = self._touched(message.client_order_id)
+        self._asked.discard(message.client_order_id)
         effects = self._pump_asks(now_ms)
         if tracked is None:
             return effects
@@ -321,6 +338,13 @@ class GatewayCore:
         return effects + self._maybe_close(tracked, now_ms)
 
     # -- inside
+
+    def _touched(self, id_: ClientOrderId) -> Tracked | None:
+        """An order of which something is told; the timer looks at it again."""
+        tracked = self.tracked.get(id_)
+        if tracked is not None:
+            self._looks.touch(id_)
+        return tracked
 
     def _take_report(
         self, tracked: Tracked, report: Report, now_ms: int, *, rest: bool, listed: bool = False
@@ -495,6 +519,7 @@ class GatewayCore:
         known.signed_ms, known.signed_venue_ms = now_ms, now_ms + self.venue_ahead_ms
         known.excused = True
         self.tracked[known.order.client_order_id] = known
+        self._looks.touch(known.order.client_order_id)
 
     def _throttled(self, tracked: Tracked, message: Answered, now_ms: int) -> list[Effect]:
         self.budget.pause(now_ms + max(message.retry_after_ms, 1_000))
@@ -508,7 +533,7 @@ class GatewayCore:
         return effects
 
     def _cancel(self, cancel: CancelIntended, now_ms: int) -> list[Effect]:
-        tracked = self.tracked.get(cancel.client_order_id)
+        tracked = self._touched(cancel.client_order_id)
         if tracked is None:
             return []
         tracked.cancel_wanted = True
@@ -537,12 +562,12 @@ class GatewayCore:
 
     def _pump_asks(self, now_ms: int) -> list[Effect]:
         effects: list[Effect] = []
-        while self._asks and self._asks_in_flight < ASKS_MAX:
+        while self._asks and len(self._asked) < ASKS_MAX:
             id_, kind = self._asks.popleft()
             tracked = self.tracked.get(id_)
             if tracked is not None:
                 tracked.asked_ms = now_ms
-                self._asks_in_flight += 1
+                self._asked.add(id_)
                 effects.append(self._request(kind, tracked, now_ms))
         return effects
 
@@ -554,6 +579,7 @@ class GatewayCore:
                 effects += self._waited(tracked, now_ms, again=due.again)
                 continue
             tracked.stage = Stage.SENT
+            self._looks.touch(tracked.order.client_order_id)
             tracked.signed_ms, tracked.signed_venue_ms = now_ms, now_ms + self.venue_ahead_ms
             effects.append(self._request("place", tracked, now_ms))
         return effects
@@ -567,3 +593,12 @@ class GatewayCore:
             exchange_order_id=tracked.exchange_order_id,
             timestamp_ms=now_ms + self.venue_ahead_ms,
         )
+
+
+def _of_its_own(message: Answered) -> Answered:
+    """What tells of another order than was asked about says nothing of this one, which is asked after."""
+    report = message.report
+    if report is None or report.client_order_id == message.client_order_id:
+        return message
+    text = f"an answer about {report.client_order_id}"
+    return replace(message, verdict=Verdict.UNKNOWN, report=None, text=text)

@@ -10,7 +10,8 @@ Rules
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_left, insort
+from collections import deque
 
 from actors.facts import OrderIntended
 from actors.gateway.orders import Place, Tracked, is_urgent
@@ -32,6 +33,9 @@ class WaitingOrders:
     def __init__(self) -> None:
         self._queues: dict[bool, list[tuple[Place, ClientOrderId]]] = {True: [], False: []}
         self._kept: dict[tuple[AccountId, str], list[tuple[Place, int]]] = {}
+        # Slots of those that are being decided anew: sorted by place, and in the order in which they run out.
+        self._slots: list[Place] = []
+        self._slot_ends: deque[tuple[int, Place]] = deque()
         self._number = 0
 
     def __len__(self) -> int:
@@ -53,6 +57,8 @@ class WaitingOrders:
     def keep_place(self, order: OrderIntended, place: Place, now_ms: int) -> None:
         """What its account decides instead, for the same cause, stands where this order stood."""
         self._kept.setdefault((order.account_id, order.cause), []).append((place, now_ms))
+        insort(self._slots, place)
+        self._slot_ends.append((now_ms + SLOT_KEPT_MS, place))
 
     def kept_place(self, order: OrderIntended, now_ms: int) -> Place | None:
         """The place that is kept for an order, if it is what was decided instead; each is given once."""
@@ -62,6 +68,7 @@ class WaitingOrders:
             kept, kept_ms = places.pop(0)
             if not places:
                 del self._kept[key]
+            self._give_up_slot(kept)
             if now_ms - kept_ms <= PLACE_KEPT_MS:
                 return kept
         return None
@@ -73,11 +80,14 @@ class WaitingOrders:
 
     def expected_before(self, place: Place, now_ms: int) -> int:
         """How many are being decided anew whose place is before this one."""
-        return sum(
-            kept < place and now_ms - kept_ms <= SLOT_KEPT_MS
-            for places in self._kept.values()
-            for kept, kept_ms in places
-        )
+        while self._slot_ends and self._slot_ends[0][0] < now_ms:
+            self._give_up_slot(self._slot_ends.popleft()[1])
+        return bisect_left(self._slots, place)
+
+    def _give_up_slot(self, place: Place) -> None:
+        at = bisect_left(self._slots, place)
+        if at < len(self._slots) and self._slots[at] == place:
+            del self._slots[at]
 
     def forget(self, now_ms: int) -> None:
         """Keep no place for those who decided otherwise."""

@@ -276,12 +276,11 @@ class Writer(DispatchedActor):
                 raise refusal  # the supervisor halts the engine
 
     def _fenced(self, fenced: Fenced) -> None:
-        log.critical("another engine owns the accounts; this one must be stopped", error=str(fenced))
-        self._alarm(
-            Critical(f"another engine owns the accounts; this one must be stopped: {fenced}"), "fenced"
-        )
-        self._gate.close("fenced")
         self._gate.halt()
+        self._gate.close("fenced")
+        log.critical("another engine owns the accounts; this one must be stopped", error=str(fenced))
+        text = f"another engine owns the accounts; this one must be stopped: {fenced}"
+        self._alarm(Critical(text), "fenced")
 
     def _lost(self, decision: Persist, refusal: NotDurable) -> None:
         self.stats.refused += 1
@@ -351,11 +350,12 @@ class Writer(DispatchedActor):
             item.future.set(found)
 
     def _went_down(self, away: StoreUnreachable) -> None:
-        log.error("postgres is away", error=str(away), waiting=len(self._waiting))
-        self._tell_away(away)
         self.stats.is_down = True
+        self._gate.close("writer")
         self._cell.dispatcher.after(self._retry_ns, self._cell, Retry())
         self._retry_ns = Nanos(min(self._retry_ns * 2, RETRY_MAX))
+        log.error("postgres is away", error=str(away), waiting=len(self._waiting))
+        self._tell_away(away)
 
     def _tell_away(self, away: StoreUnreachable) -> None:
         self._gate.close("writer")

@@ -277,6 +277,21 @@ class Desk:
             found = [_caused(row) for row in rows.fetchall()]
         return found[0] if found else None
 
+    def history(self, account_id: AccountId, limit: int = 100) -> list[CausedOrder]:
+        """The last orders of an account, conditional ones too, newest first."""
+        found = self._orders(
+            "WHERE i.account_id = %s ORDER BY i.decided_ms DESC, i.client_order_id DESC LIMIT %s",
+            account_id,
+            limit,
+        )
+        waited = self._connection.execute(
+            _CONDITIONAL + " WHERE account_id = %s ORDER BY decided_ms DESC, client_order_id DESC LIMIT %s",
+            (account_id, limit),
+        )
+        found += [_caused(row) for row in waited.fetchall()]
+        found.sort(key=lambda order: (order.decided_ms, order.client_order_id), reverse=True)
+        return found[:limit]
+
     def _orders(self, where: LiteralString, *values: object) -> list[CausedOrder]:
         return [_caused(row) for row in self._connection.execute(_ORDER + " " + where, values).fetchall()]
 

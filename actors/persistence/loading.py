@@ -27,6 +27,7 @@ from actors.facts import (
 from actors.fees import PendingFee
 from actors.persistence.messages import KnownOrder
 from actors.risk_limits import RiskLimits, merge
+from actors.subaccount.holdings import Change, Holdings, Settled
 from actors.subaccount.orders import ConditionalOrder, WorkingOrder
 from actors.subaccount.position import Position
 from actors.subaccount.risk import UNTROUBLED, Risk
@@ -45,6 +46,8 @@ class Loaded(NamedTuple):
     limits: dict[str, list[Row]]
     recent: dict[str, list[Row]]
     pending_fees: dict[str, list[Row]]
+    held: dict[str, list[Row]]
+    settled: dict[str, list[Row]]
 
 
 def grouped(rows: Iterable[Row]) -> dict[str, list[Row]]:
@@ -100,6 +103,8 @@ class Loader:
             orders=tuple(_order(r) for r in loaded.orders.get(account_id, ())),
             conditionals=tuple(_conditional(r) for r in loaded.conditionals.get(account_id, ())),
             pending_fees=tuple(_pending_fee(r) for r in loaded.pending_fees.get(account_id, ())),
+            holdings=_holdings(loaded.held.get(account_id, ())),
+            settled=_settled(loaded.settled.get(account_id, ())),
             risk=_risk(row[19:30], tuple((Symbol(r[1]), r[2]) for r in recent), needs_day=limits.needs_day),
         )
 
@@ -188,7 +193,7 @@ def _position(row: Row) -> Position:
         position_id=row[1],
         symbol=Symbol(row[2]),
         quantity=row[3],
-        entry_price=row[4],
+        cost=row[4],
         margin=row[5],
         realized=row[6],
         opened_ms=row[7],
@@ -198,9 +203,8 @@ def _position(row: Row) -> Position:
         mae=row[11],
         mfe=row[12],
         since=row[13],
-        funded_ms=row[14],
-        strategy=row[15],
-        alerts=tuple(Alert(a) for a in row[16].split(",") if a),
+        strategy=row[14],
+        alerts=tuple(Alert(a) for a in row[15].split(",") if a),
     )
 
 
@@ -219,6 +223,20 @@ def _pending_fee(row: Row) -> PendingFee:
         asset=row[11],
         amount=row[12],
     )
+
+
+def _holdings(rows: Iterable[Row]) -> tuple[Holdings, ...]:
+    # By the symbols' code points, as ``fold`` has them, and not by the database's collation.
+    by_symbol = {symbol: list(own) for symbol, own in groupby(rows, key=lambda row: row[1])}
+    return tuple(
+        Holdings(Symbol(symbol), tuple(Change(*row[2:]) for row in by_symbol[symbol]))
+        for symbol in sorted(by_symbol)
+    )
+
+
+def _settled(rows: Iterable[Row]) -> tuple[Settled, ...]:
+    found = [Settled(Symbol(row[1]), *row[2:]) for row in rows]
+    return tuple(sorted(found, key=lambda s: (s.symbol, s.funding_ms)))
 
 
 def _order(row: Row) -> WorkingOrder:

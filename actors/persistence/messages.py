@@ -14,7 +14,7 @@ import msgspec
 from actors.facts import AnyFact, LiquidationMode, OrderIntended, OrderStatus
 from actors.messages import Lane, Message
 from actors.subaccount.state import AccountState
-from actors.units import AccountId, Symbol
+from actors.units import AccountId
 
 
 class Persist(Message, frozen=True, kw_only=True, gc=False):
@@ -166,14 +166,13 @@ class KnownOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Recovery(msgspec.Struct, frozen=True, kw_only=True):
-    """What a gateway needs after a restart: orders without an end, newest trade per symbol.
+    """What a gateway needs after a restart: orders without an end.
 
     ``recent`` is how many orders may have been sent so lately that the exchange still counts them in its windows
     of ten seconds and of a minute.
     """
 
     working: tuple[KnownOrder, ...]
-    last_trade_id: dict[Symbol, int]
     recent: tuple[int, int] = (0, 0)
 
 

@@ -23,6 +23,7 @@ from actors.facts import (
     PositionClosed,
     TrailMoved,
 )
+from actors.persistence import funding_rows
 from actors.subaccount.orders import is_refusal
 from actors.subaccount.state import AccountState
 
@@ -76,8 +77,7 @@ def _of_fact(state: AccountState, fact: AnyFact, wall_ms: int) -> Iterator[State
         case PositionClosed():
             yield "closed_position_insert", _closed(state, fact)
         case FundingPaid():
-            paid = (fact.symbol, fact.funding_ms, fact.rate, fact.mark, fact.amount)
-            yield "funding_insert", (state.account_id, *paid)
+            yield from funding_rows.paid(state, fact)
         case LimitsChanged():
             for name, text in fact.changes:
                 if text is None:

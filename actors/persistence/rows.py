@@ -34,7 +34,7 @@ from actors.facts import (
     StatusChanged,
 )
 from actors.fees import FeeBooked, FeeLearned, PendingFee
-from actors.persistence import fee_rows, risk_rows, sql
+from actors.persistence import fee_rows, funding_rows, risk_rows, sql
 from actors.persistence.messages import Persist
 from actors.persistence.row_ids import pending_order_id, row_id, trade_row_id
 from actors.subaccount.margin import static_liquidation_price
@@ -134,7 +134,8 @@ def statements(decision: Persist) -> Iterator[Statement]:
             traded = fact.pending if isinstance(fact, FeeBooked) else fact
             trade = None
             if isinstance(traded, FillApplied | PendingFee):
-                trade = trade_row_id(state, traded, 0)
+                # Its first leg: what only opens has none that closes.
+                trade = trade_row_id(state, traded, int(traded.closed_quantity == ZERO))
             after = before + change
             yield "balance_log", (id_, state.account_id, before, after, change, reason, trade, at)
             before = after
@@ -159,7 +160,7 @@ def _balance_change(fact: AnyFact) -> tuple[Decimal, str]:
                 reason = "CLOSE_OUT"
             return fact.realized - fact.fee, reason
         case PositionTakenOver():
-            return fact.realized, "ADMIN_TAKEOVER"
+            return fact.realized - fact.fee, "ADMIN_TAKEOVER"
         case BadDebtRecorded():
             return fact.amount, "BAD_DEBT"
         case FundingPaid():
@@ -276,6 +277,7 @@ def _filled(state: AccountState, fact: FillApplied, at: datetime) -> Iterator[St
         ),
     )
     yield from fee_rows.pending(state, fact)
+    yield from funding_rows.changed(state, fact.symbol, fact.trade_ms)
     yield "intent_filled", (fact.quantity, fact.exchange_order_id, fact.client_order_id)
     position = state.position(fact.symbol)
     opened = fact.quantity - fact.closed_quantity
@@ -351,6 +353,7 @@ def _taken_over(state: AccountState, fact: PositionTakenOver, at: datetime) -> I
     yield "platform_position_close", closed
     yield "position_delete", (state.account_id, fact.symbol)
     yield "house_add", (fact.symbol, fact.quantity)
+    yield from funding_rows.changed(state, fact.symbol, fact.taken_ms)
 
 
 def _still_held(state: AccountState, symbol: Symbol) -> Iterator[Statement]:
@@ -365,7 +368,7 @@ def _exact_position(state: AccountState, p: Position) -> tuple[Any, ...]:
         state.account_id,
         p.symbol,
         p.quantity,
-        p.entry_price,
+        p.cost,
         p.margin,
         p.realized,
         p.opened_ms,
@@ -375,7 +378,6 @@ def _exact_position(state: AccountState, p: Position) -> tuple[Any, ...]:
         p.mae,
         p.mfe,
         p.since,
-        p.funded_ms,
         p.strategy,
         ",".join(p.alerts),
     )

@@ -16,7 +16,7 @@ import psycopg
 
 from actors.errors import ForeignDatabase
 
-SCRIPTS = ("bulkhead.sql", "bulkhead_2.sql", "bulkhead_3.sql", "bulkhead_4.sql", "bulkhead_5.sql")
+SCRIPTS = ("bulkhead.sql", *(f"bulkhead_{version}.sql" for version in range(2, 7)))
 """Our schema's versions, each script making one from the one before."""
 
 VERSION = len(SCRIPTS)

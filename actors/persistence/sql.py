@@ -67,23 +67,35 @@ STATEMENTS: dict[str, LiteralString] = {
         DELETE FROM bulkhead.pending_fee WHERE exchange = %s AND symbol = %s AND trade_id = %s""",
     "position_delete": "DELETE FROM bulkhead.position WHERE account_id = %s AND symbol = %s",
     "position_upsert": """
-        INSERT INTO bulkhead.position (position_id, account_id, symbol, quantity, entry_price, margin,
-            realized, opened_ms, peak, fees, funding, mae, mfe, since, funded_ms, strategy, alerts)
-        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+        INSERT INTO bulkhead.position (position_id, account_id, symbol, quantity, cost, margin,
+            realized, opened_ms, peak, fees, funding, mae, mfe, since, strategy, alerts)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
         ON CONFLICT (position_id) DO UPDATE SET quantity = EXCLUDED.quantity,
-            entry_price = EXCLUDED.entry_price, margin = EXCLUDED.margin, realized = EXCLUDED.realized,
+            cost = EXCLUDED.cost, margin = EXCLUDED.margin, realized = EXCLUDED.realized,
             peak = EXCLUDED.peak, fees = EXCLUDED.fees, funding = EXCLUDED.funding, mae = EXCLUDED.mae,
-            mfe = EXCLUDED.mfe, since = EXCLUDED.since, funded_ms = EXCLUDED.funded_ms,
-            alerts = EXCLUDED.alerts""",
+            mfe = EXCLUDED.mfe, since = EXCLUDED.since, alerts = EXCLUDED.alerts""",
     "closed_position_insert": """
         INSERT INTO bulkhead.closed_position (position_id, account_id, symbol, quantity, entry_price,
             realized, fees, funding, mae, mfe, strategy, purpose, opened_ms, closed_ms)
         VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
     "closed_position_fee": "UPDATE bulkhead.closed_position SET fees = fees + %s WHERE position_id = %s",
+    "closed_position_funding": """
+        UPDATE bulkhead.closed_position SET funding = funding + %s WHERE position_id = %s""",
     "funding_insert": """
-        INSERT INTO bulkhead.funding (account_id, symbol, funding_ms, rate, mark, amount)
-        VALUES (%s, %s, %s, %s, %s, %s)
-        ON CONFLICT (account_id, symbol, funding_ms) DO UPDATE SET amount = funding.amount + EXCLUDED.amount""",
+        INSERT INTO bulkhead.funding (account_id, symbol, funding_ms, rate, mark, amount, quantity, position_id,
+            kept)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, true)
+        ON CONFLICT (account_id, symbol, funding_ms) DO UPDATE SET amount = funding.amount + EXCLUDED.amount,
+            quantity = funding.quantity + EXCLUDED.quantity, position_id = EXCLUDED.position_id, kept = true""",
+    "funding_forget": """
+        UPDATE bulkhead.funding SET kept = false WHERE account_id = %s AND kept AND funding_ms < %s""",
+    "held_clear": "DELETE FROM bulkhead.held_until WHERE account_id = %s",
+    "held_forget": "DELETE FROM bulkhead.held_until WHERE account_id = %s AND until_ms < %s",
+    "held_upsert": """
+        INSERT INTO bulkhead.held_until (account_id, symbol, until_ms, quantity, position_id)
+        VALUES (%s, %s, %s, %s, %s)
+        ON CONFLICT (account_id, symbol, until_ms) DO UPDATE SET quantity = EXCLUDED.quantity,
+            position_id = EXCLUDED.position_id""",
     "risk_upsert": """
         INSERT INTO bulkhead.account_risk (account_id, day_start_ms, day_equity, day_stopped, losses,
             errors, breaker, breaker_reason, breaker_until_ms, breaker_by_hand, closing_out, last_refusal)
@@ -160,8 +172,9 @@ TABLE_ORDER = (
     ("status",),
     ("mode",),
     ("house_add",),
-    ("closed_position_insert", "closed_position_fee"),
-    ("funding_insert",),
+    ("closed_position_insert", "closed_position_fee", "closed_position_funding"),
+    ("funding_insert", "funding_forget"),
+    ("held_clear", "held_forget", "held_upsert"),
     ("risk_upsert",),
     ("limit_set", "limit_unset"),
     ("conditional_insert", "conditional_moved", "conditional_due", "conditional_ended"),
@@ -187,13 +200,18 @@ _ACCOUNTS: LiteralString = """
         FROM risk_rules WHERE sub_account_id = a.account_id ORDER BY id LIMIT 1
     ) own ON true
     LEFT JOIN (
+        -- Found before it is sorted: else every account's own rule is read to come to it by its id.
+        WITH rules AS MATERIALIZED (
+            SELECT id, max_leverage, max_notional_per_trade, max_total_exposure, liquidation_threshold
+            FROM risk_rules WHERE is_global
+        )
         SELECT max_leverage, max_notional_per_trade, max_total_exposure, liquidation_threshold
-        FROM risk_rules WHERE is_global ORDER BY id LIMIT 1
+        FROM rules ORDER BY id LIMIT 1
     ) general ON true"""
 
 _POSITIONS: LiteralString = """
-    SELECT account_id, position_id, symbol, quantity, entry_price, margin, realized, opened_ms, peak, fees,
-        funding, mae, mfe, since, funded_ms, strategy, alerts
+    SELECT account_id, position_id, symbol, quantity, cost, margin, realized, opened_ms, peak, fees,
+        funding, mae, mfe, since, strategy, alerts
     FROM bulkhead.position"""
 
 _ORDERS: LiteralString = """
@@ -225,6 +243,16 @@ _PENDING_FEES: LiteralString = """
         closed_quantity, position_id, closed_id, asset, amount
     FROM bulkhead.pending_fee"""
 
+_HELD: LiteralString = """
+    SELECT account_id, symbol, until_ms, quantity, position_id FROM bulkhead.held_until"""
+
+_BY_TIME: LiteralString = " ORDER BY account_id, symbol, until_ms"
+
+_SETTLED: LiteralString = """
+    SELECT account_id, symbol, funding_ms, quantity, position_id FROM bulkhead.funding WHERE kept"""
+
+_BY_SETTLEMENT: LiteralString = " ORDER BY account_id, symbol, funding_ms"
+
 _BY_TRADE: LiteralString = " ORDER BY account_id, trade_ms, symbol, trade_id"
 
 _BY_SEQUENCE: LiteralString = " ORDER BY account_id, order_sequence"
@@ -237,8 +265,11 @@ LOAD_ALL: tuple[LiteralString, ...] = (
     _LIMITS + " ORDER BY account_id, name",
     _RECENT + _BY_SEQUENCE,
     _PENDING_FEES + _BY_TRADE,
+    _HELD + _BY_TIME,
+    _SETTLED + _BY_SETTLEMENT,
 )
-"""Of everybody: accounts, open positions, working and conditional orders, own limits, last minute's orders, fees."""
+"""Of everybody: accounts, open positions, working and conditional orders, own limits, last minute's orders, fees,
+what was held and funded in the last day."""
 
 # A statement that serves both all and some would be planned for neither, and read whole tables.
 LOAD_SOME: tuple[LiteralString, ...] = (
@@ -249,6 +280,8 @@ LOAD_SOME: tuple[LiteralString, ...] = (
     _LIMITS + " WHERE account_id = ANY(%s) ORDER BY account_id, name",
     _RECENT + " AND account_id = ANY(%s)" + _BY_SEQUENCE,
     _PENDING_FEES + " WHERE account_id = ANY(%s)" + _BY_TRADE,
+    _HELD + " WHERE account_id = ANY(%s)" + _BY_TIME,
+    _SETTLED + " AND account_id = ANY(%s)" + _BY_SETTLEMENT,
 )
 """The same, of some accounts; each takes the array of their ids."""
 

@@ -360,16 +360,12 @@ class Store:
     # -- what the gateway and people ask
 
     def recovery(self) -> Recovery:
-        """Orders without an end, and the newest trade of each symbol."""
+        """Orders without an end, and how many may count at the exchange."""
         with self._reachable():
             orders = self._connection.execute(sql.LOAD_WORKING).fetchall()
-            trades = self._connection.execute(
-                "SELECT symbol, max(trade_id) FROM bulkhead.fill GROUP BY symbol"
-            ).fetchall()
             recent = self._connection.execute(sql.RECENT_ORDERS).fetchone() or (0, 0)
         return Recovery(
             working=tuple(known_order(r) for r in orders),
-            last_trade_id=dict(trades),
             recent=(recent[0], recent[1]),
         )
 

@@ -10,6 +10,7 @@ Rules
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,9 @@ Make = tuple[type[Any], tuple[Any, ...], Mapping[str, Any]]
 
 START_FAILED = "(start)"
 """The message kind of a failure without a message: in a constructor or in ``on_start``."""
+
+_taps = threading.Lock()
+"""Held for the change of a tap: a reader's thread and the actor's may both put it away, a third sets a new one."""
 
 CRASHES_KEPT = 3
 """Crash reports kept in memory per actor; older ones are in the dead letters."""
@@ -65,23 +69,26 @@ class CrashReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TracedMessage(msgspec.Struct, frozen=True):
-    """One handled message: what, how long ago, how long it took."""
+    """One handled message: what, how long ago, how long it took; ``at_ms`` is when it was taken up, Unix time."""
 
     kind: str
     age_ms: float
     took_us: float
     cause: str
     content: str
+    at_ms: int
 
 
-def traced(message: Any, age_ns: int, took_ns: int) -> TracedMessage:
-    """A handled message as people see it."""
+def traced(message: Any, age_ns: int, took_ns: int, wall_ms: int) -> TracedMessage:
+    """A handled message as people see it; its age is counted back from ``wall_ms``."""
+    age_ms = max(0, age_ns) / 1e6
     return TracedMessage(
         kind=type(message).__name__,
-        age_ms=max(0, age_ns) / 1e6,
+        age_ms=age_ms,
         took_us=took_ns / 1e3,
         cause=str(getattr(message, "cause", "")),
         content=shown(message, 200),
+        at_ms=wall_ms - round(age_ms),
     )
 
 
@@ -162,8 +169,27 @@ class Cell:
             at = self.trace_at
             trace[at] = (message, at_ns, took_ns)
             self.trace_at = (at + 1) % TRACE_DEPTH
-        if self.tap is not None and not self.tap.take(message, at_ns, took_ns):
-            self.tap = None
+        tap = self.tap
+        if tap is not None and not tap.take(message, at_ns, took_ns):
+            self.unfollow(tap)
+
+    def follow(self, tap: Tap, now_ns: int) -> bool:
+        """Have ``tap`` get each handled message; not while another one lives.
+
+        Returns:
+            Whether it does now.
+        """
+        with _taps:
+            if self.tap is not None and self.tap.until_ns > now_ns:
+                return False
+            self.tap = tap
+            return True
+
+    def unfollow(self, tap: Tap) -> None:
+        """Be done with ``tap``; the one of a new follower stays."""
+        with _taps:
+            if self.tap is tap:
+                self.tap = None
 
     def report(self, letter: Letter | None, error: BaseException, now_ns: int, wall_ms: int) -> CrashReport:
         """Describe a failure and keep the description."""
@@ -185,7 +211,7 @@ class Cell:
 
     def snapshot(self, limit: int = 100) -> Snapshot:
         """What an operator sees; at most ``limit`` waiting messages are described."""
-        now_ns = self.dispatcher.clock.monotonic_ns()
+        now_ns, wall_ms = self.dispatcher.clock.monotonic_ns(), self.dispatcher.clock.wall_ms()
         waiting = self.mailbox.waiting()
         busy = self.busy_with
         trace = list(self.trace or ())
@@ -198,7 +224,7 @@ class Cell:
             counters=self.mailbox.counters(),
             busy_with=describe(busy, now_ns) if busy else None,
             mailbox=[describe(letter, now_ns) for letter in waiting[:limit]],
-            trace=[traced(message, now_ns - at_ns, took_ns) for message, at_ns, took_ns in trace],
+            trace=[traced(message, now_ns - at_ns, took_ns, wall_ms) for message, at_ns, took_ns in trace],
             slowest_turn_us=self.slowest_ns / 1e3,
             congested=self.mailbox.congested,
             crashes=list(self.crashes or ()),

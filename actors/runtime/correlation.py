@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from actors.glance import pairs
 from actors.units import NANOS_PER_SECOND, Nanos
 
 
@@ -125,6 +126,6 @@ class FailureBreaker:
 
     def prune(self, now_ns: Nanos) -> None:
         """Forget places where nothing failed within the window."""
-        for where, recent in list(self._recent.items()):
+        for where, recent in pairs(self._recent):
             if now_ns - next(reversed(recent.values())) > self.policy.window_ns:
                 del self._recent[where]

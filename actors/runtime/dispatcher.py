@@ -238,7 +238,6 @@ class Dispatcher:
             cell.mailbox.settle(handled=False)
             if letter[1] is not None:
                 _fail(letter[1], error)
-        log.error("actor crashed", actor=cell.name, error=report.error, message=report.message_kind)
         try:
             cell.actor.on_failure(type(error), error, error.__traceback__)
         except Exception:
@@ -247,6 +246,7 @@ class Dispatcher:
             self._close(cell)
         else:
             self.on_crash(cell, report, error)
+        log.error("actor crashed", actor=cell.name, error=report.error, message=report.message_kind)
 
     def _dead(self, cell: Cell, letter: Letter, why: str) -> None:
         if letter[1] is not None:
@@ -275,6 +275,7 @@ class ThreadedDispatcher(Dispatcher):
         self._queue: queue.SimpleQueue[Cell | None] = queue.SimpleQueue()
         self.ready = self._queue.put
         self._stopping = False
+        self.ended_by = ""
         self._thread = threading.Thread(target=self._work, name=f"dispatcher-{name}", daemon=True)
 
     def start(self) -> None:
@@ -318,6 +319,13 @@ class ThreadedDispatcher(Dispatcher):
         self._queue.put(None)
 
     def _work(self) -> None:
+        try:
+            self._serve()
+        except BaseException as error:
+            self.ended_by = f": {type(error).__name__}: {error}"
+            log.critical("a dispatcher ended", name=self.name, exc_info=error)
+
+    def _serve(self) -> None:
         monotonic_ns = self.clock.monotonic_ns
         get = self._queue.get
         while not self._stopping:

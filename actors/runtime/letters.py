@@ -13,6 +13,10 @@ Letter = tuple[Any, Any, int]
 """A message, the future that waits for its answer or None, and when it arrived (monotonic ns)."""
 
 
+CUT = " ..."
+"""Says that a text goes on."""
+
+
 class QueuedMessage(msgspec.Struct, frozen=True):
     """What an operator sees of one waiting message."""
 
@@ -44,8 +48,12 @@ def describe(letter: Letter, now_ns: int, width: int = 200) -> QueuedMessage:
 
 
 def shown(value: Any, width: int = 4000) -> str:
-    """The repr, cut; one that raises must not hide what it describes."""
+    """The repr, cut after a word; one that raises must not hide what it describes."""
     try:
-        return repr(value)[:width]
+        text = repr(value)
     except Exception as error:  # noqa: BLE001
         return f"<{type(value).__name__}: its repr raised {error!r}>"
+    if len(text) <= width:
+        return text
+    kept = text[: width - len(CUT) + 1].rpartition(" ")[0] or text[: width - len(CUT)]
+    return kept + CUT

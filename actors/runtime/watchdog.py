@@ -107,7 +107,7 @@ class Watchdog:
         name = dispatcher.name
         if not dispatcher.is_working and name not in self._given_up:
             self._given_up.add(name)
-            self._halt(f"the thread of dispatcher {name} has ended")
+            self._halt(f"the thread of dispatcher {name} has ended{dispatcher.ended_by}")
             return
         cell, began_ns = dispatcher.running, dispatcher.turn_began_ns
         letter = cell.busy_with if cell is not None else None

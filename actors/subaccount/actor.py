@@ -16,11 +16,13 @@ from actors.gateway.messages import Resync
 from actors.limits import FEE_ASK_FIRST, FEE_ASK_MAX, ORDER_WAIT_MAX
 from actors.messages import (
     AdjustBalance,
+    AskFunding,
     FaultOnPurpose,
     PlaceConditional,
     PlaceOrder,
     Reconsider,
     RegisterTriggers,
+    Reopen,
     SetLimits,
     SetMode,
     SetStatus,
@@ -31,7 +33,7 @@ from actors.order_ids import Origin
 from actors.persistence.messages import AccountLoaded, DecisionLost, LoadAccount, Persist
 from actors.runtime.actor import DispatchedActor, Ref
 from actors.runtime.gate import TradingGate
-from actors.subaccount import fees, monitor
+from actors.subaccount import fees, holdings, monitor
 from actors.subaccount.alerts import alerts_of
 from actors.subaccount.decide import decide, withdraw
 from actors.subaccount.decision import Accepted, Decision, Rejected
@@ -53,6 +55,7 @@ REFUSED_IN_QUARANTINE = (
     SetStatus,
     SetMode,
     SetLimits,
+    Reopen,
     FaultOnPurpose,
 )
 """What a guard takes no part in; it cancels, books fills and liquidates."""
@@ -121,6 +124,7 @@ class AccountActor(DispatchedActor):
 
     def on_start(self) -> None:
         """Take the preloaded state, or have the writer load it."""
+        # Preloaded is who begins with the engine, when everybody is told the last day's funding.
         preloaded = self._services.preloaded.pop(self.account_id, None)
         if preloaded is not None:
             self._loaded(preloaded)
@@ -138,6 +142,7 @@ class AccountActor(DispatchedActor):
             if self.state is None:
                 self._loaded(message.state)
                 self.unhold()
+                self._ask_funding_of_all(message.state)
                 if self._is_guard:
                     # No order of the account may open anything while nobody decides for it.
                     decision, market = withdraw(message.state, "quarantine"), self.market()
@@ -258,6 +263,8 @@ class AccountActor(DispatchedActor):
             elif isinstance(fact, FillApplied | ConditionalPlaced):
                 # No tick can come in between: router and accounts share a thread.
                 self._services.book.mark(fact.symbol)
+                if isinstance(fact, FillApplied) and holdings.is_late(fact.trade_ms, market.wall_ms):
+                    self._ask_funding(fact.symbol, fact.trade_ms)
         for text in alerts_of(self.account_id, decision.facts):
             self._services.alarm(text)
         return decision.reply if future is None else None
@@ -311,6 +318,15 @@ class AccountActor(DispatchedActor):
         if self._services.feed is not None:
             for asked in rates:
                 self._services.feed.tell(asked)
+
+    def _ask_funding(self, symbol: Symbol, since_ms: int) -> None:
+        """Be told again of settlements: what was held then is known otherwise than when they were told."""
+        if self._services.feed is not None:
+            self._services.feed.tell(AskFunding(self.account_id, symbol, since_ms))
+
+    def _ask_funding_of_all(self, state: AccountState) -> None:
+        if state.positions or state.holdings:
+            self._ask_funding(Symbol(""), 0)
 
     def _count(self, fact: AnyFact) -> None:
         stats = self._services.stats

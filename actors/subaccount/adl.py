@@ -3,23 +3,26 @@
 HEALTHY -> WARNING -> REDUCING -> LIQUIDATING -> LIQUIDATED, or STUCK after too many refusals.
 
 Rules
-1. One step at a time: while an ADL or liquidation order works, nothing new is decided.
+1. One step at a time: while an ADL or liquidation order works, nothing new is decided. When it is over the
+   account is assessed anew, so one whose prices or money came back is let go.
 2. The account's own orders are cancelled and gone before the first step is sent, else a
    resting close and a step could close the same position twice.
-3. Prices must be fresh. Without them nothing is decided, and the caller raises an alarm. Only a close-out
-   goes on: its market orders need a price for nothing but the smallest quantity that the exchange takes.
+3. Prices must be fresh. With an old one nothing is decided, unless the account is bankrupt even with the last known
+   price: then what is fresh is closed. A close-out goes on all the same: its market orders need a price for
+   nothing but the smallest quantity that the exchange takes.
 4. A refused step waits, twice as long each time; after ``ADL_REFUSALS_MAX`` the account is
-   STUCK until an operator says otherwise.
+   STUCK: it takes no new risk, tries again now and then, and at once when an operator says so.
 5. A close-out (a loss limit, an emergency stop) takes the same way, and ends HEALTHY.
 6. LIQUIDATED only when no position and no order is left. What the balance cannot bear is bad
-   debt, recorded, never clamped away.
+   debt wherever the last position went, recorded, never clamped away.
 
-Tiers are data (``RiskLimits.tiers``); source of the default: seed 000.
+Tiers are data (``RiskLimits.tiers``); source of the default: seed 000. The orders themselves: ``subaccount.steps``.
 """
 
 from __future__ import annotations
 
-from decimal import ROUND_DOWN, ROUND_UP, Decimal
+from collections.abc import Mapping
+from decimal import Decimal
 
 from actors.facts import (
     AccountStatus,
@@ -27,27 +30,20 @@ from actors.facts import (
     BadDebtRecorded,
     ClosingOut,
     LiquidationMode,
-    OrderIntended,
     Phase,
     PhaseChanged,
     PositionTakenOver,
     Purpose,
     StatusChanged,
 )
-from actors.limits import (
-    ADL_BACKOFF_FIRST,
-    ADL_BACKOFF_MAX,
-    ADL_REFUSALS_MAX,
-    WARNING_DISTANCE,
-)
-from actors.order_ids import client_order_id
+from actors.limits import ADL_BACKOFF_FIRST, ADL_BACKOFF_MAX, ADL_REFUSALS_MAX, ADL_STUCK_EVERY
 from actors.risk_limits import AdlTier
-from actors.subaccount import margin
+from actors.subaccount import margin, steps
 from actors.subaccount.commitments import cancelled, cancels
 from actors.subaccount.market import Market, marks_of
-from actors.subaccount.position import Position
+from actors.subaccount.orders import WorkingOrder
 from actors.subaccount.state import AccountState, folded
-from actors.units import ONE, ZERO, Instrument, Nanos, OrderType, Side, Symbol, TimeInForce, round_to
+from actors.units import NANOS_PER_SECOND, ONE, ZERO, Nanos, Symbol
 
 WARNING_HYSTERESIS = Decimal("0.02")
 """WARNING ends this far below where it began, so that it does not flap with each tick."""
@@ -61,36 +57,47 @@ def has_step(state: AccountState) -> bool:
 
 def assess(state: AccountState, market: Market, cause: str) -> list[AnyFact]:
     """What must happen to the account now, as facts; empty when nothing must."""
+    facts: list[AnyFact] = []
+    while True:
+        found = _round(state, market, cause)
+        facts += found
+        # What the house took is over at once, and each such round leaves fewer positions.
+        if not any(isinstance(fact, PositionTakenOver) for fact in found):
+            return facts
+        state = folded(state, found)
+
+
+def _round(state: AccountState, market: Market, cause: str) -> list[AnyFact]:
     if not state.positions:
         return _without_positions(state, cause)
-    if has_step(state) or state.phase is Phase.STUCK or market.now_ns < state.retry_at_ns:
+    waits = market.now_ns < state.retry_at_ns
+    if has_step(state) or (waits and state.refusals):
         return []
     marks = marks_of(state, market)
     if marks is None:
-        if state.risk.closing_out:
-            return _close_all(state, market, _last_known(state, market), cause, Purpose.CLOSE_OUT)
-        return []
+        return _blind(state, market, cause)
     view = margin.view(state, marks, market.instruments)
-    insolvent = view.equity <= ZERO or view.ratio >= ONE
-    if insolvent or (state.phase is Phase.LIQUIDATING and not state.risk.closing_out):
+    if view.is_bankrupt:
         return _close_all(state, market, marks, cause, Purpose.LIQUIDATION)
     if state.risk.closing_out:
         return _close_all(state, market, marks, cause, Purpose.CLOSE_OUT)
     tier = _tier(state.limits.tiers(), view.ratio)
     if tier is None:
         return _calm(state, view.ratio)
-    if state.mode is not LiquidationMode.ADL_30 or tier.fraction >= ONE:
+    if _closes_all(state, marks, tier):
         return _close_all(state, market, marks, cause, Purpose.LIQUIDATION)
+    if waits:
+        return _enter(state, Phase.REDUCING)
     return _reduce(state, market, marks, tier, cause)
 
 
 def refused(state: AccountState, now_ns: Nanos) -> list[AnyFact]:
     """The fact that a step came back without having filled; once for all orders of one round."""
-    if state.phase is Phase.STUCK or state.retry_at_ns > now_ns:
+    if state.refusals and state.retry_at_ns > now_ns:
         return []
     refusals = state.refusals + 1
     if refusals >= ADL_REFUSALS_MAX:
-        return [PhaseChanged(Phase.STUCK, refusals, Nanos(0))]
+        return [PhaseChanged(Phase.STUCK, refusals, Nanos(now_ns + ADL_STUCK_EVERY))]
     wait = min(ADL_BACKOFF_FIRST << (refusals - 1), ADL_BACKOFF_MAX)
     return [PhaseChanged(state.phase, refusals, Nanos(now_ns + wait))]
 
@@ -103,19 +110,46 @@ def filled(state: AccountState) -> list[AnyFact]:
     return [PhaseChanged(phase, 0, Nanos(0))]
 
 
+def ended(state: AccountState, order: WorkingOrder, now_ns: Nanos) -> list[AnyFact]:
+    """What the end of a step means for the next one: a wait after a refusal, or after a tier step if that is wanted."""
+    if order.filled == ZERO:
+        return refused(state, now_ns)
+    seconds = state.limits.adl_cooldown_seconds
+    if seconds is None or order.purpose is not Purpose.ADL:
+        return []
+    return [PhaseChanged(state.phase, state.refusals, Nanos(now_ns + seconds * NANOS_PER_SECOND))]
+
+
+def let_go(state: AccountState, market: Market) -> list[AnyFact]:
+    """The fact that money came in time: nothing is waited for, and what a step still at work leaves is not LIQUIDATED."""
+    if state.phase in {Phase.HEALTHY, Phase.WARNING, Phase.LIQUIDATED}:
+        return []
+    if state.risk.closing_out or (not state.positions and state.balance < ZERO):
+        return []
+    marks = marks_of(state, market)
+    if marks is None or margin.view(state, marks, market.instruments).ratio >= state.limits.first_tier:
+        return []
+    if not has_step(state):
+        return [PhaseChanged(Phase.REDUCING, 0, Nanos(0) if state.refusals else state.retry_at_ns)]
+    return _enter(state, Phase.REDUCING)
+
+
 def _without_positions(state: AccountState, cause: str) -> list[AnyFact]:
     if state.risk.closing_out:
         if state.orders or state.conditionals:
             return _cancel_own(state, cause)
         return _finished(state)
-    if state.phase is Phase.LIQUIDATED and state.balance < ZERO:
+    if state.phase is Phase.LIQUIDATED:
         # A fee that was booked after the last position went.
-        return [BadDebtRecorded(-state.balance)]
-    if state.orders or state.phase in {Phase.HEALTHY, Phase.LIQUIDATED}:
+        return [BadDebtRecorded(-state.balance)] if state.balance < ZERO else []
+    if state.balance < ZERO:
+        facts = _enter(state, Phase.LIQUIDATING) + _cancel_own(state, cause)
+        return facts if state.orders else facts + _finished(state)
+    if state.phase is Phase.HEALTHY or has_step(state):
         return []
     if state.phase is not Phase.LIQUIDATING:
         return [PhaseChanged(Phase.HEALTHY, 0, Nanos(0))]
-    return _finished(state)
+    return [] if state.orders else _finished(state)
 
 
 def _finished(state: AccountState) -> list[AnyFact]:
@@ -132,6 +166,18 @@ def _finished(state: AccountState) -> list[AnyFact]:
     return facts
 
 
+def _blind(state: AccountState, market: Market, cause: str) -> list[AnyFact]:
+    """What must happen while a price is old or missing."""
+    if state.risk.closing_out:
+        return _close_all(state, market, _last_known(state, market), cause, Purpose.CLOSE_OUT)
+    last = marks_of(state, market, at_any_age=True)
+    max_age = state.limits.price_max_age_ns
+    fresh = any(market.fresh(p.symbol, max_age) is not None for p in state.positions)
+    if last is None or not fresh or not margin.view(state, last, market.instruments).is_bankrupt:
+        return []
+    return _close_all(state, market, last, cause, Purpose.LIQUIDATION)
+
+
 def _last_known(state: AccountState, market: Market) -> dict[Symbol, Decimal]:
     ticks = market.ticks
     return {p.symbol: ticks[p.symbol].mid if p.symbol in ticks else p.entry_price for p in state.positions}
@@ -142,21 +188,31 @@ def _tier(tiers: tuple[AdlTier, ...], ratio: Decimal) -> AdlTier | None:
     return max(met, key=lambda tier: (tier.margin_ratio, tier.fraction)) if met else None
 
 
+def _closes_all(state: AccountState, marks: Mapping[Symbol, Decimal], tier: AdlTier) -> bool:
+    if state.mode is not LiquidationMode.ADL_30 or tier.fraction >= ONE:
+        return True
+    below = state.limits.adl_all_below
+    return (
+        below is not None and sum((abs(p.quantity) * marks[p.symbol] for p in state.positions), ZERO) < below
+    )
+
+
 def _calm(state: AccountState, ratio: Decimal) -> list[AnyFact]:
-    warning_at = state.limits.first_tier - WARNING_DISTANCE
+    warning_at = state.limits.warning_line
     if ratio >= warning_at or (state.phase is Phase.WARNING and ratio >= warning_at - WARNING_HYSTERESIS):
         phase = Phase.WARNING
     else:
         phase = Phase.HEALTHY
     if phase is state.phase and state.refusals == 0:
         return []
-    return [PhaseChanged(phase, 0, Nanos(0))]
+    # A wait after refusals is over with them, one between two steps is not.
+    return [PhaseChanged(phase, 0, Nanos(0) if state.refusals else state.retry_at_ns)]
 
 
 def _cancel_own(state: AccountState, cause: str, *, keep_closing: bool = False) -> list[AnyFact]:
     """Cancel what rests and what waits; ``keep_closing`` spares conditional orders that only close."""
-    resting = (o for o in state.orders if o.purpose is Purpose.USER and o.remaining > ZERO)
-    return cancels(state, resting, cause) + cancelled(state, cause, keep_closing=keep_closing)
+    own = (o for o in state.orders if o.purpose is Purpose.USER)
+    return cancels(state, own, cause) + cancelled(state, cause, keep_closing=keep_closing)
 
 
 def _enter(state: AccountState, phase: Phase) -> list[AnyFact]:
@@ -171,10 +227,10 @@ def _reduce(
     facts = _enter(state, Phase.REDUCING) + _cancel_own(state, cause, keep_closing=True)
     if state.orders:
         return facts
-    largest = max(state.positions, key=lambda p: (p.notional, p.symbol))
+    cut = margin.next_cut(state, marks, market.instruments)
     number = state.limits.tiers().index(tier) + 1
-    quantity = abs(largest.quantity) * tier.fraction
-    return facts + _close(state, market, marks, largest, quantity, Purpose.ADL, number, cause)
+    quantity = abs(cut.quantity) * tier.fraction
+    return facts + steps.close(state, market, marks, cut, quantity, Purpose.ADL, number, cause)
 
 
 def _close_all(
@@ -184,81 +240,15 @@ def _close_all(
     if state.orders:
         return facts
     after = folded(state, facts)
-    tier = len(state.limits.tiers())
+    tier, max_age = len(state.limits.tiers()), state.limits.price_max_age_ns
     for position in state.positions:
+        if purpose is Purpose.LIQUIDATION and market.fresh(position.symbol, max_age) is None:
+            continue
         if state.mode is LiquidationMode.TAKEOVER and purpose is Purpose.LIQUIDATION:
-            closing = take_over(position, marks, market, purpose)
+            closing = steps.take_over(position, marks[position.symbol], market, purpose)
         else:
             quantity = abs(position.quantity)
-            closing = _close(after, market, marks, position, quantity, purpose, tier, cause)
+            closing = steps.close(after, market, marks, position, quantity, purpose, tier, cause)
         after = folded(after, closing)
         facts += closing
-    if not after.positions and not after.orders:
-        facts += _finished(after)
     return facts
-
-
-def _close(  # noqa: PLR0913 - what to close, how much of it, and why
-    state: AccountState,
-    market: Market,
-    marks: dict[Symbol, Decimal],
-    position: Position,
-    quantity: Decimal,
-    purpose: Purpose,
-    tier: int,
-    cause: str,
-) -> list[AnyFact]:
-    """One closing order, rounded to what the exchange takes, or a takeover of dust."""
-    instrument = market.instruments.get(position.symbol)
-    if instrument is None:
-        return []
-    held = abs(position.quantity)
-    smallest = smallest_order(instrument, min(marks[position.symbol], position.entry_price))
-    if held < smallest:
-        # Too small for the exchange: nobody could ever close it there, so the house has it.
-        if market.fresh(position.symbol, state.limits.price_max_age_ns) is None:
-            return []
-        return take_over(position, marks, market, purpose)
-    closing = max(round_to(quantity, instrument.step_size, ROUND_DOWN), smallest)
-    if held - closing < smallest:
-        closing = held
-    closing = instrument.floor_qty(min(closing, instrument.market_max_qty))
-    return [
-        OrderIntended(
-            account_id=state.account_id,
-            sequence=state.next_order_sequence,
-            client_order_id=client_order_id(market.origin, state.account_id, state.next_order_sequence),
-            symbol=position.symbol,
-            side=Side.SELL if position.is_long else Side.BUY,
-            order_type=OrderType.MARKET,
-            quantity=closing,
-            price=None,
-            time_in_force=TimeInForce.GTC,
-            reduce_only=True,
-            leverage=position.leverage,
-            margin_reserved=ZERO,
-            purpose=purpose,
-            tier=tier,
-            decided_ms=market.wall_ms,
-            cause=cause,
-        )
-    ]
-
-
-def smallest_order(instrument: Instrument, price: Decimal) -> Decimal:
-    """The smallest quantity that the exchange takes at a price."""
-    least = round_to(instrument.min_notional / price, instrument.step_size, ROUND_UP)
-    return max(instrument.min_qty, least)
-
-
-def take_over(
-    position: Position, marks: dict[Symbol, Decimal], market: Market, purpose: Purpose
-) -> list[AnyFact]:
-    """The house has a position at its mark."""
-    mark = marks[position.symbol]
-    realized = position.unrealized(mark)
-    stretch = market.extremes(position.symbol, position.since)
-    return [
-        PositionTakenOver(symbol=position.symbol, quantity=position.quantity, price=mark, realized=realized),
-        position.closed(purpose, market.wall_ms, realized, ZERO, stretch),
-    ]

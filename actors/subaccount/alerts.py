@@ -23,8 +23,9 @@ from actors.facts import (
     PositionAlerted,
 )
 from actors.fees import Commission, FeeLearned
+from actors.limits import ADL_REFUSALS_MAX, ADL_STUCK_EVERY
 from actors.subaccount.orders import end_text, is_refusal
-from actors.units import AccountId, Symbol, plain
+from actors.units import NANOS_PER_SECOND, AccountId, Symbol, plain
 from actors.urgency import Critical
 
 
@@ -49,12 +50,12 @@ def _is_critical(fact: AnyFact) -> bool:
             return False
 
 
-def _text(fact: AnyFact, refusal: str) -> str:
+def _text(fact: AnyFact, refusal: str) -> str:  # noqa: PLR0912 - one branch per fact
     match fact:
-        case PhaseChanged(phase=Phase.STUCK):
+        case PhaseChanged(phase=Phase.STUCK, refusals=refusals) if refusals == ADL_REFUSALS_MAX:
             return (
-                f"STUCK after {fact.refusals} refused liquidation steps{refusal}; its risk is not shrinking. "
-                "'bulkhead retry' has it try again"
+                f"STUCK after {refusals} refused liquidation steps{refusal}; its risk is not shrinking. It tries again "
+                f"every {ADL_STUCK_EVERY // NANOS_PER_SECOND} s, and 'bulkhead retry' has it try now"
             )
         case BreakerChanged(breaker=Breaker.OPEN):
             return f"breaker open: {fact.reason}"
@@ -66,6 +67,11 @@ def _text(fact: AnyFact, refusal: str) -> str:
             return f"the stop of {fact.symbol} was refused {fact.value - 1} times and is given up{refusal}; close it by hand"
         case ConditionalPlaced() if fact.attempt:
             return f"the stop of {fact.symbol} was not taken by the exchange{refusal}; it is sent again ({fact.attempt})"
+        case PositionAlerted(alert=Alert.NO_RULES):
+            return (
+                f"{plain(fact.value)} {fact.symbol} must be closed, and the exchange's rules of {fact.symbol} are not known; "
+                "is it delisted? Close it at the exchange by hand"
+            )
         case PositionAlerted():
             return (
                 f"{fact.alert} of the position in {fact.symbol}: {fact.value:.4f}, the limit is {fact.limit}"

@@ -10,7 +10,6 @@ from actors.errors import StateCorrupt
 from actors.facts import (
     AnyFact,
     FillApplied,
-    FundingPaid,
     OrderAcknowledged,
     OrderEnded,
     OrderStatus,
@@ -18,7 +17,7 @@ from actors.facts import (
 )
 from actors.messages import ApplyFunding, FeeKnown, Fill, OrderAccepted, OrderClosed, RateKnown
 from actors.order_ids import sequence_of
-from actors.subaccount import adl, conditionals, fees, waited
+from actors.subaccount import adl, conditionals, fees, funding, waited
 from actors.subaccount.decision import Decision, assessed, decided
 from actors.subaccount.market import Market
 from actors.subaccount.orders import WorkingOrder
@@ -132,17 +131,17 @@ def _closed(state: AccountState, message: OrderClosed, market: Market) -> Decisi
     if message.waited:
         facts = _waited(state, order, ended, market, again=message.again)
     else:
-        facts = [ended, *_ended_badly(state, order, message.status, market)]
+        facts = [ended, *_after_its_end(state, order, message.status, market)]
     return assessed(state, facts, market, message.cause)
 
 
-def _ended_badly(
+def _after_its_end(
     state: AccountState, order: WorkingOrder, status: OrderStatus, market: Market
 ) -> list[AnyFact]:
+    if order.purpose is not Purpose.USER:
+        return adl.ended(state, order, market.now_ns)
     if status is OrderStatus.FILLED:
         return []
-    if order.purpose is not Purpose.USER:
-        return adl.refused(state, market.now_ns)
     return conditionals.rearmed(state, order, status, market)
 
 
@@ -164,17 +163,9 @@ def _funding(state: AccountState, message: ApplyFunding, market: Market) -> Deci
         raise StateCorrupt(
             f"{state.account_id}: funding of {message.symbol} at {message.rate} x {message.mark}"
         )
-    held = state.position(message.symbol)
-    # Who opened after the funding time owes nothing, and twice is once.
-    if held is None or message.funding_ms <= max(held.funded_ms, held.opened_ms):
+    paid = funding.paid(state, message, market.wall_ms)
+    if paid is None:
         return Decision(state=state, duplicate=True)
-    paid = FundingPaid(
-        symbol=message.symbol,
-        rate=message.rate,
-        mark=message.mark,
-        amount=-held.quantity * message.mark * message.rate,
-        funding_ms=message.funding_ms,
-    )
     return assessed(state, [paid], market, message.cause)
 
 

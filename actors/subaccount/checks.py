@@ -14,30 +14,41 @@ The limits themselves are in ``subaccount.limit_checks``.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
+from difflib import get_close_matches
+from itertools import takewhile
 
 import msgspec
 
 from actors.facts import AccountStatus, Breaker, Phase, Purpose
 from actors.messages import PlaceOrder
 from actors.risk_limits import MaintenanceBasis
-from actors.subaccount import fees, margin
+from actors.subaccount import dust, fees, margin
 from actors.subaccount.commitments import commitments
 from actors.subaccount.limit_checks import LIMIT_CHECKS, Proposal
 from actors.subaccount.market import Market, marks_of
 from actors.subaccount.orders import WorkingOrder
+from actors.subaccount.position import Position
 from actors.subaccount.rejections import RejectCode, Rejection, reject
 from actors.subaccount.state import AccountState
-from actors.units import DIGITS_MAX, ONE, TRADING, ZERO, Instrument, OrderType, Side, Symbol, is_sane
+from actors.subaccount.steps import smallest_order
+from actors.units import DIGITS_MAX, ONE, TRADING, ZERO, Instrument, OrderType, Side, Symbol, is_sane, plain
 
 DEFAULT_LEVERAGE = Decimal(10)
 """When the order names none; capped by the account's limit."""
 
 
+SYMBOL_SHOWN = 40
+"""Characters of an unknown symbol that are repeated."""
+NEAR_SYMBOLS, SYMBOLS_COMPARED = 3, 20
+
+
 class Verdict(msgspec.Struct, frozen=True, gc=False):
     """The outcome: rejections, or what the order reserves.
 
-    ``opening`` is the part of the quantity that opens risk; ``margin`` what it reserves, at ``price``.
+    ``opening`` is the part of the quantity that opens risk; ``margin`` what it reserves, at ``price``. ``rest`` is
+    the position that the order closes, if that is too small for the exchange.
     """
 
     rejections: tuple[Rejection, ...]
@@ -45,6 +56,7 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     margin: Decimal = ZERO
     leverage: Decimal = ONE
     price: Decimal | None = None
+    rest: Position | None = None
 
     @property
     def is_accepted(self) -> bool:
@@ -67,27 +79,30 @@ def check(state: AccountState, order: PlaceOrder, market: Market, at_price: Deci
     shape, account = _shape(order), _account(state)
     instrument = market.instruments.get(order.symbol)
     if shape or instrument is None:
-        unknown = () if instrument else (_unknown(order.symbol),)
+        unknown = () if instrument else (_unknown(order.symbol, market),)
         return Verdict((*shape, *account, *unknown))
     opening = order.quantity - reducible(state, order)
-    rejections = (
-        *account,
-        *_filters(order, instrument),
-        *_new_risk(state, order, opening, instrument, market),
-    )
     reduces = opening <= ZERO or order.reduce_only
     marks = _prices(state, order, market, own_only=reduces)
+    new_risk = _new_risk(state, order, opening, instrument, market)
     if isinstance(marks, Rejection):
-        return Verdict((*rejections, marks))
+        return Verdict((*account, *_filters(order, instrument), *new_risk, marks))
     leverage = order.leverage or min(DEFAULT_LEVERAGE, state.limits.max_leverage)
-    price = at_price or order.price or _touch(order, market)
-    # Reducing orders too: on a netted master they may open, so the exchange asks it of them.
-    if order.quantity * price < instrument.min_notional:
-        text = f"notional {order.quantity * price} is below the exchange's minimum"
-        small = reject(RejectCode.MIN_NOTIONAL, text, order.quantity * price, instrument.min_notional)
-        rejections = (*rejections, small)
+    touch = dust.touch(market, order.symbol, order.side)
+    price = at_price or order.price or touch
+    rest = _rest(state, order, instrument, market, opening, at_price)
+    of_rest = rest is not None or _is_of_rest(state, order, instrument, price)
+    rejections = (
+        *account,
+        *_filters(order, instrument, at_least=ZERO if of_rest else instrument.min_qty),
+        *new_risk,
+        *(() if rest else _notional(order, instrument, price, of_rest=of_rest)),
+    )
     if reduces:
-        return Verdict(rejections, ZERO, ZERO, leverage, price)
+        return Verdict(rejections, ZERO, ZERO, leverage, price, rest)
+    if order.side is Side.SELL:
+        # A short that is sold through the bid fills at the bid: it is worth that, and not its limit.
+        price = max(price, at_price or touch)
     proposal = _proposal(state, order, market, marks, opening, price, leverage)
     rejections = (*rejections, *(r for c in LIMIT_CHECKS if (r := c(proposal)) is not None))
     return Verdict(rejections, opening, proposal.required, leverage, price)
@@ -107,6 +122,49 @@ def reducible(state: AccountState, order: PlaceOrder) -> Decimal:
     return min(order.quantity, max(ZERO, abs(held.quantity) - spoken_for))
 
 
+def _rest(  # noqa: PLR0913 - an order, and what it would meet
+    state: AccountState,
+    order: PlaceOrder,
+    instrument: Instrument,
+    market: Market,
+    opening: Decimal,
+    at_price: Decimal | None,
+) -> Position | None:
+    """The position that an order closes whole, if the exchange would not take that."""
+    held = state.position(order.symbol)
+    if held is None or opening > ZERO or order.quantity != abs(held.quantity):
+        return None
+    touch = dust.touch(market, order.symbol, order.side)
+    small = dust.is_rest(held, instrument, at_price or touch)
+    return held if small and dust.takes_at_once(order, touch) else None
+
+
+def _is_of_rest(state: AccountState, order: PlaceOrder, instrument: Instrument, price: Decimal) -> bool:
+    """Whether an order would close a part, or all but at once, of what the exchange would not take."""
+    held = state.position(order.symbol)
+    if held is None or held.is_long == (order.side is Side.BUY) or order.quantity > abs(held.quantity):
+        return False
+    return dust.is_rest(held, instrument, price)
+
+
+def _notional(
+    order: PlaceOrder, instrument: Instrument, price: Decimal, *, of_rest: bool
+) -> tuple[Rejection, ...]:
+    # Reducing orders too: on a netted master they may open, so the exchange asks it of them.
+    notional = order.quantity * price
+    if notional >= instrument.min_notional and not of_rest:
+        return ()
+    text = f"notional {plain(notional)} is below the exchange's minimum of {plain(instrument.min_notional)}"
+    if of_rest:
+        text = (
+            f"{plain(order.quantity)} is of a rest of {order.symbol} that is too small for the exchange; "
+            "close it whole, with a market order of all of it"
+        )
+    else:
+        text += f"; at this price that is {plain(smallest_order(instrument, price))} or more"
+    return (reject(RejectCode.MIN_NOTIONAL, text, notional, instrument.min_notional),)
+
+
 def _proposal(  # noqa: PLR0913 - what the limits are compared with
     state: AccountState,
     order: PlaceOrder,
@@ -116,13 +174,19 @@ def _proposal(  # noqa: PLR0913 - what the limits are compared with
     price: Decimal,
     leverage: Decimal,
 ) -> Proposal:
-    closes, own = opening < order.quantity, tuple(commitments(state))
-    left = tuple(p for p in state.positions if not (closes and p.symbol == order.symbol))
+    own = tuple(commitments(state))
+    # What is against a position opens nothing before that is gone, whichever order takes the last of it.
+    left = tuple(
+        p for p in state.positions if p.symbol != order.symbol or p.is_long == (order.side is Side.BUY)
+    )
     half_open = state.risk.breaker is Breaker.HALF_OPEN
     return Proposal(
         state=state,
         order=order,
         market=market,
+        opening=opening,
+        price=price,
+        marks=marks,
         notional=opening * price,
         required=opening * price / leverage,
         leverage=leverage,
@@ -171,18 +235,37 @@ def _account(state: AccountState) -> tuple[Rejection, ...]:
     return ()
 
 
-def _unknown(symbol: Symbol) -> Rejection:
-    return reject(RejectCode.UNKNOWN_SYMBOL, f"{symbol} is not traded here", symbol)
+def _unknown(symbol: Symbol, market: Market) -> Rejection:
+    near = near_symbols(symbol, market.instruments)
+    meant = f"did you mean {' or '.join(near)}? " if near else ""
+    text = f"{symbol[:SYMBOL_SHOWN]} is not traded here; {meant}'bulkhead master' lists the symbols"
+    return reject(RejectCode.UNKNOWN_SYMBOL, text, symbol[:SYMBOL_SHOWN])
 
 
-def _filters(order: PlaceOrder, instrument: Instrument) -> tuple[Rejection, ...]:
+def near_symbols(typed: str, known: Iterable[Symbol]) -> list[Symbol]:
+    """Symbols that may have been meant, the likeliest first; ``ETH/USDT:USDT`` is another system's ETHUSDT.
+
+    Few are compared letter by letter: this runs where money waits.
+    """
+    name = "".join(c for c in typed[:SYMBOL_SHOWN].partition(":")[0].upper() if c.isalnum())
+    alike = [s for s in known if name and s[0] == name[0]]
+    alike.sort(
+        key=lambda s: -sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(s, name, strict=False)))
+    )
+    return [Symbol(s) for s in get_close_matches(name, alike[:SYMBOLS_COMPARED], n=NEAR_SYMBOLS)]
+
+
+def _filters(
+    order: PlaceOrder, instrument: Instrument, at_least: Decimal | None = None
+) -> tuple[Rejection, ...]:
+    least = instrument.min_qty if at_least is None else at_least
     found = []
     if not instrument.is_on_step(order.quantity):
         text = f"quantity {order.quantity} is not a multiple of the step {instrument.step_size}"
         found.append(reject(RejectCode.QUANTITY_OFF_STEP, text, order.quantity, instrument.step_size))
     market = order.order_type is OrderType.MARKET
     most = instrument.market_max_qty if market else instrument.max_qty
-    if not instrument.min_qty <= order.quantity <= most:
+    if not least <= order.quantity <= most:
         text = f"quantity {order.quantity} is outside {instrument.min_qty} to {most}"
         found.append(reject(RejectCode.INVALID_QUANTITY, text, order.quantity, most))
     if order.price is not None and not instrument.is_on_tick(order.price):
@@ -212,6 +295,12 @@ def _new_risk(
             "the engine takes no new risk at present ('bulkhead tree' says why); reducing orders are welcome"
         )
         found.append(reject(RejectCode.REDUCE_ONLY_MODE, text))
+    if state.phase is Phase.STUCK:
+        text = (
+            f"{state.account_id} is STUCK in its liquidation: reducing orders only, until its steps are taken "
+            f"again ('bulkhead retry {state.account_id}')"
+        )
+        found.append(reject(RejectCode.ACCOUNT_LIQUIDATING, text, state.phase))
     if not instrument.is_trading:
         text = f"{order.symbol} is {instrument.status}: it takes no new risk, reducing orders only"
         found.append(reject(RejectCode.SYMBOL_NOT_TRADING, text, instrument.status, TRADING))
@@ -244,8 +333,3 @@ def _prices(
             text = f"the price of {symbol} is {age_ms} ms old"
             return reject(RejectCode.STALE_PRICE, text, age_ms, max_age // 1_000_000)
     return marks_of(state, market) or {}
-
-
-def _touch(order: PlaceOrder, market: Market) -> Decimal:
-    tick = market.ticks[order.symbol]
-    return tick.ask if order.side is Side.BUY else tick.bid

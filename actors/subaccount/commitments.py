@@ -92,11 +92,11 @@ def cancelled(state: AccountState, cause: str, *, keep_closing: bool) -> list[An
 
 
 def cancels(state: AccountState, orders: Iterable[WorkingOrder], cause: str) -> list[AnyFact]:
-    """The cancels of some of the account's working orders, without those that were asked for before."""
+    """The cancels of some of the account's working orders, without what was asked for before or has filled."""
     return [
         CancelIntended(state.account_id, o.client_order_id, o.symbol, cause)
         for o in orders
-        if not o.cancel_requested
+        if not o.cancel_requested and o.remaining > ZERO
     ]
 
 

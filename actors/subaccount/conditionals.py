@@ -28,21 +28,21 @@ from actors.facts import (
     OrderStatus,
     Phase,
     PositionAlerted,
-    Purpose,
     TrailMoved,
 )
 from actors.limits import CONDITIONALS_MAX, REARM_FIRST_MS, REARM_MAX
 from actors.messages import PlaceConditional, PlaceOrder
 from actors.order_ids import client_order_id
-from actors.subaccount import checks
-from actors.subaccount.adl import has_step, smallest_order, take_over
+from actors.subaccount import checks, dust
+from actors.subaccount.adl import has_step
 from actors.subaccount.commitments import cancelled, cancels, openings
 from actors.subaccount.intents import intended
-from actors.subaccount.market import Market, mark
+from actors.subaccount.market import Market
 from actors.subaccount.orders import ConditionalOrder, WorkingOrder
 from actors.subaccount.position import Position
 from actors.subaccount.rejections import RejectCode, Rejection, reject
 from actors.subaccount.state import AccountState, folded
+from actors.subaccount.steps import smallest_order
 from actors.units import DIGITS_MAX, ONE, ZERO, Instrument, OrderType, Side, is_sane
 
 TRIGGERED_BY = "trigger:"
@@ -312,13 +312,8 @@ def _fired(state: AccountState, order: ConditionalOrder, market: Market) -> list
     quantity = placed.quantity
     held = state.position(order.symbol)
     if placed.reduce_only and held is not None:
-        tick, instrument = market.ticks[order.symbol], market.instruments[order.symbol]
-        smallest = smallest_order(instrument, tick.bid)
-        if abs(held.quantity) < smallest:
-            # Too small for the exchange by now: the house has it, as in a liquidation.
-            marks = {order.symbol: mark(held, tick, state.limits.mark_source)}
-            ended = ConditionalEnded(order.client_order_id, ConditionalStatus.TRIGGERED, _why(order, market))
-            return [ended, *take_over(held, marks, market, Purpose.USER)]
+        touch = dust.touch(market, order.symbol, placed.side)
+        smallest = smallest_order(market.instruments[order.symbol], touch)
         quantity = min(max(quantity, smallest), abs(held.quantity))
         if checks.reducible(left, _market_order(placed, quantity)) < quantity:
             return _make_way(state, order)
@@ -327,6 +322,9 @@ def _fired(state: AccountState, order: ConditionalOrder, market: Market) -> list
     if not verdict.is_accepted:
         reason = "; ".join(r.text for r in verdict.rejections)
         return [ConditionalEnded(order.client_order_id, ConditionalStatus.REJECTED, reason[:500])]
+    if verdict.rest is not None:
+        ended = ConditionalEnded(order.client_order_id, ConditionalStatus.TRIGGERED, _why(order, market))
+        return [ended, *dust.taken(left, verdict.rest, market)]
     intent: OrderIntended = replace(intended(left, request, verdict, market), tier=placed.attempt)
     ended = ConditionalEnded(
         order.client_order_id, ConditionalStatus.TRIGGERED, _why(order, market), intent.client_order_id

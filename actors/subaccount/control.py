@@ -26,6 +26,7 @@ from actors.messages import (
     AdjustBalance,
     CallOff,
     CloseOut,
+    Reopen,
     ResetBreaker,
     SetLimits,
     SetMode,
@@ -34,12 +35,13 @@ from actors.messages import (
     TripBreaker,
 )
 from actors.risk_limits import parse, shown
-from actors.subaccount import breaker, fees, losses, margin
+from actors.subaccount import adl, breaker, fees, losses, margin, prospects
+from actors.subaccount.commitments import commitments
 from actors.subaccount.decision import Accepted, Decision, assessed, refused
 from actors.subaccount.market import Market, marks_of
 from actors.subaccount.rejections import RejectCode, Rejection, reject
 from actors.subaccount.state import AccountState, folded
-from actors.units import DIGITS_MAX, ZERO, Nanos, is_sane
+from actors.units import DIGITS_MAX, ZERO, Nanos, is_sane, plain
 
 
 def decide(
@@ -52,7 +54,8 @@ def decide(
     | TripBreaker
     | ResetBreaker
     | CloseOut
-    | CallOff,
+    | CallOff
+    | Reopen,
     market: Market,
 ) -> Decision:
     """Decide on one command of an operator."""
@@ -80,6 +83,8 @@ def decide(
             return _close_out(state, message, market)
         case CallOff():
             return _call_off(state, message, market)
+        case Reopen():
+            return _reopen(state, market)
         case _:
             assert_never(message)
 
@@ -93,7 +98,10 @@ def _adjust(state: AccountState, message: AdjustBalance, market: Market) -> Deci
         refusal = _withdrawal_refusal(state, -amount, market)
         if refusal is not None:
             return refused(state, refusal)
-    return assessed(state, [BalanceAdjusted(amount, message.reason)], market, "adjust")
+    facts: list[AnyFact] = [BalanceAdjusted(amount, message.reason)]
+    if amount > ZERO:
+        facts += adl.let_go(folded(state, facts), market)
+    return assessed(state, facts, market, "adjust")
 
 
 def _withdrawal_refusal(state: AccountState, amount: Decimal, market: Market) -> Rejection | None:
@@ -113,12 +121,25 @@ def _withdrawal_refusal(state: AccountState, amount: Decimal, market: Market) ->
     if amount > free:
         text = f"cannot withdraw {amount}, only {free:.2f} is free"
         return reject(RejectCode.INSUFFICIENT_MARGIN, text, amount, free)
+    line = state.limits.warning_line
+    sizes = prospects.notionals(state, state.positions, commitments(state), marks, market)
+    needed = prospects.maintenance(state, sizes, market)
+    ratio = margin.margin_ratio(needed, view.equity - amount)
+    if needed > ZERO and ratio >= line:
+        most = max(ZERO, view.equity - needed / line) if line > ZERO else ZERO
+        text = (
+            f"cannot withdraw {amount}: the margin ratio would be {ratio:.4f}, and must stay below {line}; "
+            f"less than {most:.2f} may go"
+        )
+        return reject(RejectCode.MAINTENANCE_MARGIN_EXCEEDED, text, ratio, line)
     return None
 
 
 def _set_status(state: AccountState, message: SetStatus, market: Market) -> Decision:
     if state.status is AccountStatus.LIQUIDATED or message.status is AccountStatus.LIQUIDATED:
         text = f"{state.account_id} is {state.status} and cannot be set to {message.status} by hand"
+        if state.status is AccountStatus.LIQUIDATED:
+            text += f"; with money in it 'bulkhead reopen {state.account_id}' lets it trade again"
         return refused(state, reject(RejectCode.ACCOUNT_NOT_ACTIVE, text, message.status))
     changed: list[AnyFact] = [] if state.status is message.status else [StatusChanged(message.status)]
     return assessed(state, changed, market, "status")
@@ -158,10 +179,11 @@ def _reset(state: AccountState, market: Market) -> Decision:
 
 
 def _close_out(state: AccountState, message: CloseOut, market: Market) -> Decision:
-    if state.status is AccountStatus.LIQUIDATED:
-        return Decision(state=state, reply=Accepted())
     reason = message.reason or "for no reason given"
     facts: list[AnyFact] = [breaker.trip(state, reason, market.wall_ms, by_hand=True)]
+    if state.status is AccountStatus.LIQUIDATED:
+        # Nothing is there to close, but reopened it must not trade in the middle of a stop.
+        return assessed(state, facts, market, "close-out")
     if not state.risk.closing_out:
         facts.append(ClosingOut(reason))
     if state.phase is Phase.STUCK:
@@ -177,3 +199,16 @@ def _call_off(state: AccountState, message: CallOff, market: Market) -> Decision
     if state.phase is not Phase.HEALTHY:
         facts.append(PhaseChanged(Phase.HEALTHY, state.refusals, Nanos(state.retry_at_ns)))
     return assessed(state, facts, market, "close-out called off")
+
+
+def _reopen(state: AccountState, market: Market) -> Decision:
+    if state.status is not AccountStatus.LIQUIDATED:
+        text = f"{state.account_id} is {state.status}; only a LIQUIDATED account is reopened"
+        return refused(
+            state, reject(RejectCode.ACCOUNT_NOT_ACTIVE, text, state.status, AccountStatus.LIQUIDATED)
+        )
+    if state.balance <= ZERO:
+        text = f"{state.account_id} has a balance of {plain(state.balance)}; deposit something first"
+        return refused(state, reject(RejectCode.INSUFFICIENT_MARGIN, text, state.balance, ZERO))
+    facts: list[AnyFact] = [StatusChanged(AccountStatus.ACTIVE), PhaseChanged(Phase.HEALTHY, 0, Nanos(0))]
+    return assessed(state, facts, market, "reopen")

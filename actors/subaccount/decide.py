@@ -39,6 +39,7 @@ from actors.messages import (
     PlaceOrder,
     RateKnown,
     Reconsider,
+    Reopen,
     ResetBreaker,
     SetLimits,
     SetMode,
@@ -47,9 +48,9 @@ from actors.messages import (
     TripBreaker,
     Wake,
 )
-from actors.subaccount import booking, breaker, checks, conditionals, control, fees, losses, margin
+from actors.subaccount import booking, breaker, checks, conditionals, control, dust, fees, losses, margin
 from actors.subaccount.commitments import cancelled, cancels
-from actors.subaccount.decision import Accepted, Decision, assessed, decided, refused
+from actors.subaccount.decision import Accepted, Decision, assessed, decided, house_of, refused
 from actors.subaccount.intents import intended
 from actors.subaccount.market import Market
 from actors.subaccount.rejections import RejectCode, reject
@@ -66,6 +67,7 @@ ControlMessage = (
     | ResetBreaker
     | CloseOut
     | CallOff
+    | Reopen
 )
 AccountMessage = (
     Wake | Reconsider | PlaceOrder | PlaceConditional | CancelOrder | ControlMessage | booking.ExchangeEvent
@@ -124,6 +126,7 @@ def _decide(state: AccountState, message: AccountMessage, market: Market) -> Dec
             | ResetBreaker()
             | CloseOut()
             | CallOff()
+            | Reopen()
         ):
             return control.decide(state, message, market)
         case _:
@@ -135,7 +138,8 @@ def _reconsider(state: AccountState, message: Reconsider, market: Market) -> Dec
     if state.phase is Phase.STUCK and message.cause == "operator":
         facts.append(PhaseChanged(Phase.REDUCING, 0, Nanos(0)))
     elif state.retry_at_ns and market.now_ns >= state.retry_at_ns:
-        facts.append(PhaseChanged(state.phase, state.refusals, Nanos(0)))
+        phase = Phase.REDUCING if state.phase is Phase.STUCK else state.phase
+        facts.append(PhaseChanged(phase, state.refusals, Nanos(0)))
     return assessed(state, facts, market, message.cause)
 
 
@@ -143,6 +147,9 @@ def _place(state: AccountState, order: PlaceOrder, market: Market) -> Decision:
     verdict = checks.check(state, order, market)
     if not verdict.is_accepted:
         return refused(state, *verdict.rejections)
+    if verdict.rest is not None:
+        facts = dust.taken(state, verdict.rest, market)
+        return assessed(state, facts, market, order.cause, Accepted(house=house_of(facts)))
     intent = intended(state, order, verdict, market)
     return decided(state, [intent], Accepted(intent.client_order_id))
 

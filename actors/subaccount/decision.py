@@ -9,24 +9,38 @@ Rules
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 
 import msgspec
 from msgspec.structs import replace
 
 from actors.errors import StateCorrupt
-from actors.facts import AccountStatus, AnyFact, Breaker
+from actors.facts import AccountStatus, AnyFact, Breaker, PositionTakenOver
 from actors.subaccount import adl, breaker, conditionals, losses, monitor
 from actors.subaccount.commitments import cancels, surplus
 from actors.subaccount.market import Market, marks_of
 from actors.subaccount.rejections import Rejection
 from actors.subaccount.state import AccountState, books_balance, folded
-from actors.units import ClientOrderId
+from actors.units import ClientOrderId, Symbol
+
+
+class HouseTook(msgspec.Struct, frozen=True):
+    """A position that the house took instead of the exchange; ``price`` and ``fee`` in quote asset."""
+
+    symbol: Symbol
+    quantity: Decimal
+    price: Decimal
+    fee: Decimal
 
 
 class Accepted(msgspec.Struct, frozen=True, tag=True):
-    """A command was taken and is durable. ``client_order_id`` for orders and cancels."""
+    """A command was taken and is durable. ``client_order_id`` for orders and cancels.
+
+    ``house`` instead of an id: what was closed is too small for the exchange, and the house has it already.
+    """
 
     client_order_id: ClientOrderId | None = None
+    house: HouseTook | None = None
 
 
 class Rejected(msgspec.Struct, frozen=True, tag=True):
@@ -70,6 +84,14 @@ def refused(state: AccountState, *rejections: Rejection) -> Decision:
     return Decision(state=state, reply=Rejected(rejections))
 
 
+def house_of(facts: list[AnyFact]) -> HouseTook | None:
+    """What the house took among some facts, if anything."""
+    for fact in facts:
+        if isinstance(fact, PositionTakenOver):
+            return HouseTook(fact.symbol, abs(fact.quantity), fact.price, fact.fee)
+    return None
+
+
 Stage = Callable[[AccountState, Market, str], list[AnyFact]]
 
 
@@ -94,6 +116,10 @@ def assessed(
             facts += found
             after = folded(after, found)
     # A stage may close a position itself: what the house takes over.
+    if any(isinstance(fact, PositionTakenOver) for fact in facts[given:]):
+        found = adl.assess(after, market, cause)
+        facts += found
+        after = folded(after, found)
     found = breaker.streaks(after, facts[given:], market.wall_ms) if len(facts) > given else []
     if found:
         after = folded(after, found)

@@ -12,8 +12,11 @@ from msgspec.structs import replace
 from actors.errors import StateCorrupt
 from actors.facts import BalanceAdjusted, FundingPaid, PositionTakenOver
 from actors.fees import FeeBooked, FeeLearned, PendingFee
+from actors.subaccount import funding
+from actors.subaccount.holdings import NOTHING, Holdings, changed
+from actors.subaccount.holdings import held as held_of
 from actors.subaccount.position import Position, with_position
-from actors.units import ZERO, Symbol
+from actors.units import ZERO, Symbol, is_sane
 
 if TYPE_CHECKING:
     from actors.subaccount.state import AccountState
@@ -28,33 +31,53 @@ def adjust(state: AccountState, fact: BalanceAdjusted) -> AccountState:
 
 
 def take_over(state: AccountState, fact: PositionTakenOver) -> AccountState:
-    """The house has a position."""
+    """The house has a position, and the account has paid a fee for that, if any."""
     held = state.position(fact.symbol)
     if held is None or held.quantity != fact.quantity:
         raise StateCorrupt(f"{state.account_id}: no position of {fact.quantity} {fact.symbol} to take over")
     if held.unrealized(fact.price) != fact.realized:
         raise StateCorrupt(f"{state.account_id}: {fact.symbol} was taken over at another profit")
+    if not is_sane(fact.fee) or fact.fee < ZERO:
+        raise StateCorrupt(f"{state.account_id}: {fact.symbol} was taken over for a fee of {fact.fee}")
     return replace(
         state,
         positions=with_position(state.positions, fact.symbol, None),
-        balance=state.balance + fact.realized,
+        holdings=_taken(state, held, fact.taken_ms),
+        balance=state.balance + fact.realized - fact.fee,
         realized=state.realized + fact.realized,
+        fees=state.fees + fact.fee,
     )
 
 
+def _taken(state: AccountState, held: Position, taken_ms: int) -> tuple[Holdings, ...]:
+    if not taken_ms:
+        return state.holdings
+    return changed(state.holdings, held.symbol, taken_ms, held_of(held), NOTHING)
+
+
 def fund(state: AccountState, fact: FundingPaid) -> AccountState:
-    """Funding of one position, once."""
-    held = _held(state, fact.symbol)
-    if fact.funding_ms <= held.funded_ms:
+    """Funding of what was held at a settlement, once; of a position that may be closed since."""
+    due = funding.due(state, fact.symbol, fact.funding_ms)
+    if due is None:
         raise StateCorrupt(
-            f"{state.account_id}: funding of {fact.symbol} at {fact.funding_ms} is booked already"
+            f"{state.account_id}: funding of {fact.symbol} at {fact.funding_ms} is booked already, or not due"
         )
-    if fact.amount != -held.quantity * fact.mark * fact.rate:
-        raise StateCorrupt(f"{state.account_id}: funding of {fact.symbol} is not that of {held.quantity}")
-    funded = replace(held, funding=held.funding + fact.amount, funded_ms=fact.funding_ms)
+    if due != funding.Due(fact.funding_ms, fact.quantity, fact.position_id, fact.is_closed):
+        raise StateCorrupt(
+            f"{state.account_id}: funding of {fact.symbol} at {fact.funding_ms} is due of {due!r}, "
+            f"not that of {fact!r}"
+        )
+    if fact.amount != -fact.quantity * fact.mark * fact.rate:
+        raise StateCorrupt(f"{state.account_id}: funding of {fact.symbol} is not that of {fact.quantity}")
+    positions = state.positions
+    held = state.position(fact.symbol)
+    if held is not None and not fact.is_closed:
+        funded = replace(held, funding=held.funding + fact.amount)
+        positions = with_position(positions, fact.symbol, funded)
     return replace(
         state,
-        positions=with_position(state.positions, fact.symbol, funded),
+        positions=positions,
+        settled=funding.with_settled(state, fact),
         balance=state.balance + fact.amount,
         funding=state.funding + fact.amount,
     )
@@ -104,10 +127,3 @@ def _pending(state: AccountState, symbol: Symbol, trade_id: int) -> PendingFee:
     if pending is None:
         raise StateCorrupt(f"{state.account_id}: the fee of trade {trade_id} of {symbol} is not pending")
     return pending
-
-
-def _held(state: AccountState, symbol: Symbol) -> Position:
-    position = state.position(symbol)
-    if position is None:
-        raise StateCorrupt(f"{state.account_id}: there is no position in {symbol}")
-    return position

@@ -6,7 +6,7 @@ but where the document says "below" (margin usage) or "stop after" (losses).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 import msgspec
@@ -14,20 +14,23 @@ import msgspec
 from actors.facts import Breaker
 from actors.limits import ORDER_RATE_WINDOW_MS
 from actors.messages import PlaceOrder
+from actors.risk_limits import MaintenanceBasis
 from actors.subaccount import breaker as breakers
-from actors.subaccount import losses, value_at_risk
+from actors.subaccount import losses, prospects, value_at_risk
 from actors.subaccount.commitments import Commitment
-from actors.subaccount.market import Market
+from actors.subaccount.margin import bracket_of, margin_ratio
+from actors.subaccount.market import Market, mark_at
 from actors.subaccount.position import Position
 from actors.subaccount.rejections import RejectCode, Rejection, reject
 from actors.subaccount.state import AccountState
-from actors.units import ZERO, OrderType, Side
+from actors.units import ZERO, OrderType, Side, Symbol
 
 
 class Proposal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An order with the numbers that limits look at; money in quote asset.
 
-    ``notional`` and ``required`` (margin) are of the opening part; ``left`` are the positions without
+    ``opening`` is the quantity that opens, ``price`` what it is counted with; ``notional`` and ``required`` (margin)
+    are of it; ``marks`` are those of the open positions; ``left`` are the positions without
     the one that the order closes first; ``used`` is margin of positions left and of ``commitments``, which
     are what working and conditional orders may still open; ``scale`` shrinks every size limit while the
     breaker is half-open.
@@ -36,6 +39,9 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     state: AccountState
     order: PlaceOrder
     market: Market
+    opening: Decimal
+    price: Decimal
+    marks: Mapping[Symbol, Decimal]
     notional: Decimal
     required: Decimal
     leverage: Decimal
@@ -59,6 +65,22 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         working = sum((c.notional for c in self.commitments if c.symbol == symbol), ZERO)
         return held + working + self.notional
 
+    @property
+    def after_its_fill(self) -> dict[Symbol, Decimal]:
+        """By symbol, the notional that maintenance would be counted on, with all that works and waits."""
+        order = self.order
+        own = Commitment(order.symbol, order.side, order.strategy, self.opening, self.notional, self.required)
+        everything = (*self.commitments, own)
+        return prospects.notionals(self.state, self.left, everything, self.marks, self.market)
+
+    @property
+    def equity_after(self) -> Decimal:
+        """Equity after the fill: less the taker's fee, and what the price is worse than the mark."""
+        order, limits = self.order, self.state.limits
+        mark = mark_at(self.market.ticks[order.symbol], limits.mark_source, is_long=order.side is Side.BUY)
+        worse = (self.price - mark) * order.side.sign * self.opening
+        return self.equity - self.notional * limits.taker_fee_rate - max(ZERO, worse)
+
 
 def leverage(p: Proposal) -> Rejection | None:
     """Seed 000, check 3."""
@@ -67,6 +89,22 @@ def leverage(p: Proposal) -> Rejection | None:
         return None
     text = f"leverage {p.leverage} is above the account's {limit}"
     return reject(RejectCode.MAX_LEVERAGE_EXCEEDED, text, p.leverage, limit)
+
+
+def bracket_leverage(p: Proposal) -> Rejection | None:
+    """The exchange's -2027: the bracket of the whole position has a leverage of its own."""
+    brackets = p.market.instruments[p.order.symbol].brackets
+    if p.state.limits.maintenance_basis is not MaintenanceBasis.BRACKETS or not brackets:
+        return None
+    notional = p.after_its_fill[p.order.symbol]
+    limit = bracket_of(brackets, notional).max_leverage
+    if not limit or p.leverage <= limit:
+        return None
+    text = (
+        f"a position of {notional:.2f} in {p.order.symbol} may have a leverage of {limit} at most, "
+        f"not {p.leverage}"
+    )
+    return reject(RejectCode.BRACKET_LEVERAGE_EXCEEDED, text, p.leverage, limit)
 
 
 def trade_notional(p: Proposal) -> Rejection | None:
@@ -104,6 +142,21 @@ def margin_usage(p: Proposal) -> Rejection | None:
         return None
     text = f"margin used would be {usage:.4f} of equity, the limit is {limit}"
     return reject(RejectCode.MARGIN_RATIO_EXCEEDED, text, usage, limit)
+
+
+def maintenance_margin(p: Proposal) -> Rejection | None:
+    """What is filled must not be warned of at once, let alone liquidated: the ratio stays below the warning line.
+
+    Silent where margin lacks already: that says the same, and how much.
+    """
+    if available_margin(p) is not None or margin_usage(p) is not None:
+        return None
+    needed = prospects.maintenance(p.state, p.after_its_fill, p.market)
+    ratio, limit = margin_ratio(needed, p.equity_after), p.state.limits.warning_line
+    if ratio < limit:
+        return None
+    text = f"the margin ratio would be {ratio:.4f} after the fill, and must stay below {limit}"
+    return reject(RejectCode.MAINTENANCE_MARGIN_EXCEEDED, text, ratio, limit)
 
 
 def order_notional(p: Proposal) -> Rejection | None:
@@ -312,10 +365,12 @@ def liquidity(p: Proposal) -> Rejection | None:
 
 LIMIT_CHECKS: tuple[Callable[[Proposal], Rejection | None], ...] = (
     leverage,
+    bracket_leverage,
     trade_notional,
     exposure,
     available_margin,
     margin_usage,
+    maintenance_margin,
     order_notional,
     order_percent,
     position_notional,

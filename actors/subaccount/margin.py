@@ -10,12 +10,12 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 import msgspec
 
-from actors.risk_limits import MaintenanceBasis
+from actors.risk_limits import AdlOrder, MaintenanceBasis
 from actors.subaccount import fees
 from actors.subaccount.commitments import commitments
 from actors.subaccount.market import Market, marks_of
@@ -42,9 +42,14 @@ class MarginView(msgspec.Struct, frozen=True, gc=False):
         """Equity that no position, working order or pending fee holds. May be negative."""
         return self.equity - self.margin_used - self.margin_held
 
+    @property
+    def is_bankrupt(self) -> bool:
+        """Whether everything must be closed whatever the tiers say: no equity, or no more than is to be maintained."""
+        return self.equity <= ZERO or self.ratio >= ONE
+
 
 def unrealized(positions: tuple[Position, ...], marks: Mapping[Symbol, Decimal]) -> Decimal:
-    """Sum of quantity x (mark - entry)."""
+    """Sum of quantity x mark - signed cost."""
     return sum((p.unrealized(marks[p.symbol]) for p in positions), ZERO)
 
 
@@ -86,12 +91,26 @@ def maintenance(
     bracket's rate - its cumulative amount (Binance, "Leverage and Margin of USD-M Futures"); a symbol
     whose brackets nobody knows falls back to the account's rate at the mark.
     """
+    notional = size(state, position, mark)
+    return maintenance_of(state, notional, instruments.get(position.symbol))
+
+
+def size(state: AccountState, position: Position, mark: Decimal) -> Decimal:
+    """The notional that a position's maintenance margin is counted on: at the entry, or at the mark."""
+    if state.limits.maintenance_basis is MaintenanceBasis.ENTRY:
+        return position.notional
+    return abs(position.quantity) * mark
+
+
+def _largest(state: AccountState, positions: Iterable[Position], marks: Mapping[Symbol, Decimal]) -> Position:
+    """The largest of some positions, by what maintenance margin is counted on; of equal ones the first by symbol."""
+    return min(positions, key=lambda p: (-size(state, p, marks[p.symbol]), p.symbol))
+
+
+def maintenance_of(state: AccountState, notional: Decimal, instrument: Instrument | None) -> Decimal:
+    """Maintenance margin of a notional in one symbol, by the account's basis; see ``maintenance``."""
     basis = state.limits.maintenance_basis
-    if basis is MaintenanceBasis.ENTRY:
-        return position.notional * state.maintenance_rate
-    notional = abs(position.quantity) * mark
-    instrument = instruments.get(position.symbol)
-    if basis is MaintenanceBasis.MARK or instrument is None or not instrument.brackets:
+    if basis is not MaintenanceBasis.BRACKETS or instrument is None or not instrument.brackets:
         return notional * state.maintenance_rate
     bracket = bracket_of(instrument.brackets, notional)
     return notional * bracket.rate - bracket.cumulative
@@ -110,8 +129,10 @@ def view(
     # One loop instead of a sum each: this runs on every wake.
     profit = exposure = used = ZERO
     for p in state.positions:
-        profit += p.quantity * (marks[p.symbol] - p.entry_price)
-        exposure += abs(p.quantity) * p.entry_price
+        quantity, cost = p.quantity, p.cost
+        worth = quantity * marks[p.symbol]
+        profit += worth - cost if quantity > ZERO else worth + cost
+        exposure += cost
         used += p.margin
     equity = state.balance + profit
     if state.limits.maintenance_basis is MaintenanceBasis.ENTRY:
@@ -141,7 +162,7 @@ def liquidation_price(
 ) -> Decimal:
     """The mark of ``position`` at which the ratio reaches the first tier t, others standing still.
 
-    It solves t x (balance + profit of the others + q x (p - entry)) = maintenance of the others +
+    It solves t x (balance + profit of the others + q x p - signed cost) = maintenance of the others +
     maintenance at p, where the latter is r x |q| x p - c: r = 0 and a constant on the entry basis, the
     account's rate at the mark, or the rate and cumulative amount of the bracket that p lies in. Not
     below zero. Source of the entry case: the existing platform's dynamic cross price.
@@ -152,11 +173,11 @@ def liquidation_price(
     base = state.balance + unrealized(others, marks)
     if state.limits.maintenance_basis is MaintenanceBasis.ENTRY:
         needed += position.notional * state.maintenance_rate
-        return max(ZERO, position.entry_price + (needed / t - base) / q)
+        return max(ZERO, (position.signed_cost + needed / t - base) / q)
 
     def solved(rate: Decimal, cumulative: Decimal) -> Decimal:
         slope = t * q - rate * abs(q)
-        return (needed - cumulative - t * (base - q * position.entry_price)) / slope if slope else ZERO
+        return (needed - cumulative - t * (base - position.signed_cost)) / slope if slope else ZERO
 
     instrument = instruments.get(position.symbol)
     brackets = () if instrument is None else instrument.brackets
@@ -169,20 +190,38 @@ def liquidation_price(
     return ZERO if position.is_long else max(ZERO, solved(brackets[-1].rate, brackets[-1].cumulative))
 
 
+def next_cut(
+    state: AccountState, marks: Mapping[Symbol, Decimal], instruments: Mapping[Symbol, Instrument]
+) -> Position:
+    """The position that a tier cuts, and that people are shown as the next one.
+
+    One without known rules only if there is no other. Of equal ones the first by symbol.
+
+    Raises:
+        ValueError: there is no position.
+    """
+    known = tuple(p for p in state.positions if p.symbol in instruments) or state.positions
+    if state.limits.adl_order is AdlOrder.LOSERS:
+        loser = min(known, key=lambda p: (p.unrealized(marks[p.symbol]), p.symbol))
+        if loser.unrealized(marks[loser.symbol]) < ZERO:
+            return loser
+    return _largest(state, known, marks)
+
+
 def account_liquidation_price(
     state: AccountState,
     marks: Mapping[Symbol, Decimal],
     instruments: Mapping[Symbol, Instrument] = NO_INSTRUMENTS,
 ) -> tuple[Symbol, Decimal] | None:
-    """The liquidation price of the position with the largest entry notional, as on the existing platform.
+    """The liquidation price of the position that a tier would cut next; the largest, as on the existing platform.
 
     Returns:
-        Its symbol and price; None without positions. Of equal ones the first by symbol.
+        Its symbol and price; None without positions.
     """
     if not state.positions:
         return None
-    largest = min(state.positions, key=lambda p: (-p.notional, p.symbol))
-    return largest.symbol, liquidation_price(state, largest, marks, instruments)
+    cut = next_cut(state, marks, instruments)
+    return cut.symbol, liquidation_price(state, cut, marks, instruments)
 
 
 def static_liquidation_price(state: AccountState, position: Position) -> Decimal:
@@ -192,4 +231,4 @@ def static_liquidation_price(state: AccountState, position: Position) -> Decimal
     maintenance rate / first tier; not below zero.
     """
     floor = position.notional * state.maintenance_rate / state.limits.first_tier
-    return round(max(ZERO, position.entry_price - (state.balance - floor) / position.quantity), 12)
+    return round(max(ZERO, (position.signed_cost - state.balance + floor) / position.quantity), 12)

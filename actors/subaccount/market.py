@@ -73,19 +73,29 @@ class Market(msgspec.Struct, frozen=True, gc=False):
 
 def mark(position: Position, tick: Tick, source: MarkSource) -> Decimal:
     """What values a position: the mid, or what closing it would bring."""
+    return mark_at(tick, source, is_long=position.is_long)
+
+
+def mark_at(tick: Tick, source: MarkSource, *, is_long: bool) -> Decimal:
+    """What values a long or a short of the tick's symbol."""
     if source is MarkSource.MID:
         return tick.mid
-    return tick.bid if position.is_long else tick.ask
+    return tick.bid if is_long else tick.ask
 
 
-def marks_of(state: AccountState, market: Market) -> dict[Symbol, Decimal] | None:
-    """Fresh marks of all the account's positions, or None when one is missing or stale."""
+def marks_of(
+    state: AccountState, market: Market, *, at_any_age: bool = False
+) -> dict[Symbol, Decimal] | None:
+    """Fresh marks of all the account's positions, or None when one is missing or stale.
+
+    ``at_any_age`` takes the last known ones too.
+    """
     marks: dict[Symbol, Decimal] = {}
     limits = state.limits
     oldest_ns, at_mid = market.now_ns - limits.price_max_age_ns, limits.mark_source is MarkSource.MID
     for position in state.positions:
         tick = market.ticks.get(position.symbol)
-        if tick is None or tick.received_ns - tick.delay_ns < oldest_ns:
+        if tick is None or (tick.received_ns - tick.delay_ns < oldest_ns and not at_any_age):
             return None
         marks[position.symbol] = tick.mid if at_mid else mark(position, tick, limits.mark_source)
     return marks

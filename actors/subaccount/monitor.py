@@ -56,7 +56,7 @@ def loss_price(state: AccountState, position: Position) -> Decimal | None:
     share = state.limits.excessive_loss_percent
     if share is None or Alert.EXCESSIVE_LOSS in position.alerts:
         return None
-    return position.entry_price * (ONE - share if position.is_long else ONE + share)
+    return position.cost / abs(position.quantity) * (ONE - share if position.is_long else ONE + share)
 
 
 def _loss_share(state: AccountState, position: Position, market: Market) -> Decimal | None:

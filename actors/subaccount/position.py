@@ -4,6 +4,9 @@ Rules
 1. ``settle`` is the only place that knows how a fill changes a position.
 2. Within a stretch between two fills quantity and entry are constant, so the worst and the best unrealized
    profit of the stretch are at the extremes of the mid; ``excursions`` folds them in.
+3. Kept is the cost, which is exact: products are, and what a partial close takes of it is rounded once and
+   taken off what stays. So over any round trip the realized parts add up to what was sold less what was
+   bought. The average entry is a division, and only shown.
 """
 
 from __future__ import annotations
@@ -22,8 +25,8 @@ from actors.units import ENTRY_QUANTUM, ZERO, AccountId, Symbol, quantize_price
 class Position(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One open position. ``quantity`` is signed (long > 0) and never zero.
 
-    ``entry_price`` is the quantity-weighted average of the opening fills; ``margin`` the initial
-    margin in quote asset; ``realized`` what partial closes brought so far, without ``fees`` (paid) and
+    ``cost`` (> 0) is the entry notional of what is held, in quote asset: what the opening fills cost, less the
+    parts that were closed. ``margin`` is the initial margin in quote asset; ``realized`` what partial closes brought so far, without ``fees`` (paid) and
     ``funding`` (received). ``mae`` and ``mfe`` hold for all stretches but the present one, which began
     at ``since``; ``peak`` is the most that was held.
     """
@@ -31,7 +34,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     position_id: str
     symbol: Symbol
     quantity: Decimal
-    entry_price: Decimal
+    cost: Decimal
     margin: Decimal
     realized: Decimal
     opened_ms: int
@@ -41,7 +44,6 @@ class Position(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     mae: Decimal = ZERO
     mfe: Decimal = ZERO
     since: int = 0
-    funded_ms: int = 0
     strategy: str = ""
     alerts: tuple[Alert, ...] = ()
 
@@ -52,8 +54,18 @@ class Position(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def notional(self) -> Decimal:
-        """Entry notional, in quote asset: |quantity| x entry price."""
-        return abs(self.quantity) * self.entry_price
+        """Entry notional, in quote asset: the cost."""
+        return self.cost
+
+    @property
+    def signed_cost(self) -> Decimal:
+        """The cost with the sign of the quantity, in quote asset."""
+        return self.cost if self.quantity > 0 else -self.cost
+
+    @property
+    def entry_price(self) -> Decimal:
+        """The quantity-weighted average of what was paid, rounded to ``ENTRY_QUANTUM``."""
+        return quantize_price(self.cost / abs(self.quantity))
 
     @property
     def leverage(self) -> Decimal:
@@ -61,8 +73,14 @@ class Position(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.notional / self.margin
 
     def unrealized(self, mark: Decimal) -> Decimal:
-        """Profit at ``mark``, in quote asset: quantity x (mark - entry)."""
-        return self.quantity * (mark - self.entry_price)
+        """Profit at ``mark``, in quote asset: quantity x mark - signed cost."""
+        return self.quantity * mark - self.signed_cost
+
+    def cost_of(self, quantity: Decimal) -> Decimal:
+        """What ``quantity`` (> 0, at most all) of it cost, in quote asset; rounded unless it is all."""
+        if quantity == abs(self.quantity):
+            return self.cost
+        return (self.cost * quantity / abs(self.quantity)).quantize(ENTRY_QUANTUM)
 
     def excursions(self, low: Decimal | None, high: Decimal | None) -> tuple[Decimal, Decimal]:
         """MAE (<= 0) and MFE (>= 0), in quote asset, with a stretch from ``low`` to ``high`` added."""
@@ -122,7 +140,7 @@ def settle(
 ) -> Settlement:
     """Apply one fill to the account's position in its symbol, netted, one way.
 
-    realized = closed quantity x (price - entry) x sign of the position, fees excluded.
+    realized = (closed quantity x price - its share of the cost) x sign of the position, fees excluded.
     A fill against the position reduces it first; what is left over opens the other side.
     """
     signed = fill.quantity * fill.side.sign
@@ -133,12 +151,13 @@ def settle(
         return Settlement(_added(held, fill, signed, leverage), ZERO, ZERO, opened_new=False)
     closed = min(abs(held.quantity), fill.quantity)
     sign = 1 if held.quantity > 0 else -1
-    realized = closed * (fill.price - held.entry_price) * sign
+    cost = held.cost_of(closed)
+    realized = (closed * fill.price - cost) * sign
     left = held.quantity + signed
     if left == ZERO:
         return Settlement(None, closed, realized, opened_new=False, closing_fee=fill.fee)
     if (left > 0) == (held.quantity > 0):
-        return Settlement(_reduced(held, fill, left, realized), closed, realized, opened_new=False)
+        return Settlement(_reduced(held, fill, left, cost, realized), closed, realized, opened_new=False)
     fee = (fill.fee * closed / fill.quantity).quantize(ENTRY_QUANTUM)
     opened = _opened(fill, left, fill.fee - fee, new_id, leverage, strategy)
     return Settlement(opened, closed, realized, opened_new=True, closing_fee=fee)
@@ -184,7 +203,7 @@ def _opened(  # noqa: PLR0913 - what a new position is made of
         position_id=new_id,
         symbol=fill.symbol,
         quantity=signed,
-        entry_price=quantize_price(fill.price),
+        cost=abs(signed) * fill.price,
         margin=_margin(abs(signed) * fill.price, leverage),
         realized=ZERO,
         opened_ms=fill.trade_ms,
@@ -199,12 +218,11 @@ def _added(held: Position, fill: FillApplied, signed: Decimal, leverage: Decimal
     # Margin adds up: taking over the new order's leverage for the whole position, as the
     # platform does, would let an add free margin.
     quantity = held.quantity + signed
-    cost = held.notional + fill.quantity * fill.price
     mae, mfe = held.excursions(fill.low, fill.high)
     return replace(
         held,
         quantity=quantity,
-        entry_price=quantize_price(cost / abs(quantity)),
+        cost=held.cost + fill.quantity * fill.price,
         margin=held.margin + _margin(fill.quantity * fill.price, leverage),
         peak=quantity if abs(quantity) > abs(held.peak) else held.peak,
         fees=held.fees + fill.fee,
@@ -214,11 +232,12 @@ def _added(held: Position, fill: FillApplied, signed: Decimal, leverage: Decimal
     )
 
 
-def _reduced(held: Position, fill: FillApplied, left: Decimal, realized: Decimal) -> Position:
+def _reduced(held: Position, fill: FillApplied, left: Decimal, cost: Decimal, realized: Decimal) -> Position:
     mae, mfe = held.excursions(fill.low, fill.high)
     return replace(
         held,
         quantity=left,
+        cost=held.cost - cost,
         margin=(held.margin * left / held.quantity).quantize(ENTRY_QUANTUM),
         realized=held.realized + realized,
         fees=held.fees + fill.fee,

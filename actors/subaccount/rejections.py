@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import assert_never
 
 import msgspec
 
@@ -32,6 +31,8 @@ class RejectCode(StrEnum):
     MAX_EXPOSURE_EXCEEDED = "MAX_EXPOSURE_EXCEEDED"
     INSUFFICIENT_MARGIN = "INSUFFICIENT_MARGIN"
     MARGIN_RATIO_EXCEEDED = "MARGIN_RATIO_EXCEEDED"
+    MAINTENANCE_MARGIN_EXCEEDED = "MAINTENANCE_MARGIN_EXCEEDED"
+    BRACKET_LEVERAGE_EXCEEDED = "BRACKET_LEVERAGE_EXCEEDED"
     MAX_ORDER_NOTIONAL_EXCEEDED = "MAX_ORDER_NOTIONAL_EXCEEDED"
     MAX_ORDER_PERCENT_EXCEEDED = "MAX_ORDER_PERCENT_EXCEEDED"
     MAX_POSITION_NOTIONAL_EXCEEDED = "MAX_POSITION_NOTIONAL_EXCEEDED"
@@ -66,66 +67,76 @@ class RejectCode(StrEnum):
     @property
     def is_transient(self) -> bool:
         """Whether the same order may pass later without anybody changing it or the limits."""
-        match self:
-            case (
-                RejectCode.NO_PRICE
-                | RejectCode.STALE_PRICE
-                | RejectCode.SYMBOL_NOT_TRADING
-                | RejectCode.REDUCE_ONLY_MODE
-                | RejectCode.INSUFFICIENT_MARGIN
-                | RejectCode.MARGIN_RATIO_EXCEEDED
-                | RejectCode.MAX_EXPOSURE_EXCEEDED
-                | RejectCode.ACCOUNT_LIQUIDATING
-                | RejectCode.ACCOUNT_QUARANTINED
-                | RejectCode.TOO_LATE
-                | RejectCode.NOTHING_TO_REDUCE
-                | RejectCode.MAX_ORDER_PERCENT_EXCEEDED
-                | RejectCode.MAX_POSITION_NOTIONAL_EXCEEDED
-                | RejectCode.MAX_POSITION_PERCENT_EXCEEDED
-                | RejectCode.MAX_POSITIONS_EXCEEDED
-                | RejectCode.MAX_OPEN_ORDERS_EXCEEDED
-                | RejectCode.MAX_DAILY_LOSS_EXCEEDED
-                | RejectCode.MAX_DAILY_LOSS_PERCENT_EXCEEDED
-                | RejectCode.MAX_CUMULATIVE_LOSS_EXCEEDED
-                | RejectCode.MAX_EXPOSURE_PERCENT_EXCEEDED
-                | RejectCode.PRICE_DEVIATION_EXCEEDED
-                | RejectCode.MAX_SLIPPAGE_EXCEEDED
-                | RejectCode.ORDER_RATE_EXCEEDED
-                | RejectCode.BREAKER_OPEN
-                | RejectCode.BREAKER_COOLING_DOWN
-                | RejectCode.CLOSING_OUT
-                | RejectCode.MAX_CORRELATION_EXCEEDED
-                | RejectCode.MAX_STRATEGY_DRAWDOWN_EXCEEDED
-                | RejectCode.MAX_VALUE_AT_RISK_EXCEEDED
-                | RejectCode.NO_PRICE_HISTORY
-                | RejectCode.MIN_LIQUIDITY
-                | RejectCode.TRIGGERS_AT_ONCE
-                | RejectCode.REDUCE_ONLY_CONFLICT
-                | RejectCode.FEE_PENDING
-            ):
-                return True
-            case (
-                RejectCode.ACCOUNT_NOT_FOUND
-                | RejectCode.ACCOUNT_NOT_ACTIVE
-                | RejectCode.INVALID_QUANTITY
-                | RejectCode.INVALID_PRICE
-                | RejectCode.INVALID_LEVERAGE
-                | RejectCode.UNKNOWN_SYMBOL
-                | RejectCode.QUANTITY_OFF_STEP
-                | RejectCode.PRICE_OFF_TICK
-                | RejectCode.MIN_NOTIONAL
-                | RejectCode.MAX_LEVERAGE_EXCEEDED
-                | RejectCode.MAX_NOTIONAL_EXCEEDED
-                | RejectCode.ORDER_NOT_FOUND
-                | RejectCode.MAX_ORDER_NOTIONAL_EXCEEDED
-                | RejectCode.NO_BRACKETS
-                | RejectCode.INVALID_TRIGGER
-                | RejectCode.INVALID_LIMIT
-                | RejectCode.FEE_NOT_PENDING
-            ):
-                return False
-            case _:
-                assert_never(self)
+        return self in TRANSIENT
+
+
+TRANSIENT = frozenset(
+    {
+        RejectCode.NO_PRICE,
+        RejectCode.STALE_PRICE,
+        RejectCode.SYMBOL_NOT_TRADING,
+        RejectCode.REDUCE_ONLY_MODE,
+        RejectCode.INSUFFICIENT_MARGIN,
+        RejectCode.MARGIN_RATIO_EXCEEDED,
+        RejectCode.MAINTENANCE_MARGIN_EXCEEDED,
+        RejectCode.MAX_EXPOSURE_EXCEEDED,
+        RejectCode.ACCOUNT_LIQUIDATING,
+        RejectCode.ACCOUNT_QUARANTINED,
+        RejectCode.TOO_LATE,
+        RejectCode.NOTHING_TO_REDUCE,
+        RejectCode.MAX_ORDER_PERCENT_EXCEEDED,
+        RejectCode.MAX_POSITION_NOTIONAL_EXCEEDED,
+        RejectCode.MAX_POSITION_PERCENT_EXCEEDED,
+        RejectCode.MAX_POSITIONS_EXCEEDED,
+        RejectCode.MAX_OPEN_ORDERS_EXCEEDED,
+        RejectCode.MAX_DAILY_LOSS_EXCEEDED,
+        RejectCode.MAX_DAILY_LOSS_PERCENT_EXCEEDED,
+        RejectCode.MAX_CUMULATIVE_LOSS_EXCEEDED,
+        RejectCode.MAX_EXPOSURE_PERCENT_EXCEEDED,
+        RejectCode.PRICE_DEVIATION_EXCEEDED,
+        RejectCode.MAX_SLIPPAGE_EXCEEDED,
+        RejectCode.ORDER_RATE_EXCEEDED,
+        RejectCode.BREAKER_OPEN,
+        RejectCode.BREAKER_COOLING_DOWN,
+        RejectCode.CLOSING_OUT,
+        RejectCode.MAX_CORRELATION_EXCEEDED,
+        RejectCode.MAX_STRATEGY_DRAWDOWN_EXCEEDED,
+        RejectCode.MAX_VALUE_AT_RISK_EXCEEDED,
+        RejectCode.NO_PRICE_HISTORY,
+        RejectCode.MIN_LIQUIDITY,
+        RejectCode.TRIGGERS_AT_ONCE,
+        RejectCode.REDUCE_ONLY_CONFLICT,
+        RejectCode.FEE_PENDING,
+    }
+)
+"""What passes with time, prices, money or fewer positions."""
+
+PERMANENT = frozenset(
+    {
+        RejectCode.ACCOUNT_NOT_FOUND,
+        RejectCode.ACCOUNT_NOT_ACTIVE,
+        RejectCode.INVALID_QUANTITY,
+        RejectCode.INVALID_PRICE,
+        RejectCode.INVALID_LEVERAGE,
+        RejectCode.UNKNOWN_SYMBOL,
+        RejectCode.QUANTITY_OFF_STEP,
+        RejectCode.PRICE_OFF_TICK,
+        RejectCode.MIN_NOTIONAL,
+        RejectCode.MAX_LEVERAGE_EXCEEDED,
+        RejectCode.BRACKET_LEVERAGE_EXCEEDED,
+        RejectCode.MAX_NOTIONAL_EXCEEDED,
+        RejectCode.ORDER_NOT_FOUND,
+        RejectCode.MAX_ORDER_NOTIONAL_EXCEEDED,
+        RejectCode.NO_BRACKETS,
+        RejectCode.INVALID_TRIGGER,
+        RejectCode.INVALID_LIMIT,
+        RejectCode.FEE_NOT_PENDING,
+    }
+)
+"""What needs another order, or another limit."""
+
+assert TRANSIENT.isdisjoint(PERMANENT)
+assert set(RejectCode) == TRANSIENT | PERMANENT
 
 
 class Rejection(msgspec.Struct, frozen=True):

@@ -52,6 +52,8 @@ from actors.fees import FeeBooked, FeeLearned, PendingFee
 from actors.limits import ORDER_RATE_WINDOW_MS
 from actors.risk_limits import RiskLimits, merge
 from actors.subaccount import ledger
+from actors.subaccount.holdings import Holdings, Settled, changed
+from actors.subaccount.holdings import held as held_of
 from actors.subaccount.orders import ConditionalOrder, WorkingOrder, end_text, is_refusal
 from actors.subaccount.position import Position, Settlement, pending_of, position_id, settle, with_position
 from actors.subaccount.risk import UNTROUBLED, Risk
@@ -85,6 +87,8 @@ class AccountState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     retry_at_ns: Nanos = Nanos(0)
     risk: Risk = UNTROUBLED
     pending_fees: tuple[PendingFee, ...] = ()
+    holdings: tuple[Holdings, ...] = ()
+    settled: tuple[Settled, ...] = ()
 
     def position(self, symbol: Symbol) -> Position | None:
         """The open position in ``symbol``, if any."""
@@ -323,6 +327,9 @@ def _fold_fill(state: AccountState, fact: FillApplied) -> AccountState:
     return replace(
         state,
         positions=with_position(state.positions, fact.symbol, settlement.position),
+        holdings=changed(
+            state.holdings, fact.symbol, fact.trade_ms, held_of(held), held_of(settlement.position)
+        ),
         next_position_sequence=state.next_position_sequence + settlement.opened_new,
         balance=state.balance + fact.realized - fact.fee,
         realized=state.realized + fact.realized,

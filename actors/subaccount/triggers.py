@@ -28,7 +28,6 @@ from decimal import Decimal
 import msgspec
 
 from actors.facts import Breaker, ConditionalKind, Phase
-from actors.limits import WARNING_DISTANCE
 from actors.messages import Trigger
 from actors.risk_limits import MaintenanceBasis, MarkSource
 from actors.subaccount import conditionals, losses, margin, monitor
@@ -64,7 +63,7 @@ class Threshold(msgspec.Struct, frozen=True, gc=False):
 def threshold(state: AccountState) -> Decimal:
     """The next margin ratio at which something must be decided."""
     first = state.limits.first_tier
-    return first if state.phase is Phase.WARNING else first - WARNING_DISTANCE
+    return first if state.phase is Phase.WARNING else state.limits.warning_line
 
 
 def thresholds(state: AccountState, *, waiting: bool) -> Iterator[Threshold]:
@@ -73,7 +72,7 @@ def thresholds(state: AccountState, *, waiting: bool) -> Iterator[Threshold]:
         yield Threshold(threshold(state), -ONE, ZERO)
     if state.phase is Phase.WARNING:
         # The other way: maintenance <= t x equity ends the warning.
-        yield Threshold(WARNING_HYSTERESIS + WARNING_DISTANCE - state.limits.first_tier, ONE, ZERO)
+        yield Threshold(WARNING_HYSTERESIS - state.limits.warning_line, ONE, ZERO)
     limits, risk = state.limits, state.risk
     if not limits.watches_equity:
         return
@@ -92,8 +91,8 @@ def thresholds(state: AccountState, *, waiting: bool) -> Iterator[Threshold]:
 
 
 def waits(state: AccountState) -> bool:
-    """Whether a price decides nothing about liquidation: a step works, a timer runs, or a human is waited for."""
-    return has_step(state) or state.phase is Phase.STUCK or bool(state.retry_at_ns)
+    """Whether a price decides nothing about liquidation: a step works, or waits after a refusal."""
+    return has_step(state) or bool(state.refusals and state.retry_at_ns)
 
 
 def triggers(state: AccountState, market: Market) -> Triggers:

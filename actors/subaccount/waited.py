@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from actors.facts import AnyFact, Purpose
 from actors.messages import PlaceOrder
-from actors.subaccount import checks, conditionals
+from actors.subaccount import checks, conditionals, dust
 from actors.subaccount.intents import intended
 from actors.subaccount.market import Market
 from actors.subaccount.orders import WorkingOrder
@@ -40,4 +40,6 @@ def decided_anew(
     verdict = checks.check(state, wanted, market)
     if not verdict.is_accepted:
         return [], verdict.rejections
+    if verdict.rest is not None:
+        return dust.taken(state, verdict.rest, market), ()
     return [intended(state, wanted, verdict, market)], ()

@@ -17,6 +17,8 @@ import types
 import typing
 
 import ccxt
+from binance_common.configuration import ConfigurationWebSocketAPI
+from binance_common.utils import websocket_api_signature
 from binance_sdk_derivatives_trading_usds_futures.rest_api import models as rest_models
 from binance_sdk_derivatives_trading_usds_futures.websocket_api import models as api_models
 from binance_sdk_derivatives_trading_usds_futures.websocket_streams import models as stream_models
@@ -220,12 +222,26 @@ def ccxt_tables():
     }
 
 
+def signed_by_the_sdk():
+    """A request of the websocket API as the SDK signs it."""
+    config = ConfigurationWebSocketAPI(api_key="a-key", api_secret="a-secret")
+    sent = {
+        "symbol": "BTCUSDT",
+        "side": "BUY",
+        "newClientOrderId": "bh-1.x:/_",
+        "recvWindow": 2000,
+        "timestamp": 1,
+    }
+    return {"sent": sent, "signed": dict(websocket_api_signature(config, dict(sent)))}
+
+
 def main():
     models = Models()
     events = importlib.import_module(f"{SDK}.websocket_streams.models.user_data_stream_events_response")
     tables = {
         "rest": sorted(rest_calls(models), key=lambda c: (c["path"], c["method"])),
         "ws_api": sorted(ws_calls(models), key=lambda c: c["method"]),
+        "ws_signed": signed_by_the_sdk(),
         "streams": sorted(stream_calls(models), key=lambda c: c["stream"]),
         "events": {
             name: models.answer(model)

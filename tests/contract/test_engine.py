@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from actors.venues.binance import rest, streams
+from actors.venues.binance import order_frames, rest, streams
+from actors.venues.binance.endpoints import weight_of
 from tests.contract.shapes import structs_of, type_of, unreadable
 
 # Which of our types reads which answers.
@@ -85,6 +87,26 @@ def test_the_engine_can_read_the_events_of_the_user_stream(ours, tables):
 def test_the_engine_can_read_market_events(ours, tables):
     stream = next(s for s in tables["streams"] if s["stream"] == MARKET_EVENTS[ours])
     assert unreadable(type_of(ours), stream["answer"], tables["models"], stream["stream"]) == []
+
+
+def test_requests_over_the_websocket_are_signed_as_the_sdk_signs_them(tables):
+    theirs, sent = tables["ws_signed"]["signed"], tables["ws_signed"]["sent"]
+    params = {name: value for name, value in sent.items() if isinstance(value, str)}
+    signer = order_frames.Signer("a-key", "a-secret")
+    request = signer.request(1, order_frames.PLACE, params, sent["timestamp"], sent["recvWindow"])
+    assert msgspec.json.decode(request)["params"] == theirs
+
+
+@pytest.mark.parametrize("method", order_frames.METHODS)
+def test_the_engine_can_read_what_the_sdk_says_is_answered_over_the_websocket(method, tables):
+    call = next(c for c in tables["ws_api"] if c["method"] == method)
+    whole = tables["models"][call["answer"]["model"]]
+    assert unreadable(type_of(rest.Order), whole["result"], tables["models"], method, strict=False) == []
+    limits = type_of(list[order_frames.RateCount])
+    assert unreadable(limits, whole["rateLimits"], tables["models"], method) == []
+    # Besides what only a refusal has.
+    assert set(order_frames.Frame.__struct_fields__) - {"error"} <= set(whole)
+    assert call["weight"]["weight"] == weight_of(*order_frames.METHODS[method], {"symbol": "BTCUSDT"})
 
 
 def test_every_wire_type_is_held_against_something():

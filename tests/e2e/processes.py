@@ -38,11 +38,11 @@ def _end_what_a_failed_test_left():
 
 
 class Process:
-    """``bulkhead`` with some arguments."""
+    """``bulkhead`` with some arguments; ``program`` is a module that runs it under special conditions."""
 
-    def __init__(self, *arguments, **environment):
+    def __init__(self, *arguments, program="actors.cli", **environment):
         self.child = subprocess.Popen(
-            [sys.executable, "-m", "actors.cli", *map(str, arguments)],
+            [sys.executable, "-m", program, *map(str, arguments)],
             cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment},
         )  # fmt: skip
         _started.append(self.child)
@@ -109,10 +109,10 @@ class Paper(Process):
 class EngineProcess(Process):
     """The engine, against a paper exchange."""
 
-    def __init__(self, paper, data_dir, *arguments, **environment):
+    def __init__(self, paper, data_dir, *arguments, program="actors.cli", **environment):
         super().__init__(
             "run", "--data-dir", data_dir, "--exchange", paper.address.rest, "--api-port", 0, "--faults-allowed",
-            *arguments, **environment,
+            *arguments, program=program, **environment,
         )  # fmt: skip
         self.ready = self.first_line()
         self.client = Client(Path(data_dir))

@@ -290,3 +290,25 @@ def test_the_openapi_document_is_served(client):
     )
     assert answer.status_code == 200
     assert "/v1/accounts" in answer.json()["paths"]
+
+
+def test_a_second_engine_on_the_same_folder_is_refused_and_the_first_goes_on(client, engine, folder, paper):
+    ran = bulkhead("run", "--data-dir", folder, "--exchange", paper.address.rest, "--api-port", 0)
+    assert ran.returncode == 2, ran.stderr
+    assert (
+        f"an engine runs on the data folder {folder.resolve()} already: process {engine.child.pid}."
+        in ran.stderr
+    )
+    answers = client.post("/v1/orders", order_bodies(6, notional=300, start=10))
+    assert {a["type"] for a in answers} == {"Accepted"}
+    assert engine.child.poll() is None
+    assert client.get("/v1/health")["status"] == "ok"
+
+
+def test_a_port_in_use_is_told_without_advice_that_harms(engine, paper, tmp_path):
+    port = engine.client.address.url.rpartition(":")[2]
+    ran = bulkhead("run", "--data-dir", tmp_path, "--exchange", paper.address.rest, "--api-port", port)
+    assert ran.returncode == 2
+    assert f"cannot listen on 127.0.0.1:{port} (Address already in use)" in ran.stderr
+    assert "perhaps an engine of another data folder" in ran.stderr
+    assert not (tmp_path / "postgres").exists()

@@ -240,6 +240,33 @@ def test_retry_of_an_account_and_of_none(run):
     assert "no account" in run("retry", "acct-none").stderr
 
 
+def test_a_rest_goes_to_the_house_and_the_exchange_hears_nothing_of_it(client, run):
+    """A long of which all but a rest was sold; what is left is worth less than the exchange takes."""
+
+    def order(side, quantity):
+        return run("order", "acct-12", side, quantity, "ETHUSDT", "--leverage", "10", "--wait", "10")
+
+    assert order("buy", "0.014").returncode == 0
+    [held] = client.get("/v1/accounts/acct-12")["positions"]
+    assert order("sell", str(D(held["quantity"]) - D("0.004"))).returncode == 0
+    [held] = client.get("/v1/accounts/acct-12")["positions"]
+    assert D(held["quantity"]) == D("0.004")
+    refused = order("sell", "0.002")
+    assert refused.returncode == 1
+    assert "close it whole" in refused.stderr
+    done = order("sell", "0.004")
+    assert done.returncode == 0, done.stderr
+    assert "too small for the exchange, so the house took it at" in done.stdout
+    assert client.get("/v1/accounts/acct-12")["positions"] == []
+    closed = client.get("/v1/accounts/acct-12/closed")[0]
+    assert D(closed["fees"]) > 0
+    assert "no account" in run("reopen", "acct-none", "--reason", "x").stderr
+    assert "ACCOUNT_NOT_ACTIVE" in run("reopen", "acct-12", "--reason", "x").stderr
+    assert client.get("/v1/audit", target="acct-12")[0]["action"] == "reopen"
+    agreed = run("reconcile")
+    assert agreed.returncode == 0, agreed.stdout
+
+
 def test_at_last_everybody_is_closed_out_and_nothing_is_left(client, run):
     assert "not both" in run("emergency-stop").stderr
     done = run("emergency-stop", "--everybody", "--reason", "end of the test")

@@ -53,6 +53,7 @@ OPERATIONS = [
     ("POST", "/v1/accounts/{account_id}/close-out"),
     ("DELETE", "/v1/accounts/{account_id}/close-out"),
     ("POST", "/v1/accounts/{account_id}/retry"),
+    ("POST", "/v1/accounts/{account_id}/reopen"),
     ("GET", "/v1/accounts/{account_id}/closed"),
     ("GET", "/v1/accounts/{account_id}/report"),
     ("POST", "/v1/accounts/{account_id}/size"),

@@ -52,16 +52,21 @@ def deed(*arguments, **more):
 CASES = {
     "accounts": Case("accounts --limit 50", f"account balance equity positions restarts {LONG} {ODD}"),
     "positions": Case("positions", f"quantity unrealized liquidation {LONG} BTCUSDT -0.5"),
+    "orders": Case(f"orders {LONG}", "what filled status order {resting} WAITING LIMIT 1,500.00"),
+    "history": Case(f"history {LONG}", "time what end why order cause FILLED STOP_MARKET {resting}"),
     "order": deed(f"order {LONG} buy 0.05 ETHUSDT", "accepted and durable"),
     "cancel": deed(f"cancel {LONG} {{doomed}}", "cancel is on its way"),
     "create": deed("create a-new-account-of-the-europe-desk-{n} 100", "created"),
     "deposit": deed("deposit acct-1 1{n}", "booked"),
     "freeze": deed("freeze acct-1{n}", "frozen"),
     "unfreeze": deed("unfreeze acct-1{n}", "active"),
-    "inspect": Case(f"inspect {LONG}", f"{LONG} RUNNING messages: state triggers mailbox OrderAccepted"),
+    "inspect": Case(
+        f"inspect {LONG}", f"{LONG} RUNNING HEALTHY messages state triggers mailbox OrderAccepted"
+    ),
+    "status": Case("status", "engine fleet new risk open postgres exchange accounts quarantine alarms"),
     "mailbox": Case("mailbox {full}", "lane kind content FaultOnPurpose", traceback=True),
-    "trace": Case(f"trace {LONG}", "took us cause content OrderAccepted OrderClosed"),
-    "top": Case("top --by ratio --limit 60", f"waiting slowest turn us margin ratio {LONG}"),
+    "trace": Case(f"trace {LONG}", "time took us cause content OrderAccepted OrderClosed"),
+    "top": Case("top --once --by ratio --limit 60", f"waiting slowest us margin ratio {LONG}"),
     "tree": Case("tree", "supervisor RUNNING writer gateway {full} QUARANTINED"),
     "crashes": Case("crashes", "FaultInjected FaultOnPurpose"),
     "stuck": Case("stuck", "acct-5 on_receive ms on"),
@@ -87,6 +92,7 @@ CASES = {
     "report": Case(f"report {LONG}", "value drawdown strategy trend exposure"),
     "emergency-stop": deed("emergency-stop acct-4{n}", "everything is being cancelled and closed"),
     "retry": deed("retry acct-1", "told;"),
+    "reopen": Case("reopen acct-1 --reason appeal", "rejected: ACCOUNT_NOT_ACTIVE acct-1 is", code=1),
     "closed": Case("closed acct-7", "closed symbol net worst best ETHUSDT why USER"),
     "size": deed(f"size {LONG} BTCUSDT --volatility 0.6", "BTCUSDT notional equity"),
     "deadletters list": Case("deadletters list", "number time actor kind error FaultOnPurpose"),
@@ -96,13 +102,20 @@ CASES = {
     "breaker trip": deed("breaker trip acct-5{n}", "breaker open"),
     "breaker reset": deed("breaker reset acct-6", "cool", code=1),
 }
-ELSEWHERE = {"demo", "run", "paper", "replay", "db init", "db check"}
-"""Not asked of a running engine; test_terminal_demo.py has them."""
+ELSEWHERE = {"demo", "run", "paper", "replay", "sample-recording", "db init", "db check", "close"}
+"""Not asked of a running engine; test_terminal_demo.py has them. 'close' looks again: test_owner.py."""
 
 WRONG = (
     ("accounts --limit x", "--limit", 2),
     ("accounts --limit 0", ">= 1", 2),
     ("nosuch", "Unknown command", 2),
+    ("stop", "freeze, quarantine or emergency-stop ACCOUNT", 2),
+    ("close nobody", "there is no account 'nobody'", 2),
+    ("close acct-1 ETHUSDT --yes", "acct-1 has no position in ETHUSDT", 2),
+    ("order acct-1 long 1 ETHUSDT", "a long position is opened with BUY", 2),
+    ("order acct-1 buy 1 ETHUSD", "did you mean ETHUSDT", 1),
+    ("history nobody", "there is no account 'nobody'", 2),
+    ("top --every 0", "must be 0.2 to 60", 2),
     ("create", "--account requires an argument", 2),
     ("inspect nobody", "there is no actor 'nobody'", 2),
     ("risk nobody", "there is no account 'nobody'", 2),

@@ -38,7 +38,7 @@ def demos(tmp_path_factory):
             return terminal
 
     runs = (*SIZES, DUMB)
-    folders = {size: tmp_path_factory.mktemp("demo") for size in runs}  # the factory is not thread-safe
+    folders = {size: tmp_path_factory.mktemp("my demo") for size in runs}  # the factory is not thread-safe
     with ThreadPoolExecutor(len(runs)) as pool:
         return dict(zip(runs, pool.map(run, runs), strict=True))
 
@@ -181,6 +181,27 @@ def test_replay_prints_its_numbers_whole(tmp_path):
     assert re.search(r"rows 2,?000 ", terminal.text)
     assert re.search(r"decisions sha256\s+[0-9a-f]{64}\n", terminal.text)
     assert terminal.too_wide() == []
+
+
+def test_a_recording_is_made_for_whoever_has_none(tmp_path):
+    name = "ETHUSDT-bookTicker-sample.csv.gz"
+    with Terminal("sample-recording", name, "--rows", "2000", cwd=tmp_path) as terminal:
+        assert terminal.wait() == 0, terminal.shown()
+    assert "2,000 rows of ETHUSDT written" in terminal.text
+    with Terminal("replay", name, cwd=tmp_path) as terminal:
+        assert terminal.wait() == 0, terminal.shown()
+    for line, said in (
+        (f"sample-recording {name}", "is there already; choose another name"),
+        ("sample-recording prices.csv", "name it like"),
+        ("sample-recording ETHUSDT-bookTicker-1.zip", "can be written"),
+        ("sample-recording XYZUSDT-bookTicker-1.csv", "not listed; known are"),
+        ("sample-recording ETHUSDT-bookTicker-1.csv --rows 0", "must be 1 to"),
+        ("sample-recording nowhere/ETHUSDT-bookTicker-1.csv", "cannot be written"),
+    ):
+        with Terminal(*line.split(), cwd=tmp_path) as terminal:
+            assert terminal.wait() == 2, terminal.text
+        assert said in " ".join(terminal.text.split())
+    assert [p.name for p in tmp_path.iterdir()] == [name], "what was not written leaves nothing"
 
 
 def test_the_database_commands_in_a_terminal(tmp_path):

@@ -85,3 +85,14 @@ def test_a_pause_stops_everything_until_it_is_over():
 def test_impossible_limits_are_refused(limits):
     with pytest.raises(ValueError, match="at least 1"):
         OrderBudget(*limits)
+
+
+def test_what_left_a_window_is_not_looked_at_again():
+    # Each answer tells what the exchange counts: at hundreds a second, all of a minute must not be added up each time.
+    budget = OrderBudget(10**6, 10**6)
+    for now in range(20_000, 120_000, 10):
+        assert budget.take(now, reducing=True)
+        budget.answered(now)
+    budget.told((0, 0), 200_000)
+    assert [len(times) for times in budget._answered] == [0, 0]
+    assert budget.room(200_000, reducing=True) == 10**6

@@ -15,7 +15,7 @@ from actors.gateway.fleets import Fleets
 from actors.gateway.messages import Answered, Submit, Verdict
 from actors.gateway.orders import IN_FLIGHT_MAX, Deliver, Place, Request
 from actors.gateway.protocol import GatewayCore
-from actors.gateway.waiting import PLACE_KEPT_MS, STALE_MS, WaitingOrders
+from actors.gateway.waiting import PLACE_KEPT_MS, SLOT_KEPT_MS, STALE_MS, WaitingOrders
 from actors.limits import ORDER_MAX_AGE_MS
 from actors.messages import PlaceOrder
 from actors.order_ids import FIXED
@@ -213,3 +213,28 @@ def test_an_order_that_was_cancelled_under_way_and_never_got_there_is_not_sent_a
     [message] = closed(effects).values()
     assert (message.status, message.executed_quantity) == (OrderStatus.CANCELED, D(0))
     assert [s for ms in range(0, 10_000, 100) for s in sent(core.tend(T0 + ms))] == []
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["keep", "take", "ask"]), st.integers(0, 5), st.integers(0, 120)),
+        max_size=60,
+    )
+)
+def test_the_slots_of_those_that_are_decided_anew_are_those_kept_a_moment_ago(order, steps):
+    waiting, now, kept = WaitingOrders(), 0, []
+    mine = [replace(order, account_id=f"a{n}", cause=f"c{n}") for n in range(6)]
+    for do, who, gap in steps:
+        now += gap
+        if do == "keep":
+            place = waiting.new_place(now % 7)
+            waiting.keep_place(mine[who], place, now)
+            kept.append((who, place, now))
+        elif do == "take":
+            found = waiting.kept_place(mine[who], now)
+            expected = next((k for k in kept if k[0] == who), None)
+            assert found == (expected[1] if expected else None)
+            kept = [k for k in kept if k is not expected]
+        asked = Place(3, 10)
+        fresh = [p for _, p, at in kept if now - at <= SLOT_KEPT_MS]
+        assert waiting.expected_before(asked, now) == sum(p < asked for p in fresh)

@@ -34,7 +34,9 @@ class Author:
         self.state, self.batch, self.trades = state, [], 0
 
     def decide(self, message, at=None):
-        decision = decide(self.state, message, at or market())
+        return self.note(decide(self.state, message, at or market()))
+
+    def note(self, decision):
         if decision.facts:
             self.batch.append(
                 Persist(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from actors.errors import BadInput, Fenced, NotDurable, StoreUnreachable
-from actors.facts import ConditionalKind, LiquidationMode
+from actors.facts import ConditionalKind, LiquidationMode, Purpose
 from actors.messages import (
     AdjustBalance,
     ApplyFunding,
@@ -27,6 +27,8 @@ from actors.messages import (
 from actors.persistence.messages import NewAccount
 from actors.persistence.rows import exchange_symbol, platform_symbol, shard_of
 from actors.persistence.store import Store
+from actors.subaccount.decision import decided
+from actors.subaccount.steps import take_over
 from actors.trading_day import TradingDay
 from actors.units import AccountId, OrderType
 from tests.factories import BUY, ETH, SELL, fill_of, market
@@ -241,7 +243,6 @@ def test_restart_finds_what_works(store):
         D("0.05"),
         (777_777,),
     )
-    assert recovery.last_trade_id[ETH] >= 777_777
     assert store.find_order(order.client_order_id) == known
     assert store.find_order("bh-none-1") is None
     assert store.virtual_totals() == {ETH: D("0.15")}
@@ -254,6 +255,26 @@ def test_a_takeover_adds_to_the_house(store):
     store.commit(author.batch)
     assert store.house_positions() == {ETH: D(5)}
     assert store.virtual_totals() == {}
+
+
+def test_the_fee_of_a_takeover_is_in_every_sum(store, dsn):
+    author = Author(create(store)[0])
+    author.trade(BUY, "0.3")
+    [held] = author.state.positions
+    taken = take_over(held, D(1990), market(), Purpose.USER, D("0.2985"))
+    author.note(decided(author.state, taken))
+    assert set(store.commit(author.batch)) == {None}
+    # 0.1 was the fee of the trade.
+    assert load(store, author.state) == author.state
+    assert (author.state.balance, author.state.fees) == (D("996.6015"), D("0.3985"))
+    assert rows(dsn, "SELECT fees, realized FROM bulkhead.closed_position") == [(D("0.3985"), D(-3))]
+    assert rows(dsn, "SELECT change_amount FROM balance_logs WHERE reason = 'ADMIN_TAKEOVER'") == [
+        (D("-3.2985"),)
+    ]
+    assert rows(dsn, "SELECT current_balance - initial_balance FROM sub_accounts") == [
+        (D("996.6015") - D(1000),)
+    ]
+    assert rows(dsn, "SELECT realized_pnl, status FROM virtual_positions") == [(D(-3), "TAKEN_OVER")]
 
 
 def test_limits_come_from_the_account_s_rule_or_the_global_one(store, dsn):

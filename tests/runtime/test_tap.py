@@ -63,3 +63,46 @@ def test_the_actor_drops_a_tap_that_nobody_ended():
     ref.tell(OrderAccepted("c", 1))
     dispatcher.run_until_quiet()
     assert ref.cell.tap is None
+
+
+def test_one_follower_at_a_time():
+    cell = Quiet.start("q", SeededDispatcher("t", VirtualClock())).cell
+    assert cell.follow(Tap(0, 1, 10), 0)
+    assert not cell.follow(Tap(0, 1, 10), SECOND - 1)
+    assert cell.follow(Tap(0, 1, 10), SECOND)
+
+
+class Ending(Tap):
+    """A tap whose time is up, and somebody new comes while the actor's thread asks it."""
+
+    def take(self, message, at_ns, took_ns):
+        self.cell.follow(self.fresh, at_ns)
+        return super().take(message, at_ns, took_ns)
+
+
+def test_the_actor_puts_no_new_follower_s_tap_away():
+    cell = Quiet.start("q", SeededDispatcher("t", VirtualClock())).cell
+    old = Ending(0, 1, 10)
+    old.cell, old.fresh = cell, Tap(2 * SECOND, 1, 10)
+    assert cell.follow(old, 0)
+    cell.remember("message", 2 * SECOND, 1)
+    assert cell.tap is old.fresh
+    cell.unfollow(old)
+    assert cell.tap is old.fresh
+
+
+class Leaving(Tap):
+    """A tap whose reader goes while the actor's thread asks it."""
+
+    def take(self, message, at_ns, took_ns):
+        self.cell.unfollow(self)
+        return super().take(message, at_ns, took_ns)
+
+
+def test_a_reader_that_leaves_in_the_middle_of_a_turn_hurts_nobody():
+    cell = Quiet.start("q", SeededDispatcher("t", VirtualClock())).cell
+    tap = Leaving(0, 1, 10)
+    tap.cell = cell
+    assert cell.follow(tap, 0)
+    cell.remember("message", 0, 1)
+    assert cell.tap is None

@@ -113,6 +113,8 @@ class Burn:
             lowest, highest = min(map(min, self.minutes.values())), max(map(max, self.minutes.values()))
             assert lowest <= rate <= highest
             paid[store.intents[fact.client_order_id].account_id] += fee
+        for account_id, takeover in store.taken:
+            paid[account_id] += takeover.fee
         for account_id, state in store.durable.items():
             assert state.pending_fees == ()
             assert state.fees == paid[account_id]

@@ -14,12 +14,13 @@ from actors.messages import (
     CloseOut,
     PlaceConditional,
     PlaceOrder,
+    Reopen,
     ResetBreaker,
     SetLimits,
     SetMode,
     TripBreaker,
 )
-from actors.risk_limits import BreakerReset, MaintenanceBasis, MarkSource
+from actors.risk_limits import AdlOrder, BreakerReset, MaintenanceBasis, MarkSource
 from actors.runtime.tree import Quarantine, Release, RestartNow
 from actors.subaccount.state import AccountState
 from actors.venues.paper.instruments import LISTINGS
@@ -37,6 +38,8 @@ LIMITS = (
     replace(WIDE, max_cumulative_loss=D(60), excessive_loss_percent=D("0.01"), position_timeout_seconds=5),
     replace(WIDE, maintenance_basis=MaintenanceBasis.MARK, max_daily_loss_percent=D("0.03"), max_orders_per_minute=6),
     replace(WIDE, mark_source=MarkSource.EXIT, max_consecutive_losses=2, breaker_cooldown_seconds=3),
+    replace(WIDE, adl_order=AdlOrder.LOSERS, adl_cooldown_seconds=3),
+    replace(WIDE, adl_all_below=D(6_000), maintenance_basis=MaintenanceBasis.MARK, adl_cooldown_seconds=2),
 )  # fmt: skip
 """Every kind of limit that acts by itself, and every way to value a position."""
 
@@ -88,6 +91,22 @@ def trade(world):
     )  # fmt: skip
 
 
+def close(world):
+    """Somebody closes a position, all of it or all but a rest that is too small for the exchange."""
+    holders = [r for r in world.accounts.values() if (s := r.cell.actor.state) is not None and s.positions]
+    if not holders:
+        return
+    ref = world.random.choice(holders)
+    held = world.random.choice(ref.cell.actor.state.positions)
+    instrument = LISTINGS[held.symbol].instrument
+    rest = instrument.floor_qty(instrument.min_notional * D("0.9") / held.entry_price)
+    quantity = abs(held.quantity)
+    if world.random.random() < 0.5 and quantity > 3 * rest:
+        quantity -= rest
+    side = SELL if held.is_long else BUY
+    ref.tell(PlaceOrder(symbol=held.symbol, side=side, quantity=quantity, reduce_only=True, cause="sim"))
+
+
 def settle_funding(world):
     """The exchange settles funding of one symbol with everybody."""
     symbol = world.random.choice(SYMBOLS)
@@ -107,7 +126,7 @@ def set_something(world):
                 TripBreaker("sim"), ResetBreaker(), CloseOut("sim"), CallOff(), SetMode(LiquidationMode.INSTANT_CLOSE),
                 SetMode(LiquidationMode.TAKEOVER), SetMode(LiquidationMode.ADL_30), SetLimits((("max_daily_loss", "50"),)),
                 SetLimits((("max_daily_loss", None), ("mark_source", "exit"))), SetLimits((("adl_tiers", "0.5:0.2, 0.9:1"),)),
-                SetLimits((("adl_tiers", None),)), AdjustBalance(D(100), "sim"), AdjustBalance(D(-50), "sim"),
+                SetLimits((("adl_tiers", None),)), Reopen("sim"), SetLimits((("adl_order", "losers"),)), AdjustBalance(D(100), "sim"), AdjustBalance(D(-50), "sim"),
             ]
         )
     )  # fmt: skip

@@ -78,6 +78,18 @@ def test_days_with_fees_in_bnb_have_pending_ones_of_both_kinds():
     assert any("BNB, is not booked" in text for text in world.alarms)
 
 
+def test_days_have_rests_that_the_house_takes_for_a_fee():
+    world = World(8)
+    for second in range(40):
+        if second == 20:
+            world.generator.shock(None, -0.05, 3)
+        world.second()
+    world.calm()
+    world.check_quiet()
+    assert sum(taken.fee > 0 for _, taken in world.store.taken) >= 3
+    assert any(taken.fee == 0 for _, taken in world.store.taken)
+
+
 def symbols_of(state):
     return tuple(dict.fromkeys((*state.symbols, *(c.symbol for c in state.conditionals))))
 

@@ -14,7 +14,7 @@ from random import Random
 from msgspec.structs import replace
 
 from actors.errors import NotDurable, StoreUnreachable
-from actors.facts import FillApplied, OrderIntended, Purpose
+from actors.facts import FillApplied, OrderIntended, Phase, PositionTakenOver, Purpose
 from actors.fees import FeeBooked
 from actors.gateway.actor import Gateway
 from actors.gateway.budget import OrderBudget
@@ -75,6 +75,7 @@ class SimStore:
         self.intents = {}
         self.trades = {}
         self.late_fees = {}
+        self.taken = []
         self.dead, self.quarantined = [], {}
         self.random, self.faults = random, faults
 
@@ -98,6 +99,8 @@ class SimStore:
                 if isinstance(fact, FillApplied):
                     must((fact.symbol, fact.trade_id) not in self.trades, "a trade twice")
                     self.trades[fact.symbol, fact.trade_id] = fact
+                if isinstance(fact, PositionTakenOver):
+                    self.taken.append((d.account_id, fact))
                 if isinstance(fact, FeeBooked):
                     traded = fact.pending.symbol, fact.pending.trade_id
                     must(
@@ -142,7 +145,7 @@ class SimStore:
             for s in self.durable.values()
             for o in s.orders
         ]  # fmt: skip
-        return Recovery(working=tuple(working), last_trade_id={})
+        return Recovery(working=tuple(working))
 
 
 class Wire(InProcessExchange):
@@ -259,6 +262,8 @@ class World:
             self.ticks()
             if self.random.random() < 0.7:
                 people.trade(self)
+            if self.random.random() < 0.15:
+                people.close(self)
             if self.random.random() < 0.05:
                 people.settle_funding(self)
             if self.random.random() < 0.1:
@@ -344,6 +349,8 @@ class World:
             state = cell.actor.state
             assert not state.orders
             assert not state.risk.closing_out
+            assert state.positions or state.balance >= 0, "a loss beyond the balance is bad debt"
+            assert state.positions or state.phase in {Phase.HEALTHY, Phase.LIQUIDATED}
             assert state.positions or not any(c.placed.reduce_only for c in state.conditionals)
         for symbol in SYMBOLS:
             virtual = sum(
@@ -357,14 +364,8 @@ class World:
             self.wire.burn.check_quiet(self.store)
 
     def house(self, symbol):
-        """What the house took over: everything that was bought or sold less what accounts still hold."""
-        traded = sum(
-            (f.quantity * f.side.sign for (s, _), f in self.store.trades.items() if s == symbol), D(0)
-        )
-        held = sum(
-            (p.quantity for s in self.store.durable.values() for p in s.positions if p.symbol == symbol), D(0)
-        )
-        return traded - held
+        """What the house took over from accounts."""
+        return sum((f.quantity for _, f in self.store.taken if f.symbol == symbol), D(0))
 
     def history(self):
         """All orders that were ever intended, in order."""

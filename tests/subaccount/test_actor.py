@@ -11,7 +11,15 @@ from msgspec.structs import replace
 from actors.errors import StateLost
 from actors.facts import AccountStatus, OrderIntended, Purpose
 from actors.limits import MAILBOX_HIGH
-from actors.messages import AdjustBalance, OrderAccepted, PlaceConditional, PlaceOrder, SetStatus, Wake
+from actors.messages import (
+    AdjustBalance,
+    AskFunding,
+    OrderAccepted,
+    PlaceConditional,
+    PlaceOrder,
+    SetStatus,
+    Wake,
+)
 from actors.order_ids import FIXED
 from actors.persistence.messages import AccountLoaded, LoadAccount, Persist
 from actors.runtime.actor import DispatchedActor
@@ -22,10 +30,11 @@ from actors.runtime.simulation import SeededDispatcher
 from actors.subaccount.actor import AccountActor, Services
 from actors.subaccount.decide import decide
 from actors.subaccount.decision import Accepted, Rejected
+from actors.subaccount.holdings import changed
 from actors.subaccount.rejections import RejectCode
 from actors.symbol_router.book import PriceBook
-from actors.units import AccountId, ClientOrderId, OrderType
-from tests.factories import BUY, ETH, INSTRUMENTS, SELL, account, position, run, tick
+from actors.units import AccountId, ClientOrderId, Nanos, OrderType
+from tests.factories import BUY, ETH, INSTRUMENTS, SELL, account, fill_of, position, run, tick
 
 
 class Taker(DispatchedActor):
@@ -47,6 +56,7 @@ class Desk:
         self.services = Services(book, INSTRUMENTS, TradingGate(), FIXED)
         self.writer = self.services.writer = Taker.start("writer", self.dispatcher)
         self.services.router = self.services.gateway = Taker.start("others", self.dispatcher)
+        self.feed = self.services.feed = Taker.start("feed", self.dispatcher)
         self.ref = AccountActor.start(
             "acct-1", self.dispatcher, AccountId("acct-1"), self.services, **options
         )
@@ -209,3 +219,35 @@ def test_a_guard_keeps_the_stops_and_opens_nothing_with_them():
     flat = replace(guard.state, positions=(), orders=())
     decision = decide(flat, Wake(ETH, "t"), replace(guard.market(), ticks={ETH: tick(ETH, "1880")}))
     assert not [f for f in decision.facts if isinstance(f, OrderIntended)]
+
+
+def funding_asked(desk):
+    return [m for m in desk.feed.cell.actor.seen if isinstance(m, AskFunding)]
+
+
+def test_an_account_that_begins_anew_is_told_again_what_was_settled():
+    assert funding_asked(Desk(account(positions=[position()]))) == [AskFunding("acct-1", "", 0)]
+    closed = changed((), ETH, 5, (D(1), "p1"), (D(0), ""))
+    assert funding_asked(Desk(account(holdings=closed))) == [AskFunding("acct-1", "", 0)]
+    assert funding_asked(Desk(account())) == []
+
+
+@pytest.mark.parametrize(("age_ms", "asks"), [(5_000, False), (5_001, True), (24 * 3_600_000, True)])
+def test_a_trade_that_is_learned_late_has_what_was_settled_since_told_again(age_ms, asks):
+    desk = Desk(run(account(), order()))
+    desk.dispatcher.run_until(Nanos(3_600_000_000_000 * 24 + 60_000_000_000))
+    wall_ms = desk.dispatcher.clock.wall_ms()
+    [working] = desk.ref.cell.actor.state.orders
+    desk.ref.tell(fill_of(working, trade_ms=wall_ms - age_ms))
+    desk.dispatcher.run_until_quiet()
+    assert funding_asked(desk) == ([AskFunding("acct-1", ETH, wall_ms - age_ms)] if asks else [])
+    assert desk.ref.cell.actor.state.positions
+
+
+def test_an_engine_without_a_feed_books_a_late_trade_all_the_same():
+    desk = Desk(run(account(), order()))
+    desk.services.feed = None
+    [working] = desk.ref.cell.actor.state.orders
+    desk.ref.tell(fill_of(working, trade_ms=-1))
+    desk.dispatcher.run_until_quiet()
+    assert desk.ref.cell.actor.state.positions

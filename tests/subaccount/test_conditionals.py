@@ -204,6 +204,16 @@ def test_a_resting_take_profit_makes_way_for_the_stop():
     assert [o.quantity for o in after.facts if isinstance(o, OrderIntended)] == [D(1)]
 
 
+def test_a_limit_that_has_filled_already_is_not_cancelled_for_the_stop():
+    """Its end was not told yet, so half of the position seemed to be spoken for."""
+    limit = PlaceOrder(symbol=ETH, side=SELL, quantity=D("0.5"), order_type=OrderType.LIMIT, price=D(2050))
+    state = run(run(holding(), limit), conditional(STOP, SELL, "1", "1900", reduce_only=True))
+    state = run(state, fill_of(state.orders[0], price="2050"), at("2000"))
+    due = decide(state, WAKE, at("1900"))
+    assert not [f for f in due.facts if isinstance(f, CancelIntended)]
+    assert [o.quantity for o in due.facts if isinstance(o, OrderIntended)] == [D("0.5")]
+
+
 def test_a_limit_that_filled_after_all_leaves_nothing_to_stop():
     state = run(
         holding(),

@@ -11,7 +11,7 @@ from actors.limits import FEE_ASK_FIRST, FEE_ASK_MAX
 from actors.messages import AskRate, FeeKnown, RateKnown
 from actors.units import Nanos
 from tests.factories import BNB, BUY, ETH, account, fill_of, run, tick
-from tests.subaccount.test_actor import Desk, Taker, order
+from tests.subaccount.test_actor import Desk, order
 
 TRADE_MS = 90_000
 MINUTE = 60_000
@@ -23,7 +23,6 @@ class FeeDesk(Desk):
     def __init__(self, state=None):
         state = state or run(account("10000"), order(BUY, "1"))
         super().__init__(state)
-        self.feed = self.services.feed = Taker.start("feed", self.dispatcher)
         self.alarms = []
         self.services.alarm = self.alarms.append
         self.order = state.orders[0] if state.orders else None
@@ -91,6 +90,7 @@ def test_a_restarted_account_asks_for_what_it_lacked_before():
     desk.fill()
     desk.fill(trade_id=2, fee=None)
     again = FeeDesk(desk.state)
+    assert again.asked(AskRate) == [RATE_ASKED]
     again.wait(FEE_ASK_FIRST)
     assert again.asked(AskRate) == [RATE_ASKED]
     # The gateway is there before the accounts, and so is asked at once.

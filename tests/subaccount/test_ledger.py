@@ -1,4 +1,4 @@
-"""Facts about fees that do not fit leave the state whole."""
+"""Facts about money that do not fit leave the state whole."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import pytest
 from msgspec.structs import replace
 
 from actors.errors import StateCorrupt
+from actors.facts import PositionTakenOver
 from actors.fees import FeeLearned, FeeShare
 from actors.subaccount.decide import decide
-from actors.subaccount.state import fold
-from tests.factories import ETH, market
+from actors.subaccount.state import books_balance, fold
+from tests.factories import ETH, account, market, position
 from tests.subaccount.test_fees import ONLY, bnb, pending, placed, rate
 
 
@@ -69,3 +70,30 @@ def test_a_fill_is_not_booked_with_a_fee_and_pending_as_well():
     fact = bnb(state, at=market(ONLY)).facts[0]
     with pytest.raises(StateCorrupt, match="pending and booked"):
         fold(state, replace(fact, fee=D(1)))
+
+
+def taken_over(**changes):
+    known = {"symbol": ETH, "quantity": D(1), "price": D(1990), "realized": D(-10), "fee": D("0.995")}
+    return PositionTakenOver(**{**known, **changes})
+
+
+def test_a_position_that_the_house_takes_may_cost_a_fee():
+    after = fold(account("1000", [position()]), taken_over())
+    assert (after.balance, after.realized, after.fees) == (D("989.005"), D(-10), D("0.995"))
+    assert books_balance(after)
+    assert after.positions == ()
+    assert fold(account("1000", [position()]), taken_over(fee=D(0))).balance == D(990)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"realized": D(-9)}, "another profit"),
+        ({"quantity": D(-1)}, "no position of -1"),
+        ({"fee": D("-0.1")}, "for a fee of -0.1"),
+        ({"fee": D("NaN")}, "for a fee of NaN"),
+    ],
+)
+def test_a_takeover_that_does_not_fit_the_position_is_refused(change, message):
+    with pytest.raises(StateCorrupt, match=message):
+        fold(account("1000", [position()]), taken_over(**change))

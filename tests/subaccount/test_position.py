@@ -47,7 +47,7 @@ class Tracked:
     def note(self, mid):
         held = self.state.position(ETH)
         if held is not None:
-            self.profits.append(held.quantity * (mid - held.entry_price))
+            self.profits.append(held.quantity * mid - held.signed_cost)
 
     def take(self, message):
         decision = decide(self.state, message, self.market())

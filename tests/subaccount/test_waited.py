@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from actors.facts import OrderIntended, OrderStatus, Phase, Purpose
+from actors.facts import OrderIntended, OrderStatus, Phase, PositionTakenOver, Purpose
 from actors.messages import CancelOrder, OrderClosed, PlaceOrder
 from actors.subaccount.decide import decide
 from actors.units import OrderType
@@ -68,6 +68,16 @@ def test_an_owners_market_order_is_placed_once_more_with_the_same_wish():
     assert again.client_order_id != first.client_order_id
     assert again.margin_reserved > first.margin_reserved
     assert len(decision.state.orders) == 1
+
+
+def test_a_close_that_became_too_small_for_the_exchange_meanwhile_goes_to_the_house():
+    """0.011 at 2000 is worth 22, at 1800 it is worth 19.8, of the 20 that an order takes at least."""
+    close = PlaceOrder(symbol=ETH, side=SELL, quantity=D("0.011"), reduce_only=True)
+    state = run(account("1000", [position(quantity="0.011")]), close)
+    decision = decide(state, waited(state.orders[0]), at("1800"))
+    assert intents(decision) == []
+    assert [f.price for f in decision.facts if isinstance(f, PositionTakenOver)] == [D(1800)]
+    assert (decision.state.positions, decision.state.orders) == ((), ())
 
 
 def test_what_the_checks_refuse_now_ends_with_their_word():

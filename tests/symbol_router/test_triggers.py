@@ -56,7 +56,7 @@ class IndexMachine(RuleBasedStateMachine):
         self.current.pop(account, None)
         self.awake.discard(account)
 
-    @rule(symbol=st.sampled_from([ETH, BTC]), mid=PRICES, spread=st.sampled_from(["0", "0.5"]))
+    @rule(symbol=st.sampled_from([ETH, BTC]), mid=PRICES, spread=st.sampled_from(["0", "0.5", "8"]))
     def tick(self, symbol, mid, spread):
         now = self.ticks[symbol] = tick(symbol, str(mid), spread=spread)
         woken = set(self.index.crossed(now) or ())
@@ -144,3 +144,43 @@ def test_a_late_copy_of_an_update_does_not_make_a_confirmed_price_older():
     assert book.ticks[ETH] is confirmed
     assert book.apply(tick(mid="101", received_ns=1_200, delay_ns=900, update_id=2)), "a newer one is newer"
     assert book.age_ns(ETH, 1_200) == 900
+
+
+def touch(below, price):
+    return RegisterTriggers(ACCOUNTS[0], (Trigger(ETH, below, price, True),))
+
+
+def test_what_touches_is_held_against_its_own_side_of_the_market():
+    """What sells touches with the bid, what buys with the ask: here 98 and 102."""
+    now = tick(ETH, "100", spread="4")
+    for below, price, crossed in (
+        (True, 97.9, False), (True, 98.0, True), (True, 100.0, True), (True, 102.0, True),
+        (False, 102.1, False), (False, 102.0, True), (False, 100.0, True), (False, 98.0, True),
+    ):  # fmt: skip
+        assert TriggerIndex().register(touch(below, price), {ETH: now}) == crossed, (below, price)
+        index = TriggerIndex()
+        assert not index.register(touch(below, price), {})
+        assert index.crossed(now) == ([ACCOUNTS[0]] if crossed else None), (below, price)
+
+
+def test_what_does_not_touch_is_held_against_the_mid():
+    now = tick(ETH, "100", spread="4")
+    for below, price, crossed in (
+        (True, 99.0, False),
+        (True, 100.0, True),
+        (False, 101.0, False),
+        (False, 100.0, True),
+    ):
+        message = RegisterTriggers(ACCOUNTS[0], (Trigger(ETH, below, price),))
+        assert TriggerIndex().register(message, {ETH: now}) == crossed
+
+
+def test_an_answer_of_rest_without_a_number_is_as_old_as_its_time():
+    book = PriceBook()
+    assert book.apply(tick(mid="100", update_id=9, event_ms=50))
+    assert not book.apply(tick(mid="90", update_id=0, event_ms=49))
+    assert book.ticks[ETH].mid == 100
+    assert book.apply(tick(mid="110", update_id=0, event_ms=50))
+    assert (book.ticks[ETH].mid, book.ticks[ETH].update_id) == (110, 9)
+    assert not book.apply(tick(mid="90", update_id=8, event_ms=50)), "an update before it"
+    assert book.ticks[ETH].mid == 110

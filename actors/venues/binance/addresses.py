@@ -1,4 +1,4 @@
-"""Where Binance listens: one base for REST, one for public streams, one for the user stream. Pure.
+"""Where Binance listens: for REST, for public streams, for the user stream, and for orders over a websocket. Pure.
 
 Since April 2026 streams are routed: L1 is told on ``/public``, an account's events on ``/private``. On
 any other path the connection is taken and nothing is told.
@@ -20,17 +20,29 @@ STREAM_HOSTS = {
 }
 """REST hosts whose streams' host is known."""
 
+ORDER_API = "/ws-fapi/v1"
+ORDER_HOSTS = {
+    "fapi.binance.com": "wss://ws-fapi.binance.com",
+    "testnet.binancefuture.com": "wss://testnet.binancefuture.com",
+    "demo-fapi.binance.com": "wss://testnet.binancefuture.com",
+}
+"""REST hosts where it is known who takes orders over a websocket."""
+
+OFF = "off"
+"""Given instead of an address: orders go by REST only."""
+
 
 class Addresses(msgspec.Struct, frozen=True):
-    """Base URLs, without a slash at the end."""
+    """Base URLs, without a slash at the end. ``orders`` is whole, and empty where orders go by REST only."""
 
     rest: str
     public: str
     private: str
+    orders: str = ""
 
 
-def addresses(rest: str, public: str = "", private: str = "") -> Addresses:
-    """All three bases; what is not given follows from the REST host, if that is a known one.
+def addresses(rest: str, public: str = "", private: str = "", orders: str = "") -> Addresses:
+    """All bases; what is not given follows from the REST host, if that is a known one.
 
     A loopback host is a paper exchange, which has everything on one port.
 
@@ -52,7 +64,12 @@ def addresses(rest: str, public: str = "", private: str = "") -> Addresses:
             )
         base = _checked(setting, given, ("ws", "wss")) if given else f"{streams}/{name}"
         found[name] = _routed(setting, base, name)
-    return Addresses(rest.rstrip("/"), **found)
+    if not orders:
+        orders_host = streams if _is_loopback(host) else ORDER_HOSTS.get(host, "")
+        orders = f"{orders_host}{ORDER_API}" if orders_host else OFF
+    if orders != OFF:
+        orders = _checked("exchange_ws_orders", orders, ("ws", "wss"))
+    return Addresses(rest.rstrip("/"), **found, orders="" if orders == OFF else orders)
 
 
 def _checked(setting: str, address: str, schemes: tuple[str, ...]) -> str:

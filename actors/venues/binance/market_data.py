@@ -87,6 +87,7 @@ class BinanceFeed:
         self._age = EventAge()
         self._late_told_ns: int | None = None
         self._router: Ref | None = None
+        self._funded: set[tuple[str, int]] = set()
         self._rate_slots = asyncio.Semaphore(RATES_AT_ONCE)
         self.frames = 0
         self.malformed = 0
@@ -103,11 +104,13 @@ class BinanceFeed:
     def start(self, router: Ref, feed: Ref) -> None:
         """Connect, once; the router gets a tick for each update, the feed each settled funding.
 
-        At a restart the router gets all L1 anew.
+        At a restart the router gets all L1 anew, and the feed the last day's funding.
         """
         again, self._router = self._router is not None, router
         if again:
             self.refresh(list(self._symbols), router)
+            self._funded.clear()
+            self._funding_from_ms = time.time_ns() // 1_000_000 - FUNDING_LOOKBACK_MS
             return
         self._connect(list(self._symbols))
         self._loop.spawn(self._fund(feed))
@@ -192,7 +195,7 @@ class BinanceFeed:
             )
 
     async def _fund(self, feed: Ref) -> None:
-        known: set[tuple[str, int]] = set()
+        known = self._funded
         while True:
             try:
                 params = {"startTime": self._funding_from_ms, "limit": FUNDING_MAX}

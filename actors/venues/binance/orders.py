@@ -2,6 +2,9 @@
 
 Each request of the gateway is answered to it once, whatever happens on the wire. What may have
 reached the exchange and was not answered is UNKNOWN; what surely did not is NOT_SENT.
+
+Orders and cancels go over a websocket while it is up (``order_socket``), else by REST, orders that come together in
+batches. Questions go by REST always: what one way lost is asked after on the other.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from msgspec.structs import replace
 from actors.gateway.messages import (
     Answered,
     LimitsLearned,
+    MasterWarned,
     Report,
     RequestWeight,
     Surveyed,
@@ -28,12 +32,14 @@ from actors.gateway.messages import (
 from actors.gateway.orders import Request
 from actors.runtime.actor import Ref
 from actors.runtime.io_loop import IoLoop
-from actors.units import Symbol
+from actors.units import ClientOrderId, Symbol
 from actors.venues.binance import rest
 from actors.venues.binance.addresses import Addresses
 from actors.venues.binance.discovery import Venue
 from actors.venues.binance.errors import RULE_CODES, outcome_of
 from actors.venues.binance.http import VERDICTS, Answer, SignedHttp
+from actors.venues.binance.order_frames import CANCEL, PLACE
+from actors.venues.binance.order_socket import OrderSocket
 from actors.venues.binance.rules import RULES
 from actors.venues.binance.throttle import Throttle
 from actors.venues.binance.timekeeper import Timekeeper
@@ -51,6 +57,12 @@ HTTP_BAD = 400
 TRADES = ("trades", "fees")
 """Kinds of requests that the trades of an order answer."""
 
+
+class _Named(msgspec.Struct, frozen=True):
+    clientOrderId: str = ""  # noqa: N815 - the wire's spelling
+
+
+_named_decoder = msgspec.json.Decoder(_Named)
 _order_decoder = msgspec.json.Decoder(rest.Order)
 _orders_decoder = msgspec.json.Decoder(list[rest.Order])
 _answers_decoder = msgspec.json.Decoder(list[msgspec.Raw])
@@ -77,6 +89,7 @@ class BinanceOrders:
     ) -> None:
         self._venue, self._loop, self._throttle = venue, loop, throttle
         self._http = SignedHttp(where.rest, key, secret, venue.clock, throttle)
+        self._socket = OrderSocket(where.orders, key, secret, venue.clock, throttle)
         self.on_rule_broken: Callable[[], None] = lambda: None
         self._stream = UserStream(where.private, self._http)
         self._gateway: Ref
@@ -86,6 +99,10 @@ class BinanceOrders:
     def now_ms(self) -> int:
         """Unix milliseconds on the exchange's clock."""
         return self._venue.clock.now_ms()
+
+    def orders_go_by(self) -> str:
+        """The way that an order would take now."""
+        return "websocket" if self._socket.is_up else "REST"
 
     def weight(self) -> RequestWeight:
         """How much request weight this minute has seen."""
@@ -102,6 +119,9 @@ class BinanceOrders:
         )
         if first:
             self._timekeeper = Timekeeper(self._http, gateway)
+            self._socket.on_mistimed = self._http.on_mistimed
+            self._socket.on_alarm = lambda text: self._gateway.tell(MasterWarned(text))
+            self._loop.spawn(self._socket.run())
             self._loop.spawn(self._stream.run(gateway))
             self._loop.spawn(self._timekeeper.run())
         else:
@@ -128,10 +148,11 @@ class BinanceOrders:
     # -- requests
 
     async def _send_orders(self) -> None:
-        """Send what has gathered: singly, or in batches as large as the exchange takes."""
+        """Send what has gathered: singly over the websocket, by REST in batches as large as the exchange takes."""
         while self._unsent:
             # A batch weighs something, a single order nothing: with the weight used up they go one by one.
-            most = BATCH_MAX if self._throttle.fits("POST", BATCH) else 1
+            single = self._socket.is_up or not self._throttle.fits("POST", BATCH)
+            most = 1 if single else BATCH_MAX
             batch = [self._unsent.popleft() for _ in range(min(most, len(self._unsent)))]
             self._loop.spawn(self._answered(batch))
 
@@ -159,7 +180,7 @@ class BinanceOrders:
             for request in batch:
                 self._loop.spawn(self._answered([request]))
             return
-        parts = _parts(answer, len(batch))
+        parts = _parts(answer, [r.client_order_id for r in batch])
         for request, part in zip(batch, parts, strict=True):
             self._tell(request, part)
 
@@ -168,16 +189,28 @@ class BinanceOrders:
             self._gateway.tell(await self._trades(request))
             return
         if request.kind == "place" and request.order is not None:
-            params = order_params(request.order)
-            answer = await self._http.place("POST", "/fapi/v1/order", params, request.timestamp_ms)
+            answer = await self._placed(order_params(request.order), request.timestamp_ms)
         else:
-            method = {"cancel": "DELETE", "query": "GET"}[request.kind]
             params = {"symbol": request.symbol, "origClientOrderId": request.client_order_id}
-            answer = await self._http.call(method, "/fapi/v1/order", params)
+            answer = await self._called(request.kind, params)
             if answer.no_room:
                 # The exchange throttled nobody, and orders, which weigh nothing, must not wait for it.
                 answer = replace(answer, verdict=Verdict.UNKNOWN)
         self._tell(request, answer)
+
+    async def _placed(self, params: dict[str, str], signed_ms: int) -> Answer:
+        """Place an order, once, on one of the ways."""
+        answer = await self._socket.ask(PLACE, params, signed_ms)
+        if answer is not None:
+            return answer
+        return await self._http.place("POST", "/fapi/v1/order", params, signed_ms)
+
+    async def _called(self, kind: str, params: dict[str, str]) -> Answer:
+        """Cancel or query, which may be sent again."""
+        answer = await self._socket.ask(CANCEL, params) if kind == "cancel" else None
+        if answer is not None and answer.verdict is not Verdict.MISTIMED:
+            return answer
+        return await self._http.call("DELETE" if kind == "cancel" else "GET", "/fapi/v1/order", params)
 
     def _tell(self, request: Request, answer: Answer) -> None:
         report, verdict = None, answer.verdict
@@ -249,17 +282,37 @@ class BinanceOrders:
             return None
 
 
-def _parts(answer: Answer, count: int) -> list[Answer]:
-    """One answer for each order of a batch; the whole one for all where it cannot be taken apart."""
+def _parts(answer: Answer, ids: list[ClientOrderId]) -> list[Answer]:
+    """One answer for each order of a batch; the whole one for all where it cannot be taken apart.
+
+    They come in the order in which they were asked for; but an order says itself who it is, and is believed.
+    """
     if answer.verdict is not Verdict.OK:
-        return [answer] * count
+        return [answer] * len(ids)
+    unknown = replace(answer, verdict=Verdict.UNKNOWN)
     try:
         bodies = [bytes(raw) for raw in _answers_decoder.decode(answer.content)]
     except msgspec.MsgspecError:
         bodies = []
-    if len(bodies) != count:
-        return [replace(answer, verdict=Verdict.UNKNOWN)] * count
-    return [replace(answer, verdict=_verdict_of(body), content=body) for body in bodies]
+    if len(bodies) != len(ids):
+        return [unknown] * len(ids)
+    parts = [replace(answer, verdict=_verdict_of(body), content=body) for body in bodies]
+    told = [_told_id(part) for part in parts]
+    if all(name in {"", id_} for name, id_ in zip(told, ids, strict=True)):
+        return parts
+    # Whose a refusal is cannot be told any more: who is not named is asked after.
+    named = dict(zip(told, parts, strict=True))
+    return [named.get(id_, unknown) for id_ in ids]
+
+
+def _told_id(part: Answer) -> str:
+    """Which order an answer tells of; empty for a refusal, and for what cannot be read."""
+    if part.verdict is not Verdict.OK:
+        return ""
+    try:
+        return _named_decoder.decode(part.content).clientOrderId
+    except msgspec.MsgspecError:
+        return ""
 
 
 def _verdict_of(body: bytes) -> Verdict:

@@ -175,18 +175,35 @@ class Throttle:
 
     def settle(self, ticket: Ticket, answer: httpx.Response | None, error: BaseException | None) -> None:
         """Count a request by what became of it."""
+        if isinstance(error, NOT_SENT):
+            self.give_back(ticket)
+        elif answer is None:
+            self.settled(ticket, None)
+        else:
+            pause_ms = 0
+            if answer.status_code in THROTTLED_STATUS:
+                pause_ms = max(1, retry_after_ms(answer.headers.get("retry-after", ""), time.time()))
+            self.settled(ticket, count_of(answer.headers.get(USED_HEADER, "")), pause_ms)
+
+    def settled(self, ticket: Ticket, told: int | None, pause_ms: int = 0) -> None:
+        """Count a request that may have arrived.
+
+        Args:
+            ticket: from ``turn``.
+            told: the weight that the exchange counts in this minute; None where it does not say.
+            pause_ms: how long it told us to wait, 0 when it did not.
+        """
         with self._lock:
-            if isinstance(error, NOT_SENT):
-                self._budget.give_back(ticket)
-                return
-            told, now_ms = None, _now_ms()
-            if answer is not None:
-                told = count_of(answer.headers.get(USED_HEADER, ""))
-                if answer.status_code in THROTTLED_STATUS:
-                    asked = retry_after_ms(answer.headers.get("retry-after", ""), time.time())
-                    self._budget.pause(now_ms + max(asked, PAUSE_MIN_MS))
+            now_ms = _now_ms()
+            if pause_ms:
+                self._budget.pause(now_ms + max(pause_ms, PAUSE_MIN_MS))
             left_ms = MINUTE_MS - time.time_ns() // NANOS_PER_MS % MINUTE_MS
             self._budget.settle(ticket, now_ms, told, left_ms)
+
+    def give_back(self, ticket: Ticket) -> None:
+        """A request surely never left this machine."""
+        with self._lock:
+            self._budget.give_back(ticket)
 
 
 class _Async(httpx.AsyncBaseTransport):

@@ -68,6 +68,10 @@ class InProcessExchange:
     def weight(self) -> None:
         """Nobody counts requests here."""
 
+    def orders_go_by(self) -> str:
+        """No wire."""
+        return "function call"
+
     def now_ms(self) -> int:
         """The virtual wall clock."""
         return int(self._dispatcher.clock.wall_ms())

@@ -33,9 +33,9 @@ PROFILES = {
     ),
     # Wide enough for demos at thousands of accounts, where limits are not the point.
     "none": Limits(
-        weight_per_minute=120_000,
-        orders_per_10s=6_000,
-        orders_per_minute=30_000,
+        weight_per_minute=600_000,
+        orders_per_10s=30_000,
+        orders_per_minute=180_000,
         open_orders_per_symbol=1_000_000,
         conditional_orders=1_000_000,
     ),

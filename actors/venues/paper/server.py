@@ -231,30 +231,47 @@ class PaperServer:
         self.hub.subscribe(connection, (*target.names, *([target.listen_key] if target.listen_key else [])))
         pump = asyncio.create_task(_pump(connection.queue, send))
         try:
-            await self._listen(receive, connection)
+            await self._listen(receive, send, connection)
         finally:
             self.hub.leave(connection)
             pump.cancel()
 
-    async def _listen(self, receive: Receive, connection: Connection) -> None:
+    async def _listen(self, receive: Receive, send: Send, connection: Connection) -> None:
+        answers: set[asyncio.Task[None]] = set()
+        try:
+            await self._take(receive, send, connection, answers)
+        finally:
+            for answer in answers:
+                answer.cancel()
+
+    async def _take(
+        self, receive: Receive, send: Send, connection: Connection, answers: set[asyncio.Task[None]]
+    ) -> None:
         while True:
             message = await receive()
             if message["type"] == "websocket.disconnect":
                 return
             text = message.get("text") or (message.get("bytes") or b"").decode("utf-8", "replace")
             if connection.target.route == ORDER_API:
-                await self._ask(text, connection)
+                # Each for itself: a slow answer keeps no other back.
+                answer = asyncio.create_task(self._ask(text, connection, send))
+                answers.add(answer)
+                answer.add_done_callback(answers.discard)
             else:
                 connection.put(encode(self._command(text, connection)))
 
-    async def _ask(self, text: str, connection: Connection) -> None:
+    async def _ask(self, text: str, connection: Connection, send: Send) -> None:
         if self.config.latency_ms:
             await asyncio.sleep(self.config.latency_ms / 1e3)
         reply = self.api.handle(text, machine_ms())
         self.tell_users(reply.events)
         if reply.delay_s:
             await asyncio.sleep(reply.delay_s)
-        connection.put(reply.frame)
+        if reply.reset:
+            protocol: Any = getattr(send, "__self__", None)
+            protocol.transport.abort()
+        else:
+            connection.put(reply.frame)
 
     def _command(self, text: str, connection: Connection) -> dict[str, Any]:
         try:

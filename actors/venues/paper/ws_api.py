@@ -1,4 +1,8 @@
-"""The exchange's order entry over a websocket: each method is one of the REST paths. Pure; time comes in."""
+"""The exchange's order entry over a websocket: each method is one of the REST paths. Pure; time comes in.
+
+A fault that is planned for one of these paths spoils a request here as it does there: the connection is cut, or the
+answer is none of the exchange's own.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +12,15 @@ import msgspec
 
 from actors.venues.paper.codes import ExchangeRefusal, PaperCode
 from actors.venues.paper.endpoints import Endpoints
+from actors.venues.paper.faults import HttpFault
 from actors.venues.paper.requests import check_key, check_signature, check_time
 from actors.venues.paper.routes import Door
 from actors.venues.paper.user_events import PaperEvent
+from actors.venues.paper.venue import Reply
+
+ID_MAX = 36
+HTTP_OK = 200
+THROTTLED = frozenset({418, 429})
 
 METHODS: dict[str, tuple[str, str]] = {
     "order.place": ("POST", "/fapi/v1/order"),
@@ -43,6 +53,7 @@ class WsAnswer(msgspec.Struct, kw_only=True):
     events: list[PaperEvent] = []
     delay_s: float = 0.0
     reset: bool = False
+    """The connection is cut instead of an answer."""
 
 
 class WsApi:
@@ -68,10 +79,20 @@ class WsApi:
             return self._refused(
                 id_, ExchangeRefusal(PaperCode.ILLEGAL_CHARS, "The frame is no request."), now_ms
             )
+        if not _is_id(id_):
+            refusal = ExchangeRefusal(PaperCode.ILLEGAL_CHARS, "Illegal characters found in parameter 'id'.")
+            return self._refused(None, refusal, now_ms)
         if method not in METHODS:
             refusal = ExchangeRefusal(PaperCode.UNKNOWN, f"no such method: {method}", 404)
             return self._refused(id_, refusal, now_ms)
-        route = self._endpoints.table[METHODS[method]]
+        fault = venue.faults.for_request(*METHODS[method])
+        if fault is not None and not fault.taken:
+            return _spoiled(WsAnswer(frame=b"", delay_s=fault.seconds), fault, id_)
+        found = self._served(id_, method, params, now_ms)
+        return found if fault is None else _spoiled(found, fault, id_)
+
+    def _served(self, id_: Any, method: str, params: dict[str, str], now_ms: int) -> WsAnswer:
+        venue, route = self._endpoints.venue, self._endpoints.table[METHODS[method]]
 
         def check() -> None:
             if route.door is Door.PUBLIC:
@@ -83,12 +104,12 @@ class WsApi:
                 check_time(params, now_ms)
 
         reply = self._endpoints.serve(route, params, now_ms, check)
-        good = reply.status == 200  # noqa: PLR2004 - HTTP's
+        good = reply.status == HTTP_OK
         frame = msgspec.json.encode(
             {
                 "id": id_,
                 "status": reply.status,
-                "result" if good else "error": msgspec.Raw(reply.body),
+                "result" if good else "error": msgspec.Raw(_with_retry(reply, now_ms)),
                 "rateLimits": self._rate_limits(now_ms),
             }
         )
@@ -110,6 +131,32 @@ class WsApi:
         )
         names = ("rateLimitType", "interval", "intervalNum", "limit", "count")
         return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _is_id(value: Any) -> bool:
+    if isinstance(value, str):
+        return len(value) <= ID_MAX
+    return value is None or (isinstance(value, int) and not isinstance(value, bool))
+
+
+def _with_retry(reply: Reply, now_ms: int) -> bytes:
+    """The body of an answer; a refusal for too many requests says when to come again."""
+    wait_s = int(reply.headers.get("retry-after", "0"))
+    if reply.status not in THROTTLED or not wait_s:
+        return reply.body
+    data = {"serverTime": now_ms, "retryAfter": now_ms + wait_s * 1_000}
+    return msgspec.json.encode({**msgspec.json.decode(reply.body), "data": data})
+
+
+def _spoiled(found: WsAnswer, fault: HttpFault, id_: Any) -> WsAnswer:
+    """What a client sees when something stands in between; events are told all the same."""
+    found.delay_s = fault.seconds
+    if fault.kind == "reset":
+        found.reset = True
+        return found
+    page = {"id": id_, "status": fault.status, "error": {"page": fault.page().decode()}}
+    found.frame = msgspec.json.encode(page)
+    return found
 
 
 def as_text(value: Any) -> str:

@@ -76,6 +76,7 @@ class Recorded:
         self.seen = []
         self.positions = []
         self.quotes = {}
+        self.funding = []
         self._listener = socket.socket()
         self._listener.bind(("127.0.0.1", 0))
         self.base = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
@@ -152,6 +153,7 @@ class Recorded:
                 for s, v in self.leverage.items()
             ],
             "v2/positionRisk": lambda: self.positions,
+            "v1/fundingRate": lambda: self.funding,
             "v1/ticker/bookTicker": lambda: self._book_ticker(params),
         }.get(path.removeprefix("/fapi/"))
         return (200, found()) if found else (404, {"code": -5000, "msg": f"Path {path} is not here"})

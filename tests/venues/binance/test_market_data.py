@@ -55,6 +55,7 @@ def feed_of(exchange, loop, symbols, alarms=None):
         clock_uncertain_ms=lambda: 0,
         max_age_ns=LIMIT_NS,
         on_alarm=(alarms if alarms is not None else []).append,
+        funding_every_s=1,
     )
     nowhere = Addresses(exchange.base, "ws://127.0.0.1:9/public", "ws://127.0.0.1:9/private")
     return BinanceFeed(nowhere, symbols, loop, terms)
@@ -134,3 +135,24 @@ def test_a_frame_that_waited_is_counted_alarmed_and_stale(exchange, loop):
     assert feed.late == 2
     assert len(alarms) == 1
     assert "L1 of BTCUSDT came 12" in alarms[0]
+
+
+def test_funding_is_told_once_and_the_last_day_again_to_a_feed_that_begins_anew(exchange, loop):
+    at_ms = time.time_ns() // 1_000_000 - 3_600_000
+    exchange.quotes = {"BTCUSDT": ticker("BTCUSDT")}
+    exchange.funding = [
+        {"symbol": s, "fundingRate": "0.0001", "fundingTime": at_ms, "markPrice": "60000"}
+        for s in ("BTCUSDT", "STRANGERUSDT")
+    ]
+    feed, told = feed_of(exchange, loop, [Symbol("BTCUSDT")]), Told()
+    feed.start(Told(), told)
+    until(lambda: exchange.count("/fapi/v1/fundingRate") >= 3, "three questions")
+    assert [(f.symbol, f.funding_ms) for f in told.ticks] == [("BTCUSDT", at_ms)]
+    feed.start(Told(), told)
+    until(lambda: len(told.ticks) == 2, "the last day again")
+    asked = exchange.count("/fapi/v1/fundingRate")
+    until(lambda: exchange.count("/fapi/v1/fundingRate") >= asked + 2, "two questions more")
+    assert told.ticks[0] == told.ticks[1]
+    assert len(told.ticks) == 2
+    [*_, last] = [params for _, path, params in exchange.requests if path == "/fapi/v1/fundingRate"]
+    assert at_ms - 24 * 3_600_000 < int(last["startTime"]) <= at_ms

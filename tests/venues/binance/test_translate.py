@@ -97,3 +97,17 @@ def test_a_number_that_cannot_be_is_refused_before_anybody_reckons_with_it(name,
     frame = msgspec.json.encode({"e": "ORDER_TRADE_UPDATE", "E": 1, "T": 1, "o": event})
     with pytest.raises(ValueError, match="is not a"):
         report_of_event(decode_user_event(frame).o)
+
+
+@pytest.mark.parametrize("value", ["0", "0.000", "-0.001", "NaN", "sNaN", "Infinity", "1e999999"])
+@pytest.mark.parametrize("field", ["l", "L", "qty", "price"])
+def test_a_trade_of_no_quantity_or_price_is_refused(field, value):
+    with pytest.raises(ValueError, match="is not a"):
+        made(field, value)
+
+
+def made(field, value):
+    """A trade out of an event of the user stream, or out of a list of trades."""
+    if field in FILLED:
+        return event(**{field: value})
+    return trade_of(msgspec.convert({**TRADED, field: value}, rest.UserTrade, strict=False))

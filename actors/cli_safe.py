@@ -1,0 +1,46 @@
+"""Text from outside as text: what a terminal would obey, or would not show, is shown as a sign instead.
+
+An id, a reason, an error of somebody else may hold escape sequences, which move the cursor or set the
+window's title, and characters that turn or hide what follows. Each such character becomes one visible
+one, so that widths, styles and positions stay as they were.
+"""
+
+from __future__ import annotations
+
+KEPT = "\n\t"
+
+PICTURES = 0x2400
+"""The first of Unicode's signs for control characters."""
+DELETE, DELETE_PICTURE = "\x7f", "\u2421"
+UNKNOWN = "\ufffd"
+
+BEYOND_ONE_UNIT = 0x10000
+"""From here on JSON's escapes are pairs."""
+
+
+def safe(text: str) -> str:
+    """A text of the same length without control characters, escapes and invisible or turning characters."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in KEPT else _sign(c) for c in text)
+
+
+def _sign(character: str) -> str:
+    if character < " ":
+        return chr(PICTURES + ord(character))
+    return DELETE_PICTURE if character == DELETE else UNKNOWN
+
+
+def escaped(json: str) -> str:
+    """JSON that means the same, and that a terminal does not obey: such characters stand in its strings only."""
+    if json.isprintable():
+        return json
+    return "".join(c if c.isprintable() or c in KEPT else _escape(c) for c in json)
+
+
+def _escape(character: str) -> str:
+    number = ord(character)
+    if number < BEYOND_ONE_UNIT:
+        return f"\\u{number:04x}"
+    high, low = divmod(number - BEYOND_ONE_UNIT, 0x400)
+    return f"\\u{0xD800 + high:04x}\\u{0xDC00 + low:04x}"

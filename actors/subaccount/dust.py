@@ -1,0 +1,47 @@
+"""A rest that is too small for the exchange, when its owner closes it: the house takes it. Pure.
+
+Rules
+1. At the touch, with the taker's fee, as the exchange would have closed it: a free exit at the mid could be farmed.
+2. Only whole, at once, and only while nothing else of the account closes the same.
+
+In deleveraging such a rest goes to the house at its mark (``subaccount.steps``).
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from actors.facts import AnyFact, Purpose
+from actors.messages import PlaceOrder
+from actors.subaccount.market import Market
+from actors.subaccount.position import Position
+from actors.subaccount.state import AccountState
+from actors.subaccount.steps import smallest_order, take_over
+from actors.units import Instrument, OrderType, Side, Symbol, TimeInForce
+
+
+def touch(market: Market, symbol: Symbol, side: Side) -> Decimal:
+    """What an order of ``side`` takes: the ask to buy, the bid to sell."""
+    tick = market.ticks[symbol]
+    return tick.ask if side is Side.BUY else tick.bid
+
+
+def is_rest(position: Position, instrument: Instrument, price: Decimal) -> bool:
+    """Whether the exchange would not take an order that closes ``position`` at ``price``."""
+    return abs(position.quantity) < smallest_order(instrument, price)
+
+
+def takes_at_once(order: PlaceOrder, price: Decimal) -> bool:
+    """Whether an order would trade at the touch ``price`` now, all of it."""
+    if order.order_type is OrderType.MARKET or order.price is None:
+        return True
+    if order.time_in_force is TimeInForce.GTX:
+        return False
+    return order.price >= price if order.side is Side.BUY else order.price <= price
+
+
+def taken(state: AccountState, position: Position, market: Market) -> list[AnyFact]:
+    """The house has the account's rest at the touch."""
+    price = touch(market, position.symbol, Side.SELL if position.is_long else Side.BUY)
+    fee = abs(position.quantity) * price * state.limits.taker_fee_rate
+    return take_over(position, price, market, Purpose.USER, fee)

@@ -1,0 +1,97 @@
+"""One step of deleveraging: how much of a position it cuts, and with what. Pure.
+
+Rules
+1. A step is rounded to what the exchange takes, never leaves a rest that it would not take, and is no larger
+   than one market order may be.
+2. What is too small for the exchange goes to the house at its mark: nobody could ever close it there.
+3. Without the exchange's rules of a symbol no order can be made; a human is called, once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import ROUND_DOWN, ROUND_UP, Decimal
+
+from actors.facts import Alert, AnyFact, OrderIntended, PositionAlerted, PositionTakenOver, Purpose
+from actors.order_ids import client_order_id
+from actors.subaccount.market import Market
+from actors.subaccount.position import Position
+from actors.subaccount.state import AccountState
+from actors.units import ZERO, Instrument, OrderType, Side, Symbol, TimeInForce, round_to
+
+
+def close(  # noqa: PLR0913 - what to close, how much of it, and why
+    state: AccountState,
+    market: Market,
+    marks: Mapping[Symbol, Decimal],
+    position: Position,
+    quantity: Decimal,
+    purpose: Purpose,
+    tier: int,
+    cause: str,
+) -> list[AnyFact]:
+    """One closing order of about ``quantity``, a takeover of what is too small, or a call for a human."""
+    instrument = market.instruments.get(position.symbol)
+    if instrument is None:
+        return _without_rules(position)
+    held = abs(position.quantity)
+    smallest = smallest_order(instrument, marks[position.symbol])
+    if held < smallest:
+        if market.fresh(position.symbol, state.limits.price_max_age_ns) is None:
+            return []
+        return take_over(position, marks[position.symbol], market, purpose)
+    closing = max(round_to(quantity, instrument.step_size, ROUND_DOWN), smallest)
+    if held - closing < smallest:
+        closing = held
+    closing = instrument.floor_qty(min(closing, instrument.market_max_qty))
+    return [
+        OrderIntended(
+            account_id=state.account_id,
+            sequence=state.next_order_sequence,
+            client_order_id=client_order_id(market.origin, state.account_id, state.next_order_sequence),
+            symbol=position.symbol,
+            side=Side.SELL if position.is_long else Side.BUY,
+            order_type=OrderType.MARKET,
+            quantity=closing,
+            price=None,
+            time_in_force=TimeInForce.GTC,
+            reduce_only=True,
+            leverage=position.leverage,
+            margin_reserved=ZERO,
+            purpose=purpose,
+            tier=tier,
+            decided_ms=market.wall_ms,
+            cause=cause,
+        )
+    ]
+
+
+def _without_rules(position: Position) -> list[AnyFact]:
+    if Alert.NO_RULES in position.alerts:
+        return []
+    return [PositionAlerted(position.symbol, Alert.NO_RULES, abs(position.quantity), ZERO)]
+
+
+def smallest_order(instrument: Instrument, price: Decimal) -> Decimal:
+    """The smallest quantity that the exchange takes at a price."""
+    least = round_to(instrument.min_notional / price, instrument.step_size, ROUND_UP)
+    return max(instrument.min_qty, least)
+
+
+def take_over(
+    position: Position, price: Decimal, market: Market, purpose: Purpose, fee: Decimal = ZERO
+) -> list[AnyFact]:
+    """The house has a position at ``price``, and takes ``fee`` in quote asset for it."""
+    realized = position.unrealized(price)
+    stretch = market.extremes(position.symbol, position.since)
+    return [
+        PositionTakenOver(
+            symbol=position.symbol,
+            quantity=position.quantity,
+            price=price,
+            realized=realized,
+            fee=fee,
+            taken_ms=market.wall_ms,
+        ),
+        position.closed(purpose, market.wall_ms, realized, fee, stretch),
+    ]

@@ -1,0 +1,21 @@
+"""``bulkhead`` under a collector that begins all the time and lets other threads in when it does.
+
+Whatever one thread reads of what another one changes is then changed in the middle of it sooner or later.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from actors.runtime import pauses
+
+GENERATIONS = (50, 2, 2)
+SWITCH_SECONDS = 1e-6
+
+
+if __name__ == "__main__":
+    from actors.cli import main
+
+    pauses.GENERATIONS = GENERATIONS
+    sys.setswitchinterval(SWITCH_SECONDS)
+    main()

@@ -1,0 +1,297 @@
+"""The gateway's actor: what it hands to its transport, and when it does not."""
+
+from __future__ import annotations
+
+from decimal import Decimal as D
+
+import pytest
+from msgspec.structs import replace
+
+from actors.facts import CancelIntended, OrderStatus
+from actors.gateway.actor import CLOCK_MOVED_MS, TEND_EVERY, Gateway
+from actors.gateway.budget import OrderBudget
+from actors.gateway.fleets import Fleets
+from actors.gateway.messages import (
+    Answered,
+    AskFees,
+    ClockLost,
+    ClockMeasured,
+    LimitsLearned,
+    MasterWarned,
+    Recover,
+    Reported,
+    Resync,
+    Submit,
+    Trade,
+    Traded,
+    Unreadable,
+    UserStreamConnected,
+    UserStreamDown,
+    Verdict,
+)
+from actors.gateway.orders import Request
+from actors.messages import Fill, OrderAccepted, OrderClosed, PlaceOrder
+from actors.order_ids import FIXED
+from actors.persistence.messages import KnownOrder, Recovery
+from actors.runtime.actor import DispatchedActor
+from actors.runtime.clock import VirtualClock
+from actors.runtime.gate import TradingGate
+from actors.runtime.simulation import SeededDispatcher
+from actors.subaccount.decide import decide
+from actors.units import NANOS_PER_MS, OrderType
+from tests.factories import BUY, ETH, account, market
+from tests.gateway.test_protocol import RULES, answered, report, trade
+
+
+class Wire:
+    """A transport that keeps what it was given; tests answer by hand."""
+
+    rules = replace(RULES, orders_per_10s=7, orders_per_minute=11)
+
+    def __init__(self, clock):
+        self.clock, self.given, self.gateways = clock, [], []
+
+    def start(self, gateway):
+        self.gateways.append(gateway)
+
+    def request(self, request):
+        self.given.append(request)
+
+    def survey(self, asked_ms):
+        self.given.append(("survey", asked_ms))
+
+    def renew_stream(self):
+        self.given.append("renew")
+
+    def weight(self):
+        return None
+
+    def orders_go_by(self):
+        return "a list"
+
+    def now_ms(self):
+        return self.clock.monotonic_ns() // NANOS_PER_MS + 70
+
+    def kinds(self):
+        return [g.kind for g in self.given if isinstance(g, Request)]
+
+
+class Sink(DispatchedActor):
+    def __init__(self):
+        super().__init__()
+        self.got = []
+
+    def on_receive(self, message):
+        self.got.append(message)
+
+
+class Bench:
+    def __init__(self):
+        self.dispatcher = SeededDispatcher("t", VirtualClock())
+        self.gate, self.alarms = TradingGate(), []
+        self.wire = Wire(self.dispatcher.clock)
+        self.account = Sink.start("acct-1", self.dispatcher)
+        self.accounts = {"acct-1": self.account}
+        self.ref = Gateway.start(
+            "gateway", self.dispatcher, self.wire, self.accounts, self.gate, Fleets(FIXED),
+            OrderBudget.of(self.wire.rules), self.alarms.append,
+        )  # fmt: skip
+        self.dispatcher.run_until_quiet()
+
+    def tell(self, *messages):
+        for message in messages:
+            self.ref.tell(message)
+        self.dispatcher.run_until_quiet()
+
+    def run(self, ms):
+        self.dispatcher.run_until(self.dispatcher.clock.monotonic_ns() + ms * NANOS_PER_MS)
+
+    @property
+    def status(self):
+        return self.ref.cell.actor.inspect_state()
+
+    def told(self):
+        return [type(m) for m in self.account.cell.actor.got]
+
+
+@pytest.fixture
+def bench():
+    return Bench()
+
+
+@pytest.fixture
+def order():
+    [intended] = decide(account(), PlaceOrder(symbol=ETH, side=BUY, quantity=D(1)), market()).facts
+    return replace(intended, decided_ms=0, order_type=OrderType.LIMIT, price=D(2_000))
+
+
+def cancel_of(order):
+    return Submit((), (CancelIntended(order.account_id, order.client_order_id, ETH, ""),))
+
+
+# -- the lease
+
+
+def test_no_order_leaves_after_the_lease_ran_out_and_it_is_not_taken_for_sent(bench, order):
+    bench.gate.extend_lease(bench.dispatcher.clock.monotonic_ns() + 500 * NANOS_PER_MS)
+    first, second = order, replace(order, client_order_id="bh-x-2")
+    bench.tell(Submit((first,), ()))
+    assert bench.wire.kinds() == ["place"]
+    bench.run(500)
+    bench.tell(Submit((second,), ()))
+    bench.run(5_000)
+    assert bench.wire.kinds() == ["place"]
+    assert bench.status.queued == 1, "it waits: nobody may say that it was sent"
+    assert any("the lease on the database has run out" in a for a in bench.alarms)
+    # Postgres is back: it goes, once.
+    bench.gate.extend_lease(bench.dispatcher.clock.monotonic_ns() + 60_000 * NANOS_PER_MS)
+    bench.run(20_000)
+    assert [r.client_order_id for r in bench.wire.given if isinstance(r, Request) and r.kind == "place"] == [
+        first.client_order_id,
+        "bh-x-2",
+    ]
+
+
+def test_cancels_and_questions_leave_without_a_lease(bench, order):
+    bench.tell(Submit((order,), ()), Answered(
+        request="place", client_order_id=order.client_order_id, verdict=Verdict.OK, report=report(order)
+    ))  # fmt: skip
+    bench.gate.extend_lease(bench.dispatcher.clock.monotonic_ns() - 1)
+    bench.tell(cancel_of(order))
+    assert bench.wire.kinds() == ["place", "cancel"]
+    bench.tell(answered(order, Verdict.UNKNOWN, "cancel"))
+    assert bench.wire.kinds() == ["place", "cancel", "query"]
+
+
+def test_nothing_is_sent_once_the_engine_halted(bench, order):
+    bench.gate.halt()
+    bench.tell(Submit((order,), ()))
+    bench.run(5_000)
+    assert bench.wire.kinds() == []
+
+
+# -- limits
+
+
+def test_limits_are_those_of_the_venue_and_then_those_that_it_tells(bench):
+    assert (bench.status.room_reducing, bench.status.room_new_risk) == (7, 6)
+    bench.tell(LimitsLearned(orders_per_10s=3, orders_per_minute=100))
+    assert bench.status.room_reducing == 3
+    bench.tell(Recover(Recovery(working=(), recent=(0, 98))))
+    assert bench.status.room_reducing == 2, "a minute's limit is its own"
+
+
+def test_what_an_earlier_life_sent_counts(bench):
+    bench.tell(Recover(Recovery(working=(), recent=(5, 6))))
+    assert bench.status.room_reducing == 2
+
+
+# -- time, and who may be believed
+
+
+def test_requests_are_signed_with_the_exchange_s_time(bench, order):
+    bench.tell(Submit((order,), ()))
+    [request] = bench.wire.given
+    assert request.timestamp_ms == bench.wire.now_ms()
+
+
+def test_without_the_exchange_s_time_nothing_is_sent_and_no_new_risk_is_taken(bench, order):
+    bench.tell(ClockLost("a step"), ClockLost("another"))
+    bench.tell(Submit((order,), ()))
+    bench.run(1_000)
+    assert bench.wire.kinds() == []
+    assert bench.gate.closers == ("exchange clock",)
+    assert len(bench.alarms) == 1
+    bench.tell(ClockMeasured(0))
+    bench.run(200)
+    assert bench.wire.kinds() == ["place"]
+    assert bench.gate.closers == ()
+    assert len(bench.alarms) == 2
+    bench.tell(ClockMeasured(CLOCK_MOVED_MS), ClockMeasured(-CLOCK_MOVED_MS))
+    assert len(bench.alarms) == 2, "that much it may move"
+    bench.tell(ClockMeasured(-CLOCK_MOVED_MS - 1))
+    assert f"{-CLOCK_MOVED_MS - 1} ms" in bench.alarms[2]
+
+
+def test_without_the_user_stream_no_new_risk_is_taken(bench):
+    bench.tell(UserStreamConnected())
+    assert bench.wire.given == [("survey", bench.dispatcher.clock.monotonic_ns() // NANOS_PER_MS)]
+    bench.tell(UserStreamDown("gone"))
+    assert bench.gate.closers == ("user stream",)
+    assert bench.alarms == ["user stream down: gone"]
+    bench.tell(UserStreamConnected())
+    assert bench.gate.closers == ()
+
+
+def test_what_cannot_be_read_has_everything_asked_for_and_a_warning_is_told(bench):
+    bench.tell(Unreadable("garbage"), MasterWarned("somebody changed the leverage"))
+    assert [g[0] for g in bench.wire.given] == ["survey"]
+    assert any("garbage" in alarm for alarm in bench.alarms)
+    assert "somebody changed the leverage" in bench.alarms
+
+
+# -- to the accounts
+
+
+def test_fills_go_to_their_account_and_an_alarm_says_who_is_not_there(bench, order):
+    filled = report(order, "FILLED", "1", trade=trade(order))
+    bench.tell(Submit((order,), ()), Reported(filled))
+    assert bench.told() == [OrderAccepted, Fill, OrderClosed]
+    other = replace(order, client_order_id="bh-x-2")
+    bench.dispatcher.stop_cell(bench.account.cell)
+    bench.tell(Submit((other,), ()), Reported(report(other)))
+    assert any("acct-1 is not running, but has OrderAccepted" in a for a in bench.alarms)
+
+
+def test_trades_that_were_asked_for_their_fees_are_no_fills(bench, order):
+    told = Trade(
+        exchange_order_id=5, trade_id=7, symbol=ETH, side=BUY, quantity=D(1), price=D(2000), fee=D("0.1"), maker=False,
+        trade_ms=1, fee_asset="BNB",
+    )  # fmt: skip
+    bench.tell(AskFees("acct-1", order.client_order_id, 5, ETH, (7,)))
+    assert bench.wire.kinds() == ["fees"]
+    bench.tell(Traded(client_order_id=order.client_order_id, trades=(told,), request="fees"))
+    assert [t.__name__ for t in bench.told()] == ["FeeKnown"]
+
+
+def test_a_cancel_that_a_crash_of_the_engine_cut_short_is_sent_again(bench, order):
+    known = KnownOrder(
+        order=order, status=OrderStatus.ACKNOWLEDGED, exchange_order_id=5, filled=D(0), trade_ids=(), cancel_requested=True
+    )  # fmt: skip
+    bench.tell(Recover(Recovery(working=(known,), recent=(0, 0))))
+    bench.tell(Reported(report(order)))
+    assert bench.wire.kinds() == ["cancel"]
+    assert bench.told() == [], "it was told of the acceptance in its earlier life"
+
+
+def test_what_an_account_knows_already_is_not_told_again(bench, order):
+    bench.tell(
+        Resync(order=order, exchange_order_id=5, filled=D("0.4"), trade_ids=(7,), cancel_requested=False)
+    )
+    assert bench.wire.kinds() == ["query"]
+    found = report(order, "FILLED", "1")
+    bench.tell(answered(order, Verdict.OK, "query", report=found))
+    bench.run(3_000)
+    assert bench.wire.kinds() == ["query", "trades"]
+    trades = (trade(order, "0.4", 7), trade(order, "0.6", 8))
+    bench.tell(Traded(client_order_id=order.client_order_id, trades=trades))
+    assert bench.told() == [Fill, OrderClosed]
+
+
+def test_the_timers_of_an_earlier_life_do_nothing(bench):
+    def timers():
+        return len(bench.dispatcher._timers)
+
+    assert timers() == 1
+    bench.dispatcher.restart(bench.ref.cell)
+    bench.run(10 * TEND_EVERY // NANOS_PER_MS)
+    assert timers() == 1
+    assert len(bench.wire.gateways) == 2
+
+
+def test_a_message_that_it_does_not_understand_is_a_fault_of_who_sent_it(bench):
+    failed = []
+    bench.dispatcher.on_crash = lambda cell, report, error: failed.append(error)
+    bench.tell(OrderAccepted("bh-x", 5))
+    [error] = failed
+    assert "OrderAccepted" in str(error)

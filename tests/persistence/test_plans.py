@@ -1,0 +1,147 @@
+"""How Postgres finds rows does not hang on luck: on a database that nobody analysed, every statement finds by index."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal as D
+
+import psycopg
+import pytest
+
+from actors.persistence import sql
+from actors.persistence.messages import NewAccount
+from actors.persistence.store import Store
+from tests.factories import BUY
+from tests.persistence.authors import Author
+
+ACCOUNTS, TRADERS, COPIES = 5_000, 250, 40
+BUFFERS_MAX = 60
+"""Pages of 8 KB: some levels of an index and a few rows. Reading the smallest of the filled tables takes more."""
+
+FILLED = (
+    "sub_accounts",
+    "risk_rules",
+    "bulkhead.account",
+    "bulkhead.intent",
+    "bulkhead.fill",
+    "bulkhead.position",
+)
+
+
+def execute(dsn, *statements):
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        return [
+            connection.execute(s).fetchall() if s.startswith("SELECT") else connection.execute(s)
+            for s in statements
+        ]
+
+
+def fill(store, dsn):
+    """Thousands of accounts, each with a rule of its own, and orders and fills of long ago."""
+    wide = {"max_notional_per_trade": D(10**9), "max_total_exposure": D(10**9)}
+    ids = [f"acct-{n}" for n in range(ACCOUNTS)]
+    store.create_accounts([NewAccount(account_id=i, name=i, deposit=D(1000), **wide) for i in ids], 1)
+    authors = [Author(state) for state in store.load(ids[:TRADERS])]
+    for author in authors:
+        author.trade(BUY, "0.1")
+    store.commit([decision for author in authors for decision in author.batch])
+    execute(
+        dsn,
+        f"""INSERT INTO bulkhead.intent SELECT (jsonb_populate_record(i, jsonb_build_object(
+            'client_order_id', client_order_id || '-' || g, 'order_sequence', order_sequence + 10 * g,
+            'decided_ms', decided_ms - g))).* FROM bulkhead.intent i, generate_series(1, {COPIES}) g""",
+        f"""INSERT INTO bulkhead.fill SELECT (jsonb_populate_record(f, jsonb_build_object(
+            'client_order_id', client_order_id || '-' || g, 'trade_id', trade_id + 10000000 * g))).*
+            FROM bulkhead.fill f, generate_series(1, {COPIES}) g""",
+    )  # fmt: skip
+
+
+def never_looked_at(dsn):
+    """Nobody but the tests looks after these tables."""
+    [tables] = execute(dsn, "SELECT format('%I.%I', schemaname, relname) FROM pg_stat_user_tables")
+    execute(dsn, *[f"ALTER TABLE {table} SET (autovacuum_enabled = off)" for (table,) in tables])
+
+
+@pytest.fixture(scope="module", params=["never_analysed", "analysed_when_it_was_empty"])
+def dsn(request, postgres):
+    name = f"plans_{request.param}"
+    execute(postgres, f"CREATE DATABASE {name}")
+    yield postgres.replace("/postgres?", f"/{name}?")
+    execute(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="module")
+def filled(dsn):
+    store = Store.open(dsn)
+    store.acquire("me", 600)
+    never_looked_at(dsn)
+    if "when_it_was_empty" in dsn:
+        # As autovacuum does it in the first minute of a new database.
+        execute(dsn, "VACUUM ANALYZE")
+    fill(store, dsn)
+    yield store
+    store.close()
+
+
+def numbered(statement):
+    """A statement with Postgres' own marks for its values."""
+    first, *others = statement.split("%s")
+    return first + "".join(f"${n}{part}" for n, part in enumerate(others, 1))
+
+
+def plan(store, statement, parameters=None, options="ANALYZE, BUFFERS"):
+    rows = store._connection.execute(f"EXPLAIN ({options}) {statement}", parameters).fetchall()
+    return "\n".join(row[0] for row in rows)
+
+
+def buffers(text):
+    found = re.search(r"Buffers: shared (.*)", text)
+    return sum(int(n) for n in re.findall(r"(?:hit|read)=(\d+)", found[1])) if found else 0
+
+
+@pytest.mark.parametrize("number", range(len(sql.LOAD_SOME)))
+def test_one_account_is_loaded_by_index(filled, number):
+    text = plan(filled, sql.LOAD_SOME[number], (["acct-5"],))
+    assert "Seq Scan" not in text, text
+    assert buffers(text) < BUFFERS_MAX, text
+
+
+def test_each_statement_of_a_commit_finds_its_row_by_index(filled):
+    scans = {}
+    for name, statement in [*sql.STATEMENTS.items(), ("account", sql.ACCOUNT_UPDATE)]:
+        if "WHERE" not in statement:
+            continue
+        # As it is planned once for all values, when it was prepared and run some times.
+        text = plan(filled, numbered(statement), options="GENERIC_PLAN")
+        if "Seq Scan" in text:
+            scans[name] = text
+    assert scans == {}
+
+
+def test_what_is_committed_reads_no_whole_table(filled, dsn):
+    authors = [Author(state) for state in filled.load([f"acct-{n}" for n in range(20)])]
+    before = settled_scans(filled, dsn)
+    for author in authors:
+        author.trade(BUY, "0.1")
+        assert filled.commit(author.batch) == [None] * len(author.batch)
+        filled.load([author.state.account_id])
+    assert settled_scans(filled, dsn) == before
+
+
+def settled_scans(store, dsn):
+    """How often each filled table was read from begin to end, with all that this store did."""
+    store._connection.execute("SELECT pg_stat_force_next_flush()")
+    store._connection.execute("SELECT 1")
+    [rows] = execute(
+        dsn,
+        "SELECT relid::regclass::text, seq_scan FROM pg_stat_user_tables ORDER BY relid",
+    )
+    return {table: count for table, count in rows if table in FILLED}
+
+
+def test_recovery_reads_no_fill(filled):
+    text = plan(filled, sql.RECENT_ORDERS) + plan(filled, sql.LOAD_WORKING)
+    assert "Seq Scan" not in text, text
+    assert buffers(plan(filled, sql.RECENT_ORDERS)) < BUFFERS_MAX
+    assert buffers(plan(filled, sql.LOAD_WORKING)) < BUFFERS_MAX
+    assert not hasattr(filled.recovery(), "last_trade_id")

@@ -1,0 +1,508 @@
+"""Faults that somebody might make one day, each with the tests that must catch it (``python -m tests.faults``)."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """``before`` stands once in the file at ``path``; with ``after`` in its place the tests must fail."""
+
+    name: str
+    path: str
+    before: str
+    after: str
+    tests: tuple[str, ...]
+
+
+PROTOCOL = "actors/gateway/protocol.py"
+GATEWAY = "actors/gateway/actor.py"
+BUDGET = "actors/gateway/budget.py"
+HTTP = "actors/venues/binance/http.py"
+ORDERS = "actors/venues/binance/orders.py"
+TRANSLATE = "actors/venues/binance/translate.py"
+WRITER = "actors/persistence/actor.py"
+ROWS = "actors/persistence/rows.py"
+DISPATCHER = "actors/runtime/dispatcher.py"
+MAILBOX = "actors/runtime/mailbox.py"
+SUPERVISOR = "supervisor.py"
+TRIGGERS = "actors/symbol_router/triggers.py"
+BOOK = "actors/symbol_router/book.py"
+FEED = "actors/feed/actor.py"
+RECONCILIATION = "actors/reconciliation.py"
+
+LATE = ("tests/gateway/test_lost_and_late.py",)
+ACTOR = ("tests/gateway/test_actor.py",)
+HTTP_TESTS = ("tests/venues/binance/test_http.py",)
+BATCHES = ("tests/venues/binance/test_batches.py",)
+LEASE = ("tests/persistence/test_lease.py",)
+ROWS_TESTS = "tests/persistence/test_rows.py::"
+TRANSLATED = ("tests/venues/binance/test_translate.py",)
+SERVED = ("tests/runtime/test_dispatcher.py",)
+PARKED = ("tests/test_quarantine.py",)
+TOUCH = (
+    "tests/symbol_router/test_triggers.py::test_what_touches_is_held_against_its_own_side_of_the_market",
+)
+FED = ("tests/feed/test_actor.py",)
+COMPARED = ("tests/test_reconciliation.py",)
+
+FAULTS = (
+    Fault(
+        "a trades answer never frees its slot",
+        PROTOCOL,
+        "        self._asked.discard(message.client_order_id)\n        effects = self._pump_asks(now_ms)\n",
+        "        effects = self._pump_asks(now_ms)\n",
+        LATE,
+    ),
+    Fault(
+        "a query answer never frees its slot",
+        PROTOCOL,
+        '        if message.request == "query":\n            self._asked.discard(message.client_order_id)\n',
+        "",
+        (
+            "tests/gateway/test_protocol.py::test_never_more_queries_at_once_than_the_bound_and_each_gets_its_turn",
+        ),
+    ),
+    Fault(
+        "a throttled query puts a sent order back",
+        PROTOCOL,
+        'if message.request == "place" and tracked.stage is Stage.SENT:\n            # A throttled',
+        "if tracked.stage is Stage.SENT:\n            # A throttled",
+        LATE,
+    ),
+    Fault(
+        "a throttled place puts an order back that works already",
+        PROTOCOL,
+        'if message.request == "place" and tracked.stage is Stage.SENT:\n            # A throttled',
+        'if message.request == "place":\n            # A throttled',
+        LATE,
+    ),
+    Fault(
+        "a lagging trades answer lowers executed",
+        PROTOCOL,
+        "tracked.executed = max(tracked.executed, tracked.delivered)",
+        "tracked.executed = tracked.delivered",
+        LATE,
+    ),
+    Fault(
+        "an old report lowers executed",
+        PROTOCOL,
+        "tracked.executed = max(tracked.executed, report.executed)",
+        "tracked.executed = report.executed",
+        LATE,
+    ),
+    Fault(
+        "a cancel is forgotten after a 429",
+        PROTOCOL,
+        '        if message.request == "cancel":\n            tracked.cancel_wanted = True\n        return effects',
+        "        return effects",
+        LATE,
+    ),
+    Fault(
+        "a cancel is forgotten while the order is SENT",
+        PROTOCOL,
+        "        tracked.cancel_wanted = True\n        if tracked.stage is Stage.QUEUED:",
+        "        tracked.cancel_wanted = tracked.stage is not Stage.SENT\n        if tracked.stage is Stage.QUEUED:",
+        LATE,
+    ),
+    Fault(
+        "a cancel is forgotten while the order is UNKNOWN",
+        PROTOCOL,
+        "        tracked.cancel_wanted = True\n        if tracked.stage is Stage.QUEUED:",
+        "        tracked.cancel_wanted = tracked.stage is not Stage.UNKNOWN\n        if tracked.stage is Stage.QUEUED:",
+        LATE,
+    ),
+    Fault(
+        "a cancel asked for before a crash is forgotten",
+        GATEWAY,
+        "        cancel_wanted=known.cancel_requested,\n",
+        "",
+        ACTOR,
+    ),
+    Fault(
+        "one duplicate drops those behind it",
+        PROTOCOL,
+        "                self.duplicates += 1\n                continue\n",
+        "                self.duplicates += 1\n                break\n",
+        LATE,
+    ),
+    Fault(
+        "learned limits are swapped",
+        GATEWAY,
+        "core.budget.set_limits(message.orders_per_10s, message.orders_per_minute)",
+        "core.budget.set_limits(message.orders_per_minute, message.orders_per_10s)",
+        ACTOR,
+    ),
+    Fault(
+        "a venue's limits are swapped",
+        BUDGET,
+        "cls(rules.orders_per_10s, rules.orders_per_minute)",
+        "cls(rules.orders_per_minute, rules.orders_per_10s)",
+        LATE,
+    ),
+    Fault(
+        "told limits are swapped",
+        ORDERS,
+        "LimitsLearned(orders_per_10s=venue.orders_per_10s, orders_per_minute=venue.orders_per_minute)",
+        "LimitsLearned(orders_per_10s=venue.orders_per_minute, orders_per_minute=venue.orders_per_10s)",
+        BATCHES,
+    ),
+    Fault(
+        "discovered limits are swapped",
+        "actors/venues/binance/discovery.py",
+        '        limits.get(("ORDERS", "SECOND", 10), RULES.orders_per_10s),\n        limits.get(("ORDERS", "MINUTE", 1), RULES.orders_per_minute),\n',
+        '        limits.get(("ORDERS", "MINUTE", 1), RULES.orders_per_minute),\n        limits.get(("ORDERS", "SECOND", 10), RULES.orders_per_10s),\n',
+        ("tests/venues/binance/test_asking.py",),
+    ),
+    Fault(
+        "windows are swapped", BUDGET, "WINDOWS_MS = (10_000, 60_000)", "WINDOWS_MS = (60_000, 10_000)", LATE
+    ),
+    Fault(
+        "a minute has 50 seconds",
+        BUDGET,
+        "WINDOWS_MS = (10_000, 60_000)",
+        "WINDOWS_MS = (10_000, 50_000)",
+        LATE,
+    ),
+    Fault(
+        "ten seconds are nine", BUDGET, "WINDOWS_MS = (10_000, 60_000)", "WINDOWS_MS = (9_000, 60_000)", LATE
+    ),
+    Fault(
+        "a read time-out is taken for not sent",
+        HTTP,
+        "except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:",
+        "except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ReadTimeout) as error:",
+        HTTP_TESTS,
+    ),
+    Fault(
+        "a connection that was cut is taken for not sent",
+        HTTP,
+        "except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:",
+        "except (httpx.TransportError,) as error:",
+        HTTP_TESTS,
+    ),
+    Fault(
+        "orders are sent after the lease ran out",
+        GATEWAY,
+        'if request.kind != "place" or self._gate.may_send(self._cell.dispatcher.clock.monotonic_ns()):',
+        "if request.kind:",
+        ACTOR,
+    ),
+    Fault(
+        "cancels end with the lease",
+        GATEWAY,
+        'if request.kind != "place" or self._gate.may_send(self._cell.dispatcher.clock.monotonic_ns()):',
+        "if self._gate.may_send(self._cell.dispatcher.clock.monotonic_ns()):",
+        ACTOR,
+    ),
+    Fault(
+        "a lease does not end",
+        "actors/runtime/gate.py",
+        "self._lease_until_ns is None or now_ns < self._lease_until_ns",
+        "True",
+        ("tests/runtime/test_gate.py",),
+    ),
+    Fault(
+        "the user stream is back and nothing is asked for",
+        PROTOCOL,
+        "            tracked.excused = True\n        return self._survey(now_ms)",
+        "            tracked.excused = True\n        return []",
+        LATE,
+    ),
+    Fault(
+        "trades of zero or less are taken",
+        TRANSLATE,
+        "if sane(value) <= 0:",
+        "if sane(value) == 7:",
+        TRANSLATED,
+    ),
+    Fault("trades of zero are taken", TRANSLATE, "if sane(value) <= 0:", "if sane(value) < 0:", TRANSLATED),
+    Fault("trades of NaN are taken", TRANSLATE, "if sane(value) <= 0:", "if value <= 0:", TRANSLATED),
+    Fault(
+        "a lease is never renewed after one failed try",
+        WRITER,
+        "        finally:\n            self._cell.dispatcher.after(RENEW_EVERY",
+        "        else:\n            self._cell.dispatcher.after(RENEW_EVERY",
+        LEASE,
+    ),
+    Fault(
+        "a lease is counted from after the answer",
+        WRITER,
+        "self._gate.extend_lease(before_ns + (seconds",
+        "self._gate.extend_lease(clock.monotonic_ns() + (seconds",
+        LEASE,
+    ),
+    Fault(
+        "a lease is used to its last moment", WRITER, "(seconds - LEASE_MARGIN_SECONDS)", "(seconds)", LEASE
+    ),
+    Fault(
+        "a liquidation is logged as a trade",
+        ROWS,
+        'reason = "LIQUIDATION" if fact.purpose',
+        'reason = "TRADE_PNL" if fact.purpose',
+        (ROWS_TESTS + "test_a_liquidation_is_called_so_wherever_it_is_read",),
+    ),
+    Fault(
+        "deleveraging is logged as a trade",
+        ROWS,
+        'reason = f"ADL_TIER{fact.tier}"',
+        'reason = "TRADE_PNL"',
+        (ROWS_TESTS + "test_deleveraging_is_called_so_with_its_tier",),
+    ),
+    Fault(
+        "deleveraging is logged without its tier",
+        ROWS,
+        'reason = f"ADL_TIER{fact.tier}"',
+        'reason = "ADL_TIER0"',
+        (ROWS_TESTS + "test_deleveraging_is_called_so_with_its_tier",),
+    ),
+    Fault(
+        "a close-out is logged as a trade",
+        ROWS,
+        'reason = "CLOSE_OUT"',
+        'reason = "TRADE_PNL"',
+        (ROWS_TESTS + "test_a_close_out_is_called_so_wherever_it_is_read",),
+    ),
+    Fault(
+        "funding is logged as a trade",
+        ROWS,
+        'return fact.amount, "FUNDING"',
+        'return fact.amount, "TRADE_PNL"',
+        (ROWS_TESTS + "test_profit_deposits_and_funding_have_their_reasons",),
+    ),
+    Fault(
+        "bad debt is logged as a trade",
+        ROWS,
+        'return fact.amount, "BAD_DEBT"',
+        'return fact.amount, "TRADE_PNL"',
+        (ROWS_TESTS + "test_a_liquidation_is_called_so_wherever_it_is_read",),
+    ),
+    Fault(
+        "a take-over is logged as a trade",
+        ROWS,
+        'return fact.realized, "ADMIN_TAKEOVER"',
+        'return fact.realized, "TRADE_PNL"',
+        (ROWS_TESTS + "test_what_the_house_takes_over_is_flagged_with_who_and_when",),
+    ),
+    Fault(
+        "a later fee is logged as a trade",
+        ROWS,
+        'return -fact.fee, "FEE"',
+        'return -fact.fee, "TRADE_PNL"',
+        ("tests/persistence/test_fee_rows.py::test_a_pending_fee_survives_and_is_booked_in_every_table",),
+    ),
+    Fault(
+        "filled and cancelled times are swapped",
+        ROWS,
+        "(status, at if filled else None, None if filled else at,",
+        "(status, None if filled else at, at if filled else None,",
+        (ROWS_TESTS + "test_a_resting_order_ends_at_its_own_time_and_at_no_other",),
+    ),
+    Fault(
+        "an expired order is stored as cancelled",
+        ROWS,
+        'else "EXPIRED" if fact.status is OrderStatus.EXPIRED else',
+        'else "CANCELLED" if fact.status is OrderStatus.EXPIRED else',
+        (ROWS_TESTS + "test_a_resting_order_ends_at_its_own_time_and_at_no_other",),
+    ),
+    Fault(
+        "a partial close ends the platform's position",
+        ROWS,
+        "        if position is None or opened > ZERO:\n",
+        "        if True:\n",
+        (ROWS_TESTS + "test_a_partial_close_leaves_the_position_open_with_what_it_realized",),
+    ),
+    Fault(
+        "a flip leaves the platform's old position open",
+        ROWS,
+        "        if position is None or opened > ZERO:\n",
+        "        if position is None:\n",
+        (ROWS_TESTS + "test_a_flip_closes_one_position_and_opens_another",),
+    ),
+    Fault(
+        "what was closed is stored as taken over",
+        ROWS,
+        "(*closed[:1], False, *closed[1:])",
+        "(*closed[:1], True, *closed[1:])",
+        (ROWS_TESTS + "test_a_partial_close_leaves_the_position_open_with_what_it_realized",),
+    ),
+    Fault(
+        "what was taken over is not flagged",
+        ROWS,
+        '"TAKEN_OVER",\n        True,',
+        '"TAKEN_OVER",\n        False,',
+        (ROWS_TESTS + "test_what_the_house_takes_over_is_flagged_with_who_and_when",),
+    ),
+    Fault(
+        "the house takes nothing over",
+        ROWS,
+        '    yield "house_add", (fact.symbol, fact.quantity)\n',
+        "",
+        (ROWS_TESTS + "test_what_the_house_takes_over_is_flagged_with_who_and_when",),
+    ),
+    Fault(
+        "a liquidated position is stored as closed",
+        ROWS,
+        'return "LIQUIDATE", "LIQUIDATED"',
+        'return "LIQUIDATE", "CLOSED"',
+        (ROWS_TESTS + "test_a_liquidation_is_called_so_wherever_it_is_read",),
+    ),
+    Fault(
+        "a liquidating trade is stored as a close",
+        ROWS,
+        'return "LIQUIDATE", "LIQUIDATED"',
+        'return "CLOSE", "LIQUIDATED"',
+        (ROWS_TESTS + "test_a_liquidation_is_called_so_wherever_it_is_read",),
+    ),
+    Fault(
+        "a held actor serves control messages",
+        DISPATCHER,
+        "        cell.mailbox.serve(Serving.NOTHING)\n        cell.status = Status.CRASHED\n\n",
+        "        cell.mailbox.serve(Serving.CONTROL_ONLY)\n        cell.status = Status.CRASHED\n\n",
+        SERVED,
+    ),
+    Fault(
+        "a quarantined actor serves control messages",
+        DISPATCHER,
+        "        cell.mailbox.serve(Serving.NOTHING)\n        cell.status = Status.QUARANTINED\n",
+        "        cell.mailbox.serve(Serving.CONTROL_ONLY)\n        cell.status = Status.QUARANTINED\n",
+        SERVED,
+    ),
+    Fault(
+        "a crashed actor serves control messages",
+        DISPATCHER,
+        "        cell.status = Status.CRASHED\n        cell.mailbox.serve(Serving.NOTHING)\n",
+        "        cell.status = Status.CRASHED\n        cell.mailbox.serve(Serving.CONTROL_ONLY)\n",
+        SERVED,
+    ),
+    Fault(
+        "a restart drops waiting fills",
+        MAILBOX,
+        "            self._control = [letter, *(self._control or ())]\n",
+        "            self._control, self._fills = [letter, *(self._control or ())], None\n",
+        SERVED,
+    ),
+    Fault(
+        "a restart drops waiting control messages",
+        MAILBOX,
+        "            self._control = [letter, *(self._control or ())]\n",
+        "            self._control = [letter]\n",
+        SERVED,
+    ),
+    Fault(
+        "a second quarantine parks the guard, by hand",
+        SUPERVISOR,
+        "        if ref is None or id_ in self._house.quarantined:\n            return False\n        ref.cell.dispatcher.quarantine",
+        "        if ref is None:\n            return False\n        ref.cell.dispatcher.quarantine",
+        PARKED,
+    ),
+    Fault(
+        "a second quarantine parks the guard as the account",
+        SUPERVISOR,
+        "        if id_ in house.quarantined:\n            return\n        self._forget(name)",
+        "        self._forget(name)",
+        PARKED,
+    ),
+    Fault(
+        "a late guard replaces a released account",
+        SUPERVISOR,
+        "        if own is None or house.accounts[id_].cell is not own.cell:\n            return\n        guard = house.accounts[id_] = house.start_guard",
+        "        guard = house.accounts[id_] = house.start_guard",
+        PARKED,
+    ),
+    Fault(
+        "touch triggers compare the wrong side at registration",
+        TRIGGERS,
+        "now = float(tick.bid if trigger.below else tick.ask)",
+        "now = float(tick.ask if trigger.below else tick.bid)",
+        TOUCH,
+    ),
+    Fault(
+        "touch triggers compare the mid at registration",
+        TRIGGERS,
+        "                if trigger.touch:\n                    now = float(tick.bid if trigger.below else tick.ask)\n",
+        "",
+        TOUCH,
+    ),
+    Fault(
+        "touch triggers compare the wrong side at a tick",
+        TRIGGERS,
+        "self._pop(entry.below_bid, -float(tick.bid), woken)",
+        "self._pop(entry.below_bid, -float(tick.ask), woken)",
+        TOUCH,
+    ),
+    Fault(
+        "an older price is accepted",
+        BOOK,
+        "return tick.event_ms > known.event_ms",
+        "return True",
+        ("tests/symbol_router/test_triggers.py::test_the_book_never_goes_back_in_time",),
+    ),
+    Fault(
+        "an older price is accepted from REST",
+        BOOK,
+        "if known is not None and not tick.update_id and tick.event_ms >= known.event_ms:",
+        "if known is not None and not tick.update_id:",
+        (
+            "tests/symbol_router/test_triggers.py::test_an_answer_of_rest_without_a_number_is_as_old_as_its_time",
+        ),
+    ),
+    Fault("REST is asked at three times the age", FEED, "self._max_age_ns // 3", "self._max_age_ns * 3", FED),
+    Fault(
+        "settle time is ignored",
+        RECONCILIATION,
+        "deadline = time.monotonic() + settle_seconds",
+        "deadline = time.monotonic()",
+        COMPARED,
+    ),
+    Fault(
+        "only what we hold is compared",
+        RECONCILIATION,
+        "{*virtual, *house, *master, *listed}",
+        "{*virtual, *house, *listed}",
+        COMPARED,
+    ),
+    Fault(
+        "the house is left out",
+        RECONCILIATION,
+        "return self.master - self.virtual - self.house",
+        "return self.master - self.virtual",
+        COMPARED,
+    ),
+    # What these found in the code as it was, and what was cured with them.
+    Fault(
+        "answers of a batch are taken in the order of the questions",
+        ORDERS,
+        '    if all(name in {"", id_} for name, id_ in zip(told, ids, strict=True)):\n        return parts\n',
+        "    return parts\n",
+        BATCHES,
+    ),
+    Fault(
+        "an answer about another order is taken",
+        PROTOCOL,
+        "    if report is None or report.client_order_id == message.client_order_id:\n        return message\n",
+        "    return message\n",
+        LATE,
+    ),
+    Fault(
+        "answers that an earlier life asked for make room for more",
+        PROTOCOL,
+        "len(self._asked) < ASKS_MAX",
+        "len(self._asked) < 2 * ASKS_MAX",
+        LATE,
+    ),
+    Fault(
+        "a look at everything is waited for for ever",
+        PROTOCOL,
+        "is_time or self._survey_again or never_answered else []",
+        "is_time or self._survey_again else []",
+        LATE,
+    ),
+    Fault(
+        "what an opening trade changed names a trade that there is not",
+        ROWS,
+        "trade_row_id(state, traded, int(traded.closed_quantity == ZERO))",
+        "trade_row_id(state, traded, 0)",
+        (ROWS_TESTS + "test_what_a_trade_changed_names_a_trade_that_there_is",),
+    ),
+)
