@@ -85,7 +85,6 @@ SUITES = {
     "fees": ["test_fees", "test_ledger"],
     "holdings": ["test_holdings", "test_funding", "test_actor"],
     "funding": ["test_funding", "test_booking"],
-    "position": ["test_cost", "test_position", "test_state"],
     "ledger": [
         "test_ledger",
         "test_funding",
