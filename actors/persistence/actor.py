@@ -376,7 +376,8 @@ class Writer(DispatchedActor):
             seconds = self._store.renew()
             if seconds is not None:
                 self._gate.extend_lease(before_ns + (seconds - LEASE_MARGIN_SECONDS) * NANOS_PER_SECOND)
-            self._came_back()
+            if not self.stats.is_down:  # on a full disk the lease can be kept, and nothing else written
+                self._came_back()
         except StoreUnreachable as away:
             log.warning("lease not renewed", error=str(away))
             self._tell_away(away)
