@@ -128,6 +128,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
         "tests/persistence/test_actor.py",
         "tests/persistence/test_lease.py",
         "tests/persistence/test_waiting.py",
+        "tests/persistence/test_gathering.py",
     ),
     "actors/persistence/fee_rows.py": ("tests/persistence/test_fee_rows.py",),
     "actors/persistence/loading.py": (
