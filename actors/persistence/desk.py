@@ -19,7 +19,7 @@ from psycopg.rows import dict_row
 from actors.errors import BadInput, NotStarted
 from actors.order_ids import PART_LENGTH, FleetId, Origin, StartId, part_of
 from actors.persistence import sql
-from actors.persistence.messages import QuarantineRecord, RecordDeadLetter, RecordQuarantine
+from actors.persistence.messages import QuarantineRecord, RecordAudit, RecordDeadLetter, RecordQuarantine
 from actors.subaccount.orders import end_text
 from actors.units import AccountId
 
@@ -232,11 +232,29 @@ class Desk:
 
     # -- audit
 
-    def record_audit(self, who: str, action: str, target: str, detail: str, wall_ms: int) -> None:
-        """Keep what an operator did."""
+    def record_audit(self, record: RecordAudit) -> None:
+        """Keep what an operator did; once, if an earlier life may have kept it."""
+        values = {
+            "at": record.at_ms,
+            "who": clean(record.who),
+            "action": clean(record.action),
+            "target": clean(record.target),
+            "detail": clean(record.detail),
+        }
+        if (
+            record.again
+            and self._connection.execute(
+                "SELECT FROM bulkhead.audit WHERE at_ms = %(at)s AND who = %(who)s AND action = %(action)s "
+                "AND target = %(target)s",
+                values,
+            ).fetchone()
+            is not None
+        ):
+            return
         self._connection.execute(
-            "INSERT INTO bulkhead.audit (at_ms, who, action, target, detail) VALUES (%s, %s, %s, %s, %s)",
-            (wall_ms, clean(who), clean(action), clean(target), clean(detail)),
+            "INSERT INTO bulkhead.audit (at_ms, who, action, target, detail) "
+            "VALUES (%(at)s, %(who)s, %(action)s, %(target)s, %(detail)s)",
+            values,
         )
 
     def audit(self, target: str | None = None, limit: int = 100) -> list[AuditEntry]:
