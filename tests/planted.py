@@ -343,8 +343,8 @@ FAULTS = (
     Fault(
         "a lease is never renewed after one failed try",
         WRITER,
-        "        finally:\n            self._cell.dispatcher.after(RENEW_EVERY",
-        "        else:\n            self._cell.dispatcher.after(RENEW_EVERY",
+        "        finally:\n            self.stats.asking_since_ns = 0\n            self._cell.dispatcher.after(RENEW_EVERY",
+        "        else:\n            self.stats.asking_since_ns = 0\n            self._cell.dispatcher.after(RENEW_EVERY",
         LEASE,
     ),
     Fault(
