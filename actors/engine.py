@@ -221,7 +221,7 @@ class Engine:
             self.caretaker.stop,
             self.pauses.stop,
             lambda: self._stop_dispatchers(left),
-            *([self._store.close, self.reader.close] if self._store is not None else []),
+            lambda: self._close_store(max(1.0, left())),
             *([self._embedded.stop] if self._embedded is not None else []),
             self.deeds.stop,
             self.alarms.stop,
@@ -235,6 +235,22 @@ class Engine:
     def _stop_accounts(self) -> None:
         for ref in [*list(self.accounts.values()), *list(self.quarantined.values())]:
             self.main.stop_cell(ref.cell)
+
+    def _close_store(self, seconds: float) -> None:
+        """Give the lease back; a Postgres that does not answer must not keep us, and the lease ends by itself."""
+        store = self._store
+        if store is None or not self.io.has_ended:
+            return
+
+        def close() -> None:
+            store.close()
+            self.reader.close()
+
+        closing = threading.Thread(target=close, name="close-store", daemon=True)
+        closing.start()
+        closing.join(seconds)
+        if closing.is_alive():
+            log.error("the lease is not given back: Postgres does not answer")
 
     def _stop_dispatchers(self, left: Callable[[], float]) -> None:
         for dispatcher in self.dispatchers():

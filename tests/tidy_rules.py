@@ -172,7 +172,6 @@ TESTED_ELSEWHERE = {
     "actors/subaccount/risk.py": "data",
     "actors/subaccount/sizing.py": "tests/subaccount/test_seeds_002_to_004.py",
     "actors/subaccount/value_at_risk.py": "tests/subaccount/test_limit_checks.py",
-    "actors/persistence/loading.py": "tests/persistence/test_store.py reads through it",
     "actors/runtime/tree.py": "tests/test_supervisor.py and tests/test_quarantine.py",
     "actors/runtime/clock.py": "tests/runtime/test_simulation.py",
     "actors/runtime/cell.py": "tests/runtime/test_actor.py",

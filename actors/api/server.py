@@ -187,7 +187,7 @@ class ApiServer:
         self._sight = Sight(engine)
         self._file = Path(engine.config.data_dir) / API_FILE
         config = engine.config
-        self._socket = bound(config.api_host, config.api_port, Path(config.data_dir))
+        self._socket = bound(config.api_host, config.api_port)
         self._server = uvicorn.Server(
             uvicorn.Config(
                 KnownHosts(

@@ -4,6 +4,8 @@ Rules
 1. First in, first out, loads included: a restarted account reads all that it wrote before.
 2. Nothing is forwarded to the gateway and nobody is answered before the commit.
 3. When Postgres is away everything waits, and the gate lets no new risk in.
+4. What somebody waits for, and what orders follow from, is written at once. What only tells what happened at the
+   exchange waits a moment for more of it: an order's acceptance, trade and end come close together.
 """
 
 from __future__ import annotations
@@ -51,6 +53,10 @@ LEASE_MARGIN_SECONDS = 1
 RENEW_EVERY = Nanos(1_000 * NANOS_PER_MS)
 
 
+GATHER = Nanos(4 * NANOS_PER_MS)
+"""How long that moment is: less than a commit takes."""
+
+
 class StorePort(Protocol):
     """The part of the store that the writer uses."""
 
@@ -96,6 +102,12 @@ AWAY_KEY = "postgres is away"
 
 class Retry(Message, frozen=True, gc=False):
     """The writer's own timer: Postgres may be back."""
+
+    LANE = Lane.CONTROL
+
+
+class Gathered(Message, frozen=True, gc=False):
+    """The writer's own timer: write what was gathered."""
 
     LANE = Lane.CONTROL
 
@@ -153,6 +165,7 @@ class Writer(DispatchedActor):
         self._waiting = waiting
         self._actors = actors
         self._retry_ns = RETRY_FIRST
+        self._is_urgent = self._gathers = False
         self._away = False
         self.stats = WriterStats()
 
@@ -167,7 +180,11 @@ class Writer(DispatchedActor):
         reply = super().handle(message)
         is_due = len(self._waiting) >= WRITER_BATCH_MAX or self._cell.mailbox.depth() == 0
         if self._waiting and is_due and not self.stats.is_down:
-            self._write()
+            if self._is_urgent or len(self._waiting) >= WRITER_BATCH_MAX:
+                self._write()
+            elif not self._gathers:
+                self._gathers = True
+                self._cell.dispatcher.after(GATHER, self._cell, Gathered())
         return reply
 
     def on_receive(self, message: Any) -> Any:
@@ -183,8 +200,12 @@ class Writer(DispatchedActor):
                 | RecordAudit()
             ):
                 self._waiting.append(message)
+                self._is_urgent = self._is_urgent or _is_urgent(message)
             case AskStore():
                 self._waiting.append(Question(message, self.defer_reply()))
+                self._is_urgent = True
+            case Gathered():
+                self._gathers, self._is_urgent = False, True
             case Retry():
                 self.stats.is_down = False
                 self._write()
@@ -230,6 +251,7 @@ class Writer(DispatchedActor):
             self._went_down(away)
         else:
             self._retry_ns = RETRY_FIRST
+            self._is_urgent = False
             if is_there:
                 self._came_back()
         finally:
@@ -387,6 +409,13 @@ class Writer(DispatchedActor):
         finally:
             self._cell.dispatcher.after(RENEW_EVERY, self._cell, Renew(self._cell.restarts))
             self.stats.asking_since_ns = 0
+
+
+def _is_urgent(item: Waiting) -> bool:
+    """Whether somebody waits for it, or orders follow from it."""
+    if not isinstance(item, Persist) or item.reply_to is not None:
+        return True
+    return any(isinstance(fact, OrderIntended | CancelIntended) for fact in item.facts)
 
 
 def _recorded(desk: Any, item: Record) -> None:

@@ -105,6 +105,11 @@ _CONDITIONAL: LiteralString = """
         decided_ms, cause, NULL::integer, end_reason, '{}'::bigint[], order_id
     FROM bulkhead.conditional"""
 
+HISTORY: LiteralString = _ORDER + " WHERE i.account_id = %s ORDER BY i.order_sequence DESC LIMIT %s"
+HISTORY_OF_CONDITIONALS: LiteralString = (
+    _CONDITIONAL + " WHERE account_id = %s ORDER BY order_sequence DESC LIMIT %s"
+)
+
 
 class Desk:
     """See the module. Shares the store's connection, which it is asked for each time."""
@@ -279,17 +284,12 @@ class Desk:
 
     def history(self, account_id: AccountId, limit: int = 100) -> list[CausedOrder]:
         """The last orders of an account, conditional ones too, newest first."""
-        found = self._orders(
-            "WHERE i.account_id = %s ORDER BY i.decided_ms DESC, i.client_order_id DESC LIMIT %s",
-            account_id,
-            limit,
-        )
-        waited = self._connection.execute(
-            _CONDITIONAL + " WHERE account_id = %s ORDER BY decided_ms DESC, client_order_id DESC LIMIT %s",
-            (account_id, limit),
-        )
-        found += [_caused(row) for row in waited.fetchall()]
-        found.sort(key=lambda order: (order.decided_ms, order.client_order_id), reverse=True)
+        found = [
+            _caused(row)
+            for statement in (HISTORY, HISTORY_OF_CONDITIONALS)
+            for row in self._connection.execute(statement, (account_id, limit)).fetchall()
+        ]
+        found.sort(key=lambda order: int(order.client_order_id.rpartition("-")[2]), reverse=True)
         return found[:limit]
 
     def _orders(self, where: LiteralString, *values: object) -> list[CausedOrder]:

@@ -138,3 +138,16 @@ def test_nan_is_no_balance(store, dsn):
     create(store)
     with psycopg.connect(dsn) as connection, pytest.raises(psycopg.errors.CheckViolation):
         connection.execute("UPDATE bulkhead.account SET balance = 'NaN', deposits = 'NaN'")
+
+
+def test_a_history_has_an_account_s_orders_newest_first_and_no_other_s(store):
+    one, other = (Author(state) for state in create(store, 2))
+    for author in (one, other, one):
+        author.trade(BUY, "0.1")
+        store.commit(author.batch)
+        author.batch.clear()
+    found = store.at_desk(lambda d: d.history(AccountId("acct-1"), 10))
+    assert [o.client_order_id.rpartition("-")[2] for o in found] == ["2", "1"]
+    assert {(o.account_id, o.status, o.filled) for o in found} == {("acct-1", "FILLED", "0.1")}
+    assert store.at_desk(lambda d: d.history(AccountId("acct-1"), 1)) == found[:1]
+    assert store.at_desk(lambda d: d.history(AccountId("nobody"))) == []
