@@ -8,12 +8,15 @@ import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
+import psycopg
 import pytest
 
 from actors.api.client import EngineError
 from tests.e2e.processes import EngineProcess, bulkhead, until
 from tests.e2e.terminal import CTRL_C, Terminal
+from tests.e2e.test_waiting import dsn_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
@@ -222,10 +225,17 @@ def test_top_ends_when_the_engine_does(paper, tmp_path):
 def test_reasons_with_markup_and_escapes_are_shown_as_text(engine, folder, cli):
     """In a terminal that knows no colours every escape would be somebody else's."""
     account = made(engine, "marked", ("ETHUSDT", "BUY", "0.1"))
-    engine.client.post(f"/v1/accounts/{account}/breaker", {"reason": ESC})
-    engine.client.post(f"/v1/accounts/{account}/fault", {"reason": ESC})
+    markup = "[/] [red]"
+    engine.client.post(f"/v1/accounts/{account}/breaker", {"reason": markup})
+    engine.client.post(f"/v1/accounts/{account}/fault", {"reason": markup})
     until(lambda: engine.client.get("/v1/deadletters", actor=account), "a dead letter")
-    engine.client.post(f"/v1/accounts/{account}/quarantine", {"reason": ESC})
+    engine.client.post(f"/v1/accounts/{account}/quarantine", {"reason": markup})
+    until(lambda: engine.client.get("/v1/audit", target=account)[0]["audit_id"], "the audit to be stored")
+    with psycopg.connect(dsn_of(Path(folder)), autocommit=True) as earlier:
+        # The API refuses such texts; an earlier release kept them.
+        earlier.execute("UPDATE bulkhead.quarantine SET reason = %s", (ESC,))
+        earlier.execute("UPDATE bulkhead.audit SET detail = %s", (ESC,))
+        earlier.execute("UPDATE bulkhead.dead_letter SET message = %s, error = %s", (ESC, ESC))
     until(lambda: account in cli("quarantined").stdout, "the quarantine")
     for line in (
         "accounts", "top --once", "audit", "quarantined", f"inspect {account}", "alarms", "crashes", "tree", "status",
