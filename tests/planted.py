@@ -30,6 +30,7 @@ TRIGGERS = "actors/symbol_router/triggers.py"
 BOOK = "actors/symbol_router/book.py"
 FEED = "actors/feed/actor.py"
 RECONCILIATION = "actors/reconciliation.py"
+ENGINE = "actors/engine.py"
 
 FRAMES = "actors/venues/binance/order_frames.py"
 SOCKET = "actors/venues/binance/order_socket.py"
@@ -39,6 +40,8 @@ CONNECTION = "actors/persistence/connection.py"
 
 OVER_SOCKET = ("tests/venues/binance/test_order_socket.py",)
 FRAMED = ("tests/venues/binance/test_order_frames.py",)
+HALTS = ("tests/test_halts.py",)
+LOGS = ("tests/test_logs.py",)
 LATE = ("tests/gateway/test_lost_and_late.py",)
 ACTOR = ("tests/gateway/test_actor.py",)
 HTTP_TESTS = ("tests/venues/binance/test_http.py",)
@@ -626,5 +629,75 @@ FAULTS = (
         "trade_row_id(state, traded, int(traded.closed_quantity == ZERO))",
         "trade_row_id(state, traded, 0)",
         (ROWS_TESTS + "test_what_a_trade_changed_names_a_trade_that_there_is",),
+    ),
+    Fault(
+        "a halt is told of before it is set",
+        ENGINE,
+        '            self.halted.set()\n            log.critical("the engine halts", reason=reason)\n',
+        '            log.critical("the engine halts", reason=reason)\n            self.halted.set()\n',
+        HALTS,
+    ),
+    Fault(
+        "a stop ends at the first part that fails",
+        ENGINE,
+        "            try:\n                step()\n            except Exception:\n",
+        "            try:\n                step()\n            except BulkheadError:\n",
+        HALTS,
+    ),
+    Fault(
+        "the supervisor raises the alarm before it halts",
+        SUPERVISOR,
+        '        self._house.halt(reason)\n        self._house.alarm(f"the engine halts: {reason}")\n',
+        '        self._house.alarm(f"the engine halts: {reason}")\n        self._house.halt(reason)\n',
+        HALTS,
+    ),
+    Fault(
+        "a dead Postgres stays dead",
+        "actors/caretaker.py",
+        "            database.revive()\n",
+        "            pass\n",
+        ("tests/test_caretaker.py",),
+    ),
+    Fault(
+        "two engines share a data folder",
+        "actors/folder_lock.py",
+        "fcntl.LOCK_EX | fcntl.LOCK_NB",
+        "fcntl.LOCK_SH | fcntl.LOCK_NB",
+        ("tests/test_folder_lock.py",),
+    ),
+    Fault(
+        "log lines without room are not counted",
+        "actors/logs.py",
+        '            if self._waiting + cost > self._bytes_max:\n                self._dropped += max(1, data.count(b"\\n"))\n',
+        "            if self._waiting + cost > self._bytes_max:\n",
+        LOGS,
+    ),
+    Fault(
+        "log lines that cannot be written are not counted",
+        "actors/logs.py",
+        '                if error:\n                    self._dropped += max(1, data.count(b"\\n"))\n',
+        "",
+        LOGS,
+    ),
+    Fault(
+        "a secret is logged",
+        "actors/logs.py",
+        "            redact,\n            structlog.processors.format_exc_info",
+        "            structlog.processors.format_exc_info",
+        LOGS,
+    ),
+    Fault(
+        "a tap that ended takes a new follower's away",
+        "actors/runtime/cell.py",
+        "            if self.tap is tap:\n",
+        "            if self.tap is not None:\n",
+        ("tests/runtime/test_tap.py",),
+    ),
+    Fault(
+        "a guard is taken for its account",
+        "actors/runtime/tree.py",
+        "            if found is None or not is_guard(found.name):\n",
+        "            if found is None or found is not None:\n",
+        PARKED,
     ),
 )
