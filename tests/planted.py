@@ -402,8 +402,8 @@ FAULTS = (
     Fault(
         "a take-over is logged as a trade",
         ROWS,
-        'return fact.realized, "ADMIN_TAKEOVER"',
-        'return fact.realized, "TRADE_PNL"',
+        'return fact.realized - fact.fee, "ADMIN_TAKEOVER"',
+        'return fact.realized - fact.fee, "TRADE_PNL"',
         (ROWS_TESTS + "test_what_the_house_takes_over_is_flagged_with_who_and_when",),
     ),
     Fault(

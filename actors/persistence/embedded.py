@@ -43,6 +43,9 @@ UNFINISHED_FILE = "postgres.unfinished"
 START_SECONDS = 120.0
 """How long a server may recover after a crash."""
 
+STOP_SECONDS = 10
+"""How long a server may take to stop, unless PGCTLTIMEOUT says otherwise."""
+
 START_TRIES = 3
 LOOK_SECONDS = 0.5
 CHILDREN_SECONDS = 5.0
@@ -175,7 +178,9 @@ class EmbeddedPostgres:
                 return
             server.cleanup()
             if not self._held_by_others():
-                server.stop()
+                # A frozen one does not answer; the wheel kills it then, and the next start recovers it.
+                with _environment(PGCTLTIMEOUT=os.environ.get("PGCTLTIMEOUT", str(STOP_SECONDS))):
+                    server.stop()
 
     def _come_up(self, begin: Callable[[], None]) -> None:
         """Start the server, and give one that recovers after a crash the time that it takes."""
@@ -317,6 +322,21 @@ def folder_owner(folder: Path) -> int:
         return folder.stat().st_uid
     except OSError:
         return os.geteuid()
+
+
+@contextmanager
+def _environment(**wanted: str) -> Iterator[None]:
+    """Variables for the programs that are started meanwhile."""
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 @contextmanager

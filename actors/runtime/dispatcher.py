@@ -294,6 +294,11 @@ class ThreadedDispatcher(Dispatcher):
         """Whether the thread runs, or ended because it was stopped."""
         return self._stopping or self._thread.is_alive()
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether no turn runs, or will run any more."""
+        return not self._thread.is_alive()
+
     def backlog(self) -> int:
         """How many actors wait for their turn."""
         return self._queue.qsize()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import re
@@ -12,7 +13,8 @@ from decimal import Decimal as D
 import httpx
 import pytest
 
-from actors.api.client import EngineError
+from actors.api.client import Client, EngineError
+from actors.errors import BulkheadError
 from tests.e2e.processes import (
     EngineProcess,
     Paper,
@@ -27,6 +29,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
 
 ANSWERS = int(os.environ.get("EAGER_ANSWERS", "400"))
 """How many answers to get; the full form is 10,000."""
+EARLY = 40
+"""How many answers to get from the moment on that an engine which starts answers at all."""
 ACCOUNTS = 120
 LOOKERS = 4
 
@@ -60,10 +64,10 @@ def paths(client):
 class Lookers:
     """Threads that get every path in turn, until somebody says enough."""
 
-    def __init__(self, engine, wanted):
-        self.address, self.wanted = engine.client.address, wanted
+    def __init__(self, client, wanted):
+        self.address, self.wanted = client.address, wanted
         self.answers, self.bad = Counter(), []
-        self._turn = itertools.cycle(paths(engine.client))
+        self._turn = itertools.cycle(paths(client))
         self._lock, self._over = threading.Lock(), threading.Event()
         self._threads = [threading.Thread(target=self._look, daemon=True) for _ in range(LOOKERS)]
         for thread in self._threads:
@@ -93,6 +97,25 @@ class Lookers:
             thread.join(60)
 
 
+class EarlyLookers(threading.Thread):
+    """Look as soon as an engine that starts can be looked at."""
+
+    def __init__(self, folder, before):
+        super().__init__(daemon=True)
+        self.folder, self.before = folder, before
+        self.lookers = None
+        self.start()
+
+    def run(self):
+        client = until(self._fresh, "an address", 60)
+        self.lookers = Lookers(client, 0)
+
+    def _fresh(self):
+        with contextlib.suppress(BulkheadError):
+            client = Client(self.folder)
+            return client if client.address.pid != self.before else None
+
+
 def trade(engine, notional):
     answers = engine.client.post("/v1/orders", order_bodies(ACCOUNTS, notional=notional))
     assert {a["type"] for a in answers} <= {"Accepted", "Rejected"}
@@ -104,7 +127,7 @@ def test_no_look_fails_under_load_nor_do_start_and_stop(paper, tmp_path):
     trade(engine, 600)
     bad, total = [], Counter()
     for life in range(2):
-        lookers = Lookers(engine, ANSWERS // 2)
+        lookers = Lookers(engine.client, ANSWERS // 2)
         for n in itertools.count():
             with_crash = f"acct-{n % 7 + 1}"
             try:
@@ -126,7 +149,13 @@ def test_no_look_fails_under_load_nor_do_start_and_stop(paper, tmp_path):
         bad += lookers.bad
         total += lookers.answers
         assert "request failed" not in engine.errors, engine.errors[-5000:]
+        early = EarlyLookers(tmp_path, engine.child.pid)
         engine = EngineProcess(paper, tmp_path, program="tests.e2e.eager")
+        early.join(60)
+        until(lambda early=early: early.lookers.answers.total() > EARLY, "looks from the start on")
+        early.lookers.end()
+        bad += early.lookers.bad
+        total += early.lookers.answers
     until(lambda: idle(engine.client), "every order known")
     assert set(differences(engine.client).values()) == {D(0)}
     engine.stop()

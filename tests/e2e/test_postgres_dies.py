@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import time
 from decimal import Decimal as D
 
+import psutil
 import pytest
 
 from actors.cli import EXIT_HALTED
 from tests.e2e.processes import (
+    WAIT,
     EngineProcess,
     Paper,
     differences,
@@ -66,3 +70,25 @@ def test_killed_alone_it_is_started_again_and_killed_with_the_engine_the_next_st
     engine.stop()
     assert engine.child.returncode == 0, engine.errors[-3000:]
     assert engine.child.returncode != EXIT_HALTED
+
+
+def test_a_frozen_postgres_keeps_no_stop_waiting_and_what_was_accepted_is_there_at_the_next_start(
+    paper, tmp_path
+):
+    engine = EngineProcess(paper, tmp_path, PGCTLTIMEOUT="2")
+    open_positions(engine.client, ACCOUNTS)
+    server = psutil.Process(postmaster(tmp_path))
+    frozen = [server, *server.children()]
+    for process in frozen:
+        process.suspend()
+    engine.child.send_signal(signal.SIGTERM)
+    began = time.monotonic()
+    assert engine.child.wait(WAIT) == 0, engine.errors[-3000:]
+    assert time.monotonic() - began < 30
+    for process in frozen:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    engine = EngineProcess(paper, tmp_path)
+    assert len(engine.client.get("/v1/positions", limit=100)) == ACCOUNTS
+    assert set(differences(engine.client).values()) == {D(0)}
+    engine.stop()
