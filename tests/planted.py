@@ -346,8 +346,8 @@ FAULTS = (
     Fault(
         "a lease is never renewed after one failed try",
         WRITER,
-        "        finally:\n            self.stats.asking_since_ns = 0\n            self._cell.dispatcher.after(RENEW_EVERY",
-        "        else:\n            self.stats.asking_since_ns = 0\n            self._cell.dispatcher.after(RENEW_EVERY",
+        "        finally:\n            self._cell.dispatcher.after(RENEW_EVERY",
+        "        else:\n            self._cell.dispatcher.after(RENEW_EVERY",
         LEASE,
     ),
     Fault(
@@ -647,8 +647,8 @@ FAULTS = (
     Fault(
         "the supervisor raises the alarm before it halts",
         SUPERVISOR,
-        '        self._house.halt(reason)\n        self._house.alarm(f"the engine halts: {reason}")\n',
-        '        self._house.alarm(f"the engine halts: {reason}")\n        self._house.halt(reason)\n',
+        '        self._house.halt(reason)\n        self._house.alarm(Critical(f"the engine halts: {reason}"))\n',
+        '        self._house.alarm(Critical(f"the engine halts: {reason}"))\n        self._house.halt(reason)\n',
         HALTS,
     ),
     Fault(
