@@ -8,7 +8,7 @@ CLIENTS := .venv-clients
 HEAVY := .venv-clients-heavy
 COMPILE := $(VENV)/bin/pip-compile -q --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras --allow-unsafe --no-header
 
-.PHONY: help setup demo run test check mutants clients bench lock clean
+.PHONY: help setup demo run test check mutants faults model clients bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -43,8 +43,14 @@ check: $(STAMP) ## what CI checks beside the tests: format, lint, types, tidines
 	$(VENV)/bin/mypy
 	$(PY) -m pytest -q tests/test_tidy.py
 
-mutants: $(STAMP) ## flip every comparison of the decisions, and see a test notice each
+mutants: $(STAMP) ## flip comparisons, and see a test notice each: all of the decisions, a sample of the rest
 	$(PY) -m tests.mutants
+
+model: $(STAMP) ## 20,000 sequences of one account, the engine against a model that knows nothing of it
+	$(PY) -m tests.model --sequences 20000
+
+faults: $(STAMP) ## plant each fault of tests/planted.py, and see the tests fail that must catch it
+	$(PY) -m tests.faults
 
 clients: $(STAMP) $(CLIENTS)/.installed $(HEAVY)/.installed ## every real client against a paper exchange, freqtrade and python-binance too
 	$(PY) -m pytest -q -n 0 tests/contract tests/clients

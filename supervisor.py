@@ -32,6 +32,7 @@ from actors.runtime.correlation import FailureBreaker
 from actors.runtime.restart import GiveUp, RestartAfter, RestartPolicy, after_crash
 from actors.runtime.supervision import Directive, Directives, Strategy, directive_of
 from actors.units import NANOS_PER_MS, NANOS_PER_SECOND, AccountId, Nanos
+from actors.urgency import Critical
 
 log = structlog.get_logger("supervisor")
 
@@ -123,7 +124,7 @@ class Supervisor(DispatchedActor):
         spec = house.spec(name)
         if spec is not None:
             house.gate.close(name)
-            house.alarm(f"{name} failed: {report.error}")
+            house.alarm(Critical(f"{name} failed: {report.error}"))
         else:
             self._tell("router", LoseTriggers(tree.account_of(name)))
         directive = directive_of(
@@ -169,15 +170,17 @@ class Supervisor(DispatchedActor):
             self._halt(text)
         elif tree.is_guard(name):
             self._unguarded.add(tree.account_of(name))
-            self._house.alarm(f"NOBODY WATCHES {tree.account_of(name)}: its guard failed too: {report.error}")
+            self._house.alarm(
+                Critical(f"NOBODY WATCHES {tree.account_of(name)}: its guard failed too: {report.error}")
+            )
         else:
             self._out_of_service(name, report.error, report)
-            self._house.alarm(text)
+            self._house.alarm(Critical(text))
 
     def _halt(self, reason: str) -> None:
         self._house.gate.halt()
         self._house.halt(reason)
-        self._house.alarm(f"the engine halts: {reason}")
+        self._house.alarm(Critical(f"the engine halts: {reason}"))
 
     # -- one cause, many accounts
 
@@ -188,8 +191,10 @@ class Supervisor(DispatchedActor):
         if breaker.failed(where, name, now_ns, len(house.accounts)):
             house.gate.close("breaker")
             house.alarm(
-                f"{breaker.tripped[where].seen} accounts failed alike ({where}): they are parked, new risk "
-                "is stopped, and one is tried again every now and then"
+                Critical(
+                    f"{breaker.tripped[where].seen} accounts failed alike ({where}): they are parked, new risk "
+                    "is stopped, and one is tried again every now and then"
+                )
             )
             probe_failed = True
         if probe_failed:

@@ -17,6 +17,7 @@ import structlog
 
 from actors import logs
 from actors.errors import StoreUnreachable
+from actors.urgency import Critical, Info
 
 log = structlog.get_logger("engine")
 
@@ -106,7 +107,9 @@ class Caretaker:
             return
         if not database.died():
             self._outage.clear()
-            self._alarm(f"the embedded Postgres runs again, after {time.monotonic() - self._began_s:.1f} s")
+            self._alarm(
+                Info(f"the embedded Postgres runs again, after {time.monotonic() - self._began_s:.1f} s")
+            )
 
     def look_at_log(self) -> None:
         """Tell when lines of the log are lost, or nobody reads them."""
@@ -138,15 +141,17 @@ class Caretaker:
         if not self._few_left and limit - used < DESCRIPTORS_FEW:
             self._few_left = True
             self._alarm(
-                f"{used} of {limit} file descriptors are in use: a connection to the exchange or to Postgres that "
-                "breaks now cannot be made anew, and nobody can connect; end clients of the API, or raise LimitNOFILE"
+                Critical(
+                    f"{used} of {limit} file descriptors are in use: a connection to the exchange or to Postgres that "
+                    "breaks now cannot be made anew, and nobody can connect; end clients of the API, or raise LimitNOFILE"
+                )
             )
         elif self._few_left and limit - used > 2 * DESCRIPTORS_FEW:
             self._few_left = False
-            self._alarm(f"there are file descriptors again: {used} of {limit} are in use")
+            self._alarm(Info(f"there are file descriptors again: {used} of {limit} are in use"))
 
     def _once(self, what: str, text: str) -> None:
         """Raise an alarm, once in an outage."""
         if what not in self._outage:
             self._outage.add(what)
-            self._alarm(text)
+            self._alarm(Critical(text))

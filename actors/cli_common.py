@@ -145,8 +145,10 @@ def outcome(answer: dict[str, Any], done: str, *, json: bool) -> None:
         out.print(f"closed: {house_took(answer)}")
     elif answer["type"] == "Accepted":
         out.print(f"{answer['client_order_id'] or ''} {done}".strip(), markup=False)
+    elif answer["type"] == "Pending":
+        out.print(answer["message"], style="yellow", markup=False)
     else:
         for rejection in answer["rejections"]:
             err.print(f"rejected: {rejection['code']}: {rejection['text']}", style="red", markup=False)
-    if answer["type"] != "Accepted":
+    if answer["type"] == "Rejected":
         sys.exit(1)

@@ -233,12 +233,45 @@ def stats(*, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = True) -> None:  
 
 
 @live
-def alarms(*, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
-    """List the latest alarms.
+def alarms(
+    *,
+    all: Annotated[bool, Parameter("--all", negative=())] = False,  # noqa: A002 - its name on the command line
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    json: Json = False,
+) -> None:
+    """List alarms that nobody has acknowledged, the newest last; they outlive a restart.
 
     Example: bulkhead alarms
+
+    Args:
+        all: those that somebody acknowledged since the start, too.
+        data_dir: the engine's data folder.
+        json: print the answer as JSON.
     """
-    show(client(data_dir).get("/v1/alarms"), cli_show.alarms, json=json)
+    show(client(data_dir).get("/v1/alarms", unacknowledged=not all), cli_show.alarms, json=json)
+
+
+@live
+def ack(
+    numbers: Annotated[tuple[int, ...], Parameter(consume_multiple=True)],
+    /,
+    *,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    json: Json = False,
+) -> None:
+    """Acknowledge alarms: you have seen them. What raises one again makes a new one.
+
+    Example: bulkhead ack 7 9
+
+    Args:
+        numbers: as 'bulkhead alarms' shows them.
+        data_dir: the engine's data folder.
+        json: print the answers as JSON.
+    """
+    engine = client(data_dir)
+    for number in numbers:
+        answer = engine.post(path("alarms", number, "ack"))
+        told(answer, f"alarm {number} acknowledged: {answer['text']}", json=json)
 
 
 @live

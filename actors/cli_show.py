@@ -110,9 +110,19 @@ def liquidation(value: Any) -> str:
 
 
 def alarms(found: Found, out: Console) -> None:
-    """One line per alarm."""
+    """One line per alarm: number, when last, how urgent, how often, what."""
     for alarm in found:
-        out.print(f"{day_time(alarm['at_ms'])} {alarm['text']}", markup=False, highlight=False)
+        often = (
+            f" ({alarm['count']:,} times since {day_time(alarm['first_ms'])})" if alarm["count"] > 1 else ""
+        )
+        over = f" (over since {day_time(alarm['over_ms'])})" if alarm["over_ms"] else ""
+        seen = f" (acknowledged by {alarm['acknowledged_by']})" if alarm["acknowledged_by"] else ""
+        out.print(
+            f"{alarm['alarm_id']} {day_time(alarm['at_ms'])} {alarm['level']} {alarm['text']}{often}{over}{seen}",
+            style="red" if alarm["level"] == "CRITICAL" else "",
+            markup=False,
+            highlight=False,
+        )
     if not found:
         out.print("no alarms")
 

@@ -31,7 +31,7 @@ SHOWN_ELSEWHERE = frozenset(
 )
 """Of an account's state: what has its own place, or is asked for by ``--limits``."""
 UNSET: tuple[Any, ...] = ("", "0", 0, None, [], {}, False)
-EXPONENT = re.compile(r"-?\d+(\.\d+)?E[+-]?\d{1,3}")
+DECIMAL = re.compile(r"-?\d+(\.\d+|(\.\d+)?E[+-]?\d{1,3})")
 
 
 def actor(found: Found, account: Found, out: Console, *, limits: bool) -> None:
@@ -143,6 +143,8 @@ def _flat(value: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
         title = before + name.replace("_", " ")
         if isinstance(inner, dict):
             yield from _flat(inner, f"{title} ")
+        elif isinstance(inner, list) and any(isinstance(one, dict | list) for one in inner):
+            yield title, f"{len(inner):,} in --json"
         else:
             yield title, inner
 
@@ -161,10 +163,10 @@ def _print_pairs(values: dict[str, Any], out: Console) -> None:
 
 
 def _as_text(value: Any) -> str:
-    """A value in one line; a number that the engine writes with an exponent is written without."""
+    """A value in one line; a number is written without exponent and idle zeros."""
     if not isinstance(value, str):
         return msgspec.json.encode(value).decode()
-    return plain(Decimal(value)) if EXPONENT.fullmatch(value) else value
+    return plain(Decimal(value)) if DECIMAL.fullmatch(value) else value
 
 
 def trace(found: Found, out: Console) -> None:

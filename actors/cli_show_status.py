@@ -44,12 +44,8 @@ FINE, BAD = "green", "red"
 def status(found: Found, out: Console) -> None:
     """One line or two per part."""
     stats, health, address = found["stats"], found["health"], found["address"]
-    fleet = stats["fleet"]["fleet"]
-    _line(
-        "engine",
-        f"up {_span(stats['uptime_s'])}, fleet {fleet}, {address['url']}, process {address['pid']}",
-        out,
-    )
+    up = f"up {_span(stats['uptime_s'])}, fleet {stats['fleet']['fleet']}, " if stats else ""
+    _line("engine", f"{up}{address['url']}, process {address['pid']}", out)
     if health["status"] == "ok":
         _line("new risk", "open", out, FINE)
     else:
@@ -57,6 +53,9 @@ def status(found: Found, out: Console) -> None:
         _line("new risk", halted, out, BAD)
         for closer in health["closed_by"]:
             _line("", f"{closer}: {WHY_CLOSED.get(closer, 'being restarted')}", out, BAD)
+    if not stats:
+        _line("the rest", f"is not told at present: {found['untold']}", out, BAD)
+        return
     _postgres(stats["writer"], out)
     _exchange(stats["gateway"], out)
     _accounts(stats, out)

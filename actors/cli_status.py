@@ -15,7 +15,7 @@ from rich.text import Text
 from actors import cli_show_ops, cli_show_status
 from actors.cli_common import DataDir, Json, as_json, client, live, out
 from actors.config import DEFAULT_DATA_DIR
-from actors.errors import BadInput
+from actors.errors import BadInput, BulkheadError
 
 if TYPE_CHECKING:
     from actors.api.client import Client
@@ -37,12 +37,15 @@ def status(*, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
     Exit code 1 says that it takes no new risk.
     """
     engine = client(data_dir)
-    found = {
+    found: dict[str, Any] = {
         "address": {"url": engine.address.url, "pid": engine.address.pid},
         "health": engine.get("/v1/health"),
-        "stats": engine.get("/v1/stats"),
-        "alarms": engine.get("/v1/alarms"),
     }
+    try:
+        found |= {"stats": engine.get("/v1/stats"), "alarms": engine.get("/v1/alarms"), "untold": ""}
+    except BulkheadError as error:
+        # While it starts, or while a part of it is stuck, it still says what keeps new risk out.
+        found = {"stats": None, "alarms": [], **found, "untold": str(error)}
     if json:
         as_json(found)
     else:

@@ -85,6 +85,7 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     ``dsn`` empty means the embedded Postgres in ``data_dir``. ``exchange`` is the REST base
     URL; the bases of public streams and of the user stream follow from it where the host is
     known. ``leverage`` is the master's, by symbol, and ``default`` for the rest.
+    ``api_hosts`` are further names that the API is called by.
     ``fee_assets`` are what the exchange may take fees in beside the quote asset: the prices of their
     symbols are read even if those are not traded. ``faults_allowed`` lets the demo and tests make an account
     raise on purpose.
@@ -100,6 +101,7 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     api_secret: str = "paper-secret"  # noqa: S105 - the paper exchange's published key
     api_host: str = "127.0.0.1"
     api_port: int = 8780
+    api_hosts: tuple[str, ...] = ()
     api_tokens: tuple[ApiToken, ...] = ()
     symbols: tuple[str, ...] = ()
     fee_assets: tuple[str, ...] = ("BNB",)
@@ -234,7 +236,7 @@ def _leverage_of(name: str, text: str) -> dict[str, int]:
 
 def _of_text(field: str, value: str) -> Any:
     """A variable's text; lists are separated by commas, and an empty text is an empty list."""
-    if field in {"symbols", "fee_assets"}:
+    if field in {"symbols", "fee_assets", "api_hosts"}:
         return tuple(value.split(",")) if value else ()
     return value
 

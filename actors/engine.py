@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +21,22 @@ from msgspec.structs import replace
 from actors.alarms import Alarms
 from actors.caretaker import Caretaker
 from actors.config import EngineConfig
+from actors.deeds import EVERYBODY, QUARANTINE, Deeds
 from actors.errors import BadInput, BulkheadError, StoreUnreachable
 from actors.exchange_side import ExchangeSide, symbols_in_use
+from actors.facts import CancelIntended, Purpose
 from actors.feed.actor import Feed, Listed
 from actors.gateway.actor import Gateway
 from actors.gateway.budget import OrderBudget
 from actors.gateway.fleets import Fleets
-from actors.gateway.messages import Recover
+from actors.gateway.messages import Recover, Submit
 from actors.messages import Lane
-from actors.persistence.actor import Waiting, Writer
+from actors.names import ID_RULE, is_id, shown
+from actors.persistence.actor import Waiting, Writer, WriterStats
 from actors.persistence.connection import owner_of
 from actors.persistence.embedded import EmbeddedPostgres
-from actors.persistence.messages import AskStore, NewAccount, QuarantineRecord
+from actors.persistence.messages import AskStore, NewAccount, QuarantineRecord, RecordAudit
+from actors.persistence.reader import Reader
 from actors.persistence.store import Store
 from actors.reconciliation import BOOKS_KEPT_S, Difference, Positions, reconcile, told_of
 from actors.runtime.actor import Ref
@@ -42,6 +47,7 @@ from actors.runtime.gate import TradingGate
 from actors.runtime.io_loop import IoLoop
 from actors.runtime.letters import Letter, lane_of
 from actors.runtime.pauses import PauseKeeper
+from actors.runtime.replies import Countdown
 from actors.runtime.tree import (
     ChildSpec,
     Crashed,
@@ -62,6 +68,7 @@ from actors.subaccount.state import AccountState
 from actors.symbol_router.actor import SymbolRouter
 from actors.symbol_router.book import PriceBook
 from actors.units import NANOS_PER_MS, NANOS_PER_SECOND, AccountId, Instrument, Nanos, Symbol
+from actors.urgency import Critical
 from actors.venues.binance.addresses import addresses
 from actors.venues.binance.discovery import Venue
 from actors.venues.binance.market_data import BinanceFeed
@@ -74,6 +81,7 @@ PRICES_SECONDS = 3.0
 """A symbol without a market must not keep the others waiting for longer."""
 STOP_SECONDS = 10.0
 ASK_SECONDS = 10.0
+EMERGENCY = "emergency stop of all"
 NOBODY: Mapping[AccountId, QuarantineRecord] = {}
 
 
@@ -96,8 +104,10 @@ class Engine:
         self.progress = on_progress
         self.started_ns = time.monotonic_ns()
         self.clock = SystemClock()
-        self.alarms = Alarms(self.clock)
+        folder = Path(config.data_dir)
+        self.alarms = Alarms(self.clock, folder)
         self.alarm = self.alarms.tell
+        self.deeds = Deeds(self.clock, folder, self.alarms.tell, self.alarms.over)
         self.household = Household(
             accounts={},
             quarantined={},
@@ -124,6 +134,7 @@ class Engine:
         self.fleets: Fleets
         self.venue: Venue
         self.feed_source: BinanceFeed
+        self.reader: Reader
         self.side = ExchangeSide(config, self.alarm, self.book, self.accounts)
         self._books = SharedAnswer(self._read_books, BOOKS_KEPT_S)
         self._embedded: EmbeddedPostgres | None = None
@@ -157,6 +168,7 @@ class Engine:
     def _start(self, on_accounts: Callable[[], None]) -> None:
         config = self.config
         self.gate.close("start")
+        self.alarms.start()
         self.pauses.start()
         self._store = self._open_store()
         self.caretaker.start(self._embedded)
@@ -180,6 +192,7 @@ class Engine:
             self._restore()
         start_in_order(specs[3:], self.actors)
         self.services.feed = self.actors["feed"]
+        self._go_on_with_deeds()
         on_accounts()
         self._recover()
         self._wait_for_prices()
@@ -210,6 +223,8 @@ class Engine:
             lambda: self._stop_dispatchers(left),
             lambda: self._close_store(max(1.0, left())),
             *([self._embedded.stop] if self._embedded is not None else []),
+            self.deeds.stop,
+            self.alarms.stop,
         )
         for step in steps:
             try:
@@ -226,7 +241,12 @@ class Engine:
         store = self._store
         if store is None or not self.io.has_ended:
             return
-        closing = threading.Thread(target=store.close, name="close-store", daemon=True)
+
+        def close() -> None:
+            store.close()
+            self.reader.close()
+
+        closing = threading.Thread(target=close, name="close-store", daemon=True)
         closing.start()
         closing.join(seconds)
         if closing.is_alive():
@@ -254,6 +274,7 @@ class Engine:
             dsn = self._embedded.start()
         self.progress("opening the database")
         store = Store.open(dsn, self.base_limits)
+        self.reader = Reader(dsn)
         store.acquire(owner_of(Path(self.config.data_dir)), self.config.lease_seconds)
         self.fleets = Fleets(store.at_desk(lambda desk: desk.begin("bulkhead run")))
         return store
@@ -266,7 +287,15 @@ class Engine:
             ChildSpec(
                 name="writer",
                 start=lambda: Writer.start(
-                    "writer", self.io, store, self.accounts, self.gate, self._waiting, self.actors
+                    "writer",
+                    self.io,
+                    store,
+                    self.accounts,
+                    self.gate,
+                    self._waiting,
+                    self.actors,
+                    self.alarms.tell,
+                    self.alarms.over,
                 ),
             ),
             ChildSpec(
@@ -310,6 +339,12 @@ class Engine:
             lambda store: (store.at_desk(lambda desk: desk.quarantined()), dict(store.unreadable))
         )
         self._launch(states, {record.account_id: record for record in records})
+        for id_ in [
+            s.account_id for s in states if not is_id(s.account_id) and s.account_id not in self.quarantined
+        ]:
+            # It could trade, and nobody could reach it: a guard looks after what it has.
+            why = f"{shown(id_)} cannot be an id, which must be {ID_RULE}; rename it in the database"
+            self.actors["supervisor"].tell(Quarantine(id_, why))
         for id_, why in unreadable.items():
             self.accounts[id_] = AccountActor.start(id_, self.main, id_, self.services, held=True)
             self.actors["supervisor"].tell(Quarantine(id_, f"its rows cannot be read: {why}"))
@@ -328,6 +363,46 @@ class Engine:
                 ref.cell.crashes = [report_of(record)]
                 self.actors["supervisor"].tell(StillQuarantined(id_, record.reason))
 
+    def _go_on_with_deeds(self) -> None:
+        """Tell again what operators asked for and an earlier life did not make durable."""
+        writer = self.actors["writer"]
+
+        def to_audit(record: RecordAudit) -> None:
+            with contextlib.suppress(pykka.ActorDeadError):
+                writer.tell(record)
+
+        left = self.deeds.start(to_audit)
+        stop = self.deeds.stop_of_everybody()
+        if stop is not None:
+            self.gate.close(EMERGENCY)
+            self.alarm(
+                Critical(
+                    f"the emergency stop of everybody is still on: {stop}; 'bulkhead emergency-stop --everybody --call-off'"
+                )
+            )
+        for deed in left:
+            self.alarm(
+                f"told again after the restart: {deed.action} of {deed.target} by {deed.who}: {deed.detail}"
+            )
+            if deed.action == QUARANTINE:
+                self.actors["supervisor"].tell(Quarantine(deed.target, deed.detail))
+                continue
+            try:
+                message = deed.message()
+            except BadInput as error:
+                self.alarm(
+                    Critical(f"{deed.action} of {deed.target} by {deed.who} cannot be told again: {error}")
+                )
+                message = None
+            everybody = deed.target == EVERYBODY
+            refs = list(self.accounts.values()) if everybody else [self.accounts.get(AccountId(deed.target))]
+            replies = Countdown(len(refs), partial(self.deeds.settled, deed))
+            for ref in refs:
+                if ref is None or message is None:
+                    replies.set(None)
+                else:
+                    ref.cell.dispatcher.post(ref.cell, message, replies)
+
     def _start_guard(self, id_: AccountId) -> Ref:
         return AccountActor.start(guard_name(id_), self.main, id_, self.services, guard=True, held=True)
 
@@ -345,7 +420,9 @@ class Engine:
             time.sleep(0.05)
         else:
             self.alarm(
-                "some orders of the last run are still of unknown fate; see 'bulkhead inspect gateway'"
+                Critical(
+                    "some orders of the last run are still of unknown fate; see 'bulkhead inspect gateway'"
+                )
             )
         for text in told_of(self.reconcile(settle_seconds=10.0)):
             self.alarm(text)
@@ -359,6 +436,10 @@ class Engine:
 
     # -- what the api and the command line use
 
+    def question(self, call: Callable[[Store], Any]) -> AskStore:
+        """What the writer is told to run ``call``; what is not begun in time is not done: its asker has gone."""
+        return AskStore(call, self.clock.monotonic_ns() + int((ASK_SECONDS - 1) * NANOS_PER_SECOND))
+
     def ask_store(self, call: Callable[[Store], Any]) -> Any:
         """Run ``call`` in the writer's thread.
 
@@ -366,9 +447,7 @@ class Engine:
             StoreUnreachable: no answer in time.
         """
         try:
-            # What is not begun in time is not done at all: its asker has gone.
-            begin_by = self.clock.monotonic_ns() + int((ASK_SECONDS - 1) * NANOS_PER_SECOND)
-            return self.actors["writer"].ask(AskStore(call, begin_by), timeout=ASK_SECONDS)
+            return self.actors["writer"].ask(self.question(call), timeout=ASK_SECONDS)
         except BulkheadError:
             raise
         except Exception as error:
@@ -376,11 +455,46 @@ class Engine:
                 raise StoreUnreachable("the writer does not answer; is Postgres away?") from None
             raise
 
-    def create_accounts(self, accounts: Sequence[NewAccount]) -> int:
-        """Create accounts and start their actors.
+    def store_silent_s(self) -> float:
+        """For how many seconds Postgres has owed the writer an answer; infinite while it is away."""
+        writer = self.actors.get("writer")
+        stats = writer.cell.actor.inspect_state() if writer is not None else None
+        if not isinstance(stats, WriterStats) or stats.is_down:
+            return float("inf")
+        since_ns = stats.asking_since_ns
+        return (self.clock.monotonic_ns() - since_ns) / NANOS_PER_SECOND if since_ns else 0.0
+
+    def cancel_at_once(self, account_id: AccountId, *, all_own: bool = False) -> int:
+        """Have the gateway cancel what an account wants cancelled, before that is durable.
+
+        A cancel only takes risk away, so it must not wait for Postgres. The gateway is told again when it is
+        durable, which changes nothing then; an order that is not durable yet is not at the exchange.
+
+        Args:
+            account_id: whose orders.
+            all_own: every order of the account's own, wanted or not, as in quarantine.
+
+        Returns:
+            How many.
+        """
+        ref, gateway = self.find(account_id), self.actors.get("gateway")
+        state = ref.cell.actor.inspect_state() if ref is not None else None
+        if not isinstance(state, AccountState) or gateway is None:
+            return 0
+        cancels = tuple(
+            CancelIntended(account_id, o.client_order_id, o.symbol, "at once")
+            for o in state.orders
+            if o.cancel_requested or (all_own and o.purpose is Purpose.USER)
+        )
+        if cancels:
+            gateway.tell(Submit((), cancels))
+        return len(cancels)
+
+    def creation(self, accounts: Sequence[NewAccount]) -> Callable[[Store], int]:
+        """What the writer does to create accounts and to start their actors, whoever still waits for it.
 
         Raises:
-            BadInput: see ``Store.create_accounts``; or a name that the engine uses itself.
+            BadInput: an id that cannot be one, or that the engine uses itself; or twice in the list.
         """
         ids = [a.account_id for a in accounts]
         reserved = [i for i in ids if is_guard(i) or i in self.actors]
@@ -388,21 +502,25 @@ class Engine:
             raise BadInput(f"{reserved[0]!r} is a name that the engine uses itself; choose another id")
         if len(set(ids)) != len(ids):
             raise BadInput("an account id comes twice in the list")
-        wall_ms = self.clock.wall_ms()
+        wall_ms, is_tried = self.clock.wall_ms(), False
 
-        def create(store: Store) -> list[AccountState]:
-            store.create_accounts(accounts, wall_ms)
-            return store.load(ids)
+        def create(store: Store) -> int:
+            nonlocal is_tried
+            # The connection may have been lost after the commit, and this is the second try.
+            if not (is_tried and store.has_created(ids, wall_ms)):
+                is_tried = True
+                store.create_accounts(accounts, wall_ms)
+            self._launch([state for state in store.load(ids) if state.account_id not in self.accounts])
+            return len(ids)
 
-        self._launch(self.ask_store(create))
-        return len(ids)
+        return create
 
     def reconcile(self, settle_seconds: float = 0.0) -> list[Difference]:
         """Compare the books with the exchange; see ``actors.reconciliation``."""
         return reconcile(self._books.get, self.services.instruments, settle_seconds)
 
     def _read_books(self) -> tuple[Positions, Positions, Positions]:
-        return *self.ask_store(lambda s: (s.virtual_totals(), s.house_positions())), self.side.positions()
+        return *self.reader.books(), self.side.positions()
 
     def _apply_rules(self, instruments: dict[Symbol, Instrument]) -> None:
         """The exchange's rules are other ones now; each decision from here on sees all of them."""
@@ -431,7 +549,7 @@ class Engine:
         if cell.name == "supervisor":
             # Nobody watches the watcher.
             self._on_halt(f"the supervisor crashed: {report.error}")
-            self.alarm(f"the supervisor crashed: {report.error}")
+            self.alarm(Critical(f"the supervisor crashed: {report.error}"))
             return
         self.actors["supervisor"].tell(Crashed(cell, report, error))
 

@@ -12,6 +12,8 @@ BulkheadError
 │   └── Fenced          the database refused a stale epoch: somebody else owns the shard
 ├── StoreUnreachable    Postgres does not answer
 ├── StoreBusy           Postgres is there, but a lock or a slow statement kept us too long
+├── Overloaded          too many wait for the same already; says when to come again
+├── NotRecorded         an operator's action could not be kept in the data folder, so it was not done
 ├── ForeignDatabase     the DSN names a database that is neither empty, nor the platform's
 ├── ExchangeUnreachable the exchange does not answer
 ├── ExchangeBusy        not asked: our own budget of request weight is used up; says when it is not
@@ -69,6 +71,14 @@ class StoreUnreachable(BulkheadError):  # noqa: N818 - as above
 
 class StoreBusy(BulkheadError):  # noqa: N818 - as above
     """Postgres is there, but this one statement took too long; others may not."""
+
+
+class Overloaded(BulkheadError):  # noqa: N818 - as above
+    """Too many wait for the same already; the text says for what."""
+
+
+class NotRecorded(BulkheadError):  # noqa: N818 - as above
+    """An operator's action could not be kept in the data folder, so it was not done."""
 
 
 class ForeignDatabase(BulkheadError):  # noqa: N818 - as above

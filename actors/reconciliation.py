@@ -9,6 +9,7 @@ from decimal import Decimal
 import msgspec
 
 from actors.units import ZERO, Symbol
+from actors.urgency import Critical
 
 Positions = Mapping[Symbol, Decimal]
 
@@ -61,8 +62,10 @@ def reconcile(
 def told_of(found: Iterable[Difference]) -> list[str]:
     """An alarm for each difference."""
     return [
-        f"{d.symbol}: the master has {d.master}, the accounts {d.virtual} and the house {d.house}: {d.difference} "
-        "belongs to nobody; no account was touched"
+        Critical(
+            f"{d.symbol}: the master has {d.master}, the accounts {d.virtual} and the house {d.house}: {d.difference} "
+            "belongs to nobody; no account was touched"
+        )
         for d in found
         if d.difference != ZERO
     ]

@@ -145,6 +145,12 @@ def quantize_price(price: Decimal) -> Decimal:
     return price.quantize(ENTRY_QUANTUM, rounding=ROUND_HALF_EVEN)
 
 
+TEXT_MAX = 200
+"""Characters of a number from outside, with all the zeros that somebody may put before it."""
+
+SHOWN_MAX = 80
+"""Characters of a bad number that an error repeats."""
+
 DIGITS_MAX = 18
 """Digits before or after the point of a number from outside; what has more is no price, quantity or money."""
 
@@ -168,15 +174,29 @@ def parse_decimal(text: object, name: str) -> Decimal:
     elif isinstance(text, bool) or not isinstance(text, (str, int)):
         raise ValueError(f'{name}: {text!r} is not a decimal number; write it as text, for example "0.01"')
     else:
+        if isinstance(text, str) and len(text) > TEXT_MAX:
+            raise ValueError(f"{name}: {_shown(text)} is too long for a number")
         try:
             value = Decimal(text)
-        except decimal.InvalidOperation:
-            raise ValueError(f"{name}: {text!r} is not a decimal number, for example 0.01") from None
+        except (decimal.InvalidOperation, ValueError):
+            raise ValueError(f"{name}: {_shown(text)} is not a decimal number, for example 0.01") from None
+        # Python takes 1_000, blanks around a number and the digits of every script; nobody else does.
+        if isinstance(text, str) and (not text.isascii() or "_" in text or text != text.strip()):
+            raise ValueError(
+                f"{name}: {_shown(text)} is not a decimal number in plain digits, for example 0.01"
+            )
     if not value.is_finite():
-        raise ValueError(f"{name}: {text!r} is not a finite number")
+        raise ValueError(f"{name}: {_shown(text)} is not a finite number")
     if not is_sane(value):
-        raise ValueError(f"{name}: {text!r} has more than {DIGITS_MAX} digits before or after the point")
+        raise ValueError(
+            f"{name}: {_shown(text)} has more than {DIGITS_MAX} digits before or after the point"
+        )
     return value
+
+
+def _shown(value: object) -> str:
+    text = ascii(value)
+    return text if len(text) <= SHOWN_MAX else f"{text[:SHOWN_MAX]}... ({len(text):,} characters)"
 
 
 def plain(value: Decimal) -> str:

@@ -10,7 +10,7 @@ import tempfile
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck
+from hypothesis import HealthCheck, Phase
 from hypothesis import settings as hypothesis_settings
 
 from actors import logs
@@ -18,9 +18,14 @@ from actors.persistence.embedded import EmbeddedPostgres
 from tests.patched import SHARED_DSN
 
 hypothesis_settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-# For tests/mutants.py and tests/faults.py: the same examples each time, and nothing kept of those that failed.
+# For tests/mutants.py and tests/faults.py: the same examples each time; one that fails is enough, and is not kept.
 hypothesis_settings.register_profile(
-    "repeatable", hypothesis_settings.get_profile("default"), derandomize=True, database=None
+    "repeatable",
+    hypothesis_settings.get_profile("default"),
+    derandomize=True,
+    database=None,
+    phases=(Phase.explicit, Phase.generate),
+    report_multiple_bugs=False,
 )
 hypothesis_settings.load_profile("default")
 logs.configure(json=False, level=50)

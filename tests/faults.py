@@ -68,13 +68,14 @@ def main() -> int:
     chosen = [f for f in FAULTS if not names or any(n in f.name for n in names)]
     began = time.monotonic()
     tries, wrong = tries_of(chosen)
+    for line in wrong:
+        print(line)
     tests = {test for one in tries for test in one.tests}
     with tempfile.TemporaryDirectory(prefix="faults-") as folder, shared_postgres(tests, Path(folder)):
         for one, end in ends(tries, at_once=os.cpu_count() or 1, seconds=SECONDS_EACH):
             if end is not End.NOTICED:
                 wrong.append(f"{one.what.name}: {WRONG[end]} ({one.what.path}; {', '.join(one.what.tests)})")
-    for line in wrong:
-        print(line)
+                print(wrong[-1], flush=True)
     print(f"{len(chosen)} planted faults, {len(wrong)} not caught, {time.monotonic() - began:.0f} s")
     return 1 if wrong or not chosen else 0
 

@@ -192,6 +192,23 @@ def _kill(process):
     process.join()
 
 
+_SERVER = """
+import sys
+from pathlib import Path
+import psycopg
+from actors.persistence.embedded import EmbeddedPostgres
+
+with EmbeddedPostgres(Path(sys.argv[1])) as dsn:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        # Each test makes a database, and none of them is to outlive anything.
+        for setting in ("fsync = off", "synchronous_commit = off", "full_page_writes = off"):
+            connection.execute(f"ALTER SYSTEM SET {setting}")
+        connection.execute("SELECT pg_reload_conf()")
+    print(dsn, flush=True)
+    sys.stdin.read()
+"""
+
+
 @contextlib.contextmanager
 def shared_postgres(tests: Iterable[str], folder: Path) -> Iterator[None]:
     """Have all that the tries write below a folder, and one server for all, where any of them needs one."""
@@ -199,19 +216,17 @@ def shared_postgres(tests: Iterable[str], folder: Path) -> Iterator[None]:
     if not any(test.startswith("tests/persistence") for test in tests) or SHARED_DSN in os.environ:
         yield
         return
-    source = (
-        "import sys; from pathlib import Path; from actors.persistence.embedded import EmbeddedPostgres\n"
-    )
-    source += "with EmbeddedPostgres(Path(sys.argv[1])) as dsn:\n    print(dsn, flush=True); sys.stdin.read()"
     # In a process of its own: our modules must not be imported here, or nothing that is forked imports them anew.
     with subprocess.Popen(
-        [sys.executable, "-c", source, str(folder)],
+        [sys.executable, "-c", _SERVER, str(folder)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         cwd=ROOT,
     ) as server:
         os.environ[SHARED_DSN] = server.stdout.readline().strip()
+        if not os.environ[SHARED_DSN]:
+            raise RuntimeError("the Postgres that the tries share does not start; its error stands above")
         try:
             yield
         finally:

@@ -31,9 +31,16 @@ BOOK = "actors/symbol_router/book.py"
 FEED = "actors/feed/actor.py"
 RECONCILIATION = "actors/reconciliation.py"
 ENGINE = "actors/engine.py"
+FRAMES = "actors/venues/binance/order_frames.py"
+SOCKET = "actors/venues/binance/order_socket.py"
+LOOKS = "actors/gateway/looks.py"
+WAITING = "actors/gateway/waiting.py"
+CONNECTION = "actors/persistence/connection.py"
 
 HALTS = ("tests/test_halts.py",)
 LOGS = ("tests/test_logs.py",)
+OVER_SOCKET = ("tests/venues/binance/test_order_socket.py",)
+FRAMED = ("tests/venues/binance/test_order_frames.py",)
 LATE = ("tests/gateway/test_lost_and_late.py",)
 ACTOR = ("tests/gateway/test_actor.py",)
 HTTP_TESTS = ("tests/venues/binance/test_http.py",)
@@ -50,6 +57,120 @@ FED = ("tests/feed/test_actor.py",)
 COMPARED = ("tests/test_reconciliation.py",)
 
 FAULTS = (
+    Fault(
+        "an order that a websocket lost goes by REST",
+        ORDERS,
+        "        if answer is not None:\n            return answer\n        return await self._http.place(",
+        "        if answer is not None and not answer.cut_off:\n            return answer\n"
+        "        return await self._http.place(",
+        OVER_SOCKET,
+    ),
+    Fault(
+        "a mistimed order goes by REST",
+        ORDERS,
+        "        if answer is not None:\n            return answer\n        return await self._http.place(",
+        "        if answer is not None and answer.verdict is not Verdict.MISTIMED:\n            return answer\n"
+        "        return await self._http.place(",
+        OVER_SOCKET,
+    ),
+    Fault(
+        "what no answer came to in time was not sent",
+        SOCKET,
+        "return Answer(Verdict.UNKNOWN, text.encode())",
+        "return Answer(Verdict.NOT_SENT, text.encode())",
+        OVER_SOCKET,
+    ),
+    Fault(
+        "what a connection that ended left was not sent",
+        SOCKET,
+        "                Verdict.UNKNOWN, b",
+        "                Verdict.NOT_SENT, b",
+        OVER_SOCKET,
+    ),
+    Fault(
+        "a connection that left a request unanswered takes more",
+        SOCKET,
+        "            connection.retire(text, failed=True)\n",
+        "",
+        OVER_SOCKET,
+    ),
+    Fault(
+        "a connection that is given up is cut under what waits on it",
+        SOCKET,
+        "if self.retired and not self.pending:",
+        "if self.retired:",
+        OVER_SOCKET,
+    ),
+    Fault(
+        "a refusal for too many on the websocket pauses nobody else",
+        SOCKET,
+        "self._throttle.settled(ticket, told.weight, told.pause_ms)",
+        "self._throttle.settled(ticket, told.weight)",
+        OVER_SOCKET,
+    ),
+    Fault(
+        "the weight that the websocket tells is not learned",
+        SOCKET,
+        "self._throttle.settled(ticket, told.weight, told.pause_ms)",
+        "self._throttle.settled(ticket, None, told.pause_ms)",
+        OVER_SOCKET,
+    ),
+    Fault(
+        "a dead websocket is not noticed",
+        SOCKET,
+        "            ping_interval=PING_SECONDS,\n",
+        "            ping_interval=None,\n",
+        OVER_SOCKET,
+    ),
+    Fault(
+        "a proxy's answer on the websocket is final",
+        FRAMES,
+        "    if (status == 200) == (body not in EMPTY) or has_result == (body not in EMPTY):",
+        "    if code is None and not has_result:\n        code = -2010\n    if has_result == (body not in EMPTY):",
+        FRAMED,
+    ),
+    Fault(
+        "order and error at once count as the order",
+        FRAMES,
+        "(status == 200) == (body not in EMPTY) or has_result == (body not in EMPTY)",
+        "(status == 200) == (not has_result)",
+        FRAMED,
+    ),
+    Fault(
+        "the timer never comes to an order that was missed",
+        LOOKS,
+        "others = [self._round.pop() for _ in range(count)]",
+        "others: list[ClientOrderId] = []",
+        ("tests/gateway/test_looks.py",),
+    ),
+    Fault(
+        "a slot is kept for ever for who is decided anew",
+        WAITING,
+        "while self._slot_ends and self._slot_ends[0][0] < now_ms:",
+        "while False:",
+        ("tests/gateway/test_waiting.py",),
+    ),
+    Fault(
+        "an order waits for more to be written with it",
+        WRITER,
+        "    return any(isinstance(fact, OrderIntended | CancelIntended) for fact in item.facts)\n",
+        "    return False\n",
+        ("tests/persistence/test_gathering.py",),
+    ),
+    Fault(
+        "who asked waits for more to be written with it",
+        WRITER,
+        "    if not isinstance(item, Persist) or item.reply_to is not None:\n",
+        "    if not isinstance(item, Persist):\n",
+        ("tests/persistence/test_gathering.py",),
+    ),
+    Fault(
+        "Postgres plans by what it believed of empty tables",
+        CONNECTION,
+        "-c enable_seqscan=off ",
+        "",
+        ("tests/persistence/test_plans.py",),
+    ),
     Fault(
         "a trades answer never frees its slot",
         PROTOCOL,
@@ -283,8 +404,8 @@ FAULTS = (
     Fault(
         "a take-over is logged as a trade",
         ROWS,
-        'return fact.realized, "ADMIN_TAKEOVER"',
-        'return fact.realized, "TRADE_PNL"',
+        'return fact.realized - fact.fee, "ADMIN_TAKEOVER"',
+        'return fact.realized - fact.fee, "TRADE_PNL"',
         (ROWS_TESTS + "test_what_the_house_takes_over_is_flagged_with_who_and_when",),
     ),
     Fault(

@@ -14,8 +14,9 @@ from tests.e2e.processes import bulkhead
 from tests.factories import BTC, ETH
 
 COMMANDS = (
-    "accounts alarms audit cancel caused crashes create deadletters demo deposit freeze inspect mailbox order paper "
-    "positions quarantine quarantined reconcile release replay restart run stats stuck top trace tree unfreeze why"
+    "accounts alarms audit cancel caused close crashes create deadletters demo deposit freeze history inspect mailbox "
+    "order orders paper positions quarantine quarantined reconcile release replay restart run sample-recording stats "
+    "status stuck top trace tree unfreeze why"
 ).split()
 
 pytestmark = pytest.mark.timeout(240)

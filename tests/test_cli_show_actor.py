@@ -59,6 +59,19 @@ def test_standing_positions_mailbox_and_crash_come_first_and_limits_not_at_all(f
     assert text.rstrip().endswith("line 2"), "the traceback is last"
 
 
+def test_what_has_parts_of_its_own_is_counted_and_whole_in_json(found):
+    found[0]["state"] |= {
+        "holdings": [{"symbol": "ETHUSDT", "changes": [1, 2]}] * 3,
+        "names": ["a", "b"],
+        "risk": {"x": {"y": "1"}},
+    }
+    text = " ".join(printed(found).split())
+    assert "holdings 3 in --json" in text
+    assert 'names ["a","b"]' in text
+    assert "risk x y 1" in text
+    assert "{" not in text
+
+
 def test_limits_are_shown_when_asked_for(found):
     text = printed(found, limits=True)
     assert "max_leverage" in text

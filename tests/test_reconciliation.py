@@ -85,3 +85,9 @@ def test_books_that_agree_keep_nobody_waiting():
     began = time.monotonic()
     assert told_of(reconcile(Books(({ETH: D(1)}, {}, {ETH: D(1)})), [], 60)) == []
     assert time.monotonic() - began < 5
+
+
+def test_whose_time_is_over_at_once_is_read_once(clock):
+    books = Books(({}, {}, {ETH: D(1)}))
+    reconcile(books, [], 0)
+    assert (books.read, clock.now) == (1, 1_000)

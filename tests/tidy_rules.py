@@ -38,6 +38,13 @@ IMPURE = frozenset(
 # Files that do I/O or run things say so in their name; nothing else may.
 IMPURE_NAMES = frozenset({"actor.py", "server.py", "store.py", "embedded.py", "process.py", "client.py"})
 IMPURE_FILES = {
+    "actors/api/asking.py": "asks actors from an event loop",
+    "actors/api/connections.py": "sockets",
+    "actors/api/pools.py": "threads, and who waits for them",
+    "actors/api/risk_desk.py": "asks actors on behalf of HTTP",
+    "actors/deeds.py": "keeps a file",
+    "actors/local_file.py": "writes a file from a thread of its own",
+    "actors/persistence/reader.py": "reads Postgres",
     "actors/api/operations.py": "asks actors on behalf of HTTP",
     "actors/api/risk_routes.py": "HTTP paths",
     "actors/api/awaiting.py": "waits for actors on an event loop",
@@ -89,6 +96,7 @@ IMPURE_FOLDERS = ("actors/runtime/",)
 SHARED = frozenset(
     [
         "units", "errors", "facts", "fees", "glance", "limits", "risk_limits", "risk_config", "trading_day", "messages", "order_ids", "config", "logs", "wire",
+        "names", "urgency",
     ]
 )  # fmt: skip
 COMPOSITION = frozenset(
@@ -114,6 +122,8 @@ COMPOSITION = frozenset(
         "replay",
         "engine",
         "alarms",
+        "deeds",
+        "local_file",
         "caretaker",
         "folder_lock",
         "reconciliation",
@@ -162,7 +172,6 @@ TESTED_ELSEWHERE = {
     "actors/subaccount/risk.py": "data",
     "actors/subaccount/sizing.py": "tests/subaccount/test_seeds_002_to_004.py",
     "actors/subaccount/value_at_risk.py": "tests/subaccount/test_limit_checks.py",
-    "actors/persistence/loading.py": "tests/persistence/test_store.py reads through it",
     "actors/runtime/tree.py": "tests/test_supervisor.py and tests/test_quarantine.py",
     "actors/runtime/clock.py": "tests/runtime/test_simulation.py",
     "actors/runtime/cell.py": "tests/runtime/test_actor.py",
@@ -174,6 +183,7 @@ TESTED_ELSEWHERE = {
     "actors/feed/port.py": "a protocol",
     "actors/api/account_routes.py": "tests/e2e and tests/e2e/test_schema.py",
     "actors/api/address.py": "data",
+    "actors/api/asking.py": "tests/e2e/test_waiting.py",
     "actors/api/client.py": "tests/e2e",
     "actors/api/desk.py": "tests/e2e/test_operators.py",
     "actors/api/engine_routes.py": "tests/e2e/test_operators.py and test_schema.py",

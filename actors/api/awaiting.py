@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pykka
@@ -13,10 +14,15 @@ from actors.runtime.actor import Ref
 
 
 class Reply(pykka.Future[Any]):
-    """What an actor answers into; awaited on the loop that made it. Set from any thread, once."""
+    """What an actor answers into; awaited on the loop that made it. Set from any thread, once.
 
-    def __init__(self) -> None:
+    Args:
+        on_answer: called in the loop when there is an answer, whether or not anybody awaits it.
+    """
+
+    def __init__(self, on_answer: Callable[[], None] | None = None) -> None:
         super().__init__()
+        self._on_answer = on_answer
         self._loop = asyncio.get_running_loop()
         self.awaited: asyncio.Future[Any] = self._loop.create_future()
 
@@ -37,12 +43,15 @@ class Reply(pykka.Future[Any]):
             return
 
     def _take(self, value: Any, error: BaseException | None) -> None:
+        if self._on_answer is not None:
+            self._on_answer()
         if self.awaited.done():
             return  # who asked has gone
         if error is None:
             self.awaited.set_result(value)
         else:
             self.awaited.set_exception(error)
+            self.awaited.exception()  # nobody may ask for it any more
 
 
 async def ask(ref: Ref, message: Any, seconds: float) -> Any:

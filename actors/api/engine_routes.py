@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -14,6 +15,7 @@ from actors.api import views
 from actors.api.account_routes import ERRORS, Limit, Offset, who
 from actors.api.desk import OperatorsDesk
 from actors.api.metrics import exposition
+from actors.api.pools import EXCHANGE, QUESTION_SECONDS, SIGHT
 from actors.api.sight import Sight
 from actors.engine import Engine
 from actors.exchange_side import MasterView
@@ -35,12 +37,12 @@ class ActorRoutes(Controller):
     path = "/v1/actors"
     tags = ("actors",)
 
-    @get("/{name:str}", sync_to_thread=True, responses=ERRORS)
-    def actor(
+    @get("/{name:str}", responses=ERRORS)
+    async def actor(
         self, sight: Sight, name: str, limit: Annotated[int, Parameter(ge=0, le=10_000)] = 100
     ) -> Response[Any]:
         """State, mailbox, last messages, crashes, triggers; answers also when the actor is stuck."""
-        return plain_json(sight.actor(name, limit))
+        return await SIGHT.run(lambda: plain_json(sight.actor(name, limit)))
 
     @get("/{name:str}/trace", responses=ERRORS)
     async def trace(
@@ -53,10 +55,12 @@ class ActorRoutes(Controller):
         """Follow one actor: a line of JSON for each message, at most ``rate`` a second, then it ends."""
         return Stream(await sight.follow(name, seconds, rate), media_type="application/x-ndjson")
 
-    @post("/{name:str}/restart", sync_to_thread=True, responses=ERRORS, status_code=200)
-    def restart(self, request: Request[Any, Any, Any], desk: OperatorsDesk, name: str) -> dict[str, bool]:
+    @post("/{name:str}/restart", responses=ERRORS, status_code=200)
+    async def restart(
+        self, request: Request[Any, Any, Any], desk: OperatorsDesk, name: str
+    ) -> dict[str, bool]:
         """Restart one actor from its durable state; its mailbox is kept, nobody else notices."""
-        return {"restarted": desk.restart(name, who(request))}
+        return {"restarted": await desk.restart(name, who(request))}
 
 
 class SupervisionRoutes(Controller):
@@ -65,27 +69,29 @@ class SupervisionRoutes(Controller):
     path = "/v1"
     tags = ("supervision",)
 
-    @get("/tree", sync_to_thread=True, responses=ERRORS)
-    def tree(self, sight: Sight) -> views.TreeNode:
+    @get("/tree", responses=ERRORS)
+    async def tree(self, sight: Sight) -> views.TreeNode:
         """The supervision tree, with what is wrong in it."""
-        return sight.tree()
+        return await SIGHT.run(sight.tree)
 
-    @get("/top", sync_to_thread=True, responses=ERRORS)
-    def top(
+    @get("/top", responses=ERRORS)
+    async def top(
         self, sight: Sight, by: str = "depth", limit: Annotated[int, Parameter(ge=1, le=1_000)] = 20
     ) -> list[views.TopRow]:
         """The worst actors by depth, age, turn, ratio or restarts."""
-        return sight.top(by, limit)
+        return await SIGHT.run(sight.top, by, limit)
 
-    @get("/crashes", sync_to_thread=True, responses=ERRORS)
-    def crashes(self, sight: Sight, actor: str | None = None, limit: Limit = 50) -> list[views.CrashView]:
+    @get("/crashes", responses=ERRORS)
+    async def crashes(
+        self, sight: Sight, actor: str | None = None, limit: Limit = 50
+    ) -> list[views.CrashView]:
         """The latest crashes of this life of the engine, newest first."""
-        return sight.crashes(actor, limit)
+        return await SIGHT.run(sight.crashes, actor, limit)
 
-    @get("/stuck", sync_to_thread=True, responses=ERRORS)
-    def stuck(self, sight: Sight) -> list[StuckTurn]:
+    @get("/stuck", responses=ERRORS)
+    async def stuck(self, sight: Sight) -> list[StuckTurn]:
         """Turns that the watchdog caught, newest first."""
-        return sight.stuck()
+        return await SIGHT.run(sight.stuck)
 
 
 class DeadLetterRoutes(Controller):
@@ -94,8 +100,8 @@ class DeadLetterRoutes(Controller):
     path = "/v1/deadletters"
     tags = ("dead letters",)
 
-    @get(sync_to_thread=True, responses=ERRORS)
-    def dead_letters(
+    @get(responses=ERRORS)
+    async def dead_letters(
         self,
         desk: OperatorsDesk,
         actor: str | None = None,
@@ -104,22 +110,26 @@ class DeadLetterRoutes(Controller):
         before: Offset = 0,
     ) -> list[DeadLetter]:
         """Newest first; ``status`` OPEN, REPLAYED or DROPPED; ``before`` an id, to page on."""
-        return desk.dead_letters(actor, status, limit, before)
+        return await desk.dead_letters(actor, status, limit, before)
 
-    @get("/{dead_letter_id:int}", sync_to_thread=True, responses=ERRORS)
-    def dead_letter(self, desk: OperatorsDesk, dead_letter_id: int) -> DeadLetter:
+    @get("/{dead_letter_id:int}", responses=ERRORS)
+    async def dead_letter(self, desk: OperatorsDesk, dead_letter_id: int) -> DeadLetter:
         """One dead letter, with its traceback and the state that it met."""
-        return desk.dead_letter(dead_letter_id)
+        return await desk.dead_letter(dead_letter_id)
 
-    @post("/{dead_letter_id:int}/replay", sync_to_thread=True, responses=ERRORS, status_code=200)
-    def replay(self, request: Request[Any, Any, Any], desk: OperatorsDesk, dead_letter_id: int) -> DeadLetter:
+    @post("/{dead_letter_id:int}/replay", responses=ERRORS, status_code=200)
+    async def replay(
+        self, request: Request[Any, Any, Any], desk: OperatorsDesk, dead_letter_id: int
+    ) -> DeadLetter:
         """Tell the message to its account once more."""
-        return desk.replay(dead_letter_id, who(request))
+        return await desk.replay(dead_letter_id, who(request))
 
-    @post("/{dead_letter_id:int}/drop", sync_to_thread=True, responses=ERRORS, status_code=200)
-    def drop(self, request: Request[Any, Any, Any], desk: OperatorsDesk, dead_letter_id: int) -> DeadLetter:
+    @post("/{dead_letter_id:int}/drop", responses=ERRORS, status_code=200)
+    async def drop(
+        self, request: Request[Any, Any, Any], desk: OperatorsDesk, dead_letter_id: int
+    ) -> DeadLetter:
         """Close a dead letter without a replay; it stays readable."""
-        return desk.drop(dead_letter_id, who(request))
+        return await desk.drop(dead_letter_id, who(request))
 
 
 class EngineRoutes(Controller):
@@ -135,37 +145,50 @@ class EngineRoutes(Controller):
         status = "halted" if engine.halted.is_set() else "reduce-only" if closers else "ok"
         return views.Health(status, closers)
 
-    @get("/v1/stats", sync_to_thread=True, responses=ERRORS)
-    def stats(self, sight: Sight) -> Response[Any]:
+    @get("/v1/stats", responses=ERRORS)
+    async def stats(self, sight: Sight) -> Response[Any]:
         """Counters of everything."""
-        return plain_json(sight.stats())
+        return await SIGHT.run(lambda: plain_json(sight.stats()))
 
-    @get("/v1/alarms")
-    async def alarms(self, engine: Engine) -> list[AlarmEntry]:
-        """The latest alarms, oldest first."""
-        return list(engine.alarms.entries)
+    @get("/v1/alarms", responses=ERRORS)
+    async def alarms(self, engine: Engine, unacknowledged: bool = False) -> list[AlarmEntry]:  # noqa: FBT001, FBT002
+        """The latest alarms, the newest last; all, or those that nobody acknowledged."""
+        return [alarm for alarm in engine.alarms.entries if alarm.is_open or not unacknowledged]
 
-    @get("/v1/audit", sync_to_thread=True, responses=ERRORS)
-    def audit(self, desk: OperatorsDesk, target: str | None = None, limit: Limit = 100) -> list[AuditEntry]:
+    @post("/v1/alarms/{alarm_id:int}/ack", responses=ERRORS, status_code=200)
+    async def acknowledge(
+        self, request: Request[Any, Any, Any], desk: OperatorsDesk, alarm_id: int
+    ) -> AlarmEntry:
+        """Acknowledge an alarm: somebody has seen it. What raises it again is a new one."""
+        return await desk.acknowledge(alarm_id, who(request))
+
+    @get("/v1/audit", responses=ERRORS)
+    async def audit(
+        self, desk: OperatorsDesk, target: str | None = None, limit: Limit = 100
+    ) -> list[AuditEntry]:
         """What operators did, newest first."""
-        return desk.audits(target, limit)
+        return await desk.audits(target, limit)
 
-    @get("/v1/reconciliation", sync_to_thread=True, responses=ERRORS)
-    def reconciliation(
+    @get("/v1/reconciliation", responses=ERRORS)
+    async def reconciliation(
         self, engine: Engine, settle_seconds: Annotated[int, Parameter(ge=0, le=30)] = 0
     ) -> list[dict[str, Any]]:
         """Accounts + house against the exchange, per symbol."""
         return [
             {**msgspec.structs.asdict(d), "difference": d.difference}
-            for d in engine.reconcile(settle_seconds)
+            for d in await EXCHANGE.within(
+                settle_seconds + QUESTION_SECONDS, partial(engine.reconcile, settle_seconds)
+            )
         ]
 
-    @get("/v1/master", sync_to_thread=True, responses=ERRORS)
-    def master(self, engine: Engine, limit: Limit = 50) -> MasterView:
+    @get("/v1/master", responses=ERRORS)
+    async def master(self, engine: Engine, limit: Limit = 50) -> MasterView:
         """The master account as it is set; the symbols that the fleet holds most of come first."""
-        return engine.side.view(limit)
+        return await EXCHANGE.run(engine.side.view, limit)
 
-    @get("/metrics", media_type=PROMETHEUS_TYPE, sync_to_thread=True, responses=ERRORS)
-    def metrics(self, sight: Sight) -> Response[str]:
+    @get("/metrics", media_type=PROMETHEUS_TYPE, responses=ERRORS)
+    async def metrics(self, sight: Sight) -> Response[str]:
         """Prometheus metrics."""
-        return Response(exposition(sight.metrics()).decode(), media_type=PROMETHEUS_TYPE)
+        return Response(
+            await SIGHT.run(lambda: exposition(sight.metrics()).decode()), media_type=PROMETHEUS_TYPE
+        )

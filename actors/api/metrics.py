@@ -118,6 +118,22 @@ def _of_engine(found: dict[str, Any]) -> Iterator[Metric]:
         yield CounterMetricFamily(f"bulkhead_{name}", text, value=value)
     for name, (text, value) in found["gauges"].items():
         yield _gauge(f"bulkhead_{name}", text, value)
+    unseen = GaugeMetricFamily(
+        "bulkhead_alarms_unacknowledged", "Alarms that nobody acknowledged", labels=["level"]
+    )
+    for level, count in found["alarms_open"].items():
+        unseen.add_metric([level], count)
+    yield unseen
+    waiting = GaugeMetricFamily(
+        "bulkhead_api_waiting", "Requests of each kind that wait or run", labels=["for"]
+    )
+    turned_away = CounterMetricFamily(
+        "bulkhead_api_refused", "Requests of each kind that were too many", labels=["for"]
+    )
+    for name, taken, refused in found["api_places"]:
+        waiting.add_metric([name], taken)
+        turned_away.add_metric([name], refused)
+    yield from (waiting, turned_away)
     closed = GaugeMetricFamily("bulkhead_gate_closed", "1 for each who lets no new risk in", labels=["by"])
     for who in found["closers"]:
         closed.add_metric([who], 1)

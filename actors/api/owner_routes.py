@@ -21,16 +21,16 @@ class OwnerRoutes(Controller):
     path = "/v1/accounts/{account_id:str}"
     tags = ("orders",)
 
-    @get("/history", sync_to_thread=True, responses=ERRORS)
-    def history(
+    @get("/history", responses=ERRORS)
+    async def history(
         self, ops: Operations, desk: OperatorsDesk, account_id: str, limit: Limit = 100
     ) -> list[CausedOrder]:
         """The account's last orders, conditional ones too, newest first: what became of each, and why."""
         ops.ref(account_id)
-        return desk.history(account_id, limit)
+        return await desk.history(account_id, limit)
 
-    @post("/close", sync_to_thread=True, responses=ERRORS, status_code=200)
-    def close(
+    @post("/close", responses=ERRORS, status_code=200)
+    async def close(
         self,
         request: Request[Any, Any, Any],
         engine: Engine,
@@ -46,5 +46,6 @@ class OwnerRoutes(Controller):
         wanted = None if data.symbol is None else data.symbol.upper()
         orders = closing_orders(state, wanted, engine.services.instruments, cause(request))
         return [
-            Closed(symbol=o.symbol, side=o.side, quantity=o.quantity, answer=ops.ask(ref, o)) for o in orders
+            Closed(symbol=o.symbol, side=o.side, quantity=o.quantity, answer=await ops.ordered(ref, o))
+            for o in orders
         ]

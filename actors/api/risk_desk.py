@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
-from typing import Any
 
 from actors.api import risk_views as views
-from actors.api.desk import OperatorsDesk
+from actors.api.asking import PROTECT_SECONDS, Asking
 from actors.api.operations import Operations, decimal_of
+from actors.api.pools import SIGHT, STOP, STORE
 from actors.api.sight import NotFound, Sight, account_state
-from actors.engine import Engine
+from actors.api.views import Pending
+from actors.deeds import EVERYBODY, Act, Deed
+from actors.engine import EMERGENCY, Engine
 from actors.errors import BadInput
 from actors.messages import (
     CallOff,
     CloseOut,
+    Message,
     Reconsider,
     Reopen,
     ResetBreaker,
@@ -22,16 +26,25 @@ from actors.messages import (
     SettleFee,
     TripBreaker,
 )
+from actors.names import told_text
 from actors.persistence.desk import clean
 from actors.persistence.loading import RULE_COLUMNS
 from actors.risk_limits import Layer, LimitRow
+from actors.runtime.replies import Countdown
 from actors.subaccount import margin, sizing
 from actors.subaccount.decision import Accepted, Rejected
 from actors.subaccount.report import RiskReport, report
 from actors.subaccount.state import AccountState
 from actors.units import AccountId, Symbol, plain
+from actors.urgency import Critical
 
-EMERGENCY = "emergency stop of all"
+Outcome = Accepted | Rejected | Pending
+
+CHANGES_MAX = 200
+
+CANCEL_LOOKS = 20
+"""How often an emergency stop of everybody looks whether cancels wait for Postgres."""
+
 MINUTES_PER_YEAR = 365 * 24 * 60
 REPORT_TRADES = 10_000
 """Closed positions that a report looks back on."""
@@ -41,10 +54,10 @@ PAST_TRADES = 50
 
 
 class RiskDesk:
-    """See the module. Callable from any thread."""
+    """See the module. Runs in the API's event loop."""
 
-    def __init__(self, engine: Engine, sight: Sight, desk: OperatorsDesk, operations: Operations) -> None:
-        self._engine, self._sight, self._desk, self._operations = engine, sight, desk, operations
+    def __init__(self, engine: Engine, sight: Sight, operations: Operations, asking: Asking) -> None:
+        self._engine, self._sight, self._operations, self._asking = engine, sight, operations, asking
 
     def risk(self, account_id: str) -> views.RiskView:
         """Breaker, day and losses of an account."""
@@ -52,11 +65,11 @@ class RiskDesk:
 
     # -- limits
 
-    def limits(self, account_id: str) -> list[LimitRow]:
+    async def limits(self, account_id: str) -> list[LimitRow]:
         """Every limit of an account, and where it comes from."""
         state = self._state(account_id)
         id_ = AccountId(account_id)
-        rules = self._engine.ask_store(lambda store: store.at_desk(lambda desk: desk.rules(id_)))
+        rules = await STORE.ask(self._engine.reader.at_desk, lambda desk: desk.rules(id_))
         layers = list(self._engine.config.risk.layers)
         for is_global, *values in rules[:1]:
             source = "platform's rule for all" if is_global else "platform's rule of the account"
@@ -64,111 +77,153 @@ class RiskDesk:
         layers.append(Layer("account", dict(state.overrides)))
         return views.limit_rows(state.limits, layers)
 
-    def set_limits(self, account_id: str, body: views.LimitsBody, who: str) -> Accepted | Rejected:
+    async def set_limits(self, account_id: str, body: views.LimitsBody, who: str) -> Outcome:
         """Change an account's own limits; all or none."""
         if not body.changes:
             raise BadInput('changes: name at least one limit, for example {"max_positions": "5"}')
+        if len(body.changes) > CHANGES_MAX:
+            raise BadInput(f"changes: {len(body.changes):,} are too many; at most {CHANGES_MAX} are taken")
         detail = ", ".join(f"{n} = {'(taken back)' if v is None else v}" for n, v in body.changes.items())
-        return self._command(account_id, SetLimits(tuple(body.changes.items())), who, "limits", detail)
+        message = SetLimits(tuple(body.changes.items()))
+        return await self._command(message, Act(who, "limits", account_id, detail, message))
 
-    def set_mode(self, account_id: str, body: views.ModeBody, who: str) -> Accepted | Rejected:
+    async def set_mode(self, account_id: str, body: views.ModeBody, who: str) -> Outcome:
         """Another liquidation mode."""
-        return self._command(account_id, SetMode(body.mode), who, "mode", body.mode)
+        message = SetMode(body.mode)
+        return await self._command(message, Act(who, "mode", account_id, body.mode, message))
 
-    def settle_fee(self, account_id: str, body: views.FeeBody, who: str) -> Accepted | Rejected:
+    async def settle_fee(self, account_id: str, body: views.FeeBody, who: str) -> Outcome:
         """Book a pending fee at a rate or an amount that somebody knows."""
         rate = None if body.rate is None else decimal_of(body.rate, "rate")
         amount = None if body.amount is None else decimal_of(body.amount, "amount")
         detail = f"{body.symbol} {body.trade_id}: rate {body.rate}, amount {body.amount}"
         message = SettleFee(Symbol(body.symbol), body.trade_id, rate, amount)
-        return self._command(account_id, message, who, "fee", detail)
+        return await self._command(message, Act(who, "fee", account_id, detail))
 
     # -- breaker and emergency stop
 
-    def trip(self, account_id: str, reason: str, who: str) -> Accepted | Rejected:
+    async def trip(self, account_id: str, reason: str, who: str) -> Outcome:
         """Open the breaker."""
-        return self._command(account_id, TripBreaker(_told(reason)), who, "trip", reason)
+        message = TripBreaker(told_text(reason, "reason"))
+        return await self._command(
+            message, Act(who, "trip", account_id, message.reason, message, protects=True)
+        )
 
-    def reset(self, account_id: str, who: str) -> Accepted | Rejected:
+    async def reset(self, account_id: str, who: str) -> Outcome:
         """Close the breaker, if it cooled down."""
-        return self._command(account_id, ResetBreaker(), who, "reset")
+        message = ResetBreaker()
+        return await self._command(message, Act(who, "reset", account_id, "", message))
 
-    def close_out(self, account_id: str, reason: str, who: str) -> Accepted | Rejected:
+    async def close_out(self, account_id: str, reason: str, who: str) -> Outcome:
         """Close everything of an account."""
-        return self._command(account_id, CloseOut(_told(reason)), who, "close-out", reason)
+        message = CloseOut(told_text(reason, "reason"))
+        return await self._command(
+            message, Act(who, "close-out", account_id, message.reason, message, protects=True)
+        )
 
-    def call_off(self, account_id: str, who: str) -> Accepted | Rejected:
+    async def call_off(self, account_id: str, who: str) -> Outcome:
         """Stop closing everything of an account."""
-        return self._command(account_id, CallOff(), who, "close-out called off")
+        message = CallOff()
+        return await self._command(message, Act(who, "close-out called off", account_id, "", message))
 
-    def close_out_all(self, reason: str, who: str) -> int:
-        """Close everything of everybody, and take no new risk.
+    async def close_out_all(self, reason: str, who: str) -> int:
+        """Close everything of everybody, and take no new risk, until it is called off, over restarts too.
 
         Returns:
             How many accounts were told.
         """
-        told = _told(reason)
-        # Before anything that may fail: new risk stops even if Postgres is away.
+        told = told_text(reason, "reason")
+        # Before anything that may fail: new risk stops even if neither disk nor Postgres answers.
         self._engine.gate.close(EMERGENCY)
-        count = self._tell_all(CloseOut(f"{EMERGENCY}: {told}"), who, "close-out of all", told)
-        self._engine.alarm(f"emergency stop of {count} accounts by {who}: {told}")
+        message = CloseOut(f"{EMERGENCY}: {told}")
+        deed = await self._asking.record(
+            Act(who, "close-out of all", EVERYBODY, told, message, protects=True)
+        )
+        self._engine.deeds.stopped(deed, told)
+        count = await STOP.run(self._tell_all, message, deed)
+        self._engine.alarm(Critical(f"emergency stop of {count} accounts by {who}: {told}"))
+        self._asking.later(self._cancel_at_once())
         return count
 
-    def call_off_all(self, who: str) -> int:
+    async def call_off_all(self, who: str) -> int:
         """Stop closing everybody; what single accounts close for reasons of their own goes on.
 
         Returns:
             How many accounts were told.
         """
-        count = self._tell_all(CallOff(EMERGENCY), who, "close-out of all called off", "")
+        message = CallOff(EMERGENCY)
+        deed = await self._asking.record(Act(who, "close-out of all called off", EVERYBODY, "", message))
+        self._engine.deeds.called_off()
+        count = await STOP.run(self._tell_all, message, deed)
         self._engine.gate.open(EMERGENCY)
         return count
 
-    def _tell_all(self, message: CloseOut | CallOff, who: str, action: str, detail: str) -> int:
-        self._desk.audit(who, action, "accounts", detail)
+    def _tell_all(self, message: CloseOut | CallOff, deed: Deed) -> int:
         refs = list(self._engine.accounts.values())
+        replies = Countdown(len(refs), lambda: self._engine.deeds.settled(deed))
+        dead = []
         for ref in refs:
-            ref.tell(message)
-        return len(refs)
+            # Whoever is dead is named, and keeps nobody else from being told.
+            if ref.is_alive():
+                ref.cell.dispatcher.post(ref.cell, message, replies)
+            else:
+                replies.set()
+                dead.append(ref.name)
+        if dead:
+            self._engine.alarm(
+                Critical(
+                    f"{deed.action}: {len(dead)} accounts have no running actor and were not told: "
+                    f"{', '.join(dead[:20])}; close their positions by hand, or restart the engine"
+                )
+            )
+        return len(refs) - len(dead)
 
-    def reopen(self, account_id: str, reason: str, who: str) -> Accepted | Rejected:
+    async def _cancel_at_once(self) -> None:
+        """While Postgres is silent, cancels go out before they are durable."""
+        for _ in range(CANCEL_LOOKS):
+            await asyncio.sleep(PROTECT_SECONDS)
+            if self._engine.store_silent_s() < PROTECT_SECONDS / 2:
+                continue
+            await STOP.run(lambda: [self._engine.cancel_at_once(id_) for id_ in list(self._engine.accounts)])
+
+    async def reopen(self, account_id: str, reason: str, who: str) -> Outcome:
         """Let a LIQUIDATED account that has money trade again."""
-        told = _told(reason)
-        return self._command(account_id, Reopen(told), who, "reopen", told)
+        message = Reopen(told_text(reason, "reason"))
+        return await self._command(message, Act(who, "reopen", account_id, message.reason))
 
-    def retry(self, account_id: str, who: str) -> bool:
+    async def retry(self, account_id: str, who: str) -> bool:
         """Have a STUCK account try its liquidation again."""
         ref = self._operations.ref(account_id)
-        self._desk.audit(who, "retry", account_id)
+        await self._asking.record(Act(who, "retry", account_id, protects=True))
         ref.tell(Reconsider("operator"))
         return True
 
     # -- sizes and the past
 
-    def closed(
+    async def closed(
         self, account_id: str, limit: int, strategy: str | None = None
     ) -> list[views.ClosedPositionView]:
         """Closed positions, newest first."""
         self._operations.ref(account_id)
         id_, tag = AccountId(account_id), None if strategy is None else clean(strategy)
-        rows = self._engine.ask_store(
-            lambda store: store.at_desk(lambda desk: desk.closed_positions(id_, limit, tag))
+        rows = await STORE.ask(
+            self._engine.reader.at_desk, lambda desk: desk.closed_positions(id_, limit, tag)
         )
         return [
             views.ClosedPositionView(**row, net=row["realized"] - row["fees"] + row["funding"])
             for row in rows
         ]
 
-    def report(self, account_id: str) -> RiskReport:
+    async def report(self, account_id: str) -> RiskReport:
         """How an account did, and what to worry about."""
         state = self._state(account_id)
-        closed = self.closed(account_id, REPORT_TRADES)[::-1]
-        found = report(state, self._sight.market(), closed)
+        closed = (await self.closed(account_id, REPORT_TRADES))[::-1]
+        found = await SIGHT.run(report, state, self._sight.market(), closed)
         if found is None:
             raise BadInput(f"a position of {account_id} has no fresh price; a report needs one of each")
         return found
 
-    def size(self, account_id: str, body: views.SizeBody) -> views.SizeView:
+    async def size(self, account_id: str, body: views.SizeBody) -> views.SizeView:
         """How large a position should be; nothing is sent."""
         state, market = self._state(account_id), self._sight.market()
         symbol = Symbol(body.symbol)
@@ -178,7 +233,7 @@ class RiskDesk:
         equity, tick = margin.equity(state, market), market.fresh(symbol, state.limits.price_max_age_ns)
         if equity is None or tick is None:
             raise BadInput(f"there is no fresh price of {symbol} or of a position; a size needs one")
-        notional, factors, capped = self._notional(account_id, state, body, equity)
+        notional, factors, capped = await self._notional(account_id, state, body, equity)
         return views.SizeView(
             method=body.method,
             symbol=symbol,
@@ -189,12 +244,12 @@ class RiskDesk:
             capped=capped,
         )
 
-    def _notional(
+    async def _notional(
         self, account_id: str, state: AccountState, body: views.SizeBody, equity: Decimal
     ) -> tuple[Decimal, dict[str, Decimal], bool]:
         if body.method is views.SizeMethod.FIXED:
             return sizing.fixed(state.limits.fixed_order_size), {}, False
-        nets = [c.net for c in self.closed(account_id, PAST_TRADES, body.strategy)]
+        nets = [c.net for c in await self.closed(account_id, PAST_TRADES, body.strategy)]
         if body.method is views.SizeMethod.KELLY:
             numbers = self._kelly_numbers(body, nets)
             fraction = sizing.half_kelly(*numbers.values())
@@ -249,27 +304,11 @@ class RiskDesk:
 
     # -- inside
 
-    def _command(
-        self, account_id: str, message: Any, who: str, action: str, detail: str = ""
-    ) -> Accepted | Rejected:
-        ref = self._operations.ref(account_id)
-        self._desk.audit(who, action, account_id, clean(detail))
-        return self._operations.ask(ref, message)
+    async def _command(self, message: Message, act: Act) -> Outcome:
+        return await self._asking.command(self._operations.ref(act.target), message, act)
 
     def _state(self, account_id: str) -> AccountState:
         state = account_state(self._operations.ref(account_id))
         if state is None:
             raise NotFound(f"{account_id} has no state yet; 'bulkhead inspect {account_id}' shows why")
         return state
-
-
-def _told(reason: str) -> str:
-    """A reason that can be kept.
-
-    Raises:
-        BadInput: nothing is left of it.
-    """
-    told = clean(reason).strip()
-    if not told:
-        raise BadInput(f"reason: {reason!r} says nothing; give one")
-    return told

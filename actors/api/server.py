@@ -28,12 +28,15 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 from actors.api.account_routes import AccountRoutes, OrderRoutes
 from actors.api.address import API_FILE, Address
+from actors.api.asking import Asking
 from actors.api.auth import Tokens, may
+from actors.api.connections import BODY_MAX, BoundedProtocol, KnownHosts
 from actors.api.desk import OperatorsDesk
 from actors.api.engine_routes import ActorRoutes, DeadLetterRoutes, EngineRoutes, SupervisionRoutes
 from actors.api.listening import bound
 from actors.api.operations import Operations
 from actors.api.owner_routes import OwnerRoutes
+from actors.api.pools import RETRY_AFTER_S
 from actors.api.risk_desk import RiskDesk
 from actors.api.risk_routes import FleetRoutes, RiskRoutes
 from actors.api.sight import Conflict, NotFound, Sight
@@ -46,11 +49,14 @@ from actors.errors import (
     ExchangeBusy,
     ExchangeUnreachable,
     NotDurable,
+    NotRecorded,
+    Overloaded,
     Refused,
     StoreBusy,
     StoreUnreachable,
     VenueRefused,
 )
+from actors.names import harmless
 
 log = structlog.get_logger("api")
 
@@ -68,6 +74,9 @@ ROUTES = (
 
 START_SECONDS = 10.0
 
+ERROR_MAX = 2_000
+"""Characters of an error; what a request repeats to itself is cut."""
+
 STATUS_OF: tuple[tuple[type[BaseException], int], ...] = (
     (NotFound, 404),
     (Conflict, 409),
@@ -75,6 +84,8 @@ STATUS_OF: tuple[tuple[type[BaseException], int], ...] = (
     (Refused, 429),
     (StoreUnreachable, 503),
     (StoreBusy, 503),
+    (Overloaded, 503),
+    (NotRecorded, 503),
     (pykka.Timeout, 504),
     (NotDurable, 503),
     (ExchangeUnreachable, 502),
@@ -87,10 +98,12 @@ STATUS_OF: tuple[tuple[type[BaseException], int], ...] = (
 
 def application(engine: Engine, sight: Sight, tokens: Tokens) -> Litestar:
     """The ASGI application."""
-    desk = OperatorsDesk(engine, sight)
-    operations = Operations(engine, sight)
-    risk_desk = RiskDesk(engine, sight, desk, operations)
+    asking = Asking(engine)
+    desk = OperatorsDesk(engine, sight, asking)
+    operations = Operations(engine, sight, asking)
+    risk_desk = RiskDesk(engine, sight, operations, asking)
 
+    # Not a plain function: that would wait for a thread, behind whatever else does.
     async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         if handler.opt.get("open"):
             return
@@ -113,7 +126,8 @@ def application(engine: Engine, sight: Sight, tokens: Tokens) -> Litestar:
             "ops": Provide(lambda: operations, sync_to_thread=False),
             "risk_desk": Provide(lambda: risk_desk, sync_to_thread=False),
         },
-        exception_handlers={Exception: _fail},
+        exception_handlers={Exception: _fail, HTTPException: _fail},
+        request_max_body_size=BODY_MAX,
         openapi_config=OpenAPIConfig(
             title="Bulkhead",
             version="1",
@@ -128,15 +142,20 @@ def application(engine: Engine, sight: Sight, tokens: Tokens) -> Litestar:
 
 
 def _fail(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    code, text, headers = type(error).__name__, str(error), {}
     if isinstance(error, HTTPException):
+        status = error.status_code
         text = _what_is_wrong(request, error) if error.extra else error.detail
-        return Response(
-            {"error": {"code": type(error).__name__, "message": text}}, status_code=error.status_code
-        )
-    status = next((s for kind, s in STATUS_OF if isinstance(error, kind)), 500)
+    elif isinstance(error, RecursionError):
+        status, code, text = 400, "BadInput", "the request is nested too deeply"
+    else:
+        status = next((s for kind, s in STATUS_OF if isinstance(error, kind)), 500)
     if status == 500:  # noqa: PLR2004 - ours, not the caller's
-        log.error("request failed", error=repr(error), exc_info=error)
-    return Response({"error": {"code": type(error).__name__, "message": str(error)}}, status_code=status)
+        log.error("request failed", error=harmless(repr(error), ERROR_MAX), exc_info=error)
+    if isinstance(error, Overloaded):
+        headers["retry-after"] = str(RETRY_AFTER_S)
+    body = {"error": {"code": code, "message": harmless(text, ERROR_MAX)}}
+    return Response(body, status_code=status, headers=headers)
 
 
 def _what_is_wrong(request: Request[Any, Any, Any], error: HTTPException) -> str:
@@ -168,10 +187,16 @@ class ApiServer:
         self._sight = Sight(engine)
         self._file = Path(engine.config.data_dir) / API_FILE
         config = engine.config
-        self._socket = bound(config.api_host, config.api_port, Path(config.data_dir))
+        self._socket = bound(config.api_host, config.api_port)
         self._server = uvicorn.Server(
             uvicorn.Config(
-                application(engine, self._sight, Tokens([*made, *config.api_tokens])),
+                KnownHosts(
+                    application(engine, self._sight, Tokens([*made, *config.api_tokens])),
+                    [config.api_host, *config.api_hosts],
+                ),
+                http=BoundedProtocol,
+                ws="none",
+                interface="asgi3",
                 log_level="warning",
                 access_log=False,
                 lifespan="off",

@@ -12,13 +12,14 @@ from typing import Any
 import msgspec
 
 from actors import logs
-from actors.api import views
+from actors.api import pools, views
 from actors.api.census import Census, CensusTaker, by_status
 from actors.api.metrics import Sources
 from actors.engine import Engine
 from actors.errors import BadInput, BulkheadError
 from actors.gateway.actor import GatewayStatus
 from actors.gateway.stream import StreamState
+from actors.names import shown
 from actors.persistence.actor import WriterStats
 from actors.runtime.actor import Ref
 from actors.runtime.cell import Status, traced
@@ -67,7 +68,7 @@ class Sight:
         ref = self._engine.find(name)
         if ref is None:
             known = ", ".join(self._engine.actors)
-            raise NotFound(f"there is no actor {name!r}; give an account id or one of {known}")
+            raise NotFound(f"there is no actor {shown(name)}; give an account id or one of {known}")
         return ref
 
     def actor(self, name: str, limit: int) -> views.ActorView:
@@ -120,7 +121,7 @@ class Sight:
         """The worst actors by one measure."""
         key = TOP_KEYS.get(by)
         if key is None:
-            raise BadInput(f"by {by!r} is none of {', '.join(TOP_KEYS)}")
+            raise BadInput(f"by {shown(by)} is none of {', '.join(TOP_KEYS)}")
         market = self.market()
         worst = heapq.nlargest(limit, self._everybody(), key=lambda ref: key(ref, market))
         return [self._row(ref, market) for ref in worst]
@@ -227,6 +228,7 @@ class Sight:
             "fleet": engine.fleets.view(),
             "bad_debt": sum((s.bad_debt for s in states), Decimal(0)),
             "alarms": engine.alarms.count,
+            "alarms_unacknowledged": engine.alarms.open_by_level(),
             "census": self.census.latest,
             "log": logs.state(),
         }
@@ -246,6 +248,8 @@ class Sight:
             "tick_lags": [0] * 64,
             "tick_lag_sum_s": 0.0,
             "closers": engine.gate.closers,
+            "alarms_open": engine.alarms.open_by_level(),
+            "api_places": [(p.name, p.taken, p.refused) for p in pools.ALL],
             "counters": {
                 "alarms": ("Alarms raised", engine.alarms.count),
                 "l1_late": ("L1 frames that were stale when they came", engine.feed_source.late),

@@ -56,6 +56,12 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
     message: str
 
 
+class Pending(msgspec.Struct, frozen=True, tag=True):
+    """Accepted, but not durable yet, because Postgres does not answer; the message says what that means."""
+
+    message: str
+
+
 class Health(msgspec.Struct, frozen=True):
     """``ok``, ``reduce-only`` or ``halted``, and who lets no new risk in."""
 

@@ -14,8 +14,8 @@ from actors.limits import UNKNOWN_QUERY_EVERY
 from actors.messages import FeeKnown, Fill, OrderAccepted, OrderClosed
 from actors.units import NANOS_PER_MS, ZERO, AccountId, ClientOrderId, OrderType, Symbol
 
-IN_FLIGHT_MAX = 60
-"""Orders under way at once: a dozen requests of five."""
+IN_FLIGHT_MAX = 120
+"""Orders under way at once: what two dozen connections carry in batches of five, should the websocket be away."""
 
 CLOSE_GRACE_MS = 1_500
 """How long the user stream may lag behind a final status before trades are asked for."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from actors.errors import BadInput
+from actors.names import checked_id, checked_text
 from actors.persistence.messages import NewAccount
 from actors.risk_limits import RiskLimits
 
@@ -17,12 +18,8 @@ def check_new(account: NewAccount) -> None:
     Raises:
         BadInput: naming the account and the value.
     """
-    if not account.account_id or len(account.account_id) > 100 or not account.account_id.isprintable():  # noqa: PLR2004 - fits a line of a terminal
-        raise BadInput(f"account id {account.account_id!r} must have 1 to 100 printable characters")
-    if "\0" in account.name or len(account.name) > NAME_MAX:
-        raise BadInput(
-            f"{account.account_id}: name {account.name[:40]!r} must have at most {NAME_MAX} characters and no NUL"
-        )
+    checked_id(account.account_id, "account_id")
+    checked_text(account.name, f"{account.account_id}: name", NAME_MAX)
     if not account.deposit.is_finite() or account.deposit < 0:
         raise BadInput(
             f"{account.account_id}: deposit {account.deposit} must be a finite number of at least 0"

@@ -4,6 +4,8 @@ Rules
 1. First in, first out, loads included: a restarted account reads all that it wrote before.
 2. Nothing is forwarded to the gateway and nobody is answered before the commit.
 3. When Postgres is away everything waits, and the gate lets no new risk in.
+4. What somebody waits for, and what orders follow from, is written at once. What only tells what happened at the
+   exchange waits a moment for more of it: an order's acceptance, trade and end come close together.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from actors.persistence.messages import (
     LoadAccount,
     LoadRecovery,
     Persist,
+    RecordAudit,
     RecordDeadLetter,
     RecordQuarantine,
     Recovery,
@@ -37,6 +40,7 @@ from actors.persistence.messages import (
 from actors.runtime.actor import DispatchedActor, Ref
 from actors.runtime.gate import TradingGate
 from actors.units import NANOS_PER_MS, NANOS_PER_SECOND, AccountId, Nanos
+from actors.urgency import Critical
 
 log = structlog.get_logger("writer")
 
@@ -47,6 +51,10 @@ LEASE_MARGIN_SECONDS = 1
 """Sending stops this long before the lease ends, so that nothing is on its way when it does."""
 
 RENEW_EVERY = Nanos(1_000 * NANOS_PER_MS)
+
+
+GATHER = Nanos(4 * NANOS_PER_MS)
+"""How long that moment is: less than a commit takes."""
 
 
 class StorePort(Protocol):
@@ -73,12 +81,33 @@ class StorePort(Protocol):
         ...
 
 
-Record = RecordDeadLetter | RecordQuarantine | LiftQuarantine
-Waiting = Persist | LoadAccount | LoadRecovery | AskStore | Record
+Record = RecordDeadLetter | RecordQuarantine | LiftQuarantine | RecordAudit
+
+
+class Question(msgspec.Struct, gc=False):
+    """A question with whoever waits for its answer; both outlive a crash of the writer.
+
+    One that was begun is brought to its end, however late: it may have been done.
+    """
+
+    asked: AskStore
+    future: Any
+    is_begun: bool = False
+
+
+Waiting = Persist | LoadAccount | LoadRecovery | Question | Record
+
+AWAY_KEY = "postgres is away"
 
 
 class Retry(Message, frozen=True, gc=False):
     """The writer's own timer: Postgres may be back."""
+
+    LANE = Lane.CONTROL
+
+
+class Gathered(Message, frozen=True, gc=False):
+    """The writer's own timer: write what was gathered."""
 
     LANE = Lane.CONTROL
 
@@ -101,6 +130,8 @@ class WriterStats(msgspec.Struct):
     waiting: int = 0
     is_down: bool = False
     last_commit_ms: float = 0.0
+    asking_since_ns: int = 0
+    """When the statement that is under way began, on the monotonic clock; 0 between two."""
 
 
 class Writer(DispatchedActor):
@@ -112,36 +143,48 @@ class Writer(DispatchedActor):
         gate: closed for new risk while too much waits.
         waiting: what is not written yet; outlives a crash of this actor.
         actors: refs by name; the gateway is looked up here.
+        alarm: told, with a key, when Postgres is away.
+        over: told the key when it is back.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one per neighbour
         self,
         store: StorePort,
         accounts: Mapping[AccountId, Ref],
         gate: TradingGate,
         waiting: deque[Waiting],
         actors: Mapping[str, Ref],
+        alarm: Callable[[str, str], None] = lambda _text, _key: None,
+        over: Callable[[str], None] = lambda _key: None,
     ) -> None:
         super().__init__()
+        self._alarm, self._over = alarm, over
         self._store = store
         self._accounts = accounts
         self._gate = gate
         self._waiting = waiting
         self._actors = actors
-        self._futures: dict[int, Any] = {}
         self._retry_ns = RETRY_FIRST
+        self._is_urgent = self._gathers = False
+        self._away = False
         self.stats = WriterStats()
 
     def on_start(self) -> None:
         """Begin to keep the lease."""
         self._renew()
+        if not self._away:
+            self._over(AWAY_KEY)  # of an earlier life of this actor
 
     def handle(self, message: Any) -> Any:
         """Handle one message, and write when no more wait behind it."""
         reply = super().handle(message)
         is_due = len(self._waiting) >= WRITER_BATCH_MAX or self._cell.mailbox.depth() == 0
         if self._waiting and is_due and not self.stats.is_down:
-            self._write()
+            if self._is_urgent or len(self._waiting) >= WRITER_BATCH_MAX:
+                self._write()
+            elif not self._gathers:
+                self._gathers = True
+                self._cell.dispatcher.after(GATHER, self._cell, Gathered())
         return reply
 
     def on_receive(self, message: Any) -> Any:
@@ -154,11 +197,15 @@ class Writer(DispatchedActor):
                 | RecordDeadLetter()
                 | RecordQuarantine()
                 | LiftQuarantine()
+                | RecordAudit()
             ):
                 self._waiting.append(message)
+                self._is_urgent = self._is_urgent or _is_urgent(message)
             case AskStore():
-                self._waiting.append(message)
-                self._futures[id(message)] = self.defer_reply()
+                self._waiting.append(Question(message, self.defer_reply()))
+                self._is_urgent = True
+            case Gathered():
+                self._gathers, self._is_urgent = False, True
             case Retry():
                 self.stats.is_down = False
                 self._write()
@@ -173,6 +220,10 @@ class Writer(DispatchedActor):
         """Write what waits."""
         if self._waiting:
             self._write()
+        for item in self._waiting:
+            if isinstance(item, Question) and item.future is not None:
+                gone = NotDurable("the engine stops; nothing was done")
+                item.future.set_exception((type(gone), gone, None))
 
     def inspect_state(self) -> Any:
         """Counters."""
@@ -182,20 +233,29 @@ class Writer(DispatchedActor):
         waiting = self.stats.waiting = len(self._waiting)
         if waiting > WRITER_WAITING_HIGH:
             self._gate.close("writer")
-        elif waiting < WRITER_WAITING_LOW and not self.stats.is_down:
+        elif waiting < WRITER_WAITING_LOW and not self.stats.is_down and not self._away:
             self._gate.open("writer")
 
     def _write(self) -> None:
+        now_ns = self._cell.dispatcher.clock.monotonic_ns
+        is_there = False
         try:
             while self._waiting:
+                self.stats.asking_since_ns = now_ns()
                 if isinstance(self._waiting[0], Persist):
                     self._write_decisions()
                 else:
                     self._serve_first()
+                is_there = True
         except StoreUnreachable as away:
             self._went_down(away)
         else:
             self._retry_ns = RETRY_FIRST
+            self._is_urgent = False
+            if is_there:
+                self._came_back()
+        finally:
+            self.stats.asking_since_ns = 0
         self._mark()
 
     def _serve_first(self) -> None:
@@ -241,6 +301,8 @@ class Writer(DispatchedActor):
         self._gate.halt()
         self._gate.close("fenced")
         log.critical("another engine owns the accounts; this one must be stopped", error=str(fenced))
+        text = f"another engine owns the accounts; this one must be stopped: {fenced}"
+        self._alarm(Critical(text), "fenced")
 
     def _lost(self, decision: Persist, refusal: NotDurable) -> None:
         self.stats.refused += 1
@@ -288,24 +350,26 @@ class Writer(DispatchedActor):
             log.exception("not recorded", item=repr(item)[:1000])
         else:
             self.stats.dead_letters += isinstance(item, RecordDeadLetter)
+            if isinstance(item, RecordAudit):
+                item.stored()
 
-    def _answer(self, item: AskStore) -> None:
+    def _answer(self, item: Question) -> None:
         found: Any = None
         error: Exception | None = None
         try:
-            if 0 < item.begin_by_ns < self._cell.dispatcher.now_ns():
+            if not item.is_begun and 0 < item.asked.begin_by_ns < self._cell.dispatcher.now_ns():
                 error = NotDurable("Postgres was away for too long; nothing was done, try again")
             else:
-                found = item.call(self._store)
+                item.is_begun = True
+                found = item.asked.call(self._store)
         except StoreUnreachable:
             raise
         except Exception as raised:  # noqa: BLE001 - it is the asker's, StoreBusy too, not the writer's
             error = raised
-        future = self._futures.pop(id(item), None)
-        if future is not None and error is not None:
-            future.set_exception((type(error), error, error.__traceback__))
-        elif future is not None:
-            future.set(found)
+        if item.future is not None and error is not None:
+            item.future.set_exception((type(error), error, error.__traceback__))
+        elif item.future is not None:
+            item.future.set(found)
 
     def _went_down(self, away: StoreUnreachable) -> None:
         self.stats.is_down = True
@@ -313,21 +377,45 @@ class Writer(DispatchedActor):
         self._cell.dispatcher.after(self._retry_ns, self._cell, Retry())
         self._retry_ns = Nanos(min(self._retry_ns * 2, RETRY_MAX))
         log.error("postgres is away", error=str(away), waiting=len(self._waiting))
+        self._tell_away(away)
+
+    def _tell_away(self, away: StoreUnreachable) -> None:
+        self._gate.close("writer")
+        if not self._away:
+            self._away = True
+            text = f"Postgres is away ({away}): no new risk, and no order is sent until it is back"
+            self._alarm(Critical(text), AWAY_KEY)
+
+    def _came_back(self) -> None:
+        if self._away:
+            self._away = False
+            self._over(AWAY_KEY)
 
     def _renew(self) -> None:
         clock = self._cell.dispatcher.clock
-        before_ns = clock.monotonic_ns()
+        before_ns = self.stats.asking_since_ns = clock.monotonic_ns()
         try:
             seconds = self._store.renew()
             if seconds is not None:
                 self._gate.extend_lease(before_ns + (seconds - LEASE_MARGIN_SECONDS) * NANOS_PER_SECOND)
+            if not self.stats.is_down:  # on a full disk the lease can be kept, and nothing else written
+                self._came_back()
         except StoreUnreachable as away:
             log.warning("lease not renewed", error=str(away))
+            self._tell_away(away)
         except Fenced as fenced:
             self._fenced(fenced)
             raise  # the supervisor halts the engine
         finally:
+            self.stats.asking_since_ns = 0
             self._cell.dispatcher.after(RENEW_EVERY, self._cell, Renew(self._cell.restarts))
+
+
+def _is_urgent(item: Waiting) -> bool:
+    """Whether somebody waits for it, or orders follow from it."""
+    if not isinstance(item, Persist) or item.reply_to is not None:
+        return True
+    return any(isinstance(fact, OrderIntended | CancelIntended) for fact in item.facts)
 
 
 def _recorded(desk: Any, item: Record) -> None:
@@ -335,5 +423,7 @@ def _recorded(desk: Any, item: Record) -> None:
         desk.record_dead_letter(item)
     elif isinstance(item, RecordQuarantine):
         desk.record_quarantine(item)
+    elif isinstance(item, RecordAudit):
+        desk.record_audit(item)
     else:
         desk.lift_quarantine(item.account_id)

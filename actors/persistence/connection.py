@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import uuid
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+from urllib.parse import unquote
 
 import psycopg
+from psycopg.abc import PQGen
 
 from actors.errors import StoreUnreachable
 
@@ -22,26 +25,88 @@ SETTINGS = (
 """Statements end after ten seconds, waits for a lock and idle transactions after two."""
 
 
-def connect(dsn: str) -> psycopg.Connection[Any]:
+READ_ONLY = "-c default_transaction_read_only=on -c statement_timeout=8000 -c lock_timeout=2000"
+"""What people ask writes nothing, and ends before they have gone."""
+
+ANSWER_SECONDS = 30.0
+"""How long we wait for a server that says nothing at all: its own limits are shorter, so it is frozen or cut off."""
+
+READ_SECONDS = 12.0
+"""The same for what people ask."""
+
+DSN_LOOKS_LIKE = "postgresql://user@host:5432/name"
+
+T = TypeVar("T")
+
+
+class BoundedConnection(psycopg.Connection[Any]):
+    """A connection that never waits for ever: a frozen server keeps none of its own time limits."""
+
+    answer_seconds = ANSWER_SECONDS
+
+    def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
+        """See ``psycopg.Connection``; a server that does not answer counts as a lost connection.
+
+        Raises:
+            psycopg.OperationalError: it did not answer in time; the connection is closed.
+        """
+        try:
+            return super().wait(gen, interval=interval, timeout=timeout or self.answer_seconds)
+        except psycopg.errors._WaitTimeout:  # noqa: SLF001 - it has no public name
+            # At once, and without a word to the server: a rollback would wait as long again.
+            self.close()
+            raise psycopg.OperationalError(
+                f"Postgres did not answer within {self.answer_seconds:.0f} s"
+            ) from None
+
+
+def connect(dsn: str, *, read_only: bool = False) -> psycopg.Connection[Any]:
     """Connect with our time limits.
 
     Raises:
         StoreUnreachable: bad DSN, nobody there, wrong password, no such database.
     """
     try:
-        return psycopg.connect(
+        connection = BoundedConnection.connect(
             dsn,
             autocommit=True,
             connect_timeout=CONNECT_SECONDS,
-            options=SETTINGS,
-            application_name="bulkhead",
+            options=READ_ONLY if read_only else SETTINGS,
+            application_name="bulkhead-reader" if read_only else "bulkhead",
         )
-    except psycopg.ProgrammingError as error:
+        if read_only:
+            connection.answer_seconds = READ_SECONDS
+        return connection  # noqa: TRY300
+    except psycopg.ProgrammingError:
+        # libpq quotes what it cannot read, with the password that may be in it.
         raise StoreUnreachable(
-            f"the DSN cannot be read ({one_line(error)}); it should look like postgresql://user@host:5432/name"
+            f"the DSN cannot be read{_fault_of(dsn)}; it should look like {DSN_LOOKS_LIKE}"
         ) from None
     except psycopg.OperationalError as error:
-        raise StoreUnreachable(f"Postgres cannot be reached: {one_line(error)}") from None
+        raise StoreUnreachable(
+            f"Postgres cannot be reached: {without_secrets(one_line(error), dsn)}"
+        ) from None
+
+
+def _fault_of(dsn: str) -> str:
+    """What is wrong with a DSN, without a word of it."""
+    if "://" in dsn or "=" in dsn.split("//", 1)[0]:
+        return ""
+    if "//" in dsn:
+        return " (a colon is missing before //)"
+    return " (there is no :// and no name=value in it)"
+
+
+def without_secrets(text: str, dsn: str) -> str:
+    """A text with every part of a DSN's password taken out, however the DSN was misread."""
+    secrets = {value.strip("'") for value in re.findall(r"password\s*=\s*('[^']*'|[^\s&]+)", dsn)}
+    userinfo = dsn.split("//", 1)[-1].rpartition("@")[0]
+    _user, _, rest = userinfo.partition(":")
+    secrets |= {rest, *re.split(r"[@:/?#]", rest)}
+    for secret in sorted({*secrets, *map(unquote, secrets)}, key=len, reverse=True):
+        if len(secret) > 1:
+            text = text.replace(secret, "***")
+    return text
 
 
 def one_line(error: BaseException) -> str:

@@ -19,7 +19,7 @@ from psycopg.rows import dict_row
 from actors.errors import BadInput, NotStarted
 from actors.order_ids import PART_LENGTH, FleetId, Origin, StartId, part_of
 from actors.persistence import sql
-from actors.persistence.messages import QuarantineRecord, RecordDeadLetter, RecordQuarantine
+from actors.persistence.messages import QuarantineRecord, RecordAudit, RecordDeadLetter, RecordQuarantine
 from actors.subaccount.orders import end_text
 from actors.units import AccountId
 
@@ -104,6 +104,11 @@ _CONDITIONAL: LiteralString = """
     SELECT client_order_id, account_id, symbol, side, kind, quantity::text, '0', 'USER', attempt, status,
         decided_ms, cause, NULL::integer, end_reason, '{}'::bigint[], order_id
     FROM bulkhead.conditional"""
+
+HISTORY: LiteralString = _ORDER + " WHERE i.account_id = %s ORDER BY i.order_sequence DESC LIMIT %s"
+HISTORY_OF_CONDITIONALS: LiteralString = (
+    _CONDITIONAL + " WHERE account_id = %s ORDER BY order_sequence DESC LIMIT %s"
+)
 
 
 class Desk:
@@ -227,11 +232,29 @@ class Desk:
 
     # -- audit
 
-    def record_audit(self, who: str, action: str, target: str, detail: str, wall_ms: int) -> None:
-        """Keep what an operator did."""
+    def record_audit(self, record: RecordAudit) -> None:
+        """Keep what an operator did; once, if an earlier life may have kept it."""
+        values = {
+            "at": record.at_ms,
+            "who": clean(record.who),
+            "action": clean(record.action),
+            "target": clean(record.target),
+            "detail": clean(record.detail),
+        }
+        if (
+            record.again
+            and self._connection.execute(
+                "SELECT FROM bulkhead.audit WHERE at_ms = %(at)s AND who = %(who)s AND action = %(action)s "
+                "AND target = %(target)s",
+                values,
+            ).fetchone()
+            is not None
+        ):
+            return
         self._connection.execute(
-            "INSERT INTO bulkhead.audit (at_ms, who, action, target, detail) VALUES (%s, %s, %s, %s, %s)",
-            (wall_ms, clean(who), clean(action), clean(target), clean(detail)),
+            "INSERT INTO bulkhead.audit (at_ms, who, action, target, detail) "
+            "VALUES (%(at)s, %(who)s, %(action)s, %(target)s, %(detail)s)",
+            values,
         )
 
     def audit(self, target: str | None = None, limit: int = 100) -> list[AuditEntry]:
@@ -261,17 +284,12 @@ class Desk:
 
     def history(self, account_id: AccountId, limit: int = 100) -> list[CausedOrder]:
         """The last orders of an account, conditional ones too, newest first."""
-        found = self._orders(
-            "WHERE i.account_id = %s ORDER BY i.decided_ms DESC, i.client_order_id DESC LIMIT %s",
-            account_id,
-            limit,
-        )
-        waited = self._connection.execute(
-            _CONDITIONAL + " WHERE account_id = %s ORDER BY decided_ms DESC, client_order_id DESC LIMIT %s",
-            (account_id, limit),
-        )
-        found += [_caused(row) for row in waited.fetchall()]
-        found.sort(key=lambda order: (order.decided_ms, order.client_order_id), reverse=True)
+        found = [
+            _caused(row)
+            for statement in (HISTORY, HISTORY_OF_CONDITIONALS)
+            for row in self._connection.execute(statement, (account_id, limit)).fetchall()
+        ]
+        found.sort(key=lambda order: int(order.client_order_id.rpartition("-")[2]), reverse=True)
         return found[:limit]
 
     def _orders(self, where: LiteralString, *values: object) -> list[CausedOrder]:

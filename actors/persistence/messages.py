@@ -5,6 +5,7 @@ All of it shares one lane, so a load sees everything that was told before it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -115,6 +116,23 @@ class RecordQuarantine(Message, frozen=True, kw_only=True, gc=False):
     error: str = ""
     traceback: str = ""
     state: str = ""
+
+
+class RecordAudit(Message, frozen=True, kw_only=True, gc=False):
+    """Keep what an operator did; ``stored`` is called, in the writer's thread, once it is durable.
+
+    ``again`` says that an earlier life may have recorded it already.
+    """
+
+    LANE: ClassVar[Lane] = Lane.FILLS
+
+    at_ms: int
+    who: str
+    action: str
+    target: str
+    detail: str
+    again: bool
+    stored: Callable[[], None]
 
 
 class QuarantineRecord(msgspec.Struct, frozen=True):

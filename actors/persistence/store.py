@@ -324,6 +324,15 @@ class Store:
         except psycopg.errors.UniqueViolation as error:
             raise BadInput(f"an account of that id exists: {error.diag.message_detail}") from None
 
+    def has_created(self, account_ids: Sequence[AccountId], wall_ms: int) -> bool:
+        """Whether ``create_accounts`` of that moment made all of them, though its connection was lost."""
+        with self._reachable():
+            row = self._connection.execute(
+                'SELECT count(*) FROM balance_logs WHERE id = ANY(%s) AND "timestamp" = %s',
+                ([f"deposit-{id_}" for id_ in account_ids], rows.when(wall_ms)),
+            ).fetchone()
+        return row is not None and row[0] == len(account_ids)
+
     def load(self, account_ids: Sequence[AccountId] | None) -> list[AccountState]:
         """States of some accounts, or of all; of all, those that can be read (see ``unreadable``).
 

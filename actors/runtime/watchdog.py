@@ -20,6 +20,7 @@ from actors.runtime.dispatcher import ThreadedDispatcher
 from actors.runtime.gate import TradingGate
 from actors.runtime.letters import Letter, describe
 from actors.units import NANOS_PER_MS, NANOS_PER_SECOND, Nanos
+from actors.urgency import Critical, Info
 
 log = structlog.get_logger("watchdog")
 
@@ -140,8 +141,10 @@ class Watchdog:
             last = stuck.stack.strip().splitlines()[-2:]
             where = " ".join(line.strip() for line in last)
             self._alarm(
-                f"{cell.name} has been in one turn for {stuck.for_ms:.0f} ms, on {seen.kind} ({where}); "
-                f"'bulkhead inspect {cell.name}' shows it"
+                Critical(
+                    f"{cell.name} has been in one turn for {stuck.for_ms:.0f} ms, on {seen.kind} ({where}); "
+                    f"'bulkhead inspect {cell.name}' shows it"
+                )
             )
         if for_ns > self.policy.halt_ns and name not in self._given_up:
             self._given_up.add(name)
@@ -151,7 +154,7 @@ class Watchdog:
         name = dispatcher.name
         reported = self._reported.pop(name, None)
         if reported is not None:
-            self._alarm(f"{reported[1]} came out of its long turn")
+            self._alarm(Info(f"{reported[1]} came out of its long turn"))
             if not self._reported:
                 self._gate.open("watchdog")
         lag_ns = dispatcher.lag_ns()

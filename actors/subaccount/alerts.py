@@ -26,6 +26,7 @@ from actors.fees import Commission, FeeLearned
 from actors.limits import ADL_REFUSALS_MAX, ADL_STUCK_EVERY
 from actors.subaccount.orders import end_text, is_refusal
 from actors.units import NANOS_PER_SECOND, AccountId, Symbol, plain
+from actors.urgency import Critical
 
 
 def alerts_of(account_id: AccountId, facts: Iterable[AnyFact]) -> list[str]:
@@ -36,8 +37,17 @@ def alerts_of(account_id: AccountId, facts: Iterable[AnyFact]) -> list[str]:
             refusal = f" ({end_text(fact.status, fact.code, fact.reason)})"
         text = _text(fact, refusal)
         if text:
-            found.append(f"{account_id}: {text}")
+            line = f"{account_id}: {text}"
+            found.append(Critical(line) if _is_critical(fact) else line)
     return found
+
+
+def _is_critical(fact: AnyFact) -> bool:
+    match fact:
+        case PhaseChanged(phase=Phase.STUCK) | PositionAlerted(alert=Alert.UNPROTECTED) | BadDebtRecorded():
+            return True
+        case _:
+            return False
 
 
 def _text(fact: AnyFact, refusal: str) -> str:  # noqa: PLR0912 - one branch per fact

@@ -43,19 +43,19 @@ def patient():
 
 def test_many_more_wait_at_once_than_there_are_threads(patient):
     async def run():
-        asked = [asyncio.create_task(ask(patient, n, 20)) for n in range(300)]
+        asked = [asyncio.create_task(ask(patient, n, 20)) for n in range(200)]
         for _ in range(1_000):
-            if len(patient.cell.actor.waiting) == 300:
+            if len(patient.cell.actor.waiting) == 200:
                 break
             await asyncio.sleep(0.01)
         threads = threading.active_count()
-        assert await ask(patient, "answer", 20) == 300
+        assert await ask(patient, "answer", 20) == 200
         return threads, await asyncio.gather(*asked)
 
     before = threading.active_count()
     threads, answers = asyncio.run(run())
     assert threads == before
-    assert answers == [(n, n) for n in range(300)]
+    assert answers == [(n, n) for n in range(200)]
 
 
 def test_what_the_actor_raises_reaches_who_asked(patient):

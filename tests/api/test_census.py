@@ -74,6 +74,8 @@ def figures():
     return {
         "tick_lags": [0] * 12 + [7] + [0] * 51,
         "tick_lag_sum_s": 0.5,
+        "alarms_open": {"INFO": 0, "WARNING": 2, "CRITICAL": 1},
+        "api_places": [("orders", 3, 4)],
         "closers": ("writer",),
         "counters": {"ticks": ("L1 updates", 7)},
         "gauges": {"accounts": ("Accounts", 5)},
@@ -105,9 +107,12 @@ def test_the_exposition_is_what_prometheus_parses_and_its_figures_are_ours():
     assert samples["bulkhead_gate_closed", (("by", "writer"),)] == 1
     assert samples["bulkhead_dispatcher_backlog", (("dispatcher", "main"),)] == 4
     assert samples["bulkhead_accounts", ()] == 5
+    assert samples["bulkhead_alarms_unacknowledged", (("level", "CRITICAL"),)] == 1
+    assert samples["bulkhead_api_waiting", (("for", "orders"),)] == 3
+    assert samples["bulkhead_api_refused_total", (("for", "orders"),)] == 4
 
 
 def test_no_label_grows_with_the_fleet():
     text = exposition(Sources(lambda: Census(statuses={"RUNNING": 10**6}), list, figures)).decode()
     labels = {key for f in text_string_to_metric_families(text) for s in f.samples for key in s.labels}
-    assert labels <= {"le", "by", "outcome", "status", "dispatcher"}
+    assert labels <= {"le", "by", "outcome", "status", "dispatcher", "level", "for"}

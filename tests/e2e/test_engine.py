@@ -154,11 +154,11 @@ def test_a_bad_value_in_a_list_of_orders_places_none_of_them(client):
     assert client.get("/v1/stats")["account_stats"]["orders"] == before
 
 
-def test_nul_bytes_are_refused_or_cleaned_and_crash_nobody(client):
+def test_nul_bytes_are_refused_and_crash_nobody(client):
     with pytest.raises(EngineError, match="400: nul-1: name"):
         client.post("/v1/accounts", [{"account_id": "nul-1", "deposit": "1", "name": "a\0b"}])
-    answer = client.post("/v1/accounts/acct-16/balance", {"amount": "5", "reason": "gift\0"})
-    assert answer["type"] == "Accepted"
+    with pytest.raises(EngineError, match=r"400: reason: 'gift\\x00'"):
+        client.post("/v1/accounts/acct-16/balance", {"amount": "5", "reason": "gift\0"})
     assert snapshot(client, "acct-16")["restarts"] == 0
 
 
@@ -176,10 +176,10 @@ def test_an_unknown_account_is_refused_by_name(client):
 @pytest.mark.parametrize(
     ("body", "text"),
     [
-        ({}, "missing required field"),
+        ({}, "symbol is missing"),
         ({"symbol": "ETHUSDT", "side": "HOLD", "quantity": "1"}, "HOLD"),
-        ({"symbol": "ETHUSDT", "side": "BUY", "quantity": 1.5}, "Expected `str`"),
-        ({"symbol": "ETHUSDT", "side": "BUY", "quantity": "1", "extra": 1}, "unknown field"),
+        ({"symbol": "ETHUSDT", "side": "BUY", "quantity": 1.5}, "quantity: a number here is written as text"),
+        ({"symbol": "ETHUSDT", "side": "BUY", "quantity": "1", "extra": 1}, "there is no field 'extra'"),
         ({"symbol": "ETHUSDT", "side": "BUY", "quantity": "one"}, "quantity: 'one'"),
     ],
 )
@@ -300,15 +300,6 @@ def test_a_second_engine_on_the_same_folder_is_refused_and_the_first_goes_on(cli
         in ran.stderr
     )
     answers = client.post("/v1/orders", order_bodies(6, notional=300, start=10))
-    assert {a["type"] for a in answers} == {"Accepted"}
+    assert {a["type"] for a in answers} == {"Accepted"}, answers
     assert engine.child.poll() is None
     assert client.get("/v1/health")["status"] == "ok"
-
-
-def test_a_port_in_use_is_told_without_advice_that_harms(engine, paper, tmp_path):
-    port = engine.client.address.url.rpartition(":")[2]
-    ran = bulkhead("run", "--data-dir", tmp_path, "--exchange", paper.address.rest, "--api-port", port)
-    assert ran.returncode == 2
-    assert f"cannot listen on 127.0.0.1:{port} (Address already in use)" in ran.stderr
-    assert "perhaps an engine of another data folder" in ran.stderr
-    assert not (tmp_path / "postgres").exists()

@@ -48,7 +48,10 @@ def made(engine, account, *orders):
 
 
 def held(engine, account):
-    return {p["symbol"]: p["quantity"] for p in engine.client.get(f"/v1/accounts/{account}")["positions"]}
+    found = engine.client.get(
+        "/v1/positions", account_id=account
+    )  # answers before the account has its state, too
+    return {p["symbol"]: p["quantity"] for p in found}
 
 
 def test_close_closes_one_or_all_and_leaves_the_rest_as_it_was(engine, cli):
@@ -165,7 +168,13 @@ def test_status_is_one_screen_and_says_why_no_new_risk_is_taken(engine, folder, 
             assert word in " ".join(terminal.text.split()), terminal.shown()
         assert len(terminal.shown().split("\n")) < 24
         assert terminal.too_wide() == []
-    assert set(json.loads(cli("status", "--json").stdout)) == {"address", "health", "stats", "alarms"}
+    assert set(json.loads(cli("status", "--json").stdout)) == {
+        "address",
+        "health",
+        "stats",
+        "alarms",
+        "untold",
+    }
     assert cli("emergency-stop", "--everybody").returncode == 0
     try:
         shut = cli("status")
@@ -288,9 +297,15 @@ def test_a_rest_below_the_minimum_is_closed_and_what_the_house_took_is_said(engi
     assert held(engine, account) == {}
 
 
-def test_a_port_in_use_says_by_whom_and_the_engine_there_goes_on(engine, folder, paper):
+def test_a_port_in_use_is_named_with_the_cure_and_the_engine_there_goes_on(engine, folder, paper, tmp_path):
     port = engine.client.address.url.rpartition(":")[2]
+    shown = bulkhead("run", "--data-dir", tmp_path, "--exchange", paper.address.rest, "--api-port", port)
+    assert shown.returncode == 2
+    assert (
+        f"127.0.0.1:{port} (Address already in use): another program listens there; end it, or"
+        in shown.stderr
+    )
     shown = bulkhead("run", "--data-dir", folder, "--exchange", paper.address.rest, "--api-port", port)
     assert shown.returncode == 2
-    assert f"an engine runs on {folder} already, process {engine.child.pid}" in shown.stderr
+    assert f"an engine runs on the data folder {folder} already: process {engine.child.pid}" in shown.stderr
     assert engine.client.get("/v1/health")["status"] == "ok"

@@ -43,6 +43,8 @@ OPERATIONS = [
     ("POST", "/v1/accounts/{account_id}/quarantine"),
     ("POST", "/v1/accounts/{account_id}/release"),
     ("POST", "/v1/accounts/{account_id}/fault"),
+    ("GET", "/v1/accounts/{account_id}/history"),
+    ("POST", "/v1/accounts/{account_id}/close"),
     ("GET", "/v1/accounts/{account_id}/risk"),
     ("GET", "/v1/accounts/{account_id}/limits"),
     ("POST", "/v1/accounts/{account_id}/limits"),

@@ -30,6 +30,7 @@ WIDTHS = (80, 130)
 LONG = "customer-0123456789-europe-desk-7-momentum-{n}"
 POISONED = "poisoned-account-of-the-europe-desk-{n}"
 ODD = "[/b] [red]desk"
+"""Markup, in a text: no id can have it."""
 FRAME = re.compile(r"[\u2500-\u257f]+")
 CHANGING = re.compile(r"\bbh-[0-9a-z]{6}-[0-9a-z]{16}-\d+\b|\d+")
 
@@ -50,7 +51,7 @@ def deed(*arguments, **more):
 
 
 CASES = {
-    "accounts": Case("accounts --limit 50", f"account balance equity positions restarts {LONG} {ODD}"),
+    "accounts": Case("accounts --limit 50", f"account balance equity positions restarts {LONG}"),
     "positions": Case("positions", f"quantity unrealized liquidation {LONG} BTCUSDT -0.5"),
     "orders": Case(f"orders {LONG}", "what filled status order {resting} WAITING LIMIT 1,500.00"),
     "history": Case(f"history {LONG}", "time what end why order cause FILLED STOP_MARKET {resting}"),
@@ -73,12 +74,13 @@ CASES = {
     "restart": deed(f"restart {LONG}", f"{LONG}: restarting"),
     "quarantine": deed("quarantine acct-2{n} --reason odd-fills", "in quarantine"),
     "release": deed("release acct-3{n}", "released, no message was waiting"),
-    "quarantined": Case("quarantined", "account since reason {full}"),
+    "quarantined": Case("quarantined", f"account since reason {{full}} {ODD}"),
     "why": Case("why {resting}", f"cause account order status {{resting}} {LONG} ACKNOWLEDGED"),
     "caused": Case("caused {cause}", "cause account order trades {cause} FILLED"),
     "audit": Case("audit --limit 200", f"time who action detail {LONG} local-operator trip"),
     "stats": Case("stats", "working_orders"),
-    "alarms": Case("alarms", "{full} quarantine"),
+    "alarms": Case("alarms", f"{{full}} quarantine CRITICAL WARNING {ODD}"),
+    "ack": deed("ack {alarm}", "acknowledged: quarantined after"),
     "master": Case("master", "one-way mode BTCUSDT leverage"),
     "reconcile": Case("reconcile", "accounts + house = exchange, for every symbol BTCUSDT difference"),
     "limits": Case(f"limits {LONG}", "limit value comes from meaning max_notional_per_trade 200000"),
@@ -164,7 +166,7 @@ def world(engine):
     for name in (
         *wide,
         *tens,
-        ODD,
+        "acct-odd",
         *(LONG.format(n=n) for n in range(1, 4)),
         *(POISONED.format(n=n) for n in range(1, 4)),
     ):
@@ -183,6 +185,7 @@ def world(engine):
     client.post("/v1/accounts/acct-5/fault", {"reason": "hang", "hang_ms": 1_500})
     for name in (f"acct-3{n}" for n in range(1, 4)):
         client.post(f"/v1/accounts/{name}/quarantine", {"reason": "to be released"})
+    client.post("/v1/accounts/acct-odd/quarantine", {"reason": ODD})
     _quarantine(client, found)
     until(lambda: client.get("/v1/stuck"), "the watchdog")
     until(lambda: not client.get("/v1/health")["closed_by"], "the gate to open")
@@ -233,6 +236,11 @@ def _quarantine(client, found):
         letters = until(
             lambda a=account: (x := client.get("/v1/deadletters", actor=a, limit=50)) and len(x) > 1 and x,
             "dead letters",
+        )
+        names["alarm"] = next(
+            a["alarm_id"]
+            for a in client.get("/v1/alarms")
+            if account in a["text"] and "quarantined after" in a["text"]
         )
         names["letter"], names["other_letter"] = (x["dead_letter_id"] for x in letters[:2])
 

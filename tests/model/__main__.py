@@ -13,6 +13,7 @@ from tests.model.compare import Difference
 from tests.model.sequence import EVENTS, Sequence
 
 SHOWN = 10
+BAR = 40
 
 
 def main() -> int:
@@ -29,24 +30,28 @@ def main() -> int:
         sequence = Sequence(f"{options.seed}:{number}")
         try:
             sequence.play(options.events)
-        except Difference:
+        except Difference as difference:
             failed += 1
-            if failed <= SHOWN or options.only is not None:
-                pass
+            if failed <= SHOWN:
+                print(f"\n{difference}\n  python -m tests.model --seed {options.seed} --only {number}")
         if options.only is not None:
-            pass
+            print("\n".join([str(sequence.terms), *sequence.log]))
         if done % 50 == 0 or done == len(numbers):
             progress(done, len(numbers), failed, time.monotonic() - begun)
     return 1 if failed else 0
 
 
 def progress(done: int, of: int, failed: int, seconds: float) -> None:
-    """One line that is written over on a terminal."""
-    "#" * (40 * done // of)
-    end = "\r" if sys.stderr.isatty() and done < of else "\n"
-    if end == "\r" or done == of:
-        pass
+    """One line that is written over on a terminal, and a line for each tenth elsewhere."""
+    line = f"[{'#' * (BAR * done // of):<{BAR}}] {done} of {of}, {failed} differ, {seconds:.0f} s"
+    if sys.stderr.isatty():
+        print(line, end="\n" if done == of else "\r", file=sys.stderr, flush=True)
+    elif done == of or done % max(of // 10, 1) == 0:
+        print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("\nstopped")

@@ -310,6 +310,8 @@ class Account:
             self.stepped_ns = self.now_ns
         if order.purpose != "USER" and order.filled == 0 and self.now_ns >= self.retry_ns:
             self.refusals += 1
+            # A refused step forgets the wait between two tier steps.
+            self.stepped_ns = None
             self.retry_ns = self.now_ns + backoff_ns(self.refusals)
             if self.refusals >= REFUSALS_MAX:
                 self.phase = "STUCK"
@@ -494,22 +496,16 @@ class Account:
         marks = self.marks()
         if marks is None:
             return False
-        worth = self.worth(marks)
+        worth, fresh = self.worth(marks), [self.is_fresh(s) for s in self.holdings]
+        if self.closing_out and not (all(fresh) and worth.is_insolvent):
+            return self._deleverage(Sweep(to_house=False, close_out=True), marks)
+        if not all(fresh) and not (any(fresh) and worth.is_insolvent):
+            return False
         cut = cut_of(self.terms, worth)
-        if not all(self.is_fresh(s) for s in self.holdings) and not worth.is_insolvent:
-            cut = None
-        if not any(self.is_fresh(s) for s in self.holdings):
-            cut = None
-        if self.closing_out and not worth.is_insolvent:
-            cut = Sweep(to_house=False, close_out=True)
-        match cut:
-            case None:
-                return False
-            case Nothing():
-                self._let_go(worth)
-                return False
-            case cut:
-                return self._deleverage(cut, marks)
+        if isinstance(cut, Nothing):
+            self._let_go(worth)
+            return False
+        return self._deleverage(cut, marks)
 
     def _drop_stops(self) -> None:
         """A stop goes with the position that it was to close."""

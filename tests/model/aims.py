@@ -47,12 +47,11 @@ def small_marks(account: Account, symbol: str) -> Iterator[D]:
     """Marks at which what is held, or a step of it, is worth the exchange's least notional."""
     rules, held = account.terms.rules[symbol], account.holdings[symbol]
     yield rules.min_notional / held.size
-    for ratio, fraction in account.terms.tiers:
+    for _, fraction in account.terms.tiers:
         part = held.size * fraction // rules.step_size * rules.step_size
         for quantity in (part, held.size - part, part + rules.step_size):
             if quantity > 0:
                 yield rules.min_notional / quantity
-        del ratio
 
 
 def mark_of_interest(account: Account, symbol: str, rng: Random) -> D | None:

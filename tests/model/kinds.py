@@ -77,11 +77,11 @@ def symbols_of(rng: Random) -> list[str]:
 def terms_of(rng: Random, balance: D, symbols: list[str]) -> Terms:
     """Terms at random: every basis, mark source and mode; tight limits now and then."""
     scale = balance * rng.choice([2, 10, 40])
-    tight = rng.random() < 0.15
+    tight, twins = rng.random() < 0.15, set(symbols) == set(TWINS)
     return Terms(
         rate=D(rng.choice(["0.005", "0.01", "0.02", "0.04"])),
-        mode=rng.choice(["ADL_30", "ADL_30", "ADL_30", "ADL_30", "INSTANT_CLOSE", "TAKEOVER"]),
-        basis=rng.choice(["entry", "entry" if set(symbols) == set(TWINS) else "mark", "mark", "brackets"]),
+        mode=rng.choice(["ADL_30"] * (2 if twins else 4) + ["INSTANT_CLOSE", "TAKEOVER"] * (not twins)),
+        basis=rng.choice(["entry", "entry" if twins else "mark", "mark", "brackets"]),
         mark_source=rng.choice(["mid", "exit"]),
         tiers=rng.choice(TIER_SETS),
         max_leverage=D(rng.choice([20, 100, 125])),

@@ -110,6 +110,8 @@ class Sequence:
             self.wait_for_timer()
         elif model.orders and chance < 0.5:
             self.exchange()
+        elif len(model.holdings) == 1 < len(self.quotes) and chance < 0.6 and model.phase == "HEALTHY":
+            self.order()
         elif model.holdings and chance < 0.72:
             self.aim_price()
         elif chance < 0.76:
@@ -261,7 +263,7 @@ class Sequence:
         """The owner asks for something."""
         rng, held = self.rng, self.model.holdings
         alone = len(held) == 1 and TWINS.get(next(iter(held))) in self.quotes
-        if held and rng.random() < (0.2 if alone else 0.45):
+        if held and rng.random() < (0.2 if alone else 0.35):
             symbol = rng.choice(sorted(held))
             ask = self.against(symbol, held[symbol])
         else:
@@ -315,7 +317,7 @@ class Sequence:
     def opening(self, symbol: str) -> Ask:
         """As much as margin or maintenance allow, about."""
         rng, terms, rules = self.rng, self.terms, self.terms.rules[symbol]
-        leverage = D(rng.choice([1, 5, 20, 50, 100, 126]))
+        leverage = D(rng.choice([1, 5, 20, 20, 50, 100, 126]))
         equity = max(self.model.money.balance, D(1))
         most = equity * leverage
         if rng.random() < 0.8:

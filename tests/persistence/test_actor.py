@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections import deque
 from decimal import Decimal as D
+from types import SimpleNamespace
+
+import pytest
 
 from actors.errors import NotDurable, StoreBusy, StoreUnreachable
 from actors.gateway.messages import Submit
 from actors.messages import PlaceOrder
 from actors.persistence.actor import Writer
-from actors.persistence.messages import AccountLoaded, AskStore, DecisionLost, LoadAccount, Persist
+from actors.persistence.messages import (
+    AccountLoaded,
+    AskStore,
+    DecisionLost,
+    LoadAccount,
+    Persist,
+    RecordAudit,
+)
 from actors.runtime.actor import DispatchedActor
 from actors.runtime.cell import Status
 from actors.runtime.clock import VirtualClock
@@ -195,3 +205,94 @@ def test_the_gateway_hears_of_what_was_committed_whatever_happens_next():
     bench.dispatcher.run_until_quiet()
     assert sum(len(m.orders) for m in bench.got("gateway")) >= 1
     assert bench.writer.cell.status is Status.RUNNING
+
+
+def away_with(bench, call, begin_by_ns=0):
+    """Ask while Postgres is away."""
+    bench.store.away = True
+    bench.writer.tell(persist())
+    bench.dispatcher.run_until_quiet()
+    answer = bench.writer.ask(AskStore(call, begin_by_ns), block=False)
+    bench.dispatcher.run_until_quiet()
+    return answer
+
+
+def test_a_question_that_waits_when_the_writer_is_restarted_is_answered():
+    bench = Bench()
+    answer = away_with(bench, lambda store: len(store.log))
+    bench.dispatcher.restart(bench.writer.cell)
+    bench.store.away = False
+    bench.writer.tell(persist())
+    bench.dispatcher.run_until(3_000_000_000)
+    assert answer.get(timeout=1) >= 1
+
+
+def test_a_question_that_waits_when_the_engine_stops_is_told_that_nothing_was_done():
+    bench = Bench()
+    answer = away_with(bench, lambda store: len(store.log))
+    bench.dispatcher.stop_cell(bench.writer.cell)
+    with pytest.raises(NotDurable, match="nothing was done"):
+        answer.get(timeout=1)
+
+
+def test_what_was_begun_is_brought_to_its_end_however_late_and_what_was_not_is_not_begun_late():
+    bench, tries = Bench(), []
+
+    def lost_at_first(_store):
+        tries.append(1)
+        if len(tries) == 1:
+            raise StoreUnreachable("the connection was lost in the commit")
+        return "done"
+
+    begun = bench.writer.ask(AskStore(lost_at_first, 50_000_000), block=False)
+    bench.dispatcher.run_until_quiet()
+    late = bench.writer.ask(AskStore(lambda _store: "late", 50_000_000), block=False)
+    bench.dispatcher.run_until(3_000_000_000)
+    assert begun.get(timeout=1) == "done"
+    with pytest.raises(NotDurable, match="nothing was done"):
+        late.get(timeout=1)
+
+
+def test_postgres_away_is_one_alarm_and_over_when_it_is_back():
+    bench = Bench()
+    told, over = [], []
+    bench.dispatcher.stop_cell(bench.writer.cell)
+    bench.writer = Writer.start(
+        "writer", bench.dispatcher, bench.store, bench.accounts, bench.gate, bench.waiting, bench.actors,
+        lambda text, key: told.append((text, key)), over.append,
+    )  # fmt: skip
+    bench.dispatcher.run_until_quiet()
+    over.clear()
+    bench.store.away = True
+    bench.writer.tell(persist())
+    bench.dispatcher.run_until(5_000_000_000)
+    [(text, key)] = told
+    assert "Postgres is away (away): no new risk" in text
+    assert bench.gate.closers == ("writer",)
+    assert over == []
+    bench.store.away = False
+    bench.dispatcher.run_until(15_000_000_000)
+    assert over == [key]
+    assert bench.gate.closers == ()
+
+
+def test_what_an_operator_did_is_stored_and_says_so_once_postgres_is_there():
+    bench, stored, kept = Bench(), [], []
+    bench.store.at_desk = lambda call: call(SimpleNamespace(record_audit=kept.append))
+    record = RecordAudit(
+        at_ms=1,
+        who="ann",
+        action="freeze",
+        target="acct-1",
+        detail="",
+        again=False,
+        stored=lambda: stored.append(1),
+    )
+    bench.store.away = True
+    bench.writer.tell(persist())
+    bench.writer.tell(record)
+    bench.dispatcher.run_until_quiet()
+    assert (kept, stored) == ([], [])
+    bench.store.away = False
+    bench.dispatcher.run_until(5_000_000_000)
+    assert (kept, stored) == ([record], [1])

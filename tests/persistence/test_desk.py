@@ -10,7 +10,7 @@ from actors.errors import BadInput, StoreUnreachable
 from actors.messages import PlaceOrder
 from actors.persistence import schema
 from actors.persistence.desk import DeadLetterStatus, wanted_status
-from actors.persistence.messages import RecordDeadLetter, RecordQuarantine
+from actors.persistence.messages import RecordAudit, RecordDeadLetter, RecordQuarantine
 from actors.units import AccountId
 from tests.factories import BUY, ETH, D
 from tests.persistence.authors import NOW, Author, create, rows
@@ -71,9 +71,19 @@ def test_quarantine_outlives_the_engine_until_it_is_lifted(store):
     assert store.at_desk(lambda d: d.quarantined()) == []
 
 
+def audit_record(who, action, target, detail, at_ms, *, again=False):
+    return RecordAudit(
+        at_ms=at_ms, who=who, action=action, target=target, detail=detail, again=again, stored=lambda: None
+    )
+
+
 def test_what_operators_do_is_kept(store):
-    store.at_desk(lambda d: d.record_audit("ann", "freeze", "acct-1", "", NOW))
-    store.at_desk(lambda d: d.record_audit("bob", "release", "acct-2", "drop", NOW + 1))
+    store.at_desk(lambda d: d.record_audit(audit_record("ann", "freeze", "acct-1", "", NOW)))
+    store.at_desk(lambda d: d.record_audit(audit_record("bob", "release", "acct-2", "drop", NOW + 1)))
+    # An earlier life may have stored it before it could say so.
+    store.at_desk(
+        lambda d: d.record_audit(audit_record("bob", "release", "acct-2", "drop", NOW + 1, again=True))
+    )
     assert [e.who for e in store.at_desk(lambda d: d.audit())] == ["bob", "ann"]
     [entry] = store.at_desk(lambda d: d.audit("acct-1"))
     assert (entry.who, entry.action, entry.at_ms) == ("ann", "freeze", NOW)
@@ -128,3 +138,16 @@ def test_nan_is_no_balance(store, dsn):
     create(store)
     with psycopg.connect(dsn) as connection, pytest.raises(psycopg.errors.CheckViolation):
         connection.execute("UPDATE bulkhead.account SET balance = 'NaN', deposits = 'NaN'")
+
+
+def test_a_history_has_an_account_s_orders_newest_first_and_no_other_s(store):
+    one, other = (Author(state) for state in create(store, 2))
+    for author in (one, other, one):
+        author.trade(BUY, "0.1")
+        store.commit(author.batch)
+        author.batch.clear()
+    found = store.at_desk(lambda d: d.history(AccountId("acct-1"), 10))
+    assert [o.client_order_id.rpartition("-")[2] for o in found] == ["2", "1"]
+    assert {(o.account_id, o.status, o.filled) for o in found} == {("acct-1", "FILLED", "0.1")}
+    assert store.at_desk(lambda d: d.history(AccountId("acct-1"), 1)) == found[:1]
+    assert store.at_desk(lambda d: d.history(AccountId("nobody"))) == []

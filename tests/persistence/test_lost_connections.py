@@ -8,9 +8,11 @@ from msgspec.structs import replace
 
 from actors.errors import Fenced, NotDurable, StoreBusy, StoreUnreachable
 from actors.messages import AdjustBalance
+from actors.persistence.messages import NewAccount
 from actors.persistence.store import Store
+from actors.units import AccountId
 from tests.factories import BUY, D
-from tests.persistence.authors import Author, create, load, rows
+from tests.persistence.authors import NOW, Author, create, load, rows
 
 
 def test_a_connection_lost_while_a_batch_is_split_forgets_no_answer(store, dsn, monkeypatch):
@@ -176,3 +178,13 @@ def test_a_lock_on_one_account_s_row_keeps_no_other_waiting(store, dsn):
 def kill_connection(store, dsn):
     with psycopg.connect(dsn, autocommit=True) as killer:
         killer.execute("SELECT pg_terminate_backend(%s)", (store._connection.info.backend_pid,))
+
+
+def test_accounts_whose_creation_lost_its_connection_are_known_to_be_there_and_others_are_not(store):
+    new = [NewAccount(account_id=AccountId(f"new-{n}"), name="x", deposit=D(1)) for n in range(3)]
+    ids = [a.account_id for a in new]
+    assert not store.has_created(ids, NOW)
+    store.create_accounts(new, NOW)
+    assert store.has_created(ids, NOW)
+    assert not store.has_created(ids, NOW + 1), "somebody else's, of another moment"
+    assert not store.has_created([*ids, AccountId("acct-9")], NOW)

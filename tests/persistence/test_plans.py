@@ -8,7 +8,7 @@ from decimal import Decimal as D
 import psycopg
 import pytest
 
-from actors.persistence import sql
+from actors.persistence import desk, sql
 from actors.persistence.messages import NewAccount
 from actors.persistence.store import Store
 from tests.factories import BUY
@@ -116,6 +116,17 @@ def test_each_statement_of_a_commit_finds_its_row_by_index(filled):
         if "Seq Scan" in text:
             scans[name] = text
     assert scans == {}
+
+
+@pytest.mark.parametrize("statement", [desk.HISTORY, desk.HISTORY_OF_CONDITIONALS])
+@pytest.mark.parametrize("account", ["acct-5", "acct-4999"])
+def test_the_history_of_an_account_is_found_by_index_also_of_one_that_never_traded(
+    filled, statement, account
+):
+    text = plan(filled, statement, (account, 20))
+    assert "one_per_sequence" in text, text
+    assert "Seq Scan" not in text, text
+    assert buffers(text) < BUFFERS_MAX + 20 * 8, text
 
 
 def test_what_is_committed_reads_no_whole_table(filled, dsn):

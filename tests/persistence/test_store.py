@@ -290,8 +290,8 @@ def test_limits_come_from_the_account_s_rule_or_the_global_one(store, dsn):
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"account_id": ""}, "1 to 100 printable"),
-        ({"account_id": "a\nb"}, "1 to 100 printable"),
+        ({"account_id": ""}, "1 to 64 of"),
+        ({"account_id": "a\nb"}, "1 to 64 of"),
         ({"deposit": D("NaN")}, "deposit NaN"),
         ({"deposit": D(-1)}, "deposit -1"),
         ({"maintenance_rate": D(0)}, "maintenance rate 0"),

@@ -88,3 +88,14 @@ def test_it_trips_exactly_when_more_than_the_threshold_fail_within_the_window(fa
         assert breaker.failed("w", str(actor), now, 100) == expected
         if expected:
             return
+
+
+def test_a_failure_counts_to_the_last_moment_of_the_window():
+    breaker = FailureBreaker(CorrelationPolicy(at_least=1, window_ns=100))
+    assert not breaker.failed("w", "a", 0, 1)
+    breaker.prune(100)
+    assert breaker.failed("w", "b", 100, 1)
+    late = FailureBreaker(CorrelationPolicy(at_least=1, window_ns=100))
+    assert not late.failed("w", "a", 0, 1)
+    late.prune(101)
+    assert not late.failed("w", "b", 101, 1)

@@ -271,3 +271,19 @@ class MailboxMachine(RuleBasedStateMachine):
 
 TestMailboxMachine = MailboxMachine.TestCase
 TestMailboxMachine.settings = settings(max_examples=100, stateful_step_count=60, deadline=None)
+
+
+def test_lower_lanes_take_turns_while_a_higher_one_never_ends():
+    box = Mailbox()
+    for n in range(10 * HIGHER_LANE_RUN):
+        box.put(control(n))
+    for n in range(3):
+        box.put(market(f"S{n}"))
+        box.put(command(n))
+        box.put(fill(n))
+    served = []
+    while len(served) < 9:
+        letter = box.take(handled=bool(served))
+        if lane_of(letter[0]) is not Lane.CONTROL:
+            served.append(lane_of(letter[0]))
+    assert served == [Lane.FILLS, Lane.COMMANDS, Lane.MARKET] * 3

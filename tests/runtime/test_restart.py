@@ -81,3 +81,32 @@ def test_history_is_bounded():
 def test_a_policy_that_cannot_be_is_refused(bad, text):
     with pytest.raises(ValueError, match=text):
         RestartPolicy(**bad)
+
+
+def test_a_failure_leaves_the_window_when_it_is_as_old_as_that():
+    assert isinstance(after_crash((0, 10, 20), 1_000, POLICY, 0.5), RestartAfter)
+
+
+def test_the_narrowest_policies_are_policies():
+    narrow = RestartPolicy(
+        max_restarts=0, window_ns=1, backoff_first_ns=1, backoff_max_ns=1, healthy_ns=1, jitter=0
+    )
+    assert after_crash((), 5, narrow, 0.0) == GiveUp(1, 1)
+    assert after_crash((), 5, RestartPolicy(jitter=0), 0.9).wait_ns == RestartPolicy().backoff_first_ns
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"max_restarts": -1},
+        {"backoff_first_ns": 0},
+        {"backoff_first_ns": 2, "backoff_max_ns": 1},
+        {"window_ns": 0},
+        {"healthy_ns": 0},
+        {"jitter": 1},
+        {"jitter": -0.1},
+    ],
+)
+def test_policies_that_cannot_be_are_refused(changes):
+    with pytest.raises(ValueError, match=r"must"):
+        RestartPolicy(**changes)

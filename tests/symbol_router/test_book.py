@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from decimal import Decimal as D
 
+import pytest
+
+from actors.messages import Tick
 from actors.symbol_router.book import PriceBook
 from actors.venues.binance.rest import BookTicker
 from actors.venues.binance.streams import BookTickerEvent
@@ -49,3 +52,24 @@ def test_after_an_answer_without_a_number_an_older_event_is_still_old():
     book.apply(tick_of_answer(answer(2_000, bid="2000"), 2 * SECOND, 2 * SECOND))
     assert not book.apply(tick_of_event(event(99, 900, bid="1990"), 3 * SECOND))
     assert book.ticks["ETHUSDT"].bid == D(2000)
+
+
+@pytest.mark.parametrize(
+    ("bid", "ask", "taken"),
+    [
+        ("0.1", "0.1", True),
+        ("0.1", "0.2", True),
+        ("0", "0.2", False),
+        ("-0.1", "0.2", False),
+        ("0.2", "0.1", False),
+        ("0", "0", False),
+    ],
+)
+def test_a_quote_that_cannot_be_is_refused_and_counted(bid, ask, taken):
+    book, middle = PriceBook(), (float(bid) + float(ask)) / 2
+    quote = Tick("ETHUSDT", D(bid), D(1), D(ask), D(1), 1, 1, 0, middle)
+    assert book.apply(quote) is taken
+    assert book.refused == (0 if taken else 1)
+    assert ("ETHUSDT" in book.ticks) is taken
+    book.mark("BTCUSDT")
+    assert book.extremes("BTCUSDT", 0) is None, "nobody knows a price of it"

@@ -68,3 +68,20 @@ def test_who_reads_from_another_thread_never_meets_an_empty_stack():
         extremes.apply(tick(ETH, mid))
     assert extremes.since(0) == (extremes._lows[0].tick.mid, extremes._highs[0].tick.mid)
     assert (len(extremes._lows), len(extremes._highs)) == (1, 1)
+
+
+def test_what_floats_cannot_tell_apart_is_no_new_extreme_for_moments_that_nobody_marked():
+    book = PriceBook()
+    high, low = D("123456.7"), D("123456.7") - D(1) / D(10**18)
+    for n, mid in enumerate((high, low)):
+        book.apply(tick(ETH, mid, update_id=n, event_ms=n))
+    assert book.extremes(ETH, 1_000_000) == (low, high)
+    assert book._extremes[ETH].size() == 2
+
+
+def test_marks_at_one_price_cost_nothing():
+    book = PriceBook()
+    for n in range(1_000):
+        book.apply(tick(ETH, "2000", update_id=n, event_ms=n))
+        book.mark(ETH)
+    assert book._extremes[ETH].size() == 2

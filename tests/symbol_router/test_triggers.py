@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from actors.messages import RegisterTriggers, Trigger
+from actors.symbol_router import triggers
 from actors.symbol_router.book import PriceBook
 from actors.symbol_router.triggers import COMPACT_AT, TriggerIndex
 from actors.units import AccountId
@@ -184,3 +185,12 @@ def test_an_answer_of_rest_without_a_number_is_as_old_as_its_time():
     assert (book.ticks[ETH].mid, book.ticks[ETH].update_id) == (110, 9)
     assert not book.apply(tick(mid="90", update_id=8, event_ms=50)), "an update before it"
     assert book.ticks[ETH].mid == 110
+
+
+def test_a_registration_does_not_build_the_heaps_anew(monkeypatch):
+    rebuilt = []
+    monkeypatch.setattr(triggers.heapq, "heapify", rebuilt.append)
+    index = TriggerIndex()
+    for n in range(3 * COMPACT_AT):
+        index.register(RegisterTriggers(AccountId(f"b{n}"), (Trigger(ETH, True, 50.0 + n % 7),)), {})
+    assert rebuilt == []

@@ -6,15 +6,23 @@ from decimal import Decimal as D
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
+from actors.messages import PlaceOrder
+from actors.subaccount.decide import decide
+from actors.units import OrderType
 from actors.venues.binance import rest
 from actors.venues.binance.streams import decode_user_event
 from actors.venues.binance.translate import (
+    COUNT_DIGITS_MAX,
     RETRY_UNREADABLE_MS,
+    count_of,
+    order_params,
     report_of_event,
     retry_after_ms,
     trade_of,
 )
+from tests.factories import BUY, ETH, account, market
 
 NOW = 1_800_000_000.0
 
@@ -111,3 +119,33 @@ def made(field, value):
     if field in FILLED:
         return event(**{field: value})
     return trade_of(msgspec.convert({**TRADED, field: value}, rest.UserTrade, strict=False))
+
+
+@pytest.mark.parametrize(
+    ("header", "count"),
+    [
+        ("0", 0),
+        ("9" * COUNT_DIGITS_MAX, 10**COUNT_DIGITS_MAX - 1),
+        ("9" * (COUNT_DIGITS_MAX + 1), None),
+        ("", None),
+    ],
+)
+def test_a_count_has_at_most_so_many_digits(header, count):
+    assert count_of(header) == count
+
+
+def test_a_market_order_has_no_price_and_a_limit_order_has_one_and_says_how_long():
+    [intended] = decide(account(), PlaceOrder(symbol=ETH, side=BUY, quantity=D("1.50")), market()).facts
+    params = order_params(intended)
+    assert params == {
+        "symbol": "ETHUSDT", "side": "BUY", "type": "MARKET", "quantity": "1.5",
+        "newClientOrderId": intended.client_order_id, "newOrderRespType": "RESULT",
+    }  # fmt: skip
+    resting = replace(intended, order_type=OrderType.LIMIT, price=D("2000.10"))
+    assert order_params(resting) == {**params, "type": "LIMIT", "price": "2000.1", "timeInForce": "GTC"}
+
+
+def test_only_an_execution_tells_of_a_trade():
+    assert event(x="TRADE").trade is not None
+    assert event(x="CANCELED", X="CANCELED").trade is None
+    assert event(x="TRADE", t=0).trade is None

@@ -1,0 +1,208 @@
+"""Connections that nobody vouched for yet hold nothing for long: bounds before a token is looked at.
+
+Rules
+1. A request's head comes whole within ``HEAD_SECONDS`` and ``HEAD_MAX`` bytes, its body within ``BODY_SECONDS``.
+2. Who does not read an answer for ``READ_SECONDS`` is cut.
+3. Beyond ``connections_max`` the connection that has waited longest without a request makes room.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import resource
+import socket
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+HEAD_SECONDS = 5.0
+BODY_SECONDS = 20.0
+READ_SECONDS = 30.0
+HEAD_MAX = 16_384
+BODY_MAX = 4 << 20
+"""Ten thousand orders in one request are two megabytes."""
+
+CONNECTIONS_MAX = 512
+CONNECTIONS_LEAST = 16
+
+TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+BUSY = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+def connections_max() -> int:
+    """How many connections may be open: a quarter of what the process may open, so that money keeps the rest."""
+    soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(CONNECTIONS_LEAST, min(CONNECTIONS_MAX, soft // 4))
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """See the module's rules."""
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._in_head = True
+        self._head_bytes = self._header_bytes = 0
+        self.idle_since = time.monotonic()
+
+    # -- connections
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Bound how many there are, and how long the first request may take."""
+        super().connection_made(transport)
+        self._limit("head", HEAD_SECONDS)
+        if len(self.connections) > connections_max() and not self._make_room():
+            transport.write(BUSY)
+            transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the timers."""
+        for name in list(self._timers):
+            self._free(name)
+        super().connection_lost(exc)
+
+    def _make_room(self) -> bool:
+        idle = [c for c in self.connections if isinstance(c, BoundedProtocol) and c is not self and c.is_idle]
+        if not idle:
+            return False
+        min(idle, key=lambda c: c.idle_since).transport.abort()
+        return True
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request of this connection is being answered."""
+        return self.cycle is None or self.cycle.response_complete
+
+    # -- requests
+
+    def data_received(self, data: bytes) -> None:
+        """Count what comes before a head is whole."""
+        if self._in_head:
+            self._head_bytes += len(data)
+            if "head" not in self._timers:
+                self._limit("head", HEAD_SECONDS)
+        super().data_received(data)
+        if self._in_head and self._head_bytes > HEAD_MAX and not self.transport.is_closing():
+            self.transport.write(TOO_LARGE)
+            self.transport.close()
+
+    def on_message_begin(self) -> None:
+        """A new head."""
+        self._header_bytes = 0
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        """Refuse an endless URL."""
+        super().on_url(url)
+        if len(self.url) > HEAD_MAX:
+            raise ValueError("the URL is too long")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Refuse endless headers that came in one piece."""
+        super().on_header(name, value)
+        self._header_bytes += len(name) + len(value)
+        if self._header_bytes > HEAD_MAX:
+            raise ValueError("the headers are too long")
+
+    def on_headers_complete(self) -> None:
+        """The head is whole; now the body has its time."""
+        self._in_head = False
+        self._free("head")
+        self._limit("body", BODY_SECONDS)
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        self._free("body")
+        self._in_head, self._head_bytes = True, 0
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """The connection waits for the next request."""
+        self.idle_since = time.monotonic()
+        super().on_response_complete()
+
+    # -- answers
+
+    def pause_writing(self) -> None:
+        """Whoever asked does not read."""
+        super().pause_writing()
+        self._limit("read", READ_SECONDS)
+
+    def resume_writing(self) -> None:
+        """He reads again."""
+        super().resume_writing()
+        self._free("read")
+
+    # -- timers
+
+    def _limit(self, name: str, seconds: float) -> None:
+        self._free(name)
+        self._timers[name] = self.loop.call_later(seconds, self.transport.abort)
+
+    def _free(self, name: str) -> None:
+        timer = self._timers.pop(name, None)
+        if timer is not None:
+            timer.cancel()
+
+
+class KnownHosts:
+    """Answers only who calls us by a name that is ours: a page in a browser that had its name point here does not.
+
+    An address is no name and cannot be pointed elsewhere.
+
+    Args:
+        app: what answers.
+        names: further names that the API is reached by.
+    """
+
+    def __init__(self, app: ASGIApp, names: Sequence[str]) -> None:
+        self._app = app
+        self._names = {"localhost", socket.gethostname().lower(), *(name.lower() for name in names)}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
+        if scope["type"] == ScopeType.HTTP:
+            hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+            if len(hosts) != 1 or not self.knows(hosts[0]):
+                await _refuse(send, hosts)
+                return
+        await self._app(scope, receive, send)
+
+    def knows(self, host: str) -> bool:
+        """Whether a Host header names this API."""
+        name = host_name(host)
+        return name is not None and (name in self._names or _is_address(name))
+
+
+def host_name(header: str) -> str | None:
+    """The name or address in a Host header, without its port; None if there is none."""
+    name, bracket, port = header.partition("]") if header.startswith("[") else header.partition(":")
+    if bracket == "]":
+        name, port = name[1:], port.removeprefix(":")
+    if port and not (port.isascii() and port.isdigit()):
+        return None
+    return name.lower().removesuffix(".") or None
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+async def _refuse(send: Send, hosts: Sequence[str]) -> None:
+    told = ascii(hosts[0][:80]) if len(hosts) == 1 else f"{len(hosts)} of them"
+    text = f"Host: {told} is no name of this API; call it by its address, or add the name to api_hosts"
+    body = msgspec.json.encode({"error": {"code": "MisdirectedRequest", "message": text}})
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 421, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -1,0 +1,98 @@
+"""What people ask of Postgres, on connections of its own that may only read.
+
+The writer's connection is for money: a question on it would wait behind every commit, and every commit behind
+the question.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any, TypeVar
+
+import psycopg
+
+from actors.errors import StoreBusy, StoreUnreachable
+from actors.persistence import sql
+from actors.persistence.connection import connect, one_line
+from actors.persistence.desk import Desk
+from actors.persistence.store import BUSY
+from actors.units import Symbol
+
+T = TypeVar("T")
+
+
+class Reader:
+    """See the module. Callable from any thread; as many connections as threads ask at once.
+
+    Args:
+        dsn: the writer's database.
+    """
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._idle: queue.SimpleQueue[psycopg.Connection[Any]] = queue.SimpleQueue()
+        self._closed = False
+
+    def ask(self, call: Callable[[psycopg.Connection[Any]], T]) -> T:
+        """Run one question.
+
+        Raises:
+            StoreUnreachable: Postgres does not answer.
+            StoreBusy: it is there, but this question took too long.
+        """
+        try:
+            connection = self._idle.get_nowait()
+        except queue.Empty:
+            return self._ask(connect(self._dsn, read_only=True), call)
+        try:
+            return self._ask(connection, call)
+        except StoreUnreachable:
+            # It may have been lost long ago, while nobody asked.
+            return self._ask(connect(self._dsn, read_only=True), call)
+
+    def at_desk(self, call: Callable[[Desk], T]) -> T:
+        """Read dead letters, quarantine, audit and the past of accounts; see ``ask``."""
+        return self.ask(lambda connection: call(Desk(connection)))
+
+    def books(self) -> tuple[dict[Symbol, Decimal], dict[Symbol, Decimal]]:
+        """Signed positions per symbol: the sum of all accounts, and the house."""
+
+        def read(connection: psycopg.Connection[Any]) -> tuple[dict[Symbol, Decimal], dict[Symbol, Decimal]]:
+            with connection.transaction():
+                connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+                totals = connection.execute(sql.VIRTUAL_TOTALS).fetchall()
+                return dict(totals), dict(connection.execute(sql.HOUSE_POSITIONS).fetchall())
+
+        return self.ask(read)
+
+    def close(self) -> None:
+        """Disconnect; a question that is under way ends by itself."""
+        self._closed = True
+        while True:
+            try:
+                self._idle.get_nowait().close()
+            except queue.Empty:
+                return
+
+    def _ask(self, connection: psycopg.Connection[Any], call: Callable[[psycopg.Connection[Any]], T]) -> T:
+        try:
+            found = call(connection)
+        except BUSY as error:
+            self._give_back(connection)
+            raise StoreBusy(f"Postgres took too long: {one_line(error)}") from None
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            connection.close()
+            raise StoreUnreachable(one_line(error)) from None
+        except BaseException:
+            connection.close()
+            raise
+        self._give_back(connection)
+        return found
+
+    def _give_back(self, connection: psycopg.Connection[Any]) -> None:
+        if self._closed or connection.closed:
+            connection.close()
+        else:
+            self._idle.put(connection)
