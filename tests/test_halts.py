@@ -141,7 +141,7 @@ def test_a_part_that_fails_to_stop_keeps_no_other_from_it(engine, monkeypatch):
     monkeypatch.setattr(engine, "_drain", Deaf())
     monkeypatch.setattr(engine.loop, "stop", Deaf())
     monkeypatch.setattr(engine.watchdog, "stop", Deaf())
-    engine._store, engine._embedded = Part(), Part()
+    engine._store, engine._embedded, engine.reader = Part(), Part(), Part()
     engine.stop()
-    assert (engine._store.stopped, engine._embedded.stopped) == (1, 1)
+    assert (engine._store.stopped, engine.reader.stopped, engine._embedded.stopped) == (1, 1, 1)
     assert engine.gate.reduce_only

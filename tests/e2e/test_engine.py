@@ -176,10 +176,10 @@ def test_an_unknown_account_is_refused_by_name(client):
 @pytest.mark.parametrize(
     ("body", "text"),
     [
-        ({}, "missing required field"),
+        ({}, "symbol is missing"),
         ({"symbol": "ETHUSDT", "side": "HOLD", "quantity": "1"}, "HOLD"),
-        ({"symbol": "ETHUSDT", "side": "BUY", "quantity": 1.5}, "Expected `str`"),
-        ({"symbol": "ETHUSDT", "side": "BUY", "quantity": "1", "extra": 1}, "unknown field"),
+        ({"symbol": "ETHUSDT", "side": "BUY", "quantity": 1.5}, "quantity: a number here is written as text"),
+        ({"symbol": "ETHUSDT", "side": "BUY", "quantity": "1", "extra": 1}, "there is no field 'extra'"),
         ({"symbol": "ETHUSDT", "side": "BUY", "quantity": "one"}, "quantity: 'one'"),
     ],
 )
@@ -303,12 +303,3 @@ def test_a_second_engine_on_the_same_folder_is_refused_and_the_first_goes_on(cli
     assert {a["type"] for a in answers} == {"Accepted"}, answers
     assert engine.child.poll() is None
     assert client.get("/v1/health")["status"] == "ok"
-
-
-def test_a_port_in_use_is_told_without_advice_that_harms(engine, paper, tmp_path):
-    port = engine.client.address.url.rpartition(":")[2]
-    ran = bulkhead("run", "--data-dir", tmp_path, "--exchange", paper.address.rest, "--api-port", port)
-    assert ran.returncode == 2
-    assert f"cannot listen on 127.0.0.1:{port} (Address already in use)" in ran.stderr
-    assert "perhaps an engine of another data folder" in ran.stderr
-    assert not (tmp_path / "postgres").exists()
