@@ -207,10 +207,16 @@ class Account:
         return self._after()
 
     def close_out(self) -> Outcome:
-        """Emergency stop: no new risk, and everything goes, whatever the margin is."""
+        """Emergency stop: no new risk, and everything goes, whatever the margin is.
+
+        What is stuck tries at once. A step that works, or waits after a refusal, is waited for; so are the stops.
+        """
         self.breaker_open = True
-        self.closing_out, self.retry_ns = bool(self.holdings or self.orders), 0
-        self.stops.clear()
+        self.closing_out = bool(self.holdings or self.orders)
+        if self.phase == "STUCK":
+            self.retry_ns = 0
+        if not self.steps and self.now_ns >= self.retry_ns:
+            self.stops.clear()
         for order in self.own:
             self._ask_cancel(order)
         return self._after()
