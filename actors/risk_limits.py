@@ -384,7 +384,7 @@ def _number(name: str, text: str) -> Decimal:
 def _tiers(name: str, text: str) -> tuple[AdlTier, ...]:
     tiers = []
     for pair in text.split(","):
-        ratio, colon, fraction = pair.partition(":")
+        ratio, colon, fraction = (part.strip() for part in pair.partition(":"))
         if not colon:
             raise BadConfig(f"{name}: {pair.strip()!r} is not ratio:fraction, for example 0.90:0.30")
         tiers.append(AdlTier(_number(name, ratio), _number(name, fraction)))

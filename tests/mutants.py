@@ -105,6 +105,7 @@ GATEWAY = (
     "tests/gateway/test_actor.py",
     "tests/gateway/test_fleets.py",
 )
+FOLDED = ("tests/persistence/test_store.py::test_what_is_loaded_equals_what_was_folded",)
 OTHERS: dict[str, tuple[str, ...]] = {
     "actors/gateway/actor.py": ("tests/gateway/test_actor.py",),
     "actors/gateway/budget.py": ("tests/gateway/test_budget.py", "tests/gateway/test_lost_and_late.py"),
@@ -127,19 +128,23 @@ OTHERS: dict[str, tuple[str, ...]] = {
         "tests/persistence/test_actor.py",
         "tests/persistence/test_lease.py",
         "tests/persistence/test_waiting.py",
+        "tests/persistence/test_gathering.py",
     ),
     "actors/persistence/fee_rows.py": ("tests/persistence/test_fee_rows.py",),
     "actors/persistence/loading.py": (
         "tests/persistence/test_loading.py",
-        "tests/persistence/test_store.py",
         "tests/persistence/test_risk_rows.py",
+        *FOLDED,
     ),
     "actors/persistence/risk_rows.py": (
         "tests/persistence/test_loading.py",
-        "tests/persistence/test_store.py",
         "tests/persistence/test_risk_rows.py",
     ),
-    "actors/persistence/rows.py": ("tests/persistence/test_rows.py", "tests/persistence/test_store.py"),
+    "actors/persistence/rows.py": (
+        "tests/persistence/test_rows.py",
+        "tests/persistence/test_store.py::test_symbols_cross_the_edge_both_ways",
+        *FOLDED,
+    ),
     "actors/runtime/correlation.py": ("tests/runtime/test_correlation.py", "tests/test_supervisor.py"),
     "actors/runtime/dispatcher.py": (
         "tests/runtime/test_dispatcher.py",

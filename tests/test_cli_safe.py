@@ -79,7 +79,9 @@ TABLES = {
         "every_tick": ["x"], "guard": SNAPSHOT, "guarded_state": None, "wall_ms": 1_700_000_000_000,
     }),
     "mailbox": (cli_show_actor.mailbox, SNAPSHOT),
-    "alarms": (cli_show.alarms, [{"at_ms": 1, "text": "x"}]),
+    "alarms": (cli_show.alarms, [{
+        "alarm_id": 1, "at_ms": 1, "text": "x", "level": "x", "count": 2, "first_ms": 1, "over_ms": 1, "acknowledged_by": "x",
+    }]),
     "top": (cli_show_ops.top, [{
         "name": "x", "kind": "x", "status": "x", "depth": 1, "oldest_ms": 1.0, "slowest_turn_us": 1.0, "restarts": 1, "margin_ratio": None,
     }]),

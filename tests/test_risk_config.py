@@ -150,3 +150,9 @@ def test_own_tiers_are_exact_and_shifted_ones_keep_their_distance():
     )
     shifted = RiskLimits(liquidation_threshold=D("0.97")).tiers()
     assert [t.margin_ratio for t in shifted] == [D("0.97"), D("0.995"), D(1)]
+
+
+def test_tiers_are_read_as_they_are_shown_with_spaces_between_them():
+    tiers = (AdlTier(D("0.9"), D("0.3")), AdlTier(D("0.95"), D(1)))
+    assert shown(tiers) == "0.9:0.3, 0.95:1"
+    assert parse("adl_tiers", shown(tiers)) == parse("adl_tiers", " 0.9 : 0.3 ,0.95:1 ") == tiers

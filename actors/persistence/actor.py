@@ -407,8 +407,8 @@ class Writer(DispatchedActor):
             self._fenced(fenced)
             raise  # the supervisor halts the engine
         finally:
-            self.stats.asking_since_ns = 0
             self._cell.dispatcher.after(RENEW_EVERY, self._cell, Renew(self._cell.restarts))
+            self.stats.asking_since_ns = 0
 
 
 def _is_urgent(item: Waiting) -> bool:

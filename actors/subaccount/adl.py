@@ -40,7 +40,7 @@ from actors.limits import ADL_BACKOFF_FIRST, ADL_BACKOFF_MAX, ADL_REFUSALS_MAX, 
 from actors.risk_limits import AdlTier
 from actors.subaccount import margin, steps
 from actors.subaccount.commitments import cancelled, cancels
-from actors.subaccount.market import Market, marks_of
+from actors.subaccount.market import Market, mark, marks_of
 from actors.subaccount.orders import WorkingOrder
 from actors.subaccount.state import AccountState, folded
 from actors.units import NANOS_PER_SECOND, ONE, ZERO, Nanos, Symbol
@@ -179,8 +179,11 @@ def _blind(state: AccountState, market: Market, cause: str) -> list[AnyFact]:
 
 
 def _last_known(state: AccountState, market: Market) -> dict[Symbol, Decimal]:
-    ticks = market.ticks
-    return {p.symbol: ticks[p.symbol].mid if p.symbol in ticks else p.entry_price for p in state.positions}
+    ticks, source = market.ticks, state.limits.mark_source
+    return {
+        p.symbol: mark(p, ticks[p.symbol], source) if p.symbol in ticks else p.entry_price
+        for p in state.positions
+    }
 
 
 def _tier(tiers: tuple[AdlTier, ...], ratio: Decimal) -> AdlTier | None:

@@ -8,16 +8,20 @@ import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
+import psycopg
 import pytest
 
 from actors.api.client import EngineError
 from tests.e2e.processes import EngineProcess, bulkhead, until
 from tests.e2e.terminal import CTRL_C, Terminal
+from tests.e2e.test_waiting import dsn_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
-ESC = "\x1b]0;owned\x07\x1b[2J[/] [red]\u202e"
+ESC = "\x1b]0;owned\x07 \x1b[31mred \u202e [/]"
+MARKUP = "[/] [red]desk[/red] :smile: \\[b]"
 
 
 @pytest.fixture(scope="module")
@@ -219,14 +223,24 @@ def test_top_ends_when_the_engine_does(paper, tmp_path):
         own.stop()
 
 
-def test_reasons_with_markup_and_escapes_are_shown_as_text(engine, folder, cli):
+def test_reasons_with_markup_are_shown_as_text_and_escapes_are_refused(engine, folder, cli):
     """In a terminal that knows no colours every escape would be somebody else's."""
     account = made(engine, "marked", ("ETHUSDT", "BUY", "0.1"))
-    engine.client.post(f"/v1/accounts/{account}/breaker", {"reason": ESC})
-    engine.client.post(f"/v1/accounts/{account}/fault", {"reason": ESC})
+    with pytest.raises(EngineError, match=r"cannot be shown, U\+001B"):
+        engine.client.post(f"/v1/accounts/{account}/breaker", {"reason": "\x1b]0;owned\x07"})
+    engine.client.post(f"/v1/accounts/{account}/breaker", {"reason": MARKUP})
+    engine.client.post(f"/v1/accounts/{account}/fault", {"reason": MARKUP})
     until(lambda: engine.client.get("/v1/deadletters", actor=account), "a dead letter")
-    engine.client.post(f"/v1/accounts/{account}/quarantine", {"reason": ESC})
+    engine.client.post(f"/v1/accounts/{account}/quarantine", {"reason": MARKUP})
+    until(lambda: engine.client.get("/v1/audit", target=account)[0]["audit_id"], "the audit to be stored")
     until(lambda: account in cli("quarantined").stdout, "the quarantine")
+    assert MARKUP in cli("quarantined").stdout
+    assert MARKUP in cli("audit", account).stdout
+    with psycopg.connect(dsn_of(Path(folder)), autocommit=True) as earlier:
+        # The API refuses such texts; an earlier release kept them.
+        earlier.execute("UPDATE bulkhead.quarantine SET reason = %s", (ESC,))
+        earlier.execute("UPDATE bulkhead.audit SET detail = %s", (ESC,))
+        earlier.execute("UPDATE bulkhead.dead_letter SET message = %s, error = %s", (ESC, ESC))
     for line in (
         "accounts", "top --once", "audit", "quarantined", f"inspect {account}", "alarms", "crashes", "tree", "status",
         "deadletters list", f"risk {account}", f"history {account}",

@@ -127,9 +127,12 @@ WRONG = (
     ("deadletters show 999999", "there is no dead letter 999999", 2),
     ("order acct-1 buy x BTCUSDT", "'x' is not a decimal number", 2),
     ("order acct-1 buy 1 NOSUCHUSDT", "UNKNOWN_SYMBOL", 1),
-    ("deposit acct-1 nan", "NaN", 1),
+    ("deposit acct-1 nan", "amount: 'nan' is not a finite number", 2),
+    ("deposit acct-1 1_000", "'1_000' is not a decimal number in plain digits", 2),
     ("deposit acct-1 1e40", "'1e40' has more than 18 digits", 2),
-    ("create acct-nan nan", "NaN", 2),
+    ("create acct-nan nan", "deposit: 'nan' is not a finite number", 2),
+    ("create a/b 5", "'a/b' cannot be an id", 2),
+    ("ack 999999", "there is no alarm 999999", 2),
     ("size acct-1 BTCUSDT --volatility 0.6 --signal 7", "7", 2),
     ("mode acct-1 X", "INSTANT_CLOSE", 2),
     ("set-limit acct-1 max_positions 0", "max_positions", 1),
@@ -409,5 +412,5 @@ def test_a_pipe_gets_each_row_in_one_line(world, engine):
 
 
 def test_an_account_of_a_name_that_cannot_be_is_no_traceback(engine):
-    with pytest.raises(EngineError, match="printable"):
+    with pytest.raises(EngineError, match="cannot be an id"):
         engine.client.post("/v1/accounts", [{"account_id": "a\nb", "deposit": "1"}])

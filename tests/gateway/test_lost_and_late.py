@@ -9,9 +9,11 @@ from msgspec.structs import replace
 
 from actors.facts import CancelIntended, OrderStatus, Purpose
 from actors.gateway.budget import OrderBudget
+from actors.gateway.looks import LOOKS_MIN
 from actors.gateway.messages import Submit, Surveyed, Traded, Verdict
 from actors.gateway.orders import (
     ASKS_MAX,
+    CLOSE_GRACE_MS,
     FINAL_MARGIN_MS,
     OVERDUE_MS,
     QUERY_EVERY_MS,
@@ -471,3 +473,28 @@ def test_an_answer_is_shown_with_what_it_says_and_nothing_that_it_does_not(order
     plain = repr(answered(order, Verdict.UNKNOWN, text="reset"))
     assert plain == f"Answered(place {order.client_order_id} UNKNOWN reset)"
     assert "Report(" in repr(answered(order, Verdict.OK, report=report(order)))
+
+
+def test_a_question_at_the_very_moment_of_sending_is_repeated_once_while_the_stream_is_unproven(core, order):
+    core.connected(T0)
+    submit(core, order)
+    assert asked(core.answered(answered(order, Verdict.UNKNOWN), T0)) == ["query"]
+    core.answered(answered(order, Verdict.OK, "query", report=report(order)), T0)
+    assert asked(core.tend(T0 + UNPROVEN_MS)) == ["query"]
+    core.answered(answered(order, Verdict.OK, "query", report=report(order)), T0 + UNPROVEN_MS)
+    assert asked(core.tend(T0 + 3 * UNPROVEN_MS)) == []
+
+
+def test_what_is_told_of_one_of_very_many_is_looked_at_the_next_time(order):
+    core = core_of(10_000, 100_000)
+    core.connected(T0)
+    for one in many(order, 2 * LOOKS_MIN + 200):
+        working(core, one)
+    core.proof.state = StreamState.UP
+    for ms in range(100, 2_000, 100):
+        core.tend(T0 + ms)
+    last = core._looks._round[0]
+    [one] = [o for o in many(order, 2 * LOOKS_MIN + 200) if o.client_order_id == last]
+    core.reported(report(one, "FILLED", "1"), T0 + 2_000)
+    core._looks._round = [i for i in core.tracked if i != last][: 2 * LOOKS_MIN]
+    assert sent(core.tend(T0 + 2_000 + CLOSE_GRACE_MS), "trades") == [last]

@@ -196,10 +196,6 @@ class Account:
         if self.status == "LIQUIDATED":
             return self._refused("ACCOUNT_NOT_ACTIVE")
         self.status = status
-        if status == "FROZEN":
-            for order, opening in self._opening_of_orders():
-                if opening > 0:
-                    self._ask_cancel(order)
         return self._after()
 
     def reopen(self) -> Outcome:
@@ -476,6 +472,10 @@ class Account:
 
     def _after(self, *, assess: bool = True) -> Outcome:
         """The end of every event: assess, cancel what turned round, hand over what followed."""
+        if assess and (self.status == "FROZEN" or self.breaker_open):
+            for order, opening in self._opening_of_orders():
+                if opening > 0:
+                    self._ask_cancel(order)
         if assess:
             while self._assess() or self._fire():
                 pass

@@ -246,7 +246,8 @@ class Sequence:
         rng, symbol = self.rng, self.rng.choice(sorted(self.quotes))
         hour = self.wall_ms // HOUR_MS * HOUR_MS
         if hour < self.begin_ms or rng.random() < 0.2:
-            self.wait((hour + HOUR_MS - self.wall_ms - rng.choice([200, 1000, 3000])) * 1_000_000)
+            ahead = hour + HOUR_MS - self.wall_ms - rng.choice([200, 1000, 3000])
+            self.wait(max(ahead, 1) * 1_000_000)
             return
         if (symbol, hour) not in self.settlements:
             rate = D(rng.choice([-300, -10, 1, 25, 400])) / 100_000

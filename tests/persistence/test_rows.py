@@ -113,6 +113,18 @@ def test_what_opens_adds_or_closes_is_called_so(store, dsn, author):
     ]
 
 
+def test_funding_is_kept_with_the_position_that_is_held(store, dsn, author):
+    author.trade(BUY, "1")
+    author.decide(ApplyFunding(ETH, D("0.001"), D(2000), NOW))
+    commit(store, author)
+    assert rows(dsn, "SELECT funding FROM bulkhead.position") == [(author.state.positions[0].funding,)]
+    assert author.state.positions[0].funding == D(-2)
+    author.trade(SELL, "1")
+    author.decide(ApplyFunding(ETH, D("0.001"), D(2000), NOW + 1))
+    commit(store, author)
+    assert rows(dsn, "SELECT count(*) FROM bulkhead.position") == [(0,)]
+
+
 # -- why a balance changed
 
 

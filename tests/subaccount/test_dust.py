@@ -19,7 +19,8 @@ from actors.facts import (
     PositionTakenOver,
     Purpose,
 )
-from actors.messages import OrderClosed, PlaceConditional, PlaceOrder, Wake
+from actors.messages import CloseOut, OrderClosed, PlaceConditional, PlaceOrder, Wake
+from actors.risk_limits import MarkSource
 from actors.subaccount.decide import decide
 from actors.subaccount.decision import Accepted, Rejected
 from actors.subaccount.state import books_balance
@@ -279,3 +280,11 @@ def test_a_position_worth_more_than_the_minimum_at_the_mark_is_no_dust():
     decision = decide(account("10", [held]), WAKE, at("50000"))
     assert [o.quantity for o in orders(decision)] == [D("0.003")]
     assert taken(decision) == []
+
+
+@pytest.mark.parametrize(("source", "price"), [(MarkSource.MID, D(50000)), (MarkSource.EXIT, D(49995))])
+def test_a_close_out_that_lacks_another_price_hands_dust_over_at_the_account_s_own_mark(source, price):
+    held = [position(BTC, "0.001", "50000"), position(ETH, "1", number=2)]
+    state = account("1000", held, replace(WIDE, mark_source=source))
+    decision = decide(state, CloseOut("fire"), at("50000", spread="10"))
+    assert [f.price for f in decision.facts if isinstance(f, PositionTakenOver)] == [price]
