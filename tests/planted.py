@@ -31,16 +31,17 @@ BOOK = "actors/symbol_router/book.py"
 FEED = "actors/feed/actor.py"
 RECONCILIATION = "actors/reconciliation.py"
 ENGINE = "actors/engine.py"
+
 FRAMES = "actors/venues/binance/order_frames.py"
 SOCKET = "actors/venues/binance/order_socket.py"
 LOOKS = "actors/gateway/looks.py"
 WAITING = "actors/gateway/waiting.py"
 CONNECTION = "actors/persistence/connection.py"
 
-HALTS = ("tests/test_halts.py",)
-LOGS = ("tests/test_logs.py",)
 OVER_SOCKET = ("tests/venues/binance/test_order_socket.py",)
 FRAMED = ("tests/venues/binance/test_order_frames.py",)
+HALTS = ("tests/test_halts.py",)
+LOGS = ("tests/test_logs.py",)
 LATE = ("tests/gateway/test_lost_and_late.py",)
 ACTOR = ("tests/gateway/test_actor.py",)
 HTTP_TESTS = ("tests/venues/binance/test_http.py",)
