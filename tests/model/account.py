@@ -523,7 +523,7 @@ class Account:
     def _fire(self) -> bool:
         """Send the stops whose price is there. Returns whether the house took something instead."""
         self._drop_stops()
-        if self.steps or self.phase in {"REDUCING", "LIQUIDATING"}:
+        if self.steps or self.phase in {"REDUCING", "LIQUIDATING", "STUCK"}:
             return False
         for stop in list(self.stops):
             known = stop.symbol not in self.unknown

@@ -94,11 +94,12 @@ class Money:
         return gain
 
     def _reduce(self, held: Holding, closing: D, price: D) -> D:
-        cost, margin = share(held.cost, closing, held.size), share(held.margin, closing, held.size)
+        cost = share(held.cost, closing, held.size)
+        # Of the margin it is what stays that is rounded.
+        held.margin = share(held.margin, held.size - closing, held.size)
         gain = held.sign * (closing * price - cost)
         held.quantity -= held.sign * closing
         held.cost -= cost
-        held.margin -= margin
         if held.quantity == 0:
             del self.holdings[held.symbol]
         return gain

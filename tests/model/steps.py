@@ -56,10 +56,12 @@ def smallest(rules: Instrument, mark: D) -> D:
 
 
 def first_to_cut(terms: Terms, holdings: dict[str, Holding], marks: dict[str, D]) -> Holding:
-    """The largest position, or the largest loser; of equal ones the first by symbol."""
+    """The largest position, or the largest loser if one loses; of equal ones the first by symbol."""
     in_order = [holdings[s] for s in sorted(holdings)]
     if terms.losers_first:
-        return min(in_order, key=lambda h: h.profit(marks[h.symbol]))
+        loser = min(in_order, key=lambda h: h.profit(marks[h.symbol]))
+        if loser.profit(marks[loser.symbol]) < 0:
+            return loser
     return max(in_order, key=lambda h: terms.size_of(h, marks[h.symbol]))
 
 
