@@ -130,14 +130,15 @@ def let_go(state: AccountState, market: Market) -> list[AnyFact]:
     if marks is None or margin.view(state, marks, market.instruments).ratio >= state.limits.first_tier:
         return []
     if not has_step(state):
-        return [PhaseChanged(Phase.REDUCING, 0, Nanos(0) if state.refusals else state.retry_at_ns)]
+        return [_let_be(state, Phase.REDUCING)]
     return _enter(state, Phase.REDUCING)
 
 
 def _without_positions(state: AccountState, cause: str) -> list[AnyFact]:
     if state.risk.closing_out:
         if state.orders or state.conditionals:
-            return _cancel_own(state, cause)
+            owes = _enter(state, Phase.LIQUIDATING) if state.balance < ZERO else []
+            return owes + _cancel_own(state, cause)
         return _finished(state)
     if state.phase is Phase.LIQUIDATED:
         # A fee that was booked after the last position went.
@@ -148,7 +149,7 @@ def _without_positions(state: AccountState, cause: str) -> list[AnyFact]:
     if state.phase is Phase.HEALTHY or has_step(state):
         return []
     if state.phase is not Phase.LIQUIDATING:
-        return [PhaseChanged(Phase.HEALTHY, 0, Nanos(0))]
+        return [_let_be(state, Phase.HEALTHY)]
     return [] if state.orders else _finished(state)
 
 
@@ -158,7 +159,7 @@ def _finished(state: AccountState) -> list[AnyFact]:
         facts.append(ClosingOut(""))
         if state.balance >= ZERO:
             calm = state.phase is Phase.HEALTHY
-            return facts if calm else [*facts, PhaseChanged(Phase.HEALTHY, 0, Nanos(0))]
+            return facts if calm else [*facts, _let_be(state, Phase.HEALTHY)]
     if state.balance < ZERO:
         facts.append(BadDebtRecorded(-state.balance))
     facts.append(PhaseChanged(Phase.LIQUIDATED, 0, Nanos(0)))
@@ -208,8 +209,12 @@ def _calm(state: AccountState, ratio: Decimal) -> list[AnyFact]:
         phase = Phase.HEALTHY
     if phase is state.phase and state.refusals == 0:
         return []
+    return [_let_be(state, phase)]
+
+
+def _let_be(state: AccountState, phase: Phase) -> PhaseChanged:
     # A wait after refusals is over with them, one between two steps is not.
-    return [PhaseChanged(phase, 0, Nanos(0) if state.refusals else state.retry_at_ns)]
+    return PhaseChanged(phase, 0, Nanos(0) if state.refusals else state.retry_at_ns)
 
 
 def _cancel_own(state: AccountState, cause: str, *, keep_closing: bool = False) -> list[AnyFact]:

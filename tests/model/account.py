@@ -202,7 +202,7 @@ class Account:
         """An operator gives a liquidated account that has money back to its owner."""
         if self.status != "LIQUIDATED" or self.money.balance <= 0:
             return self._refused("REOPEN")
-        self.status, self.phase = "ACTIVE", "HEALTHY"
+        self.status, self.phase, self.stepped_ns = "ACTIVE", "HEALTHY", None
         self._calm_down()
         return self._after()
 

@@ -456,6 +456,14 @@ def test_between_two_tier_steps_the_account_waits_as_long_as_it_wants():
     assert [f.purpose for f in by_timer.facts if isinstance(f, OrderIntended)] == [Purpose.ADL]
 
 
+def test_the_wait_outlives_the_position_that_was_cut():
+    """The step closed all of a small position; another one at once would not have waited."""
+    held = [position(quantity="0.011")]
+    state = at_ratio("0.91", held, {ETH: "2000"}, limits=replace(WIDE, adl_cooldown_seconds=60))
+    state = one_step(run(state, WAKE, moment(1)), moment(2))
+    assert (state.phase, state.positions, state.retry_at_ns) == (Phase.HEALTHY, (), 62 * NANOS_PER_SECOND)
+
+
 def test_a_healthy_account_that_cools_down_is_woken_by_its_next_tier():
     state = one_step(run(cooled(), WAKE, moment(1)), moment(2))
     found = triggers(state, moment(3))
