@@ -299,7 +299,8 @@ def test_a_second_engine_on_the_same_folder_is_refused_and_the_first_goes_on(cli
         f"an engine runs on the data folder {folder.resolve()} already: process {engine.child.pid}."
         in ran.stderr
     )
-    answers = client.post("/v1/orders", order_bodies(6, notional=300, start=10))
+    client.post("/v1/accounts", account_bodies(6, start=301))
+    answers = client.post("/v1/orders", order_bodies(6, notional=300, start=301))
     assert {a["type"] for a in answers} == {"Accepted"}, answers
     assert engine.child.poll() is None
     assert client.get("/v1/health")["status"] == "ok"

@@ -106,9 +106,11 @@ def test_two_fleets_on_one_master_leave_each_other_s_orders_alone_over_restarts(
     more = rest_orders(one.client, "0.955"), rest_orders(two.client, "0.9525")
     assert at_the_exchange(paper) == of_one | of_two | more[0] | more[1]
     for engine, own, other in ((one, *names), (two, *names[::-1])):
-        [alarm] = [a for a in alarms(engine) if "fleet" in a]
-        assert alarm in told_of(engine, other)
-        assert f"we are {own}." in alarm
+        found = [a for a in alarms(engine) if "fleet" in a]
+        # Alarms outlive a start: one of each life that met the other's orders.
+        assert found == told_of(engine, other)
+        assert 1 <= len(found) <= 3
+        assert all(f"we are {own}." in alarm for alarm in found)
         assert engine.client.get("/v1/stats")["gate_closed_by"] == []
         assert not [a for a in alarms(engine) if "cancelling" in a]
 
