@@ -341,6 +341,12 @@ def _protocol(paper: PaperServer) -> type[HttpToolsProtocol]:
             if paper.venue.faults.refuses_connection():
                 transport.abort()
 
+        def send_400_response(self, msg: str) -> None:
+            # A request that cannot be read: a tester wants to know what was wrong with it.
+            error = sys.exception()
+            cause = None if error is None else error.__context__ or error.__cause__
+            super().send_400_response(f"{msg} {error!r} {cause!r}")
+
     return Protocol
 
 
