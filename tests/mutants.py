@@ -78,7 +78,7 @@ SUITES = {
     "waited": ["test_waited"],
     "monitor": ["test_monitor"],
     "margin": ["test_margin", "test_steps", "test_adl", "test_prospects"],
-    "commitments": ["test_commitments", "test_protection", "test_breaker"],
+    "commitments": ["test_commitments", "test_protection", "test_breaker", "test_conditionals"],
     "value_at_risk": ["test_limit_checks"],
     "sizing": ["test_seeds_002_to_004"],
     "report": ["test_report"],
@@ -185,6 +185,9 @@ AWAY = "so many wait only while Postgres is away, and then the gate is shut for 
 SPEED = "a list and a deque hold the same; what differs is memory and speed"
 BOUND = "a bound on memory: one more or less of what is remembered long enough"
 EQUIVALENT: dict[tuple[str, str, str], str] = {
+    ("control", "amount < ZERO", "amount <= ZERO"): "an amount of zero was refused before",
+    ("control", "amount > ZERO", "amount >= ZERO"): "an amount of zero was refused before",
+    ("margin", "quantity > ZERO", "quantity >= ZERO"): "a position of nothing is none",
     (
         "margin",
         "self.equity <= ZERO",

@@ -245,3 +245,8 @@ def test_a_long_unknown_symbol_is_not_repeated_and_costs_little():
     names = [Symbol(f"A{n:05}USDT") for n in range(100_000)]
     assert len(near_symbols("A" * 1_000_000, names)) <= 3
     assert len(check(account(), order(symbol=Symbol("x" * 10_000)), market()).rejections[-1].text) < 200
+
+
+def test_a_symbol_that_was_meant_is_found_among_many_that_begin_alike():
+    names = [Symbol(f"B{a}{b}USDT") for a in "AEIOU" for b in "ABCDEFGH"] + [Symbol("BTCUSDT")]
+    assert near_symbols("BTCUSD", names)[0] == "BTCUSDT"

@@ -18,7 +18,7 @@ from actors.units import Bracket, OrderType
 from tests.factories import BTC, BUY, ETH, INSTRUMENTS, SELL, SOL, account, fill_of, market, position, run
 from tests.subaccount.limit_cases import accepted, codes, limits, order
 
-NO_FEE = {"taker_fee_rate": D("1e-18")}
+NO_FEE = {"taker_fee_rate": D(0)}
 BRACKETS = tuple(
     Bracket(notional_floor=D(low), notional_cap=D(high), rate=D(rate), cumulative=D(cum), max_leverage=most)
     for low, high, rate, cum, most in (

@@ -24,6 +24,7 @@ from actors.facts import (
 from actors.limits import ADL_REFUSALS_MAX, ADL_STUCK_EVERY
 from actors.messages import (
     AdjustBalance,
+    CallOff,
     CloseOut,
     OrderClosed,
     PlaceOrder,
@@ -231,6 +232,37 @@ def test_a_deposit_counts_by_equity_and_not_by_balance():
     after = run(state, AdjustBalance(D(100), "deposit"), market({ETH: "1700"}))
     assert after.balance < 0
     assert after.phase is Phase.REDUCING
+
+
+def test_an_emergency_stop_has_a_stuck_account_try_at_once_and_leaves_a_wait_after_a_refusal():
+    stopped = decide(stuck(), CloseOut("fire"), market({ETH: "1800"}))
+    assert [f.quantity for f in stopped.facts if isinstance(f, OrderIntended)] == [D(1)]
+    waiting = account("1000", [position()], phase=Phase.LIQUIDATING, refusals=3, retry_at_ns=NANOS_PER_SECOND)
+    assert run(waiting, CloseOut("fire")).retry_at_ns == NANOS_PER_SECOND
+
+
+def test_an_emergency_stop_that_is_called_off_while_its_last_order_works_liquidates_nobody():
+    state = run(run(account("1000", [position(quantity="1")]), CloseOut("a slip")), CallOff())
+    [order] = state.orders
+    state = run(state, fill_of(order, price="1990"))
+    state = run(state, OrderClosed(order.client_order_id, OrderStatus.FILLED, D(1)))
+    assert (state.status, state.phase, state.positions) == (AccountStatus.ACTIVE, Phase.HEALTHY, ())
+
+
+@pytest.mark.parametrize(
+    ("price", "phase"), [("1989", Phase.LIQUIDATING), ("1990", Phase.REDUCING), ("1991", Phase.REDUCING)]
+)
+def test_an_emergency_stop_during_a_tier_step_that_leaves_a_debt_is_liquidating_until_its_order_ends(
+    price, phase
+):
+    """Bought at 2000 with 0.11 behind it, so sold at 1990 nothing is left."""
+    state = run(account("0.11", [position(quantity="0.011")], maintenance_rate=D("0.0046")), WAKE)
+    [order] = state.orders
+    assert order.purpose is Purpose.ADL
+    state = run(run(state, CloseOut("fire")), fill_of(order, price=price))
+    assert (state.phase, state.positions) == (phase, ())
+    done = run(state, OrderClosed(order.client_order_id, OrderStatus.FILLED, D("0.011")))
+    assert done.status is (AccountStatus.ACTIVE if phase is Phase.REDUCING else AccountStatus.LIQUIDATED)
 
 
 def test_an_emergency_stop_opens_the_breaker_of_a_liquidated_account_too():
