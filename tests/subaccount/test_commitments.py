@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from actors.facts import CancelIntended, OrderStatus
 from actors.messages import OrderClosed, PlaceConditional, PlaceOrder, Wake
-from actors.subaccount.commitments import commitments, openings
+from actors.subaccount.commitments import cancels, commitments, openings
 from actors.subaccount.decide import decide
 from actors.subaccount.decision import Accepted
 from actors.subaccount.rejections import RejectCode as Code
@@ -158,3 +158,15 @@ def test_only_what_may_open_is_a_commitment():
 def test_a_reduce_only_order_that_fits_is_left_alone():
     state = run(account("1000", [position(quantity="0.1")]), limit(SELL, "0.1", reduce_only=True))
     assert decide(state, WAKE, market()).facts == ()
+
+
+def test_what_has_filled_is_not_cancelled_and_what_was_asked_for_is_not_again():
+    state = run(account("10000"), limit(BUY, "1", "1990"))
+    [order] = state.orders
+    assert [f.client_order_id for f in cancels(state, state.orders, "t")] == [order.client_order_id]
+    part = run(state, fill_of(order, quantity="0.9", price="1990"))
+    assert len(cancels(part, part.orders, "t")) == 1
+    filled = run(part, fill_of(order, quantity="0.1", price="1990", trade_id=2))
+    assert filled.orders[0].remaining == 0
+    assert cancels(filled, filled.orders, "t") == []
+    assert cancels(state, [replace(order, cancel_requested=True)], "t") == []
