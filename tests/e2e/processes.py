@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from pathlib import Path
 import httpx
 import msgspec
 
-from actors.api.client import Client
+from actors.api.client import Client, EngineError
 from actors.units import plain
 from actors.venues.binance.signing import sign
 from actors.venues.paper.config import PaperAddress
@@ -180,4 +181,13 @@ def idle(client):
 
 
 def differences(client, settle=10):
-    return {d["symbol"]: D(d["difference"]) for d in client.get("/v1/reconciliation", settle_seconds=settle)}
+    """By symbol; after starts that asked the exchange much, people wait for the next minute's weight."""
+    try:
+        found = client.get("/v1/reconciliation", settle_seconds=settle)
+    except EngineError as error:
+        wait = re.search(r"must wait (\d+) s", str(error))
+        if wait is None:
+            raise
+        time.sleep(int(wait[1]) + 1)
+        found = client.get("/v1/reconciliation", settle_seconds=settle)
+    return {d["symbol"]: D(d["difference"]) for d in found}
