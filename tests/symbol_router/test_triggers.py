@@ -194,3 +194,23 @@ def test_a_registration_does_not_build_the_heaps_anew(monkeypatch):
     for n in range(3 * COMPACT_AT):
         index.register(RegisterTriggers(AccountId(f"b{n}"), (Trigger(ETH, True, 50.0 + n % 7),)), {})
     assert rebuilt == []
+
+
+def test_a_price_that_is_met_exactly_wakes_on_either_side():
+    for below, price in ((True, 1999.0), (False, 2001.0)):
+        index = TriggerIndex()
+        account = AccountId("a")
+        index.register(RegisterTriggers(account, (Trigger(ETH, below, price),)), {})
+        assert index.crossed(tick(ETH, "2000")) is None
+        assert index.crossed(tick(ETH, str(price))) == [account]
+
+
+def test_what_lives_is_kept_when_old_entries_go():
+    index, living, busy = TriggerIndex(), AccountId("living"), AccountId("busy")
+    index.register(RegisterTriggers(living, (Trigger(ETH, True, 1500.0),)), {})
+    for n in range(COMPACT_AT + 10):
+        index.register(RegisterTriggers(busy, (Trigger(ETH, True, 1000.0 + n / 1_000),)), {})
+    assert len(index._symbols[ETH].below.heap) <= COMPACT_AT
+    assert index.crossed(tick(ETH, "1600")) is None
+    assert index.crossed(tick(ETH, "1400")) == [living]
+    assert index.crossed(tick(ETH, "900")) == [living, busy]
