@@ -107,7 +107,7 @@ def closed_by(client):
 
 
 def proven(client):
-    until(lambda: gateway(client)["stream"] == "UP", "a proven stream", seconds=60)
+    until(lambda: gateway(client)["stream"] == "UP", "a proven stream", seconds=120)
 
 
 def balanced(client):
