@@ -94,8 +94,8 @@ class Alarms:
         if self._file is None:
             return
         try:
-            for line in self._file.read():
-                self._restore(line)
+            for entry in self._file.entries(AlarmEntry):
+                self._restore(entry)
         except NotRecorded as error:
             self.tell(Critical(f"the alarms of an earlier start are lost: {error}"))
         with self._lock:
@@ -109,11 +109,7 @@ class Alarms:
         if self._file is not None:
             self._file.stop()
 
-    def _restore(self, line: bytes) -> None:
-        try:
-            entry = msgspec.json.decode(line, type=AlarmEntry)
-        except msgspec.MsgspecError:
-            return  # torn by a crash in the middle of a write
+    def _restore(self, entry: AlarmEntry) -> None:
         with self._lock:
             previous = self._entries.get(entry.alarm_id)
             if previous is not None:

@@ -8,9 +8,8 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
-from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ import msgspec
 from actors import risk_config
 from actors.errors import BadConfig
 from actors.risk_config import RiskConfig
+from actors.risk_limits import hint
 
 DEFAULT_DATA_DIR = Path(".data") / "bulkhead"
 
@@ -207,18 +207,12 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
         if name.startswith(ENVIRONMENT_PREFIX) and not name.startswith(OF_THE_PAPER_EXCHANGE):
             if name not in known:
                 now = RENAMED.get(name.removeprefix(ENVIRONMENT_PREFIX).lower())
-                raise BadConfig(f"{name}: no such setting; {now or _meant(name, known)}")
+                raise BadConfig(f"{name}: no such setting; {now or hint(name, known)}")
             field = known[name]
             if field == "api_tokens":
                 raise BadConfig(f"{name}: tokens are set in the file of --config, as [[api_tokens]]")
             found[field] = _leverage_of(name, value) if field == "leverage" else _of_text(field, value)
     return found
-
-
-def _meant(name: str, known: Iterable[str]) -> str:
-    """Which setting was meant, or all that there are."""
-    near = get_close_matches(name, list(known), n=1)
-    return f"did you mean {near[0]}?" if near else "known are " + ", ".join(sorted(known))
 
 
 def _leverage_of(name: str, text: str) -> dict[str, int]:
@@ -278,7 +272,7 @@ def _in_words(text: str, settings: dict[str, Any], prefix: str) -> str:
             return f"{old}: no such setting; {now}"
     unknown = UNKNOWN_FIELD.match(text)
     if unknown and "- at" not in text:
-        return f"{unknown[1]}: no such setting; {_meant(unknown[1], EngineConfig.__struct_fields__)}"
+        return f"{unknown[1]}: no such setting; {hint(unknown[1], EngineConfig.__struct_fields__)}"
     return text
 
 

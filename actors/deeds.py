@@ -129,12 +129,10 @@ class Deeds:
         """
         self._to_audit = to_audit
         try:
-            lines = self._file.read()
+            for deed in self._file.entries(Deed):
+                self._restore(deed)
         except NotRecorded as error:
             self._alarm(Critical(f"what operators did last may not be in the audit: {error}"), DEEDS_FILE)
-            lines = []
-        for line in lines:
-            self._restore(line)
         self._file.start()
         left = self.open()
         for deed in left:
@@ -150,11 +148,7 @@ class Deeds:
         """Write what waits."""
         self._file.stop()
 
-    def _restore(self, line: bytes) -> None:
-        try:
-            deed = msgspec.json.decode(line, type=Deed)
-        except msgspec.MsgspecError:
-            return  # torn by a crash in the middle of a write
+    def _restore(self, deed: Deed) -> None:
         with self._lock:
             self._open[deed.number] = deed
             if deed.is_over:

@@ -385,7 +385,7 @@ def _keep(account: str, out: Console) -> None:
         "positions",
         "alarms",
     ):
-        out.print(f"  {program} {command} {here}", highlight=False)
+        out.print(f"  {program} {command} {here}", highlight=False, soft_wrap=True)  # stays one line to copy
     with contextlib.suppress(KeyboardInterrupt):
         while True:
             time.sleep(1)

@@ -18,6 +18,9 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
+from typing import TypeVar
+
+import msgspec
 
 from actors.errors import NotRecorded
 
@@ -26,6 +29,7 @@ REWRITE_BYTES = 1 << 20
 
 STOP_SECONDS = 2.0
 
+Entry = TypeVar("Entry")
 Asked = tuple[bytes, "Future[None]"]
 
 
@@ -64,6 +68,18 @@ class LocalFile:
             return []
         except OSError as error:
             raise NotRecorded(f"{self.path} cannot be read ({error.strerror})") from None
+
+    def entries(self, kind: type[Entry]) -> list[Entry]:
+        """What an earlier life left, decoded; a line that a crash tore in the middle of a write is left out.
+
+        Raises:
+            NotRecorded: see ``read``.
+        """
+        found = []
+        for line in self.read():
+            with contextlib.suppress(msgspec.MsgspecError):
+                found.append(msgspec.json.decode(line, type=kind))
+        return found
 
     def start(self) -> None:
         """Begin to write."""

@@ -45,7 +45,7 @@ def due(state: AccountState, symbol: Symbol, funding_ms: int) -> Due | None:
         return None
     position = state.position(symbol)
     quantity, position_id = held_at(state.holdings, symbol, position, at_ms)
-    booked = ZERO if before is None or before.quantity is None else before.quantity
+    booked = _booked(before)
     if quantity == booked:
         return None
     if quantity == ZERO and before is not None:
@@ -77,11 +77,15 @@ def paid(state: AccountState, message: ApplyFunding, wall_ms: int) -> FundingPai
 def with_settled(state: AccountState, fact: FundingPaid) -> tuple[Settled, ...]:
     """What is booked of all settlements once ``fact`` is; without what nobody may tell any more."""
     before = _settled(state, fact.symbol, nominal_ms(fact.funding_ms))
-    booked = ZERO if before is None or before.quantity is None else before.quantity
-    now = Settled(fact.symbol, fact.funding_ms, booked + fact.quantity, fact.position_id)
+    now = Settled(fact.symbol, fact.funding_ms, _booked(before) + fact.quantity, fact.position_id)
     oldest = fact.funding_ms - KEPT_MS
     others = [s for s in state.settled if s is not before and s.funding_ms >= oldest]
     return tuple(sorted((*others, now), key=lambda s: (s.symbol, s.funding_ms)))
+
+
+def _booked(settled: Settled | None) -> Decimal:
+    """The signed quantity that is booked of a settlement."""
+    return ZERO if settled is None or settled.quantity is None else settled.quantity
 
 
 def _settled(state: AccountState, symbol: Symbol, at_ms: int) -> Settled | None:

@@ -200,6 +200,15 @@ def test_an_endless_turn_is_named_while_it_lasts_and_can_be_looked_into(client, 
     assert "acct-7" in run("stuck")
 
 
+def free_again(client):
+    """Whether a trace of the gateway is served: the engine hears a moment later that the last one is gone."""
+    try:
+        return list(client.stream("/v1/actors/gateway/trace", seconds=1, rate=1))
+    except EngineError as error:
+        assert "409: somebody follows gateway already" in str(error)
+        return []
+
+
 def test_a_live_trace_is_limited_in_rate_and_ends_by_itself(client, run):
     lines = run("trace", "router", "--follow", "--seconds", 2, "--rate", 7, "--json").splitlines()
     assert json.loads(lines[-1])["ended"] == "the time is up"
@@ -217,9 +226,7 @@ def test_a_live_trace_is_limited_in_rate_and_ends_by_itself(client, run):
     with pytest.raises(EngineError, match="409: somebody follows gateway already"):
         next(client.stream("/v1/actors/gateway/trace", seconds=1, rate=1))
     stream.close()
-    until(
-        lambda: list(client.stream("/v1/actors/gateway/trace", seconds=1, rate=1)), "the tap to be free", 10
-    )
+    until(lambda: free_again(client), "the tap to be free")
     assert "seconds" in run("trace", "router", "--follow", "--seconds", 0, code=2)
 
 

@@ -9,12 +9,12 @@ import pytest
 from actors.feed.actor import NAMED_AT_ONCE, TOLD_AT_ONCE, WATCH_EVERY, Feed, Listed
 from actors.feed.rates import MinuteRate
 from actors.messages import ApplyFunding, AskRate, OrderAccepted
-from actors.runtime.actor import DispatchedActor
 from actors.runtime.clock import VirtualClock
 from actors.runtime.simulation import SeededDispatcher
 from actors.symbol_router.book import PriceBook
 from actors.units import NANOS_PER_MS, NANOS_PER_SECOND
 from tests.factories import BNB, BTC, ETH, SOL, tick
+from tests.sink import Sink
 
 MAX_AGE = 6 * NANOS_PER_SECOND
 TURN = 20 * NANOS_PER_MS
@@ -37,15 +37,6 @@ class Source:
 
     def rate(self, symbol, begin_ms, feed):
         self.rates.append((symbol, begin_ms))
-
-
-class Sink(DispatchedActor):
-    def __init__(self):
-        super().__init__()
-        self.got = []
-
-    def on_receive(self, message):
-        self.got.append(message)
 
 
 class Bench:

@@ -15,7 +15,7 @@ from actors.runtime.clock import VirtualClock
 from actors.runtime.simulation import SeededDispatcher
 from actors.symbol_router.book import PriceBook
 from tests.factories import BNB, ETH
-from tests.subaccount.test_actor import Taker
+from tests.sink import Sink
 
 AT = 1_700_000_012_345
 BEGIN = AT - AT % 60_000
@@ -81,7 +81,7 @@ class Nothing:
 
 def test_the_feed_asks_once_for_all_and_tells_those_who_live():
     dispatcher, source, alarms = SeededDispatcher("t", VirtualClock()), Nothing(), []
-    accounts = {name: Taker.start(name, dispatcher) for name in ("acct-1", "acct-2")}
+    accounts = {name: Sink.start(name, dispatcher) for name in ("acct-1", "acct-2")}
     feed = Feed.start(
         "feed", dispatcher, source, None, PriceBook(), [ETH, BNB], 10**9, alarms.append, accounts, [BNB]
     )
@@ -91,10 +91,10 @@ def test_the_feed_asks_once_for_all_and_tells_those_who_live():
     assert source.asked == [(BNB, BEGIN)]
     feed.tell(TOLD)
     dispatcher.run_until_quiet()
-    assert [ref.cell.actor.seen for ref in accounts.values()] == [[KNOWN], [KNOWN]]
+    assert [ref.cell.actor.got for ref in accounts.values()] == [[KNOWN], [KNOWN]]
     feed.tell(ask("acct-2"))
     dispatcher.run_until(2 * 10**9)
-    assert accounts["acct-2"].cell.actor.seen == [KNOWN, KNOWN]
+    assert accounts["acct-2"].cell.actor.got == [KNOWN, KNOWN]
     assert source.asked == [(BNB, BEGIN)]
     # What a fee asset is worth is not traded, and its alarm says what it is good for.
     assert alarms == [

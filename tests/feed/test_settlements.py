@@ -9,12 +9,12 @@ import pytest
 from actors.feed.actor import Feed
 from actors.feed.settlements import KEPT_MS, Settlements
 from actors.messages import ApplyFunding, AskFunding
-from actors.runtime.actor import DispatchedActor
 from actors.runtime.clock import VirtualClock
 from actors.runtime.simulation import SeededDispatcher
 from actors.symbol_router.book import PriceBook
 from actors.units import AccountId, Nanos, Symbol
 from tests.factories import BTC, ETH
+from tests.sink import Sink
 
 DAY = 24 * 3_600_000
 ALL = Symbol("")
@@ -47,15 +47,6 @@ def test_what_is_older_than_a_day_is_forgotten_symbol_by_symbol():
     assert list(known.since(asked(1))) == [settled(5), settled(KEPT_MS + 1)]
 
 
-class Taker(DispatchedActor):
-    def __init__(self):
-        super().__init__()
-        self.seen = []
-
-    def on_receive(self, message):
-        self.seen.append(message)
-
-
 class Silent:
     """A source that tells nothing by itself."""
 
@@ -69,8 +60,8 @@ class Silent:
 @pytest.fixture
 def desk():
     dispatcher = SeededDispatcher("t", VirtualClock())
-    accounts = {AccountId(n): Taker.start(n, dispatcher) for n in ("a", "b")}
-    router = Taker.start("router", dispatcher)
+    accounts = {AccountId(n): Sink.start(n, dispatcher) for n in ("a", "b")}
+    router = Sink.start("router", dispatcher)
     feed = Feed.start(
         "feed", dispatcher, Silent(), router, PriceBook(), [ETH], Nanos(10**9), lambda _text: None, accounts
     )
@@ -78,7 +69,7 @@ def desk():
     def tell(message):
         feed.tell(message)
         dispatcher.run_until_quiet()
-        return {name: ref.cell.actor.seen for name, ref in accounts.items()}
+        return {name: ref.cell.actor.got for name, ref in accounts.items()}
 
     return tell
 

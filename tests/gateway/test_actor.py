@@ -33,7 +33,6 @@ from actors.gateway.orders import Request
 from actors.messages import Fill, OrderAccepted, OrderClosed, PlaceOrder
 from actors.order_ids import FIXED
 from actors.persistence.messages import KnownOrder, Recovery
-from actors.runtime.actor import DispatchedActor
 from actors.runtime.clock import VirtualClock
 from actors.runtime.gate import TradingGate
 from actors.runtime.simulation import SeededDispatcher
@@ -41,6 +40,7 @@ from actors.subaccount.decide import decide
 from actors.units import NANOS_PER_MS, OrderType
 from tests.factories import BUY, ETH, account, market
 from tests.gateway.test_protocol import RULES, answered, report, trade
+from tests.sink import Sink
 
 
 class Wire:
@@ -74,15 +74,6 @@ class Wire:
 
     def kinds(self):
         return [g.kind for g in self.given if isinstance(g, Request)]
-
-
-class Sink(DispatchedActor):
-    def __init__(self):
-        super().__init__()
-        self.got = []
-
-    def on_receive(self, message):
-        self.got.append(message)
 
 
 class Bench:

@@ -19,11 +19,6 @@ from tests.gateway.test_protocol import T0, answered, asked, core_of, report, su
 
 
 @pytest.fixture
-def core():
-    return core_of()
-
-
-@pytest.fixture
 def order():
     [intended] = decide(account(), PlaceOrder(symbol=ETH, side=BUY, quantity=D(1)), market()).facts
     return intended

@@ -30,22 +30,10 @@ from actors.gateway.orders import (
 )
 from actors.gateway.stream import StreamState
 from actors.gateway.waiting import PLACE_KEPT_MS, SLOT_KEPT_MS, WaitingOrders
-from actors.messages import Fill, OrderAccepted, OrderClosed, PlaceOrder
-from actors.subaccount.decide import decide
+from actors.messages import Fill, OrderAccepted, OrderClosed
 from actors.units import OrderType
-from tests.factories import BUY, ETH, account, market
+from tests.factories import ETH
 from tests.gateway.test_protocol import RULES, T0, answered, asked, core_of, report, submit, told, trade
-
-
-@pytest.fixture
-def core():
-    return core_of()
-
-
-@pytest.fixture
-def order():
-    [intended] = decide(account(), PlaceOrder(symbol=ETH, side=BUY, quantity=D(1)), market()).facts
-    return replace(intended, decided_ms=T0, order_type=OrderType.LIMIT, price=D(2_000))
 
 
 def many(order, count):

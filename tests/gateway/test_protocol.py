@@ -41,11 +41,6 @@ def core_of(per_10s=100, per_minute=1_000, fleets=None):
 
 
 @pytest.fixture
-def core():
-    return core_of()
-
-
-@pytest.fixture
 def order():
     [intended] = decide(account(), PlaceOrder(symbol=ETH, side=BUY, quantity=D(1)), market()).facts
     return replace(intended, decided_ms=T0)

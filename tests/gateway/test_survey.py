@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from decimal import Decimal as D
 
-import pytest
 from msgspec.structs import replace
 
 from actors.facts import CancelIntended, OrderStatus
@@ -22,17 +21,14 @@ from actors.gateway.orders import (
     Tracked,
 )
 from actors.gateway.stream import GRACE_MS, StreamState
-from actors.messages import OrderAccepted, OrderClosed, PlaceOrder
-from actors.subaccount.decide import decide
-from actors.units import OrderType
-from tests.factories import BUY, ETH, account, market
+from actors.messages import OrderAccepted, OrderClosed
+from tests.factories import ETH
 from tests.gateway.test_protocol import (
     GHOST,
     RULES,
     T0,
     answered,
     asked,
-    core_of,
     report,
     submit,
     told,
@@ -40,17 +36,6 @@ from tests.gateway.test_protocol import (
 )
 
 LATER = T0 + 1_000
-
-
-@pytest.fixture
-def core():
-    return core_of()
-
-
-@pytest.fixture
-def order():
-    [intended] = decide(account(), PlaceOrder(symbol=ETH, side=BUY, quantity=D(1)), market()).facts
-    return replace(intended, decided_ms=T0, order_type=OrderType.LIMIT, price=D(2_000))
 
 
 def alarms(effects):

@@ -20,7 +20,6 @@ from actors.persistence.messages import (
     Persist,
     RecordAudit,
 )
-from actors.runtime.actor import DispatchedActor
 from actors.runtime.cell import Status
 from actors.runtime.clock import VirtualClock
 from actors.runtime.gate import TradingGate
@@ -28,15 +27,7 @@ from actors.runtime.simulation import SeededDispatcher
 from actors.subaccount.decide import decide
 from actors.subaccount.decision import Accepted
 from tests.factories import BUY, ETH, account, market
-
-
-class Sink(DispatchedActor):
-    def __init__(self):
-        super().__init__()
-        self.got = []
-
-    def on_receive(self, message):
-        self.got.append(message)
+from tests.sink import Sink
 
 
 class Store:

@@ -22,7 +22,6 @@ from actors.messages import (
 )
 from actors.order_ids import FIXED
 from actors.persistence.messages import AccountLoaded, LoadAccount, Persist
-from actors.runtime.actor import DispatchedActor
 from actors.runtime.cell import Status
 from actors.runtime.clock import VirtualClock
 from actors.runtime.gate import TradingGate
@@ -35,15 +34,7 @@ from actors.subaccount.rejections import RejectCode
 from actors.symbol_router.book import PriceBook
 from actors.units import AccountId, ClientOrderId, Nanos, OrderType
 from tests.factories import BUY, ETH, INSTRUMENTS, SELL, account, fill_of, position, run, tick
-
-
-class Taker(DispatchedActor):
-    def __init__(self):
-        super().__init__()
-        self.seen = []
-
-    def on_receive(self, message):
-        self.seen.append(message)
+from tests.sink import Sink
 
 
 class Desk:
@@ -54,9 +45,9 @@ class Desk:
         book = PriceBook()
         book.apply(tick(ETH, "2000"))
         self.services = Services(book, INSTRUMENTS, TradingGate(), FIXED)
-        self.writer = self.services.writer = Taker.start("writer", self.dispatcher)
-        self.services.router = self.services.gateway = Taker.start("others", self.dispatcher)
-        self.feed = self.services.feed = Taker.start("feed", self.dispatcher)
+        self.writer = self.services.writer = Sink.start("writer", self.dispatcher)
+        self.services.router = self.services.gateway = Sink.start("others", self.dispatcher)
+        self.feed = self.services.feed = Sink.start("feed", self.dispatcher)
         self.ref = AccountActor.start(
             "acct-1", self.dispatcher, AccountId("acct-1"), self.services, **options
         )
@@ -66,7 +57,7 @@ class Desk:
         self.dispatcher.run_until_quiet()
 
     def told(self, kind=object):
-        return [m for m in self.writer.cell.actor.seen if isinstance(m, kind)]
+        return [m for m in self.writer.cell.actor.got if isinstance(m, kind)]
 
     def ask(self, message):
         future = self.ref.ask(message, block=False)
@@ -74,7 +65,7 @@ class Desk:
         for persist in self.told(Persist):
             if persist.reply_to is not None:
                 persist.reply_to.set(persist.reply)
-        self.writer.cell.actor.seen.clear()
+        self.writer.cell.actor.got.clear()
         return future.get(timeout=1)
 
 
@@ -180,7 +171,7 @@ def test_an_account_that_the_database_does_not_know_says_so():
     desk.dispatcher = SeededDispatcher("t", VirtualClock())
     desk.dispatcher.on_crash = lambda _cell, _report, error: crashes.append(error)
     services = Services(PriceBook(), INSTRUMENTS, TradingGate(), FIXED)
-    services.writer = services.router = Taker.start("others", desk.dispatcher)
+    services.writer = services.router = Sink.start("others", desk.dispatcher)
     ref = AccountActor.start("gone", desk.dispatcher, AccountId("gone"), services)
     desk.dispatcher.run_until_quiet()
     ref.tell(AccountLoaded(None, 0, "gone is not in the database"))
@@ -194,7 +185,7 @@ def test_commands_wait_for_the_state(guard):
     desk = Desk.__new__(Desk)
     desk.dispatcher = SeededDispatcher("t", VirtualClock())
     services = Services(PriceBook(), INSTRUMENTS, TradingGate(), FIXED)
-    services.writer = services.router = Taker.start("others", desk.dispatcher)
+    services.writer = services.router = Sink.start("others", desk.dispatcher)
     ref = AccountActor.start("a", desk.dispatcher, AccountId("a"), services, guard=guard)
     ref.tell(order())
     desk.dispatcher.run_until_quiet()
@@ -222,7 +213,7 @@ def test_a_guard_keeps_the_stops_and_opens_nothing_with_them():
 
 
 def funding_asked(desk):
-    return [m for m in desk.feed.cell.actor.seen if isinstance(m, AskFunding)]
+    return [m for m in desk.feed.cell.actor.got if isinstance(m, AskFunding)]
 
 
 def test_an_account_that_begins_anew_is_told_again_what_was_settled():

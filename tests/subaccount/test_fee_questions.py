@@ -40,8 +40,8 @@ class FeeDesk(Desk):
     def asked(self, kind):
         """Questions since the last look."""
         ref = self.feed if kind is AskRate else self.services.gateway
-        found = [m for m in ref.cell.actor.seen if isinstance(m, kind)]
-        ref.cell.actor.seen.clear()
+        found = [m for m in ref.cell.actor.got if isinstance(m, kind)]
+        ref.cell.actor.got.clear()
         return found
 
     def wait(self, ns):

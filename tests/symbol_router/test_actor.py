@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from actors.messages import LoseTriggers, RegisterTriggers, Trigger, Wake
-from actors.runtime.actor import DispatchedActor
 from actors.runtime.clock import VirtualClock
 from actors.runtime.simulation import SeededDispatcher
 from actors.symbol_router.actor import CHORE_EVERY, DAY_WAKES, SymbolRouter
@@ -14,17 +13,9 @@ from actors.symbol_router.history import SAMPLE_EVERY
 from actors.trading_day import ALWAYS, DayRule
 from actors.units import NANOS_PER_MS, NANOS_PER_SECOND
 from tests.factories import BTC, ETH, tick
+from tests.sink import Sink
 
 HOUR = 3_600 * NANOS_PER_SECOND
-
-
-class Sink(DispatchedActor):
-    def __init__(self):
-        super().__init__()
-        self.got = []
-
-    def on_receive(self, message):
-        self.got.append(message)
 
 
 class Bench:

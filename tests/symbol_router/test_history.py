@@ -6,7 +6,6 @@ from decimal import Decimal as D
 
 from actors.limits import RETURNS_MIN
 from actors.messages import Wake
-from actors.runtime.actor import DispatchedActor
 from actors.runtime.clock import VirtualClock
 from actors.runtime.simulation import SeededDispatcher
 from actors.symbol_router.actor import DAY_WAKES, SymbolRouter
@@ -15,6 +14,7 @@ from actors.symbol_router.history import SAMPLES_MAX, History
 from actors.trading_day import DayRule
 from actors.units import AccountId, Nanos
 from tests.factories import BTC, ETH, SOL, tick
+from tests.sink import Sink
 
 SECOND = 1_000_000_000
 
@@ -51,15 +51,6 @@ def test_samples_are_bounded():
     assert len(sampled({ETH: range(1, 1000)}).returns(ETH)) == SAMPLES_MAX - 1
 
 
-class Ear(DispatchedActor):
-    def __init__(self):
-        super().__init__()
-        self.heard = []
-
-    def on_receive(self, message):
-        self.heard.append(message)
-
-
 class Routed:
     """A router on virtual time, which is begun 10 s before 08:00 in New York."""
 
@@ -67,7 +58,7 @@ class Routed:
         self.clock = VirtualClock(1_700_053_200_000 - 10_000)
         self.dispatcher = SeededDispatcher("t", self.clock)
         ids = [AccountId(f"a{n}") for n in range(accounts)]
-        self.ears = {i: Ear.start(i, self.dispatcher) for i in ids}
+        self.ears = {i: Sink.start(i, self.dispatcher) for i in ids}
         self.book = PriceBook()
         self.router = SymbolRouter.start("router", self.dispatcher, self.book, self.ears, DayRule())
         self.dispatcher.run_until_quiet()
@@ -84,7 +75,7 @@ class Routed:
         return sum(
             isinstance(m, Wake) and m.cause == f"day:{self.book.day.start_ms}"
             for ear in self.ears.values()
-            for m in ear.cell.actor.heard
+            for m in ear.cell.actor.got
         )
 
 

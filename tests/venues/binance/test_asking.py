@@ -11,13 +11,6 @@ from actors.venues.binance import rest
 from actors.venues.binance.asking import Asker
 from actors.venues.binance.discovery import discover, master_positions
 from actors.venues.binance.throttle import Throttle
-from tests.venues.binance.recorded import Recorded
-
-
-@pytest.fixture
-def exchange():
-    with Recorded() as server:
-        yield server
 
 
 @pytest.fixture

@@ -10,11 +10,8 @@ from actors.gateway.messages import Answered, LimitsLearned, Traded, Verdict
 from actors.venues.binance.orders import BATCH
 from actors.venues.binance.throttle import Throttle
 from tests.factories import ETH
-from tests.venues.binance import test_orders
 from tests.venues.binance.recorded import Recorded
 from tests.venues.binance.test_orders import Fixed, Told, orders_of, request
-
-exchange, loop = test_orders.exchange, test_orders.loop
 
 
 def taken(number, **changes):

@@ -9,19 +9,10 @@ import time
 import pytest
 
 from actors.gateway.messages import Verdict
-from actors.runtime.io_loop import IoLoop
 from actors.venues.binance import http as signed_http
 from actors.venues.binance.clock import ExchangeClock
 from actors.venues.binance.http import SignedHttp
 from actors.venues.binance.throttle import Throttle
-
-
-@pytest.fixture
-def loop():
-    loop = IoLoop("test")
-    loop.start()
-    yield loop
-    assert loop.stop(10)
 
 
 class Server:

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import time
 
-import pytest
-
-from actors.runtime.io_loop import IoLoop
 from actors.units import NANOS_PER_SECOND, Symbol
 from actors.venues.binance.addresses import Addresses
 from actors.venues.binance.market_data import BinanceFeed, FeedTerms, questions_for
 from actors.venues.binance.streams import encode
 from actors.venues.binance.throttle import Throttle
 from tests.e2e.processes import until
-from tests.venues.binance.recorded import Recorded
 
 LIMIT_NS = 10 * NANOS_PER_SECOND
 
@@ -32,20 +28,6 @@ class Told:
 
     def tell(self, tick):
         self.ticks.append(tick)
-
-
-@pytest.fixture
-def exchange():
-    with Recorded() as server:
-        yield server
-
-
-@pytest.fixture
-def loop():
-    found = IoLoop("test")
-    found.start()
-    yield found
-    found.stop(5)
 
 
 def feed_of(exchange, loop, symbols, alarms=None):

@@ -11,7 +11,6 @@ from msgspec.structs import replace
 from actors.gateway.messages import Answered, ClockLost, Surveyed, Verdict
 from actors.gateway.orders import Request
 from actors.messages import PlaceOrder
-from actors.runtime.io_loop import IoLoop
 from actors.subaccount.decide import decide
 from actors.units import OrderType
 from actors.venues.binance import throttle as throttling
@@ -21,7 +20,6 @@ from actors.venues.binance.discovery import Venue
 from actors.venues.binance.orders import BATCH, BinanceOrders
 from actors.venues.binance.throttle import Throttle
 from tests.factories import BUY, ETH, account, market
-from tests.venues.binance.recorded import Recorded
 
 
 class Told(list):
@@ -35,20 +33,6 @@ class Told(list):
             assert time.monotonic() < deadline, self
             time.sleep(0.01)
         return found
-
-
-@pytest.fixture
-def exchange():
-    with Recorded() as server:
-        yield server
-
-
-@pytest.fixture
-def loop():
-    loop = IoLoop("test")
-    loop.start()
-    yield loop
-    assert loop.stop(10)
 
 
 def orders_of(exchange, loop, throttle):

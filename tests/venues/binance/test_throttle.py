@@ -13,13 +13,6 @@ from actors.venues.binance.clock import ExchangeClock
 from actors.venues.binance.http import SignedHttp
 from actors.venues.binance.throttle import OverBudget, Throttle, throttled, throttled_sync
 from actors.venues.binance.weight import Urgency
-from tests.venues.binance.recorded import Recorded
-
-
-@pytest.fixture
-def exchange():
-    with Recorded() as server:
-        yield server
 
 
 def sync_client(exchange, throttle, urgency):
