@@ -1,6 +1,6 @@
 """Starts the engine's actors in order, restarts what fails, and stops all in reverse.
 
-    writer -> gateway -> router -> accounts -> (feed, api: see ``actors.engine``)
+    writer -> gateway -> router -> accounts -> (feed, api: see ``actors.assembly.engine``)
 
 1. Accounts are one for one: a restart touches nobody else and keeps the account's mailbox.
 2. The poison message is set aside as a dead letter with its traceback and the state it met.
@@ -21,18 +21,41 @@ from typing import Any
 import pykka
 import structlog
 
-from actors.errors import BadInput, Fenced, NotStarted, Refused, StateLost
-from actors.glance import pairs
-from actors.messages import LoseTriggers, Message, Reconsider
-from actors.persistence.messages import LiftQuarantine, LoadRecovery, RecordQuarantine
-from actors.runtime import tree
+from actors.core.errors import BadInput, Fenced, NotStarted, Refused, StateLost
+from actors.core.messages import LoseTriggers, Message, Reconsider
+from actors.core.records import LiftQuarantine, LoadRecovery, RecordQuarantine
+from actors.core.safe_copy import pairs
+from actors.core.units import NANOS_PER_MS, NANOS_PER_SECOND, AccountId, Nanos
+from actors.core.urgency import Critical
 from actors.runtime.actor import DispatchedActor
 from actors.runtime.cell import START_FAILED, Cell, CrashReport, Status
-from actors.runtime.correlation import FailureBreaker
-from actors.runtime.restart import GiveUp, RestartAfter, RestartPolicy, after_crash
-from actors.runtime.supervision import Directive, Directives, Strategy, directive_of
-from actors.units import NANOS_PER_MS, NANOS_PER_SECOND, AccountId, Nanos
-from actors.urgency import Critical
+from actors.supervision.correlation import FailureBreaker
+from actors.supervision.dead_letters import FailedActor, dead_letter_of
+from actors.supervision.messages import (
+    CheckStarted,
+    Crashed,
+    Free,
+    Probe,
+    ProbeOver,
+    Quarantine,
+    Release,
+    RestartNow,
+    Settled,
+    StillQuarantined,
+)
+from actors.supervision.policy import (
+    CRASHES_LISTED,
+    FREED_AT_ONCE,
+    FREED_EVERY,
+    SETTLE,
+    SETTLE_TRIES,
+    GiveUp,
+    RestartAfter,
+    RestartPolicy,
+    after_crash,
+)
+from actors.supervision.registry import ChildSpec, Registry, account_of, guard_name, is_guard
+from actors.supervision.strategy import Directive, Directives, Strategy, directive_of
 
 log = structlog.get_logger("supervisor")
 
@@ -62,39 +85,39 @@ GROUPS: dict[str, Strategy] = {"market": Strategy.REST_FOR_ONE}
 class Supervisor(DispatchedActor):
     """Restarts, quarantines, alarms and halts; see the module's rules."""
 
-    def __init__(self, household: tree.Household) -> None:
+    def __init__(self, registry: Registry) -> None:
         super().__init__()
-        self._house = household
+        self._house = registry
         self._history: dict[str, tuple[Nanos, ...]] = {}
-        self._breaker = FailureBreaker(household.correlation)
+        self._breaker = FailureBreaker(registry.correlation)
         self._unguarded: set[str] = set()
         self._next_restart_ns = Nanos(0)
-        self.crashes: deque[tree.FailedActor] = deque(maxlen=tree.CRASHES_LISTED)
+        self.crashes: deque[FailedActor] = deque(maxlen=CRASHES_LISTED)
 
     def on_receive(self, message: Any) -> Any:
         """Handle one message."""
         match message:
-            case tree.Crashed():
+            case Crashed():
                 return self._crashed(message.cell, message.report, message.error)
-            case tree.RestartNow():
+            case RestartNow():
                 if message.by_operator or message.paced or self._house.spec(message.name) is not None:
                     return self._restart(message.name, by_operator=message.by_operator)
                 return self._pace(message.name)
-            case tree.Quarantine():
+            case Quarantine():
                 return self._quarantine_by_hand(message.name, message.reason)
-            case tree.Release():
+            case Release():
                 return self._release(message.name)
-            case tree.StillQuarantined():
+            case StillQuarantined():
                 return self._still_quarantined(message.account_id, message.reason)
-            case tree.CheckStarted():
+            case CheckStarted():
                 return self._check_started(message)
-            case tree.Settled():
+            case Settled():
                 return self._settle(message)
-            case tree.Probe():
+            case Probe():
                 return self._probe(message.where)
-            case tree.ProbeOver():
+            case ProbeOver():
                 return self._probe_over(message.where, message.name)
-            case tree.Free():
+            case Free():
                 return self._free(message.names)
             case _:
                 raise TypeError(f"the supervisor does not understand {type(message).__name__}")
@@ -117,8 +140,8 @@ class Supervisor(DispatchedActor):
         if cell.mailbox.is_closed:
             return
         name, house = cell.name, self._house
-        self.crashes.append(tree.FailedActor(name, report))
-        self._tell("writer", tree.dead_letter_of(name, report, cell.poison))
+        self.crashes.append(FailedActor(name, report))
+        self._tell("writer", dead_letter_of(name, report, cell.poison))
         if cell.status is not Status.CRASHED:
             return  # it was quarantined or restarted by hand before this was read
         spec = house.spec(name)
@@ -126,7 +149,7 @@ class Supervisor(DispatchedActor):
             house.gate.close(name)
             house.alarm(Critical(f"{name} failed: {report.error}"))
         else:
-            self._tell("router", LoseTriggers(tree.account_of(name)))
+            self._tell("router", LoseTriggers(account_of(name)))
         directive = directive_of(
             error, ACCOUNT_DIRECTIVES if spec is None else {**CORE_DIRECTIVES, **spec.directives}
         )
@@ -143,12 +166,12 @@ class Supervisor(DispatchedActor):
             case Directive.ESCALATE:
                 self._halt(f"{name} cannot be trusted to go on: {report.error}")
 
-    def _restart_later(self, cell: Cell, report: CrashReport, spec: tree.ChildSpec | None) -> None:
+    def _restart_later(self, cell: Cell, report: CrashReport, spec: ChildSpec | None) -> None:
         name, now_ns = cell.name, self._now()
-        is_account = spec is None and not tree.is_guard(name)
+        is_account = spec is None and not is_guard(name)
         if is_account and self._parked(name, report.where, now_ns):
             return
-        policy = spec.policy if spec else GUARD_POLICY if tree.is_guard(name) else ACCOUNT_POLICY
+        policy = spec.policy if spec else GUARD_POLICY if is_guard(name) else ACCOUNT_POLICY
         # Jitter from the name: different for each actor, the same in each run of a seed.
         unit_random = zlib.crc32(f"{name}:{cell.restarts}".encode()) / 2**32
         match after_crash(self._history.get(name, ()), now_ns, policy, unit_random):
@@ -157,21 +180,21 @@ class Supervisor(DispatchedActor):
                 for other in self._house.group_of(name):
                     if other != name:
                         self._hold(other)
-                self._later(wait_ns, tree.RestartNow(name))
+                self._later(wait_ns, RestartNow(name))
             case GiveUp(failures):
                 self._history.pop(name, None)
                 text = f"{name} is quarantined after {failures} failures: {report.error}"
                 self._give_up(cell, report, spec, text)
 
-    def _give_up(self, cell: Cell, report: CrashReport, spec: tree.ChildSpec | None, text: str) -> None:
+    def _give_up(self, cell: Cell, report: CrashReport, spec: ChildSpec | None, text: str) -> None:
         name = cell.name
         cell.dispatcher.quarantine(cell)
         if spec is not None:
             self._halt(text)
-        elif tree.is_guard(name):
-            self._unguarded.add(tree.account_of(name))
+        elif is_guard(name):
+            self._unguarded.add(account_of(name))
             self._house.alarm(
-                Critical(f"NOBODY WATCHES {tree.account_of(name)}: its guard failed too: {report.error}")
+                Critical(f"NOBODY WATCHES {account_of(name)}: its guard failed too: {report.error}")
             )
         else:
             self._out_of_service(name, report.error, report)
@@ -198,7 +221,7 @@ class Supervisor(DispatchedActor):
             )
             probe_failed = True
         if probe_failed:
-            self._later(breaker.tripped[where].cooldown_ns, tree.Probe(where))
+            self._later(breaker.tripped[where].cooldown_ns, Probe(where))
         breaker.prune(now_ns)
         return breaker.parks(where)
 
@@ -209,7 +232,7 @@ class Supervisor(DispatchedActor):
             self._close_breaker()
             return
         self._restart(name, by_operator=False)
-        self._later(self._house.correlation.probe_ns, tree.ProbeOver(where, name))
+        self._later(self._house.correlation.probe_ns, ProbeOver(where, name))
 
     def _probe_over(self, where: str, name: str) -> None:
         self._free(tuple(self._breaker.probe_was_well(where, name)))
@@ -218,23 +241,23 @@ class Supervisor(DispatchedActor):
     def _forget(self, name: str) -> None:
         """Somebody, or something else, took a parked actor or a probe in hand: try the next one."""
         for where in self._breaker.forget(name):
-            self._later(self._breaker.tripped[where].cooldown_ns, tree.Probe(where))
+            self._later(self._breaker.tripped[where].cooldown_ns, Probe(where))
 
     def _close_breaker(self) -> None:
         if not self._breaker.tripped:
             self._house.gate.open("breaker")
 
     def _free(self, names: tuple[str, ...]) -> None:
-        for name in names[: tree.FREED_AT_ONCE]:
+        for name in names[:FREED_AT_ONCE]:
             self._restart(name, by_operator=False)
-        if names[tree.FREED_AT_ONCE :]:
-            self._later(tree.FREED_EVERY, tree.Free(names[tree.FREED_AT_ONCE :]))
+        if names[FREED_AT_ONCE:]:
+            self._later(FREED_EVERY, Free(names[FREED_AT_ONCE:]))
 
     # -- back into service
 
     def _restart(self, name: str, *, by_operator: bool) -> bool:
         house = self._house
-        ref = house.accounts.get(tree.account_of(name)) if tree.is_guard(name) else house.find(name)
+        ref = house.accounts.get(account_of(name)) if is_guard(name) else house.find(name)
         if ref is None or (not by_operator and (ref.name != name or ref.cell.status is not Status.CRASHED)):
             return False
         cell = ref.cell
@@ -246,7 +269,7 @@ class Supervisor(DispatchedActor):
             return self._release(name)
         self._forget(name)
         cell.dispatcher.hold(cell)
-        self._settle(tree.Settled(name, "restart"))
+        self._settle(Settled(name, "restart"))
         return True
 
     def _pace(self, name: str) -> None:
@@ -254,7 +277,7 @@ class Supervisor(DispatchedActor):
         now_ns = self._now()
         at_ns = max(now_ns, self._next_restart_ns)
         self._next_restart_ns = Nanos(at_ns + RESTART_GAP)
-        self._later(Nanos(at_ns - now_ns), tree.RestartNow(name, paced=True))
+        self._later(Nanos(at_ns - now_ns), RestartNow(name, paced=True))
 
     def _start_again(self, cell: Cell) -> None:
         for name in self._house.group_of(cell.name):
@@ -263,8 +286,8 @@ class Supervisor(DispatchedActor):
             log.info("restarting", actor=name)
             one.dispatcher.restart(one)
             is_core = self._house.spec(name) is not None
-            check = tree.CheckStarted(one, one.restarts, Nanos(self._now() + READY))
-            self._later(tree.SETTLE if is_core else READY, check)
+            check = CheckStarted(one, one.restarts, Nanos(self._now() + READY))
+            self._later(SETTLE if is_core else READY, check)
 
     def _back(self, name: str) -> None:
         """A core actor has come up: new risk again, and what others must now tell it."""
@@ -278,15 +301,15 @@ class Supervisor(DispatchedActor):
                     ref.tell(Reconsider("router restarted"))
         house.gate.open(name)
 
-    def _check_started(self, check: tree.CheckStarted) -> None:
+    def _check_started(self, check: CheckStarted) -> None:
         cell, is_core = check.cell, self._house.spec(check.cell.name) is not None
-        if cell.restarts != check.life:
+        if cell.restarts != check.incarnation:
             return
         if cell.status not in {Status.STARTING, Status.LOADING}:
             if is_core and cell.status is Status.RUNNING:
                 self._back(cell.name)
         elif is_core and self._now() < check.until_ns:
-            self._later(tree.SETTLE, check)
+            self._later(SETTLE, check)
         elif "writer" in self._house.gate.closers or cell.mailbox.in_hand:
             # Its state cannot be read now, or it is at it; the watchdog names who is stuck.
             self._later(READY, check)
@@ -311,7 +334,7 @@ class Supervisor(DispatchedActor):
 
     def _still_quarantined(self, id_: AccountId, reason: str) -> None:
         self._house.quarantined[id_] = self._house.accounts[id_]
-        self._settle(tree.Settled(id_, "guard"))
+        self._settle(Settled(id_, "guard"))
         self._house.alarm(f"{id_} is still in quarantine: {reason}")
 
     def _out_of_service(self, name: str, reason: str, report: CrashReport | None) -> None:
@@ -332,7 +355,7 @@ class Supervisor(DispatchedActor):
                 state=report.state if report else "",
             ),
         )
-        self._settle(tree.Settled(name, "guard"))
+        self._settle(Settled(name, "guard"))
 
     def _release(self, name: str) -> bool:
         id_ = AccountId(name)
@@ -340,22 +363,22 @@ class Supervisor(DispatchedActor):
             return False
         guard = self._house.accounts[id_].cell
         guard.dispatcher.quarantine(guard)
-        self._settle(tree.Settled(name, "release"))
+        self._settle(Settled(name, "release"))
         return True
 
-    def _settle(self, waiting: tree.Settled) -> None:
+    def _settle(self, waiting: Settled) -> None:
         """Go on once nobody is in the middle of a turn whose outcome the next one would miss."""
         house, id_ = self._house, AccountId(waiting.name)
         ref = house.accounts.get(id_) if waiting.then == "release" else house.find(waiting.name)
         if ref is None:
             return
         if ref.cell.mailbox.in_hand:
-            if waiting.tries == tree.SETTLE_TRIES:
+            if waiting.tries == SETTLE_TRIES:
                 house.alarm(
                     f"{waiting.name} has been in one turn for over a second, so {waiting.then} waits; "
                     "only a restart of the engine frees its thread"
                 )
-            self._later(tree.SETTLE, tree.Settled(waiting.name, waiting.then, waiting.tries + 1))
+            self._later(SETTLE, Settled(waiting.name, waiting.then, waiting.tries + 1))
         elif waiting.then == "guard":
             self._start_guard(id_)
         elif waiting.then == "release":
@@ -383,7 +406,7 @@ class Supervisor(DispatchedActor):
         if guard is not own.cell:
             guard.dispatcher.stop_cell(guard)
         self._unguarded.discard(id_)
-        self._history.pop(tree.guard_name(id_), None)
+        self._history.pop(guard_name(id_), None)
         self._tell("writer", LiftQuarantine(id_))
         self._tell("router", LoseTriggers(id_))
         self._start_again(own.cell)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 
-from actors import logs
+from actors.runtime import logs
 from bench import commits, isolation, latency, memory, messages, million, restart, router, symbols
 
 ALL = {

@@ -7,11 +7,12 @@ import tempfile
 from decimal import Decimal
 from pathlib import Path
 
+from actors.core.records import NewAccount
+from actors.core.units import AccountId
 from actors.persistence.embedded import EmbeddedPostgres
-from actors.persistence.messages import NewAccount, Persist
 from actors.persistence.store import Store
+from actors.subaccount.durability import Persist
 from actors.subaccount.state import AccountState
-from actors.units import AccountId
 from bench.common import placed_and_filled, seconds
 
 ACCOUNTS = 1_000

@@ -8,25 +8,26 @@ from collections.abc import Callable
 from decimal import Decimal
 from random import Random
 
-from actors.facts import OrderIntended
-from actors.messages import Fill, PlaceOrder, Tick
-from actors.order_ids import FIXED
-from actors.persistence.messages import Persist
-from actors.risk_limits import RiskLimits
+from actors.core.enums import Side
+from actors.core.facts import OrderIntended
+from actors.core.messages import Fill, PlaceOrder, Tick
+from actors.core.order_ids import FIXED
+from actors.core.units import AccountId, Nanos, Symbol
+from actors.limits.model import RiskLimits
 from actors.runtime.actor import DispatchedActor, Ref
 from actors.runtime.clock import VirtualClock
 from actors.runtime.dispatcher import Dispatcher
-from actors.runtime.gate import TradingGate
 from actors.runtime.simulation import SeededDispatcher
-from actors.subaccount.actor import AccountActor, Services
+from actors.subaccount.actor import AccountActor, AccountContext
 from actors.subaccount.decide import decide
-from actors.subaccount.decision import Decision
+from actors.subaccount.durability import Persist
 from actors.subaccount.market import Market
+from actors.subaccount.pipeline import Decision
 from actors.subaccount.position import Position, position_id
 from actors.subaccount.state import AccountState
+from actors.supervision.gate import TradingGate
 from actors.symbol_router.actor import SymbolRouter
 from actors.symbol_router.book import PriceBook
-from actors.units import AccountId, Nanos, Side, Symbol
 from actors.venues.paper.generator import Generator
 from actors.venues.paper.instruments import LISTINGS
 
@@ -143,19 +144,19 @@ class Fleet:
         self.dispatcher = dispatcher or SeededDispatcher("bench", VirtualClock())
         self.accounts: dict[AccountId, Ref] = {}
         self.book = PriceBook()
-        services = self.services = Services(
+        context = self.context = AccountContext(
             self.book, {s: LISTINGS[s].instrument for s in SYMBOLS}, TradingGate(), FIXED
         )
         self.router = SymbolRouter.start("router", self.dispatcher, self.book, self.accounts)
-        services.router = self.router
-        services.writer = services.gateway = Sink.start("sink", self.dispatcher)
+        context.router = self.router
+        context.writer = context.gateway = Sink.start("sink", self.dispatcher)
         for tick in ticks(len(SYMBOLS)):
             self.tell(tick)
         for number in range(count):
             made = state(number)
-            services.preloaded[made.account_id] = made
+            context.preloaded[made.account_id] = made
             self.accounts[made.account_id] = kind.start(
-                made.account_id, self.dispatcher, made.account_id, services
+                made.account_id, self.dispatcher, made.account_id, context
             )
         self.settle()
 

@@ -10,22 +10,18 @@ import gc
 import time
 from typing import Any, ClassVar, NamedTuple
 
-from actors.messages import FaultOnPurpose, Reconsider, Wake
-from actors.persistence.messages import (
-    AccountLoaded,
-    LiftQuarantine,
-    LoadAccount,
-    RecordDeadLetter,
-    RecordQuarantine,
-)
+from actors.core.messages import FaultOnPurpose, Reconsider, Wake
+from actors.core.records import LiftQuarantine, RecordDeadLetter, RecordQuarantine
+from actors.core.units import NANOS_PER_MS, AccountId, Nanos
 from actors.runtime.actor import DispatchedActor, Ref
 from actors.runtime.cell import Status
 from actors.runtime.clock import SystemClock
 from actors.runtime.dispatcher import ThreadedDispatcher
-from actors.runtime.gate import TradingGate
-from actors.runtime.tree import ChildSpec, Crashed, Household, guard_name
 from actors.subaccount.actor import AccountActor
-from actors.units import NANOS_PER_MS, AccountId, Nanos
+from actors.subaccount.durability import AccountLoaded, LoadAccount
+from actors.supervision.gate import TradingGate
+from actors.supervision.messages import Crashed
+from actors.supervision.registry import ChildSpec, Registry, guard_name
 from bench.common import Fleet, state
 from supervisor import Supervisor
 
@@ -51,7 +47,7 @@ class Memory(DispatchedActor):
         """Load, and remember what the supervisor records."""
         if isinstance(message, LoadAccount):
             number = int(message.account_id.rpartition("-")[2])
-            message.asker.tell(AccountLoaded(state(number), message.life))
+            message.asker.tell(AccountLoaded(state(number), message.incarnation))
         elif isinstance(message, RecordDeadLetter):
             self.letters.setdefault(message.actor, []).append(message.message)
         elif isinstance(message, RecordQuarantine):
@@ -115,9 +111,9 @@ class Ward:
         self.main.start()
         self.alarms: list[str] = []
         self.fleet = Fleet(COUNT, self.main, kind=Timed)
-        accounts, services = self.fleet.accounts, self.fleet.services
-        self.writer = services.writer = Memory.start("writer", self.main, accounts)
-        self.house = Household(
+        accounts, context = self.fleet.accounts, self.fleet.context
+        self.writer = context.writer = Memory.start("writer", self.main, accounts)
+        self.house = Registry(
             accounts=accounts,
             quarantined={},
             actors={"writer": self.writer, "router": self.fleet.router},
@@ -126,7 +122,7 @@ class Ward:
             alarm=self.alarms.append,
             halt=self.alarms.append,
             start_guard=lambda i: AccountActor.start(
-                guard_name(i), self.main, i, services, guard=True, held=True
+                guard_name(i), self.main, i, context, guard=True, held=True
             ),
         )
         self.supervisor = self.house.actors["supervisor"] = Supervisor.start(

@@ -45,7 +45,7 @@ def hook_router() -> None:
 
 def hook_account() -> None:
     """When an account begins to decide, and has decided."""
-    from actors.facts import OrderIntended
+    from actors.core.facts import OrderIntended
     from actors.subaccount import actor
 
     module: Any = actor
@@ -67,7 +67,7 @@ def hook_account() -> None:
 
 def hook_writer() -> None:
     """When the commit begins that holds an order, and when it is durable."""
-    from actors.facts import OrderIntended
+    from actors.core.facts import OrderIntended
     from actors.persistence.store import Store
 
     commit = Store.commit
@@ -142,7 +142,7 @@ def main() -> None:
     for hook in (hook_router, hook_account, hook_writer, hook_gateway, hook_wires):
         hook()
     atexit.register(save, path)
-    from actors.cli import main as command
+    from actors.cli.main import main as command
 
     command()
 

@@ -13,12 +13,12 @@ from typing import Any
 
 import pykka
 
-from actors.messages import OrderAccepted
+from actors.core.messages import OrderAccepted
+from actors.core.units import ClientOrderId
 from actors.runtime.actor import DispatchedActor, Ref
 from actors.runtime.clock import SystemClock
 from actors.runtime.dispatcher import ThreadedDispatcher
 from actors.runtime.simulation import SeededDispatcher
-from actors.units import ClientOrderId
 from bench.common import seconds
 
 PROCESSES = 2

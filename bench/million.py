@@ -7,16 +7,16 @@ from typing import Any
 
 import psutil
 
-from actors.messages import Wake
-from actors.order_ids import FIXED
+from actors.core.messages import Wake
+from actors.core.order_ids import FIXED
+from actors.core.units import AccountId
 from actors.runtime.dispatcher import ThreadedDispatcher
-from actors.runtime.gate import TradingGate
-from actors.runtime.pauses import PauseKeeper
-from actors.subaccount.actor import AccountActor, Services
+from actors.runtime.gc_control import GcControl
+from actors.subaccount.actor import AccountActor, AccountContext
 from actors.subaccount.state import AccountState
+from actors.supervision.gate import TradingGate
 from actors.symbol_router.actor import SymbolRouter
 from actors.symbol_router.book import PriceBook
-from actors.units import AccountId
 from actors.venues.paper.instruments import LISTINGS
 from bench.common import SYMBOLS, Sink, state, ticks
 from bench.memory import resident
@@ -28,7 +28,7 @@ CHUNK = 1_000
 
 def run() -> None:
     """Print the figures."""
-    pauses = PauseKeeper()
+    pauses = GcControl()
     pauses.start()
     empty = resident()
     dispatcher = ThreadedDispatcher("million")
@@ -68,16 +68,16 @@ def create(
         Seconds until all are running and registered.
     """
     book = PriceBook()
-    services = Services(book, {s: LISTINGS[s].instrument for s in SYMBOLS}, TradingGate(), FIXED)
-    services.router = router = SymbolRouter.start("router", dispatcher, book, accounts)
-    services.writer = services.gateway = Sink.start("sink", dispatcher)
+    context = AccountContext(book, {s: LISTINGS[s].instrument for s in SYMBOLS}, TradingGate(), FIXED)
+    context.router = router = SymbolRouter.start("router", dispatcher, book, accounts)
+    context.writer = context.gateway = Sink.start("sink", dispatcher)
     for tick in ticks(len(SYMBOLS)):
         router.tell(tick)
     quiet(dispatcher)
     began = time.perf_counter()
     for made in states:
-        services.preloaded[made.account_id] = made
-        accounts[made.account_id] = AccountActor.start(made.account_id, dispatcher, made.account_id, services)
+        context.preloaded[made.account_id] = made
+        accounts[made.account_id] = AccountActor.start(made.account_id, dispatcher, made.account_id, context)
     quiet(dispatcher)
     return time.perf_counter() - began
 

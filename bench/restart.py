@@ -10,21 +10,23 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from actors.order_ids import FIXED
+from actors.core.order_ids import FIXED
+from actors.core.records import NewAccount
+from actors.core.units import AccountId
 from actors.persistence.actor import Writer
 from actors.persistence.embedded import EmbeddedPostgres
-from actors.persistence.messages import NewAccount, Persist
 from actors.persistence.store import Store
 from actors.runtime.actor import Ref
 from actors.runtime.cell import Status
 from actors.runtime.dispatcher import ThreadedDispatcher
-from actors.runtime.gate import TradingGate
-from actors.runtime.tree import ChildSpec, Crashed, Household, RestartNow, guard_name
-from actors.subaccount.actor import AccountActor, Services
+from actors.subaccount.actor import AccountActor, AccountContext
+from actors.subaccount.durability import Persist
 from actors.subaccount.state import AccountState
+from actors.supervision.gate import TradingGate
+from actors.supervision.messages import Crashed, RestartNow
+from actors.supervision.registry import ChildSpec, Registry, guard_name
 from actors.symbol_router.actor import SymbolRouter
 from actors.symbol_router.book import PriceBook
-from actors.units import AccountId
 from actors.venues.paper.instruments import LISTINGS
 from bench.common import SYMBOLS, Sink, placed_and_filled, ticks
 from supervisor import Supervisor
@@ -93,27 +95,27 @@ class Hospital:
         self.main.start()
         self.io.start()
         book, gate = PriceBook(), TradingGate()
-        services = Services(book, {s: LISTINGS[s].instrument for s in SYMBOLS}, gate, FIXED)
-        house = self.house = Household(
+        context = AccountContext(book, {s: LISTINGS[s].instrument for s in SYMBOLS}, gate, FIXED)
+        house = self.house = Registry(
             accounts={}, quarantined={}, actors={}, gate=gate, alarm=print, halt=print,
             specs=(ChildSpec(name="writer", start=lambda: self.house.actors["writer"]),),
-            start_guard=lambda i: AccountActor.start(guard_name(i), self.main, i, services, guard=True, held=True),
+            start_guard=lambda i: AccountActor.start(guard_name(i), self.main, i, context, guard=True, held=True),
         )  # fmt: skip
         house.actors["writer"] = Writer.start(
             "writer", self.io, store, house.accounts, gate, deque(), house.actors
         )
         house.actors["router"] = SymbolRouter.start("router", self.main, book, house.accounts)
         house.actors["supervisor"] = self.supervisor = Supervisor.start("supervisor", self.main, house)
-        services.writer, services.router = house.actors["writer"], house.actors["router"]
-        services.gateway = Sink.start("gateway", self.main)
+        context.writer, context.router = house.actors["writer"], house.actors["router"]
+        context.gateway = Sink.start("gateway", self.main)
         self.main.on_crash = lambda cell, report, error: self.supervisor.tell(Crashed(cell, report, error))
         for tick in ticks(len(SYMBOLS)):
             house.actors["router"].tell(tick)
         self.refs: list[Ref] = []
         for state in states:
-            services.preloaded[state.account_id] = state
+            context.preloaded[state.account_id] = state
             ref = house.accounts[state.account_id] = AccountActor.start(
-                state.account_id, self.main, state.account_id, services
+                state.account_id, self.main, state.account_id, context
             )
             self.refs.append(ref)
         while self.main.backlog():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from actors.messages import Tick, Wake
+from actors.core.messages import Tick, Wake
 from bench.common import Fleet, seconds, ticks
 
 TICKS = 100_000

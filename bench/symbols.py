@@ -23,13 +23,13 @@ from urllib.parse import parse_qsl
 import msgspec
 import uvicorn
 
+from actors.core.units import NANOS_PER_MS, NANOS_PER_SECOND, Nanos, Symbol
 from actors.feed.actor import Feed
 from actors.runtime.clock import SystemClock
 from actors.runtime.dispatcher import ThreadedDispatcher
 from actors.runtime.io_loop import IoLoop
 from actors.symbol_router.actor import SymbolRouter
 from actors.symbol_router.book import PriceBook
-from actors.units import NANOS_PER_MS, NANOS_PER_SECOND, Nanos, Symbol
 from actors.venues.binance.addresses import Addresses
 from actors.venues.binance.endpoints import weight_of
 from actors.venues.binance.market_data import BinanceFeed, FeedTerms

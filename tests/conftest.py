@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, Phase
 from hypothesis import settings as hypothesis_settings
 
-from actors import logs
 from actors.persistence.embedded import EmbeddedPostgres
+from actors.runtime import logs
 from tests.patched import SHARED_DSN
 
 hypothesis_settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -6,15 +6,16 @@ from decimal import Decimal as D
 
 from msgspec.structs import replace
 
-from actors.messages import Fill, Tick
-from actors.order_ids import FIXED
-from actors.risk_limits import RiskLimits
-from actors.subaccount.commitments import commitments
+from actors.core.enums import Side
+from actors.core.messages import Fill, Tick
+from actors.core.order_ids import FIXED
+from actors.core.units import AccountId, Nanos, Symbol
+from actors.limits.model import RiskLimits
 from actors.subaccount.decide import decide
 from actors.subaccount.market import Market
+from actors.subaccount.open_order_exposure import commitments
 from actors.subaccount.position import Position
 from actors.subaccount.state import AccountState
-from actors.units import AccountId, Nanos, Side, Symbol
 from actors.venues.paper.instruments import LISTINGS
 
 BTC, ETH, SOL, BNB = Symbol("BTCUSDT"), Symbol("ETHUSDT"), Symbol("SOLUSDT"), Symbol("BNBUSDT")

@@ -29,8 +29,8 @@ SUPERVISOR = "supervisor.py"
 TRIGGERS = "actors/symbol_router/triggers.py"
 BOOK = "actors/symbol_router/book.py"
 FEED = "actors/feed/actor.py"
-RECONCILIATION = "actors/reconciliation.py"
-ENGINE = "actors/engine.py"
+RECONCILIATION = "actors/assembly/reconciliation.py"
+ENGINE = "actors/assembly/engine.py"
 
 FRAMES = "actors/venues/binance/order_frames.py"
 SOCKET = "actors/venues/binance/order_socket.py"
@@ -41,7 +41,7 @@ CONNECTION = "actors/persistence/connection.py"
 OVER_SOCKET = ("tests/venues/binance/test_order_socket.py",)
 FRAMED = ("tests/venues/binance/test_order_frames.py",)
 HALTS = ("tests/test_halts.py",)
-LOGS = ("tests/test_logs.py",)
+LOGS = ("tests/runtime/test_logs.py",)
 LATE = ("tests/gateway/test_lost_and_late.py",)
 ACTOR = ("tests/gateway/test_actor.py",)
 HTTP_TESTS = ("tests/venues/binance/test_http.py",)
@@ -55,7 +55,7 @@ TOUCH = (
     "tests/symbol_router/test_triggers.py::test_what_touches_is_held_against_its_own_side_of_the_market",
 )
 FED = ("tests/feed/test_actor.py",)
-COMPARED = ("tests/test_reconciliation.py",)
+COMPARED = ("tests/assembly/test_reconciliation.py",)
 
 FAULTS = (
     Fault(
@@ -70,22 +70,22 @@ FAULTS = (
         "a mistimed order goes by REST",
         ORDERS,
         "        if answer is not None:\n            return answer\n        return await self._http.place(",
-        "        if answer is not None and answer.verdict is not Verdict.MISTIMED:\n            return answer\n"
+        "        if answer is not None and answer.outcome is not Outcome.MISTIMED:\n            return answer\n"
         "        return await self._http.place(",
         OVER_SOCKET,
     ),
     Fault(
         "what no answer came to in time was not sent",
         SOCKET,
-        "return Answer(Verdict.UNKNOWN, text.encode())",
-        "return Answer(Verdict.NOT_SENT, text.encode())",
+        "return Answer(Outcome.UNKNOWN, text.encode())",
+        "return Answer(Outcome.NOT_SENT, text.encode())",
         OVER_SOCKET,
     ),
     Fault(
         "what a connection that ended left was not sent",
         SOCKET,
-        "                Verdict.UNKNOWN, b",
-        "                Verdict.NOT_SENT, b",
+        "                Outcome.UNKNOWN, b",
+        "                Outcome.NOT_SENT, b",
         OVER_SOCKET,
     ),
     Fault(
@@ -322,10 +322,10 @@ FAULTS = (
     ),
     Fault(
         "a lease does not end",
-        "actors/runtime/gate.py",
+        "actors/supervision/gate.py",
         "self._lease_until_ns is None or now_ns < self._lease_until_ns",
         "True",
-        ("tests/runtime/test_gate.py",),
+        ("tests/supervision/test_gate.py",),
     ),
     Fault(
         "the user stream is back and nothing is asked for",
@@ -610,7 +610,7 @@ FAULTS = (
         LATE,
     ),
     Fault(
-        "answers that an earlier life asked for make room for more",
+        "answers that an earlier run asked for make room for more",
         PROTOCOL,
         "len(self._asked) < ASKS_MAX",
         "len(self._asked) < 2 * ASKS_MAX",
@@ -653,35 +653,35 @@ FAULTS = (
     ),
     Fault(
         "a dead Postgres stays dead",
-        "actors/caretaker.py",
+        "actors/persistence/caretaker.py",
         "            database.revive()\n",
         "            pass\n",
-        ("tests/test_caretaker.py",),
+        ("tests/persistence/test_caretaker.py",),
     ),
     Fault(
         "two engines share a data folder",
-        "actors/folder_lock.py",
+        "actors/assembly/folder_lock.py",
         "fcntl.LOCK_EX | fcntl.LOCK_NB",
         "fcntl.LOCK_SH | fcntl.LOCK_NB",
-        ("tests/test_folder_lock.py",),
+        ("tests/assembly/test_folder_lock.py",),
     ),
     Fault(
         "log lines without room are not counted",
-        "actors/logs.py",
+        "actors/runtime/logs.py",
         '            if self._waiting + cost > self._bytes_max:\n                self._dropped += max(1, data.count(b"\\n"))\n',
         "            if self._waiting + cost > self._bytes_max:\n",
         LOGS,
     ),
     Fault(
         "log lines that cannot be written are not counted",
-        "actors/logs.py",
+        "actors/runtime/logs.py",
         '                if error:\n                    self._dropped += max(1, data.count(b"\\n"))\n',
         "",
         LOGS,
     ),
     Fault(
         "a secret is logged",
-        "actors/logs.py",
+        "actors/runtime/logs.py",
         "            redact,\n            structlog.processors.format_exc_info",
         "            structlog.processors.format_exc_info",
         LOGS,
@@ -695,7 +695,7 @@ FAULTS = (
     ),
     Fault(
         "a guard is taken for its account",
-        "actors/runtime/tree.py",
+        "actors/supervision/registry.py",
         "            if found is None or not is_guard(found.name):\n",
         "            if found is None or found is not None:\n",
         PARKED,

@@ -6,19 +6,19 @@ from collections import deque
 
 import pytest
 
-import actors.engine
+import actors.assembly.engine
 import actors.persistence.actor
 import actors.runtime.dispatcher
-from actors.config import EngineConfig
-from actors.engine import Engine
-from actors.errors import Fenced, StoreUnreachable
+from actors.assembly.config import EngineConfig
+from actors.assembly.engine import Engine
+from actors.core.errors import Fenced, StoreUnreachable
 from actors.persistence.actor import Writer
 from actors.runtime.actor import DispatchedActor
 from actors.runtime.clock import VirtualClock
 from actors.runtime.dispatcher import ThreadedDispatcher
-from actors.runtime.gate import TradingGate
 from actors.runtime.simulation import SeededDispatcher
-from actors.runtime.watchdog import Watchdog
+from actors.supervision.gate import TradingGate
+from actors.supervision.watchdog import Watchdog
 from tests.trees import Tree
 
 
@@ -38,7 +38,7 @@ def engine(tmp_path):
 
 
 def test_the_engine_is_halted_before_it_says_so(engine, monkeypatch):
-    monkeypatch.setattr(actors.engine, "log", Deaf())
+    monkeypatch.setattr(actors.assembly.engine, "log", Deaf())
     with pytest.raises(OSError, match="Broken pipe"):
         engine._on_halt("a reason")
     assert engine.halted.is_set()
@@ -48,7 +48,7 @@ def test_the_engine_is_halted_before_it_says_so(engine, monkeypatch):
 
 def test_the_supervisor_halts_before_it_raises_the_alarm():
     tree = Tree()
-    tree.household.alarm = Deaf()
+    tree.registry.alarm = Deaf()
     cell = tree.cell("acct-1")
     cell.dispatcher.fail(cell, Fenced("another owner"))
     tree.run()

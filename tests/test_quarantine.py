@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from actors.errors import StateLost
-from actors.persistence.messages import LiftQuarantine, RecordQuarantine
+from actors.core.errors import StateLost
+from actors.core.records import LiftQuarantine, RecordQuarantine
 from actors.runtime.cell import Status
-from actors.runtime.tree import (
-    Crashed,
-    Quarantine,
-    Release,
-    RestartNow,
-    StillQuarantined,
-)
+from actors.supervision.messages import Crashed, Quarantine, Release, RestartNow, StillQuarantined
 from tests.trees import Child, Tree
 
 
@@ -112,19 +106,19 @@ class Moving(dict):
         found = super().get(key, default)
         self.tree.actors["supervisor"].tell(Quarantine("acct-1"))
         self.tree.run()
-        self.tree.household.quarantined = dict(self)
+        self.tree.registry.quarantined = dict(self)
         return found
 
 
 def test_a_guard_is_never_taken_for_its_account():
     tree = Tree()
-    own, household = tree.accounts["acct-1"], tree.household
-    asked = household.quarantined = Moving()
+    own, registry = tree.accounts["acct-1"], tree.registry
+    asked = registry.quarantined = Moving()
     asked.tree = tree
-    assert household.find("acct-1") is own, "it went into quarantine between the two questions"
+    assert registry.find("acct-1") is own, "it went into quarantine between the two questions"
     assert tree.accounts["acct-1"].name == "guard:acct-1"
-    assert own in household.own_actors()
-    assert not [ref for ref in household.own_actors() if ref.name.startswith("guard:")]
+    assert own in registry.own_actors()
+    assert not [ref for ref in registry.own_actors() if ref.name.startswith("guard:")]
 
 
 class Watched(dict):
@@ -137,7 +131,7 @@ class Watched(dict):
 
 def test_a_released_account_stands_in_its_place_before_it_leaves_quarantine():
     tree = Tree()
-    tree.household.quarantined = watched = Watched()
+    tree.registry.quarantined = watched = Watched()
     watched.tree = tree
     tree.actors["supervisor"].tell(Quarantine("acct-1"))
     tree.run()
@@ -153,7 +147,7 @@ def quarantined_twice(tree, how):
         tree.actors["supervisor"].tell(Quarantine("acct-1", "again"))
     else:
         # What failed before the quarantine was told is read after it.
-        cell = tree.household.quarantined["acct-1"].cell
+        cell = tree.registry.quarantined["acct-1"].cell
         cell.status = Status.CRASHED
         report = cell.report(None, StateLost("gone"), 0, 0)
         tree.actors["supervisor"].tell(Crashed(cell, report, StateLost("gone")))
@@ -164,10 +158,10 @@ def test_a_second_quarantine_changes_nothing_of_who_stands_where(how):
     tree = Tree()
     tree.actors["supervisor"].tell(Quarantine("acct-1", "odd fills"))
     tree.run()
-    own, guard = tree.household.quarantined["acct-1"], tree.accounts["acct-1"]
+    own, guard = tree.registry.quarantined["acct-1"], tree.accounts["acct-1"]
     quarantined_twice(tree, how)
     tree.run()
-    assert tree.household.quarantined["acct-1"] is own
+    assert tree.registry.quarantined["acct-1"] is own
     assert own.name == "acct-1"
     assert tree.accounts["acct-1"] is guard
     assert guard.cell.status is Status.RUNNING
@@ -194,7 +188,7 @@ def test_a_guard_that_comes_late_does_not_take_the_place_of_a_released_account()
     # The turn is over; the release looks at it before the guard does.
     tree.run()
     assert tree.accounts["acct-1"].cell is own
-    assert tree.household.quarantined == {}
+    assert tree.registry.quarantined == {}
     assert own.status is Status.RUNNING
     assert "guard:acct-1" not in tree.dispatcher.cells
 
@@ -223,5 +217,5 @@ def test_an_account_s_guard_cannot_be_quarantined_as_an_account():
     tree.actors["supervisor"].tell(Quarantine("guard:acct-1"))
     tree.actors["supervisor"].tell(Release("guard:acct-1"))
     tree.run()
-    assert list(tree.household.quarantined) == ["acct-1"]
+    assert list(tree.registry.quarantined) == ["acct-1"]
     assert tree.accounts["acct-1"].cell.status is Status.RUNNING

@@ -6,11 +6,12 @@ from itertools import pairwise
 
 import pytest
 
-from actors.errors import BadInput, Fenced, StateLost
-from actors.messages import Reconsider
-from actors.persistence.messages import LoadRecovery
+from actors.core.errors import BadInput, Fenced, StateLost
+from actors.core.messages import Reconsider
+from actors.core.records import LoadRecovery
 from actors.runtime.cell import Status
-from actors.runtime.tree import SETTLE_TRIES, Quarantine, RestartNow
+from actors.supervision.messages import Quarantine, RestartNow
+from actors.supervision.policy import SETTLE_TRIES
 from supervisor import RESTART_GAP
 from tests.test_quarantine import InATurn
 from tests.trees import SECOND, Child, Tree

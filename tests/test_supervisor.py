@@ -8,20 +8,16 @@ from itertools import pairwise
 
 import pytest
 
-from actors.errors import BadInput, Fenced, NotStarted, StateLost
-from actors.messages import LoseTriggers, Reconsider
-from actors.persistence.messages import LoadRecovery, RecordDeadLetter
+from actors.core.errors import BadInput, Fenced, NotStarted, StateLost
+from actors.core.messages import LoseTriggers, Reconsider
+from actors.core.records import LoadRecovery, RecordDeadLetter
 from actors.runtime.cell import Status
 from actors.runtime.dispatcher import ThreadedDispatcher
-from actors.runtime.restart import GiveUp, after_crash
-from actors.runtime.supervision import Strategy
-from actors.runtime.tree import (
-    ChildSpec,
-    Quarantine,
-    RestartNow,
-    start_in_order,
-    stop_in_reverse,
-)
+from actors.supervision.lifecycle import start_in_order, stop_in_reverse
+from actors.supervision.messages import Quarantine, RestartNow
+from actors.supervision.policy import GiveUp, after_crash
+from actors.supervision.registry import ChildSpec
+from actors.supervision.strategy import Strategy
 from supervisor import ACCOUNT_POLICY, GUARD_POLICY
 from tests.trees import SECOND, Child, Deaf, Tree, Unbuildable, Waits
 
@@ -59,7 +55,7 @@ def test_past_the_window_it_is_quarantined_alone_and_an_operator_brings_it_back(
     tree.accounts["acct-1"].tell("fine")
     tree.run()
     assert tree.log("acct-1") == ["fine"]
-    assert tree.household.quarantined == {}
+    assert tree.registry.quarantined == {}
 
 
 def test_a_message_at_fault_is_set_aside_and_the_same_instance_goes_on():
@@ -85,7 +81,7 @@ def test_a_state_that_is_lost_is_quarantined_at_once():
 def test_being_fenced_halts_the_engine_whoever_hears_of_it():
     for name in ("acct-1", "writer"):
         tree = Tree()
-        tree.household.find(name).tell(Fenced("epoch 7"))
+        tree.registry.find(name).tell(Fenced("epoch 7"))
         tree.run()
         assert len(tree.halts) == 1
         assert "epoch 7" in tree.halts[0]
@@ -173,7 +169,7 @@ def test_one_cause_that_fails_many_is_one_alarm_and_few_restarts():
     assert len(parked) > 30
     assert tree.gate.reduce_only
     assert len([a for a in tree.alarms if "failed alike" in a]) == 1
-    assert tree.household.quarantined == {}
+    assert tree.registry.quarantined == {}
 
 
 def test_once_the_cause_is_gone_the_parked_come_back_by_themselves():
@@ -211,7 +207,7 @@ def test_a_probe_that_leaves_another_way_is_followed_by_the_next_one(way):
     tree.run(60)
     assert breaker.tripped == {}
     assert not tree.gate.reduce_only
-    assert all(tree.cell(n).status is Status.RUNNING for n in MANY if n not in tree.household.quarantined)
+    assert all(tree.cell(n).status is Status.RUNNING for n in MANY if n not in tree.registry.quarantined)
 
 
 def test_when_all_parked_are_restarted_by_hand_the_gate_opens():
@@ -233,7 +229,7 @@ def test_a_crash_that_is_read_after_the_quarantine_changes_nothing():
         tree.accounts["acct-1"].tell(error)
         tree.dispatcher.run_turn(own)
         tree.run(60)
-        assert tree.household.quarantined["acct-1"].cell is own
+        assert tree.registry.quarantined["acct-1"].cell is own
         assert own.status is Status.QUARANTINED
         assert tree.accounts["acct-1"].name == "guard:acct-1"
         assert tree.actors["supervisor"].cell.status is Status.RUNNING

@@ -33,14 +33,14 @@ PLANTED = {
     "the supervisor": ("actors/feed/actor.py", "import supervisor\n", "only composition roots"),
     "runtime in a pure file": ("actors/feed/x.py", "from actors.runtime.clock import Clock\n", "mailboxes"),
     "a float literal": ("actors/subaccount/x.py", "A = 0.5\n", "a float"),
-    "a float call": ("actors/units.py", "A = float('1')\n", "a float"),
+    "a float call": ("actors/core/units.py", "A = float('1')\n", "a float"),
     "ask in an actor": ("actors/feed/actor.py", "def f(ref):\n    return ref.ask(1)\n", "asks"),
     "code in __init__": ("actors/feed/__init__.py", '"""Doc."""\nA = 1\n', "docstring only"),
     "a bare except": ("actors/feed/x.py", "try:\n    pass\nexcept:\n    pass\n", "bare except"),
     "a look in many steps": (
         "actors/feed/x.py",
         "def f(self):\n    return list(self._known.items())\n",
-        "actors.glance.pairs",
+        "actors.core.safe_copy.pairs",
     ),
     "a live container in a state": (
         "actors/feed/actor.py",

@@ -42,24 +42,24 @@ IMPURE_FILES = {
     "actors/api/connections.py": "sockets",
     "actors/api/pools.py": "threads, and who waits for them",
     "actors/api/risk_desk.py": "asks actors on behalf of HTTP",
-    "actors/deeds.py": "keeps a file",
-    "actors/local_file.py": "writes a file from a thread of its own",
+    "actors/supervision/operator_log.py": "keeps a file",
+    "actors/runtime/local_file.py": "writes a file from a thread of its own",
     "actors/persistence/reader.py": "reads Postgres",
     "actors/api/operations.py": "asks actors on behalf of HTTP",
     "actors/api/risk_routes.py": "HTTP paths",
     "actors/api/awaiting.py": "waits for actors on an event loop",
-    "actors/cli_risk.py": "the command line",
-    "actors/config.py": "reads the environment",
-    "actors/alarms.py": "logs",
-    "actors/caretaker.py": "looks from a thread of its own",
-    "actors/folder_lock.py": "locks a file",
-    "actors/logs.py": "sets logging up",
-    "actors/cli.py": "the command line",
-    "actors/cli_live.py": "the command line",
-    "actors/cli_ops.py": "the command line",
-    "actors/cli_common.py": "the command line",
-    "actors/cli_orders.py": "the command line",
-    "actors/cli_status.py": "the command line",
+    "actors/cli/risk.py": "the command line",
+    "actors/assembly/config.py": "reads the environment",
+    "actors/supervision/alarms.py": "logs",
+    "actors/persistence/caretaker.py": "looks from a thread of its own",
+    "actors/assembly/folder_lock.py": "locks a file",
+    "actors/runtime/logs.py": "sets logging up",
+    "actors/cli/main.py": "the command line",
+    "actors/cli/live.py": "the command line",
+    "actors/cli/ops.py": "the command line",
+    "actors/cli/common.py": "the command line",
+    "actors/cli/orders.py": "the command line",
+    "actors/cli/status.py": "the command line",
     "actors/api/listening.py": "binds a socket",
     "actors/api/owner_routes.py": "HTTP paths",
     "actors/api/desk.py": "asks actors on behalf of HTTP",
@@ -67,28 +67,28 @@ IMPURE_FILES = {
     "actors/api/census.py": "counts from a thread of its own",
     "actors/api/account_routes.py": "HTTP paths",
     "actors/api/engine_routes.py": "HTTP paths",
-    "actors/demo.py": "starts processes",
-    "actors/engine.py": "the composition root",
-    "actors/replay.py": "a composition root",
+    "actors/cli/demo.py": "starts processes",
+    "actors/assembly/engine.py": "the composition root",
+    "actors/assembly/replay.py": "a composition root",
     "actors/venues/binance/discovery.py": "asks the exchange at start",
     "actors/venues/binance/http.py": "sends requests",
     "actors/venues/binance/asking.py": "asks the exchange, and waits",
     "actors/venues/binance/throttle.py": "waits for its turn, with a lock",
-    "actors/exchange_side.py": "reads rules in a thread of its own",
-    "actors/shared_answer.py": "one lock, one clock",
+    "actors/venues/binance/side.py": "reads rules in a thread of its own",
+    "actors/assembly/shared_answer.py": "one lock, one clock",
     "actors/venues/binance/market_data.py": "reads sockets",
     "actors/venues/binance/orders.py": "sends requests",
     "actors/venues/binance/order_socket.py": "sends requests over a socket",
     "actors/venues/binance/timekeeper.py": "asks the exchange for its time",
     "actors/venues/binance/user_stream.py": "reads a socket",
-    "actors/cli_paper.py": "the command line",
+    "actors/cli/paper.py": "the command line",
     "actors/venues/paper/connections.py": "queues of frames",
     "actors/venues/paper/feed_player.py": "plays files in their own time",
     "actors/venues/paper/generator.py": "tests/venues/paper/test_recording.py",
     "actors/venues/paper/recording.py": "reads and writes files with a seeded generator",
     "actors/persistence/connection.py": "connects",
-    "actors/persistence/desk.py": "operators' SQL",
-    "actors/reconciliation.py": "waits while fills are on their way",
+    "actors/persistence/operator_records.py": "operators' SQL",
+    "actors/assembly/reconciliation.py": "waits while fills are on their way",
     "actors/persistence/schema.py": "runs the schema's SQL",
 }
 IMPURE_FOLDERS = ("actors/runtime/",)
@@ -152,7 +152,7 @@ RUNTIME_USERS = frozenset({"actor.py", "port.py"})
 VENUE_IO = frozenset(
     f"actors/venues/binance/{name}.py" for name in ("market_data", "orders", "timekeeper", "user_stream")
 )
-NO_FLOATS = ("actors/units.py", "actors/subaccount/")
+NO_FLOATS = ("actors/core/units.py", "actors/subaccount/")
 FLOATS_ALLOWED = frozenset({"actors/subaccount/triggers.py"})
 
 # Files without a test file of their own name; the reason says where they are tested.
@@ -164,15 +164,15 @@ TESTED_ELSEWHERE = {
     "actors/persistence/connection.py": "tests/persistence/test_store.py tries bad DSNs",
     "actors/persistence/sql.py": "tests/persistence/test_store.py runs every statement",
     "actors/persistence/row_ids.py": "tests/persistence/test_store.py and test_fee_rows.py read by them",
-    "actors/subaccount/decision.py": "tests/subaccount/test_decide.py decides through it",
+    "actors/subaccount/pipeline.py": "tests/subaccount/test_decide.py decides through it",
     "actors/subaccount/intents.py": "tests/subaccount/test_decide.py and test_conditionals.py",
     "actors/subaccount/market.py": "every test of tests/subaccount gives one",
     "actors/subaccount/orders.py": "tests/subaccount/test_state.py and test_conditionals.py",
     "actors/subaccount/rejections.py": "tests/subaccount/test_checks.py",
-    "actors/subaccount/risk.py": "data",
+    "actors/subaccount/risk_state.py": "data",
     "actors/subaccount/sizing.py": "tests/subaccount/test_seeds_002_to_004.py",
     "actors/subaccount/value_at_risk.py": "tests/subaccount/test_limit_checks.py",
-    "actors/runtime/tree.py": "tests/test_supervisor.py and tests/test_quarantine.py",
+    "actors/supervision/registry.py": "tests/test_supervisor.py and tests/test_quarantine.py",
     "actors/runtime/clock.py": "tests/runtime/test_simulation.py",
     "actors/runtime/cell.py": "tests/runtime/test_actor.py",
     "actors/runtime/io_loop.py": "tests/e2e runs it",
@@ -370,14 +370,14 @@ def asks(name: str, tree: ast.Module) -> Iterator[str]:
 
 
 ONE_STEP = frozenset({"pairs", "keys", "list", "sorted", "range"})
-"""Calls that look at a live container once; see actors/glance.py."""
+"""Calls that look at a live container once; see actors/core/safe_copy.py."""
 
 
 def glances(name: str, tree: ast.Module) -> Iterator[str]:
     """Whoever looks from another thread copies what it looks at in one step."""
     for node in ast.walk(tree):
         if _is_call(node, {"list", "tuple", "sorted", "set"}) and _is_items(node.args):  # type: ignore[attr-defined]
-            yield f"{name}:{node.lineno}: not one step for other threads; use actors.glance.pairs"  # type: ignore[attr-defined]
+            yield f"{name}:{node.lineno}: not one step for other threads; use actors.core.safe_copy.pairs"  # type: ignore[attr-defined]
         if not isinstance(node, ast.FunctionDef) or node.name != "inspect_state":
             continue
         for inner in ast.walk(node):
@@ -388,7 +388,7 @@ def glances(name: str, tree: ast.Module) -> Iterator[str]:
                 live = live.value
             is_live = isinstance(live, ast.Attribute) and live.attr != "unknown"
             if is_live or (isinstance(live, ast.Call) and not _is_call(live, ONE_STEP)):
-                yield f"{name}:{node.lineno}: other threads look here; copy in one step, with actors.glance"
+                yield f"{name}:{node.lineno}: other threads look here; copy in one step, with actors.core.safe_copy"
 
 
 def _is_call(node: ast.AST, names: Collection[str]) -> bool:
@@ -404,7 +404,7 @@ def _is_items(arguments: Sequence[ast.expr]) -> bool:
     root = called.value
     while isinstance(root, ast.Attribute):
         root = root.value
-    return isinstance(root, ast.Name) and root.id in {"self", "core", "engine", "house", "household"}
+    return isinstance(root, ast.Name) and root.id in {"self", "core", "engine", "house", "registry"}
 
 
 def untested(root: Path) -> Iterator[str]:

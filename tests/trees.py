@@ -6,16 +6,12 @@ import threading
 
 from actors.runtime.actor import DispatchedActor
 from actors.runtime.clock import VirtualClock
-from actors.runtime.correlation import CorrelationPolicy
-from actors.runtime.gate import TradingGate
-from actors.runtime.restart import RestartPolicy
 from actors.runtime.simulation import SeededDispatcher
-from actors.runtime.tree import (
-    ChildSpec,
-    Crashed,
-    Household,
-    guard_name,
-)
+from actors.supervision.correlation import CorrelationPolicy
+from actors.supervision.gate import TradingGate
+from actors.supervision.messages import Crashed
+from actors.supervision.policy import RestartPolicy
+from actors.supervision.registry import ChildSpec, Registry, guard_name
 from supervisor import GROUPS, Supervisor
 
 
@@ -60,7 +56,7 @@ class Tree:
         self.dispatcher = SeededDispatcher("t", VirtualClock())
         self.accounts, self.actors, self.alarms, self.gate = {}, {}, [], TradingGate()
         self.halts = []
-        self.household = Household(
+        self.registry = Registry(
             accounts=self.accounts, quarantined={}, actors=self.actors, gate=self.gate, groups=groups or GROUPS,
             alarm=self.alarms.append, halt=self.halts.append, start_guard=self.start_guard,
             correlation=CorrelationPolicy(at_least=3, **correlation),
@@ -69,7 +65,7 @@ class Tree:
                 for n, g in (("writer", ""), ("gateway", ""), ("router", "market"), ("feed", "market"))
             ),
         )  # fmt: skip
-        self.actors["supervisor"] = Supervisor.start("supervisor", self.dispatcher, self.household)
+        self.actors["supervisor"] = Supervisor.start("supervisor", self.dispatcher, self.registry)
         self.dispatcher.on_crash = lambda cell, report, error: self.actors["supervisor"].tell(
             Crashed(cell, report, error)
         )
@@ -86,7 +82,7 @@ class Tree:
         return Child.start(guard_name(id_), self.dispatcher, held=True)
 
     def cell(self, name):
-        return self.household.find(name).cell
+        return self.registry.find(name).cell
 
     def log(self, name):
         return self.cell(name).actor.log

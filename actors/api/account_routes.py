@@ -14,10 +14,10 @@ from actors.api.address import HTTP_REJECTED
 from actors.api.desk import BIGINT_MAX, OperatorsDesk
 from actors.api.operations import Operations
 from actors.api.pools import SIGHT
-from actors.facts import AccountStatus
-from actors.persistence.desk import CausedOrder
-from actors.persistence.messages import QuarantineRecord
-from actors.subaccount.decision import Accepted, Rejected
+from actors.core.enums import AccountStatus
+from actors.core.records import QuarantineRecord
+from actors.persistence.operator_records import CausedOrder
+from actors.subaccount.pipeline import Accepted, Rejected
 
 PAGE_MAX = 10_000
 

@@ -18,14 +18,14 @@ from actors.api import awaiting
 from actors.api.awaiting import Reply
 from actors.api.pools import DEEDS, ORDERS
 from actors.api.views import Pending
-from actors.deeds import Act, Deed
-from actors.engine import ASK_SECONDS, Engine
-from actors.errors import BulkheadError, NotRecorded, StoreUnreachable
+from actors.assembly.engine import ASK_SECONDS, Engine
+from actors.core.errors import BulkheadError, NotRecorded, StoreUnreachable
+from actors.core.units import AccountId
 from actors.persistence.store import Store
 from actors.runtime.actor import Ref
-from actors.runtime.tree import account_of
-from actors.subaccount.decision import Accepted, Rejected
-from actors.units import AccountId
+from actors.subaccount.pipeline import Accepted, Rejected
+from actors.supervision.operator_log import Act, Deed
+from actors.supervision.registry import account_of
 
 log = structlog.get_logger("asking")
 

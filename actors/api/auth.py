@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Sequence
 
-from actors.config import ApiToken, Role
+from actors.assembly.config import ApiToken, Role
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pykka
 
-from actors.errors import BulkheadError
+from actors.core.errors import BulkheadError
 from actors.runtime.actor import Ref
 
 

@@ -11,9 +11,9 @@ from itertools import islice
 import msgspec
 import structlog
 
+from actors.core.units import NANOS_PER_SECOND
 from actors.runtime.actor import Ref
 from actors.runtime.mailbox import Counters
-from actors.units import NANOS_PER_SECOND
 
 log = structlog.get_logger("census")
 

@@ -10,7 +10,7 @@ import httpx
 import msgspec
 
 from actors.api.address import API_FILE, HTTP_REJECTED, Address
-from actors.errors import BadInput, BulkheadError
+from actors.core.errors import BadInput, BulkheadError
 
 TIMEOUT_SECONDS = 30.0
 

@@ -7,12 +7,14 @@ from decimal import Decimal
 
 import msgspec
 
-from actors.errors import BadInput
-from actors.messages import PlaceOrder
-from actors.subaccount.decision import Accepted, Rejected
+from actors.core.enums import OrderType, Side
+from actors.core.errors import BadInput
+from actors.core.instruments import Instrument
+from actors.core.messages import PlaceOrder
+from actors.core.units import ZERO, Symbol
+from actors.subaccount.pipeline import Accepted, Rejected
 from actors.subaccount.position import Position
 from actors.subaccount.state import AccountState
-from actors.units import ZERO, Instrument, OrderType, Side, Symbol
 
 PARTS_MAX = 20
 """Orders that one position is closed by at once; a larger one is closed by asking again."""

@@ -5,30 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from actors import wire
-from actors.alarms import AlarmEntry
 from actors.api import views
 from actors.api.asking import Asking
 from actors.api.pools import STORE
 from actors.api.sight import Conflict, NotFound, Sight
-from actors.deeds import QUARANTINE, Act, with_fresh
-from actors.engine import Engine
-from actors.errors import BadInput, BulkheadError
-from actors.messages import FaultOnPurpose
-from actors.names import shown, told_text
-from actors.persistence.desk import (
-    AuditEntry,
+from actors.assembly.engine import Engine
+from actors.core import replay_codec
+from actors.core.errors import BadInput, BulkheadError
+from actors.core.messages import FaultOnPurpose
+from actors.core.names import shown, told_text
+from actors.core.records import AuditEntry, QuarantineRecord
+from actors.core.units import AccountId
+from actors.persistence.operator_records import (
     CausedOrder,
     DeadLetter,
     DeadLetterStatus,
-    Desk,
+    OperatorRecords,
     clean,
     wanted_status,
 )
-from actors.persistence.messages import QuarantineRecord
 from actors.runtime.actor import Ref
-from actors.runtime.tree import Quarantine, Release, RestartNow
-from actors.units import AccountId
+from actors.supervision.alarms import AlarmEntry
+from actors.supervision.messages import Quarantine, Release, RestartNow
+from actors.supervision.operator_log import QUARANTINE, Act, with_fresh
 
 T = TypeVar("T")
 
@@ -73,7 +72,7 @@ class OperatorsDesk:
         if poison is views.Poison.REPLAY:
             if letter is None:
                 raise BadInput(f"{account_id} has no message to replay; release it with poison drop")
-            message = wire.decode(letter.message_kind, letter.payload)
+            message = replay_codec.decode(letter.message_kind, letter.payload)
         await self._asking.record(Act(who, "release", account_id, poison))
         await self._ask_supervisor(Release(account_id))
         if letter is None:
@@ -88,20 +87,20 @@ class OperatorsDesk:
     async def _poison_of(self, id_: AccountId) -> DeadLetter | None:
         """The message that brought an account into quarantine; none if somebody put it there by hand."""
 
-        def find(desk: Desk) -> DeadLetter | None:
-            record = next((r for r in desk.quarantined() if r.account_id == id_), None)
+        def find(records: OperatorRecords) -> DeadLetter | None:
+            record = next((r for r in records.quarantined() if r.account_id == id_), None)
             if record is None or not record.error:
                 return None
-            letters = desk.dead_letters(id_, status=DeadLetterStatus.OPEN, limit=1)
+            letters = records.dead_letters(id_, status=DeadLetterStatus.OPEN, limit=1)
             return letters[0] if letters and letters[0].error == record.error else None
 
         # The writer has all that was told before: the quarantine may be a moment old.
-        found: DeadLetter | None = await self._asking.store(lambda store: store.at_desk(find))
+        found: DeadLetter | None = await self._asking.store(lambda store: store.with_operator_records(find))
         return found
 
     async def fault(self, account_id: str, body: views.FaultBody, who: str) -> None:
         """Make an account fail on purpose, where the engine allows it."""
-        if not self._engine.services.faults_allowed:
+        if not self._engine.context.faults_allowed:
             raise BadInput("faults on purpose are off; start the engine with --faults-allowed to try them")
         ref = self._account(account_id)
         reason = told_text(body.reason, "reason")
@@ -136,7 +135,7 @@ class OperatorsDesk:
     async def replay(self, dead_letter_id: int, who: str) -> DeadLetter:
         """Tell the message to its account once more."""
         letter = await self.dead_letter(dead_letter_id)
-        message = wire.decode(letter.message_kind, letter.payload)
+        message = replay_codec.decode(letter.message_kind, letter.payload)
         ref = self._account(letter.actor)
         if AccountId(letter.actor) in self._engine.quarantined:
             raise Conflict(f"{letter.actor} is in quarantine; release it first, or drop the message")
@@ -159,7 +158,9 @@ class OperatorsDesk:
     async def _resolve(self, dead_letter_id: int, status: DeadLetterStatus, who: str) -> None:
         wall_ms = self._engine.clock.wall_ms()
         done = await self._asking.store(
-            lambda store: store.at_desk(lambda d: d.resolve(dead_letter_id, status, wall_ms, who))
+            lambda store: store.with_operator_records(
+                lambda d: d.resolve(dead_letter_id, status, wall_ms, who)
+            )
         )
         if not done:
             letter = await self.dead_letter(dead_letter_id)
@@ -210,8 +211,8 @@ class OperatorsDesk:
             raise NotFound(f"there is no account {shown(account_id)}; 'bulkhead accounts' lists them")
         return ref
 
-    async def _read(self, call: Callable[[Desk], T]) -> T:
-        return await STORE.ask(self._engine.reader.at_desk, call)
+    async def _read(self, call: Callable[[OperatorRecords], T]) -> T:
+        return await STORE.ask(self._engine.reader.with_operator_records, call)
 
     async def _ask_supervisor(self, message: Any) -> bool:
         try:

@@ -10,18 +10,19 @@ from litestar import Controller, Request, Response, get, post
 from litestar.params import Parameter
 from litestar.response import Stream
 
-from actors.alarms import AlarmEntry
 from actors.api import views
 from actors.api.account_routes import ERRORS, Limit, Offset, who
 from actors.api.desk import OperatorsDesk
 from actors.api.metrics import exposition
 from actors.api.pools import EXCHANGE, QUESTION_SECONDS, SIGHT
 from actors.api.sight import Sight
-from actors.engine import Engine
-from actors.exchange_side import MasterView
-from actors.persistence.desk import AuditEntry, DeadLetter
+from actors.assembly.engine import Engine
+from actors.core.records import AuditEntry
+from actors.persistence.operator_records import DeadLetter
 from actors.runtime.tap import TAP_RATE_MAX, TAP_SECONDS_MAX
-from actors.runtime.watchdog import StuckTurn
+from actors.supervision.alarms import AlarmEntry
+from actors.supervision.watchdog import StuckTurn
+from actors.venues.binance.side import MasterView
 
 PROMETHEUS_TYPE = "text/plain; version=0.0.4"
 
@@ -85,7 +86,7 @@ class SupervisionRoutes(Controller):
     async def crashes(
         self, sight: Sight, actor: str | None = None, limit: Limit = 50
     ) -> list[views.CrashView]:
-        """The latest crashes of this life of the engine, newest first."""
+        """The latest crashes of this run of the engine, newest first."""
         return await SIGHT.run(sight.crashes, actor, limit)
 
     @get("/stuck", responses=ERRORS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import socket
 
-from actors.errors import BadConfig
+from actors.core.errors import BadConfig
 
 CURES = {
     errno.EADDRINUSE: "another program listens there; end it, or give another port with --api-port or "

@@ -14,19 +14,19 @@ from actors.api.asking import Asking
 from actors.api.awaiting import Reply
 from actors.api.pools import ORDERS
 from actors.api.sight import NotFound, Sight, account_state
-from actors.deeds import EVERYBODY, Act
-from actors.engine import ASK_SECONDS, Engine
-from actors.errors import BadInput, BulkheadError
-from actors.facts import AccountStatus, ConditionalKind
-from actors.messages import AdjustBalance, CancelOrder, PlaceConditional, PlaceOrder, SetStatus
-from actors.names import checked_id, checked_text, shown
-from actors.persistence.messages import NewAccount
+from actors.assembly.engine import ASK_SECONDS, Engine
+from actors.core.enums import AccountStatus, ConditionalKind, OrderType
+from actors.core.errors import BadInput, BulkheadError
+from actors.core.messages import AdjustBalance, CancelOrder, PlaceConditional, PlaceOrder, SetStatus
+from actors.core.names import checked_id, checked_text, shown
+from actors.core.records import NewAccount
+from actors.core.units import AccountId, ClientOrderId, Symbol, parse_decimal
 from actors.runtime.actor import Ref
-from actors.runtime.tree import account_of
-from actors.subaccount.decision import Accepted, Rejected
 from actors.subaccount.market import Market
+from actors.subaccount.pipeline import Accepted, Rejected
 from actors.subaccount.rejections import RejectCode, Rejection
-from actors.units import AccountId, ClientOrderId, OrderType, Symbol, parse_decimal
+from actors.supervision.operator_log import EVERYBODY, Act
+from actors.supervision.registry import account_of
 
 LIST_MAX = 10_000
 """Orders or accounts of one request."""

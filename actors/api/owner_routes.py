@@ -11,8 +11,8 @@ from actors.api.closing import CloseBody, Closed, closing_orders
 from actors.api.desk import OperatorsDesk
 from actors.api.operations import Operations
 from actors.api.sight import NotFound, account_state
-from actors.engine import Engine
-from actors.persistence.desk import CausedOrder
+from actors.assembly.engine import Engine
+from actors.persistence.operator_records import CausedOrder
 
 
 class OwnerRoutes(Controller):
@@ -44,7 +44,7 @@ class OwnerRoutes(Controller):
         if state is None:
             raise NotFound(f"{account_id} has no state yet; 'bulkhead inspect {account_id}' shows why")
         wanted = None if data.symbol is None else data.symbol.upper()
-        orders = closing_orders(state, wanted, engine.services.instruments, cause(request))
+        orders = closing_orders(state, wanted, engine.context.instruments, cause(request))
         return [
             Closed(symbol=o.symbol, side=o.side, quantity=o.quantity, answer=await ops.ordered(ref, o))
             for o in orders

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import ParamSpec, TypeVar
 
-from actors.errors import Overloaded, StoreUnreachable
+from actors.core.errors import Overloaded, StoreUnreachable
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -11,10 +11,9 @@ from actors.api.operations import Operations, decimal_of
 from actors.api.pools import SIGHT, STOP, STORE
 from actors.api.sight import NotFound, Sight, account_state
 from actors.api.views import Pending
-from actors.deeds import EVERYBODY, Act, Deed
-from actors.engine import EMERGENCY, Engine
-from actors.errors import BadInput
-from actors.messages import (
+from actors.assembly.engine import EMERGENCY, Engine
+from actors.core.errors import BadInput
+from actors.core.messages import (
     CallOff,
     CloseOut,
     Message,
@@ -26,17 +25,18 @@ from actors.messages import (
     SettleFee,
     TripBreaker,
 )
-from actors.names import told_text
-from actors.persistence.desk import clean
+from actors.core.names import told_text
+from actors.core.units import AccountId, Symbol, plain
+from actors.core.urgency import Critical
+from actors.limits.model import Layer, LimitRow
 from actors.persistence.loading import RULE_COLUMNS
-from actors.risk_limits import Layer, LimitRow
+from actors.persistence.operator_records import clean
 from actors.runtime.replies import Countdown
 from actors.subaccount import margin, sizing
-from actors.subaccount.decision import Accepted, Rejected
+from actors.subaccount.pipeline import Accepted, Rejected
 from actors.subaccount.report import RiskReport, report
 from actors.subaccount.state import AccountState
-from actors.units import AccountId, Symbol, plain
-from actors.urgency import Critical
+from actors.supervision.operator_log import EVERYBODY, Act, Deed
 
 Outcome = Accepted | Rejected | Pending
 
@@ -69,7 +69,7 @@ class RiskDesk:
         """Every limit of an account, and where it comes from."""
         state = self._state(account_id)
         id_ = AccountId(account_id)
-        rules = await STORE.ask(self._engine.reader.at_desk, lambda desk: desk.rules(id_))
+        rules = await STORE.ask(self._engine.reader.with_operator_records, lambda records: records.rules(id_))
         layers = list(self._engine.config.risk.layers)
         for is_global, *values in rules[:1]:
             source = "platform's rule for all" if is_global else "platform's rule of the account"
@@ -207,7 +207,8 @@ class RiskDesk:
         self._operations.ref(account_id)
         id_, tag = AccountId(account_id), None if strategy is None else clean(strategy)
         rows = await STORE.ask(
-            self._engine.reader.at_desk, lambda desk: desk.closed_positions(id_, limit, tag)
+            self._engine.reader.with_operator_records,
+            lambda records: records.closed_positions(id_, limit, tag),
         )
         return [
             views.ClosedPositionView(**row, net=row["realized"] - row["fees"] + row["funding"])

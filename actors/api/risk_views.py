@@ -8,14 +8,14 @@ from typing import Annotated
 
 import msgspec
 
-from actors.facts import Breaker, ConditionalKind, LiquidationMode, Purpose
-from actors.fees import PendingFee
-from actors.risk_limits import SPECS, Layer, LimitRow, RiskLimits, shown
+from actors.core.enums import Breaker, ConditionalKind, LiquidationMode, Purpose, Side
+from actors.core.fees import PendingFee
+from actors.core.units import ClientOrderId, Symbol
+from actors.limits.model import SPECS, Layer, LimitRow, RiskLimits, shown
 from actors.subaccount import losses, margin
 from actors.subaccount.market import Market, marks_of
 from actors.subaccount.orders import ConditionalOrder
 from actors.subaccount.state import AccountState
-from actors.units import ClientOrderId, Side, Symbol
 
 Reason = Annotated[str, msgspec.Meta(max_length=500, min_length=1)]
 Text = Annotated[str, msgspec.Meta(max_length=100)]

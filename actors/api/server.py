@@ -41,9 +41,9 @@ from actors.api.risk_desk import RiskDesk
 from actors.api.risk_routes import FleetRoutes, RiskRoutes
 from actors.api.sight import Conflict, NotFound, Sight
 from actors.api.words import in_words
-from actors.config import ApiToken, Role
-from actors.engine import Engine
-from actors.errors import (
+from actors.assembly.config import ApiToken, Role
+from actors.assembly.engine import Engine
+from actors.core.errors import (
     BadInput,
     BulkheadError,
     ExchangeBusy,
@@ -56,7 +56,7 @@ from actors.errors import (
     StoreUnreachable,
     VenueRefused,
 )
-from actors.names import harmless
+from actors.core.names import harmless
 
 log = structlog.get_logger("api")
 

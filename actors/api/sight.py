@@ -11,26 +11,26 @@ from typing import Any
 
 import msgspec
 
-from actors import logs
 from actors.api import pools, views
 from actors.api.census import Census, CensusTaker, by_status
 from actors.api.metrics import Sources
-from actors.engine import Engine
-from actors.errors import BadInput, BulkheadError
+from actors.assembly.engine import Engine
+from actors.core.errors import BadInput, BulkheadError
+from actors.core.names import shown
+from actors.core.units import NANOS_PER_MS, NANOS_PER_SECOND, AccountId, Nanos
 from actors.gateway.actor import GatewayStatus
 from actors.gateway.stream import StreamState
-from actors.names import shown
 from actors.persistence.actor import WriterStats
+from actors.runtime import logs
 from actors.runtime.actor import Ref
 from actors.runtime.cell import Status, traced
-from actors.runtime.supervision import Strategy
 from actors.runtime.tap import Tap
-from actors.runtime.watchdog import StuckTurn
 from actors.subaccount import margin
 from actors.subaccount.market import Market, marks_of
 from actors.subaccount.state import AccountState
+from actors.supervision.strategy import Strategy
+from actors.supervision.watchdog import StuckTurn
 from actors.symbol_router.actor import RouterStats, SymbolRouter
-from actors.units import NANOS_PER_MS, NANOS_PER_SECOND, AccountId, Nanos
 from supervisor import Supervisor
 
 RATIO_BUCKETS = ("0.2", "0.4", "0.6", "0.8", "0.9", "0.925", "0.95", "1")
@@ -55,7 +55,7 @@ class Sight:
 
     def _everybody(self) -> Iterable[Ref]:
         """All actors, each once; guards are not among them."""
-        return [*self._engine.household.own_actors(), *list(self._engine.actors.values())]
+        return [*self._engine.registry.own_actors(), *list(self._engine.actors.values())]
 
     # -- one actor
 
@@ -146,7 +146,7 @@ class Sight:
 
     def tree(self) -> views.TreeNode:
         """The supervision tree with what is wrong in it."""
-        engine, house = self._engine, self._engine.household
+        engine, house = self._engine, self._engine.registry
         children = []
         for spec in house.specs:
             ref = engine.actors.get(spec.name)
@@ -194,7 +194,7 @@ class Sight:
             engine.venue.instruments,
             Nanos(engine.clock.monotonic_ns()),
             engine.clock.wall_ms(),
-            engine.services.origin,
+            engine.context.origin,
             engine.gate.reduce_only,
             engine.book.day,
             engine.book.day_ticks,
@@ -204,7 +204,7 @@ class Sight:
     def stats(self) -> dict[str, Any]:
         """Counters of the whole engine."""
         engine = self._engine
-        own = engine.household.own_actors()
+        own = engine.registry.own_actors()
         # A guard's state is the one that money moves by; status and restarts are the account's own.
         states = [s for s in map(account_state, list(engine.accounts.values())) if s is not None]
         return {
@@ -217,7 +217,7 @@ class Sight:
             "actors": by_status(own),
             "restarts": sum(r.cell.restarts for r in own),
             "margin_ratios": self._ratios(states),
-            "account_stats": engine.services.stats,
+            "account_stats": engine.context.stats,
             "router": self._inspect("router"),
             "writer": self._inspect("writer"),
             "gateway": self._inspect("gateway"),
@@ -261,7 +261,7 @@ class Sight:
                 "quarantined": ("Accounts in quarantine", len(engine.quarantined)),
                 "gc_longest_pause_seconds": (
                     "Longest pause of the garbage collector",
-                    engine.pauses.longest_ms / 1e3,
+                    engine.gc_control.longest_ms / 1e3,
                 ),
                 "request_weight_used": ("Weight of this minute's requests, others' too", weight.used),
                 "request_weight_limit": ("Weight that the exchange allows in a minute", weight.limit),

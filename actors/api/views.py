@@ -9,15 +9,25 @@ from typing import Annotated, Any
 import msgspec
 
 from actors.api.risk_views import ConditionalView, at_most_8, conditional_view
-from actors.facts import AccountStatus, Breaker, LiquidationMode, OrderStatus, Phase, Purpose
-from actors.fees import PendingFee
-from actors.messages import Trigger
+from actors.core.enums import (
+    AccountStatus,
+    Breaker,
+    LiquidationMode,
+    OrderStatus,
+    OrderType,
+    Phase,
+    Purpose,
+    Side,
+    TimeInForce,
+)
+from actors.core.fees import PendingFee
+from actors.core.messages import Trigger
+from actors.core.units import AccountId, ClientOrderId, Symbol
 from actors.runtime.cell import CrashReport, Snapshot, Status
 from actors.subaccount import margin
 from actors.subaccount.market import Market, marks_of
 from actors.subaccount.position import Position
 from actors.subaccount.state import AccountState
-from actors.units import AccountId, ClientOrderId, OrderType, Side, Symbol, TimeInForce
 
 Text = Annotated[str, msgspec.Meta(max_length=500)]
 

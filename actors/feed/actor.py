@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+from actors.core.messages import ApplyFunding, AskFunding, AskRate, Lane, Message, RateKnown
+from actors.core.safe_copy import keys
+from actors.core.units import NANOS_PER_MS, AccountId, Nanos, Symbol
 from actors.feed.port import Source
 from actors.feed.rates import MinuteRate, Rates
 from actors.feed.settlements import Settlements
-from actors.glance import keys
-from actors.messages import ApplyFunding, AskFunding, AskRate, Lane, Message, RateKnown
 from actors.runtime.actor import DispatchedActor, Ref
 from actors.symbol_router.book import PriceBook
-from actors.units import NANOS_PER_MS, AccountId, Nanos, Symbol
 
 TOLD_AT_ONCE = 500
 """Accounts that hear of a funding in one turn."""
@@ -25,7 +25,7 @@ class Watch(Message, frozen=True, gc=False):
 
     LANE = Lane.CONTROL
 
-    life: int
+    incarnation: int
 
 
 class TellOn(Message, frozen=True, gc=False):
@@ -117,8 +117,8 @@ class Feed(DispatchedActor):
             return
         if not isinstance(message, Watch):
             raise TypeError(f"the feed does not understand {type(message).__name__}")
-        if message.life != self._cell.restarts:
-            return  # of an earlier life, whose timers go on
+        if message.incarnation != self._cell.restarts:
+            return  # of an earlier incarnation, whose timers go on
         now_ns = Nanos(self._cell.dispatcher.clock.monotonic_ns())
         ages = {s: self._book.age_ns(s, now_ns) for s in self._symbols}
         old = [s for s, age in ages.items() if age is None or age > self._max_age_ns // 3]

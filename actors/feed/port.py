@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from actors.core.units import Symbol
 from actors.runtime.actor import Ref
-from actors.units import Symbol
 
 
 class Source(Protocol):

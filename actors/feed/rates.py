@@ -6,9 +6,9 @@ from collections import OrderedDict
 from decimal import Decimal
 from typing import ClassVar
 
-from actors.fees import RATE_SPAN_MS
-from actors.messages import AskRate, Lane, Message, RateKnown
-from actors.units import ZERO, AccountId, Symbol
+from actors.core.fees import RATE_SPAN_MS
+from actors.core.messages import AskRate, Lane, Message, RateKnown
+from actors.core.units import ZERO, AccountId, Symbol
 
 KNOWN_MAX = 10_000
 """Minutes that are remembered: a week of one symbol."""

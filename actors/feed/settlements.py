@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from actors.messages import ApplyFunding, AskFunding
-from actors.units import Symbol
+from actors.core.messages import ApplyFunding, AskFunding
+from actors.core.units import Symbol
 
 KEPT_MS = 25 * 3_600_000
 """Of a symbol, what is older than its newest settlement by more is nothing that an account still books."""

@@ -8,39 +8,36 @@ from typing import Any
 import msgspec
 import structlog
 
+from actors.core.order_messages import AskFees, Recover, Resync, Submit
+from actors.core.records import KnownOrder, Recovery
+from actors.core.safe_copy import keys
+from actors.core.units import NANOS_PER_MS, AccountId, Nanos
 from actors.gateway.budget import OrderBudget
 from actors.gateway.fees import FeeQuestions
 from actors.gateway.fleets import Fleets
 from actors.gateway.messages import (
     Answered,
-    AskFees,
     ClockLost,
     ClockMeasured,
     LimitsLearned,
     MasterChanged,
     MasterWarned,
-    Recover,
+    Outcome,
     Reported,
     RequestWeight,
-    Resync,
-    Submit,
     Surveyed,
-    Tend,
+    TimerFired,
     Traded,
     Unreadable,
     UserStreamConnected,
     UserStreamDown,
-    Verdict,
 )
 from actors.gateway.orders import Alarm, Deliver, Effect, RenewStream, Request, Survey, Tracked
 from actors.gateway.port import Transport
 from actors.gateway.protocol import GatewayCore
 from actors.gateway.stream import StreamState
-from actors.glance import keys
-from actors.persistence.messages import KnownOrder, Recovery
 from actors.runtime.actor import DispatchedActor, Ref
-from actors.runtime.gate import TradingGate
-from actors.units import NANOS_PER_MS, AccountId, Nanos
+from actors.supervision.gate import TradingGate
 
 log = structlog.get_logger("gateway")
 
@@ -128,11 +125,11 @@ class Gateway(DispatchedActor):
                 effects = core.resync(_tracked(message), now_ms)
             case Recover():
                 core.budget.told(message.recovery.recent, now_ms)
-                effects = core.adopt(_adopted(message.recovery), now_ms)
+                effects = core.resume_orders(_tracked_of(message.recovery), now_ms)
             case Surveyed():
                 effects = core.surveyed(message, now_ms)
-            case Tend():
-                effects = self._tend(message.life, now_ms)
+            case TimerFired():
+                effects = self._on_timer(message.incarnation, now_ms)
             case _:
                 effects = self._on_news(message, now_ms)
         self._carry_out(effects)
@@ -220,11 +217,11 @@ class Gateway(DispatchedActor):
         down = core.proof.state is StreamState.DOWN
         (self._gate.close if down else self._gate.open)("user stream")
 
-    def _tend(self, life: int, now_ms: int) -> list[Effect]:
-        if life != self._cell.restarts:
-            return []  # a timer of an earlier life
+    def _on_timer(self, incarnation: int, now_ms: int) -> list[Effect]:
+        if incarnation != self._cell.restarts:
+            return []  # a timer of an earlier incarnation
         self._tend_later()
-        return self._core.tend(now_ms)
+        return self._core.on_timer(now_ms)
 
     def _carry_out(self, effects: Iterable[Effect]) -> None:
         for effect in effects:
@@ -255,7 +252,7 @@ class Gateway(DispatchedActor):
             Answered(
                 request="place",
                 client_order_id=request.client_order_id,
-                verdict=Verdict.NOT_SENT,
+                outcome=Outcome.NOT_SENT,
                 text=text,
             )
         )
@@ -267,10 +264,10 @@ class Gateway(DispatchedActor):
             self._on_alarm(text)  # which logs it
 
     def _tend_later(self) -> None:
-        self._cell.dispatcher.after(TEND_EVERY, self._cell, Tend(self._cell.restarts))
+        self._cell.dispatcher.after(TEND_EVERY, self._cell, TimerFired(self._cell.restarts))
 
 
-def _adopted(recovery: Recovery) -> list[Tracked]:
+def _tracked_of(recovery: Recovery) -> list[Tracked]:
     return [_tracked(known) for known in recovery.working]
 
 

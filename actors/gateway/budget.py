@@ -5,7 +5,7 @@ Rules
    exchange sees them: an order counts from when it is sent, and leaves a window that long after its answer.
 2. A share of each window is kept for reducing orders; new risk can never use it up.
 3. Cancels do not count as orders at the exchange and are not held back here.
-4. What the exchange counts beyond that is counted too: an earlier life of ours, or somebody else, sent it.
+4. What the exchange counts beyond that is counted too: an earlier run of ours, or somebody else, sent it.
 5. ``room`` changes nothing and may be called from any thread; everything else has one caller.
 """
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from actors.gateway.messages import AskFees, Traded
+from actors.core.messages import FeeKnown
+from actors.core.order_messages import AskFees
+from actors.core.units import ClientOrderId
+from actors.gateway.messages import Traded
 from actors.gateway.orders import Deliver, Effect, Request
-from actors.messages import FeeKnown
-from actors.units import ClientOrderId
 
 FEE_ASKS_MAX = 2
 """Questions at once: orders of unknown fate come first, and a fee can wait."""

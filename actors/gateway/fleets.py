@@ -14,9 +14,9 @@ from collections.abc import Iterable
 
 import msgspec
 
+from actors.core.order_ids import OrderName, Origin, parsed
 from actors.gateway.messages import Report, ReportStatus
 from actors.gateway.orders import Alarm, Effect, Request
-from actors.order_ids import OrderName, Origin, parsed
 
 OLDER_RELEASE = "one of a release before fleet ids"
 """How another fleet is called whose ids do not name it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from actors.units import ClientOrderId
+from actors.core.units import ClientOrderId
 
 LOOKS_MIN = 500
 """With no more orders than this, the timer looks at all of them each time."""

@@ -4,50 +4,13 @@ from __future__ import annotations
 
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import msgspec
 
-from actors.facts import CancelIntended, OrderIntended
-from actors.messages import Lane, Message
-from actors.units import AccountId, ClientOrderId, Side, Symbol
-
-
-class Submit(Message, frozen=True, gc=False):
-    """Writer to gateway: these orders and cancels are durable, send them."""
-
-    LANE: ClassVar[Lane] = Lane.FILLS
-
-    orders: tuple[OrderIntended, ...]
-    cancels: tuple[CancelIntended, ...]
-
-
-class Resync(Message, frozen=True, gc=False):
-    """Account to gateway: this is what I know of an order; ask the exchange, tell what I lack.
-
-    Sent when fills do not add up, and for each working order after a restart: the account may
-    have gone back to a state from before an event that the gateway believes delivered.
-    """
-
-    LANE: ClassVar[Lane] = Lane.FILLS
-
-    order: OrderIntended
-    exchange_order_id: int | None
-    filled: Decimal
-    trade_ids: tuple[int, ...]
-    cancel_requested: bool
-
-
-class AskFees(Message, frozen=True, gc=False):
-    """Account to gateway: what was taken for these trades of an order? Their fills did not say."""
-
-    LANE: ClassVar[Lane] = Lane.FILLS
-
-    account_id: AccountId
-    client_order_id: ClientOrderId
-    exchange_order_id: int
-    symbol: Symbol
-    trade_ids: tuple[int, ...]
+from actors.core.enums import Side
+from actors.core.messages import Lane, Message
+from actors.core.units import ClientOrderId, Symbol
 
 
 class ReportStatus(StrEnum):
@@ -102,7 +65,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     quantity: Decimal | None = None
 
 
-class Verdict(StrEnum):
+class Outcome(StrEnum):
     """How a request ended. DUPLICATE: refused, because an order of that client order id is open."""
 
     OK = "OK"
@@ -128,7 +91,7 @@ class Answered(Message, frozen=True, kw_only=True, gc=False):
 
     request: str
     client_order_id: ClientOrderId
-    verdict: Verdict
+    outcome: Outcome
     report: Report | None = None
     code: int = 0
     text: str = ""
@@ -137,7 +100,7 @@ class Answered(Message, frozen=True, kw_only=True, gc=False):
     def __repr__(self) -> str:
         # A trace cuts long lines, and the reason is what they are read for.
         code = f" {self.code}" if self.code else ""
-        why = f"{self.verdict}{code} {self.text}".rstrip()
+        why = f"{self.outcome}{code} {self.text}".rstrip()
         report = "" if self.report is None else f", {self.report!r}"
         return f"Answered({self.request} {self.client_order_id} {why}{report})"
 
@@ -258,17 +221,9 @@ class RequestWeight(msgspec.Struct, frozen=True):
     paused_ms: int
 
 
-class Recover(Message, frozen=True, gc=False):
-    """Supervisor to gateway: take over these orders of an earlier life (``Recovery``)."""
-
-    LANE: ClassVar[Lane] = Lane.CONTROL
-
-    recovery: Any
-
-
-class Tend(Message, frozen=True, gc=False):
+class TimerFired(Message, frozen=True, gc=False):
     """The gateway's own timer: ask after unknown orders, send what the budget allows."""
 
     LANE: ClassVar[Lane] = Lane.CONTROL
 
-    life: int
+    incarnation: int

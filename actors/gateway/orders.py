@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 import msgspec
 
-from actors.facts import OrderIntended, OrderStatus, Purpose
+from actors.core.constants import UNKNOWN_QUERY_EVERY
+from actors.core.enums import OrderStatus, OrderType, Purpose
+from actors.core.facts import OrderIntended
+from actors.core.messages import FeeKnown, Fill, OrderAccepted, OrderClosed
+from actors.core.units import NANOS_PER_MS, ZERO, AccountId, ClientOrderId, Symbol
 from actors.gateway.messages import Report
-from actors.limits import UNKNOWN_QUERY_EVERY
-from actors.messages import FeeKnown, Fill, OrderAccepted, OrderClosed
-from actors.units import NANOS_PER_MS, ZERO, AccountId, ClientOrderId, OrderType, Symbol
 
 IN_FLIGHT_MAX = 120
 """Orders under way at once: what two dozen connections carry in batches of five, should the websocket be away."""

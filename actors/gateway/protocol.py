@@ -20,20 +20,25 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from actors.facts import CancelIntended, OrderStatus
+from actors.core.enums import OrderStatus
+from actors.core.facts import CancelIntended
+from actors.core.messages import Fill, OrderAccepted, OrderClosed
+from actors.core.order_messages import Submit
+from actors.core.safe_copy import pairs
+from actors.core.units import ZERO, ClientOrderId
 from actors.gateway.budget import OrderBudget
 from actors.gateway.fleets import Fleets
+from actors.gateway.foreign_orders import ForeignOrders, account_update
 from actors.gateway.looks import Looks
 from actors.gateway.messages import (
     Answered,
     MasterChanged,
+    Outcome,
     Report,
     ReportStatus,
-    Submit,
     Surveyed,
     Trade,
     Traded,
-    Verdict,
 )
 from actors.gateway.orders import (
     ASKS_MAX,
@@ -57,11 +62,7 @@ from actors.gateway.orders import (
 )
 from actors.gateway.seldom import Seldom
 from actors.gateway.sending import Sending, Waited
-from actors.gateway.strangers import Strangers, account_update
 from actors.gateway.stream import Known, StreamProof, StreamState
-from actors.glance import pairs
-from actors.messages import Fill, OrderAccepted, OrderClosed
-from actors.units import ZERO, ClientOrderId
 
 
 class GatewayCore:
@@ -92,7 +93,7 @@ class GatewayCore:
         self._seldom = Seldom()
         self._looks = Looks()
         self._orphans_wanted = False
-        self._strangers = Strangers()
+        self._strangers = ForeignOrders()
         self.lost = 0
         self.duplicates = 0
         self.strangers = 0
@@ -126,8 +127,8 @@ class GatewayCore:
             effects += self._cancel(cancel, now_ms)
         return effects + self._pump(now_ms)
 
-    def adopt(self, tracked: Iterable[Tracked], now_ms: int) -> list[Effect]:
-        """Take over orders of an earlier life, each of unknown fate: one question for all that are open.
+    def resume_orders(self, tracked: Iterable[Tracked], now_ms: int) -> list[Effect]:
+        """Take over orders of an earlier run, each of unknown fate: one question for all that are open.
 
         What the answer does not list is asked after singly.
         """
@@ -163,7 +164,7 @@ class GatewayCore:
         ]
         return self.fleets.resting(nobodys, now_ms + self.venue_ahead_ms)
 
-    def tend(self, now_ms: int) -> list[Effect]:
+    def on_timer(self, now_ms: int) -> list[Effect]:
         """Timer: ask after unknown orders, fetch missing trades, look at everything, send what waits."""
         effects: list[Effect] = []
         proven = self.proof.state is StreamState.UP
@@ -181,7 +182,7 @@ class GatewayCore:
                 effects += self._ask(tracked, now_ms)
             elif tracked.lacks_trades and now_ms - tracked.asked_ms >= CLOSE_GRACE_MS:
                 effects += self._ask(tracked, now_ms, "trades")
-        self.sending.tend(now_ms)
+        self.sending.on_timer(now_ms)
         return effects + self._watch(now_ms) + self._pump(now_ms)
 
     # -- the user stream, and everything at once
@@ -290,17 +291,17 @@ class GatewayCore:
             tracked.asking = False
         if message.request == "cancel":
             tracked.cancelling = False
-        if message.verdict is Verdict.OK and message.report is not None:
+        if message.outcome is Outcome.OK and message.report is not None:
             effects += self._take_report(tracked, message.report, now_ms, rest=True)
-        elif message.verdict is Verdict.THROTTLED:
+        elif message.outcome is Outcome.THROTTLED:
             effects += self._throttled(tracked, message, now_ms)
         elif message.request == "place":
             effects += self._placed_badly(tracked, message, now_ms)
-        elif message.request == "query" and message.verdict is Verdict.NOT_FOUND:
+        elif message.request == "query" and message.outcome is Outcome.NOT_FOUND:
             effects += self._not_found(tracked, now_ms)
         elif message.request == "cancel":
             # Refused: the order filled or ended meanwhile. Else the cancel may not have arrived.
-            tracked.cancel_wanted = message.verdict is not Verdict.REFUSED
+            tracked.cancel_wanted = message.outcome is not Outcome.REFUSED
             effects += self._ask(tracked, now_ms)
         return effects + self._pump(now_ms)
 
@@ -464,11 +465,11 @@ class GatewayCore:
         return [Deliver(order.account_id, closed)]
 
     def _placed_badly(self, tracked: Tracked, message: Answered, now_ms: int) -> list[Effect]:
-        if message.verdict in {Verdict.NOT_SENT, Verdict.MISTIMED}:
+        if message.outcome in {Outcome.NOT_SENT, Outcome.MISTIMED}:
             return self._requeue(tracked) if tracked.stage is Stage.SENT else []
-        if message.verdict is Verdict.DUPLICATE and tracked.stage is Stage.SENT:
+        if message.outcome is Outcome.DUPLICATE and tracked.stage is Stage.SENT:
             tracked.duplicate_code = message.code  # what is open there says whether it is ours
-        if message.verdict is Verdict.REFUSED:
+        if message.outcome is Outcome.REFUSED:
             if tracked.stage is Stage.WORKING:
                 # The user stream knows the order already: a refusal of a duplicate id, say.
                 return self._ask(tracked, now_ms)
@@ -514,7 +515,7 @@ class GatewayCore:
         self.lost += 1
 
     def _unknown_again(self, known: Tracked, now_ms: int) -> None:
-        """An order of an earlier life: it may have been signed a moment ago."""
+        """An order of an earlier run: it may have been signed a moment ago."""
         known.stage = Stage.UNKNOWN
         known.signed_ms, known.signed_venue_ms = now_ms, now_ms + self.venue_ahead_ms
         known.excused = True
@@ -601,4 +602,4 @@ def _of_its_own(message: Answered) -> Answered:
     if report is None or report.client_order_id == message.client_order_id:
         return message
     text = f"an answer about {report.client_order_id}"
-    return replace(message, verdict=Verdict.UNKNOWN, report=None, text=text)
+    return replace(message, outcome=Outcome.UNKNOWN, report=None, text=text)

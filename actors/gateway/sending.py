@@ -9,8 +9,10 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
+from actors.core.constants import ORDER_MAX_AGE_MS
+from actors.core.units import ClientOrderId
 from actors.gateway.budget import OrderBudget
-from actors.gateway.messages import Answered, Verdict
+from actors.gateway.messages import Answered, Outcome
 from actors.gateway.orders import (
     IN_FLIGHT_MAX,
     UNREACHABLE_PAUSE_MAX_MS,
@@ -20,8 +22,6 @@ from actors.gateway.orders import (
     Tracked,
 )
 from actors.gateway.waiting import WaitingOrders, is_stale
-from actors.limits import ORDER_MAX_AGE_MS
-from actors.units import ClientOrderId
 
 
 class Leaves(msgspec.Struct, frozen=True):
@@ -65,7 +65,7 @@ class Sending:
         tracked.stage = Stage.QUEUED
         self._waiting.add(tracked.order, tracked.place)
 
-    def tend(self, now_ms: int) -> None:
+    def on_timer(self, now_ms: int) -> None:
         """Timer: keep no place for accounts that decided otherwise, nor for answers that will not come."""
         # With as many under way as there may be, nobody asks the budget any more.
         self.budget.expire(now_ms)
@@ -73,7 +73,7 @@ class Sending:
 
     def answered(self, message: Answered, now_ms: int) -> None:
         """An order that was sent is answered, one way or another."""
-        self.budget.answered(now_ms, counts=message.verdict is not Verdict.NOT_SENT)
+        self.budget.answered(now_ms, counts=message.outcome is not Outcome.NOT_SENT)
         if message.orders_used is not None:
             self.budget.told(message.orders_used, now_ms)
 
@@ -83,7 +83,7 @@ class Sending:
         Returns:
             Whether that began just now.
         """
-        if message.verdict is not Verdict.NOT_SENT and not message.cut_off:
+        if message.outcome is not Outcome.NOT_SENT and not message.cut_off:
             self._unreachable = 0
             return False
         if now_ms < self.budget.paused_until_ms:

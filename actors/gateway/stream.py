@@ -18,7 +18,7 @@ from enum import StrEnum
 
 import msgspec
 
-from actors.units import ZERO, ClientOrderId, Symbol
+from actors.core.units import ZERO, ClientOrderId, Symbol
 
 GRACE_MS = 5_000
 """How long the stream may lag behind REST. At the exchange it is milliseconds."""

@@ -13,9 +13,10 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections import deque
 
-from actors.facts import OrderIntended
+from actors.core.enums import OrderType
+from actors.core.facts import OrderIntended
+from actors.core.units import AccountId, ClientOrderId
 from actors.gateway.orders import Place, Tracked, is_urgent
-from actors.units import AccountId, ClientOrderId, OrderType
 
 STALE_MS = 2_000
 """How old a decision may be that trades at any price."""

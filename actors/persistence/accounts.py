@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from actors.errors import BadInput
-from actors.names import checked_id, checked_text
-from actors.persistence.messages import NewAccount
-from actors.risk_limits import RiskLimits
+from actors.core.errors import BadInput
+from actors.core.names import checked_id, checked_text
+from actors.core.records import NewAccount
+from actors.limits.model import RiskLimits
 
 NAME_MAX = 200
 

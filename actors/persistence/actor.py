@@ -19,28 +19,25 @@ import msgspec
 import pykka
 import structlog
 
-from actors.errors import Fenced, NotDurable, StoreBusy, StoreUnreachable
-from actors.facts import CancelIntended, OrderIntended
-from actors.gateway.messages import Recover, Submit
-from actors.limits import WRITER_BATCH_MAX, WRITER_WAITING_HIGH, WRITER_WAITING_LOW
-from actors.messages import Lane, Message
-from actors.persistence.messages import (
-    AccountLoaded,
-    AskStore,
-    DecisionLost,
+from actors.core.constants import WRITER_BATCH_MAX, WRITER_WAITING_HIGH, WRITER_WAITING_LOW
+from actors.core.errors import Fenced, NotDurable, StoreBusy, StoreUnreachable
+from actors.core.facts import CancelIntended, OrderIntended
+from actors.core.messages import Lane, Message
+from actors.core.order_messages import Recover, Submit
+from actors.core.records import (
     LiftQuarantine,
-    LoadAccount,
     LoadRecovery,
-    Persist,
     RecordAudit,
     RecordDeadLetter,
     RecordQuarantine,
     Recovery,
 )
+from actors.core.units import NANOS_PER_MS, NANOS_PER_SECOND, AccountId, Nanos
+from actors.core.urgency import Critical
+from actors.persistence.messages import AskStore
 from actors.runtime.actor import DispatchedActor, Ref
-from actors.runtime.gate import TradingGate
-from actors.units import NANOS_PER_MS, NANOS_PER_SECOND, AccountId, Nanos
-from actors.urgency import Critical
+from actors.subaccount.durability import AccountLoaded, DecisionLost, LoadAccount, Persist
+from actors.supervision.gate import TradingGate
 
 log = structlog.get_logger("writer")
 
@@ -68,7 +65,7 @@ class StorePort(Protocol):
         """See ``persistence.store``."""
         ...
 
-    def at_desk(self, call: Callable[[Any], Any]) -> Any:
+    def with_operator_records(self, call: Callable[[Any], Any]) -> Any:
         """See ``persistence.store``."""
         ...
 
@@ -117,7 +114,7 @@ class Renew(Message, frozen=True, gc=False):
 
     LANE = Lane.CONTROL
 
-    life: int
+    incarnation: int
 
 
 class WriterStats(msgspec.Struct):
@@ -173,7 +170,7 @@ class Writer(DispatchedActor):
         """Begin to keep the lease."""
         self._renew()
         if not self._away:
-            self._over(AWAY_KEY)  # of an earlier life of this actor
+            self._over(AWAY_KEY)  # of an earlier incarnation of this actor
 
     def handle(self, message: Any) -> Any:
         """Handle one message, and write when no more wait behind it."""
@@ -210,8 +207,8 @@ class Writer(DispatchedActor):
                 self.stats.is_down = False
                 self._write()
             case Renew():
-                if message.life == self._cell.restarts:
-                    self._renew()  # the timers of an earlier life go on
+                if message.incarnation == self._cell.restarts:
+                    self._renew()  # the timers of an earlier incarnation go on
             case _:
                 raise TypeError(f"the writer does not understand {type(message).__name__}")
         self._mark()
@@ -314,7 +311,7 @@ class Writer(DispatchedActor):
         ref = self._accounts.get(decision.account_id)
         if ref is not None:
             with suppress(pykka.ActorDeadError):
-                ref.tell(DecisionLost(decision.life, str(refusal)))
+                ref.tell(DecisionLost(decision.incarnation, str(refusal)))
 
     def _serve(self, item: Any) -> None:
         if isinstance(item, LoadAccount):
@@ -338,11 +335,11 @@ class Writer(DispatchedActor):
             log.exception("an account cannot be read", account=item.account_id)
             found, reason = None, f"{item.account_id} cannot be read from the database: {error}"
         with suppress(pykka.ActorDeadError):
-            item.asker.tell(AccountLoaded(found, item.life, reason))
+            item.asker.tell(AccountLoaded(found, item.incarnation, reason))
 
     def _record(self, item: Record) -> None:
         try:
-            self._store.at_desk(lambda desk: _recorded(desk, item))
+            self._store.with_operator_records(lambda records: _recorded(records, item))
         except (StoreUnreachable, StoreBusy):
             raise
         except Exception:
@@ -418,12 +415,12 @@ def _is_urgent(item: Waiting) -> bool:
     return any(isinstance(fact, OrderIntended | CancelIntended) for fact in item.facts)
 
 
-def _recorded(desk: Any, item: Record) -> None:
+def _recorded(records: Any, item: Record) -> None:
     if isinstance(item, RecordDeadLetter):
-        desk.record_dead_letter(item)
+        records.record_dead_letter(item)
     elif isinstance(item, RecordQuarantine):
-        desk.record_quarantine(item)
+        records.record_quarantine(item)
     elif isinstance(item, RecordAudit):
-        desk.record_audit(item)
+        records.record_audit(item)
     else:
-        desk.lift_quarantine(item.account_id)
+        records.lift_quarantine(item.account_id)

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import psycopg
 from psycopg.abc import PQGen
 
-from actors.errors import StoreUnreachable
+from actors.core.errors import StoreUnreachable
 
 CONNECT_SECONDS = 5
 PLANS = "-c enable_seqscan=off -c jit=off"

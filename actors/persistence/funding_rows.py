@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from actors.facts import FundingPaid
+from actors.core.facts import FundingPaid
+from actors.core.units import Symbol
 from actors.subaccount.holdings import KEPT_MS, Change, begins_hour, of
 from actors.subaccount.state import AccountState
-from actors.units import Symbol
 
 Statement = tuple[str, tuple[Any, ...]]
 

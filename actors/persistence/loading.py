@@ -11,28 +11,30 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from actors.errors import BadConfig
-from actors.facts import (
+from actors.core.enums import (
     AccountStatus,
     Alert,
     Breaker,
     ConditionalKind,
-    ConditionalPlaced,
     LiquidationMode,
-    OrderIntended,
     OrderStatus,
+    OrderType,
     Phase,
     Purpose,
+    Side,
+    TimeInForce,
 )
-from actors.fees import PendingFee
-from actors.persistence.messages import KnownOrder
-from actors.risk_limits import RiskLimits, merge
+from actors.core.errors import BadConfig
+from actors.core.facts import ConditionalPlaced, OrderIntended
+from actors.core.fees import PendingFee
+from actors.core.records import KnownOrder
+from actors.core.units import ONE, ZERO, AccountId, ClientOrderId, Symbol
+from actors.limits.model import RiskLimits, merge
 from actors.subaccount.holdings import Change, Holdings, Settled
 from actors.subaccount.orders import ConditionalOrder, WorkingOrder
 from actors.subaccount.position import Position
-from actors.subaccount.risk import UNTROUBLED, Risk
+from actors.subaccount.risk_state import INITIAL_RISK_STATE, RiskState
 from actors.subaccount.state import AccountState
-from actors.units import ONE, ZERO, AccountId, ClientOrderId, OrderType, Side, Symbol, TimeInForce
 
 Row = tuple[Any, ...]
 
@@ -135,12 +137,12 @@ RULE_COLUMNS = ("max_leverage", "max_notional_per_trade", "max_total_exposure", 
 """The columns of the platform's ``risk_rules``, which are limits of ours by the same name."""
 
 
-def _risk(row: Row, recent: tuple[tuple[Symbol, int], ...], *, needs_day: bool) -> Risk:
+def _risk(row: Row, recent: tuple[tuple[Symbol, int], ...], *, needs_day: bool) -> RiskState:
     if row[0] is None:
-        return Risk(recent=recent) if recent else UNTROUBLED
+        return RiskState(recent=recent) if recent else INITIAL_RISK_STATE
     # As ``fold`` has it: a day that nobody counts is over.
     start, equity, stopped = row[:3] if needs_day else (0, ZERO, False)
-    return Risk(
+    return RiskState(
         day_start_ms=start,
         day_equity=equity,
         day_stopped=stopped,

@@ -13,12 +13,12 @@ from typing import Any, TypeVar
 
 import psycopg
 
-from actors.errors import StoreBusy, StoreUnreachable
+from actors.core.errors import StoreBusy, StoreUnreachable
+from actors.core.units import Symbol
 from actors.persistence import sql
 from actors.persistence.connection import connect, one_line
-from actors.persistence.desk import Desk
+from actors.persistence.operator_records import OperatorRecords
 from actors.persistence.store import BUSY
-from actors.units import Symbol
 
 T = TypeVar("T")
 
@@ -52,9 +52,9 @@ class Reader:
             # It may have been lost long ago, while nobody asked.
             return self._ask(connect(self._dsn, read_only=True), call)
 
-    def at_desk(self, call: Callable[[Desk], T]) -> T:
+    def with_operator_records(self, call: Callable[[OperatorRecords], T]) -> T:
         """Read dead letters, quarantine, audit and the past of accounts; see ``ask``."""
-        return self.ask(lambda connection: call(Desk(connection)))
+        return self.ask(lambda connection: call(OperatorRecords(connection)))
 
     def books(self) -> tuple[dict[Symbol, Decimal], dict[Symbol, Decimal]]:
         """Signed positions per symbol: the sum of all accounts, and the house."""

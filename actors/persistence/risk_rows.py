@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from actors.facts import (
+from actors.core.facts import (
     AnyFact,
     BalanceAdjusted,
     BreakerChanged,

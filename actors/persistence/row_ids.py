@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from actors.facts import FillApplied
-from actors.fees import PendingFee
+from actors.core.facts import FillApplied
+from actors.core.fees import PendingFee
+from actors.core.units import AccountId
 from actors.subaccount.position import position_id
 from actors.subaccount.state import AccountState
-from actors.units import AccountId
 
 
 def row_id(*parts: object) -> str:

@@ -16,7 +16,8 @@ from decimal import Decimal
 from itertools import groupby
 from typing import Any
 
-from actors.facts import (
+from actors.core.enums import OrderStatus, OrderType, Purpose
+from actors.core.facts import (
     AnyFact,
     BadDebtRecorded,
     BalanceAdjusted,
@@ -27,20 +28,18 @@ from actors.facts import (
     OrderAcknowledged,
     OrderEnded,
     OrderIntended,
-    OrderStatus,
     PositionAlerted,
     PositionTakenOver,
-    Purpose,
     StatusChanged,
 )
-from actors.fees import FeeBooked, FeeLearned, PendingFee
+from actors.core.fees import FeeBooked, FeeLearned, PendingFee
+from actors.core.units import ZERO, AccountId, Symbol
 from actors.persistence import fee_rows, funding_rows, risk_rows, sql
-from actors.persistence.messages import Persist
 from actors.persistence.row_ids import pending_order_id, row_id, trade_row_id
+from actors.subaccount.durability import Persist
 from actors.subaccount.margin import static_liquidation_price
 from actors.subaccount.position import Position
 from actors.subaccount.state import AccountState
-from actors.units import ZERO, AccountId, OrderType, Symbol
 
 SHARDS = 256
 QUOTE_ASSETS = ("USDT", "USDC", "FDUSD")

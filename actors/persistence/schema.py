@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import psycopg
 
-from actors.errors import ForeignDatabase
+from actors.core.errors import ForeignDatabase
 
 SCRIPTS = ("bulkhead.sql", *(f"bulkhead_{version}.sql" for version in range(2, 7)))
 """Our schema's versions, each script making one from the one before."""

@@ -17,16 +17,17 @@ from typing import Any, TypeVar
 import psycopg
 import structlog
 
-from actors.errors import BadInput, Fenced, NotDurable, StoreBusy, StoreUnreachable
+from actors.core.errors import BadInput, Fenced, NotDurable, StoreBusy, StoreUnreachable
+from actors.core.records import KnownOrder, NewAccount, Recovery
+from actors.core.units import AccountId, ClientOrderId, Symbol
+from actors.limits.model import RiskLimits
 from actors.persistence import rows, schema, sql
 from actors.persistence.accounts import check_new, has_rule, rule
 from actors.persistence.connection import connect, one_line
-from actors.persistence.desk import Desk
 from actors.persistence.loading import Loaded, Loader, grouped, known_order
-from actors.persistence.messages import KnownOrder, NewAccount, Persist, Recovery
-from actors.risk_limits import RiskLimits
+from actors.persistence.operator_records import OperatorRecords
+from actors.subaccount.durability import Persist
 from actors.subaccount.state import AccountState
-from actors.units import AccountId, ClientOrderId, Symbol
 
 log = structlog.get_logger("store")
 
@@ -375,14 +376,14 @@ class Store:
             row = self._connection.execute(sql.FIND_ORDER, (client_order_id,)).fetchone()
         return None if row is None else known_order(row)
 
-    def at_desk(self, call: Callable[[Desk], T]) -> T:
+    def with_operator_records(self, call: Callable[[OperatorRecords], T]) -> T:
         """Run what operators ask for: dead letters, quarantine, audit.
 
         Raises:
             StoreUnreachable: Postgres does not answer.
         """
         with self._reachable():
-            return call(Desk(self._connection))
+            return call(OperatorRecords(self._connection))
 
     @contextmanager
     def _reachable(self) -> Iterator[None]:

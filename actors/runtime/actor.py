@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 import pykka
 
-from actors.messages import Message, Ping
+from actors.core.messages import Message, Ping
 from actors.runtime.cell import Cell, Status
 from actors.runtime.dispatcher import Dispatcher
 from actors.runtime.mailbox import Serving

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from actors.limits import TRACE_DEPTH
+from actors.core.constants import TRACE_DEPTH
+from actors.runtime.envelope import Envelope, QueuedMessage, describe, shown
 from actors.runtime.failure_text import traceback_text, where
-from actors.runtime.letters import Letter, QueuedMessage, describe, shown
 from actors.runtime.mailbox import Counters, Mailbox
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class Cell:
         self.slowest_ns = 0
         self.crashes: list[CrashReport] | None = None
         self.poison: Any = None
-        self.busy_with: Letter | None = None
+        self.busy_with: Envelope | None = None
         self.tap: Tap | None = None
         self.trace: list[tuple[Any, int, int]] | None = None
         self.trace_at = 0
@@ -191,7 +191,7 @@ class Cell:
             if self.tap is tap:
                 self.tap = None
 
-    def report(self, letter: Letter | None, error: BaseException, now_ns: int, wall_ms: int) -> CrashReport:
+    def report(self, letter: Envelope | None, error: BaseException, now_ns: int, wall_ms: int) -> CrashReport:
         """Describe a failure and keep the description."""
         message = letter[0] if letter else None
         report = CrashReport(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
-from actors.units import NANOS_PER_MS, Nanos
+from actors.core.units import NANOS_PER_MS, Nanos
 
 
 class Clock(Protocol):

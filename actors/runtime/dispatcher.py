@@ -21,14 +21,14 @@ from typing import Any
 import pykka
 import structlog
 
-from actors.errors import Refused
-from actors.limits import TURN_MESSAGES, TURN_NANOS
-from actors.messages import Lane, Message
+from actors.core.constants import TURN_MESSAGES, TURN_NANOS
+from actors.core.errors import Refused
+from actors.core.messages import Lane, Message
+from actors.core.units import Nanos
 from actors.runtime.cell import Cell, CrashReport, Status
 from actors.runtime.clock import Clock, SystemClock
-from actors.runtime.letters import Letter
+from actors.runtime.envelope import Envelope
 from actors.runtime.mailbox import Serving
-from actors.units import Nanos
 
 log = structlog.get_logger("dispatcher")
 
@@ -36,7 +36,7 @@ SWITCH_INTERVAL_SECONDS = 1e-4
 """Python's default of 5 ms between thread switches costs I/O threads milliseconds."""
 
 CrashHandler = Callable[[Cell, CrashReport, BaseException], None]
-DeadLetterHandler = Callable[[Cell, Letter, str], None]
+DeadLetterHandler = Callable[[Cell, Envelope, str], None]
 
 
 class Start(Message, frozen=True, gc=False):
@@ -225,7 +225,7 @@ class Dispatcher:
         if cell.status is Status.STARTING:
             cell.status = Status.RUNNING
 
-    def _crashed(self, cell: Cell, letter: Letter | None, error: BaseException) -> None:
+    def _crashed(self, cell: Cell, letter: Envelope | None, error: BaseException) -> None:
         now_ns = self.clock.monotonic_ns()
         self.stats.crashes += 1
         report = cell.report(
@@ -248,7 +248,7 @@ class Dispatcher:
             self.on_crash(cell, report, error)
         log.error("actor crashed", actor=cell.name, error=report.error, message=report.message_kind)
 
-    def _dead(self, cell: Cell, letter: Letter, why: str) -> None:
+    def _dead(self, cell: Cell, letter: Envelope, why: str) -> None:
         if letter[1] is not None:
             _fail(letter[1], pykka.ActorDeadError(f"{cell.name}: {why}"))
         if self.on_dead_letter is not None:

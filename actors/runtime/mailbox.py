@@ -22,10 +22,10 @@ from typing import Final
 
 import msgspec
 
-from actors.errors import Refused
-from actors.limits import COMMANDS_MAX, HIGHER_LANE_RUN, MAILBOX_HIGH, MAILBOX_LOW
-from actors.messages import Lane
-from actors.runtime.letters import Letter, lane_of
+from actors.core.constants import COMMANDS_MAX, HIGHER_LANE_RUN, MAILBOX_HIGH, MAILBOX_LOW
+from actors.core.errors import Refused
+from actors.core.messages import Lane
+from actors.runtime.envelope import Envelope, lane_of
 
 _NOTHING: Final = -1
 _CONTROL: Final = int(Lane.CONTROL)
@@ -36,7 +36,7 @@ _MARKET: Final = int(Lane.MARKET)
 _LIST_MAX: Final = 64
 """Above this, taking from the front of a list costs more than a deque does."""
 
-Queue = list[Letter] | deque[Letter]
+Queue = list[Envelope] | deque[Envelope]
 
 
 class Counters(msgspec.Struct, frozen=True):
@@ -97,7 +97,7 @@ class Mailbox:
         self._control: Queue | None = None
         self._fills: Queue | None = None
         self._commands: Queue | None = None
-        self._market: dict[object, Letter] | None = None
+        self._market: dict[object, Envelope] | None = None
         self._lowest = _MARKET
         self._run = 0
         self._lower_served = 0
@@ -111,7 +111,7 @@ class Mailbox:
         self.refused = 0
         self.in_hand = 0
 
-    def put(self, letter: Letter) -> bool:  # noqa: PLR0912 - a helper per lane would cost each message a call
+    def put(self, letter: Envelope) -> bool:  # noqa: PLR0912 - a helper per lane would cost each message a call
         """Take a message in.
 
         Returns:
@@ -168,7 +168,7 @@ class Mailbox:
         finally:
             self._lock.release()
 
-    def restart_with(self, letter: Letter) -> bool:
+    def restart_with(self, letter: Envelope) -> bool:
         """Put ``letter`` ahead of everything and serve the control lane only.
 
         Returns:
@@ -185,7 +185,7 @@ class Mailbox:
             self.scheduled = True
             return True
 
-    def take(self, handled: bool = False) -> Letter | None:  # noqa: FBT001, FBT002 - a keyword costs 40 ns
+    def take(self, handled: bool = False) -> Envelope | None:  # noqa: FBT001, FBT002 - a keyword costs 40 ns
         """Hand out the next message, or end the turn when no served lane has one.
 
         Args:
@@ -226,7 +226,7 @@ class Mailbox:
         finally:
             self._lock.release()
 
-    def _take_lower(self) -> Letter | None:
+    def _take_lower(self) -> Envelope | None:
         """One message of a lane that waits behind a higher one; such lanes take turns."""
         lanes = (self._control, self._fills, self._commands, self._market)
         waiting = [n for n, lane in enumerate(lanes) if lane][1:]
@@ -242,13 +242,13 @@ class Mailbox:
 
     # An empty lane is None: a deque holds 600 bytes, which a million idle accounts must not.
 
-    def _take_control(self, lane: Queue) -> Letter:
+    def _take_control(self, lane: Queue) -> Envelope:
         if len(lane) == 1:
             self._control = None
             return lane[0]
         return _first(lane)
 
-    def _take_fill(self, lane: Queue) -> Letter:
+    def _take_fill(self, lane: Queue) -> Envelope:
         if self.congested and len(lane) <= MAILBOX_LOW:
             self.congested = False
         if len(lane) == 1:
@@ -256,13 +256,13 @@ class Mailbox:
             return lane[0]
         return _first(lane)
 
-    def _take_command(self, lane: Queue) -> Letter:
+    def _take_command(self, lane: Queue) -> Envelope:
         if len(lane) == 1:
             self._commands = None
             return lane[0]
         return _first(lane)
 
-    def _take_market(self, lane: dict[object, Letter]) -> Letter:
+    def _take_market(self, lane: dict[object, Envelope]) -> Envelope:
         letter = lane.pop(next(iter(lane)))
         if not lane:
             self._market = None
@@ -303,7 +303,7 @@ class Mailbox:
             self.scheduled = True
             return True
 
-    def close(self) -> list[Letter]:
+    def close(self) -> list[Envelope]:
         """Refuse everything from now on, and hand back what waited, as dead letters."""
         with self._lock:
             self._closed = True
@@ -335,7 +335,7 @@ class Mailbox:
         with self._lock:
             return self._depth()
 
-    def waiting(self) -> list[Letter]:
+    def waiting(self) -> list[Envelope]:
         """What waits, in lane order, copied in one go."""
         with self._lock:
             return self._all()
@@ -354,8 +354,8 @@ class Mailbox:
         lanes = (self._control, self._fills, self._commands, self._market)
         return sum(len(lane) for lane in lanes if lane)
 
-    def _all(self) -> list[Letter]:
-        left: list[Letter] = []
+    def _all(self) -> list[Envelope]:
+        left: list[Envelope] = []
         for lane in (self._control, self._fills, self._commands):
             if lane:
                 left.extend(lane)
@@ -371,12 +371,12 @@ class Mailbox:
         return self._lowest == _MARKET and bool(self._fills or self._commands or self._market)
 
 
-def _appended(lane: Queue, letter: Letter) -> Queue:
+def _appended(lane: Queue, letter: Envelope) -> Queue:
     if len(lane) >= _LIST_MAX and isinstance(lane, list):
         lane = deque(lane)
     lane.append(letter)
     return lane
 
 
-def _first(lane: Queue) -> Letter:
+def _first(lane: Queue) -> Envelope:
     return lane.pop(0) if isinstance(lane, list) else lane.popleft()

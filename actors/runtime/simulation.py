@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from actors.limits import TURN_MESSAGES
+from actors.core.constants import TURN_MESSAGES
+from actors.core.units import Nanos
 from actors.runtime.cell import Cell
 from actors.runtime.clock import VirtualClock
 from actors.runtime.dispatcher import Dispatcher
-from actors.units import Nanos
 
 
 class SeededDispatcher(Dispatcher):

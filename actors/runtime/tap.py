@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
-from actors.errors import BadInput
-from actors.units import NANOS_PER_SECOND
+from actors.core.errors import BadInput
+from actors.core.units import NANOS_PER_SECOND
 
 TAP_SECONDS_MAX = 600
 TAP_RATE_MAX = 1_000

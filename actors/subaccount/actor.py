@@ -9,12 +9,13 @@ import msgspec
 import structlog
 from msgspec.structs import replace
 
-from actors.errors import FaultInjected, NotDurable, StateLost
-from actors.facts import AnyFact, ConditionalPlaced, FillApplied, OrderIntended, PhaseChanged, Purpose
-from actors.fees import PendingFee
-from actors.gateway.messages import Resync
-from actors.limits import FEE_ASK_FIRST, FEE_ASK_MAX, ORDER_WAIT_MAX
-from actors.messages import (
+from actors.core.constants import FEE_ASK_FIRST, FEE_ASK_MAX, ORDER_WAIT_MAX
+from actors.core.enums import Purpose
+from actors.core.errors import FaultInjected, NotDurable, StateLost
+from actors.core.facts import AnyFact, ConditionalPlaced, FillApplied, OrderIntended, PhaseChanged
+from actors.core.fees import PendingFee
+from actors.core.instruments import Instrument
+from actors.core.messages import (
     AdjustBalance,
     AskFunding,
     FaultOnPurpose,
@@ -29,21 +30,22 @@ from actors.messages import (
     SettleFee,
     Wake,
 )
-from actors.order_ids import Origin
-from actors.persistence.messages import AccountLoaded, DecisionLost, LoadAccount, Persist
+from actors.core.order_ids import Origin
+from actors.core.order_messages import Resync
+from actors.core.units import NANOS_PER_MS, AccountId, Nanos, Symbol
 from actors.runtime.actor import DispatchedActor, Ref
-from actors.runtime.gate import TradingGate
 from actors.subaccount import fees, holdings, monitor
 from actors.subaccount.alerts import alerts_of
 from actors.subaccount.decide import decide, withdraw
-from actors.subaccount.decision import Accepted, Decision, Rejected
+from actors.subaccount.durability import AccountLoaded, DecisionLost, LoadAccount, Persist
 from actors.subaccount.market import Market
 from actors.subaccount.orders import WorkingOrder
+from actors.subaccount.pipeline import Accepted, Decision, Rejected
 from actors.subaccount.rejections import RejectCode, Rejection
 from actors.subaccount.state import AccountState
 from actors.subaccount.triggers import Triggers, triggers
+from actors.supervision.gate import TradingGate
 from actors.symbol_router.book import PriceBook
-from actors.units import NANOS_PER_MS, AccountId, Instrument, Nanos, Symbol
 
 log = structlog.get_logger("account")
 
@@ -78,7 +80,7 @@ class AccountStats(msgspec.Struct):
     stale: int = 0
 
 
-class Services:
+class AccountContext:
     """What all accounts of an engine share. ``preloaded`` holds states read in bulk at start.
 
     ``origin`` is what the ids of their orders begin with; it stays when one of them is restarted.
@@ -109,12 +111,12 @@ class AccountActor(DispatchedActor):
     refuses everything else.
     """
 
-    def __init__(self, account_id: AccountId, services: Services, *, guard: bool = False) -> None:
+    def __init__(self, account_id: AccountId, context: AccountContext, *, guard: bool = False) -> None:
         super().__init__()
         self._is_guard = guard
         self.account_id = account_id
         self.state: AccountState | None = None
-        self._services = services
+        self._context = context
         self._registered: Triggers | None = None
         self._deadline_ms: int | None = None
         self._early: tuple[tuple[Any, Any], ...] = ()
@@ -125,18 +127,18 @@ class AccountActor(DispatchedActor):
     def on_start(self) -> None:
         """Take the preloaded state, or have the writer load it."""
         # Preloaded is who begins with the engine, when everybody is told the last day's funding.
-        preloaded = self._services.preloaded.pop(self.account_id, None)
+        preloaded = self._context.preloaded.pop(self.account_id, None)
         if preloaded is not None:
             self._loaded(preloaded)
             return
         self.hold()
-        self._services.writer.tell(LoadAccount(self.account_id, self.actor_ref, self._cell.restarts))
+        self._context.writer.tell(LoadAccount(self.account_id, self.actor_ref, self._cell.restarts))
 
     def on_receive(self, message: Any) -> Any:
         """Handle one message."""
         if isinstance(message, AccountLoaded):
-            if message.life != self._cell.restarts:
-                return None  # asked for by an earlier life, and older than what this one asked for
+            if message.incarnation != self._cell.restarts:
+                return None  # asked for by an earlier incarnation, and older than what this one asked for
             if message.state is None:
                 raise StateLost(message.reason)
             if self.state is None:
@@ -149,7 +151,7 @@ class AccountActor(DispatchedActor):
                     self._carry_out(message.state, decision, Reconsider("quarantine"), market)
             return None
         if isinstance(message, DecisionLost):
-            if message.life == self._cell.restarts:
+            if message.incarnation == self._cell.restarts:
                 raise NotDurable(message.reason)
             return None
         if self.state is None:
@@ -179,21 +181,21 @@ class AccountActor(DispatchedActor):
 
     def market(self) -> Market:
         """What the account may know at this moment."""
-        services, clock = self._services, self._cell.dispatcher.clock
+        context, clock = self._context, self._cell.dispatcher.clock
         return Market(
-            services.book.ticks,
-            services.instruments,
+            context.book.ticks,
+            context.instruments,
             Nanos(clock.monotonic_ns()),
             clock.wall_ms(),
-            services.origin,
-            services.gate.reduce_only or self._cell.mailbox.congested or self._is_guard,
-            services.book.day,
-            services.book.day_ticks,
-            services.book,
+            context.origin,
+            context.gate.reduce_only or self._cell.mailbox.congested or self._is_guard,
+            context.book.day,
+            context.book.day_ticks,
+            context.book,
         )
 
     def _loaded(self, state: AccountState) -> None:
-        # Monotonic times mean nothing in another life of the process.
+        # Monotonic times mean nothing in another run of the process.
         self.state = replace(state, retry_at_ns=Nanos(0))
         self._register(triggers(self.state, self.market()), force=True)
         self._await_deadline(self.state)
@@ -205,7 +207,7 @@ class AccountActor(DispatchedActor):
             self._resync(order)
 
     def _decide(self, state: AccountState, message: Any) -> Accepted | Rejected | None:
-        stats = self._services.stats
+        stats = self._context.stats
         market = self.market()
         stats.wakes += isinstance(message, Wake)
         if isinstance(message, Reconsider):
@@ -219,7 +221,7 @@ class AccountActor(DispatchedActor):
     def _carry_out(
         self, state: AccountState, decision: Decision, message: Any, market: Market
     ) -> Accepted | Rejected | None:
-        stats, is_wake = self._services.stats, isinstance(message, Wake)
+        stats, is_wake = self._context.stats, isinstance(message, Wake)
         stats.duplicates += decision.duplicate
         stats.stale += decision.stale
         stats.rejected += isinstance(decision.reply, Rejected)
@@ -240,16 +242,16 @@ class AccountActor(DispatchedActor):
     def _persist(
         self, before: AccountState, decision: Decision, message: Any, market: Market
     ) -> Accepted | Rejected | None:
-        self._services.stats.decisions += 1
+        self._context.stats.decisions += 1
         future = self.defer_reply()
-        self._services.writer.tell(
+        self._context.writer.tell(
             Persist(
                 account_id=self.account_id,
                 previous_sequence=before.sequence,
                 facts=decision.facts,
                 state=decision.state,
                 wall_ms=market.wall_ms,
-                life=self._cell.restarts,
+                incarnation=self._cell.restarts,
                 reply_to=future,
                 reply=decision.reply,
                 cause=getattr(message, "cause", ""),
@@ -262,15 +264,15 @@ class AccountActor(DispatchedActor):
                 self._cell.dispatcher.after(wait, self._cell, Reconsider("backoff"))
             elif isinstance(fact, FillApplied | ConditionalPlaced):
                 # No tick can come in between: router and accounts share a thread.
-                self._services.book.mark(fact.symbol)
+                self._context.book.mark(fact.symbol)
                 if isinstance(fact, FillApplied) and holdings.is_late(fact.trade_ms, market.wall_ms):
                     self._ask_funding(fact.symbol, fact.trade_ms)
         for text in alerts_of(self.account_id, decision.facts):
-            self._services.alarm(text)
+            self._context.alarm(text)
         return decision.reply if future is None else None
 
     def _resync(self, order: WorkingOrder) -> None:
-        self._services.gateway.tell(
+        self._context.gateway.tell(
             Resync(
                 order.intent, order.exchange_order_id, order.filled, order.trade_ids, order.cancel_requested
             )
@@ -287,7 +289,7 @@ class AccountActor(DispatchedActor):
 
     @property
     def _fees_cause(self) -> str:
-        return f"fees:{self._cell.restarts}"  # the timers of an earlier life go on
+        return f"fees:{self._cell.restarts}"  # the timers of an earlier incarnation go on
 
     def _pursue_fees(self, state: AccountState) -> None:
         """Ask for what pending fees lack, and have a timer ask again until they are booked."""
@@ -306,30 +308,30 @@ class AccountActor(DispatchedActor):
             before, self._fees_wait = self._fees_wait, Nanos(min(self._fees_wait * 2, FEE_ASK_MAX))
             untold = [fee for fee in pending if fee.amount is None]
             if untold and before < self._fees_wait == FEE_ASK_MAX:
-                self._services.alarm(
+                self._context.alarm(
                     f"{self.account_id}: the exchange has not told the fee of trade {untold[0].trade_id} of "
                     f"{untold[0].symbol} and {len(untold) - 1} more; they are asked for until it does"
                 )
 
     def _ask_fees(self, new: list[PendingFee]) -> None:
-        trades, rates = fees.questions(self.account_id, new, self._services.instruments)
+        trades, rates = fees.questions(self.account_id, new, self._context.instruments)
         for question in trades:
-            self._services.gateway.tell(question)
-        if self._services.feed is not None:
+            self._context.gateway.tell(question)
+        if self._context.feed is not None:
             for asked in rates:
-                self._services.feed.tell(asked)
+                self._context.feed.tell(asked)
 
     def _ask_funding(self, symbol: Symbol, since_ms: int) -> None:
         """Be told again of settlements: what was held then is known otherwise than when they were told."""
-        if self._services.feed is not None:
-            self._services.feed.tell(AskFunding(self.account_id, symbol, since_ms))
+        if self._context.feed is not None:
+            self._context.feed.tell(AskFunding(self.account_id, symbol, since_ms))
 
     def _ask_funding_of_all(self, state: AccountState) -> None:
         if state.positions or state.holdings:
             self._ask_funding(Symbol(""), 0)
 
     def _count(self, fact: AnyFact) -> None:
-        stats = self._services.stats
+        stats = self._context.stats
         if isinstance(fact, OrderIntended):
             stats.orders += 1
             stats.adl_steps += fact.purpose is not Purpose.USER
@@ -341,4 +343,4 @@ class AccountActor(DispatchedActor):
         if unchanged and not (force and found.prices):
             return
         self._registered = found
-        self._services.router.tell(RegisterTriggers(self.account_id, found.prices, found.every_tick))
+        self._context.router.tell(RegisterTriggers(self.account_id, found.prices, found.every_tick))

@@ -24,26 +24,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
-from actors.facts import (
-    AccountStatus,
+from actors.core.constants import ADL_BACKOFF_FIRST, ADL_BACKOFF_MAX, ADL_REFUSALS_MAX, ADL_STUCK_EVERY
+from actors.core.enums import AccountStatus, LiquidationMode, Phase, Purpose
+from actors.core.facts import (
     AnyFact,
     BadDebtRecorded,
     ClosingOut,
-    LiquidationMode,
-    Phase,
     PhaseChanged,
     PositionTakenOver,
-    Purpose,
     StatusChanged,
 )
-from actors.limits import ADL_BACKOFF_FIRST, ADL_BACKOFF_MAX, ADL_REFUSALS_MAX, ADL_STUCK_EVERY
-from actors.risk_limits import AdlTier
+from actors.core.units import NANOS_PER_SECOND, ONE, ZERO, Nanos, Symbol
+from actors.limits.model import AdlTier
 from actors.subaccount import margin, steps
-from actors.subaccount.commitments import cancelled, cancels
 from actors.subaccount.market import Market, mark, marks_of
+from actors.subaccount.open_order_exposure import cancelled, cancels
 from actors.subaccount.orders import WorkingOrder
 from actors.subaccount.state import AccountState, folded
-from actors.units import NANOS_PER_SECOND, ONE, ZERO, Nanos, Symbol
 
 WARNING_HYSTERESIS = Decimal("0.02")
 """WARNING ends this far below where it began, so that it does not flap with each tick."""

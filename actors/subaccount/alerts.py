@@ -5,28 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 
-from actors.facts import (
-    Alert,
+from actors.core.constants import ADL_REFUSALS_MAX, ADL_STUCK_EVERY
+from actors.core.enums import Alert, Breaker, ConditionalStatus, Phase
+from actors.core.facts import (
     AnyFact,
     BadDebtRecorded,
-    Breaker,
     BreakerChanged,
     ClosingOut,
     ConditionalEnded,
     ConditionalPlaced,
-    ConditionalStatus,
     DayStopped,
     FillApplied,
     OrderEnded,
-    Phase,
     PhaseChanged,
     PositionAlerted,
 )
-from actors.fees import Commission, FeeLearned
-from actors.limits import ADL_REFUSALS_MAX, ADL_STUCK_EVERY
+from actors.core.fees import Commission, FeeLearned
+from actors.core.units import NANOS_PER_SECOND, AccountId, Symbol, plain
+from actors.core.urgency import Critical
 from actors.subaccount.orders import end_text, is_refusal
-from actors.units import NANOS_PER_SECOND, AccountId, Symbol, plain
-from actors.urgency import Critical
 
 
 def alerts_of(account_id: AccountId, facts: Iterable[AnyFact]) -> list[str]:

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from actors.facts import AnyFact, Breaker, BreakerChanged, PositionClosed
-from actors.risk_limits import BreakerReset
+from actors.core.enums import Breaker
+from actors.core.facts import AnyFact, BreakerChanged, PositionClosed
+from actors.core.units import ZERO
+from actors.limits.model import BreakerReset
 from actors.subaccount.state import AccountState
-from actors.units import ZERO
 
 HALF_OPEN_LOSS = "a losing trade while half-open"
 

@@ -21,19 +21,20 @@ from itertools import takewhile
 
 import msgspec
 
-from actors.facts import AccountStatus, Breaker, Phase, Purpose
-from actors.messages import PlaceOrder
-from actors.risk_limits import MaintenanceBasis
+from actors.core.enums import AccountStatus, Breaker, OrderType, Phase, Purpose, Side
+from actors.core.instruments import TRADING, Instrument
+from actors.core.messages import PlaceOrder
+from actors.core.units import DIGITS_MAX, ONE, ZERO, Symbol, is_sane, plain
+from actors.limits.model import MaintenanceBasis
 from actors.subaccount import dust, fees, margin
-from actors.subaccount.commitments import commitments
-from actors.subaccount.limit_checks import LIMIT_CHECKS, Proposal
+from actors.subaccount.limit_checks import LIMIT_CHECKS, ProposedOrder
 from actors.subaccount.market import Market, marks_of
+from actors.subaccount.open_order_exposure import commitments
 from actors.subaccount.orders import WorkingOrder
 from actors.subaccount.position import Position
 from actors.subaccount.rejections import RejectCode, Rejection, reject
 from actors.subaccount.state import AccountState
 from actors.subaccount.steps import smallest_order
-from actors.units import DIGITS_MAX, ONE, TRADING, ZERO, Instrument, OrderType, Side, Symbol, is_sane, plain
 
 DEFAULT_LEVERAGE = Decimal(10)
 """When the order names none; capped by the account's limit."""
@@ -44,7 +45,7 @@ SYMBOL_SHOWN = 40
 NEAR_SYMBOLS, SYMBOLS_COMPARED = 3, 20
 
 
-class Verdict(msgspec.Struct, frozen=True, gc=False):
+class CheckResult(msgspec.Struct, frozen=True, gc=False):
     """The outcome: rejections, or what the order reserves.
 
     ``opening`` is the part of the quantity that opens risk; ``margin`` what it reserves, at ``price``. ``rest`` is
@@ -64,7 +65,9 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
         return not self.rejections
 
 
-def check(state: AccountState, order: PlaceOrder, market: Market, at_price: Decimal | None = None) -> Verdict:
+def check(
+    state: AccountState, order: PlaceOrder, market: Market, at_price: Decimal | None = None
+) -> CheckResult:
     """Run all checks on an order.
 
     Args:
@@ -74,19 +77,19 @@ def check(state: AccountState, order: PlaceOrder, market: Market, at_price: Deci
         at_price: the price to count with, for an order that will be sent only when the market gets there.
 
     Returns:
-        The verdict; when accepted, how much margin the order reserves.
+        The checked; when accepted, how much margin the order reserves.
     """
     shape, account = _shape(order), _account(state)
     instrument = market.instruments.get(order.symbol)
     if shape or instrument is None:
         unknown = () if instrument else (_unknown(order.symbol, market),)
-        return Verdict((*shape, *account, *unknown))
+        return CheckResult((*shape, *account, *unknown))
     opening = order.quantity - reducible(state, order)
     reduces = opening <= ZERO or order.reduce_only
     marks = _prices(state, order, market, own_only=reduces)
     new_risk = _new_risk(state, order, opening, instrument, market)
     if isinstance(marks, Rejection):
-        return Verdict((*account, *_filters(order, instrument), *new_risk, marks))
+        return CheckResult((*account, *_filters(order, instrument), *new_risk, marks))
     leverage = order.leverage or min(DEFAULT_LEVERAGE, state.limits.max_leverage)
     touch = dust.touch(market, order.symbol, order.side)
     price = at_price or order.price or touch
@@ -99,13 +102,13 @@ def check(state: AccountState, order: PlaceOrder, market: Market, at_price: Deci
         *(() if rest else _notional(order, instrument, price, of_rest=of_rest)),
     )
     if reduces:
-        return Verdict(rejections, ZERO, ZERO, leverage, price, rest)
+        return CheckResult(rejections, ZERO, ZERO, leverage, price, rest)
     if order.side is Side.SELL:
         # A short that is sold through the bid fills at the bid: it is worth that, and not its limit.
         price = max(price, at_price or touch)
     proposal = _proposal(state, order, market, marks, opening, price, leverage)
     rejections = (*rejections, *(r for c in LIMIT_CHECKS if (r := c(proposal)) is not None))
-    return Verdict(rejections, opening, proposal.required, leverage, price)
+    return CheckResult(rejections, opening, proposal.required, leverage, price)
 
 
 def reducible(state: AccountState, order: PlaceOrder) -> Decimal:
@@ -173,14 +176,14 @@ def _proposal(  # noqa: PLR0913 - what the limits are compared with
     opening: Decimal,
     price: Decimal,
     leverage: Decimal,
-) -> Proposal:
+) -> ProposedOrder:
     own = tuple(commitments(state))
     # What is against a position opens nothing before that is gone, whichever order takes the last of it.
     left = tuple(
         p for p in state.positions if p.symbol != order.symbol or p.is_long == (order.side is Side.BUY)
     )
     half_open = state.risk.breaker is Breaker.HALF_OPEN
-    return Proposal(
+    return ProposedOrder(
         state=state,
         order=order,
         market=market,

@@ -16,34 +16,31 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from actors.facts import (
-    Alert,
+from actors.core.constants import CONDITIONALS_MAX, REARM_FIRST_MS, REARM_MAX
+from actors.core.enums import Alert, ConditionalKind, ConditionalStatus, OrderStatus, OrderType, Phase, Side
+from actors.core.facts import (
     AnyFact,
     ConditionalDue,
     ConditionalEnded,
-    ConditionalKind,
     ConditionalPlaced,
-    ConditionalStatus,
     OrderIntended,
-    OrderStatus,
-    Phase,
     PositionAlerted,
     TrailMoved,
 )
-from actors.limits import CONDITIONALS_MAX, REARM_FIRST_MS, REARM_MAX
-from actors.messages import PlaceConditional, PlaceOrder
-from actors.order_ids import client_order_id
+from actors.core.instruments import Instrument
+from actors.core.messages import PlaceConditional, PlaceOrder
+from actors.core.order_ids import client_order_id
+from actors.core.units import DIGITS_MAX, ONE, ZERO, is_sane
 from actors.subaccount import checks, dust
 from actors.subaccount.adl import has_step
-from actors.subaccount.commitments import cancelled, cancels, openings
 from actors.subaccount.intents import intended
 from actors.subaccount.market import Market
+from actors.subaccount.open_order_exposure import cancelled, cancels, openings
 from actors.subaccount.orders import ConditionalOrder, WorkingOrder
 from actors.subaccount.position import Position
 from actors.subaccount.rejections import RejectCode, Rejection, reject
 from actors.subaccount.state import AccountState, folded
 from actors.subaccount.steps import smallest_order
-from actors.units import DIGITS_MAX, ONE, ZERO, Instrument, OrderType, Side, is_sane
 
 TRIGGERED_BY = "trigger:"
 """How the cause of an order begins that a conditional order became."""
@@ -59,8 +56,8 @@ def place(
     as_market = _market_order(order, order.quantity)
     price = order.trigger_price or order.activation_price
     usable = price is not None and is_sane(price)
-    verdict = checks.check(_alone(state, order), as_market, market, at_price=price if usable else None)
-    rejections = (*verdict.rejections, *_too_many(state))
+    checked = checks.check(_alone(state, order), as_market, market, at_price=price if usable else None)
+    rejections = (*checked.rejections, *_too_many(state))
     instrument, tick = market.instruments.get(order.symbol), market.ticks.get(order.symbol)
     if instrument is not None and tick is not None:
         rejections = (*rejections, *_shape(order, instrument, tick.mid))
@@ -81,8 +78,8 @@ def place(
         if _trails(order.kind) and order.activation_price is None
         else None,
         reduce_only=order.reduce_only,
-        leverage=verdict.leverage,
-        margin_reserved=verdict.margin,
+        leverage=checked.leverage,
+        margin_reserved=checked.margin,
         strategy=order.strategy,
         decided_ms=market.wall_ms,
         moment=market.moment,
@@ -318,14 +315,14 @@ def _fired(state: AccountState, order: ConditionalOrder, market: Market) -> list
         if checks.reducible(left, _market_order(placed, quantity)) < quantity:
             return _make_way(state, order)
     request = replace(_market_order(placed, quantity), cause=f"{TRIGGERED_BY}{order.client_order_id}")
-    verdict = checks.check(left, request, market)
-    if not verdict.is_accepted:
-        reason = "; ".join(r.text for r in verdict.rejections)
+    checked = checks.check(left, request, market)
+    if not checked.is_accepted:
+        reason = "; ".join(r.text for r in checked.rejections)
         return [ConditionalEnded(order.client_order_id, ConditionalStatus.REJECTED, reason[:500])]
-    if verdict.rest is not None:
+    if checked.rest is not None:
         ended = ConditionalEnded(order.client_order_id, ConditionalStatus.TRIGGERED, _why(order, market))
-        return [ended, *dust.taken(left, verdict.rest, market)]
-    intent: OrderIntended = replace(intended(left, request, verdict, market), tier=placed.attempt)
+        return [ended, *dust.taken(left, checked.rest, market)]
+    intent: OrderIntended = replace(intended(left, request, checked, market), tier=placed.attempt)
     ended = ConditionalEnded(
         order.client_order_id, ConditionalStatus.TRIGGERED, _why(order, market), intent.client_order_id
     )

@@ -16,16 +16,9 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
-from actors.facts import (
-    AnyFact,
-    CancelIntended,
-    ConditionalEnded,
-    ConditionalStatus,
-    Phase,
-    PhaseChanged,
-    Purpose,
-)
-from actors.messages import (
+from actors.core.enums import ConditionalStatus, Phase, Purpose
+from actors.core.facts import AnyFact, CancelIntended, ConditionalEnded, PhaseChanged
+from actors.core.messages import (
     AdjustBalance,
     ApplyFunding,
     CallOff,
@@ -48,14 +41,24 @@ from actors.messages import (
     TripBreaker,
     Wake,
 )
-from actors.subaccount import booking, breaker, checks, conditionals, control, dust, fees, losses, margin
-from actors.subaccount.commitments import cancelled, cancels
-from actors.subaccount.decision import Accepted, Decision, assessed, decided, house_of, refused
+from actors.core.units import Nanos
+from actors.subaccount import (
+    breaker,
+    checks,
+    commands,
+    conditionals,
+    dust,
+    exchange_events,
+    fees,
+    losses,
+    margin,
+)
 from actors.subaccount.intents import intended
 from actors.subaccount.market import Market
+from actors.subaccount.open_order_exposure import cancelled, cancels
+from actors.subaccount.pipeline import Accepted, Decision, assessed, decided, house_of, refused
 from actors.subaccount.rejections import RejectCode, reject
 from actors.subaccount.state import AccountState, folded
-from actors.units import Nanos
 
 ControlMessage = (
     AdjustBalance
@@ -70,7 +73,13 @@ ControlMessage = (
     | Reopen
 )
 AccountMessage = (
-    Wake | Reconsider | PlaceOrder | PlaceConditional | CancelOrder | ControlMessage | booking.ExchangeEvent
+    Wake
+    | Reconsider
+    | PlaceOrder
+    | PlaceConditional
+    | CancelOrder
+    | ControlMessage
+    | exchange_events.ExchangeEvent
 )
 
 
@@ -115,7 +124,7 @@ def _decide(state: AccountState, message: AccountMessage, market: Market) -> Dec
         case CancelOrder():
             return _cancel(state, message)
         case OrderAccepted() | Fill() | FeeKnown() | RateKnown() | OrderClosed() | ApplyFunding():
-            return booking.decide(state, message, market)
+            return exchange_events.decide(state, message, market)
         case (
             AdjustBalance()
             | SettleFee()
@@ -128,7 +137,7 @@ def _decide(state: AccountState, message: AccountMessage, market: Market) -> Dec
             | CallOff()
             | Reopen()
         ):
-            return control.decide(state, message, market)
+            return commands.decide(state, message, market)
         case _:
             assert_never(message)
 
@@ -144,13 +153,13 @@ def _reconsider(state: AccountState, message: Reconsider, market: Market) -> Dec
 
 
 def _place(state: AccountState, order: PlaceOrder, market: Market) -> Decision:
-    verdict = checks.check(state, order, market)
-    if not verdict.is_accepted:
-        return refused(state, *verdict.rejections)
-    if verdict.rest is not None:
-        facts = dust.taken(state, verdict.rest, market)
+    checked = checks.check(state, order, market)
+    if not checked.is_accepted:
+        return refused(state, *checked.rejections)
+    if checked.rest is not None:
+        facts = dust.taken(state, checked.rest, market)
         return assessed(state, facts, market, order.cause, Accepted(house=house_of(facts)))
-    intent = intended(state, order, verdict, market)
+    intent = intended(state, order, checked, market)
     return decided(state, [intent], Accepted(intent.client_order_id))
 
 

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from actors.facts import AnyFact, Purpose
-from actors.messages import PlaceOrder
+from actors.core.enums import OrderType, Purpose, Side, TimeInForce
+from actors.core.facts import AnyFact
+from actors.core.instruments import Instrument
+from actors.core.messages import PlaceOrder
+from actors.core.units import Symbol
 from actors.subaccount.market import Market
 from actors.subaccount.position import Position
 from actors.subaccount.state import AccountState
 from actors.subaccount.steps import smallest_order, take_over
-from actors.units import Instrument, OrderType, Side, Symbol, TimeInForce
 
 
 def touch(market: Market, symbol: Symbol, side: Side) -> Decimal:

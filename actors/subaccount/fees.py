@@ -16,25 +16,25 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from actors.errors import StateCorrupt
-from actors.facts import AnyFact
-from actors.fees import RATE_SPAN_MS, Commission, FeeBooked, FeeLearned, FeeShare, PendingFee
-from actors.gateway.messages import AskFees
-from actors.messages import AskRate, FeeKnown, Fill, RateKnown, SettleFee
-from actors.subaccount.market import Market
-from actors.subaccount.rejections import RejectCode, Rejection, reject
-from actors.subaccount.state import AccountState
-from actors.units import (
+from actors.core.errors import StateCorrupt
+from actors.core.facts import AnyFact
+from actors.core.fees import RATE_SPAN_MS, Commission, FeeBooked, FeeLearned, FeeShare, PendingFee
+from actors.core.instruments import Instrument
+from actors.core.messages import AskRate, FeeKnown, Fill, RateKnown, SettleFee
+from actors.core.order_messages import AskFees
+from actors.core.units import (
     ENTRY_QUANTUM,
     NANOS_PER_MS,
     ONE,
     ZERO,
     AccountId,
     ClientOrderId,
-    Instrument,
     Symbol,
     is_sane,
 )
+from actors.subaccount.market import Market
+from actors.subaccount.rejections import RejectCode, Rejection, reject
+from actors.subaccount.state import AccountState
 
 RESERVE = Decimal("0.001")
 """Share of a trade's notional that its pending fee holds: twice the highest taker fee of Binance USD-M."""

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from actors.facts import FundingPaid
-from actors.messages import ApplyFunding
+from actors.core.facts import FundingPaid
+from actors.core.messages import ApplyFunding
+from actors.core.units import ZERO, Symbol
 from actors.subaccount.holdings import KEPT_MS, TOLD_MS, Settled, held_at, is_whole_hour, nominal_ms
-from actors.units import ZERO, Symbol
 
 if TYPE_CHECKING:
     from actors.subaccount.state import AccountState

@@ -22,8 +22,8 @@ from decimal import Decimal
 import msgspec
 from msgspec.structs import replace
 
+from actors.core.units import ZERO, Symbol
 from actors.subaccount.position import Position
-from actors.units import ZERO, Symbol
 
 HOUR_MS = 3_600_000
 PER_HOUR = 16

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from actors.facts import OrderIntended, Purpose
-from actors.messages import PlaceOrder
-from actors.order_ids import client_order_id
-from actors.subaccount.checks import Verdict
+from actors.core.enums import Purpose
+from actors.core.facts import OrderIntended
+from actors.core.messages import PlaceOrder
+from actors.core.order_ids import client_order_id
+from actors.subaccount.checks import CheckResult
 from actors.subaccount.market import Market
 from actors.subaccount.state import AccountState
 
 
-def intended(state: AccountState, order: PlaceOrder, verdict: Verdict, market: Market) -> OrderIntended:
-    """The account's next order, with the margin that its verdict reserves."""
+def intended(state: AccountState, order: PlaceOrder, checked: CheckResult, market: Market) -> OrderIntended:
+    """The account's next order, with the margin that its checked reserves."""
     return OrderIntended(
         account_id=state.account_id,
         sequence=state.next_order_sequence,
@@ -23,12 +24,12 @@ def intended(state: AccountState, order: PlaceOrder, verdict: Verdict, market: M
         price=order.price,
         time_in_force=order.time_in_force,
         reduce_only=order.reduce_only,
-        leverage=verdict.leverage,
-        margin_reserved=verdict.margin,
+        leverage=checked.leverage,
+        margin_reserved=checked.margin,
         purpose=Purpose.USER,
         tier=0,
         decided_ms=market.wall_ms,
         cause=order.cause,
         strategy=order.strategy,
-        reference_price=verdict.price,
+        reference_price=checked.price,
     )

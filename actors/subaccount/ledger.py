@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from actors.errors import StateCorrupt
-from actors.facts import BalanceAdjusted, FundingPaid, PositionTakenOver
-from actors.fees import FeeBooked, FeeLearned, PendingFee
+from actors.core.errors import StateCorrupt
+from actors.core.facts import BalanceAdjusted, FundingPaid, PositionTakenOver
+from actors.core.fees import FeeBooked, FeeLearned, PendingFee
+from actors.core.units import ZERO, Symbol, is_sane
 from actors.subaccount import funding
 from actors.subaccount.holdings import NOTHING, Holdings, changed
 from actors.subaccount.holdings import held as held_of
 from actors.subaccount.position import Position, with_position
-from actors.units import ZERO, Symbol, is_sane
 
 if TYPE_CHECKING:
     from actors.subaccount.state import AccountState

@@ -11,22 +11,22 @@ from decimal import Decimal
 
 import msgspec
 
-from actors.facts import Breaker
-from actors.limits import ORDER_RATE_WINDOW_MS
-from actors.messages import PlaceOrder
-from actors.risk_limits import MaintenanceBasis
+from actors.core.constants import ORDER_RATE_WINDOW_MS
+from actors.core.enums import Breaker, OrderType, Side
+from actors.core.messages import PlaceOrder
+from actors.core.units import ZERO, Symbol
+from actors.limits.model import MaintenanceBasis
+from actors.subaccount import after_fill, losses, value_at_risk
 from actors.subaccount import breaker as breakers
-from actors.subaccount import losses, prospects, value_at_risk
-from actors.subaccount.commitments import Commitment
 from actors.subaccount.margin import bracket_of, margin_ratio
 from actors.subaccount.market import Market, mark_at
+from actors.subaccount.open_order_exposure import Commitment
 from actors.subaccount.position import Position
 from actors.subaccount.rejections import RejectCode, Rejection, reject
 from actors.subaccount.state import AccountState
-from actors.units import ZERO, OrderType, Side, Symbol
 
 
-class Proposal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class ProposedOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An order with the numbers that limits look at; money in quote asset.
 
     ``opening`` is the quantity that opens, ``price`` what it is counted with; ``notional`` and ``required`` (margin)
@@ -71,7 +71,7 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         order = self.order
         own = Commitment(order.symbol, order.side, order.strategy, self.opening, self.notional, self.required)
         everything = (*self.commitments, own)
-        return prospects.notionals(self.state, self.left, everything, self.marks, self.market)
+        return after_fill.notionals(self.state, self.left, everything, self.marks, self.market)
 
     @property
     def equity_after(self) -> Decimal:
@@ -82,7 +82,7 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.equity - self.notional * limits.taker_fee_rate - max(ZERO, worse)
 
 
-def leverage(p: Proposal) -> Rejection | None:
+def leverage(p: ProposedOrder) -> Rejection | None:
     """Seed 000, check 3."""
     limit = p.state.limits.max_leverage
     if p.leverage <= limit:
@@ -91,7 +91,7 @@ def leverage(p: Proposal) -> Rejection | None:
     return reject(RejectCode.MAX_LEVERAGE_EXCEEDED, text, p.leverage, limit)
 
 
-def bracket_leverage(p: Proposal) -> Rejection | None:
+def bracket_leverage(p: ProposedOrder) -> Rejection | None:
     """The exchange's -2027: the bracket of the whole position has a leverage of its own."""
     brackets = p.market.instruments[p.order.symbol].brackets
     if p.state.limits.maintenance_basis is not MaintenanceBasis.BRACKETS or not brackets:
@@ -107,7 +107,7 @@ def bracket_leverage(p: Proposal) -> Rejection | None:
     return reject(RejectCode.BRACKET_LEVERAGE_EXCEEDED, text, p.leverage, limit)
 
 
-def trade_notional(p: Proposal) -> Rejection | None:
+def trade_notional(p: ProposedOrder) -> Rejection | None:
     """Seed 000, check 4."""
     limit = p.state.limits.max_notional_per_trade * p.scale
     if p.notional <= limit:
@@ -116,7 +116,7 @@ def trade_notional(p: Proposal) -> Rejection | None:
     return reject(RejectCode.MAX_NOTIONAL_EXCEEDED, text, p.notional, limit)
 
 
-def exposure(p: Proposal) -> Rejection | None:
+def exposure(p: ProposedOrder) -> Rejection | None:
     """Seed 000, check 5; seed 001, check 4."""
     limit, found = p.state.limits.max_total_exposure * p.scale, p.exposure
     if found <= limit:
@@ -125,7 +125,7 @@ def exposure(p: Proposal) -> Rejection | None:
     return reject(RejectCode.MAX_EXPOSURE_EXCEEDED, text, found, limit)
 
 
-def available_margin(p: Proposal) -> Rejection | None:
+def available_margin(p: ProposedOrder) -> Rejection | None:
     """Seed 000, check 6; seed 002's balance sufficiency."""
     available = p.equity - p.used
     if p.required <= available:
@@ -134,7 +134,7 @@ def available_margin(p: Proposal) -> Rejection | None:
     return reject(RejectCode.INSUFFICIENT_MARGIN, text, p.required, available)
 
 
-def margin_usage(p: Proposal) -> Rejection | None:
+def margin_usage(p: ProposedOrder) -> Rejection | None:
     """Seed 000, check 7."""
     limit = p.state.limits.margin_usage_limit
     usage = (p.used + p.required) / p.equity if p.equity > ZERO else Decimal(999)
@@ -144,14 +144,14 @@ def margin_usage(p: Proposal) -> Rejection | None:
     return reject(RejectCode.MARGIN_RATIO_EXCEEDED, text, usage, limit)
 
 
-def maintenance_margin(p: Proposal) -> Rejection | None:
+def maintenance_margin(p: ProposedOrder) -> Rejection | None:
     """What is filled must not be warned of at once, let alone liquidated: the ratio stays below the warning line.
 
     Silent where margin lacks already: that says the same, and how much.
     """
     if available_margin(p) is not None or margin_usage(p) is not None:
         return None
-    needed = prospects.maintenance(p.state, p.after_its_fill, p.market)
+    needed = after_fill.maintenance(p.state, p.after_its_fill, p.market)
     ratio, limit = margin_ratio(needed, p.equity_after), p.state.limits.warning_line
     if ratio < limit:
         return None
@@ -159,7 +159,7 @@ def maintenance_margin(p: Proposal) -> Rejection | None:
     return reject(RejectCode.MAINTENANCE_MARGIN_EXCEEDED, text, ratio, limit)
 
 
-def order_notional(p: Proposal) -> Rejection | None:
+def order_notional(p: ProposedOrder) -> Rejection | None:
     """Seed 001, check 1: order size, absolute."""
     limit = p.state.limits.max_order_notional
     if limit is None or p.notional <= limit * p.scale:
@@ -168,12 +168,12 @@ def order_notional(p: Proposal) -> Rejection | None:
     return reject(RejectCode.MAX_ORDER_NOTIONAL_EXCEEDED, text, p.notional, limit * p.scale)
 
 
-def order_percent(p: Proposal) -> Rejection | None:
+def order_percent(p: ProposedOrder) -> Rejection | None:
     """Seed 001, check 1: order size as a share of the account."""
     return _share(p, p.notional, p.state.limits.max_order_percent, RejectCode.MAX_ORDER_PERCENT_EXCEEDED)
 
 
-def position_notional(p: Proposal) -> Rejection | None:
+def position_notional(p: ProposedOrder) -> Rejection | None:
     """Seed 001: ``max_position_size_usd``."""
     limit, found = p.state.limits.max_position_notional, p.position_notional
     if limit is None or found <= limit * p.scale:
@@ -182,13 +182,13 @@ def position_notional(p: Proposal) -> Rejection | None:
     return reject(RejectCode.MAX_POSITION_NOTIONAL_EXCEEDED, text, found, limit * p.scale)
 
 
-def position_percent(p: Proposal) -> Rejection | None:
+def position_percent(p: ProposedOrder) -> Rejection | None:
     """Seed 004, check 1; seed 001: ``max_position_size_percent``."""
     limit = p.state.limits.max_position_percent
     return _share(p, p.position_notional, limit, RejectCode.MAX_POSITION_PERCENT_EXCEEDED)
 
 
-def position_count(p: Proposal) -> Rejection | None:
+def position_count(p: ProposedOrder) -> Rejection | None:
     """Seed 001, check 2: no new position at the limit; what works towards one counts."""
     limit = p.state.limits.max_positions
     if limit is None:
@@ -202,7 +202,7 @@ def position_count(p: Proposal) -> Rejection | None:
     return reject(RejectCode.MAX_POSITIONS_EXCEEDED, text, len(symbols), limit)
 
 
-def open_orders(p: Proposal) -> Rejection | None:
+def open_orders(p: ProposedOrder) -> Rejection | None:
     """Seed 001: ``max_open_orders``; seed 003."""
     limit, found = p.state.limits.max_open_orders, len(p.state.orders) + len(p.state.conditionals)
     if limit is None or found < limit:
@@ -210,7 +210,7 @@ def open_orders(p: Proposal) -> Rejection | None:
     return reject(RejectCode.MAX_OPEN_ORDERS_EXCEEDED, f"{found} orders work, of {limit}", found, limit)
 
 
-def daily_loss(p: Proposal) -> Rejection | None:
+def daily_loss(p: ProposedOrder) -> Rejection | None:
     """Seed 001, check 3: "Stop after $500 loss", so the limit itself stops, and for the whole day."""
     limit, loss = p.state.limits.max_daily_loss, losses.daily(p.state, p.equity)
     if limit is None or (loss < limit and not p.state.risk.day_stopped):
@@ -219,7 +219,7 @@ def daily_loss(p: Proposal) -> Rejection | None:
     return reject(RejectCode.MAX_DAILY_LOSS_EXCEEDED, text, loss, limit)
 
 
-def daily_loss_percent(p: Proposal) -> Rejection | None:
+def daily_loss_percent(p: ProposedOrder) -> Rejection | None:
     """Seed 001, check 3, and seed 004, check 4: of the equity at the day's begin."""
     share = p.state.limits.max_daily_loss_percent
     if share is None:
@@ -233,7 +233,7 @@ def daily_loss_percent(p: Proposal) -> Rejection | None:
     return reject(RejectCode.MAX_DAILY_LOSS_PERCENT_EXCEEDED, text, loss, limit)
 
 
-def cumulative_loss(p: Proposal) -> Rejection | None:
+def cumulative_loss(p: ProposedOrder) -> Rejection | None:
     """Seed 003: once reached, nothing new until money comes or the limit is raised."""
     limit, loss = p.state.limits.max_cumulative_loss, losses.cumulative(p.state, p.equity)
     if limit is None or loss < limit:
@@ -242,13 +242,13 @@ def cumulative_loss(p: Proposal) -> Rejection | None:
     return reject(RejectCode.MAX_CUMULATIVE_LOSS_EXCEEDED, text, loss, limit)
 
 
-def exposure_percent(p: Proposal) -> Rejection | None:
+def exposure_percent(p: ProposedOrder) -> Rejection | None:
     """Seed 001, check 4: exposure as a share of the account."""
     limit = p.state.limits.max_exposure_percent
     return _share(p, p.exposure, limit, RejectCode.MAX_EXPOSURE_PERCENT_EXCEEDED)
 
 
-def price_deviation(p: Proposal) -> Rejection | None:
+def price_deviation(p: ProposedOrder) -> Rejection | None:
     """Seed 001, check 5: a limit price far from the market is a slip of the finger."""
     limit, price = p.state.limits.max_price_deviation, p.order.price
     if limit is None or price is None:
@@ -261,7 +261,7 @@ def price_deviation(p: Proposal) -> Rejection | None:
     return reject(RejectCode.PRICE_DEVIATION_EXCEEDED, text, deviation, limit)
 
 
-def slippage(p: Proposal) -> Rejection | None:
+def slippage(p: ProposedOrder) -> Rejection | None:
     """Seed 001: ``max_slippage_percent``; what a market order pays for the spread."""
     limit = p.state.limits.max_slippage_percent
     if limit is None or p.order.order_type is not OrderType.MARKET:
@@ -275,7 +275,7 @@ def slippage(p: Proposal) -> Rejection | None:
     return reject(RejectCode.MAX_SLIPPAGE_EXCEEDED, text, found, limit)
 
 
-def order_rate(p: Proposal) -> Rejection | None:
+def order_rate(p: ProposedOrder) -> Rejection | None:
     """Seed 001, check 6: orders of the last 60 seconds in the symbol."""
     limit = p.state.limits.max_orders_per_minute
     if limit is None:
@@ -288,7 +288,7 @@ def order_rate(p: Proposal) -> Rejection | None:
     return reject(RejectCode.ORDER_RATE_EXCEEDED, text, found, limit)
 
 
-def breaker(p: Proposal) -> Rejection | None:
+def breaker(p: ProposedOrder) -> Rejection | None:
     """Seed 001, check 7; seed 004's open state."""
     risk = p.state.risk
     reason = (
@@ -300,7 +300,7 @@ def breaker(p: Proposal) -> Rejection | None:
     return reject(RejectCode.BREAKER_OPEN, text, reason, risk.breaker_until_ms)
 
 
-def correlation(p: Proposal) -> Rejection | None:
+def correlation(p: ProposedOrder) -> Rejection | None:
     """Seed 004, check 3: the highest correlation with a position of the same strategy."""
     limit = p.state.limits.max_correlation
     own, strategy = p.order.symbol, p.order.strategy
@@ -321,7 +321,7 @@ def correlation(p: Proposal) -> Rejection | None:
     return reject(RejectCode.MAX_CORRELATION_EXCEEDED, text, max(found), limit)
 
 
-def strategy_drawdown(p: Proposal) -> Rejection | None:
+def strategy_drawdown(p: ProposedOrder) -> Rejection | None:
     """Seed 004, check 5; a profit is no drawdown (the seed's own formula takes it for one)."""
     limit = p.state.limits.max_strategy_drawdown
     if limit is None:
@@ -333,7 +333,7 @@ def strategy_drawdown(p: Proposal) -> Rejection | None:
     return reject(RejectCode.MAX_STRATEGY_DRAWDOWN_EXCEEDED, text, found, limit)
 
 
-def risk_value(p: Proposal) -> Rejection | None:
+def risk_value(p: ProposedOrder) -> Rejection | None:
     """Seed 003: value at risk of all positions and the order."""
     limit = p.state.limits.max_value_at_risk
     if limit is None:
@@ -350,7 +350,7 @@ def risk_value(p: Proposal) -> Rejection | None:
     return reject(RejectCode.MAX_VALUE_AT_RISK_EXCEEDED, text, found, limit * p.equity)
 
 
-def liquidity(p: Proposal) -> Rejection | None:
+def liquidity(p: ProposedOrder) -> Rejection | None:
     """Seed 004: ``min_liquidity``, at the touch that the order would take."""
     limit = p.state.limits.min_liquidity
     if limit is None:
@@ -363,7 +363,7 @@ def liquidity(p: Proposal) -> Rejection | None:
     return reject(RejectCode.MIN_LIQUIDITY, text, found, limit)
 
 
-LIMIT_CHECKS: tuple[Callable[[Proposal], Rejection | None], ...] = (
+LIMIT_CHECKS: tuple[Callable[[ProposedOrder], Rejection | None], ...] = (
     leverage,
     bracket_leverage,
     trade_notional,
@@ -393,7 +393,7 @@ LIMIT_CHECKS: tuple[Callable[[Proposal], Rejection | None], ...] = (
 """Seed 000's, seed 001's (with 003's), seed 004's."""
 
 
-def _share(p: Proposal, value: Decimal, limit: Decimal | None, code: RejectCode) -> Rejection | None:
+def _share(p: ProposedOrder, value: Decimal, limit: Decimal | None, code: RejectCode) -> Rejection | None:
     if limit is None:
         return None
     most = limit * p.scale

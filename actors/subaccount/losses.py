@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from actors.facts import AccountStatus, AnyFact, Breaker, ClosingOut, DayBegan, DayStopped
+from actors.core.enums import AccountStatus, Breaker
+from actors.core.facts import AnyFact, ClosingOut, DayBegan, DayStopped
+from actors.core.units import ZERO, Symbol
 from actors.subaccount import breaker, margin
 from actors.subaccount.market import Market, mark, marks_of
 from actors.subaccount.state import AccountState
-from actors.units import ZERO, Symbol
 
 CUMULATIVE = "cumulative loss"
 

@@ -15,13 +15,14 @@ from decimal import Decimal
 
 import msgspec
 
-from actors.risk_limits import AdlOrder, MaintenanceBasis
+from actors.core.instruments import Bracket, Instrument
+from actors.core.units import ONE, ZERO, Symbol
+from actors.limits.model import AdlOrder, MaintenanceBasis
 from actors.subaccount import fees
-from actors.subaccount.commitments import commitments
 from actors.subaccount.market import Market, marks_of
+from actors.subaccount.open_order_exposure import commitments
 from actors.subaccount.position import Position
 from actors.subaccount.state import AccountState
-from actors.units import ONE, ZERO, Bracket, Instrument, Symbol
 
 NO_INSTRUMENTS: Mapping[Symbol, Instrument] = {}
 

@@ -8,16 +8,17 @@ from typing import Protocol
 
 import msgspec
 
-from actors.messages import Tick
-from actors.order_ids import Origin
-from actors.risk_limits import MarkSource
+from actors.core.instruments import Instrument
+from actors.core.messages import Tick
+from actors.core.order_ids import Origin
+from actors.core.trading_day import ALWAYS, TradingDay
+from actors.core.units import Nanos, Symbol
+from actors.limits.model import MarkSource
 from actors.subaccount.position import Position
 from actors.subaccount.state import AccountState
-from actors.trading_day import ALWAYS, TradingDay
-from actors.units import Instrument, Nanos, Symbol
 
 
-class Paths(Protocol):
+class PriceHistory(Protocol):
     """Where the mids have been: extremes since any moment, and samples of a minute's distance."""
 
     @property
@@ -52,7 +53,7 @@ class Market(msgspec.Struct, frozen=True, gc=False):
     reduce_only: bool = False
     day: TradingDay = ALWAYS
     day_ticks: Mapping[Symbol, Tick] | None = None
-    paths: Paths | None = None
+    paths: PriceHistory | None = None
 
     def fresh(self, symbol: Symbol, max_age_ns: Nanos) -> Tick | None:
         """The symbol's L1 unless it is missing or older than ``max_age_ns``, on its way or since."""

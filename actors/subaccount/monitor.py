@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from actors.facts import Alert, AnyFact, PositionAlerted
+from actors.core.enums import Alert
+from actors.core.facts import AnyFact, PositionAlerted
+from actors.core.units import ONE
 from actors.subaccount import breaker
 from actors.subaccount.market import Market, mark
 from actors.subaccount.position import Position
 from actors.subaccount.state import AccountState
-from actors.units import ONE
 
 
 def assess(state: AccountState, market: Market, _cause: str) -> list[AnyFact]:

@@ -6,8 +6,9 @@ from decimal import Decimal
 
 import msgspec
 
-from actors.facts import ConditionalPlaced, OrderEnded, OrderIntended, OrderStatus, Purpose
-from actors.units import ZERO, ClientOrderId, OrderType, Side, Symbol
+from actors.core.enums import OrderStatus, OrderType, Purpose, Side
+from actors.core.facts import ConditionalPlaced, OrderEnded, OrderIntended
+from actors.core.units import ZERO, ClientOrderId, Symbol
 
 
 class WorkingOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -17,9 +17,10 @@ from decimal import Decimal
 import msgspec
 from msgspec.structs import replace
 
-from actors.facts import Alert, FillApplied, PositionClosed, Purpose
-from actors.fees import PendingFee
-from actors.units import ENTRY_QUANTUM, ZERO, AccountId, Symbol, quantize_price
+from actors.core.enums import Alert, Purpose
+from actors.core.facts import FillApplied, PositionClosed
+from actors.core.fees import PendingFee
+from actors.core.units import ENTRY_QUANTUM, ZERO, AccountId, Symbol, quantize_price
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True, gc=False):

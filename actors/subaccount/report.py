@@ -14,11 +14,11 @@ from typing import Protocol
 
 import msgspec
 
+from actors.core.units import ZERO
 from actors.subaccount import losses
 from actors.subaccount.margin import unrealized
 from actors.subaccount.market import Market, marks_of
 from actors.subaccount.state import AccountState
-from actors.units import ZERO
 
 LEVELS = ((Decimal("0.20"), "CRITICAL"), (Decimal("0.15"), "HIGH"), (Decimal("0.10"), "MEDIUM"))
 """Seed 004: above a drawdown of 20 %, 15 %, 10 %."""

@@ -12,8 +12,8 @@ from itertools import pairwise
 
 import msgspec
 
-from actors.errors import BadInput
-from actors.units import ONE, ZERO
+from actors.core.errors import BadInput
+from actors.core.units import ONE, ZERO
 
 BASE_FRACTION = Decimal("0.02")
 """Seed 004: 2 % of the account before any multiplier."""

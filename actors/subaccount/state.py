@@ -15,13 +15,13 @@ from decimal import Decimal
 import msgspec
 from msgspec.structs import replace
 
-from actors.errors import BadConfig, StateCorrupt
-from actors.facts import (
-    AccountStatus,
+from actors.core.constants import ORDER_RATE_WINDOW_MS
+from actors.core.enums import AccountStatus, Breaker, LiquidationMode, OrderStatus, Phase, Purpose
+from actors.core.errors import BadConfig, StateCorrupt
+from actors.core.facts import (
     AnyFact,
     BadDebtRecorded,
     BalanceAdjusted,
-    Breaker,
     BreakerChanged,
     CancelIntended,
     ClosingOut,
@@ -33,31 +33,26 @@ from actors.facts import (
     FillApplied,
     FundingPaid,
     LimitsChanged,
-    LiquidationMode,
     ModeChanged,
     OrderAcknowledged,
     OrderEnded,
     OrderIntended,
-    OrderStatus,
-    Phase,
     PhaseChanged,
     PositionAlerted,
     PositionClosed,
     PositionTakenOver,
-    Purpose,
     StatusChanged,
     TrailMoved,
 )
-from actors.fees import FeeBooked, FeeLearned, PendingFee
-from actors.limits import ORDER_RATE_WINDOW_MS
-from actors.risk_limits import RiskLimits, merge
+from actors.core.fees import FeeBooked, FeeLearned, PendingFee
+from actors.core.units import ZERO, AccountId, ClientOrderId, Nanos, Symbol
+from actors.limits.model import RiskLimits, merge
 from actors.subaccount import ledger
 from actors.subaccount.holdings import Holdings, Settled, changed
 from actors.subaccount.holdings import held as held_of
 from actors.subaccount.orders import ConditionalOrder, WorkingOrder, end_text, is_refusal
 from actors.subaccount.position import Position, Settlement, pending_of, position_id, settle, with_position
-from actors.subaccount.risk import UNTROUBLED, Risk
-from actors.units import ZERO, AccountId, ClientOrderId, Nanos, Symbol
+from actors.subaccount.risk_state import INITIAL_RISK_STATE, RiskState
 
 
 class AccountState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -85,7 +80,7 @@ class AccountState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     phase: Phase = Phase.HEALTHY
     refusals: int = 0
     retry_at_ns: Nanos = Nanos(0)
-    risk: Risk = UNTROUBLED
+    risk: RiskState = INITIAL_RISK_STATE
     pending_fees: tuple[PendingFee, ...] = ()
     holdings: tuple[Holdings, ...] = ()
     settled: tuple[Settled, ...] = ()

@@ -12,12 +12,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import ROUND_DOWN, ROUND_UP, Decimal
 
-from actors.facts import Alert, AnyFact, OrderIntended, PositionAlerted, PositionTakenOver, Purpose
-from actors.order_ids import client_order_id
+from actors.core.enums import Alert, OrderType, Purpose, Side, TimeInForce
+from actors.core.facts import AnyFact, OrderIntended, PositionAlerted, PositionTakenOver
+from actors.core.instruments import Instrument
+from actors.core.order_ids import client_order_id
+from actors.core.units import ZERO, Symbol, round_to
 from actors.subaccount.market import Market
 from actors.subaccount.position import Position
 from actors.subaccount.state import AccountState
-from actors.units import ZERO, Instrument, OrderType, Side, Symbol, TimeInForce, round_to
 
 
 def close(  # noqa: PLR0913 - what to close, how much of it, and why

@@ -27,15 +27,16 @@ from decimal import Decimal
 
 import msgspec
 
-from actors.facts import Breaker, ConditionalKind, Phase
-from actors.messages import Trigger
-from actors.risk_limits import MaintenanceBasis, MarkSource
+from actors.core.enums import Breaker, ConditionalKind, Phase, Side
+from actors.core.instruments import Instrument
+from actors.core.messages import Trigger
+from actors.core.units import ONE, ZERO, Symbol
+from actors.limits.model import MaintenanceBasis, MarkSource
 from actors.subaccount import conditionals, losses, margin, monitor
 from actors.subaccount.adl import WARNING_HYSTERESIS, has_step
 from actors.subaccount.market import Market, marks_of
 from actors.subaccount.orders import ConditionalOrder
 from actors.subaccount.state import AccountState
-from actors.units import ONE, ZERO, Instrument, Side, Symbol
 
 OUTWARD = 2.0**-48
 """Relative rounding towards the market. A float mid of two decimals is off by at most three

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import ROUND_CEILING, Decimal
 
-from actors.limits import RETURNS_MIN
+from actors.core.constants import RETURNS_MIN
+from actors.core.units import ZERO, Symbol
 from actors.subaccount.market import Market
 from actors.subaccount.position import Position
-from actors.units import ZERO, Symbol
 
 QUANTILE = Decimal("0.05")
 

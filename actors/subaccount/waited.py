@@ -6,8 +6,9 @@ and the next step follows from the present price. The rest is placed once more, 
 
 from __future__ import annotations
 
-from actors.facts import AnyFact, Purpose
-from actors.messages import PlaceOrder
+from actors.core.enums import Purpose
+from actors.core.facts import AnyFact
+from actors.core.messages import PlaceOrder
 from actors.subaccount import checks, conditionals, dust
 from actors.subaccount.intents import intended
 from actors.subaccount.market import Market
@@ -37,9 +38,9 @@ def decided_anew(
         strategy=intent.strategy,
         cause=intent.cause,
     )
-    verdict = checks.check(state, wanted, market)
-    if not verdict.is_accepted:
-        return [], verdict.rejections
-    if verdict.rest is not None:
-        return dust.taken(state, verdict.rest, market), ()
-    return [intended(state, wanted, verdict, market)], ()
+    checked = checks.check(state, wanted, market)
+    if not checked.is_accepted:
+        return [], checked.rejections
+    if checked.rest is not None:
+        return dust.taken(state, checked.rest, market), ()
+    return [intended(state, wanted, checked, market)], ()

@@ -8,13 +8,13 @@ from typing import Any, assert_never
 
 import msgspec
 
-from actors.messages import LoseTriggers, RegisterTriggers, Tick, Wake
+from actors.core.messages import LoseTriggers, RegisterTriggers, Tick, Wake
+from actors.core.trading_day import ALWAYS, DayRule
+from actors.core.units import NANOS_PER_MS, AccountId, Nanos
 from actors.runtime.actor import DispatchedActor, Ref
 from actors.symbol_router.book import PriceBook
-from actors.symbol_router.history import SAMPLE_EVERY
+from actors.symbol_router.price_history import SAMPLE_EVERY
 from actors.symbol_router.triggers import TriggerIndex
-from actors.trading_day import ALWAYS, DayRule
-from actors.units import NANOS_PER_MS, AccountId, Nanos
 
 RouterMessage = Tick | RegisterTriggers | LoseTriggers
 

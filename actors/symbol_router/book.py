@@ -12,11 +12,11 @@ from types import MappingProxyType
 
 from msgspec.structs import replace
 
-from actors.messages import Tick
+from actors.core.messages import Tick
+from actors.core.trading_day import ALWAYS, TradingDay
+from actors.core.units import ZERO, Nanos, Symbol
 from actors.symbol_router.extremes import Extremes
-from actors.symbol_router.history import DIGITS, History
-from actors.trading_day import ALWAYS, TradingDay
-from actors.units import ZERO, Nanos, Symbol
+from actors.symbol_router.price_history import DIGITS, History
 
 
 class PriceBook:

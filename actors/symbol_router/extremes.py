@@ -12,7 +12,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from decimal import Decimal
 
-from actors.messages import Tick
+from actors.core.messages import Tick
 
 NEAR = 2.0**-46
 """Two float mids closer than this, relatively, may be in another order than their Decimals."""

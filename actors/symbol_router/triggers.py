@@ -13,8 +13,8 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Mapping
 
-from actors.messages import RegisterTriggers, Tick, Trigger
-from actors.units import AccountId, Symbol
+from actors.core.messages import RegisterTriggers, Tick, Trigger
+from actors.core.units import AccountId, Symbol
 
 COMPACT_AT = 1_000
 """Old entries in one heap that are tolerated beyond the number of living ones."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from actors.api.auth import Tokens, may
-from actors.config import ApiToken, Role, load
-from actors.errors import BadConfig
+from actors.assembly.config import ApiToken, Role, load
+from actors.core.errors import BadConfig
 
 ANN = ApiToken("ann", Role.OPERATOR, "a" * 16)
 EYE = ApiToken("eye", Role.VIEWER, "v" * 16)

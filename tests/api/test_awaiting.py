@@ -9,7 +9,7 @@ import pykka
 import pytest
 
 from actors.api.awaiting import Reply, ask
-from actors.errors import BulkheadError, Refused
+from actors.core.errors import BulkheadError, Refused
 from actors.runtime.actor import DispatchedActor
 from actors.runtime.clock import SystemClock
 from actors.runtime.dispatcher import ThreadedDispatcher

@@ -8,13 +8,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from actors.api.census import Census, CensusTaker
 from actors.api.metrics import Sources, exposition
-from actors.messages import Ping, Wake
+from actors.core.messages import Ping, Wake
+from actors.core.units import Symbol
 from actors.runtime.actor import DispatchedActor
 from actors.runtime.cell import Status
 from actors.runtime.clock import VirtualClock
 from actors.runtime.dispatcher import TurnStats
 from actors.runtime.simulation import SeededDispatcher
-from actors.units import Symbol
 
 SECOND = 1_000_000_000
 

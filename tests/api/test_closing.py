@@ -8,8 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from actors.api.closing import PARTS_MAX, closing_orders
-from actors.errors import BadInput
-from actors.units import OrderType, Side
+from actors.core.enums import OrderType, Side
+from actors.core.errors import BadInput
 from tests.factories import BTC, ETH, INSTRUMENTS, SOL, account, position
 
 

@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from actors.api.listening import bound
-from actors.errors import BadConfig
+from actors.core.errors import BadConfig
 
 
 @pytest.fixture

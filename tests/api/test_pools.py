@@ -9,7 +9,7 @@ import pytest
 
 from actors.api import pools
 from actors.api.pools import Places, Pool
-from actors.errors import Overloaded, StoreUnreachable
+from actors.core.errors import Overloaded, StoreUnreachable
 
 
 def test_beyond_the_bound_one_is_told_to_come_again_and_places_are_given_back():

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from actors.units import OrderType, Side, TimeInForce
+from actors.core.enums import OrderType, Side, TimeInForce
 from actors.venues.binance.errors import UNKNOWN_CODES, Code
 from actors.venues.binance.rules import STATUSES
 from actors.venues.paper import codes

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import sys
 
-from actors.runtime import pauses
+from actors.runtime import gc_control
 
 GENERATIONS = (50, 2, 2)
 SWITCH_SECONDS = 1e-6
 
 
 if __name__ == "__main__":
-    from actors.cli import main
+    from actors.cli.main import main
 
-    pauses.GENERATIONS = GENERATIONS
+    gc_control.GENERATIONS = GENERATIONS
     sys.setswitchinterval(SWITCH_SECONDS)
     main()

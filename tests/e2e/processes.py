@@ -18,7 +18,7 @@ import httpx
 import msgspec
 
 from actors.api.client import Client, EngineError
-from actors.units import plain
+from actors.core.units import plain
 from actors.venues.binance.signing import sign
 from actors.venues.paper.config import PaperAddress
 from actors.venues.paper.instruments import LISTINGS

@@ -24,6 +24,6 @@ class Wall:
 
 if __name__ == "__main__":
     Wall()
-    from actors.cli import main
+    from actors.cli.main import main
 
     main()

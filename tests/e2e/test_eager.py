@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from actors.api.client import Client, EngineError
-from actors.errors import BulkheadError
+from actors.core.errors import BulkheadError
 from tests.e2e.processes import (
     EngineProcess,
     Paper,

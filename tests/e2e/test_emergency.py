@@ -11,8 +11,8 @@ import pytest
 
 from actors.api.client import EngineError
 from actors.api.server import ApiServer
-from actors.config import EngineConfig
-from actors.engine import Engine
+from actors.assembly.config import EngineConfig
+from actors.assembly.engine import Engine
 from tests.e2e.processes import EngineProcess, account_bodies, bulkhead, idle, open_positions, until
 from tests.e2e.test_waiting import frozen_postgres, resting, works
 

@@ -7,7 +7,7 @@ from decimal import Decimal as D
 
 import pytest
 
-from actors.units import plain, round_to
+from actors.core.units import plain, round_to
 from actors.venues.paper.instruments import LISTINGS
 from tests.e2e.processes import EngineProcess, Paper, account_bodies, bulkhead, idle, order_bodies, until
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from actors import cli
+from actors.cli import main
 from tests.e2e.processes import ROOT, WAIT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(420)]
@@ -171,12 +171,12 @@ def pasted():
 def test_every_command_in_a_document_is_one(document, line):
     """It is parsed as it would be when typed; a word in capitals, or in brackets, stands for a value."""
     words = shlex.split(line.removeprefix(".venv/bin/"))[1:]
-    inner = [app for app in (cli.app,) if words and not words[0].startswith("-")]
+    inner = [app for app in (main.app,) if words and not words[0].startswith("-")]
     if len(words) == 1 or words[-1].startswith("-"):
         for app in inner:
             assert words[0] in [n for n in app if not n.startswith("-")], f"{document}: {line}"
         return
     try:
-        cli.app.parse_args(words, exit_on_error=False, print_error=False)
+        main.app.parse_args(words, exit_on_error=False, print_error=False)
     except Exception as error:  # noqa: BLE001 - what is missing is left out on purpose, what is strange is not
         assert "requires an argument" in str(error), f"{document}: {line}: {error}"

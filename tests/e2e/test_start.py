@@ -1,4 +1,4 @@
-"""While a start still asks the exchange after what an earlier life left, people can look, and stop what must be stopped."""
+"""While a start still asks the exchange after what an earlier run left, people can look, and stop what must be stopped."""
 
 from __future__ import annotations
 

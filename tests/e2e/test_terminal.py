@@ -18,8 +18,8 @@ from typing import NamedTuple
 
 import pytest
 
-from actors import cli, cli_common
 from actors.api.client import EngineError
+from actors.cli import common, main
 from tests.e2e.frozen import Frozen
 from tests.e2e.processes import EngineProcess, account_bodies, until
 from tests.e2e.terminal import CTRL_C, Terminal, cells
@@ -149,7 +149,7 @@ def commands(app, before=()):
 
 def test_every_command_has_a_case():
     known = set(CASES) | ELSEWHERE
-    assert set(commands(cli.app)) == known, "a command needs one line in CASES"
+    assert set(commands(main.app)) == known, "a command needs one line in CASES"
 
 
 @pytest.fixture(scope="module")
@@ -263,11 +263,11 @@ def wide(arguments):
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
     ):
-        for console in (cli_common.out, cli_common.err):
+        for console in (common.out, common.err):
             patch.setattr(console, "_width", 10_000)
             patch.setattr(console, "soft_wrap", True)
         try:
-            cli.app(arguments, exit_on_error=False)
+            main.app(arguments, exit_on_error=False)
         except SystemExit as ended:
             code = ended.code
     return code or 0, out.getvalue() + err.getvalue()

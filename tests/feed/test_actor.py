@@ -6,13 +6,13 @@ from decimal import Decimal as D
 
 import pytest
 
+from actors.core.messages import ApplyFunding, AskRate, OrderAccepted
+from actors.core.units import NANOS_PER_MS, NANOS_PER_SECOND
 from actors.feed.actor import NAMED_AT_ONCE, TOLD_AT_ONCE, WATCH_EVERY, Feed, Listed
 from actors.feed.rates import MinuteRate
-from actors.messages import ApplyFunding, AskRate, OrderAccepted
 from actors.runtime.clock import VirtualClock
 from actors.runtime.simulation import SeededDispatcher
 from actors.symbol_router.book import PriceBook
-from actors.units import NANOS_PER_MS, NANOS_PER_SECOND
 from tests.factories import BNB, BTC, ETH, SOL, tick
 from tests.sink import Sink
 

@@ -7,10 +7,10 @@ from decimal import Decimal as D
 import pytest
 from msgspec.structs import replace
 
+from actors.core.messages import AskRate, RateKnown
 from actors.feed import rates as module
 from actors.feed.actor import Feed
 from actors.feed.rates import MinuteRate, Rates
-from actors.messages import AskRate, RateKnown
 from actors.runtime.clock import VirtualClock
 from actors.runtime.simulation import SeededDispatcher
 from actors.symbol_router.book import PriceBook

@@ -6,13 +6,13 @@ from decimal import Decimal as D
 
 import pytest
 
+from actors.core.messages import ApplyFunding, AskFunding
+from actors.core.units import AccountId, Nanos, Symbol
 from actors.feed.actor import Feed
 from actors.feed.settlements import KEPT_MS, Settlements
-from actors.messages import ApplyFunding, AskFunding
 from actors.runtime.clock import VirtualClock
 from actors.runtime.simulation import SeededDispatcher
 from actors.symbol_router.book import PriceBook
-from actors.units import AccountId, Nanos, Symbol
 from tests.factories import BTC, ETH
 from tests.sink import Sink
 

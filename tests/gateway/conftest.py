@@ -7,9 +7,9 @@ from decimal import Decimal as D
 import pytest
 from msgspec.structs import replace
 
-from actors.messages import PlaceOrder
+from actors.core.enums import OrderType
+from actors.core.messages import PlaceOrder
 from actors.subaccount.decide import decide
-from actors.units import OrderType
 from tests.factories import BUY, ETH, account, market
 from tests.gateway.test_protocol import T0, core_of
 

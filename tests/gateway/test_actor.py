@@ -7,37 +7,35 @@ from decimal import Decimal as D
 import pytest
 from msgspec.structs import replace
 
-from actors.facts import CancelIntended, OrderStatus
+from actors.core.enums import OrderStatus, OrderType
+from actors.core.facts import CancelIntended
+from actors.core.messages import Fill, OrderAccepted, OrderClosed, PlaceOrder
+from actors.core.order_ids import FIXED
+from actors.core.order_messages import AskFees, Recover, Resync, Submit
+from actors.core.records import KnownOrder, Recovery
+from actors.core.units import NANOS_PER_MS
 from actors.gateway.actor import CLOCK_MOVED_MS, TEND_EVERY, Gateway
 from actors.gateway.budget import OrderBudget
 from actors.gateway.fleets import Fleets
 from actors.gateway.messages import (
     Answered,
-    AskFees,
     ClockLost,
     ClockMeasured,
     LimitsLearned,
     MasterWarned,
-    Recover,
+    Outcome,
     Reported,
-    Resync,
-    Submit,
     Trade,
     Traded,
     Unreadable,
     UserStreamConnected,
     UserStreamDown,
-    Verdict,
 )
 from actors.gateway.orders import Request
-from actors.messages import Fill, OrderAccepted, OrderClosed, PlaceOrder
-from actors.order_ids import FIXED
-from actors.persistence.messages import KnownOrder, Recovery
 from actors.runtime.clock import VirtualClock
-from actors.runtime.gate import TradingGate
 from actors.runtime.simulation import SeededDispatcher
 from actors.subaccount.decide import decide
-from actors.units import NANOS_PER_MS, OrderType
+from actors.supervision.gate import TradingGate
 from tests.factories import BUY, ETH, account, market
 from tests.gateway.test_protocol import RULES, answered, report, trade
 from tests.sink import Sink
@@ -145,12 +143,12 @@ def test_no_order_leaves_after_the_lease_ran_out_and_it_is_not_taken_for_sent(be
 
 def test_cancels_and_questions_leave_without_a_lease(bench, order):
     bench.tell(Submit((order,), ()), Answered(
-        request="place", client_order_id=order.client_order_id, verdict=Verdict.OK, report=report(order)
+        request="place", client_order_id=order.client_order_id, outcome=Outcome.OK, report=report(order)
     ))  # fmt: skip
     bench.gate.extend_lease(bench.dispatcher.clock.monotonic_ns() - 1)
     bench.tell(cancel_of(order))
     assert bench.wire.kinds() == ["place", "cancel"]
-    bench.tell(answered(order, Verdict.UNKNOWN, "cancel"))
+    bench.tell(answered(order, Outcome.UNKNOWN, "cancel"))
     assert bench.wire.kinds() == ["place", "cancel", "query"]
 
 
@@ -261,7 +259,7 @@ def test_what_an_account_knows_already_is_not_told_again(bench, order):
     )
     assert bench.wire.kinds() == ["query"]
     found = report(order, "FILLED", "1")
-    bench.tell(answered(order, Verdict.OK, "query", report=found))
+    bench.tell(answered(order, Outcome.OK, "query", report=found))
     bench.run(3_000)
     assert bench.wire.kinds() == ["query", "trades"]
     trades = (trade(order, "0.4", 7), trade(order, "0.6", 8))

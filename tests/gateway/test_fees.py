@@ -6,10 +6,11 @@ from decimal import Decimal as D
 
 from msgspec.structs import replace
 
+from actors.core.messages import FeeKnown
+from actors.core.order_messages import AskFees
 from actors.gateway.fees import FEE_ASKS_MAX, FeeQuestions
-from actors.gateway.messages import AskFees, Trade, Traded
+from actors.gateway.messages import Trade, Traded
 from actors.gateway.orders import Deliver, Request
-from actors.messages import FeeKnown
 from tests.factories import BUY, ETH
 
 

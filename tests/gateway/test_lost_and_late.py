@@ -7,10 +7,13 @@ from decimal import Decimal as D
 import pytest
 from msgspec.structs import replace
 
-from actors.facts import CancelIntended, OrderStatus, Purpose
+from actors.core.enums import OrderStatus, OrderType, Purpose
+from actors.core.facts import CancelIntended
+from actors.core.messages import Fill, OrderAccepted, OrderClosed
+from actors.core.order_messages import Submit
 from actors.gateway.budget import OrderBudget
 from actors.gateway.looks import LOOKS_MIN
-from actors.gateway.messages import Submit, Surveyed, Traded, Verdict
+from actors.gateway.messages import Outcome, Surveyed, Traded
 from actors.gateway.orders import (
     ASKS_MAX,
     CLOSE_GRACE_MS,
@@ -30,8 +33,6 @@ from actors.gateway.orders import (
 )
 from actors.gateway.stream import StreamState
 from actors.gateway.waiting import PLACE_KEPT_MS, SLOT_KEPT_MS, WaitingOrders
-from actors.messages import Fill, OrderAccepted, OrderClosed
-from actors.units import OrderType
 from tests.factories import ETH
 from tests.gateway.test_protocol import RULES, T0, answered, asked, core_of, report, submit, told, trade
 
@@ -52,7 +53,7 @@ def sent(effects, kind="place"):
 
 def working(core, order, now_ms=T0):
     submit(core, order, now_ms)
-    core.answered(answered(order, Verdict.OK, report=report(order)), now_ms)
+    core.answered(answered(order, Outcome.OK, report=report(order)), now_ms)
 
 
 # -- questions
@@ -64,8 +65,8 @@ def test_each_answer_to_a_question_for_trades_makes_room_for_the_next_question(c
     for number, one in enumerate(many(order, 3 * ASKS_MAX)):
         now_ms = T0 + 10_000 * number
         submit(core, replace(one, decided_ms=now_ms), now_ms)
-        core.answered(answered(one, Verdict.OK, report=report(one, "FILLED", "1")), now_ms)
-        assert sent(core.tend(now_ms + 2_000), "trades") == [one.client_order_id]
+        core.answered(answered(one, Outcome.OK, report=report(one, "FILLED", "1")), now_ms)
+        assert sent(core.on_timer(now_ms + 2_000), "trades") == [one.client_order_id]
         if found == "closed meanwhile":
             core.reported(report(one, "FILLED", "1", trade=trade(one)), now_ms + 2_050)
             assert one.client_order_id not in core.tracked
@@ -79,11 +80,11 @@ def test_each_answer_to_a_question_for_trades_makes_room_for_the_next_question(c
 def test_answers_that_an_earlier_life_asked_for_do_not_let_more_be_asked_at_once(core, order):
     orders = many(order, 4 * ASKS_MAX)
     for one in orders[:6]:
-        core.answered(answered(one, Verdict.UNKNOWN, "query"), T0)
+        core.answered(answered(one, Outcome.UNKNOWN, "query"), T0)
         core.traded(Traded(client_order_id=one.client_order_id, trades=None), T0)
     for one in orders:
         submit(core, one)
-    effects = [e for one in orders for e in core.answered(answered(one, Verdict.UNKNOWN), T0)]
+    effects = [e for one in orders for e in core.answered(answered(one, Outcome.UNKNOWN), T0)]
     assert len(sent(effects, "query")) == ASKS_MAX
 
 
@@ -91,31 +92,31 @@ def test_a_throttled_question_does_not_send_the_order_again(core, order):
     submit(core, order)
     # Its account was restarted meanwhile, and asks what became of it.
     assert asked(core.resync(Tracked(order=order), T0 + 10)) == ["query"]
-    throttled = answered(order, Verdict.THROTTLED, "query", retry_after_ms=1_000)
+    throttled = answered(order, Outcome.THROTTLED, "query", retry_after_ms=1_000)
     effects = core.answered(throttled, T0 + 20)
     for ms in range(100, 20_000, 100):
-        effects += core.tend(T0 + ms)
+        effects += core.on_timer(T0 + ms)
     assert sent(effects) == []
-    [accepted] = told(core.answered(answered(order, Verdict.OK, report=report(order)), T0 + 20_000))
+    [accepted] = told(core.answered(answered(order, Outcome.OK, report=report(order)), T0 + 20_000))
     assert isinstance(accepted, OrderAccepted)
 
 
-@pytest.mark.parametrize("verdict", [Verdict.THROTTLED, Verdict.NOT_SENT, Verdict.MISTIMED])
-def test_a_late_refusal_of_an_order_that_works_already_does_not_send_it_again(core, order, verdict):
+@pytest.mark.parametrize("outcome", [Outcome.THROTTLED, Outcome.NOT_SENT, Outcome.MISTIMED])
+def test_a_late_refusal_of_an_order_that_works_already_does_not_send_it_again(core, order, outcome):
     """The user stream was faster than whatever stands between: the order is there."""
     submit(core, order)
     core.reported(report(order), T0 + 5)
-    effects = core.answered(answered(order, verdict, retry_after_ms=1_000), T0 + 10)
+    effects = core.answered(answered(order, outcome, retry_after_ms=1_000), T0 + 10)
     for ms in range(100, 20_000, 100):
-        effects += core.tend(T0 + ms)
+        effects += core.on_timer(T0 + ms)
     assert sent(effects) == []
     assert core.tracked[order.client_order_id].stage is Stage.WORKING
 
 
 def test_an_order_whose_answer_never_came_is_asked_after_and_not_sent_again(core, order):
     submit(core, order)
-    assert asked(core.tend(T0 + SENT_MAX_MS)) == []
-    effects = core.tend(T0 + SENT_MAX_MS + 1)
+    assert asked(core.on_timer(T0 + SENT_MAX_MS)) == []
+    effects = core.on_timer(T0 + SENT_MAX_MS + 1)
     assert (sent(effects), sent(effects, "query")) == ([], [order.client_order_id])
     assert core.unknown == [order.client_order_id]
 
@@ -125,11 +126,11 @@ def test_an_order_whose_answer_never_came_is_asked_after_and_not_sent_again(core
 
 def test_a_list_of_trades_that_lags_does_not_close_the_order_before_its_last_fill(core, order):
     submit(core, order)
-    core.answered(answered(order, Verdict.OK, report=report(order, "FILLED", "1")), T0)
-    assert asked(core.tend(T0 + 2_000)) == ["trades"]
+    core.answered(answered(order, Outcome.OK, report=report(order, "FILLED", "1")), T0)
+    assert asked(core.on_timer(T0 + 2_000)) == ["trades"]
     early = Traded(client_order_id=order.client_order_id, trades=(trade(order, "0.4", 7),))
     assert [type(m) for m in told(core.traded(early, T0 + 2_100))] == [Fill]
-    assert asked(core.tend(T0 + 4_000)) == ["trades"]
+    assert asked(core.on_timer(T0 + 4_000)) == ["trades"]
     whole = replace(early, trades=(trade(order, "0.4", 7), trade(order, "0.6", 8)))
     fill, closed = told(core.traded(whole, T0 + 4_100))
     assert (fill.trade_id, closed.executed_quantity) == (8, D(1))
@@ -139,7 +140,7 @@ def test_a_report_that_lags_does_not_close_the_order_before_its_last_fill(core, 
     """An answer of REST may be of a moment before what the user stream told."""
     submit(core, order)
     core.reported(report(order, "PARTIALLY_FILLED", "0.4", trade=trade(order, "0.4", 7)), T0)
-    core.answered(answered(order, Verdict.OK, report=report(order, "FILLED", "1")), T0 + 10)
+    core.answered(answered(order, Outcome.OK, report=report(order, "FILLED", "1")), T0 + 10)
     assert told(core.reported(report(order, "PARTIALLY_FILLED", "0.4"), T0 + 20)) == []
     assert order.client_order_id in core.tracked
     last = report(order, "FILLED", "1", trade=trade(order, "0.6", 8))
@@ -153,30 +154,30 @@ def test_a_report_that_lags_does_not_close_the_order_before_its_last_fill(core, 
 def test_a_throttled_cancel_is_sent_again(core, order):
     working(core, order)
     assert asked(cancel(core, order)) == ["cancel"]
-    core.answered(answered(order, Verdict.THROTTLED, "cancel", retry_after_ms=500), T0 + 10)
-    effects = [e for ms in range(100, 5_000, 100) for e in core.tend(T0 + ms)]
+    core.answered(answered(order, Outcome.THROTTLED, "cancel", retry_after_ms=500), T0 + 10)
+    effects = [e for ms in range(100, 5_000, 100) for e in core.on_timer(T0 + ms)]
     assert asked(effects)[0] == "query"
-    found = answered(order, Verdict.OK, "query", report=report(order))
+    found = answered(order, Outcome.OK, "query", report=report(order))
     assert asked(core.answered(found, T0 + 5_000)) == ["cancel"]
 
 
 def test_a_cancel_while_the_order_is_on_its_way_is_sent_once_it_is_there(core, order):
     submit(core, order)
     assert asked(cancel(core, order, T0 + 1)) == []
-    effects = core.answered(answered(order, Verdict.OK, report=report(order)), T0 + 20)
+    effects = core.answered(answered(order, Outcome.OK, report=report(order)), T0 + 20)
     assert asked(effects) == ["cancel"]
 
 
 def test_a_cancel_while_the_order_s_fate_is_unknown_is_sent_once_it_is_found(core, order):
     submit(core, order)
-    core.answered(answered(order, Verdict.UNKNOWN), T0)
+    core.answered(answered(order, Outcome.UNKNOWN), T0)
     assert asked(cancel(core, order, T0 + 1)) == []
-    effects = core.answered(answered(order, Verdict.OK, "query", report=report(order)), T0 + 20)
+    effects = core.answered(answered(order, Outcome.OK, "query", report=report(order)), T0 + 20)
     assert asked(effects) == ["cancel"]
 
 
 def test_a_cancel_that_was_asked_for_before_a_crash_is_sent_again(core, order):
-    effects = core.adopt([Tracked(order=order, cancel_wanted=True)], T0)
+    effects = core.resume_orders([Tracked(order=order, cancel_wanted=True)], T0)
     assert effects == [Survey(T0)]
     effects = core.reported(report(order), T0 + 10)
     assert asked(effects) == ["cancel"]
@@ -185,7 +186,7 @@ def test_a_cancel_that_was_asked_for_before_a_crash_is_sent_again(core, order):
 def test_a_cancel_of_what_has_ended_meanwhile_is_not_sent(core, order):
     submit(core, order)
     cancel(core, order, T0 + 1)
-    effects = core.answered(answered(order, Verdict.OK, report=report(order, "EXPIRED")), T0 + 20)
+    effects = core.answered(answered(order, Outcome.OK, report=report(order, "EXPIRED")), T0 + 20)
     assert asked(effects) == []
     [closed] = [m for m in told(effects) if isinstance(m, OrderClosed)]
     assert closed.status is OrderStatus.EXPIRED
@@ -225,14 +226,16 @@ def test_a_connection_right_after_a_look_at_everything_has_another_look(core, or
     working(core, order)
     assert core.connected(T0) == [Survey(T0)]
     assert core.connected(T0 + 500) == []
-    effects = [e for ms in range(500, 40_000, 100) for e in core.tend(T0 + ms)]
+    effects = [e for ms in range(500, 40_000, 100) for e in core.on_timer(T0 + ms)]
     assert [type(e) for e in effects if isinstance(e, Survey)] == [Survey]
 
 
 def test_a_look_at_everything_that_is_never_answered_is_not_waited_for_for_ever(core, order):
     working(core, order)
     assert core.connected(T0) == [Survey(T0)]
-    looks = [e for ms in range(0, 4 * SENT_MAX_MS, 100) for e in core.tend(T0 + ms) if isinstance(e, Survey)]
+    looks = [
+        e for ms in range(0, 4 * SENT_MAX_MS, 100) for e in core.on_timer(T0 + ms) if isinstance(e, Survey)
+    ]
     assert [look.asked_ms - T0 for look in looks] == [SENT_MAX_MS, 2 * SENT_MAX_MS, 3 * SENT_MAX_MS]
 
 
@@ -240,13 +243,13 @@ def test_a_look_at_everything_that_is_never_answered_is_not_waited_for_for_ever(
 def test_an_answer_that_tells_of_another_order_says_nothing_of_this_one(core, order, kind):
     submit(core, order)
     if kind != "place":
-        core.answered(answered(order, Verdict.UNKNOWN), T0)
+        core.answered(answered(order, Outcome.UNKNOWN), T0)
     other = report(replace(order, client_order_id="bh-x-other"), "FILLED", "1")
-    effects = core.answered(answered(order, Verdict.OK, kind, report=other), T0 + 10)
+    effects = core.answered(answered(order, Outcome.OK, kind, report=other), T0 + 10)
     assert told(effects) == []
     assert core.unknown == [order.client_order_id]
     if kind == "query":
-        effects = core.tend(T0 + 2_000)
+        effects = core.on_timer(T0 + 2_000)
     assert asked(effects) == (["query"] if kind != "cancel" else [])
 
 
@@ -288,16 +291,16 @@ def test_an_order_that_left_the_windows_is_not_counted_as_ours_when_the_exchange
     )
 
 
-@pytest.mark.parametrize(("verdict", "room"), [(Verdict.NOT_SENT, 10), (Verdict.OK, 9), (Verdict.UNKNOWN, 9)])
+@pytest.mark.parametrize(("outcome", "room"), [(Outcome.NOT_SENT, 10), (Outcome.OK, 9), (Outcome.UNKNOWN, 9)])
 def test_only_the_answer_to_an_order_gives_its_place_back_and_only_what_never_left_does_not_count(
-    order, verdict, room
+    order, outcome, room
 ):
     core = core_of(10, 100)
     submit(core, order)
     assert core.budget.under_way == 1
-    core.answered(answered(order, Verdict.UNKNOWN, "query"), T0)
+    core.answered(answered(order, Outcome.UNKNOWN, "query"), T0)
     assert core.budget.under_way == 1
-    core.answered(answered(order, verdict, report=report(order) if verdict is Verdict.OK else None), T0 + 1)
+    core.answered(answered(order, outcome, report=report(order) if outcome is Outcome.OK else None), T0 + 1)
     assert core.budget.under_way == 0
     assert core.budget.room(T0 + 9_000, reducing=True) == room
 
@@ -307,10 +310,10 @@ def test_only_the_answer_to_an_order_gives_its_place_back_and_only_what_never_le
 
 def test_what_is_unknown_is_asked_after_twice_a_second_and_not_more_often(core, order):
     submit(core, order)
-    assert asked(core.answered(answered(order, Verdict.UNKNOWN), T0)) == ["query"]
-    core.answered(answered(order, Verdict.UNKNOWN, "query"), T0)
-    assert asked(core.tend(T0 + QUERY_EVERY_MS - 1)) == []
-    assert asked(core.tend(T0 + QUERY_EVERY_MS)) == ["query"]
+    assert asked(core.answered(answered(order, Outcome.UNKNOWN), T0)) == ["query"]
+    core.answered(answered(order, Outcome.UNKNOWN, "query"), T0)
+    assert asked(core.on_timer(T0 + QUERY_EVERY_MS - 1)) == []
+    assert asked(core.on_timer(T0 + QUERY_EVERY_MS)) == ["query"]
 
 
 def test_a_market_order_that_is_silent_is_asked_after_again_and_again(core, order):
@@ -318,22 +321,22 @@ def test_a_market_order_that_is_silent_is_asked_after_again_and_again(core, orde
     working(core, replace(order, order_type=OrderType.MARKET, price=None))
     # The stream is proven: what rests would be left to it.
     core.reported(report(order), T0)
-    core.answered(answered(order, Verdict.OK, "query", report=report(order)), T0)
+    core.answered(answered(order, Outcome.OK, "query", report=report(order)), T0)
     assert core.proof.state is StreamState.UP
-    assert asked(core.tend(T0 + OVERDUE_MS - 1)) == []
-    assert asked(core.tend(T0 + OVERDUE_MS)) == ["query"]
-    core.answered(answered(order, Verdict.OK, "query", report=report(order)), T0 + OVERDUE_MS)
-    assert asked(core.tend(T0 + 2 * OVERDUE_MS - 1)) == []
-    assert asked(core.tend(T0 + 2 * OVERDUE_MS)) == ["query"]
+    assert asked(core.on_timer(T0 + OVERDUE_MS - 1)) == []
+    assert asked(core.on_timer(T0 + OVERDUE_MS)) == ["query"]
+    core.answered(answered(order, Outcome.OK, "query", report=report(order)), T0 + OVERDUE_MS)
+    assert asked(core.on_timer(T0 + 2 * OVERDUE_MS - 1)) == []
+    assert asked(core.on_timer(T0 + 2 * OVERDUE_MS)) == ["query"]
 
 
 def test_a_question_of_the_moment_when_it_was_sent_proves_nothing_yet(core, order):
     core.connected(T0)
     submit(core, order)
     core.resync(Tracked(order=order), T0)
-    core.answered(answered(order, Verdict.OK, report=report(order)), T0)
-    core.answered(answered(order, Verdict.OK, "query", report=report(order)), T0)
-    assert asked(core.tend(T0 + UNPROVEN_MS)) == ["query"]
+    core.answered(answered(order, Outcome.OK, report=report(order)), T0)
+    core.answered(answered(order, Outcome.OK, "query", report=report(order)), T0)
+    assert asked(core.on_timer(T0 + UNPROVEN_MS)) == ["query"]
 
 
 def test_a_list_of_the_moment_when_the_order_was_heard_of_counts(core, order):
@@ -346,8 +349,8 @@ def test_a_list_of_the_moment_when_the_order_was_heard_of_counts(core, order):
 def test_no_such_order_is_final_only_after_the_window_on_the_exchange_s_clock_too(core, order):
     core.venue_ahead_ms = 10_000
     submit(core, order)
-    core.answered(answered(order, Verdict.UNKNOWN), T0)
-    missing, now_ms = answered(order, Verdict.NOT_FOUND, "query"), T0 + 20_000
+    core.answered(answered(order, Outcome.UNKNOWN), T0)
+    missing, now_ms = answered(order, Outcome.NOT_FOUND, "query"), T0 + 20_000
     # Measured anew: by the exchange's clock the window ends at this very moment.
     core.venue_ahead_ms = 10_000 + RULES.recv_window_ms + FINAL_MARGIN_MS - 20_000
     assert told(core.answered(missing, now_ms)) == []
@@ -361,7 +364,7 @@ def test_an_odd_status_has_everything_looked_at_unless_that_was_done_lately(core
     odd = report(order, "UNKNOWN", stated="PENDING_REVIEW")
     core.connected(T0)
     core.surveyed(Surveyed(asked_ms=T0, orders=(report(order),), positions=None), T0)
-    found = answered(order, Verdict.OK, "query", report=odd)
+    found = answered(order, Outcome.OK, "query", report=odd)
     assert [e for e in core.answered(found, T0 + SURVEY_UNPROVEN_MS - 1) if isinstance(e, Survey)] == []
     assert Survey(T0 + SURVEY_UNPROVEN_MS) in core.answered(found, T0 + SURVEY_UNPROVEN_MS)
 
@@ -374,13 +377,13 @@ def test_a_cancel_that_is_on_its_way_is_not_sent_twice(core, order):
     core.reported(report(order), T0)
     assert asked(cancel(core, order, T0 + 1)) == ["cancel"]
     assert asked(cancel(core, order, T0 + 2)) == []
-    assert asked(core.answered(answered(order, Verdict.OK, report=report(order)), T0 + 3)) == []
+    assert asked(core.answered(answered(order, Outcome.OK, report=report(order)), T0 + 3)) == []
 
 
 def test_a_throttled_cancel_is_sent_again_with_the_next_word_of_the_order(core, order):
     working(core, order)
     assert asked(cancel(core, order)) == ["cancel"]
-    core.answered(answered(order, Verdict.THROTTLED, "cancel", retry_after_ms=500), T0 + 10)
+    core.answered(answered(order, Outcome.THROTTLED, "cancel", retry_after_ms=500), T0 + 10)
     partly = report(order, "PARTIALLY_FILLED", "0.4", trade=trade(order, "0.4", 7))
     assert asked(core.reported(partly, T0 + 20)) == ["cancel"]
 
@@ -412,7 +415,7 @@ def waited(core, order, count):
     assert len(sent(core.submit(Submit(tuple(orders), ()), T0))) == count
     for _ in range(count):
         core.budget.answered(T0)
-    back = [e.account_id for e in core.tend(T0 + 10_000) if isinstance(e, Deliver)]
+    back = [e.account_id for e in core.on_timer(T0 + 10_000) if isinstance(e, Deliver)]
     assert len(back) == count
     return orders[count:]
 
@@ -458,19 +461,19 @@ def test_a_place_is_kept_to_its_last_moment(order):
 
 
 def test_an_answer_is_shown_with_what_it_says_and_nothing_that_it_does_not(order):
-    plain = repr(answered(order, Verdict.UNKNOWN, text="reset"))
+    plain = repr(answered(order, Outcome.UNKNOWN, text="reset"))
     assert plain == f"Answered(place {order.client_order_id} UNKNOWN reset)"
-    assert "Report(" in repr(answered(order, Verdict.OK, report=report(order)))
+    assert "Report(" in repr(answered(order, Outcome.OK, report=report(order)))
 
 
 def test_a_question_at_the_very_moment_of_sending_is_repeated_once_while_the_stream_is_unproven(core, order):
     core.connected(T0)
     submit(core, order)
-    assert asked(core.answered(answered(order, Verdict.UNKNOWN), T0)) == ["query"]
-    core.answered(answered(order, Verdict.OK, "query", report=report(order)), T0)
-    assert asked(core.tend(T0 + UNPROVEN_MS)) == ["query"]
-    core.answered(answered(order, Verdict.OK, "query", report=report(order)), T0 + UNPROVEN_MS)
-    assert asked(core.tend(T0 + 3 * UNPROVEN_MS)) == []
+    assert asked(core.answered(answered(order, Outcome.UNKNOWN), T0)) == ["query"]
+    core.answered(answered(order, Outcome.OK, "query", report=report(order)), T0)
+    assert asked(core.on_timer(T0 + UNPROVEN_MS)) == ["query"]
+    core.answered(answered(order, Outcome.OK, "query", report=report(order)), T0 + UNPROVEN_MS)
+    assert asked(core.on_timer(T0 + 3 * UNPROVEN_MS)) == []
 
 
 def test_what_is_told_of_one_of_very_many_is_looked_at_the_next_time(order):
@@ -480,9 +483,9 @@ def test_what_is_told_of_one_of_very_many_is_looked_at_the_next_time(order):
         working(core, one)
     core.proof.state = StreamState.UP
     for ms in range(100, 2_000, 100):
-        core.tend(T0 + ms)
+        core.on_timer(T0 + ms)
     last = core._looks._round[0]
     [one] = [o for o in many(order, 2 * LOOKS_MIN + 200) if o.client_order_id == last]
     core.reported(report(one, "FILLED", "1"), T0 + 2_000)
     core._looks._round = [i for i in core.tracked if i != last][: 2 * LOOKS_MIN]
-    assert sent(core.tend(T0 + 2_000 + CLOSE_GRACE_MS), "trades") == [last]
+    assert sent(core.on_timer(T0 + 2_000 + CLOSE_GRACE_MS), "trades") == [last]

@@ -7,10 +7,15 @@ from decimal import Decimal as D
 import pytest
 from msgspec.structs import replace
 
-from actors.facts import CancelIntended, OrderStatus, Purpose
+from actors.core.constants import ORDER_MAX_AGE_MS
+from actors.core.enums import OrderStatus, Purpose
+from actors.core.facts import CancelIntended
+from actors.core.messages import Fill, OrderAccepted, OrderClosed, PlaceOrder
+from actors.core.order_ids import FIXED, client_order_id
+from actors.core.order_messages import Submit
 from actors.gateway.budget import OrderBudget
 from actors.gateway.fleets import Fleets
-from actors.gateway.messages import Answered, Report, ReportStatus, Submit, Trade, Traded, Verdict
+from actors.gateway.messages import Answered, Outcome, Report, ReportStatus, Trade, Traded
 from actors.gateway.orders import (
     ASKS_MAX,
     FINAL_MARGIN_MS,
@@ -23,9 +28,6 @@ from actors.gateway.orders import (
     VenueRules,
 )
 from actors.gateway.protocol import GatewayCore
-from actors.limits import ORDER_MAX_AGE_MS
-from actors.messages import Fill, OrderAccepted, OrderClosed, PlaceOrder
-from actors.order_ids import FIXED, client_order_id
 from actors.subaccount.decide import decide
 from tests.factories import BUY, ETH, account, market
 
@@ -64,8 +66,8 @@ def report(order, status="NEW", executed="0", **changes):
     )  # fmt: skip
 
 
-def answered(order, verdict, request="place", **changes):
-    return Answered(request=request, client_order_id=order.client_order_id, verdict=verdict, **changes)
+def answered(order, outcome, request="place", **changes):
+    return Answered(request=request, client_order_id=order.client_order_id, outcome=outcome, **changes)
 
 
 def told(effects):
@@ -78,7 +80,7 @@ def asked(effects):
 
 def test_the_happy_path_ends_once_with_all_fills_before_the_close(core, order):
     assert asked(submit(core, order)) == ["place"]
-    first = told(core.answered(answered(order, Verdict.OK, report=report(order)), T0))
+    first = told(core.answered(answered(order, Outcome.OK, report=report(order)), T0))
     assert [type(m) for m in first] == [OrderAccepted]
     filled = report(order, "FILLED", "1", trade=trade(order))
     assert [type(m) for m in told(core.reported(filled, T0))] == [Fill, OrderClosed]
@@ -90,48 +92,48 @@ def test_the_happy_path_ends_once_with_all_fills_before_the_close(core, order):
 def test_an_order_is_never_sent_twice(core, order):
     submit(core, order)
     assert asked(submit(core, order)) == []
-    core.answered(answered(order, Verdict.UNKNOWN), T0)
-    effects = [core.tend(T0 + ms) for ms in range(0, 2_000, 100)]
+    core.answered(answered(order, Outcome.UNKNOWN), T0)
+    effects = [core.on_timer(T0 + ms) for ms in range(0, 2_000, 100)]
     assert "place" not in [k for e in effects for k in asked(e)]
 
 
 def test_unknown_is_asked_after_until_known(core, order):
     submit(core, order)
-    assert asked(core.answered(answered(order, Verdict.UNKNOWN), T0)) == ["query"]
+    assert asked(core.answered(answered(order, Outcome.UNKNOWN), T0)) == ["query"]
     assert core.unknown == [order.client_order_id]
-    assert told(core.answered(answered(order, Verdict.UNKNOWN, "query"), T0 + 100)) == []
-    assert asked(core.tend(T0 + 700)) == ["query"]
-    found = core.answered(answered(order, Verdict.OK, "query", report=report(order)), T0 + 800)
+    assert told(core.answered(answered(order, Outcome.UNKNOWN, "query"), T0 + 100)) == []
+    assert asked(core.on_timer(T0 + 700)) == ["query"]
+    found = core.answered(answered(order, Outcome.OK, "query", report=report(order)), T0 + 800)
     assert [type(m) for m in told(found)] == [OrderAccepted]
     assert core.unknown == []
 
 
 def test_not_found_is_final_only_when_the_request_can_no_longer_be_accepted(core, order):
     submit(core, order)
-    core.answered(answered(order, Verdict.UNKNOWN), T0)
+    core.answered(answered(order, Outcome.UNKNOWN), T0)
     early = T0 + RULES.recv_window_ms + RULES.future_tolerance_ms + FINAL_MARGIN_MS
-    assert told(core.answered(answered(order, Verdict.NOT_FOUND, "query"), early)) == []
-    [closed] = told(core.answered(answered(order, Verdict.NOT_FOUND, "query"), early + 1))
+    assert told(core.answered(answered(order, Outcome.NOT_FOUND, "query"), early)) == []
+    [closed] = told(core.answered(answered(order, Outcome.NOT_FOUND, "query"), early + 1))
     assert (closed.status, closed.executed_quantity) == (OrderStatus.NEVER_SENT, D(0))
 
 
 def test_a_refusal_is_final_and_carries_code_and_text(core, order):
     submit(core, order)
-    [closed] = told(core.answered(answered(order, Verdict.REFUSED, code=-2019, text="no margin"), T0))
+    [closed] = told(core.answered(answered(order, Outcome.REFUSED, code=-2019, text="no margin"), T0))
     assert (closed.status, closed.code, closed.reason) == (OrderStatus.REJECTED, -2019, "no margin")
 
 
 def test_a_refusal_of_an_order_that_the_stream_knows_is_not_believed(core, order):
     submit(core, order)
     core.reported(report(order), T0)
-    assert asked(core.answered(answered(order, Verdict.DUPLICATE, code=-4116), T0)) == ["query"]
+    assert asked(core.answered(answered(order, Outcome.DUPLICATE, code=-4116), T0)) == ["query"]
     assert order.client_order_id in core.tracked
 
 
 def test_the_close_waits_for_trades_that_the_stream_lost(core, order):
     submit(core, order)
-    assert told(core.answered(answered(order, Verdict.OK, report=report(order, "FILLED", "1")), T0))[1:] == []
-    assert asked(core.tend(T0 + 2_000)) == ["trades"]
+    assert told(core.answered(answered(order, Outcome.OK, report=report(order, "FILLED", "1")), T0))[1:] == []
+    assert asked(core.on_timer(T0 + 2_000)) == ["trades"]
     trades = Traded(
         client_order_id=order.client_order_id, trades=(trade(order, "0.4", 7), trade(order, "0.6", 8))
     )
@@ -151,19 +153,19 @@ def test_a_trade_told_by_stream_and_by_query_is_delivered_once(core, order):
 
 def test_throttling_pauses_and_sends_again_later(core, order):
     submit(core, order)
-    effects = core.answered(answered(order, Verdict.THROTTLED, retry_after_ms=1_500), T0)
+    effects = core.answered(answered(order, Outcome.THROTTLED, retry_after_ms=1_500), T0)
     assert any(isinstance(e, Alarm) for e in effects)
     assert asked(effects) == []
-    assert asked(core.tend(T0 + 1_499)) == []
-    assert asked(core.tend(T0 + 1_500)) == ["place"]
+    assert asked(core.on_timer(T0 + 1_499)) == []
+    assert asked(core.on_timer(T0 + 1_500)) == ["place"]
 
 
 def test_what_never_left_is_sent_again_but_not_when_too_old(core, order):
     submit(core, order)
-    core.answered(answered(order, Verdict.NOT_SENT, text="refused"), T0)
-    assert asked(core.tend(T0 + 600)) == ["place"]
-    core.answered(answered(order, Verdict.NOT_SENT, text="refused"), T0 + 700)
-    [closed] = told(core.tend(order.decided_ms + ORDER_MAX_AGE_MS + 1))
+    core.answered(answered(order, Outcome.NOT_SENT, text="refused"), T0)
+    assert asked(core.on_timer(T0 + 600)) == ["place"]
+    core.answered(answered(order, Outcome.NOT_SENT, text="refused"), T0 + 700)
+    [closed] = told(core.on_timer(order.decided_ms + ORDER_MAX_AGE_MS + 1))
     assert closed.status is OrderStatus.NEVER_SENT
 
 
@@ -182,23 +184,23 @@ def test_cancel_before_sending_needs_no_exchange(order):
     cancel = CancelIntended(order.account_id, order.client_order_id, ETH, "")
     [closed] = told(core.submit(Submit((), (cancel,)), T0))
     assert closed.status is OrderStatus.CANCELED
-    assert asked(core.tend(T0 + 10_000)) == []
+    assert asked(core.on_timer(T0 + 10_000)) == []
 
 
 def test_a_cancel_that_got_lost_is_sent_again(core, order):
     submit(core, order)
-    core.answered(answered(order, Verdict.OK, report=report(order)), T0)
+    core.answered(answered(order, Outcome.OK, report=report(order)), T0)
     cancel = CancelIntended(order.account_id, order.client_order_id, ETH, "")
     assert asked(core.submit(Submit((), (cancel,)), T0)) == ["cancel"]
-    assert asked(core.answered(answered(order, Verdict.UNKNOWN, "cancel"), T0)) == ["query"]
-    assert asked(core.answered(answered(order, Verdict.OK, "query", report=report(order)), T0)) == ["cancel"]
+    assert asked(core.answered(answered(order, Outcome.UNKNOWN, "cancel"), T0)) == ["query"]
+    assert asked(core.answered(answered(order, Outcome.OK, "query", report=report(order)), T0)) == ["cancel"]
     ended = report(order, "CANCELED")
-    [closed] = told(core.answered(answered(order, Verdict.OK, "cancel", report=ended), T0))
+    [closed] = told(core.answered(answered(order, Outcome.OK, "cancel", report=ended), T0))
     assert closed.status is OrderStatus.CANCELED
 
 
 def test_recovery_asks_after_each_order_and_cancels_orphans(core, order):
-    assert core.adopt([Tracked(order=order)], T0) == [Survey(T0)]
+    assert core.resume_orders([Tracked(order=order)], T0) == [Survey(T0)]
     assert core.tracked[order.client_order_id].stage is Stage.UNKNOWN
     orphan = report(order)
     stranger = Report(
@@ -236,9 +238,9 @@ def test_an_order_that_we_believed_closed_is_asked_after_when_its_account_went_b
     core.reported(report(order, "FILLED", "1", trade=trade(order)), T0)
     assert core.tracked == {}
     assert asked(core.resync(Tracked(order=order), T0)) == ["query"]
-    found = core.answered(answered(order, Verdict.OK, "query", report=report(order, "FILLED", "1")), T0)
+    found = core.answered(answered(order, Outcome.OK, "query", report=report(order, "FILLED", "1")), T0)
     assert [type(m) for m in told(found)] == [OrderAccepted]
-    assert asked(core.tend(T0 + 2_000)) == ["trades"]
+    assert asked(core.on_timer(T0 + 2_000)) == ["trades"]
     trades = Traded(client_order_id=order.client_order_id, trades=(trade(order),))
     assert [type(m) for m in told(core.traded(trades, T0 + 700))] == [Fill, OrderClosed]
 
@@ -250,14 +252,14 @@ def test_never_more_queries_at_once_than_the_bound_and_each_gets_its_turn():
     orders = [replace(first, client_order_id=f"bh-x-{n}") for n in range(40)]
     for o in orders:
         submit(core, o)
-    effects = [e for o in orders for e in core.answered(answered(o, Verdict.UNKNOWN), T0)]
+    effects = [e for o in orders for e in core.answered(answered(o, Outcome.UNKNOWN), T0)]
     under_way = [e.client_order_id for e in effects if isinstance(e, Request) and e.kind == "query"]
     assert len(under_way) == ASKS_MAX
     seen = list(under_way)
     while under_way:
         id_ = under_way.pop()
         o = next(o for o in orders if o.client_order_id == id_)
-        more = core.answered(answered(o, Verdict.UNKNOWN, "query"), T0)
+        more = core.answered(answered(o, Outcome.UNKNOWN, "query"), T0)
         under_way += [e.client_order_id for e in more if isinstance(e, Request) and e.kind == "query"]
         assert len(under_way) <= ASKS_MAX
         seen += [e.client_order_id for e in more if isinstance(e, Request) and e.kind == "query"]

@@ -9,18 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from actors.facts import CancelIntended, OrderStatus, Purpose
+from actors.core.constants import ORDER_MAX_AGE_MS
+from actors.core.enums import OrderStatus, OrderType, Purpose
+from actors.core.facts import CancelIntended
+from actors.core.messages import PlaceOrder
+from actors.core.order_ids import FIXED
+from actors.core.order_messages import Submit
 from actors.gateway.budget import ANSWER_MAX_MS, OrderBudget
 from actors.gateway.fleets import Fleets
-from actors.gateway.messages import Answered, Submit, Verdict
+from actors.gateway.messages import Answered, Outcome
 from actors.gateway.orders import IN_FLIGHT_MAX, Deliver, Place, Request
 from actors.gateway.protocol import GatewayCore
 from actors.gateway.waiting import PLACE_KEPT_MS, SLOT_KEPT_MS, STALE_MS, WaitingOrders
-from actors.limits import ORDER_MAX_AGE_MS
-from actors.messages import PlaceOrder
-from actors.order_ids import FIXED
 from actors.subaccount.decide import decide
-from actors.units import OrderType
 from tests.factories import BUY, ETH, account, market
 from tests.gateway.test_protocol import RULES, T0, core_of
 
@@ -53,8 +54,8 @@ def test_what_waited_two_seconds_goes_back_and_its_successor_keeps_the_place(ord
     assert sent(submit(core, orders, T0)) == ["bh-x-0"]
     core.budget.answered(T0)
     # Nothing goes back while nothing could be sent: it would only be stale once more.
-    assert core.tend(T0 + 9_999) == []
-    effects = core.tend(T0 + 10_000)
+    assert core.on_timer(T0 + 9_999) == []
+    effects = core.on_timer(T0 + 10_000)
     assert sent(effects) == []
     [(account_id, message)] = closed(effects).items()
     assert (account_id, message.status, message.waited, message.again) == (
@@ -62,7 +63,7 @@ def test_what_waited_two_seconds_goes_back_and_its_successor_keeps_the_place(ord
     )  # fmt: skip
     assert "waited 10.0 s" in message.reason
     # Its slot is kept: nobody from behind is sent meanwhile.
-    assert core.tend(T0 + 10_001) == []
+    assert core.on_timer(T0 + 10_001) == []
     anew = replace(orders[1], client_order_id="bh-x-anew", decided_ms=T0 + 10_010)
     late = replace(orders[1], account_id="a9", client_order_id="bh-x-late", decided_ms=T0 + 10_010)
     effects = submit(core, [late, anew], T0 + 10_010)
@@ -75,15 +76,15 @@ def test_a_limit_order_says_itself_what_it_accepts_and_is_sent_as_it_is(order):
     core.budget.take(T0, reducing=True)
     core.budget.answered(T0)
     assert sent(submit(core, resting[:1], T0)) == []
-    assert sent(core.tend(T0 + 10_000)) == ["bh-x-0"]
+    assert sent(core.on_timer(T0 + 10_000)) == ["bh-x-0"]
 
 
 def test_new_risk_ends_when_it_waited_too_long_and_nobody_refused_it(order):
     core = core_of(1, 1_000)
     core.budget.pause(T0 + ORDER_MAX_AGE_MS + 1)
     submit(core, many(order, 1), T0)
-    assert core.tend(T0 + ORDER_MAX_AGE_MS) == []
-    [message] = closed(core.tend(T0 + ORDER_MAX_AGE_MS + 1)).values()
+    assert core.on_timer(T0 + ORDER_MAX_AGE_MS) == []
+    [message] = closed(core.on_timer(T0 + ORDER_MAX_AGE_MS + 1)).values()
     assert (message.waited, message.again) == (True, False)
     assert "too old to be sent" in message.reason
 
@@ -92,8 +93,8 @@ def test_what_reduces_never_ends_by_waiting(order):
     core = core_of(1, 1_000)
     core.budget.pause(T0 + 10 * ORDER_MAX_AGE_MS)
     submit(core, many(order, 1, purpose=Purpose.ADL, reduce_only=True), T0)
-    assert core.tend(T0 + 10 * ORDER_MAX_AGE_MS - 1) == []
-    [message] = closed(core.tend(T0 + 10 * ORDER_MAX_AGE_MS)).values()
+    assert core.on_timer(T0 + 10 * ORDER_MAX_AGE_MS - 1) == []
+    [message] = closed(core.on_timer(T0 + 10 * ORDER_MAX_AGE_MS)).values()
     assert message.again
 
 
@@ -165,7 +166,7 @@ def test_all_liquidations_are_sent_in_the_end_and_each_fresh(arrivals):
         place(f"a{n}")
     while len(went) < len(owed) and now_ms < T0 + 600_000:
         now_ms += 100
-        take(core.tend(now_ms))
+        take(core.on_timer(now_ms))
     assert sorted(went) == sorted(owed)
     assert went == sorted(went, key=lambda a: int(a[1:]))
 
@@ -177,14 +178,14 @@ def test_connections_that_are_cut_hold_sending_back_longer_each_time(order):
     for one in resting:
         submit(core, [one], now_ms)
         cut = Answered(
-            request="place", client_order_id=one.client_order_id, verdict=Verdict.UNKNOWN, cut_off=True, text="reset"
+            request="place", client_order_id=one.client_order_id, outcome=Outcome.UNKNOWN, cut_off=True, text="reset"
         )  # fmt: skip
         effects = core.answered(cut, now_ms)
         pauses.append(core.budget.paused_until_ms - now_ms)
         assert [e.kind for e in effects if isinstance(e, Request)] == ["query"]
         assert sent(effects) == []
         now_ms = core.budget.paused_until_ms
-        core.tend(now_ms)
+        core.on_timer(now_ms)
     assert pauses[:5] == [500, 1_000, 2_000, 4_000, 8_000]
     assert max(pauses) == 8_000
 
@@ -197,22 +198,22 @@ def test_a_life_that_ended_with_all_places_under_way_stops_nobody_for_ever(order
     core = GatewayCore(budget, RULES, Fleets(FIXED))
     [late] = many(order, 1, order_type=OrderType.LIMIT, price=D(2_000), decided_ms=T0 + 50_000)
     assert sent(submit(core, [late], T0 + 50_000)) == []
-    assert sent(core.tend(T0 + ANSWER_MAX_MS + 100)) == ["bh-x-0"]
+    assert sent(core.on_timer(T0 + ANSWER_MAX_MS + 100)) == ["bh-x-0"]
 
 
-@pytest.mark.parametrize("verdict", [Verdict.NOT_SENT, Verdict.MISTIMED, Verdict.THROTTLED])
-def test_an_order_that_was_cancelled_under_way_and_never_got_there_is_not_sent_again(order, verdict):
+@pytest.mark.parametrize("outcome", [Outcome.NOT_SENT, Outcome.MISTIMED, Outcome.THROTTLED])
+def test_an_order_that_was_cancelled_under_way_and_never_got_there_is_not_sent_again(order, outcome):
     core = core_of()
     submit(core, [order], T0)
     cancel = CancelIntended(order.account_id, order.client_order_id, ETH, "")
     core.submit(Submit((), (cancel,)), T0 + 1)
     answer = Answered(
-        request="place", client_order_id=order.client_order_id, verdict=verdict, retry_after_ms=10
+        request="place", client_order_id=order.client_order_id, outcome=outcome, retry_after_ms=10
     )
     effects = core.answered(answer, T0 + 2)
     [message] = closed(effects).values()
     assert (message.status, message.executed_quantity) == (OrderStatus.CANCELED, D(0))
-    assert [s for ms in range(0, 10_000, 100) for s in sent(core.tend(T0 + ms))] == []
+    assert [s for ms in range(0, 10_000, 100) for s in sent(core.on_timer(T0 + ms))] == []
 
 
 @given(

@@ -257,9 +257,9 @@ class Account:
 
     def place(self, ask: Ask) -> Outcome:
         """The owner asks for an order."""
-        verdict = self._verdict(ask)
-        if verdict:
-            return self._refused(*verdict)
+        checked = self._verdict(ask)
+        if checked:
+            return self._refused(*checked)
         if self._is_rest(ask) and self._is_whole(ask):
             touch, held = self.touch(ask.symbol, ask.sign), self.holdings[ask.symbol]
             self._to_house(ask.symbol, touch, held.size * touch * self.terms.taker_fee)
@@ -269,15 +269,15 @@ class Account:
 
     def place_stop(self, ask: Ask, trigger: D, *, below: bool) -> Outcome:
         """The owner asks for an order that waits for a price, and closes at most what is held then."""
-        verdict = self._no_account(ask.symbol)
+        checked = self._no_account(ask.symbol)
         held = self.holdings.get(ask.symbol)
-        if not verdict and (held is None or held.sign == ask.sign or ask.quantity > held.size):
-            verdict = ["NOTHING_TO_REDUCE"]
+        if not checked and (held is None or held.sign == ask.sign or ask.quantity > held.size):
+            checked = ["NOTHING_TO_REDUCE"]
         stop = Stop(self.next_number, ask.symbol, ask.side, ask.quantity, trigger, below)
-        if not verdict and stop.is_met(self.quotes[ask.symbol].mid):
-            verdict = ["TRIGGERS_AT_ONCE"]
-        if verdict:
-            return self._refused(*verdict)
+        if not checked and stop.is_met(self.quotes[ask.symbol].mid):
+            checked = ["TRIGGERS_AT_ONCE"]
+        if checked:
+            return self._refused(*checked)
         self.next_number += 1
         self.stops.append(stop)
         self.outcome.stops.append(stop)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal as D
 
+from actors.core.units import Symbol
 from actors.subaccount import margin
-from actors.units import Symbol
 from tests.model.account import Account, Outcome
 from tests.model.engine import Engine
 

@@ -4,17 +4,10 @@ from __future__ import annotations
 
 from decimal import Decimal as D
 
-from actors import messages
-from actors.facts import (
-    AccountStatus,
-    CancelIntended,
-    ConditionalKind,
-    ConditionalPlaced,
-    LiquidationMode,
-    OrderIntended,
-    OrderStatus,
-)
-from actors.messages import (
+from actors.core import messages
+from actors.core.enums import AccountStatus, ConditionalKind, LiquidationMode, OrderStatus, OrderType, Side
+from actors.core.facts import CancelIntended, ConditionalPlaced, OrderIntended
+from actors.core.messages import (
     AdjustBalance,
     ApplyFunding,
     CancelOrder,
@@ -30,13 +23,13 @@ from actors.messages import (
     Tick,
     Wake,
 )
-from actors.order_ids import FIXED
-from actors.risk_limits import SPECS, RiskLimits, merge
+from actors.core.order_ids import FIXED
+from actors.core.units import AccountId, Nanos, Symbol
+from actors.limits.model import SPECS, RiskLimits, merge
 from actors.subaccount.decide import decide
-from actors.subaccount.decision import Accepted, Rejected
 from actors.subaccount.market import Market
+from actors.subaccount.pipeline import Accepted, Rejected
 from actors.subaccount.state import AccountState
-from actors.units import AccountId, Nanos, OrderType, Side, Symbol
 from tests.model.account import Ask
 from tests.model.terms import Quote, Terms
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from decimal import Decimal as D
 from random import Random
 
-from actors.units import Bracket, Instrument, Symbol
+from actors.core.instruments import Bracket, Instrument
+from actors.core.units import Symbol
 from tests.model.terms import SEED_TIERS, Terms
 
 # symbol: tick, step, least quantity, most in one market order, least notional, price

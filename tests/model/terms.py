@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal as D
 
-from actors.units import Instrument
+from actors.core.instruments import Instrument
 from tests.model.money import ZERO, Holding
 
 WARNING_BELOW = D("0.10")

@@ -7,11 +7,12 @@ from decimal import Decimal as D
 
 import psycopg
 
-from actors.facts import OrderStatus
-from actors.messages import OrderAccepted, OrderClosed, PlaceOrder
-from actors.persistence.messages import NewAccount, Persist
+from actors.core.enums import OrderStatus
+from actors.core.messages import OrderAccepted, OrderClosed, PlaceOrder
+from actors.core.records import NewAccount
+from actors.core.units import AccountId
 from actors.subaccount.decide import decide
-from actors.units import AccountId
+from actors.subaccount.durability import Persist
 from tests.factories import ETH, fill_of, market
 
 NOW = 1_700_000_000_000

@@ -8,24 +8,19 @@ from types import SimpleNamespace
 
 import pytest
 
-from actors.errors import NotDurable, StoreBusy, StoreUnreachable
-from actors.gateway.messages import Submit
-from actors.messages import PlaceOrder
+from actors.core.errors import NotDurable, StoreBusy, StoreUnreachable
+from actors.core.messages import PlaceOrder
+from actors.core.order_messages import Submit
+from actors.core.records import RecordAudit
 from actors.persistence.actor import Writer
-from actors.persistence.messages import (
-    AccountLoaded,
-    AskStore,
-    DecisionLost,
-    LoadAccount,
-    Persist,
-    RecordAudit,
-)
+from actors.persistence.messages import AskStore
 from actors.runtime.cell import Status
 from actors.runtime.clock import VirtualClock
-from actors.runtime.gate import TradingGate
 from actors.runtime.simulation import SeededDispatcher
 from actors.subaccount.decide import decide
-from actors.subaccount.decision import Accepted
+from actors.subaccount.durability import AccountLoaded, DecisionLost, LoadAccount, Persist
+from actors.subaccount.pipeline import Accepted
+from actors.supervision.gate import TradingGate
 from tests.factories import BUY, ETH, account, market
 from tests.sink import Sink
 
@@ -65,11 +60,11 @@ class Bench:
         return ref.cell.actor.got
 
 
-def persist(reply_to=None, life=0):
+def persist(reply_to=None, incarnation=0):
     decision = decide(account(), PlaceOrder(symbol=ETH, side=BUY, quantity=D(1)), market())
     return Persist(
         account_id="acct-1", previous_sequence=0, facts=decision.facts, state=decision.state, wall_ms=1,
-        reply_to=reply_to, reply=decision.reply, life=life,
+        reply_to=reply_to, reply=decision.reply, incarnation=incarnation,
     )  # fmt: skip
 
 
@@ -108,7 +103,7 @@ def test_a_refused_decision_fails_its_asker_and_tells_its_account():
     bench = Bench()
     bench.store.refuse = {"acct-1"}
     future = Sink._create_future()
-    bench.writer.tell(persist(future, life=3))
+    bench.writer.tell(persist(future, incarnation=3))
     bench.dispatcher.run_until_quiet()
     assert bench.got("acct-1") == [DecisionLost(3, "poison")]
     assert bench.got("gateway") == []
@@ -160,7 +155,7 @@ def test_a_row_that_cannot_be_read_is_one_account_s_trouble(monkeypatch):
     bench.writer.tell(persist())
     bench.dispatcher.run_until_quiet()
     [answer] = bench.got("acct-1")
-    assert (answer.state, answer.life) == (None, 4)
+    assert (answer.state, answer.incarnation) == (None, 4)
     assert "SUSPENDED" in answer.reason
     assert bench.store.log == [1], "what waited behind it is durable"
 
@@ -269,7 +264,7 @@ def test_postgres_away_is_one_alarm_and_over_when_it_is_back():
 
 def test_what_an_operator_did_is_stored_and_says_so_once_postgres_is_there():
     bench, stored, kept = Bench(), [], []
-    bench.store.at_desk = lambda call: call(SimpleNamespace(record_audit=kept.append))
+    bench.store.with_operator_records = lambda call: call(SimpleNamespace(record_audit=kept.append))
     record = RecordAudit(
         at_ms=1,
         who="ann",

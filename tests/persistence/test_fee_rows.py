@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from msgspec.structs import replace
 
-from actors.messages import FeeKnown, PlaceOrder, RateKnown, SettleFee
+from actors.core.messages import FeeKnown, PlaceOrder, RateKnown, SettleFee
 from actors.persistence import schema
 from actors.persistence.store import Store
 from tests.factories import BNB, BUY, ETH, SELL, WALL_MS, WIDE, fill_of, market

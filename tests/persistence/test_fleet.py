@@ -8,15 +8,15 @@ from decimal import Decimal as D
 import psycopg
 import pytest
 
-from actors.errors import NotStarted
-from actors.facts import ConditionalKind, ConditionalStatus, OrderStatus, Purpose
+from actors.core.enums import ConditionalKind, ConditionalStatus, OrderStatus, Purpose
+from actors.core.errors import NotStarted
+from actors.core.messages import CancelOrder, OrderAccepted, OrderClosed, PlaceConditional, PlaceOrder, Wake
+from actors.core.order_ids import parsed
 from actors.gateway.budget import OrderBudget
 from actors.gateway.fleets import Fleets
 from actors.gateway.messages import Report, ReportStatus, Surveyed
 from actors.gateway.orders import Request, Survey, Tracked
 from actors.gateway.protocol import GatewayCore
-from actors.messages import CancelOrder, OrderAccepted, OrderClosed, PlaceConditional, PlaceOrder, Wake
-from actors.order_ids import parsed
 from actors.persistence import schema
 from actors.persistence.rows import shard_of
 from actors.persistence.store import Store
@@ -28,7 +28,7 @@ STARTS = "SELECT start_id FROM bulkhead.engine_start"
 
 
 def begin(store, draw=None):
-    return store.at_desk(lambda desk: desk.begin("test", *([draw] if draw else [])))
+    return store.with_operator_records(lambda records: records.begin("test", *([draw] if draw else [])))
 
 
 def database(postgres, name, template=""):

@@ -11,15 +11,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from actors.facts import Purpose
-from actors.messages import ApplyFunding, OrderClosed, PlaceOrder, SetMode, Wake
+from actors.core.enums import Purpose
+from actors.core.messages import ApplyFunding, OrderClosed, PlaceOrder, SetMode, Wake
+from actors.core.records import NewAccount
+from actors.core.units import AccountId
 from actors.persistence import schema
-from actors.persistence.messages import NewAccount
 from actors.persistence.store import Store
-from actors.subaccount.decision import decided
 from actors.subaccount.holdings import PER_HOUR
+from actors.subaccount.pipeline import decided
 from actors.subaccount.steps import take_over
-from actors.units import AccountId
 from tests.factories import BTC, BUY, ETH, SELL, WIDE, fill_of, market
 from tests.persistence.authors import TRADE_IDS, Author, create, load, rows
 

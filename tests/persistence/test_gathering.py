@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from actors.facts import CancelIntended
+from actors.core.facts import CancelIntended
 from actors.persistence.actor import GATHER
-from actors.persistence.messages import LoadAccount
+from actors.subaccount.durability import LoadAccount
 from tests.factories import ETH
 from tests.persistence.test_actor import Bench, Sink, persist
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from actors.errors import Fenced, StoreUnreachable
+from actors.core.errors import Fenced, StoreUnreachable
+from actors.core.units import NANOS_PER_SECOND
 from actors.persistence.actor import LEASE_MARGIN_SECONDS, RENEW_EVERY
-from actors.units import NANOS_PER_SECOND
 from tests.persistence import test_actor
 
 SECONDS = 15

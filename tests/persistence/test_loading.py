@@ -7,10 +7,10 @@ from decimal import Decimal as D
 import pytest
 from msgspec.structs import replace
 
-from actors.facts import BalanceAdjusted, LimitsChanged, OrderAcknowledged, PositionClosed
+from actors.core.facts import BalanceAdjusted, LimitsChanged, OrderAcknowledged, PositionClosed
+from actors.limits.model import RiskLimits
 from actors.persistence import risk_rows
 from actors.persistence.loading import Loader
-from actors.risk_limits import RiskLimits
 from tests.factories import ETH, account
 
 DEFAULTS = RiskLimits(liquidation_threshold=D("0.8"), max_leverage=D(33))

@@ -6,11 +6,11 @@ import psycopg
 import pytest
 from msgspec.structs import replace
 
-from actors.errors import Fenced, NotDurable, StoreBusy, StoreUnreachable
-from actors.messages import AdjustBalance
-from actors.persistence.messages import NewAccount
+from actors.core.errors import Fenced, NotDurable, StoreBusy, StoreUnreachable
+from actors.core.messages import AdjustBalance
+from actors.core.records import NewAccount
+from actors.core.units import AccountId
 from actors.persistence.store import Store
-from actors.units import AccountId
 from tests.factories import BUY, D
 from tests.persistence.authors import NOW, Author, create, load, rows
 
@@ -171,8 +171,8 @@ def test_a_lock_on_one_account_s_row_keeps_no_other_waiting(store, dsn):
     with psycopg.connect(dsn) as platform:
         platform.execute("LOCK TABLE bulkhead.audit")
         with pytest.raises(StoreBusy):
-            store.at_desk(lambda d: d.audit())
-    assert store.at_desk(lambda d: d.audit()) == []
+            store.with_operator_records(lambda d: d.audit())
+    assert store.with_operator_records(lambda d: d.audit()) == []
 
 
 def kill_connection(store, dsn):

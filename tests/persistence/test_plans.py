@@ -8,8 +8,8 @@ from decimal import Decimal as D
 import psycopg
 import pytest
 
-from actors.persistence import desk, sql
-from actors.persistence.messages import NewAccount
+from actors.core.records import NewAccount
+from actors.persistence import operator_records, sql
 from actors.persistence.store import Store
 from tests.factories import BUY
 from tests.persistence.authors import Author
@@ -118,7 +118,7 @@ def test_each_statement_of_a_commit_finds_its_row_by_index(filled):
     assert scans == {}
 
 
-@pytest.mark.parametrize("statement", [desk.HISTORY, desk.HISTORY_OF_CONDITIONALS])
+@pytest.mark.parametrize("statement", [operator_records.HISTORY, operator_records.HISTORY_OF_CONDITIONALS])
 @pytest.mark.parametrize("account", ["acct-5", "acct-4999"])
 def test_the_history_of_an_account_is_found_by_index_also_of_one_that_never_traded(
     filled, statement, account

@@ -7,7 +7,7 @@ import threading
 import psycopg
 import pytest
 
-from actors.errors import StoreBusy, StoreUnreachable
+from actors.core.errors import StoreBusy, StoreUnreachable
 from actors.persistence import connection as connecting
 from actors.persistence.connection import connect
 from actors.persistence.reader import Reader
@@ -27,7 +27,7 @@ def pid(connection):
 
 def test_it_reads_what_was_committed_and_can_write_nothing(store, reader):
     create(store)
-    assert reader.at_desk(lambda d: d.quarantined()) == []
+    assert reader.with_operator_records(lambda d: d.quarantined()) == []
     assert reader.books() == ({}, {})
     with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
         reader.ask(lambda c: c.execute("DELETE FROM bulkhead.audit"))
@@ -45,8 +45,8 @@ def test_the_writer_s_lock_keeps_a_question_for_its_own_time_only(reader, dsn):
     with psycopg.connect(dsn) as platform:
         platform.execute("LOCK TABLE bulkhead.audit")
         with pytest.raises(StoreBusy, match="took too long"):
-            reader.at_desk(lambda d: d.audit())
-    assert reader.at_desk(lambda d: d.audit()) == []
+            reader.with_operator_records(lambda d: d.audit())
+    assert reader.with_operator_records(lambda d: d.audit()) == []
 
 
 def test_many_ask_at_once_on_connections_of_their_own(reader):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from decimal import Decimal as D
 
-from actors.facts import ConditionalKind, OrderStatus
-from actors.messages import OrderClosed, PlaceConditional, PlaceOrder, Wake
-from actors.persistence.messages import RecordDeadLetter
-from actors.runtime.letters import shown
+from actors.core.enums import ConditionalKind, OrderStatus
+from actors.core.messages import OrderClosed, PlaceConditional, PlaceOrder, Wake
+from actors.core.records import RecordDeadLetter
+from actors.runtime.envelope import shown
 from tests.factories import BUY, ETH, SELL, market
 from tests.persistence.authors import NOW, Author, create, load
 
@@ -25,9 +25,9 @@ def test_code_and_words_come_back_with_the_order_and_with_the_account(store):
     author.decide(PlaceOrder(symbol=ETH, side=BUY, quantity=D("0.1"), leverage=D(20), cause="t"))
     id_ = refuse(author)
     assert set(store.commit(author.batch)) == {None}
-    order = store.at_desk(lambda d: d.order(id_))
+    order = store.with_operator_records(lambda d: d.order(id_))
     assert (order.end_code, order.end_reason, order.end) == (-2019, WORDS, f"REJECTED -2019 {WORDS}")
-    assert store.at_desk(lambda d: d.caused("t")) == [order]
+    assert store.with_operator_records(lambda d: d.caused("t")) == [order]
     assert load(store, author.state).risk.last_refusal == f"{id_} REJECTED -2019 {WORDS}"
     assert load(store, author.state) == author.state
 
@@ -36,7 +36,7 @@ def test_an_order_without_a_reason_has_none(store):
     author = Author(create(store)[0])
     author.trade(BUY, "0.1")
     store.commit(author.batch)
-    [order] = store.at_desk(lambda d: d.caused(""))
+    [order] = store.with_operator_records(lambda d: d.caused(""))
     assert (order.status, order.end, order.became) == ("FILLED", "", None)
 
 
@@ -53,10 +53,10 @@ def test_a_conditional_order_is_found_by_its_id_with_what_became_of_it(store):
     author.decide(Wake(ETH, "tick"), market({ETH: "1985"}))
     sent = refuse(author)
     assert set(store.commit(author.batch)) == {None}
-    found = store.at_desk(lambda d: d.order(stop))
+    found = store.with_operator_records(lambda d: d.order(stop))
     assert (found.order_type, found.status, found.became) == ("STOP_MARKET", "TRIGGERED", sent)
     assert found.end.startswith("TRIGGERED the mid was 1985")
-    assert store.at_desk(lambda d: d.order(found.became)).end == f"REJECTED -2019 {WORDS}"
+    assert store.with_operator_records(lambda d: d.order(found.became)).end == f"REJECTED -2019 {WORDS}"
 
 
 def test_a_dead_letter_of_an_end_says_why_it_ended(store):
@@ -70,6 +70,6 @@ def test_a_dead_letter_of_an_end_says_why_it_ended(store):
         state="",
         wall_ms=NOW,
     )
-    store.at_desk(lambda d: d.record_dead_letter(letter))
-    [kept] = store.at_desk(lambda d: d.dead_letters())
+    store.with_operator_records(lambda d: d.record_dead_letter(letter))
+    [kept] = store.with_operator_records(lambda d: d.dead_letters())
     assert f"REJECTED -2019 {WORDS}" in kept.message

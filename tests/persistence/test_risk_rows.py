@@ -8,10 +8,11 @@ from decimal import Decimal as D
 import psycopg
 import pytest
 
-from actors.messages import ApplyFunding, PlaceOrder, SetLimits
+from actors.core.enums import OrderType
+from actors.core.messages import ApplyFunding, PlaceOrder, SetLimits
+from actors.core.units import AccountId
 from actors.subaccount.decide import decide
 from actors.subaccount.rejections import RejectCode
-from actors.units import AccountId, OrderType
 from tests.factories import BUY, ETH, SELL, market
 from tests.persistence.authors import NOW, Author, create, load, rows
 

@@ -6,8 +6,8 @@ from decimal import Decimal as D
 
 import pytest
 
-from actors.facts import LiquidationMode, OrderStatus, Purpose
-from actors.messages import (
+from actors.core.enums import LiquidationMode, OrderStatus, OrderType, Purpose
+from actors.core.messages import (
     AdjustBalance,
     ApplyFunding,
     CloseOut,
@@ -17,7 +17,6 @@ from actors.messages import (
     Wake,
 )
 from actors.persistence.rows import when
-from actors.units import OrderType
 from tests.factories import BUY, ETH, SELL, fill_of, market
 from tests.persistence.authors import NOW, TRADE_IDS, Author, create, rows
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from actors.errors import ForeignDatabase
+from actors.core.errors import ForeignDatabase
 from actors.persistence import schema
 from actors.persistence.store import Store
 from tests.factories import BUY

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from actors.errors import BadInput, Fenced, NotDurable, StoreUnreachable
-from actors.facts import ConditionalKind, LiquidationMode, Purpose
-from actors.messages import (
+from actors.core.enums import ConditionalKind, LiquidationMode, OrderType, Purpose
+from actors.core.errors import BadInput, Fenced, NotDurable, StoreUnreachable
+from actors.core.messages import (
     AdjustBalance,
     ApplyFunding,
     CloseOut,
@@ -24,13 +24,13 @@ from actors.messages import (
     TripBreaker,
     Wake,
 )
-from actors.persistence.messages import NewAccount
+from actors.core.records import NewAccount
+from actors.core.trading_day import TradingDay
+from actors.core.units import AccountId
 from actors.persistence.rows import exchange_symbol, platform_symbol, shard_of
 from actors.persistence.store import Store
-from actors.subaccount.decision import decided
+from actors.subaccount.pipeline import decided
 from actors.subaccount.steps import take_over
-from actors.trading_day import TradingDay
-from actors.units import AccountId, OrderType
 from tests.factories import BUY, ETH, SELL, fill_of, market
 from tests.persistence.authors import NOW, Author, create, load, rows
 

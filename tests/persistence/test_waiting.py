@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from actors.errors import NotDurable
-from actors.limits import WRITER_BATCH_MAX
+from actors.core.constants import WRITER_BATCH_MAX
+from actors.core.errors import NotDurable
+from actors.core.units import NANOS_PER_SECOND
 from actors.persistence.messages import AskStore
 from actors.runtime.cell import Status
-from actors.units import NANOS_PER_SECOND
 from tests.persistence.test_actor import Bench, persist
 
 

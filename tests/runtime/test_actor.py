@@ -7,11 +7,11 @@ import threading
 import pykka
 import pytest
 
-from actors.messages import Ping, Wake
+from actors.core.messages import Ping, Wake
+from actors.core.units import Symbol
 from actors.runtime.actor import DispatchedActor
 from actors.runtime.cell import Status
 from actors.runtime.dispatcher import ThreadedDispatcher
-from actors.units import Symbol
 
 WAIT = 5
 

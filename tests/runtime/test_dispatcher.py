@@ -8,9 +8,9 @@ from typing import ClassVar
 import pykka
 import pytest
 
-from actors.errors import Refused
-from actors.limits import COMMANDS_MAX, TURN_MESSAGES, TURN_NANOS
-from actors.messages import Lane, Message, Wake
+from actors.core.constants import COMMANDS_MAX, TURN_MESSAGES, TURN_NANOS
+from actors.core.errors import Refused
+from actors.core.messages import Lane, Message, Wake
 from actors.runtime.actor import DispatchedActor
 from actors.runtime.cell import Status
 from actors.runtime.clock import VirtualClock

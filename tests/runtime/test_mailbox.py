@@ -11,12 +11,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from actors.errors import Refused
-from actors.limits import COMMANDS_MAX, HIGHER_LANE_RUN, MAILBOX_HIGH, MAILBOX_LOW
-from actors.messages import Lane, Ping, RegisterTriggers, Wake
-from actors.runtime.letters import lane_of
+from actors.core.constants import COMMANDS_MAX, HIGHER_LANE_RUN, MAILBOX_HIGH, MAILBOX_LOW
+from actors.core.errors import Refused
+from actors.core.messages import Lane, Ping, RegisterTriggers, Wake
+from actors.core.units import AccountId, Symbol
+from actors.runtime.envelope import lane_of
 from actors.runtime.mailbox import Mailbox, Serving
-from actors.units import AccountId, Symbol
 
 
 def control(n=0):

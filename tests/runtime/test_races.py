@@ -9,11 +9,11 @@ import time
 import pykka
 import pytest
 
-from actors.errors import Refused
-from actors.messages import FaultOnPurpose, OrderAccepted, Ping, Wake
+from actors.core.errors import Refused
+from actors.core.messages import FaultOnPurpose, OrderAccepted, Ping, Wake
+from actors.core.units import ClientOrderId, Symbol
 from actors.runtime.actor import DispatchedActor
 from actors.runtime.dispatcher import ThreadedDispatcher
-from actors.units import ClientOrderId, Symbol
 
 ACTORS = 20
 SECONDS = 1.5

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from actors.errors import BadInput
-from actors.messages import OrderAccepted
+from actors.core.errors import BadInput
+from actors.core.messages import OrderAccepted
 from actors.runtime.actor import DispatchedActor
 from actors.runtime.clock import VirtualClock
 from actors.runtime.simulation import SeededDispatcher

@@ -8,12 +8,12 @@ from random import Random
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from actors.facts import FillApplied
+from actors.core.facts import FillApplied
+from actors.core.fees import FeeBooked
+from actors.core.messages import Tick
+from actors.core.units import NANOS_PER_SECOND, Nanos, plain
 from actors.feed.actor import Feed
 from actors.feed.rates import MinuteRate
-from actors.fees import FeeBooked
-from actors.messages import Tick
-from actors.units import NANOS_PER_SECOND, Nanos, plain
 from actors.venues.paper.generator import Generator
 from actors.venues.paper.instruments import LISTINGS
 from actors.venues.paper.user_events import OrderTradeUpdate

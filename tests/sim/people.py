@@ -6,8 +6,8 @@ from decimal import Decimal as D
 
 from msgspec.structs import replace
 
-from actors.facts import ConditionalKind, LiquidationMode
-from actors.messages import (
+from actors.core.enums import ConditionalKind, LiquidationMode
+from actors.core.messages import (
     AdjustBalance,
     ApplyFunding,
     CallOff,
@@ -20,9 +20,9 @@ from actors.messages import (
     SetMode,
     TripBreaker,
 )
-from actors.risk_limits import AdlOrder, BreakerReset, MaintenanceBasis, MarkSource
-from actors.runtime.tree import Quarantine, Release, RestartNow
+from actors.limits.model import AdlOrder, BreakerReset, MaintenanceBasis, MarkSource
 from actors.subaccount.state import AccountState
+from actors.supervision.messages import Quarantine, Release, RestartNow
 from actors.venues.paper.instruments import LISTINGS
 from tests.factories import BTC, BUY, ETH, SELL, SOL, WIDE
 
@@ -135,7 +135,7 @@ def set_something(world):
 def operate(world):
     """Somebody quarantines an account, releases one, or restarts one."""
     name = world.random.choice(list(world.accounts))
-    held = name in world.household.quarantined
+    held = name in world.registry.quarantined
     message = (
         Release(name) if held else world.random.choice([Quarantine(name), RestartNow(name, by_operator=True)])
     )

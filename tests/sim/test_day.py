@@ -6,13 +6,13 @@ from decimal import Decimal as D
 
 import pytest
 
-from actors.errors import StoreUnreachable
-from actors.facts import Purpose
+from actors.core.enums import OrderType, Purpose
+from actors.core.errors import StoreUnreachable
+from actors.core.messages import PlaceOrder
+from actors.core.units import Nanos
 from actors.gateway.messages import UserStreamConnected
-from actors.messages import PlaceOrder
 from actors.subaccount import actor as account_actor
 from actors.subaccount.triggers import Triggers
-from actors.units import Nanos, OrderType
 from actors.venues.paper.instruments import LISTINGS
 from tests.factories import BUY, ETH
 from tests.sim.world import MS, World
@@ -32,11 +32,11 @@ def test_a_seeded_day_with_faults_ends_with_exact_books(seed):
         world.second()
     world.calm()
     world.check_quiet()
-    assert world.household.quarantined == {}
+    assert world.registry.quarantined == {}
     assert world.store.quarantined == {}
     assert world.halts == []
     assert len(world.store.intents) > 30
-    assert world.services.stats.fills > 30
+    assert world.context.stats.fills > 30
 
 
 def test_a_seed_repeats_itself_to_the_last_order():
@@ -122,7 +122,7 @@ def test_decisions_equal_those_of_an_engine_that_wakes_everybody_on_every_tick(s
     sparse = run()
     monkeypatch.setattr(account_actor, "triggers", lambda state, _market: Triggers((), symbols_of(state)))
     full = run()
-    assert full.services.stats.wakes > 5 * sparse.services.stats.wakes
+    assert full.context.stats.wakes > 5 * sparse.context.stats.wakes
     # Within one moment the accounts run in another order; each decides the same.
     assert sorted(sparse.history(), key=by_time) == sorted(full.history(), key=by_time)
     assert outcome(sparse) == outcome(full)

@@ -13,38 +13,34 @@ from random import Random
 
 from msgspec.structs import replace
 
-from actors.errors import NotDurable, StoreUnreachable
-from actors.facts import FillApplied, OrderIntended, Phase, PositionTakenOver, Purpose
-from actors.fees import FeeBooked
+from actors.core.enums import Phase, Purpose
+from actors.core.errors import NotDurable, StoreUnreachable
+from actors.core.facts import FillApplied, OrderIntended, PositionTakenOver
+from actors.core.fees import FeeBooked
+from actors.core.messages import FaultOnPurpose, Lane, Reconsider, Tick
+from actors.core.order_ids import FIXED
+from actors.core.order_messages import Recover
+from actors.core.records import KnownOrder, Recovery
+from actors.core.trading_day import DayRule
+from actors.core.units import AccountId, Nanos
 from actors.gateway.actor import Gateway
 from actors.gateway.budget import OrderBudget
 from actors.gateway.fleets import Fleets
-from actors.gateway.messages import Answered, Recover, UserStreamConnected, Verdict
-from actors.messages import FaultOnPurpose, Lane, Reconsider, Tick
-from actors.order_ids import FIXED
+from actors.gateway.messages import Answered, Outcome, UserStreamConnected
 from actors.persistence.actor import Writer
-from actors.persistence.messages import KnownOrder, Recovery
 from actors.runtime.cell import Status
 from actors.runtime.clock import VirtualClock
-from actors.runtime.gate import TradingGate
-from actors.runtime.letters import lane_of
-from actors.runtime.restart import RestartPolicy
+from actors.runtime.envelope import lane_of
 from actors.runtime.simulation import SeededDispatcher
-from actors.runtime.tree import (
-    ChildSpec,
-    Crashed,
-    Household,
-    RestartNow,
-    guard_name,
-    is_guard,
-    unread_letter,
-)
-from actors.subaccount.actor import AccountActor, Services
+from actors.subaccount.actor import AccountActor, AccountContext
 from actors.subaccount.state import AccountState, books_balance, fold
+from actors.supervision.dead_letters import unread_letter
+from actors.supervision.gate import TradingGate
+from actors.supervision.messages import Crashed, RestartNow
+from actors.supervision.policy import RestartPolicy
+from actors.supervision.registry import ChildSpec, Registry, guard_name, is_guard
 from actors.symbol_router.actor import SymbolRouter
 from actors.symbol_router.book import PriceBook
-from actors.trading_day import DayRule
-from actors.units import AccountId, Nanos
 from actors.venues.paper.generator import Generator
 from actors.venues.paper.in_process import InProcessExchange
 from actors.venues.paper.instruments import LISTINGS
@@ -119,7 +115,7 @@ class SimStore:
             self.durable[a] = replace(self.durable[a], retry_at_ns=0)
         return [self.durable[a] for a in account_ids]
 
-    def at_desk(self, call):
+    def with_operator_records(self, call):
         if self.faults and self.random.random() < 0.05:
             raise StoreUnreachable("simulated")
         return call(self)
@@ -169,7 +165,7 @@ class Wire(InProcessExchange):
             lost = Answered(
                 request=request.kind,
                 client_order_id=request.client_order_id,
-                verdict=Verdict.UNKNOWN,
+                outcome=Outcome.UNKNOWN,
                 text="lost",
             )
             self._dispatcher.after(Nanos(3_000 * MS), self._gateway.cell, lost)
@@ -205,7 +201,7 @@ class World:
         self.faults = self.wire.faults = faults
         self.alarms, self.violations, self.halts, self.guarded = [], [], [], {}
         self.book, self.gate = PriceBook(), TradingGate()
-        self.household = Household(
+        self.registry = Registry(
             accounts={}, quarantined={}, actors={}, gate=self.gate, groups=GROUPS,
             alarm=self.alarms.append, halt=self.halts.append, start_guard=self.start_guard,
             specs=tuple(
@@ -213,20 +209,20 @@ class World:
                 for n in ("writer", "gateway", "router")
             ),
         )  # fmt: skip
-        self.accounts, self.actors = self.household.accounts, self.household.actors
-        self.services = Services(self.book, instruments, self.gate, FIXED)
-        self.services.alarm = self.alarms.append
+        self.accounts, self.actors = self.registry.accounts, self.registry.actors
+        self.context = AccountContext(self.book, instruments, self.gate, FIXED)
+        self.context.alarm = self.alarms.append
         self._start(ids)
         self.update = 0
         if burn.is_on(seed):
             self.wire.burn = burn.Burn(seed, self)
-            self.services.feed = self.wire.burn.feed
+            self.context.feed = self.wire.burn.feed
 
     def _start(self, ids):
         d, actors = self.dispatcher, self.actors
         d.on_crash = self.on_crash
         d.on_dead_letter = self.unread
-        actors["supervisor"] = Supervisor.start("supervisor", d, self.household)
+        actors["supervisor"] = Supervisor.start("supervisor", d, self.registry)
         actors["writer"] = Writer.start("writer", d, self.store, self.accounts, self.gate, deque(), actors)
         actors["gateway"] = Gateway.start(
             "gateway",
@@ -240,15 +236,15 @@ class World:
         )
         actors["router"] = SymbolRouter.start("router", d, self.book, self.accounts, DayRule())
         for name in ("writer", "gateway", "router"):
-            setattr(self.services, name, actors[name])
+            setattr(self.context, name, actors[name])
         actors["gateway"].tell(Recover(self.store.recovery()))
         for i in ids:
-            self.accounts[i] = AccountActor.start(i, d, i, self.services)
+            self.accounts[i] = AccountActor.start(i, d, i, self.context)
         d.after_turn = self.check_turn
         d.run_until_quiet()
 
     def start_guard(self, id_):
-        return AccountActor.start(guard_name(id_), self.dispatcher, id_, self.services, guard=True, held=True)
+        return AccountActor.start(guard_name(id_), self.dispatcher, id_, self.context, guard=True, held=True)
 
     def unread(self, cell, letter, why):
         if lane_of(letter[0]) in {Lane.FILLS, Lane.COMMANDS}:
@@ -304,7 +300,7 @@ class World:
         """Faults off, and time to settle; quarantined accounts are released by the operator."""
         self.faults = self.wire.faults = self.store.faults = False
         for _ in range(seconds):
-            for name in list(self.household.quarantined):
+            for name in list(self.registry.quarantined):
                 self.actors["supervisor"].tell(RestartNow(name, by_operator=True))
             self.ticks()
             self.dispatcher.run_until(Nanos(self.clock.monotonic_ns() + 1_000 * MS))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from decimal import Decimal as D
 
-from actors.facts import ConditionalKind
-from actors.messages import PlaceConditional, Wake
+from actors.core.enums import ConditionalKind
+from actors.core.messages import PlaceConditional, Wake
 from actors.subaccount.decide import decide
-from actors.subaccount.decision import Accepted
+from actors.subaccount.pipeline import Accepted
 from tests.factories import ETH, SELL, account, market, position
 
 STOP, TAKE, TRAIL = (

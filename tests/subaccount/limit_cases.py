@@ -6,10 +6,10 @@ from decimal import Decimal as D
 
 from msgspec.structs import replace
 
-from actors.messages import PlaceOrder
+from actors.core.messages import PlaceOrder
+from actors.core.trading_day import TradingDay
 from actors.subaccount.checks import check
-from actors.subaccount.risk import Risk
-from actors.trading_day import TradingDay
+from actors.subaccount.risk_state import RiskState
 from tests.factories import (
     BUY,
     ETH,
@@ -19,7 +19,7 @@ from tests.factories import (
 )
 
 DAY = TradingDay(WALL_MS - 1_000, WALL_MS + 86_400_000)
-BEGUN = Risk(day_start_ms=DAY.start_ms, day_equity=D(1000))
+BEGUN = RiskState(day_start_ms=DAY.start_ms, day_equity=D(1000))
 
 
 def order(quantity="0.1", **changes):
@@ -30,26 +30,26 @@ def limits(**changes):
     return replace(WIDE, **changes)
 
 
-def verdict(state, message, at=None):
+def checked(state, message, at=None):
     return check(state, message, at or market(day=DAY))
 
 
 def codes(state, message, at=None):
-    return [r.code for r in verdict(state, message, at).rejections]
+    return [r.code for r in checked(state, message, at).rejections]
 
 
 def refused(code, value, limit, state, message, at=None):
     """The order is refused for this one reason, with value and limit as they were compared."""
-    [found] = verdict(state, message, at).rejections
+    [found] = checked(state, message, at).rejections
     assert found.code is code
     assert (D(found.value), D(found.limit)) == (D(value), D(limit))
 
 
 def accepted(state, message, at=None):
-    assert verdict(state, message, at).rejections == ()
+    assert checked(state, message, at).rejections == ()
 
 
-class Paths:
+class PriceHistory:
     """Prices' past, made up: correlations by pair, returns by symbol."""
 
     moment = 0

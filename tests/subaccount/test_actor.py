@@ -8,10 +8,11 @@ import pykka
 import pytest
 from msgspec.structs import replace
 
-from actors.errors import StateLost
-from actors.facts import AccountStatus, OrderIntended, Purpose
-from actors.limits import MAILBOX_HIGH
-from actors.messages import (
+from actors.core.constants import MAILBOX_HIGH
+from actors.core.enums import AccountStatus, OrderType, Purpose
+from actors.core.errors import StateLost
+from actors.core.facts import OrderIntended
+from actors.core.messages import (
     AdjustBalance,
     AskFunding,
     OrderAccepted,
@@ -20,19 +21,19 @@ from actors.messages import (
     SetStatus,
     Wake,
 )
-from actors.order_ids import FIXED
-from actors.persistence.messages import AccountLoaded, LoadAccount, Persist
+from actors.core.order_ids import FIXED
+from actors.core.units import AccountId, ClientOrderId, Nanos
 from actors.runtime.cell import Status
 from actors.runtime.clock import VirtualClock
-from actors.runtime.gate import TradingGate
 from actors.runtime.simulation import SeededDispatcher
-from actors.subaccount.actor import AccountActor, Services
+from actors.subaccount.actor import AccountActor, AccountContext
 from actors.subaccount.decide import decide
-from actors.subaccount.decision import Accepted, Rejected
+from actors.subaccount.durability import AccountLoaded, LoadAccount, Persist
 from actors.subaccount.holdings import changed
+from actors.subaccount.pipeline import Accepted, Rejected
 from actors.subaccount.rejections import RejectCode
+from actors.supervision.gate import TradingGate
 from actors.symbol_router.book import PriceBook
-from actors.units import AccountId, ClientOrderId, Nanos, OrderType
 from tests.factories import BUY, ETH, INSTRUMENTS, SELL, account, fill_of, position, run, tick
 from tests.sink import Sink
 
@@ -44,16 +45,14 @@ class Desk:
         self.dispatcher = SeededDispatcher("t", VirtualClock())
         book = PriceBook()
         book.apply(tick(ETH, "2000"))
-        self.services = Services(book, INSTRUMENTS, TradingGate(), FIXED)
-        self.writer = self.services.writer = Sink.start("writer", self.dispatcher)
-        self.services.router = self.services.gateway = Sink.start("others", self.dispatcher)
-        self.feed = self.services.feed = Sink.start("feed", self.dispatcher)
-        self.ref = AccountActor.start(
-            "acct-1", self.dispatcher, AccountId("acct-1"), self.services, **options
-        )
+        self.context = AccountContext(book, INSTRUMENTS, TradingGate(), FIXED)
+        self.writer = self.context.writer = Sink.start("writer", self.dispatcher)
+        self.context.router = self.context.gateway = Sink.start("others", self.dispatcher)
+        self.feed = self.context.feed = Sink.start("feed", self.dispatcher)
+        self.ref = AccountActor.start("acct-1", self.dispatcher, AccountId("acct-1"), self.context, **options)
         self.dispatcher.run_until_quiet()
         [load] = self.told(LoadAccount)
-        load.asker.tell(AccountLoaded(state, load.life))
+        load.asker.tell(AccountLoaded(state, load.incarnation))
         self.dispatcher.run_until_quiet()
 
     def told(self, kind=object):
@@ -157,7 +156,7 @@ def test_a_control_message_before_the_state_is_answered_when_it_is_decided():
 
 def test_a_guard_liquidates_as_the_account_would():
     desk = Desk(account("100", positions=[position(quantity="1", entry="2000", leverage="20")]), guard=True)
-    desk.services.book.apply(tick(ETH, "1890", update_id=2))
+    desk.context.book.apply(tick(ETH, "1890", update_id=2))
     desk.ref.tell(Wake(ETH, "tick:ETHUSDT:2"))
     desk.dispatcher.run_until_quiet()
     orders = [f for p in desk.told(Persist) for f in p.facts if type(f).__name__ == "OrderIntended"]
@@ -170,9 +169,9 @@ def test_an_account_that_the_database_does_not_know_says_so():
     desk = Desk.__new__(Desk)
     desk.dispatcher = SeededDispatcher("t", VirtualClock())
     desk.dispatcher.on_crash = lambda _cell, _report, error: crashes.append(error)
-    services = Services(PriceBook(), INSTRUMENTS, TradingGate(), FIXED)
-    services.writer = services.router = Sink.start("others", desk.dispatcher)
-    ref = AccountActor.start("gone", desk.dispatcher, AccountId("gone"), services)
+    context = AccountContext(PriceBook(), INSTRUMENTS, TradingGate(), FIXED)
+    context.writer = context.router = Sink.start("others", desk.dispatcher)
+    ref = AccountActor.start("gone", desk.dispatcher, AccountId("gone"), context)
     desk.dispatcher.run_until_quiet()
     ref.tell(AccountLoaded(None, 0, "gone is not in the database"))
     desk.dispatcher.run_until_quiet()
@@ -184,9 +183,9 @@ def test_an_account_that_the_database_does_not_know_says_so():
 def test_commands_wait_for_the_state(guard):
     desk = Desk.__new__(Desk)
     desk.dispatcher = SeededDispatcher("t", VirtualClock())
-    services = Services(PriceBook(), INSTRUMENTS, TradingGate(), FIXED)
-    services.writer = services.router = Sink.start("others", desk.dispatcher)
-    ref = AccountActor.start("a", desk.dispatcher, AccountId("a"), services, guard=guard)
+    context = AccountContext(PriceBook(), INSTRUMENTS, TradingGate(), FIXED)
+    context.writer = context.router = Sink.start("others", desk.dispatcher)
+    ref = AccountActor.start("a", desk.dispatcher, AccountId("a"), context, guard=guard)
     ref.tell(order())
     desk.dispatcher.run_until_quiet()
     assert ref.cell.status is Status.LOADING
@@ -200,7 +199,7 @@ def test_a_guard_keeps_the_stops_and_opens_nothing_with_them():
     state = run(state, PlaceConditional(**{**stop, "quantity": D("0.5")}, trigger_price=D(1890)))
     desk = Desk(state, guard=True)
     assert desk.told(Persist) == []
-    desk.services.book.apply(tick(ETH, "1900", update_id=2))
+    desk.context.book.apply(tick(ETH, "1900", update_id=2))
     desk.ref.tell(Wake(ETH, "tick:ETHUSDT:2"))
     desk.dispatcher.run_until_quiet()
     [fired] = desk.told(Persist)
@@ -237,7 +236,7 @@ def test_a_trade_that_is_learned_late_has_what_was_settled_since_told_again(age_
 
 def test_an_engine_without_a_feed_books_a_late_trade_all_the_same():
     desk = Desk(run(account(), order()))
-    desk.services.feed = None
+    desk.context.feed = None
     [working] = desk.ref.cell.actor.state.orders
     desk.ref.tell(fill_of(working, trade_ms=-1))
     desk.dispatcher.run_until_quiet()

@@ -9,24 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from actors.facts import (
-    AccountStatus,
-    BadDebtRecorded,
-    CancelIntended,
-    LiquidationMode,
-    OrderIntended,
-    OrderStatus,
-    Phase,
-    PositionTakenOver,
-    Purpose,
-)
-from actors.limits import ADL_REFUSALS_MAX
-from actors.messages import CloseOut, OrderClosed, PlaceOrder, Reconsider, Wake
-from actors.risk_limits import AdlTier
+from actors.core.constants import ADL_REFUSALS_MAX
+from actors.core.enums import AccountStatus, LiquidationMode, OrderStatus, OrderType, Phase, Purpose
+from actors.core.facts import BadDebtRecorded, CancelIntended, OrderIntended, PositionTakenOver
+from actors.core.messages import CloseOut, OrderClosed, PlaceOrder, Reconsider, Wake
+from actors.limits.model import AdlTier
 from actors.subaccount import margin
 from actors.subaccount.decide import decide
 from actors.subaccount.state import books_balance
-from actors.units import OrderType
 from tests.factories import BTC, BUY, ETH, WIDE, account, fill_of, market, position, run
 
 WAKE = Wake(ETH, "test")

@@ -7,21 +7,16 @@ from decimal import Decimal as D
 import pytest
 from msgspec.structs import replace
 
-from actors.facts import (
-    Alert,
+from actors.core.enums import Alert, Breaker, ConditionalKind, ConditionalStatus, OrderStatus, Phase
+from actors.core.facts import (
     BadDebtRecorded,
     BalanceAdjusted,
-    Breaker,
     BreakerChanged,
     ClosingOut,
     ConditionalEnded,
-    ConditionalKind,
     ConditionalPlaced,
-    ConditionalStatus,
     DayStopped,
     OrderEnded,
-    OrderStatus,
-    Phase,
     PhaseChanged,
     PositionAlerted,
 )

@@ -6,21 +6,12 @@ from decimal import Decimal as D
 
 import pytest
 
-from actors.facts import (
-    AccountStatus,
-    BadDebtRecorded,
-    CancelIntended,
-    ConditionalKind,
-    OrderIntended,
-    OrderStatus,
-    Phase,
-    Purpose,
-)
-from actors.messages import AdjustBalance, OrderClosed, PlaceConditional, PlaceOrder, Wake
+from actors.core.enums import AccountStatus, ConditionalKind, OrderStatus, OrderType, Phase, Purpose
+from actors.core.facts import BadDebtRecorded, CancelIntended, OrderIntended
+from actors.core.messages import AdjustBalance, OrderClosed, PlaceConditional, PlaceOrder, Wake
 from actors.subaccount.alerts import alerts_of
 from actors.subaccount.decide import decide
 from actors.subaccount.state import books_balance
-from actors.units import OrderType
 from tests.factories import BUY, ETH, SELL, account, fill_of, market, position, run
 
 WAKE = Wake(ETH, "test")

@@ -8,20 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from actors.facts import (
-    AccountStatus,
-    BadDebtRecorded,
-    ConditionalKind,
-    FillApplied,
-    FundingPaid,
-    LiquidationMode,
-    OrderStatus,
-    PositionClosed,
-    PositionTakenOver,
-    Purpose,
-)
-from actors.fees import FeeBooked, FeeLearned
-from actors.messages import (
+from actors.core.enums import AccountStatus, ConditionalKind, LiquidationMode, OrderStatus, Purpose
+from actors.core.facts import BadDebtRecorded, FillApplied, FundingPaid, PositionClosed, PositionTakenOver
+from actors.core.fees import FeeBooked, FeeLearned
+from actors.core.messages import (
     AdjustBalance,
     ApplyFunding,
     CloseOut,
@@ -37,9 +27,9 @@ from actors.messages import (
     SetStatus,
     Wake,
 )
+from actors.core.trading_day import TradingDay
 from actors.subaccount.decide import decide
 from actors.subaccount.state import books_balance, folded
-from actors.trading_day import TradingDay
 from tests.factories import BNB, BTC, BUY, ETH, SELL, WALL_MS, account, fill_of, market
 
 SYMBOLS, SIDES = st.sampled_from([ETH, BTC]), st.sampled_from([BUY, SELL])

@@ -7,15 +7,9 @@ from decimal import Decimal as D
 import pytest
 from msgspec.structs import replace
 
-from actors.facts import (
-    Breaker,
-    BreakerChanged,
-    CancelIntended,
-    ConditionalEnded,
-    ConditionalKind,
-    OrderStatus,
-)
-from actors.messages import (
+from actors.core.enums import Breaker, ConditionalKind, OrderStatus, OrderType
+from actors.core.facts import BreakerChanged, CancelIntended, ConditionalEnded
+from actors.core.messages import (
     OrderAccepted,
     OrderClosed,
     PlaceConditional,
@@ -24,14 +18,13 @@ from actors.messages import (
     TripBreaker,
     Wake,
 )
-from actors.risk_limits import BreakerReset
+from actors.core.trading_day import TradingDay
+from actors.limits.model import BreakerReset
 from actors.subaccount.breaker import threshold_reached
 from actors.subaccount.decide import decide
-from actors.subaccount.decision import Accepted, Rejected
+from actors.subaccount.pipeline import Accepted, Rejected
 from actors.subaccount.rejections import RejectCode as Code
-from actors.subaccount.risk import Risk
-from actors.trading_day import TradingDay
-from actors.units import OrderType
+from actors.subaccount.risk_state import RiskState
 from tests.factories import BUY, ETH, SELL, WALL_MS, WIDE, account, fill_of, market, position, run
 
 MINUTE = 60_000
@@ -172,7 +165,7 @@ def timed():
     trader = Trader(
         breaker_reset=BreakerReset.TIMED, breaker_cooldown_seconds=300, max_notional_per_trade=D(4000)
     )
-    opened = Risk(breaker=Breaker.OPEN, breaker_reason="losses", breaker_until_ms=WALL_MS + 5 * MINUTE)
+    opened = RiskState(breaker=Breaker.OPEN, breaker_reason="losses", breaker_until_ms=WALL_MS + 5 * MINUTE)
     trader.state = replace(trader.state, risk=opened)
     return trader
 
@@ -220,7 +213,7 @@ def test_a_threshold_that_is_still_reached_after_the_cooldown_keeps_it_open():
 
 def test_without_prices_a_timed_breaker_stays_as_it_is():
     limits = replace(WIDE, breaker_reset=BreakerReset.TIMED)
-    opened = Risk(breaker=Breaker.OPEN, breaker_until_ms=WALL_MS + 30 * MINUTE)
+    opened = RiskState(breaker=Breaker.OPEN, breaker_until_ms=WALL_MS + 30 * MINUTE)
     state = account("10000", [position(quantity="1")], limits, risk=opened)
     assert decide(state, WAKE, market({}, wall_ms=WALL_MS + 31 * MINUTE)).facts == ()
 
@@ -231,7 +224,7 @@ def test_reset_of_a_closed_breaker_changes_nothing():
 
 def test_the_state_outlives_a_day():
     limits = replace(WIDE, max_daily_loss=D(10))
-    state = account("10000", limits=limits, risk=Risk(breaker=Breaker.OPEN, breaker_until_ms=WALL_MS))
+    state = account("10000", limits=limits, risk=RiskState(breaker=Breaker.OPEN, breaker_until_ms=WALL_MS))
     tomorrow = market(wall_ms=DAY.end_ms, day=TradingDay(DAY.end_ms, DAY.end_ms + 86_400_000))
     assert run(state, WAKE, tomorrow).risk.breaker is Breaker.OPEN
 
@@ -244,12 +237,12 @@ def test_a_trade_that_brought_nothing_leaves_it_half_open():
 
 def test_a_day_that_began_with_nothing_bears_no_loss_and_has_no_target():
     limits = replace(WIDE, breaker_loss_percent=D("0.1"), breaker_profit_percent=D("0.2"))
-    state = account("0", limits=limits, risk=Risk(day_start_ms=1, day_equity=D(0)))
+    state = account("0", limits=limits, risk=RiskState(day_start_ms=1, day_equity=D(0)))
     assert threshold_reached(state, D(0)) == ""
     assert threshold_reached(state, D(50)) == ""
     # Of nothing, any loss is too much.
     assert threshold_reached(state, D("-0.01"))
-    below = replace(state, risk=Risk(day_start_ms=1, day_equity=D(-5)))
+    below = replace(state, risk=RiskState(day_start_ms=1, day_equity=D(-5)))
     assert threshold_reached(below, D(-5)) == ""
     assert threshold_reached(below, D("-5.01"))
 

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from actors.facts import AccountStatus
-from actors.messages import PlaceOrder
-from actors.risk_limits import RiskLimits
+from actors.core.enums import AccountStatus, OrderType
+from actors.core.messages import PlaceOrder
+from actors.core.units import Symbol
+from actors.limits.model import RiskLimits
 from actors.subaccount.checks import check, near_symbols
 from actors.subaccount.decide import decide
-from actors.subaccount.decision import Rejected
+from actors.subaccount.pipeline import Rejected
 from actors.subaccount.rejections import RejectCode
-from actors.units import OrderType, Symbol
 from tests.factories import (
     BTC,
     BUY,
@@ -181,7 +181,7 @@ def test_while_a_step_works_no_order_is_taken():
 
 
 def wake():
-    from actors.messages import Wake
+    from actors.core.messages import Wake
 
     return Wake(ETH, "test")
 

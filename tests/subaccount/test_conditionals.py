@@ -7,22 +7,14 @@ from decimal import Decimal as D
 import pytest
 from msgspec.structs import replace
 
-from actors.facts import (
-    CancelIntended,
-    ConditionalDue,
-    ConditionalEnded,
-    ConditionalStatus,
-    OrderIntended,
-    OrderStatus,
-    Phase,
-    Purpose,
-)
-from actors.messages import CancelOrder, OrderClosed, PlaceOrder
+from actors.core.enums import ConditionalStatus, OrderStatus, OrderType, Phase, Purpose
+from actors.core.facts import CancelIntended, ConditionalDue, ConditionalEnded, OrderIntended
+from actors.core.messages import CancelOrder, OrderClosed, PlaceOrder
+from actors.core.units import Symbol
 from actors.subaccount import margin
 from actors.subaccount.decide import decide
-from actors.subaccount.decision import Rejected
+from actors.subaccount.pipeline import Rejected
 from actors.subaccount.rejections import RejectCode as Code
-from actors.units import OrderType, Symbol
 from tests.factories import BTC, BUY, ETH, SELL, WIDE, account, fill_of, held_margin, market, run
 from tests.subaccount.conditional_cases import STOP, TAKE, TRAIL, WAKE, at, codes, conditional, holding
 

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from actors.facts import FillApplied, OrderType, Purpose
+from actors.core.enums import Purpose
+from actors.core.facts import FillApplied, OrderType
+from actors.core.units import ENTRY_QUANTUM
 from actors.subaccount import margin
 from actors.subaccount.position import settle
-from actors.units import ENTRY_QUANTUM
 from tests.factories import BUY, ETH, SELL, account, position
 
 KINDS = [("1", "0.0000001", 3_000_000_000), ("0.001", "0.01", 5_000), ("0.00000001", "0.1", 10**10), ("1", "0.000000000001", 10**12), ("0.00000001", "0.0000001", 10**10)]  # fmt: skip

@@ -7,12 +7,12 @@ from decimal import Decimal as D
 import pytest
 from msgspec.structs import replace
 
-from actors.errors import StateCorrupt
-from actors.facts import AccountStatus, OrderStatus
-from actors.messages import AdjustBalance, CancelOrder, OrderAccepted, OrderClosed, PlaceOrder, SetStatus
-from actors.order_ids import FIXED, FleetId, Origin, StartId, client_order_id
+from actors.core.enums import AccountStatus, OrderStatus
+from actors.core.errors import StateCorrupt
+from actors.core.messages import AdjustBalance, CancelOrder, OrderAccepted, OrderClosed, PlaceOrder, SetStatus
+from actors.core.order_ids import FIXED, FleetId, Origin, StartId, client_order_id
 from actors.subaccount.decide import decide
-from actors.subaccount.decision import Accepted, Rejected
+from actors.subaccount.pipeline import Accepted, Rejected
 from actors.subaccount.rejections import RejectCode
 from tests.factories import BUY, ETH, SELL, account, fill_of, market, position, run
 

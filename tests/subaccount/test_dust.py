@@ -7,24 +7,22 @@ from decimal import Decimal as D
 import pytest
 from msgspec.structs import replace
 
-from actors.facts import (
+from actors.core.enums import (
     AccountStatus,
-    ConditionalEnded,
     ConditionalKind,
     ConditionalStatus,
-    OrderIntended,
     OrderStatus,
+    OrderType,
     Phase,
-    PositionClosed,
-    PositionTakenOver,
     Purpose,
+    TimeInForce,
 )
-from actors.messages import CloseOut, OrderClosed, PlaceConditional, PlaceOrder, Wake
-from actors.risk_limits import MarkSource
+from actors.core.facts import ConditionalEnded, OrderIntended, PositionClosed, PositionTakenOver
+from actors.core.messages import CloseOut, OrderClosed, PlaceConditional, PlaceOrder, Wake
+from actors.limits.model import MarkSource
 from actors.subaccount.decide import decide
-from actors.subaccount.decision import Accepted, Rejected
+from actors.subaccount.pipeline import Accepted, Rejected
 from actors.subaccount.state import books_balance
-from actors.units import OrderType, TimeInForce
 from tests.factories import (
     BTC,
     BUY,

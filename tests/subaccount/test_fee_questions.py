@@ -6,10 +6,10 @@ from decimal import Decimal as D
 
 from msgspec.structs import replace
 
-from actors.gateway.messages import AskFees
-from actors.limits import FEE_ASK_FIRST, FEE_ASK_MAX
-from actors.messages import AskRate, FeeKnown, RateKnown
-from actors.units import Nanos
+from actors.core.constants import FEE_ASK_FIRST, FEE_ASK_MAX
+from actors.core.messages import AskRate, FeeKnown, RateKnown
+from actors.core.order_messages import AskFees
+from actors.core.units import Nanos
 from tests.factories import BNB, BUY, ETH, account, fill_of, run, tick
 from tests.subaccount.test_actor import Desk, order
 
@@ -24,7 +24,7 @@ class FeeDesk(Desk):
         state = state or run(account("10000"), order(BUY, "1"))
         super().__init__(state)
         self.alarms = []
-        self.services.alarm = self.alarms.append
+        self.context.alarm = self.alarms.append
         self.order = state.orders[0] if state.orders else None
 
     def fill(self, trade_id=1, fee="0.002", quantity="0.5"):
@@ -39,7 +39,7 @@ class FeeDesk(Desk):
 
     def asked(self, kind):
         """Questions since the last look."""
-        ref = self.feed if kind is AskRate else self.services.gateway
+        ref = self.feed if kind is AskRate else self.context.gateway
         found = [m for m in ref.cell.actor.got if isinstance(m, kind)]
         ref.cell.actor.got.clear()
         return found
@@ -77,7 +77,7 @@ def test_an_account_without_positions_is_woken_by_the_rate_as_well():
     desk.fill(quantity="1")
     state = replace(desk.state, positions=(), orders=())
     gone = FeeDesk(state)
-    gone.services.book.apply(replace(tick(BNB, "500"), event_ms=7))
+    gone.context.book.apply(replace(tick(BNB, "500"), event_ms=7))
     gone.wait(FEE_ASK_FIRST)
     # Virtual time is minutes before the trade: the present price is not that of its time.
     assert gone.state.pending_fees
@@ -123,7 +123,7 @@ def test_a_price_that_comes_in_time_books_it_at_the_next_look():
     now_ms = desk.dispatcher.clock.wall_ms()
     desk.tell(fill_of(desk.order, "0.5", fee="0.002", fee_asset="BNB", trade_ms=now_ms))
     assert desk.state.pending_fees
-    desk.services.book.apply(tick(BNB, "500"))
+    desk.context.book.apply(tick(BNB, "500"))
     desk.wait(FEE_ASK_FIRST)
     assert (desk.state.fees, desk.state.pending_fees) == (D(1), ())
 
@@ -140,7 +140,7 @@ def test_an_exchange_that_never_tells_is_an_alarm_once():
 
 def test_an_engine_without_a_feed_keeps_it_pending():
     desk = FeeDesk()
-    desk.services.feed = None
+    desk.context.feed = None
     desk.fill()
     desk.wait(FEE_ASK_MAX)
     assert desk.state.pending_fees

@@ -7,11 +7,11 @@ from decimal import Decimal as D
 import pytest
 from msgspec.structs import replace
 
-from actors.errors import StateCorrupt
-from actors.facts import AccountStatus, BadDebtRecorded, FillApplied, Phase, PositionClosed
-from actors.fees import Commission, FeeBooked, FeeLearned, FeeShare
-from actors.gateway.messages import AskFees
-from actors.messages import (
+from actors.core.enums import AccountStatus, Phase
+from actors.core.errors import StateCorrupt
+from actors.core.facts import BadDebtRecorded, FillApplied, PositionClosed
+from actors.core.fees import Commission, FeeBooked, FeeLearned, FeeShare
+from actors.core.messages import (
     AdjustBalance,
     AskRate,
     FeeKnown,
@@ -21,14 +21,15 @@ from actors.messages import (
     SettleFee,
     Wake,
 )
-from actors.risk_limits import RiskLimits
+from actors.core.order_messages import AskFees
+from actors.core.units import ZERO
+from actors.limits.model import RiskLimits
 from actors.subaccount import fees, margin
 from actors.subaccount.alerts import alerts_of
 from actors.subaccount.decide import decide
-from actors.subaccount.decision import Accepted
+from actors.subaccount.pipeline import Accepted
 from actors.subaccount.rejections import RejectCode as Code
 from actors.subaccount.state import books_balance, folded
-from actors.units import ZERO
 from tests.factories import BNB, BTC, BUY, ETH, INSTRUMENTS, SELL, WALL_MS, account, fill_of, market, run
 
 BOTH = {ETH: "2000", BNB: "500"}

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from actors.errors import StateCorrupt
-from actors.facts import FundingPaid, LiquidationMode, PositionClosed, PositionTakenOver
-from actors.messages import ApplyFunding, PlaceOrder, Wake
+from actors.core.enums import LiquidationMode
+from actors.core.errors import StateCorrupt
+from actors.core.facts import FundingPaid, PositionClosed, PositionTakenOver
+from actors.core.messages import ApplyFunding, PlaceOrder, Wake
 from actors.subaccount.decide import decide
 from actors.subaccount.holdings import TOLD_MS, Settled
 from actors.subaccount.state import books_balance, fold, folded

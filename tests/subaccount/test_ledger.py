@@ -7,9 +7,9 @@ from decimal import Decimal as D
 import pytest
 from msgspec.structs import replace
 
-from actors.errors import StateCorrupt
-from actors.facts import PositionTakenOver
-from actors.fees import FeeLearned, FeeShare
+from actors.core.errors import StateCorrupt
+from actors.core.facts import PositionTakenOver
+from actors.core.fees import FeeLearned, FeeShare
 from actors.subaccount.decide import decide
 from actors.subaccount.state import books_balance, fold
 from tests.factories import ETH, account, market, position

@@ -7,12 +7,11 @@ from decimal import Decimal as D
 import pytest
 from msgspec.structs import replace
 
-from actors.facts import Breaker, ConditionalKind, OrderStatus
-from actors.messages import OrderClosed, PlaceConditional
-from actors.order_ids import FIXED
+from actors.core.enums import Breaker, ConditionalKind, OrderStatus, OrderType
+from actors.core.messages import OrderClosed, PlaceConditional
+from actors.core.order_ids import FIXED
 from actors.subaccount.rejections import RejectCode as Code
-from actors.subaccount.risk import Risk
-from actors.units import OrderType
+from actors.subaccount.risk_state import RiskState
 from tests.factories import (
     BTC,
     BUY,
@@ -27,7 +26,17 @@ from tests.factories import (
     position,
     run,
 )
-from tests.subaccount.limit_cases import BEGUN, DAY, Paths, accepted, codes, limits, order, refused, verdict
+from tests.subaccount.limit_cases import (
+    BEGUN,
+    DAY,
+    PriceHistory,
+    accepted,
+    checked,
+    codes,
+    limits,
+    order,
+    refused,
+)
 
 
 def test_order_notional():
@@ -56,7 +65,7 @@ def test_position_notional_counts_what_is_held_what_works_and_what_waits():
         leverage=D(10),
     )  # fmt: skip
     waiting = run(state, stop)
-    [found] = verdict(waiting, order("0.101")).rejections
+    [found] = checked(waiting, order("0.101")).rejections
     assert (found.code, D(found.value)) == (Code.MAX_POSITION_NOTIONAL_EXCEEDED, D("602.001"))
     # Another symbol is another position.
     accepted(state, order("0.005", symbol=BTC), market({ETH: "2000", BTC: "60000"}, day=DAY))
@@ -207,7 +216,7 @@ def test_the_breaker():
         (Breaker.HALF_OPEN, []),
         (Breaker.OPEN, [Code.BREAKER_OPEN]),
     ):
-        assert codes(replace(state, risk=Risk(breaker=breaker, breaker_reason="x")), order()) == expected
+        assert codes(replace(state, risk=RiskState(breaker=breaker, breaker_reason="x")), order()) == expected
 
 
 def test_half_open_takes_a_quarter_of_every_size():
@@ -218,7 +227,7 @@ def test_half_open_takes_a_quarter_of_every_size():
     )  # fmt: skip
     state = account("1000", limits=all_sizes)
     accepted(state, order("0.4"))
-    half_open = replace(state, risk=Risk(breaker=Breaker.HALF_OPEN))
+    half_open = replace(state, risk=RiskState(breaker=Breaker.HALF_OPEN))
     accepted(half_open, order("0.1"))
     assert codes(half_open, order("0.101")) == [
         Code.MAX_NOTIONAL_EXCEEDED,
@@ -237,7 +246,7 @@ def test_correlation_with_positions_of_the_strategy():
     state = account("1000", held, limits(max_correlation=D("0.7")))
 
     def at(correlation):
-        paths = Paths({frozenset((ETH, BTC)): correlation})
+        paths = PriceHistory({frozenset((ETH, BTC)): correlation})
         return market({ETH: "2000", BTC: "60000"}, day=DAY, paths=paths)
 
     message = order(strategy="trend")
@@ -272,13 +281,13 @@ def test_value_at_risk_of_positions_and_order():
     # Thirty minutes, of which the second worst lost 1 %: 95 % of them lost no more.
     returns = (D("-0.02"), D("-0.01"), *[D("0.001")] * 28)
     state = account("1000", [position(quantity="0.1")], limits(max_value_at_risk=D("0.004")))
-    at = market(day=DAY, paths=Paths(returns={ETH: returns}))
+    at = market(day=DAY, paths=PriceHistory(returns={ETH: returns}))
     accepted(state, order("0.1"), at)
     refused(Code.MAX_VALUE_AT_RISK_EXCEEDED, "4.02", "4", state, order("0.101"), at)
     # A hedge takes risk away.
     accepted(state, order("0.3", side=SELL), at)
     assert codes(state, order("0.1"), market(day=DAY)) == [Code.NO_PRICE_HISTORY]
-    short = market(day=DAY, paths=Paths(returns={ETH: returns[1:]}))
+    short = market(day=DAY, paths=PriceHistory(returns={ETH: returns[1:]}))
     assert codes(state, order("0.1"), short) == [Code.NO_PRICE_HISTORY]
 
 
@@ -299,7 +308,7 @@ def test_liquidity_at_the_touch_that_the_order_takes():
 
 def test_correlation_with_what_works_towards_a_position_of_the_strategy():
     both = {ETH: "2000", BTC: "60000"}
-    paths = Paths({frozenset((ETH, BTC)): D("0.9")})
+    paths = PriceHistory({frozenset((ETH, BTC)): D("0.9")})
     at = market(both, day=DAY, paths=paths)
     state = run(
         account("10000", limits=limits(max_correlation=D("0.7"))),
@@ -312,7 +321,7 @@ def test_correlation_with_what_works_towards_a_position_of_the_strategy():
 
 def test_value_at_risk_counts_what_works():
     returns = tuple([D("-0.01")] * 40)
-    at = market(day=DAY, paths=Paths(returns={ETH: returns}))
+    at = market(day=DAY, paths=PriceHistory(returns={ETH: returns}))
     state = account("1000", limits=limits(max_value_at_risk=D("0.004")))
     accepted(state, order("0.2"), at)
     refused(Code.MAX_VALUE_AT_RISK_EXCEEDED, "6", "4", run(state, order("0.2"), at), order("0.1"), at)

@@ -8,12 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from actors.facts import Breaker
-from actors.risk_limits import RiskLimits
+from actors.core.enums import Breaker, OrderType
+from actors.limits.model import RiskLimits
 from actors.subaccount.checks import check
 from actors.subaccount.limit_checks import LIMIT_CHECKS
 from actors.subaccount.rejections import RejectCode as Code
-from actors.units import OrderType
 from tests.factories import (
     BTC,
     BUY,
@@ -29,7 +28,7 @@ from tests.factories import (
     position,
     run,
 )
-from tests.subaccount.limit_cases import BEGUN, DAY, Paths, codes, limits, order, verdict
+from tests.subaccount.limit_cases import BEGUN, DAY, PriceHistory, checked, codes, limits, order
 
 EVERYTHING = limits(
     max_leverage=D(5), max_notional_per_trade=D(10), max_total_exposure=D(10), max_order_notional=D(10),
@@ -54,7 +53,7 @@ def in_trouble():
         order("1", symbol=SOL, side=SELL, order_type=OrderType.LIMIT, price=D(141)), market({ETH: "2000", BTC: "50000", SOL: "140"}, day=DAY),
     )  # fmt: skip
     state = replace(resting, limits=EVERYTHING, risk=risk)
-    paths = Paths(
+    paths = PriceHistory(
         {frozenset((ETH, BTC)): D("0.9"), frozenset((ETH, SOL)): D("0.8")},
         dict.fromkeys((ETH, BTC, SOL), tuple([D("-0.5")] * 40)),
     )
@@ -89,7 +88,7 @@ IN_ORDER = [
 
 def test_everything_that_fails_is_reported_in_one_order():
     state, at = in_trouble()
-    found = verdict(state, order("1"), at).rejections
+    found = checked(state, order("1"), at).rejections
     assert [r.code for r in found] == IN_ORDER
     assert all(r.value and r.limit for r in found)
     # A limit order instead, for the one check that looks at limit prices only.

@@ -6,19 +6,9 @@ from decimal import Decimal as D
 
 from msgspec.structs import replace
 
-from actors.facts import (
-    AccountStatus,
-    Breaker,
-    ClosingOut,
-    DayBegan,
-    DayStopped,
-    LiquidationMode,
-    OrderIntended,
-    OrderStatus,
-    Phase,
-    Purpose,
-)
-from actors.messages import (
+from actors.core.enums import AccountStatus, Breaker, LiquidationMode, OrderStatus, Phase, Purpose
+from actors.core.facts import ClosingOut, DayBegan, DayStopped, OrderIntended
+from actors.core.messages import (
     AdjustBalance,
     CallOff,
     CloseOut,
@@ -28,12 +18,12 @@ from actors.messages import (
     SetStatus,
     Wake,
 )
+from actors.core.trading_day import TradingDay
 from actors.subaccount import losses
 from actors.subaccount.decide import decide
-from actors.subaccount.decision import Rejected
+from actors.subaccount.pipeline import Rejected
 from actors.subaccount.rejections import RejectCode as Code
 from actors.subaccount.state import books_balance
-from actors.trading_day import TradingDay
 from tests.factories import BTC, BUY, ETH, WALL_MS, WIDE, account, fill_of, market, position, run, tick
 
 WAKE = Wake(ETH, "t")

@@ -9,9 +9,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from actors.risk_limits import MaintenanceBasis
+from actors.core.instruments import Bracket
+from actors.core.units import Nanos
+from actors.limits.model import MaintenanceBasis
 from actors.subaccount import margin
-from actors.units import Bracket, Nanos
 from tests.factories import BTC, ETH, INSTRUMENTS, WIDE, account, market, position, tick
 
 

@@ -7,12 +7,13 @@ from decimal import Decimal as D
 import pytest
 from msgspec.structs import replace
 
-from actors.facts import Alert, PositionAlerted
-from actors.messages import Reconsider, Wake
+from actors.core.enums import Alert
+from actors.core.facts import PositionAlerted
+from actors.core.messages import Reconsider, Wake
+from actors.core.trading_day import ALWAYS
 from actors.subaccount import monitor
 from actors.subaccount.alerts import alerts_of
 from actors.subaccount.decide import decide
-from actors.trading_day import ALWAYS
 from tests.factories import BTC, ETH, WALL_MS, WIDE, account, market, position, run
 
 WAKE = Wake(ETH, "t")

@@ -7,13 +7,13 @@ from decimal import Decimal as D
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.facts import PositionClosed
-from actors.messages import ApplyFunding, PlaceOrder
-from actors.order_ids import FIXED
+from actors.core.facts import PositionClosed
+from actors.core.messages import ApplyFunding, PlaceOrder
+from actors.core.order_ids import FIXED
+from actors.core.units import Nanos
 from actors.subaccount.decide import decide
 from actors.subaccount.market import Market
 from actors.symbol_router.book import PriceBook
-from actors.units import Nanos
 from tests.factories import BUY, ETH, INSTRUMENTS, SELL, WALL_MS, account, fill_of, tick
 
 TICK = st.tuples(st.just("tick"), st.integers(150_000, 250_000).map(lambda n: D(n) / 100))

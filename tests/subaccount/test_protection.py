@@ -7,13 +7,13 @@ from decimal import Decimal as D
 import pytest
 from msgspec.structs import replace
 
-from actors.facts import CancelIntended, OrderIntended, OrderStatus
-from actors.limits import CONDITIONALS_MAX, REARM_MAX
-from actors.messages import OrderClosed, PlaceOrder, TripBreaker
+from actors.core.constants import CONDITIONALS_MAX, REARM_MAX
+from actors.core.enums import OrderStatus, OrderType
+from actors.core.facts import CancelIntended, OrderIntended
+from actors.core.messages import OrderClosed, PlaceOrder, TripBreaker
 from actors.subaccount.alerts import alerts_of
 from actors.subaccount.decide import decide, withdraw
 from actors.subaccount.rejections import RejectCode as Code
-from actors.units import OrderType
 from tests.factories import BTC, BUY, ETH, SELL, WALL_MS, WIDE, account, fill_of, market, position, run
 from tests.subaccount.conditional_cases import STOP, WAKE, at, codes, conditional, holding
 

@@ -7,10 +7,11 @@ from decimal import Decimal as D
 import pytest
 from msgspec.structs import replace
 
-from actors.facts import Breaker, BreakerChanged, OrderStatus
-from actors.gateway.messages import Answered, Verdict
-from actors.messages import OrderClosed, PlaceOrder
-from actors.runtime.letters import shown
+from actors.core.enums import Breaker, OrderStatus
+from actors.core.facts import BreakerChanged
+from actors.core.messages import OrderClosed, PlaceOrder
+from actors.gateway.messages import Answered, CheckResult
+from actors.runtime.envelope import shown
 from actors.subaccount.decide import decide
 from actors.subaccount.orders import end_text
 from tests.factories import BUY, ETH, WIDE, account, market, run
@@ -68,11 +69,11 @@ def test_a_message_that_is_cut_keeps_the_reason():
     answered = Answered(
         request="place",
         client_order_id=id_,
-        verdict=Verdict.REFUSED,
+        checked=CheckResult.REFUSED,
         code=-2019,
         text=WORDS,
         retry_after_ms=0,
     )
     assert shown(answered, 100) == f"Answered(place {id_} REFUSED -2019 {WORDS})"
-    unknown = Answered(request="query", client_order_id=id_, verdict=Verdict.NOT_FOUND)
+    unknown = Answered(request="query", client_order_id=id_, checked=CheckResult.NOT_FOUND)
     assert shown(unknown, 100) == f"Answered(query {id_} NOT_FOUND)"

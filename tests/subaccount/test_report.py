@@ -7,9 +7,10 @@ from decimal import Decimal as D
 import pytest
 from msgspec.structs import replace
 
-from actors.facts import PositionClosed, Purpose
+from actors.core.enums import Purpose
+from actors.core.facts import PositionClosed
 from actors.subaccount import report as r
-from actors.subaccount.risk import Risk
+from actors.subaccount.risk_state import RiskState
 from tests.factories import BTC, ETH, account, market, position
 
 
@@ -98,7 +99,7 @@ def test_the_report_of_an_account():
         replace(position(BTC, "-0.1", "60000", number=2), strategy="b"),
     ]
     past = [closed("300", hold_s=60), closed("-100", hold_s=120), closed("0", "c")]
-    risk = Risk(day_start_ms=1, day_equity=D(1000))
+    risk = RiskState(day_start_ms=1, day_equity=D(1000))
     state = replace(account("1000", held, risk=risk), balance=D(1200), realized=D(200))
     found = r.report(state, market({ETH: "1700", BTC: "60000"}), past)
     # Equity 1200 - 300 = 900; the best was 1000 + 300 after the first trade.
@@ -117,12 +118,14 @@ def test_the_report_of_an_account():
 
 
 def test_the_best_may_be_now_and_a_profit_of_the_day_is_no_loss():
-    risk = Risk(day_start_ms=1, day_equity=D(1000))
+    risk = RiskState(day_start_ms=1, day_equity=D(1000))
     state = account("1000", [position()], risk=risk)
     found = r.report(state, market({ETH: "2500"}), [])
     assert (found.peak, found.drawdown, found.daily_loss_share) == (D(1500), 0, 0)
     assert found.alerts == found.recommendations == []
-    empty = r.report(replace(state, risk=Risk(day_start_ms=1, day_equity=D(0))), market({ETH: "1000"}), [])
+    empty = r.report(
+        replace(state, risk=RiskState(day_start_ms=1, day_equity=D(0))), market({ETH: "1000"}), []
+    )
     assert empty.daily_loss_share == 0
 
 

@@ -8,15 +8,16 @@ import pytest
 from msgspec.structs import replace
 
 from actors.api.views import account_view
-from actors.facts import AccountStatus, FillApplied, OrderIntended, PositionClosed, Purpose
-from actors.messages import PlaceOrder, Wake
-from actors.persistence.messages import Persist
+from actors.core.enums import AccountStatus, Purpose
+from actors.core.facts import FillApplied, OrderIntended, PositionClosed
+from actors.core.messages import PlaceOrder, Wake
+from actors.limits.model import SEED_TIERS, MarkSource, RiskLimits
 from actors.persistence.rows import statements
-from actors.risk_limits import SEED_TIERS, MarkSource, RiskLimits
 from actors.runtime.cell import Status
 from actors.subaccount import margin
 from actors.subaccount.checks import check
 from actors.subaccount.decide import decide
+from actors.subaccount.durability import Persist
 from actors.subaccount.rejections import RejectCode as Code
 from tests.factories import BTC, BUY, ETH, SELL, account, fill_of, market, position, run
 

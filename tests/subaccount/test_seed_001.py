@@ -7,17 +7,17 @@ from decimal import Decimal as D
 import pytest
 from msgspec.structs import replace
 
-from actors.facts import Breaker, ConditionalEnded, ConditionalKind, OrderStatus, PositionClosed
-from actors.messages import OrderClosed, PlaceConditional, PlaceOrder, ResetBreaker, TripBreaker, Wake
-from actors.risk_config import read
-from actors.risk_limits import PROFILES, RiskLimits, merge
+from actors.core.enums import Breaker, ConditionalKind, OrderStatus, OrderType
+from actors.core.facts import ConditionalEnded, PositionClosed
+from actors.core.messages import OrderClosed, PlaceConditional, PlaceOrder, ResetBreaker, TripBreaker, Wake
+from actors.core.trading_day import TradingDay
+from actors.limits.layers import read
+from actors.limits.model import PROFILES, RiskLimits, merge
 from actors.subaccount.checks import check
 from actors.subaccount.decide import decide
-from actors.subaccount.decision import Accepted
+from actors.subaccount.pipeline import Accepted
 from actors.subaccount.rejections import RejectCode as Code
 from actors.symbol_router.book import PriceBook
-from actors.trading_day import TradingDay
-from actors.units import OrderType
 from tests.factories import (
     BTC,
     BUY,

@@ -7,19 +7,20 @@ from decimal import Decimal as D
 import pytest
 from msgspec.structs import replace
 
-from actors.errors import BadInput
-from actors.facts import Alert, Breaker, ClosingOut, OrderIntended, PositionAlerted, Purpose
-from actors.messages import PlaceOrder, Reconsider, Wake
-from actors.risk_limits import PROFILES, BreakerReset, RiskLimits, merge
+from actors.core.enums import Alert, Breaker, Purpose
+from actors.core.errors import BadInput
+from actors.core.facts import ClosingOut, OrderIntended, PositionAlerted
+from actors.core.messages import PlaceOrder, Reconsider, Wake
+from actors.core.trading_day import DayRule, TradingDay
+from actors.limits.model import PROFILES, BreakerReset, RiskLimits, merge
 from actors.subaccount import breaker, losses, sizing
 from actors.subaccount.checks import check
 from actors.subaccount.decide import decide
 from actors.subaccount.rejections import RejectCode as Code
-from actors.subaccount.risk import Risk
-from actors.trading_day import DayRule, TradingDay
+from actors.subaccount.risk_state import RiskState
+from tests.core.test_trading_day import ms
 from tests.factories import BTC, BUY, ETH, SOL, WALL_MS, WIDE, account, market, position, run
-from tests.subaccount.limit_cases import Paths
-from tests.test_trading_day import ms
+from tests.subaccount.limit_cases import PriceHistory
 
 DAY = TradingDay(WALL_MS - 1_000, WALL_MS + 86_400_000)
 WAKE = Wake(ETH, "t")
@@ -97,7 +98,7 @@ VALIDATED = [
 
 @pytest.mark.parametrize(("line", "changes", "code"), VALIDATED)
 def test_003_order_validation_against_multiple_parameters(line, changes, code):
-    at = market(day=DAY, paths=Paths(returns={ETH: tuple([D("-0.01")] * 40)}))
+    at = market(day=DAY, paths=PriceHistory(returns={ETH: tuple([D("-0.01")] * 40)}))
     assert codes(account(limits=replace(WIDE, **changes)), order(leverage=D(10)), at) == [code], line
 
 
@@ -185,7 +186,7 @@ def test_004_3_correlation_risk():
 
     def at(correlation):
         return market(
-            {ETH: "2000", BTC: "60000"}, day=DAY, paths=Paths({frozenset((ETH, BTC)): D(correlation)})
+            {ETH: "2000", BTC: "60000"}, day=DAY, paths=PriceHistory({frozenset((ETH, BTC)): D(correlation)})
         )
 
     assert codes(state, order(strategy="a", leverage=D(5)), at("0.700")) == []
@@ -352,7 +353,7 @@ def test_004_breaker_states():
 
 def test_004_a_cooldown_of_five_minutes_is_over_after_five_minutes():
     limits = replace(WIDE, breaker_cooldown_seconds=300, breaker_reset=BreakerReset.TIMED)
-    opened = Risk(breaker=Breaker.OPEN, breaker_until_ms=WALL_MS + 300_000)
+    opened = RiskState(breaker=Breaker.OPEN, breaker_until_ms=WALL_MS + 300_000)
     state = account("10000", limits=limits, risk=opened)
     assert decide(state, WAKE, breaking("2000", 4.999)).state.risk.breaker is Breaker.OPEN
     assert decide(state, WAKE, breaking("2000", 5)).state.risk.breaker is Breaker.HALF_OPEN

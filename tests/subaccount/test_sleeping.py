@@ -12,13 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from actors.facts import LiquidationMode, OrderStatus, PhaseChanged
-from actors.messages import AdjustBalance, OrderClosed, Reconsider, Wake
-from actors.risk_limits import AdlOrder, MaintenanceBasis, MarkSource
+from actors.core.enums import LiquidationMode, OrderStatus
+from actors.core.facts import PhaseChanged
+from actors.core.messages import AdjustBalance, OrderClosed, Reconsider, Wake
+from actors.core.units import NANOS_PER_SECOND
+from actors.limits.model import AdlOrder, MaintenanceBasis, MarkSource
 from actors.subaccount import margin
 from actors.subaccount.decide import decide
 from actors.subaccount.triggers import triggers
-from actors.units import NANOS_PER_SECOND
 from tests.factories import BTC, ETH, SOL, WIDE, account, fill_of, position
 from tests.subaccount.test_triggers import BRACKETED, START, Path
 

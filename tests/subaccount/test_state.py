@@ -8,14 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.errors import StateCorrupt
-from actors.facts import BadDebtRecorded, OrderEnded, OrderStatus, PositionTakenOver
-from actors.messages import PlaceOrder
-from actors.order_ids import FIXED, client_order_id
+from actors.core.enums import OrderStatus
+from actors.core.errors import StateCorrupt
+from actors.core.facts import BadDebtRecorded, OrderEnded, PositionTakenOver
+from actors.core.messages import PlaceOrder
+from actors.core.order_ids import FIXED, client_order_id
+from actors.core.units import AccountId
 from actors.subaccount.decide import decide
 from actors.subaccount.position import position_id
 from actors.subaccount.state import books_balance, fold
-from actors.units import AccountId
 from tests.factories import BUY, ETH, SELL, account, fill_of, market, position, run
 
 STEPS = st.lists(
@@ -63,7 +64,7 @@ def test_any_fills_keep_the_books_exact(steps):
 
 
 def closed(state):
-    from actors.messages import OrderClosed
+    from actors.core.messages import OrderClosed
 
     order = state.orders[-1]
     return OrderClosed(order.client_order_id, OrderStatus.FILLED, order.quantity)

@@ -7,22 +7,19 @@ from decimal import Decimal as D
 import pytest
 from msgspec.structs import replace
 
-from actors.facts import (
+from actors.core.constants import ADL_REFUSALS_MAX, ADL_STUCK_EVERY
+from actors.core.enums import (
     AccountStatus,
     Alert,
     Breaker,
-    CancelIntended,
     LiquidationMode,
-    OrderIntended,
     OrderStatus,
+    OrderType,
     Phase,
-    PhaseChanged,
-    PositionAlerted,
-    PositionTakenOver,
     Purpose,
 )
-from actors.limits import ADL_REFUSALS_MAX, ADL_STUCK_EVERY
-from actors.messages import (
+from actors.core.facts import CancelIntended, OrderIntended, PhaseChanged, PositionAlerted, PositionTakenOver
+from actors.core.messages import (
     AdjustBalance,
     CallOff,
     CloseOut,
@@ -33,13 +30,13 @@ from actors.messages import (
     SetStatus,
     Wake,
 )
-from actors.risk_limits import AdlOrder, MaintenanceBasis
+from actors.core.units import NANOS_PER_SECOND, Symbol
+from actors.limits.model import AdlOrder, MaintenanceBasis
 from actors.subaccount import margin
 from actors.subaccount.alerts import alerts_of
 from actors.subaccount.decide import decide
-from actors.subaccount.decision import Accepted, Rejected
+from actors.subaccount.pipeline import Accepted, Rejected
 from actors.subaccount.triggers import triggers
-from actors.units import NANOS_PER_SECOND, OrderType, Symbol
 from tests.factories import (
     BTC,
     BUY,

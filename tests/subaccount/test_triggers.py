@@ -8,18 +8,19 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from actors.facts import Breaker, ConditionalKind
-from actors.messages import PlaceConditional, Tick, Wake
-from actors.order_ids import FIXED
-from actors.risk_limits import MaintenanceBasis, MarkSource
+from actors.core.enums import Breaker, ConditionalKind
+from actors.core.instruments import Bracket
+from actors.core.messages import PlaceConditional, Tick, Wake
+from actors.core.order_ids import FIXED
+from actors.core.trading_day import TradingDay
+from actors.core.units import Nanos
+from actors.limits.model import MaintenanceBasis, MarkSource
 from actors.subaccount import margin
 from actors.subaccount.decide import decide
 from actors.subaccount.market import Market
-from actors.subaccount.risk import Risk
+from actors.subaccount.risk_state import RiskState
 from actors.subaccount.triggers import NONE, threshold, towards_market, triggers
 from actors.symbol_router.book import PriceBook
-from actors.trading_day import TradingDay
-from actors.units import Bracket, Nanos
 from tests.factories import BTC, BUY, ETH, INSTRUMENTS, SELL, SOL, WALL_MS, WIDE, account, market, position
 
 QUANTITY = st.decimals("-50", "50", places=3).filter(lambda q: q != 0)
@@ -181,7 +182,7 @@ def test_with_one_symbol_the_trigger_is_the_threshold_itself(quantity, balance):
 
 def test_loss_limits_and_the_profit_target_are_triggers():
     limits = replace(WIDE, max_daily_loss=D(50), breaker_profit_percent=D("0.2"))
-    risk = Risk(day_start_ms=DAY.start_ms, day_equity=D(1000))
+    risk = RiskState(day_start_ms=DAY.start_ms, day_equity=D(1000))
     state = account("1000", [position(quantity="1")], limits, risk=risk)
     found = {t.below: t.price for t in triggers(state, market(day=DAY)).prices}
     assert abs(found[True] - 1950) < 1e-6

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from actors.facts import OrderIntended, OrderStatus, Phase, PositionTakenOver, Purpose
-from actors.messages import CancelOrder, OrderClosed, PlaceOrder
+from actors.core.enums import OrderStatus, OrderType, Phase, Purpose
+from actors.core.facts import OrderIntended, PositionTakenOver
+from actors.core.messages import CancelOrder, OrderClosed, PlaceOrder
 from actors.subaccount.decide import decide
-from actors.units import OrderType
 from tests.factories import BUY, ETH, SELL, WIDE, account, market, position, run
 from tests.subaccount.conditional_cases import STOP, WAKE, at, conditional, holding
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from actors.messages import LoseTriggers, RegisterTriggers, Trigger, Wake
+from actors.core.messages import LoseTriggers, RegisterTriggers, Trigger, Wake
+from actors.core.trading_day import ALWAYS, DayRule
+from actors.core.units import NANOS_PER_MS, NANOS_PER_SECOND
 from actors.runtime.clock import VirtualClock
 from actors.runtime.simulation import SeededDispatcher
 from actors.symbol_router.actor import CHORE_EVERY, DAY_WAKES, SymbolRouter
 from actors.symbol_router.book import PriceBook
-from actors.symbol_router.history import SAMPLE_EVERY
-from actors.trading_day import ALWAYS, DayRule
-from actors.units import NANOS_PER_MS, NANOS_PER_SECOND
+from actors.symbol_router.price_history import SAMPLE_EVERY
 from tests.factories import BTC, ETH, tick
 from tests.sink import Sink
 

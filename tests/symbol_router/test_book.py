@@ -6,7 +6,7 @@ from decimal import Decimal as D
 
 import pytest
 
-from actors.messages import Tick
+from actors.core.messages import Tick
 from actors.symbol_router.book import PriceBook
 from actors.venues.binance.rest import BookTicker
 from actors.venues.binance.streams import BookTickerEvent

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from actors.messages import RegisterTriggers, Trigger
+from actors.core.messages import RegisterTriggers, Trigger
+from actors.core.units import AccountId
 from actors.symbol_router import triggers
 from actors.symbol_router.book import PriceBook
 from actors.symbol_router.triggers import COMPACT_AT, TriggerIndex
-from actors.units import AccountId
 from tests.factories import BTC, ETH, tick
 
 ACCOUNTS = [AccountId(f"a{n}") for n in range(6)]

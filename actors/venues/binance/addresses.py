@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from actors.errors import BadConfig
+from actors.core.errors import BadConfig
 
 STREAM_HOSTS = {
     "fapi.binance.com": "wss://fstream.binance.com",

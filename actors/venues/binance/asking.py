@@ -9,8 +9,8 @@ from typing import TypeVar
 import httpx
 import msgspec
 
-from actors.errors import ExchangeBusy, ExchangeUnreachable, VenueRefused
-from actors.units import NANOS_PER_MS
+from actors.core.errors import ExchangeBusy, ExchangeUnreachable, VenueRefused
+from actors.core.units import NANOS_PER_MS
 from actors.venues.binance.errors import Code
 from actors.venues.binance.signing import sign
 from actors.venues.binance.throttle import OverBudget, Terms, Throttle, throttled_sync

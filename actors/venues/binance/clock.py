@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from actors.errors import ExchangeUnreachable
-from actors.units import NANOS_PER_MS, NANOS_PER_SECOND
+from actors.core.errors import ExchangeUnreachable
+from actors.core.units import NANOS_PER_MS, NANOS_PER_SECOND
 
 MEASURE_EVERY_NS = 60 * NANOS_PER_SECOND
 """Ordinary clocks drift by some milliseconds in this time."""

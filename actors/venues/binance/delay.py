@@ -13,7 +13,7 @@ Rules
 
 from __future__ import annotations
 
-from actors.units import NANOS_PER_MS, NANOS_PER_SECOND, Nanos
+from actors.core.units import NANOS_PER_MS, NANOS_PER_SECOND, Nanos
 
 FUTURE_MAX_MS = 5_000
 """An event further ahead of the exchange's clock than this does not correct the clock."""

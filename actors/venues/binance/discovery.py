@@ -9,8 +9,9 @@ from decimal import Decimal
 import msgspec
 import structlog
 
-from actors.errors import ExchangeUnreachable, VenueRefused
-from actors.units import TRADING, Instrument, Symbol
+from actors.core.errors import ExchangeUnreachable, VenueRefused
+from actors.core.instruments import TRADING, Instrument
+from actors.core.units import Symbol
 from actors.venues.binance import rest
 from actors.venues.binance.asking import Asker
 from actors.venues.binance.clock import ExchangeClock
@@ -27,7 +28,7 @@ CLOCK_TRIES = 5
 KEY_TROUBLE = frozenset({Code.REJECTED_MBX_KEY, Code.BAD_API_KEY_FMT, Code.INVALID_SIGNATURE})
 
 
-class Venue(msgspec.Struct, frozen=True):
+class VenueRules(msgspec.Struct, frozen=True):
     """What the exchange says of itself: rules, limits, and its time; ``notices`` are for humans.
 
     ``rate_symbols`` are listed and not among the ``instruments``: what a fee asset is worth, and not traded.
@@ -53,7 +54,7 @@ def discover(
     held: Collection[str] = (),
     asset: str = "USDT",
     fee_assets: Collection[str] = (),
-) -> Venue:
+) -> VenueRules:
     """Read the exchange's rules, limits and clock; with a key, leverage brackets too.
 
     Args:
@@ -78,7 +79,7 @@ def discover(
     rates = sorted(
         Symbol(a + asset) for a in fee_assets if a + asset in traded and a + asset not in instruments
     )
-    return Venue(
+    return VenueRules(
         instruments,
         limits.get(("ORDERS", "SECOND", 10), RULES.orders_per_10s),
         limits.get(("ORDERS", "MINUTE", 1), RULES.orders_per_minute),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from enum import IntEnum, StrEnum
+from enum import IntEnum
 
-from actors.errors import BadInput
+from actors.core.errors import BadInput
+from actors.gateway.messages import Outcome
 
 
 class MalformedMessage(BadInput):
@@ -51,18 +52,6 @@ class Code(IntEnum):
     MIN_NOTIONAL = -4164
 
 
-class Outcome(StrEnum):
-    """How a request ended, as far as the answer tells."""
-
-    OK = "OK"
-    REJECTED = "REJECTED"
-    UNKNOWN = "UNKNOWN"
-    RATE_LIMITED = "RATE_LIMITED"
-    NO_SUCH_ORDER = "NO_SUCH_ORDER"
-    MISTIMED = "MISTIMED"
-    DUPLICATE = "DUPLICATE"
-
-
 RULE_CODES = frozenset(
     {
         Code.BAD_PRECISION,
@@ -100,9 +89,9 @@ def outcome_of(http_status: int, code: int | None) -> Outcome:
     if code is None or code >= 0 or http_status >= HTTP_SERVER_ERROR or code in UNKNOWN_CODES:
         return Outcome.UNKNOWN
     if code in THROTTLING_CODES:
-        return Outcome.RATE_LIMITED
+        return Outcome.THROTTLED
     if code == Code.INVALID_TIMESTAMP:
         return Outcome.MISTIMED
     if code == Code.DUPLICATED_CLIENT_ORDER_ID:
         return Outcome.DUPLICATE
-    return Outcome.NO_SUCH_ORDER if code == Code.NO_SUCH_ORDER else Outcome.REJECTED
+    return Outcome.NOT_FOUND if code == Code.NO_SUCH_ORDER else Outcome.REFUSED

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from actors.units import ZERO, Bracket, Instrument, OrderType, Symbol
+from actors.core.enums import OrderType
+from actors.core.instruments import Bracket, Instrument
+from actors.core.units import ZERO, Symbol
 from actors.venues.binance.errors import Code, MalformedMessage
 from actors.venues.binance.rest import Filter, LeverageBracket, SymbolInfo
 from actors.venues.binance.rules import CALLBACK_RATES

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 import httpx
 import msgspec
 
-from actors.gateway.messages import Verdict
+from actors.gateway.messages import Outcome
 from actors.venues.binance.clock import ExchangeClock
-from actors.venues.binance.errors import Outcome, outcome_of
+from actors.venues.binance.errors import outcome_of
 from actors.venues.binance.rules import RECV_WINDOW_MS
 from actors.venues.binance.signing import sign
 from actors.venues.binance.throttle import OverBudget, Throttle, throttled
@@ -22,16 +22,6 @@ REQUEST_SECONDS = 5.0
 CONNECT_SECONDS = 2.0
 CONNECTIONS = 24
 
-VERDICTS = {
-    Outcome.OK: Verdict.OK,
-    Outcome.REJECTED: Verdict.REFUSED,
-    Outcome.UNKNOWN: Verdict.UNKNOWN,
-    Outcome.RATE_LIMITED: Verdict.THROTTLED,
-    Outcome.NO_SUCH_ORDER: Verdict.NOT_FOUND,
-    Outcome.MISTIMED: Verdict.MISTIMED,
-    Outcome.DUPLICATE: Verdict.DUPLICATE,
-}
-
 
 class Answer(msgspec.Struct, frozen=True):
     """How one request ended. ``cut_off``: the connection ended before any answer came.
@@ -40,7 +30,7 @@ class Answer(msgspec.Struct, frozen=True):
     ``orders_used`` is what the exchange counts in ten seconds and in a minute, where it says so.
     """
 
-    verdict: Verdict
+    outcome: Outcome
     content: bytes
     retry_ms: int = 0
     cut_off: bool = False
@@ -74,7 +64,7 @@ class SignedHttp:
     async def call(self, method: str, path: str, params: Mapping[str, str]) -> Answer:
         """Send a request that may be sent again: once more with a new time, if its own was refused."""
         answer = await self._send(method, path, params)
-        if answer.verdict is not Verdict.MISTIMED:
+        if answer.outcome is not Outcome.MISTIMED:
             return answer
         try:
             await asyncio.wait_for(self._wait_for_clock(), REQUEST_SECONDS)
@@ -105,19 +95,19 @@ class SignedHttp:
             )
             answer = await self.client().request(method, f"{path}?{signed}", extensions={"ticket": ticket})
         except OverBudget as error:
-            return Answer(Verdict.THROTTLED, str(error).encode(), error.wait_ms, no_room=not error.is_told)
+            return Answer(Outcome.THROTTLED, str(error).encode(), error.wait_ms, no_room=not error.is_told)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            return Answer(Verdict.NOT_SENT, f"{type(error).__name__}: {error}".encode())
+            return Answer(Outcome.NOT_SENT, f"{type(error).__name__}: {error}".encode())
         except httpx.TimeoutException as error:
-            return Answer(Verdict.UNKNOWN, f"{type(error).__name__}: {error}".encode())
+            return Answer(Outcome.UNKNOWN, f"{type(error).__name__}: {error}".encode())
         except httpx.HTTPError as error:
-            return Answer(Verdict.UNKNOWN, f"{type(error).__name__}: {error}".encode(), cut_off=True)
+            return Answer(Outcome.UNKNOWN, f"{type(error).__name__}: {error}".encode(), cut_off=True)
         code = None if answer.status_code == httpx.codes.OK else error_of(answer.content)[0]
-        verdict = VERDICTS[outcome_of(answer.status_code, code)]
-        if verdict is Verdict.MISTIMED:
+        outcome = outcome_of(answer.status_code, code)
+        if outcome is Outcome.MISTIMED:
             self.on_mistimed()
         retry_ms = retry_after_ms(answer.headers.get("retry-after", ""), time.time())
-        return Answer(verdict, answer.content, retry_ms, orders_used=_orders_used(answer.headers))
+        return Answer(outcome, answer.content, retry_ms, orders_used=_orders_used(answer.headers))
 
     def client(self) -> httpx.AsyncClient:
         """The connection pool, with the key in its headers."""

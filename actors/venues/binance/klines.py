@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from actors.fees import RATE_SPAN_MS
-from actors.units import ZERO, is_sane
+from actors.core.fees import RATE_SPAN_MS
+from actors.core.units import ZERO, is_sane
 from actors.venues.binance.errors import MalformedMessage
 
 OPEN_TIME, OPEN, CLOSE = 0, 1, 4

@@ -15,7 +15,8 @@ from collections.abc import Collection, Iterable, Mapping
 import msgspec
 from msgspec.structs import replace
 
-from actors.units import NOT_CONFIGURED, TRADING, Bracket, Instrument, Symbol
+from actors.core.instruments import NOT_CONFIGURED, TRADING, Bracket, Instrument
+from actors.core.units import Symbol
 from actors.venues.binance.errors import MalformedMessage
 from actors.venues.binance.filters import brackets_of, instrument_of
 from actors.venues.binance.rest import LeverageBracket, SymbolInfo

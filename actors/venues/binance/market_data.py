@@ -15,10 +15,10 @@ import msgspec
 import structlog
 import websockets
 
+from actors.core.units import NANOS_PER_MS, NANOS_PER_SECOND, Nanos, Symbol
 from actors.feed.rates import MinuteRate
 from actors.runtime.actor import Ref
 from actors.runtime.io_loop import IoLoop
-from actors.units import NANOS_PER_MS, NANOS_PER_SECOND, Nanos, Symbol
 from actors.venues.binance import rest
 from actors.venues.binance.addresses import Addresses
 from actors.venues.binance.delay import EventAge

@@ -11,7 +11,8 @@ from decimal import Decimal
 
 import msgspec
 
-from actors.units import ZERO, Instrument, Symbol, plain
+from actors.core.instruments import Instrument
+from actors.core.units import ZERO, Symbol, plain
 from actors.venues.binance.rest import SymbolConfig
 
 CROSSED = "CROSSED"

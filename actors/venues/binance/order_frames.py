@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from actors.venues.binance.errors import outcome_of
-from actors.venues.binance.http import VERDICTS, Answer
+from actors.venues.binance.http import Answer
 from actors.venues.binance.translate import RETRY_MAX_MS
 
 PLACE, CANCEL = "order.place", "order.cancel"
@@ -139,13 +139,13 @@ def told_by(frame: Frame, now_ms: int) -> Told:
     if (status == 200) == (body not in EMPTY) or has_result == (body not in EMPTY):  # noqa: PLR2004 - HTTP's
         # Neither an order nor an error, or both: whoever wrote it, it says nothing that can be believed.
         status, code = 0, None
-    verdict = VERDICTS[outcome_of(status, code)]
+    outcome = outcome_of(status, code)
     throttled = status in THROTTLED_STATUS
     pause_ms = _pause_ms(error, limits, now_ms) if throttled and error is not None else 0
     counts = {limit.window: limit.count for limit in limits if 0 <= limit.count <= COUNT_MAX}
     in_10s, in_1m = counts.get(("ORDERS", "SECOND", 10)), counts.get(("ORDERS", "MINUTE", 1))
     answer = Answer(
-        verdict,
+        outcome,
         body if body not in EMPTY else bytes(frame.result),
         pause_ms,
         orders_used=None if in_10s is None or in_1m is None else (in_10s, in_1m),

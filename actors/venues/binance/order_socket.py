@@ -18,7 +18,7 @@ import structlog
 import websockets
 from websockets.protocol import State
 
-from actors.gateway.messages import Verdict
+from actors.gateway.messages import Outcome
 from actors.venues.binance.clock import ExchangeClock
 from actors.venues.binance.http import CONNECT_SECONDS, REQUEST_SECONDS, Answer
 from actors.venues.binance.order_frames import METHODS, Frame, Signer, can_carry, read, told_by
@@ -135,7 +135,7 @@ class OrderSocket:
         try:
             ticket = await self._throttle.turn(*METHODS[method], params, Urgency.ORDERS)
         except OverBudget as error:
-            return Answer(Verdict.THROTTLED, str(error).encode(), error.wait_ms, no_room=not error.is_told)
+            return Answer(Outcome.THROTTLED, str(error).encode(), error.wait_ms, no_room=not error.is_told)
         connection = self._connection
         if connection is None or not connection.takes_requests:  # it may have waited for its turn
             self._throttle.give_back(ticket)
@@ -153,7 +153,7 @@ class OrderSocket:
             return frame
         told = told_by(frame, self._clock.now_ms())
         self._throttle.settled(ticket, told.weight, told.pause_ms)
-        if told.answer.verdict is Verdict.MISTIMED:
+        if told.answer.outcome is Outcome.MISTIMED:
             self.on_mistimed()
         return told.answer
 
@@ -168,15 +168,15 @@ class OrderSocket:
         except TimeoutError:
             text = f"no answer on the websocket for {REQUEST_SECONDS:g} s"
             connection.retire(text, failed=True)
-            return Answer(Verdict.UNKNOWN, text.encode())
+            return Answer(Outcome.UNKNOWN, text.encode())
         except websockets.ConnectionClosed as closed:
-            return Answer(Verdict.UNKNOWN, f"the websocket ended: {closed}".encode(), cut_off=True)
+            return Answer(Outcome.UNKNOWN, f"the websocket ended: {closed}".encode(), cut_off=True)
         finally:
             del connection.pending[id_]
             connection.end_when_done()
         if frame is None:
             return Answer(
-                Verdict.UNKNOWN, b"the websocket ended before the answer to this request", cut_off=True
+                Outcome.UNKNOWN, b"the websocket ended before the answer to this request", cut_off=True
             )
         return frame
 

@@ -18,26 +18,26 @@ import msgspec
 import structlog
 from msgspec.structs import replace
 
+from actors.core.units import ClientOrderId, Symbol
 from actors.gateway.messages import (
     Answered,
     LimitsLearned,
     MasterWarned,
+    Outcome,
     Report,
     RequestWeight,
     Surveyed,
     Trade,
     Traded,
-    Verdict,
 )
 from actors.gateway.orders import Request
 from actors.runtime.actor import Ref
 from actors.runtime.io_loop import IoLoop
-from actors.units import ClientOrderId, Symbol
 from actors.venues.binance import rest
 from actors.venues.binance.addresses import Addresses
-from actors.venues.binance.discovery import Venue
+from actors.venues.binance.discovery import VenueRules
 from actors.venues.binance.errors import RULE_CODES, outcome_of
-from actors.venues.binance.http import VERDICTS, Answer, SignedHttp
+from actors.venues.binance.http import Answer, SignedHttp
 from actors.venues.binance.order_frames import CANCEL, PLACE
 from actors.venues.binance.order_socket import OrderSocket
 from actors.venues.binance.rules import RULES
@@ -85,7 +85,7 @@ class BinanceOrders:
     rules = RULES
 
     def __init__(  # noqa: PLR0913 - one per credential and address
-        self, where: Addresses, key: str, secret: str, venue: Venue, loop: IoLoop, throttle: Throttle
+        self, where: Addresses, key: str, secret: str, venue: VenueRules, loop: IoLoop, throttle: Throttle
     ) -> None:
         self._venue, self._loop, self._throttle = venue, loop, throttle
         self._http = SignedHttp(where.rest, key, secret, venue.clock, throttle)
@@ -167,7 +167,7 @@ class BinanceOrders:
                 if request.kind in TRADES:
                     self._gateway.tell(_traded(request, None))
                 else:
-                    self._tell(request, Answer(Verdict.UNKNOWN, text))
+                    self._tell(request, Answer(Outcome.UNKNOWN, text))
 
     async def _serve_batch(self, batch: list[Request]) -> None:
         orders = [order_params(r.order) for r in batch if r.order is not None]
@@ -195,7 +195,7 @@ class BinanceOrders:
             answer = await self._called(request.kind, params)
             if answer.no_room:
                 # The exchange throttled nobody, and orders, which weigh nothing, must not wait for it.
-                answer = replace(answer, verdict=Verdict.UNKNOWN)
+                answer = replace(answer, outcome=Outcome.UNKNOWN)
         self._tell(request, answer)
 
     async def _placed(self, params: dict[str, str], signed_ms: int) -> Answer:
@@ -208,18 +208,18 @@ class BinanceOrders:
     async def _called(self, kind: str, params: dict[str, str]) -> Answer:
         """Cancel or query, which may be sent again."""
         answer = await self._socket.ask(CANCEL, params) if kind == "cancel" else None
-        if answer is not None and answer.verdict is not Verdict.MISTIMED:
+        if answer is not None and answer.outcome is not Outcome.MISTIMED:
             return answer
         return await self._http.call("DELETE" if kind == "cancel" else "GET", "/fapi/v1/order", params)
 
     def _tell(self, request: Request, answer: Answer) -> None:
-        report, verdict = None, answer.verdict
+        report, outcome = None, answer.outcome
         code, text = 0, ""
-        if verdict is Verdict.OK:
+        if outcome is Outcome.OK:
             try:
                 report = report_of(_order_decoder.decode(answer.content))
             except (msgspec.MsgspecError, ValueError) as error:
-                verdict, text = Verdict.UNKNOWN, f"an answer that cannot be read: {error}"
+                outcome, text = Outcome.UNKNOWN, f"an answer that cannot be read: {error}"
         else:
             told, text = error_of(answer.content)
             code = told or 0
@@ -229,7 +229,7 @@ class BinanceOrders:
             Answered(
                 request=request.kind,
                 client_order_id=request.client_order_id,
-                verdict=verdict,
+                outcome=outcome,
                 report=report,
                 code=code,
                 text=text,
@@ -243,7 +243,7 @@ class BinanceOrders:
         params = {"symbol": request.symbol, "orderId": str(request.exchange_order_id), "limit": "1000"}
         answer = await self._http.call("GET", "/fapi/v1/userTrades", params)
         trades = None
-        if answer.verdict is Verdict.OK:
+        if answer.outcome is Outcome.OK:
             try:
                 trades = tuple(trade_of(t) for t in _trades_decoder.decode(answer.content))
             except (msgspec.MsgspecError, ValueError) as error:
@@ -261,7 +261,7 @@ class BinanceOrders:
 
     async def _open_orders(self) -> tuple[Report, ...] | None:
         answer = await self._http.call("GET", "/fapi/v1/openOrders", {})
-        if answer.verdict is not Verdict.OK:
+        if answer.outcome is not Outcome.OK:
             log.warning("open orders not told", answer=answer.content[:200].decode("utf-8", "replace"))
             return None
         try:
@@ -272,7 +272,7 @@ class BinanceOrders:
 
     async def _positions(self) -> dict[Symbol, Decimal] | None:
         answer = await self._http.call("GET", "/fapi/v3/positionRisk", {})
-        if answer.verdict is not Verdict.OK:
+        if answer.outcome is not Outcome.OK:
             log.warning("positions not told", answer=answer.content[:200].decode("utf-8", "replace"))
             return None
         try:
@@ -287,16 +287,16 @@ def _parts(answer: Answer, ids: list[ClientOrderId]) -> list[Answer]:
 
     They come in the order in which they were asked for; but an order says itself who it is, and is believed.
     """
-    if answer.verdict is not Verdict.OK:
+    if answer.outcome is not Outcome.OK:
         return [answer] * len(ids)
-    unknown = replace(answer, verdict=Verdict.UNKNOWN)
+    unknown = replace(answer, outcome=Outcome.UNKNOWN)
     try:
         bodies = [bytes(raw) for raw in _answers_decoder.decode(answer.content)]
     except msgspec.MsgspecError:
         bodies = []
     if len(bodies) != len(ids):
         return [unknown] * len(ids)
-    parts = [replace(answer, verdict=_verdict_of(body), content=body) for body in bodies]
+    parts = [replace(answer, outcome=_verdict_of(body), content=body) for body in bodies]
     told = [_told_id(part) for part in parts]
     if all(name in {"", id_} for name, id_ in zip(told, ids, strict=True)):
         return parts
@@ -307,7 +307,7 @@ def _parts(answer: Answer, ids: list[ClientOrderId]) -> list[Answer]:
 
 def _told_id(part: Answer) -> str:
     """Which order an answer tells of; empty for a refusal, and for what cannot be read."""
-    if part.verdict is not Verdict.OK:
+    if part.outcome is not Outcome.OK:
         return ""
     try:
         return _named_decoder.decode(part.content).clientOrderId
@@ -315,11 +315,11 @@ def _told_id(part: Answer) -> str:
         return ""
 
 
-def _verdict_of(body: bytes) -> Verdict:
+def _verdict_of(body: bytes) -> Outcome:
     """An order of a batch was taken, or has an error body of its own in the place of the order."""
     code, _ = error_of(body)
     # Without a code it is an order, or nothing that can be read, which reading it will show.
-    return Verdict.OK if code is None else VERDICTS[outcome_of(HTTP_BAD, code)]
+    return Outcome.OK if code is None else outcome_of(HTTP_BAD, code)
 
 
 def _traded(request: Request, trades: tuple[Trade, ...] | None) -> Traded:

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import msgspec
 
-from actors.units import ZERO
+from actors.core.units import ZERO
 
 
 class ErrorBody(msgspec.Struct, frozen=True):

@@ -8,8 +8,9 @@ from typing import TypeVar
 
 import msgspec
 
-from actors.errors import MasterUnfit, VenueRefused
-from actors.units import Instrument, Symbol
+from actors.core.errors import MasterUnfit, VenueRefused
+from actors.core.instruments import Instrument
+from actors.core.units import Symbol
 from actors.venues.binance import rest
 from actors.venues.binance.asking import Asker
 from actors.venues.binance.discovery import KEY_TROUBLE

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 import httpx
 import msgspec
 
-from actors.units import NANOS_PER_MS
+from actors.core.units import NANOS_PER_MS
 from actors.venues.binance.endpoints import weight_of
 from actors.venues.binance.translate import count_of, retry_after_ms
 from actors.venues.binance.weight import LOOK_AGAIN_MS, Ticket, Urgency, WeightBudget, WeightUse

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
 
-from actors.messages import ApplyFunding, Tick
-from actors.units import ZERO, Nanos, Symbol, is_sane
+from actors.core.messages import ApplyFunding, Tick
+from actors.core.units import ZERO, Nanos, Symbol, is_sane
 from actors.venues.binance.errors import MalformedMessage
 from actors.venues.binance.rest import BookTicker, FundingRate
 from actors.venues.binance.streams import BookTickerEvent

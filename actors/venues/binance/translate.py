@@ -8,9 +8,10 @@ from email.utils import parsedate_to_datetime
 
 import msgspec
 
-from actors.facts import OrderIntended
+from actors.core.enums import OrderType, Side
+from actors.core.facts import OrderIntended
+from actors.core.units import DIGITS_MAX, ZERO, ClientOrderId, Symbol, is_sane, plain
 from actors.gateway.messages import Report, ReportStatus, Trade
-from actors.units import DIGITS_MAX, ZERO, ClientOrderId, OrderType, Side, Symbol, is_sane, plain
 from actors.venues.binance import rest
 from actors.venues.binance.rules import EXECUTIONS, EXPIRY_REASONS, REASONS, STATUSES
 from actors.venues.binance.streams import OrderDetail

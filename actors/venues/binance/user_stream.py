@@ -11,6 +11,8 @@ import msgspec
 import structlog
 import websockets
 
+from actors.core.messages import Message
+from actors.core.units import Symbol, plain
 from actors.gateway.messages import (
     MasterChanged,
     MasterWarned,
@@ -19,9 +21,7 @@ from actors.gateway.messages import (
     UserStreamConnected,
     UserStreamDown,
 )
-from actors.messages import Message
 from actors.runtime.actor import Ref
-from actors.units import Symbol, plain
 from actors.venues.binance import rest
 from actors.venues.binance.http import CONNECT_SECONDS, SignedHttp
 from actors.venues.binance.streams import (

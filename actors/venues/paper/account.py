@@ -8,7 +8,9 @@ from decimal import Decimal
 
 import msgspec
 
-from actors.units import ZERO, Instrument, Side, Symbol
+from actors.core.enums import Side
+from actors.core.instruments import Instrument
+from actors.core.units import ZERO, Symbol
 from actors.venues.paper import reports
 from actors.venues.paper.generator import Quote
 from actors.venues.paper.instruments import Band

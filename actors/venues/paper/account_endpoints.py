@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from actors.units import ZERO, Symbol
+from actors.core.units import ZERO, Symbol
 from actors.venues.paper import wire_account as wire
 from actors.venues.paper.brackets import BRACKETS, most_at
 from actors.venues.paper.codes import ExchangeRefusal, PaperCode, missing

@@ -6,7 +6,8 @@ from decimal import Decimal
 
 import msgspec
 
-from actors.units import ZERO, OrderType, Side, Symbol
+from actors.core.enums import OrderType, Side
+from actors.core.units import ZERO, Symbol
 from actors.venues.paper import reports
 from actors.venues.paper.matching import Exchange
 from actors.venues.paper.orders import OrderRequest, PaperOrder

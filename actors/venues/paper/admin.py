@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from actors.units import Symbol, parse_decimal
+from actors.core.units import Symbol, parse_decimal
 from actors.venues.paper import actions
 from actors.venues.paper import wire_market as market_wire
 from actors.venues.paper.bodies import DRIFT_MAX, OFFSET_MAX_MS, SECONDS_MAX, count_of, flag, measure, whole

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from actors.units import ZERO, OrderType, Symbol, quantize_price
+from actors.core.enums import OrderType
+from actors.core.units import ZERO, Symbol, quantize_price
 from actors.venues.paper.codes import ExchangeRefusal, PaperCode
 from actors.venues.paper.orders import OrderRequest, PaperOrder
 from actors.venues.paper.reports import text

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from actors.units import OrderType, Side, Symbol
+from actors.core.enums import OrderType, Side
+from actors.core.units import Symbol
 from actors.venues.paper.codes import ExchangeRefusal, PaperCode
 from actors.venues.paper.orders import PaperOrder
 from actors.venues.paper.reports import text

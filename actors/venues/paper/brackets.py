@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import msgspec
 
-from actors.units import ZERO
+from actors.core.units import ZERO
 
 
 class PaperBracket(msgspec.Struct, frozen=True):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from actors.units import ZERO, Side, Symbol
+from actors.core.enums import Side
+from actors.core.units import ZERO, Symbol
 from actors.venues.paper.brackets import most_at
 from actors.venues.paper.codes import ExchangeRefusal, PaperCode
 from actors.venues.paper.generator import Quote

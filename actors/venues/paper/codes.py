@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from actors.errors import BadInput
+from actors.core.errors import BadInput
 
 
 class PaperCode(IntEnum):

@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import msgspec
 
-from actors.errors import BadConfig
-from actors.units import ZERO, Symbol
+from actors.core.errors import BadConfig
+from actors.core.units import ZERO, Symbol
 from actors.venues.paper.instruments import LISTINGS, Listing, made_up
 from actors.venues.paper.limits import PROFILES, Limits
 

@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from actors.errors import BadConfig, BadInput
-from actors.units import Instrument, Symbol
+from actors.core.errors import BadConfig, BadInput
+from actors.core.instruments import Instrument
+from actors.core.units import Symbol
 from actors.venues.paper.generator import Quote
 from actors.venues.paper.recording import Row, merged, symbol_of
 

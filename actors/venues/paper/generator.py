@@ -12,7 +12,8 @@ from random import Random
 
 import msgspec
 
-from actors.units import Instrument, Symbol, round_to
+from actors.core.instruments import Instrument
+from actors.core.units import Symbol, round_to
 from actors.venues.paper.instruments import Listing
 
 SECONDS_A_YEAR = 365 * 86_400

@@ -12,19 +12,19 @@ from typing import Any
 
 import msgspec
 
+from actors.core.units import NANOS_PER_MS, Nanos, Symbol
 from actors.gateway.messages import (
     Answered,
     MasterChanged,
+    Outcome,
     Reported,
     Surveyed,
     Traded,
     UserStreamConnected,
-    Verdict,
 )
 from actors.gateway.orders import Request
-from actors.units import NANOS_PER_MS, Nanos, Symbol
 from actors.venues.binance import rest
-from actors.venues.binance.errors import Outcome, outcome_of
+from actors.venues.binance.errors import outcome_of
 from actors.venues.binance.rules import RULES
 from actors.venues.binance.streams import AccountUpdate as EngineAccountUpdate
 from actors.venues.binance.streams import OrderTradeUpdate as EngineOrderUpdate
@@ -148,22 +148,21 @@ class InProcessExchange:
         return self.exchange.query(request.symbol, None, request.client_order_id), ()
 
     @staticmethod
-    def _answer(request: Request, outcome: PaperOrder | ExchangeRefusal) -> Answered:
-        if isinstance(outcome, ExchangeRefusal):
-            verdicts = {Outcome.NO_SUCH_ORDER: Verdict.NOT_FOUND, Outcome.DUPLICATE: Verdict.DUPLICATE}
-            found = outcome_of(outcome.status, int(outcome.code))
+    def _answer(request: Request, answer: PaperOrder | ExchangeRefusal) -> Answered:
+        if isinstance(answer, ExchangeRefusal):
+            found = outcome_of(answer.status, int(answer.code))
             return Answered(
                 request=request.kind,
                 client_order_id=request.client_order_id,
-                verdict=verdicts.get(found, Verdict.REFUSED),
-                code=int(outcome.code),
-                text=outcome.text,
+                outcome=found if found in {Outcome.NOT_FOUND, Outcome.DUPLICATE} else Outcome.REFUSED,
+                code=int(answer.code),
+                text=answer.text,
             )
         return Answered(
             request=request.kind,
             client_order_id=request.client_order_id,
-            verdict=Verdict.OK,
-            report=report_of(_read(outcome)),
+            outcome=Outcome.OK,
+            report=report_of(_read(answer)),
         )
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from actors.units import Instrument, Symbol
+from actors.core.instruments import Instrument
+from actors.core.units import Symbol
 from actors.venues.paper.wire_market import ListedSymbol, RuleFilter
 
 FOR_EVER_MS = 4_133_404_800_000

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import msgspec
 
-from actors.units import ZERO, Symbol, quantize_price
+from actors.core.units import ZERO, Symbol, quantize_price
 
 MARGIN_QUANTUM = Decimal("0.00000001")
 INCOME_MAX = 200_000

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import msgspec
 
-from actors.units import ZERO
+from actors.core.units import ZERO
 from actors.venues.paper.brackets import bracket_of, maintenance
 
 CENT = Decimal("0.00000001")

@@ -12,7 +12,8 @@ from decimal import Decimal
 
 import msgspec
 
-from actors.units import ZERO, Instrument, Symbol
+from actors.core.instruments import Instrument
+from actors.core.units import ZERO, Symbol
 from actors.venues.paper.generator import Quote
 
 MINUTE_MS = 60_000

@@ -19,7 +19,9 @@ from decimal import Decimal
 
 import msgspec
 
-from actors.units import ZERO, Instrument, OrderType, Side, Symbol
+from actors.core.enums import OrderType, Side
+from actors.core.instruments import Instrument
+from actors.core.units import ZERO, Symbol
 from actors.venues.paper import reports
 from actors.venues.paper.account import MasterAccount
 from actors.venues.paper.algo import AlgoBook

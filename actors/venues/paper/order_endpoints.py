@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from actors.units import Symbol
+from actors.core.units import Symbol
 from actors.venues.paper import reports
 from actors.venues.paper.codes import ExchangeRefusal, PaperCode, missing
 from actors.venues.paper.orders import PaperOrder, Trade

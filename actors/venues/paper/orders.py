@@ -9,7 +9,8 @@ from decimal import Decimal
 
 import msgspec
 
-from actors.units import ZERO, OrderType, Side, Symbol
+from actors.core.enums import OrderType, Side
+from actors.core.units import ZERO, Symbol
 
 OPEN_STATUSES = frozenset({"NEW", "PARTIALLY_FILLED", "NEW_INSURANCE", "NEW_ADL"})
 

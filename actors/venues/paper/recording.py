@@ -23,8 +23,9 @@ from typing import TextIO
 
 import msgspec
 
-from actors.errors import BadInput
-from actors.units import ZERO, Instrument, Symbol, parse_decimal, round_to
+from actors.core.errors import BadInput
+from actors.core.instruments import Instrument
+from actors.core.units import ZERO, Symbol, parse_decimal, round_to
 from actors.venues.paper.generator import Generator
 from actors.venues.paper.instruments import LISTINGS
 

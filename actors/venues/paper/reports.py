@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from actors.units import ZERO, Symbol, quantize_price
+from actors.core.units import ZERO, Symbol, quantize_price
 from actors.venues.paper import user_events as events
 from actors.venues.paper import wire_orders as wire
 from actors.venues.paper.orders import PaperOrder, Trade

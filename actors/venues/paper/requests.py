@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from urllib.parse import parse_qsl
 
-from actors.units import ZERO, OrderType, Side, Symbol, parse_decimal
+from actors.core.enums import OrderType, Side
+from actors.core.units import ZERO, Symbol, parse_decimal
 from actors.venues.paper.algo import ALGO_TYPES, AlgoRequest
 from actors.venues.paper.codes import HTTP_NO_KEY, ExchangeRefusal, PaperCode, missing
 from actors.venues.paper.orders import OrderRequest

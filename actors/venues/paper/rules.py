@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from actors.units import ZERO, Instrument, OrderType, Side
+from actors.core.enums import OrderType, Side
+from actors.core.instruments import Instrument
+from actors.core.units import ZERO
 from actors.venues.paper.codes import ExchangeRefusal, PaperCode
 from actors.venues.paper.generator import Quote
 from actors.venues.paper.instruments import Band

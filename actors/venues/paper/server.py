@@ -15,8 +15,8 @@ import msgspec
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from actors.errors import BadConfig
-from actors.units import Symbol
+from actors.core.errors import BadConfig
+from actors.core.units import Symbol
 from actors.venues.paper import stream_frames
 from actors.venues.paper.config import PaperAddress, PaperConfig
 from actors.venues.paper.connections import NAMES_MAX, Connection, Hub

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
-from actors.units import Symbol
+from actors.core.units import Symbol
 from actors.venues.paper.brackets import LEVERAGE_DEFAULT, LEVERAGE_MAX, most_at
 from actors.venues.paper.codes import ExchangeRefusal, PaperCode
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from actors.units import Symbol
+from actors.core.units import Symbol
 from actors.venues.paper import wire_streams as wire
 from actors.venues.paper.generator import Quote
 from actors.venues.paper.market import INTERVALS, MINUTE_MS, MarketPrint, merged

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from actors.units import Symbol
+from actors.core.units import Symbol
 from actors.venues.paper.market import INTERVALS
 
 PUBLIC, MARKET, PRIVATE, UNROUTED, ORDER_API = "public", "market", "private", "", "ws-fapi"

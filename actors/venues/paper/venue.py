@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from actors.units import Symbol
+from actors.core.units import Symbol
 from actors.venues.paper.algo import AlgoOrder
 from actors.venues.paper.codes import ExchangeRefusal, PaperCode, missing
 from actors.venues.paper.config import PaperConfig, listings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actors.errors import BadConfig
+from actors.core.errors import BadConfig
 from actors.venues.binance.addresses import addresses
 
 BINANCE = "https://fapi.binance.com"

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from actors.errors import ExchangeBusy, ExchangeUnreachable, VenueRefused
+from actors.core.errors import ExchangeBusy, ExchangeUnreachable, VenueRefused
 from actors.venues.binance import rest
 from actors.venues.binance.asking import Asker
 from actors.venues.binance.discovery import discover, master_positions

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from actors.gateway.messages import Answered, LimitsLearned, Traded, Verdict
+from actors.gateway.messages import Answered, LimitsLearned, Outcome, Traded
 from actors.venues.binance.orders import BATCH
 from actors.venues.binance.throttle import Throttle
 from tests.factories import ETH
@@ -48,38 +48,38 @@ def batch_told(loop, answer):
         loop.spawn(transport._send_orders())
         answers = told.of(Answered, 4)
         assert exchange.count(BATCH) == 1
-    return {a.client_order_id: (a.verdict, a.report and a.report.client_order_id, a.code) for a in answers}
+    return {a.client_order_id: (a.outcome, a.report and a.report.client_order_id, a.code) for a in answers}
 
 
 def test_each_order_of_a_batch_has_its_own_answer(loop):
     found = batch_told(loop, lambda ids: [taken(0), NO_MARGIN, taken(2), taken(3)])
     assert found == {
-        "bh-x-0": (Verdict.OK, "bh-x-0", 0),
-        "bh-x-1": (Verdict.REFUSED, None, -2019),
-        "bh-x-2": (Verdict.OK, "bh-x-2", 0),
-        "bh-x-3": (Verdict.OK, "bh-x-3", 0),
+        "bh-x-0": (Outcome.OK, "bh-x-0", 0),
+        "bh-x-1": (Outcome.REFUSED, None, -2019),
+        "bh-x-2": (Outcome.OK, "bh-x-2", 0),
+        "bh-x-3": (Outcome.OK, "bh-x-3", 0),
     }
 
 
 def test_answers_of_a_batch_in_another_order_are_of_whom_they_name(loop):
     found = batch_told(loop, lambda ids: [taken(3), taken(1), taken(0), taken(2)])
-    assert found == {f"bh-x-{n}": (Verdict.OK, f"bh-x-{n}", 0) for n in range(4)}
+    assert found == {f"bh-x-{n}": (Outcome.OK, f"bh-x-{n}", 0) for n in range(4)}
 
 
 def test_whose_a_refusal_is_among_answers_in_another_order_is_asked_after(loop):
     found = batch_told(loop, lambda ids: [taken(3), taken(1), NO_MARGIN, NO_MARGIN])
-    assert {id_: verdict for id_, (verdict, _, _) in found.items()} == {
-        "bh-x-0": Verdict.UNKNOWN,
-        "bh-x-1": Verdict.OK,
-        "bh-x-2": Verdict.UNKNOWN,
-        "bh-x-3": Verdict.OK,
+    assert {id_: outcome for id_, (outcome, _, _) in found.items()} == {
+        "bh-x-0": Outcome.UNKNOWN,
+        "bh-x-1": Outcome.OK,
+        "bh-x-2": Outcome.UNKNOWN,
+        "bh-x-3": Outcome.OK,
     }
 
 
 @pytest.mark.parametrize("answers", [[], [taken(0)], [taken(0)] * 5, [taken(9)] * 4, ["?", 1, None, [2]]])
 def test_a_batch_whose_answers_are_not_of_its_orders_is_asked_after(loop, answers):
     found = batch_told(loop, lambda ids: answers)
-    assert {verdict for verdict, _, _ in found.values()} == {Verdict.UNKNOWN}
+    assert {outcome for outcome, _, _ in found.values()} == {Outcome.UNKNOWN}
 
 
 def test_limits_are_told_as_the_venue_has_them(exchange, loop):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actors.errors import ExchangeUnreachable
+from actors.core.errors import ExchangeUnreachable
 from actors.venues.binance.clock import MEASURE_EVERY_NS, ROUND_TRIP_MAX_NS, ExchangeClock
 
 MS = 1_000_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actors.units import NANOS_PER_MS
+from actors.core.units import NANOS_PER_MS
 from actors.venues.binance.delay import FUTURE_MAX_MS, EventAge
 
 NOW_MS = 1_800_000_000_000

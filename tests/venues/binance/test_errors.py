@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from actors.venues.binance.errors import RULE_CODES, Code, Outcome, outcome_of
+from actors.gateway.messages import Outcome
+from actors.venues.binance.errors import RULE_CODES, Code, outcome_of
 
 
 @pytest.mark.parametrize(
     ("status", "code", "outcome"),
     [
         (200, None, Outcome.OK),
-        (400, Code.MARGIN_NOT_SUFFICIENT, Outcome.REJECTED),
-        (400, Code.NO_SUCH_ORDER, Outcome.NO_SUCH_ORDER),
+        (400, Code.MARGIN_NOT_SUFFICIENT, Outcome.REFUSED),
+        (400, Code.NO_SUCH_ORDER, Outcome.NOT_FOUND),
         (400, Code.DUPLICATED_CLIENT_ORDER_ID, Outcome.DUPLICATE),
         (400, Code.TIMEOUT, Outcome.UNKNOWN),
         (400, Code.UNEXPECTED_RESP, Outcome.UNKNOWN),
@@ -20,11 +21,11 @@ from actors.venues.binance.errors import RULE_CODES, Code, Outcome, outcome_of
         (503, Code.TOO_MANY_REQUESTS, Outcome.UNKNOWN),
         (400, Code.DISCONNECTED, Outcome.UNKNOWN),
         (500, -2019, Outcome.UNKNOWN),
-        (429, Code.TOO_MANY_REQUESTS, Outcome.RATE_LIMITED),
-        (429, Code.TOO_MANY_ORDERS, Outcome.RATE_LIMITED),
-        (418, Code.TOO_MANY_REQUESTS, Outcome.RATE_LIMITED),
+        (429, Code.TOO_MANY_REQUESTS, Outcome.THROTTLED),
+        (429, Code.TOO_MANY_ORDERS, Outcome.THROTTLED),
+        (418, Code.TOO_MANY_REQUESTS, Outcome.THROTTLED),
         (400, Code.INVALID_TIMESTAMP, Outcome.MISTIMED),
-        (401, Code.REJECTED_MBX_KEY, Outcome.REJECTED),
+        (401, Code.REJECTED_MBX_KEY, Outcome.REFUSED),
         # Without the exchange's own error body somebody else answered, and it may have the order.
         (400, None, Outcome.UNKNOWN),
         (403, None, Outcome.UNKNOWN),

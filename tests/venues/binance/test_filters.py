@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from actors.units import OrderType
+from actors.core.enums import OrderType
 from actors.venues.binance.errors import Code, MalformedMessage
 from actors.venues.binance.filters import brackets_of, check_order, info_of, instrument_of
 from actors.venues.binance.rest import BracketEntry, LeverageBracket

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from actors.gateway.messages import Verdict
+from actors.gateway.messages import Outcome
 from actors.venues.binance import http as signed_http
 from actors.venues.binance.clock import ExchangeClock
 from actors.venues.binance.http import SignedHttp
@@ -101,17 +101,17 @@ def test_an_order_whose_answer_is_late_may_have_arrived(loop, server, monkeypatc
     slow = server(serve)
     answer = place(loop, slow.base)
     assert b"POST /fapi/v1/order" in slow.requests[0], "every byte of it was there"
-    assert (answer.verdict, answer.cut_off) == (Verdict.UNKNOWN, False)
+    assert (answer.outcome, answer.cut_off) == (Outcome.UNKNOWN, False)
 
 
 @pytest.mark.parametrize("serve", [cut, cut_in_the_answer, no_http])
 def test_an_order_whose_connection_was_cut_may_have_arrived(loop, server, serve):
     answer = place(loop, server(serve).base)
-    assert (answer.verdict, answer.cut_off) == (Verdict.UNKNOWN, True)
+    assert (answer.outcome, answer.cut_off) == (Outcome.UNKNOWN, True)
 
 
 def test_an_order_that_found_nobody_was_surely_not_sent(loop):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     answer = place(loop, f"http://127.0.0.1:{port}")
-    assert (answer.verdict, answer.cut_off) == (Verdict.NOT_SENT, False)
+    assert (answer.outcome, answer.cut_off) == (Outcome.NOT_SENT, False)

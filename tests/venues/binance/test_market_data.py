@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from actors.units import NANOS_PER_SECOND, Symbol
+from actors.core.units import NANOS_PER_SECOND, Symbol
 from actors.venues.binance.addresses import Addresses
 from actors.venues.binance.market_data import BinanceFeed, FeedTerms, questions_for
 from actors.venues.binance.streams import encode

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from actors.gateway.messages import Verdict
+from actors.gateway.messages import Outcome
 from actors.venues.binance.order_frames import Signer, can_carry, read, told_by
 
 NOW = 1_700_000_030_000
@@ -27,8 +27,8 @@ def told(**fields):
     return told_by(frame, NOW)
 
 
-def verdict(**fields):
-    return told(**fields).answer.verdict
+def outcome(**fields):
+    return told(**fields).answer.outcome
 
 
 def error(code=-2019, msg="Margin is insufficient.", **more):
@@ -62,35 +62,35 @@ def test_what_it_is_not_documented_how_to_sign_goes_another_way():
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        ({"status": 200, "result": ORDER}, Verdict.OK),
-        ({"status": 400, "error": error()}, Verdict.REFUSED),
-        ({"status": 400, "error": error(-4116)}, Verdict.DUPLICATE),
-        ({"status": 400, "error": error(-2013)}, Verdict.NOT_FOUND),
-        ({"status": 400, "error": error(-1021)}, Verdict.MISTIMED),
-        ({"status": 429, "error": error(-1015)}, Verdict.THROTTLED),
-        ({"status": 418, "error": error(-1003)}, Verdict.THROTTLED),
-        ({"status": 400, "error": error(-1007)}, Verdict.UNKNOWN),
-        ({"status": 503, "error": error(-2019)}, Verdict.UNKNOWN),
-        ({"status": 503, "error": error(-1003)}, Verdict.UNKNOWN),
-        ({"status": 429, "error": {"page": "Too many requests"}}, Verdict.UNKNOWN),
-        ({"status": 429}, Verdict.UNKNOWN),
-        ({"status": 400, "error": error(5)}, Verdict.UNKNOWN),
-        ({"status": 400, "error": "-2019"}, Verdict.UNKNOWN),
-        ({"status": 400, "error": None, "result": None}, Verdict.UNKNOWN),
-        ({"status": 200}, Verdict.UNKNOWN),
-        ({"status": 200, "result": None}, Verdict.UNKNOWN),
-        ({"result": ORDER}, Verdict.UNKNOWN),
-        ({"status": "200", "result": ORDER}, Verdict.UNKNOWN),
-        ({"status": 400, "result": ORDER}, Verdict.UNKNOWN),
+        ({"status": 200, "result": ORDER}, Outcome.OK),
+        ({"status": 400, "error": error()}, Outcome.REFUSED),
+        ({"status": 400, "error": error(-4116)}, Outcome.DUPLICATE),
+        ({"status": 400, "error": error(-2013)}, Outcome.NOT_FOUND),
+        ({"status": 400, "error": error(-1021)}, Outcome.MISTIMED),
+        ({"status": 429, "error": error(-1015)}, Outcome.THROTTLED),
+        ({"status": 418, "error": error(-1003)}, Outcome.THROTTLED),
+        ({"status": 400, "error": error(-1007)}, Outcome.UNKNOWN),
+        ({"status": 503, "error": error(-2019)}, Outcome.UNKNOWN),
+        ({"status": 503, "error": error(-1003)}, Outcome.UNKNOWN),
+        ({"status": 429, "error": {"page": "Too many requests"}}, Outcome.UNKNOWN),
+        ({"status": 429}, Outcome.UNKNOWN),
+        ({"status": 400, "error": error(5)}, Outcome.UNKNOWN),
+        ({"status": 400, "error": "-2019"}, Outcome.UNKNOWN),
+        ({"status": 400, "error": None, "result": None}, Outcome.UNKNOWN),
+        ({"status": 200}, Outcome.UNKNOWN),
+        ({"status": 200, "result": None}, Outcome.UNKNOWN),
+        ({"result": ORDER}, Outcome.UNKNOWN),
+        ({"status": "200", "result": ORDER}, Outcome.UNKNOWN),
+        ({"status": 400, "result": ORDER}, Outcome.UNKNOWN),
         # Both at once: neither is believed.
-        ({"status": 200, "result": ORDER, "error": error()}, Verdict.UNKNOWN),
-        ({"status": 400, "result": ORDER, "error": error()}, Verdict.UNKNOWN),
-        ({"status": 200, "error": error()}, Verdict.UNKNOWN),
-        ({"status": 200, "error": error(-1003)}, Verdict.UNKNOWN),
+        ({"status": 200, "result": ORDER, "error": error()}, Outcome.UNKNOWN),
+        ({"status": 400, "result": ORDER, "error": error()}, Outcome.UNKNOWN),
+        ({"status": 200, "error": error()}, Outcome.UNKNOWN),
+        ({"status": 200, "error": error(-1003)}, Outcome.UNKNOWN),
     ],
 )
 def test_only_the_exchanges_own_word_is_final(fields, expected):
-    assert verdict(**fields) is expected
+    assert outcome(**fields) is expected
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_an_answer_counts_orders_and_weight():
 )  # fmt: skip
 def test_limits_that_cannot_be_read_change_no_verdict(limits):
     found = told(status=200, result=ORDER, rateLimits=limits)
-    assert (found.answer.verdict, found.answer.orders_used, found.weight) == (Verdict.OK, None, None)
+    assert (found.answer.outcome, found.answer.orders_used, found.weight) == (Outcome.OK, None, None)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_limits_that_cannot_be_read_change_no_verdict(limits):
 )
 def test_a_refusal_for_too_many_says_how_long_to_wait(data, limits, expected_ms):
     found = told(status=429, error=error(-1015, "Too many orders", data=data), rateLimits=limits)
-    assert (found.answer.verdict, found.pause_ms) == (Verdict.THROTTLED, expected_ms)
+    assert (found.answer.outcome, found.pause_ms) == (Outcome.THROTTLED, expected_ms)
     assert found.answer.retry_ms == expected_ms
 
 

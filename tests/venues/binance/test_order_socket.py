@@ -11,16 +11,17 @@ from itertools import count
 import pytest
 from msgspec.structs import replace
 
-from actors.gateway.messages import Answered, MasterWarned, Verdict
+from actors.core.enums import OrderType
+from actors.core.messages import PlaceOrder
+from actors.core.units import NANOS_PER_MS
+from actors.gateway.messages import Answered, MasterWarned, Outcome
 from actors.gateway.orders import Request
-from actors.messages import PlaceOrder
 from actors.runtime.io_loop import IoLoop
 from actors.subaccount.decide import decide
-from actors.units import NANOS_PER_MS, OrderType
 from actors.venues.binance import order_socket
 from actors.venues.binance.addresses import addresses
 from actors.venues.binance.clock import ExchangeClock
-from actors.venues.binance.discovery import Venue
+from actors.venues.binance.discovery import VenueRules
 from actors.venues.binance.orders import BinanceOrders
 from actors.venues.binance.throttle import Throttle
 from tests.factories import BUY, ETH, account, market
@@ -58,7 +59,7 @@ class Trader:
         clock = ExchangeClock(time.monotonic_ns, time.time_ns)
         clock.measured(clock.began(), time.time_ns() // NANOS_PER_MS - behind_ms)
         self.throttle = Throttle()
-        venue = Venue({}, 300, 1_200, clock)
+        venue = VenueRules({}, 300, 1_200, clock)
         where = addresses(base, orders=orders)
         self.transport = BinanceOrders(where, "paper", "paper-secret", venue, self.loop, self.throttle)
         self.told = Told()
@@ -141,7 +142,7 @@ def by_rest(monkeypatch, trader):
 def test_orders_and_cancels_go_over_the_websocket_and_nothing_else(paper, trader, monkeypatch):
     rest = by_rest(monkeypatch, trader)
     placed = [trader.place() for _ in range(20)]
-    assert {trader.answer(id_).verdict for id_ in placed} == {Verdict.OK}
+    assert {trader.answer(id_).outcome for id_ in placed} == {Outcome.OK}
     assert [executed(paper, id_) for id_ in placed] == [1] * 20
     resting = trader.place(order_type=OrderType.LIMIT, price=D("1000.00"))
     assert trader.answer(resting).report.status == "NEW"
@@ -175,10 +176,10 @@ def test_what_was_under_way_when_the_connection_ends_is_unknown_and_never_sent_a
     cut = trader.place()
     for id_ in (waiting, cut):
         answer = trader.answer(id_)
-        assert (answer.verdict, answer.cut_off) == (Verdict.UNKNOWN, True), answer
+        assert (answer.outcome, answer.cut_off) == (Outcome.UNKNOWN, True), answer
     until(trader.is_up, "no new connection")
     after = trader.place()
-    assert trader.answer(after).verdict is Verdict.OK
+    assert trader.answer(after).outcome is Outcome.OK
     assert executed(paper, waiting) == 1
     assert executed(paper, cut) == int(taken)
     assert len(trader.answers()) == 3
@@ -191,7 +192,7 @@ def test_no_answer_in_time_is_unknown_and_the_connection_takes_no_more(paper, tr
     paper.admin("faults", kind="delay", seconds=1)
     late = trader.place()
     answer = trader.answer(late)
-    assert (answer.verdict, answer.cut_off) == (Verdict.UNKNOWN, False)
+    assert (answer.outcome, answer.cut_off) == (Outcome.UNKNOWN, False)
     assert "no answer on the websocket for 0.4 s" in answer.text
     assert not first.takes_requests
     until(trader.is_up, "no new connection")
@@ -210,8 +211,8 @@ def test_others_on_a_connection_that_is_given_up_still_get_their_answers(paper, 
     trader.loop.call(lambda: connection.retire("a test"))
     until(lambda: not trader.is_up(), "still in use")
     other = trader.place()
-    assert trader.answer(other).verdict is Verdict.OK, "by REST"
-    assert trader.answer(slow).verdict is Verdict.OK
+    assert trader.answer(other).outcome is Outcome.OK, "by REST"
+    assert trader.answer(slow).outcome is Outcome.OK
     until(trader.is_up, "no new connection")
 
 
@@ -221,20 +222,20 @@ def test_a_connection_is_replaced_before_the_exchange_ends_it(paper, traders, mo
     until(trader.is_up, "no websocket")
     first = trader.transport._socket._connection
     until(lambda: trader.is_up() and trader.transport._socket._connection is not first, "not replaced")
-    assert trader.answer(trader.place()).verdict is Verdict.OK
+    assert trader.answer(trader.place()).outcome is Outcome.OK
 
 
 def test_the_exchanges_own_refusal_is_final_and_a_proxys_page_is_not(paper, trader):
     paper.admin("faults", kind="reject", code=-2019)
     refused = trader.answer(trader.place())
-    assert (refused.verdict, refused.code) == (Verdict.REFUSED, -2019)
+    assert (refused.outcome, refused.code) == (Outcome.REFUSED, -2019)
     for taken in (True, False):
         paper.admin("faults", kind="proxy", status=403, taken=taken)
         id_ = trader.place()
-        assert trader.answer(id_).verdict is Verdict.UNKNOWN
+        assert trader.answer(id_).outcome is Outcome.UNKNOWN
         assert executed(paper, id_) == int(taken)
     paper.admin("faults", kind="server_error")
-    assert trader.answer(trader.place()).verdict is Verdict.UNKNOWN
+    assert trader.answer(trader.place()).outcome is Outcome.UNKNOWN
 
 
 def test_too_many_orders_are_throttled_for_as_long_as_the_exchange_says(traders):
@@ -244,14 +245,14 @@ def test_too_many_orders_are_throttled_for_as_long_as_the_exchange_says(traders)
         until(trader.is_up, "no websocket")
         placed = [trader.place() for _ in range(310)]
         answers = [trader.answer(id_) for id_ in placed]
-        throttled = [a for a in answers if a.verdict is Verdict.THROTTLED]
-        assert {a.verdict for a in answers} == {Verdict.OK, Verdict.THROTTLED}
+        throttled = [a for a in answers if a.outcome is Outcome.THROTTLED]
+        assert {a.outcome for a in answers} == {Outcome.OK, Outcome.THROTTLED}
         assert len(throttled) == 10
         assert all(1_000 <= a.retry_after_ms <= 10_000 for a in throttled)
         # Whoever was told to wait does: on the other way, too.
         assert trader.throttle.use().paused_ms > 0
         held = trader.answer(trader.place())
-        assert held.verdict is Verdict.THROTTLED
+        assert held.outcome is Outcome.THROTTLED
         assert "told us to wait" in held.text
         assert paper.state()["rejected_orders"] == 10
     finally:
@@ -272,7 +273,7 @@ def test_a_mistimed_order_is_not_sent_again_here(paper, traders, monkeypatch):
     rest = by_rest(monkeypatch, trader)
     until(trader.is_up, "no websocket")
     id_ = trader.place()
-    assert trader.answer(id_).verdict is Verdict.MISTIMED
+    assert trader.answer(id_).outcome is Outcome.MISTIMED
     assert (rest, executed(paper, id_)) == ([], 0)
 
 
@@ -280,7 +281,7 @@ def test_without_a_websocket_orders_go_by_rest_and_a_human_is_told(paper, trader
     monkeypatch.setattr(order_socket, "TELL_SECONDS", 0.2)
     paper.admin("faults", kind="proxy", path="/ws-fapi", method="WEBSOCKET", count=10)
     trader = traders(paper.address.rest)
-    assert trader.answer(trader.place()).verdict is Verdict.OK
+    assert trader.answer(trader.place()).outcome is Outcome.OK
     assert trader.transport.orders_go_by() == "REST"
     until(trader.is_up, "no websocket once it can be had")
     warned = [m.text for m in trader.told if isinstance(m, MasterWarned)]
@@ -291,7 +292,7 @@ def test_without_a_websocket_orders_go_by_rest_and_a_human_is_told(paper, trader
 def test_orders_go_by_rest_alone_where_settings_say_so(paper, traders):
     trader = traders(paper.address.rest, orders="off")
     ids = [trader.place() for _ in range(7)]
-    assert {trader.answer(id_).verdict for id_ in ids} == {Verdict.OK}
+    assert {trader.answer(id_).outcome for id_ in ids} == {Outcome.OK}
     assert trader.transport.orders_go_by() == "REST"
 
 
@@ -304,7 +305,7 @@ def test_a_peer_that_is_gone_without_a_word_is_noticed(traders, monkeypatch):
         until(trader.is_up, "no websocket")
         wall.silent.set()
         until(lambda: not trader.is_up(), "a dead connection still takes orders")
-        assert trader.answer(trader.place()).verdict is Verdict.OK, "by REST"
+        assert trader.answer(trader.place()).outcome is Outcome.OK, "by REST"
     finally:
         wall.close()
         paper.stop()

@@ -8,15 +8,15 @@ from decimal import Decimal as D
 import pytest
 from msgspec.structs import replace
 
-from actors.gateway.messages import Answered, ClockLost, Surveyed, Verdict
+from actors.core.enums import OrderType
+from actors.core.messages import PlaceOrder
+from actors.gateway.messages import Answered, ClockLost, Outcome, Surveyed
 from actors.gateway.orders import Request
-from actors.messages import PlaceOrder
 from actors.subaccount.decide import decide
-from actors.units import OrderType
 from actors.venues.binance import throttle as throttling
 from actors.venues.binance.addresses import Addresses
 from actors.venues.binance.clock import ExchangeClock
-from actors.venues.binance.discovery import Venue
+from actors.venues.binance.discovery import VenueRules
 from actors.venues.binance.orders import BATCH, BinanceOrders
 from actors.venues.binance.throttle import Throttle
 from tests.factories import BUY, ETH, account, market
@@ -39,7 +39,7 @@ def orders_of(exchange, loop, throttle):
     clock = ExchangeClock(time.monotonic_ns, time.time_ns)
     clock.measured(clock.began(), time.time_ns() // 1_000_000)
     where = Addresses(exchange.base, exchange.base, exchange.base.replace("http", "ws"))
-    transport = BinanceOrders(where, "key", "secret", Venue({}, 300, 1_200, clock), loop, throttle)
+    transport = BinanceOrders(where, "key", "secret", VenueRules({}, 300, 1_200, clock), loop, throttle)
     told = Told()
     # Without its stream and its clock: only requests are tried here.
     transport._gateway = told
@@ -63,7 +63,7 @@ def test_batches_that_do_not_fit_the_weight_go_singly_and_pause_nobody(exchange,
     answers = told.of(Answered, 20)
     assert {a.client_order_id for a in answers} == {f"bh-x-{n}" for n in range(20)}
     # The server refuses each by name; what counts is that each was sent, and once.
-    assert {a.verdict for a in answers} == {Verdict.REFUSED}
+    assert {a.outcome for a in answers} == {Outcome.REFUSED}
     assert exchange.count("/fapi/v1/order") + 5 * exchange.count(BATCH) >= 20
     assert exchange.used() <= 7
 
@@ -78,8 +78,8 @@ def test_a_question_that_found_no_room_in_our_own_budget_does_not_stop_orders(
     transport, told = orders_of(exchange, loop, throttle)
     transport.request(request(kind, 1))
     transport.request(request(kind, 2))
-    [answer] = [a for a in told.of(Answered, 2) if a.verdict is not Verdict.REFUSED]
-    assert answer.verdict is Verdict.UNKNOWN
+    [answer] = [a for a in told.of(Answered, 2) if a.outcome is not Outcome.REFUSED]
+    assert answer.outcome is Outcome.UNKNOWN
     assert "1 of 1 are used" in answer.text
 
 
@@ -92,7 +92,7 @@ def test_when_the_exchange_says_wait_every_request_says_so(exchange, loop):
     transport.request(request("place", 2))
     transport.request(request("cancel", 3))
     answers = told.of(Answered, 3)
-    assert {a.verdict for a in answers} == {Verdict.THROTTLED}
+    assert {a.outcome for a in answers} == {Outcome.THROTTLED}
     assert all(90_000 < a.retry_after_ms <= 100_000 for a in answers)
 
 
@@ -107,7 +107,7 @@ def test_headers_that_are_no_counts_change_nothing(exchange, loop, count):
     transport, told = orders_of(exchange, loop, throttle)
     for number in range(5):
         transport.request(request(number=number))
-    assert {(a.verdict, a.orders_used) for a in told.of(Answered, 5)} == {(Verdict.REFUSED, None)}
+    assert {(a.outcome, a.orders_used) for a in told.of(Answered, 5)} == {(Outcome.REFUSED, None)}
     # Nothing is under way for ever.
     assert throttle._budget._under_way == 0
 
@@ -130,7 +130,7 @@ class Fixed:
     async def call(self, method, path, params):
         from actors.venues.binance.http import Answer
 
-        return Answer(Verdict.OK, self.content)
+        return Answer(Outcome.OK, self.content)
 
 
 def test_a_gateway_that_starts_anew_is_told_that_the_time_is_lost(exchange, loop):

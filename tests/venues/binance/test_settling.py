@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actors.errors import MasterUnfit, VenueRefused
+from actors.core.errors import MasterUnfit, VenueRefused
 from actors.venues.binance.asking import Asker
 from actors.venues.binance.discovery import discover
 from actors.venues.binance.settling import settle_master

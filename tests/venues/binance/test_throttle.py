@@ -8,7 +8,7 @@ import time
 import httpx
 import pytest
 
-from actors.gateway.messages import Verdict
+from actors.gateway.messages import Outcome
 from actors.venues.binance.clock import ExchangeClock
 from actors.venues.binance.http import SignedHttp
 from actors.venues.binance.throttle import OverBudget, Throttle, throttled, throttled_sync
@@ -80,13 +80,13 @@ def test_an_order_over_budget_is_throttled_and_never_of_unknown_fate(exchange):
         client.get("/fapi/v1/time")
         client.get("/fapi/v1/time")
     batch, single = asyncio.run(run())
-    assert batch.verdict is Verdict.THROTTLED
+    assert batch.outcome is Outcome.THROTTLED
     assert b"2 of 6 are used" in batch.content
     assert batch.retry_ms > 50_000
     assert exchange.count("/fapi/v1/batchOrders") == 0
     assert not throttle.fits("POST", "/fapi/v1/batchOrders")
     assert throttle.fits("POST", "/fapi/v1/order"), "so orders go one by one"
-    assert single.verdict is not Verdict.THROTTLED, "a single order weighs nothing"
+    assert single.outcome is not Outcome.THROTTLED, "a single order weighs nothing"
 
 
 def test_who_waits_goes_by_urgency_and_then_in_turn(exchange):

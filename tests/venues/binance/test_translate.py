@@ -8,9 +8,9 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from actors.messages import PlaceOrder
+from actors.core.enums import OrderType
+from actors.core.messages import PlaceOrder
 from actors.subaccount.decide import decide
-from actors.units import OrderType
 from actors.venues.binance import rest
 from actors.venues.binance.streams import decode_user_event
 from actors.venues.binance.translate import (

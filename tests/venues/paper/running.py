@@ -11,7 +11,7 @@ import time
 import httpx
 import websockets
 
-from actors.errors import BulkheadError
+from actors.core.errors import BulkheadError
 from actors.venues.binance.signing import sign
 from actors.venues.paper.config import PaperConfig
 from actors.venues.paper.server import serve

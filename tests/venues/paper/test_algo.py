@@ -6,7 +6,7 @@ from decimal import Decimal as D
 
 import pytest
 
-from actors.units import OrderType
+from actors.core.enums import OrderType
 from actors.venues.paper.algo import AlgoRequest
 from actors.venues.paper.codes import ExchangeRefusal, PaperCode
 from actors.venues.paper.generator import Quote

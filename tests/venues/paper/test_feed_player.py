@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.errors import BadConfig, BadInput
+from actors.core.errors import BadConfig, BadInput
 from actors.venues.paper.feed_player import FeedEnded, FeedPlayer
 from actors.venues.paper.recording import HEADER, write_recording
 from tests.factories import BTC, ETH, INSTRUMENTS

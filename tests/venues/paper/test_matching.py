@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.units import OrderType, Symbol
+from actors.core.enums import OrderType
+from actors.core.units import Symbol
 from actors.venues.paper.codes import ExchangeRefusal, PaperCode
 from actors.venues.paper.generator import Quote
 from actors.venues.paper.instruments import Band, made_up

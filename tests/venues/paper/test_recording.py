@@ -8,7 +8,7 @@ from decimal import Decimal as D
 
 import pytest
 
-from actors.errors import BadInput
+from actors.core.errors import BadInput
 from actors.venues.paper.recording import HEADER, merged, read_rows, symbol_of, write_recording
 from tests.factories import BTC, ETH
 

@@ -10,7 +10,7 @@ import httpx
 import msgspec
 import pytest
 
-from actors.errors import BadConfig
+from actors.core.errors import BadConfig
 from actors.venues.binance import rest
 from actors.venues.binance.filters import brackets_of, instrument_of
 from actors.venues.paper.config import PaperConfig

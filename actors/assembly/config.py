@@ -1,0 +1,286 @@
+"""Settings: defaults < TOML file < ``BULKHEAD_*`` environment variables < command line.
+
+The file's ``[risk]`` table and the ``RISK_*`` variables are the accounts' limits; see ``actors.limits.layers``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from actors.core.errors import BadConfig
+from actors.limits import layers
+from actors.limits.layers import RiskConfig
+from actors.limits.model import hint
+
+DEFAULT_DATA_DIR = Path(".data") / "bulkhead"
+
+ENVIRONMENT_PREFIX = "BULKHEAD_"
+OF_THE_PAPER_EXCHANGE = "BULKHEAD_PAPER_"
+"""These are not the engine's."""
+
+
+TOKEN_LENGTH_MIN = 16
+
+LEVERAGE_MAX = 125
+
+DAY_S = 86_400
+"""The longest wait that can be asked for; far longer ones are more than the operating system takes."""
+
+TYPE_FAULT = re.compile(r"Expected `(\w+)`.*, got `\w+` - at `\$\.(\w+)")
+
+UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(\w+)`")
+
+KINDS = {
+    "int": "a whole number",
+    "bool": "true or false",
+    "str": "a text in quotes",
+    "array": 'a list, for example ["BNB"]',
+    "object": "a table, for example { default = 20, BTCUSDT = 50 }",
+}
+
+RENAMED = {"exchange_ws": "it is exchange_ws_public and exchange_ws_private now"}
+
+MARGIN_ASSETS = ("USDT", "USDC", "FDUSD")
+"""What the platform's database can tell from a symbol's name as its quote asset."""
+
+
+class Role(StrEnum):
+    """What the holder of a token may do."""
+
+    VIEWER = "viewer"
+    """Look at everything."""
+    OPERATOR = "operator"
+    """Look, and change."""
+
+
+class ApiToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A person's or a program's key to the API; ``name`` is what the audit calls them."""
+
+    name: str
+    role: Role
+    token: str
+
+    def __post_init__(self) -> None:
+        if not self.name.strip():
+            raise BadConfig("api_tokens: each token needs a name, which the audit shows")
+        if len(self.token) < TOKEN_LENGTH_MIN:
+            raise BadConfig(
+                f"api_tokens: the token of {self.name} has {len(self.token)} characters, at least {TOKEN_LENGTH_MIN} "
+                "are needed; make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(24))'"
+            )
+
+
+class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that ``bulkhead run`` can be told.
+
+    ``dsn`` empty means the embedded Postgres in ``data_dir``. ``exchange`` is the REST base
+    URL; the bases of public streams and of the user stream follow from it where the host is
+    known. ``leverage`` is the master's, by symbol, and ``default`` for the rest.
+    ``api_hosts`` are further names that the API is called by.
+    ``fee_assets`` are what the exchange may take fees in beside the quote asset: the prices of their
+    symbols are read even if those are not traded. ``faults_allowed`` lets the demo and tests make an account
+    raise on purpose.
+    """
+
+    data_dir: str = str(DEFAULT_DATA_DIR)
+    dsn: str = ""
+    exchange: str = "http://127.0.0.1:8790"
+    exchange_ws_public: str = ""
+    exchange_ws_private: str = ""
+    exchange_ws_orders: str = ""
+    api_key: str = "paper"
+    api_secret: str = "paper-secret"  # noqa: S105 - the paper exchange's published key
+    api_host: str = "127.0.0.1"
+    api_port: int = 8780
+    api_hosts: tuple[str, ...] = ()
+    api_tokens: tuple[ApiToken, ...] = ()
+    symbols: tuple[str, ...] = ()
+    fee_assets: tuple[str, ...] = ("BNB",)
+    price_max_age_ms: int = 10_000
+    lease_seconds: int = 10
+    stuck_halt_seconds: int = 60
+    funding_every_seconds: int = 60
+    rules_every_seconds: int = 300
+    margin_asset: str = "USDT"
+    set_master: bool = False
+    leverage: dict[str, int] = {}
+    faults_allowed: bool = False
+    risk: RiskConfig = RiskConfig()
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.api_port <= 65_535:  # noqa: PLR2004 - the range of TCP ports
+            raise BadConfig(f"api_port: {self.api_port} is not a port, 0 to 65535")
+        if len({t.token for t in self.api_tokens}) != len(self.api_tokens):
+            raise BadConfig("api_tokens: two have the same token; each needs its own")
+        self._check_master()
+        for asset in self.fee_assets:
+            if not (asset.isascii() and asset.isalnum() and asset == asset.upper()):
+                raise BadConfig(
+                    f"fee_assets: {asset!r} is no asset in the exchange's spelling, for example BNB"
+                )
+        self._check_times()
+
+    def _check_times(self) -> None:
+        least = {
+            "rules_every_seconds": (self.rules_every_seconds, 1, DAY_S),
+            "funding_every_seconds": (self.funding_every_seconds, 1, DAY_S),
+            "stuck_halt_seconds": (self.stuck_halt_seconds, 1, DAY_S),
+            "price_max_age_ms": (self.price_max_age_ms, 1, DAY_S * 1_000),
+            # A lease is renewed every second, and sending stops one before its end.
+            "lease_seconds": (self.lease_seconds, 3, DAY_S),
+        }
+        for name, (value, low, high) in least.items():
+            if value < low:
+                raise BadConfig(f"{name}: {value} must be at least {low}")
+            if value > high:
+                raise BadConfig(f"{name}: {value} must be at most {high}, a day")
+
+    def _check_master(self) -> None:
+        if self.margin_asset not in MARGIN_ASSETS:
+            raise BadConfig(f"margin_asset: {self.margin_asset!r} is none of {', '.join(MARGIN_ASSETS)}")
+        for symbol, value in self.leverage.items():
+            if not 1 <= value <= LEVERAGE_MAX:
+                raise BadConfig(f"leverage: {symbol} = {value} is not a leverage, 1 to {LEVERAGE_MAX}")
+            if symbol != "default" and (not symbol or symbol != symbol.upper()):
+                raise BadConfig(f"leverage: {symbol!r} is neither a symbol such as BTCUSDT nor default")
+
+
+def load(path: Path | None, environment: Mapping[str, str], overrides: Mapping[str, Any]) -> EngineConfig:
+    """Merge all sources; ``overrides`` that are None do not count.
+
+    Raises:
+        BadConfig: naming the source, the setting, the bad value and the cure.
+    """
+    settings: dict[str, Any] = {}
+    limits: Any = {}
+    text = ""
+    if path is not None:
+        text = _text_of(path)
+        found = _from_file(path, text)
+        limits = found.pop("risk", {})
+        if not isinstance(limits, dict):
+            raise BadConfig(f"{path}: risk must be a table, [risk]")
+        _convert(found, str(path))
+        settings |= found
+    set_there = _from_environment(environment)
+    _convert(set_there, "", ENVIRONMENT_PREFIX)
+    settings |= set_there
+    settings |= {name: value for name, value in overrides.items() if value is not None}
+    config = _convert(settings, "", "--")
+    risk = layers.read(limits, environment, "" if path is None else str(path), text)
+    return msgspec.structs.replace(config, risk=risk)
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BadConfig(f"{path}: cannot be read ({error.strerror}); check --config") from None
+    except UnicodeDecodeError as error:
+        raise BadConfig(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
+
+
+def _from_file(path: Path, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text, parse_float=Decimal)
+    except tomllib.TOMLDecodeError as error:
+        raise BadConfig(f"{path}: not valid TOML: {error}") from None
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    known = {
+        f"{ENVIRONMENT_PREFIX}{field.upper()}": field
+        for field in EngineConfig.__struct_fields__
+        if field != "risk"
+    }
+    found: dict[str, Any] = {}
+    for name, value in environment.items():
+        if name.startswith(ENVIRONMENT_PREFIX) and not name.startswith(OF_THE_PAPER_EXCHANGE):
+            if name not in known:
+                now = RENAMED.get(name.removeprefix(ENVIRONMENT_PREFIX).lower())
+                raise BadConfig(f"{name}: no such setting; {now or hint(name, known)}")
+            field = known[name]
+            if field == "api_tokens":
+                raise BadConfig(f"{name}: tokens are set in the file of --config, as [[api_tokens]]")
+            found[field] = _leverage_of(name, value) if field == "leverage" else _of_text(field, value)
+    return found
+
+
+def _leverage_of(name: str, text: str) -> dict[str, int]:
+    """``default=20,BTCUSDT=50`` as a table."""
+    found: dict[str, int] = {}
+    for entry in filter(None, text.split(",")):
+        symbol, _, value = entry.partition("=")
+        if not (value.isascii() and value.isdigit()):
+            raise BadConfig(f"{name}: {entry!r} does not look like BTCUSDT=50 or default=20")
+        if symbol.strip() in found:
+            raise BadConfig(f"{name}: {symbol.strip()} is named twice, in {text!r}")
+        found[symbol.strip()] = int(value)
+    return found
+
+
+def _of_text(field: str, value: str) -> Any:
+    """A variable's text; lists are separated by commas, and an empty text is an empty list."""
+    if field in {"symbols", "fee_assets", "api_hosts"}:
+        return tuple(value.split(",")) if value else ()
+    return value
+
+
+def _convert(settings: dict[str, Any], source: str, prefix: str = "") -> EngineConfig:
+    """Settings as a whole; what is wrong is said with its source: a file, a variable, or an option."""
+    where = f"{source}: " if source else ""
+    try:
+        return msgspec.convert(settings, EngineConfig, strict=False)
+    except BadConfig as error:
+        field, colon, rest = str(error).partition(": ")
+        name = _typed(prefix, field) if field in EngineConfig.__struct_fields__ else field
+        raise BadConfig(where + name + colon + rest) from None
+    except msgspec.ValidationError as error:
+        raise BadConfig(where + _in_words(str(error), settings, prefix)) from None
+
+
+def _typed(prefix: str, field: str) -> str:
+    """A setting as its source spells it."""
+    if prefix == "--":
+        return prefix + field.replace("_", "-")
+    return prefix + field.upper() if prefix else field
+
+
+def _in_words(text: str, settings: dict[str, Any], prefix: str) -> str:
+    """The setting, its bad value and what it must be, where the decoder says which one it is."""
+    fault = TYPE_FAULT.match(text)
+    if fault:
+        kind, field = fault.groups()
+        value, name = settings[field], _typed(prefix, field)
+        listed = isinstance(value, (dict, list, tuple))
+        shown = msgspec.json.encode(value).decode() if listed else repr(value)
+        if isinstance(value, Decimal):
+            shown = str(value)
+        inside = " inside" if f"`$.{field}`" not in text else ""
+        return f"{name}: {shown} is not{' good;' if inside else ''} {KINDS.get(kind, kind)}{inside and ' is needed in it'}{_example(field, kind)}"
+    for old, now in RENAMED.items():
+        if f"unknown field `{old}`" in text:
+            return f"{old}: no such setting; {now}"
+    unknown = UNKNOWN_FIELD.match(text)
+    if unknown and "- at" not in text:
+        return f"{unknown[1]}: no such setting; {hint(unknown[1], EngineConfig.__struct_fields__)}"
+    return text
+
+
+def _example(field: str, kind: str) -> str:
+    default = getattr(EngineConfig(), field, None)
+    return f", for example {default}" if kind == "int" and isinstance(default, int) else ""
+
+
+def environment() -> dict[str, str]:
+    """The process's environment."""
+    return dict(os.environ)

@@ -1,0 +1,124 @@
+"""Tables of the commands about risk."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from actors.cli.formats import day_time, price
+from actors.cli.table import Sheet
+from actors.core.units import plain
+
+Found = Any
+
+
+def limits(found: Found, out: Console) -> None:
+    """One line per limit; those that somebody set are bold."""
+    table = Sheet("limit", "Value", "comes from", "unit", "meaning")
+    for row in found:
+        own = row["source"] != "built-in"
+        value = Text(row["value"], "bold" if own else "")
+        table.add_row(row["name"], value, row["source"], row["unit"], row["text"])
+    out.print(table)
+
+
+def risk(found: Found, out: Console) -> None:
+    """Breaker, day, life."""
+
+    def money(value: Any) -> str:
+        return "no price" if value is None else f"{Decimal(value):,.2f}"
+
+    why = f" ({found['breaker_reason']})" if found["breaker_reason"] else ""
+    until = (
+        f", cooling down until {day_time(found['breaker_until_ms'])}" if found["breaker"] == "OPEN" else ""
+    )
+    out.print(f"breaker            {found['breaker']}{why}{until}", markup=False)
+    if found["closing_out"]:
+        out.print(f"closing everything {found['closing_out']}", markup=False, style="red")
+    if found["day_start_ms"]:
+        stopped = ", no new risk today" if found["day_stopped"] else ""
+        out.print(
+            f"day since          {day_time(found['day_start_ms'])}, begun with {money(found['day_equity'])}, "
+            f"loss {money(found['day_loss'])}{stopped}"
+        )
+    out.print(f"loss so far        {money(found['cumulative_loss'])} since the first deposit")
+    out.print(
+        f"in a row           {found['consecutive_losses']} losses, {found['consecutive_errors']} refused orders"
+    )
+    if found["last_refusal"]:
+        out.print(f"last refusal       {found['last_refusal']}", markup=False, highlight=False)
+    for fee in found["pending_fees"]:
+        amount = (
+            "not told yet"
+            if fee["amount"] is None
+            else f"{plain(Decimal(fee['amount']))} {fee['asset']}, rate not known"
+        )
+        out.print(
+            f"fee not booked     trade {fee['trade_id']} of {fee['symbol']}: {amount}",
+            style="yellow",
+            markup=False,
+        )
+    if found["liquidation_symbol"]:
+        at = Decimal(found["liquidation_price"])
+        where = plain(at) if at else "at no price: its equity covers a fall to zero"
+        out.print(f"liquidation at     {found['liquidation_symbol']} {where}")
+
+
+def closed(found: Found, out: Console) -> None:
+    """One line per closed position."""
+    table = Sheet("closed", "symbol", "Quantity", "Entry", "Net", "Worst", "Best", "strategy", "why")
+    for p in found:
+        table.add_row(
+            day_time(p["closed_ms"]),
+            p["symbol"],
+            p["quantity"],
+            price(p["entry_price"]),
+            f"{Decimal(p['net']):,.2f}",
+            f"{Decimal(p['mae']):,.2f}",
+            f"{Decimal(p['mfe']):,.2f}",
+            p["strategy"],
+            p["purpose"],
+        )
+    out.print(table if found else "no closed positions")
+
+
+def size(found: Found, out: Console) -> None:
+    """The size and what made it."""
+    notional, equity = (f"{Decimal(found[name]):,.2f}" for name in ("notional", "equity"))
+    out.print(f"{found['quantity']} {found['symbol']}  (notional {notional}, equity {equity})")
+    for name, value in found["factors"].items():
+        out.print(f"  {name.replace('_', ' ')}: {plain(Decimal(value))}")
+    if found["capped"]:
+        out.print("  capped at the account's share per position")
+
+
+def report(found: Found, out: Console) -> None:
+    """The whole report."""
+
+    def money(name: str) -> str:
+        return f"{Decimal(found[name]):,.2f}"
+
+    out.print(f"value {money('portfolio_value')}, profit {money('total_pnl')}, peak {money('peak')}")
+    out.print(f"drawdown {Decimal(found['drawdown']):.2%}: {found['risk_level']}", markup=False)
+    out.print(
+        f"per closed position: Sharpe ratio {Decimal(found['sharpe_ratio']):.3f}, 95 % value at risk {money('value_at_risk')}"
+    )
+    out.print(
+        f"{found['positions']} positions ({found['long_positions']} long, {found['short_positions']} short), "
+        f"exposure {money('exposure')}, daily loss {Decimal(found['daily_loss_share']):.2%}"
+    )
+    table = Sheet("strategy", "Open", "Closed", "Profit", "Wins", "Hold s")
+    for s in found["strategies"]:
+        wins = "" if s["win_rate"] is None else f"{Decimal(s['win_rate']):.0%}"
+        hold = "" if s["average_hold_s"] is None else f"{Decimal(s['average_hold_s']):,.0f}"
+        row = (s["open_positions"], s["closed_positions"], f"{Decimal(s['total_pnl']):,.2f}", wins, hold)
+        table.add_row(s["strategy"] or "(none)", *map(str, row))
+    if found["strategies"]:
+        out.print(table)
+    for text in found["alerts"]:
+        out.print(f"alert: {text}", style="yellow", markup=False)
+    for text in found["recommendations"]:
+        out.print(f"recommended: {text}", style="red", markup=False)

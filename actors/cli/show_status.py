@@ -1,0 +1,126 @@
+"""The engine on one screen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from actors.cli.formats import Found, day_time
+from actors.cli.safe import safe
+
+NAME_WIDTH = 11
+"""Cells of the first column."""
+ALARMS_SHOWN = 3
+
+WHY_CLOSED = {
+    "start": "it is starting: some order's fate is not known yet",
+    "stop": "it is stopping",
+    "writer": "Postgres is away, or too many decisions wait for it",
+    "gateway": "the gateway is being restarted",
+    "router": "the router is being restarted",
+    "feed": "the feed is being restarted",
+    "user stream": "the exchange's user stream is down",
+    "exchange clock": "the exchange's time is not known",
+    "watchdog": "a turn does not end; 'bulkhead stuck'",
+    "overload": "messages wait more than a second for their turn",
+    "breaker": "many accounts failed alike; 'bulkhead crashes'",
+    "emergency stop of all": "'bulkhead emergency-stop --everybody --call-off' ends it",
+    "copy": "another engine works on a copy of this database",
+    "fenced": "another engine owns the database; this one ends",
+    "halt": "it cannot be trusted to go on, and ends",
+}
+"""Who closes the gate for new risk, as docs/operating.md explains them."""
+STREAMS = {
+    "UP": "user stream UP",
+    "UNPROVEN": "user stream connected; the first order proves it",
+    "DOWN": "user stream DOWN",
+}
+FINE, BAD = "green", "red"
+
+
+def status(found: Found, out: Console) -> None:
+    """One line or two per part."""
+    stats, health, address = found["stats"], found["health"], found["address"]
+    up = f"up {_span(stats['uptime_s'])}, fleet {stats['fleet']['fleet']}, " if stats else ""
+    _line("engine", f"{up}{address['url']}, process {address['pid']}", out)
+    if health["status"] == "ok":
+        _line("new risk", "open", out, FINE)
+    else:
+        halted = "halted" if health["status"] == "halted" else "none; reducing orders only"
+        _line("new risk", halted, out, BAD)
+        for closer in health["closed_by"]:
+            _line("", f"{closer}: {WHY_CLOSED.get(closer, 'being restarted')}", out, BAD)
+    if not stats:
+        _line("the rest", f"is not told at present: {found['untold']}", out, BAD)
+        return
+    _postgres(stats["writer"], out)
+    _exchange(stats["gateway"], out)
+    _accounts(stats, out)
+    _alarms(stats["alarms"], found["alarms"], out)
+
+
+def _line(name: str, text: str, out: Console, style: str = "") -> None:
+    """A name and what is to be said of it, wrapped beside the name."""
+    width = max(1, out.width - NAME_WIDTH)
+    for number, part in enumerate(Text(safe(text), style).wrap(out, width)):
+        head = Text(name if not number else "", "bold")
+        head.pad_right(NAME_WIDTH - len(head))
+        out.print(head + part)
+
+
+def _span(seconds: float) -> str:
+    """How long something lasts, in the two largest units."""
+    rest = int(seconds)
+    parts: list[str] = []
+    for name, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
+        count, rest = divmod(rest, size)
+        if count or (name == "s" and not parts):
+            parts.append(f"{count} {name}")
+    return " ".join(parts[:2])
+
+
+def _postgres(writer: Found, out: Console) -> None:
+    waiting = f"{writer['waiting']:,} decisions wait"
+    if writer["is_down"]:
+        _line("postgres", f"AWAY; {waiting}", out, BAD)
+    else:
+        took = f"; the last commit took {writer['last_commit_ms']:.1f} ms" if writer["commits"] else ""
+        _line("postgres", f"answers{took}; {waiting}", out)
+
+
+def _exchange(gateway: Found, out: Console) -> None:
+    reason = f" ({gateway['stream_reason']})" if gateway["stream_reason"] else ""
+    stream = gateway["stream"]
+    _line(
+        "exchange",
+        STREAMS.get(stream, f"user stream {stream}") + reason,
+        out,
+        BAD if stream == "DOWN" else "",
+    )
+    weight = gateway["weight"]
+    _line(
+        "",
+        f"{gateway['tracked']:,} orders work, {gateway['queued']:,} wait to be sent, "
+        f"{len(gateway['unknown']):,} of unknown fate; request weight {weight['used']:,} of {weight['limit']:,}",
+        out,
+        BAD if gateway["unknown"] else "",
+    )
+
+
+def _accounts(stats: dict[str, Any], out: Console) -> None:
+    phases = ", ".join(f"{count:,} {phase}" for phase, count in sorted(stats["phases"].items()))
+    _line("accounts", f"{stats['accounts']:,}" + (f": {phases}" if phases else ""), out)
+    rest = f"{stats['with_positions']:,} with positions, {stats['working_orders']:,} working orders"
+    _line("", rest, out)
+    if stats["quarantined"]:
+        _line("", f"{stats['quarantined']:,} in quarantine; 'bulkhead quarantined' says why", out, BAD)
+
+
+def _alarms(count: int, entries: list[Found], out: Console) -> None:
+    shown = entries[-ALARMS_SHOWN:]
+    _line("alarms", f"{count:,}" + (f", the latest {len(shown)}:" if shown else ""), out)
+    for alarm in shown:
+        out.print(Padding(Text(safe(f"{day_time(alarm['at_ms'])} {alarm['text']}")), (0, 0, 0, 2)))

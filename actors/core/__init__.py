@@ -1,0 +1,1 @@
+"""The words that every part shares; imports nothing of ours."""

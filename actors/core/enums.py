@@ -1,0 +1,126 @@
+"""The closed lists of words: statuses, sides, kinds. Their values are stored and spoken."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Side(StrEnum):
+    """Side of an order or a fill, in the exchange's spelling."""
+
+    BUY = "BUY"
+    SELL = "SELL"
+
+    @property
+    def sign(self) -> int:
+        """+1 for BUY, -1 for SELL."""
+        return 1 if self is Side.BUY else -1
+
+
+class OrderType(StrEnum):
+    """Order types that an account may send."""
+
+    MARKET = "MARKET"
+    LIMIT = "LIMIT"
+
+
+class TimeInForce(StrEnum):
+    """How long a LIMIT order lives."""
+
+    GTC = "GTC"
+    IOC = "IOC"
+    FOK = "FOK"
+    GTX = "GTX"
+
+
+class AccountStatus(StrEnum):
+    """The platform's account status."""
+
+    ACTIVE = "ACTIVE"
+    FROZEN = "FROZEN"
+    LIQUIDATED = "LIQUIDATED"
+
+
+class Purpose(StrEnum):
+    """Why an order exists."""
+
+    USER = "USER"
+    ADL = "ADL"
+    LIQUIDATION = "LIQUIDATION"
+    CLOSE_OUT = "CLOSE_OUT"
+    """Everything must go for another reason than margin: a loss limit, or an emergency stop."""
+
+
+class OrderStatus(StrEnum):
+    """Life of an order. The last five are terminal."""
+
+    INTENDED = "INTENDED"
+    ACKNOWLEDGED = "ACKNOWLEDGED"
+    FILLED = "FILLED"
+    CANCELED = "CANCELED"
+    REJECTED = "REJECTED"
+    EXPIRED = "EXPIRED"
+    NEVER_SENT = "NEVER_SENT"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether nothing more can happen to the order."""
+        return self not in {OrderStatus.INTENDED, OrderStatus.ACKNOWLEDGED}
+
+
+class Phase(StrEnum):
+    """Where an account stands in its liquidation."""
+
+    HEALTHY = "HEALTHY"
+    WARNING = "WARNING"
+    REDUCING = "REDUCING"
+    LIQUIDATING = "LIQUIDATING"
+    LIQUIDATED = "LIQUIDATED"
+    STUCK = "STUCK"
+
+
+class LiquidationMode(StrEnum):
+    """What happens at the first tier: tiers, all at once, or the house takes over."""
+
+    ADL_30 = "ADL_30"
+    INSTANT_CLOSE = "INSTANT_CLOSE"
+    TAKEOVER = "TAKEOVER"
+
+
+class Breaker(StrEnum):
+    """The account's circuit breaker: open lets no new risk in, half-open a share of it."""
+
+    CLOSED = "CLOSED"
+    OPEN = "OPEN"
+    HALF_OPEN = "HALF_OPEN"
+
+
+class Alert(StrEnum):
+    """What the position monitor may say of a position, once."""
+
+    TIMEOUT = "TIMEOUT"
+    EXCESSIVE_LOSS = "EXCESSIVE_LOSS"
+    UNPROTECTED = "UNPROTECTED"
+    """A stop was refused by the exchange again and again, and is not sent any more."""
+    NO_RULES = "NO_RULES"
+    """It must be closed, and the exchange's rules of its symbol are not known."""
+
+
+class ConditionalKind(StrEnum):
+    """Orders that wait for a price, in the exchange's spelling."""
+
+    STOP_MARKET = "STOP_MARKET"
+    TAKE_PROFIT_MARKET = "TAKE_PROFIT_MARKET"
+    TRAILING_STOP_MARKET = "TRAILING_STOP_MARKET"
+
+
+class ConditionalStatus(StrEnum):
+    """How a conditional order ends; WAITING until then."""
+
+    WAITING = "WAITING"
+    TRIGGERED = "TRIGGERED"
+    CANCELED = "CANCELED"
+    EXPIRED = "EXPIRED"
+    """The position that it was to reduce is gone."""
+    REJECTED = "REJECTED"
+    """It triggered, and the checks of that moment refused it."""

@@ -1,0 +1,327 @@
+"""What an account decided or learned, for good: the only things that change an account.
+
+Rules
+1. Facts are past tense and frozen. ``subaccount.state.fold`` builds every state out of them, and they
+   are what the writer stores.
+2. If you add one, also teach ``fold``, ``persistence.rows`` and, if it must be heard, ``subaccount.alerts``.
+3. Money is in quote asset; times are Unix milliseconds.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+from actors.core.enums import (
+    AccountStatus,
+    Alert,
+    Breaker,
+    ConditionalKind,
+    ConditionalStatus,
+    LiquidationMode,
+    OrderStatus,
+    OrderType,
+    Phase,
+    Purpose,
+    Side,
+    TimeInForce,
+)
+from actors.core.fees import Commission, FeeFact
+from actors.core.units import ZERO, AccountId, ClientOrderId, Nanos, Symbol
+
+
+class Fact(msgspec.Struct, frozen=True, gc=False, tag_field="fact"):
+    """Something that happened to an account, for good."""
+
+
+class BalanceAdjusted(Fact, frozen=True, gc=False, tag=True):
+    """A deposit, a withdrawal, or a correction that the platform made beside us."""
+
+    amount: Decimal
+    reason: str
+
+
+class OrderIntended(Fact, frozen=True, kw_only=True, gc=False, tag=True):
+    """An order that we decided to send. ``sequence`` counts the account's orders from 1.
+
+    ``margin_reserved`` is in quote asset, what it held when it was decided; ``reference_price`` is the price
+    that what it may still open is counted with. ``tier`` is the ADL tier, or how often a protective order was
+    refused before this one.
+    """
+
+    account_id: AccountId
+    sequence: int
+    client_order_id: ClientOrderId
+    symbol: Symbol
+    side: Side
+    order_type: OrderType
+    quantity: Decimal
+    price: Decimal | None
+    time_in_force: TimeInForce
+    reduce_only: bool
+    leverage: Decimal
+    margin_reserved: Decimal
+    purpose: Purpose
+    tier: int
+    decided_ms: int
+    cause: str
+    strategy: str = ""
+    reference_price: Decimal | None = None
+
+
+class CancelIntended(Fact, frozen=True, gc=False, tag=True):
+    """We decided to cancel a working order."""
+
+    account_id: AccountId
+    client_order_id: ClientOrderId
+    symbol: Symbol
+    cause: str
+
+
+class OrderAcknowledged(Fact, frozen=True, gc=False, tag=True):
+    """The exchange has the order."""
+
+    client_order_id: ClientOrderId
+    exchange_order_id: int
+
+
+class FillApplied(Fact, frozen=True, kw_only=True, gc=False, tag=True):
+    """A trade of the exchange, booked. ``realized`` excludes ``fee``; both in quote asset.
+
+    ``closed_quantity`` of ``quantity`` reduced the position, the rest opened or added. ``low`` and
+    ``high`` are the extremes of the mid since the position last changed, None when there was no
+    position or nobody knows; ``moment`` is where the next such stretch begins. ``commission`` is None when
+    the fee was taken in quote asset; one without a rate is pending, and ``fee`` is zero until it is booked.
+    """
+
+    client_order_id: ClientOrderId
+    exchange_order_id: int
+    trade_id: int
+    symbol: Symbol
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    fee: Decimal
+    maker: bool
+    trade_ms: int
+    closed_quantity: Decimal
+    realized: Decimal
+    purpose: Purpose
+    tier: int
+    order_type: OrderType
+    low: Decimal | None = None
+    high: Decimal | None = None
+    moment: int = 0
+    commission: Commission | None = None
+
+
+class OrderEnded(Fact, frozen=True, gc=False, tag=True):
+    """Nothing more will happen to the order; its reserved margin is free."""
+
+    client_order_id: ClientOrderId
+    status: OrderStatus
+    code: int
+    reason: str
+
+
+class PositionTakenOver(Fact, frozen=True, kw_only=True, gc=False, tag=True):
+    """The house took a position over at ``price``; no exchange order.
+
+    ``fee`` is what the account paid for that in quote asset, as the exchange's taker would have;
+    ``taken_ms`` when it was, which is the wall's time, as there is no trade.
+    """
+
+    symbol: Symbol
+    quantity: Decimal
+    price: Decimal
+    realized: Decimal
+    fee: Decimal = ZERO
+    taken_ms: int = 0
+
+
+class PhaseChanged(Fact, frozen=True, gc=False, tag=True):
+    """The liquidation state machine moved."""
+
+    phase: Phase
+    refusals: int
+    retry_at_ns: Nanos
+
+
+class StatusChanged(Fact, frozen=True, gc=False, tag=True):
+    """ACTIVE, FROZEN or LIQUIDATED."""
+
+    status: AccountStatus
+
+
+class BadDebtRecorded(Fact, frozen=True, gc=False, tag=True):
+    """Loss beyond the balance, carried by the house: the balance is lifted to zero by it."""
+
+    amount: Decimal
+
+
+class PositionClosed(Fact, frozen=True, kw_only=True, gc=False, tag=True):
+    """A position is gone; what it was. Follows the fact that took the last of it.
+
+    ``realized`` excludes ``fees`` and ``funding``; ``mae`` (<= 0) and ``mfe`` (>= 0) are the worst and
+    the best unrealized profit of its life; ``quantity`` is the most that was held, signed.
+    """
+
+    position_id: str
+    symbol: Symbol
+    quantity: Decimal
+    entry_price: Decimal
+    realized: Decimal
+    fees: Decimal
+    funding: Decimal
+    mae: Decimal
+    mfe: Decimal
+    strategy: str
+    purpose: Purpose
+    opened_ms: int
+    closed_ms: int
+
+    @property
+    def net(self) -> Decimal:
+        """What the position brought in all."""
+        return self.realized - self.fees + self.funding
+
+
+class FundingPaid(Fact, frozen=True, kw_only=True, gc=False, tag=True):
+    """Funding of one position at ``funding_ms``: ``amount`` > 0 was received, < 0 was paid.
+
+    amount = -signed quantity x mark x rate (Binance USD-M). ``quantity`` was held then, less what was booked
+    of the same settlement before. ``position_id`` is the position that held it, which may be closed already.
+    """
+
+    symbol: Symbol
+    rate: Decimal
+    mark: Decimal
+    amount: Decimal
+    funding_ms: int
+    quantity: Decimal
+    position_id: str
+    is_closed: bool
+
+
+class PositionAlerted(Fact, frozen=True, gc=False, tag=True):
+    """The monitor said once that a position is too old or loses too much."""
+
+    symbol: Symbol
+    alert: Alert
+    value: Decimal
+    limit: Decimal
+
+
+class DayBegan(Fact, frozen=True, gc=False, tag=True):
+    """The account's trading day began at ``start_ms`` with ``equity``."""
+
+    start_ms: int
+    equity: Decimal
+
+
+class DayStopped(Fact, frozen=True, gc=False, tag=True):
+    """The day's loss reached its limit: no new risk until the next day."""
+
+    loss: Decimal
+    limit: Decimal
+
+
+class BreakerChanged(Fact, frozen=True, gc=False, tag=True):
+    """The account's breaker moved; ``until_ms`` ends the cooldown. One opened by hand is closed by hand."""
+
+    breaker: Breaker
+    reason: str
+    until_ms: int
+    by_hand: bool = False
+
+
+class ClosingOut(Fact, frozen=True, gc=False, tag=True):
+    """Everything must be closed, for ``reason``; an empty reason: it is done."""
+
+    reason: str
+
+
+class LimitsChanged(Fact, frozen=True, gc=False, tag=True):
+    """The account's own limits: name and text, None to go back to what lies below."""
+
+    changes: tuple[tuple[str, str | None], ...]
+
+
+class ModeChanged(Fact, frozen=True, gc=False, tag=True):
+    """Another liquidation mode."""
+
+    mode: LiquidationMode
+
+
+class ConditionalPlaced(Fact, frozen=True, kw_only=True, gc=False, tag=True):
+    """An order that waits in the account for a price. ``sequence`` as of ``OrderIntended``.
+
+    ``trigger_price`` is None for a trailing stop, whose ``callback_rate`` is a fraction of the best
+    price since ``moment``; ``extreme`` is that price, None until ``activation_price`` is reached. The
+    ``attempt``-th of a protective order that the exchange refused before fires no sooner than ``not_before_ms``.
+    """
+
+    account_id: AccountId
+    sequence: int
+    client_order_id: ClientOrderId
+    kind: ConditionalKind
+    symbol: Symbol
+    side: Side
+    quantity: Decimal
+    trigger_price: Decimal | None
+    callback_rate: Decimal | None
+    activation_price: Decimal | None
+    extreme: Decimal | None
+    reduce_only: bool
+    leverage: Decimal
+    margin_reserved: Decimal
+    strategy: str
+    decided_ms: int
+    moment: int
+    cause: str
+    attempt: int = 0
+    not_before_ms: int = 0
+
+
+class TrailMoved(Fact, frozen=True, gc=False, tag=True):
+    """A trailing stop saw a better price, or became active."""
+
+    client_order_id: ClientOrderId
+    extreme: Decimal
+
+
+class ConditionalDue(Fact, frozen=True, gc=False, tag=True):
+    """A conditional order met its price, and waits until what else closes the position is cancelled."""
+
+    client_order_id: ClientOrderId
+
+
+class ConditionalEnded(Fact, frozen=True, gc=False, tag=True):
+    """A conditional order is gone, its margin free. ``order_id`` is the order that it became, if any."""
+
+    client_order_id: ClientOrderId
+    status: ConditionalStatus
+    reason: str
+    order_id: ClientOrderId | None = None
+
+
+OrderFact = OrderIntended | CancelIntended | OrderAcknowledged | FillApplied | OrderEnded
+ConditionalFact = ConditionalPlaced | TrailMoved | ConditionalDue | ConditionalEnded
+RiskFact = DayBegan | DayStopped | BreakerChanged | ClosingOut
+AnyFact = (
+    OrderFact
+    | ConditionalFact
+    | RiskFact
+    | FeeFact
+    | BalanceAdjusted
+    | PositionTakenOver
+    | PositionClosed
+    | PositionAlerted
+    | FundingPaid
+    | PhaseChanged
+    | StatusChanged
+    | BadDebtRecorded
+    | LimitsChanged
+    | ModeChanged
+)

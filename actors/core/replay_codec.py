@@ -1,0 +1,88 @@
+"""Messages of accounts as JSON, so that a dead letter can be replayed after years and restarts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from actors.core.errors import BadInput
+from actors.core.messages import (
+    AdjustBalance,
+    ApplyFunding,
+    CallOff,
+    CancelOrder,
+    CloseOut,
+    FaultOnPurpose,
+    FeeKnown,
+    Fill,
+    Message,
+    OrderAccepted,
+    OrderClosed,
+    PlaceConditional,
+    PlaceOrder,
+    RateKnown,
+    Reconsider,
+    Reopen,
+    ResetBreaker,
+    SetLimits,
+    SetMode,
+    SetStatus,
+    SettleFee,
+    TripBreaker,
+    Wake,
+)
+
+REPLAYABLE: dict[str, type[Message]] = {
+    kind.__name__: kind
+    for kind in (
+        PlaceOrder,
+        PlaceConditional,
+        CancelOrder,
+        ApplyFunding,
+        SetLimits,
+        SetMode,
+        TripBreaker,
+        ResetBreaker,
+        CloseOut,
+        CallOff,
+        Reopen,
+        AdjustBalance,
+        SetStatus,
+        SettleFee,
+        FaultOnPurpose,
+        Reconsider,
+        Wake,
+        OrderAccepted,
+        Fill,
+        FeeKnown,
+        RateKnown,
+        OrderClosed,
+    )
+}
+"""What an account is told. Messages between the engine's own actors are asked for again instead."""
+
+
+def encode(message: Any) -> str:
+    """JSON of a replayable message; empty for all others, and for one that JSON cannot hold."""
+    if REPLAYABLE.get(type(message).__name__) is not type(message):
+        return ""
+    try:
+        return msgspec.json.encode(message).decode()
+    except Exception:  # noqa: BLE001 - it describes a poison message; it must not be one itself
+        return ""
+
+
+def decode(kind: str, payload: str) -> Message:
+    """The message that ``encode`` was given.
+
+    Raises:
+        BadInput: not a replayable message, or not one of today's shape; says which.
+    """
+    known = REPLAYABLE.get(kind)
+    if known is None or not payload:
+        raise BadInput(f"a {kind} cannot be replayed; drop it instead")
+    try:
+        return msgspec.json.decode(payload, type=known)
+    except msgspec.MsgspecError as error:
+        raise BadInput(f"this {kind} cannot be read any more ({error}); drop it instead") from None

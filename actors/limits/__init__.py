@@ -1,0 +1,1 @@
+"""The limits of one account: what they are, and the layers they come from."""

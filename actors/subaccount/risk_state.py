@@ -1,0 +1,38 @@
+"""What an account's loss limits and breaker remember."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+from actors.core.enums import Breaker
+from actors.core.units import ZERO, Symbol
+
+
+class RiskState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What the loss limits and the breaker remember. Durable, so that a restart forgives nothing.
+
+    ``day_equity`` is the equity at the begin of the trading day, moved by deposits and withdrawals since;
+    ``losses`` and ``errors`` count losing trades and refused orders in a row; ``closing_out`` is why
+    everything must go, empty when nothing must; ``last_refusal`` names the last order that the exchange
+    refused or ended by itself, with its code and words; ``recent`` holds symbol and time of the orders of the
+    last minute, if their rate is limited.
+    """
+
+    day_start_ms: int = 0
+    day_equity: Decimal = ZERO
+    day_stopped: bool = False
+    losses: int = 0
+    errors: int = 0
+    breaker: Breaker = Breaker.CLOSED
+    breaker_reason: str = ""
+    breaker_until_ms: int = 0
+    breaker_by_hand: bool = False
+    closing_out: str = ""
+    last_refusal: str = ""
+    recent: tuple[tuple[Symbol, int], ...] = ()
+
+
+INITIAL_RISK_STATE = RiskState()
+"""Shared by all accounts that nothing has happened to."""

@@ -1,0 +1,1 @@
+"""Who watches the actors: registry, policies, breaker, gate."""

@@ -1,0 +1,112 @@
+"""The supervision tree as data, what its supervisor is told, and its start and stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+import structlog
+
+from actors.core.units import AccountId
+from actors.runtime.actor import Ref
+from actors.supervision.correlation import CorrelationPolicy
+from actors.supervision.gate import TradingGate
+from actors.supervision.policy import (
+    RestartPolicy,
+)
+from actors.supervision.strategy import Directives, Strategy, restarted_with
+
+log = structlog.get_logger("supervisor")
+
+
+LOOKS = 100
+"""How often one looks again for an actor that changes its place just then; a second time nearly always finds it."""
+
+
+class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the engine's own actors.
+
+    ``start`` creates it and is called once: a restart goes through the cell, which keeps the
+    mailbox and every ref valid. Children of one ``group`` fail by that group's strategy, in
+    the order of the specs; without a group a child fails alone.
+    """
+
+    name: str
+    start: Callable[[], Ref]
+    group: str = ""
+    policy: RestartPolicy = RestartPolicy(max_restarts=6)
+    directives: Directives = msgspec.field(default_factory=dict)
+    ready_seconds: float = 10.0
+
+
+class Registry(msgspec.Struct, kw_only=True):
+    """Everybody whom the supervisor looks after, and whom it tells.
+
+    ``accounts`` is where everybody finds an account's actor; while one is quarantined its guard
+    stands there and the actor itself in ``quarantined``. ``start_guard`` makes a guard.
+    """
+
+    accounts: dict[AccountId, Ref]
+    quarantined: dict[AccountId, Ref]
+    actors: dict[str, Ref]
+    specs: tuple[ChildSpec, ...]
+    gate: TradingGate
+    alarm: Callable[[str], None]
+    halt: Callable[[str], None]
+    start_guard: Callable[[AccountId], Ref]
+    groups: dict[str, Strategy] = msgspec.field(default_factory=dict)
+    correlation: CorrelationPolicy = CorrelationPolicy()
+
+    def find(self, name: str) -> Ref | None:
+        """The actor of a name; a quarantined account's own, not its guard. Callable from any thread."""
+        return self._own(AccountId(name)) or self.actors.get(name)
+
+    def own_actors(self) -> list[Ref]:
+        """The accounts' own actors, those in quarantine too, and no guard. Callable from any thread."""
+        refs = list(self.accounts.values())
+        return [self._own(account_of(r.name)) or r if is_guard(r.name) else r for r in refs]
+
+    def _own(self, id_: AccountId) -> Ref | None:
+        for _ in range(LOOKS):
+            found = self.quarantined.get(id_) or self.accounts.get(id_)
+            if found is None or not is_guard(found.name):
+                break
+            # It went into quarantine between the two questions: it stands there now.
+        return found
+
+    def spec(self, name: str) -> ChildSpec | None:
+        """The spec of one of the engine's own actors; None for accounts and guards."""
+        return next((spec for spec in self.specs if spec.name == name), None)
+
+    def group_of(self, name: str) -> tuple[str, ...]:
+        """Who is restarted when this actor is, itself included, in start order."""
+        spec = self.spec(name)
+        if spec is None or not spec.group:
+            return (name,)
+        members = [s.name for s in self.specs if s.group == spec.group]
+        return restarted_with(self.groups.get(spec.group, Strategy.ONE_FOR_ONE), members, name)
+
+
+# -- names and records
+
+
+GUARD_PREFIX = "guard:"
+"""Names of guards; no account id may begin like this."""
+
+
+def guard_name(account_id: AccountId) -> str:
+    """The name of an account's guard."""
+    return GUARD_PREFIX + account_id
+
+
+def is_guard(name: str) -> bool:
+    """Whether an actor is a guard."""
+    return name.startswith(GUARD_PREFIX)
+
+
+def account_of(name: str) -> AccountId:
+    """The account that an actor, a guard or the account's own, stands for."""
+    return AccountId(name.removeprefix(GUARD_PREFIX))
+
+
+# -- start and stop

@@ -1,0 +1,149 @@
+"""Text from outside reaches a terminal as text: no markup, no escape sequence, nothing that turns or hides a line."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+
+import pytest
+from rich.cells import cell_len
+from rich.text import Text
+
+from actors.cli import common, formats, show_actor, show_ops, show_risk
+from actors.cli.common import Terminal
+from actors.cli.safe import safe
+from actors.cli.table import Sheet
+
+ESC = "\x1b[31m\x1b]0;owned\x07\x9b2J\r\b\x7f\u202e\u2066\u200b\u2028"
+HOSTILE = f"[/] [red]desk[/red] :smile: {ESC}"
+CONTROL = [c for c in map(chr, [*range(32), *range(0x7F, 0xA0)]) if c not in "\n\t"]
+
+
+class Person(io.StringIO):
+    """A terminal."""
+
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """What is printed, in a terminal of 80 columns that knows no colours."""
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "dumb")
+
+    def of(call, found):
+        stream = Person()
+        monkeypatch.setattr(sys, "stdout", stream)
+        call(found, Terminal())
+        return stream.getvalue()
+
+    return of
+
+
+def hostile(value):
+    """An answer of the engine, whose every text is hostile but those that are numbers or times."""
+    if isinstance(value, dict):
+        return {k: hostile(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [hostile(v) for v in value]
+    return HOSTILE if value == "x" else value
+
+
+SNAPSHOT = {
+    "name": "x", "kind": "x", "status": "x", "restarts": 1,
+    "counters": {"accepted": 1, "queued": 2}, "busy_with": {"kind": "x", "age_ms": 1.0, "lane": "x", "cause": "x", "content": "x"},
+    "mailbox": [{"lane": "x", "kind": "x", "age_ms": 1.0, "cause": "x", "content": "x"}],
+    "trace": [{"kind": "x", "age_ms": 1.0, "took_us": 1.0, "cause": "x", "content": "x", "at_ms": 1}],
+    "crashes": [{"wall_ms": 1, "error": "x", "message": "x", "traceback": "x", "message_kind": "x", "where": "x"}],
+}  # fmt: skip
+ORDER = {
+    "cause": "x", "account_id": "x", "client_order_id": "x", "purpose": "x", "tier": 1, "side": "x", "quantity": "1",
+    "symbol": "x", "order_type": "x", "filled": "1", "status": "x", "trade_ids": [1], "end": "x", "became": "x",
+    "decided_ms": 1, "end_code": None, "end_reason": "x",
+}  # fmt: skip
+
+
+def _actor(found, out):
+    show_actor.actor(found, None, out, limits=True)
+
+
+TABLES = {
+    "accounts": (formats.accounts, [{
+        "account_id": "x", "status": "x", "phase": "x", "actor": "x", "balance": "1", "equity": None, "available": "1",
+        "margin_ratio": None, "positions": [], "restarts": 0,
+    }]),
+    "actor": (_actor, {
+        "snapshot": SNAPSHOT, "state": {"x": "x", "limits": {"max": "x"}}, "triggers": [{"symbol": "x", "below": True, "price": 1.0}],
+        "every_tick": ["x"], "guard": SNAPSHOT, "guarded_state": None, "wall_ms": 1_700_000_000_000,
+    }),
+    "mailbox": (show_actor.mailbox, SNAPSHOT),
+    "alarms": (formats.alarms, [{
+        "alarm_id": 1, "at_ms": 1, "text": "x", "level": "x", "count": 2, "first_ms": 1, "over_ms": 1, "acknowledged_by": "x",
+    }]),
+    "top": (show_ops.top, [{
+        "name": "x", "kind": "x", "status": "x", "depth": 1, "oldest_ms": 1.0, "slowest_turn_us": 1.0, "restarts": 1, "margin_ratio": None,
+    }]),
+    "tree": (show_ops.tree, {
+        "name": "x", "status": "x", "strategy": "x", "group": "x", "restarts": 1, "last_error": "x", "counts": {}, "children": [],
+    }),
+    "crashes": (show_ops.crashes, [{"actor": "x", "report": SNAPSHOT["crashes"][0]}]),
+    "stuck": (show_ops.stuck, [{"wall_ms": 1, "actor": "x", "dispatcher": "x", "for_ms": 1.0, "message": "x", "stack": "x"}]),
+    "quarantined": (show_ops.quarantined, [{"account_id": "x", "since_ms": 1, "reason": "x"}]),
+    "dead letters": (show_ops.dead_letters, [{
+        "dead_letter_id": 1, "at_ms": 1, "actor": "x", "message_kind": "x", "status": "x", "error": "x",
+    }]),
+    "dead letter": (show_ops.dead_letter, {
+        "dead_letter_id": 1, "at_ms": 1, "actor": "x", "status": "x", "resolved_by": "x", "resolved_ms": 1, "payload": "x",
+        "message": "x", "error": "x", "state": "x", "traceback": "x",
+    }),
+    "caused": (show_ops.caused, [ORDER]),
+    "audit": (show_ops.audit, [{"at_ms": 1, "who": "x", "action": "x", "target": "x", "detail": "x"}]),
+    "followed": (show_ops.followed, {"took_us": 1.0, "kind": "x", "cause": "x", "content": "x", "at_ms": 1}),
+    "limits": (show_risk.limits, [{"name": "x", "value": "x", "source": "x", "unit": "x", "text": "x"}]),
+    "reconciliation": (formats.reconciliation, [{"symbol": "x", "virtual": "1", "house": "0", "master": "0", "difference": "1"}]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_no_text_from_outside_is_markup_or_a_control_character(name, shown):
+    table, found = TABLES[name]
+    text = shown(table, hostile(found))
+    assert not [c for c in CONTROL if c in text], text
+    assert not [c for c in "\u202e\u2066\u200b\u2028" if c in text], text
+    assert "[/]" in text
+    assert "[red]desk[/red]" in text
+    assert "\N{SYMBOL FOR ESCAPE}" in text
+    assert max(cell_len(line) for line in text.split("\n")) <= 80
+
+
+def test_a_character_is_replaced_by_one_so_that_widths_and_styles_stay():
+    assert safe("a\x1bb\x00\x9b\u202e\n\tc名") == "a␛b␀\ufffd\ufffd\n\tc名"
+    text = Text("a\x1bred", "red")
+    assert len(safe(text.plain)) == len(text.plain)
+    assert safe("plain") == "plain"
+
+
+def test_the_terminal_itself_is_the_last_barrier(shown):
+    assert shown(lambda found, out: out.print(found), HOSTILE).startswith("[/] [red]desk[/red] :smile: ␛[31m")
+    assert "␛" in shown(lambda found, out: out.print(Text.assemble((found, "bold"))), HOSTILE)
+    sheet = Sheet("a", title=HOSTILE)
+    sheet.add_row("1")
+    assert "[/]" in shown(lambda _found, out: out.print(sheet), None)
+
+
+def test_json_is_whole_and_safe(monkeypatch):
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", stream)
+    found = {"name": HOSTILE + "名\U000e0041"}
+    monkeypatch.setattr(common, "out", Terminal())
+    for call in (common.as_json, common.as_line):
+        stream.truncate(0)
+        stream.seek(0)
+        call(found)
+        text = stream.getvalue()
+        assert json.loads(text) == found
+        assert not [c for c in CONTROL if c in text]
+        assert "\u202e" not in text
+        assert "名" in text

@@ -1,0 +1,80 @@
+"""The engine on one screen: who keeps new risk out and why, also while most of it is not told."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+from actors.cli.show_status import WHY_CLOSED, status
+
+ROOT = Path(__file__).parent.parent
+STATS = {
+    "uptime_s": 93_784.2, "fleet": {"fleet": "abc123"}, "accounts": 2_000, "phases": {"WARNING": 3, "HEALTHY": 1_997},
+    "with_positions": 1_500, "working_orders": 12, "quarantined": 0, "alarms": 0,
+    "writer": {"is_down": False, "waiting": 0, "commits": 9, "last_commit_ms": 4.44},
+    "gateway": {
+        "stream": "UP", "stream_reason": "", "tracked": 12, "queued": 3, "unknown": [],
+        "weight": {"used": 100, "limit": 2_400},
+    },
+}  # fmt: skip
+
+
+def shown(stats=STATS, closed_by=(), alarms=(), width=80, **more):
+    found = {
+        "address": {"url": "http://127.0.0.1:8780", "pid": 7}, "stats": stats, "alarms": list(alarms),
+        "health": {"status": "reduce-only" if closed_by else "ok", "closed_by": list(closed_by)}, **more,
+    }  # fmt: skip
+    out = io.StringIO()
+    status(found, Console(file=out, width=width))
+    assert max(cell_len(line) for line in out.getvalue().split("\n")) <= width
+    return " ".join(out.getvalue().split())
+
+
+@pytest.mark.parametrize("width", [40, 80, 130])
+def test_a_healthy_engine(width):
+    text = shown(width=width)
+    for part in (
+        "engine up 1 d 2 h, fleet abc123, http://127.0.0.1:8780, process 7", "new risk open",
+        "postgres answers; the last commit took 4.4 ms; 0 decisions wait", "exchange user stream UP",
+        "12 orders work, 3 wait to be sent, 0 of unknown fate; request weight 100 of 2,400",
+        "accounts 2,000: 1,997 HEALTHY, 3 WARNING", "1,500 with positions, 12 working orders", "alarms 0",
+    ):  # fmt: skip
+        assert part in text, text
+    assert "quarantine" not in text
+
+
+def test_what_is_wrong_is_said():
+    stats = {
+        **STATS, "quarantined": 2, "alarms": 9, "writer": {**STATS["writer"], "is_down": True, "waiting": 1_234},
+        "gateway": {**STATS["gateway"], "stream": "DOWN", "stream_reason": "not connected", "unknown": ["bh-1"]},
+    }  # fmt: skip
+    alarms = [{"at_ms": 1_795_262_400_000 + n, "text": f"alarm {n} [/]\x1b"} for n in range(9)]
+    text = shown(stats, ("user stream", "writer"), alarms)
+    assert "new risk none; reducing orders only" in text
+    assert "writer: Postgres is away, or too many decisions wait for it" in text
+    assert "user stream: the exchange's user stream is down" in text
+    assert "postgres AWAY; 1,234 decisions wait" in text
+    assert "exchange user stream DOWN (not connected)" in text
+    assert "1 of unknown fate" in text
+    assert "2 in quarantine; 'bulkhead quarantined' says why" in text
+    assert "alarms 9, the latest 3: 2026-11-21 12:00:00.006 alarm 6 [/]␛" in text
+    assert "alarm 5" not in text
+
+
+def test_while_it_starts_it_says_what_it_can():
+    text = shown(None, ("start",), untold="503: it is starting")
+    assert "engine http://127.0.0.1:8780, process 7" in text
+    assert "start: it is starting: some order's fate is not known yet" in text
+    assert "the rest is not told at present: 503: it is starting" in text
+
+
+def test_everybody_who_closes_the_gate_is_explained():
+    """docs/operating.md has the same table; somebody new must be in both."""
+    told = (ROOT / "docs" / "operating.md").read_text().partition("| who | why |")[2].partition("\n\n")[0]
+    names = {n.strip() for row in re.findall(r"^\| ([^|]+) \|", told, re.MULTILINE) for n in row.split(",")}
+    assert names - {"---"} - set(WHY_CLOSED) == set()

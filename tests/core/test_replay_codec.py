@@ -1,0 +1,75 @@
+"""A dead letter's message survives JSON and back, exactly; what cannot be replayed says so."""
+
+from __future__ import annotations
+
+from decimal import Decimal as D
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.core import replay_codec
+from actors.core.enums import AccountStatus, Side
+from actors.core.errors import BadInput
+from actors.core.messages import (
+    CancelOrder,
+    FeeKnown,
+    Fill,
+    PlaceOrder,
+    RateKnown,
+    RegisterTriggers,
+    SetStatus,
+    Wake,
+)
+from actors.core.units import AccountId, ClientOrderId, Symbol
+
+NUMBERS = st.decimals(min_value="0.00000001", max_value="1e9", allow_nan=False, places=8)
+
+
+@given(
+    quantity=NUMBERS,
+    price=st.none() | NUMBERS,
+    side=st.sampled_from(Side),
+    cause=st.text(st.characters(exclude_categories=["Cs"])),
+)
+def test_an_order_comes_back_to_the_last_digit(quantity, price, side, cause):
+    order = PlaceOrder(symbol=Symbol("ETHUSDT"), side=side, quantity=quantity, price=price, cause=cause)
+    back = replay_codec.decode("PlaceOrder", replay_codec.encode(order))
+    assert back == order
+    assert str(back.quantity) == str(order.quantity)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        CancelOrder(ClientOrderId("bh-1"), "x"),
+        SetStatus(AccountStatus.FROZEN),
+        Wake(Symbol("ETHUSDT"), "tick:1"),
+        Fill(
+            account_id=AccountId("a"), client_order_id=ClientOrderId("bh-1"), exchange_order_id=1, trade_id=2,
+            symbol=Symbol("ETHUSDT"), side=Side.BUY, quantity=D("0.1"), price=D("2000.10"), fee=D("-0.01"),
+            maker=True, trade_ms=5,
+        ),
+        Fill(
+            account_id=AccountId("a"), client_order_id=ClientOrderId("bh-1"), exchange_order_id=1, trade_id=2,
+            symbol=Symbol("ETHUSDT"), side=Side.BUY, quantity=D("0.1"), price=D("2000.10"), fee=None, maker=True,
+            trade_ms=5, fee_asset="BNB",
+        ),
+        FeeKnown(Symbol("ETHUSDT"), 2, D("0.00012345"), "BNB", "x"),
+        RateKnown(Symbol("BNBUSDT"), 1, 60_001, D("510.25"), "x"),
+    ],
+)  # fmt: skip
+def test_messages_come_back(message):
+    assert replay_codec.decode(type(message).__name__, replay_codec.encode(message)) == message
+
+
+def test_what_cannot_be_replayed_says_so():
+    assert replay_codec.encode(RegisterTriggers(AccountId("a"), ())) == ""
+    assert replay_codec.encode("text") == ""
+    assert replay_codec.encode(CancelOrder(ClientOrderId("\ud800"))) == ""
+    with pytest.raises(BadInput, match="a RegisterTriggers cannot be replayed; drop it"):
+        replay_codec.decode("RegisterTriggers", "{}")
+    with pytest.raises(BadInput, match="a Fill cannot be replayed"):
+        replay_codec.decode("Fill", "")
+    with pytest.raises(BadInput, match="cannot be read any more"):
+        replay_codec.decode("Fill", '{"account_id": 7}')

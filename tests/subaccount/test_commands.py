@@ -1,0 +1,103 @@
+"""What people set acts in the decision that takes it, or is refused by name and changes nothing."""
+
+from __future__ import annotations
+
+from decimal import Decimal as D
+
+import pytest
+from msgspec.structs import replace
+
+from actors.core.enums import AccountStatus, LiquidationMode
+from actors.core.facts import LimitsChanged, ModeChanged, OrderIntended
+from actors.core.messages import AdjustBalance, PlaceOrder, SetLimits, SetMode, SetStatus
+from actors.subaccount.decide import decide
+from actors.subaccount.pipeline import Accepted
+from actors.subaccount.rejections import RejectCode as Code
+from tests.factories import BUY, ETH, WIDE, account, market, position, run
+
+
+def limit(name, text):
+    return SetLimits(((name, text),))
+
+
+def test_a_limit_acts_at_once_and_can_be_taken_back():
+    order = PlaceOrder(symbol=ETH, side=BUY, quantity=D("0.1"))
+    state = account()
+    tight = run(state, limit("max_order_notional", "100"))
+    assert tight.overrides == (("max_order_notional", "100"),)
+    assert [r.code for r in decide(tight, order, market()).reply.rejections] == [
+        Code.MAX_ORDER_NOTIONAL_EXCEEDED
+    ]
+    back = run(tight, limit("max_order_notional", None))
+    assert (back.overrides, back.limits) == ((), state.limits)
+    assert isinstance(decide(back, order, market()).reply, Accepted)
+
+
+def test_an_own_limit_may_switch_off_what_lies_below():
+    base = replace(WIDE, max_positions=1)
+    state = replace(account(limits=base), base_limits=base)
+    assert run(state, limit("max_positions", "off")).limits.max_positions is None
+    assert run(run(state, limit("max_positions", "off")), limit("max_positions", None)).limits == base
+
+
+def test_a_lower_threshold_deleverages_in_the_same_decision():
+    state = account("1000", [position(quantity="10")], maintenance_rate=D("0.03"))
+    assert decide(state, limit("margin_usage_limit", "0.9"), market()).state.orders == ()
+    decision = decide(state, limit("liquidation_threshold", "0.58"), market())
+    assert [f.quantity for f in decision.facts if isinstance(f, OrderIntended)] == [D(3)]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("max_positions", "0"), ("max_positions", "1.5"), ("max_positions", "NaN"), ("max_positions", "many"),
+        ("max_leverage", "0.5"), ("max_leverage", "off"), ("liquidation_threshold", "1.01"),
+        ("max_daily_loss", "-1"), ("max_daily_loss", "0"), ("max_daily_loss", "1e40"), ("breaker_reset", "never"),
+        ("adl_tiers", "0.9"), ("adl_tiers", "0.9:0.3, 0.8:0.5"), ("adl_tiers", "0.9:0.5, 0.95:0.3"),
+        ("adl_tiers", "0.9:2"), ("price_max_age_ns", "1"), ("no_such_limit", "1"), ("", "1"),
+    ],
+)  # fmt: skip
+def test_an_impossible_limit_is_refused_with_its_name_and_nothing_of_the_list_is_set(name, text):
+    state = account()
+    decision = decide(state, SetLimits((("max_positions", "3"), (name, text))), market())
+    [rejection] = decision.reply.rejections
+    assert rejection.code is Code.INVALID_LIMIT
+    assert name in rejection.text
+    assert decision.state is state
+
+
+def test_the_same_limit_again_changes_nothing():
+    state = run(account(), limit("max_positions", "3"))
+    assert decide(state, limit("max_positions", "3.0"), market()).facts == ()
+    assert decide(account(), limit("max_positions", None), market()).facts == ()
+
+
+def test_values_are_kept_as_they_will_be_read_again():
+    [fact] = decide(account(), limit("max_order_notional", " 1e3 "), market()).facts
+    assert fact == LimitsChanged((("max_order_notional", "1000"),))
+
+
+def test_another_mode_acts_at_once():
+    sick = account("1000", [position(quantity="10")], maintenance_rate=D("0.045"))
+    takes = decide(sick, SetMode(LiquidationMode.INSTANT_CLOSE), market())
+    assert isinstance(takes.facts[0], ModeChanged)
+    assert [f.quantity for f in takes.facts if isinstance(f, OrderIntended)] == [D(10)]
+    assert decide(account(), SetMode(LiquidationMode.ADL_30), market()).facts == ()
+
+
+def test_freezing_a_sick_account_does_not_save_it():
+    sick = account("1000", [position(quantity="10")], maintenance_rate=D("0.045"))
+    decision = decide(sick, SetStatus(AccountStatus.FROZEN), market())
+    assert decision.state.status is AccountStatus.FROZEN
+    assert [f.quantity for f in decision.facts if isinstance(f, OrderIntended)] == [D(3)]
+
+
+def test_a_deposit_rescues_before_the_step_and_a_withdrawal_must_leave_the_margin():
+    sick = account("1000", [position(quantity="10")], maintenance_rate=D("0.045"))
+    rescued = decide(sick, AdjustBalance(D(1500), "DEPOSIT"), market())
+    assert not [f for f in rescued.facts if isinstance(f, OrderIntended)]
+    healthy = account("3000", [position(quantity="10")])
+    assert isinstance(decide(healthy, AdjustBalance(D(-1000), "W"), market()).reply, Accepted)
+    assert [
+        r.code for r in decide(healthy, AdjustBalance(D("-1000.01"), "W"), market()).reply.rejections
+    ] == [Code.INSUFFICIENT_MARGIN]
