@@ -112,16 +112,16 @@ def test_a_missing_file_and_an_unknown_variable_are_named(tmp_path):
 
 
 def test_the_shipped_file_lists_every_setting_with_its_default():
-    shipped = load(Path(__file__).parents[1] / "deploy" / "bulkhead.toml", {}, {})
+    shipped = load(Path(__file__).parents[2] / "deploy" / "bulkhead.toml", {}, {})
     assert shipped == EngineConfig()
-    text = (Path(__file__).parents[1] / "deploy" / "bulkhead.toml").read_text()
+    text = (Path(__file__).parents[2] / "deploy" / "bulkhead.toml").read_text()
     settings = [n for n in EngineConfig.__struct_fields__ if n != "risk"]
     assert all(f"\n{name} = " in text for name in settings)
     assert "\n[risk]" in text
 
 
 def test_the_shipped_file_shows_every_limit_with_its_default():
-    text = (Path(__file__).parents[1] / "deploy" / "bulkhead.toml").read_text()
+    text = (Path(__file__).parents[2] / "deploy" / "bulkhead.toml").read_text()
     shown_there = dict(re.findall(r"^# (\w+) = \"?([^\"#]*?)\"? *(?:#.*)?$", text, re.MULTILINE))
     limits = RiskLimits()
     for name in SPECS:

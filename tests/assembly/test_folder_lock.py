@@ -16,7 +16,7 @@ from actors.core.errors import BadConfig
 HOLDER = """
 import sys, time
 from pathlib import Path
-from actors.folder_lock import held
+from actors.assembly.folder_lock import held
 with held(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
@@ -40,7 +40,7 @@ def test_a_second_one_is_refused_with_folder_and_process(tmp_path):
 
 
 def test_the_lock_ends_with_its_process_even_when_that_is_killed(tmp_path):
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parents[2]
     child = subprocess.Popen(
         [sys.executable, "-c", HOLDER, tmp_path], cwd=root, stdout=subprocess.PIPE, text=True
     )

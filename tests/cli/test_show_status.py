@@ -12,7 +12,7 @@ from rich.console import Console
 
 from actors.cli.show_status import WHY_CLOSED, status
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 STATS = {
     "uptime_s": 93_784.2, "fleet": {"fleet": "abc123"}, "accounts": 2_000, "phases": {"WARNING": 3, "HEALTHY": 1_997},
     "with_positions": 1_500, "working_orders": 12, "quarantined": 0, "alarms": 0,

@@ -141,7 +141,7 @@ def test_what_a_restored_backup_does_not_know_is_an_orphan_of_its_own_fleet(dsn,
     _, [*_, (lost,)] = ids_of_a_start(dsn, 2)
     origin, _ = ids_of_a_start(backup, 0)
     core = GatewayCore(OrderBudget(10, 10), RULES, Fleets(origin))
-    core.adopt([], NOW)
+    core.resume_orders([], NOW)
     resting = Report(
         client_order_id=lost, exchange_order_id=1, symbol=ETH, status=ReportStatus.NEW, executed=D(0)
     )
@@ -249,7 +249,7 @@ def test_old_orders_are_neither_orphans_nor_strangers(upgraded):
         trade_ids={8},
         accepted_told=True,
     )
-    assert core.adopt([tracked], NOW) == [Survey(NOW)]
+    assert core.resume_orders([tracked], NOW) == [Survey(NOW)]
     assert core.surveyed(Surveyed(asked_ms=NOW, orders=(resting,), positions=None), NOW) == []
     assert core.unknown == []
     ended = Report(

@@ -19,7 +19,7 @@ import structlog
 from actors.runtime import logs
 from actors.runtime.logs import LINE_COST, Outlet, OutletStream
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -202,7 +202,7 @@ def test_a_value_that_cannot_be_shown_fails_nobody(configured, as_json):
 
 PROGRAM = """
 import sys, threading, warnings, structlog
-from actors import logs
+from actors.runtime import logs
 logs.write_apart()
 logs.write_apart()
 logs.configure(json=True)

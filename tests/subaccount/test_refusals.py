@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from actors.core.enums import Breaker, OrderStatus
 from actors.core.facts import BreakerChanged
 from actors.core.messages import OrderClosed, PlaceOrder
-from actors.gateway.messages import Answered, CheckResult
+from actors.gateway.messages import Answered, Outcome
 from actors.runtime.envelope import shown
 from actors.subaccount.decide import decide
 from actors.subaccount.orders import end_text
@@ -69,11 +69,11 @@ def test_a_message_that_is_cut_keeps_the_reason():
     answered = Answered(
         request="place",
         client_order_id=id_,
-        checked=CheckResult.REFUSED,
+        outcome=Outcome.REFUSED,
         code=-2019,
         text=WORDS,
         retry_after_ms=0,
     )
     assert shown(answered, 100) == f"Answered(place {id_} REFUSED -2019 {WORDS})"
-    unknown = Answered(request="query", client_order_id=id_, checked=CheckResult.NOT_FOUND)
+    unknown = Answered(request="query", client_order_id=id_, outcome=Outcome.NOT_FOUND)
     assert shown(unknown, 100) == f"Answered(query {id_} NOT_FOUND)"
