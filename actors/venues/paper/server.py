@@ -1,4 +1,7 @@
-"""The paper exchange's HTTP and websocket server: one ASGI application on one loopback port."""
+"""The paper exchange's HTTP and websocket server: one ASGI application on one loopback port.
+
+I/O: serves HTTP and websockets.
+"""
 
 from __future__ import annotations
 
