@@ -117,7 +117,7 @@ class Ward:
             accounts=accounts,
             quarantined={},
             actors={"writer": self.writer, "router": self.fleet.router},
-            specs=(ChildSpec(name="writer", start=lambda: self.writer),),
+            specs=(ChildSpec(name="writer", start=lambda _parts: self.writer),),
             gate=TradingGate(),
             alarm=self.alarms.append,
             halt=self.alarms.append,

@@ -98,7 +98,7 @@ class Hospital:
         context = AccountContext(book, {s: LISTINGS[s].instrument for s in SYMBOLS}, gate, FIXED)
         house = self.house = Registry(
             accounts={}, quarantined={}, actors={}, gate=gate, alarm=print, halt=print,
-            specs=(ChildSpec(name="writer", start=lambda: self.house.actors["writer"]),),
+            specs=(ChildSpec(name="writer", start=lambda _parts: self.house.actors["writer"]),),
             start_guard=lambda i: AccountActor.start(guard_name(i), self.main, i, context, guard=True, held=True),
         )  # fmt: skip
         house.actors["writer"] = Writer.start(

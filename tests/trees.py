@@ -61,7 +61,7 @@ class Tree:
             alarm=self.alarms.append, halt=self.halts.append, start_guard=self.start_guard,
             correlation=CorrelationPolicy(at_least=3, **correlation),
             specs=tuple(
-                ChildSpec(name=n, start=lambda: None, group=g, policy=RestartPolicy(max_restarts=2))
+                ChildSpec(name=n, start=lambda _parts: None, group=g, policy=RestartPolicy(max_restarts=2))
                 for n, g in (("writer", ""), ("gateway", ""), ("router", "market"), ("feed", "market"))
             ),
         )  # fmt: skip

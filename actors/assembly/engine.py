@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -31,11 +30,9 @@ from actors.core.order_messages import Recover, Submit
 from actors.core.records import NewAccount, QuarantineRecord, RecordAudit
 from actors.core.units import NANOS_PER_MS, NANOS_PER_SECOND, AccountId, Nanos, Symbol
 from actors.core.urgency import Critical
-from actors.feed.actor import Feed, Listed
-from actors.gateway.actor import Gateway
-from actors.gateway.budget import OrderBudget
+from actors.feed.actor import Listed
 from actors.gateway.fleets import Fleets
-from actors.persistence.actor import Waiting, Writer, WriterStats
+from actors.persistence.actor import WriterStats
 from actors.persistence.caretaker import Caretaker
 from actors.persistence.connection import owner_of
 from actors.persistence.embedded import EmbeddedPostgres
@@ -52,21 +49,21 @@ from actors.runtime.io_loop import IoLoop
 from actors.runtime.replies import Countdown
 from actors.subaccount.actor import AccountActor, AccountContext
 from actors.subaccount.state import AccountState
+from actors.supervision import lifecycle
 from actors.supervision.alarms import Alarms
 from actors.supervision.dead_letters import report_of, unread_letter
 from actors.supervision.gate import TradingGate
-from actors.supervision.lifecycle import start_in_order, stop_in_reverse
 from actors.supervision.messages import Crashed, Quarantine, StillQuarantined
 from actors.supervision.operator_log import EVERYBODY, QUARANTINE, Deeds
-from actors.supervision.registry import ChildSpec, Registry, guard_name, is_guard
+from actors.supervision.registry import Registry, guard_name, is_guard
 from actors.supervision.watchdog import Watchdog, WatchdogPolicy
-from actors.symbol_router.actor import SymbolRouter
 from actors.symbol_router.book import PriceBook
 from actors.venues.binance.addresses import addresses
 from actors.venues.binance.discovery import VenueRules
 from actors.venues.binance.market_data import BinanceFeed
 from actors.venues.binance.side import ExchangeSide, symbols_in_use
-from supervisor import GROUPS, Supervisor
+from actors.venues.port import VenueConnection
+from supervisor import CHILDREN, GROUPS, Parts, Supervisor
 
 log = structlog.get_logger("engine")
 
@@ -106,7 +103,7 @@ class Engine:
             accounts={},
             quarantined={},
             actors={},
-            specs=(),
+            specs=CHILDREN,
             gate=TradingGate(),
             alarm=self.alarm,
             halt=self._on_halt,
@@ -133,7 +130,6 @@ class Engine:
         self._books = SharedAnswer(self._read_books, BOOKS_KEPT_S)
         self._embedded: EmbeddedPostgres | None = None
         self._store: Store | None = None
-        self._waiting: deque[Waiting] = deque()
         self.gc_control = GcControl()
         self.caretaker = Caretaker(self.alarm)
         stuck_ns = Nanos(config.stuck_halt_seconds * NANOS_PER_SECOND)
@@ -176,15 +172,15 @@ class Engine:
             dispatcher.start()
         self.watchdog.start()
         self.loop.start()
-        specs = self.registry.specs = self._children(self._store)
+        parts = self._parts(self._store)
         self.actors["supervisor"] = Supervisor.start("supervisor", self.main, self.registry)
-        start_in_order(specs[:3], self.actors)
+        lifecycle.start(CHILDREN, ("writer", "gateway", "router"), parts, self.actors)
         self.context.writer = self.actors["writer"]
         self.context.gateway = self.actors["gateway"]
         self.context.router = self.actors["router"]
         with self.gc_control.held():
             self._restore()
-        start_in_order(specs[3:], self.actors)
+        lifecycle.start(CHILDREN, ("feed",), parts, self.actors)
         self.context.feed = self.actors["feed"]
         self._go_on_with_deeds()
         on_accounts()
@@ -196,7 +192,6 @@ class Engine:
     def stop(self) -> None:
         """Stop everything in reverse, under one deadline; what fails to stop keeps nobody else from it."""
         deadline = time.monotonic() + STOP_SECONDS
-        specs = self.registry.specs
 
         def left() -> float:
             return max(0.1, deadline - time.monotonic())
@@ -204,13 +199,13 @@ class Engine:
         self.gate.close("stop")
         steps: tuple[Callable[[], object], ...] = (
             self.side.stop,
-            lambda: stop_in_reverse(specs[3:], self.actors, left()),
+            lambda: lifecycle.stop(CHILDREN, ("feed",), self.actors, left()),
             lambda: self._drain(min(2.0, left())),
             # The network first: what it would still tell is asked for again at the next start.
             lambda: self.loop.stop(left()),
             self._stop_accounts,
-            lambda: stop_in_reverse(specs[1:3], self.actors, left()),
-            lambda: stop_in_reverse(specs[:1], self.actors, left()),
+            lambda: lifecycle.stop(CHILDREN, ("gateway", "router"), self.actors, left()),
+            lambda: lifecycle.stop(CHILDREN, ("writer",), self.actors, left()),
             self.watchdog.stop,
             self.caretaker.stop,
             self.gc_control.stop,
@@ -273,54 +268,26 @@ class Engine:
         self.fleets = Fleets(store.with_operator_records(lambda records: records.begin("bulkhead run")))
         return store
 
-    def _children(self, store: Store) -> tuple[ChildSpec, ...]:
-        config, venue = self.config, self.venue
-        transport, self.feed_source = self.side.connect(self.addresses, venue, self.loop)
-        budget = OrderBudget.of(transport.rules)
-        return (
-            ChildSpec(
-                name="writer",
-                start=lambda: Writer.start(
-                    "writer",
-                    self.io,
-                    store,
-                    self.accounts,
-                    self.gate,
-                    self._waiting,
-                    self.actors,
-                    self.alarms.tell,
-                    self.alarms.over,
-                ),
+    def _parts(self, store: Store) -> Parts:
+        transport, self.feed_source = self.side.connect(self.addresses, self.venue, self.loop)
+        return Parts(
+            main=self.main,
+            io=self.io,
+            registry=self.registry,
+            book=self.book,
+            fleets=self.fleets,
+            store=store,
+            venue=VenueConnection(
+                instruments=self.venue.instruments,
+                watched=self.venue.watched,
+                rate_symbols=self.venue.rate_symbols,
+                transport=transport,
+                source=self.feed_source,
             ),
-            ChildSpec(
-                name="gateway",
-                start=lambda: Gateway.start(
-                    "gateway", self.main, transport, self.accounts, self.gate, self.fleets, budget, self.alarm
-                ),
-            ),
-            ChildSpec(
-                name="router",
-                group="market",
-                start=lambda: SymbolRouter.start(
-                    "router", self.main, self.book, self.accounts, config.risk.day_rule
-                ),
-            ),
-            ChildSpec(
-                name="feed",
-                group="market",
-                start=lambda: Feed.start(
-                    "feed",
-                    self.main,
-                    self.feed_source,
-                    self.actors["router"],
-                    self.book,
-                    self.venue.watched,
-                    self.base_limits.price_max_age_ns,
-                    self.alarm,
-                    self.accounts,
-                    venue.rate_symbols,
-                ),
-            ),
+            day_rule=self.config.risk.day_rule,
+            price_max_age_ns=self.base_limits.price_max_age_ns,
+            alarm_by_key=self.alarms.tell,
+            alarm_over=self.alarms.over,
         )
 
     def _restore(self) -> None:

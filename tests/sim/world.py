@@ -205,7 +205,7 @@ class World:
             accounts={}, quarantined={}, actors={}, gate=self.gate, groups=GROUPS,
             alarm=self.alarms.append, halt=self.halts.append, start_guard=self.start_guard,
             specs=tuple(
-                ChildSpec(name=n, start=lambda: None, policy=RestartPolicy(max_restarts=1000))
+                ChildSpec(name=n, start=lambda _parts: None, policy=RestartPolicy(max_restarts=1000))
                 for n in ("writer", "gateway", "router")
             ),
         )  # fmt: skip
