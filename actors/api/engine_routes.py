@@ -22,7 +22,7 @@ from actors.persistence.operator_records import DeadLetter
 from actors.runtime.tap import TAP_RATE_MAX, TAP_SECONDS_MAX
 from actors.supervision.alarms import AlarmEntry
 from actors.supervision.watchdog import StuckTurn
-from actors.venues.binance.side import MasterView
+from actors.venues.port import MasterView
 
 PROMETHEUS_TYPE = "text/plain; version=0.0.4"
 
@@ -185,7 +185,7 @@ class EngineRoutes(Controller):
     @get("/v1/master", responses=ERRORS)
     async def master(self, engine: Engine, limit: Limit = 50) -> MasterView:
         """The master account as it is set; the symbols that the fleet holds most of come first."""
-        return await EXCHANGE.run(engine.side.view, limit)
+        return await EXCHANGE.run(engine.venue.view, limit)
 
     @get("/metrics", media_type=PROMETHEUS_TYPE, responses=ERRORS)
     async def metrics(self, sight: Sight) -> Response[str]:

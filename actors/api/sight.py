@@ -241,7 +241,7 @@ class Sight:
         return self.census.latest if self.census.taken else self.census.take()
 
     def _figures(self) -> dict[str, Any]:
-        engine, weight, log = self._engine, self._engine.side.throttle.use(), logs.state()
+        engine, weight, log = self._engine, self._engine.venue.weight(), logs.state()
         router, writer, gateway = (self._inspect(n) for n in ("router", "writer", "gateway"))
         symbol_router = self._actor("router")
         found: dict[str, Any] = {
@@ -252,7 +252,10 @@ class Sight:
             "api_places": [(p.name, p.taken, p.refused) for p in pools.ALL],
             "counters": {
                 "alarms": ("Alarms raised", engine.alarms.count),
-                "l1_late": ("L1 frames that were stale when they came", engine.feed_source.late),
+                "l1_late": (
+                    "L1 frames that were stale when they came",
+                    engine.venue.market_data_counts().get("late", 0),
+                ),
                 "requests_refused": ("Requests not sent for want of request weight", weight.refused),
                 "log_lines_dropped": ("Log lines that had no room or could not be written", log.dropped),
             },
@@ -283,9 +286,7 @@ class Sight:
         return found
 
     def _feed(self) -> dict[str, int]:
-        source = self._engine.feed_source
-        names = ("frames", "reconnects", "malformed", "refreshed", "bulk_refreshes", "late", "future")
-        return {name: getattr(source, name) for name in names}
+        return self._engine.venue.market_data_counts()
 
     def _actor(self, name: str) -> Any:
         """The present instance of one of the engine's own actors; None while it starts or stops."""

@@ -82,7 +82,8 @@ class ApiToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that ``bulkhead run`` can be told.
 
-    ``dsn`` empty means the embedded Postgres in ``data_dir``. ``exchange`` is the REST base
+    ``dsn`` empty means the embedded Postgres in ``data_dir``. ``venue`` is one of
+    ``actors.venues.registry``, and names what the settings of the exchange are for. ``exchange`` is the REST base
     URL; the bases of public streams and of the user stream follow from it where the host is
     known. ``leverage`` is the master's, by symbol, and ``default`` for the rest.
     ``api_hosts`` are further names that the API is called by.
@@ -93,6 +94,7 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     data_dir: str = str(DEFAULT_DATA_DIR)
     dsn: str = ""
+    venue: str = "binance"
     exchange: str = "http://127.0.0.1:8790"
     exchange_ws_public: str = ""
     exchange_ws_private: str = ""

@@ -18,17 +18,17 @@ import structlog
 from msgspec.structs import replace
 
 from actors.assembly.config import EngineConfig
+from actors.assembly.fleet import exposure_of, reconsider_holders, states_of, symbols_in_use
 from actors.assembly.reconciliation import BOOKS_KEPT_S, Difference, Positions, reconcile, told_of
 from actors.assembly.shared_answer import SharedAnswer
 from actors.core.enums import Purpose
 from actors.core.errors import BadInput, BulkheadError, StoreUnreachable
 from actors.core.facts import CancelIntended
-from actors.core.instruments import Instrument
 from actors.core.messages import Lane
 from actors.core.names import ID_RULE, is_id, shown
 from actors.core.order_messages import Recover, Submit
 from actors.core.records import NewAccount, QuarantineRecord, RecordAudit
-from actors.core.units import NANOS_PER_MS, NANOS_PER_SECOND, AccountId, Nanos, Symbol
+from actors.core.units import NANOS_PER_MS, NANOS_PER_SECOND, AccountId, Nanos
 from actors.core.urgency import Critical
 from actors.feed.actor import Listed
 from actors.gateway.fleets import Fleets
@@ -58,11 +58,8 @@ from actors.supervision.operator_log import EVERYBODY, QUARANTINE, Deeds
 from actors.supervision.registry import Registry, guard_name, is_guard
 from actors.supervision.watchdog import Watchdog, WatchdogPolicy
 from actors.symbol_router.book import PriceBook
-from actors.venues.binance.addresses import addresses
-from actors.venues.binance.discovery import VenueRules
-from actors.venues.binance.market_data import BinanceFeed
-from actors.venues.binance.side import ExchangeSide, symbols_in_use
-from actors.venues.port import VenueConnection
+from actors.venues.port import FleetExposure, RulesChanged
+from actors.venues.registry import open_venue
 from supervisor import CHILDREN, GROUPS, Parts, Supervisor
 
 log = structlog.get_logger("engine")
@@ -89,9 +86,6 @@ class Engine:
 
     def __init__(self, config: EngineConfig, on_progress: Callable[[str], None] = lambda _text: None) -> None:
         self.config = config
-        self.addresses = addresses(
-            config.exchange, config.exchange_ws_public, config.exchange_ws_private, config.exchange_ws_orders
-        )
         self.progress = on_progress
         self.started_ns = time.monotonic_ns()
         self.clock = SystemClock()
@@ -123,10 +117,8 @@ class Engine:
         self.loop = IoLoop("exchange")
         self.context: AccountContext
         self.fleets: Fleets
-        self.venue: VenueRules
-        self.feed_source: BinanceFeed
         self.reader: Reader
-        self.side = ExchangeSide(config, self.alarm, self.book, self.accounts)
+        self.venue = open_venue(config.venue, config, self.alarm, self._exposure)
         self._books = SharedAnswer(self._read_books, BOOKS_KEPT_S)
         self._embedded: EmbeddedPostgres | None = None
         self._store: Store | None = None
@@ -162,7 +154,7 @@ class Engine:
         self.gc_control.start()
         self._store = self._open_store()
         self.caretaker.start(self._embedded)
-        self.venue = self.side.begin(symbols_in_use(self._store), self.progress)
+        self.venue.begin(partial(symbols_in_use, self._store), self.progress)
         self.context = AccountContext(self.book, self.venue.instruments, self.gate, self.fleets.origin)
         self.context.faults_allowed = config.faults_allowed
         self.context.alarm = self.alarms.of_account
@@ -186,7 +178,7 @@ class Engine:
         on_accounts()
         self._recover()
         self._wait_for_prices()
-        self.side.watch(self._apply_rules)
+        self.venue.watch(self._apply_rules)
         self.gate.open("start")
 
     def stop(self) -> None:
@@ -198,7 +190,7 @@ class Engine:
 
         self.gate.close("stop")
         steps: tuple[Callable[[], object], ...] = (
-            self.side.stop,
+            self.venue.stop,
             lambda: lifecycle.stop(CHILDREN, ("feed",), self.actors, left()),
             lambda: self._drain(min(2.0, left())),
             # The network first: what it would still tell is asked for again at the next start.
@@ -269,7 +261,6 @@ class Engine:
         return store
 
     def _parts(self, store: Store) -> Parts:
-        transport, self.feed_source = self.side.connect(self.addresses, self.venue, self.loop)
         return Parts(
             main=self.main,
             io=self.io,
@@ -277,13 +268,7 @@ class Engine:
             book=self.book,
             fleets=self.fleets,
             store=store,
-            venue=VenueConnection(
-                instruments=self.venue.instruments,
-                watched=self.venue.watched,
-                rate_symbols=self.venue.rate_symbols,
-                transport=transport,
-                source=self.feed_source,
-            ),
+            venue=self.venue.connect(self.loop),
             day_rule=self.config.risk.day_rule,
             price_max_age_ns=self.base_limits.price_max_age_ns,
             alarm_by_key=self.alarms.tell,
@@ -484,13 +469,16 @@ class Engine:
         return reconcile(self._books.get, self.context.instruments, settle_seconds)
 
     def _read_books(self) -> tuple[Positions, Positions, Positions]:
-        return *self.reader.books(), self.side.positions()
+        return *self.reader.books(), self.venue.positions()
 
-    def _apply_rules(self, instruments: dict[Symbol, Instrument]) -> None:
+    def _apply_rules(self, rules: RulesChanged) -> None:
         """The exchange's rules are other ones now; each decision from here on sees all of them."""
-        self.context.instruments = instruments
-        self.venue = replace(self.venue, instruments=instruments)
+        self.context.instruments = rules.instruments
         self.actors["feed"].tell(Listed(tuple(self.venue.watched)))
+        reconsider_holders(self.accounts, rules.changed)
+
+    def _exposure(self) -> FleetExposure:
+        return exposure_of(states_of(self.accounts), self.book.ticks)
 
     def find(self, name: str) -> Ref | None:
         """The actor of a name: an account, also in quarantine, or one of the engine's own."""
