@@ -12,18 +12,14 @@ from typing import Any, ClassVar, NamedTuple
 
 from actors.core.messages import FaultOnPurpose, Reconsider, Wake
 from actors.core.records import LiftQuarantine, RecordDeadLetter, RecordQuarantine
-from actors.core.units import NANOS_PER_MS, AccountId, Nanos
+from actors.core.units import NANOS_PER_MS, Nanos
 from actors.runtime.actor import DispatchedActor, Ref
 from actors.runtime.cell import Status
 from actors.runtime.clock import SystemClock
 from actors.runtime.dispatcher import ThreadedDispatcher
 from actors.subaccount.actor import AccountActor
 from actors.subaccount.durability import AccountLoaded, LoadAccount
-from actors.supervision.gate import TradingGate
-from actors.supervision.messages import Crashed
-from actors.supervision.registry import ChildSpec, Registry, guard_name
 from bench.common import Fleet, state
-from supervisor import Supervisor
 
 COUNT = 100_000
 POISONED_EVERY = 100
@@ -37,9 +33,8 @@ QUARANTINE_SECONDS = 60
 class Memory(DispatchedActor):
     """A writer whose durable truth is the states that the fleet began with."""
 
-    def __init__(self, accounts: dict[AccountId, Ref]) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._accounts = accounts
         self.letters: dict[str, list[str]] = {}
         self.quarantined: set[str] = set()
 
@@ -110,25 +105,12 @@ class Ward:
         self.main = ThreadedDispatcher("main", SystemClock())
         self.main.start()
         self.alarms: list[str] = []
-        self.fleet = Fleet(COUNT, self.main, kind=Timed)
-        accounts, context = self.fleet.accounts, self.fleet.context
-        self.writer = context.writer = Memory.start("writer", self.main, accounts)
-        self.house = Registry(
-            accounts=accounts,
-            quarantined={},
-            actors={"writer": self.writer, "router": self.fleet.router},
-            specs=(ChildSpec(name="writer", start=lambda _parts: self.writer),),
-            gate=TradingGate(),
-            alarm=self.alarms.append,
-            halt=self.alarms.append,
-            start_guard=lambda i: AccountActor.start(
-                guard_name(i), self.main, i, context, guard=True, held=True
-            ),
+        self.fleet = Fleet(
+            COUNT, self.main, Timed, lambda parts: Memory.start("writer", parts.main), self.alarms.append
         )
-        self.supervisor = self.house.actors["supervisor"] = Supervisor.start(
-            "supervisor", self.main, self.house
-        )
-        self.main.on_crash = lambda cell, report, error: self.supervisor.tell(Crashed(cell, report, error))
+        self.registry, accounts = self.fleet.assembly.registry, self.fleet.accounts
+        self.writer = self.registry.actors["writer"]
+        self.supervisor = self.fleet.assembly.supervise()
         # Everybody's triggers are registered by now: what follows is the load, and nothing else.
         self.wait_for_quiet()
         refs = list(accounts.values())
@@ -178,7 +160,7 @@ def measured(ward: Ward) -> Measured:
 def wait_for_quarantine(ward: Ward, count: int) -> None:
     """Restarts wait longer and longer; the last failure comes seconds after the first."""
     deadline = time.monotonic() + QUARANTINE_SECONDS
-    while len(ward.house.quarantined) < count and time.monotonic() < deadline:
+    while len(ward.registry.quarantined) < count and time.monotonic() < deadline:
         time.sleep(0.1)
     ward.wait_for_quiet()
 
