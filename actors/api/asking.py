@@ -18,7 +18,8 @@ from actors.api import awaiting
 from actors.api.awaiting import Reply
 from actors.api.pools import DEEDS, ORDERS
 from actors.api.views import Pending
-from actors.assembly.engine import ASK_SECONDS, Engine
+from actors.assembly.engine import Engine
+from actors.assembly.store_questions import ASK_SECONDS
 from actors.core.errors import BulkheadError, NotRecorded, StoreUnreachable
 from actors.core.units import AccountId
 from actors.persistence.store import Store

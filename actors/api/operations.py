@@ -14,7 +14,8 @@ from actors.api.asking import Asking
 from actors.api.awaiting import Reply
 from actors.api.pools import ORDERS
 from actors.api.sight import NotFound, Sight, account_state
-from actors.assembly.engine import ASK_SECONDS, Engine
+from actors.assembly.engine import Engine
+from actors.assembly.store_questions import ASK_SECONDS
 from actors.core.enums import AccountStatus, ConditionalKind, OrderType
 from actors.core.errors import BadInput, BulkheadError
 from actors.core.messages import AdjustBalance, CancelOrder, PlaceConditional, PlaceOrder, SetStatus

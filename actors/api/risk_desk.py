@@ -11,7 +11,8 @@ from actors.api.operations import Operations, decimal_of
 from actors.api.pools import SIGHT, STOP, STORE
 from actors.api.sight import NotFound, Sight, account_state
 from actors.api.views import Pending
-from actors.assembly.engine import EMERGENCY, Engine
+from actors.assembly.engine import Engine
+from actors.assembly.operator_resumption import EMERGENCY
 from actors.core.errors import BadInput
 from actors.core.messages import (
     CallOff,
