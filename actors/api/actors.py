@@ -1,7 +1,7 @@
-"""Actors: look inside any of them, follow its messages, rank them; restart, quarantine and release.
+"""Actors: look inside any of them, follow its messages, rank them, see the supervision tree and crashes; restart one.
 
 Looking never waits for an actor: it reads counters and the last immutable state, so it answers also while the actor is
-stuck. Acting goes through the supervisor, after it was recorded.
+stuck. Quarantine is a noun of its own (``quarantine.py``).
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import asyncio
 import heapq
 from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
-from enum import StrEnum
 from typing import Annotated, Any
 
 import msgspec
@@ -19,28 +18,23 @@ from litestar.params import Parameter
 from litestar.response import Stream
 
 from actors.api.answers import plain_json
-from actors.api.deadletters import DeadLetterService
 from actors.api.errors import ERRORS, Conflict
 from actors.api.lookup import account_state
 from actors.api.mailbox_statistics import by_status
 from actors.api.noun import Context, Noun
 from actors.api.parameters import HttpRequest, Limit, who
 from actors.api.pools import INSPECT
-from actors.api.values import LongText
-from actors.core import replay_codec
 from actors.core.errors import BadInput
-from actors.core.messages import FaultOnPurpose, Trigger
-from actors.core.names import shown, told_text
-from actors.core.records import QuarantineRecord
+from actors.core.messages import Trigger
+from actors.core.names import shown
 from actors.core.units import NANOS_PER_MS, AccountId, Symbol
-from actors.persistence.operator_records import DeadLetter, DeadLetterStatus, OperatorRecords
 from actors.runtime.actor import Ref
 from actors.runtime.cell import CrashReport, Snapshot, Status, traced
 from actors.runtime.tap import TAP_RATE_MAX, TAP_SECONDS_MAX, Tap
 from actors.subaccount import margin
 from actors.subaccount.market import Market, marks_of
-from actors.supervision.messages import Quarantine, Release, RestartNow
-from actors.supervision.operator_log import QUARANTINE, Act
+from actors.supervision.messages import RestartNow
+from actors.supervision.operator_log import Act
 from actors.supervision.strategy import Strategy
 from actors.supervision.watchdog import StuckTurn
 from actors.symbol_router.actor import SymbolRouter
@@ -51,7 +45,7 @@ TROUBLED_LISTED = 50
 
 TAP_READ_SECONDS = 0.1
 
-# -- what is shown and taken
+# -- views
 
 
 class ActorView(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,39 +93,6 @@ class CrashView(msgspec.Struct, frozen=True):
 
     actor: str
     report: CrashReport
-
-
-class Poison(StrEnum):
-    """What becomes of the message that brought an account into quarantine."""
-
-    DROP = "drop"
-    REPLAY = "replay"
-
-
-class Released(msgspec.Struct, frozen=True):
-    """What a release did with the message that failed."""
-
-    dead_letter_id: int | None
-    poison: Poison
-
-
-class FaultBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """POST .../fault: raise, after blocking the turn for ``hang_ms``."""
-
-    reason: LongText = "asked for"
-    hang_ms: Annotated[int, msgspec.Meta(ge=0, le=120_000)] = 0
-
-
-class ReasonBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """POST .../quarantine."""
-
-    reason: LongText = "asked for by an operator"
-
-
-class ReleaseBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """POST .../release."""
-
-    poison: Poison = Poison.DROP
 
 
 # -- looking
@@ -299,82 +260,23 @@ TOP_KEYS: dict[str, Callable[[Ref, Market], float]] = {
 
 
 class ActorService:
-    """Restarts actors, and takes accounts out of service. Runs in the API's event loop; ``who`` is the token's name."""
+    """Restarts actors. Runs in the API's event loop."""
 
     def __init__(self, context: Context) -> None:
-        self._engine, self._lookup, self._asker = context.engine, context.lookup, context.asker
-        self._letters = DeadLetterService(context)
+        self._lookup, self._asker = context.lookup, context.asker
 
     async def restart(self, name: str, who: str) -> bool:
-        """Restart one actor from its durable state; an account in quarantine is released."""
+        """Restart one actor from its durable state; an account in quarantine is released.
+
+        Args:
+            name: the actor.
+            who: the name of the operator's token.
+        """
         self._lookup.actor(name)
         if name == "supervisor":
             raise BadInput("the supervisor cannot restart itself; restart the engine")
         await self._asker.record(Act(who, "restart", name))
         return await self._asker.ask_supervisor(RestartNow(name, by_operator=True))
-
-    async def quarantine(self, account_id: str, reason: str, who: str) -> bool:
-        """Take one account out of service; its orders are cancelled at once, and a guard takes its place."""
-        self._lookup.account(account_id)
-        text = told_text(reason, "reason")
-        if AccountId(account_id) in self._engine.quarantined:
-            raise Conflict(f"{account_id} is in quarantine already; 'bulkhead inspect {account_id}' says why")
-        await self._asker.record(Act(who, QUARANTINE, account_id, text, protects=True))
-        done = await self._asker.ask_supervisor(Quarantine(account_id, text))
-        # The guard cancels too, but only once it has loaded the state from Postgres.
-        self._engine.cancel_at_once(AccountId(account_id), all_own=True)
-        return done
-
-    async def release(self, account_id: str, poison: Poison, who: str) -> Released:
-        """Put an account back into service, and replay or drop the message that failed."""
-        self._lookup.account(account_id)
-        if AccountId(account_id) not in self._engine.quarantined:
-            raise Conflict(f"{account_id} is not in quarantine")
-        letter = await self._poison_of(AccountId(account_id))
-        message = None
-        if poison is Poison.REPLAY:
-            if letter is None:
-                raise BadInput(f"{account_id} has no message to replay; release it with poison drop")
-            message = replay_codec.decode(letter.message_kind, letter.payload)
-        await self._asker.record(Act(who, "release", account_id, poison))
-        await self._asker.ask_supervisor(Release(account_id))
-        if letter is None:
-            return Released(dead_letter_id=None, poison=poison)
-        status = DeadLetterStatus.REPLAYED if message is not None else DeadLetterStatus.DROPPED
-        await self._letters.resolve(letter.dead_letter_id, status, who)
-        if message is not None:
-            # Into the account's own mailbox, not the guard's, which has its place until the release is done.
-            self._lookup.actor(account_id).tell(message)
-        return Released(dead_letter_id=letter.dead_letter_id, poison=poison)
-
-    async def _poison_of(self, id_: AccountId) -> DeadLetter | None:
-        """The message that brought an account into quarantine; None if an operator put it there."""
-
-        def find(records: OperatorRecords) -> DeadLetter | None:
-            record = next((r for r in records.quarantined() if r.account_id == id_), None)
-            if record is None or not record.error:
-                return None
-            letters = records.dead_letters(id_, status=DeadLetterStatus.OPEN, limit=1)
-            return letters[0] if letters and letters[0].error == record.error else None
-
-        # Through the writer: the record of a quarantine that began just now may not be committed yet.
-        found: DeadLetter | None = await self._asker.ask_store(
-            lambda store: store.with_operator_records(find)
-        )
-        return found
-
-    async def fault(self, account_id: str, body: FaultBody, who: str) -> None:
-        """Make an account fail on purpose, where the engine allows it."""
-        if not self._engine.context.faults_allowed:
-            raise BadInput("faults on purpose are off; start the engine with --faults-allowed to try them")
-        ref = self._lookup.account(account_id)
-        reason = told_text(body.reason, "reason")
-        await self._asker.record(Act(who, "fault", account_id, reason))
-        ref.tell(FaultOnPurpose(reason, body.hang_ms))
-
-    async def quarantined(self) -> list[QuarantineRecord]:
-        """The accounts that are out of service, and why."""
-        return await self._lookup.read(lambda records: records.quarantined())
 
 
 # -- routes
@@ -441,48 +343,7 @@ class SupervisionRoutes(Controller):
         return await INSPECT.run(inspector.stuck)
 
 
-class QuarantineRoutes(Controller):
-    """Accounts into quarantine and out of it."""
-
-    path = "/v1/accounts/{account_id:str}"
-    tags = ("accounts",)
-
-    @post("/quarantine", responses=ERRORS, status_code=200)
-    async def quarantine(
-        self, request: HttpRequest, actors: ActorService, account_id: str, data: ReasonBody
-    ) -> dict[str, bool]:
-        """Take an account out of service; a guard cancels its orders and watches its liquidation."""
-        return {"quarantined": await actors.quarantine(account_id, data.reason, who(request))}
-
-    @post("/release", responses=ERRORS, status_code=200)
-    async def release(
-        self, request: HttpRequest, actors: ActorService, account_id: str, data: ReleaseBody
-    ) -> Released:
-        """Put an account back into service, and replay or drop the message that failed."""
-        return await actors.release(account_id, data.poison, who(request))
-
-    @post("/fault", responses=ERRORS, status_code=200)
-    async def fault(
-        self, request: HttpRequest, actors: ActorService, account_id: str, data: FaultBody
-    ) -> dict[str, bool]:
-        """Make an account fail, if the engine was started with faults allowed."""
-        await actors.fault(account_id, data, who(request))
-        return {"sent": True}
-
-
-class QuarantinedRoutes(Controller):
-    """All accounts in quarantine."""
-
-    path = "/v1/quarantine"
-    tags = ("orders",)
-
-    @get(responses=ERRORS)
-    async def quarantined(self, actors: ActorService) -> list[QuarantineRecord]:
-        """Accounts that are out of service, and why."""
-        return await actors.quarantined()
-
-
 NOUN = Noun(
     {"inspector": Inspector, "actors": ActorService},
-    (ActorRoutes, SupervisionRoutes, QuarantineRoutes, QuarantinedRoutes),
+    (ActorRoutes, SupervisionRoutes),
 )

@@ -22,7 +22,17 @@ from litestar.handlers import BaseRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
 
-from actors.api import accounts, actors, breaker, deadletters, engine, limits, orders, position_sizes
+from actors.api import (
+    accounts,
+    actors,
+    breaker,
+    deadletters,
+    engine,
+    limits,
+    orders,
+    position_sizes,
+    quarantine,
+)
 from actors.api.address import API_FILE, Address
 from actors.api.auth import Tokens, may
 from actors.api.connections import BODY_MAX, BoundedProtocol, KnownHosts
@@ -40,6 +50,7 @@ NOUNS: tuple[Noun, ...] = (
     limits.NOUN,
     breaker.NOUN,
     actors.NOUN,
+    quarantine.NOUN,
     deadletters.NOUN,
     engine.NOUN,
 )
