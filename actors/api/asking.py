@@ -183,7 +183,7 @@ class Asker:
 
 
 def _not_durable(account_id: str, *, again: bool) -> str:
-    after = "a restart of the engine tells it again" if again else "a restart of the engine forgets it"
+    after = "if the engine restarts before that, it is " + ("repeated" if again else "lost")
     return (
         f"{account_id}: accepted, but Postgres does not answer, so it is not durable yet ({after}). Orders are cancelled "
         "at once; what needs new orders follows when Postgres is back"

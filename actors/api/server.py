@@ -86,6 +86,7 @@ def application(context: Context, tokens: Tokens) -> Litestar:
             description='The operator\'s API. Errors are {"error": {"code", "message"}}.',
             components=Components(security_schemes={"token": SecurityScheme(type="http", scheme="bearer")}),
             security=[{"token": []}],
+            use_handler_docstrings=True,
         ),
         debug=False,
         logging_config=None,

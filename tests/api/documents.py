@@ -1,8 +1,9 @@
-"""The OpenAPI document of the application, made without an engine."""
+"""The application and its OpenAPI document, made without an engine."""
 
 from __future__ import annotations
 
 import functools
+import warnings
 from types import SimpleNamespace
 
 from actors.api.auth import Tokens
@@ -11,10 +12,20 @@ from actors.api.server import application
 
 
 @functools.cache
-def document():
-    """The document as it is served, as plain dictionaries."""
+def app():
+    """The application over an engine that is not there: its routes and its document, but no answers."""
     engine = SimpleNamespace(clock=SimpleNamespace(monotonic_ns=lambda: 0), config=None)
-    return application(Context(engine), Tokens([])).openapi_schema.to_schema()
+    with warnings.catch_warnings():
+        # Of Litestar 3, about how handlers name what they take; it does not concern the document.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        made = application(Context(engine), Tokens([]))
+        assert made.openapi_schema
+    return made
+
+
+def document():
+    """The OpenAPI document as it is served, as plain dictionaries."""
+    return app().openapi_schema.to_schema()
 
 
 def operations():

@@ -1,4 +1,7 @@
-"""``risk`` in plain numbers: no exponent, in the table and in the answer."""
+"""``risk`` in plain numbers: no exponent, in the table and in the answer.
+
+Covers: actors/api/account_views.py
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""What an operator does at 03:00, on a running engine: over HTTP and on the command line."""
+"""What an operator does at 03:00, on a running engine: over HTTP and on the command line.
+
+Covers: actors/api/actors.py, actors/api/quarantine.py, actors/api/deadletters.py, actors/api/engine.py
+Covers: actors/api/lookup.py, actors/api/client.py
+"""
 
 from __future__ import annotations
 

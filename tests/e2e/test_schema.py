@@ -1,6 +1,8 @@
 """Schemathesis against the served OpenAPI document: whatever is sent, no answer is a 5xx.
 
 The routes are not listed here: a new one is tried without a change of this file.
+
+Covers: actors/api/parameters.py
 """
 
 from __future__ import annotations
