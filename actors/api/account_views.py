@@ -91,8 +91,8 @@ class PositionView(msgspec.Struct, frozen=True, kw_only=True):
 class AccountView(msgspec.Struct, frozen=True, kw_only=True):
     """An account; money in quote asset. None where a price is missing or stale.
 
-    ``last_refusal`` names the last order that the exchange refused, with its code and words; ``pending_fees`` are
-    those of trades whose fee is not booked yet.
+    ``last_refusal`` names the last order that the exchange refused, with its code and text; ``pending_fees`` are
+    of trades whose fee is not booked yet.
     """
 
     account_id: AccountId

@@ -127,13 +127,13 @@ class Inspector:
 
         Raises:
             NotFound: there is no such actor.
-            Conflict: somebody follows this actor already.
+            Conflict: another client follows this actor.
         """
         ref = self._lookup.actor(name)
         now_ns = self._engine.clock.monotonic_ns
         tap = Tap(now_ns(), seconds, per_second)
         if not ref.cell.follow(tap, now_ns()):
-            raise Conflict(f"somebody follows {name} already; try again in a moment")
+            raise Conflict(f"another client follows {name} already; try again later")
         return self._lines(ref, tap)
 
     async def _lines(self, ref: Ref, tap: Tap) -> AsyncIterator[bytes]:

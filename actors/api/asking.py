@@ -55,8 +55,8 @@ class Asker:
         """Record what an operator does on this machine's disk, before it is done.
 
         Raises:
-            NotRecorded: it cannot be recorded, so it must not be done. What protects is done all the same, with a
-                line in the log.
+            NotRecorded: it cannot be recorded, so it must not be done. What protects is done nevertheless,
+                with a line in the log.
         """
         deeds = self._engine.deeds
         if not act.protects and not deeds.has_room():
@@ -105,7 +105,7 @@ class Asker:
         """Post a command, and wait for the answer or until it is clear that Postgres is silent.
 
         An account answers only after the writer's commit. So while Postgres is silent no answer can come, though the
-        account has decided. Two conditions must hold before that is said: we have waited for ``patience`` seconds, and
+        account has decided. Two conditions must hold before the answer says so: we have waited for ``patience`` seconds, and
         Postgres has owed an answer for most of them. A slow account with a healthy Postgres is waited for.
         """
         began = time.monotonic()

@@ -31,7 +31,7 @@ def test_errors_of_ours(kind):
     ("error", "status"),
     [
         (NotFound("there is no account 'x'"), 404),
-        (Conflict("somebody was first"), 409),
+        (Conflict("another request was first"), 409),
         (pykka.ActorDeadError("acct-1 is stopped"), 409),
         (pykka.Timeout("late"), 504),
         (RecursionError("deep"), 400),

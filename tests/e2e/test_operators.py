@@ -209,7 +209,7 @@ def free_again(client):
     try:
         return list(client.stream("/v1/actors/gateway/trace", seconds=1, rate=1))
     except EngineError as error:
-        assert "409: somebody follows gateway already" in str(error)
+        assert "409: another client follows gateway already" in str(error)
         return []
 
 
@@ -227,7 +227,7 @@ def test_a_live_trace_is_limited_in_rate_and_ends_by_itself(client, run):
     assert "more messages were above the rate" in shown
     stream = client.stream("/v1/actors/gateway/trace", seconds=60, rate=50)
     next(stream)
-    with pytest.raises(EngineError, match="409: somebody follows gateway already"):
+    with pytest.raises(EngineError, match="409: another client follows gateway already"):
         next(client.stream("/v1/actors/gateway/trace", seconds=1, rate=1))
     stream.close()
     until(lambda: free_again(client), "the tap to be free")
