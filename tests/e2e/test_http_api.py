@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -24,6 +25,7 @@ def shaped(path):
     return re.sub(r"\{[^}]*\}", "{}", path)
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the examples are for curl")
 def test_every_example_works(paper, tmp_path):
     engine = EngineProcess(paper, tmp_path / ".data" / "bulkhead")
     try:
