@@ -9,6 +9,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from actors.assembly.build import Runtime, Settings, build, with_stand_ins
 from actors.core.order_ids import FIXED
 from actors.core.records import NewAccount
@@ -41,7 +43,9 @@ def run() -> None:
         print(
             f"restore: {len(loaded):,} accounts with a position read in {time.perf_counter() - began:.2f} s"
         )
-        if loaded[7] != next(s for s in states if s.account_id == loaded[7].account_id):
+        written = next(s for s in states if s.account_id == loaded[7].account_id)
+        # What was held at past settlements is kept for as long as one may come late: here times are 0.
+        if loaded[7] != replace(written, holdings=()):
             raise RuntimeError("what was loaded is not what was written")
         hospital = Hospital(store, loaded)
         took = sorted(hospital.restart(n * (COUNT // RESTARTS)) for n in range(RESTARTS))
