@@ -26,10 +26,10 @@ from actors.core.messages import (
     TripBreaker,
 )
 from actors.core.names import told_text
-from actors.core.units import AccountId, Symbol, plain
+from actors.core.units import AccountId, Symbol
 from actors.core.urgency import Critical
-from actors.limits.model import Layer, LimitRow
-from actors.persistence.loading import RULE_COLUMNS
+from actors.limits import layers
+from actors.limits.layers import Layer, LimitRow
 from actors.persistence.operator_records import clean
 from actors.runtime.replies import Countdown
 from actors.subaccount import margin, sizing
@@ -70,12 +70,10 @@ class RiskDesk:
         state = self._state(account_id)
         id_ = AccountId(account_id)
         rules = await STORE.ask(self._engine.reader.with_operator_records, lambda records: records.rules(id_))
-        layers = list(self._engine.config.risk.layers)
-        for is_global, *values in rules[:1]:
-            source = "platform's rule for all" if is_global else "platform's rule of the account"
-            layers.append(Layer(source, {n: plain(v) for n, v in zip(RULE_COLUMNS, values, strict=True)}))
-        layers.append(Layer("account", dict(state.overrides)))
-        return views.limit_rows(state.limits, layers)
+        sources = list(self._engine.config.risk.layers)
+        sources += [layers.rule_layer(values, is_global=is_global) for is_global, *values in rules[:1]]
+        sources.append(Layer("account", dict(state.overrides)))
+        return layers.rows(state.limits, sources)
 
     async def set_limits(self, account_id: str, body: views.LimitsBody, who: str) -> Outcome:
         """Change an account's own limits; all or none."""

@@ -10,7 +10,7 @@ from actors.api import risk_views as views
 from actors.api.account_routes import ERRORS, MAY_BE_REJECTED, Limit, Outcome, answer, who
 from actors.api.pools import SIGHT
 from actors.api.risk_desk import RiskDesk
-from actors.limits.model import LimitRow
+from actors.limits.layers import LimitRow
 from actors.subaccount.report import RiskReport
 
 

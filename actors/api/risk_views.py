@@ -11,7 +11,6 @@ import msgspec
 from actors.core.enums import Breaker, ConditionalKind, LiquidationMode, Purpose, Side
 from actors.core.fees import PendingFee
 from actors.core.units import ClientOrderId, Symbol
-from actors.limits.model import SPECS, Layer, LimitRow, RiskLimits, shown
 from actors.subaccount import losses, margin
 from actors.subaccount.market import Market, marks_of
 from actors.subaccount.orders import ConditionalOrder
@@ -193,12 +192,3 @@ def risk_view(state: AccountState, market: Market) -> RiskView:
         liquidation_symbol=liquidation[0] if liquidation else None,
         liquidation_price=at_most_8(liquidation[1]) if liquidation else None,
     )
-
-
-def limit_rows(limits: RiskLimits, layers: list[Layer]) -> list[LimitRow]:
-    """Every limit in force, and the highest layer that names it."""
-    source_of = {name: layer.source for layer in layers for name in layer.values}
-    return [
-        LimitRow(name, shown(getattr(limits, name)), source_of.get(name, "built-in"), spec.kind, spec.text)
-        for name, spec in SPECS.items()
-    ]

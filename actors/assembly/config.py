@@ -19,7 +19,7 @@ import msgspec
 from actors.core.errors import BadConfig
 from actors.limits import layers
 from actors.limits.layers import RiskConfig
-from actors.limits.model import hint
+from actors.limits.parse import hint
 
 DEFAULT_DATA_DIR = Path(".data") / "bulkhead"
 

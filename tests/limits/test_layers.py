@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from actors.assembly.config import load
 from actors.core.errors import BadConfig
-from actors.limits.layers import read
-from actors.limits.model import PROFILES, SPECS, AdlTier, Kind, RiskLimits, merge, merged, parse, shown
+from actors.limits.layers import merge, merged, read
+from actors.limits.model import LIMITS, AdlTier, RiskLimits, Unit
+from actors.limits.parse import parse, shown
+from actors.limits.profiles import PROFILES
 
 
 def from_file(tmp_path, text, environment=None):
@@ -106,30 +108,30 @@ def test_an_engine_setting_among_the_limits_is_refused(tmp_path):
 def values_of(spec):
     if spec.choice is not None:
         return st.sampled_from([c.value for c in spec.choice])
-    if spec.kind is Kind.TIERS:
+    if spec.unit is Unit.TIERS:
         return st.just("0.5:0.1, 0.75:0.5, 1:1")
-    if spec.kind in {Kind.COUNT, Kind.SECONDS}:
+    if spec.unit in {Unit.COUNT, Unit.SECONDS}:
         return st.integers(1, 10_000).map(str)
-    if spec.kind is Kind.RATIO:
+    if spec.unit is Unit.RATIO:
         return st.decimals("0.0001", "1", places=4).map(str)
     return st.decimals("1", "100000", places=3).map(str)
 
 
-@given(st.sampled_from(sorted(SPECS)), st.data())
+@given(st.sampled_from(sorted(LIMITS)), st.data())
 def test_every_limit_survives_being_shown_and_read_again(name, data):
     text = data.draw(
-        values_of(SPECS[name]) | st.just("off") if SPECS[name].optional else values_of(SPECS[name])
+        values_of(LIMITS[name]) | st.just("off") if LIMITS[name].optional else values_of(LIMITS[name])
     )
     value = parse(name, text)
     assert parse(name, shown(value)) == value
     changed = merge(RiskLimits(), {name: text})
     assert getattr(changed, name) == value
-    assert {n for n in SPECS if getattr(changed, n) != getattr(RiskLimits(), n)} <= {name}
+    assert {n for n in LIMITS if getattr(changed, n) != getattr(RiskLimits(), n)} <= {name}
 
 
 def test_every_limit_has_a_spec_and_every_profile_is_good():
     told = {"price_max_age_ns", "needs_day", "watches_equity"}
-    assert set(RiskLimits.__struct_fields__) - told == set(SPECS)
+    assert set(RiskLimits.__struct_fields__) - told == set(LIMITS)
     for profile in PROFILES.values():
         assert merge(RiskLimits(), profile) != RiskLimits()
     assert merged(()) == RiskLimits()
