@@ -2,6 +2,8 @@
 
 A quiet symbol sends nothing, so its age grows while it is right. One answer for all symbols confirms all of
 them for the weight of two and a half single ones, so that is what is asked for when there are three.
+
+I/O: reads a websocket, and asks over HTTP.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@
 because the time is up or the connection ended, is UNKNOWN. A connection that left a request unanswered, or will
 soon be as old as the exchange lets it become, takes no more requests; it ends when the last of its own is answered,
 and another is made.
+
+I/O: sends requests over a websocket.
 """
 
 from __future__ import annotations

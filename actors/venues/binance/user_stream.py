@@ -1,4 +1,7 @@
-"""Binance's user stream: what happens to the master account, to the gateway."""
+"""Binance's user stream: what happens to the master account, to the gateway.
+
+I/O: reads a websocket.
+"""
 
 from __future__ import annotations
 
