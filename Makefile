@@ -8,7 +8,7 @@ CLIENTS := .venv-clients
 HEAVY := .venv-clients-heavy
 COMPILE := $(VENV)/bin/pip-compile -q --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras --allow-unsafe --no-header
 
-.PHONY: help setup demo run test check mutants faults model clients bench lock clean
+.PHONY: help setup demo run test check settings mutants faults model clients bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -42,6 +42,9 @@ check: $(STAMP) ## what CI checks beside the tests: format, lint, types, tidines
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(PY) -m pytest -q tests/test_tidy.py
+
+settings: $(STAMP) ## write deploy/bulkhead.toml and docs/limits.md from the settings and limits in the code
+	$(PY) -m actors.assembly.sample
 
 mutants: $(STAMP) ## flip comparisons, and see a test notice each: all of the decisions, a sample of the rest
 	$(PY) -m tests.mutants

@@ -143,7 +143,7 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True):
     )
     max_daily_loss: Annotated[Decimal | None, Limit(Unit.MONEY, "loss of the trading day", SEED_001)] = None
     max_daily_loss_percent: Annotated[
-        Decimal | None, Limit(Unit.RATIO, "loss of the trading day / equity at its begin", SEED_001)
+        Decimal | None, Limit(Unit.RATIO, "loss of the trading day / equity at its start", SEED_001)
     ] = None
     max_cumulative_loss: Annotated[
         Decimal | None, Limit(Unit.MONEY, "loss since the first deposit; closes everything", SEED_003)
@@ -177,11 +177,11 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True):
         int | None, Limit(Unit.COUNT, "refused orders in a row that trip the breaker", SEED_001)
     ] = None
     breaker_loss_percent: Annotated[
-        Decimal | None, Limit(Unit.RATIO, "day's loss / equity at its begin that trips the breaker", SEED_004)
+        Decimal | None, Limit(Unit.RATIO, "day's loss / equity at its start that trips the breaker", SEED_004)
     ] = None
     breaker_profit_percent: Annotated[
         Decimal | None,
-        Limit(Unit.SHARE, "day's profit / equity at its begin that trips the breaker", SEED_004),
+        Limit(Unit.SHARE, "day's profit / equity at its start that trips the breaker", SEED_004),
     ] = None
     breaker_cooldown_seconds: Annotated[
         int, Limit(Unit.SECONDS, "how long the breaker stays open", SEED_001)
@@ -289,7 +289,7 @@ class LimitField(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def range(self) -> str:
         """The unit for people: the values of a choice by name."""
-        return self.unit if self.choice is None else " or ".join(self.choice)
+        return self.unit if self.choice is None else f"one of {', '.join(self.choice)}"
 
 
 def _declared() -> dict[str, LimitField]:
