@@ -64,9 +64,9 @@ bench: $(STAMP) ## the benchmarks; make bench NAMES="router restart" runs some
 	$(PY) -m bench $(NAMES)
 
 lock: $(STAMP) ## the lock files anew, from pyproject.toml and tests/clients/*.in
-	$(COMPILE) -o requirements.lock pyproject.toml
-	$(COMPILE) --extra dev -o requirements-dev.lock pyproject.toml
-	$(COMPILE) --extra bench -c requirements-dev.lock -o requirements-bench.lock pyproject.toml
+	$(COMPILE) --extra embedded -o requirements.lock pyproject.toml
+	$(COMPILE) --extra dev --extra embedded -o requirements-dev.lock pyproject.toml
+	$(COMPILE) --extra bench --extra embedded -c requirements-dev.lock -o requirements-bench.lock pyproject.toml
 	$(COMPILE) -o requirements-clients.lock tests/clients/clients.in
 	$(COMPILE) -o requirements-clients-heavy.lock tests/clients/clients-heavy.in
 
