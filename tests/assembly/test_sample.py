@@ -39,8 +39,8 @@ def test_the_sample_means_what_the_one_written_by_hand_meant(tmp_path):
     made.write_text(toml())
     assert load(made, {}, {}) == load(BEFORE, {}, {}) == EngineConfig()
     of_before, of_made = (dict(LIMIT.findall(text)) for text in (BEFORE.read_text(), toml()))
-    assert list(of_before) == list(of_made)
-    for name in LIMITS:
+    assert set(of_before) <= set(of_made), "an old file's names are still known"
+    for name in set(of_before) & set(LIMITS):
         old, new = (parse(name, values[name].strip('"')) for values in (of_before, of_made))
         assert old == new == getattr(RiskLimits(), name), name
 
