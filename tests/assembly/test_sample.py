@@ -14,7 +14,7 @@ from actors.limits.parse import parse
 from actors.limits.profiles import PROFILES
 
 ROOT = Path(__file__).parents[2]
-BEFORE = Path(__file__).parent / "settings" / "bulkhead-0.1.0.toml"
+BEFORE = Path(__file__).parent / "settings" / "written_by_hand.toml"
 """The file that was written by hand, up to the release that began to make it."""
 
 LIMIT = re.compile(r"^# (\w+) = (\"?[^\"#]*?\"?) *(?:#.*)?$", re.MULTILINE)
