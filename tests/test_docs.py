@@ -1,4 +1,6 @@
-"""The documents: each is found from README.md, and the files, links and commands that they name exist."""
+"""The documents: each is found from README.md, and the files and links that they name exist.
+
+The commands that they name are tried in tests/e2e/test_readme.py."""
 
 from __future__ import annotations
 
@@ -8,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from actors.cli.main import app
 from actors.persistence.schema import SCRIPTS, VERSION
 from actors.runtime.logs import SECRET_NAMES
 
@@ -21,7 +22,6 @@ HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"(?<![\w/.*<])((?:[\w.-]+/)*[\w-]+\.(?:py|sql|toml|md|service|lock|in))(?![\w*])")
 FOLDER = re.compile(r"`((?:actors|tests|docs|deploy|bench)/[\w/]*)`")
-COMMAND = re.compile(r"(?:`|^    |^\$ )bulkhead ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?", re.MULTILINE)
 
 NOT_IN_THE_REPOSITORY = {"engine.lock", "bulkhead_N.sql"}
 """Made when it runs; and a name that stands for many."""
@@ -79,17 +79,6 @@ def test_named_files_and_folders_exist(page):
         assert known or is_elsewhere, f"{name(page)} names {named}, which is not there"
     for folder in FOLDER.findall(text):
         assert (ROOT / folder).exists(), f"{name(page)} names {folder}, which is not there"
-
-
-@pytest.mark.parametrize("page", PAGES, ids=name)
-def test_named_commands_exist(page):
-    for command, sub in COMMAND.findall(page.read_text()):
-        assert command in app, f"{name(page)} names 'bulkhead {command}', which is no command"
-        group = app[command]
-        is_group = group.default_command is None
-        assert not (is_group and sub) or sub in group, (
-            f"{name(page)}: 'bulkhead {command} {sub}' is no command"
-        )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
