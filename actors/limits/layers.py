@@ -22,7 +22,7 @@ from actors.core.errors import BadConfig
 from actors.core.trading_day import DEFAULT_BEGINS, DEFAULT_ZONE, DayRule
 from actors.core.units import ONE, ZERO, plain
 from actors.limits.model import LIMITS, RiskLimits
-from actors.limits.parse import hint, parse, shown
+from actors.limits.parse import hint, parse
 from actors.limits.profiles import PROFILES
 
 PREFIX = "RISK_"
@@ -112,15 +112,6 @@ def rule_layer(row: Sequence[Decimal], *, is_global: bool) -> Layer:
     """A row of the platform's ``risk_rules`` as a layer, to show where a limit comes from."""
     source = "platform's rule for all" if is_global else "platform's rule of the account"
     return Layer(source, {name: plain(value) for name, value in zip(RULE_COLUMNS, row, strict=True)})
-
-
-def rows(limits: RiskLimits, layers: Sequence[Layer]) -> list[LimitRow]:
-    """Every limit in force, and the highest layer that names it."""
-    source_of = {name: layer.source for layer in layers for name in layer.values}
-    return [
-        LimitRow(name, shown(getattr(limits, name)), source_of.get(name, "built-in"), field.unit, field.text)
-        for name, field in LIMITS.items()
-    ]
 
 
 def read(

@@ -8,9 +8,8 @@ import pytest
 
 from actors.assembly.config import load
 from actors.core.errors import BadConfig
-from actors.limits.layers import Layer, merge, merged, read, rows, rule_layer, with_rule
-from actors.limits.model import LIMITS, RiskLimits
-from actors.limits.profiles import PROFILES
+from actors.limits.layers import merge, merged, read, rule_layer, with_rule
+from actors.limits.model import RiskLimits
 
 
 def from_file(tmp_path, text, environment=None):
@@ -115,20 +114,15 @@ def test_a_threshold_that_cannot_be_is_read_as_the_platform_does(threshold):
     assert with_rule(RiskLimits(), (None, None, None, D(threshold))) == RiskLimits()
 
 
-def test_a_row_for_people_names_the_highest_layer_that_has_the_limit():
-    rule = rule_layer((D(20), D(300), D(900), D("0.80")), is_global=True)
-    sources = [
-        Layer("profile paranoid", PROFILES["paranoid"]),
-        rule,
-        Layer("account", {"max_positions": "2"}),
-    ]
-    shown_rows = {row.name: row for row in rows(merged(sources), sources)}
-    assert list(shown_rows) == list(LIMITS)
-    assert (shown_rows["max_positions"].value, shown_rows["max_positions"].source) == ("2", "account")
-    assert shown_rows["max_leverage"].source == "platform's rule for all"
-    assert (shown_rows["liquidation_threshold"].value, shown_rows["taker_fee_rate"].source) == (
-        "0.8",
-        "built-in",
-    )
-    assert shown_rows["max_open_orders"].source == "profile paranoid"
-    assert shown_rows["max_daily_loss"].unit == "quote asset"
+def test_a_rule_row_is_shown_as_the_layer_of_all_or_of_the_account():
+    row = (D(20), D(300), D("900.50"), D("0.80"))
+    of_all = rule_layer(row, is_global=True)
+    assert of_all.source == "platform's rule for all"
+    assert of_all.values == {
+        "max_leverage": "20",
+        "max_notional_per_trade": "300",
+        "max_total_exposure": "900.5",
+        "liquidation_threshold": "0.8",
+    }
+    assert rule_layer(row, is_global=False).source == "platform's rule of the account"
+    assert merged([of_all]) == with_rule(RiskLimits(), row)
