@@ -5,6 +5,8 @@ Covers: actors/venues/port.py
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from actors.assembly.config import EngineConfig
@@ -35,3 +37,12 @@ def test_a_venue_that_is_not_there_is_refused_with_those_that_are():
 def test_an_address_that_the_venue_cannot_use_names_its_setting():
     with pytest.raises(BadConfig, match="exchange_ws_public: must be set"):
         opened("binance", exchange="https://example.com")
+
+
+@pytest.mark.parametrize("name", VENUES)
+def test_no_module_outside_the_venues_names_one(name):
+    root = Path(__file__).parents[2]
+    files = [root / "supervisor.py", *(root / "actors").rglob("*.py")]
+    outside = [f for f in files if "venues" not in f.relative_to(root).parts]
+    assert outside
+    assert [f.name for f in outside if f"venues.{name}" in f.read_text(encoding="utf-8")] == []
