@@ -45,7 +45,7 @@ from actors.runtime.io_loop import IoLoop
 from actors.subaccount.actor import AccountContext
 from actors.supervision.alarms import Alarms
 from actors.supervision.gate import TradingGate
-from actors.supervision.operator_log import Deeds
+from actors.supervision.operator_log import OperatorLog
 from actors.supervision.registry import Registry
 from actors.supervision.watchdog import Watchdog, WatchdogPolicy
 from actors.symbol_router.book import PriceBook
@@ -94,7 +94,7 @@ class Engine:
         folder = Path(config.data_dir)
         self.alarms = Alarms(self.clock, folder)
         self.alarm = self.alarms.tell
-        self.deeds = Deeds(self.clock, folder, self.alarms.tell, self.alarms.over)
+        self.operator_log = OperatorLog(self.clock, folder, self.alarms.tell, self.alarms.over)
         self.gate = TradingGate()
         self.halted = threading.Event()
         self.halt_reason = ""
@@ -151,7 +151,7 @@ class Engine:
         with self.gc_control.held():
             account_starts.restore(assembly, self.questions, self.progress)
         assembly.start(*AFTER_ACCOUNTS)
-        operator_resumption.resume(assembly, self.deeds)
+        operator_resumption.resume(assembly, self.operator_log)
         on_accounts()
         recovery.recover(assembly, self.questions.ask(Store.recovery), self.reconcile, self.progress)
         recovery.wait_for_prices(assembly)
@@ -181,7 +181,7 @@ class Engine:
             lambda: self._stop_dispatchers(left),
             lambda: self._close_store(max(1.0, left())),
             *([self._embedded.stop] if self._embedded is not None else []),
-            self.deeds.stop,
+            self.operator_log.stop,
             self.alarms.stop,
         )
         for step in steps:

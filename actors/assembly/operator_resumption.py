@@ -14,18 +14,18 @@ from actors.core.units import AccountId
 from actors.core.urgency import Critical
 from actors.runtime.replies import Countdown
 from actors.supervision.messages import Quarantine
-from actors.supervision.operator_log import EVERYBODY, QUARANTINE, Deed, Deeds
+from actors.supervision.operator_log import EVERYBODY, QUARANTINE, LoggedAction, OperatorLog
 
 EMERGENCY = "emergency stop of all"
 """Who keeps the gate shut during an emergency stop of all accounts."""
 
 
-def resume(assembly: Assembly, deeds: Deeds) -> None:
+def resume(assembly: Assembly, operator_log: OperatorLog) -> None:
     """Send again what is in the operators' file; an emergency stop of all accounts that is on stays on.
 
     Args:
         assembly: with running writer, supervisor and accounts.
-        deeds: the file; it is read, and written to from here on.
+        operator_log: the file; it is read, and written to from here on.
     """
     writer, alarm = assembly.actors["writer"], assembly.runtime.alarm
 
@@ -33,8 +33,8 @@ def resume(assembly: Assembly, deeds: Deeds) -> None:
         with contextlib.suppress(pykka.ActorDeadError):
             writer.tell(record)
 
-    left = deeds.start(to_audit)
-    stop = deeds.stop_of_everybody()
+    left = operator_log.start(to_audit)
+    stop = operator_log.stop_of_everybody()
     if stop is not None:
         assembly.gate.close(EMERGENCY)
         alarm(
@@ -42,26 +42,28 @@ def resume(assembly: Assembly, deeds: Deeds) -> None:
                 f"the emergency stop of everybody is still on: {stop}; 'bulkhead emergency-stop --everybody --call-off'"
             )
         )
-    for deed in left:
-        alarm(f"told again after the restart: {deed.action} of {deed.target} by {deed.who}: {deed.detail}")
-        if deed.action == QUARANTINE:
-            assembly.actors["supervisor"].tell(Quarantine(deed.target, deed.detail))
+    for logged in left:
+        alarm(
+            f"told again after the restart: {logged.action} of {logged.target} by {logged.who}: {logged.detail}"
+        )
+        if logged.action == QUARANTINE:
+            assembly.actors["supervisor"].tell(Quarantine(logged.target, logged.detail))
         else:
-            _send_again(assembly, deeds, deed)
+            _send_again(assembly, operator_log, logged)
 
 
-def _send_again(assembly: Assembly, deeds: Deeds, deed: Deed) -> None:
-    """Send a deed's message to its accounts; it is settled when all have answered, or none can."""
+def _send_again(assembly: Assembly, operator_log: OperatorLog, logged: LoggedAction) -> None:
+    """Send a logged action's message to its accounts; it is settled when all have answered, or none can."""
     try:
-        message = deed.message()
+        message = logged.message()
     except BadInput as error:
         assembly.runtime.alarm(
-            Critical(f"{deed.action} of {deed.target} by {deed.who} cannot be told again: {error}")
+            Critical(f"{logged.action} of {logged.target} by {logged.who} cannot be told again: {error}")
         )
         message = None
     accounts = assembly.accounts
-    refs = list(accounts.values()) if deed.target == EVERYBODY else [accounts.get(AccountId(deed.target))]
-    replies = Countdown(len(refs), partial(deeds.settled, deed))
+    refs = list(accounts.values()) if logged.target == EVERYBODY else [accounts.get(AccountId(logged.target))]
+    replies = Countdown(len(refs), partial(operator_log.settled, logged))
     for ref in refs:
         if ref is None or message is None:
             replies.set(None)
