@@ -36,7 +36,7 @@ from actors.runtime.actor import DispatchedActor, Ref
 from actors.runtime.cell import START_FAILED, Cell, CrashReport, Status
 from actors.runtime.dispatcher import Dispatcher
 from actors.supervision.context import SupervisorContext
-from actors.supervision.dead_letters import FailedActor, dead_letter_of
+from actors.supervision.dead_letters import CRASHES_LISTED, FailedActor, dead_letter_of
 from actors.supervision.messages import (
     CheckStarted,
     Crashed,
@@ -129,8 +129,6 @@ ACCOUNT_DIRECTIVES: Directives = {
 ACCOUNT_POLICY = RestartPolicy()
 GUARD_POLICY = RestartPolicy(max_restarts=3)
 
-CRASHES_LISTED = 500
-
 
 class Supervisor(DispatchedActor):
     """Restarts, quarantines, alarms and halts; see the module's rules."""
@@ -146,7 +144,7 @@ class Supervisor(DispatchedActor):
         self._settling = Settling(
             self._context,
             {
-                Then.RESTART: self._restart_settled,
+                Then.RESTART: self._restarts.start_settled,
                 Then.GUARD: self._quarantines.start_guard,
                 Then.RELEASE: self._quarantines.finish_release,
             },
@@ -254,11 +252,6 @@ class Supervisor(DispatchedActor):
         ref.cell.dispatcher.hold(ref.cell)
         self._settle(name, Then.RESTART)
         return True
-
-    def _restart_settled(self, name: str) -> None:
-        ref = self._registry.find(name)
-        if ref is not None and name not in self._registry.quarantined:
-            self._restarts.start_again(ref.cell)
 
     def _settle(self, name: str, then: Then) -> None:
         self._settling.wait(name, then)

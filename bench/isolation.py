@@ -174,15 +174,22 @@ def report(ward: Ward, sick: list[Ref], well: list[Ref], spans: dict[str, Measur
         and ref.cell.mailbox.depth() >= 1
         for ref in sick
     )
-    everybody = [*well, *sick, *ward.fleet.accounts.values(), ward.writer, ward.fleet.router, ward.supervisor]
-    lost = sum(not ref.cell.mailbox.counters().is_conserved for ref in everybody)
+    all_of_them = [
+        *well,
+        *sick,
+        *ward.fleet.accounts.values(),
+        ward.writer,
+        ward.fleet.router,
+        ward.supervisor,
+    ]
+    lost = sum(not ref.cell.mailbox.counters().is_conserved for ref in all_of_them)
     print(f"{len(well) + len(sick):,} accounts, {len(sick):,} poisoned with {POISON_EACH} messages each")
     print(
         f"quarantined with message and mailbox: {kept:,} of {len(sick):,}; recorded: {len(memory.quarantined):,}"
     )
     letters, restarts = sum(map(len, memory.letters.values())), sum(r.cell.restarts for r in well)
     print(f"dead letters: {letters:,}; restarts of healthy accounts: {restarts}")
-    print(f"mailboxes that lost count of a message: {lost} of {len(everybody):,}")
+    print(f"mailboxes that lost count of a message: {lost} of {len(all_of_them):,}")
     for name, span in spans.items():
         turn, wait = percentile(span.took, 0.99) / 1e3, percentile(span.waited, 0.99) / 1e3
         print(

@@ -60,7 +60,7 @@ DRAIN_SECONDS = 2.0
 
 BEFORE_ACCOUNTS = ("writer", "gateway", "router")
 AFTER_ACCOUNTS = ("feed",)
-"""Prices begin when there is somebody to wake."""
+"""Prices begin when there are accounts to wake."""
 
 
 class Engine:

@@ -34,7 +34,7 @@ def resume(assembly: Assembly, operator_log: OperatorLog) -> None:
             writer.tell(record)
 
     left = operator_log.start(to_audit)
-    stop = operator_log.stop_of_everybody()
+    stop = operator_log.stop_of_all()
     if stop is not None:
         assembly.gate.close(EMERGENCY)
         alarm(

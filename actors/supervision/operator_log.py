@@ -7,7 +7,7 @@ Rules
 1. What sets something (a limit, an emergency stop, a freeze) and was not durable when the engine ended is
    sent again at the next start, in order. What adds something (a deposit) is not: its owner had the answer that it
    was not durable, and looks.
-2. An emergency stop of everybody stays on over a restart until it is called off.
+2. An emergency stop of all accounts stays on over a restart until it is called off.
 3. A logged action leaves the file when it is in the audit and what it asked for is durable, or refused.
 """
 
@@ -50,7 +50,7 @@ EVERYBODY = "accounts"
 class OperatorAction(msgspec.Struct, frozen=True):
     """What an operator is about to do.
 
-    ``message`` is what is told again at the next start if it was not durable by then; it must bear that.
+    ``message`` is what is sent again at the next start if it was not durable by then; it must be safe to repeat.
     What ``protects`` is done, and audited, even if it cannot be kept here.
     """
 
@@ -63,9 +63,9 @@ class OperatorAction(msgspec.Struct, frozen=True):
 
 
 class LoggedAction(msgspec.Struct, frozen=True, kw_only=True):
-    """What somebody did. ``kind`` and ``payload`` are the message that is told again; empty if none is.
+    """What an operator did. ``kind`` and ``payload`` are the message that is sent again; empty if none is.
 
-    ``at_ms`` is unique in a data folder. ``stops`` is what an emergency stop of everybody said.
+    ``at_ms`` is unique in a data folder. ``stops`` is what an emergency stop of all accounts said.
     """
 
     number: int
@@ -86,7 +86,7 @@ class LoggedAction(msgspec.Struct, frozen=True, kw_only=True):
         return self.in_audit and self.is_settled and self.stops is None
 
     def message(self) -> Message:
-        """What it told."""
+        """The message that it sent."""
         return decode(self.kind, self.payload)
 
 
@@ -103,8 +103,8 @@ class OperatorLog:
     Args:
         clock: of the times.
         folder: the data folder.
-        alarm: told when the file cannot be written; with a key.
-        over: told the key when it can be again.
+        alarm: called with a text and a key when the file cannot be written.
+        over: called with the key when it can be written again.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class OperatorLog:
         """Read what an earlier run did not come to, hand it to the writer, and begin to write.
 
         Returns:
-            What is to be told again, in order.
+            What is to be sent again, in order.
         """
         self._to_audit = to_audit
         try:
@@ -200,17 +200,17 @@ class OperatorLog:
         self._change(logged.number, is_settled=True)
 
     def stopped(self, logged: LoggedAction, reason: str) -> None:
-        """An emergency stop of everybody is on: it stays, over restarts, until ``called_off``."""
+        """An emergency stop of all accounts is on: it stays, over restarts, until ``called_off``."""
         self._change(logged.number, stops=reason)
 
     def called_off(self) -> None:
-        """No emergency stop of everybody is on any more, and none is told again."""
+        """No emergency stop of all accounts is on any more, and none is sent again."""
         for logged in self.open():
             if logged.stops is not None:
                 self._change(logged.number, stops=None, is_settled=True)
 
-    def stop_of_everybody(self) -> str | None:
-        """What the emergency stop of everybody that is on says; None if none is."""
+    def stop_of_all(self) -> str | None:
+        """What the emergency stop of all accounts that is on says; None if none is."""
         return next((d.stops for d in reversed(self.open()) if d.stops is not None), None)
 
     # -- looking

@@ -108,6 +108,13 @@ class Restarts:
         self.start_again(ref.cell)
         return True
 
+    def start_settled(self, name: str) -> None:
+        """Restart an actor whose turn is over, unless it went into quarantine meanwhile."""
+        registry = self._context.registry
+        ref = registry.find(name)
+        if ref is not None and name not in registry.quarantined:
+            self.start_again(ref.cell)
+
     def start_again(self, cell: Cell) -> None:
         """Make a new instance of an actor and of those restarted with it; look later whether they came up."""
         registry, context = self._context.registry, self._context

@@ -96,11 +96,11 @@ def test_an_emergency_stop_of_everybody_outlives_restarts_until_it_is_called_off
     desk.audit[0].stored()
     desk.operator_log.stop()
     second = Desk(tmp_path)
-    assert second.operator_log.stop_of_everybody() == "odd prices"
+    assert second.operator_log.stop_of_all() == "odd prices"
     assert second.again == []
     second.operator_log.called_off()
     second.operator_log.stop()
-    assert Desk(tmp_path).operator_log.stop_of_everybody() is None
+    assert Desk(tmp_path).operator_log.stop_of_all() is None
 
 
 def test_on_a_full_disk_only_what_protects_is_done_and_it_is_an_alarm(desk):

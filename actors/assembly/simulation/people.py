@@ -81,7 +81,7 @@ def starting(number: int, account_id: AccountId) -> AccountState:
     )
 
 
-def somebody(world: World) -> Ref:
+def one_of(world: World) -> Ref:
     """One of the accounts."""
     return world.random.choice(list(world.accounts.values()))
 
@@ -95,7 +95,7 @@ def trade(world: World) -> None:
     side = world.random.choice([Side.BUY, Side.SELL])
     tick = world.book.ticks.get(symbol)
     if world.random.random() < AT_ONCE or tick is None:
-        somebody(world).tell(
+        one_of(world).tell(
             PlaceOrder(symbol=symbol, side=side, quantity=quantity, leverage=LEVERAGE, cause="sim")
         )
         return
@@ -111,7 +111,7 @@ def _place_later(world: World, symbol: Symbol, side: Side, quantity: Decimal, mi
     price = step * int(mid * (1 + distance if rises else 1 - distance) / step)
     activates = trails and world.random.random() < 0.5  # noqa: PLR2004 - a coin
     active = step * int(mid * (1 - distance if side is Side.BUY else 1 + distance) / step)
-    somebody(world).tell(
+    one_of(world).tell(
         PlaceConditional(
             kind=kind,
             symbol=symbol,
@@ -177,7 +177,7 @@ SETTINGS = (
 
 def set_something(world: World) -> None:
     """A limit, a mode, a balance or a breaker of an account changes."""
-    somebody(world).tell(world.random.choice(SETTINGS))
+    one_of(world).tell(world.random.choice(SETTINGS))
 
 
 def operate(world: World) -> None:

@@ -47,7 +47,7 @@ from actors.venues.port import (
 log = structlog.get_logger("exchange")
 
 DELISTED = "DELISTED"
-"""Ours: the exchange does not list the symbol any more, and somebody still holds it."""
+"""Ours: the exchange does not list the symbol any more, and an account still holds it."""
 
 AT_ONCE_EVERY_S = 10.0
 """Refusals for a rule make us read the rules at once, but not more often than this."""
@@ -58,7 +58,7 @@ MASTER_EVERY_S = 60.0
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What this venue is told of the engine's settings, by their names there; see ``deploy/bulkhead.toml``."""
+    """The engine's settings that this venue uses, by their names there; see ``deploy/bulkhead.toml``."""
 
     exchange: str
     exchange_ws_public: str = ""
@@ -243,7 +243,7 @@ class BinanceVenue:
         }
 
     def _read_master(self) -> None:
-        """Look whether somebody changed the master's settings; not each time, because it weighs much."""
+        """Look whether the master's settings were changed; not each time, because it costs much weight."""
         if time.monotonic() - self._master_at_s < MASTER_EVERY_S:
             return
         self._master_at_s = time.monotonic()
