@@ -6,11 +6,9 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from types import ModuleType
 from typing import Annotated, Any
 from urllib.parse import quote
 
-import cyclopts
 import msgspec
 from cyclopts import Parameter
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -73,22 +71,6 @@ err = Terminal(stderr=True)
 
 DataDir = Annotated[Path, Parameter("--data-dir", env_var="BULKHEAD_DATA_DIR")]
 Json = Annotated[bool, Parameter("--json", negative=())]
-
-_commands: list[Callable[..., None]] = []
-
-
-def live(command: Callable[..., None]) -> Callable[..., None]:
-    """Collect a command."""
-    _commands.append(command)
-    return command
-
-
-def register(app: cyclopts.App, *modules: ModuleType) -> None:
-    """Add the commands of some modules to the command line."""
-    names = {module.__name__ for module in modules}
-    for command in _commands:
-        if command.__module__ in names:
-            app.command(command)
 
 
 def client(data_dir: Path) -> Any:

@@ -11,7 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from actors.cli import formats
+from actors.cli import engine_tables
 
 Stats = dict[str, Any]
 
@@ -160,4 +160,4 @@ def summary(stats: Stats, differences: list[dict[str, Any]], victim: str, out: C
     )
     out.print(f"\n{traded}\n{lost}", highlight=False)
     out.print(f"restarts {stats['restarts']} ({victim} was crashed on purpose)\n", highlight=False)
-    formats.reconciliation(differences, out)
+    engine_tables.reconciliation(differences, out)

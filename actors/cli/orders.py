@@ -1,4 +1,4 @@
-"""The commands about the orders of one account: what works, what was, and closing what is held."""
+"""Commands about orders: place, cancel, list, why there is one, and closing positions with orders."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from actors.assembly.config import DEFAULT_DATA_DIR
-from actors.cli import formats, show_actor, show_ops
-from actors.cli.common import DataDir, Json, as_json, client, err, live, out, path, show
+from actors.cli import accounts_tables, orders_tables
+from actors.cli.app import app
+from actors.cli.common import DataDir, Json, as_json, client, err, out, outcome, path, show, told
 from actors.core.enums import Side
 from actors.core.errors import BadInput
 
@@ -20,8 +21,120 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 0.1
 """Between two looks at what is waited for."""
 
+NOT_OVER = frozenset({"INTENDED", "ACKNOWLEDGED", "WAITING"})
 
-@live
+REFUSED = frozenset({"REJECTED", "EXPIRED", "NEVER_SENT"})
+
+
+@app.command
+def order(  # noqa: PLR0913 - one per field of an order
+    account: str,
+    side: str,
+    quantity: str,
+    symbol: str,
+    *,
+    price: str | None = None,
+    stop: str | None = None,
+    take_profit: str | None = None,
+    trail: str | None = None,
+    activation: str | None = None,
+    leverage: str | None = None,
+    strategy: str = "",
+    reduce_only: Annotated[bool, Parameter(negative=())] = False,
+    wait: int = 0,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    json: Json = False,
+) -> None:
+    """Place an order for an account: MARKET, LIMIT with --price, or one that waits for a price.
+
+    Example: bulkhead order acct-42 buy 0.01 BTCUSDT --leverage 20
+             bulkhead order acct-42 sell 0.01 BTCUSDT --stop 58000 --reduce-only
+             bulkhead order acct-42 sell 0.01 BTCUSDT --trail 0.02 --reduce-only
+             bulkhead order acct-42 buy 0.01 BTCUSDT --wait 5
+
+    Args:
+        account: whose.
+        side: buy or sell.
+        quantity: in base asset.
+        symbol: for example BTCUSDT.
+        price: limit price; it rests at the exchange.
+        stop: send a market order once the mid is there: below for a sell, above for a buy.
+        take_profit: the same, in the other direction.
+        trail: trailing stop; a fraction of the best price, 0.001 to 0.2.
+        activation: the trailing stop begins once the mid is there.
+        leverage: of what opens; 10, or the account's limit, by default.
+        strategy: a tag, for correlation, drawdown and performance.
+        reduce_only: refuse what would open anything.
+        wait: for so many seconds, until the order has ended, and say how; exit 1 if the exchange refused it.
+        data_dir: the engine's data folder.
+        json: print the answer as JSON.
+    """
+    chosen = {
+        name: value
+        for name, value in (
+            ("LIMIT", price),
+            ("STOP_MARKET", stop),
+            ("TAKE_PROFIT_MARKET", take_profit),
+            ("TRAILING_STOP_MARKET", trail),
+        )
+        if value is not None
+    }
+    if len(chosen) > 1:
+        raise BadInput("give one of --price, --stop, --take-profit and --trail; each is an order of its own")
+    kind = next(iter(chosen), "MARKET")
+    body = {
+        "symbol": symbol.upper(),
+        "side": side.upper(),
+        "quantity": quantity,
+        "order_type": kind,
+        "price": price,
+        "trigger_price": stop or take_profit,
+        "callback_rate": trail,
+        "activation_price": activation,
+        "leverage": leverage,
+        "strategy": strategy,
+        "reduce_only": reduce_only,
+    }
+    engine = client(data_dir)
+    answer = engine.post(path("accounts", account, "orders"), body)
+    waits = wait > 0 and answer["type"] == "Accepted" and answer["client_order_id"] is not None
+    if not (waits and json):
+        outcome(answer, "accepted and durable", json=json)
+    if waits:
+        _say_how_it_ends(engine, answer["client_order_id"], wait, json=json)
+
+
+def _say_how_it_ends(engine: Client, client_order_id: str, seconds: int, *, json: bool) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        found = engine.get(path("orders", client_order_id))
+        is_over = found["status"] not in NOT_OVER
+        if is_over or time.monotonic() >= deadline:
+            break
+        time.sleep(LOOK_SECONDS)
+    late = "" if is_over else f" after {seconds} s"
+    text = f"{client_order_id} {found['end'] or found['status']}{late}, {found['filled']} of {found['quantity']} filled"
+    told(found, text, json=json)
+    if found["status"] in REFUSED:
+        sys.exit(1)
+
+
+@app.command
+def cancel(
+    account: str, client_order_id: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False
+) -> None:
+    """Cancel a working order.
+
+    Example: bulkhead cancel acct-42 bh-k7m2qx-4t0w9c5e8h2r6v1n-3
+    """
+    outcome(
+        client(data_dir).delete(path("accounts", account, "orders", client_order_id)),
+        "cancel is on its way",
+        json=json,
+    )
+
+
+@app.command
 def orders(account: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
     """List an account's working orders, and those that wait for a price; 'bulkhead history' has the others.
 
@@ -31,10 +144,10 @@ def orders(account: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = F
     if json:
         as_json({"orders": found["orders"], "conditionals": found["conditionals"]})
     else:
-        show_actor.orders(found, out)
+        orders_tables.orders(found, out)
 
 
-@live
+@app.command
 def history(
     account: str, *, limit: int = 20, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False
 ) -> None:
@@ -43,10 +156,29 @@ def history(
     Example: bulkhead history acct-42 --limit 50
     """
     found = client(data_dir).get(path("accounts", account, "history"), limit=limit)
-    show(found, show_ops.history, json=json)
+    show(found, orders_tables.history, json=json)
 
 
-@live
+@app.command
+def why(client_order_id: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
+    """Show what set an order off, and what came of it.
+
+    Example: bulkhead why bh-k7m2qx-4t0w9c5e8h2r6v1n-3
+    """
+    found = client(data_dir).get(path("orders", client_order_id))
+    show([found], orders_tables.caused, json=json)
+
+
+@app.command
+def caused(cause: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
+    """Show all orders that one cause set off, for example a tick.
+
+    Example: bulkhead caused tick:BTCUSDT:5123107839020
+    """
+    show(client(data_dir).get(path("causes", cause)), orders_tables.caused, json=json)
+
+
+@app.command
 def close(  # noqa: PLR0913 - what, and how sure
     account: str,
     symbol: str | None = None,
@@ -113,7 +245,7 @@ def _ask_first(account: str, held: list[Any]) -> None:
     """
     if not sys.stdin.isatty():
         raise BadInput("nobody can be asked here; give --yes to close without a question")
-    formats.positions(held, out, of_one=True)
+    accounts_tables.positions(held, out, of_one=True)
     err.print(f"close {len(held)} position{'s'[: len(held) != 1]} of {account} at the market? [y/N] ", end="")
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         err.print("nothing was done")

@@ -8,14 +8,15 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from actors.cli.common import live, out
+from actors.cli.app import app
+from actors.cli.common import out
 from actors.core.errors import BadConfig, BadInput
 
 ROWS_MAX = 10_000_000
 Several = Parameter(consume_multiple=True)
 
 
-@live
+@app.command
 def paper(  # noqa: PLR0913 - one per setting
     *,
     port: Annotated[int, Parameter(env_var="BULKHEAD_PAPER_PORT")] = 8790,
@@ -83,7 +84,7 @@ def paper(  # noqa: PLR0913 - one per setting
     )
 
 
-@live
+@app.command
 def sample_recording(file: Path, *, rows: int = 20_000, seed: int = 1) -> None:
     """Write made-up prices in the layout of Binance's bookTicker files, for 'replay' and 'paper --feed'.
 

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from actors.api import risk_views, views
-from actors.cli import formats, show_actor, show_risk
+from actors.cli import accounts_tables
 from tests.factories import ETH, account, market, position
 
 
@@ -35,31 +35,15 @@ def test_no_number_of_an_account_has_an_exponent():
         msgspec.json.encode(views.account_view(state, "RUNNING", 0, prices)).decode(),
     ]
     assert not any("E-" in text or "E+" in text for text in found), found
-    shown = printed(show_risk.risk, msgspec.json.decode(found[0]))
+    shown = printed(accounts_tables.risk, msgspec.json.decode(found[0]))
     assert "liquidation at     ETHUSDT at no price: its equity covers a fall to zero" in shown
     assert "E-" not in shown
     row = msgspec.json.decode(found[1])["positions"]
-    assert " none\n" in printed(formats.positions, row)
+    assert " none\n" in printed(accounts_tables.positions, row)
 
 
 def test_a_pending_fee_of_nothing_has_no_exponent():
     state = account("10000", (position(ETH, "1"),))
     found = msgspec.json.decode(msgspec.json.encode(risk_views.risk_view(state, market())))
     found["pending_fees"] = [{"trade_id": 7, "symbol": "ETHUSDT", "amount": "0E-8", "asset": "BNB"}]
-    assert "trade 7 of ETHUSDT: 0 BNB, rate not known" in printed(show_risk.risk, found)
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        ("0E-8", "0"),
-        ("1E+3", "1000"),
-        ("1.5E-7", "0.00000015"),
-        ("BTC1E3", "BTC1E3"),
-        ("1004.28104500", "1004.281045"),
-        ("100", "100"),
-        ("007", "007"),
-    ],
-)
-def test_the_state_of_an_account_is_shown_without_exponents(value, text):
-    assert show_actor._as_text(value) == text
+    assert "trade 7 of ETHUSDT: 0 BNB, rate not known" in printed(accounts_tables.risk, found)

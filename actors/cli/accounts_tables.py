@@ -1,4 +1,4 @@
-"""Tables of the commands about risk."""
+"""Tables of the commands about accounts."""
 
 from __future__ import annotations
 
@@ -6,23 +6,84 @@ from decimal import Decimal
 from typing import Any
 
 from rich.console import Console
-from rich.text import Text
 
-from actors.cli.formats import day_time, price
 from actors.cli.table import Sheet
+from actors.cli.values import Found, day_time, price, short
 from actors.core.units import plain
 
-Found = Any
 
-
-def limits(found: Found, out: Console) -> None:
-    """One line per limit; those that somebody set are bold."""
-    table = Sheet("limit", "Value", "comes from", "unit", "meaning")
-    for row in found:
-        own = row["source"] != "built-in"
-        value = Text(row["value"], "bold" if own else "")
-        table.add_row(row["name"], value, row["source"], row["unit"], row["text"])
+def accounts(found: Found, out: Console) -> None:
+    """One line per account."""
+    table = Sheet(
+        "account",
+        "status",
+        "phase",
+        "actor",
+        "Balance",
+        "Equity",
+        "Available",
+        "Ratio",
+        "Positions",
+        "Restarts",
+    )
+    for a in found:
+        table.add_row(
+            a["account_id"],
+            a["status"],
+            a["phase"],
+            a["actor"],
+            short(a["balance"]),
+            short(a["equity"]),
+            short(a["available"]),
+            short(a["margin_ratio"], 4),
+            str(len(a["positions"])),
+            str(a["restarts"]),
+        )
     out.print(table)
+
+
+def positions(found: Found, out: Console, *, of_one: bool = False) -> None:
+    """One line per position; of one account, without its name."""
+    columns = ("account", "symbol", "Quantity", "Entry", "Mark", "Unrealized", "Liquidation", "Notional")
+    table = Sheet(*columns[of_one:], "Leverage", "Margin")
+    for p in found:
+        row = (
+            p["account_id"],
+            p["symbol"],
+            p["quantity"],
+            price(p["entry_price"]),
+            price(p["mark"]),
+            short(p["unrealized"]),
+            liquidation(p["liquidation_price"]),
+            short(p["notional"]),
+            short(p["leverage"], 1),
+            short(p["margin"]),
+        )
+        table.add_row(*row[of_one:])
+    out.print(table if found else "no positions")
+
+
+def liquidation(value: Any) -> str:
+    """A liquidation price; none where the equity covers a fall to zero."""
+    return "none" if value is not None and not Decimal(value) else price(value)
+
+
+def closed(found: Found, out: Console) -> None:
+    """One line per closed position."""
+    table = Sheet("closed", "symbol", "Quantity", "Entry", "Net", "Worst", "Best", "strategy", "why")
+    for p in found:
+        table.add_row(
+            day_time(p["closed_ms"]),
+            p["symbol"],
+            p["quantity"],
+            price(p["entry_price"]),
+            f"{Decimal(p['net']):,.2f}",
+            f"{Decimal(p['mae']):,.2f}",
+            f"{Decimal(p['mfe']):,.2f}",
+            p["strategy"],
+            p["purpose"],
+        )
+    out.print(table if found else "no closed positions")
 
 
 def risk(found: Found, out: Console) -> None:
@@ -67,34 +128,6 @@ def risk(found: Found, out: Console) -> None:
         out.print(f"liquidation at     {found['liquidation_symbol']} {where}")
 
 
-def closed(found: Found, out: Console) -> None:
-    """One line per closed position."""
-    table = Sheet("closed", "symbol", "Quantity", "Entry", "Net", "Worst", "Best", "strategy", "why")
-    for p in found:
-        table.add_row(
-            day_time(p["closed_ms"]),
-            p["symbol"],
-            p["quantity"],
-            price(p["entry_price"]),
-            f"{Decimal(p['net']):,.2f}",
-            f"{Decimal(p['mae']):,.2f}",
-            f"{Decimal(p['mfe']):,.2f}",
-            p["strategy"],
-            p["purpose"],
-        )
-    out.print(table if found else "no closed positions")
-
-
-def size(found: Found, out: Console) -> None:
-    """The size and what made it."""
-    notional, equity = (f"{Decimal(found[name]):,.2f}" for name in ("notional", "equity"))
-    out.print(f"{found['quantity']} {found['symbol']}  (notional {notional}, equity {equity})")
-    for name, value in found["factors"].items():
-        out.print(f"  {name.replace('_', ' ')}: {plain(Decimal(value))}")
-    if found["capped"]:
-        out.print("  capped at the account's share per position")
-
-
 def report(found: Found, out: Console) -> None:
     """The whole report."""
 
@@ -122,3 +155,13 @@ def report(found: Found, out: Console) -> None:
         out.print(f"alert: {text}", style="yellow", markup=False)
     for text in found["recommendations"]:
         out.print(f"recommended: {text}", style="red", markup=False)
+
+
+def size(found: Found, out: Console) -> None:
+    """The size and what made it."""
+    notional, equity = (f"{Decimal(found[name]):,.2f}" for name in ("notional", "equity"))
+    out.print(f"{found['quantity']} {found['symbol']}  (notional {notional}, equity {equity})")
+    for name, value in found["factors"].items():
+        out.print(f"  {name.replace('_', ' ')}: {plain(Decimal(value))}")
+    if found["capped"]:
+        out.print("  capped at the account's share per position")

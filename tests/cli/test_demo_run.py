@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from actors.cli import demo
+from actors.cli import demo_run
 
 ACCEPTED = {"type": "Accepted", "client_order_id": "bh-0-1"}
 
@@ -31,7 +31,7 @@ class Engine:
 
 @pytest.fixture(autouse=True)
 def _no_sleep(monkeypatch):
-    monkeypatch.setattr(demo.time, "sleep", lambda _: None)
+    monkeypatch.setattr(demo_run.time, "sleep", lambda _: None)
 
 
 ORDERS = [{"account_id": name} for name in ("a", "b", "c")]
@@ -41,16 +41,16 @@ def test_orders_that_came_before_the_market_are_placed_again():
     """With few accounts the orders may be there before the first price of their symbol."""
     early, late = rejected("NO_PRICE"), rejected("INSUFFICIENT_MARGIN")
     engine = Engine([early, ACCEPTED, rejected("REDUCE_ONLY_MODE", "STALE_PRICE")], [early, late], [ACCEPTED])
-    assert demo._place_all(engine, ORDERS) == [late]
+    assert demo_run._place_all(engine, ORDERS) == [late]
     assert engine.asked == [["a", "b", "c"], ["a", "c"], ["a"]]
 
 
 def test_that_ends_when_the_market_never_comes(monkeypatch):
     moments = iter([0.0, 1.0, 1e9])
-    monkeypatch.setattr(demo.time, "monotonic", lambda: next(moments))
+    monkeypatch.setattr(demo_run.time, "monotonic", lambda: next(moments))
     early = rejected("NO_PRICE")
     engine = Engine([early], [early])
-    assert demo._place_all(engine, ORDERS[:1]) == [early]
+    assert demo_run._place_all(engine, ORDERS[:1]) == [early]
     assert engine.asked == [["a"], ["a"]]
 
 
@@ -64,15 +64,15 @@ def test_that_ends_when_the_market_never_comes(monkeypatch):
     ],
 )
 def test_only_what_passes_in_a_moment_is_early(answer, early):
-    assert demo.too_early(answer) is early
+    assert demo_run.too_early(answer) is early
 
 
 @pytest.mark.parametrize("known", [True, False])
 def test_what_it_says_to_type_can_be_typed_where_it_was_started(known, monkeypatch, capsys):
     """After 'make demo' no shell finds a bare 'bulkhead'."""
-    monkeypatch.setattr(demo.shutil, "which", lambda name: f"/usr/bin/{name}" if known else None)
-    monkeypatch.setattr(demo.time, "sleep", _enough)
-    demo._keep("acct-42", Console(width=400))
+    monkeypatch.setattr(demo_run.shutil, "which", lambda name: f"/usr/bin/{name}" if known else None)
+    monkeypatch.setattr(demo_run.time, "sleep", _enough)
+    demo_run._keep("acct-42", Console(width=400))
     lines = [line.strip() for line in capsys.readouterr().out.split("\n") if " --data-dir " in line]
     program = lines[0].partition(" accounts ")[0]
     assert (

@@ -1,18 +1,22 @@
-"""The engine on one screen."""
+"""Tables of the commands about the engine as a whole."""
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from actors.cli.formats import Found, day_time
 from actors.cli.safe import safe
+from actors.cli.table import Sheet
+from actors.cli.values import Found, brief, day_time
+from actors.core.units import plain
 
 NAME_WIDTH = 11
 """Cells of the first column."""
+
 ALARMS_SHOWN = 3
 
 WHY_CLOSED = {
@@ -33,11 +37,13 @@ WHY_CLOSED = {
     "halt": "it cannot be trusted to go on, and ends",
 }
 """Who closes the gate for new risk, as docs/operating.md explains them."""
+
 STREAMS = {
     "UP": "user stream UP",
     "UNPROVEN": "user stream connected; the first order proves it",
     "DOWN": "user stream DOWN",
 }
+
 FINE, BAD = "green", "red"
 
 
@@ -124,3 +130,74 @@ def _alarms(count: int, entries: list[Found], out: Console) -> None:
     _line("alarms", f"{count:,}" + (f", the latest {len(shown)}:" if shown else ""), out)
     for alarm in shown:
         out.print(Padding(Text(safe(f"{day_time(alarm['at_ms'])} {alarm['text']}")), (0, 0, 0, 2)))
+
+
+def alarms(found: Found, out: Console) -> None:
+    """One line per alarm: number, when last, how urgent, how often, what."""
+    for alarm in found:
+        often = (
+            f" ({alarm['count']:,} times since {day_time(alarm['first_ms'])})" if alarm["count"] > 1 else ""
+        )
+        over = f" (over since {day_time(alarm['over_ms'])})" if alarm["over_ms"] else ""
+        seen = f" (acknowledged by {alarm['acknowledged_by']})" if alarm["acknowledged_by"] else ""
+        out.print(
+            f"{alarm['alarm_id']} {day_time(alarm['at_ms'])} {alarm['level']} {alarm['text']}{often}{over}{seen}",
+            style="red" if alarm["level"] == "CRITICAL" else "",
+            markup=False,
+            highlight=False,
+        )
+    if not found:
+        out.print("no alarms")
+
+
+def audit(found: Found, out: Console) -> None:
+    """One line per deed."""
+    table = Sheet("time", "who", "action", "target", "detail")
+    for entry in found:
+        table.add_row(
+            day_time(entry["at_ms"]),
+            entry["who"],
+            entry["action"],
+            entry["target"],
+            brief(entry["detail"], 100),
+        )
+    out.print(table if found else "nothing was done yet")
+
+
+def master(found: Found, out: Console) -> None:
+    """The master's settings, and one line per symbol."""
+    answers = {True: "yes", False: "no", None: "not told"}
+    tier = "not told" if found["fee_tier"] is None else found["fee_tier"]
+    out.print(
+        f"{found['position_mode']} mode, {found['margin_mode']} mode, margin in {found['margin_asset']}"
+    )
+    out.print(
+        f"may trade: {answers[found['can_trade']]}, pays commission in BNB: {answers[found['bnb_burn']]}, "
+        f"fee tier {tier}"
+    )
+    out.print(f"rules read {found['rules_read_s_ago']:.0f} s ago")
+    table = Sheet("symbol", "status", "Leverage", "margin", "May hold", "Holds")
+    for row in found["symbols"]:
+        table.add_row(
+            row["symbol"],
+            row["status"],
+            "not told" if row["leverage"] is None else str(row["leverage"]),
+            row["margin_type"] or "not told",
+            "not told" if row["notional_cap"] is None else f"{float(row['notional_cap']):,.0f}",
+            f"{float(row['held']):,.2f}",
+        )
+    out.print(table)
+
+
+def reconciliation(found: Found, out: Console) -> None:
+    """One line per symbol."""
+    table = Sheet("symbol", "Accounts", "House", "Exchange", "Difference")
+    for d in found:
+        sums = (plain(Decimal(d[name])) for name in ("virtual", "house", "master", "difference"))
+        table.add_row(d["symbol"], *sums)
+    out.print(table)
+    differ = [d["symbol"] for d in found if Decimal(d["difference"])]
+    if differ:
+        out.print(f"accounts + house differ from the exchange in {', '.join(differ)}", style="red")
+    else:
+        out.print("accounts + house = exchange, for every symbol", style="green")

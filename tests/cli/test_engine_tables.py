@@ -10,7 +10,8 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from actors.cli.show_status import WHY_CLOSED, status
+from actors.cli.engine_tables import WHY_CLOSED, reconciliation, status
+from tests.factories import BTC, ETH
 
 ROOT = Path(__file__).parents[2]
 STATS = {
@@ -78,3 +79,19 @@ def test_everybody_who_closes_the_gate_is_explained():
     told = (ROOT / "docs" / "operating.md").read_text().partition("| who | why |")[2].partition("\n\n")[0]
     names = {n.strip() for row in re.findall(r"^\| ([^|]+) \|", told, re.MULTILINE) for n in row.split(",")}
     assert names - {"---"} - set(WHY_CLOSED) == set()
+
+
+@pytest.mark.parametrize(
+    ("difference", "said"),
+    [
+        ("0", "accounts + house = exchange, for every symbol"),
+        ("-0.06", "accounts + house differ from the exchange in ETHUSDT"),
+    ],
+)
+def test_a_reconciliation_says_whether_the_books_agree(difference, said):
+    row = {"virtual": "1", "house": "0", "master": "1", "difference": "0"}
+    found = [{"symbol": BTC, **row}, {"symbol": ETH, **row, "difference": difference}]
+    text = io.StringIO()
+    reconciliation(found, Console(file=text, width=100))
+    assert text.getvalue().splitlines()[-1] == said
+    assert text.getvalue().count(" = ") == (difference == "0")

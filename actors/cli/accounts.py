@@ -1,0 +1,228 @@
+"""Commands about accounts: list, create, money, status, liquidation mode, risk, report, positions."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from actors.assembly.config import DEFAULT_DATA_DIR
+from actors.cli import accounts_tables
+from actors.cli.app import app
+from actors.cli.common import DataDir, Json, client, outcome, path, show, told
+
+
+@app.command
+def accounts(
+    *, data_dir: DataDir = DEFAULT_DATA_DIR, limit: int = 20, offset: int = 0, json: Json = False
+) -> None:
+    """List accounts.
+
+    Example: bulkhead accounts --limit 50
+    """
+    show(
+        client(data_dir).get("/v1/accounts", limit=limit, offset=offset), accounts_tables.accounts, json=json
+    )
+
+
+@app.command
+def create(account: str, deposit: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
+    """Create an account with a first deposit.
+
+    Example: bulkhead create acct-42 1000
+    """
+    answer = client(data_dir).post("/v1/accounts", [{"account_id": account, "deposit": deposit}])
+    told(answer, f"{account}: created", json=json)
+
+
+@app.command
+def deposit(account: str, amount: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
+    """Deposit, or withdraw with a negative amount.
+
+    Example: bulkhead deposit acct-42 250        (bulkhead deposit acct-42 -- -250 takes it back)
+    """
+    outcome(
+        client(data_dir).post(path("accounts", account, "balance"), {"amount": amount}), "booked", json=json
+    )
+
+
+@app.command
+def freeze(account: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
+    """Freeze an account: no new risk; liquidation stays on.
+
+    Example: bulkhead freeze acct-42
+    """
+    outcome(client(data_dir).post(path("accounts", account, "freeze")), "frozen", json=json)
+
+
+@app.command
+def unfreeze(account: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
+    """Take a freeze back.
+
+    Example: bulkhead unfreeze acct-42
+    """
+    outcome(client(data_dir).post(path("accounts", account, "unfreeze")), "active", json=json)
+
+
+@app.command
+def positions(
+    account: str | None = None, *, data_dir: DataDir = DEFAULT_DATA_DIR, limit: int = 50, json: Json = False
+) -> None:
+    """List open positions, of one account or of all.
+
+    Example: bulkhead positions acct-42
+    """
+    show(
+        client(data_dir).get("/v1/positions", account_id=account, limit=limit),
+        accounts_tables.positions,
+        json=json,
+    )
+
+
+@app.command
+def closed(
+    account: str,
+    *,
+    strategy: str | None = None,
+    limit: int = 20,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    json: Json = False,
+) -> None:
+    """List an account's closed positions, with their worst and best moment.
+
+    Example: bulkhead closed acct-42 --strategy trend
+    """
+    found = client(data_dir).get(path("accounts", account, "closed"), limit=limit, strategy=strategy)
+    show(found, accounts_tables.closed, json=json)
+
+
+@app.command
+def mode(
+    account: str,
+    mode: Literal["ADL_30", "INSTANT_CLOSE", "TAKEOVER"],
+    *,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    json: Json = False,
+) -> None:
+    """Set how an account is liquidated: in tiers, all at once, or by the house. It acts at once.
+
+    Example: bulkhead mode acct-42 INSTANT_CLOSE
+    """
+    answer = client(data_dir).post(path("accounts", account, "mode"), {"mode": mode})
+    outcome(answer, f"{account}: {mode}", json=json)
+
+
+@app.command
+def risk(account: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
+    """Show an account's breaker, its loss of the day and of its life, and its liquidation price.
+
+    Example: bulkhead risk acct-42
+    """
+    show(client(data_dir).get(path("accounts", account, "risk")), accounts_tables.risk, json=json)
+
+
+@app.command
+def report(account: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
+    """Show how an account did: drawdown, Sharpe ratio, value at risk, strategies, and what to worry about.
+
+    Example: bulkhead report acct-42
+    """
+    show(client(data_dir).get(path("accounts", account, "report")), accounts_tables.report, json=json)
+
+
+@app.command
+def size(  # noqa: PLR0913 - one per factor
+    account: str,
+    symbol: str,
+    *,
+    method: Literal["dynamic", "kelly", "fixed"] = "dynamic",
+    signal: str = "0.5",
+    volatility: str | None = None,
+    strategy: str = "",
+    win_rate: str | None = None,
+    average_win: str | None = None,
+    average_loss: str | None = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    json: Json = False,
+) -> None:
+    """Say how large a position should be. Nothing is sent.
+
+    Example: bulkhead size acct-42 BTCUSDT --signal 0.8 --volatility 0.6
+             bulkhead size acct-42 BTCUSDT --method kelly --win-rate 0.55 --average-win 120 --average-loss 100
+
+    Args:
+        account: whose equity, limits and past trades.
+        symbol: for example BTCUSDT.
+        method: dynamic (2 % by signal, volatility and performance), kelly (half of it), fixed.
+        signal: strength of the signal, 0 to 1.
+        volatility: annualized, 0.6 for 60 %; from the minutes that the engine has seen if left out.
+        strategy: whose trades performance and Kelly's numbers are taken from.
+        win_rate: share of winning trades, for kelly.
+        average_win: quote asset, for kelly.
+        average_loss: quote asset, for kelly.
+        data_dir: the engine's data folder.
+        json: print the answer as JSON.
+    """
+    body = {
+        "symbol": symbol.upper(),
+        "method": method,
+        "signal_strength": signal,
+        "volatility": volatility,
+        "strategy": strategy,
+        "win_rate": win_rate,
+        "average_win": average_win,
+        "average_loss": average_loss,
+    }
+    show(client(data_dir).post(path("accounts", account, "size"), body), accounts_tables.size, json=json)
+
+
+@app.command
+def book_fee(  # noqa: PLR0913 - which fee, and what it is worth
+    account: str,
+    symbol: str,
+    trade_id: int,
+    *,
+    rate: str | None = None,
+    amount: str | None = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    json: Json = False,
+) -> None:
+    """Book a pending fee by hand, when nobody will ever tell what it lacks; 'bulkhead risk' lists them.
+
+    Example: bulkhead book-fee acct-42 ETHUSDT 7 --rate 512.5
+
+    Args:
+        account: whose.
+        symbol: what was traded.
+        trade_id: the exchange's id of the trade.
+        rate: what one of the fee's asset was worth at that time, in quote asset.
+        amount: the fee in quote asset, if the exchange never told it; then without a rate.
+        data_dir: the engine's data folder.
+        json: print the answer as JSON.
+    """
+    body = {"symbol": symbol.upper(), "trade_id": trade_id, "rate": rate, "amount": amount}
+    outcome(client(data_dir).post(path("accounts", account, "fees"), body), "booked", json=json)
+
+
+@app.command
+def retry(account: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
+    """Have a STUCK account try its liquidation again.
+
+    Example: bulkhead retry acct-42
+    """
+    answer = client(data_dir).post(path("accounts", account, "retry"))
+    told(answer, f"{account}: told; 'bulkhead inspect {account}' shows what came of it", json=json)
+
+
+@app.command
+def reopen(account: str, *, reason: str, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
+    """Let a LIQUIDATED account that has money trade again; a deposit comes first, its breaker stays as it is.
+
+    Example: bulkhead reopen acct-42 --reason "paid in again"
+
+    Args:
+        account: whose.
+        reason: for the audit.
+        data_dir: the engine's data folder.
+        json: print the answer as JSON.
+    """
+    answer = client(data_dir).post(path("accounts", account, "reopen"), {"reason": reason})
+    outcome(answer, f"{account}: ACTIVE again", json=json)

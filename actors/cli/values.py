@@ -1,0 +1,35 @@
+"""How one value is written in a table or a line: numbers, prices, times, long texts."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+Found = Any
+
+
+def short(value: Any, digits: int = 2) -> str:
+    """A number with its thousands apart."""
+    if value is None:
+        return "no price"
+    return f"{Decimal(value):,.{digits}f}"
+
+
+def price(value: Any) -> str:
+    """A price with up to five decimals, and at least the cents."""
+    whole, _, cents = short(value, 5).partition(".")
+    return f"{whole}.{cents.rstrip('0'):0<2}" if cents else whole
+
+
+def brief(text: str, length: int) -> str:
+    """A text of at most so many characters; a longer one ends after a word, with how much there is more."""
+    if len(text) <= length:
+        return text
+    kept = text[: length + 1].rpartition(" ")[0] or text[:length]
+    return f"{kept} ... ({len(text) - len(kept):,} characters more)"
+
+
+def day_time(unix_ms: int) -> str:
+    """Date and time, UTC."""
+    return datetime.fromtimestamp(unix_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
