@@ -1,6 +1,8 @@
 """What operators keep in Postgres: dead letters, quarantine, audit; and the way from cause to order.
 
 All of it runs in the writer's thread, on the writer's connection.
+
+I/O: runs SQL on the connection that it is given.
 """
 
 from __future__ import annotations
