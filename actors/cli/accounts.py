@@ -7,7 +7,7 @@ from typing import Literal
 from actors.assembly.config import DEFAULT_DATA_DIR
 from actors.cli import accounts_tables
 from actors.cli.app import app
-from actors.cli.common import DataDir, Json, client, outcome, path, show, told
+from actors.cli.common import DataDir, Json, client, path, print_answer, print_done, print_outcome
 
 
 @app.command
@@ -18,7 +18,7 @@ def accounts(
 
     Example: bulkhead accounts --limit 50
     """
-    show(
+    print_answer(
         client(data_dir).get("/v1/accounts", limit=limit, offset=offset), accounts_tables.accounts, json=json
     )
 
@@ -30,36 +30,36 @@ def create(account: str, deposit: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, 
     Example: bulkhead create acct-42 1000
     """
     answer = client(data_dir).post("/v1/accounts", [{"account_id": account, "deposit": deposit}])
-    told(answer, f"{account}: created", json=json)
+    print_done(answer, f"{account}: created", json=json)
 
 
 @app.command
 def deposit(account: str, amount: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
     """Deposit, or withdraw with a negative amount.
 
-    Example: bulkhead deposit acct-42 250        (bulkhead deposit acct-42 -- -250 takes it back)
+    Example: bulkhead deposit acct-42 250        (bulkhead deposit acct-42 -- -250 withdraws it)
     """
-    outcome(
+    print_outcome(
         client(data_dir).post(path("accounts", account, "balance"), {"amount": amount}), "booked", json=json
     )
 
 
 @app.command
 def freeze(account: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
-    """Freeze an account: no new risk; liquidation stays on.
+    """Freeze an account: no new risk; liquidation stays active.
 
     Example: bulkhead freeze acct-42
     """
-    outcome(client(data_dir).post(path("accounts", account, "freeze")), "frozen", json=json)
+    print_outcome(client(data_dir).post(path("accounts", account, "freeze")), "frozen", json=json)
 
 
 @app.command
 def unfreeze(account: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
-    """Take a freeze back.
+    """Unfreeze an account: it may take new risk again.
 
     Example: bulkhead unfreeze acct-42
     """
-    outcome(client(data_dir).post(path("accounts", account, "unfreeze")), "active", json=json)
+    print_outcome(client(data_dir).post(path("accounts", account, "unfreeze")), "active", json=json)
 
 
 @app.command
@@ -70,7 +70,7 @@ def positions(
 
     Example: bulkhead positions acct-42
     """
-    show(
+    print_answer(
         client(data_dir).get("/v1/positions", account_id=account, limit=limit),
         accounts_tables.positions,
         json=json,
@@ -86,12 +86,12 @@ def closed(
     data_dir: DataDir = DEFAULT_DATA_DIR,
     json: Json = False,
 ) -> None:
-    """List an account's closed positions, with their worst and best moment.
+    """List an account's closed positions, with the worst and the best result that each had while open.
 
     Example: bulkhead closed acct-42 --strategy trend
     """
     found = client(data_dir).get(path("accounts", account, "closed"), limit=limit, strategy=strategy)
-    show(found, accounts_tables.closed, json=json)
+    print_answer(found, accounts_tables.closed, json=json)
 
 
 @app.command
@@ -102,30 +102,30 @@ def mode(
     data_dir: DataDir = DEFAULT_DATA_DIR,
     json: Json = False,
 ) -> None:
-    """Set how an account is liquidated: in tiers, all at once, or by the house. It acts at once.
+    """Set how an account is liquidated: in tiers, all at once, or by the house. Takes effect immediately.
 
     Example: bulkhead mode acct-42 INSTANT_CLOSE
     """
     answer = client(data_dir).post(path("accounts", account, "mode"), {"mode": mode})
-    outcome(answer, f"{account}: {mode}", json=json)
+    print_outcome(answer, f"{account}: {mode}", json=json)
 
 
 @app.command
 def risk(account: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
-    """Show an account's breaker, its loss of the day and of its life, and its liquidation price.
+    """Show an account's breaker, its loss today and in total, pending fees, and its liquidation price.
 
     Example: bulkhead risk acct-42
     """
-    show(client(data_dir).get(path("accounts", account, "risk")), accounts_tables.risk, json=json)
+    print_answer(client(data_dir).get(path("accounts", account, "risk")), accounts_tables.risk, json=json)
 
 
 @app.command
 def report(account: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
-    """Show how an account did: drawdown, Sharpe ratio, value at risk, strategies, and what to worry about.
+    """Show an account's performance: drawdown, Sharpe ratio, value at risk, strategies, warnings.
 
     Example: bulkhead report acct-42
     """
-    show(client(data_dir).get(path("accounts", account, "report")), accounts_tables.report, json=json)
+    print_answer(client(data_dir).get(path("accounts", account, "report")), accounts_tables.report, json=json)
 
 
 @app.command
@@ -143,18 +143,18 @@ def size(  # noqa: PLR0913 - one per factor
     data_dir: DataDir = DEFAULT_DATA_DIR,
     json: Json = False,
 ) -> None:
-    """Say how large a position should be. Nothing is sent.
+    """Calculate a position size from the signal and past trades. No order is sent.
 
     Example: bulkhead size acct-42 BTCUSDT --signal 0.8 --volatility 0.6
              bulkhead size acct-42 BTCUSDT --method kelly --win-rate 0.55 --average-win 120 --average-loss 100
 
     Args:
-        account: whose equity, limits and past trades.
+        account: its equity, limits and past trades are used.
         symbol: for example BTCUSDT.
         method: dynamic (2 % by signal, volatility and performance), kelly (half of it), fixed.
         signal: strength of the signal, 0 to 1.
-        volatility: annualized, 0.6 for 60 %; from the minutes that the engine has seen if left out.
-        strategy: whose trades performance and Kelly's numbers are taken from.
+        volatility: annualized, 0.6 for 60 %; by default measured by the engine from prices of each minute.
+        strategy: take performance and Kelly's numbers from trades of this strategy only.
         win_rate: share of winning trades, for kelly.
         average_win: quote asset, for kelly.
         average_loss: quote asset, for kelly.
@@ -171,7 +171,9 @@ def size(  # noqa: PLR0913 - one per factor
         "average_win": average_win,
         "average_loss": average_loss,
     }
-    show(client(data_dir).post(path("accounts", account, "size"), body), accounts_tables.size, json=json)
+    print_answer(
+        client(data_dir).post(path("accounts", account, "size"), body), accounts_tables.size, json=json
+    )
 
 
 @app.command
@@ -185,36 +187,38 @@ def book_fee(  # noqa: PLR0913 - which fee, and what it is worth
     data_dir: DataDir = DEFAULT_DATA_DIR,
     json: Json = False,
 ) -> None:
-    """Book a pending fee by hand, when nobody will ever tell what it lacks; 'bulkhead risk' lists them.
+    """Book a pending fee by hand, when the exchange will not report what is missing; 'bulkhead risk' lists pending fees.
 
     Example: bulkhead book-fee acct-42 ETHUSDT 7 --rate 512.5
 
     Args:
-        account: whose.
+        account: the account that traded.
         symbol: what was traded.
         trade_id: the exchange's id of the trade.
-        rate: what one of the fee's asset was worth at that time, in quote asset.
-        amount: the fee in quote asset, if the exchange never told it; then without a rate.
+        rate: price of the fee's asset at that time, in quote asset.
+        amount: the fee in quote asset, if the exchange never reported it; no rate is needed then.
         data_dir: the engine's data folder.
         json: print the answer as JSON.
     """
     body = {"symbol": symbol.upper(), "trade_id": trade_id, "rate": rate, "amount": amount}
-    outcome(client(data_dir).post(path("accounts", account, "fees"), body), "booked", json=json)
+    print_outcome(client(data_dir).post(path("accounts", account, "fees"), body), "booked", json=json)
 
 
 @app.command
 def retry(account: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
-    """Have a STUCK account try its liquidation again.
+    """Make a STUCK account retry its liquidation now.
 
     Example: bulkhead retry acct-42
     """
     answer = client(data_dir).post(path("accounts", account, "retry"))
-    told(answer, f"{account}: told; 'bulkhead inspect {account}' shows what came of it", json=json)
+    print_done(
+        answer, f"{account}: retry requested; 'bulkhead inspect {account}' shows the result", json=json
+    )
 
 
 @app.command
 def reopen(account: str, *, reason: str, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
-    """Let a LIQUIDATED account that has money trade again; a deposit comes first, its breaker stays as it is.
+    """Let a LIQUIDATED account trade again; it needs a deposit first, and its breaker stays as it is.
 
     Example: bulkhead reopen acct-42 --reason "paid in again"
 
@@ -225,4 +229,4 @@ def reopen(account: str, *, reason: str, data_dir: DataDir = DEFAULT_DATA_DIR, j
         json: print the answer as JSON.
     """
     answer = client(data_dir).post(path("accounts", account, "reopen"), {"reason": reason})
-    outcome(answer, f"{account}: ACTIVE again", json=json)
+    print_outcome(answer, f"{account}: ACTIVE again", json=json)

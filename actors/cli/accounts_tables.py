@@ -64,7 +64,7 @@ def positions(found: Found, out: Console, *, of_one: bool = False) -> None:
 
 
 def liquidation(value: Any) -> str:
-    """A liquidation price; none where the equity covers a fall to zero."""
+    """A liquidation price; none if the equity covers a fall to zero."""
     return "none" if value is not None and not Decimal(value) else price(value)
 
 
@@ -87,7 +87,7 @@ def closed(found: Found, out: Console) -> None:
 
 
 def risk(found: Found, out: Console) -> None:
-    """Breaker, day, life."""
+    """Breaker, loss today and in total, pending fees, liquidation price."""
 
     def money(value: Any) -> str:
         return "no price" if value is None else f"{Decimal(value):,.2f}"
@@ -113,7 +113,7 @@ def risk(found: Found, out: Console) -> None:
         out.print(f"last refusal       {found['last_refusal']}", markup=False, highlight=False)
     for fee in found["pending_fees"]:
         amount = (
-            "not told yet"
+            "not reported yet"
             if fee["amount"] is None
             else f"{plain(Decimal(fee['amount']))} {fee['asset']}, rate not known"
         )
@@ -158,7 +158,7 @@ def report(found: Found, out: Console) -> None:
 
 
 def size(found: Found, out: Console) -> None:
-    """The size and what made it."""
+    """The size and its factors."""
     notional, equity = (f"{Decimal(found[name]):,.2f}" for name in ("notional", "equity"))
     out.print(f"{found['quantity']} {found['symbol']}  (notional {notional}, equity {equity})")
     for name, value in found["factors"].items():

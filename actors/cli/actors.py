@@ -14,7 +14,17 @@ from rich.text import Text
 from actors.assembly.config import DEFAULT_DATA_DIR
 from actors.cli import actors_tables
 from actors.cli.app import app
-from actors.cli.common import DataDir, Json, as_json, as_line, client, out, path, show, told
+from actors.cli.common import (
+    DataDir,
+    Json,
+    client,
+    out,
+    path,
+    print_answer,
+    print_done,
+    print_json,
+    print_json_line,
+)
 from actors.core.errors import BadInput
 
 if TYPE_CHECKING:
@@ -25,7 +35,7 @@ By = Literal["depth", "age", "turn", "ratio", "restarts"]
 Replay = Annotated[bool, Parameter("--replay", negative=())]
 
 EVERY_MIN, EVERY_MAX = 0.2, 60.0
-"""Seconds between two looks of a live ``top``."""
+"""Seconds between two refreshes of a live ``top``."""
 
 CURSOR = 1
 """The line below the last one, where the cursor stands."""
@@ -49,14 +59,14 @@ def inspect(
     Args:
         actor: an account, or gateway, writer, router, feed, supervisor.
         limits: show the account's limits, too; 'bulkhead limits' says where each comes from.
-        limit: how many waiting messages.
+        limit: show at most this many waiting messages.
         data_dir: the engine's data folder.
         json: print the whole answer as JSON.
     """
     engine = client(data_dir)
     found = engine.get(path("actors", actor), limit=limit)
     if json:
-        as_json(found)
+        print_json(found)
         return
     state = found["guarded_state"] or found["state"]
     of_account = isinstance(state, dict) and "phase" in state
@@ -68,11 +78,11 @@ def inspect(
 def mailbox(
     actor: str, *, limit: int = 100, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False
 ) -> None:
-    """Show what waits in one actor's mailbox: lane, kind, age, cause.
+    """Show the messages that wait in one actor's mailbox: lane, kind, age, cause.
 
     Example: bulkhead mailbox acct-42
     """
-    show(
+    print_answer(
         client(data_dir).get(path("actors", actor), limit=limit)["snapshot"],
         actors_tables.mailbox,
         json=json,
@@ -97,17 +107,17 @@ def trace(  # noqa: PLR0913 - one per bound of the trace
         actor: an account, or gateway, writer, router, feed, supervisor.
         follow: print each message as it is handled, until the time is up or Ctrl-C.
         seconds: how long to follow.
-        rate: at most so many messages a second; what is above is only counted.
+        rate: at most this many messages a second; the others are only counted.
         data_dir: the engine's data folder.
         json: one JSON object per line.
     """
     engine = client(data_dir)
     if not follow:
-        show(engine.get(path("actors", actor))["snapshot"]["trace"], actors_tables.trace, json=json)
+        print_answer(engine.get(path("actors", actor))["snapshot"]["trace"], actors_tables.trace, json=json)
         return
     for entry in engine.stream(path("actors", actor, "trace"), seconds=seconds, rate=rate):
         if json:
-            as_line(entry)
+            print_json_line(entry)
         else:
             actors_tables.followed(entry, out)
 
@@ -118,11 +128,11 @@ def tree(*, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
 
     Example: bulkhead tree
     """
-    show(client(data_dir).get("/v1/tree"), actors_tables.tree, json=json)
+    print_answer(client(data_dir).get("/v1/tree"), actors_tables.tree, json=json)
 
 
 @app.command
-def top(  # noqa: PLR0913 - one per way to look
+def top(  # noqa: PLR0913 - one per option
     *,
     by: By = "depth",
     limit: int = 20,
@@ -135,13 +145,13 @@ def top(  # noqa: PLR0913 - one per way to look
 
     Example: bulkhead top --by ratio --limit 10
 
-    In a terminal it goes on until Ctrl-C; in a pipe, and with --once or --json, it looks once.
+    In a terminal it refreshes until Ctrl-C; in a pipe, and with --once or --json, it prints once.
 
     Args:
-        by: what is worst.
-        limit: how many actors.
-        once: look once.
-        every: seconds between two looks, 0.2 to 60.
+        by: sort by this, worst first.
+        limit: show at most this many actors.
+        once: print once.
+        every: seconds between two refreshes, 0.2 to 60.
         data_dir: the engine's data folder.
         json: print the answer as JSON.
     """
@@ -149,19 +159,19 @@ def top(  # noqa: PLR0913 - one per way to look
         raise BadInput(f"--every: {every} must be {EVERY_MIN} to {EVERY_MAX:.0f} seconds")
     engine = client(data_dir)
     if json:
-        as_json(_worst(engine, by, limit))
+        print_json(_worst(engine, by, limit))
     elif once or not out.is_terminal or out.is_dumb_terminal:
         actors_tables.top(_worst(engine, by, limit), out)
     else:
-        _go_on(engine, by, limit, every)
+        _refresh(engine, by, limit, every)
 
 
 def _worst(engine: Client, by: str, limit: int) -> Any:
     return engine.get("/v1/top", by=by, limit=limit)
 
 
-def _go_on(engine: Client, by: str, limit: int, every: float) -> None:
-    """Look again and again; Ctrl-C is how it ends, and no failure."""
+def _refresh(engine: Client, by: str, limit: int, every: float) -> None:
+    """Refresh until Ctrl-C, which is its normal end and no failure."""
     view = _view(_worst(engine, by, limit), by, every, out)
     try:
         with Live(view, console=out, auto_refresh=False) as screen:
@@ -190,7 +200,9 @@ def crashes(
 
     Example: bulkhead crashes acct-42
     """
-    show(client(data_dir).get("/v1/crashes", actor=actor, limit=limit), actors_tables.crashes, json=json)
+    print_answer(
+        client(data_dir).get("/v1/crashes", actor=actor, limit=limit), actors_tables.crashes, json=json
+    )
 
 
 @app.command
@@ -199,17 +211,17 @@ def stuck(*, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
 
     Example: bulkhead stuck
     """
-    show(client(data_dir).get("/v1/stuck"), actors_tables.stuck, json=json)
+    print_answer(client(data_dir).get("/v1/stuck"), actors_tables.stuck, json=json)
 
 
 @app.command
 def restart(actor: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
-    """Restart one actor from its durable state; its mailbox is kept, nobody else notices.
+    """Restart one actor from its durable state; its mailbox is kept, other actors are not affected.
 
     Example: bulkhead restart acct-42
     """
     answer = client(data_dir).post(path("actors", actor, "restart"))
-    told(answer, f"{actor}: {'restarting' if answer['restarted'] else 'not restarted'}", json=json)
+    print_done(answer, f"{actor}: {'restarting' if answer['restarted'] else 'not restarted'}", json=json)
 
 
 @app.command
@@ -220,14 +232,14 @@ def quarantine(
     data_dir: DataDir = DEFAULT_DATA_DIR,
     json: Json = False,
 ) -> None:
-    """Take one account out of service; its orders are cancelled, its liquidation stays guarded.
+    """Take one account out of service; its orders are cancelled, a guard watches its liquidation.
 
     Example: bulkhead quarantine acct-42 --reason "odd fills"
 
-    'bulkhead release' takes it back.
+    'bulkhead release' puts it back into service.
     """
     answer = client(data_dir).post(path("accounts", account, "quarantine"), {"reason": reason})
-    told(answer, f"{account}: in quarantine", json=json)
+    print_done(answer, f"{account}: in quarantine", json=json)
 
 
 @app.command
@@ -240,7 +252,7 @@ def release(
 
     Args:
         account: an account in quarantine.
-        replay: tell it the message that failed once more, for example after a fix.
+        replay: send it the message that failed again, for example after a fix.
         data_dir: the engine's data folder.
         json: print the answer as JSON.
     """
@@ -252,7 +264,7 @@ def release(
         if letter is None
         else f"dead letter {letter} {'replayed' if replay else 'dropped'}"
     )
-    told(answer, f"{account}: released, {done}", json=json)
+    print_done(answer, f"{account}: released, {done}", json=json)
 
 
 @app.command
@@ -261,4 +273,4 @@ def quarantined(*, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> 
 
     Example: bulkhead quarantined
     """
-    show(client(data_dir).get("/v1/quarantine"), actors_tables.quarantined, json=json)
+    print_answer(client(data_dir).get("/v1/quarantine"), actors_tables.quarantined, json=json)

@@ -35,7 +35,7 @@ SHOWN_ELSEWHERE = frozenset(
         "conditionals",
     }
 )
-"""Of an account's state: what has its own place, or is asked for by ``--limits``."""
+"""Parts of an account's state that stand elsewhere in the output, or are shown with ``--limits``."""
 
 UNSET: tuple[Any, ...] = ("", "0", 0, None, [], {}, False)
 
@@ -50,21 +50,23 @@ def actor(found: Found, account: Found, out: Console, *, limits: bool) -> None:
     Args:
         found: the answer about the actor.
         account: the answer about its account, with today's prices; None for the engine's own.
-        out: where to.
-        limits: show an account's limits, too.
+        out: console to print to.
+        limits: also show an account's limits.
     """
     snapshot, state = found["snapshot"], found["state"]
     _head(snapshot, state, out)
     if found["guard"] is not None:
         guard = found["guard"]
-        out.print(Text(f"in quarantine; {guard['name']} stands in for it and is {guard['status']}", "yellow"))
+        out.print(
+            Text(f"in quarantine; it is replaced by {guard['name']}, which is {guard['status']}", "yellow")
+        )
     if account is not None:
         _account(account, out)
     mailbox(snapshot, out)
     _last_crash(snapshot["crashes"], out)
     if snapshot["busy_with"]:
         busy = snapshot["busy_with"]
-        out.print(Text(f"in hand: {busy['kind']} for {busy['age_ms']:.1f} ms", "yellow"))
+        out.print(Text(f"working on: {busy['kind']} for {busy['age_ms']:.1f} ms", "yellow"))
     _triggers(found, out)
     counters = {name.replace("_", " "): count for name, count in snapshot["counters"].items()}
     out.print(Text("messages", "bold"))
@@ -153,7 +155,7 @@ def _limits(state: Found, out: Console) -> None:
     found = state.get("limits") if isinstance(state, dict) else None
     for name, value in (found or {}).items():
         table.add_row(name, "off" if value is None else _as_text(value))
-    out.print(table if found else "it has no limits; accounts have")
+    out.print(table if found else "no limits; only accounts have them")
 
 
 def _print_pairs(values: dict[str, Any], out: Console) -> None:
@@ -162,7 +164,7 @@ def _print_pairs(values: dict[str, Any], out: Console) -> None:
 
 
 def _as_text(value: Any) -> str:
-    """A value in one line; a number is written without exponent and idle zeros."""
+    """A value in one line; a number is written without exponent and trailing zeros."""
     if not isinstance(value, str):
         return msgspec.json.encode(value).decode()
     return plain(Decimal(value)) if DECIMAL.fullmatch(value) else value
@@ -285,4 +287,4 @@ def quarantined(found: Found, out: Console) -> None:
     table = Sheet("account", "since", "reason")
     for record in found:
         table.add_row(record["account_id"], day_time(record["since_ms"]), record["reason"])
-    out.print(table if found else "nobody is in quarantine")
+    out.print(table if found else "no account is in quarantine")

@@ -6,7 +6,7 @@ import cyclopts
 
 from actors.assembly.config import DEFAULT_DATA_DIR
 from actors.cli.app import app
-from actors.cli.common import DataDir, Json, client, outcome, path
+from actors.cli.common import DataDir, Json, client, path, print_outcome
 
 breaker = cyclopts.App(
     name="breaker",
@@ -24,20 +24,20 @@ def trip(
     data_dir: DataDir = DEFAULT_DATA_DIR,
     json: Json = False,
 ) -> None:
-    """Open the breaker: no new risk, what may open it is cancelled, reducing goes on.
+    """Open the breaker: no new risk, orders that may open risk are cancelled, reducing stays possible.
 
     Example: bulkhead breaker trip acct-42 --reason "odd fills"
     """
     answer = client(data_dir).post(path("accounts", account, "breaker"), {"reason": reason})
-    outcome(answer, f"{account}: breaker open", json=json)
+    print_outcome(answer, f"{account}: breaker open", json=json)
 
 
 @breaker.command
 def reset(account: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
-    """Close the breaker; refused while it cools down.
+    """Close the breaker; refused during its cooldown.
 
     Example: bulkhead breaker reset acct-42
     """
-    outcome(
+    print_outcome(
         client(data_dir).delete(path("accounts", account, "breaker")), f"{account}: breaker closed", json=json
     )

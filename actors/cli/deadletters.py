@@ -8,7 +8,7 @@ from rich.text import Text
 
 from actors.assembly.config import DEFAULT_DATA_DIR
 from actors.cli.app import app
-from actors.cli.common import DataDir, Json, client, path, show, told
+from actors.cli.common import DataDir, Json, client, path, print_answer, print_done
 from actors.cli.table import Sheet
 from actors.cli.values import Found, brief, day_time
 
@@ -34,26 +34,26 @@ def deadletters_list(
     Example: bulkhead deadletters list acct-42 --status open
     """
     found = client(data_dir).get("/v1/deadletters", actor=actor, status=status, limit=limit)
-    show(found, dead_letters_table, json=json)
+    print_answer(found, dead_letters_table, json=json)
 
 
 @deadletters.command(name="show")
 def deadletters_show(number: int, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
-    """Show one dead letter: message, error, traceback, the state that it met.
+    """Show one dead letter: message, error, traceback, the account's state at that time.
 
     Example: bulkhead deadletters show 7
     """
-    show(client(data_dir).get(path("deadletters", number)), dead_letter_table, json=json)
+    print_answer(client(data_dir).get(path("deadletters", number)), dead_letter_table, json=json)
 
 
 @deadletters.command(name="replay")
 def deadletters_replay(number: int, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
-    """Tell the message to its account once more, for example after a fix; only once.
+    """Send the message to its account again, for example after a fix; a dead letter can be replayed once.
 
     Example: bulkhead deadletters replay 7
     """
     answer = client(data_dir).post(path("deadletters", number, "replay"))
-    told(answer, f"dead letter {number} replayed to {answer['actor']}", json=json)
+    print_done(answer, f"dead letter {number} replayed to {answer['actor']}", json=json)
 
 
 @deadletters.command(name="drop")
@@ -62,7 +62,7 @@ def deadletters_drop(number: int, *, data_dir: DataDir = DEFAULT_DATA_DIR, json:
 
     Example: bulkhead deadletters drop 7
     """
-    told(
+    print_done(
         client(data_dir).post(path("deadletters", number, "drop")), f"dead letter {number} dropped", json=json
     )
 

@@ -16,12 +16,12 @@ def demo(
 ) -> None:
     """Run everything for about a minute on a paper exchange: trade, crash one account, drop the market.
 
-    Example: bulkhead demo --keep      (goes on until Ctrl-C, and says how to look inside)
+    Example: bulkhead demo --keep      (runs until Ctrl-C, and prints commands to look inside)
 
     Args:
-        keep: go on after the summary.
+        keep: keep running after the summary.
         accounts: how many accounts, 10 to 100000.
-        seconds: how long to trade after everybody has a position.
+        seconds: how long to trade after all accounts have a position.
     """
     from actors.cli.demo_run import run_demo  # noqa: PLC0415 - not needed for 'bulkhead inspect'
 

@@ -74,7 +74,7 @@ class Processes:
         return child
 
     def stop(self) -> None:
-        """End all, newest first; those that do not listen are killed."""
+        """End all, newest first; those that do not end in time are killed."""
         for number in ENDING:
             signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C would leave some of them behind
         for child in reversed(self._children):
@@ -94,7 +94,7 @@ def run_demo(accounts: int, seconds: int, *, keep: bool) -> int:
         0 when the books agree with the exchange for every symbol, else 1.
 
     Raises:
-        BadInput: numbers out of range, or a demo that runs already.
+        BadInput: numbers out of range, or another demo is running.
     """
     if not 10 <= accounts <= 100_000:  # noqa: PLR2004 - below, nothing to see; above, hours of orders
         raise BadInput(f"--accounts: {accounts} must be 10 to 100000")
@@ -121,7 +121,7 @@ def run_demo(accounts: int, seconds: int, *, keep: bool) -> int:
 
 
 def _end(number: int, _: object) -> None:
-    """A closed window or a SIGTERM: the way out that also ends the children."""
+    """A closed window or a SIGTERM: exit in a way that also ends the children."""
     sys.exit(128 + number)
 
 
@@ -130,7 +130,7 @@ def _fresh_folder() -> None:
     if running.exists():
         with contextlib.suppress(BulkheadError):
             Client(DATA_DIR).get("/v1/health")
-            raise BadInput(f"a demo runs already on {DATA_DIR}; end it first")
+            raise BadInput(f"another demo is running on {DATA_DIR}; end it first")
     shutil.rmtree(DATA_DIR, ignore_errors=True)
     DATA_DIR.mkdir(parents=True)
 
@@ -240,7 +240,7 @@ def _open_positions(client: Client, accounts: int, out: Console) -> None:
 
 
 def _place_all(client: Client, orders: Sequence[dict[str, Any]]) -> list[Any]:
-    """Place orders; those that came before the market did are placed again, bounded. Returns refusals."""
+    """Place orders; those that came before the first price are placed again, for a limited time. Returns refusals."""
     deadline = time.monotonic() + START_SECONDS
     refused: list[Any] = []
     while orders:
@@ -255,13 +255,13 @@ def _place_all(client: Client, orders: Sequence[dict[str, Any]]) -> list[Any]:
 
 
 def too_early(answer: dict[str, Any]) -> bool:
-    """Whether an order was refused only because the engine has just started: it would pass in a moment."""
+    """Whether an order was refused only because the engine has just started and the same order will soon be accepted."""
     codes = {rejection["code"] for rejection in answer.get("rejections", ())}
     return bool(codes) and codes <= TOO_EARLY
 
 
 class _Trading:
-    """What happens while the demo watches: orders all along, a crash, a drop."""
+    """What happens during the demo: orders all the time, a crash, a drop."""
 
     def __init__(self, client: Client, exchange: PaperAddress, accounts: int, seconds: int) -> None:
         self.client, self.exchange = client, exchange
@@ -377,7 +377,7 @@ def _keep(account: str, out: Console) -> None:
     program = (
         "bulkhead" if found else shlex.quote(os.path.relpath(Path(sys.executable).with_name("bulkhead")))
     )
-    out.print("\nthe engine goes on; look inside from another terminal, end with Ctrl-C:")
+    out.print("\nthe engine keeps running; look inside from another terminal, end with Ctrl-C:")
     for command in (
         "accounts",
         f"inspect {account}",

@@ -14,11 +14,22 @@ from actors.assembly import folder_lock
 from actors.assembly.config import DEFAULT_DATA_DIR, environment, load
 from actors.cli import engine_tables, serving
 from actors.cli.app import app
-from actors.cli.common import DataDir, Json, as_json, client, err, out, outcome, path, show, told
+from actors.cli.common import (
+    DataDir,
+    Json,
+    client,
+    err,
+    out,
+    path,
+    print_answer,
+    print_done,
+    print_json,
+    print_outcome,
+)
 from actors.core.errors import BadInput, BulkheadError
 from actors.runtime import logs
 
-db = cyclopts.App(name="db", help="The database: look at it, or make it ready.")
+db = cyclopts.App(name="db", help="The database: check it, or prepare it.")
 
 app.command(db)
 
@@ -41,22 +52,22 @@ def run(  # noqa: PLR0913 - one per setting
 ) -> None:
     """Run the engine until Ctrl-C or SIGTERM.
 
-    Leverage by symbol, the margin asset and all else are settings; deploy/bulkhead.toml lists them.
+    Leverage by symbol, the margin asset and all other settings are in the TOML file; deploy/bulkhead.toml lists them.
 
     Example: bulkhead run --exchange http://127.0.0.1:8790 --dsn postgresql://me@localhost/firm
 
     Args:
-        config: a TOML file; BULKHEAD_* variables and options go before it.
-        data_dir: where the embedded database, the API's address and its token are kept.
-        dsn: a Postgres; without it one is run from a wheel in the data folder.
+        config: a TOML file; BULKHEAD_* variables and options override it.
+        data_dir: folder of the embedded database, the API's address and its token.
+        dsn: DSN of a Postgres; without it an embedded Postgres runs in the data folder.
         exchange: REST base URL of the exchange.
-        exchange_ws_public: base URL of public streams; known for Binance and for a paper exchange.
+        exchange_ws_public: base URL of public streams; found out for Binance and for a paper exchange.
         exchange_ws_private: base URL of the user stream, likewise.
         exchange_ws_orders: URL for orders over a websocket, likewise; off: orders go by REST only.
         api_host: where the API listens; loopback by default.
         api_port: the API's port; 0 takes a free one.
         set_master: set the master account to one-way mode, single-asset mode and cross margin, where it is not.
-        faults_allowed: let accounts be made to fail on purpose.
+        faults_allowed: allow test faults, which make accounts fail on purpose.
         log_json: log as JSON lines.
     """
     settings = load(
@@ -87,7 +98,7 @@ def status(*, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
 
     Example: bulkhead status
 
-    Exit code 1 says that it takes no new risk.
+    Exit code 1 means that it takes no new risk.
     """
     engine = client(data_dir)
     found: dict[str, Any] = {
@@ -97,10 +108,10 @@ def status(*, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
     try:
         found |= {"stats": engine.get("/v1/stats"), "alarms": engine.get("/v1/alarms"), "untold": ""}
     except BulkheadError as error:
-        # While it starts, or while a part of it is stuck, it still says what keeps new risk out.
+        # While it starts, or while a part of it is stuck, health still says what blocks new risk.
         found = {"stats": None, "alarms": [], **found, "untold": str(error)}
     if json:
-        as_json(found)
+        print_json(found)
     else:
         engine_tables.status(found, out)
     if found["health"]["status"] != "ok":
@@ -113,7 +124,7 @@ def stats(*, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = True) -> None:  
 
     Example: bulkhead stats
     """
-    as_json(client(data_dir).get("/v1/stats"))
+    print_json(client(data_dir).get("/v1/stats"))
 
 
 @app.command
@@ -123,16 +134,16 @@ def alarms(
     data_dir: DataDir = DEFAULT_DATA_DIR,
     json: Json = False,
 ) -> None:
-    """List alarms that nobody has acknowledged, the newest last; they outlive a restart.
+    """List unacknowledged alarms, the newest last; they are kept across restarts.
 
     Example: bulkhead alarms
 
     Args:
-        all: those that somebody acknowledged since the start, too.
+        all: also alarms that were acknowledged since the start.
         data_dir: the engine's data folder.
         json: print the answer as JSON.
     """
-    show(client(data_dir).get("/v1/alarms", unacknowledged=not all), engine_tables.alarms, json=json)
+    print_answer(client(data_dir).get("/v1/alarms", unacknowledged=not all), engine_tables.alarms, json=json)
 
 
 @app.command
@@ -143,7 +154,7 @@ def ack(
     data_dir: DataDir = DEFAULT_DATA_DIR,
     json: Json = False,
 ) -> None:
-    """Acknowledge alarms: you have seen them. What raises one again makes a new one.
+    """Acknowledge alarms: you have seen them. If the cause occurs again, a new alarm is raised.
 
     Example: bulkhead ack 7 9
 
@@ -155,7 +166,7 @@ def ack(
     engine = client(data_dir)
     for number in numbers:
         answer = engine.post(path("alarms", number, "ack"))
-        told(answer, f"alarm {number} acknowledged: {answer['text']}", json=json)
+        print_done(answer, f"alarm {number} acknowledged: {answer['text']}", json=json)
 
 
 @app.command
@@ -166,21 +177,23 @@ def audit(
 
     Example: bulkhead audit acct-42
     """
-    show(client(data_dir).get("/v1/audit", target=target, limit=limit), engine_tables.audit, json=json)
+    print_answer(
+        client(data_dir).get("/v1/audit", target=target, limit=limit), engine_tables.audit, json=json
+    )
 
 
 @app.command
 def master(*, data_dir: DataDir = DEFAULT_DATA_DIR, limit: int = 20, json: Json = False) -> None:
-    """Show how the master account is set: modes, leverage by symbol, and what the fleet may hold and holds.
+    """Show the master account's settings: modes, leverage by symbol, and how much the fleet may hold and holds.
 
     Example: bulkhead master --limit 5
 
     Args:
         data_dir: the engine's data folder.
-        limit: how many symbols; those that the fleet holds most of come first.
+        limit: show at most this many symbols; those with the largest positions come first.
         json: print the answer as JSON.
     """
-    show(client(data_dir).get("/v1/master", limit=limit), engine_tables.master, json=json)
+    print_answer(client(data_dir).get("/v1/master", limit=limit), engine_tables.master, json=json)
 
 
 @app.command
@@ -190,13 +203,13 @@ def reconcile(*, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> No
     Example: bulkhead reconcile
     """
     found = client(data_dir).get("/v1/reconciliation", settle_seconds=5)
-    show(found, engine_tables.reconciliation, json=json)
+    print_answer(found, engine_tables.reconciliation, json=json)
     if any(Decimal(d["difference"]) for d in found):
         sys.exit(1)
 
 
 @app.command
-def emergency_stop(  # noqa: PLR0913 - who, why, or the way back
+def emergency_stop(  # noqa: PLR0913 - one per option
     account: str | None = None,
     *,
     everybody: Annotated[bool, Parameter(negative=())] = False,
@@ -205,15 +218,15 @@ def emergency_stop(  # noqa: PLR0913 - who, why, or the way back
     data_dir: DataDir = DEFAULT_DATA_DIR,
     json: Json = False,
 ) -> None:
-    """Cancel and close everything, of one account or of all; breakers open, the money stays.
+    """Cancel and close everything, of one account or of all; breakers open, balances stay.
 
     Example: bulkhead emergency-stop acct-42 --reason "wrong strategy"
              bulkhead emergency-stop --everybody
              bulkhead emergency-stop acct-42 --call-off
 
     Args:
-        account: whose.
-        everybody: of all accounts; no new risk until it is called off.
+        account: the account to stop.
+        everybody: stop all accounts; no new risk until it is called off.
         call_off: stop closing; what is closed stays closed, breakers stay open.
         reason: for the audit and the alarm.
         data_dir: the engine's data folder.
@@ -226,33 +239,33 @@ def emergency_stop(  # noqa: PLR0913 - who, why, or the way back
     answer = engine.delete(address) if call_off else engine.post(address, {"reason": reason})
     done = "called off" if call_off else "everything is being cancelled and closed"
     if account is None:
-        told(answer, f"{answer['told']} accounts: {done}", json=json)
+        print_done(answer, f"{answer['told']} accounts: {done}", json=json)
     else:
-        outcome(answer, f"{account}: {done}", json=json)
+        print_outcome(answer, f"{account}: {done}", json=json)
 
 
 @db.command(name="init")
 def db_init(dsn: str | None = None, *, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
-    """Make an empty database ready, or add our schema beside the platform's tables.
+    """Prepare an empty database, or add our schema beside the platform's tables.
 
     Example: bulkhead db init postgresql://me@localhost/firm
 
     Args:
-        dsn: the database; the embedded one without it.
-        data_dir: where the embedded one is.
+        dsn: DSN of the database; by default the embedded one.
+        data_dir: folder of the embedded one.
     """
     _database(dsn, data_dir, make=True)
 
 
 @db.command(name="check")
 def db_check(dsn: str | None = None, *, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
-    """Say what a database is to us, and change nothing.
+    """Check whether a database can be used. Changes nothing.
 
     Example: bulkhead db check postgresql://me@localhost/firm
 
     Args:
-        dsn: the database; the embedded one without it.
-        data_dir: where the embedded one is.
+        dsn: DSN of the database; by default the embedded one.
+        data_dir: folder of the embedded one.
     """
     _database(dsn, data_dir, make=False)
 
@@ -272,7 +285,7 @@ def _database(dsn: str | None, data_dir: Path, *, make: bool) -> None:
         if embedded:
             embedded.stop()
     meaning = {
-        "EMPTY": "empty: both schemas were made" if make else "empty: 'bulkhead db init' makes it ready",
+        "EMPTY": "empty: both schemas were made" if make else "empty: 'bulkhead db init' prepares it",
         "PLATFORM": "the platform's: schema bulkhead was added"
         if make
         else "the platform's: 'bulkhead db init' adds schema bulkhead beside its tables",

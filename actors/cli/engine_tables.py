@@ -20,7 +20,7 @@ NAME_WIDTH = 11
 ALARMS_SHOWN = 3
 
 WHY_CLOSED = {
-    "start": "it is starting: some order's fate is not known yet",
+    "start": "it is starting: the state of some orders is not known yet",
     "stop": "it is stopping",
     "writer": "Postgres is away, or too many decisions wait for it",
     "gateway": "the gateway is being restarted",
@@ -28,19 +28,19 @@ WHY_CLOSED = {
     "feed": "the feed is being restarted",
     "user stream": "the exchange's user stream is down",
     "exchange clock": "the exchange's time is not known",
-    "watchdog": "a turn does not end; 'bulkhead stuck'",
+    "watchdog": "a turn does not end; 'bulkhead stuck' shows it",
     "overload": "messages wait more than a second for their turn",
-    "breaker": "many accounts failed alike; 'bulkhead crashes'",
+    "breaker": "many accounts failed with the same error; 'bulkhead crashes' shows it",
     "emergency stop of all": "'bulkhead emergency-stop --everybody --call-off' ends it",
-    "copy": "another engine works on a copy of this database",
+    "copy": "another engine uses a copy of this database",
     "fenced": "another engine owns the database; this one ends",
-    "halt": "it cannot be trusted to go on, and ends",
+    "halt": "it must not continue after a fault, and ends",
 }
-"""Who closes the gate for new risk, as docs/operating.md explains them."""
+"""What closes the gate for new risk, as docs/operating.md explains it."""
 
 STREAMS = {
     "UP": "user stream UP",
-    "UNPROVEN": "user stream connected; the first order proves it",
+    "UNPROVEN": "user stream connected; the first order confirms it",
     "DOWN": "user stream DOWN",
 }
 
@@ -60,7 +60,7 @@ def status(found: Found, out: Console) -> None:
         for closer in health["closed_by"]:
             _line("", f"{closer}: {WHY_CLOSED.get(closer, 'being restarted')}", out, BAD)
     if not stats:
-        _line("the rest", f"is not told at present: {found['untold']}", out, BAD)
+        _line("the rest", f"not available: {found['untold']}", out, BAD)
         return
     _postgres(stats["writer"], out)
     _exchange(stats["gateway"], out)
@@ -69,7 +69,7 @@ def status(found: Found, out: Console) -> None:
 
 
 def _line(name: str, text: str, out: Console, style: str = "") -> None:
-    """A name and what is to be said of it, wrapped beside the name."""
+    """A name and its text, wrapped beside the name."""
     width = max(1, out.width - NAME_WIDTH)
     for number, part in enumerate(Text(safe(text), style).wrap(out, width)):
         head = Text(name if not number else "", "bold")
@@ -78,7 +78,7 @@ def _line(name: str, text: str, out: Console, style: str = "") -> None:
 
 
 def _span(seconds: float) -> str:
-    """How long something lasts, in the two largest units."""
+    """A duration in its two largest units."""
     rest = int(seconds)
     parts: list[str] = []
     for name, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
@@ -109,8 +109,8 @@ def _exchange(gateway: Found, out: Console) -> None:
     weight = gateway["weight"]
     _line(
         "",
-        f"{gateway['tracked']:,} orders work, {gateway['queued']:,} wait to be sent, "
-        f"{len(gateway['unknown']):,} of unknown fate; request weight {weight['used']:,} of {weight['limit']:,}",
+        f"{gateway['tracked']:,} working orders, {gateway['queued']:,} waiting to be sent, "
+        f"{len(gateway['unknown']):,} in unknown state; request weight {weight['used']:,} of {weight['limit']:,}",
         out,
         BAD if gateway["unknown"] else "",
     )
@@ -151,7 +151,7 @@ def alarms(found: Found, out: Console) -> None:
 
 
 def audit(found: Found, out: Console) -> None:
-    """One line per deed."""
+    """One line per operator action."""
     table = Sheet("time", "who", "action", "target", "detail")
     for entry in found:
         table.add_row(
@@ -161,13 +161,13 @@ def audit(found: Found, out: Console) -> None:
             entry["target"],
             brief(entry["detail"], 100),
         )
-    out.print(table if found else "nothing was done yet")
+    out.print(table if found else "no operator actions yet")
 
 
 def master(found: Found, out: Console) -> None:
     """The master's settings, and one line per symbol."""
-    answers = {True: "yes", False: "no", None: "not told"}
-    tier = "not told" if found["fee_tier"] is None else found["fee_tier"]
+    answers = {True: "yes", False: "no", None: "unknown"}
+    tier = "unknown" if found["fee_tier"] is None else found["fee_tier"]
     out.print(
         f"{found['position_mode']} mode, {found['margin_mode']} mode, margin in {found['margin_asset']}"
     )
@@ -181,9 +181,9 @@ def master(found: Found, out: Console) -> None:
         table.add_row(
             row["symbol"],
             row["status"],
-            "not told" if row["leverage"] is None else str(row["leverage"]),
-            row["margin_type"] or "not told",
-            "not told" if row["notional_cap"] is None else f"{float(row['notional_cap']):,.0f}",
+            "unknown" if row["leverage"] is None else str(row["leverage"]),
+            row["margin_type"] or "unknown",
+            "unknown" if row["notional_cap"] is None else f"{float(row['notional_cap']):,.0f}",
             f"{float(row['held']):,.2f}",
         )
     out.print(table)

@@ -11,7 +11,18 @@ from cyclopts import Parameter
 from actors.assembly.config import DEFAULT_DATA_DIR
 from actors.cli import accounts_tables, orders_tables
 from actors.cli.app import app
-from actors.cli.common import DataDir, Json, as_json, client, err, out, outcome, path, show, told
+from actors.cli.common import (
+    DataDir,
+    Json,
+    client,
+    err,
+    out,
+    path,
+    print_answer,
+    print_done,
+    print_json,
+    print_outcome,
+)
 from actors.core.enums import Side
 from actors.core.errors import BadInput
 
@@ -19,7 +30,7 @@ if TYPE_CHECKING:
     from actors.api.client import Client
 
 LOOK_SECONDS = 0.1
-"""Between two looks at what is waited for."""
+"""Interval of polls while waiting for an order."""
 
 NOT_OVER = frozenset({"INTENDED", "ACKNOWLEDGED", "WAITING"})
 
@@ -53,19 +64,19 @@ def order(  # noqa: PLR0913 - one per field of an order
              bulkhead order acct-42 buy 0.01 BTCUSDT --wait 5
 
     Args:
-        account: whose.
+        account: the account that trades.
         side: buy or sell.
         quantity: in base asset.
         symbol: for example BTCUSDT.
-        price: limit price; it rests at the exchange.
-        stop: send a market order once the mid is there: below for a sell, above for a buy.
+        price: limit price; the order rests at the exchange.
+        stop: send a market order when the mid reaches this price: below for a sell, above for a buy.
         take_profit: the same, in the other direction.
         trail: trailing stop; a fraction of the best price, 0.001 to 0.2.
-        activation: the trailing stop begins once the mid is there.
-        leverage: of what opens; 10, or the account's limit, by default.
+        activation: the trailing stop starts when the mid reaches this price.
+        leverage: of the position that it opens; by default 10, or the account's limit.
         strategy: a tag, for correlation, drawdown and performance.
-        reduce_only: refuse what would open anything.
-        wait: for so many seconds, until the order has ended, and say how; exit 1 if the exchange refused it.
+        reduce_only: refuse the order if it would open anything.
+        wait: wait up to this many seconds for the order's end and print it; exit 1 if the exchange refused it.
         data_dir: the engine's data folder.
         json: print the answer as JSON.
     """
@@ -80,7 +91,9 @@ def order(  # noqa: PLR0913 - one per field of an order
         if value is not None
     }
     if len(chosen) > 1:
-        raise BadInput("give one of --price, --stop, --take-profit and --trail; each is an order of its own")
+        raise BadInput(
+            "give one of --price, --stop, --take-profit and --trail; each makes an order of another type"
+        )
     kind = next(iter(chosen), "MARKET")
     body = {
         "symbol": symbol.upper(),
@@ -99,12 +112,12 @@ def order(  # noqa: PLR0913 - one per field of an order
     answer = engine.post(path("accounts", account, "orders"), body)
     waits = wait > 0 and answer["type"] == "Accepted" and answer["client_order_id"] is not None
     if not (waits and json):
-        outcome(answer, "accepted and durable", json=json)
+        print_outcome(answer, "accepted and durable", json=json)
     if waits:
-        _say_how_it_ends(engine, answer["client_order_id"], wait, json=json)
+        _print_end(engine, answer["client_order_id"], wait, json=json)
 
 
-def _say_how_it_ends(engine: Client, client_order_id: str, seconds: int, *, json: bool) -> None:
+def _print_end(engine: Client, client_order_id: str, seconds: int, *, json: bool) -> None:
     deadline = time.monotonic() + seconds
     while True:
         found = engine.get(path("orders", client_order_id))
@@ -114,7 +127,7 @@ def _say_how_it_ends(engine: Client, client_order_id: str, seconds: int, *, json
         time.sleep(LOOK_SECONDS)
     late = "" if is_over else f" after {seconds} s"
     text = f"{client_order_id} {found['end'] or found['status']}{late}, {found['filled']} of {found['quantity']} filled"
-    told(found, text, json=json)
+    print_done(found, text, json=json)
     if found["status"] in REFUSED:
         sys.exit(1)
 
@@ -127,22 +140,22 @@ def cancel(
 
     Example: bulkhead cancel acct-42 bh-k7m2qx-4t0w9c5e8h2r6v1n-3
     """
-    outcome(
+    print_outcome(
         client(data_dir).delete(path("accounts", account, "orders", client_order_id)),
-        "cancel is on its way",
+        "cancel requested",
         json=json,
     )
 
 
 @app.command
 def orders(account: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
-    """List an account's working orders, and those that wait for a price; 'bulkhead history' has the others.
+    """List an account's working orders, and those that wait for a price; 'bulkhead history' lists the others.
 
     Example: bulkhead orders acct-42
     """
     found = client(data_dir).get(path("accounts", account))
     if json:
-        as_json({"orders": found["orders"], "conditionals": found["conditionals"]})
+        print_json({"orders": found["orders"], "conditionals": found["conditionals"]})
     else:
         orders_tables.orders(found, out)
 
@@ -151,35 +164,35 @@ def orders(account: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = F
 def history(
     account: str, *, limit: int = 20, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False
 ) -> None:
-    """List an account's last orders, newest first: what became of each, and why.
+    """List an account's latest orders, newest first: how each ended, and why.
 
     Example: bulkhead history acct-42 --limit 50
     """
     found = client(data_dir).get(path("accounts", account, "history"), limit=limit)
-    show(found, orders_tables.history, json=json)
+    print_answer(found, orders_tables.history, json=json)
 
 
 @app.command
 def why(client_order_id: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
-    """Show what set an order off, and what came of it.
+    """Show the cause and the result of an order.
 
     Example: bulkhead why bh-k7m2qx-4t0w9c5e8h2r6v1n-3
     """
     found = client(data_dir).get(path("orders", client_order_id))
-    show([found], orders_tables.caused, json=json)
+    print_answer([found], orders_tables.caused, json=json)
 
 
 @app.command
 def caused(cause: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
-    """Show all orders that one cause set off, for example a tick.
+    """Show all orders with the same cause, for example a tick.
 
     Example: bulkhead caused tick:BTCUSDT:5123107839020
     """
-    show(client(data_dir).get(path("causes", cause)), orders_tables.caused, json=json)
+    print_answer(client(data_dir).get(path("causes", cause)), orders_tables.caused, json=json)
 
 
 @app.command
-def close(  # noqa: PLR0913 - what, and how sure
+def close(  # noqa: PLR0913 - one per option
     account: str,
     symbol: str | None = None,
     *,
@@ -188,18 +201,18 @@ def close(  # noqa: PLR0913 - what, and how sure
     data_dir: DataDir = DEFAULT_DATA_DIR,
     json: Json = False,
 ) -> None:
-    """Close an account's positions, or one of them, with reducing market orders of its owner.
+    """Close an account's positions, or one of them, with reducing market orders, as its owner.
 
     Example: bulkhead close acct-42 ETHUSDT --yes
 
-    Its resting orders that would close the same are cancelled first. No breaker opens and other orders stay:
-    'bulkhead emergency-stop' is for that. A rest below the exchange's minimum is taken by the house.
+    Its resting orders on the closing side are cancelled first. Other orders stay, and no breaker opens;
+    'bulkhead emergency-stop' does both. A remainder below the exchange's minimum is taken over by the house.
 
     Args:
-        account: whose.
-        symbol: of which; all without it.
-        yes: do not ask.
-        wait: for so many seconds, until all is closed; exit 1 if something is left.
+        account: the account whose positions are closed.
+        symbol: close only this position.
+        yes: do not ask for confirmation.
+        wait: wait up to this many seconds until all is closed; exit 1 if something is left.
         data_dir: the engine's data folder.
         json: print the outcome as JSON.
     """
@@ -208,17 +221,17 @@ def close(  # noqa: PLR0913 - what, and how sure
     found = engine.get(path("accounts", account))
     held = _held(found, wanted)
     if not held:
-        raise BadInput(_nothing(found, wanted))
+        raise BadInput(_no_position(found, wanted))
     if not yes:
         _ask_first(account, held)
     deadline = time.monotonic() + max(0, wait)
-    _clear_the_way(engine, found, held, deadline)
+    _cancel_resting(engine, found, held, deadline)
     answers = engine.post(path("accounts", account, "close"), {"symbol": wanted})
-    left = _until_closed(engine, account, wanted, answers, deadline)
+    left = _left_after(engine, account, wanted, answers, deadline)
     if json:
-        as_json({"answers": answers, "left": left})
+        print_json({"answers": answers, "left": left})
     else:
-        _say(account, answers, left)
+        _print_closed(account, answers, left)
     if left or any(a["answer"]["type"] != "Accepted" for a in answers):
         sys.exit(1)
 
@@ -227,7 +240,7 @@ def _held(found: Any, symbol: str | None) -> list[Any]:
     return [p for p in found["positions"] if symbol in {None, p["symbol"]}]
 
 
-def _nothing(found: Any, symbol: str | None) -> str:
+def _no_position(found: Any, symbol: str | None) -> str:
     held = ", ".join(p["symbol"] for p in found["positions"])
     of_it = f"no position in {symbol}" if symbol else "no position"
     return f"{found['account_id']} has {of_it}" + (f"; it holds {held}" if held else "")
@@ -238,13 +251,13 @@ def _closing_side(position: Any) -> str:
 
 
 def _ask_first(account: str, held: list[Any]) -> None:
-    """Have a person agree.
+    """Ask for confirmation, and exit with 1 without it.
 
     Raises:
-        BadInput: nobody is there to ask.
+        BadInput: standard input is not a terminal.
     """
     if not sys.stdin.isatty():
-        raise BadInput("nobody can be asked here; give --yes to close without a question")
+        raise BadInput("there is no terminal to ask for confirmation; give --yes to close without it")
     accounts_tables.positions(held, out, of_one=True)
     err.print(f"close {len(held)} position{'s'[: len(held) != 1]} of {account} at the market? [y/N] ", end="")
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
@@ -252,8 +265,12 @@ def _ask_first(account: str, held: list[Any]) -> None:
         sys.exit(1)
 
 
-def _clear_the_way(engine: Client, found: Any, held: list[Any], deadline: float) -> None:
-    """Cancel what rests and would close the same; what is spoken for cannot be closed twice."""
+def _cancel_resting(engine: Client, found: Any, held: list[Any], deadline: float) -> None:
+    """Cancel resting orders on the closing side; the quantity that they hold could not be closed.
+
+    Raises:
+        BadInput: one still rests at the deadline.
+    """
     sides = {p["symbol"]: _closing_side(p) for p in held}
     account = found["account_id"]
     ids = {o["client_order_id"] for o in found["orders"] if sides.get(o["symbol"]) == o["side"]}
@@ -264,13 +281,13 @@ def _clear_the_way(engine: Client, found: Any, held: list[Any], deadline: float)
         if ids:
             time.sleep(LOOK_SECONDS)
     if ids:
-        raise BadInput(f"{', '.join(sorted(ids))} still rests after its cancel; try again in a moment")
+        raise BadInput(f"{', '.join(sorted(ids))} still rests after its cancel was requested; try again")
 
 
-def _until_closed(
+def _left_after(
     engine: Client, account: str, symbol: str | None, answers: list[Any], deadline: float
 ) -> list[Any]:
-    """What is left once the orders have ended, or at the deadline."""
+    """The positions that are left when the orders have ended, or at the deadline."""
     ids = {a["answer"].get("client_order_id") for a in answers} - {None}
     while True:
         found = engine.get(path("accounts", account))
@@ -280,12 +297,12 @@ def _until_closed(
         time.sleep(LOOK_SECONDS)
 
 
-def _say(account: str, answers: list[Any], left: list[Any]) -> None:
+def _print_closed(account: str, answers: list[Any], left: list[Any]) -> None:
     for a in answers:
         what = f"{a['side']} {a['quantity']} {a['symbol']}"
         answer = a["answer"]
         if answer["type"] == "Accepted":
-            out.print(f"{what}: {taken(answer)}")
+            out.print(f"{what}: {accepted_text(answer)}")
         for rejection in answer.get("rejections", ()):
             err.print(f"{what}: rejected: {rejection['code']}: {rejection['text']}", style="red")
     if left:
@@ -296,8 +313,8 @@ def _say(account: str, answers: list[Any], left: list[Any]) -> None:
         out.print(f"{account}: closed")
 
 
-def taken(answer: Any) -> str:
-    """What became of an order that was accepted: its id, or what the house took."""
+def accepted_text(answer: Any) -> str:
+    """The result of an accepted order: its id, or what the house took over."""
     if answer["client_order_id"] or not answer.get("house"):
         return f"{answer['client_order_id']} accepted and durable"
     took = answer["house"]

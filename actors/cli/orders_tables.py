@@ -12,13 +12,13 @@ from actors.core.units import plain
 
 
 def order_text(order: Found) -> str:
-    """What an order is to do, in one line."""
+    """An order in one line."""
     at = "" if order["price"] is None else f" at {price(order['price'])}"
     return f"{order['side']} {order['quantity']} {order['symbol']} {order['order_type']}{at}"
 
 
 def conditional_text(order: Found) -> str:
-    """What an order that waits for a price is to do, in one line."""
+    """An order that waits for a price, in one line."""
     parts = [f"{order['side']} {order['quantity']} {order['symbol']} {order['kind']}"]
     if order["trigger_price"] is not None:
         parts.append(f"at {price(order['trigger_price'])}")
@@ -72,7 +72,7 @@ def caused(found: Found, out: Console) -> None:
             order["status"],
             ", ".join(map(str, order["trade_ids"])),
         )
-    out.print(table if found else "it set off no order")
+    out.print(table if found else "no order has this cause")
     for order in found:
         if order["end"]:
             out.print(f"{order['client_order_id']}: {order['end']}", markup=False, highlight=False)

@@ -30,8 +30,8 @@ def replay(
     Args:
         files: Binance's bookTicker CSV, plain, gzip or zip; the symbol is in the file's name.
         accounts: how many accounts to open positions for.
-        seed: of the positions and of the order in which actors run.
-        output: also write every decision there, one JSON line each.
+        seed: seed of the positions and of the order in which actors run.
+        output: also write every decision to this file, one JSON line each.
     """
     from actors.assembly.replay import run_replay  # noqa: PLC0415
 

@@ -11,7 +11,7 @@ from actors.cli.common import err, out
 from actors.core.errors import BulkheadError
 
 EXIT_HALTED = 3
-"""The engine could not be trusted to go on; a service manager should start it again."""
+"""The engine halted because it must not continue; a service manager should start it again."""
 
 ENDING = (signal.SIGTERM, signal.SIGINT)
 
@@ -19,7 +19,7 @@ HALT_LOOK_SECONDS = 0.2
 
 
 def serve(settings: EngineConfig) -> None:
-    """Run an engine and its API until a signal comes."""
+    """Run an engine and its API until a signal comes; exits with ``EXIT_HALTED`` if the engine halts."""
     from actors.api.server import ApiServer  # noqa: PLC0415 - a second of imports
     from actors.assembly.engine import Engine  # noqa: PLC0415
 
@@ -42,7 +42,7 @@ def serve(settings: EngineConfig) -> None:
         engine.start(api.start)
         starting = False
     except BaseException as error:
-        # Ctrl-C reaches a child that the start waits for, too, and that one may fail first.
+        # Ctrl-C also reaches a child that the start waits for, and the child may fail first.
         early = stop.is_set() and isinstance(error, _EndedEarly | BulkheadError)
         if begun is not None:
             begun[1].stop()
@@ -75,7 +75,7 @@ class _EndedEarly(BaseException):
 
 
 def _ended(text: str) -> None:
-    """Say so; who types Ctrl-C once more has no need to, and must not spoil the exit code."""
+    """Print the end, and ignore further signals, so that another Ctrl-C does not change the exit code."""
     for number in ENDING:
         signal.signal(number, signal.SIG_IGN)
     err.print(text)

@@ -10,20 +10,20 @@ Found = Any
 
 
 def short(value: Any, digits: int = 2) -> str:
-    """A number with its thousands apart."""
+    """A number with thousands separators."""
     if value is None:
         return "no price"
     return f"{Decimal(value):,.{digits}f}"
 
 
 def price(value: Any) -> str:
-    """A price with up to five decimals, and at least the cents."""
+    """A price with two to five decimals."""
     whole, _, cents = short(value, 5).partition(".")
     return f"{whole}.{cents.rstrip('0'):0<2}" if cents else whole
 
 
 def brief(text: str, length: int) -> str:
-    """A text of at most so many characters; a longer one ends after a word, with how much there is more."""
+    """A text cut after a word to at most ``length`` characters, with the number of those left out."""
     if len(text) <= length:
         return text
     kept = text[: length + 1].rpartition(" ")[0] or text[:length]

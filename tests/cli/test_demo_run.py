@@ -18,7 +18,7 @@ def rejected(*codes):
 
 
 class Engine:
-    """Answers orders as it is told, batch after batch."""
+    """Answers each batch of orders with the next of its answers."""
 
     def __init__(self, *answers):
         self.answers = list(answers)
@@ -63,7 +63,7 @@ def test_that_ends_when_the_market_never_comes(monkeypatch):
         (rejected(), False),
     ],
 )
-def test_only_what_passes_in_a_moment_is_early(answer, early):
+def test_only_what_is_accepted_soon_after_is_early(answer, early):
     assert demo_run.too_early(answer) is early
 
 

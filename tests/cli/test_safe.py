@@ -146,7 +146,7 @@ def test_json_is_whole_and_safe(monkeypatch):
     monkeypatch.setattr(sys, "stdout", stream)
     found = {"name": HOSTILE + "名\U000e0041"}
     monkeypatch.setattr(common, "out", Terminal())
-    for call in (common.as_json, common.as_line):
+    for call in (common.print_json, common.print_json_line):
         stream.truncate(0)
         stream.seek(0)
         call(found)
