@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 from actors.cli import accounts, actors, breaker, deadletters, demo, engine, limits, orders, paper, replay
 from actors.cli.app import app
@@ -13,10 +14,14 @@ NOUNS = (accounts, orders, limits, breaker, actors, deadletters, engine, paper, 
 """Files with commands; importing one adds its commands to ``app``."""
 
 
-def main() -> None:
-    """Entry point; errors of ours are one line on standard error and exit code 2."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command; errors of ours are one line on standard error and exit code 2.
+
+    Args:
+        arguments: of the command line; by default those of this process.
+    """
     try:
-        app()
+        app(arguments)
     except BulkheadError as error:
         err.print(f"error: {error}", style="red", markup=False)
         sys.exit(2)

@@ -29,7 +29,7 @@ from actors.core.errors import BadInput
 if TYPE_CHECKING:
     from actors.api.client import Client
 
-LOOK_SECONDS = 0.1
+POLL_SECONDS = 0.1
 """Interval of polls while waiting for an order."""
 
 NOT_OVER = frozenset({"INTENDED", "ACKNOWLEDGED", "WAITING"})
@@ -124,7 +124,7 @@ def _print_end(engine: Client, client_order_id: str, seconds: int, *, json: bool
         is_over = found["status"] not in NOT_OVER
         if is_over or time.monotonic() >= deadline:
             break
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)
     late = "" if is_over else f" after {seconds} s"
     text = f"{client_order_id} {found['end'] or found['status']}{late}, {found['filled']} of {found['quantity']} filled"
     print_done(found, text, json=json)
@@ -279,7 +279,7 @@ def _cancel_resting(engine: Client, found: Any, held: list[Any], deadline: float
     while ids and time.monotonic() < deadline:
         ids &= {o["client_order_id"] for o in engine.get(path("accounts", account))["orders"]}
         if ids:
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
     if ids:
         raise BadInput(f"{', '.join(sorted(ids))} still rests after its cancel was requested; try again")
 
@@ -294,7 +294,7 @@ def _left_after(
         works = ids & {o["client_order_id"] for o in found["orders"]}
         if not works or time.monotonic() >= deadline:
             return _held(found, symbol)
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)
 
 
 def _print_closed(account: str, answers: list[Any], left: list[Any]) -> None:

@@ -15,7 +15,7 @@ EXIT_HALTED = 3
 
 ENDING = (signal.SIGTERM, signal.SIGINT)
 
-HALT_LOOK_SECONDS = 0.2
+HALT_POLL_SECONDS = 0.2
 
 
 def serve(settings: EngineConfig) -> None:
@@ -55,7 +55,7 @@ def serve(settings: EngineConfig) -> None:
     try:
         fleet = engine.fleets.origin.fleet
         out.print(f"engine ready: {len(engine.accounts)} accounts, fleet {fleet}, API at {api.address.url}")
-        while not (stop.wait(HALT_LOOK_SECONDS) or engine.halted.is_set()):
+        while not (stop.wait(HALT_POLL_SECONDS) or engine.halted.is_set()):
             pass
     finally:
         engine.gate.close("stop")

@@ -3,28 +3,57 @@
 from __future__ import annotations
 
 import json
+import re
+from importlib.metadata import entry_points
+from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from actors.cli import main
 from tests.e2e.processes import bulkhead
 
-COMMANDS = (
-    "accounts alarms audit cancel caused close crashes create deadletters demo deposit freeze history inspect mailbox "
-    "order orders paper positions quarantine quarantined reconcile release replay restart run sample-recording stats "
-    "status stuck top trace tree unfreeze why"
-).split()
+FOLDER = Path(main.__file__).parent
 
 pytestmark = pytest.mark.timeout(240)
 
 
-@pytest.mark.parametrize(
-    "command",
-    [*COMMANDS, "db init", "db check", *(f"deadletters {c}" for c in ("list", "show", "replay", "drop"))],
-)
-def test_help_has_an_example(command):
-    shown = bulkhead(*command.split(), "--help")
+def commands(app, before=()):
+    """Every command, as it is typed."""
+    for name in app:
+        if not name.startswith("-"):
+            inner = [n for n in app[name] if not n.startswith("-")]
+            yield from commands(app[name], (*before, name)) if inner else (" ".join((*before, name)),)
+
+
+COMMANDS = list(commands(main.app))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_an_example(command, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    main.app(
+        [*command.split(), "--help"],
+        exit_on_error=False,
+        console=Console(width=200),
+        result_action="return_value",
+    )
+    assert f"Example: bulkhead {command}" in capsys.readouterr().out
+
+
+def test_a_file_with_commands_is_one_of_the_nouns():
+    """A command is added by its decorator; a new file of commands needs its name in ``NOUNS``."""
+    nouns = {Path(noun.__file__).name for noun in main.NOUNS}
+    decorated = re.compile(r"^@\w+\.command\b", re.MULTILINE)
+    assert nouns == {p.name for p in FOLDER.glob("*.py") if decorated.search(p.read_text())}
+
+
+def test_the_module_and_the_entry_point_are_the_same_command():
+    shown = bulkhead("deadletters", "--help")
     assert shown.returncode == 0
-    assert f"Example: bulkhead {command}" in shown.stdout
+    assert "Example: bulkhead deadletters list" in shown.stdout
+    [entry] = entry_points(group="console_scripts", name="bulkhead")
+    assert entry.load() is main.main
 
 
 def test_without_an_engine_the_cure_is_named(tmp_path):
