@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from actors.cli.table import Sheet
-from actors.cli.values import Found, day_time, price, short
+from actors.cli.values import Found, day_time, number, price
 from actors.core.units import plain
 
 
@@ -32,10 +32,10 @@ def accounts(found: Found, out: Console) -> None:
             a["status"],
             a["phase"],
             a["actor"],
-            short(a["balance"]),
-            short(a["equity"]),
-            short(a["available"]),
-            short(a["margin_ratio"], 4),
+            number(a["balance"]),
+            number(a["equity"]),
+            number(a["available"]),
+            number(a["margin_ratio"], 4),
             str(len(a["positions"])),
             str(a["restarts"]),
         )
@@ -53,11 +53,11 @@ def positions(found: Found, out: Console, *, of_one: bool = False) -> None:
             p["quantity"],
             price(p["entry_price"]),
             price(p["mark"]),
-            short(p["unrealized"]),
+            number(p["unrealized"]),
             liquidation(p["liquidation_price"]),
-            short(p["notional"]),
-            short(p["leverage"], 1),
-            short(p["margin"]),
+            number(p["notional"]),
+            number(p["leverage"], 1),
+            number(p["margin"]),
         )
         table.add_row(*row[of_one:])
     out.print(table if found else "no positions")
@@ -77,9 +77,9 @@ def closed(found: Found, out: Console) -> None:
             p["symbol"],
             p["quantity"],
             price(p["entry_price"]),
-            f"{Decimal(p['net']):,.2f}",
-            f"{Decimal(p['mae']):,.2f}",
-            f"{Decimal(p['mfe']):,.2f}",
+            number(p["net"]),
+            number(p["mae"]),
+            number(p["mfe"]),
             p["strategy"],
             p["purpose"],
         )
@@ -88,10 +88,6 @@ def closed(found: Found, out: Console) -> None:
 
 def risk(found: Found, out: Console) -> None:
     """Breaker, loss today and in total, pending fees, liquidation price."""
-
-    def money(value: Any) -> str:
-        return "no price" if value is None else f"{Decimal(value):,.2f}"
-
     why = f" ({found['breaker_reason']})" if found["breaker_reason"] else ""
     until = (
         f", cooling down until {day_time(found['breaker_until_ms'])}" if found["breaker"] == "OPEN" else ""
@@ -102,10 +98,10 @@ def risk(found: Found, out: Console) -> None:
     if found["day_start_ms"]:
         stopped = ", no new risk today" if found["day_stopped"] else ""
         out.print(
-            f"day since          {day_time(found['day_start_ms'])}, begun with {money(found['day_equity'])}, "
-            f"loss {money(found['day_loss'])}{stopped}"
+            f"day since          {day_time(found['day_start_ms'])}, equity then {number(found['day_equity'])}, "
+            f"loss {number(found['day_loss'])}{stopped}"
         )
-    out.print(f"loss so far        {money(found['cumulative_loss'])} since the first deposit")
+    out.print(f"loss so far        {number(found['cumulative_loss'])} since the first deposit")
     out.print(
         f"in a row           {found['consecutive_losses']} losses, {found['consecutive_errors']} refused orders"
     )
@@ -130,18 +126,16 @@ def risk(found: Found, out: Console) -> None:
 
 def report(found: Found, out: Console) -> None:
     """The whole report."""
-
-    def money(name: str) -> str:
-        return f"{Decimal(found[name]):,.2f}"
-
-    out.print(f"value {money('portfolio_value')}, profit {money('total_pnl')}, peak {money('peak')}")
+    out.print(
+        f"value {number(found['portfolio_value'])}, profit {number(found['total_pnl'])}, peak {number(found['peak'])}"
+    )
     out.print(f"drawdown {Decimal(found['drawdown']):.2%}: {found['risk_level']}", markup=False)
     out.print(
-        f"per closed position: Sharpe ratio {Decimal(found['sharpe_ratio']):.3f}, 95 % value at risk {money('value_at_risk')}"
+        f"per closed position: Sharpe ratio {Decimal(found['sharpe_ratio']):.3f}, 95 % value at risk {number(found['value_at_risk'])}"
     )
     out.print(
         f"{found['positions']} positions ({found['long_positions']} long, {found['short_positions']} short), "
-        f"exposure {money('exposure')}, daily loss {Decimal(found['daily_loss_share']):.2%}"
+        f"exposure {number(found['exposure'])}, daily loss {Decimal(found['daily_loss_share']):.2%}"
     )
     table = Sheet("strategy", "Open", "Closed", "Profit", "Wins", "Hold s")
     for s in found["strategies"]:

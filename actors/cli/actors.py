@@ -258,11 +258,11 @@ def release(
     """
     body = {"poison": "replay" if replay else "drop"}
     answer = client(data_dir).post(path("accounts", account, "release"), body)
-    letter = answer["dead_letter_id"]
+    number = answer["dead_letter_id"]
     done = (
         "no message was waiting"
-        if letter is None
-        else f"dead letter {letter} {'replayed' if replay else 'dropped'}"
+        if number is None
+        else f"dead letter {number} {'replayed' if replay else 'dropped'}"
     )
     print_done(answer, f"{account}: released, {done}", json=json)
 

@@ -17,10 +17,12 @@ from rich.tree import Tree
 from actors.cli import accounts_tables, orders_tables
 from actors.cli.safe import safe
 from actors.cli.table import INDENT, Sheet, pairs
-from actors.cli.values import Found, brief, day_time, price, short
+from actors.cli.values import Found, brief, day_time, number, price
 from actors.core.units import plain
 
 KIND_OF_ACCOUNTS = "AccountActor"
+COUNTERS = {"in_hand": "being handled"}
+"""Counters of a mailbox that are shown by another name."""
 
 SHOWN_ELSEWHERE = frozenset(
     {
@@ -68,7 +70,7 @@ def actor(found: Found, account: Found, out: Console, *, limits: bool) -> None:
         busy = snapshot["busy_with"]
         out.print(Text(f"working on: {busy['kind']} for {busy['age_ms']:.1f} ms", "yellow"))
     _triggers(found, out)
-    counters = {name.replace("_", " "): count for name, count in snapshot["counters"].items()}
+    counters = {COUNTERS.get(n, n.replace("_", " ")): count for n, count in snapshot["counters"].items()}
     out.print(Text("messages", "bold"))
     _print_pairs(counters, out)
     trace(snapshot["trace"], out)
@@ -95,8 +97,8 @@ def _head(snapshot: Found, state: Found, out: Console) -> None:
 def _account(account: Found, out: Console) -> None:
     """Money, positions and orders."""
     names = {"balance": "balance", "equity": "equity", "available": "available", "maintenance": "maintenance"}
-    figures = {name: short(account[key]) for key, name in names.items()}
-    _print_pairs({**figures, "margin ratio": short(account["margin_ratio"], 4)}, out)
+    figures = {name: number(account[key]) for key, name in names.items()}
+    _print_pairs({**figures, "margin ratio": number(account["margin_ratio"], 4)}, out)
     if account["closing_out"]:
         out.print(Text(f"closing everything: {account['closing_out']}", "red"))
     if account["breaker"] != "CLOSED":

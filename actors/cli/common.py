@@ -1,4 +1,4 @@
-"""What the commands that talk to a running engine share."""
+"""What commands share: consoles, common options, the engine's client, and how answers are printed."""
 
 from __future__ import annotations
 

@@ -9,8 +9,8 @@ from typing import Any
 Found = Any
 
 
-def short(value: Any, digits: int = 2) -> str:
-    """A number with thousands separators."""
+def number(value: Any, digits: int = 2) -> str:
+    """A number with thousands separators; ``no price`` for None."""
     if value is None:
         return "no price"
     return f"{Decimal(value):,.{digits}f}"
@@ -18,7 +18,7 @@ def short(value: Any, digits: int = 2) -> str:
 
 def price(value: Any) -> str:
     """A price with two to five decimals."""
-    whole, _, cents = short(value, 5).partition(".")
+    whole, _, cents = number(value, 5).partition(".")
     return f"{whole}.{cents.rstrip('0'):0<2}" if cents else whole
 
 

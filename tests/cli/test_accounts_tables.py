@@ -47,3 +47,54 @@ def test_a_pending_fee_of_nothing_has_no_exponent():
     found = msgspec.json.decode(msgspec.json.encode(risk_views.risk_view(state, market())))
     found["pending_fees"] = [{"trade_id": 7, "symbol": "ETHUSDT", "amount": "0E-8", "asset": "BNB"}]
     assert "trade 7 of ETHUSDT: 0 BNB, rate not known" in printed(accounts_tables.risk, found)
+
+
+REPORT = {
+    "portfolio_value": "1000", "total_pnl": "-14.126", "peak": "1100.5", "drawdown": "0.0913", "risk_level": "LOW",
+    "sharpe_ratio": "0.5", "value_at_risk": "12", "positions": 3, "long_positions": 1, "short_positions": 2,
+    "exposure": "30903.38", "daily_loss_share": "0.01", "alerts": ["one"], "recommendations": ["two"],
+    "strategies": [
+        {
+            "strategy": "trend", "open_positions": 1, "closed_positions": 2, "total_pnl": "5", "win_rate": "0.5",
+            "average_hold_s": "1234",
+        },
+        {
+            "strategy": "", "open_positions": 0, "closed_positions": 0, "total_pnl": "0", "win_rate": None,
+            "average_hold_s": None,
+        },
+    ],
+}  # fmt: skip
+
+
+def test_a_report_has_every_figure_once():
+    text = printed(accounts_tables.report, REPORT)
+    for part in (
+        "value 1,000.00, profit -14.13, peak 1,100.50",
+        "drawdown 9.13%: LOW",
+        "Sharpe ratio 0.500, 95 % value at risk 12.00",
+        "3 positions (1 long, 2 short), exposure 30,903.38, daily loss 1.00%",
+        "alert: one",
+        "recommended: two",
+    ):
+        assert part in " ".join(text.split())
+    [trend] = [line for line in text.split("\n") if "trend" in line]
+    assert [word for word in trend.split() if word != "│"] == ["trend", "1", "2", "5.00", "50%", "1,234"]
+    assert "(none)" in text
+
+
+def test_a_closed_position_has_its_result_and_its_extremes():
+    row = {
+        "closed_ms": 1_795_262_400_123, "symbol": "ETHUSDT", "quantity": "0.1", "entry_price": "1500", "net": "1.239",
+        "mae": "-5", "mfe": "7.5", "strategy": "trend", "purpose": "USER",
+    }  # fmt: skip
+    shown = printed(accounts_tables.closed, [row])
+    for word in ("2026-11-21 12:00:00.123", "1,500.00", "1.24", "-5.00", "7.50", "trend", "USER"):
+        assert word in shown
+    assert printed(accounts_tables.closed, []) == "no closed positions\n"
+
+
+def test_a_day_has_its_start_its_equity_then_and_its_loss():
+    found = msgspec.json.decode(msgspec.json.encode(risk_views.risk_view(account("1000", ()), market())))
+    found |= {"day_start_ms": 1_795_262_400_123, "day_equity": "1000", "day_loss": None, "day_stopped": True}
+    text = " ".join(printed(accounts_tables.risk, found).split())
+    assert "day since 2026-11-21 12:00:00.123, equity then 1,000.00, loss no price, no new risk today" in text

@@ -83,7 +83,7 @@ def test_a_trace_has_the_time_of_the_day(found):
     out = io.StringIO()
     actors_tables.trace(found[0]["snapshot"]["trace"], Console(file=out, width=80))
     assert "2026-11-21, times in UTC" in out.getvalue()
-    assert "12:00:00.122" in out.getvalue(), "a millisecond before the moment of the look"
+    assert "12:00:00.122" in out.getvalue(), "when it arrived: a millisecond before it was recorded"
 
 
 def test_a_text_that_is_cut_ends_after_a_word_and_says_so():

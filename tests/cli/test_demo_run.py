@@ -46,8 +46,8 @@ def test_orders_that_came_before_the_market_are_placed_again():
 
 
 def test_that_ends_when_the_market_never_comes(monkeypatch):
-    moments = iter([0.0, 1.0, 1e9])
-    monkeypatch.setattr(demo_run.time, "monotonic", lambda: next(moments))
+    times = iter([0.0, 1.0, 1e9])
+    monkeypatch.setattr(demo_run.time, "monotonic", lambda: next(times))
     early = rejected("NO_PRICE")
     engine = Engine([early], [early])
     assert demo_run._place_all(engine, ORDERS[:1]) == [early]

@@ -25,9 +25,9 @@ def stats(ratios):
 def test_the_live_view_is_never_taller_than_the_screen(width, height, notes):
     full = dict.fromkeys(demo_view.RATIO_ORDER, 200)
     worst = [{"name": f"acct-{n}", "depth": 12_345} for n in range(1997, 2001)]
-    told = [f"{n:4d} s  acct-1999: FaultInjected, restarts 12, now RUNNING" for n in range(notes)]
+    happened = [f"{n:4d} s  acct-1999: FaultInjected, restarts 12, now RUNNING" for n in range(notes)]
     out = io.StringIO()
-    view = demo_view.screen(stats(full), stats(full), 39.9, told, worst, width=width, height=height)
+    view = demo_view.screen(stats(full), stats(full), 39.9, happened, worst, width=width, height=height)
     Console(file=out, width=width).print(view)
     lines = out.getvalue().rstrip("\n").split("\n")
     assert len(lines) < height
@@ -38,7 +38,7 @@ def test_the_live_view_is_never_taller_than_the_screen(width, height, notes):
         "ADL steps",
         "restarts",
         "deepest mailboxes: acct-1997 12345",
-        *told[-1:],
+        *happened[-1:],
     ):
         assert text in out.getvalue()
 
