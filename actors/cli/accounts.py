@@ -111,69 +111,12 @@ def mode(
 
 
 @app.command
-def risk(account: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
-    """Show an account's breaker, its loss today and in total, pending fees, and its liquidation price.
-
-    Example: bulkhead risk acct-42
-    """
-    print_answer(client(data_dir).get(path("accounts", account, "risk")), accounts_tables.risk, json=json)
-
-
-@app.command
 def report(account: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
     """Show an account's performance: drawdown, Sharpe ratio, value at risk, strategies, warnings.
 
     Example: bulkhead report acct-42
     """
     print_answer(client(data_dir).get(path("accounts", account, "report")), accounts_tables.report, json=json)
-
-
-@app.command
-def size(  # noqa: PLR0913 - one per factor
-    account: str,
-    symbol: str,
-    *,
-    method: Literal["dynamic", "kelly", "fixed"] = "dynamic",
-    signal: str = "0.5",
-    volatility: str | None = None,
-    strategy: str = "",
-    win_rate: str | None = None,
-    average_win: str | None = None,
-    average_loss: str | None = None,
-    data_dir: DataDir = DEFAULT_DATA_DIR,
-    json: Json = False,
-) -> None:
-    """Calculate a position size from the signal and past trades. No order is sent.
-
-    Example: bulkhead size acct-42 BTCUSDT --signal 0.8 --volatility 0.6
-             bulkhead size acct-42 BTCUSDT --method kelly --win-rate 0.55 --average-win 120 --average-loss 100
-
-    Args:
-        account: its equity, limits and past trades are used.
-        symbol: for example BTCUSDT.
-        method: dynamic (2 % by signal, volatility and performance), kelly (half of it), fixed.
-        signal: strength of the signal, 0 to 1.
-        volatility: annualized, 0.6 for 60 %; by default measured by the engine from prices of each minute.
-        strategy: take performance and Kelly's numbers from trades of this strategy only.
-        win_rate: share of winning trades, for kelly.
-        average_win: quote asset, for kelly.
-        average_loss: quote asset, for kelly.
-        data_dir: the engine's data folder.
-        json: print the answer as JSON.
-    """
-    body = {
-        "symbol": symbol.upper(),
-        "method": method,
-        "signal_strength": signal,
-        "volatility": volatility,
-        "strategy": strategy,
-        "win_rate": win_rate,
-        "average_win": average_win,
-        "average_loss": average_loss,
-    }
-    print_answer(
-        client(data_dir).post(path("accounts", account, "size"), body), accounts_tables.size, json=json
-    )
 
 
 @app.command

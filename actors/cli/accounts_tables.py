@@ -9,7 +9,6 @@ from rich.console import Console
 
 from actors.cli.table import Sheet
 from actors.cli.values import Found, day_time, number, price
-from actors.core.units import plain
 
 
 def accounts(found: Found, out: Console) -> None:
@@ -86,44 +85,6 @@ def closed(found: Found, out: Console) -> None:
     out.print(table if found else "no closed positions")
 
 
-def risk(found: Found, out: Console) -> None:
-    """Breaker, loss today and in total, pending fees, liquidation price."""
-    why = f" ({found['breaker_reason']})" if found["breaker_reason"] else ""
-    until = (
-        f", cooling down until {day_time(found['breaker_until_ms'])}" if found["breaker"] == "OPEN" else ""
-    )
-    out.print(f"breaker            {found['breaker']}{why}{until}", markup=False)
-    if found["closing_out"]:
-        out.print(f"closing everything {found['closing_out']}", markup=False, style="red")
-    if found["day_start_ms"]:
-        stopped = ", no new risk today" if found["day_stopped"] else ""
-        out.print(
-            f"day since          {day_time(found['day_start_ms'])}, equity then {number(found['day_equity'])}, "
-            f"loss {number(found['day_loss'])}{stopped}"
-        )
-    out.print(f"loss so far        {number(found['cumulative_loss'])} since the first deposit")
-    out.print(
-        f"in a row           {found['consecutive_losses']} losses, {found['consecutive_errors']} refused orders"
-    )
-    if found["last_refusal"]:
-        out.print(f"last refusal       {found['last_refusal']}", markup=False, highlight=False)
-    for fee in found["pending_fees"]:
-        amount = (
-            "not reported yet"
-            if fee["amount"] is None
-            else f"{plain(Decimal(fee['amount']))} {fee['asset']}, rate not known"
-        )
-        out.print(
-            f"fee not booked     trade {fee['trade_id']} of {fee['symbol']}: {amount}",
-            style="yellow",
-            markup=False,
-        )
-    if found["liquidation_symbol"]:
-        at = Decimal(found["liquidation_price"])
-        where = plain(at) if at else "at no price: its equity covers a fall to zero"
-        out.print(f"liquidation at     {found['liquidation_symbol']} {where}")
-
-
 def report(found: Found, out: Console) -> None:
     """The whole report."""
     out.print(
@@ -149,13 +110,3 @@ def report(found: Found, out: Console) -> None:
         out.print(f"alert: {text}", style="yellow", markup=False)
     for text in found["recommendations"]:
         out.print(f"recommended: {text}", style="red", markup=False)
-
-
-def size(found: Found, out: Console) -> None:
-    """The size and its factors."""
-    notional, equity = (f"{Decimal(found[name]):,.2f}" for name in ("notional", "equity"))
-    out.print(f"{found['quantity']} {found['symbol']}  (notional {notional}, equity {equity})")
-    for name, value in found["factors"].items():
-        out.print(f"  {name.replace('_', ' ')}: {plain(Decimal(value))}")
-    if found["capped"]:
-        out.print("  capped at the account's share per position")

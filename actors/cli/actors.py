@@ -1,4 +1,4 @@
-"""Commands about actors: look inside one, follow it, find the worst, restart it, quarantine and release an account."""
+"""Commands about actors: look inside one, follow it, find the worst, restart it."""
 
 from __future__ import annotations
 
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from actors.api.client import Client
 
 By = Literal["depth", "age", "turn", "ratio", "restarts"]
-
-Replay = Annotated[bool, Parameter("--replay", negative=())]
 
 EVERY_MIN, EVERY_MAX = 0.2, 60.0
 """Seconds between two refreshes of a live ``top``."""
@@ -222,55 +220,3 @@ def restart(actor: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = Fa
     """
     answer = client(data_dir).post(path("actors", actor, "restart"))
     print_done(answer, f"{actor}: {'restarting' if answer['restarted'] else 'not restarted'}", json=json)
-
-
-@app.command
-def quarantine(
-    account: str,
-    *,
-    reason: str = "asked for by an operator",
-    data_dir: DataDir = DEFAULT_DATA_DIR,
-    json: Json = False,
-) -> None:
-    """Take one account out of service; its orders are cancelled, a guard watches its liquidation.
-
-    Example: bulkhead quarantine acct-42 --reason "odd fills"
-
-    'bulkhead release' puts it back into service.
-    """
-    answer = client(data_dir).post(path("accounts", account, "quarantine"), {"reason": reason})
-    print_done(answer, f"{account}: in quarantine", json=json)
-
-
-@app.command
-def release(
-    account: str, *, replay: Replay = False, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False
-) -> None:
-    """Put an account back into service; the message that failed is dropped, or replayed.
-
-    Example: bulkhead release acct-42 --replay
-
-    Args:
-        account: an account in quarantine.
-        replay: send it the message that failed again, for example after a fix.
-        data_dir: the engine's data folder.
-        json: print the answer as JSON.
-    """
-    body = {"poison": "replay" if replay else "drop"}
-    answer = client(data_dir).post(path("accounts", account, "release"), body)
-    number = answer["dead_letter_id"]
-    done = (
-        "no message was waiting"
-        if number is None
-        else f"dead letter {number} {'replayed' if replay else 'dropped'}"
-    )
-    print_done(answer, f"{account}: released, {done}", json=json)
-
-
-@app.command
-def quarantined(*, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
-    """List accounts that are out of service, and why.
-
-    Example: bulkhead quarantined
-    """
-    print_answer(client(data_dir).get("/v1/quarantine"), actors_tables.quarantined, json=json)

@@ -282,11 +282,3 @@ def stuck(found: Found, out: Console) -> None:
         out.print(turn["stack"], markup=False, highlight=False)
     if not found:
         out.print("no turn was stuck")
-
-
-def quarantined(found: Found, out: Console) -> None:
-    """One line per account."""
-    table = Sheet("account", "since", "reason")
-    for record in found:
-        table.add_row(record["account_id"], day_time(record["since_ms"]), record["reason"])
-    out.print(table if found else "no account is in quarantine")

@@ -5,12 +5,38 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from actors.cli import accounts, actors, breaker, deadletters, demo, engine, limits, orders, paper, replay
+from actors.cli import (
+    accounts,
+    actors,
+    breaker,
+    deadletters,
+    demo,
+    engine,
+    limits,
+    orders,
+    paper,
+    position_sizes,
+    quarantine,
+    replay,
+)
 from actors.cli.app import app
 from actors.cli.common import err
 from actors.core.errors import BulkheadError
 
-NOUNS = (accounts, orders, limits, breaker, actors, deadletters, engine, paper, replay, demo)
+NOUNS = (
+    accounts,
+    orders,
+    limits,
+    position_sizes,
+    breaker,
+    actors,
+    quarantine,
+    deadletters,
+    engine,
+    paper,
+    replay,
+    demo,
+)
 """Files with commands; importing one adds its commands to ``app``."""
 
 

@@ -44,8 +44,7 @@ def test_a_refusal_is_an_exit_code_and_every_reason(engine, cli):
         ("positions", "/v1/positions", {"limit": 50}),
         ("positions acct-1", "/v1/positions", {"account_id": "acct-1", "limit": 50}),
         ("closed acct-1 --strategy trend", "/v1/accounts/acct-1/closed", {"limit": 20, "strategy": "trend"}),
-        ("risk a/b", "/v1/accounts/a%2Fb/risk", {}),
-        ("report acct-1", "/v1/accounts/acct-1/report", {}),
+        ("report a/b", "/v1/accounts/a%2Fb/report", {}),
     ],
 )
 def test_what_lists_is_one_get_and_its_json_is_the_answer(line, path, params, engine, cli):
@@ -53,18 +52,3 @@ def test_what_lists_is_one_get_and_its_json_is_the_answer(line, path, params, en
     shown = cli(f"{line} --json")
     assert engine.requests == [("GET", path, params)]
     assert json.loads(shown.out) == found
-
-
-def test_a_size_is_asked_for_with_all_its_factors(engine, cli):
-    engine.answers["POST", "/v1/accounts/acct-1/size"] = {
-        "quantity": "0.1", "symbol": "BTCUSDT", "notional": "6000", "equity": "10000", "factors": {"signal_strength": "0.8"},
-        "capped": True,
-    }  # fmt: skip
-    shown = cli("size acct-1 btcusdt --signal 0.8")
-    [(_, _, body)] = engine.requests
-    assert body == {
-        "symbol": "BTCUSDT", "method": "dynamic", "signal_strength": "0.8", "volatility": None, "strategy": "",
-        "win_rate": None, "average_win": None, "average_loss": None,
-    }  # fmt: skip
-    assert "0.1 BTCUSDT  (notional 6,000.00, equity 10,000.00)" in shown.out
-    assert "capped" in shown.out

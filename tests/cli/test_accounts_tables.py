@@ -15,7 +15,7 @@ from rich.console import Console
 from actors.api.account_views import account_view
 from actors.api.breaker import risk_view
 from actors.api.values import at_most_8
-from actors.cli import accounts_tables
+from actors.cli import accounts_tables, breaker
 from tests.factories import ETH, account, market, position
 
 
@@ -40,18 +40,11 @@ def test_no_number_of_an_account_has_an_exponent():
         msgspec.json.encode(account_view(state, "RUNNING", 0, prices)).decode(),
     ]
     assert not any("E-" in text or "E+" in text for text in found), found
-    shown = printed(accounts_tables.risk, msgspec.json.decode(found[0]))
+    shown = printed(breaker.risk_table, msgspec.json.decode(found[0]))
     assert "liquidation at     ETHUSDT at no price: its equity covers a fall to zero" in shown
     assert "E-" not in shown
     row = msgspec.json.decode(found[1])["positions"]
     assert " none\n" in printed(accounts_tables.positions, row)
-
-
-def test_a_pending_fee_of_nothing_has_no_exponent():
-    state = account("10000", (position(ETH, "1"),))
-    found = msgspec.json.decode(msgspec.json.encode(risk_view(state, market())))
-    found["pending_fees"] = [{"trade_id": 7, "symbol": "ETHUSDT", "amount": "0E-8", "asset": "BNB"}]
-    assert "trade 7 of ETHUSDT: 0 BNB, rate not known" in printed(accounts_tables.risk, found)
 
 
 REPORT = {
@@ -96,10 +89,3 @@ def test_a_closed_position_has_its_result_and_its_extremes():
     for word in ("2026-11-21 12:00:00.123", "1,500.00", "1.24", "-5.00", "7.50", "trend", "USER"):
         assert word in shown
     assert printed(accounts_tables.closed, []) == "no closed positions\n"
-
-
-def test_a_day_has_its_start_its_equity_then_and_its_loss():
-    found = msgspec.json.decode(msgspec.json.encode(risk_view(account("1000", ()), market())))
-    found |= {"day_start_ms": 1_795_262_400_123, "day_equity": "1000", "day_loss": None, "day_stopped": True}
-    text = " ".join(printed(accounts_tables.risk, found).split())
-    assert "day since 2026-11-21 12:00:00.123, equity then 1,000.00, loss no price, no new risk today" in text

@@ -18,19 +18,6 @@ WAITS = {"lane": "FILLS", "kind": "Fill", "age_ms": 1.0, "cause": "c", "content"
     [
         ("restart acct-1", "actors/acct-1/restart", None, {"restarted": True}, "acct-1: restarting"),
         ("restart acct-1", "actors/acct-1/restart", None, {"restarted": False}, "acct-1: not restarted"),
-        ("quarantine acct-1 --reason odd", "accounts/acct-1/quarantine", {"reason": "odd"}, {}, "acct-1: in quarantine"),
-        (
-            "release acct-1", "accounts/acct-1/release", {"poison": "drop"}, {"dead_letter_id": 7},
-            "acct-1: released, dead letter 7 dropped",
-        ),
-        (
-            "release acct-1 --replay", "accounts/acct-1/release", {"poison": "replay"}, {"dead_letter_id": 7},
-            "acct-1: released, dead letter 7 replayed",
-        ),
-        (
-            "release acct-1", "accounts/acct-1/release", {"poison": "drop"}, {"dead_letter_id": None},
-            "acct-1: released, no message was waiting",
-        ),
     ],
 )  # fmt: skip
 def test_what_changes_an_actor_is_one_post(line, path, body, answer, text, engine, cli):
@@ -46,7 +33,6 @@ def test_what_changes_an_actor_is_one_post(line, path, body, answer, text, engin
         ("tree", "/v1/tree", {}),
         ("crashes acct-1", "/v1/crashes", {"actor": "acct-1", "limit": 20}),
         ("stuck", "/v1/stuck", {}),
-        ("quarantined", "/v1/quarantine", {}),
         ("top --by ratio --limit 3", "/v1/top", {"by": "ratio", "limit": 3}),
     ],
 )
@@ -58,11 +44,10 @@ def test_what_lists_is_one_get_and_its_json_is_the_answer(line, path, params, en
 
 
 def test_nothing_to_list_is_said(engine, cli):
-    for path in ("crashes", "stuck", "quarantine"):
+    for path in ("crashes", "stuck"):
         engine.answers["GET", f"/v1/{path}"] = []
     assert cli("crashes").out == "no crashes\n"
     assert cli("stuck").out == "no turn was stuck\n"
-    assert cli("quarantined").out == "no account is in quarantine\n"
 
 
 def test_a_mailbox_is_a_part_of_the_answer_about_its_actor(engine, cli):

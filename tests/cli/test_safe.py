@@ -18,6 +18,7 @@ from actors.cli import (
     engine_tables,
     limits,
     orders_tables,
+    quarantine,
 )
 from actors.cli.common import Terminal
 from actors.cli.safe import safe
@@ -98,7 +99,7 @@ TABLES = {
     }),
     "crashes": (actors_tables.crashes, [{"actor": "x", "report": SNAPSHOT["crashes"][0]}]),
     "stuck": (actors_tables.stuck, [{"wall_ms": 1, "actor": "x", "dispatcher": "x", "for_ms": 1.0, "message": "x", "stack": "x"}]),
-    "quarantined": (actors_tables.quarantined, [{"account_id": "x", "since_ms": 1, "reason": "x"}]),
+    "quarantined": (quarantine.quarantined_table, [{"account_id": "x", "since_ms": 1, "reason": "x"}]),
     "dead letters": (deadletters.dead_letters_table, [{
         "dead_letter_id": 1, "at_ms": 1, "actor": "x", "message_kind": "x", "status": "x", "error": "x",
     }]),
