@@ -1,4 +1,7 @@
-"""``replay``: byte for byte the same, and honest about what it did not place."""
+"""``replay``: byte for byte the same, and honest about what it did not place.
+
+Covers: actors/assembly/replay.py
+"""
 
 from __future__ import annotations
 
