@@ -177,7 +177,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "actors/supervision/quarantine.py": SUPERVISED,
     "actors/supervision/restarts.py": SUPERVISED,
     "actors/supervision/settling.py": SUPERVISED,
-    "supervisor.py": SUPERVISED,
+    "supervisor.py": (*SUPERVISED, "tests/assembly/test_build.py"),
     "actors/symbol_router/actor.py": ("tests/symbol_router/test_actor.py",),
     "actors/symbol_router/book.py": (
         "tests/symbol_router/test_triggers.py",
