@@ -53,6 +53,7 @@ def test_the_supervisor_halts_before_it_raises_the_alarm():
     cell.dispatcher.fail(cell, Fenced("another owner"))
     tree.run()
     assert tree.halts, "nobody halted"
+    assert "another owner" in tree.halts[0], "it halts for its cause, and not because the alarm failed"
     assert not tree.gate.may_send(0)
 
 
