@@ -1,4 +1,4 @@
-"""What each path about account, balance, positions and income answers. No network; time comes in."""
+"""Endpoints for account, balance, positions and income. No network; the time is an argument."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from actors.core.units import ZERO, Symbol
 from actors.venues.paper import wire_account as wire
-from actors.venues.paper.brackets import BRACKETS, most_at
+from actors.venues.paper.brackets import BRACKETS, max_notional
 from actors.venues.paper.codes import ExchangeRefusal, PaperCode, missing
 from actors.venues.paper.margin import AssetMargin, SymbolMargin, liquidation_price
 from actors.venues.paper.reports import text
@@ -18,7 +18,7 @@ INCOME_MAX = 1_000
 
 
 class AccountEndpoints:
-    """The master account's money and positions."""
+    """Account, balance, position and income endpoints of the master account."""
 
     def __init__(self, venue: PaperVenue) -> None:
         self._venue, self._exchange = venue, venue.exchange
@@ -26,12 +26,12 @@ class AccountEndpoints:
     # -- account and balance
 
     def account_v3(self, _params: Params, now_ms: int) -> Reply:
-        """Assets, and the positions that are."""
+        """v3/account: assets, and symbols with a position or open orders."""
         held = []
-        for symbol in self._exchange.touched():
+        for symbol in self._exchange.active_symbols():
             position, margin = self._exchange.positions[symbol], self._exchange.symbol_margin(symbol)
             held.append(
-                wire.HeldV3(
+                wire.AccountPositionV3(
                     symbol=symbol,
                     positionSide="BOTH",
                     positionAmt=text(position.amount),
@@ -48,7 +48,7 @@ class AccountEndpoints:
         return answer(wire.AccountV3(**self._totals(), assets=assets, positions=tuple(held)))
 
     def account_v2(self, _params: Params, now_ms: int) -> Reply:
-        """Assets, all symbols, and the settings."""
+        """v2/account: assets, all symbols, and the account settings."""
         settings = self._exchange.settings
         assets = tuple(wire.AssetV2(**fields, marginAvailable=True) for fields in self._assets(now_ms))
         return answer(
@@ -63,15 +63,15 @@ class AccountEndpoints:
                 multiAssetsMargin=settings.multi_assets,
                 tradeGroupId=-1,
                 assets=assets,
-                positions=tuple(self._held_v2(s) for s in self._exchange.instruments),
+                positions=tuple(self._account_position_v2(s) for s in self._exchange.instruments),
             )
         )
 
-    def _held_v2(self, symbol: Symbol) -> wire.HeldV2:
+    def _account_position_v2(self, symbol: Symbol) -> wire.AccountPositionV2:
         exchange = self._exchange
         position, margin = exchange.positions[symbol], exchange.symbol_margin(symbol)
         leverage = exchange.settings.leverage_of(symbol)
-        return wire.HeldV2(
+        return wire.AccountPositionV2(
             symbol=symbol,
             initialMargin=text(margin.initial),
             maintMargin=text(margin.maintenance),
@@ -82,7 +82,7 @@ class AccountEndpoints:
             isolated=symbol in exchange.settings.isolated,
             entryPrice=text(position.entry),
             breakEvenPrice=text(exchange.break_even(symbol)),
-            maxNotional=str(most_at(leverage)),
+            maxNotional=str(max_notional(leverage)),
             bidNotional=text(margin.bids),
             askNotional=text(margin.asks),
             positionSide="BOTH",
@@ -117,7 +117,7 @@ class AccountEndpoints:
         ]
 
     def _totals(self) -> dict[str, Any]:
-        # In single-asset mode the totals are of USDT.
+        # In single-asset mode the totals cover USDT only.
         m = self._exchange.asset_margin("USDT")
         return {
             "totalInitialMargin": text(m.initial),
@@ -171,7 +171,7 @@ class AccountEndpoints:
             unRealizedProfit=text(margin.unrealized),
             liquidationPrice=self._liquidation(symbol),
             leverage=str(leverage),
-            maxNotionalValue=str(most_at(leverage)),
+            maxNotionalValue=str(max_notional(leverage)),
             marginType="isolated" if isolated else "cross",
             isolatedMargin=self._isolated_margin(symbol),
             isAutoAddMargin="false",
@@ -183,8 +183,8 @@ class AccountEndpoints:
 
     def position_risk_v3(self, params: Params, _now_ms: int) -> Reply:
         """Only symbols with a position or open orders."""
-        touched = self._exchange.touched()
-        return answer([self._position_v3(s) for s in self._venue.symbols(params) if s in touched])
+        active = self._exchange.active_symbols()
+        return answer([self._position_v3(s) for s in self._venue.symbols(params) if s in active])
 
     def _position_v3(self, symbol: Symbol) -> wire.PositionV3:
         exchange = self._exchange
@@ -225,27 +225,27 @@ class AccountEndpoints:
         return text(liquidation_price(position.amount, position.entry, exchange.mark(symbol), whole))
 
     def _isolated_margin(self, symbol: Symbol) -> str:
-        """Of an isolated position its own wallet and profit; 0 of a cross one."""
+        """Isolated wallet plus unrealized profit; 0 for a cross position."""
         position = self._exchange.positions[symbol]
         own = position.isolated + self._exchange.unrealized(symbol)
         return text(own if symbol in self._exchange.settings.isolated and position.amount else ZERO)
 
     def adl_quantile(self, params: Params, _now_ms: int) -> Reply:
-        """How near each position stands to deleveraging."""
-        touched = self._exchange.touched()
+        """ADL quantile of each position: how close it is to auto-deleveraging."""
+        active = self._exchange.active_symbols()
         found = [
             wire.AdlRank(
                 s, wire.AdlQuantiles(LONG=0, SHORT=0, BOTH=_quantile(self._exchange.symbol_margin(s)))
             )
             for s in self._venue.symbols(params)
-            if s in touched
+            if s in active
         ]
         return answer(found)
 
-    # -- history and terms
+    # -- history and trading terms
 
     def income(self, params: Params, _now_ms: int) -> Reply:
-        """Income, oldest first."""
+        """Income history, oldest first."""
         kind, symbol = params.get("incomeType"), params.get("symbol")
         start, end = number(params, "startTime") or 0, number(params, "endTime")
         found = [
@@ -273,7 +273,7 @@ class AccountEndpoints:
     def leverage_bracket(self, params: Params, _now_ms: int) -> Reply:
         """The leverage brackets of one symbol or of all."""
         rows = tuple(
-            wire.BracketAnswer(
+            wire.LeverageBracket(
                 bracket=b.number,
                 initialLeverage=b.leverage,
                 notionalCap=b.cap,
@@ -286,7 +286,7 @@ class AccountEndpoints:
         return answer([wire.Brackets(s, 1.5, rows) for s in self._venue.symbols(params)])
 
     def commission_rate(self, params: Params, _now_ms: int) -> Reply:
-        """The commission of a symbol."""
+        """Commission rates of a symbol."""
         exchange = self._exchange
         return answer(
             wire.Commission(
@@ -295,13 +295,13 @@ class AccountEndpoints:
         )
 
     def trading_status(self, _params: Params, now_ms: int) -> Reply:
-        """Nothing is held against this account."""
+        """API trading status: no indicator is ever triggered here."""
         return answer(wire.Indicators({}, now_ms))
 
     # -- margin of isolated positions
 
     def move_margin(self, params: Params, now_ms: int) -> Reply:
-        """Margin to (1) or from (2) an isolated position; a cross one has none of its own."""
+        """Add margin to (type 1) or remove margin from (type 2) an isolated position."""
         venue, exchange = self._venue, self._exchange
         symbol, kind = venue.symbol(params), number(params, "type")
         if kind not in {1, 2}:
@@ -327,7 +327,7 @@ class AccountEndpoints:
         return answer(wire.MarginMoved(amount=float(moved), type=kind))
 
     def margin_history(self, params: Params, _now_ms: int) -> Reply:
-        """Moves of margin of one symbol."""
+        """History of isolated margin changes of one symbol."""
         symbol = self._venue.symbol(params)
         found = [
             wire.MarginChange(
@@ -346,7 +346,7 @@ class AccountEndpoints:
 
 
 def _quantile(margin: SymbolMargin) -> int:
-    """0 to 4, by profit over notional: what is deleveraged first is what has the most to give."""
+    """0 to 4, by profit over notional: the most profitable positions are deleveraged first."""
     if margin.unrealized <= ZERO or not margin.notional:
         return 0
     return min(4, 1 + int(margin.unrealized / abs(margin.notional) * 20))
