@@ -128,9 +128,9 @@ class Exchange(MasterAccount):
         request = order.request
         if request.reduce_only:
             # The position may have been reduced since the order was placed.
-            held = max(ZERO, -self.positions[request.symbol].amount * request.side.sign)
-            quantity = min(quantity, held)
-            if held == ZERO:
+            reducible = max(ZERO, -self.positions[request.symbol].amount * request.side.sign)
+            quantity = min(quantity, reducible)
+            if reducible == ZERO:
                 events += self.end(order, "EXPIRED", now_ms, EXPIRY_REDUCE_ONLY)
         if quantity <= ZERO or not order.is_open:
             return ZERO
@@ -242,7 +242,7 @@ class Exchange(MasterAccount):
             if limit is not None or not self.sweep:
                 break
             level, size = level + step, size * 2
-        # The limit may lie inside the spread, beyond the last level: check own orders up to the limit itself.
+        # The rest will rest at its limit, so no own order may remain on the other side up to that price.
         if order.is_open and limit is not None:
             self._prevent_self_trade(order, limit, now_ms, events)
         if not order.is_open:
