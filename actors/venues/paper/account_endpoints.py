@@ -11,7 +11,7 @@ from actors.venues.paper.brackets import BRACKETS, max_notional
 from actors.venues.paper.codes import ExchangeRefusal, PaperCode, missing
 from actors.venues.paper.margin import AssetMargin, SymbolMargin, liquidation_price
 from actors.venues.paper.reports import text
-from actors.venues.paper.requests import Params, amount, number, within
+from actors.venues.paper.requests import Params, decimal_param, int_param, limit_param
 from actors.venues.paper.venue import PaperVenue, Reply, answer
 
 INCOME_MAX = 1_000
@@ -206,7 +206,7 @@ class AccountEndpoints:
             maintMargin=text(margin.maintenance),
             positionInitialMargin=text(margin.position_initial),
             openOrderInitialMargin=text(margin.order_initial),
-            adl=_quantile(margin),
+            adl=_adl_quantile(margin),
             bidNotional=text(margin.bids),
             askNotional=text(margin.asks),
             updateTime=position.updated,
@@ -235,7 +235,7 @@ class AccountEndpoints:
         active = self._exchange.active_symbols()
         found = [
             wire.AdlRank(
-                s, wire.AdlQuantiles(LONG=0, SHORT=0, BOTH=_quantile(self._exchange.symbol_margin(s)))
+                s, wire.AdlQuantiles(LONG=0, SHORT=0, BOTH=_adl_quantile(self._exchange.symbol_margin(s)))
             )
             for s in self._venue.symbols(params)
             if s in active
@@ -247,7 +247,7 @@ class AccountEndpoints:
     def income(self, params: Params, _now_ms: int) -> Reply:
         """Income history, oldest first."""
         kind, symbol = params.get("incomeType"), params.get("symbol")
-        start, end = number(params, "startTime") or 0, number(params, "endTime")
+        start, end = int_param(params, "startTime") or 0, int_param(params, "endTime")
         found = [
             wire.IncomeEntry(
                 symbol=i.symbol,
@@ -265,7 +265,7 @@ class AccountEndpoints:
             and i.time >= start
             and (end is None or i.time <= end)
         ]
-        limit, page = within(params, "limit", 100, INCOME_MAX), number(params, "page")
+        limit, page = limit_param(params, "limit", 100, INCOME_MAX), int_param(params, "page")
         if page is not None:
             return answer(found[(page - 1) * limit : page * limit])
         return answer(found[:limit] if start else found[-limit:])
@@ -300,15 +300,15 @@ class AccountEndpoints:
 
     # -- margin of isolated positions
 
-    def move_margin(self, params: Params, now_ms: int) -> Reply:
+    def change_isolated_margin(self, params: Params, now_ms: int) -> Reply:
         """Add margin to (type 1) or remove margin from (type 2) an isolated position."""
         venue, exchange = self._venue, self._exchange
-        symbol, kind = venue.symbol(params), number(params, "type")
+        symbol, kind = venue.symbol(params), int_param(params, "type")
         if kind not in {1, 2}:
             raise ExchangeRefusal(
                 PaperCode.MANDATORY_PARAM_EMPTY_OR_MALFORMED, f"Invalid type: {kind}; 1 adds, 2 takes."
             )
-        moved = _positive(params)
+        moved = _positive_amount(params)
         if symbol not in exchange.settings.isolated:
             raise ExchangeRefusal(PaperCode.ADD_MARGIN_ONLY_ISOLATED)
         position = exchange.positions[symbol]
@@ -324,7 +324,7 @@ class AccountEndpoints:
             raise ExchangeRefusal(PaperCode.ISOLATED_BALANCE_INSUFFICIENT)
         position.isolated += signed
         venue.margin_changes.append((now_ms, symbol, kind, text(moved)))
-        return answer(wire.MarginMoved(amount=float(moved), type=kind))
+        return answer(wire.PositionMarginAnswer(amount=float(moved), type=kind))
 
     def margin_history(self, params: Params, _now_ms: int) -> Reply:
         """History of isolated margin changes of one symbol."""
@@ -342,18 +342,18 @@ class AccountEndpoints:
             for at, of, kind, moved in self._venue.margin_changes
             if of == symbol
         ]
-        return answer(found[-within(params, "limit", 500, 500) :])
+        return answer(found[-limit_param(params, "limit", 500, 500) :])
 
 
-def _quantile(margin: SymbolMargin) -> int:
+def _adl_quantile(margin: SymbolMargin) -> int:
     """0 to 4, by profit over notional: the most profitable positions are deleveraged first."""
     if margin.unrealized <= ZERO or not margin.notional:
         return 0
     return min(4, 1 + int(margin.unrealized / abs(margin.notional) * 20))
 
 
-def _positive(params: Params) -> Decimal:
-    moved = amount(params, "amount")
+def _positive_amount(params: Params) -> Decimal:
+    moved = decimal_param(params, "amount")
     if moved is None or moved <= ZERO:
         raise missing("amount")
     return moved

@@ -23,10 +23,10 @@ from actors.venues.paper.json_body import (
     read_number,
 )
 from actors.venues.paper.orders import PaperOrder
-from actors.venues.paper.reports import queried, text
+from actors.venues.paper.reports import queried_order, text
 from actors.venues.paper.requests import fraction_of, parse_order
 from actors.venues.paper.user_events import AccountConfigUpdate, LeverageBody, ModeBody, PaperEvent
-from actors.venues.paper.venue import PaperVenue, Reply, answer, refused
+from actors.venues.paper.venue import PaperVenue, Reply, answer, error_reply
 
 JsonBody = dict[str, Any]
 END_STATUSES = ("CANCELED", "EXPIRED", "EXPIRED_IN_MATCH", "REJECTED")
@@ -60,10 +60,10 @@ class Admin:
             ("POST", "/paper/listen-key"): self._listen_key,
         }
 
-    def handle(self, method: str, path: str, key: str | None, content: bytes, machine_ms: int) -> Reply:
+    def handle(self, method: str, path: str, key: str | None, content: bytes, system_ms: int) -> Reply:
         """Answer one request."""
         if key not in self._venue.keys:
-            return refused(
+            return error_reply(
                 ExchangeRefusal(
                     PaperCode.REJECTED_MBX_KEY,
                     "the paper exchange's own paths need X-MBX-APIKEY",
@@ -73,15 +73,17 @@ class Admin:
         try:
             body = msgspec.json.decode(content or b"{}", type=dict[str, Any])
             if (method, path) == ("POST", "/paper/clock"):
-                return self._clock(body, machine_ms)
+                return self._clock(body, system_ms)
             handler = self._table.get((method, path))
             if handler is None:
-                return refused(ExchangeRefusal(PaperCode.UNKNOWN, f"no such endpoint: {method} {path}", 404))
-            return handler(body, self._venue.clock.at(machine_ms))
+                return error_reply(
+                    ExchangeRefusal(PaperCode.UNKNOWN, f"no such endpoint: {method} {path}", 404)
+                )
+            return handler(body, self._venue.clock.at(system_ms))
         except ExchangeRefusal as refusal:
-            return refused(refusal)
+            return error_reply(refusal)
         except (msgspec.MsgspecError, ValueError, KeyError, TypeError) as error:
-            return refused(ExchangeRefusal(PaperCode.ILLEGAL_CHARS, f"{path}: {error}"))
+            return error_reply(ExchangeRefusal(PaperCode.ILLEGAL_CHARS, f"{path}: {error}"))
 
     @staticmethod
     def _done(events: list[PaperEvent] | None = None) -> Reply:
@@ -171,10 +173,10 @@ class Admin:
                 self._venue.faults.add(body)
         return self._done()
 
-    def _clock(self, body: JsonBody, machine_ms: int) -> Reply:
+    def _clock(self, body: JsonBody, system_ms: int) -> Reply:
         drift = read_number(body, "drift_ms_per_s", 0.0, -DRIFT_MAX, DRIFT_MAX)
         offset = read_integer(body, "offset_ms", 0, -OFFSET_MAX_MS, OFFSET_MAX_MS)
-        self._venue.clock.set(offset, drift, machine_ms)
+        self._venue.clock.set(offset, drift, system_ms)
         return self._done()
 
     def _listen_key(self, body: JsonBody, now_ms: int) -> Reply:
@@ -183,7 +185,7 @@ class Admin:
         if action == "delete":
             self._venue.listen_keys.close()
         elif action == "expire":
-            self._venue.listen_keys.end_at(now_ms)
+            self._venue.listen_keys.expire_at(now_ms)
         elif action == "disconnect":
             self.disconnect_user_streams()
         else:
@@ -195,7 +197,7 @@ class Admin:
     def _manual_order(self, body: JsonBody, now_ms: int) -> Reply:
         """Place an order from outside the engine; the parameters are those of POST order."""
         order, events = self._exchange.place(parse_order({k: str(v) for k, v in body.items()}), now_ms)
-        return answer(queried(order), events)
+        return answer(queried_order(order), events)
 
     def _end(self, body: JsonBody, now_ms: int) -> Reply:
         """End an open order, as the exchange."""
@@ -224,7 +226,7 @@ class Admin:
             status=str(body.get("status", "NEW")),
         )
         self._venue.record_forced_order(order, now_ms)
-        return answer(queried(order), events)
+        return answer(queried_order(order), events)
 
     def _transfer(self, body: JsonBody, now_ms: int) -> Reply:
         asset, reason = str(body.get("asset", "USDT")), str(body.get("reason", "DEPOSIT"))
@@ -278,7 +280,7 @@ class Admin:
             "open_algo_orders": len(exchange.algo.open_of(None)),
             "halted": sorted(venue.halted),
             "time": now_ms,
-            "listen_key": venue.listen_keys.live(now_ms),
+            "listen_key": venue.listen_keys.valid(now_ms),
             "limits": venue.windows.limits,
             "feed": venue.feed_state,
             "silent_streams": sorted(venue.silent_streams),

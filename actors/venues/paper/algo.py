@@ -291,7 +291,7 @@ class AlgoBook:
 
     def placed_answer(self, algo: AlgoOrder) -> PlacedAlgo:
         """Answer to a new conditional order."""
-        return PlacedAlgo(**self._base(algo))
+        return PlacedAlgo(**self._algo_fields(algo))
 
     def queried_answer(self, algo: AlgoOrder) -> QueriedAlgo:
         """Answer to a query."""
@@ -306,11 +306,11 @@ class AlgoBook:
             slTriggerPrice="0",
             slPrice="0",
             tpOrderType="",
-            **self._base(algo),
+            **self._algo_fields(algo),
         )
 
     @staticmethod
-    def _base(algo: AlgoOrder) -> dict[str, Any]:
+    def _algo_fields(algo: AlgoOrder) -> dict[str, Any]:
         order = algo.request.order
         return {
             "algoId": algo.algo_id,

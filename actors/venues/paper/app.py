@@ -94,7 +94,9 @@ def application(exchange: ExchangeServer) -> Litestar:
     return Litestar([rest, streams], openapi_config=None, logging_config=None)
 
 
-async def _serve_connection(exchange: ExchangeServer, socket: WebSocket[Any, Any, Any], target: Target) -> None:
+async def _serve_connection(
+    exchange: ExchangeServer, socket: WebSocket[Any, Any, Any], target: Target
+) -> None:
     """Send queued frames and answer incoming ones until the connection closes."""
     connection = exchange.connect(target)
     pump = asyncio.create_task(_send_queued(connection, socket))

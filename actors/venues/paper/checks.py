@@ -52,7 +52,7 @@ class OrderChecks:
             raise ExchangeRefusal(PaperCode.REDUCE_ONLY_REJECT)
         if len(exchange.orders.resting[request.symbol]) >= self._open_orders_max:
             raise ExchangeRefusal(PaperCode.MAX_OPEN_ORDER_EXCEEDED)
-        self._check_immediacy(request, quote)
+        self._check_post_only_and_fok(request, quote)
         self.check_margin(request, quote)
 
     def quote_of(self, symbol: Symbol) -> Quote:
@@ -82,7 +82,7 @@ class OrderChecks:
         check_notional(request, instrument, mark)
         check_band(request, exchange.bands[symbol], mark, quote, instrument.tick_size)
 
-    def _check_immediacy(self, request: OrderRequest, quote: Quote) -> None:
+    def _check_post_only_and_fok(self, request: OrderRequest, quote: Quote) -> None:
         if request.time_in_force not in {"GTX", "FOK"} or request.price is None:
             return
         buy = request.side is Side.BUY

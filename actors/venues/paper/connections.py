@@ -78,7 +78,7 @@ class Hub:
                     if not table[name]:
                         del table[name]
 
-    def leave(self, connection: Connection) -> None:
+    def remove(self, connection: Connection) -> None:
         """Remove a connection."""
         self.unsubscribe(connection, connection.names)
 
@@ -105,7 +105,7 @@ class Hub:
     def disconnect_user_streams(self) -> None:
         """Close all user data streams."""
         for connection in [c for listeners in self._private.values() for c in listeners]:
-            self.leave(connection)
+            self.remove(connection)
             connection.close()
 
     def _send(self, name: str, frame: bytes, listeners: dict[Connection, None]) -> None:
@@ -116,5 +116,5 @@ class Hub:
                 wrapped = wrapped or b'{"stream":"%s","data":%s}' % (name.encode(), frame)
                 sent = wrapped
             if not connection.put(sent):
-                self.leave(connection)
+                self.remove(connection)
                 connection.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from actors.venues.paper.admin import Admin
 from actors.venues.paper.codes import ExchangeRefusal, PaperCode
 from actors.venues.paper.config import PaperConfig
@@ -15,7 +17,7 @@ from actors.venues.paper.requests import (
     signed_payload,
 )
 from actors.venues.paper.routes import Route, SecurityType, routes
-from actors.venues.paper.venue import PaperVenue, Reply, refused
+from actors.venues.paper.venue import PaperVenue, Reply, error_reply
 
 HTTP_OK, HTTP_BANNED, HTTP_NOT_FOUND = 200, 418, 404
 ADMIN = "/paper/"
@@ -30,13 +32,13 @@ class Endpoints:
         self.admin = Admin(self.venue)
 
     def handle(  # noqa: PLR0913 - the parts of a request
-        self, method: str, path: str, query: str, body: bytes, key: str | None, machine_ms: int
+        self, method: str, path: str, query: str, body: bytes, key: str | None, system_ms: int
     ) -> Reply:
-        """Answer one HTTP request. ``machine_ms`` is the system clock; the exchange's clock may differ by a fault."""
+        """Answer one HTTP request. ``system_ms`` is the system clock; the exchange's clock may differ by a fault."""
         venue = self.venue
-        now_ms = venue.clock.at(machine_ms)
+        now_ms = venue.clock.at(system_ms)
         if path.startswith(ADMIN):
-            return self.admin.handle(method, path, key, body, machine_ms)
+            return self.admin.handle(method, path, key, body, system_ms)
         fault = venue.faults.next_for_request(method, path)
         if fault is None:
             return self._serve_exchange_path(method, path, query, body, key, now_ms)
@@ -50,7 +52,7 @@ class Endpoints:
     ) -> Reply:
         route = self.table.get((method, path))
         if route is None:
-            return refused(
+            return error_reply(
                 ExchangeRefusal(PaperCode.UNKNOWN, f"no such endpoint: {method} {path}", HTTP_NOT_FOUND)
             )
         text = body.decode("utf-8", "surrogateescape")
@@ -66,7 +68,7 @@ class Endpoints:
 
         return self.dispatch(route, params, now_ms, authorize)
 
-    def dispatch(self, route: Route, params: Params, now_ms: int, authorize: object = None) -> Reply:
+    def dispatch(self, route: Route, params: Params, now_ms: int, authorize: Callable[[], None]) -> Reply:
         """Count a request against the rate limits, authorize it, and run its handler."""
         decision = self.venue.windows.count_request(now_ms, *route.cost(params))
         if decision.status != HTTP_OK:
@@ -76,15 +78,14 @@ class Endpoints:
             text = ""
             if decision.status == HTTP_BANNED:
                 text = f"Way too many requests; IP banned until {now_ms + decision.retry_after_s * 1_000}."
-            reply = refused(ExchangeRefusal(code, text, decision.status))
+            reply = error_reply(ExchangeRefusal(code, text, decision.status))
             reply.headers = decision.headers
             return reply
         try:
-            if callable(authorize):
-                authorize()
+            authorize()
             reply = route.handle(params, now_ms)
         except ExchangeRefusal as refusal:
-            reply = refused(refusal)
+            reply = error_reply(refusal)
         reply.headers = decision.headers
         return reply
 

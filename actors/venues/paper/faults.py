@@ -85,16 +85,16 @@ class ExchangeClock:
         self._drift_ms_per_s = 0.0
         self._since_ms = 0
 
-    def set(self, offset_ms: int, drift_ms_per_s: float, machine_ms: int) -> None:
+    def set(self, offset_ms: int, drift_ms_per_s: float, system_ms: int) -> None:
         """Set the offset in milliseconds, and the drift from now on in milliseconds per second."""
-        self._offset_ms, self._drift_ms_per_s, self._since_ms = offset_ms, drift_ms_per_s, machine_ms
+        self._offset_ms, self._drift_ms_per_s, self._since_ms = offset_ms, drift_ms_per_s, system_ms
 
-    def at(self, machine_ms: int) -> int:
+    def at(self, system_ms: int) -> int:
         """Exchange time for a system time; both in Unix milliseconds."""
         if not self._drift_ms_per_s:
-            return machine_ms + self._offset_ms
-        drifted = self._drift_ms_per_s * (machine_ms - self._since_ms) / 1_000
-        return machine_ms + self._offset_ms + int(drifted)
+            return system_ms + self._offset_ms
+        drifted = self._drift_ms_per_s * (system_ms - self._since_ms) / 1_000
+        return system_ms + self._offset_ms + int(drifted)
 
 
 class Faults:

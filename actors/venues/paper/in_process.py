@@ -170,4 +170,4 @@ class InProcessExchange:
 
 def _read(order: PaperOrder) -> rest.Order:
     """An order, encoded as the exchange and decoded as the engine."""
-    return _order.decode(encode(reports.queried(order)))
+    return _order.decode(encode(reports.queried_order(order)))

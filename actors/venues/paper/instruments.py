@@ -135,7 +135,7 @@ def _digits(increment: Decimal) -> int:
     return max(0, -exponent) if isinstance(exponent, int) else 0
 
 
-def listed(listing: Listing, band: Band, status: str, open_orders_max: int) -> ListedSymbol:
+def exchange_info_entry(listing: Listing, band: Band, status: str, open_orders_max: int) -> ListedSymbol:
     """A symbol's entry in exchangeInfo."""
     i = listing.instrument
     least, most = i.tick_size, listing.start_price * 100

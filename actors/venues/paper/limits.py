@@ -70,7 +70,7 @@ class _Window:
         self._entries: deque[tuple[int, int]] = deque()
         self.used = 0
 
-    def at(self, now_ms: int) -> int:
+    def used_at(self, now_ms: int) -> int:
         while self._entries and self._entries[0][0] <= now_ms - self._length_ms:
             self.used -= self._entries.popleft()[1]
         return self.used
@@ -121,19 +121,19 @@ class RateWindows:
             ("orders", self._orders_minute, orders, limits.orders_per_minute),
         )
         for limit_kind, window, amount, limit in windows:
-            if amount and window.at(now_ms) + amount > limit:
+            if amount and window.used_at(now_ms) + amount > limit:
                 if limit_kind == "weight":
                     stats.rejected_weight += 1
                 else:
                     stats.rejected_orders += 1
                 self._refused.add(now_ms, 1)
-                if self._refused.at(now_ms) >= self._ban_after:
+                if self._refused.used_at(now_ms) >= self._ban_after:
                     stats.banned += 1
                     self._banned_until_ms = now_ms + self._ban_ms
                 return self._decision(now_ms, 429, limit_kind, window.wait_ms(now_ms, amount, limit))
         for _, window, amount, _ in windows:
             window.add(now_ms, amount)
-        stats.most_weight_in_a_minute = max(stats.most_weight_in_a_minute, self._weight.at(now_ms))
+        stats.most_weight_in_a_minute = max(stats.most_weight_in_a_minute, self._weight.used_at(now_ms))
         if orders:
             stats.most_orders_in_10s = max(stats.most_orders_in_10s, self._orders_10s.used)
             stats.most_orders_in_a_minute = max(stats.most_orders_in_a_minute, self._orders_minute.used)
@@ -141,7 +141,11 @@ class RateWindows:
 
     def counts(self, now_ms: int) -> tuple[int, int, int]:
         """Current use: weight per minute, orders per 10 seconds, orders per minute."""
-        return self._weight.at(now_ms), self._orders_10s.at(now_ms), self._orders_minute.at(now_ms)
+        return (
+            self._weight.used_at(now_ms),
+            self._orders_10s.used_at(now_ms),
+            self._orders_minute.used_at(now_ms),
+        )
 
     def _decision(self, now_ms: int, status: int, limit_kind: str, wait_ms: int) -> RateDecision:
         weight, in_10s, in_minute = self.counts(now_ms)

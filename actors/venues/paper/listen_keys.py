@@ -21,13 +21,13 @@ class ListenKeys:
         self._key = ""
         self._until_ms = 0
 
-    def live(self, now_ms: int) -> str:
+    def valid(self, now_ms: int) -> str:
         """The valid key, or an empty string."""
         return self._key if self._key and now_ms < self._until_ms else ""
 
     def get(self, now_ms: int) -> str:
         """The valid key, or a new one; its validity starts again now."""
-        if not self.live(now_ms):
+        if not self.valid(now_ms):
             self._made += 1
             self._key = hashlib.sha256(f"{self._seed}:{self._made}:{now_ms}".encode()).hexdigest()
         self._until_ms = now_ms + self._alive_ms
@@ -39,7 +39,7 @@ class ListenKeys:
         Raises:
             ExchangeRefusal: there is no valid key.
         """
-        if not self.live(now_ms):
+        if not self.valid(now_ms):
             raise ExchangeRefusal(PaperCode.INVALID_LISTEN_KEY)
         return self.get(now_ms)
 
@@ -48,10 +48,10 @@ class ListenKeys:
         was, self._key = self._key, ""
         return was
 
-    def end_at(self, now_ms: int) -> None:
+    def expire_at(self, now_ms: int) -> None:
         """Let the key expire now."""
         self._until_ms = min(self._until_ms, now_ms)
 
-    def expire(self, now_ms: int) -> str:
+    def pop_expired(self, now_ms: int) -> str:
         """Remove an expired key and return it; an empty string if there is none."""
         return self.close() if self._key and now_ms >= self._until_ms else ""

@@ -8,10 +8,10 @@ from typing import Any
 from actors.core.units import ZERO, Symbol
 from actors.venues.paper import wire_market as wire
 from actors.venues.paper.codes import ExchangeRefusal, PaperCode
-from actors.venues.paper.instruments import listed
+from actors.venues.paper.instruments import exchange_info_entry
 from actors.venues.paper.market import INTERVALS, MINUTE_MS, Kline, depth_of, last_24_hours, merged_klines
 from actors.venues.paper.reports import text
-from actors.venues.paper.requests import Params, number, within
+from actors.venues.paper.requests import Params, int_param, limit_param
 from actors.venues.paper.venue import PaperVenue, Reply, answer
 
 FUNDING_HOURS = 8
@@ -65,7 +65,7 @@ class MarketEndpoints:
                     for a in quote_assets
                 ),
                 symbols=tuple(
-                    listed(
+                    exchange_info_entry(
                         listing,
                         exchange.bands[symbol],
                         exchange.status.get(symbol, "TRADING"),
@@ -144,7 +144,7 @@ class MarketEndpoints:
 
     def depth(self, params: Params, now_ms: int) -> Reply:
         """Order book depth, derived from the quote."""
-        symbol, limit = self._venue.symbol(params), number(params, "limit") or 500
+        symbol, limit = self._venue.symbol(params), int_param(params, "limit") or 500
         if limit not in DEPTH_LIMITS:
             raise ExchangeRefusal(PaperCode.ILLEGAL_CHARS, f"Illegal parameter 'limit': {limit}.")
         bids, asks = self.levels(symbol, limit)
@@ -163,7 +163,7 @@ class MarketEndpoints:
     def trades(self, params: Params, _now_ms: int) -> Reply:
         """Recent public trades."""
         market = self._venue.market.of(self._venue.symbol(params))
-        recent = list(market.trades)[-within(params, "limit", 500, ROWS_MAX) :]
+        recent = list(market.trades)[-limit_param(params, "limit", 500, ROWS_MAX) :]
         return answer(
             [
                 wire.MarketTrade(
@@ -182,8 +182,8 @@ class MarketEndpoints:
     def aggregate_trades(self, params: Params, _now_ms: int) -> Reply:
         """Recent public trades, by id or time."""
         market = self._venue.market.of(self._venue.symbol(params))
-        limit, from_id = within(params, "limit", 500, ROWS_MAX), number(params, "fromId")
-        start, end = number(params, "startTime") or 0, number(params, "endTime")
+        limit, from_id = limit_param(params, "limit", 500, ROWS_MAX), int_param(params, "fromId")
+        start, end = int_param(params, "startTime") or 0, int_param(params, "endTime")
         found = [
             t
             for t in market.trades
@@ -213,8 +213,8 @@ class MarketEndpoints:
         if interval not in INTERVALS:
             raise ExchangeRefusal(PaperCode.BAD_INTERVAL)
         minutes = INTERVALS[interval]
-        start, end = number(params, "startTime"), number(params, "endTime")
-        limit = within(params, "limit", 500, KLINES_MAX)
+        start, end = int_param(params, "startTime"), int_param(params, "endTime")
+        limit = limit_param(params, "limit", 500, KLINES_MAX)
         found = [
             c
             for c in merged_klines(self._venue.market.of(symbol).klines, minutes)
@@ -245,8 +245,8 @@ class MarketEndpoints:
 
     def funding_rates(self, params: Params, _now_ms: int) -> Reply:
         """Funding rate history, oldest first."""
-        start, end = number(params, "startTime") or 0, number(params, "endTime")
-        limit = within(params, "limit", 100, ROWS_MAX)
+        start, end = int_param(params, "startTime") or 0, int_param(params, "endTime")
+        limit = limit_param(params, "limit", 100, ROWS_MAX)
         wanted = self._venue.symbol(params) if params.get("symbol") else None
         found = [
             wire.SettledFunding(

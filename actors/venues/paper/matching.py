@@ -157,9 +157,9 @@ class Exchange(MasterAccount):
         """
         request = self._with_defaults(request)
         self.checks.check(request, now_ms)
-        return self.take(request, now_ms)
+        return self.accept(request, now_ms)
 
-    def take(self, request: OrderRequest, now_ms: int) -> tuple[PaperOrder, list[PaperEvent]]:
+    def accept(self, request: OrderRequest, now_ms: int) -> tuple[PaperOrder, list[PaperEvent]]:
         """Accept an order without checks: it was checked before, or the exchange itself creates it."""
         order = self.orders.add(request, now_ms)
         if self.next_shown_statuses:

@@ -11,9 +11,16 @@ from actors.core.units import Symbol
 from actors.venues.paper import reports
 from actors.venues.paper.codes import ExchangeRefusal, PaperCode, missing
 from actors.venues.paper.orders import PaperOrder, Trade
-from actors.venues.paper.requests import Params, amount, number, parse_order, parse_side, within
+from actors.venues.paper.requests import (
+    Params,
+    decimal_param,
+    int_param,
+    limit_param,
+    parse_order,
+    parse_side,
+)
 from actors.venues.paper.user_events import PaperEvent
-from actors.venues.paper.venue import PaperVenue, Reply, answer, refused
+from actors.venues.paper.venue import PaperVenue, Reply, answer, error_reply
 from actors.venues.paper.wire_orders import Countdown, Done
 
 BATCH_MAX = 5
@@ -37,10 +44,10 @@ class OrderEndpoints:
         request = parse_order(params)
         fault = self._venue.faults.next_for_order()
         if fault is not None and fault.kind == "reject":
-            return refused_with(fault.code, "rejected by an injected fault")
+            return error_reply_with_code(fault.code, "rejected by an injected fault")
         order, events = self._exchange.place(request, now_ms)
         acknowledge = params.get("newOrderRespType", "ACK") != "RESULT"
-        reply = answer(reports.placed(order, acknowledge=acknowledge), events)
+        reply = answer(reports.placed_order(order, acknowledge=acknowledge), events)
         if fault is not None:
             apply_order_fault(fault.kind, fault.seconds, reply)
         return reply
@@ -52,29 +59,29 @@ class OrderEndpoints:
             request = msgspec.structs.replace(request, client_order_id=self._exchange.new_client_order_id())
         self._exchange.checks.check(request, now_ms)
         order = PaperOrder(order_id=0, request=request, time=now_ms, updated=now_ms)
-        fields = msgspec.to_builtins(reports.placed(order))
+        fields = msgspec.to_builtins(reports.placed_order(order))
         return answer({**fields, "cumQuote": "0", "avgPrice": "0"})
 
     def query(self, params: Params, _now_ms: int) -> Reply:
         """Query one order, open or ended."""
-        return answer(reports.queried(self._exchange.query(*self.named(params))))
+        return answer(reports.queried_order(self._exchange.query(*self.order_reference(params))))
 
     def query_open(self, params: Params, _now_ms: int) -> Reply:
         """Query one open order."""
-        order = self._exchange.query(*self.named(params))
+        order = self._exchange.query(*self.order_reference(params))
         if not order.is_open:
             raise ExchangeRefusal(PaperCode.NO_SUCH_ORDER)
-        return answer(reports.queried(order))
+        return answer(reports.queried_order(order))
 
     def cancel(self, params: Params, now_ms: int) -> Reply:
         """Cancel an open order."""
-        order, events = self._exchange.cancel(*self.named(params), now_ms)
-        return answer(reports.placed(order), events)
+        order, events = self._exchange.cancel(*self.order_reference(params), now_ms)
+        return answer(reports.placed_order(order), events)
 
     def amend(self, params: Params, now_ms: int) -> Reply:
         """Amend the price and quantity of an open order."""
-        symbol, order_id, client_id = self.named(params)
-        quantity, price = amount(params, "quantity"), amount(params, "price")
+        symbol, order_id, client_id = self.order_reference(params)
+        quantity, price = decimal_param(params, "quantity"), decimal_param(params, "price")
         if quantity is None:
             raise missing("quantity")
         if price is None:
@@ -82,12 +89,14 @@ class OrderEndpoints:
         order, modify_id, events = self._exchange.amendments.amend(
             symbol, order_id, client_id, parse_side(params), quantity, price, now_ms
         )
-        return answer(reports.modified(order, modify_id), events)
+        return answer(reports.modified_order(order, modify_id), events)
 
     def amendments(self, params: Params, _now_ms: int) -> Reply:
         """Amendment history of an order, newest first."""
-        order = self._exchange.query(*self.named(params))
-        return answer(self._exchange.amendments.history(order.order_id)[: within(params, "limit", 50, 100)])
+        order = self._exchange.query(*self.order_reference(params))
+        return answer(
+            self._exchange.amendments.history(order.order_id)[: limit_param(params, "limit", 50, 100)]
+        )
 
     # -- several orders
 
@@ -115,7 +124,7 @@ class OrderEndpoints:
             try:
                 reply = handle(entry, now_ms)
             except ExchangeRefusal as refusal:
-                reply = refused(refusal)
+                reply = error_reply(refusal)
             answers.append(msgspec.Raw(reply.body))
             events += reply.events
             delay_s = max(delay_s, reply.delay_s)
@@ -129,7 +138,7 @@ class OrderEndpoints:
 
     def countdown(self, params: Params, now_ms: int) -> Reply:
         """Cancel all open orders of a symbol after a countdown, unless it is renewed; 0 stops it."""
-        symbol, after = self._venue.symbol(params), number(params, "countdownTime")
+        symbol, after = self._venue.symbol(params), int_param(params, "countdownTime")
         if after is None or after < 0:
             raise missing("countdownTime")
         if after:
@@ -143,7 +152,7 @@ class OrderEndpoints:
     def open_orders(self, params: Params, _now_ms: int) -> Reply:
         """Open orders of a symbol, or of all symbols."""
         symbol = self._venue.symbol(params) if params.get("symbol") else None
-        return answer([reports.queried(o) for o in self._exchange.orders.open_of(symbol)])
+        return answer([reports.queried_order(o) for o in self._exchange.orders.open_of(symbol)])
 
     def all_orders(self, params: Params, _now_ms: int) -> Reply:
         """All orders, oldest first: from an order id on, or within a time range."""
@@ -152,19 +161,19 @@ class OrderEndpoints:
             found = list(orders.by_symbol.get(self._venue.symbol(params), []))
         else:
             found = list(orders.all.values())
-        from_id = number(params, "orderId")
+        from_id = int_param(params, "orderId")
         if from_id is not None:
             found = [o for o in found if o.order_id >= from_id]
         found = _between(found, params)
-        limit = within(params, "limit", 500, ROWS_MAX)
+        limit = limit_param(params, "limit", 500, ROWS_MAX)
         # Without a start, the limit selects the newest.
         begins = from_id is not None or bool(params.get("startTime"))
-        return answer([reports.queried(o) for o in (found[:limit] if begins else found[-limit:])])
+        return answer([reports.queried_order(o) for o in (found[:limit] if begins else found[-limit:])])
 
     def user_trades(self, params: Params, _now_ms: int) -> Reply:
         """Trades of the master: from a trade id on (oldest first), of one order, within a time range, or the newest."""
-        symbol, limit = self._venue.symbol(params), within(params, "limit", 500, ROWS_MAX)
-        from_id, order_id = number(params, "fromId"), number(params, "orderId")
+        symbol, limit = self._venue.symbol(params), limit_param(params, "limit", 500, ROWS_MAX)
+        from_id, order_id = int_param(params, "fromId"), int_param(params, "orderId")
         if params.get("startTime") or params.get("endTime"):
             if from_id is not None:
                 raise ExchangeRefusal(
@@ -191,35 +200,35 @@ class OrderEndpoints:
             for o in _between(self._venue.forced_orders, params)
             if o.request.client_order_id.startswith(prefixes[kind]) and wanted in {None, o.request.symbol}
         ]
-        return answer([reports.forced(o) for o in found[-within(params, "limit", 50, 100) :]])
+        return answer([reports.force_order(o) for o in found[-limit_param(params, "limit", 50, 100) :]])
 
-    def named(self, params: Params) -> tuple[Symbol, int | None, str | None]:
+    def order_reference(self, params: Params) -> tuple[Symbol, int | None, str | None]:
         """Symbol, order id and client order id that a request names.
 
         Raises:
             ExchangeRefusal: neither order id nor client order id.
         """
         symbol = self._venue.symbol(params)
-        order_id, client_id = number(params, "orderId"), params.get("origClientOrderId") or None
+        order_id, client_id = int_param(params, "orderId"), params.get("origClientOrderId") or None
         if order_id is None and client_id is None:
             raise missing("orderId")
         return symbol, order_id, client_id
 
 
 def _between(found: list[Any], params: Params) -> list[Any]:
-    start, end = number(params, "startTime"), number(params, "endTime")
+    start, end = int_param(params, "startTime"), int_param(params, "endTime")
     return [f for f in found if f.time >= (start or 0) and (end is None or f.time <= end)]
 
 
-def _list(params: Params, name: str, kind: Any, most: int) -> list[Any]:
+def _list(params: Params, name: str, kind: Any, maximum: int) -> list[Any]:
     try:
         found: list[Any] = msgspec.json.decode(params.get(name, ""), type=kind, strict=False)
     except msgspec.MsgspecError:
         raise missing(name) from None
-    if not 0 < len(found) <= most:
+    if not 0 < len(found) <= maximum:
         raise ExchangeRefusal(
             PaperCode.MANDATORY_PARAM_EMPTY_OR_MALFORMED,
-            f"{name}: {len(found)} entries, 1 to {most} are taken.",
+            f"{name}: {len(found)} entries, 1 to {maximum} are taken.",
         )
     return found
 
@@ -238,12 +247,12 @@ def apply_order_fault(kind: str, seconds: float, reply: Reply) -> None:
     if kind == "delay":
         reply.delay_s = seconds
         return
-    timeout = refused(ExchangeRefusal(PaperCode.TIMEOUT, status=503))
+    timeout = error_reply(ExchangeRefusal(PaperCode.TIMEOUT, status=503))
     reply.status, reply.body = timeout.status, timeout.body
     if kind == "lost_reply":
         reply.delay_s = seconds
 
 
-def refused_with(code: int, text: str) -> Reply:
+def error_reply_with_code(code: int, text: str) -> Reply:
     """An error answer with any code."""
     return Reply(status=400, body=msgspec.json.encode({"code": code, "msg": text}))

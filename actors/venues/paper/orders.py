@@ -192,8 +192,3 @@ class OrderStore:
         if symbol is not None:
             return list(self.resting[symbol]) if symbol in self.resting else []
         return [order for resting in list(self.resting.values()) for order in resting]
-
-
-def limit_of(request: OrderRequest) -> bool:
-    """Whether a request has a price of its own."""
-    return request.type is OrderType.LIMIT

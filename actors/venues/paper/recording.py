@@ -100,23 +100,23 @@ def read_rows(
             a price or size that breaks the symbol's rules. The message names file, line and value.
     """
     symbol = symbol_of(path, market)
-    rules = _known(symbol) if instruments is None else instruments.get(symbol)
+    rules = _default_rules(symbol) if instruments is None else instruments.get(symbol)
     try:
         with _open(path) as text:
             for number, row in _rows(path, symbol, csv.reader(text)):
-                yield row if rules is None else _fitted(path, number, row, market, rules)
+                yield row if rules is None else _fit_to_rules(path, number, row, market, rules)
     except (OSError, EOFError, zipfile.BadZipFile) as error:
         raise BadInput(f"{path}: cannot be read: {error}") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise BadInput(f"{path}: not a CSV text file: {error}") from None
 
 
-def _known(symbol: Symbol) -> Instrument | None:
+def _default_rules(symbol: Symbol) -> Instrument | None:
     listing = LISTINGS.get(symbol)
     return None if listing is None else listing.instrument
 
 
-def _fitted(path: Path, number: int, row: Row, market: str, rules: Instrument) -> Row:
+def _fit_to_rules(path: Path, number: int, row: Row, market: str, rules: Instrument) -> Row:
     """Check a row against a symbol's rules, or convert it to them. Raises BadInput for a bad row."""
     tick, step = rules.tick_size, rules.step_size
     if market == "um":

@@ -20,7 +20,7 @@ def text(value: Decimal) -> str:
     return f"{value:f}"
 
 
-def _base(order: PaperOrder) -> dict[str, Any]:
+def _order_fields(order: PaperOrder) -> dict[str, Any]:
     request = order.request
     return {
         "orderId": order.order_id,
@@ -47,9 +47,9 @@ def _base(order: PaperOrder) -> dict[str, Any]:
     }
 
 
-def placed(order: PaperOrder, *, acknowledge: bool = False) -> wire.PlacedOrder:
+def placed_order(order: PaperOrder, *, acknowledge: bool = False) -> wire.PlacedOrder:
     """Answer to placing or cancelling; with ``acknowledge`` (ACK) it has no execution details."""
-    fields = _base(order)
+    fields = _order_fields(order)
     executed = order.executed
     if acknowledge:
         executed = ZERO
@@ -57,29 +57,29 @@ def placed(order: PaperOrder, *, acknowledge: bool = False) -> wire.PlacedOrder:
     return wire.PlacedOrder(cumQty=text(executed), **fields)
 
 
-def modified(order: PaperOrder, modify_id: int) -> wire.ModifiedOrder:
+def modified_order(order: PaperOrder, modify_id: int) -> wire.ModifiedOrder:
     """Answer to amending an order."""
     return wire.ModifiedOrder(
         cumQty=text(order.executed),
         pair=order.request.symbol,
         modifyId=modify_id,
-        **_base(order),
+        **_order_fields(order),
     )
 
 
-def queried(order: PaperOrder) -> wire.QueriedOrder:
+def queried_order(order: PaperOrder) -> wire.QueriedOrder:
     """Answer to querying an order."""
     return wire.QueriedOrder(
         avgPrice=text(quantize_price(order.average)) if order.executed else "0",
         cumQuote=text(order.cost),
         time=order.time,
-        **_base(order),
+        **_order_fields(order),
     )
 
 
-def forced(order: PaperOrder) -> wire.ForceOrder:
+def force_order(order: PaperOrder) -> wire.ForceOrder:
     """An entry of forceOrders."""
-    full = queried(order)
+    full = queried_order(order)
     return msgspec.convert(msgspec.to_builtins(full), wire.ForceOrder)
 
 

@@ -92,7 +92,7 @@ def check_time(params: Params, now_ms: int) -> None:
         timestamp = int(params.get("timestamp", ""))
     except ValueError:
         raise missing("timestamp") from None
-    window = number(params, "recvWindow")
+    window = int_param(params, "recvWindow")
     window = RECV_WINDOW_DEFAULT_MS if window is None else window
     if not 0 < window <= RECV_WINDOW_MAX_MS:
         raise ExchangeRefusal(PaperCode.BAD_RECV_WINDOW)
@@ -100,7 +100,7 @@ def check_time(params: Params, now_ms: int) -> None:
         raise ExchangeRefusal(PaperCode.INVALID_TIMESTAMP)
 
 
-def number(params: Params, name: str) -> int | None:
+def int_param(params: Params, name: str) -> int | None:
     """An integer parameter, None when absent or empty.
 
     Raises:
@@ -117,7 +117,7 @@ def number(params: Params, name: str) -> int | None:
         ) from None
 
 
-def amount(params: Params, name: str) -> Decimal | None:
+def decimal_param(params: Params, name: str) -> Decimal | None:
     """A decimal parameter, None when absent or empty.
 
     Raises:
@@ -134,10 +134,10 @@ def amount(params: Params, name: str) -> Decimal | None:
         ) from None
 
 
-def within(params: Params, name: str, default: int, most: int) -> int:
+def limit_param(params: Params, name: str, default: int, maximum: int) -> int:
     """A count like ``limit``: the default when absent, capped at ``most``."""
-    found = number(params, name)
-    return default if found is None else max(1, min(found, most))
+    found = int_param(params, name)
+    return default if found is None else max(1, min(found, maximum))
 
 
 def optional_bool(params: Params, name: str) -> bool:
@@ -169,7 +169,7 @@ def parse_order(params: Params) -> OrderRequest:
     if kind not in set(OrderType):
         raise ExchangeRefusal(PaperCode.INVALID_ORDER_TYPE)
     order_type = OrderType(kind)
-    quantity = amount(params, "quantity")
+    quantity = decimal_param(params, "quantity")
     if quantity is None:
         raise missing("quantity")
     price = _price(params, order_type)
@@ -188,7 +188,7 @@ def parse_order(params: Params) -> OrderRequest:
             PaperCode.INVALID_SELF_TRADE_PREVENTION_MODE,
         ),
         price_match=params.get("priceMatch") or "NONE",
-        good_till_ms=number(params, "goodTillDate") or 0,
+        good_till_ms=int_param(params, "goodTillDate") or 0,
         position_side=params.get("positionSide") or "BOTH",
     )  # fmt: skip
 
@@ -206,12 +206,12 @@ def parse_algo(params: Params) -> AlgoRequest:
         raise ExchangeRefusal(PaperCode.INVALID_ORDER_TYPE)
     order_type, trailing = ALGO_TYPES[kind], kind == "TRAILING_STOP_MARKET"
     closes = optional_bool(params, "closePosition")
-    quantity = amount(params, "quantity")
+    quantity = decimal_param(params, "quantity")
     if closes and quantity:
         raise ExchangeRefusal(PaperCode.CLOSE_POSITION_WITH_QUANTITY)
     if not closes and quantity is None:
         raise missing("quantity")
-    trigger, callback = amount(params, "triggerPrice"), amount(params, "callbackRate")
+    trigger, callback = decimal_param(params, "triggerPrice"), decimal_param(params, "callbackRate")
     if not trailing and trigger is None:
         raise missing("triggerPrice")
     if trailing and callback is None:
@@ -231,12 +231,12 @@ def parse_algo(params: Params) -> AlgoRequest:
             PaperCode.INVALID_SELF_TRADE_PREVENTION_MODE,
         ),
         price_match=params.get("priceMatch") or "NONE",
-        good_till_ms=number(params, "goodTillDate") or 0,
+        good_till_ms=int_param(params, "goodTillDate") or 0,
         close_position=closes,
         position_side=params.get("positionSide") or "BOTH",
         working_type=working,
         price_protect=optional_bool(params, "priceProtect"),
-        activate_price=amount(params, "activatePrice") or ZERO,
+        activate_price=decimal_param(params, "activatePrice") or ZERO,
         callback_rate=callback or ZERO,
     )  # fmt: skip
     return AlgoRequest(
@@ -288,7 +288,7 @@ def check_response_type(params: Params) -> None:
 
 
 def _price(params: Params, order_type: OrderType) -> Decimal | None:
-    price, matched = amount(params, "price"), params.get("priceMatch", "NONE") not in {"", "NONE"}
+    price, matched = decimal_param(params, "price"), params.get("priceMatch", "NONE") not in {"", "NONE"}
     if order_type is OrderType.LIMIT and price is None and not matched:
         raise missing("price")
     if price is not None and (order_type is OrderType.MARKET or matched):

@@ -172,7 +172,7 @@ def _account_routes(a: AccountEndpoints) -> dict[tuple[str, str], Route]:
             ("GET", "v1/leverageBracket", signed, 1, a.leverage_bracket),
             ("GET", "v1/commissionRate", signed, 20, a.commission_rate),
             ("GET", "v1/apiTradingStatus", signed, _by_symbol(1, 10), a.trading_status),
-            ("POST", "v1/positionMargin", signed, 1, a.move_margin),
+            ("POST", "v1/positionMargin", signed, 1, a.change_isolated_margin),
             ("GET", "v1/positionMargin/history", signed, 1, a.margin_history),
         ]
     )

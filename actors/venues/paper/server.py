@@ -80,19 +80,19 @@ class PaperServer:
                 venue.exchange.instruments,
                 _print_notice,
             )
-            self.quote(self.player.first_quote())
+            self.publish_quote(self.player.first_quote())
             venue.feed_state = "playing"
         for symbol in self._symbols:
             if self.player is None or symbol not in self.player.symbols:
-                self.quote(self.generator.next(symbol))
+                self.publish_quote(self.generator.next(symbol))
 
     # -- publishing
 
     def now_ms(self) -> int:
         """Exchange time, Unix milliseconds."""
-        return self.venue.clock.at(machine_ms())
+        return self.venue.clock.at(system_ms())
 
-    def quote(self, quote: Quote) -> None:
+    def publish_quote(self, quote: Quote) -> None:
         """Publish a quote, and the user events of the fills that it causes."""
         venue, symbol = self.venue, quote.symbol
         if symbol in venue.halted:
@@ -101,8 +101,8 @@ class PaperServer:
         events = venue.quote(quote, now)
         low = symbol.lower()
         if self.hub.has_subscribers(f"{low}@bookTicker") or self.hub.has_subscribers("!bookTicker"):
-            last_turn = now - venue.faults.quote_age_ms
-            frame = stream_frames.book_ticker(quote, venue.update_id, venue.listings[symbol].pair, last_turn)
+            quote_ms = now - venue.faults.quote_age_ms
+            frame = stream_frames.book_ticker(quote, venue.update_id, venue.listings[symbol].pair, quote_ms)
             self.hub.publish(f"{low}@bookTicker", frame)
             self.hub.publish("!bookTicker", frame)
         if self.hub.has_subscribers(f"{low}@aggTrade"):
@@ -116,7 +116,7 @@ class PaperServer:
 
     def publish_user_events(self, events: Iterable[PaperEvent]) -> None:
         """Send user events to the subscribers of the valid listen key."""
-        key = self.venue.listen_keys.live(self.now_ms())
+        key = self.venue.listen_keys.valid(self.now_ms())
         for event in events:
             copies = self.venue.faults.copies_of_event()
             if not key or not copies:
@@ -128,7 +128,7 @@ class PaperServer:
     def _list_symbol(self, listing: Listing) -> None:
         self.generator.add(listing)
         self._symbols.append(listing.instrument.symbol)
-        self.quote(self.generator.next(listing.instrument.symbol))
+        self.publish_quote(self.generator.next(listing.instrument.symbol))
 
     def _contract_changed(self, symbol: Symbol, now_ms: int) -> None:
         self.generator.add(self.venue.listings[symbol])
@@ -150,19 +150,19 @@ class PaperServer:
         """
         async with asyncio.TaskGroup() as group:
             group.create_task(self._broadcast())
-            group.create_task(self._play() if self.player else self._make_market())
+            group.create_task(self._play_recordings() if self.player else self._generate_quotes())
 
-    async def _play(self) -> None:
+    async def _play_recordings(self) -> None:
         assert self.player is not None
         player = self.player
 
         def publish(quote: Quote) -> None:
             self.venue.feed_state = player.state
-            self.quote(quote)
+            self.publish_quote(quote)
 
         await player.play(publish)
 
-    async def _make_market(self) -> None:
+    async def _generate_quotes(self) -> None:
         began, made = time.monotonic(), 0
         while True:
             await asyncio.sleep(TICK_SECONDS)
@@ -170,23 +170,23 @@ class PaperServer:
             # After a stall, continue at the normal rate instead of catching up in a burst.
             made = max(made, due - self.config.ticks_per_second // 5)
             while made < due:
-                self.quote(self.generator.next(self._symbols[made % len(self._symbols)]))
+                self.publish_quote(self.generator.next(self._symbols[made % len(self._symbols)]))
                 made += 1
 
     async def _broadcast(self) -> None:
-        last_turn: dict[str, int] = {}
+        last_period: dict[str, int] = {}
         while True:
             await asyncio.sleep(BROADCAST_SECONDS)
             now = self.now_ms()
-            expired = self.venue.listen_keys.expire(now)
+            expired = self.venue.listen_keys.pop_expired(now)
             if expired:
                 event = ListenKeyExpired(E=now, listenKey=expired)
                 self.hub.publish_user(expired, "listenKeyExpired", encode(event))
-            self.publish_user_events(self.venue.tick_clock(now))
+            self.publish_user_events(self.venue.on_time(now))
             for stream in self.hub.subscribed_streams():
-                turn = now // stream.update_ms if stream.update_ms else 0
-                if turn and last_turn.get(stream.name) != turn:
-                    last_turn[stream.name] = turn
+                period = now // stream.update_ms if stream.update_ms else 0
+                if period and last_period.get(stream.name) != period:
+                    last_period[stream.name] = period
                     frame = self._frames.frame_of(stream, now)
                     if frame is not None:
                         self.hub.publish(stream.name, frame)
@@ -197,7 +197,7 @@ class PaperServer:
         """Answer one HTTP request. Its user events are sent before the answer, as on Binance."""
         if self.config.latency_ms:
             await asyncio.sleep(self.config.latency_ms / 1e3)
-        reply = self.endpoints.handle(method, path, query, body, key, machine_ms())
+        reply = self.endpoints.handle(method, path, query, body, key, system_ms())
         self.publish_user_events(reply.events)
         if reply.delay_s:
             await asyncio.sleep(reply.delay_s)
@@ -207,7 +207,7 @@ class PaperServer:
         """Answer one request frame of the websocket API."""
         if self.config.latency_ms:
             await asyncio.sleep(self.config.latency_ms / 1e3)
-        reply = self.api.handle(text, machine_ms())
+        reply = self.api.handle(text, system_ms())
         self.publish_user_events(reply.events)
         if reply.delay_s:
             await asyncio.sleep(reply.delay_s)
@@ -222,7 +222,7 @@ class PaperServer:
 
     def disconnect(self, connection: Connection) -> None:
         """Remove a connection and its subscriptions."""
-        self.hub.leave(connection)
+        self.hub.remove(connection)
 
     def websocket_fault(self, path: str) -> HttpFault | None:
         """The fault planned for a websocket connection to this path, if any."""
@@ -257,7 +257,7 @@ class PaperServer:
         return {"result": None, "id": id_}
 
 
-def machine_ms() -> int:
+def system_ms() -> int:
     """System clock, Unix milliseconds."""
     return time.time_ns() // 1_000_000
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from actors.venues.paper import wire_account as wire
 from actors.venues.paper.brackets import max_notional
 from actors.venues.paper.codes import missing
-from actors.venues.paper.requests import Params, number
+from actors.venues.paper.requests import Params, int_param
 from actors.venues.paper.settings import margin_type_name, required_bool
 from actors.venues.paper.user_events import AccountConfigUpdate, LeverageBody, ModeBody
 from actors.venues.paper.venue import PaperVenue, Reply, answer
@@ -22,7 +22,7 @@ class SettingsEndpoints:
 
     def set_leverage(self, params: Params, now_ms: int) -> Reply:
         """Change a symbol's leverage."""
-        symbol, leverage = self._venue.symbol(params), number(params, "leverage")
+        symbol, leverage = self._venue.symbol(params), int_param(params, "leverage")
         if leverage is None:
             raise missing("leverage")
         exchange = self._venue.exchange

@@ -43,7 +43,7 @@ def answer(value: Any, events: list[PaperEvent] | None = None) -> Reply:
     return Reply(body=encode(value), events=events or [])
 
 
-def refused(refusal: ExchangeRefusal) -> Reply:
+def error_reply(refusal: ExchangeRefusal) -> Reply:
     """An error answer."""
     return Reply(status=refusal.status, body=encode(ErrorAnswer(int(refusal.code), refusal.text)))
 
@@ -97,7 +97,7 @@ class PaperVenue:
         self.market.add(quote, self.exchange.instruments[quote.symbol].step_size, now_ms)
         return self.exchange.on_quote(quote, now_ms)
 
-    def tick_clock(self, now_ms: int) -> list[PaperEvent]:
+    def on_time(self, now_ms: int) -> list[PaperEvent]:
         """Handle the passing of time: cancel orders whose countdown has ended."""
         events: list[PaperEvent] = []
         for symbol, due in list(self.countdowns.items()):

@@ -270,7 +270,7 @@ class AdlRank(msgspec.Struct, frozen=True):
     adlQuantile: AdlQuantiles
 
 
-class MarginMoved(msgspec.Struct, frozen=True, kw_only=True):
+class PositionMarginAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """Answer to a change of isolated margin; ``amount`` is a number here, not text."""
 
     amount: float

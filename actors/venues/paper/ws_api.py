@@ -66,25 +66,25 @@ class WsApi:
     def __init__(self, endpoints: Endpoints) -> None:
         self._endpoints = endpoints
 
-    def handle(self, text: str, machine_ms: int) -> WsAnswer:
+    def handle(self, text: str, system_ms: int) -> WsAnswer:
         """Answer one request frame."""
         venue = self._endpoints.venue
-        now_ms = venue.clock.at(machine_ms)
+        now_ms = venue.clock.at(system_ms)
         id_: Any = None
         try:
             request = msgspec.json.decode(text, type=dict[str, Any])
             id_, method = request.get("id"), request.get("method")
             params = {k: as_text(v) for k, v in dict(request.get("params") or {}).items() if v is not None}
         except (msgspec.MsgspecError, TypeError, ValueError):
-            return self._refused(
+            return self._error_answer(
                 id_, ExchangeRefusal(PaperCode.ILLEGAL_CHARS, "The frame is no request."), now_ms
             )
         if not _is_id(id_):
             refusal = ExchangeRefusal(PaperCode.ILLEGAL_CHARS, "Illegal characters found in parameter 'id'.")
-            return self._refused(None, refusal, now_ms)
+            return self._error_answer(None, refusal, now_ms)
         if method not in METHODS:
             refusal = ExchangeRefusal(PaperCode.UNKNOWN, f"no such method: {method}", 404)
-            return self._refused(id_, refusal, now_ms)
+            return self._error_answer(id_, refusal, now_ms)
         fault = venue.faults.next_for_request(*METHODS[method])
         if fault is not None and not fault.processed:
             return _with_fault(WsAnswer(frame=b"", delay_s=fault.seconds), fault, id_)
@@ -115,7 +115,7 @@ class WsApi:
         )
         return WsAnswer(frame=frame, events=reply.events, delay_s=reply.delay_s)
 
-    def _refused(self, id_: Any, refusal: ExchangeRefusal, now_ms: int) -> WsAnswer:
+    def _error_answer(self, id_: Any, refusal: ExchangeRefusal, now_ms: int) -> WsAnswer:
         error = {"code": int(refusal.code), "msg": refusal.text}
         frame = {"id": id_, "status": refusal.status, "error": error, "rateLimits": self._rate_limits(now_ms)}
         return WsAnswer(frame=msgspec.json.encode(frame))
