@@ -119,7 +119,7 @@ class AlgoBook:
         """Find by algo id, else the newest with this client algo id.
 
         Raises:
-            ExchangeRefusal: there is none.
+            ExchangeRefusal: no such order.
         """
         number = algo_id if algo_id is not None else self._by_client_id.get(client_id or "", 0)
         if number not in self.all:
@@ -189,7 +189,7 @@ class AlgoBook:
     @staticmethod
     def _is_reached(request: AlgoRequest, price: Decimal) -> bool:
         sign = request.order.side.sign
-        # A stop triggers when the price moves against it: up for a buy. A take-profit is the opposite.
+        # A stop buys when the price rises to its trigger, and sells when it falls to it. A take-profit is the opposite.
         beyond = (price - request.trigger_price) * sign
         return beyond >= ZERO if request.order_type.startswith("STOP") else beyond <= ZERO
 
@@ -203,8 +203,9 @@ class AlgoBook:
             return [self.update_event(algo, now_ms)]
         if (price - algo.extreme) * sign < ZERO:
             algo.extreme = price
-        back = algo.extreme * (1 + sign * order.callback_rate / HUNDRED)
-        return self._trigger(algo, now_ms) if (price - back) * sign >= ZERO else []
+        # A buy trails the lowest price and triggers above it; a sell trails the highest and triggers below it.
+        trigger = algo.extreme * (1 + sign * order.callback_rate / HUNDRED)
+        return self._trigger(algo, now_ms) if (price - trigger) * sign >= ZERO else []
 
     def _trigger(self, algo: AlgoOrder, now_ms: int) -> list[PaperEvent]:
         algo.status, algo.triggered, algo.updated = "TRIGGERING", now_ms, now_ms

@@ -190,7 +190,7 @@ class Exchange(MasterAccount):
         """Find an order, open or ended.
 
         Raises:
-            ExchangeRefusal: there is none.
+            ExchangeRefusal: no such order.
         """
         order = self.orders.find(symbol, order_id, client_id)
         if order is None:
