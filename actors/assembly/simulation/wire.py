@@ -59,8 +59,8 @@ class LossyWire(InProcessExchange):
         fate = self._random.random() if self.faults else 1.0
         if request.kind not in {"trades", "fees"} and fate < ANSWER_LOST:
             if fate < ANSWER_LOST / 2:
-                _, events = self._serve(request)
-                self.tell(events)
+                _, events = self._execute_or_refuse(request)
+                self.publish_events(events)
             lost = Answered(
                 request=request.kind,
                 client_order_id=request.client_order_id,
@@ -71,13 +71,13 @@ class LossyWire(InProcessExchange):
             return
         super().request(request)
 
-    def tell(self, events: Iterable[PaperEvent]) -> None:
+    def publish_events(self, events: Iterable[PaperEvent]) -> None:
         """Send events over the user stream; some are lost, some come twice."""
         for event in events:
             fate = self._random.random() if self.faults else 1.0
             changed = event if self.on_event is None else self.on_event(event)
             if fate < EVENT_LOST:
                 continue
-            super().tell([changed])
+            super().publish_events([changed])
             if fate < EVENT_REPEATED:
-                super().tell([changed])
+                super().publish_events([changed])
