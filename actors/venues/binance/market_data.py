@@ -9,13 +9,16 @@ I/O: reads a websocket, and asks over HTTP.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import cast
 
 import httpx
 import msgspec
 import structlog
 import websockets
+from websockets.asyncio.client import ClientConnection
 
 from actors.core.units import NANOS_PER_MS, NANOS_PER_SECOND, Nanos, Symbol
 from actors.feed.rates import MinuteRate
@@ -151,22 +154,27 @@ class BinanceFeed:
     async def _read(self, symbols: list[Symbol]) -> None:
         names = "/".join(f"{s.lower()}@bookTicker" for s in symbols)
         url = f"{self._where.public}/stream?streams={names}"
-        async for socket in websockets.connect(
+        sockets = websockets.connect(
             url,
             open_timeout=OPEN_SECONDS,
             compression=None,
             reconnect_delays=delays,
             process_exception=self._not_connected,
-        ):
-            began = time.monotonic()
-            try:
-                async for frame in socket:
-                    self._frame(frame)
-            except (OSError, websockets.WebSocketException) as error:
-                log.warning("feed disconnected", error=f"{type(error).__name__}: {error}")
-            self.reconnects += 1
-            if time.monotonic() - began < STEADY_SECONDS:
-                await asyncio.sleep(STEADY_SECONDS)
+        )
+        # Closed by us: a generator that is left to the collector ends after its event loop.
+        async with contextlib.aclosing(
+            cast("AsyncGenerator[ClientConnection]", aiter(sockets))
+        ) as connections:
+            async for socket in connections:
+                began = time.monotonic()
+                try:
+                    async for frame in socket:
+                        self._frame(frame)
+                except (OSError, websockets.WebSocketException) as error:
+                    log.warning("feed disconnected", error=f"{type(error).__name__}: {error}")
+                self.reconnects += 1
+                if time.monotonic() - began < STEADY_SECONDS:
+                    await asyncio.sleep(STEADY_SECONDS)
 
     def _not_connected(self, error: Exception) -> Exception | None:
         """Try again, whatever it was: who does not listen any more hears no price."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import threading
 import time
@@ -9,6 +10,7 @@ import time
 import pytest
 from websockets.sync.server import serve
 
+from actors.runtime.io_loop import IoLoop
 from actors.venues.binance.addresses import Addresses
 from actors.venues.binance.market_data import BinanceFeed
 from actors.venues.binance.reconnecting import delays
@@ -75,6 +77,23 @@ def test_a_connection_that_is_cut_is_back_at_once(exchange, loop):
         until(lambda: len(told.ticks) >= 2, "the second connection's price", 10)
         assert server.accepted[1] - server.accepted[0] < 2.0
         assert feed.reconnects == 1
+    finally:
+        server.stop()
+
+
+def test_a_stop_leaves_nothing_open_behind(exchange, caplog):
+    def talk(socket, number, over):
+        say(socket, number)
+        over.wait(30)
+
+    server, loop = Server(talk), IoLoop("stopped")
+    try:
+        loop.start()
+        _, told = listening(exchange, loop, server.port)
+        until(lambda: told.ticks, "a price")
+        assert loop.stop(10)
+        gc.collect()
+        assert [r.getMessage() for r in caplog.records if r.name == "asyncio"] == []
     finally:
         server.stop()
 
