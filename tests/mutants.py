@@ -59,6 +59,8 @@ SUITES = {
     "steps": ["test_steps", "test_dust", "test_adl"],
     "dust": ["test_dust"],
     "after_fill": ["test_after_fill"],
+    "situation": ["test_situation"],
+    "pipeline": ["test_situation", "test_breaker", "test_open_order_exposure", "test_dust", "test_protection"],
     "commands": ["test_commands", "test_steps", "test_after_fill", "test_breaker", "test_fees", "test_losses"],
     "adl": [
         "test_adl",

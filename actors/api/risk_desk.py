@@ -32,9 +32,10 @@ from actors.limits.model import Layer, LimitRow
 from actors.persistence.loading import RULE_COLUMNS
 from actors.persistence.operator_records import clean
 from actors.runtime.replies import Countdown
-from actors.subaccount import margin, sizing
+from actors.subaccount import sizing
 from actors.subaccount.pipeline import Accepted, Rejected
 from actors.subaccount.report import RiskReport, report
+from actors.subaccount.situation import Situation
 from actors.subaccount.state import AccountState
 from actors.supervision.operator_log import EVERYBODY, Act, Deed
 
@@ -219,7 +220,7 @@ class RiskDesk:
         """How an account did, and what to worry about."""
         state = self._state(account_id)
         closed = (await self.closed(account_id, REPORT_TRADES))[::-1]
-        found = await SIGHT.run(report, state, self._sight.market(), closed)
+        found = await SIGHT.run(report, Situation(state, self._sight.market()), closed)
         if found is None:
             raise BadInput(f"a position of {account_id} has no fresh price; a report needs one of each")
         return found
@@ -231,7 +232,7 @@ class RiskDesk:
         instrument = market.instruments.get(symbol)
         if instrument is None:
             raise BadInput(f"symbol: {body.symbol!r} is not traded here")
-        equity, tick = margin.equity(state, market), market.fresh(symbol, state.limits.price_max_age_ns)
+        equity, tick = Situation(state, market).equity, market.fresh(symbol, state.limits.price_max_age_ns)
         if equity is None or tick is None:
             raise BadInput(f"there is no fresh price of {symbol} or of a position; a size needs one")
         notional, factors, capped = await self._notional(account_id, state, body, equity)

@@ -13,8 +13,9 @@ from actors.core.fees import PendingFee
 from actors.core.units import ClientOrderId, Symbol
 from actors.limits.model import SPECS, Layer, LimitRow, RiskLimits, shown
 from actors.subaccount import losses, margin
-from actors.subaccount.market import Market, marks_of
+from actors.subaccount.market import Market
 from actors.subaccount.orders import ConditionalOrder
+from actors.subaccount.situation import Situation
 from actors.subaccount.state import AccountState
 
 Reason = Annotated[str, msgspec.Meta(max_length=500, min_length=1)]
@@ -171,8 +172,8 @@ def conditional_view(order: ConditionalOrder) -> ConditionalView:
 
 def risk_view(state: AccountState, market: Market) -> RiskView:
     """An account's risk as the API shows it."""
-    marks, risk = marks_of(state, market), state.risk
-    equity = margin.equity(state, market)
+    now, risk = Situation(state, market), state.risk
+    marks, equity = now.marks, now.equity
     liquidation = (
         None if marks is None else margin.account_liquidation_price(state, marks, market.instruments)
     )

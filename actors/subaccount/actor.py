@@ -42,6 +42,7 @@ from actors.subaccount.market import Market
 from actors.subaccount.orders import WorkingOrder
 from actors.subaccount.pipeline import Accepted, Decision, Rejected
 from actors.subaccount.rejections import RejectCode, Rejection
+from actors.subaccount.situation import Situation
 from actors.subaccount.state import AccountState
 from actors.subaccount.triggers import Triggers, triggers
 from actors.supervision.gate import TradingGate
@@ -147,8 +148,8 @@ class AccountActor(DispatchedActor):
                 self._ask_funding_of_all(message.state)
                 if self._is_guard:
                     # No order of the account may open anything while nobody decides for it.
-                    decision, market = withdraw(message.state, "quarantine"), self.market()
-                    self._carry_out(message.state, decision, Reconsider("quarantine"), market)
+                    now = Situation(message.state, self.market(), "quarantine")
+                    self._carry_out(message.state, withdraw(now), Reconsider("quarantine"))
             return None
         if isinstance(message, DecisionLost):
             if message.incarnation == self._cell.restarts:
@@ -197,7 +198,7 @@ class AccountActor(DispatchedActor):
     def _loaded(self, state: AccountState) -> None:
         # Monotonic times mean nothing in another run of the process.
         self.state = replace(state, retry_at_ns=Nanos(0))
-        self._register(triggers(self.state, self.market()), force=True)
+        self._register(triggers(Situation(self.state, self.market())), force=True)
         self._await_deadline(self.state)
         self._pursue_fees(self.state)
         early, self._early = self._early, ()
@@ -216,17 +217,15 @@ class AccountActor(DispatchedActor):
             self._deadline_ms = None
             if message.cause == self._fees_cause:
                 self._fees_timer, self._fees_asked = False, ()
-        return self._carry_out(state, decide(state, message, market), message, market)
+        return self._carry_out(state, decide(state, message, market), message)
 
-    def _carry_out(
-        self, state: AccountState, decision: Decision, message: Any, market: Market
-    ) -> Accepted | Rejected | None:
-        stats, is_wake = self._context.stats, isinstance(message, Wake)
+    def _carry_out(self, state: AccountState, decision: Decision, message: Any) -> Accepted | Rejected | None:
+        stats, is_wake, market = self._context.stats, isinstance(message, Wake), decision.now.market
         stats.duplicates += decision.duplicate
         stats.stale += decision.stale
         stats.rejected += isinstance(decision.reply, Rejected)
         # All that may raise comes before the first effect: a crash leaves nothing half done.
-        found = triggers(decision.state, market)
+        found = triggers(decision.now)
         reply = self._persist(state, decision, message, market) if decision.facts else decision.reply
         self.state = decision.state
         self._await_deadline(decision.state)

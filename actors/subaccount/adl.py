@@ -30,6 +30,7 @@ from actors.core.facts import (
     AnyFact,
     BadDebtRecorded,
     ClosingOut,
+    OrderIntended,
     PhaseChanged,
     PositionTakenOver,
     StatusChanged,
@@ -40,7 +41,9 @@ from actors.subaccount import margin, steps
 from actors.subaccount.market import Market, mark, marks_of
 from actors.subaccount.open_order_exposure import cancelled, cancels
 from actors.subaccount.orders import WorkingOrder
-from actors.subaccount.state import AccountState, folded
+from actors.subaccount.situation import Situation
+from actors.subaccount.state import AccountState
+from actors.subaccount.steps import Step
 
 WARNING_HYSTERESIS = Decimal("0.02")
 """WARNING ends this far below where it began, so that it does not flap with each tick."""
@@ -52,40 +55,38 @@ def has_step(state: AccountState) -> bool:
     return bool(state.orders) and any(o.purpose is not Purpose.USER for o in state.orders)
 
 
-def assess(state: AccountState, market: Market, cause: str) -> list[AnyFact]:
-    """What must happen to the account now, as facts; empty when nothing must."""
-    facts: list[AnyFact] = []
+def assess(now: Situation) -> Situation:
+    """What must happen to the account now."""
     while True:
-        found = _round(state, market, cause)
-        facts += found
+        found = _round(now)
+        now = now.after(found)
         # What the house took is over at once, and each such round leaves fewer positions.
         if not any(isinstance(fact, PositionTakenOver) for fact in found):
-            return facts
-        state = folded(state, found)
+            return now
 
 
-def _round(state: AccountState, market: Market, cause: str) -> list[AnyFact]:
+def _round(now: Situation) -> list[AnyFact]:
+    state = now.state
     if not state.positions:
-        return _without_positions(state, cause)
-    waits = market.now_ns < state.retry_at_ns
+        return _without_positions(state, now.cause)
+    waits = now.market.now_ns < state.retry_at_ns
     if has_step(state) or (waits and state.refusals):
         return []
-    marks = marks_of(state, market)
-    if marks is None:
-        return _blind(state, market, cause)
-    view = margin.view(state, marks, market.instruments)
+    marks, view = now.marks, now.view
+    if marks is None or view is None:
+        return _blind(now)
     if view.is_bankrupt:
-        return _close_all(state, market, marks, cause, Purpose.LIQUIDATION)
+        return _close_all(now, marks, Purpose.LIQUIDATION)
     if state.risk.closing_out:
-        return _close_all(state, market, marks, cause, Purpose.CLOSE_OUT)
+        return _close_all(now, marks, Purpose.CLOSE_OUT)
     tier = _tier(state.limits.tiers(), view.ratio)
     if tier is None:
         return _calm(state, view.ratio)
     if _closes_all(state, marks, tier):
-        return _close_all(state, market, marks, cause, Purpose.LIQUIDATION)
+        return _close_all(now, marks, Purpose.LIQUIDATION)
     if waits:
         return _enter(state, Phase.REDUCING)
-    return _reduce(state, market, marks, tier, cause)
+    return _reduce(now, marks, tier)
 
 
 def refused(state: AccountState, now_ns: Nanos) -> list[AnyFact]:
@@ -117,14 +118,15 @@ def ended(state: AccountState, order: WorkingOrder, now_ns: Nanos) -> list[AnyFa
     return [PhaseChanged(state.phase, state.refusals, Nanos(now_ns + seconds * NANOS_PER_SECOND))]
 
 
-def let_go(state: AccountState, market: Market) -> list[AnyFact]:
+def let_go(now: Situation) -> list[AnyFact]:
     """The fact that money came in time: nothing is waited for, and what a step still at work leaves is not LIQUIDATED."""
+    state = now.state
     if state.phase in {Phase.HEALTHY, Phase.WARNING, Phase.LIQUIDATED}:
         return []
     if state.risk.closing_out or (not state.positions and state.balance < ZERO):
         return []
-    marks = marks_of(state, market)
-    if marks is None or margin.view(state, marks, market.instruments).ratio >= state.limits.first_tier:
+    view = now.view
+    if view is None or view.ratio >= state.limits.first_tier:
         return []
     if not has_step(state):
         return [_let_be(state, Phase.REDUCING)]
@@ -164,16 +166,17 @@ def _finished(state: AccountState) -> list[AnyFact]:
     return facts
 
 
-def _blind(state: AccountState, market: Market, cause: str) -> list[AnyFact]:
+def _blind(now: Situation) -> list[AnyFact]:
     """What must happen while a price is old or missing."""
+    state, market = now.state, now.market
     if state.risk.closing_out:
-        return _close_all(state, market, _last_known(state, market), cause, Purpose.CLOSE_OUT)
+        return _close_all(now, _last_known(state, market), Purpose.CLOSE_OUT)
     last = marks_of(state, market, at_any_age=True)
     max_age = state.limits.price_max_age_ns
     fresh = any(market.fresh(p.symbol, max_age) is not None for p in state.positions)
     if last is None or not fresh or not margin.view(state, last, market.instruments).is_bankrupt:
         return []
-    return _close_all(state, market, last, cause, Purpose.LIQUIDATION)
+    return _close_all(now, last, Purpose.LIQUIDATION)
 
 
 def _last_known(state: AccountState, market: Market) -> dict[Symbol, Decimal]:
@@ -226,34 +229,33 @@ def _enter(state: AccountState, phase: Phase) -> list[AnyFact]:
     return [PhaseChanged(phase, state.refusals, state.retry_at_ns)]
 
 
-def _reduce(
-    state: AccountState, market: Market, marks: dict[Symbol, Decimal], tier: AdlTier, cause: str
-) -> list[AnyFact]:
-    facts = _enter(state, Phase.REDUCING) + _cancel_own(state, cause, keep_closing=True)
+def _reduce(now: Situation, marks: dict[Symbol, Decimal], tier: AdlTier) -> list[AnyFact]:
+    state = now.state
+    facts = _enter(state, Phase.REDUCING) + _cancel_own(state, now.cause, keep_closing=True)
     if state.orders:
         return facts
-    cut = margin.next_cut(state, marks, market.instruments)
+    cut = margin.next_cut(state, marks, now.market.instruments)
     number = state.limits.tiers().index(tier) + 1
     quantity = abs(cut.quantity) * tier.fraction
-    return facts + steps.close(state, market, marks, cut, quantity, Purpose.ADL, number, cause)
+    step = Step(cut, quantity, marks[cut.symbol], Purpose.ADL, number)
+    return facts + steps.close(now, step, state.next_order_sequence)
 
 
-def _close_all(
-    state: AccountState, market: Market, marks: dict[Symbol, Decimal], cause: str, purpose: Purpose
-) -> list[AnyFact]:
-    facts = _enter(state, Phase.LIQUIDATING) + _cancel_own(state, cause)
+def _close_all(now: Situation, marks: dict[Symbol, Decimal], purpose: Purpose) -> list[AnyFact]:
+    state, market = now.state, now.market
+    facts = _enter(state, Phase.LIQUIDATING) + _cancel_own(state, now.cause)
     if state.orders:
         return facts
-    after = folded(state, facts)
     tier, max_age = len(state.limits.tiers()), state.limits.price_max_age_ns
+    sequence = state.next_order_sequence
     for position in state.positions:
+        price = marks[position.symbol]
         if purpose is Purpose.LIQUIDATION and market.fresh(position.symbol, max_age) is None:
             continue
         if state.mode is LiquidationMode.TAKEOVER and purpose is Purpose.LIQUIDATION:
-            closing = steps.take_over(position, marks[position.symbol], market, purpose)
-        else:
-            quantity = abs(position.quantity)
-            closing = steps.close(after, market, marks, position, quantity, purpose, tier, cause)
-        after = folded(after, closing)
+            facts += steps.take_over(position, price, market, purpose)
+            continue
+        closing = steps.close(now, Step(position, abs(position.quantity), price, purpose, tier), sequence)
+        sequence += sum(isinstance(fact, OrderIntended) for fact in closing)
         facts += closing
     return facts

@@ -28,11 +28,12 @@ from actors.core.units import DIGITS_MAX, ONE, ZERO, Symbol, is_sane, plain
 from actors.limits.model import MaintenanceBasis
 from actors.subaccount import dust, fees, margin
 from actors.subaccount.limit_checks import LIMIT_CHECKS, ProposedOrder
-from actors.subaccount.market import Market, marks_of
+from actors.subaccount.market import Market
 from actors.subaccount.open_order_exposure import commitments
 from actors.subaccount.orders import WorkingOrder
 from actors.subaccount.position import Position
 from actors.subaccount.rejections import RejectCode, Rejection, reject
+from actors.subaccount.situation import Situation
 from actors.subaccount.state import AccountState
 from actors.subaccount.steps import smallest_order
 
@@ -65,20 +66,18 @@ class CheckResult(msgspec.Struct, frozen=True, gc=False):
         return not self.rejections
 
 
-def check(
-    state: AccountState, order: PlaceOrder, market: Market, at_price: Decimal | None = None
-) -> CheckResult:
+def check(now: Situation, order: PlaceOrder, at_price: Decimal | None = None) -> CheckResult:
     """Run all checks on an order.
 
     Args:
-        state: the account.
+        now: the account, and what it may know of the outside.
         order: what is asked for.
-        market: what is known of the outside.
         at_price: the price to count with, for an order that will be sent only when the market gets there.
 
     Returns:
         The checked; when accepted, how much margin the order reserves.
     """
+    state, market = now.state, now.market
     shape, account = _shape(order), _account(state)
     instrument = market.instruments.get(order.symbol)
     if shape or instrument is None:
@@ -86,10 +85,10 @@ def check(
         return CheckResult((*shape, *account, *unknown))
     opening = order.quantity - reducible(state, order)
     reduces = opening <= ZERO or order.reduce_only
-    marks = _prices(state, order, market, own_only=reduces)
+    unpriced = _without_price(state, order, market, own_only=reduces)
     new_risk = _new_risk(state, order, opening, instrument, market)
-    if isinstance(marks, Rejection):
-        return CheckResult((*account, *_filters(order, instrument), *new_risk, marks))
+    if unpriced is not None:
+        return CheckResult((*account, *_filters(order, instrument), *new_risk, unpriced))
     leverage = order.leverage or min(DEFAULT_LEVERAGE, state.limits.max_leverage)
     touch = dust.touch(market, order.symbol, order.side)
     price = at_price or order.price or touch
@@ -106,7 +105,7 @@ def check(
     if order.side is Side.SELL:
         # A short that is sold through the bid fills at the bid: it is worth that, and not its limit.
         price = max(price, at_price or touch)
-    proposal = _proposal(state, order, market, marks, opening, price, leverage)
+    proposal = _proposal(now, order, opening, price, leverage)
     rejections = (*rejections, *(r for c in LIMIT_CHECKS if (r := c(proposal)) is not None))
     return CheckResult(rejections, opening, proposal.required, leverage, price)
 
@@ -168,15 +167,10 @@ def _notional(
     return (reject(RejectCode.MIN_NOTIONAL, text, notional, instrument.min_notional),)
 
 
-def _proposal(  # noqa: PLR0913 - what the limits are compared with
-    state: AccountState,
-    order: PlaceOrder,
-    market: Market,
-    marks: dict[Symbol, Decimal],
-    opening: Decimal,
-    price: Decimal,
-    leverage: Decimal,
+def _proposal(
+    now: Situation, order: PlaceOrder, opening: Decimal, price: Decimal, leverage: Decimal
 ) -> ProposedOrder:
+    state, marks = now.state, now.marks or {}
     own = tuple(commitments(state))
     # What is against a position opens nothing before that is gone, whichever order takes the last of it.
     left = tuple(
@@ -186,7 +180,7 @@ def _proposal(  # noqa: PLR0913 - what the limits are compared with
     return ProposedOrder(
         state=state,
         order=order,
-        market=market,
+        market=now.market,
         opening=opening,
         price=price,
         marks=marks,
@@ -318,10 +312,10 @@ def _speaks_for(resting: WorkingOrder, order: PlaceOrder) -> bool:
     return same and resting.intent.reduce_only and resting.purpose is Purpose.USER
 
 
-def _prices(
+def _without_price(
     state: AccountState, order: PlaceOrder, market: Market, *, own_only: bool
-) -> dict[Symbol, Decimal] | Rejection:
-    """Marks of everything that the checks need; all fresh, or a rejection.
+) -> Rejection | None:
+    """The rejection for want of a fresh price of what the checks need; None if all are there.
 
     What reduces needs its own symbol's price only: another one's feed must not keep a stop from closing.
     """
@@ -335,4 +329,4 @@ def _prices(
             age_ms = (market.now_ns - tick.received_ns + tick.delay_ns) // 1_000_000
             text = f"the price of {symbol} is {age_ms} ms old"
             return reject(RejectCode.STALE_PRICE, text, age_ms, max_age // 1_000_000)
-    return marks_of(state, market) or {}
+    return None

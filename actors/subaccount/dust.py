@@ -18,7 +18,7 @@ from actors.core.messages import PlaceOrder
 from actors.core.units import Symbol
 from actors.subaccount.market import Market
 from actors.subaccount.position import Position
-from actors.subaccount.state import AccountState
+from actors.subaccount.situation import Situation
 from actors.subaccount.steps import smallest_order, take_over
 
 
@@ -42,8 +42,9 @@ def takes_at_once(order: PlaceOrder, price: Decimal) -> bool:
     return order.price >= price if order.side is Side.BUY else order.price <= price
 
 
-def taken(state: AccountState, position: Position, market: Market) -> list[AnyFact]:
+def taken(now: Situation, position: Position) -> list[AnyFact]:
     """The house has the account's rest at the touch."""
+    market = now.market
     price = touch(market, position.symbol, Side.SELL if position.is_long else Side.BUY)
-    fee = abs(position.quantity) * price * state.limits.taker_fee_rate
+    fee = abs(position.quantity) * price * now.state.limits.taker_fee_rate
     return take_over(position, price, market, Purpose.USER, fee)

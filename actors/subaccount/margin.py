@@ -19,7 +19,6 @@ from actors.core.instruments import Bracket, Instrument
 from actors.core.units import ONE, ZERO, Symbol
 from actors.limits.model import AdlOrder, MaintenanceBasis
 from actors.subaccount import fees
-from actors.subaccount.market import Market, marks_of
 from actors.subaccount.open_order_exposure import commitments
 from actors.subaccount.position import Position
 from actors.subaccount.state import AccountState
@@ -52,12 +51,6 @@ class MarginView(msgspec.Struct, frozen=True, gc=False):
 def unrealized(positions: tuple[Position, ...], marks: Mapping[Symbol, Decimal]) -> Decimal:
     """Sum of quantity x mark - signed cost."""
     return sum((p.unrealized(marks[p.symbol]) for p in positions), ZERO)
-
-
-def equity(state: AccountState, market: Market) -> Decimal | None:
-    """Balance + unrealized profit at the fresh marks, in quote asset; None when one is missing or stale."""
-    marks = marks_of(state, market)
-    return None if marks is None else state.balance + unrealized(state.positions, marks)
 
 
 def margin_ratio(maintenance: Decimal, equity: Decimal) -> Decimal:

@@ -32,10 +32,11 @@ from actors.core.instruments import Instrument
 from actors.core.messages import Trigger
 from actors.core.units import ONE, ZERO, Symbol
 from actors.limits.model import MaintenanceBasis, MarkSource
-from actors.subaccount import conditionals, losses, margin, monitor
+from actors.subaccount import conditionals, losses, monitor
 from actors.subaccount.adl import WARNING_HYSTERESIS, has_step
-from actors.subaccount.market import Market, marks_of
+from actors.subaccount.market import Market
 from actors.subaccount.orders import ConditionalOrder
+from actors.subaccount.situation import Situation
 from actors.subaccount.state import AccountState
 
 OUTWARD = 2.0**-48
@@ -96,21 +97,22 @@ def waits(state: AccountState) -> bool:
     return has_step(state) or bool(state.refusals and state.retry_at_ns)
 
 
-def triggers(state: AccountState, market: Market) -> Triggers:
+def triggers(now: Situation) -> Triggers:
     """The account's triggers at the present prices."""
+    state, market = now.state, now.market
     if not state.positions and not state.conditionals:
         return NONE
     waiting = waits(state)
     if waiting and not (state.limits.watches_equity and state.positions):
         return NONE
     calm = state.phase in {Phase.HEALTHY, Phase.WARNING} and not state.risk.closing_out
-    marks = marks_of(state, market)
+    marks = now.marks
     awaits_day = state.limits.needs_day and market.day.start_ms > state.risk.day_start_ms
     if marks is None or not (calm or waiting) or (awaits_day and state.positions):
         return _every_tick(state)
     nearest = _Nearest(market)
-    if state.positions:
-        view = margin.view(state, marks, market.instruments)
+    view = now.view if state.positions else None
+    if view is not None:
         for bound in thresholds(state, waiting=waiting):
             slack = bound.equity * view.equity + bound.maintenance * view.maintenance + bound.constant
             if slack <= ZERO:

@@ -11,21 +11,18 @@ from actors.core.facts import AnyFact
 from actors.core.messages import PlaceOrder
 from actors.subaccount import checks, conditionals, dust
 from actors.subaccount.intents import intended
-from actors.subaccount.market import Market
 from actors.subaccount.orders import WorkingOrder
 from actors.subaccount.rejections import Rejection
-from actors.subaccount.state import AccountState
+from actors.subaccount.situation import Situation
 
 
-def decided_anew(
-    state: AccountState, order: WorkingOrder, market: Market
-) -> tuple[list[AnyFact], tuple[Rejection, ...]]:
-    """What follows for an order that has ended already in ``state``, or which checks refuse it now."""
+def decided_anew(now: Situation, order: WorkingOrder) -> tuple[list[AnyFact], tuple[Rejection, ...]]:
+    """What follows for an order that has ended already in ``now``, or which checks refuse it."""
     intent = order.intent
     if order.purpose is not Purpose.USER or order.cancel_requested:
         return [], ()
     if conditionals.is_protective(intent):
-        return conditionals.again(state, order, market, intent.tier, market.wall_ms), ()
+        return conditionals.again(now, order, intent.tier, now.market.wall_ms), ()
     wanted = PlaceOrder(
         symbol=intent.symbol,
         side=intent.side,
@@ -38,9 +35,9 @@ def decided_anew(
         strategy=intent.strategy,
         cause=intent.cause,
     )
-    checked = checks.check(state, wanted, market)
+    checked = checks.check(now, wanted)
     if not checked.is_accepted:
         return [], checked.rejections
     if checked.rest is not None:
-        return dust.taken(state, checked.rest, market), ()
-    return [intended(state, wanted, checked, market)], ()
+        return dust.taken(now, checked.rest), ()
+    return [intended(now, wanted, checked)], ()

@@ -71,8 +71,8 @@ FAULTS = (
     ),
     Fault(
         "the smallest step is counted at the lower of mark and entry",
-        "steps", "close", "smallest_order(instrument, marks[position.symbol])",
-        "smallest_order(instrument, min(marks[position.symbol], position.entry_price))", 200,
+        "steps", "close", "smallest_order(instrument, price)",
+        "smallest_order(instrument, min(price, position.entry_price))", 200,
     ),
     Fault(
         "what a close cost is the average entry, rounded to 1e-12 a unit",

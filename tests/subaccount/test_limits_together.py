@@ -10,7 +10,6 @@ from msgspec.structs import replace
 
 from actors.core.enums import Breaker, OrderType
 from actors.limits.model import RiskLimits
-from actors.subaccount.checks import check
 from actors.subaccount.limit_checks import LIMIT_CHECKS
 from actors.subaccount.rejections import RejectCode as Code
 from tests.factories import (
@@ -22,6 +21,7 @@ from tests.factories import (
     WALL_MS,
     WIDE,
     account,
+    check,
     fill_of,
     held_margin,
     market,

@@ -13,7 +13,6 @@ from actors.core.messages import OrderClosed, PlaceConditional, PlaceOrder, Rese
 from actors.core.trading_day import TradingDay
 from actors.limits.layers import read
 from actors.limits.model import PROFILES, RiskLimits, merge
-from actors.subaccount.checks import check
 from actors.subaccount.decide import decide
 from actors.subaccount.pipeline import Accepted
 from actors.subaccount.rejections import RejectCode as Code
@@ -27,6 +26,7 @@ from tests.factories import (
     WALL_MS,
     WIDE,
     account,
+    check,
     fill_of,
     market,
     position,

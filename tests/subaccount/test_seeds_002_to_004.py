@@ -14,12 +14,11 @@ from actors.core.messages import PlaceOrder, Reconsider, Wake
 from actors.core.trading_day import DayRule, TradingDay
 from actors.limits.model import PROFILES, BreakerReset, RiskLimits, merge
 from actors.subaccount import breaker, losses, sizing
-from actors.subaccount.checks import check
 from actors.subaccount.decide import decide
 from actors.subaccount.rejections import RejectCode as Code
 from actors.subaccount.risk_state import RiskState
 from tests.core.test_trading_day import ms
-from tests.factories import BTC, BUY, ETH, SOL, WALL_MS, WIDE, account, market, position, run
+from tests.factories import BTC, BUY, ETH, SOL, WALL_MS, WIDE, account, check, market, position, run
 from tests.subaccount.limit_cases import PriceHistory
 
 DAY = TradingDay(WALL_MS - 1_000, WALL_MS + 86_400_000)

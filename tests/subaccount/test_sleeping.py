@@ -19,8 +19,7 @@ from actors.core.units import NANOS_PER_SECOND
 from actors.limits.model import AdlOrder, MaintenanceBasis, MarkSource
 from actors.subaccount import margin
 from actors.subaccount.decide import decide
-from actors.subaccount.triggers import triggers
-from tests.factories import BTC, ETH, SOL, WIDE, account, fill_of, position
+from tests.factories import BTC, ETH, SOL, WIDE, account, fill_of, position, triggers
 from tests.subaccount.test_triggers import BRACKETED, START, Path
 
 LIMITS = st.builds(

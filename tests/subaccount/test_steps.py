@@ -36,7 +36,6 @@ from actors.subaccount import margin
 from actors.subaccount.alerts import alerts_of
 from actors.subaccount.decide import decide
 from actors.subaccount.pipeline import Accepted, Rejected
-from actors.subaccount.triggers import triggers
 from tests.factories import (
     BTC,
     BUY,
@@ -50,6 +49,7 @@ from tests.factories import (
     market,
     position,
     run,
+    triggers,
 )
 
 WAKE = Wake(ETH, "test")
