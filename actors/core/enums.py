@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import assert_never
 
 
 class Side(StrEnum):
@@ -67,6 +68,19 @@ class OrderStatus(StrEnum):
         """Whether nothing more can happen to the order."""
         return self not in {OrderStatus.INTENDED, OrderStatus.ACKNOWLEDGED}
 
+    @property
+    def is_refusal(self) -> bool:
+        """Whether the exchange did not take the order, or ended it by itself."""
+        match self:
+            case OrderStatus.REJECTED | OrderStatus.EXPIRED:
+                return True
+            case OrderStatus.FILLED | OrderStatus.CANCELED | OrderStatus.NEVER_SENT:
+                return False
+            case OrderStatus.INTENDED | OrderStatus.ACKNOWLEDGED:
+                return False
+            case _:
+                assert_never(self)
+
 
 class Phase(StrEnum):
     """Where an account stands in its liquidation."""
@@ -77,6 +91,28 @@ class Phase(StrEnum):
     LIQUIDATING = "LIQUIDATING"
     LIQUIDATED = "LIQUIDATED"
     STUCK = "STUCK"
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether nothing is being liquidated, or was: prices alone decide what comes next."""
+        match self:
+            case Phase.HEALTHY | Phase.WARNING:
+                return True
+            case Phase.REDUCING | Phase.LIQUIDATING | Phase.LIQUIDATED | Phase.STUCK:
+                return False
+            case _:
+                assert_never(self)
+
+    @property
+    def is_deleveraging(self) -> bool:
+        """Whether steps are being taken; STUCK takes them now and then only."""
+        match self:
+            case Phase.REDUCING | Phase.LIQUIDATING:
+                return True
+            case Phase.HEALTHY | Phase.WARNING | Phase.LIQUIDATED | Phase.STUCK:
+                return False
+            case _:
+                assert_never(self)
 
 
 class LiquidationMode(StrEnum):

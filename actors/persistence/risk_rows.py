@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, assert_never
 
 from actors.core.facts import (
     AnyFact,
+    BadDebtRecorded,
     BalanceAdjusted,
     BreakerChanged,
+    CancelIntended,
     ClosingOut,
     ConditionalDue,
     ConditionalEnded,
@@ -18,11 +20,18 @@ from actors.core.facts import (
     FillApplied,
     FundingPaid,
     LimitsChanged,
+    ModeChanged,
     OrderAcknowledged,
     OrderEnded,
+    OrderIntended,
+    PhaseChanged,
+    PositionAlerted,
     PositionClosed,
+    PositionTakenOver,
+    StatusChanged,
     TrailMoved,
 )
+from actors.core.fees import FeeBooked, FeeLearned
 from actors.persistence import funding_rows
 from actors.subaccount.orders import is_refusal
 from actors.subaccount.state import AccountState
@@ -50,8 +59,26 @@ def _changes_risk(state: AccountState, fact: AnyFact) -> bool:
             return True
         case OrderAcknowledged() | OrderEnded() | FillApplied():
             return state.limits.max_consecutive_errors is not None
-        case _:
+        case (
+            OrderIntended()
+            | CancelIntended()
+            | ConditionalPlaced()
+            | TrailMoved()
+            | ConditionalDue()
+            | ConditionalEnded()
+            | FeeLearned()
+            | FeeBooked()
+            | PositionTakenOver()
+            | PositionAlerted()
+            | FundingPaid()
+            | PhaseChanged()
+            | StatusChanged()
+            | BadDebtRecorded()
+            | ModeChanged()
+        ):
             return False
+        case _:
+            assert_never(fact)
 
 
 def _risk(state: AccountState) -> tuple[Any, ...]:
@@ -92,8 +119,29 @@ def _of_fact(state: AccountState, fact: AnyFact, wall_ms: int) -> Iterator[State
             yield "conditional_due", (fact.client_order_id,)
         case ConditionalEnded():
             yield "conditional_ended", (fact.status, fact.reason, fact.order_id, fact.client_order_id)
-        case _:
+        case (
+            OrderIntended()
+            | CancelIntended()
+            | OrderAcknowledged()
+            | FillApplied()
+            | OrderEnded()
+            | DayBegan()
+            | DayStopped()
+            | BreakerChanged()
+            | ClosingOut()
+            | FeeLearned()
+            | FeeBooked()
+            | BalanceAdjusted()
+            | PositionTakenOver()
+            | PositionAlerted()
+            | PhaseChanged()
+            | StatusChanged()
+            | BadDebtRecorded()
+            | ModeChanged()
+        ):
             return
+        case _:
+            assert_never(fact)
 
 
 def _closed(state: AccountState, fact: PositionClosed) -> tuple[Any, ...]:

@@ -16,18 +16,12 @@ from actors.core.facts import AnyFact, ConditionalPlaced, FillApplied, OrderInte
 from actors.core.fees import PendingFee
 from actors.core.instruments import Instrument
 from actors.core.messages import (
-    AdjustBalance,
     AskFunding,
     FaultOnPurpose,
     PlaceConditional,
     PlaceOrder,
     Reconsider,
     RegisterTriggers,
-    Reopen,
-    SetLimits,
-    SetMode,
-    SetStatus,
-    SettleFee,
     Wake,
 )
 from actors.core.order_ids import Origin
@@ -36,7 +30,7 @@ from actors.core.units import NANOS_PER_MS, AccountId, Nanos, Symbol
 from actors.runtime.actor import DispatchedActor, Ref
 from actors.subaccount import fees, holdings, monitor
 from actors.subaccount.alerts import alerts_of
-from actors.subaccount.decide import decide, withdraw
+from actors.subaccount.decide import decide, refused_in_quarantine, withdraw
 from actors.subaccount.durability import AccountLoaded, DecisionLost, LoadAccount, Persist
 from actors.subaccount.market import Market
 from actors.subaccount.orders import WorkingOrder
@@ -49,20 +43,6 @@ from actors.supervision.gate import TradingGate
 from actors.symbol_router.book import PriceBook
 
 log = structlog.get_logger("account")
-
-REFUSED_IN_QUARANTINE = (
-    PlaceOrder,
-    PlaceConditional,
-    AdjustBalance,
-    SettleFee,
-    SetStatus,
-    SetMode,
-    SetLimits,
-    Reopen,
-    FaultOnPurpose,
-)
-"""What a guard takes no part in; it cancels, books fills and liquidates."""
-
 
 TIMER_MAX_MS = 86_400_000
 """A timer looks again after a day at the latest, whatever it waits for."""
@@ -159,7 +139,7 @@ class AccountActor(DispatchedActor):
             # Control messages overtake the load; they are told again once the state is there.
             self._early += ((message, self.defer_reply()),)
             return None
-        if self._is_guard and isinstance(message, REFUSED_IN_QUARANTINE):
+        if self._is_guard and refused_in_quarantine(message):
             text = f"{self.account_id} is in quarantine; 'bulkhead inspect {self.account_id}' says why"
             return Rejected((Rejection(RejectCode.ACCOUNT_QUARANTINED, text),))
         if isinstance(message, FaultOnPurpose):

@@ -224,9 +224,7 @@ def _account(state: AccountState) -> tuple[Rejection, ...]:
     if state.risk.closing_out:
         text = f"{state.account_id} is being closed out: {state.risk.closing_out}"
         return (reject(RejectCode.CLOSING_OUT, text, state.risk.closing_out),)
-    if state.phase in {Phase.REDUCING, Phase.LIQUIDATING} or any(
-        o.purpose is not Purpose.USER for o in state.orders
-    ):
+    if state.phase.is_deleveraging or any(o.purpose is not Purpose.USER for o in state.orders):
         text = f"{state.account_id} is being deleveraged; wait until its step has filled"
         return (reject(RejectCode.ACCOUNT_LIQUIDATING, text, state.phase),)
     return ()

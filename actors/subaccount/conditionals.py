@@ -17,7 +17,7 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from actors.core.constants import CONDITIONALS_MAX, REARM_FIRST_MS, REARM_MAX
-from actors.core.enums import Alert, ConditionalKind, ConditionalStatus, OrderStatus, OrderType, Phase, Side
+from actors.core.enums import Alert, ConditionalKind, ConditionalStatus, OrderType, Side
 from actors.core.facts import (
     AnyFact,
     ConditionalDue,
@@ -93,7 +93,7 @@ def assess(now: Situation) -> Situation:
         return now
     now = now.after(e for c in now.state.conditionals if (e := _expired(now.state, c)) is not None)
     state, market = now.state, now.market
-    if has_step(state) or state.phase not in {Phase.HEALTHY, Phase.WARNING} or state.risk.closing_out:
+    if has_step(state) or not state.phase.is_calm or state.risk.closing_out:
         return now
     for order in state.conditionals:
         if market.fresh(order.symbol, state.limits.price_max_age_ns) is None:
@@ -111,12 +111,12 @@ def withdraw_opening(state: AccountState, cause: str) -> list[AnyFact]:
     return cancels(state, resting, cause) + cancelled(state, cause, keep_closing=True)
 
 
-def rearmed(now: Situation, order: WorkingOrder, status: OrderStatus) -> list[AnyFact]:
+def rearmed(now: Situation, order: WorkingOrder) -> list[AnyFact]:
     """A protective order that the exchange did not take waits once more, longer each time.
 
-    Cancelled ones do not: somebody wanted that. After ``REARM_MAX`` tries a human is told.
+    After ``REARM_MAX`` tries a human is told.
     """
-    if not is_protective(order.intent) or status is OrderStatus.CANCELED:
+    if not is_protective(order.intent):
         return []
     attempt = order.intent.tier + 1
     held = _protects(now, order)

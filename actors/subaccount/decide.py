@@ -22,6 +22,7 @@ from actors.core.messages import (
     CallOff,
     CancelOrder,
     CloseOut,
+    FaultOnPurpose,
     FeeKnown,
     Fill,
     OrderAccepted,
@@ -127,6 +128,41 @@ def cause_of(message: AccountMessage) -> str:
             | Reopen()
         ):
             return commands.CAUSES[type(message)]
+        case _:
+            assert_never(message)
+
+
+def refused_in_quarantine(message: AccountMessage | FaultOnPurpose) -> bool:
+    """Whether a guard takes no part in a message; it cancels, books fills and liquidates."""
+    match message:
+        case (
+            PlaceOrder()
+            | PlaceConditional()
+            | AdjustBalance()
+            | SettleFee()
+            | SetStatus()
+            | SetMode()
+            | SetLimits()
+            | Reopen()
+            | FaultOnPurpose()
+        ):
+            return True
+        case (
+            Wake()
+            | Reconsider()
+            | CancelOrder()
+            | TripBreaker()
+            | ResetBreaker()
+            | CloseOut()
+            | CallOff()
+            | OrderAccepted()
+            | Fill()
+            | FeeKnown()
+            | RateKnown()
+            | OrderClosed()
+            | ApplyFunding()
+        ):
+            return False
         case _:
             assert_never(message)
 

@@ -131,9 +131,17 @@ def _closed(now: Situation, message: OrderClosed) -> Decision:
 def _after_its_end(now: Situation, order: WorkingOrder, status: OrderStatus) -> list[AnyFact]:
     if order.purpose is not Purpose.USER:
         return adl.ended(now.state, order, now.market.now_ns)
-    if status is OrderStatus.FILLED:
-        return []
-    return conditionals.rearmed(now, order, status)
+    match status:
+        case OrderStatus.FILLED | OrderStatus.CANCELED:
+            return []  # it did what it was for, or somebody wanted it gone
+        case OrderStatus.REJECTED | OrderStatus.EXPIRED | OrderStatus.NEVER_SENT:
+            return conditionals.rearmed(now, order)
+        case OrderStatus.INTENDED | OrderStatus.ACKNOWLEDGED:
+            return conditionals.rearmed(
+                now, order
+            )  # no order ends so; if one does, what it protected still waits
+        case _:
+            assert_never(status)
 
 
 def _waited(now: Situation, order: WorkingOrder, ended: OrderEnded, *, again: bool) -> list[AnyFact]:

@@ -98,7 +98,7 @@ class ConditionalOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 def is_refusal(fact: OrderEnded) -> bool:
     """Whether the exchange did not take the order, or ended it by itself."""
-    return fact.status in {OrderStatus.REJECTED, OrderStatus.EXPIRED}
+    return fact.status.is_refusal
 
 
 def end_text(status: str, code: int | None, reason: str | None) -> str:

@@ -105,7 +105,7 @@ def triggers(now: Situation) -> Triggers:
     waiting = waits(state)
     if waiting and not (state.limits.watches_equity and state.positions):
         return NONE
-    calm = state.phase in {Phase.HEALTHY, Phase.WARNING} and not state.risk.closing_out
+    calm = state.phase.is_calm and not state.risk.closing_out
     marks = now.marks
     awaits_day = state.limits.needs_day and market.day.start_ms > state.risk.day_start_ms
     if marks is None or not (calm or waiting) or (awaits_day and state.positions):
