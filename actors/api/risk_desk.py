@@ -12,6 +12,7 @@ from actors.api.pools import SIGHT, STOP, STORE
 from actors.api.sight import NotFound, Sight, account_state
 from actors.api.views import Pending
 from actors.assembly.engine import EMERGENCY, Engine
+from actors.core.enums import CloseOutScope, ReconsiderReason
 from actors.core.errors import BadInput
 from actors.core.messages import (
     CallOff,
@@ -136,7 +137,7 @@ class RiskDesk:
         told = told_text(reason, "reason")
         # Before anything that may fail: new risk stops even if neither disk nor Postgres answers.
         self._engine.gate.close(EMERGENCY)
-        message = CloseOut(f"{EMERGENCY}: {told}")
+        message = CloseOut(f"{EMERGENCY}: {told}", CloseOutScope.FLEET)
         deed = await self._asking.record(
             Act(who, "close-out of all", EVERYBODY, told, message, protects=True)
         )
@@ -152,7 +153,7 @@ class RiskDesk:
         Returns:
             How many accounts were told.
         """
-        message = CallOff(EMERGENCY)
+        message = CallOff(CloseOutScope.FLEET)
         deed = await self._asking.record(Act(who, "close-out of all called off", EVERYBODY, "", message))
         self._engine.deeds.called_off()
         count = await STOP.run(self._tell_all, message, deed)
@@ -196,7 +197,7 @@ class RiskDesk:
         """Have a STUCK account try its liquidation again."""
         ref = self._operations.ref(account_id)
         await self._asking.record(Act(who, "retry", account_id, protects=True))
-        ref.tell(Reconsider("operator"))
+        ref.tell(Reconsider(ReconsiderReason.OPERATOR))
         return True
 
     # -- sizes and the past

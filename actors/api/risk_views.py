@@ -181,7 +181,7 @@ def risk_view(state: AccountState, market: Market) -> RiskView:
         breaker=risk.breaker,
         breaker_reason=risk.breaker_reason,
         breaker_until_ms=risk.breaker_until_ms,
-        closing_out=risk.closing_out,
+        closing_out=risk.close_out_reason,
         last_refusal=risk.last_refusal,
         pending_fees=list(state.pending_fees),
         consecutive_losses=risk.losses,

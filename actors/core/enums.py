@@ -131,6 +131,37 @@ class Breaker(StrEnum):
     HALF_OPEN = "HALF_OPEN"
 
 
+class CloseOutScope(StrEnum):
+    """What a close-out is of. Its values begin the reasons that are stored, and are spoken in dead letters."""
+
+    ACCOUNT = ""
+    """This account: a loss limit, or an operator."""
+    FLEET = "emergency stop of all"
+    """All accounts at once, by an operator; it is called off for all at once."""
+
+    @classmethod
+    def of_reason(cls, reason: str) -> CloseOutScope:
+        """The scope of a stored reason, for what keeps the reason alone."""
+        return cls.FLEET if reason.startswith(cls.FLEET.value) else cls.ACCOUNT
+
+
+class ReconsiderReason(StrEnum):
+    """Why an account looks at itself again. The values are stored in dead letters, and name causes."""
+
+    BACKOFF = "backoff"
+    DEADLINE = "deadline"
+    FEES = "fees"
+    OPERATOR = "operator"
+    QUARANTINE = "quarantine"
+    ROUTER_RESTARTED = "router restarted"
+    RULES = "rules"
+
+    @classmethod
+    def _missing_(cls, value: object) -> ReconsiderReason | None:
+        # Until 2026 the timers of fees had the actor's incarnation in their cause.
+        return cls.FEES if isinstance(value, str) and value.startswith("fees:") else None
+
+
 class Alert(StrEnum):
     """What the position monitor may say of a position, once."""
 

@@ -11,7 +11,8 @@ from actors.core.facts import (
     BalanceAdjusted,
     BreakerChanged,
     CancelIntended,
-    ClosingOut,
+    CloseOutBegan,
+    CloseOutEnded,
     ConditionalDue,
     ConditionalEnded,
     ConditionalPlaced,
@@ -49,7 +50,9 @@ def statements(state: AccountState, facts: Sequence[AnyFact], wall_ms: int) -> I
 
 def _changes_risk(state: AccountState, fact: AnyFact) -> bool:
     match fact:
-        case DayBegan() | DayStopped() | BreakerChanged() | ClosingOut() | LimitsChanged():
+        case (
+            DayBegan() | DayStopped() | BreakerChanged() | CloseOutBegan() | CloseOutEnded() | LimitsChanged()
+        ):
             return True
         case BalanceAdjusted():
             return state.risk.day_start_ms != 0
@@ -94,7 +97,7 @@ def _risk(state: AccountState) -> tuple[Any, ...]:
         r.breaker_reason,
         r.breaker_until_ms,
         r.breaker_by_hand,
-        r.closing_out,
+        r.close_out_reason,
         r.last_refusal,
     )
 
@@ -128,7 +131,8 @@ def _of_fact(state: AccountState, fact: AnyFact, wall_ms: int) -> Iterator[State
             | DayBegan()
             | DayStopped()
             | BreakerChanged()
-            | ClosingOut()
+            | CloseOutBegan()
+            | CloseOutEnded()
             | FeeLearned()
             | FeeBooked()
             | BalanceAdjusted()

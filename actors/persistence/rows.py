@@ -23,7 +23,8 @@ from actors.core.facts import (
     BalanceAdjusted,
     BreakerChanged,
     CancelIntended,
-    ClosingOut,
+    CloseOutBegan,
+    CloseOutEnded,
     ConditionalDue,
     ConditionalEnded,
     ConditionalPlaced,
@@ -189,7 +190,8 @@ def _balance_change(fact: AnyFact) -> tuple[Decimal, str]:
             | DayBegan()
             | DayStopped()
             | BreakerChanged()
-            | ClosingOut()
+            | CloseOutBegan()
+            | CloseOutEnded()
             | FeeLearned()
             | PositionClosed()
             | PositionAlerted()
@@ -243,7 +245,8 @@ def _of_fact(  # noqa: PLR0912 - one branch per fact
             | DayBegan()
             | DayStopped()
             | BreakerChanged()
-            | ClosingOut()
+            | CloseOutBegan()
+            | CloseOutEnded()
             | BalanceAdjusted()
             | PositionClosed()
             | PhaseChanged()
@@ -272,7 +275,7 @@ def _intended(fact: OrderIntended, at: datetime) -> Iterator[Statement]:
             fact.leverage,
             fact.margin_reserved,
             fact.purpose,
-            fact.tier,
+            fact.tier or fact.attempt,  # one column: a step has a tier, an owner's order attempts
             fact.decided_ms,
             fact.cause,
             OrderStatus.INTENDED,

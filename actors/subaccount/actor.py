@@ -10,7 +10,7 @@ import structlog
 from msgspec.structs import replace
 
 from actors.core.constants import FEE_ASK_FIRST, FEE_ASK_MAX, ORDER_WAIT_MAX
-from actors.core.enums import Purpose
+from actors.core.enums import Purpose, ReconsiderReason
 from actors.core.errors import FaultInjected, NotDurable, StateLost
 from actors.core.facts import AnyFact, ConditionalPlaced, FillApplied, OrderIntended, PhaseChanged
 from actors.core.fees import PendingFee
@@ -128,8 +128,8 @@ class AccountActor(DispatchedActor):
                 self._ask_funding_of_all(message.state)
                 if self._is_guard:
                     # No order of the account may open anything while nobody decides for it.
-                    now = Situation(message.state, self.market(), "quarantine")
-                    self._carry_out(message.state, withdraw(now), Reconsider("quarantine"))
+                    now = Situation(message.state, self.market(), ReconsiderReason.QUARANTINE.value)
+                    self._carry_out(message.state, withdraw(now), Reconsider(ReconsiderReason.QUARANTINE))
             return None
         if isinstance(message, DecisionLost):
             if message.incarnation == self._cell.restarts:
@@ -195,7 +195,7 @@ class AccountActor(DispatchedActor):
             # The router may be a new one that knows nothing of us, and a timer may have come too early.
             self._registered = None
             self._deadline_ms = None
-            if message.cause == self._fees_cause:
+            if message == self._fees_look:
                 self._fees_timer, self._fees_asked = False, ()
         return self._carry_out(state, decide(state, message, market), message)
 
@@ -240,7 +240,7 @@ class AccountActor(DispatchedActor):
             self._count(fact)
             if isinstance(fact, PhaseChanged) and fact.retry_at_ns > market.now_ns:
                 wait = Nanos(fact.retry_at_ns - market.now_ns)
-                self._cell.dispatcher.after(wait, self._cell, Reconsider("backoff"))
+                self._cell.dispatcher.after(wait, self._cell, Reconsider(ReconsiderReason.BACKOFF))
             elif isinstance(fact, FillApplied | ConditionalPlaced):
                 # No tick can come in between: router and accounts share a thread.
                 self._context.book.mark(fact.symbol)
@@ -264,11 +264,13 @@ class AccountActor(DispatchedActor):
             return
         self._deadline_ms = deadline
         wait_ms = min(max(0, deadline - self._cell.dispatcher.clock.wall_ms()) + 1, TIMER_MAX_MS)
-        self._cell.dispatcher.after(Nanos(wait_ms * NANOS_PER_MS), self._cell, Reconsider("deadline"))
+        self._cell.dispatcher.after(
+            Nanos(wait_ms * NANOS_PER_MS), self._cell, Reconsider(ReconsiderReason.DEADLINE)
+        )
 
     @property
-    def _fees_cause(self) -> str:
-        return f"fees:{self._cell.restarts}"  # the timers of an earlier incarnation go on
+    def _fees_look(self) -> Reconsider:
+        return Reconsider(ReconsiderReason.FEES, self._cell.restarts)
 
     def _pursue_fees(self, state: AccountState) -> None:
         """Ask for what pending fees lack, and have a timer ask again until they are booked."""
@@ -283,7 +285,7 @@ class AccountActor(DispatchedActor):
             self._fees_asked = pending
         if not self._fees_timer:
             self._fees_timer = True
-            self._cell.dispatcher.after(self._fees_wait, self._cell, Reconsider(self._fees_cause))
+            self._cell.dispatcher.after(self._fees_wait, self._cell, self._fees_look)
             before, self._fees_wait = self._fees_wait, Nanos(min(self._fees_wait * 2, FEE_ASK_MAX))
             untold = [fee for fee in pending if fee.amount is None]
             if untold and before < self._fees_wait == FEE_ASK_MAX:

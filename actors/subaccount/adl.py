@@ -29,7 +29,7 @@ from actors.core.enums import AccountStatus, LiquidationMode, Phase, Purpose
 from actors.core.facts import (
     AnyFact,
     BadDebtRecorded,
-    ClosingOut,
+    CloseOutEnded,
     OrderIntended,
     PhaseChanged,
     PositionTakenOver,
@@ -77,7 +77,7 @@ def _round(now: Situation) -> list[AnyFact]:
         return _blind(now)
     if view.is_bankrupt:
         return _close_all(now, marks, Purpose.LIQUIDATION)
-    if state.risk.closing_out:
+    if state.risk.close_out is not None:
         return _close_all(now, marks, Purpose.CLOSE_OUT)
     tier = _tier(state.limits.tiers(), view.ratio)
     if tier is None:
@@ -123,7 +123,7 @@ def let_go(now: Situation) -> list[AnyFact]:
     state = now.state
     if state.phase in {Phase.HEALTHY, Phase.WARNING, Phase.LIQUIDATED}:
         return []
-    if state.risk.closing_out or (not state.positions and state.balance < ZERO):
+    if state.risk.close_out is not None or (not state.positions and state.balance < ZERO):
         return []
     view = now.view
     if view is None or view.ratio >= state.limits.first_tier:
@@ -134,7 +134,7 @@ def let_go(now: Situation) -> list[AnyFact]:
 
 
 def _without_positions(state: AccountState, cause: str) -> list[AnyFact]:
-    if state.risk.closing_out:
+    if state.risk.close_out is not None:
         if state.orders or state.conditionals:
             owes = _enter(state, Phase.LIQUIDATING) if state.balance < ZERO else []
             return owes + _cancel_own(state, cause)
@@ -154,8 +154,8 @@ def _without_positions(state: AccountState, cause: str) -> list[AnyFact]:
 
 def _finished(state: AccountState) -> list[AnyFact]:
     facts: list[AnyFact] = []
-    if state.risk.closing_out:
-        facts.append(ClosingOut(""))
+    if state.risk.close_out is not None:
+        facts.append(CloseOutEnded())
         if state.balance >= ZERO:
             calm = state.phase is Phase.HEALTHY
             return facts if calm else [*facts, _let_be(state, Phase.HEALTHY)]
@@ -169,7 +169,7 @@ def _finished(state: AccountState) -> list[AnyFact]:
 def _blind(now: Situation) -> list[AnyFact]:
     """What must happen while a price is old or missing."""
     state, market = now.state, now.market
-    if state.risk.closing_out:
+    if state.risk.close_out is not None:
         return _close_all(now, _last_known(state, market), Purpose.CLOSE_OUT)
     last = marks_of(state, market, at_any_age=True)
     max_age = state.limits.price_max_age_ns

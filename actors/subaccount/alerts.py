@@ -14,7 +14,8 @@ from actors.core.facts import (
     BalanceAdjusted,
     BreakerChanged,
     CancelIntended,
-    ClosingOut,
+    CloseOutBegan,
+    CloseOutEnded,
     ConditionalDue,
     ConditionalEnded,
     ConditionalPlaced,
@@ -65,7 +66,7 @@ def _text(fact: AnyFact, refusal: str) -> str:
             return f"breaker open: {fact.reason}"
         case DayStopped():
             return f"no new risk today: the day's loss of {fact.loss:.2f} reached {fact.limit:.2f}"
-        case ClosingOut() if fact.reason:
+        case CloseOutBegan():
             return f"everything is being closed: {fact.reason}"
         case PositionAlerted():
             return _of_position(fact, refusal)
@@ -91,7 +92,7 @@ def _text(fact: AnyFact, refusal: str) -> str:
             | ConditionalEnded()
             | DayBegan()
             | BreakerChanged()
-            | ClosingOut()
+            | CloseOutEnded()
             | FeeBooked()
             | BalanceAdjusted()
             | PositionTakenOver()

@@ -221,9 +221,10 @@ def _account(state: AccountState) -> tuple[Rejection, ...]:
     if state.status is AccountStatus.LIQUIDATED:
         text = f"{state.account_id} is LIQUIDATED"
         return (reject(RejectCode.ACCOUNT_NOT_ACTIVE, text, state.status, AccountStatus.ACTIVE),)
-    if state.risk.closing_out:
-        text = f"{state.account_id} is being closed out: {state.risk.closing_out}"
-        return (reject(RejectCode.CLOSING_OUT, text, state.risk.closing_out),)
+    if state.risk.close_out is not None:
+        reason = state.risk.close_out.reason
+        text = f"{state.account_id} is being closed out: {reason}"
+        return (reject(RejectCode.CLOSING_OUT, text, reason),)
     if state.phase.is_deleveraging or any(o.purpose is not Purpose.USER for o in state.orders):
         text = f"{state.account_id} is being deleveraged; wait until its step has filled"
         return (reject(RejectCode.ACCOUNT_LIQUIDATING, text, state.phase),)

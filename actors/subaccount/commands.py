@@ -8,13 +8,14 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import assert_never
 
-from actors.core.enums import AccountStatus, Breaker, Phase
+from actors.core.enums import AccountStatus, Breaker, CloseOutScope, Phase
 from actors.core.errors import BadConfig
 from actors.core.facts import (
     AnyFact,
     BalanceAdjusted,
     BreakerChanged,
-    ClosingOut,
+    CloseOutBegan,
+    CloseOutEnded,
     LimitsChanged,
     ModeChanged,
     PhaseChanged,
@@ -181,9 +182,10 @@ def _reset(now: Situation) -> Decision:
     if left_ms > 0:
         text = f"the breaker cools down for {-(-left_ms // 1_000)} s more ({state.risk.breaker_reason})"
         return refused(now, reject(RejectCode.BREAKER_COOLING_DOWN, text, left_ms, 0))
-    if state.risk.closing_out:
-        text = f"{state.account_id} is being closed out: {state.risk.closing_out}"
-        return refused(now, reject(RejectCode.CLOSING_OUT, text, state.risk.closing_out))
+    if state.risk.close_out is not None:
+        why = state.risk.close_out.reason
+        text = f"{state.account_id} is being closed out: {why}"
+        return refused(now, reject(RejectCode.CLOSING_OUT, text, why))
     equity = now.equity
     reason = "" if equity is None else breaker.threshold_reached(state, equity)
     if reason:
@@ -200,8 +202,8 @@ def _close_out(now: Situation, message: CloseOut) -> Decision:
     if state.status is AccountStatus.LIQUIDATED:
         # Nothing is there to close, but reopened it must not trade in the middle of a stop.
         return assessed(now, facts)
-    if not state.risk.closing_out:
-        facts.append(ClosingOut(reason))
+    if state.risk.close_out is None:
+        facts.append(CloseOutBegan(reason, message.scope))
     if state.phase is Phase.STUCK:
         # Whoever stops everything is the operator that a stuck account waits for.
         facts.append(PhaseChanged(Phase.REDUCING, 0, Nanos(0)))
@@ -210,9 +212,10 @@ def _close_out(now: Situation, message: CloseOut) -> Decision:
 
 def _call_off(now: Situation, message: CallOff) -> Decision:
     state = now.state
-    if not state.risk.closing_out or not state.risk.closing_out.startswith(message.begun_as):
+    close_out = state.risk.close_out
+    if close_out is None or message.scope not in {CloseOutScope.ACCOUNT, close_out.scope}:
         return concluded(now, Accepted())
-    facts: list[AnyFact] = [ClosingOut("")]
+    facts: list[AnyFact] = [CloseOutEnded()]
     if state.phase is not Phase.HEALTHY:
         facts.append(PhaseChanged(Phase.HEALTHY, state.refusals, Nanos(state.retry_at_ns)))
     return assessed(now, facts)

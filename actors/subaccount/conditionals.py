@@ -36,15 +36,12 @@ from actors.subaccount.adl import has_step
 from actors.subaccount.intents import intended
 from actors.subaccount.market import Market
 from actors.subaccount.open_order_exposure import cancelled, cancels, openings
-from actors.subaccount.orders import ConditionalOrder, WorkingOrder
+from actors.subaccount.orders import TRIGGERED_BY, ConditionalOrder, WorkingOrder
 from actors.subaccount.position import Position
 from actors.subaccount.rejections import RejectCode, Rejection, reject
 from actors.subaccount.situation import Situation
 from actors.subaccount.state import AccountState
 from actors.subaccount.steps import smallest_order
-
-TRIGGERED_BY = "trigger:"
-"""How the cause of an order begins that a conditional order became."""
 
 TRAIL_STEP = Decimal("0.125")
 """A better price is made durable when it moves a trailing stop by this share of its callback rate."""
@@ -93,7 +90,7 @@ def assess(now: Situation) -> Situation:
         return now
     now = now.after(e for c in now.state.conditionals if (e := _expired(now.state, c)) is not None)
     state, market = now.state, now.market
-    if has_step(state) or not state.phase.is_calm or state.risk.closing_out:
+    if has_step(state) or not state.phase.is_calm or state.risk.close_out is not None:
         return now
     for order in state.conditionals:
         if market.fresh(order.symbol, state.limits.price_max_age_ns) is None:
@@ -118,7 +115,7 @@ def rearmed(now: Situation, order: WorkingOrder) -> list[AnyFact]:
     """
     if not is_protective(order.intent):
         return []
-    attempt = order.intent.tier + 1
+    attempt = order.intent.attempt + 1
     held = _protects(now, order)
     if held is None:
         return []
@@ -138,7 +135,7 @@ def _protects(now: Situation, order: WorkingOrder) -> Position | None:
 
 def is_protective(intent: OrderIntended) -> bool:
     """Whether an order came of a conditional one that only reduces."""
-    return intent.reduce_only and intent.cause.startswith(TRIGGERED_BY)
+    return intent.reduce_only and intent.conditional_id is not None
 
 
 def again(now: Situation, order: WorkingOrder, attempt: int, not_before_ms: int) -> list[AnyFact]:
@@ -316,7 +313,9 @@ def _fired(now: Situation, order: ConditionalOrder) -> list[AnyFact]:
     if checked.rest is not None:
         ended = ConditionalEnded(order.client_order_id, ConditionalStatus.TRIGGERED, _why(order, market))
         return [ended, *dust.taken(left, checked.rest)]
-    intent: OrderIntended = replace(intended(left, request, checked), tier=placed.attempt)
+    intent: OrderIntended = replace(
+        intended(left, request, checked), attempt=placed.attempt, conditional_id=order.client_order_id
+    )
     ended = ConditionalEnded(
         order.client_order_id, ConditionalStatus.TRIGGERED, _why(order, market), intent.client_order_id
     )

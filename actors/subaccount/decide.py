@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from actors.core.enums import ConditionalStatus, Phase, Purpose
+from actors.core.enums import ConditionalStatus, Phase, Purpose, ReconsiderReason
 from actors.core.facts import AnyFact, CancelIntended, ConditionalEnded, PhaseChanged
 from actors.core.messages import (
     AdjustBalance,
@@ -210,7 +210,7 @@ def _decide(now: Situation, message: AccountMessage) -> Decision:
 def _reconsider(now: Situation, message: Reconsider) -> Decision:
     state, market = now.state, now.market
     facts: list[AnyFact] = fees.due(state, market)
-    if state.phase is Phase.STUCK and message.cause == "operator":
+    if state.phase is Phase.STUCK and message.reason is ReconsiderReason.OPERATOR:
         facts.append(PhaseChanged(Phase.REDUCING, 0, Nanos(0)))
     elif state.retry_at_ns and market.now_ns >= state.retry_at_ns:
         phase = Phase.REDUCING if state.phase is Phase.STUCK else state.phase

@@ -14,7 +14,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from actors.core.enums import AccountStatus, Breaker
-from actors.core.facts import AnyFact, ClosingOut, DayBegan, DayStopped
+from actors.core.facts import AnyFact, CloseOutBegan, DayBegan, DayStopped
 from actors.core.units import ZERO, Symbol
 from actors.subaccount import breaker, margin
 from actors.subaccount.market import Market, mark
@@ -99,8 +99,8 @@ def assess(now: Situation) -> Situation:
     if (
         lifelong is not None
         and exposed
-        and not state.risk.closing_out
+        and state.risk.close_out is None
         and cumulative(state, equity) >= lifelong
     ):
-        facts.append(ClosingOut(CUMULATIVE))
+        facts.append(CloseOutBegan(CUMULATIVE))
     return now.after(facts)

@@ -25,7 +25,8 @@ from actors.core.facts import (
     BalanceAdjusted,
     BreakerChanged,
     CancelIntended,
-    ClosingOut,
+    CloseOutBegan,
+    CloseOutEnded,
     ConditionalDue,
     ConditionalEnded,
     ConditionalFact,
@@ -147,7 +148,7 @@ def fold(state: AccountState, fact: AnyFact) -> AccountState:
             return _fold_order(state, fact)
         case ConditionalPlaced() | TrailMoved() | ConditionalDue() | ConditionalEnded():
             return _fold_conditional(state, fact)
-        case DayBegan() | DayStopped() | BreakerChanged() | ClosingOut():
+        case DayBegan() | DayStopped() | BreakerChanged() | CloseOutBegan() | CloseOutEnded():
             return _fold_risk(state, fact)
         case PositionTakenOver() | PositionClosed() | PositionAlerted():
             return _fold_position(state, fact)
@@ -209,8 +210,10 @@ def _fold_risk(state: AccountState, fact: RiskFact) -> AccountState:
             return _with_risk(state, day_stopped=True)
         case BreakerChanged():
             return _fold_breaker(state, fact)
-        case ClosingOut():
-            return _with_risk(state, closing_out=fact.reason)
+        case CloseOutBegan():
+            return _with_risk(state, close_out=fact)
+        case CloseOutEnded():
+            return _with_risk(state, close_out=None)
         case _:
             assert_never(fact)
 

@@ -78,7 +78,7 @@ def thresholds(state: AccountState, *, waiting: bool) -> Iterator[Threshold]:
     limits, risk = state.limits, state.risk
     if not limits.watches_equity:
         return
-    if limits.max_cumulative_loss is not None and not risk.closing_out:
+    if limits.max_cumulative_loss is not None and risk.close_out is None:
         yield Threshold(ONE, ZERO, limits.max_cumulative_loss - state.deposits - state.bad_debt)
     daily = losses.daily_limit(state)
     if daily is not None and not risk.day_stopped:
@@ -105,7 +105,7 @@ def triggers(now: Situation) -> Triggers:
     waiting = waits(state)
     if waiting and not (state.limits.watches_equity and state.positions):
         return NONE
-    calm = state.phase.is_calm and not state.risk.closing_out
+    calm = state.phase.is_calm and state.risk.close_out is None
     marks = now.marks
     awaits_day = state.limits.needs_day and market.day.start_ms > state.risk.day_start_ms
     if marks is None or not (calm or waiting) or (awaits_day and state.positions):

@@ -6,6 +6,8 @@ and the next step follows from the present price. The rest is placed once more, 
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from actors.core.enums import Purpose
 from actors.core.facts import AnyFact
 from actors.core.messages import PlaceOrder
@@ -22,7 +24,7 @@ def decided_anew(now: Situation, order: WorkingOrder) -> tuple[list[AnyFact], tu
     if order.purpose is not Purpose.USER or order.cancel_requested:
         return [], ()
     if conditionals.is_protective(intent):
-        return conditionals.again(now, order, intent.tier, now.market.wall_ms), ()
+        return conditionals.again(now, order, intent.attempt, now.market.wall_ms), ()
     wanted = PlaceOrder(
         symbol=intent.symbol,
         side=intent.side,
@@ -40,4 +42,4 @@ def decided_anew(now: Situation, order: WorkingOrder) -> tuple[list[AnyFact], tu
         return [], checked.rejections
     if checked.rest is not None:
         return dust.taken(now, checked.rest), ()
-    return [intended(now, wanted, checked)], ()
+    return [replace(intended(now, wanted, checked), conditional_id=intent.conditional_id)], ()

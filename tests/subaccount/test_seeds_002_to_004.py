@@ -7,9 +7,9 @@ from decimal import Decimal as D
 import pytest
 from msgspec.structs import replace
 
-from actors.core.enums import Alert, Breaker, Purpose
+from actors.core.enums import Alert, Breaker, Purpose, ReconsiderReason
 from actors.core.errors import BadInput
-from actors.core.facts import ClosingOut, OrderIntended, PositionAlerted
+from actors.core.facts import CloseOutBegan, OrderIntended, PositionAlerted
 from actors.core.messages import PlaceOrder, Reconsider, Wake
 from actors.core.trading_day import DayRule, TradingDay
 from actors.limits.model import PROFILES, BreakerReset, RiskLimits, merge
@@ -111,7 +111,7 @@ def test_003_liquidation_of_all_positions_when_the_cumulative_loss_exceeds_the_t
     state = account("1000", held, replace(WIDE, max_cumulative_loss=D(200)))
     decision = decide(state, WAKE, market({ETH: "1800", BTC: "60000"}))
     orders = [f for f in decision.facts if isinstance(f, OrderIntended)]
-    assert [f.reason for f in decision.facts if isinstance(f, ClosingOut)] == [losses.CUMULATIVE]
+    assert [f.reason for f in decision.facts if isinstance(f, CloseOutBegan)] == [losses.CUMULATIVE]
     assert {o.symbol: (o.quantity, o.purpose) for o in orders} == {
         ETH: (D(1), Purpose.CLOSE_OUT),
         BTC: (D("0.01"), Purpose.CLOSE_OUT),
@@ -247,7 +247,11 @@ def test_004_monitor_positions(mid, minutes, alert):
         "10000", [held], replace(WIDE, position_timeout_seconds=3600, excessive_loss_percent=D("0.1"))
     )
     now = market({ETH: mid}, wall_ms=WALL_MS + int(minutes * 60_000))
-    alerts = [f.alert for f in decide(state, Reconsider("t"), now).facts if isinstance(f, PositionAlerted)]
+    alerts = [
+        f.alert
+        for f in decide(state, Reconsider(ReconsiderReason.DEADLINE), now).facts
+        if isinstance(f, PositionAlerted)
+    ]
     assert alerts == ([alert] if alert else [])
 
 
