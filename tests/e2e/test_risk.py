@@ -1,4 +1,7 @@
-"""Limits, breaker, conditional orders, emergency stop and sizes of a running engine: HTTP and command line."""
+"""Limits, breaker, conditional orders, emergency stop and sizes of a running engine: HTTP and command line.
+
+Covers: actors/api/breaker.py, actors/api/position_sizes.py, actors/api/accounts.py
+"""
 
 from __future__ import annotations
 
@@ -101,7 +104,8 @@ def test_a_stop_waits_and_goes_with_the_take_profit_that_fires(client, run, pape
     paper.admin("shock", symbol="ETHUSDT", fraction="0.01", seconds=1)
     until(lambda: not client.get("/v1/accounts/acct-2")["positions"], "the take-profit")
     assert client.get("/v1/accounts/acct-2")["conditionals"] == []
-    [record] = client.get("/v1/accounts/acct-2/closed")
+    # The actor knows it before it is durable.
+    [record] = until(lambda: client.get("/v1/accounts/acct-2/closed"), "the closed position's row")
     assert D(record["mfe"]) >= D(record["net"])
     assert D(record["mae"]) <= 0
     assert "ETHUSDT" in run("closed", "acct-2").stdout
