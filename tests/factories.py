@@ -11,12 +11,12 @@ from actors.core.messages import Fill, Tick
 from actors.core.order_ids import FIXED
 from actors.core.units import AccountId, Nanos, Symbol
 from actors.limits.model import RiskLimits
-from actors.subaccount import checks
 from actors.subaccount import triggers as trigger_prices
 from actors.subaccount.decide import decide
 from actors.subaccount.market import Market
 from actors.subaccount.open_order_exposure import commitments
 from actors.subaccount.position import Position
+from actors.subaccount.pretrade import checks
 from actors.subaccount.situation import Situation
 from actors.subaccount.state import AccountState
 from actors.venues.paper.instruments import LISTINGS

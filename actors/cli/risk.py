@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from actors.assembly.config import DEFAULT_DATA_DIR
 from actors.cli import show_risk
 from actors.cli.common import DataDir, Json, client, live, outcome, path, show, told
+from actors.core.enums import LiquidationMode
 from actors.core.errors import BadInput
 
 breaker = cyclopts.App(
@@ -52,7 +53,7 @@ def unset_limit(account: str, name: str, *, data_dir: DataDir = DEFAULT_DATA_DIR
 @live
 def mode(
     account: str,
-    mode: Literal["ADL_30", "INSTANT_CLOSE", "TAKEOVER"],
+    mode: Annotated[LiquidationMode, Parameter(name_transform=str)],
     *,
     data_dir: DataDir = DEFAULT_DATA_DIR,
     json: Json = False,

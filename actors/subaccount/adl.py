@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import assert_never
 
 from actors.core.constants import ADL_BACKOFF_FIRST, ADL_BACKOFF_MAX, ADL_REFUSALS_MAX, ADL_STUCK_EVERY
 from actors.core.enums import AccountStatus, LiquidationMode, Phase, Purpose
@@ -193,12 +194,34 @@ def _tier(tiers: tuple[AdlTier, ...], ratio: Decimal) -> AdlTier | None:
 
 
 def _closes_all(state: AccountState, marks: Mapping[Symbol, Decimal], tier: AdlTier) -> bool:
-    if state.mode is not LiquidationMode.ADL_30 or tier.fraction >= ONE:
+    if tier.fraction >= ONE or not _in_tiers(state.mode):
         return True
     below = state.limits.adl_all_below
     return (
         below is not None and sum((abs(p.quantity) * marks[p.symbol] for p in state.positions), ZERO) < below
     )
+
+
+def _in_tiers(mode: LiquidationMode) -> bool:
+    """Whether a mode shrinks an account tier by tier, and does not close everything at the first."""
+    match mode:
+        case LiquidationMode.ADL_30:
+            return True
+        case LiquidationMode.INSTANT_CLOSE | LiquidationMode.TAKEOVER:
+            return False
+        case _:
+            assert_never(mode)
+
+
+def _to_house(mode: LiquidationMode) -> bool:
+    """Whether what a mode liquidates goes to the house at its mark, and not to the exchange."""
+    match mode:
+        case LiquidationMode.TAKEOVER:
+            return True
+        case LiquidationMode.ADL_30 | LiquidationMode.INSTANT_CLOSE:
+            return False
+        case _:
+            assert_never(mode)
 
 
 def _calm(state: AccountState, ratio: Decimal) -> list[AnyFact]:
@@ -247,12 +270,13 @@ def _close_all(now: Situation, marks: dict[Symbol, Decimal], purpose: Purpose) -
     if state.orders:
         return facts
     tier, max_age = len(state.limits.tiers()), state.limits.price_max_age_ns
+    to_house = purpose is Purpose.LIQUIDATION and _to_house(state.mode)
     sequence = state.next_order_sequence
     for position in state.positions:
         price = marks[position.symbol]
         if purpose is Purpose.LIQUIDATION and market.fresh(position.symbol, max_age) is None:
             continue
-        if state.mode is LiquidationMode.TAKEOVER and purpose is Purpose.LIQUIDATION:
+        if to_house:
             facts += steps.take_over(position, price, market, purpose)
             continue
         closing = steps.close(now, Step(position, abs(position.quantity), price, purpose, tier), sequence)

@@ -43,7 +43,6 @@ from actors.core.messages import (
 from actors.core.units import Nanos
 from actors.subaccount import (
     breaker,
-    checks,
     commands,
     conditionals,
     dust,
@@ -55,6 +54,7 @@ from actors.subaccount.intents import intended
 from actors.subaccount.market import Market
 from actors.subaccount.open_order_exposure import cancelled, cancels
 from actors.subaccount.pipeline import Accepted, Decision, assessed, decided, house_of, refused
+from actors.subaccount.pretrade import checks
 from actors.subaccount.rejections import RejectCode, reject
 from actors.subaccount.situation import Situation
 from actors.subaccount.state import AccountState

@@ -6,7 +6,7 @@ from actors.core.enums import Purpose
 from actors.core.facts import OrderIntended
 from actors.core.messages import PlaceOrder
 from actors.core.order_ids import client_order_id
-from actors.subaccount.checks import CheckResult
+from actors.subaccount.pretrade.checks import CheckResult
 from actors.subaccount.situation import Situation
 
 

@@ -11,9 +11,10 @@ from msgspec.structs import replace
 from actors.core.enums import Purpose
 from actors.core.facts import AnyFact
 from actors.core.messages import PlaceOrder
-from actors.subaccount import checks, conditionals, dust
+from actors.subaccount import conditionals, dust
 from actors.subaccount.intents import intended
 from actors.subaccount.orders import WorkingOrder
+from actors.subaccount.pretrade import checks
 from actors.subaccount.rejections import Rejection
 from actors.subaccount.situation import Situation
 

@@ -100,7 +100,7 @@ FAULTS = (
     ),
     Fault(
         "what an order makes of the account does not count",
-        "limit_checks", "maintenance_margin", "if ratio < limit:", "if True:", 50,
+        "pretrade.limit_checks", "maintenance_margin", "if ratio < limit:", "if True:", 50,
     ),
     Fault(
         "the tiers are met above their ratio only",

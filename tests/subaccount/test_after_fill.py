@@ -16,7 +16,7 @@ from actors.subaccount.decide import decide
 from actors.subaccount.open_order_exposure import Commitment
 from actors.subaccount.pipeline import Accepted, Rejected
 from tests.factories import BTC, BUY, ETH, INSTRUMENTS, SELL, SOL, account, fill_of, market, position, run
-from tests.subaccount.limit_cases import accepted, codes, limits, order
+from tests.subaccount.pretrade.limit_cases import accepted, codes, limits, order
 
 NO_FEE = {"taker_fee_rate": D(0)}
 BRACKETS = tuple(

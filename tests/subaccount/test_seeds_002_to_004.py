@@ -22,7 +22,7 @@ from actors.subaccount.rejections import RejectCode as Code
 from actors.subaccount.risk_state import RiskState
 from tests.core.test_trading_day import ms
 from tests.factories import BTC, BUY, ETH, SOL, WALL_MS, WIDE, account, check, market, position, run
-from tests.subaccount.limit_cases import PriceHistory
+from tests.subaccount.pretrade.limit_cases import PriceHistory
 
 DAY = TradingDay(WALL_MS - 1_000, WALL_MS + 86_400_000)
 WAKE = Wake(ETH, "t")

@@ -1,6 +1,6 @@
 """Each limit: just inside, exactly at it, just beyond.
 
-Covers: actors/limits/model.py, actors/subaccount/value_at_risk.py
+Covers: actors/limits/model.py, actors/subaccount/pretrade/value_at_risk.py
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tests.factories import (
     position,
     run,
 )
-from tests.subaccount.limit_cases import (
+from tests.subaccount.pretrade.limit_cases import (
     BEGUN,
     DAY,
     PriceHistory,
