@@ -14,7 +14,7 @@ from actors.limits.model import RiskLimits
 from actors.subaccount import triggers as trigger_prices
 from actors.subaccount.decide import decide
 from actors.subaccount.market import Market
-from actors.subaccount.open_order_exposure import commitments
+from actors.subaccount.open_order_exposure import order_exposures
 from actors.subaccount.position import Position
 from actors.subaccount.pretrade import checks
 from actors.subaccount.situation import Situation
@@ -106,7 +106,7 @@ def fill_of(order, quantity=None, price="2000", trade_id=1, fee="0", account_id=
 
 def held_margin(state):
     """What the account's own orders hold, at any marks."""
-    return sum((c.margin for c in commitments(state)), D(0))
+    return sum((c.margin for c in order_exposures(state)), D(0))
 
 
 def check(state, order, at):

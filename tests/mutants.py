@@ -106,8 +106,8 @@ SUITES = {
     ],
     "losses": ["test_losses", "test_seeds_002_to_004", "pretrade/test_limit_checks", "test_breaker"],
     "breaker": ["test_breaker", "test_seeds_002_to_004"],
-    "conditionals": ["test_conditionals", "test_protection", "test_breaker", "test_waited"],
-    "waited": ["test_waited"],
+    "conditionals": ["test_conditionals", "test_protection", "test_breaker", "test_unsent_orders"],
+    "unsent_orders": ["test_unsent_orders"],
     "monitor": ["test_monitor"],
     "margin": ["test_margin", "test_steps", "test_adl", "test_after_fill"],
     "open_order_exposure": [

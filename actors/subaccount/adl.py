@@ -40,7 +40,7 @@ from actors.core.units import NANOS_PER_SECOND, ONE, ZERO, Nanos, Symbol
 from actors.limits.model import AdlTier
 from actors.subaccount import margin, steps
 from actors.subaccount.market import Market, mark, marks_of
-from actors.subaccount.open_order_exposure import cancelled, cancels
+from actors.subaccount.open_order_exposure import conditional_cancels, order_cancels
 from actors.subaccount.orders import WorkingOrder
 from actors.subaccount.situation import Situation
 from actors.subaccount.state import AccountState
@@ -75,14 +75,14 @@ def _round(now: Situation) -> list[AnyFact]:
         return []
     marks, view = now.marks, now.view
     if marks is None or view is None:
-        return _blind(now)
+        return _without_prices(now)
     if view.is_bankrupt:
         return _close_all(now, marks, Purpose.LIQUIDATION)
     if state.risk.close_out is not None:
         return _close_all(now, marks, Purpose.CLOSE_OUT)
     tier = _tier(state.limits.tiers(), view.ratio)
     if tier is None:
-        return _calm(state, view.ratio)
+        return _no_tier_met(state, view.ratio)
     if _closes_all(state, marks, tier):
         return _close_all(now, marks, Purpose.LIQUIDATION)
     if waits:
@@ -119,7 +119,7 @@ def ended(state: AccountState, order: WorkingOrder, now_ns: Nanos) -> list[AnyFa
     return [PhaseChanged(state.phase, state.refusals, Nanos(now_ns + seconds * NANOS_PER_SECOND))]
 
 
-def let_go(now: Situation) -> list[AnyFact]:
+def recovered(now: Situation) -> list[AnyFact]:
     """The fact that money came in time: nothing is waited for, and what a step still at work leaves is not LIQUIDATED."""
     state = now.state
     if state.phase in {Phase.HEALTHY, Phase.WARNING, Phase.LIQUIDATED}:
@@ -130,7 +130,7 @@ def let_go(now: Situation) -> list[AnyFact]:
     if view is None or view.ratio >= state.limits.first_tier:
         return []
     if not has_step(state):
-        return [_let_be(state, Phase.REDUCING)]
+        return [_phase_without_refusals(state, Phase.REDUCING)]
     return _enter(state, Phase.REDUCING)
 
 
@@ -149,7 +149,7 @@ def _without_positions(state: AccountState, cause: str) -> list[AnyFact]:
     if state.phase is Phase.HEALTHY or has_step(state):
         return []
     if state.phase is not Phase.LIQUIDATING:
-        return [_let_be(state, Phase.HEALTHY)]
+        return [_phase_without_refusals(state, Phase.HEALTHY)]
     return [] if state.orders else _finished(state)
 
 
@@ -159,7 +159,7 @@ def _finished(state: AccountState) -> list[AnyFact]:
         facts.append(CloseOutEnded())
         if state.balance >= ZERO:
             calm = state.phase is Phase.HEALTHY
-            return facts if calm else [*facts, _let_be(state, Phase.HEALTHY)]
+            return facts if calm else [*facts, _phase_without_refusals(state, Phase.HEALTHY)]
     if state.balance < ZERO:
         facts.append(BadDebtRecorded(-state.balance))
     facts.append(PhaseChanged(Phase.LIQUIDATED, 0, Nanos(0)))
@@ -167,7 +167,7 @@ def _finished(state: AccountState) -> list[AnyFact]:
     return facts
 
 
-def _blind(now: Situation) -> list[AnyFact]:
+def _without_prices(now: Situation) -> list[AnyFact]:
     """What must happen while a price is old or missing."""
     state, market = now.state, now.market
     if state.risk.close_out is not None:
@@ -224,7 +224,7 @@ def _to_house(mode: LiquidationMode) -> bool:
             assert_never(mode)
 
 
-def _calm(state: AccountState, ratio: Decimal) -> list[AnyFact]:
+def _no_tier_met(state: AccountState, ratio: Decimal) -> list[AnyFact]:
     warning_at = state.limits.warning_line
     if ratio >= warning_at or (state.phase is Phase.WARNING and ratio >= warning_at - WARNING_HYSTERESIS):
         phase = Phase.WARNING
@@ -232,10 +232,10 @@ def _calm(state: AccountState, ratio: Decimal) -> list[AnyFact]:
         phase = Phase.HEALTHY
     if phase is state.phase and state.refusals == 0:
         return []
-    return [_let_be(state, phase)]
+    return [_phase_without_refusals(state, phase)]
 
 
-def _let_be(state: AccountState, phase: Phase) -> PhaseChanged:
+def _phase_without_refusals(state: AccountState, phase: Phase) -> PhaseChanged:
     # A wait after refusals is over with them, one between two steps is not.
     return PhaseChanged(phase, 0, Nanos(0) if state.refusals else state.retry_at_ns)
 
@@ -243,7 +243,7 @@ def _let_be(state: AccountState, phase: Phase) -> PhaseChanged:
 def _cancel_own(state: AccountState, cause: str, *, keep_closing: bool = False) -> list[AnyFact]:
     """Cancel what rests and what waits; ``keep_closing`` spares conditional orders that only close."""
     own = (o for o in state.orders if o.purpose is Purpose.USER)
-    return cancels(state, own, cause) + cancelled(state, cause, keep_closing=keep_closing)
+    return order_cancels(state, own, cause) + conditional_cancels(state, cause, keep_closing=keep_closing)
 
 
 def _enter(state: AccountState, phase: Phase) -> list[AnyFact]:

@@ -37,7 +37,7 @@ from actors.core.messages import (
 from actors.core.units import DIGITS_MAX, ZERO, Nanos, is_sane, plain
 from actors.limits.model import parse, shown
 from actors.subaccount import adl, after_fill, breaker, fees, losses, margin
-from actors.subaccount.open_order_exposure import commitments
+from actors.subaccount.open_order_exposure import order_exposures
 from actors.subaccount.pipeline import Accepted, Decision, assessed, concluded, refused
 from actors.subaccount.rejections import RejectCode, Rejection, reject
 from actors.subaccount.situation import Situation
@@ -113,7 +113,7 @@ def _adjust(now: Situation, message: AdjustBalance) -> Decision:
             return refused(now, refusal)
     facts: list[AnyFact] = [BalanceAdjusted(amount, message.reason)]
     if amount > ZERO:
-        facts += adl.let_go(now.after(facts))
+        facts += adl.recovered(now.after(facts))
     return assessed(now, facts)
 
 
@@ -135,7 +135,7 @@ def _withdrawal_refusal(now: Situation, amount: Decimal) -> Rejection | None:
         text = f"cannot withdraw {amount}, only {free:.2f} is free"
         return reject(RejectCode.INSUFFICIENT_MARGIN, text, amount, free)
     line = state.limits.warning_line
-    sizes = after_fill.notionals(state, state.positions, commitments(state), marks, market)
+    sizes = after_fill.notionals(state, state.positions, order_exposures(state), marks, market)
     needed = after_fill.maintenance(state, sizes, market)
     ratio = margin.margin_ratio(needed, view.equity - amount)
     if needed > ZERO and ratio >= line:

@@ -35,7 +35,7 @@ from actors.subaccount import dust
 from actors.subaccount.adl import has_step
 from actors.subaccount.intents import intended
 from actors.subaccount.market import Market
-from actors.subaccount.open_order_exposure import cancelled, cancels, openings
+from actors.subaccount.open_order_exposure import conditional_cancels, order_cancels, quantities_that_open
 from actors.subaccount.orders import TRIGGERED_BY, ConditionalOrder, WorkingOrder
 from actors.subaccount.position import Position
 from actors.subaccount.pretrade import checks
@@ -105,8 +105,8 @@ def assess(now: Situation) -> Situation:
 
 def withdraw_opening(state: AccountState, cause: str) -> list[AnyFact]:
     """Cancel all that rests or waits and may open new risk, whatever it says of itself."""
-    resting = (order for order, opening in openings(state) if opening > ZERO)
-    return cancels(state, resting, cause) + cancelled(state, cause, keep_closing=True)
+    resting = (order for order, opening in quantities_that_open(state) if opening > ZERO)
+    return order_cancels(state, resting, cause) + conditional_cancels(state, cause, keep_closing=True)
 
 
 def rearmed(now: Situation, order: WorkingOrder) -> list[AnyFact]:
@@ -337,7 +337,7 @@ def _make_way(state: AccountState, order: ConditionalOrder) -> list[AnyFact]:
     cause = f"{TRIGGERED_BY}{order.client_order_id}"
     side = (order.symbol, order.placed.side)
     resting = (o for o in state.orders if (o.symbol, o.side) == side and o.order_type is OrderType.LIMIT)
-    return facts + cancels(state, resting, cause)
+    return facts + order_cancels(state, resting, cause)
 
 
 def _why(order: ConditionalOrder, market: Market) -> str:

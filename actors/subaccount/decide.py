@@ -52,7 +52,7 @@ from actors.subaccount import (
 )
 from actors.subaccount.intents import intended
 from actors.subaccount.market import Market
-from actors.subaccount.open_order_exposure import cancelled, cancels
+from actors.subaccount.open_order_exposure import conditional_cancels, order_cancels
 from actors.subaccount.pipeline import Accepted, Decision, assessed, decided, house_of, refused
 from actors.subaccount.pretrade import checks
 from actors.subaccount.rejections import RejectCode, reject
@@ -95,7 +95,9 @@ def withdraw(now: Situation) -> Decision:
     """Cancel every order that the account itself has working, and what waits to open; stops stay."""
     state = now.state
     own = (order for order in state.orders if order.purpose is Purpose.USER)
-    return decided(now, cancels(state, own, now.cause) + cancelled(state, now.cause, keep_closing=True))
+    return decided(
+        now, order_cancels(state, own, now.cause) + conditional_cancels(state, now.cause, keep_closing=True)
+    )
 
 
 def cause_of(message: AccountMessage) -> str:

@@ -12,7 +12,7 @@ from actors.core.facts import AnyFact, FillApplied, OrderAcknowledged, OrderEnde
 from actors.core.messages import ApplyFunding, FeeKnown, Fill, OrderAccepted, OrderClosed, RateKnown
 from actors.core.order_ids import sequence_of
 from actors.core.units import ZERO, ClientOrderId, is_sane
-from actors.subaccount import adl, conditionals, fees, funding, waited
+from actors.subaccount import adl, conditionals, fees, funding, unsent_orders
 from actors.subaccount.market import Market
 from actors.subaccount.orders import WorkingOrder
 from actors.subaccount.pipeline import Decision, assessed, concluded, decided
@@ -67,8 +67,8 @@ def _fill(now: Situation, fill: Fill) -> Decision:
 
 def _booked(state: AccountState, order: WorkingOrder, fill: Fill, market: Market) -> list[AnyFact]:
     held = state.position(fill.symbol)
-    stretch = None if held is None else market.extremes(fill.symbol, held.since)
-    low, high = stretch or (None, None)
+    extremes = None if held is None else market.extremes(fill.symbol, held.since)
+    low, high = extremes or (None, None)
     fee, commission = fees.taken(state, fill, market)
     booked = FillApplied(
         client_order_id=fill.client_order_id,
@@ -98,7 +98,7 @@ def _booked(state: AccountState, order: WorkingOrder, fill: Fill, market: Market
     after = settlement.position
     if held is not None and (after is None or after.position_id != held.position_id):
         facts.append(
-            held.closed(order.purpose, fill.trade_ms, settlement.realized, settlement.closing_fee, stretch)
+            held.closed(order.purpose, fill.trade_ms, settlement.realized, settlement.closing_fee, extremes)
         )
     return facts
 
@@ -148,7 +148,7 @@ def _waited(now: Situation, order: WorkingOrder, ended: OrderEnded, *, again: bo
     """Nobody refused it: our own limits kept it, so it counts against nobody."""
     if not again:
         return [ended]
-    follows, rejections = waited.decided_anew(now.after([ended]), order)
+    follows, rejections = unsent_orders.decided_again(now.after([ended]), order)
     if rejections:
         why = "; ".join(f"{r.code}: {r.text}" for r in rejections)
         ended = replace(ended, reason=f"{ended.reason}, and refused then: {why}"[:500])

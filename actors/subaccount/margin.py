@@ -19,7 +19,7 @@ from actors.core.instruments import Bracket, Instrument
 from actors.core.units import ONE, ZERO, Symbol
 from actors.limits.model import AdlOrder, MaintenanceBasis
 from actors.subaccount import fees
-from actors.subaccount.open_order_exposure import commitments
+from actors.subaccount.open_order_exposure import order_exposures
 from actors.subaccount.position import Position
 from actors.subaccount.state import AccountState
 
@@ -133,7 +133,7 @@ def view(
         needed = exposure * state.maintenance_rate
     else:
         needed = sum((maintenance(state, p, marks[p.symbol], instruments) for p in state.positions), ZERO)
-    own = commitments(state) if state.orders or state.conditionals else ()
+    own = order_exposures(state) if state.orders or state.conditionals else ()
     held = sum((c.margin for c in own), ZERO) if own else ZERO
     if state.pending_fees:
         held += fees.reserve(state)

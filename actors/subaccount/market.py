@@ -53,7 +53,7 @@ class Market(msgspec.Struct, frozen=True, gc=False):
     reduce_only: bool = False
     day: TradingDay = ALWAYS
     day_ticks: Mapping[Symbol, Tick] | None = None
-    paths: PriceHistory | None = None
+    price_history: PriceHistory | None = None
 
     def fresh(self, symbol: Symbol, max_age_ns: Nanos) -> Tick | None:
         """The symbol's L1 unless it is missing or older than ``max_age_ns``, on its way or since."""
@@ -65,11 +65,11 @@ class Market(msgspec.Struct, frozen=True, gc=False):
     @property
     def moment(self) -> int:
         """Where a stretch of prices that begins now begins."""
-        return 0 if self.paths is None else self.paths.moment
+        return 0 if self.price_history is None else self.price_history.moment
 
     def extremes(self, symbol: Symbol, moment: int) -> tuple[Decimal, Decimal] | None:
         """Lowest and highest mid since ``moment``; None if nobody knows."""
-        return None if self.paths is None else self.paths.extremes(symbol, moment)
+        return None if self.price_history is None else self.price_history.extremes(symbol, moment)
 
 
 def mark(position: Position, tick: Tick, source: MarkSource) -> Decimal:

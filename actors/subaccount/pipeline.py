@@ -19,7 +19,7 @@ from actors.core.errors import StateCorrupt
 from actors.core.facts import AnyFact, PositionTakenOver
 from actors.core.units import ClientOrderId, Symbol
 from actors.subaccount import adl, breaker, conditionals, losses, monitor
-from actors.subaccount.open_order_exposure import cancels, surplus
+from actors.subaccount.open_order_exposure import order_cancels, reduce_only_excess
 from actors.subaccount.rejections import Rejection
 from actors.subaccount.situation import Situation
 from actors.subaccount.state import AccountState, books_balance
@@ -150,7 +150,7 @@ def _withdrawals(now: Situation) -> Situation:
     stopped = state.risk.day_stopped or state.risk.breaker is Breaker.OPEN
     if stopped or state.status is AccountStatus.FROZEN:
         return now.after(conditionals.withdraw_opening(state, now.cause))
-    return now.after(cancels(state, surplus(state), "nothing left to reduce"))
+    return now.after(order_cancels(state, reduce_only_excess(state), "nothing left to reduce"))
 
 
 STAGES: tuple[Stage, ...] = (

@@ -96,10 +96,10 @@ class Position(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         closed_ms: int,
         realized: Decimal,
         fee: Decimal,
-        stretch: tuple[Decimal, Decimal] | None,
+        extremes: tuple[Decimal, Decimal] | None,
     ) -> PositionClosed:
         """The record of this position when its last part brought ``realized`` and cost ``fee``."""
-        mae, mfe = self.excursions(*(stretch or (None, None)))
+        mae, mfe = self.excursions(*(extremes or (None, None)))
         return PositionClosed(
             position_id=self.position_id,
             symbol=self.symbol,

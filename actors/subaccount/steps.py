@@ -94,7 +94,7 @@ def take_over(
 ) -> list[AnyFact]:
     """The house has a position at ``price``, and takes ``fee`` in quote asset for it."""
     realized = position.unrealized(price)
-    stretch = market.extremes(position.symbol, position.since)
+    extremes = market.extremes(position.symbol, position.since)
     return [
         PositionTakenOver(
             symbol=position.symbol,
@@ -104,5 +104,5 @@ def take_over(
             fee=fee,
             taken_ms=market.wall_ms,
         ),
-        position.closed(purpose, market.wall_ms, realized, fee, stretch),
+        position.closed(purpose, market.wall_ms, realized, fee, extremes),
     ]

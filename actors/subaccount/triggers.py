@@ -117,7 +117,7 @@ def triggers(now: Situation) -> Triggers:
             slack = bound.equity * view.equity + bound.maintenance * view.maintenance + bound.constant
             if slack <= ZERO:
                 return _every_tick(state)
-            _share_out(state, bound, slack, marks, market, nearest)
+            _divide_slack(state, bound, slack, marks, market, nearest)
         for position in state.positions if state.limits.excessive_loss_percent is not None else ():
             price = monitor.loss_price(state, position)
             if price is not None:
@@ -165,7 +165,7 @@ class _Nearest:
         return Triggers(tuple(found), tuple(self._every_tick))
 
 
-def _share_out(  # noqa: PLR0913 - one threshold over all positions
+def _divide_slack(  # noqa: PLR0913 - one threshold over all positions
     state: AccountState,
     bound: Threshold,
     slack: Decimal,

@@ -96,7 +96,7 @@ FAULTS = (
     ),
     Fault(
         "an old price stops the liquidation of a bankrupt account",
-        "adl", "_blind", "last is None or not fresh", "True", 1000,
+        "adl", "_without_prices", "last is None or not fresh", "True", 1000,
     ),
     Fault(
         "what an order makes of the account does not count",

@@ -100,7 +100,7 @@ VALIDATED = [
 
 @pytest.mark.parametrize(("line", "changes", "code"), VALIDATED)
 def test_003_order_validation_against_multiple_parameters(line, changes, code):
-    at = market(day=DAY, paths=PriceHistory(returns={ETH: tuple([D("-0.01")] * 40)}))
+    at = market(day=DAY, price_history=PriceHistory(returns={ETH: tuple([D("-0.01")] * 40)}))
     assert codes(account(limits=replace(WIDE, **changes)), order(leverage=D(10)), at) == [code], line
 
 
@@ -188,7 +188,9 @@ def test_004_3_correlation_risk():
 
     def at(correlation):
         return market(
-            {ETH: "2000", BTC: "60000"}, day=DAY, paths=PriceHistory({frozenset((ETH, BTC)): D(correlation)})
+            {ETH: "2000", BTC: "60000"},
+            day=DAY,
+            price_history=PriceHistory({frozenset((ETH, BTC)): D(correlation)}),
         )
 
     assert codes(state, order(strategy="a", leverage=D(5)), at("0.700")) == []

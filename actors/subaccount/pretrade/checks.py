@@ -27,7 +27,7 @@ from actors.core.messages import PlaceOrder
 from actors.core.units import ONE, ZERO
 from actors.subaccount import dust, fees, margin
 from actors.subaccount.market import Market
-from actors.subaccount.open_order_exposure import commitments
+from actors.subaccount.open_order_exposure import order_exposures
 from actors.subaccount.position import Position
 from actors.subaccount.pretrade.limit_checks import LIMIT_CHECKS
 from actors.subaccount.pretrade.near_symbols import unknown_symbol
@@ -165,7 +165,7 @@ def _proposed(
     now: Situation, order: PlaceOrder, opening: Decimal, price: Decimal, leverage: Decimal
 ) -> ProposedOrder:
     state, marks = now.state, now.marks or {}
-    own = tuple(commitments(state))
+    own = tuple(order_exposures(state))
     # What is against a position opens nothing before that is gone, whichever order takes the last of it.
     left = tuple(
         p for p in state.positions if p.symbol != order.symbol or p.is_long == (order.side is Side.BUY)
@@ -185,7 +185,7 @@ def _proposed(
         # Equity does not change by closing at the mark, so a flip's profit counts once.
         equity=state.balance + margin.unrealized(state.positions, marks),
         used=sum((p.margin for p in left), ZERO) + sum((c.margin for c in own), fees.reserve(state)),
-        commitments=own,
+        order_exposures=own,
         scale=state.limits.half_open_fraction if half_open else ONE,
     )
 

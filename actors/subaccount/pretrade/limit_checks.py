@@ -247,12 +247,12 @@ def correlation(p: ProposedOrder) -> Rejection | None:
     limit = p.state.limits.max_correlation
     own, strategy = p.order.symbol, p.order.strategy
     held = {o.symbol for o in p.left if o.strategy == strategy}
-    others = (held | {c.symbol for c in p.commitments if c.strategy == strategy}) - {own}
+    others = (held | {c.symbol for c in p.order_exposures if c.strategy == strategy}) - {own}
     if limit is None or not others:
         return None
     found = []
     for other in sorted(others):
-        one = None if p.market.paths is None else p.market.paths.correlation(own, other)
+        one = None if p.market.price_history is None else p.market.price_history.correlation(own, other)
         if one is None:
             text = f"too few minutes of prices to correlate {own} with {other}"
             return reject(RejectCode.NO_PRICE_HISTORY, text, other, limit)
@@ -281,7 +281,7 @@ def risk_value(p: ProposedOrder) -> Rejection | None:
     if limit is None:
         return None
     added = [(p.order.symbol, p.notional * p.order.side.sign)]
-    added += [(c.symbol, c.notional * c.side.sign) for c in p.commitments]
+    added += [(c.symbol, c.notional * c.side.sign) for c in p.order_exposures]
     found = value_at_risk.one_minute(p.left, added, p.market)
     if found is None:
         text = "too few minutes of prices for a value at risk"

@@ -12,7 +12,7 @@ from actors.core.messages import PlaceOrder
 from actors.core.units import ZERO, Symbol
 from actors.subaccount import after_fill
 from actors.subaccount.market import Market, mark_at
-from actors.subaccount.open_order_exposure import Commitment
+from actors.subaccount.open_order_exposure import OrderExposure
 from actors.subaccount.position import Position
 from actors.subaccount.state import AccountState
 
@@ -22,7 +22,7 @@ class ProposedOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     ``opening`` is the quantity that opens, ``price`` what it is counted with; ``notional`` and ``required`` (margin)
     are of it; ``marks`` are those of the open positions; ``left`` are the positions without
-    the one that the order closes first; ``used`` is margin of positions left and of ``commitments``, which
+    the one that the order closes first; ``used`` is margin of positions left and of ``order_exposures``, which
     are what working and conditional orders may still open; ``scale`` shrinks every size limit while the
     breaker is half-open.
     """
@@ -39,13 +39,13 @@ class ProposedOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     left: tuple[Position, ...]
     equity: Decimal
     used: Decimal
-    commitments: tuple[Commitment, ...]
+    order_exposures: tuple[OrderExposure, ...]
     scale: Decimal
 
     @property
     def exposure(self) -> Decimal:
         """Entry notional of everything, the order included."""
-        working = sum((c.notional for c in self.commitments), ZERO)
+        working = sum((c.notional for c in self.order_exposures), ZERO)
         return sum((p.notional for p in self.left), ZERO) + working + self.notional
 
     @property
@@ -53,15 +53,17 @@ class ProposedOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """Notional of the position that would come of it, working orders of the symbol included."""
         symbol = self.order.symbol
         held = sum((p.notional for p in self.left if p.symbol == symbol), ZERO)
-        working = sum((c.notional for c in self.commitments if c.symbol == symbol), ZERO)
+        working = sum((c.notional for c in self.order_exposures if c.symbol == symbol), ZERO)
         return held + working + self.notional
 
     @property
     def after_its_fill(self) -> dict[Symbol, Decimal]:
         """By symbol, the notional that maintenance would be counted on, with all that works and waits."""
         order = self.order
-        own = Commitment(order.symbol, order.side, order.strategy, self.opening, self.notional, self.required)
-        everything = (*self.commitments, own)
+        own = OrderExposure(
+            order.symbol, order.side, order.strategy, self.opening, self.notional, self.required
+        )
+        everything = (*self.order_exposures, own)
         return after_fill.notionals(self.state, self.left, everything, self.marks, self.market)
 
     @property

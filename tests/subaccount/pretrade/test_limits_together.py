@@ -57,7 +57,7 @@ def in_trouble():
         {frozenset((ETH, BTC)): D("0.9"), frozenset((ETH, SOL)): D("0.8")},
         dict.fromkeys((ETH, BTC, SOL), tuple([D("-0.5")] * 40)),
     )
-    return state, market({ETH: "2000", BTC: "50000", SOL: "140"}, spread="8", day=DAY, paths=paths)
+    return state, market({ETH: "2000", BTC: "50000", SOL: "140"}, spread="8", day=DAY, price_history=paths)
 
 
 IN_ORDER = [

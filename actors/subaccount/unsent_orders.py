@@ -19,7 +19,7 @@ from actors.subaccount.rejections import Rejection
 from actors.subaccount.situation import Situation
 
 
-def decided_anew(now: Situation, order: WorkingOrder) -> tuple[list[AnyFact], tuple[Rejection, ...]]:
+def decided_again(now: Situation, order: WorkingOrder) -> tuple[list[AnyFact], tuple[Rejection, ...]]:
     """What follows for an order that has ended already in ``now``, or which checks refuse it."""
     intent = order.intent
     if order.purpose is not Purpose.USER or order.cancel_requested:
