@@ -107,7 +107,7 @@ class AccountActor(DispatchedActor):
 
     def on_start(self) -> None:
         """Take the preloaded state, or have the writer load it."""
-        # Preloaded is who begins with the engine, when everybody is told the last day's funding.
+        # Preloaded accounts start with the engine, when all of them get the last day's funding.
         preloaded = self._context.preloaded.pop(self.account_id, None)
         if preloaded is not None:
             self._loaded(preloaded)
@@ -127,7 +127,7 @@ class AccountActor(DispatchedActor):
                 self.unhold()
                 self._ask_funding_of_all(message.state)
                 if self._is_guard:
-                    # No order of the account may open anything while nobody decides for it.
+                    # No order of the account may open anything while its own actor decides nothing.
                     now = Situation(message.state, self.market(), ReconsiderReason.QUARANTINE.value)
                     self._carry_out(message.state, withdraw(now), Reconsider(ReconsiderReason.QUARANTINE))
             return None
@@ -136,7 +136,7 @@ class AccountActor(DispatchedActor):
                 raise NotDurable(message.reason)
             return None
         if self.state is None:
-            # Control messages overtake the load; they are told again once the state is there.
+            # Control messages overtake the load; they are posted again once the state is there.
             self._early += ((message, self.defer_reply()),)
             return None
         if self._is_guard and refused_in_quarantine(message):
@@ -148,7 +148,7 @@ class AccountActor(DispatchedActor):
                 pass
             raise FaultInjected(message.reason)
         if isinstance(message, PlaceOrder | PlaceConditional) and self._waited_ns() > ORDER_WAIT_MAX:
-            text = f"the order waited {self._waited_ns() // NANOS_PER_MS} ms in the mailbox; place it anew"
+            text = f"the order waited {self._waited_ns() // NANOS_PER_MS} ms in the mailbox; place it again"
             return Rejected((Rejection(RejectCode.TOO_LATE, text),))
         return self._decide(self.state, message)
 
@@ -161,7 +161,7 @@ class AccountActor(DispatchedActor):
         return self.state
 
     def market(self) -> Market:
-        """What the account may know at this moment."""
+        """What the account may know now."""
         context, clock = self._context, self._cell.dispatcher.clock
         return Market(
             context.book.ticks,
@@ -290,7 +290,7 @@ class AccountActor(DispatchedActor):
             untold = [fee for fee in pending if fee.amount is None]
             if untold and before < self._fees_wait == FEE_ASK_MAX:
                 self._context.alarm(
-                    f"{self.account_id}: the exchange has not told the fee of trade {untold[0].trade_id} of "
+                    f"{self.account_id}: the exchange has not reported the fee of trade {untold[0].trade_id} of "
                     f"{untold[0].symbol} and {len(untold) - 1} more; they are asked for until it does"
                 )
 
@@ -303,7 +303,7 @@ class AccountActor(DispatchedActor):
                 self._context.feed.tell(asked)
 
     def _ask_funding(self, symbol: Symbol, since_ms: int) -> None:
-        """Be told again of settlements: what was held then is known otherwise than when they were told."""
+        """Have settlements reported again: what was held then is known better than when they were."""
         if self._context.feed is not None:
             self._context.feed.tell(AskFunding(self.account_id, symbol, since_ms))
 

@@ -4,7 +4,7 @@ HEALTHY -> WARNING -> REDUCING -> LIQUIDATING -> LIQUIDATED, or STUCK after too 
 
 Rules
 1. One step at a time: while an ADL or liquidation order works, nothing new is decided. When it is over the
-   account is assessed anew, so one whose prices or money came back is let go.
+   account is assessed again, so one whose prices or money came back is left alone.
 2. The account's own orders are cancelled and gone before the first step is sent, else a
    resting close and a step could close the same position twice.
 3. Prices must be fresh. With an old one nothing is decided, unless the account is bankrupt even with the last known
@@ -12,11 +12,16 @@ Rules
    nothing but the smallest quantity that the exchange takes.
 4. A refused step waits, twice as long each time; after ``ADL_REFUSALS_MAX`` the account is
    STUCK: it takes no new risk, tries again now and then, and at once when an operator says so.
-5. A close-out (a loss limit, an emergency stop) takes the same way, and ends HEALTHY.
+5. A close-out (a loss limit, or an operator's emergency stop) takes the same way, and ends HEALTHY.
 6. LIQUIDATED only when no position and no order is left. What the balance cannot bear is bad
    debt wherever the last position went, recorded, never clamped away.
 
 Tiers are data (``RiskLimits.tiers``); source of the default: seed 000. The orders themselves: ``subaccount.steps``.
+
+Why a step helps: closing a share x of a position at its mark leaves equity E as it is, but for fee and slippage, and
+takes x times its maintenance M_i away, so the ratio M / E falls by x M_i / E. The largest position has the largest
+M_i, so it is cut first, and a share per tier keeps as much of the owner's exposure as the ratio allows. With E <= 0
+no share is enough (M / E has no meaning there): everything goes, which is what ``is_bankrupt`` says.
 """
 
 from __future__ import annotations
@@ -51,7 +56,7 @@ WARNING_HYSTERESIS = Decimal("0.02")
 
 
 def has_step(state: AccountState) -> bool:
-    """Whether an ADL or liquidation order works at the moment."""
+    """Whether an ADL, liquidation or close-out order works now."""
     # Asked on every wake, and most accounts have no orders at all.
     return bool(state.orders) and any(o.purpose is not Purpose.USER for o in state.orders)
 
@@ -120,7 +125,7 @@ def ended(state: AccountState, order: WorkingOrder, now_ns: Nanos) -> list[AnyFa
 
 
 def recovered(now: Situation) -> list[AnyFact]:
-    """The fact that money came in time: nothing is waited for, and what a step still at work leaves is not LIQUIDATED."""
+    """The fact that money came in time: no wait goes on, and what a step still at work leaves is not LIQUIDATED."""
     state = now.state
     if state.phase in {Phase.HEALTHY, Phase.WARNING, Phase.LIQUIDATED}:
         return []

@@ -1,6 +1,6 @@
 """What an account would be margined by once all that works and waits has filled. Pure.
 
-Per symbol, everything counts on one side: which of two orders against each other fills first, nobody knows.
+Per symbol, everything counts on one side: which of two opposite orders fills first is not known.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What an account does about what people set: money, status, mode, limits, breaker, emergency stop.
+"""What an account does about what people set: money, status, mode, limits, breaker, close-out.
 
 Each acts in the decision that takes it: the margin and the loss limits are assessed with the new value.
 """

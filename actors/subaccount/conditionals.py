@@ -1,9 +1,9 @@
 """Stops, take-profits and trailing stops: orders that wait in the account for a price.
 
 Rules
-1. They fire on the mid. A stop fires if the mid was at its price at any moment since it was placed, as
+1. They fire on the mid. A stop fires if the mid was at its price at any time since it was placed, as
    the router's running extremes say, even when the account looked later.
-2. One that fires is checked like any market order at that moment; what is refused ends REJECTED.
+2. One that fires is checked like any market order then; what is refused ends REJECTED.
 3. One that only reduces takes no more than what is held, and expires with the position. What else of the
    account would close the same quantity, a resting limit say, is cancelled and gone before it is sent.
 4. None fires while the account is being liquidated. Those that may open risk, and hold margin for it,
@@ -112,7 +112,7 @@ def withdraw_opening(state: AccountState, cause: str) -> list[AnyFact]:
 def rearmed(now: Situation, order: WorkingOrder) -> list[AnyFact]:
     """A protective order that the exchange did not take waits once more, longer each time.
 
-    After ``REARM_MAX`` tries a human is told.
+    After ``REARM_MAX`` tries an alert calls for a human.
     """
     if not is_protective(order.intent):
         return []

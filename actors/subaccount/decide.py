@@ -6,8 +6,8 @@ Rules
 3. After anything that moves positions or money, the margin is assessed in the same decision.
 4. Exchange events that were seen before change nothing: a duplicate is counted, not booked.
 
-Orders are decided on here; what the exchange says in ``subaccount.booking``, what people set in
-``subaccount.control``.
+Orders are decided on here; what the exchange reports in ``subaccount.exchange_events``, what people set in
+``subaccount.commands``; what follows from any of it in ``subaccount.pipeline``.
 """
 
 from __future__ import annotations

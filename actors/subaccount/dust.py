@@ -1,4 +1,9 @@
-"""A rest that is too small for the exchange, when its owner closes it: the house takes it. Pure.
+"""Dust: a position that is too small for the exchange, when its owner closes it: the house takes it. Pure.
+
+Partial fills, partial liquidations and prices that fall leave positions below the exchange's smallest order (its
+minimum quantity, or its minimum notional at the present price). No order can close them: a larger one would open the
+other side, a smaller one is refused. At the master account such positions of many accounts net into ones that can be
+traded, so the house takes each at a fair price and carries the sum.
 
 Rules
 1. At the touch, with the taker's fee, as the exchange would have closed it: a free exit at the mid could be farmed.

@@ -145,7 +145,7 @@ def _after_its_end(now: Situation, order: WorkingOrder, status: OrderStatus) -> 
 
 
 def _waited(now: Situation, order: WorkingOrder, ended: OrderEnded, *, again: bool) -> list[AnyFact]:
-    """Nobody refused it: our own limits kept it, so it counts against nobody."""
+    """It was not refused: our own rate limits kept it, so it counts as no refusal."""
     if not again:
         return [ended]
     follows, rejections = unsent_orders.decided_again(now.after([ended]), order)

@@ -1,8 +1,8 @@
-"""Losses of the day, of the account's life, of a strategy; and what they set off. Pure.
+"""Losses of the day, since the first deposit, and of a strategy; and what they set off. Pure.
 
 Rules
 1. Profit and loss are of equity, open positions included: a loss that is not realized is one.
-2. What is reached by prices alone is also a trigger (``thresholds``), so nobody needs to look on every tick.
+2. What is reached by prices alone is also a trigger (``thresholds``), so it needs no look on every tick.
 3. The trading day begins lazily, in front of the first decision after it, with the prices of its begin:
    between the begin and that decision the account held what it holds.
 

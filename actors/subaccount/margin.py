@@ -83,7 +83,7 @@ def maintenance(
 
     entry: entry notional x rate. mark: |quantity| x mark x rate. brackets: notional at the mark x the
     bracket's rate - its cumulative amount (Binance, "Leverage and Margin of USD-M Futures"); a symbol
-    whose brackets nobody knows falls back to the account's rate at the mark.
+    whose brackets are not known falls back to the account's rate at the mark.
     """
     notional = size(state, position, mark)
     return maintenance_of(state, notional, instruments.get(position.symbol))

@@ -1,6 +1,6 @@
-"""The position monitor: says once of each position that it is too old, or that it loses too much.
+"""The position monitor: raises one alert per position that is too old, and one if it loses too much.
 
-It only says so; closing is for who hears it. Source: seed 004 (``monitor_positions``).
+It only raises alerts; closing is for whoever reads them. Source: seed 004 (``monitor_positions``).
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def next_deadline_ms(state: AccountState) -> int | None:
 
 
 def loss_price(state: AccountState, position: Position) -> Decimal | None:
-    """The mark beyond which a position loses too much; None if nobody asks, or it was said."""
+    """The mark beyond which a position loses too much; None if there is no such limit, or the alert was raised."""
     share = state.limits.excessive_loss_percent
     if share is None or Alert.EXCESSIVE_LOSS in position.alerts:
         return None

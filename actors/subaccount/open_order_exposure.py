@@ -1,4 +1,4 @@
-"""What an account's own orders may still open, told anew from what it holds now.
+"""What an account's own orders may still open, worked out from what it holds now.
 
 An order is given the part of the position that it reduces in the order of decision; the rest opens. So a
 position that goes away under a resting order leaves no order that opens without margin.

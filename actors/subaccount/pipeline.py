@@ -1,5 +1,11 @@
 """What comes of a message: facts folded in, and whatever they set off assessed with them.
 
+A decision is a list of facts, and the new state is nothing but the old one with them folded in; the same ``fold``
+makes the state on load, in replay and in tests, so what is stored can never differ from what was decided. Each stage
+is a function from one ``Situation`` to the next. Order matters: losses may trip the breaker, the breaker withdraws
+orders, that frees margin, and only then is liquidation judged. Nothing is sent from here: orders are facts too, and
+the writer hands them on once they are durable.
+
 Rules
 1. The state in a decision is the old one with its facts folded in, and nothing else.
 2. After anything that moves positions, money or limits, ``assessed`` runs every stage in order; what one

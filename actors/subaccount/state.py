@@ -325,7 +325,7 @@ def _fold_ended(state: AccountState, fact: OrderEnded) -> AccountState:
     left = replace(state, orders=tuple(o for o in state.orders if o is not order))
     if fact.status is OrderStatus.NEVER_SENT:
         left = _uncounted(left, order)
-    # Streaks are counted where they are limited, so that nobody else's orders write them.
+    # Streaks are counted where they are limited, so that other accounts' orders write nothing.
     refused = order.purpose is Purpose.USER and fact.status is OrderStatus.REJECTED
     counts = refused and state.limits.max_consecutive_errors is not None
     text = f"{fact.client_order_id} {end_text(fact.status, fact.code, fact.reason)}"
@@ -401,7 +401,7 @@ def _fold_limits(state: AccountState, fact: LimitsChanged) -> AccountState:
         raise StateCorrupt(f"{state.account_id}: {error}") from None
     if after.limits.needs_day:
         return after
-    # A day that nobody counts is over: counted again, it begins anew.
+    # Without a limit of the day no day is counted; with one again, a new day begins.
     return _with_risk(after, day_start_ms=0, day_equity=ZERO, day_stopped=False)
 
 

@@ -3,7 +3,7 @@
 Rules
 1. A step is rounded to what the exchange takes, never leaves a rest that it would not take, and is no larger
    than one market order may be.
-2. What is too small for the exchange goes to the house at its mark: nobody could ever close it there.
+2. What is too small for the exchange goes to the house at its mark: no order could close it (``subaccount.dust``).
 3. Without the exchange's rules of a symbol no order can be made; a human is called, once.
 """
 

@@ -16,7 +16,7 @@ Rules
    the router's own float mid can be off.
 2. No prices, a breach already, or a price that would be met at once: wake on every tick.
 3. While a step works, or waits for its own timer, a price decides nothing but loss limits: no other triggers.
-   The step's fill, its end or the timer assesses anew (measured: waking 800 such accounts on
+   The step's fill, its end or the timer assesses again (measured: waking 800 such accounts on
    every tick cost nine tenths of the router's throughput).
 """
 
@@ -157,7 +157,7 @@ class _Nearest:
             trigger = Trigger(symbol, below, towards_market(price, below=below), touch)
             tick = self._market.ticks[symbol]
             now = tick.mid_float if not touch else float(tick.bid if below else tick.ask)
-            # The router would wake us at once, and once more for each time that we told it.
+            # The router would wake us at once, and again each time that we registered it.
             if now <= trigger.price if below else now >= trigger.price:
                 self.watch(symbol)
             else:
@@ -173,6 +173,10 @@ def _divide_slack(  # noqa: PLR0913 - one threshold over all positions
     market: Market,
     nearest: _Nearest,
 ) -> None:
+    # Theory: f is linear in the prices, so its fall is the sum of what each symbol takes of it. If no symbol takes
+    # more than its share w_i of the slack f(p0), with sum w_i = 1, then f stays above zero wherever the others go.
+    # Equal shares 1/n are always sound; a wake before f = 0 costs one look, which divides what slack is left again,
+    # so a price that walks to the threshold causes a number of wakes that grows with the logarithm of the slack.
     share = slack / len(state.positions)
     touch = state.limits.mark_source is MarkSource.EXIT
     for position in state.positions:

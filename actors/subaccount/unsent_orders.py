@@ -1,7 +1,7 @@
-"""What becomes of an order that waited for the exchange's limits until its price was stale. Pure.
+"""What becomes of an order that waited for the exchange's rate limits until its price was stale. Pure.
 
-It was never sent, so nothing of it traded. What deleverages needs nothing here: the account is assessed anew,
-and the next step follows from the present price. The rest is placed once more, if every check still lets it.
+It was never sent, so nothing of it traded. A deleveraging step needs nothing here: the account is assessed again, and
+the next step follows from the present price. Any other order is placed once more if every check still passes.
 """
 
 from __future__ import annotations

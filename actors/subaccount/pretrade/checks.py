@@ -1,15 +1,13 @@
-"""The pre-trade checks: may this account take this order?
+"""Runs the pre-trade checks: may this account take this order?
 
 Rules
-1. Fixed order, cheapest first; every failed check is reported that can be told: shape, account, filters
+1. Fixed order, cheapest first; every failed check that can be known is reported: shape, account, filters
    first; what compares numbers only once there are numbers (shape, symbol and prices are good).
 2. Fail closed: what is unknown, stale, NaN, zero or negative is a rejection.
 3. Reducing is always allowed while the account lives: limits look only at the part of an order that
    opens new risk.
-4. ``LIMIT_CHECKS`` is the table of limits, in order; add one there, its limit to ``RiskLimits`` and
-   its code to ``RejectCode``.
 
-The limits themselves are in ``subaccount.limit_checks``.
+The checks themselves: ``order_checks`` (shape, account, exchange) and ``limit_checks`` (the account's limits).
 """
 
 from __future__ import annotations
