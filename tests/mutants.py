@@ -57,7 +57,7 @@ SUITES = {
         "test_decide",
         "test_steps",
     ],
-    "pretrade/near_symbols": ["pretrade/test_checks"],
+    "pretrade/near_symbols": ["pretrade/test_near_symbols"],
     "pretrade/proposed_order": [
         "pretrade/test_limit_checks",
         "pretrade/test_checks",

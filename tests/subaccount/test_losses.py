@@ -1,4 +1,7 @@
-"""The day, its loss and the loss of a lifetime; each acts by itself, once, and money that comes is no profit."""
+"""The day, its loss and the loss of a lifetime; each acts by itself, once, and money that comes is no profit.
+
+Covers: actors/subaccount/risk_state.py
+"""
 
 from __future__ import annotations
 

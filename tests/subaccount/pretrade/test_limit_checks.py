@@ -1,6 +1,6 @@
 """Each limit: just inside, exactly at it, just beyond.
 
-Covers: actors/limits/model.py, actors/subaccount/pretrade/value_at_risk.py
+Covers: actors/limits/model.py, actors/subaccount/pretrade/value_at_risk.py, actors/subaccount/pretrade/proposed_order.py
 """
 
 from __future__ import annotations
