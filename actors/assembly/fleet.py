@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import pykka
 
+from actors.core.enums import ReconsiderReason
 from actors.core.messages import Reconsider, Tick
 from actors.core.units import ZERO, AccountId, Symbol
 from actors.persistence.store import Store
@@ -52,4 +53,4 @@ def reconsider_holders(accounts: Mapping[AccountId, Ref], changed: Collection[Sy
     for state in states_of(accounts):
         if any(p.symbol in changed for p in state.positions):
             with contextlib.suppress(pykka.ActorDeadError):
-                accounts[state.account_id].tell(Reconsider("rules"))
+                accounts[state.account_id].tell(Reconsider(ReconsiderReason.RULES))

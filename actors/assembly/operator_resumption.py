@@ -8,6 +8,7 @@ from functools import partial
 import pykka
 
 from actors.assembly.build import Assembly
+from actors.core.enums import CloseOutScope
 from actors.core.errors import BadInput
 from actors.core.records import RecordAudit
 from actors.core.units import AccountId
@@ -16,7 +17,7 @@ from actors.runtime.replies import Countdown
 from actors.supervision.messages import Quarantine
 from actors.supervision.operator_log import EVERYBODY, QUARANTINE, LoggedAction, OperatorLog
 
-EMERGENCY = "emergency stop of all"
+EMERGENCY: str = CloseOutScope.FLEET.value
 """Who keeps the gate shut during an emergency stop of all accounts."""
 
 

@@ -13,6 +13,7 @@ from actors.core.enums import (
     AccountStatus,
     Alert,
     Breaker,
+    CloseOutScope,
     ConditionalKind,
     LiquidationMode,
     OrderStatus,
@@ -23,14 +24,14 @@ from actors.core.enums import (
     TimeInForce,
 )
 from actors.core.errors import BadConfig
-from actors.core.facts import ConditionalPlaced, OrderIntended
+from actors.core.facts import CloseOutBegan, ConditionalPlaced, OrderIntended
 from actors.core.fees import PendingFee
 from actors.core.records import KnownOrder
 from actors.core.units import ZERO, AccountId, ClientOrderId, Symbol
 from actors.limits.layers import merge, with_rule
 from actors.limits.model import RiskLimits
 from actors.subaccount.holdings import Change, Holdings, Settled
-from actors.subaccount.orders import ConditionalOrder, WorkingOrder
+from actors.subaccount.orders import ConditionalOrder, WorkingOrder, conditional_of
 from actors.subaccount.position import Position
 from actors.subaccount.risk_state import INITIAL_RISK_STATE, RiskState
 from actors.subaccount.state import AccountState
@@ -141,7 +142,7 @@ def _risk(row: Row, recent: tuple[tuple[Symbol, int], ...], *, needs_day: bool) 
         breaker_reason=row[6],
         breaker_until_ms=row[7],
         breaker_by_hand=row[8],
-        closing_out=row[9],
+        close_out=CloseOutBegan(row[9], CloseOutScope.of_reason(row[9])) if row[9] else None,
         last_refusal=row[10],
         recent=recent,
     )
@@ -149,6 +150,8 @@ def _risk(row: Row, recent: tuple[tuple[Symbol, int], ...], *, needs_day: bool) 
 
 def known_order(row: Row) -> KnownOrder:
     """A row of orders as the gateway wants it."""
+    purpose, cause = Purpose(row[12]), row[15]
+    is_own = purpose is Purpose.USER
     intended = OrderIntended(
         account_id=AccountId(row[0]),
         sequence=row[2],
@@ -162,12 +165,14 @@ def known_order(row: Row) -> KnownOrder:
         reduce_only=row[9],
         leverage=row[10],
         margin_reserved=row[11],
-        purpose=Purpose(row[12]),
-        tier=row[13],
+        purpose=purpose,
+        tier=0 if is_own else row[13],
         decided_ms=row[14],
-        cause=row[15],
+        cause=cause,
         strategy=row[21],
         reference_price=row[22],
+        attempt=row[13] if is_own else 0,
+        conditional_id=conditional_of(cause) if is_own else None,
     )
     return KnownOrder(
         order=intended,

@@ -14,23 +14,35 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import groupby
-from typing import Any
+from typing import Any, assert_never
 
 from actors.core.enums import OrderStatus, OrderType, Purpose
 from actors.core.facts import (
     AnyFact,
     BadDebtRecorded,
     BalanceAdjusted,
+    BreakerChanged,
     CancelIntended,
+    CloseOutBegan,
+    CloseOutEnded,
+    ConditionalDue,
+    ConditionalEnded,
+    ConditionalPlaced,
+    DayBegan,
+    DayStopped,
     FillApplied,
     FundingPaid,
+    LimitsChanged,
     ModeChanged,
     OrderAcknowledged,
     OrderEnded,
     OrderIntended,
+    PhaseChanged,
     PositionAlerted,
+    PositionClosed,
     PositionTakenOver,
     StatusChanged,
+    TrailMoved,
 )
 from actors.core.fees import FeeBooked, FeeLearned, PendingFee
 from actors.core.units import ZERO, AccountId, Symbol
@@ -166,11 +178,36 @@ def _balance_change(fact: AnyFact) -> tuple[Decimal, str]:
             return fact.amount, "FUNDING"
         case FeeBooked():
             return -fact.fee, "FEE"
-        case _:
+        case (
+            OrderIntended()
+            | CancelIntended()
+            | OrderAcknowledged()
+            | OrderEnded()
+            | ConditionalPlaced()
+            | TrailMoved()
+            | ConditionalDue()
+            | ConditionalEnded()
+            | DayBegan()
+            | DayStopped()
+            | BreakerChanged()
+            | CloseOutBegan()
+            | CloseOutEnded()
+            | FeeLearned()
+            | PositionClosed()
+            | PositionAlerted()
+            | PhaseChanged()
+            | StatusChanged()
+            | LimitsChanged()
+            | ModeChanged()
+        ):
             return ZERO, ""
+        case _:
+            assert_never(fact)
 
 
-def _of_fact(state: AccountState, fact: AnyFact, at: datetime) -> Iterator[Statement]:
+def _of_fact(  # noqa: PLR0912 - one branch per fact
+    state: AccountState, fact: AnyFact, at: datetime
+) -> Iterator[Statement]:
     match fact:
         case OrderIntended():
             yield from _intended(fact, at)
@@ -200,8 +237,25 @@ def _of_fact(state: AccountState, fact: AnyFact, at: datetime) -> Iterator[State
             yield from _still_held(state, fact.pending.symbol)
         case FundingPaid() | PositionAlerted():
             yield from _still_held(state, fact.symbol)
-        case _:
+        case (
+            ConditionalPlaced()
+            | TrailMoved()
+            | ConditionalDue()
+            | ConditionalEnded()
+            | DayBegan()
+            | DayStopped()
+            | BreakerChanged()
+            | CloseOutBegan()
+            | CloseOutEnded()
+            | BalanceAdjusted()
+            | PositionClosed()
+            | PhaseChanged()
+            | BadDebtRecorded()
+            | LimitsChanged()
+        ):
             return
+        case _:
+            assert_never(fact)
 
 
 def _intended(fact: OrderIntended, at: datetime) -> Iterator[Statement]:
@@ -221,7 +275,7 @@ def _intended(fact: OrderIntended, at: datetime) -> Iterator[Statement]:
             fact.leverage,
             fact.margin_reserved,
             fact.purpose,
-            fact.tier,
+            fact.tier or fact.attempt,  # one column: a step has a tier, an owner's order attempts
             fact.decided_ms,
             fact.cause,
             OrderStatus.INTENDED,

@@ -16,6 +16,7 @@ from contextlib import suppress
 import pykka
 import structlog
 
+from actors.core.enums import ReconsiderReason
 from actors.core.errors import NotStarted
 from actors.core.messages import Reconsider
 from actors.core.records import LoadRecovery
@@ -155,5 +156,5 @@ class Restarts:
         if name == "router":
             for ref in list(registry.accounts.values()):
                 with suppress(pykka.ActorDeadError):
-                    ref.tell(Reconsider("router restarted"))
+                    ref.tell(Reconsider(ReconsiderReason.ROUTER_RESTARTED))
         registry.gate.open(name)

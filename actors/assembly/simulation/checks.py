@@ -78,7 +78,7 @@ def _check_account(cell: Cell, durable: AccountState) -> None:
         f"{cell.name} differs from the store",
     )
     must(not state.orders, f"{cell.name} has orders left")
-    must(not state.risk.closing_out, f"{cell.name} is still closing out")
+    must(not state.risk.close_out_reason, f"{cell.name} is still closing out")
     if not state.positions:
         must(state.balance >= 0, "a loss beyond the balance is bad debt")
         must(state.phase in {Phase.HEALTHY, Phase.LIQUIDATED}, f"{cell.name} is {state.phase}")

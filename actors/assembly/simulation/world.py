@@ -20,6 +20,7 @@ from actors.assembly.simulation.people import SYMBOLS
 from actors.assembly.simulation.store import SimulatedStore
 from actors.assembly.simulation.violation import Violation, must
 from actors.assembly.simulation.wire import LossyWire
+from actors.core.enums import ReconsiderReason
 from actors.core.messages import FaultOnPurpose, Reconsider, Tick
 from actors.core.order_ids import FIXED
 from actors.core.order_messages import Recover
@@ -203,7 +204,7 @@ class World:
             self.ticks()
             self.run(SECOND_NS)
         for ref in self.accounts.values():
-            ref.tell(Reconsider("operator"))
+            ref.tell(Reconsider(ReconsiderReason.OPERATOR))
         self.run(LAST_NS)
 
     # -- the outcome

@@ -1,6 +1,6 @@
 """Each rejection by name, the seven checks' limits, and that order and repetition do not matter.
 
-Covers: actors/subaccount/rejections.py
+Covers: actors/subaccount/rejections.py, actors/subaccount/pretrade/order_checks.py
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from actors.core.enums import AccountStatus, OrderType
 from actors.core.messages import PlaceOrder
 from actors.core.units import Symbol
 from actors.limits.model import RiskLimits
-from actors.subaccount.checks import check, near_symbols
 from actors.subaccount.decide import decide
 from actors.subaccount.pipeline import Rejected
 from actors.subaccount.rejections import RejectCode
@@ -28,6 +27,7 @@ from tests.factories import (
     SELL,
     WIDE,
     account,
+    check,
     fill_of,
     held_margin,
     market,
@@ -219,37 +219,3 @@ def test_margin_that_is_just_enough_is_enough_and_usage_must_stay_below():
     half = replace(WIDE, margin_usage_limit=D("0.5"))
     assert codes(account("400", limits=half), order()) == [RejectCode.MARGIN_RATIO_EXCEEDED]
     assert codes(account("400.01", limits=half), order()) == []
-
-
-@pytest.mark.parametrize(
-    ("typed", "meant"),
-    [
-        ("ETH", ["ETHUSDT"]),
-        ("ETHUSD", ["ETHUSDT"]),
-        ("ethusdt", ["ETHUSDT"]),
-        ("ETH/USDT:USDT", ["ETHUSDT"]),
-        ("ETH-USDT", ["ETHUSDT"]),
-        ("BTCUSTD", ["BTCUSDT"]),
-        ("ZZZ", []),
-        ("", []),
-        ("/:", []),
-    ],
-)
-def test_an_unknown_symbol_is_told_which_one_may_be_meant(typed, meant):
-    assert near_symbols(typed, INSTRUMENTS)[: len(meant) or None] == meant
-    if typed not in INSTRUMENTS:
-        asked = order(symbol=Symbol(typed))
-        [refusal] = [r for r in check(account(), asked, market()).rejections if r.code == "UNKNOWN_SYMBOL"]
-        assert ("did you mean " + " or ".join(meant) in refusal.text) is bool(meant)
-        assert "'bulkhead master' lists the symbols" in refusal.text
-
-
-def test_a_long_unknown_symbol_is_not_repeated_and_costs_little():
-    names = [Symbol(f"A{n:05}USDT") for n in range(100_000)]
-    assert len(near_symbols("A" * 1_000_000, names)) <= 3
-    assert len(check(account(), order(symbol=Symbol("x" * 10_000)), market()).rejections[-1].text) < 200
-
-
-def test_a_symbol_that_was_meant_is_found_among_many_that_begin_alike():
-    names = [Symbol(f"B{a}{b}USDT") for a in "AEIOU" for b in "ABCDEFGH"] + [Symbol("BTCUSDT")]
-    assert near_symbols("BTCUSD", names)[0] == "BTCUSDT"
