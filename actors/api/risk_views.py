@@ -10,11 +10,11 @@ import msgspec
 
 from actors.core.enums import Breaker, ConditionalKind, LiquidationMode, Purpose, Side
 from actors.core.fees import PendingFee
+from actors.core.orders import ConditionalOrder
 from actors.core.units import ClientOrderId, Symbol
 from actors.limits.model import SPECS, Layer, LimitRow, RiskLimits, shown
 from actors.subaccount import losses, margin
 from actors.subaccount.market import Market, marks_of
-from actors.subaccount.orders import ConditionalOrder
 from actors.subaccount.state import AccountState
 
 Reason = Annotated[str, msgspec.Meta(max_length=500, min_length=1)]

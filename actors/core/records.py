@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import msgspec
 
-from actors.core.enums import LiquidationMode, OrderStatus
-from actors.core.facts import OrderIntended
+from actors.core.enums import LiquidationMode
 from actors.core.messages import Lane, Message
+from actors.core.orders import WorkingOrder
 from actors.core.units import AccountId
 
 
@@ -96,17 +96,6 @@ class LiftQuarantine(Message, frozen=True, gc=False):
     account_id: AccountId
 
 
-class KnownOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """What the database knows of one order."""
-
-    order: OrderIntended
-    status: OrderStatus
-    filled: Decimal
-    exchange_order_id: int | None
-    trade_ids: tuple[int, ...]
-    cancel_requested: bool = False
-
-
 class Recovery(msgspec.Struct, frozen=True, kw_only=True):
     """What a gateway needs after a restart: orders without an end.
 
@@ -114,7 +103,7 @@ class Recovery(msgspec.Struct, frozen=True, kw_only=True):
     of ten seconds and of a minute.
     """
 
-    working: tuple[KnownOrder, ...]
+    working: tuple[WorkingOrder, ...]
     recent: tuple[int, int] = (0, 0)
 
 

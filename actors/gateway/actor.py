@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from actors.core.order_messages import AskFees, Recover, Resync, Submit
-from actors.core.records import KnownOrder, Recovery
+from actors.core.orders import WorkingOrder
 from actors.core.safe_copy import keys
 from actors.core.units import NANOS_PER_MS, AccountId, Nanos
 from actors.gateway.budget import OrderBudget
@@ -122,10 +122,10 @@ class Gateway(DispatchedActor):
             case AskFees():
                 effects = self._fees.queue(message, now_ms)
             case Resync():
-                effects = core.resync(_tracked(message), now_ms)
+                effects = core.resync(_tracked(message.order), now_ms)
             case Recover():
                 core.budget.told(message.recovery.recent, now_ms)
-                effects = core.resume_orders(_tracked_of(message.recovery), now_ms)
+                effects = core.resume_orders(map(_tracked, message.recovery.working), now_ms)
             case Surveyed():
                 effects = core.surveyed(message, now_ms)
             case TimerFired():
@@ -267,13 +267,10 @@ class Gateway(DispatchedActor):
         self._cell.dispatcher.after(TEND_EVERY, self._cell, TimerFired(self._cell.restarts))
 
 
-def _tracked_of(recovery: Recovery) -> list[Tracked]:
-    return [_tracked(known) for known in recovery.working]
-
-
-def _tracked(known: KnownOrder | Resync) -> Tracked:
+def _tracked(known: WorkingOrder) -> Tracked:
+    """An order as its account or the database knows it, which the gateway takes over."""
     return Tracked(
-        order=known.order,
+        order=known.intent,
         exchange_order_id=known.exchange_order_id,
         executed=known.filled,
         delivered=known.filled,

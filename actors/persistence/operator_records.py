@@ -18,10 +18,10 @@ from psycopg.rows import dict_row
 
 from actors.core.errors import BadInput, NotStarted
 from actors.core.order_ids import PART_LENGTH, FleetId, Origin, StartId, part_of
+from actors.core.orders import end_text
 from actors.core.records import AuditEntry, QuarantineRecord, RecordAudit, RecordDeadLetter, RecordQuarantine
 from actors.core.units import AccountId
 from actors.persistence import sql
-from actors.subaccount.orders import end_text
 
 
 class DeadLetterStatus(StrEnum):

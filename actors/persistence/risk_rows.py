@@ -23,8 +23,8 @@ from actors.core.facts import (
     PositionClosed,
     TrailMoved,
 )
+from actors.core.orders import is_refusal
 from actors.persistence import funding_rows
-from actors.subaccount.orders import is_refusal
 from actors.subaccount.state import AccountState
 
 Statement = tuple[str, tuple[Any, ...]]

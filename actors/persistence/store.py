@@ -18,13 +18,14 @@ import psycopg
 import structlog
 
 from actors.core.errors import BadInput, Fenced, NotDurable, StoreBusy, StoreUnreachable
-from actors.core.records import KnownOrder, NewAccount, Recovery
+from actors.core.orders import WorkingOrder
+from actors.core.records import NewAccount, Recovery
 from actors.core.units import AccountId, ClientOrderId, Symbol
 from actors.limits.model import RiskLimits
 from actors.persistence import rows, schema, sql
 from actors.persistence.accounts import check_new, has_rule, rule
 from actors.persistence.connection import connect, one_line
-from actors.persistence.loading import Loaded, Loader, grouped, known_order
+from actors.persistence.loading import Loaded, Loader, grouped, order_of
 from actors.persistence.operator_records import OperatorRecords
 from actors.subaccount.durability import Persist
 from actors.subaccount.state import AccountState
@@ -366,15 +367,15 @@ class Store:
             orders = self._connection.execute(sql.LOAD_WORKING).fetchall()
             recent = self._connection.execute(sql.RECENT_ORDERS).fetchone() or (0, 0)
         return Recovery(
-            working=tuple(known_order(r) for r in orders),
+            working=tuple(order_of(r) for r in orders),
             recent=(recent[0], recent[1]),
         )
 
-    def find_order(self, client_order_id: ClientOrderId) -> KnownOrder | None:
+    def find_order(self, client_order_id: ClientOrderId) -> WorkingOrder | None:
         """One order, working or ended."""
         with self._reachable():
             row = self._connection.execute(sql.FIND_ORDER, (client_order_id,)).fetchone()
-        return None if row is None else known_order(row)
+        return None if row is None else order_of(row)
 
     def with_operator_records(self, call: Callable[[OperatorRecords], T]) -> T:
         """Run what operators ask for: dead letters, quarantine, audit.

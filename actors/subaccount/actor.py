@@ -32,6 +32,7 @@ from actors.core.messages import (
 )
 from actors.core.order_ids import Origin
 from actors.core.order_messages import Resync
+from actors.core.orders import WorkingOrder
 from actors.core.units import NANOS_PER_MS, AccountId, Nanos, Symbol
 from actors.runtime.actor import DispatchedActor, Ref
 from actors.subaccount import fees, holdings, monitor
@@ -39,7 +40,6 @@ from actors.subaccount.alerts import alerts_of
 from actors.subaccount.decide import decide, withdraw
 from actors.subaccount.durability import AccountLoaded, DecisionLost, LoadAccount, Persist
 from actors.subaccount.market import Market
-from actors.subaccount.orders import WorkingOrder
 from actors.subaccount.pipeline import Accepted, Decision, Rejected
 from actors.subaccount.rejections import RejectCode, Rejection
 from actors.subaccount.state import AccountState
@@ -272,11 +272,7 @@ class AccountActor(DispatchedActor):
         return decision.reply if future is None else None
 
     def _resync(self, order: WorkingOrder) -> None:
-        self._context.gateway.tell(
-            Resync(
-                order.intent, order.exchange_order_id, order.filled, order.trade_ids, order.cancel_requested
-            )
-        )
+        self._context.gateway.tell(Resync(order))
 
     def _await_deadline(self, state: AccountState) -> None:
         """Have a timer look at the next position that becomes too old."""

@@ -21,9 +21,9 @@ from actors.core.facts import (
     PositionAlerted,
 )
 from actors.core.fees import Commission, FeeLearned
+from actors.core.orders import end_text, is_refusal
 from actors.core.units import NANOS_PER_SECOND, AccountId, Symbol, plain
 from actors.core.urgency import Critical
-from actors.subaccount.orders import end_text, is_refusal
 
 
 def alerts_of(account_id: AccountId, facts: Iterable[AnyFact]) -> list[str]:

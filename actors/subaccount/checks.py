@@ -24,13 +24,13 @@ import msgspec
 from actors.core.enums import AccountStatus, Breaker, OrderType, Phase, Purpose, Side
 from actors.core.instruments import TRADING, Instrument
 from actors.core.messages import PlaceOrder
+from actors.core.orders import WorkingOrder
 from actors.core.units import DIGITS_MAX, ONE, ZERO, Symbol, is_sane, plain
 from actors.limits.model import MaintenanceBasis
 from actors.subaccount import dust, fees, margin
 from actors.subaccount.limit_checks import LIMIT_CHECKS, ProposedOrder
 from actors.subaccount.market import Market, marks_of
 from actors.subaccount.open_order_exposure import commitments
-from actors.subaccount.orders import WorkingOrder
 from actors.subaccount.position import Position
 from actors.subaccount.rejections import RejectCode, Rejection, reject
 from actors.subaccount.state import AccountState

@@ -30,13 +30,13 @@ from actors.core.facts import (
 from actors.core.instruments import Instrument
 from actors.core.messages import PlaceConditional, PlaceOrder
 from actors.core.order_ids import client_order_id
+from actors.core.orders import ConditionalOrder, WorkingOrder
 from actors.core.units import DIGITS_MAX, ONE, ZERO, is_sane
 from actors.subaccount import checks, dust
 from actors.subaccount.adl import has_step
 from actors.subaccount.intents import intended
 from actors.subaccount.market import Market
 from actors.subaccount.open_order_exposure import cancelled, cancels, openings
-from actors.subaccount.orders import ConditionalOrder, WorkingOrder
 from actors.subaccount.position import Position
 from actors.subaccount.rejections import RejectCode, Rejection, reject
 from actors.subaccount.state import AccountState, folded

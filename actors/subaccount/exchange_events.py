@@ -11,10 +11,10 @@ from actors.core.errors import StateCorrupt
 from actors.core.facts import AnyFact, FillApplied, OrderAcknowledged, OrderEnded
 from actors.core.messages import ApplyFunding, FeeKnown, Fill, OrderAccepted, OrderClosed, RateKnown
 from actors.core.order_ids import sequence_of
+from actors.core.orders import WorkingOrder
 from actors.core.units import ZERO, ClientOrderId, is_sane
 from actors.subaccount import adl, conditionals, fees, funding, waited
 from actors.subaccount.market import Market
-from actors.subaccount.orders import WorkingOrder
 from actors.subaccount.pipeline import Decision, assessed, decided
 from actors.subaccount.state import AccountState, folded, settlement_of
 

@@ -45,12 +45,12 @@ from actors.core.facts import (
     TrailMoved,
 )
 from actors.core.fees import FeeBooked, FeeLearned, PendingFee
+from actors.core.orders import ConditionalOrder, WorkingOrder, end_text, is_refusal
 from actors.core.units import ZERO, AccountId, ClientOrderId, Nanos, Symbol
 from actors.limits.model import RiskLimits, merge
 from actors.subaccount import ledger
 from actors.subaccount.holdings import Holdings, Settled, changed
 from actors.subaccount.holdings import held as held_of
-from actors.subaccount.orders import ConditionalOrder, WorkingOrder, end_text, is_refusal
 from actors.subaccount.position import Position, Settlement, pending_of, position_id, settle, with_position
 from actors.subaccount.risk_state import INITIAL_RISK_STATE, RiskState
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from actors.core.enums import Purpose
 from actors.core.facts import AnyFact
 from actors.core.messages import PlaceOrder
+from actors.core.orders import WorkingOrder
 from actors.subaccount import checks, conditionals, dust
 from actors.subaccount.intents import intended
 from actors.subaccount.market import Market
-from actors.subaccount.orders import WorkingOrder
 from actors.subaccount.rejections import Rejection
 from actors.subaccount.state import AccountState
 

@@ -12,7 +12,8 @@ from actors.core.facts import CancelIntended
 from actors.core.messages import Fill, OrderAccepted, OrderClosed, PlaceOrder
 from actors.core.order_ids import FIXED
 from actors.core.order_messages import AskFees, Recover, Resync, Submit
-from actors.core.records import KnownOrder, Recovery
+from actors.core.orders import WorkingOrder
+from actors.core.records import Recovery
 from actors.core.units import NANOS_PER_MS
 from actors.gateway.actor import CLOCK_MOVED_MS, TEND_EVERY, Gateway
 from actors.gateway.budget import OrderBudget
@@ -244,8 +245,8 @@ def test_trades_that_were_asked_for_their_fees_are_no_fills(bench, order):
 
 
 def test_a_cancel_that_a_crash_of_the_engine_cut_short_is_sent_again(bench, order):
-    known = KnownOrder(
-        order=order, status=OrderStatus.ACKNOWLEDGED, exchange_order_id=5, filled=D(0), trade_ids=(), cancel_requested=True
+    known = WorkingOrder(
+        intent=order, status=OrderStatus.ACKNOWLEDGED, exchange_order_id=5, filled=D(0), trade_ids=(), cancel_requested=True
     )  # fmt: skip
     bench.tell(Recover(Recovery(working=(known,), recent=(0, 0))))
     bench.tell(Reported(report(order)))
@@ -254,9 +255,7 @@ def test_a_cancel_that_a_crash_of_the_engine_cut_short_is_sent_again(bench, orde
 
 
 def test_what_an_account_knows_already_is_not_told_again(bench, order):
-    bench.tell(
-        Resync(order=order, exchange_order_id=5, filled=D("0.4"), trade_ids=(7,), cancel_requested=False)
-    )
+    bench.tell(Resync(WorkingOrder(intent=order, exchange_order_id=5, filled=D("0.4"), trade_ids=(7,))))
     assert bench.wire.kinds() == ["query"]
     found = report(order, "FILLED", "1")
     bench.tell(answered(order, Outcome.OK, "query", report=found))

@@ -238,7 +238,7 @@ def test_restart_finds_what_works(store):
     store.commit(author.batch)
     recovery = store.recovery()
     [known] = recovery.working
-    assert (known.order.client_order_id, known.filled, known.trade_ids) == (
+    assert (known.client_order_id, known.filled, known.trade_ids) == (
         order.client_order_id,
         D("0.05"),
         (777_777,),

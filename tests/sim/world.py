@@ -20,7 +20,7 @@ from actors.core.fees import FeeBooked
 from actors.core.messages import FaultOnPurpose, Lane, Reconsider, Tick
 from actors.core.order_ids import FIXED
 from actors.core.order_messages import Recover
-from actors.core.records import KnownOrder, Recovery
+from actors.core.records import Recovery
 from actors.core.trading_day import DayRule
 from actors.core.units import AccountId, Nanos
 from actors.gateway.actor import Gateway
@@ -133,14 +133,7 @@ class SimStore:
         pass
 
     def recovery(self):
-        working = [
-            KnownOrder(
-                order=self.intents[o.client_order_id], status=o.status, filled=o.filled,
-                exchange_order_id=o.exchange_order_id, trade_ids=o.trade_ids, cancel_requested=o.cancel_requested,
-            )
-            for s in self.durable.values()
-            for o in s.orders
-        ]  # fmt: skip
+        working = [o for s in self.durable.values() for o in s.orders]
         return Recovery(working=tuple(working))
 
 
