@@ -626,8 +626,8 @@ FAULTS = (
     Fault(
         "what an opening trade changed names a trade that there is not",
         ROWS,
-        "trade_row_id(state, traded, int(traded.closed_quantity == ZERO))",
-        "trade_row_id(state, traded, 0)",
+        "trade_row_id(state, fact.trade, int(fact.closed_quantity == ZERO))",
+        "trade_row_id(state, fact.trade, 0)",
         (ROWS_TESTS + "test_what_a_trade_changed_names_a_trade_that_there_is",),
     ),
     Fault(

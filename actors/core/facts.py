@@ -28,6 +28,7 @@ from actors.core.enums import (
     TimeInForce,
 )
 from actors.core.fees import Commission, FeeFact
+from actors.core.trades import Trade
 from actors.core.units import ZERO, AccountId, ClientOrderId, Nanos, Symbol
 
 
@@ -89,22 +90,15 @@ class OrderAcknowledged(Fact, frozen=True, gc=False, tag=True):
 class FillApplied(Fact, frozen=True, kw_only=True, gc=False, tag=True):
     """A trade of the exchange, booked. ``realized`` excludes ``fee``; both in quote asset.
 
-    ``closed_quantity`` of ``quantity`` reduced the position, the rest opened or added. ``low`` and
+    ``trade`` is what the exchange said, ``fee`` what is booked of it; ``closed_quantity`` of the trade reduced the position, the rest opened or added. ``low`` and
     ``high`` are the extremes of the mid since the position last changed, None when there was no
     position or nobody knows; ``moment`` is where the next such stretch begins. ``commission`` is None when
     the fee was taken in quote asset; one without a rate is pending, and ``fee`` is zero until it is booked.
     """
 
     client_order_id: ClientOrderId
-    exchange_order_id: int
-    trade_id: int
-    symbol: Symbol
-    side: Side
-    quantity: Decimal
-    price: Decimal
+    trade: Trade
     fee: Decimal
-    maker: bool
-    trade_ms: int
     closed_quantity: Decimal
     realized: Decimal
     purpose: Purpose

@@ -24,6 +24,7 @@ from actors.core.enums import (
     Side,
     TimeInForce,
 )
+from actors.core.trades import Trade
 from actors.core.units import AccountId, ClientOrderId, Nanos, Symbol
 
 
@@ -320,31 +321,19 @@ class OrderAccepted(Message, frozen=True, gc=False):
     cause: str = ""
 
 
-class Fill(Message, frozen=True, kw_only=True, gc=False):
-    """One trade of one of our orders. ``fee`` in ``fee_asset``, positive when paid; None when not told yet.
-
-    ``fee_asset`` is empty for the quote asset.
-    """
+class Fill(Message, frozen=True, gc=False):
+    """One trade of one of the account's orders."""
 
     LANE: ClassVar[Lane] = Lane.FILLS
 
     account_id: AccountId
     client_order_id: ClientOrderId
-    exchange_order_id: int
-    trade_id: int
-    symbol: Symbol
-    side: Side
-    quantity: Decimal
-    price: Decimal
-    fee: Decimal | None
-    maker: bool
-    trade_ms: int
+    trade: Trade
     cause: str = ""
-    fee_asset: str = ""
 
 
 class FeeKnown(Message, frozen=True, gc=False):
-    """What the exchange took for a trade whose fill did not say; ``fee_asset`` as of ``Fill``."""
+    """What the exchange took for a trade whose fill did not say; ``fee_asset`` as of ``Trade``."""
 
     LANE: ClassVar[Lane] = Lane.FILLS
 

@@ -10,6 +10,7 @@ import msgspec
 
 from actors.core.enums import Side
 from actors.core.messages import Lane, Message
+from actors.core.trades import Trade
 from actors.core.units import ClientOrderId, Symbol
 
 
@@ -29,21 +30,6 @@ class ReportStatus(StrEnum):
     def is_final(self) -> bool:
         """Whether the exchange will do nothing more with the order."""
         return self not in {ReportStatus.NEW, ReportStatus.PARTIALLY_FILLED, ReportStatus.UNKNOWN}
-
-
-class Trade(msgspec.Struct, frozen=True, kw_only=True):
-    """One trade of the master account. ``fee`` in ``fee_asset``, None when not told."""
-
-    exchange_order_id: int
-    trade_id: int
-    symbol: Symbol
-    side: Side
-    quantity: Decimal
-    price: Decimal
-    fee: Decimal | None
-    maker: bool
-    trade_ms: int
-    fee_asset: str = ""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

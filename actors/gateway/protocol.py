@@ -25,6 +25,7 @@ from actors.core.facts import CancelIntended
 from actors.core.messages import Fill, OrderAccepted, OrderClosed
 from actors.core.order_messages import Submit
 from actors.core.safe_copy import pairs
+from actors.core.trades import Trade
 from actors.core.units import ZERO, ClientOrderId
 from actors.gateway.budget import OrderBudget
 from actors.gateway.fleets import Fleets
@@ -37,7 +38,6 @@ from actors.gateway.messages import (
     Report,
     ReportStatus,
     Surveyed,
-    Trade,
     Traded,
 )
 from actors.gateway.orders import (
@@ -420,21 +420,7 @@ class GatewayCore:
         if count:
             tracked.delivered += trade.quantity
         order = tracked.order
-        fill = Fill(
-            account_id=order.account_id,
-            client_order_id=order.client_order_id,
-            exchange_order_id=trade.exchange_order_id,
-            trade_id=trade.trade_id,
-            symbol=trade.symbol,
-            side=trade.side,
-            quantity=trade.quantity,
-            price=trade.price,
-            fee=trade.fee,
-            maker=trade.maker,
-            trade_ms=trade.trade_ms,
-            cause=order.cause,
-            fee_asset=trade.fee_asset,
-        )
+        fill = Fill(order.account_id, order.client_order_id, trade, order.cause)
         return [Deliver(order.account_id, fill)]
 
     def _maybe_close(self, tracked: Tracked, now_ms: int) -> list[Effect]:

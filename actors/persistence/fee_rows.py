@@ -27,7 +27,7 @@ def columns_of(fact: FillApplied) -> tuple[Any, ...]:
 
 def pending(state: AccountState, fact: FillApplied) -> Iterator[Statement]:
     """What a fill writes whose fee is pending in ``state``, the one after its decision."""
-    fee = state.pending_fee(fact.symbol, fact.trade_id)
+    fee = state.pending_fee(fact.trade.symbol, fact.trade.trade_id)
     if fee is not None:
         yield "pending_fee_insert", _row(state, fee)
 

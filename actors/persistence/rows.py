@@ -32,7 +32,7 @@ from actors.core.facts import (
     PositionTakenOver,
     StatusChanged,
 )
-from actors.core.fees import FeeBooked, FeeLearned, PendingFee
+from actors.core.fees import FeeBooked, FeeLearned
 from actors.core.units import ZERO, AccountId, Symbol
 from actors.persistence import fee_rows, funding_rows, risk_rows, sql
 from actors.persistence.row_ids import pending_order_id, row_id, trade_row_id
@@ -130,13 +130,9 @@ def statements(decision: Persist) -> Iterator[Statement]:
         change, reason = _balance_change(fact)
         if change != ZERO:
             id_ = row_id("log", state.account_id, state.sequence, number)
-            traded = fact.pending if isinstance(fact, FeeBooked) else fact
-            trade = None
-            if isinstance(traded, FillApplied | PendingFee):
-                # Its first leg: what only opens has none that closes.
-                trade = trade_row_id(state, traded, int(traded.closed_quantity == ZERO))
             after = before + change
-            yield "balance_log", (id_, state.account_id, before, after, change, reason, trade, at)
+            trade_id = _balance_trade(state, fact)
+            yield "balance_log", (id_, state.account_id, before, after, change, reason, trade_id, at)
             before = after
     yield from risk_rows.statements(state, decision.facts, decision.wall_ms)
     if before != balance:
@@ -168,6 +164,17 @@ def _balance_change(fact: AnyFact) -> tuple[Decimal, str]:
             return -fact.fee, "FEE"
         case _:
             return ZERO, ""
+
+
+def _balance_trade(state: AccountState, fact: AnyFact) -> str | None:
+    """The row of the trade that changed the balance: its first leg, as what only opens has none that closes."""
+    match fact:
+        case FillApplied():
+            return trade_row_id(state, fact.trade, int(fact.closed_quantity == ZERO))
+        case FeeBooked():
+            return trade_row_id(state, fact.pending, int(fact.pending.closed_quantity == ZERO))
+        case _:
+            return None
 
 
 def _of_fact(state: AccountState, fact: AnyFact, at: datetime) -> Iterator[Statement]:
@@ -255,46 +262,47 @@ def _pending_ended(fact: OrderEnded, at: datetime) -> Iterator[Statement]:
 
 
 def _filled(state: AccountState, fact: FillApplied, at: datetime) -> Iterator[Statement]:
+    trade = fact.trade
     yield (
         "fill_insert",
         (
             fee_rows.EXCHANGE,
-            fact.symbol,
-            fact.trade_id,
+            trade.symbol,
+            trade.trade_id,
             fact.client_order_id,
             state.account_id,
-            fact.exchange_order_id,
-            fact.side,
-            fact.quantity,
-            fact.price,
+            trade.exchange_order_id,
+            trade.side,
+            trade.quantity,
+            trade.price,
             fact.fee,
-            fact.maker,
-            fact.trade_ms,
+            trade.maker,
+            trade.trade_ms,
             fact.closed_quantity,
             fact.realized,
             *fee_rows.columns_of(fact),
         ),
     )
     yield from fee_rows.pending(state, fact)
-    yield from funding_rows.changed(state, fact.symbol, fact.trade_ms)
-    yield "intent_filled", (fact.quantity, fact.exchange_order_id, fact.client_order_id)
-    position = state.position(fact.symbol)
-    opened = fact.quantity - fact.closed_quantity
-    symbol = platform_symbol(fact.symbol)
+    yield from funding_rows.changed(state, trade.symbol, trade.trade_ms)
+    yield "intent_filled", (trade.quantity, trade.exchange_order_id, fact.client_order_id)
+    position = state.position(trade.symbol)
+    opened = trade.quantity - fact.closed_quantity
+    symbol = platform_symbol(trade.symbol)
     if fact.closed_quantity > ZERO:
         action, status = _closing_action(fact)
-        share = fact.fee * fact.closed_quantity / fact.quantity
+        share = fact.fee * fact.closed_quantity / trade.quantity
         yield "trade_insert", _trade(state, fact, fact.closed_quantity, share, fact.realized, action, 0, at)
         if position is None or opened > ZERO:
             closed = (status, fact.realized, at, None, None, state.account_id, symbol)
             yield "platform_position_close", (*closed[:1], False, *closed[1:])
-            yield "position_delete", (state.account_id, fact.symbol)
+            yield "position_delete", (state.account_id, trade.symbol)
     if position is not None:
         yield "position_upsert", _exact_position(state, position)
         yield "platform_position_upsert", _platform_position(state, position)
     if opened > ZERO:
         fresh = position is not None and position.realized == ZERO and abs(position.quantity) == opened
-        share = fact.fee - (fact.fee * fact.closed_quantity / fact.quantity)
+        share = fact.fee - (fact.fee * fact.closed_quantity / trade.quantity)
         yield "trade_insert", _trade(state, fact, opened, share, None, "OPEN" if fresh else "ADD", 1, at)
 
 
@@ -318,18 +326,19 @@ def _trade(  # noqa: PLR0913 - one argument per column that differs between the 
     leg: int,
     at: datetime,
 ) -> tuple[Any, ...]:
-    signed = (state.account_id, fact.symbol, fact.side, quantity, fact.price, fact.trade_id, leg)
+    trade = fact.trade
+    signed = (state.account_id, trade.symbol, trade.side, quantity, trade.price, trade.trade_id, leg)
     return (
-        trade_row_id(state, fact, leg),
+        trade_row_id(state, trade, leg),
         state.account_id,
-        str(fact.exchange_order_id),
+        str(trade.exchange_order_id),
         fact.client_order_id,
-        platform_symbol(fact.symbol),
-        fact.side,
+        platform_symbol(trade.symbol),
+        trade.side,
         fact.order_type,
-        fact.price,
+        trade.price,
         quantity,
-        quantity * fact.price,
+        quantity * trade.price,
         fee,
         realized,
         action,

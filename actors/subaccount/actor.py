@@ -262,11 +262,14 @@ class AccountActor(DispatchedActor):
             if isinstance(fact, PhaseChanged) and fact.retry_at_ns > market.now_ns:
                 wait = Nanos(fact.retry_at_ns - market.now_ns)
                 self._cell.dispatcher.after(wait, self._cell, Reconsider("backoff"))
-            elif isinstance(fact, FillApplied | ConditionalPlaced):
-                # No tick can come in between: router and accounts share a thread.
+            elif isinstance(fact, ConditionalPlaced):
                 self._context.book.mark(fact.symbol)
-                if isinstance(fact, FillApplied) and holdings.is_late(fact.trade_ms, market.wall_ms):
-                    self._ask_funding(fact.symbol, fact.trade_ms)
+            elif isinstance(fact, FillApplied):
+                trade = fact.trade
+                # No tick can come in between: router and accounts share a thread.
+                self._context.book.mark(trade.symbol)
+                if holdings.is_late(trade.trade_ms, market.wall_ms):
+                    self._ask_funding(trade.symbol, trade.trade_ms)
         for text in alerts_of(self.account_id, decision.facts):
             self._context.alarm(text)
         return decision.reply if future is None else None

@@ -76,7 +76,7 @@ def _text(fact: AnyFact, refusal: str) -> str:  # noqa: PLR0912 - one branch per
         case BadDebtRecorded():
             return f"bad debt of {fact.amount:.2f}"
         case FillApplied(commission=Commission(rate=None, amount=Decimal() as amount, asset=asset)):
-            return _fee_pending(fact.symbol, fact.trade_id, amount, asset)
+            return _fee_pending(fact.trade.symbol, fact.trade.trade_id, amount, asset)
         case FeeLearned():
             return _fee_pending(fact.symbol, fact.trade_id, fact.amount, fact.asset)
         case ConditionalEnded(status=ConditionalStatus.REJECTED):

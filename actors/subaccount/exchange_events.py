@@ -52,11 +52,11 @@ def _accepted(state: AccountState, message: OrderAccepted, market: Market) -> De
 
 
 def _fill(state: AccountState, fill: Fill, market: Market) -> Decision:
-    order = state.order(fill.client_order_id)
-    if order is None or fill.trade_id in order.trade_ids:
+    order, trade = state.order(fill.client_order_id), fill.trade
+    if order is None or trade.trade_id in order.trade_ids:
         return _known_or_corrupt(state, fill.client_order_id, market)
-    if (order.symbol, order.side) != (fill.symbol, fill.side):
-        raise StateCorrupt(f"{state.account_id}: trade {fill.trade_id} is not of {order!r}")
+    if (order.symbol, order.side) != (trade.symbol, trade.side):
+        raise StateCorrupt(f"{state.account_id}: trade {trade.trade_id} is not of {order!r}")
     facts = _booked(state, order, fill, market)
     if order.purpose is not Purpose.USER:
         facts += adl.filled(state)
@@ -64,21 +64,15 @@ def _fill(state: AccountState, fill: Fill, market: Market) -> Decision:
 
 
 def _booked(state: AccountState, order: WorkingOrder, fill: Fill, market: Market) -> list[AnyFact]:
-    held = state.position(fill.symbol)
-    stretch = None if held is None else market.extremes(fill.symbol, held.since)
+    trade = fill.trade
+    held = state.position(trade.symbol)
+    stretch = None if held is None else market.extremes(trade.symbol, held.since)
     low, high = stretch or (None, None)
-    fee, commission = fees.taken(state, fill, market)
+    fee, commission = fees.taken(state, trade, market)
     booked = FillApplied(
         client_order_id=fill.client_order_id,
-        exchange_order_id=fill.exchange_order_id,
-        trade_id=fill.trade_id,
-        symbol=fill.symbol,
-        side=fill.side,
-        quantity=fill.quantity,
-        price=fill.price,
+        trade=trade,
         fee=fee,
-        maker=fill.maker,
-        trade_ms=fill.trade_ms,
         closed_quantity=ZERO,
         realized=ZERO,
         purpose=order.purpose,
@@ -96,7 +90,7 @@ def _booked(state: AccountState, order: WorkingOrder, fill: Fill, market: Market
     after = settlement.position
     if held is not None and (after is None or after.position_id != held.position_id):
         facts.append(
-            held.closed(order.purpose, fill.trade_ms, settlement.realized, settlement.closing_fee, stretch)
+            held.closed(order.purpose, trade.trade_ms, settlement.realized, settlement.closing_fee, stretch)
         )
     return facts
 

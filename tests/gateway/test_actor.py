@@ -14,6 +14,7 @@ from actors.core.order_ids import FIXED
 from actors.core.order_messages import AskFees, Recover, Resync, Submit
 from actors.core.orders import WorkingOrder
 from actors.core.records import Recovery
+from actors.core.trades import Trade
 from actors.core.units import NANOS_PER_MS
 from actors.gateway.actor import CLOCK_MOVED_MS, TEND_EVERY, Gateway
 from actors.gateway.budget import OrderBudget
@@ -26,7 +27,6 @@ from actors.gateway.messages import (
     MasterWarned,
     Outcome,
     Reported,
-    Trade,
     Traded,
     Unreadable,
     UserStreamConnected,

@@ -8,8 +8,9 @@ from msgspec.structs import replace
 
 from actors.core.messages import FeeKnown
 from actors.core.order_messages import AskFees
+from actors.core.trades import Trade
 from actors.gateway.fees import FEE_ASKS_MAX, FeeQuestions
-from actors.gateway.messages import Trade, Traded
+from actors.gateway.messages import Traded
 from actors.gateway.orders import Deliver, Request
 from tests.factories import BUY, ETH
 

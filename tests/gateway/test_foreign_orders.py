@@ -7,8 +7,9 @@ from decimal import Decimal as D
 import pytest
 
 from actors.core.enums import Side
+from actors.core.trades import Trade
 from actors.gateway.foreign_orders import REMEMBERED, ForeignOrders, account_update
-from actors.gateway.messages import Report, ReportStatus, Trade
+from actors.gateway.messages import Report, ReportStatus
 
 
 def event(id_, status="NEW", stated="", executed="0", quantity=None):

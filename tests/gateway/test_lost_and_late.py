@@ -133,7 +133,7 @@ def test_a_list_of_trades_that_lags_does_not_close_the_order_before_its_last_fil
     assert asked(core.on_timer(T0 + 4_000)) == ["trades"]
     whole = replace(early, trades=(trade(order, "0.4", 7), trade(order, "0.6", 8)))
     fill, closed = told(core.traded(whole, T0 + 4_100))
-    assert (fill.trade_id, closed.executed_quantity) == (8, D(1))
+    assert (fill.trade.trade_id, closed.executed_quantity) == (8, D(1))
 
 
 def test_a_report_that_lags_does_not_close_the_order_before_its_last_fill(core, order):
@@ -145,7 +145,7 @@ def test_a_report_that_lags_does_not_close_the_order_before_its_last_fill(core, 
     assert order.client_order_id in core.tracked
     last = report(order, "FILLED", "1", trade=trade(order, "0.6", 8))
     fill, closed = told(core.reported(last, T0 + 30))
-    assert (fill.trade_id, closed.executed_quantity) == (8, D(1))
+    assert (fill.trade.trade_id, closed.executed_quantity) == (8, D(1))
 
 
 # -- cancels

@@ -13,9 +13,10 @@ from actors.core.facts import CancelIntended
 from actors.core.messages import Fill, OrderAccepted, OrderClosed, PlaceOrder
 from actors.core.order_ids import FIXED, client_order_id
 from actors.core.order_messages import Submit
+from actors.core.trades import Trade
 from actors.gateway.budget import OrderBudget
 from actors.gateway.fleets import Fleets
-from actors.gateway.messages import Answered, Outcome, Report, ReportStatus, Trade, Traded
+from actors.gateway.messages import Answered, Outcome, Report, ReportStatus, Traded
 from actors.gateway.orders import (
     ASKS_MAX,
     FINAL_MARGIN_MS,
@@ -146,7 +147,7 @@ def test_a_trade_told_by_stream_and_by_query_is_delivered_once(core, order):
     trades = Traded(
         client_order_id=order.client_order_id, trades=(trade(order, "0.4", 7), trade(order, "0.6", 8))
     )
-    assert [m.trade_id for m in told(core.traded(trades, T0))] == [8]
+    assert [m.trade.trade_id for m in told(core.traded(trades, T0))] == [8]
     [closed] = told(core.reported(report(order, "FILLED", "1", trade=trade(order, "0.6", 8)), T0))
     assert closed.executed_quantity == D(1)
 
@@ -221,7 +222,7 @@ def test_resync_redelivers_exactly_what_the_account_lacks(core, order):
     trades = Traded(
         client_order_id=order.client_order_id, trades=(trade(order, "0.4", 7), trade(order, "0.3", 8))
     )
-    assert [m.trade_id for m in told(core.traded(trades, T0))] == [8]
+    assert [m.trade.trade_id for m in told(core.traded(trades, T0))] == [8]
 
 
 def test_an_order_that_is_nobodys_is_told_once_and_touches_nobody(core, order):

@@ -367,7 +367,7 @@ def test_an_odd_order_that_traded_on_between_the_question_and_the_list_loses_no_
     assert asked(core.on_timer(LATER + 40 + 4_000)) == ["trades"]
     trades = Traded(client_order_id=order.client_order_id, trades=(trade(order, "0.4"),))
     [fill, closed] = told(core.traded(trades, LATER + 4_100))
-    assert (fill.quantity, closed.status, closed.executed_quantity) == (
+    assert (fill.trade.quantity, closed.status, closed.executed_quantity) == (
         D("0.4"),
         OrderStatus.EXPIRED,
         D("0.4"),

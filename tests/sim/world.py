@@ -93,8 +93,9 @@ class SimStore:
                     must(fact.client_order_id not in self.intents, "an intent twice")
                     self.intents[fact.client_order_id] = fact
                 if isinstance(fact, FillApplied):
-                    must((fact.symbol, fact.trade_id) not in self.trades, "a trade twice")
-                    self.trades[fact.symbol, fact.trade_id] = fact
+                    traded = fact.trade.symbol, fact.trade.trade_id
+                    must(traded not in self.trades, "a trade twice")
+                    self.trades[traded] = fact
                 if isinstance(fact, PositionTakenOver):
                     self.taken.append((d.account_id, fact))
                 if isinstance(fact, FeeBooked):

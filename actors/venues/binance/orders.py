@@ -18,6 +18,7 @@ import msgspec
 import structlog
 from msgspec.structs import replace
 
+from actors.core.trades import Trade
 from actors.core.units import ClientOrderId, Symbol
 from actors.gateway.messages import (
     Answered,
@@ -27,7 +28,6 @@ from actors.gateway.messages import (
     Report,
     RequestWeight,
     Surveyed,
-    Trade,
     Traded,
 )
 from actors.gateway.orders import Request

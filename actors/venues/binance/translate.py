@@ -10,8 +10,9 @@ import msgspec
 
 from actors.core.enums import OrderType, Side
 from actors.core.facts import OrderIntended
+from actors.core.trades import Trade
 from actors.core.units import DIGITS_MAX, ZERO, ClientOrderId, Symbol, is_sane, plain
-from actors.gateway.messages import Report, ReportStatus, Trade
+from actors.gateway.messages import Report, ReportStatus
 from actors.venues.binance import rest
 from actors.venues.binance.rules import EXECUTIONS, EXPIRY_REASONS, REASONS, STATUSES
 from actors.venues.binance.streams import OrderDetail
