@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import pykka
 import structlog
@@ -21,11 +20,13 @@ from actors.api.views import Pending
 from actors.assembly.engine import ASK_SECONDS, Engine
 from actors.core.errors import BulkheadError, NotRecorded, StoreUnreachable
 from actors.core.units import AccountId
-from actors.persistence.store import Store
+from actors.persistence.queries import Query
 from actors.runtime.actor import Ref
 from actors.subaccount.pipeline import Accepted, Rejected
 from actors.supervision.operator_log import Act, Deed
 from actors.supervision.registry import account_of
+
+A = TypeVar("A")
 
 log = structlog.get_logger("asking")
 
@@ -129,8 +130,8 @@ class Asking:
         """
         return await awaiting.ask(ref, message, seconds)
 
-    async def store(self, call: Callable[[Store], Any]) -> Any:
-        """Run ``call`` in the writer's thread, after all that it was told before.
+    async def store(self, query: Query[A]) -> A:
+        """The writer's answer to a query.
 
         Raises:
             StoreUnreachable: no answer in time; if it was begun, it still ends.
@@ -138,7 +139,7 @@ class Asking:
         writer = self._engine.actors["writer"]
         with DEEDS.taken_for():
             try:
-                return await self.answer(writer, self._engine.question(call))
+                answer: A = await self.answer(writer, self._engine.question(query))
             except (BulkheadError, pykka.ActorDeadError) as error:
                 if type(error) is BulkheadError or isinstance(error, pykka.ActorDeadError):
                     raise StoreUnreachable(
@@ -146,6 +147,7 @@ class Asking:
                         "before you try again"
                     ) from None
                 raise
+            return answer
 
     def later(self, work: Any) -> None:
         """Let something go on after its asker was answered."""

@@ -24,6 +24,7 @@ from actors.persistence.operator_records import (
     clean,
     wanted_status,
 )
+from actors.persistence.queries import FindPoison, ResolveDeadLetter
 from actors.runtime.actor import Ref
 from actors.supervision.alarms import AlarmEntry
 from actors.supervision.messages import Quarantine, Release, RestartNow
@@ -86,17 +87,8 @@ class OperatorsDesk:
 
     async def _poison_of(self, id_: AccountId) -> DeadLetter | None:
         """The message that brought an account into quarantine; none if somebody put it there by hand."""
-
-        def find(records: OperatorRecords) -> DeadLetter | None:
-            record = next((r for r in records.quarantined() if r.account_id == id_), None)
-            if record is None or not record.error:
-                return None
-            letters = records.dead_letters(id_, status=DeadLetterStatus.OPEN, limit=1)
-            return letters[0] if letters and letters[0].error == record.error else None
-
         # The writer has all that was told before: the quarantine may be a moment old.
-        found: DeadLetter | None = await self._asking.store(lambda store: store.with_operator_records(find))
-        return found
+        return await self._asking.store(FindPoison(id_))
 
     async def fault(self, account_id: str, body: views.FaultBody, who: str) -> None:
         """Make an account fail on purpose, where the engine allows it."""
@@ -157,11 +149,7 @@ class OperatorsDesk:
 
     async def _resolve(self, dead_letter_id: int, status: DeadLetterStatus, who: str) -> None:
         wall_ms = self._engine.clock.wall_ms()
-        done = await self._asking.store(
-            lambda store: store.with_operator_records(
-                lambda d: d.resolve(dead_letter_id, status, wall_ms, who)
-            )
-        )
+        done = await self._asking.store(ResolveDeadLetter(dead_letter_id, status, wall_ms, who))
         if not done:
             letter = await self.dead_letter(dead_letter_id)
             raise Conflict(

@@ -139,7 +139,7 @@ class Operations:
         creation = self._engine.creation([new_account(b) for b in bodies])
         names = ", ".join(f"{body.account_id} ({body.deposit})" for body in bodies[:20])
         await self._asking.record(Act(who, "create", EVERYBODY, f"{len(bodies)}: {names}"))
-        return int(await self._asking.store(creation))
+        return await self._asking.store(creation)
 
     # -- inside
 

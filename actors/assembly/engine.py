@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pykka
 import structlog
@@ -40,6 +40,7 @@ from actors.persistence.caretaker import Caretaker
 from actors.persistence.connection import owner_of
 from actors.persistence.embedded import EmbeddedPostgres
 from actors.persistence.messages import AskStore
+from actors.persistence.queries import CreateAccounts, FindRecovery, LoadAll, OutOfService, Query
 from actors.persistence.reader import Reader
 from actors.persistence.store import Store
 from actors.runtime.actor import Ref
@@ -67,6 +68,8 @@ from actors.venues.binance.discovery import VenueRules
 from actors.venues.binance.market_data import BinanceFeed
 from actors.venues.binance.side import ExchangeSide, symbols_in_use
 from supervisor import GROUPS, Supervisor
+
+A = TypeVar("A")
 
 log = structlog.get_logger("engine")
 
@@ -324,17 +327,12 @@ class Engine:
         )
 
     def _restore(self) -> None:
-        states = self.ask_store(lambda store: store.load(None))
+        states = self.ask_store(LoadAll())
         if states:
             self.progress(f"restoring {len(states):,} accounts")
         # Those with positions first: they are the ones that can lose money.
         states.sort(key=lambda s: (not s.positions, not s.orders, s.account_id))
-        records, unreadable = self.ask_store(
-            lambda store: (
-                store.with_operator_records(lambda records: records.quarantined()),
-                dict(store.unreadable),
-            )
-        )
+        records, unreadable = self.ask_store(OutOfService())
         self._launch(states, {record.account_id: record for record in records})
         for id_ in [
             s.account_id for s in states if not is_id(s.account_id) and s.account_id not in self.quarantined
@@ -405,7 +403,7 @@ class Engine:
 
     def _recover(self) -> None:
         """Resolve every order of an earlier run before anything new is risked."""
-        recovery = self.ask_store(lambda store: store.recovery())
+        recovery = self.ask_store(FindRecovery())
         if recovery.working:
             self.progress(f"asking the exchange after {len(recovery.working)} unfinished orders")
         gateway = self.actors["gateway"]
@@ -433,24 +431,26 @@ class Engine:
 
     # -- what the api and the command line use
 
-    def question(self, call: Callable[[Store], Any]) -> AskStore:
-        """What the writer is told to run ``call``; what is not begun in time is not done: its asker has gone."""
-        return AskStore(call, self.clock.monotonic_ns() + int((ASK_SECONDS - 1) * NANOS_PER_SECOND))
+    def question(self, query: Query[Any]) -> AskStore:
+        """The message for a query; what is not begun in time is not done: its asker has gone."""
+        return AskStore(query, self.clock.monotonic_ns() + int((ASK_SECONDS - 1) * NANOS_PER_SECOND))
 
-    def ask_store(self, call: Callable[[Store], Any]) -> Any:
-        """Run ``call`` in the writer's thread.
+    def ask_store(self, query: Query[A]) -> A:
+        """The writer's answer to a query.
 
         Raises:
             StoreUnreachable: no answer in time.
         """
         try:
-            return self.actors["writer"].ask(self.question(call), timeout=ASK_SECONDS)
+            answer: Any = self.actors["writer"].ask(self.question(query), timeout=ASK_SECONDS)
         except BulkheadError:
             raise
         except Exception as error:
             if type(error).__name__ == "Timeout":
                 raise StoreUnreachable("the writer does not answer; is Postgres away?") from None
             raise
+        found: A = answer
+        return found
 
     def store_silent_s(self) -> float:
         """For how many seconds Postgres has owed the writer an answer; infinite while it is away."""
@@ -487,8 +487,8 @@ class Engine:
             gateway.tell(Submit((), cancels))
         return len(cancels)
 
-    def creation(self, accounts: Sequence[NewAccount]) -> Callable[[Store], int]:
-        """What the writer does to create accounts and to start their actors, whoever still waits for it.
+    def creation(self, accounts: Sequence[NewAccount]) -> CreateAccounts:
+        """What the writer is asked to create accounts and to start their actors.
 
         Raises:
             BadInput: an id that cannot be one, or that the engine uses itself; or twice in the list.
@@ -499,18 +499,11 @@ class Engine:
             raise BadInput(f"{reserved[0]!r} is a name that the engine uses itself; choose another id")
         if len(set(ids)) != len(ids):
             raise BadInput("an account id comes twice in the list")
-        wall_ms, is_tried = self.clock.wall_ms(), False
 
-        def create(store: Store) -> int:
-            nonlocal is_tried
-            # The connection may have been lost after the commit, and this is the second try.
-            if not (is_tried and store.has_created(ids, wall_ms)):
-                is_tried = True
-                store.create_accounts(accounts, wall_ms)
-            self._launch([state for state in store.load(ids) if state.account_id not in self.accounts])
-            return len(ids)
+        def start(states: Sequence[AccountState]) -> None:
+            self._launch([state for state in states if state.account_id not in self.accounts])
 
-        return create
+        return CreateAccounts(tuple(accounts), self.clock.wall_ms(), start)
 
     def reconcile(self, settle_seconds: float = 0.0) -> list[Difference]:
         """Compare the books with the exchange; see ``actors.assembly.reconciliation``."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 import pykka
@@ -30,11 +30,11 @@ from actors.core.records import (
     RecordAudit,
     RecordDeadLetter,
     RecordQuarantine,
-    Recovery,
 )
 from actors.core.units import NANOS_PER_MS, NANOS_PER_SECOND, AccountId, Nanos
 from actors.core.urgency import Critical
 from actors.persistence.messages import AskStore
+from actors.persistence.queries import StorePort
 from actors.runtime.actor import DispatchedActor, Ref
 from actors.subaccount.durability import AccountLoaded, DecisionLost, LoadAccount, Persist
 from actors.supervision.gate import TradingGate
@@ -52,30 +52,6 @@ RENEW_EVERY = Nanos(1_000 * NANOS_PER_MS)
 
 GATHER = Nanos(4 * NANOS_PER_MS)
 """How long that moment is: less than a commit takes."""
-
-
-class StorePort(Protocol):
-    """The part of the store that the writer uses."""
-
-    def commit(self, decisions: list[Persist]) -> list[NotDurable | None]:
-        """See ``persistence.store``."""
-        ...
-
-    def load(self, account_ids: list[AccountId] | None) -> list[Any]:
-        """See ``persistence.store``."""
-        ...
-
-    def with_operator_records(self, call: Callable[[Any], Any]) -> Any:
-        """See ``persistence.store``."""
-        ...
-
-    def recovery(self) -> Recovery:
-        """See ``persistence.store``."""
-        ...
-
-    def renew(self) -> int | None:
-        """See ``persistence.store``."""
-        ...
 
 
 Record = RecordDeadLetter | RecordQuarantine | LiftQuarantine | RecordAudit
@@ -357,8 +333,8 @@ class Writer(DispatchedActor):
             if not item.is_begun and 0 < item.asked.begin_by_ns < self._cell.dispatcher.now_ns():
                 error = NotDurable("Postgres was away for too long; nothing was done, try again")
             else:
-                item.is_begun = True
-                found = item.asked.call(self._store)
+                query, was_begun, item.is_begun = item.asked.query, item.is_begun, True
+                found = query.run_again(self._store) if was_begun else query.run(self._store)
         except StoreUnreachable:
             raise
         except Exception as raised:  # noqa: BLE001 - it is the asker's, StoreBusy too, not the writer's
