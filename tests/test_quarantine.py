@@ -1,4 +1,7 @@
-"""Quarantine: who stands where, when nobody may be displaced, and how an account comes back."""
+"""Quarantine: who stands where, when nobody may be displaced, and how an account comes back.
+
+Covers: actors/supervision/dead_letters.py, actors/supervision/registry.py
+"""
 
 from __future__ import annotations
 

@@ -19,19 +19,46 @@ def test_the_tree_is_tidy():
 PLANTED = {
     "import time": ("actors/subaccount/x.py", "import time\n", "imports time"),
     "from threading": ("actors/gateway/x.py", "from threading import Lock\n", "imports threading.Lock"),
+    "an adapter that does not say what it does": (
+        "actors/persistence/x.py",
+        '"""Rows."""\nimport psycopg\n',
+        "say in its docstring what I/O",
+    ),
     "a venue in the domain": (
         "actors/gateway/x.py",
         "from actors.venues.binance.rest import Order\n",
-        "open a door",
+        "which stands above it",
+    ),
+    "the store in the domain": (
+        "actors/subaccount/actor.py",
+        "from actors.persistence.store import Store\n",
+        "which stands above it",
+    ),
+    "an account in the runtime": (
+        "actors/runtime/cell.py",
+        "from actors.subaccount.state import AccountState\n",
+        "which stands above it",
+    ),
+    "the domain in the core": (
+        "actors/core/x.py",
+        "from actors.feed.rates import RateKnown\n",
+        "stands above it",
+    ),
+    "an upward import in a function": (
+        "actors/runtime/x.py",
+        "def f():\n    import actors.api.server\n",
+        "which stands above it",
     ),
     "the engine's beliefs in the paper exchange": (
         "actors/venues/paper/x.py",
         "from actors.venues.binance.rest import Order\n",
         "beliefs of its own",
     ),
-    "another folder": ("actors/feed/x.py", "from actors.subaccount.decide import decide\n", "open a door"),
-    "the supervisor": ("actors/feed/actor.py", "import supervisor\n", "only composition roots"),
+    "another folder": ("actors/feed/x.py", "from actors.subaccount.decide import decide\n", "declare a port"),
+    "the supervisor": ("actors/feed/actor.py", "import supervisor\n", "which stands above it"),
     "runtime in a pure file": ("actors/feed/x.py", "from actors.runtime.clock import Clock\n", "mailboxes"),
+    "a folder of no layer": ("actors/desk/x.py", "A = 1\n", "has no place in LAYERS"),
+    "a file of none": ("actors/loose.py", "A = 1\n", "has no place in LAYERS"),
     "a float literal": ("actors/subaccount/x.py", "A = 0.5\n", "a float"),
     "a float call": ("actors/core/units.py", "A = float('1')\n", "a float"),
     "ask in an actor": ("actors/feed/actor.py", "def f(ref):\n    return ref.ask(1)\n", "asks"),
@@ -55,7 +82,7 @@ PLANTED = {
     "print": ("actors/feed/x.py", "print('x')\n", "print"),
     "a note to self": ("actors/feed/x.py", "A = 1  # TO" + "DO: later\n", "note to self"),
     "a long function": ("actors/feed/x.py", "def f():\n" + "    a = 1\n" * 61, "at most 60"),
-    "no test": ("actors/feed/x.py", "A = 1\n", "write it"),
+    "no test": ("actors/feed/x.py", "def f():\n    return 1\n", "write it"),
     "a registry": ("actors/feed/x.py", "A = 'https://files.python" + "hosted.org'\n", "registry host"),
 }
 
@@ -68,3 +95,22 @@ def test_a_planted_fault_is_found(planted, tmp_path):
     path.write_text(text)
     faults = rules.all_faults(tmp_path)
     assert any(f.startswith(name + ":") and expected in f for f in faults), faults
+
+
+def test_what_a_test_says_that_it_covers_is_there(tmp_path):
+    (tmp_path / "actors" / "feed").mkdir(parents=True)
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "actors" / "feed" / "x.py").write_text("def f():\n    return 1\n")
+    told = tmp_path / "tests" / "test_a.py"
+    told.write_text('"""A.\n\nCovers: actors/feed/x.py\n"""\n')
+    assert list(rules.untested(tmp_path)) == []
+    told.write_text('"""A.\n\nCovers: actors/feed/x.py, actors/feed/y.py\n"""\n')
+    [fault] = rules.untested(tmp_path)
+    assert "actors/feed/y.py:1: a test says that it covers this file" in fault
+
+
+def test_more_than_three_modules_at_the_top_are_found(tmp_path):
+    (tmp_path / "actors").mkdir()
+    for name in "abcd":
+        (tmp_path / "actors" / f"{name}.py").write_text("")
+    assert any("4 modules at the top" in fault for fault in rules.too_many(tmp_path))

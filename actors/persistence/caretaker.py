@@ -2,6 +2,8 @@
 
 That is the embedded database's process, which is started again; the log; and the file descriptors, without which no
 connection can be made anew.
+
+I/O: looks at a process from a thread of its own.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Connecting to Postgres, with our time limits and without a password in any error."""
+"""Connecting to Postgres, with our time limits and without a password in any error.
+
+I/O: opens connections to Postgres.
+"""
 
 from __future__ import annotations
 

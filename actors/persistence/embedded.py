@@ -2,6 +2,8 @@
 
 The server outlives a killed engine; the next start finds and uses it. It is stopped by the
 last process that holds it.
+
+I/O: starts and ends the processes of a Postgres.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """What operators keep in Postgres: dead letters, quarantine, audit; and the way from cause to order.
 
 All of it runs in the writer's thread, on the writer's connection.
+
+I/O: runs SQL on the connection that it is given.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from msgspec.structs import replace
 from psycopg.rows import dict_row
 
 from actors.core.errors import BadInput, NotStarted
-from actors.core.order_ids import PART_LENGTH, FleetId, Origin, StartId, part_of
+from actors.core.order_ids import PART_LENGTH, FleetId, Origin, StartId, parsed, part_of
 from actors.core.orders import end_text
 from actors.core.records import AuditEntry, QuarantineRecord, RecordAudit, RecordDeadLetter, RecordQuarantine
 from actors.core.units import AccountId
@@ -278,7 +280,7 @@ class OperatorRecords:
             for statement in (HISTORY, HISTORY_OF_CONDITIONALS)
             for row in self._connection.execute(statement, (account_id, limit)).fetchall()
         ]
-        found.sort(key=lambda order: int(order.client_order_id.rpartition("-")[2]), reverse=True)
+        found.sort(key=_sequence, reverse=True)
         return found[:limit]
 
     def _orders(self, where: LiteralString, *values: object) -> list[CausedOrder]:
@@ -299,6 +301,12 @@ class OperatorRecords:
             tail: LiteralString = " ORDER BY closed_ms DESC, position_id LIMIT %s"
             values = (account_id, *(() if strategy is None else (strategy,)), limit)
             return cursor.execute(sql.CLOSED_POSITIONS + wanted + tail, values).fetchall()
+
+
+def _sequence(order: CausedOrder) -> int:
+    """The place of an order among its account's; its id counts to the base of 32, in an older release's to 10."""
+    name = parsed(order.client_order_id)
+    return -1 if name is None else name.sequence
 
 
 def _caused(row: Sequence[Any]) -> CausedOrder:

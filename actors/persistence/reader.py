@@ -2,6 +2,8 @@
 
 The writer's connection is for money: a question on it would wait behind every commit, and every commit behind
 the question.
+
+I/O: asks Postgres on connections of its own.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ Rules
 1. The platform's tables are made only where there is none of them, and never changed.
 2. Schema ``bulkhead`` is ours and migrated.
 3. Anything else is a foreign database and is refused.
+
+I/O: runs SQL on the connection that it is given.
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ Rules
 2. Every commit proves the shards' epochs. A stale one writes nothing.
 3. An account's row moves from the sequence that its first decision met, or the batch fails.
 4. After a lost connection the fate of a commit is read back from sequences and epochs, never guessed.
+
+I/O: runs SQL on a connection of its own.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Numbers: exact, finite, and never a float."""
+"""Numbers: exact, finite, and never a float.
+
+Covers: actors/core/instruments.py
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""kill -9 at the worst moments: after it the engine is what the exchange says, and nothing twice."""
+"""kill -9 at the worst moments: after it the engine is what the exchange says, and nothing twice.
+
+Covers: actors/assembly/engine.py, actors/supervision/lifecycle.py
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The feed's actor: stale prices are asked for in time, an alarm is one, and funding reaches everybody."""
+"""The feed's actor: stale prices are asked for in time, an alarm is one, and funding reaches everybody.
+
+Covers: actors/feed/port.py
+"""
 
 from __future__ import annotations
 

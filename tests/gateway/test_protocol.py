@@ -1,4 +1,7 @@
-"""What becomes of an order, whatever the wire does: sent once, never guessed, closed once."""
+"""What becomes of an order, whatever the wire does: sent once, never guessed, closed once.
+
+Covers: actors/core/enums.py, actors/gateway/messages.py, actors/gateway/orders.py, actors/gateway/port.py
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Who waits for the exchange's limits goes in the order of waiting, and nothing stale is sent."""
+"""Who waits for the exchange's limits goes in the order of waiting, and nothing stale is sent.
+
+Covers: actors/gateway/sending.py
+"""
 
 from __future__ import annotations
 

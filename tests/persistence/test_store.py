@@ -1,4 +1,7 @@
-"""The store on a real Postgres: what is committed is what is loaded, once, by the owner only."""
+"""The store on a real Postgres: what is committed is what is loaded, once, by the owner only.
+
+Covers: actors/persistence/accounts.py, actors/persistence/connection.py, actors/persistence/row_ids.py
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Pykka's public API on our dispatcher, and where it differs from stock Pykka on purpose."""
+"""Pykka's public API on our dispatcher, and where it differs from stock Pykka on purpose.
+
+Covers: actors/runtime/cell.py
+"""
 
 from __future__ import annotations
 

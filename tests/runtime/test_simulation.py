@@ -1,4 +1,7 @@
-"""The seeded dispatcher repeats itself, and virtual time runs forward only."""
+"""The seeded dispatcher repeats itself, and virtual time runs forward only.
+
+Covers: actors/runtime/clock.py
+"""
 
 from __future__ import annotations
 

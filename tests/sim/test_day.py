@@ -1,4 +1,7 @@
-"""Seeded whole-engine runs. A failing seed is its own repro: ``-k "seed and 7"``."""
+"""Seeded whole-engine runs. A failing seed is its own repro: ``-k "seed and 7"``.
+
+Covers: actors/venues/paper/in_process.py
+"""
 
 from __future__ import annotations
 

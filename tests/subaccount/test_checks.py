@@ -1,4 +1,7 @@
-"""Each rejection by name, the seven checks' limits, and that order and repetition do not matter."""
+"""Each rejection by name, the seven checks' limits, and that order and repetition do not matter.
+
+Covers: actors/subaccount/rejections.py
+"""
 
 from __future__ import annotations
 

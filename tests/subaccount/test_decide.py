@@ -1,4 +1,7 @@
-"""Commands and exchange events: duplicates, gaps, strangers, and what is never booked twice."""
+"""Commands and exchange events: duplicates, gaps, strangers, and what is never booked twice.
+
+Covers: actors/core/facts.py, actors/subaccount/intents.py, actors/subaccount/pipeline.py
+"""
 
 from __future__ import annotations
 

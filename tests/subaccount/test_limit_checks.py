@@ -1,4 +1,7 @@
-"""Each limit: just inside, exactly at it, just beyond."""
+"""Each limit: just inside, exactly at it, just beyond.
+
+Covers: actors/limits/model.py, actors/subaccount/value_at_risk.py
+"""
 
 from __future__ import annotations
 

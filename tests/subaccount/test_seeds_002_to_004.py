@@ -1,4 +1,7 @@
-"""Seeds 002, 003 and 004, line by line, with their numbers, as far as one account goes."""
+"""Seeds 002, 003 and 004, line by line, with their numbers, as far as one account goes.
+
+Covers: actors/subaccount/sizing.py
+"""
 
 from __future__ import annotations
 

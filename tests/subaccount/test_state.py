@@ -1,4 +1,7 @@
-"""fold is exact, total and refuses what does not fit."""
+"""fold is exact, total and refuses what does not fit.
+
+Covers: actors/subaccount/market.py, actors/subaccount/orders.py
+"""
 
 from __future__ import annotations
 

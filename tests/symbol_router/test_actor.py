@@ -1,4 +1,7 @@
-"""The router's actor: whom a tick wakes, what time brings in front of it, and who is gone."""
+"""The router's actor: whom a tick wakes, what time brings in front of it, and who is gone.
+
+Covers: actors/core/messages.py
+"""
 
 from __future__ import annotations
 

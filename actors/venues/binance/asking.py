@@ -1,4 +1,7 @@
-"""Questions to Binance that somebody waits for: at start, and for people. Each ends in an answer or a clear error."""
+"""Questions to Binance that somebody waits for: at start, and for people. Each ends in an answer or a clear error.
+
+I/O: sends HTTP requests and waits for the answers.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What is asked of Binance before the first order: rules, limits, clock, leverage brackets; and its positions."""
+"""What is asked of Binance before the first order: rules, limits, clock, leverage brackets; and its positions.
+
+I/O: asks the exchange when the engine starts.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Signed REST requests to Binance, and what became of each. Every request of the order side goes through here."""
+"""Signed REST requests to Binance, and what became of each. Every request of the order side goes through here.
+
+I/O: sends HTTP requests.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 A quiet symbol sends nothing, so its age grows while it is right. One answer for all symbols confirms all of
 them for the weight of two and a half single ones, so that is what is asked for when there are three.
+
+I/O: reads a websocket, and asks over HTTP.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from actors.venues.binance.delay import EventAge
 from actors.venues.binance.endpoints import weight_of
 from actors.venues.binance.errors import MalformedMessage
 from actors.venues.binance.klines import is_over, minute_mean, minute_params
+from actors.venues.binance.reconnecting import STEADY_SECONDS, delays
 from actors.venues.binance.streams import decode_book_ticker
 from actors.venues.binance.throttle import Throttle, throttled
 from actors.venues.binance.ticks import event_time, funding_of, tick_of_answer, tick_of_event
@@ -33,7 +36,6 @@ from actors.venues.binance.weight import Urgency
 log = structlog.get_logger("feed")
 
 STREAMS_PER_SOCKET = 100
-RECONNECT_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0)
 OPEN_SECONDS = 3.0
 FUNDING_LOOKBACK_MS = 24 * 3_600_000
 """Funding of the last day is told anew at each start: accounts book it once, whoever was down."""
@@ -148,22 +150,29 @@ class BinanceFeed:
 
     async def _read(self, symbols: list[Symbol]) -> None:
         names = "/".join(f"{s.lower()}@bookTicker" for s in symbols)
-        failures = 0
-        while True:
+        url = f"{self._where.public}/stream?streams={names}"
+        async for socket in websockets.connect(
+            url,
+            open_timeout=OPEN_SECONDS,
+            compression=None,
+            reconnect_delays=delays,
+            process_exception=self._not_connected,
+        ):
+            began = time.monotonic()
             try:
-                async with websockets.connect(
-                    f"{self._where.public}/stream?streams={names}",
-                    open_timeout=OPEN_SECONDS,
-                    compression=None,
-                ) as socket:
-                    failures = 0
-                    async for frame in socket:
-                        self._frame(frame)
-            except (OSError, websockets.WebSocketException, TimeoutError) as error:
+                async for frame in socket:
+                    self._frame(frame)
+            except (OSError, websockets.WebSocketException) as error:
                 log.warning("feed disconnected", error=f"{type(error).__name__}: {error}")
             self.reconnects += 1
-            await asyncio.sleep(RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS) - 1)])
-            failures += 1
+            if time.monotonic() - began < STEADY_SECONDS:
+                await asyncio.sleep(STEADY_SECONDS)
+
+    def _not_connected(self, error: Exception) -> Exception | None:
+        """Try again, whatever it was: who does not listen any more hears no price."""
+        log.warning("feed disconnected", error=f"{type(error).__name__}: {error}")
+        self.reconnects += 1
+        return None
 
     def _frame(self, frame: str | bytes) -> None:
         self.frames += 1

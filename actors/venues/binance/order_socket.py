@@ -4,6 +4,8 @@
 because the time is up or the connection ended, is UNKNOWN. A connection that left a request unanswered, or will
 soon be as old as the exchange lets it become, takes no more requests; it ends when the last of its own is answered,
 and another is made.
+
+I/O: sends requests over a websocket.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from actors.gateway.messages import Outcome
 from actors.venues.binance.clock import ExchangeClock
 from actors.venues.binance.http import CONNECT_SECONDS, REQUEST_SECONDS, Answer
 from actors.venues.binance.order_frames import METHODS, Frame, Signer, can_carry, read, told_by
+from actors.venues.binance.reconnecting import delays
 from actors.venues.binance.rules import RECV_WINDOW_MS
 from actors.venues.binance.throttle import OverBudget, Throttle
 from actors.venues.binance.weight import Urgency
@@ -34,7 +37,6 @@ LIFE_SECONDS = 23 * 3_600
 PING_SECONDS = 5
 """How often the connection is tried, and how long it has to answer."""
 
-RECONNECT_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 STEADY_SECONDS = 30
 """A connection that lasted this long and left nothing unanswered was a good one: the next try need not wait."""
 
@@ -96,7 +98,7 @@ class OrderSocket:
 
     async def run(self) -> None:
         """Keep a connection until cancelled."""
-        failures, down_since, told = 0, time.monotonic(), False
+        waits, down_since, told = delays(), time.monotonic(), False
         while self._url:
             began = time.monotonic()
             connected = failed = False
@@ -116,9 +118,8 @@ class OrderSocket:
                     f"orders go by REST, which is slower: the websocket for orders is down: {reason}"
                 )
             steady = connected and not failed and time.monotonic() - began > STEADY_SECONDS
-            failures = 0 if steady else failures
-            await asyncio.sleep(RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS) - 1)])
-            failures += 1
+            waits = delays() if steady else waits
+            await asyncio.sleep(next(waits))
 
     async def ask(
         self, method: str, params: Mapping[str, str], signed_ms: int | None = None

@@ -5,6 +5,8 @@ reached the exchange and was not answered is UNKNOWN; what surely did not is NOT
 
 Orders and cancels go over a websocket while it is up (``order_socket``), else by REST, orders that come together in
 batches. Questions go by REST always: what one way lost is asked after on the other.
+
+I/O: sends requests, on an event loop.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 Rules are read again every few minutes, and at once when the exchange refuses an order for one of them. What
 changed is applied to the running engine and told to humans; nobody is restarted for it.
+
+I/O: asks the exchange from a thread of its own.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 ``throttled`` and ``throttled_sync`` make httpx transports; whoever sends through one cannot forget to count.
 A request waits in line, more urgent ones first. An order does not wait here: whoever sent it is told
 (``OverBudget``), because it would be stale when its turn came.
+
+I/O: waits, on an event loop or in a thread.
 """
 
 from __future__ import annotations

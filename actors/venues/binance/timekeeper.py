@@ -1,4 +1,7 @@
-"""Keeps the exchange's time: asks for it every minute, when this machine's clocks part, and when a time is refused."""
+"""Keeps the exchange's time: asks for it every minute, when this machine's clocks part, and when a time is refused.
+
+I/O: asks the exchange for its time.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Binance's user stream: what happens to the master account, to the gateway."""
+"""Binance's user stream: what happens to the master account, to the gateway.
+
+I/O: reads a websocket.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,7 @@ from actors.gateway.messages import (
 from actors.runtime.actor import Ref
 from actors.venues.binance import rest
 from actors.venues.binance.http import CONNECT_SECONDS, SignedHttp
+from actors.venues.binance.reconnecting import delays
 from actors.venues.binance.streams import (
     AccountConfigUpdate,
     AccountUpdate,
@@ -38,7 +42,6 @@ from actors.venues.binance.translate import report_of_event, sane
 log = structlog.get_logger("user stream")
 
 KEEP_ALIVE_SECONDS = 30 * 60
-RECONNECT_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 STEADY_SECONDS = 30
 """A connection that lasted this long was a good one: the next try need not wait."""
 
@@ -67,7 +70,7 @@ class UserStream:
     async def run(self, gateway: Ref) -> None:
         """Listen until cancelled."""
         self._gateway = gateway
-        failures = 0
+        waits = delays()
         while True:
             began = time.monotonic()
             try:
@@ -77,9 +80,8 @@ class UserStream:
                 reason = f"{type(error).__name__}: {error}"
             self._socket = None
             gateway.tell(UserStreamDown(reason))
-            failures = 0 if time.monotonic() - began > STEADY_SECONDS else failures
-            await asyncio.sleep(RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS) - 1)])
-            failures += 1
+            waits = delays() if time.monotonic() - began > STEADY_SECONDS else waits
+            await asyncio.sleep(next(waits))
 
     async def _connection(self) -> str:
         """One connection, from its key to its end.

@@ -1,4 +1,7 @@
-"""Who listens to what: websocket connections, and the queue of frames of each."""
+"""Who listens to what: websocket connections, and the queue of frames of each.
+
+I/O: queues of frames on an event loop.
+"""
 
 from __future__ import annotations
 

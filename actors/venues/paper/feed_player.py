@@ -1,4 +1,7 @@
-"""Recordings as the paper exchange's market: opened and checked at the start, played in their own time."""
+"""Recordings as the paper exchange's market: opened and checked at the start, played in their own time.
+
+I/O: reads files and waits until a row is due.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 Each step draws a Gaussian return (half of its variance shared by all symbols) and, rarely, a
 jump. The walk runs in floats; what leaves is rounded to the symbol's tick, as Decimal.
+
+I/O: random numbers from a seed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The paper exchange as a process of its own."""
+"""The paper exchange as a process of its own.
+
+I/O: runs until a signal comes.
+"""
 
 from __future__ import annotations
 

@@ -5,6 +5,8 @@ update_id,best_bid_price,best_bid_qty,best_ask_price,best_ask_qty,transaction_ti
 Files of spot and of COIN-M look the same. Where the symbol's rules are known, a row of ``um`` (USD-M) must
 lie on its tick and step; ``spot`` is rounded to them, away from the mid; ``cm`` counts contracts, which are
 turned into the base asset at the bid.
+
+I/O: reads and writes files.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The paper exchange's HTTP and websocket server: one ASGI application on one loopback port."""
+"""The paper exchange: its market, its clock and its users, served on one loopback port.
+
+I/O: serves HTTP and websockets.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,10 @@ import contextlib
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from random import Random
 from typing import Any
+from weakref import WeakValueDictionary
 
 import msgspec
 import uvicorn
@@ -18,25 +22,22 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from actors.core.errors import BadConfig
 from actors.core.units import Symbol
 from actors.venues.paper import stream_frames
+from actors.venues.paper.app import application
 from actors.venues.paper.config import PaperAddress, PaperConfig
 from actors.venues.paper.connections import NAMES_MAX, Connection, Hub
 from actors.venues.paper.endpoints import Endpoints
+from actors.venues.paper.faults import HttpFault
 from actors.venues.paper.feed_player import FeedPlayer
 from actors.venues.paper.generator import Generator, Quote
 from actors.venues.paper.instruments import Listing
 from actors.venues.paper.orders import PaperOrder
-from actors.venues.paper.stream_names import ORDER_API, target_of
+from actors.venues.paper.stream_names import Target
 from actors.venues.paper.user_events import ListenKeyExpired, PaperEvent
 from actors.venues.paper.venue import Reply
-from actors.venues.paper.ws_api import WsApi
+from actors.venues.paper.ws_api import WsAnswer, WsApi
 
 TICK_SECONDS = 0.01
 BROADCAST_SECONDS = 0.05
-RESET_TURNS = 100
-"""Turns of the loop within which an aborted connection is noticed."""
-
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 encode = msgspec.json.Encoder().encode
 
@@ -69,6 +70,7 @@ class PaperServer:
         # An exchange that was started again must not repeat what its clients have booked already.
         venue.update_id = time.time_ns() // 1_000_000
         venue.exchange.number_from(venue.update_id)
+        self.transports: WeakValueDictionary[tuple[str, int], asyncio.Transport] = WeakValueDictionary()
         self.player: FeedPlayer | None = None
         if config.feed_files:
             self.player = FeedPlayer(
@@ -185,95 +187,51 @@ class PaperServer:
                     if frame is not None:
                         self.hub.publish(stream.name, frame)
 
-    # -- ASGI
+    # -- what clients ask
 
-    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        """One HTTP request or websocket."""
-        if scope["type"] == "http":
-            await self._http(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await self._websocket(scope, receive, send)
-
-    async def _http(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        body = b""
-        more = True
-        while more:
-            message = await receive()
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-        key = next((v.decode("latin-1") for k, v in scope["headers"] if k == b"x-mbx-apikey"), None)
+    async def answer(self, method: str, path: str, query: str, body: bytes, key: str | None) -> Reply:
+        """Do what one HTTP request asks for; its events are sent before its answer, as the exchange does."""
         if self.config.latency_ms:
             await asyncio.sleep(self.config.latency_ms / 1e3)
-        query = scope["query_string"].decode("latin-1")
-        reply = self.endpoints.handle(scope["method"], scope["path"], query, body, key, machine_ms())
+        reply = self.endpoints.handle(method, path, query, body, key, machine_ms())
         self.tell_users(reply.events)
         if reply.delay_s:
             await asyncio.sleep(reply.delay_s)
-        if reply.reset:
-            await _reset(send)
-        else:
-            await _respond(send, reply)
+        return reply
 
-    async def _websocket(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        await receive()
-        target = target_of(scope["path"], scope["query_string"].decode("latin-1"))
-        fault = self.venue.faults.for_request("WEBSOCKET", scope["path"])
-        if fault is not None:
-            # Before it is accepted, uvicorn answers 403.
-            await send({"type": "websocket.close", "code": 4403, "reason": fault.kind})
-            return
-        if target is None:
-            await send({"type": "websocket.close", "code": 4404, "reason": f"no such path {scope['path']}"})
-            return
-        await send({"type": "websocket.accept"})
-        connection = Connection(target)
-        self._frames.begin(target.names)
-        self.hub.subscribe(connection, (*target.names, *([target.listen_key] if target.listen_key else [])))
-        pump = asyncio.create_task(_pump(connection.queue, send))
-        try:
-            await self._listen(receive, send, connection)
-        finally:
-            self.hub.leave(connection)
-            pump.cancel()
-
-    async def _listen(self, receive: Receive, send: Send, connection: Connection) -> None:
-        answers: set[asyncio.Task[None]] = set()
-        try:
-            await self._take(receive, send, connection, answers)
-        finally:
-            for answer in answers:
-                answer.cancel()
-
-    async def _take(
-        self, receive: Receive, send: Send, connection: Connection, answers: set[asyncio.Task[None]]
-    ) -> None:
-        while True:
-            message = await receive()
-            if message["type"] == "websocket.disconnect":
-                return
-            text = message.get("text") or (message.get("bytes") or b"").decode("utf-8", "replace")
-            if connection.target.route == ORDER_API:
-                # Each for itself: a slow answer keeps no other back.
-                answer = asyncio.create_task(self._ask(text, connection, send))
-                answers.add(answer)
-                answer.add_done_callback(answers.discard)
-            else:
-                connection.put(encode(self._command(text, connection)))
-
-    async def _ask(self, text: str, connection: Connection, send: Send) -> None:
+    async def order(self, text: str) -> WsAnswer:
+        """Do what one frame of the order API asks for."""
         if self.config.latency_ms:
             await asyncio.sleep(self.config.latency_ms / 1e3)
         reply = self.api.handle(text, machine_ms())
         self.tell_users(reply.events)
         if reply.delay_s:
             await asyncio.sleep(reply.delay_s)
-        if reply.reset:
-            protocol: Any = getattr(send, "__self__", None)
-            protocol.transport.abort()
-        else:
-            connection.put(reply.frame)
+        return reply
 
-    def _command(self, text: str, connection: Connection) -> dict[str, Any]:
+    def join(self, target: Target) -> Connection:
+        """Begin to tell a new connection what its path asks for."""
+        connection = Connection(target)
+        self._frames.begin(target.names)
+        self.hub.subscribe(connection, (*target.names, *([target.listen_key] if target.listen_key else [])))
+        return connection
+
+    def leave(self, connection: Connection) -> None:
+        """Tell a connection nothing any more."""
+        self.hub.leave(connection)
+
+    def websocket_fault(self, path: str) -> HttpFault | None:
+        """A fault that somebody asked for on this path."""
+        return self.venue.faults.for_request("WEBSOCKET", path)
+
+    def cut(self, client: tuple[str, int]) -> None:
+        """Reset the connection of a client, as a network does."""
+        transport = self.transports.get(client)
+        if transport is not None:
+            transport.abort()
+
+    def command(self, text: str, connection: Connection) -> dict[str, Any]:
+        """Do what one frame of a stream asks for."""
         try:
             command = msgspec.json.decode(text)
             method, id_ = command["method"], command.get("id")
@@ -305,39 +263,13 @@ def _say(text: str) -> None:
     sys.stderr.flush()
 
 
-async def _respond(send: Send, reply: Reply) -> None:
-    headers = {"content-type": "application/json", **reply.headers}
-    raw = [(k.encode(), v.encode()) for k, v in headers.items()]
-    await send({"type": "http.response.start", "status": reply.status, "headers": raw})
-    await send({"type": "http.response.body", "body": reply.body})
-
-
-async def _reset(send: Send) -> None:
-    """Cut the connection under a request: uvicorn's cycle, whose method ``send`` is, holds the transport."""
-    cycle: Any = getattr(send, "__self__", None)
-    cycle.transport.abort()
-    # The cycle must have noticed before the application returns, or it answers 500.
-    for _ in range(RESET_TURNS):
-        if cycle.disconnected:
-            return
-        await asyncio.sleep(0)
-
-
-async def _pump(queue: asyncio.Queue[bytes | None], send: Send) -> None:
-    while True:
-        frame = await queue.get()
-        if frame is None:
-            await send({"type": "websocket.close", "code": 1008, "reason": "closed by the exchange"})
-            return
-        await send({"type": "websocket.send", "text": frame.decode()})
-
-
 def _protocol(paper: PaperServer) -> type[HttpToolsProtocol]:
     """HTTP whose connections may be reset as soon as they are accepted."""
 
     class Protocol(HttpToolsProtocol):
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
+            paper.transports[transport.get_extra_info("peername")[:2]] = transport
             if paper.venue.faults.refuses_connection():
                 transport.abort()
 
@@ -379,7 +311,7 @@ async def serve(config: PaperConfig, ready: Callable[[PaperAddress], None], stop
         sock.close()
         raise
     settings = uvicorn.Config(
-        paper,
+        application(paper),
         log_level="warning",
         access_log=False,
         lifespan="off",

@@ -1,4 +1,7 @@
-"""Questions at start: each ends in an answer or an error that names what came, and the cure."""
+"""Questions at start: each ends in an answer or an error that names what came, and the cure.
+
+Covers: actors/venues/binance/discovery.py
+"""
 
 from __future__ import annotations
 

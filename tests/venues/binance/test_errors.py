@@ -1,4 +1,7 @@
-"""What an answer means for an order."""
+"""What an answer means for an order.
+
+Covers: actors/core/errors.py
+"""
 
 from __future__ import annotations
 

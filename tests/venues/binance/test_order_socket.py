@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import threading
 import time
@@ -40,7 +41,7 @@ def paper():
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(order_socket, "RECONNECT_SECONDS", (0.05,))
+    monkeypatch.setattr(order_socket, "delays", lambda: itertools.repeat(0.05))
 
 
 def until(condition, what, seconds=15):

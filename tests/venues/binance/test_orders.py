@@ -1,4 +1,7 @@
-"""The gateway's port: our own budget never holds back what weighs nothing, and each request has its answer."""
+"""The gateway's port: our own budget never holds back what weighs nothing, and each request has its answer.
+
+Covers: actors/runtime/io_loop.py
+"""
 
 from __future__ import annotations
 

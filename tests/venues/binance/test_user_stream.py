@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 import msgspec
 import pytest
@@ -85,7 +86,7 @@ def test_no_frame_ends_the_stream(frame):
 
 @pytest.mark.parametrize("error", [RuntimeError("closed"), EOFError(), KeyError("x"), ValueError("no key")])
 def test_no_failure_to_connect_ends_the_trying(monkeypatch, error):
-    monkeypatch.setattr(user_stream, "RECONNECT_SECONDS", (0.01,))
+    monkeypatch.setattr(user_stream, "delays", lambda: itertools.repeat(0.01))
     told = asyncio.run(listen([], [error]))
     assert [type(m) for m in told] == [UserStreamDown, UserStreamConnected, Reported]
     assert type(error).__name__ in told[0].reason

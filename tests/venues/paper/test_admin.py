@@ -1,4 +1,7 @@
-"""Faults and what an exchange does by itself, over real sockets: each shown as a client sees it."""
+"""Faults and what an exchange does by itself, over real sockets: each shown as a client sees it.
+
+Covers: actors/venues/paper/actions.py, actors/venues/paper/venue.py
+"""
 
 from __future__ import annotations
 

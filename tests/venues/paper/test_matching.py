@@ -1,4 +1,7 @@
-"""The paper exchange's books are exact for any sequence of orders and quotes."""
+"""The paper exchange's books are exact for any sequence of orders and quotes.
+
+Covers: actors/venues/paper/account.py, actors/venues/paper/checks.py, actors/venues/paper/ledger.py, actors/venues/paper/orders.py
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Recorded L1: written and read the same, and every bad line is named."""
+"""Recorded L1: written and read the same, and every bad line is named.
+
+Covers: actors/venues/paper/generator.py, actors/venues/paper/instruments.py
+"""
 
 from __future__ import annotations
 

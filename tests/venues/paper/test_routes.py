@@ -1,4 +1,7 @@
-"""Every path of the exchange: its answer's fields and their types, as the official SDK's models have them."""
+"""Every path of the exchange: its answer's fields and their types, as the official SDK's models have them.
+
+Covers: actors/venues/paper/account_endpoints.py, actors/venues/paper/algo_endpoints.py, actors/venues/paper/market_endpoints.py, actors/venues/paper/order_endpoints.py, actors/venues/paper/reports.py
+"""
 
 from __future__ import annotations
 

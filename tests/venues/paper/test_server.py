@@ -1,4 +1,7 @@
-"""The paper exchange over real sockets: each endpoint with good and with bad input."""
+"""The paper exchange over real sockets: each endpoint with good and with bad input.
+
+Covers: actors/venues/paper/app.py, actors/venues/paper/codes.py, actors/venues/paper/config.py, actors/venues/paper/endpoints.py, actors/venues/paper/faults.py, actors/venues/paper/process.py, actors/venues/paper/requests.py, actors/venues/paper/rules.py
+"""
 
 from __future__ import annotations
 

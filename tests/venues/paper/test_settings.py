@@ -1,4 +1,7 @@
-"""Settings of the account: kept, refused with the exchange's code and text, and told."""
+"""Settings of the account: kept, refused with the exchange's code and text, and told.
+
+Covers: actors/venues/paper/brackets.py, actors/venues/paper/settings_endpoints.py
+"""
 
 from __future__ import annotations
 

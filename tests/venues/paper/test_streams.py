@@ -1,4 +1,7 @@
-"""Routed websockets over real sockets: what is told where, and what stays silent."""
+"""Routed websockets over real sockets: what is told where, and what stays silent.
+
+Covers: actors/venues/paper/connections.py, actors/venues/paper/listen_keys.py, actors/venues/paper/stream_frames.py
+"""
 
 from __future__ import annotations
 
