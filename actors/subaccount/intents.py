@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from actors.core.carried import made_of
 from actors.core.enums import Purpose
 from actors.core.facts import OrderIntended
 from actors.core.messages import PlaceOrder
@@ -12,24 +13,17 @@ from actors.subaccount.state import AccountState
 
 
 def intended(state: AccountState, order: PlaceOrder, checked: CheckResult, market: Market) -> OrderIntended:
-    """The account's next order, with the margin that its checked reserves."""
-    return OrderIntended(
+    """The account's next order, with the margin that its check reserves."""
+    return made_of(
+        OrderIntended,
+        order,
         account_id=state.account_id,
         sequence=state.next_order_sequence,
         client_order_id=client_order_id(market.origin, state.account_id, state.next_order_sequence),
-        symbol=order.symbol,
-        side=order.side,
-        order_type=order.order_type,
-        quantity=order.quantity,
-        price=order.price,
-        time_in_force=order.time_in_force,
-        reduce_only=order.reduce_only,
         leverage=checked.leverage,
         margin_reserved=checked.margin,
         purpose=Purpose.USER,
         tier=0,
         decided_ms=market.wall_ms,
-        cause=order.cause,
-        strategy=order.strategy,
         reference_price=checked.price,
     )

@@ -6,6 +6,7 @@ and the next step follows from the present price. The rest is placed once more, 
 
 from __future__ import annotations
 
+from actors.core.carried import made_of
 from actors.core.enums import Purpose
 from actors.core.facts import AnyFact
 from actors.core.messages import PlaceOrder
@@ -26,18 +27,7 @@ def decided_anew(
         return [], ()
     if conditionals.is_protective(intent):
         return conditionals.again(state, order, market, intent.tier, market.wall_ms), ()
-    wanted = PlaceOrder(
-        symbol=intent.symbol,
-        side=intent.side,
-        quantity=order.remaining,
-        order_type=intent.order_type,
-        price=intent.price,
-        time_in_force=intent.time_in_force,
-        leverage=intent.leverage,
-        reduce_only=intent.reduce_only,
-        strategy=intent.strategy,
-        cause=intent.cause,
-    )
+    wanted = made_of(PlaceOrder, intent, quantity=order.remaining)
     checked = checks.check(state, wanted, market)
     if not checked.is_accepted:
         return [], checked.rejections
