@@ -1,4 +1,7 @@
-"""A dead letter's message survives JSON and back, exactly; what cannot be replayed says so."""
+"""A dead letter's message survives JSON and back, exactly; what cannot be replayed says so.
+
+Covers: actors/core/trades.py
+"""
 
 from __future__ import annotations
 
