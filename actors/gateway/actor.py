@@ -41,7 +41,7 @@ from actors.supervision.gate import TradingGate
 
 log = structlog.get_logger("gateway")
 
-TEND_EVERY = Nanos(100 * NANOS_PER_MS)
+TIMER_EVERY = Nanos(100 * NANOS_PER_MS)
 
 CLOCK_MOVED_MS = 500
 """A human is told when the exchange's clock was further than this from where we believed it."""
@@ -57,7 +57,7 @@ class GatewayStatus(msgspec.Struct, frozen=True):
     sent: int
     lost: int
     duplicates: int
-    strangers: int
+    foreign: int = msgspec.field(name="strangers")
     room_reducing: int
     room_new_risk: int
     paused_until_ms: int
@@ -103,7 +103,7 @@ class Gateway(DispatchedActor):
     def on_start(self) -> None:
         """Begin to send and to listen."""
         self._transport.start(self.actor_ref)
-        self._tend_later()
+        self._set_timer()
 
     def on_receive(self, message: Any) -> Any:
         """Handle one message."""
@@ -129,13 +129,13 @@ class Gateway(DispatchedActor):
             case Surveyed():
                 effects = core.surveyed(message, now_ms)
             case TimerFired():
-                effects = self._on_timer(message.incarnation, now_ms)
+                effects = self._timer_fired(message.incarnation, now_ms)
             case _:
-                effects = self._on_news(message, now_ms)
+                effects = self._on_exchange_state(message, now_ms)
         self._carry_out(effects)
-        self._vouch()
+        self._update_gate()
 
-    def _on_news(self, message: Any, now_ms: int) -> list[Effect]:
+    def _on_exchange_state(self, message: Any, now_ms: int) -> list[Effect]:
         """What is told of the exchange itself, of the master, of the user stream and of the time."""
         core = self._core
         match message:
@@ -167,16 +167,16 @@ class Gateway(DispatchedActor):
             queued=core.queued,
             in_flight=core.budget.under_way,
             unknown=tuple(core.unknown[:100]),
-            sent=core.sending.sent,
+            sent=core.send_policy.sent,
             lost=core.lost,
             duplicates=core.duplicates,
-            strangers=core.strangers,
+            foreign=core.foreign,
             room_reducing=core.budget.room(now_ms, reducing=True),
             room_new_risk=core.budget.room(now_ms, reducing=False),
             paused_until_ms=core.budget.paused_until_ms,
             stream=core.proof.state,
             stream_reason=core.proof.reason,
-            clock_lost=core.sending.clock_lost,
+            clock_lost=core.send_policy.clock_lost,
             fleet=core.fleets.origin.fleet,
             start=core.fleets.origin.start,
             other_fleets=keys(core.fleets.others),
@@ -195,13 +195,13 @@ class Gateway(DispatchedActor):
         return self._cell.dispatcher.clock.monotonic_ns() // NANOS_PER_MS
 
     def _clock_lost(self, reason: str) -> list[Effect]:
-        if self._core.sending.clock_lost:
+        if self._core.send_policy.clock_lost:
             return []
-        self._core.sending.clock_lost = reason
+        self._core.send_policy.clock_lost = reason
         return [Alarm(f"nothing is sent until the exchange's clock is measured: {reason}")]
 
     def _clock_measured(self, moved_ms: int) -> list[Effect]:
-        was_lost, self._core.sending.clock_lost = self._core.sending.clock_lost, ""
+        was_lost, self._core.send_policy.clock_lost = self._core.send_policy.clock_lost, ""
         if was_lost or abs(moved_ms) > CLOCK_MOVED_MS:
             return [
                 Alarm(
@@ -210,18 +210,18 @@ class Gateway(DispatchedActor):
             ]
         return []
 
-    def _vouch(self) -> None:
+    def _update_gate(self) -> None:
         """New risk only while the exchange's time is known and fills can be heard of."""
         core = self._core
-        (self._gate.close if core.sending.clock_lost else self._gate.open)("exchange clock")
+        (self._gate.close if core.send_policy.clock_lost else self._gate.open)("exchange clock")
         down = core.proof.state is StreamState.DOWN
         (self._gate.close if down else self._gate.open)("user stream")
 
-    def _on_timer(self, incarnation: int, now_ms: int) -> list[Effect]:
+    def _timer_fired(self, incarnation: int, now_ms: int) -> list[Effect]:
         if incarnation != self._cell.restarts:
             return []  # a timer of an earlier incarnation
-        self._tend_later()
-        return self._core.on_timer(now_ms)
+        self._set_timer()
+        return self._core.check_orders(now_ms)
 
     def _carry_out(self, effects: Iterable[Effect]) -> None:
         for effect in effects:
@@ -263,8 +263,8 @@ class Gateway(DispatchedActor):
         else:
             self._on_alarm(text)  # which logs it
 
-    def _tend_later(self) -> None:
-        self._cell.dispatcher.after(TEND_EVERY, self._cell, TimerFired(self._cell.restarts))
+    def _set_timer(self) -> None:
+        self._cell.dispatcher.after(TIMER_EVERY, self._cell, TimerFired(self._cell.restarts))
 
 
 def _tracked(known: WorkingOrder) -> Tracked:
@@ -275,6 +275,6 @@ def _tracked(known: WorkingOrder) -> Tracked:
         executed=known.filled,
         delivered=known.filled,
         trade_ids=set(known.trade_ids),
-        accepted_told=known.exchange_order_id is not None,
+        acceptance_delivered=known.exchange_order_id is not None,
         cancel_wanted=known.cancel_requested,
     )

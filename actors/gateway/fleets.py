@@ -50,7 +50,7 @@ class Fleets:
         return FleetView(self.origin.fleet, self.origin.start, dict(self.others))
 
     @staticmethod
-    def is_of_one(report: Report) -> bool:
+    def is_of_a_fleet(report: Report) -> bool:
         """Whether an order is of a fleet at all, ours or another."""
         return parsed(report.client_order_id) is not None
 

@@ -53,7 +53,7 @@ REMEMBERED_FINALS = 65_536
 
 QUERY_EVERY_MS = UNKNOWN_QUERY_EVERY // NANOS_PER_MS
 
-ASKS_MAX = 8
+QUERIES_MAX = 8
 """Queries under way at once. Without a bound, a slow moment makes more queries than it can
 answer, which makes it slower (found by the demo: 2,000 orders, a stalled event loop)."""
 
@@ -156,23 +156,23 @@ class Tracked(msgspec.Struct, kw_only=True):
     stated: str = ""
     unlisted_ms: int = 0
     cancel_sent: bool = False
-    asking: bool = False
+    query_pending: bool = False
     cancel_wanted: bool = False
     cancelling: bool = False
-    accepted_told: bool = False
+    acceptance_delivered: bool = False
     awaits_survey: bool = False
-    excused: bool = False
+    predates_stream: bool = False
 
     duplicate_code: int = 0
-    impostor_told: bool = False
+    conflict_alarmed: bool = False
 
-    def is_told_of(self, report: Report) -> bool:
+    def matches(self, report: Report) -> bool:
         """Whether a report under this order's id can be of this order."""
         order = self.order
         told = (report.symbol, report.side or order.side, report.quantity or order.quantity)
         return told == (order.symbol, order.side, order.quantity)
 
-    def impostor(self, report: Report) -> list[Effect]:
+    def id_conflict(self, report: Report) -> list[Effect]:
         """Another order has this one's id at the exchange: one alarm, and nothing of it is ever booked.
 
         If the exchange refused this one for that, its fate is known: it never was.
@@ -182,9 +182,9 @@ class Tracked(msgspec.Struct, kw_only=True):
             self.reason = "the exchange has another order of this id open"
         elif self.stage is Stage.SENT:
             self.stage = Stage.UNKNOWN
-        if self.impostor_told:
+        if self.conflict_alarmed:
             return []
-        self.impostor_told = True
+        self.conflict_alarmed = True
         order = self.order
         return [
             Alarm(
@@ -201,9 +201,9 @@ class Tracked(msgspec.Struct, kw_only=True):
             return False
         return self.recount or self.delivered != self.executed
 
-    def rests(self, *, proven: bool) -> bool:
+    def is_idle(self, *, proven: bool) -> bool:
         """Whether the timer has nothing to do with it before something is told of it."""
-        if self.asking or self.awaits_survey or self.stage is Stage.QUEUED:
+        if self.query_pending or self.awaits_survey or self.stage is Stage.QUEUED:
             return True
         if self.stage is not Stage.WORKING or self.final is not None or self.cancel_wanted:
             return False

@@ -23,7 +23,7 @@ from actors.core.units import ZERO, ClientOrderId, Symbol
 GRACE_MS = 5_000
 """How long the stream may lag behind REST. At the exchange it is milliseconds."""
 
-TOLD_MAX = 65_536
+REPORTED_MAX = 65_536
 """Orders of which it is remembered what the stream told."""
 
 AMOUNTS_MAX = 1_000
@@ -58,22 +58,22 @@ class StreamProof:
     def __init__(self) -> None:
         self.state = StreamState.UNPROVEN
         self.reason = ""
-        self._told: OrderedDict[ClientOrderId, Known] = OrderedDict()
+        self._reported: OrderedDict[ClientOrderId, Known] = OrderedDict()
         self._before: dict[ClientOrderId, Known] = {}
-        self._owed: dict[ClientOrderId, tuple[Known, int]] = {}
+        self._expected: dict[ClientOrderId, tuple[Known, int]] = {}
         self._amounts: dict[Symbol, deque[Decimal]] = {}
         self._suspects: dict[Symbol, tuple[Decimal, int]] = {}
-        self._looked = False
+        self._has_positions = False
 
     def connected(self) -> None:
         """A connection stands: nothing that happened before is owed by it."""
         self.state, self.reason = StreamState.UNPROVEN, ""
-        self._told.clear()
+        self._reported.clear()
         self._before.clear()
-        self._owed.clear()
+        self._expected.clear()
         self._amounts.clear()
         self._suspects.clear()
-        self._looked = False
+        self._has_positions = False
 
     def down(self, reason: str) -> bool:
         """The stream cannot be believed.
@@ -85,44 +85,44 @@ class StreamProof:
         self.state, self.reason = StreamState.DOWN, reason
         return news
 
-    def stream_says(self, id_: ClientOrderId, known: Known) -> None:
+    def stream_reported(self, id_: ClientOrderId, known: Known) -> None:
         """The stream told of an order."""
-        self._told[id_] = known
-        self._told.move_to_end(id_)
-        if len(self._told) > TOLD_MAX:
-            self._told.popitem(last=False)
-        owed = self._owed.get(id_)
+        self._reported[id_] = known
+        self._reported.move_to_end(id_)
+        if len(self._reported) > REPORTED_MAX:
+            self._reported.popitem(last=False)
+        owed = self._expected.get(id_)
         if owed is not None and known.covers(owed[0]):
-            del self._owed[id_]
+            del self._expected[id_]
             self._proven()
 
-    def rest_says(self, id_: ClientOrderId, known: Known, now_ms: int) -> None:
+    def rest_reported(self, id_: ClientOrderId, known: Known, now_ms: int) -> None:
         """REST told of an order: by the answer that placed it, a query, or the list of open orders."""
-        told = self._told.get(id_)
+        told = self._reported.get(id_)
         before = self._before.get(id_)
         if told is not None and told.covers(known):
             self._proven()
         elif self.state is not StreamState.DOWN and not (before is not None and before.covers(known)):
-            since_ms = self._owed[id_][1] if id_ in self._owed else now_ms
-            self._owed[id_] = (known, since_ms)
+            since_ms = self._expected[id_][1] if id_ in self._expected else now_ms
+            self._expected[id_] = (known, since_ms)
 
     def known_before(self, id_: ClientOrderId, known: Known) -> None:
         """What was known before this connection is not owed by it, and proves nothing of it."""
         self._before[id_] = known
-        told = self._told.get(id_)
+        told = self._reported.get(id_)
         if told is not None and told.covers(known):
             self._proven()
 
-    def position_told(self, symbol: Symbol, amount: Decimal) -> None:
+    def stream_reported_position(self, symbol: Symbol, amount: Decimal) -> None:
         """The stream told a position of the master."""
         self._amounts.setdefault(symbol, deque(maxlen=AMOUNTS_MAX)).append(amount)
         if symbol in self._suspects and self._suspects[symbol][0] == amount:
             del self._suspects[symbol]
 
-    def looked_at_positions(self, amounts: Mapping[Symbol, Decimal], now_ms: int) -> None:
+    def rest_reported_positions(self, amounts: Mapping[Symbol, Decimal], now_ms: int) -> None:
         """REST told all positions of the master: what differs must be told by the stream before long."""
-        if not self._looked:
-            self._looked = True
+        if not self._has_positions:
+            self._has_positions = True
             # What the stream told since it is connected may be newer than this answer.
             for symbol in {*amounts, *self._amounts}:
                 told = self._amounts.setdefault(symbol, deque(maxlen=AMOUNTS_MAX))
@@ -145,7 +145,7 @@ class StreamProof:
         """What REST knows for too long and the stream did not tell; empty when there is nothing."""
         if self.state is StreamState.DOWN:
             return ""
-        for id_, (known, since_ms) in self._owed.items():
+        for id_, (known, since_ms) in self._expected.items():
             if now_ms - since_ms >= GRACE_MS:
                 what = "has ended" if known.final else "is accepted" if not known.executed else "has traded"
                 return f"it never told that {id_} {what} ({known.executed} executed)"

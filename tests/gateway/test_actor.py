@@ -16,7 +16,7 @@ from actors.core.orders import WorkingOrder
 from actors.core.records import Recovery
 from actors.core.trades import Trade
 from actors.core.units import NANOS_PER_MS
-from actors.gateway.actor import CLOCK_MOVED_MS, TEND_EVERY, Gateway
+from actors.gateway.actor import CLOCK_MOVED_MS, TIMER_EVERY, Gateway
 from actors.gateway.budget import OrderBudget
 from actors.gateway.fleets import Fleets
 from actors.gateway.messages import (
@@ -272,7 +272,7 @@ def test_the_timers_of_an_earlier_life_do_nothing(bench):
 
     assert timers() == 1
     bench.dispatcher.restart(bench.ref.cell)
-    bench.run(10 * TEND_EVERY // NANOS_PER_MS)
+    bench.run(10 * TIMER_EVERY // NANOS_PER_MS)
     assert timers() == 1
     assert len(bench.wire.gateways) == 2
 

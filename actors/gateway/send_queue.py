@@ -28,7 +28,7 @@ SLOT_KEPT_MS = 250
 """How long nobody from further behind is sent instead; a decision takes milliseconds."""
 
 
-class WaitingOrders:
+class SendQueue:
     """Two queues. Times are milliseconds that never go back."""
 
     def __init__(self) -> None:
@@ -55,13 +55,13 @@ class WaitingOrders:
         """The first one leaves."""
         del self._queues[urgent][0]
 
-    def keep_place(self, order: OrderIntended, place: Place, now_ms: int) -> None:
+    def reserve_place(self, order: OrderIntended, place: Place, now_ms: int) -> None:
         """What its account decides instead, for the same cause, stands where this order stood."""
         self._kept.setdefault((order.account_id, order.cause), []).append((place, now_ms))
         insort(self._slots, place)
         self._slot_ends.append((now_ms + SLOT_KEPT_MS, place))
 
-    def kept_place(self, order: OrderIntended, now_ms: int) -> Place | None:
+    def reserved_place(self, order: OrderIntended, now_ms: int) -> Place | None:
         """The place that is kept for an order, if it is what was decided instead; each is given once."""
         key = (order.account_id, order.cause)
         places = self._kept.get(key, [])

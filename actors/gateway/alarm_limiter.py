@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from actors.gateway.orders import Alarm
 
-SAID_MAX = 10
-"""Alarms of one kind that are told within ``SPAN_MS``."""
+ALARMS_MAX = 10
+"""Alarms of one kind that are told within ``WINDOW_MS``."""
 
-SPAN_MS = 60_000
+WINDOW_MS = 60_000
 
 
-class Seldom:
+class AlarmLimiter:
     """Times are milliseconds that never go back."""
 
     def __init__(self) -> None:
-        self._spans: dict[str, tuple[int, int, int]] = {}
+        self._windows: dict[str, tuple[int, int, int]] = {}
 
     def alarm(self, kind: str, text: str, now_ms: int) -> list[Alarm]:
         """The alarm, if not too many of its kind were told; the next one that is told says how many were not."""
-        began_ms, said, kept_back = self._spans.get(kind, (now_ms, 0, 0))
-        if now_ms - began_ms >= SPAN_MS:
+        began_ms, said, kept_back = self._windows.get(kind, (now_ms, 0, 0))
+        if now_ms - began_ms >= WINDOW_MS:
             began_ms, said = now_ms, 0
-        if said >= SAID_MAX:
-            self._spans[kind] = (began_ms, said, kept_back + 1)
+        if said >= ALARMS_MAX:
+            self._windows[kind] = (began_ms, said, kept_back + 1)
             return []
-        self._spans[kind] = (began_ms, said + 1, 0)
+        self._windows[kind] = (began_ms, said + 1, 0)
         return [Alarm(f"{text} (and {kept_back} more of this kind before it)" if kept_back else text)]
