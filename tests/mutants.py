@@ -233,9 +233,9 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
     ): EDGE_OF_NEAR,
     (
         "symbol_router/extremes",
-        "stack[-1].last_moment < moment",
-        "stack[-1].last_moment <= moment",
-    ): "a second mark of one moment melts into the first",
+        "stack[-1].last_checkpoint < number",
+        "stack[-1].last_checkpoint <= number",
+    ): "a second checkpoint of one number is absorbed by the first",
     (
         "symbol_router/triggers",
         "len(side.heap) <= 2 * side.living + COMPACT_AT",

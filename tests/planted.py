@@ -503,15 +503,15 @@ FAULTS = (
     Fault(
         "a restart drops waiting fills",
         MAILBOX,
-        "            self._control = [letter, *(self._control or ())]\n",
-        "            self._control, self._fills = [letter, *(self._control or ())], None\n",
+        "            self._control = [envelope, *(self._control or ())]\n",
+        "            self._control, self._fills = [envelope, *(self._control or ())], None\n",
         SERVED,
     ),
     Fault(
         "a restart drops waiting control messages",
         MAILBOX,
-        "            self._control = [letter, *(self._control or ())]\n",
-        "            self._control = [letter]\n",
+        "            self._control = [envelope, *(self._control or ())]\n",
+        "            self._control = [envelope]\n",
         SERVED,
     ),
     Fault(

@@ -120,7 +120,7 @@ class Engine:
         self.actors, self.gate = self.registry.actors, self.registry.gate
         self.halted = threading.Event()
         self.halt_reason = ""
-        self.book = PriceBook(first_moment=self.clock.wall_ms() * 1_000)
+        self.book = PriceBook(first_checkpoint=self.clock.wall_ms() * 1_000)
         self.base_limits = replace(
             config.risk.limits, price_max_age_ns=Nanos(config.price_max_age_ms * NANOS_PER_MS)
         )

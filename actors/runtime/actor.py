@@ -185,10 +185,10 @@ class DispatchedActor(pykka.Actor):
         Returns:
             The future to set later, or None when nobody waits for an answer.
         """
-        letter = self._cell.busy_with
-        if letter is None or letter[1] is None:
+        envelope = self._cell.busy_with
+        if envelope is None or envelope[1] is None:
             return None
-        message, future, at_ns = letter
+        message, future, at_ns = envelope
         self._cell.busy_with = (message, None, at_ns)
         return future
 

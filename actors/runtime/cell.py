@@ -191,11 +191,13 @@ class Cell:
             if self.tap is tap:
                 self.tap = None
 
-    def report(self, letter: Envelope | None, error: BaseException, now_ns: int, wall_ms: int) -> CrashReport:
+    def report(
+        self, envelope: Envelope | None, error: BaseException, now_ns: int, wall_ms: int
+    ) -> CrashReport:
         """Describe a failure and keep the description."""
-        message = letter[0] if letter else None
+        message = envelope[0] if envelope else None
         report = CrashReport(
-            message_kind=START_FAILED if letter is None else type(message).__name__,
+            message_kind=START_FAILED if envelope is None else type(message).__name__,
             message=shown(message),
             error=f"{type(error).__name__}: {error}",
             traceback=traceback_text(error),
@@ -223,7 +225,7 @@ class Cell:
             restarts=self.restarts,
             counters=self.mailbox.counters(),
             busy_with=describe(busy, now_ns) if busy else None,
-            mailbox=[describe(letter, now_ns) for letter in waiting[:limit]],
+            mailbox=[describe(envelope, now_ns) for envelope in waiting[:limit]],
             trace=[traced(message, now_ns - at_ns, took_ns, wall_ms) for message, at_ns, took_ns in trace],
             slowest_turn_us=self.slowest_ns / 1e3,
             congested=self.mailbox.congested,

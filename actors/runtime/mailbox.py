@@ -9,7 +9,7 @@ Rules
 4. ``close`` and ``put`` exclude each other: nothing lands in a closed mailbox.
 5. Above the high mark a mailbox is congested until it is below the low mark.
 
-A letter is a plain tuple and a short lane a plain list: a million mailboxes are told often
+An envelope is a plain tuple and a short lane a plain list: a million mailboxes are told often
 and hold little.
 """
 
@@ -111,7 +111,7 @@ class Mailbox:
         self.refused = 0
         self.in_hand = 0
 
-    def put(self, letter: Envelope) -> bool:  # noqa: PLR0912 - a helper per lane would cost each message a call
+    def put(self, envelope: Envelope) -> bool:  # noqa: PLR0912 - a helper per lane would cost each message a call
         """Take a message in.
 
         Returns:
@@ -121,7 +121,7 @@ class Mailbox:
             Refused: the commands lane is full.
             BrokenPipeError: the mailbox is closed.
         """
-        message = letter[0]
+        message = envelope[0]
         try:
             lane = message.LANE
         except AttributeError:
@@ -134,27 +134,27 @@ class Mailbox:
             if lane == _MARKET:
                 waiting = self._market
                 if waiting is None:
-                    self._market = {message.symbol: letter}
+                    self._market = {message.symbol: envelope}
                 else:
                     if message.symbol in waiting:
                         self.conflated += 1
-                    waiting[message.symbol] = letter
+                    waiting[message.symbol] = envelope
             elif lane == _FILLS:
                 if self._fills is None:
-                    self._fills = [letter]
+                    self._fills = [envelope]
                 else:
-                    self._fills = _appended(self._fills, letter)
+                    self._fills = _appended(self._fills, envelope)
                     if len(self._fills) >= MAILBOX_HIGH:
                         self.congested = True
             elif lane == _CONTROL:
                 if self._control is None:
-                    self._control = [letter]
+                    self._control = [envelope]
                 else:
-                    self._control = _appended(self._control, letter)
+                    self._control = _appended(self._control, envelope)
             elif self._commands is None:
-                self._commands = [letter]
+                self._commands = [envelope]
             elif len(self._commands) < COMMANDS_MAX:
-                self._commands = _appended(self._commands, letter)
+                self._commands = _appended(self._commands, envelope)
             else:
                 self.refused += 1
                 raise Refused(
@@ -168,8 +168,8 @@ class Mailbox:
         finally:
             self._lock.release()
 
-    def restart_with(self, letter: Envelope) -> bool:
-        """Put ``letter`` ahead of everything and serve the control lane only.
+    def restart_with(self, envelope: Envelope) -> bool:
+        """Put ``envelope`` ahead of everything and serve the control lane only.
 
         Returns:
             Whether the actor must now be scheduled.
@@ -177,7 +177,7 @@ class Mailbox:
         with self._lock:
             if self._closed:
                 return False
-            self._control = [letter, *(self._control or ())]
+            self._control = [envelope, *(self._control or ())]
             self.accepted += 1
             self._lowest = _CONTROL
             if self.scheduled:
@@ -199,30 +199,30 @@ class Mailbox:
             lowest = self._lowest
             if self._run >= HIGHER_LANE_RUN and lowest == _MARKET:
                 self._run = 0
-                letter = self._take_lower()
-                if letter is not None:
+                envelope = self._take_lower()
+                if envelope is not None:
                     self.in_hand = 1
-                    return letter
+                    return envelope
             if self._control is not None and lowest >= _CONTROL:
-                letter = self._take_control(self._control)
+                envelope = self._take_control(self._control)
             elif lowest != _MARKET:
-                letter = None
+                envelope = None
             elif self._fills is not None:
-                letter = self._take_fill(self._fills)
+                envelope = self._take_fill(self._fills)
             elif self._commands is not None:
-                letter = self._take_command(self._commands)
+                envelope = self._take_command(self._commands)
             elif self._market is not None:
                 self._run = -1  # nothing waits above, so no lane is starving
-                letter = self._take_market(self._market)
+                envelope = self._take_market(self._market)
             else:
-                letter = None
-            if letter is None:
+                envelope = None
+            if envelope is None:
                 self.scheduled = False
                 self._run = 0
                 return None
             self._run += 1
             self.in_hand = 1
-            return letter
+            return envelope
         finally:
             self._lock.release()
 
@@ -263,10 +263,10 @@ class Mailbox:
         return _first(lane)
 
     def _take_market(self, lane: dict[object, Envelope]) -> Envelope:
-        letter = lane.pop(next(iter(lane)))
+        envelope = lane.pop(next(iter(lane)))
         if not lane:
             self._market = None
-        return letter
+        return envelope
 
     def settle(self, *, handled: bool) -> None:
         """Account for the message in hand: handled, or set aside as a dead letter."""
@@ -347,7 +347,7 @@ class Mailbox:
         with self._lock:
             fronts = [lane[0][2] for lane in (self._control, self._fills, self._commands) if lane]
             if self._market:
-                fronts.append(min(letter[2] for letter in self._market.values()))
+                fronts.append(min(envelope[2] for envelope in self._market.values()))
             return min(fronts, default=None)
 
     def _depth(self) -> int:
@@ -371,10 +371,10 @@ class Mailbox:
         return self._lowest == _MARKET and bool(self._fills or self._commands or self._market)
 
 
-def _appended(lane: Queue, letter: Envelope) -> Queue:
+def _appended(lane: Queue, envelope: Envelope) -> Queue:
     if len(lane) >= _LIST_MAX and isinstance(lane, list):
         lane = deque(lane)
-    lane.append(letter)
+    lane.append(envelope)
     return lane
 
 

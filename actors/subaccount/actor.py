@@ -263,11 +263,11 @@ class AccountActor(DispatchedActor):
                 wait = Nanos(fact.retry_at_ns - market.now_ns)
                 self._cell.dispatcher.after(wait, self._cell, Reconsider("backoff"))
             elif isinstance(fact, ConditionalPlaced):
-                self._context.book.mark(fact.symbol)
+                self._context.book.checkpoint(fact.symbol)
             elif isinstance(fact, FillApplied):
                 trade = fact.trade
                 # No tick can come in between: router and accounts share a thread.
-                self._context.book.mark(trade.symbol)
+                self._context.book.checkpoint(trade.symbol)
                 if holdings.is_late(trade.trade_ms, market.wall_ms):
                     self._ask_funding(trade.symbol, trade.trade_ms)
         for text in alerts_of(self.account_id, decision.facts):

@@ -19,15 +19,15 @@ from actors.subaccount.state import AccountState
 
 
 class PriceHistory(Protocol):
-    """Where the mids have been: extremes since any moment, and samples of a minute's distance."""
+    """Where the mids have been: extremes since any checkpoint, and samples of a minute's distance."""
 
     @property
-    def moment(self) -> int:
-        """A number that grows with every tick."""
+    def next_checkpoint(self) -> int:
+        """The number of a checkpoint that is made now; grows with every tick."""
         ...
 
-    def extremes(self, symbol: Symbol, moment: int) -> tuple[Decimal, Decimal] | None:
-        """Lowest and highest mid since ``moment``, the present one included; None if nobody knows."""
+    def extremes(self, symbol: Symbol, checkpoint: int) -> tuple[Decimal, Decimal] | None:
+        """Lowest and highest mid since ``checkpoint``, the present one included; None if nobody knows."""
         ...
 
     def correlation(self, one: Symbol, other: Symbol) -> Decimal | None:
@@ -64,8 +64,8 @@ class Market(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def moment(self) -> int:
-        """Where a stretch of prices that begins now begins."""
-        return 0 if self.paths is None else self.paths.moment
+        """The number of a checkpoint that is made now."""
+        return 0 if self.paths is None else self.paths.next_checkpoint
 
     def extremes(self, symbol: Symbol, moment: int) -> tuple[Decimal, Decimal] | None:
         """Lowest and highest mid since ``moment``; None if nobody knows."""
