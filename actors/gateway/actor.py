@@ -44,11 +44,11 @@ log = structlog.get_logger("gateway")
 TIMER_EVERY = Nanos(100 * NANOS_PER_MS)
 
 CLOCK_MOVED_MS = 500
-"""A human is told when the exchange's clock was further than this from where we believed it."""
+"""An alarm is raised when the exchange's clock was further than this from what we believed."""
 
 
 class GatewayStatus(msgspec.Struct, frozen=True):
-    """What an operator sees of the gateway. ``lost`` counts orders whose answer told nothing of their fate."""
+    """What an operator sees of the gateway. ``lost`` counts orders whose answer left their fate unknown."""
 
     tracked: int
     queued: int
@@ -83,7 +83,7 @@ class Gateway(DispatchedActor):
         on_alarm: where alarms go, and are logged; without it they are logged here.
     """
 
-    def __init__(  # noqa: PLR0913 - whom it serves, and what outlives it
+    def __init__(  # noqa: PLR0913 - its neighbours, and what outlives it
         self,
         transport: Transport,
         accounts: Mapping[AccountId, Ref],
@@ -136,7 +136,7 @@ class Gateway(DispatchedActor):
         self._update_gate()
 
     def _on_exchange_state(self, message: Any, now_ms: int) -> list[Effect]:
-        """What is told of the exchange itself, of the master, of the user stream and of the time."""
+        """News of the exchange itself, of the master account, of the user stream and of the time."""
         core = self._core
         match message:
             case LimitsLearned():
@@ -204,14 +204,12 @@ class Gateway(DispatchedActor):
         was_lost, self._core.send_policy.clock_lost = self._core.send_policy.clock_lost, ""
         if was_lost or abs(moved_ms) > CLOCK_MOVED_MS:
             return [
-                Alarm(
-                    f"the exchange's clock is measured again; it was {moved_ms} ms from where it was believed"
-                )
+                Alarm(f"the exchange's clock is measured again; it was {moved_ms} ms from what was believed")
             ]
         return []
 
     def _update_gate(self) -> None:
-        """New risk only while the exchange's time is known and fills can be heard of."""
+        """New risk only while the exchange's time is known and the stream that reports fills is not down."""
         core = self._core
         (self._gate.close if core.send_policy.clock_lost else self._gate.open)("exchange clock")
         down = core.proof.state is StreamState.DOWN

@@ -1,11 +1,11 @@
-"""Alarms that may come by the thousand: a few of each kind are told, the rest is counted. Pure."""
+"""Alarms that may come by the thousand: a few of each kind are raised, the rest is counted. Pure."""
 
 from __future__ import annotations
 
 from actors.gateway.orders import Alarm
 
 ALARMS_MAX = 10
-"""Alarms of one kind that are told within ``WINDOW_MS``."""
+"""Alarms of one kind that are raised within ``WINDOW_MS``."""
 
 WINDOW_MS = 60_000
 
@@ -17,7 +17,7 @@ class AlarmLimiter:
         self._windows: dict[str, tuple[int, int, int]] = {}
 
     def alarm(self, kind: str, text: str, now_ms: int) -> list[Alarm]:
-        """The alarm, if not too many of its kind were told; the next one that is told says how many were not."""
+        """The alarm, unless too many of its kind were raised; the next one says how many were left out."""
         began_ms, said, kept_back = self._windows.get(kind, (now_ms, 0, 0))
         if now_ms - began_ms >= WINDOW_MS:
             began_ms, said = now_ms, 0

@@ -1,9 +1,9 @@
-"""Commissions that fills did not tell: asked for by order, whether or not the order is still under way. Pure.
+"""Commissions that fills did not contain: queried by order, whether or not it is still under way. Pure.
 
 Rules
-1. Only an account asks, and asks again if it is not answered: nothing here outlives the gateway.
+1. Only an account asks, and asks again if no answer comes: nothing here outlives the gateway.
 2. At most ``FEE_QUERIES_MAX`` questions are under way; those of one order are one question.
-3. What is delivered is the exchange's word; a trade that it still says nothing of is not.
+3. Delivered is what the exchange says; a trade whose commission it still leaves out is not delivered.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FEE_QUERIES_MAX = 2
 
 
 class FeeQuestions:
-    """Who asked after which trades. Times are Unix milliseconds on the exchange's clock."""
+    """Which account asks for which trades. Times are Unix milliseconds on the exchange's clock."""
 
     def __init__(self) -> None:
         self._waiting: OrderedDict[ClientOrderId, AskFees] = OrderedDict()

@@ -1,9 +1,15 @@
 """The gateway's decisions: what becomes of each order between intent and last fill. Pure.
 
-QUEUED -> SENT -> WORKING -> final; SENT or WORKING -> UNKNOWN -> (asked) -> WORKING or final.
+QUEUED -> SENT -> WORKING -> final; SENT or WORKING -> UNKNOWN -> (queried) -> WORKING or final.
+
+Why UNKNOWN is a state. Between "the request left" and "the answer arrived" anything may have happened: a time-out, a
+connection that was cut, a 5xx (see ``venues.binance.errors.outcome_of``) say nothing of the order. Taken as refused, it
+may fill all the same, and the account would hold a position that it knows nothing of; sent again, it may fill twice. So
+its margin stays reserved and the exchange is queried by client order id until it answers, or until it can no longer
+accept the request (rule 2).
 
 Rules
-1. An order is sent once. When its fate is unknown it is asked after, never sent again.
+1. An order is sent once. When its fate is unknown it is queried, never sent again.
 2. "No such order" is final only when the signed request can no longer be accepted, however long it took and
    whatever our clock believed: the venue's window has passed on the exchange's clock since its timestamp, and on
    ours since it was signed. The transport signs with the timestamp given here, however late it sends.
@@ -88,7 +94,7 @@ class GatewayCore:
         self._surveyed_ms: int | None = None
         self._survey_again = False
         self._survey_next_ms = 0
-        # A list that was asked for earlier is older than what it would be held against.
+        # A list that was requested earlier is older than what it would be compared with.
         self._lists_from_ms = 0
         self._alarms = AlarmLimiter()
         self._schedule = CheckSchedule()
@@ -106,7 +112,7 @@ class GatewayCore:
     @property
     def unknown(self) -> list[ClientOrderId]:
         """Orders whose fate is unknown."""
-        # In one step: people look from other threads.
+        # Copied in one step: other threads read it.
         return [t.order.client_order_id for t in list(self.tracked.values()) if t.stage is Stage.UNKNOWN]
 
     # -- from inside
@@ -130,7 +136,7 @@ class GatewayCore:
     def resume_orders(self, tracked: Iterable[Tracked], now_ms: int) -> list[Effect]:
         """Take over orders of an earlier run, each of unknown fate: one question for all that are open.
 
-        What the answer does not list is asked after singly.
+        What the answer does not list is queried singly.
         """
         for known in tracked:
             if known.order.client_order_id not in self.tracked:
@@ -141,11 +147,11 @@ class GatewayCore:
         return self._survey(now_ms)
 
     def resync(self, known: Tracked, now_ms: int) -> list[Effect]:
-        """An account says what it knows of an order: ask the exchange, deliver what it lacks."""
+        """An account says what it knows of an order: query the exchange, deliver what it lacks."""
         id_ = known.order.client_order_id
         tracked = self._find(id_)
         if tracked is None:
-            # We believed it closed, but the account went back to before it heard of that.
+            # It was closed here, but the account has gone back to a state before that.
             self._finals.pop(id_, None)
             self._track_unknown(known, now_ms)
             return self._query(known, now_ms)
@@ -156,7 +162,7 @@ class GatewayCore:
         return self._query(tracked, now_ms, "query" if tracked.exchange_order_id is None else "trades")
 
     def orphans(self, reports: Iterable[Report], now_ms: int) -> list[Effect]:
-        """Cancel open orders of our own fleet that no durable intent explains; tell of other fleets."""
+        """Cancel open orders of our own fleet that no durable intent explains; alarms of other fleets."""
         unexplained = [
             r
             for r in reports
@@ -165,7 +171,7 @@ class GatewayCore:
         return self.fleets.resting(unexplained, now_ms + self.venue_ahead_ms)
 
     def check_orders(self, now_ms: int) -> list[Effect]:
-        """Timer: ask after unknown orders, fetch missing trades, look at everything, send what waits."""
+        """Timer: query unknown orders, fetch missing trades, survey, check the user stream, send what waits."""
         effects: list[Effect] = []
         proven = self.proof.state is StreamState.UP
         for id_ in self._schedule.due(self.tracked):
@@ -177,7 +183,7 @@ class GatewayCore:
             if now_ms - tracked.asked_ms < QUERY_EVERY_MS:
                 continue
             if tracked.stage is Stage.SENT and now_ms - tracked.signed_ms > SENT_MAX_MS:
-                self._fate_unknown(tracked)  # nobody answered; whatever became of it, ask
+                self._fate_unknown(tracked)  # no answer came; whatever became of it, query
             if tracked.stage is Stage.UNKNOWN or tracked.is_overdue(now_ms, proven=proven):
                 effects += self._query(tracked, now_ms)
             elif tracked.lacks_trades and now_ms - tracked.asked_ms >= CLOSE_GRACE_MS:
@@ -185,10 +191,10 @@ class GatewayCore:
         self.send_policy.expire(now_ms)
         return effects + self._check_stream(now_ms) + self._send_due(now_ms)
 
-    # -- the user stream, and everything at once
+    # -- the user stream, and surveys
 
     def connected(self, now_ms: int) -> list[Effect]:
-        """The user stream is connected: whatever it missed before is asked for, and not owed by it."""
+        """The user stream is connected: a survey finds what it missed; it is not expected to report that itself."""
         self.proof.connected()
         self._lists_from_ms = now_ms
         for tracked in self.tracked.values():
@@ -200,19 +206,19 @@ class GatewayCore:
         return [Alarm(f"user stream down: {reason}")] if self.proof.down(reason) else []
 
     def unreadable(self, text: str, now_ms: int) -> list[Effect]:
-        """The user stream told something that cannot be read: it may have been about any order."""
+        """An event of the user stream cannot be read: it may have been about any order."""
         said = self._alarms.alarm("unreadable", f"an event of the user stream cannot be read: {text}", now_ms)
         return [*said, *self._survey(now_ms)]
 
     def master_changed(self, message: MasterChanged) -> list[Effect]:
-        """The user stream told balances or positions of the master."""
+        """The user stream reported balances or positions of the master."""
         for symbol, amount in message.positions:
             self.proof.stream_reported_position(symbol, amount)
         text = account_update(message.reason, message.balances, message.positions)
         return [Alarm(text)] if text else []
 
     def surveyed(self, message: Surveyed, now_ms: int) -> list[Effect]:
-        """All open orders and positions: what is listed works, what is missing is asked after."""
+        """All open orders and positions: what is listed works, what is missing is queried."""
         self._surveying_since_ms, self._surveyed_ms = None, now_ms
         if message.asked_ms < self._lists_from_ms:
             return self._survey(now_ms)
@@ -249,7 +255,7 @@ class GatewayCore:
         return effects
 
     def _is_surveying(self, now_ms: int) -> bool:
-        """Whether the answer to a look at everything may still come."""
+        """Whether the answer to a survey may still come."""
         return self._surveying_since_ms is not None and now_ms - self._surveying_since_ms < SENT_MAX_MS
 
     def _survey(self, now_ms: int) -> list[Effect]:
@@ -261,7 +267,7 @@ class GatewayCore:
         return [Survey(now_ms)]
 
     def _check_stream(self, now_ms: int) -> list[Effect]:
-        """Look whether REST knows what the stream does not tell, and ask for everything now and then."""
+        """Reconnect a stream that lacks what REST knows, and survey every so often."""
         reason = self.proof.overdue(now_ms)
         if reason and self.proof.down(reason):
             return [Alarm(f"the user stream is silent: {reason}; connecting it anew"), RenewStream()]
@@ -306,7 +312,7 @@ class GatewayCore:
         return effects + self._send_due(now_ms)
 
     def reported(self, report: Report, now_ms: int) -> list[Effect]:
-        """The user stream told about an order."""
+        """The user stream reported an order."""
         tracked = self._find(report.client_order_id)
         if tracked is not None:
             return self._take_report(tracked, report, now_ms, rest=False)
@@ -318,7 +324,7 @@ class GatewayCore:
         if self.fleets.is_of_a_fleet(report):
             return self.fleets.reported(report) if self._recovered else []
         text = self._foreign_orders.reported(report)
-        # Those of the exchange's own doing are not kept back by somebody's who trades by hand.
+        # Limited by kind, so that trades by hand do not hold back alarms of the exchange's own orders.
         return [*self._alarms.alarm(text.partition(":")[0], text, now_ms)] if text else []
 
     def traded(self, message: Traded, now_ms: int) -> list[Effect]:
@@ -341,7 +347,7 @@ class GatewayCore:
     # -- inside
 
     def _find(self, id_: ClientOrderId) -> Tracked | None:
-        """An order of which something is told; the timer looks at it again."""
+        """An order that something is known of now; the timer checks it again."""
         tracked = self.tracked.get(id_)
         if tracked is not None:
             self._schedule.mark_active(id_)
@@ -374,7 +380,7 @@ class GatewayCore:
         return effects + self._maybe_close(tracked, now_ms)
 
     def _compare_with_stream(self, tracked: Tracked, known: Known, now_ms: int, *, rest: bool) -> None:
-        """Let REST and the stream vouch for each other."""
+        """Compare what REST and the stream know of an order."""
         id_ = tracked.order.client_order_id
         if not rest:
             self.proof.stream_reported(id_, known)
@@ -387,7 +393,7 @@ class GatewayCore:
     def _unknown_status(
         self, tracked: Tracked, report: Report, now_ms: int, *, rest: bool, listed: bool
     ) -> list[Effect]:
-        """A status that we do not know says nothing of what becomes of the order; ask until it is known."""
+        """A status that is not known here says nothing of what becomes of the order; query until one is."""
         if report.status is not ReportStatus.UNKNOWN:
             tracked.stated = ""
             return []
@@ -395,21 +401,21 @@ class GatewayCore:
         if tracked.stated != report.stated:
             tracked.stated = report.stated
             text = f"{report.client_order_id} of {tracked.order.account_id}: the exchange calls it {report.stated}"
-            text += ", a status that is not known here; it is asked after until it is known"
+            text += ", a status that is not known here; it is queried until it has one that is"
             effects += self._alarms.alarm("odd", text, now_ms)
         if tracked.final is not None or listed:
             return effects
         if not rest:
             return effects + self._query(tracked, now_ms)
         if tracked.unlisted_ms and tracked.asked_ms >= tracked.unlisted_ms:
-            # No longer open when it was asked after: nothing more happens to it, and this is all that did.
+            # No longer open when it was queried: nothing more happens to it, and this is all that did.
             tracked.final = OrderStatus.EXPIRED
             tracked.reason = f"the exchange calls it {tracked.stated}, and no longer lists it as open"
             return effects
-        # A query that says the same leaves the list of open orders to tell whether it still works. It is asked
-        # for now and then only: the list costs forty times what a query costs.
+        # If a query says the same, only the list of open orders shows whether it still works. That is fetched every
+        # few seconds only: the list costs forty times what a query costs.
         recent = self._surveyed_ms is not None and now_ms - self._surveyed_ms < SURVEY_UNPROVEN_MS
-        # Whoever cancelled it waits for its end, an emergency stop perhaps.
+        # If it was cancelled, its end is waited for, by an emergency stop perhaps.
         return effects if recent and not tracked.cancel_sent else effects + self._survey(now_ms)
 
     def _deliver(self, tracked: Tracked, trade: Trade, *, count: bool) -> list[Effect]:
@@ -454,7 +460,7 @@ class GatewayCore:
         if message.outcome in {Outcome.NOT_SENT, Outcome.MISTIMED}:
             return self._requeue(tracked) if tracked.stage is Stage.SENT else []
         if message.outcome is Outcome.DUPLICATE and tracked.stage is Stage.SENT:
-            tracked.duplicate_code = message.code  # what is open there says whether it is ours
+            tracked.duplicate_code = message.code  # what is open there shows whether it is ours
         if message.outcome is Outcome.REFUSED:
             if tracked.stage is Stage.WORKING:
                 # The user stream knows the order already: a refusal of a duplicate id, say.
@@ -466,7 +472,7 @@ class GatewayCore:
         return self._query(tracked, now_ms)
 
     def _requeue(self, tracked: Tracked) -> list[Effect]:
-        """It surely never got there: it waits again, unless its owner wants it no more."""
+        """It surely never reached the exchange: it waits again, unless its account has cancelled it."""
         if not tracked.cancel_wanted:
             self.send_policy.requeue(tracked)
             return []
@@ -490,10 +496,10 @@ class GatewayCore:
         return self._close(tracked)
 
     def _waited_too_long(self, tracked: Tracked, now_ms: int, *, again: bool) -> list[Effect]:
-        """It waited here too long: nothing stale is sent, and nobody refused it."""
+        """It waited here too long: nothing stale is sent, and the exchange has not refused it."""
         text = f"it waited {(now_ms - tracked.place.since_ms) / 1_000:.1f} s for its turn to be sent"
         tracked.final = OrderStatus.NEVER_SENT
-        tracked.reason = f"{text}; {'decided anew' if again else 'that is too old to be sent'}"
+        tracked.reason = f"{text}; {'decided again' if again else 'that is too old to be sent'}"
         return self._close(tracked, waited=True, again=again)
 
     def _fate_unknown(self, tracked: Tracked) -> None:
@@ -501,7 +507,7 @@ class GatewayCore:
         self.lost += 1
 
     def _track_unknown(self, known: Tracked, now_ms: int) -> None:
-        """An order of an earlier run: it may have been signed a moment ago."""
+        """An order of an earlier run: it may have been signed just before."""
         known.stage = Stage.UNKNOWN
         known.signed_ms, known.signed_venue_ms = now_ms, now_ms + self.venue_ahead_ms
         known.predates_stream = True
@@ -539,7 +545,7 @@ class GatewayCore:
         return [self._request("cancel", tracked, now_ms)]
 
     def _query(self, tracked: Tracked, now_ms: int, kind: str = "query") -> list[Effect]:
-        """Ask after an order, or for its trades, as soon as not too many are asked after."""
+        """Query an order, or its trades, once fewer than ``QUERIES_MAX`` are under way."""
         if tracked.query_pending:
             return []
         tracked.query_pending = True
@@ -583,7 +589,7 @@ class GatewayCore:
 
 
 def _about_its_order(message: Answered) -> Answered:
-    """What tells of another order than was asked about says nothing of this one, which is asked after."""
+    """An answer about another order than the request's says nothing of this one, which is then queried."""
     report = message.report
     if report is None or report.client_order_id == message.client_order_id:
         return message

@@ -1,4 +1,4 @@
-"""Which orders leave now: what the exchange's limits, its clock and the way to it allow. Pure.
+"""Which orders are sent now: what the exchange's limits, its clock and the connection to it allow. Pure.
 
 Times are milliseconds that never go back.
 """
@@ -31,7 +31,7 @@ class SendNow(msgspec.Struct, frozen=True):
 
 
 class WaitedTooLong(msgspec.Struct, frozen=True):
-    """This order waited here too long to be sent; ``again``: its account is to decide anew."""
+    """This order waited here too long to be sent; ``again``: its account is to decide again."""
 
     tracked: Tracked
     again: bool
@@ -56,7 +56,7 @@ class SendPolicy:
         kept = self._waiting.reserved_place(tracked.order, now_ms)
         tracked.place = kept or self._waiting.new_place(tracked.queued_ms)
         if kept is not None:
-            # Decided anew already: if even that took long to be durable, the next one would too.
+            # Decided again already: if even that took long to be durable, the next one would too.
             tracked.queued_ms = now_ms
         self._waiting.add(tracked.order, tracked.place)
 
@@ -67,12 +67,12 @@ class SendPolicy:
 
     def expire(self, now_ms: int) -> None:
         """Timer: keep no place for accounts that decided otherwise, nor for answers that will not come."""
-        # With as many under way as there may be, nobody asks the budget any more.
+        # With as many under way as there may be, ``take``, which expires too, is not called any more.
         self.budget.expire(now_ms)
         self._waiting.forget(now_ms)
 
     def answered(self, message: Answered, now_ms: int) -> None:
-        """An order that was sent is answered, one way or another."""
+        """The request of an order ended, one way or another."""
         self.budget.answered(now_ms, counts=message.outcome is not Outcome.NOT_SENT)
         if message.orders_used is not None:
             self.budget.told(message.orders_used, now_ms)
@@ -93,7 +93,7 @@ class SendPolicy:
         return self._unreachable == 1
 
     def due(self, tracked: Mapping[ClientOrderId, Tracked], now_ms: int) -> Iterator[SendNow | WaitedTooLong]:
-        """Who leaves now, in order; the stage of each is the caller's to change before the next is asked for."""
+        """What is sent now, in order; the caller changes the stage of each before it takes the next."""
         if self.clock_lost:
             return
         for urgent in (True, False):
@@ -102,7 +102,7 @@ class SendPolicy:
     def _due(
         self, tracked: Mapping[ClientOrderId, Tracked], now_ms: int, *, urgent: bool
     ) -> Iterator[SendNow | WaitedTooLong]:
-        """Who waited longest, as many as the limits allow; what is stale is decided anew first."""
+        """The longest waits first, as many as the limits allow; what is stale is decided again first."""
         room: int | None = None
         while (first := self._waiting.first(urgent=urgent)) and self.budget.under_way < IN_FLIGHT_MAX:
             place, id_ = first
@@ -133,6 +133,6 @@ class SendPolicy:
                 yield SendNow(order)
 
     def _is_reserved(self, place: Place, now_ms: int, *, urgent: bool) -> bool:
-        """Whether those that are being decided anew, and stand before this place, need all the room that there is."""
+        """Whether those that are being decided again, and stand before this place, need all the room that there is."""
         before = self._waiting.expected_before(place, now_ms)
         return before > 0 and self.budget.room(now_ms, reducing=urgent) <= before

@@ -1,11 +1,11 @@
-"""Orders that wait until the exchange's limits let them go, and whose turn it is. Pure.
+"""Orders that wait until the exchange's limits let them go, and which one is next. Pure.
 
 Rules
-1. What is urgent goes first; within that, who has waited longest.
-2. An order's price is of the moment when it was decided. One that is to trade at any price and has
-   waited ``STALE_MS`` is not sent: it goes back to its account, which decides anew.
+1. What is urgent goes first; within that, what has waited longest.
+2. An order was decided at the price of that time. One that is to trade at any price and has waited ``STALE_MS``
+   is not sent: it goes back to its account, which decides again.
 3. What an account decides instead keeps the place of what went back.
-4. Waiting here is no word of the exchange: it counts as no refusal.
+4. Waiting here is not an answer of the exchange: it does not count as a refusal.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ STALE_MS = 2_000
 """How old a decision may be that trades at any price."""
 
 PLACE_KEPT_MS = 60_000
-"""How long a place is kept for what is decided anew; longer than Postgres may take to make that durable."""
+"""How long a place is kept for what is decided instead; longer than Postgres may take to make that durable."""
 
 SLOT_KEPT_MS = 250
-"""How long nobody from further behind is sent instead; a decision takes milliseconds."""
+"""How long no order from further behind is sent instead; a decision takes milliseconds."""
 
 
 class SendQueue:
@@ -34,7 +34,7 @@ class SendQueue:
     def __init__(self) -> None:
         self._queues: dict[bool, list[tuple[Place, ClientOrderId]]] = {True: [], False: []}
         self._kept: dict[tuple[AccountId, str], list[tuple[Place, int]]] = {}
-        # Slots of those that are being decided anew: sorted by place, and in the order in which they run out.
+        # Slots of those that are being decided again: sorted by place, and in the order in which they run out.
         self._slots: list[Place] = []
         self._slot_ends: deque[tuple[int, Place]] = deque()
         self._number = 0
@@ -47,7 +47,7 @@ class SendQueue:
         insort(self._queues[is_urgent(order)], (place, order.client_order_id))
 
     def first(self, *, urgent: bool) -> tuple[Place, ClientOrderId] | None:
-        """Whose turn it is."""
+        """The next order."""
         queue = self._queues[urgent]
         return queue[0] if queue else None
 
@@ -75,12 +75,12 @@ class SendQueue:
         return None
 
     def new_place(self, since_ms: int) -> Place:
-        """A place behind those who wait longer than since ``since_ms``."""
+        """A place behind all that have waited since before ``since_ms``."""
         self._number += 1
         return Place(since_ms, self._number)
 
     def expected_before(self, place: Place, now_ms: int) -> int:
-        """How many are being decided anew whose place is before this one."""
+        """How many are being decided again whose place is before this one."""
         while self._slot_ends and self._slot_ends[0][0] < now_ms:
             self._give_up_slot(self._slot_ends.popleft()[1])
         return bisect_left(self._slots, place)
@@ -91,11 +91,11 @@ class SendQueue:
             del self._slots[at]
 
     def forget(self, now_ms: int) -> None:
-        """Keep no place for those who decided otherwise."""
+        """Keep no place for accounts that decided otherwise."""
         for key in [k for k, places in self._kept.items() if now_ms - places[-1][1] > PLACE_KEPT_MS]:
             del self._kept[key]
 
 
 def is_stale(tracked: Tracked, now_ms: int) -> bool:
-    """Whether an order must be decided anew before it may be sent; a limit price says itself what it accepts."""
+    """Whether an order must be decided again before it may be sent; a limit price says itself what it accepts."""
     return tracked.order.order_type is OrderType.MARKET and now_ms - tracked.queued_ms >= STALE_MS

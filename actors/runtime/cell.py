@@ -1,4 +1,4 @@
-"""One actor's life: its mailbox, its present instance, its trace and its crashes.
+"""What stays of an actor over all its instances: mailbox, present instance, trace and crashes.
 
 Rules
 1. The cell outlives the instance: a restart makes a new instance and keeps the mailbox and
@@ -41,7 +41,7 @@ CRASHES_KEPT = 3
 
 
 class Status(StrEnum):
-    """Where an actor is in its life."""
+    """What an actor is doing."""
 
     STARTING = "STARTING"
     RUNNING = "RUNNING"
@@ -93,7 +93,7 @@ def traced(message: Any, age_ns: int, took_ns: int, wall_ms: int) -> TracedMessa
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """An actor from outside, at one moment."""
+    """An actor from outside."""
 
     name: str
     kind: str

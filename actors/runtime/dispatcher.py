@@ -2,7 +2,7 @@
 
 Rules
 1. A turn ends after ``TURN_MESSAGES`` messages or ``TURN_NANOS``, whichever is first.
-2. Whatever a handler raises, ``SystemExit`` included, stops that actor only, and is told to
+2. Whatever a handler raises, ``SystemExit`` included, stops that actor only, and reaches
    ``on_crash`` whoever sent the message and however (tell, ask, start).
 3. A stopped actor's waiting messages become dead letters; waiting asks get ActorDeadError.
 4. Timers are messages: ``after`` puts one into a mailbox when its time has come.
@@ -80,7 +80,7 @@ class Dispatcher:
         self._timer_ids = itertools.count()
         self._timer_lock = threading.Lock()
 
-    # -- how an actor is added, told, restarted, stopped
+    # -- how an actor is added, sent to, restarted, stopped
 
     def add(self, cell: Cell, *, held: bool = False) -> Cell:
         """Take over a cell and schedule its ``on_start``; a held one waits for ``restart``."""
@@ -173,7 +173,14 @@ class Dispatcher:
     # -- turns
 
     def run_turn(self, cell: Cell, messages: int = TURN_MESSAGES) -> None:
-        """Let one actor handle some of its messages."""
+        """Let one actor handle some of its messages.
+
+        The ready queue holds each actor at most once: ``scheduled`` in its mailbox is set by whoever makes it ready,
+        and cleared, under the mailbox's lock, only together with the finding that nothing waits. So no message is left
+        without a turn, and no actor runs twice at once. The turn is bounded in messages and in time, as one with a
+        long backlog would else hold up all others of this thread; it then goes to the end of the queue. A failure
+        ends the turn: the rest of the mailbox is for the next instance.
+        """
         mailbox = cell.mailbox
         envelope = mailbox.take()
         if envelope is None:
@@ -320,7 +327,7 @@ class ThreadedDispatcher(Dispatcher):
         return not self._thread.is_alive()
 
     def _timer_added(self, due_ns: int) -> None:
-        # Wakes the worker so that it computes its waiting time anew.
+        # Wakes the worker, which then computes its waiting time again.
         self._queue.put(None)
 
     def _work(self) -> None:

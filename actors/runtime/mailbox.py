@@ -5,11 +5,11 @@ Rules
    messages in a row a waiting lower lane gets its turn; lower lanes take turns at that.
 2. The market lane conflates: a newer message replaces an older one of the same key.
    Fills and control are never refused; commands are bounded and refused when full.
-3. accepted = handled + conflated + dead-lettered + queued + in hand, at any time.
+3. accepted = handled + conflated + dead-lettered + queued + in hand (being handled), at any time.
 4. ``close`` and ``put`` exclude each other: nothing lands in a closed mailbox.
 5. Above the high mark a mailbox is congested until it is below the low mark.
 
-An envelope is a plain tuple and a short lane a plain list: a million mailboxes are told often
+An envelope is a plain tuple and a short lane a plain list: a million mailboxes receive often
 and hold little.
 """
 
@@ -118,7 +118,7 @@ class Mailbox:
             Whether the actor must now be scheduled (it was idle and may serve this lane).
 
         Raises:
-            Refused: the commands lane is full.
+            Refused: the commands lane is full; nothing was taken in.
             BrokenPipeError: the mailbox is closed.
         """
         message = envelope[0]
@@ -188,8 +188,14 @@ class Mailbox:
     def take(self, handled: bool = False) -> Envelope | None:  # noqa: FBT001, FBT002 - a keyword costs 40 ns
         """Hand out the next message, or end the turn when no served lane has one.
 
+        Strict priority starves: a lane that is never empty keeps all lower ones waiting for ever. So ``_run`` counts
+        the messages that higher lanes had in a row, and after ``HIGHER_LANE_RUN`` of them one message of a waiting
+        lower lane is served, the lower lanes in rotation. A lower lane so gets at least one message in
+        ``HIGHER_LANE_RUN`` + 1, shared with at most two others, and a higher one loses no more than that.
+        No run counts while only the market lane has messages, as it keeps no one waiting.
+
         Args:
-            handled: whether the message in hand is handled with this.
+            handled: whether the message that was handed out before is handled with this.
         """
         self._lock.acquire()
         try:
@@ -212,7 +218,7 @@ class Mailbox:
             elif self._commands is not None:
                 envelope = self._take_command(self._commands)
             elif self._market is not None:
-                self._run = -1  # nothing waits above, so no lane is starving
+                self._run = -1  # it is the lowest lane, so none is starving below it
                 envelope = self._take_market(self._market)
             else:
                 envelope = None
@@ -269,7 +275,7 @@ class Mailbox:
         return envelope
 
     def settle(self, *, handled: bool) -> None:
-        """Account for the message in hand: handled, or set aside as a dead letter."""
+        """Account for the message that was handed out: handled, or set aside as a dead letter."""
         with self._lock:
             if handled:
                 self.handled += 1
@@ -278,7 +284,7 @@ class Mailbox:
             self.in_hand = 0
 
     def rest(self, *, handled: bool = False) -> bool:
-        """End a turn though messages may wait; with ``handled``, account for the one in hand.
+        """End a turn though messages may wait; with ``handled``, account for the one that was handed out.
 
         Returns:
             Whether served messages wait, so the actor must be scheduled again.
