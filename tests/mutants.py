@@ -243,9 +243,9 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
     ): "what is old is thrown out one entry earlier or later",
     (
         "feed/actor",
-        "len(message.accounts) > TOLD_AT_ONCE",
-        "len(message.accounts) >= TOLD_AT_ONCE",
-    ): "an empty portion follows, and nobody is in it",
+        "len(message.accounts) > ACCOUNTS_AT_ONCE",
+        "len(message.accounts) >= ACCOUNTS_AT_ONCE",
+    ): "an empty batch follows",
     ("persistence/actor", "waiting > WRITER_WAITING_HIGH", "waiting >= WRITER_WAITING_HIGH"): AWAY,
     ("persistence/actor", "waiting < WRITER_WAITING_LOW", "waiting <= WRITER_WAITING_LOW"): AWAY,
     (

@@ -25,7 +25,7 @@ MAILBOX_LOW = 200
 """Fills waiting below which it may again."""
 
 ORDER_WAIT_MAX = Nanos(10 * NANOS_PER_SECOND)
-"""How long an order may wait in a mailbox. Who asked for it has been told by then that it failed."""
+"""How long an order may wait in a mailbox. Its request has failed by then."""
 
 TURN_MESSAGES = 64
 """Messages that one actor handles before the next one runs."""
@@ -61,7 +61,7 @@ ORDER_MAX_AGE_MS = 30_000
 """How old a decision may be when it is sent; the market that it was made for is gone after that."""
 
 UNKNOWN_QUERY_EVERY = Nanos(500 * NANOS_PER_MS)
-"""How often an order of unknown fate is asked after."""
+"""How often an order of unknown fate is queried."""
 
 CONDITIONALS_MAX = 50
 """Conditional orders of one account. Each is looked at on every wake, and a wake must stay short."""

@@ -98,7 +98,7 @@ class Trigger(msgspec.Struct, frozen=True, gc=False):
 
 
 class RegisterTriggers(Message, frozen=True, gc=False):
-    """Account to router: these are all my triggers; forget those that I told before.
+    """Account to router: these are all my triggers; forget those of before.
 
     ``every_tick`` lists symbols on which each tick must wake the account.
     """
@@ -202,7 +202,7 @@ class AdjustBalance(Message, frozen=True, gc=False):
 
 
 class SettleFee(Message, frozen=True, gc=False):
-    """Book a pending fee by hand: at ``rate``, or as ``amount`` of quote asset if the exchange never told it."""
+    """Book a pending fee by hand: at ``rate``, or as ``amount`` of quote asset if the exchange never said it."""
 
     symbol: Symbol
     trade_id: int
@@ -303,7 +303,7 @@ class Reconsider(Message, frozen=True, gc=False):
 
 
 class Ping(Message, frozen=True, gc=False):
-    """Answered with ``True`` by every actor: proof of life."""
+    """Answered with ``True`` by every actor: it is responsive."""
 
     LANE: ClassVar[Lane] = Lane.CONTROL
 
@@ -348,8 +348,8 @@ class OrderClosed(Message, frozen=True, gc=False):
     """The order is final at the exchange, with ``executed_quantity`` in all.
 
     The account ends the order only once its fills add up to that. ``waited`` says that it was never
-    sent, because it waited here for the exchange's limits, which is no word of the exchange; with
-    ``again`` the account decides anew.
+    sent, because it waited here for the exchange's limits, which is not a refusal; with
+    ``again`` the account decides again.
     """
 
     LANE: ClassVar[Lane] = Lane.FILLS

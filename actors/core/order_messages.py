@@ -1,4 +1,4 @@
-"""What accounts and the writer tell the gateway of orders."""
+"""Messages about orders from accounts and the writer to the gateway."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ class QuarantineRecord(msgspec.Struct, frozen=True):
 
 
 class LiftQuarantine(Message, frozen=True, gc=False):
-    """The account is back in service."""
+    """Keep that the account is back in service."""
 
     LANE: ClassVar[Lane] = Lane.FILLS
 
@@ -108,7 +108,7 @@ class Recovery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LoadRecovery(Message, frozen=True, gc=False):
-    """Tell the gateway what works, after all that was told before."""
+    """Send the gateway the working orders, after all that the writer was sent before."""
 
     LANE: ClassVar[Lane] = Lane.FILLS
 

@@ -61,7 +61,7 @@ REPLAYABLE: dict[str, type[Message]] = {
         OrderClosed,
     )
 }
-"""What an account is told. Messages between the engine's own actors are asked for again instead."""
+"""Messages to an account. Those between the engine's own actors are requested again instead."""
 
 
 def encode(message: Any) -> str:

@@ -124,7 +124,7 @@ class Gateway(DispatchedActor):
             case Resync():
                 effects = core.resync(_tracked(message.order), now_ms)
             case Recover():
-                core.budget.told(message.recovery.recent, now_ms)
+                core.budget.count_used(message.recovery.recent, now_ms)
                 effects = core.resume_orders(map(_tracked, message.recovery.working), now_ms)
             case Surveyed():
                 effects = core.surveyed(message, now_ms)

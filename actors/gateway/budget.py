@@ -73,8 +73,8 @@ class OrderBudget:
             for times in self._answered:
                 times.append(now_ms)
 
-    def told(self, used: tuple[int, int], now_ms: int) -> None:
-        """The exchange says how many orders it counts in ten seconds and in a minute."""
+    def count_used(self, used: tuple[int, int], now_ms: int) -> None:
+        """Count at least as many orders as the exchange says it counts, in ten seconds and in a minute."""
         for times, window_ms, count in zip(self._answered, WINDOWS_MS, used, strict=True):
             while times and times[0] <= now_ms - window_ms:
                 times.popleft()

@@ -88,7 +88,7 @@ class Fleets:
             return []
         self._copy_seen = True
         text = (
-            f"somebody else sends orders of our own fleet {name.fleet} ({report.client_order_id} on {report.symbol}): "
+            f"another process sends orders of our own fleet {name.fleet} ({report.client_order_id} on {report.symbol}): "
             "a copy of this database is at work; no new risk; stop one of the two, then restart this one"
         )
         return [Alarm(text, closes=COPY)]

@@ -169,8 +169,8 @@ class Tracked(msgspec.Struct, kw_only=True):
     def matches(self, report: Report) -> bool:
         """Whether a report under this order's id can be of this order, by symbol, side and quantity."""
         order = self.order
-        told = (report.symbol, report.side or order.side, report.quantity or order.quantity)
-        return told == (order.symbol, order.side, order.quantity)
+        said = (report.symbol, report.side or order.side, report.quantity or order.quantity)
+        return said == (order.symbol, order.side, order.quantity)
 
     def id_conflict(self, report: Report) -> list[Effect]:
         """Another order has this one's id at the exchange: one alarm, and nothing of it is ever booked.

@@ -15,7 +15,7 @@ Rules
    ours since it was signed. The transport signs with the timestamp given here, however late it sends.
 3. ``OrderClosed`` goes to the account only after all trades of the order went before it.
 4. Each trade is delivered once; the account has the last word on duplicates all the same.
-5. The user stream is believed as long as REST agrees with it (``gateway.stream``).
+5. The user stream is relied on as long as REST agrees with it (``gateway.stream``).
 6. Every method returns effects in order; nothing is done here.
 """
 
@@ -270,7 +270,7 @@ class GatewayCore:
         """Reconnect a stream that lacks what REST knows, and survey every so often."""
         reason = self.proof.overdue(now_ms)
         if reason and self.proof.down(reason):
-            return [Alarm(f"the user stream is silent: {reason}; connecting it anew"), RenewStream()]
+            return [Alarm(f"the user stream is silent: {reason}; reconnecting it"), RenewStream()]
         every_ms = SURVEY_EVERY_MS if self.proof.state is StreamState.UP else SURVEY_UNPROVEN_MS
         is_time = self._surveyed_ms is not None and now_ms - self._surveyed_ms >= every_ms
         if self._is_surveying(now_ms):

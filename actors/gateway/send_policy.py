@@ -75,7 +75,7 @@ class SendPolicy:
         """The request of an order ended, one way or another."""
         self.budget.answered(now_ms, counts=message.outcome is not Outcome.NOT_SENT)
         if message.orders_used is not None:
-            self.budget.told(message.orders_used, now_ms)
+            self.budget.count_used(message.orders_used, now_ms)
 
     def backs_off(self, message: Answered, now_ms: int) -> bool:
         """Hold sending back while connections fail or are cut, longer each time.

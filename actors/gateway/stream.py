@@ -101,9 +101,9 @@ class StreamProof:
 
     def rest_reported(self, id_: ClientOrderId, known: Known, now_ms: int) -> None:
         """REST reported an order: by the answer that placed it, a query, or the list of open orders."""
-        told = self._reported.get(id_)
+        reported = self._reported.get(id_)
         before = self._before.get(id_)
-        if told is not None and told.covers(known):
+        if reported is not None and reported.covers(known):
             self._proven()
         elif self.state is not StreamState.DOWN and not (before is not None and before.covers(known)):
             since_ms = self._expected[id_][1] if id_ in self._expected else now_ms
@@ -112,8 +112,8 @@ class StreamProof:
     def known_before(self, id_: ClientOrderId, known: Known) -> None:
         """What was known before this connection is not expected of it, and proves nothing of it."""
         self._before[id_] = known
-        told = self._reported.get(id_)
-        if told is not None and told.covers(known):
+        reported = self._reported.get(id_)
+        if reported is not None and reported.covers(known):
             self._proven()
 
     def stream_reported_position(self, symbol: Symbol, amount: Decimal) -> None:
@@ -128,19 +128,19 @@ class StreamProof:
             self._has_positions = True
             # What the stream reported since it is connected may be newer than this answer.
             for symbol in {*amounts, *self._amounts}:
-                told = self._amounts.setdefault(symbol, deque(maxlen=AMOUNTS_MAX))
-                newer = list(told)
-                told.clear()
-                told.extend((amounts.get(symbol, ZERO), *newer))
+                reported = self._amounts.setdefault(symbol, deque(maxlen=AMOUNTS_MAX))
+                newer = list(reported)
+                reported.clear()
+                reported.extend((amounts.get(symbol, ZERO), *newer))
             return
         for symbol in {*amounts, *self._amounts}:
             amount = amounts.get(symbol, ZERO)
-            told = self._amounts.setdefault(symbol, deque([ZERO], AMOUNTS_MAX))
-            if amount in told:
-                newest = told[-1]
-                told.clear()
+            reported = self._amounts.setdefault(symbol, deque([ZERO], AMOUNTS_MAX))
+            if amount in reported:
+                newest = reported[-1]
+                reported.clear()
                 # The one that REST saw may be reported late, and the newest is where the next one begins.
-                told.extend((amount, newest))
+                reported.extend((amount, newest))
             elif symbol not in self._suspects:
                 self._suspects[symbol] = (amount, now_ms)
 
@@ -151,10 +151,10 @@ class StreamProof:
         for id_, (known, since_ms) in self._expected.items():
             if now_ms - since_ms >= GRACE_MS:
                 what = "has ended" if known.final else "is accepted" if not known.executed else "has traded"
-                return f"it never told that {id_} {what} ({known.executed} executed)"
+                return f"it never reported that {id_} {what} ({known.executed} executed)"
         for symbol, (amount, since_ms) in self._suspects.items():
             if now_ms - since_ms >= GRACE_MS:
-                return f"it never told that the master's position in {symbol} is {amount}"
+                return f"it never reported that the master's position in {symbol} is {amount}"
         return ""
 
     def _proven(self) -> None:

@@ -139,7 +139,7 @@ RULE_COLUMNS = ("max_leverage", "max_notional_per_trade", "max_total_exposure", 
 def _risk(row: Row, recent: tuple[tuple[Symbol, int], ...], *, needs_day: bool) -> RiskState:
     if row[0] is None:
         return RiskState(recent=recent) if recent else INITIAL_RISK_STATE
-    # As ``fold`` has it: a day that nobody counts is over.
+    # As ``fold`` has it: without a limit that needs it, the day is over.
     start, equity, stopped = row[:3] if needs_day else (0, ZERO, False)
     return RiskState(
         day_start_ms=start,

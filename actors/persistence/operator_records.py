@@ -186,7 +186,7 @@ class OperatorRecords:
         """Close an open dead letter.
 
         Returns:
-            Whether it was open until now: of two operators at once, one is told that he was late.
+            Whether it was open until now: of two operators at once, one is late.
         """
         done = self._connection.execute(
             "UPDATE bulkhead.dead_letter SET status = %s, resolved_ms = %s, resolved_by = %s "

@@ -268,7 +268,7 @@ LOAD_ALL: tuple[LiteralString, ...] = (
     _HELD + _BY_TIME,
     _SETTLED + _BY_SETTLEMENT,
 )
-"""Of everybody: accounts, open positions, working and conditional orders, own limits, last minute's orders, fees,
+"""Of all: accounts, open positions, working and conditional orders, own limits, last minute's orders, fees,
 what was held and funded in the last day."""
 
 # A statement that serves both all and some would be planned for neither, and read whole tables.

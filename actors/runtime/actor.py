@@ -183,7 +183,7 @@ class DispatchedActor(pykka.Actor):
         """Take over the duty to answer the message that is being handled.
 
         Returns:
-            The future to set later, or None when nobody waits for an answer.
+            The future to set later, or None when no answer is expected.
         """
         envelope = self._cell.busy_with
         if envelope is None or envelope[1] is None:

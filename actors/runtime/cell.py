@@ -113,7 +113,7 @@ class Cell:
 
     ``make`` is the class and the arguments of which each instance is made. ``slowest_ns`` is
     the longest turn. ``poison`` is the last message that failed, kept for a replay. ``tap``
-    gets each handled message while somebody follows the trace.
+    gets each handled message while its trace is followed.
     """
 
     __slots__ = (

@@ -3,7 +3,7 @@
 Rules
 1. A turn ends after ``TURN_MESSAGES`` messages or ``TURN_NANOS``, whichever is first.
 2. Whatever a handler raises, ``SystemExit`` included, stops that actor only, and reaches
-   ``on_crash`` whoever sent the message and however (tell, ask, start).
+   ``on_crash``, however the message was sent (tell, ask, start).
 3. A stopped actor's waiting messages become dead letters; waiting asks get ActorDeadError.
 4. Timers are messages: ``after`` puts one into a mailbox when its time has come.
 """
@@ -175,7 +175,7 @@ class Dispatcher:
     def run_turn(self, cell: Cell, messages: int = TURN_MESSAGES) -> None:
         """Let one actor handle some of its messages.
 
-        The ready queue holds each actor at most once: ``scheduled`` in its mailbox is set by whoever makes it ready,
+        The ready queue holds each actor at most once: ``scheduled`` in its mailbox is set when it is made ready,
         and cleared, under the mailbox's lock, only together with the finding that nothing waits. So no message is left
         without a turn, and no actor runs twice at once. The turn is bounded in messages and in time, as one with a
         long backlog would else hold up all others of this thread; it then goes to the end of the queue. A failure

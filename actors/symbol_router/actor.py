@@ -54,7 +54,7 @@ class SymbolRouter(DispatchedActor):
         self._day_rule = day_rule
         self._next_chore_ns = 0
         self._next_sample_ns = 0
-        self._to_tell: Iterator[AccountId] = iter(())
+        self._day_wakes: Iterator[AccountId] = iter(())
         self.stats = RouterStats()
         # lags[n]: ticks that were handled less than 2**n ns after they were received.
         self.lags = [0] * 64
@@ -117,11 +117,11 @@ class SymbolRouter(DispatchedActor):
             wall_ms, day = self._cell.dispatcher.clock.wall_ms(), self._book.day
             if day is ALWAYS or wall_ms >= day.end_ms:
                 self._book.begin_day(self._day_rule.day_of(wall_ms), seen=day is not ALWAYS)
-                self._to_tell = iter(list(self._accounts))
-        told = list(islice(self._to_tell, DAY_WAKES))
-        for account_id in told:
+                self._day_wakes = iter(list(self._accounts))
+        due = list(islice(self._day_wakes, DAY_WAKES))
+        for account_id in due:
             self._wake(account_id, Wake(tick.symbol, f"day:{self._book.day.start_ms}"))
-        if len(told) == DAY_WAKES:
+        if len(due) == DAY_WAKES:
             # All at once would keep liquidations waiting.
             self._next_chore_ns = 0
 

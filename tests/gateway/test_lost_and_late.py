@@ -288,7 +288,7 @@ def test_an_order_that_left_the_windows_is_not_counted_as_ours_when_the_exchange
     budget = OrderBudget(10, 100)
     assert budget.take(0, reducing=True)
     budget.answered(0)
-    budget.told((3, 3), 10_000)
+    budget.count_used((3, 3), 10_000)
     assert budget.room(10_000, reducing=True) == 7, (
         "all three are somebody else's: ours has left the ten seconds"
     )

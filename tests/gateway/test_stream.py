@@ -37,7 +37,7 @@ def test_what_rest_knows_and_the_stream_never_tells_is_named():
     proof.rest_reported("a", Known(D("0.5"), False), 100)
     proof.rest_reported("a", Known(D(1), True), 200)
     assert not proof.overdue(99 + GRACE_MS)
-    assert "never told that a has ended (1 executed)" in proof.overdue(100 + GRACE_MS)
+    assert "never reported that a has ended (1 executed)" in proof.overdue(100 + GRACE_MS)
 
 
 def test_a_stream_that_is_down_says_why_once_and_is_unproven_again_after_a_connect():

@@ -97,7 +97,7 @@ def test_an_order_that_ended_unheard_is_found_and_the_silent_stream_replaced(cor
     assert [type(m) for m in told(core.traded(found, LATER + 1_600))][-1] is OrderClosed
     effects = core.check_orders(LATER + 20 + GRACE_MS)
     assert RenewStream() in effects
-    assert "silent: it never told that" in alarms(effects)[0]
+    assert "silent: it never reported that" in alarms(effects)[0]
     assert core.proof.state is StreamState.DOWN
     assert RenewStream() not in core.check_orders(LATER + 30 + GRACE_MS)
     core.connected(LATER + 7_000)
