@@ -82,6 +82,7 @@ PLANTED = {
     "print": ("actors/feed/x.py", "print('x')\n", "print"),
     "a note to self": ("actors/feed/x.py", "A = 1  # TO" + "DO: later\n", "note to self"),
     "a long function": ("actors/feed/x.py", "def f():\n" + "    a = 1\n" * 61, "at most 60"),
+    "the longest file": ("actors/feed/x.py", "A = 1\n" * 700, "cut it where its concept is"),
     "no test": ("actors/feed/x.py", "def f():\n    return 1\n", "write it"),
     "a registry": ("actors/feed/x.py", "A = 'https://files.python" + "hosted.org'\n", "registry host"),
 }

@@ -1,4 +1,4 @@
-"""Where a running engine listens, as it leaves it in its data folder."""
+"""Where a running engine listens and its tokens, as written to a file in its data folder."""
 
 from __future__ import annotations
 

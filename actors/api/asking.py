@@ -1,22 +1,23 @@
-"""Asking actors without a thread: what an operator does is kept first, then told, then answered.
+"""Asking actors without a thread: what an operator does is recorded first, then told to the actor, then answered.
 
-Whoever asks is answered when it is durable; and when Postgres does not answer, that it is accepted and not
-durable yet.
+A command is answered when its decision is durable. While Postgres does not answer, the command is accepted all the
+same, and the answer says that it is not durable yet.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 import pykka
 import structlog
 
 from actors.api import awaiting
+from actors.api.answers import Outcome, Pending
 from actors.api.awaiting import Reply
-from actors.api.pools import DEEDS, ORDERS
-from actors.api.views import Pending
+from actors.api.pools import OPERATORS, ORDERS
 from actors.assembly.engine import ASK_SECONDS, Engine
 from actors.core.errors import BulkheadError, NotRecorded, StoreUnreachable
 from actors.core.units import AccountId
@@ -28,22 +29,25 @@ from actors.supervision.registry import account_of
 
 A = TypeVar("A")
 
+A = TypeVar("A")
+
 log = structlog.get_logger("asking")
 
 RECORD_SECONDS = 2.0
-"""How long the disk may take to keep what an operator does."""
+"""How long the disk may take to record what an operator does."""
 
 PROTECT_SECONDS = 0.15
-"""After this, whoever asked for protection is told that it is accepted, if Postgres has been silent for as long."""
+"""After this time a command that protects is answered as accepted, if Postgres has been silent for as long."""
 
 PATIENCE_SECONDS = 2.0
-"""The same for everything else that operators ask."""
+"""The same for all other commands of operators."""
 
 LOOK_SECONDS = 0.05
+"""How often it is checked whether Postgres is silent."""
 
 
-class Asking:
-    """See the module. All of it runs in the API's event loop."""
+class Asker:
+    """Asks the actors of one engine. All of it runs in the API's event loop."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -52,10 +56,11 @@ class Asking:
     # -- what operators do
 
     async def record(self, act: Act) -> Deed:
-        """Keep what an operator does, before it is done.
+        """Record what an operator does on this machine's disk, before it is done.
 
         Raises:
-            NotRecorded: it cannot be kept, so it is not done. What protects is done all the same, with an alarm.
+            NotRecorded: it cannot be recorded, so it must not be done. What protects is done nevertheless,
+                with a line in the log.
         """
         deeds = self._engine.deeds
         if not act.protects and not deeds.has_room():
@@ -77,28 +82,36 @@ class Asking:
             )
         return deed
 
-    async def command(self, ref: Ref, message: Any, act: Act) -> Accepted | Rejected | Pending:
-        """Keep, tell and answer what an operator asks of an account.
+    async def command(self, ref: Ref, message: Any, act: Act) -> Outcome:
+        """Record what an operator asks of an account, tell it to the account, and wait for its answer.
 
         Args:
             ref: the account's actor, or its guard.
-            message: what it is told.
-            act: what that is to the audit; nobody waits long for the answer of what protects.
+            message: the command.
+            act: what the audit says of it. One that protects is answered soon, durable or not.
         """
-        with DEEDS.taken_for():
+        with OPERATORS.taken_for():
             deed = await self.record(act)
             reply = Reply(lambda: self._engine.deeds.settled(deed))
             patience = PROTECT_SECONDS if act.protects else PATIENCE_SECONDS
-            return await self._told(ref, message, reply, patience, again=act.message is not None)
+            return await self._durable_or_pending(
+                ref, message, reply, patience, again=act.message is not None
+            )
 
-    async def cancel(self, ref: Ref, message: Any) -> Accepted | Rejected | Pending:
+    async def cancel(self, ref: Ref, message: Any) -> Outcome:
         """Cancel an order: at once, also while Postgres is away."""
-        with DEEDS.taken_for():
-            return await self._told(ref, message, Reply(), PROTECT_SECONDS, again=False)
+        with OPERATORS.taken_for():
+            return await self._durable_or_pending(ref, message, Reply(), PROTECT_SECONDS, again=False)
 
-    async def _told(
+    async def _durable_or_pending(
         self, ref: Ref, message: Any, reply: Reply, patience: float, *, again: bool
-    ) -> Accepted | Rejected | Pending:
+    ) -> Outcome:
+        """Post a command, and wait for the answer or until it is clear that Postgres is silent.
+
+        An account answers only after the writer's commit. So while Postgres is silent no answer can come, though the
+        account has decided. Two conditions must hold before the answer says so: we have waited for ``patience`` seconds, and
+        Postgres has owed an answer for most of them. A slow account with a healthy Postgres is waited for.
+        """
         began = time.monotonic()
         ref.cell.dispatcher.post(ref.cell, message, reply)
         while True:
@@ -111,35 +124,52 @@ class Asking:
                 self._engine.cancel_at_once(AccountId(account_of(ref.name)))
                 return Pending(_not_durable(account_of(ref.name), again=again))
             if waited > ASK_SECONDS:
-                raise _late(ref)
+                raise awaiting.no_answer(ref, ASK_SECONDS)
 
     # -- orders and the rest
 
     async def order(self, ref: Ref, message: Any) -> Accepted | Rejected:
         """What an account decides about an order; answered when it is durable."""
         with ORDERS.taken_for():
-            answer: Accepted | Rejected = await self.answer(ref, message)
+            answer: Accepted | Rejected = await self.ask(ref, message)
             return answer
 
-    async def answer(self, ref: Ref, message: Any, seconds: float = ASK_SECONDS) -> Any:
+    async def ask(self, ref: Ref, message: Any) -> Any:
         """What any actor answers.
 
         Raises:
-            BulkheadError: nothing in time.
-            pykka.ActorDeadError, Refused: it takes no messages, or too many wait.
+            BulkheadError: no answer in time.
+            pykka.ActorDeadError: it is stopped.
+            Refused: too many messages wait.
         """
-        return await awaiting.ask(ref, message, seconds)
+        return await awaiting.ask(ref, message, ASK_SECONDS)
 
-    async def store(self, query: Query[A]) -> A:
-        """The writer's answer to a query.
+    async def ask_supervisor(self, message: Any) -> bool:
+        """What the supervisor answers: whether it did something.
+
+        Raises:
+            BulkheadError: no answer in time; says that it will still be done.
+        """
+        try:
+            return bool(await self.ask(self._engine.actors["supervisor"], message))
+        except BulkheadError as error:
+            if type(error) is not BulkheadError:
+                raise
+            raise BulkheadError(
+                "the supervisor does not answer; it will do it as soon as its thread is free ('bulkhead stuck' says "
+                "who holds it)"
+            ) from None
+
+    async def ask_store(self, query: Query[A]) -> A:
+        """The writer's answer to a query, which runs after all messages that it has received before.
 
         Raises:
             StoreUnreachable: no answer in time; if it was begun, it still ends.
         """
         writer = self._engine.actors["writer"]
-        with DEEDS.taken_for():
+        with OPERATORS.taken_for():
             try:
-                answer: A = await self.answer(writer, self._engine.question(query))
+                answer: A = await self.ask(writer, self._engine.question(query))
             except (BulkheadError, pykka.ActorDeadError) as error:
                 if type(error) is BulkheadError or isinstance(error, pykka.ActorDeadError):
                     raise StoreUnreachable(
@@ -149,21 +179,16 @@ class Asking:
                 raise
             return answer
 
-    def later(self, work: Any) -> None:
-        """Let something go on after its asker was answered."""
+    def in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let ``work`` go on after the request was answered."""
+        # The loop keeps only a weak reference to a task; without this set one could be collected before its end.
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
 
-def _late(ref: Ref) -> BulkheadError:
-    return BulkheadError(
-        f"{ref.name} did not answer in {ASK_SECONDS:.0f} s; 'bulkhead inspect {ref.name}' shows why"
-    )
-
-
 def _not_durable(account_id: str, *, again: bool) -> str:
-    after = "a restart of the engine tells it again" if again else "a restart of the engine forgets it"
+    after = "if the engine restarts before that, it is " + ("repeated" if again else "lost")
     return (
         f"{account_id}: accepted, but Postgres does not answer, so it is not durable yet ({after}). Orders are cancelled "
         "at once; what needs new orders follows when Postgres is back"

@@ -1,4 +1,4 @@
-"""Who may do what: bearer tokens with roles."""
+"""Who may do what: bearer tokens, each with the role of an operator or of a viewer."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ class Tokens:
         self._tokens = tuple(tokens)
 
     def identify(self, header: str) -> ApiToken | None:
-        """Whose ``Authorization`` header this is, or None.
+        """The token of an ``Authorization`` header, or None.
 
-        Every token is compared, and each in constant time, so that how long it takes tells nothing.
+        Every token is compared, and each in constant time: how long it takes says nothing about how much of a guess
+        was right, nor which token it is.
         """
         found = None
         for known in self._tokens:
@@ -29,5 +30,5 @@ class Tokens:
 
 
 def may(token: ApiToken, method: str) -> bool:
-    """Whether a token's role allows an HTTP method: viewers look, operators change."""
+    """Whether a token's role allows an HTTP method: viewers read, operators change."""
     return token.role is Role.OPERATOR or method in SAFE_METHODS

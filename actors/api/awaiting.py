@@ -1,4 +1,11 @@
-"""Actors' answers for coroutines: whoever waits holds no thread, so any number of orders may wait for one commit."""
+"""Answers of actors for coroutines: a request that waits holds no thread.
+
+An actor answers after the commit of its decision, some milliseconds later, or seconds while Postgres is slow. With
+Pykka's own future each waiting request would block a thread: thousands of orders that wait for one commit would need
+thousands of threads, and a pool of some dozens would make the next request, an emergency stop perhaps, wait behind them.
+So the future that an actor answers into is tied to the event loop. The actor, in the dispatcher's thread, only hands the
+value over (``call_soon_threadsafe``, which never blocks); the loop wakes the coroutine.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +21,10 @@ from actors.runtime.actor import Ref
 
 
 class Reply(pykka.Future[Any]):
-    """What an actor answers into; awaited on the loop that made it. Set from any thread, once.
+    """The future that an actor answers into; awaited on the loop that made it. Set from any thread, once.
 
     Args:
-        on_answer: called in the loop when there is an answer, whether or not anybody awaits it.
+        on_answer: called in the loop when there is an answer, also when the request has gone meanwhile.
     """
 
     def __init__(self, on_answer: Callable[[], None] | None = None) -> None:
@@ -27,35 +34,41 @@ class Reply(pykka.Future[Any]):
         self.awaited: asyncio.Future[Any] = self._loop.create_future()
 
     def set(self, value: Any | None = None) -> None:
-        """The answer."""
-        self._tell(value, None)
+        """Answer with a value."""
+        self._hand_over(value, None)
 
     def set_exception(self, exc_info: Any = None) -> None:
-        """Why there is none."""
+        """Answer with an error."""
         _, error, _ = exc_info or sys.exc_info()
-        self._tell(None, error)
+        self._hand_over(None, error)
 
-    def _tell(self, value: Any, error: BaseException | None) -> None:
+    def _hand_over(self, value: Any, error: BaseException | None) -> None:
         try:
             self._loop.call_soon_threadsafe(self._take, value, error)
         except RuntimeError:
-            # The loop is closed: nobody waits any more, and an actor must not fail for that.
+            # The loop is closed, so no request waits any more; an actor must not fail because of that.
             return
 
     def _take(self, value: Any, error: BaseException | None) -> None:
         if self._on_answer is not None:
             self._on_answer()
         if self.awaited.done():
-            return  # who asked has gone
+            return  # cancelled: the client has gone, or its time was up
         if error is None:
             self.awaited.set_result(value)
         else:
             self.awaited.set_exception(error)
-            self.awaited.exception()  # nobody may ask for it any more
+            # Marks it as read: asyncio would log an error that no coroutine awaits any more.
+            self.awaited.exception()
 
 
 async def ask(ref: Ref, message: Any, seconds: float) -> Any:
     """Ask an actor, and wait without a thread.
+
+    Args:
+        ref: who is asked.
+        message: what.
+        seconds: how long to wait.
 
     Raises:
         BulkheadError: no answer in time.
@@ -70,6 +83,11 @@ async def ask(ref: Ref, message: Any, seconds: float) -> Any:
         async with asyncio.timeout(seconds):
             return await reply.awaited
     except TimeoutError:
-        raise BulkheadError(
-            f"{ref.name} did not answer in {seconds:.0f} s; 'bulkhead inspect {ref.name}' shows why"
-        ) from None
+        raise no_answer(ref, seconds) from None
+
+
+def no_answer(ref: Ref, seconds: float) -> BulkheadError:
+    """The error for an actor that did not answer in time."""
+    return BulkheadError(
+        f"{ref.name} did not answer in {seconds:.0f} s; 'bulkhead inspect {ref.name}' shows why"
+    )

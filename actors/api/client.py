@@ -1,4 +1,4 @@
-"""The command line's way to a running engine."""
+"""The HTTP client by which the command line talks to a running engine."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ TIMEOUT_SECONDS = 30.0
 
 
 class EngineError(BulkheadError):
-    """The engine refused a request; the text is its own."""
+    """The engine refused a request; the text is the engine's."""
 
 
 class Client:
-    """Speaks to the engine whose data folder is given.
+    """Talks to the engine of a data folder, with the token that it left there unless another is given.
 
     Raises:
         BadInput: no engine has left its address there.

@@ -1,9 +1,15 @@
-"""Connections that nobody vouched for yet hold nothing for long: bounds before a token is looked at.
+"""Bounds on connections before any token is checked: a client that is slow or hostile holds nothing for long.
 
-Rules
-1. A request's head comes whole within ``HEAD_SECONDS`` and ``HEAD_MAX`` bytes, its body within ``BODY_SECONDS``.
-2. Who does not read an answer for ``READ_SECONDS`` is cut.
-3. Beyond ``connections_max`` the connection that has waited longest without a request makes room.
+The API runs in the process that trades. Whatever an unknown client can hold without limit (a file descriptor, memory, a
+task of the event loop) is missing to the exchange's sockets and to Postgres. A token is in the head of a request, so
+everything up to a whole head must be bounded for callers that have none.
+
+1. Time and size of a request: the head comes whole within ``HEAD_SECONDS`` and ``HEAD_MAX`` bytes, the body within
+   ``BODY_SECONDS`` (its size is bounded by the application, ``BODY_MAX``). The time runs from the first byte, not from
+   the last one, else a byte a second would hold a connection for ever ("slow loris").
+2. Time of an answer: a client that does not read for ``READ_SECONDS`` is disconnected, else the answer stays in memory.
+3. Number of connections: beyond ``connections_max`` the one that has been idle longest makes room. Refusing the newest
+   instead would let whoever opened the first 512 keep operators out.
 """
 
 from __future__ import annotations
@@ -36,13 +42,13 @@ BUSY = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0
 
 
 def connections_max() -> int:
-    """How many connections may be open: a quarter of what the process may open, so that money keeps the rest."""
+    """How many connections may be open: a quarter of the process's file descriptors; trading needs the rest."""
     soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     return max(CONNECTIONS_LEAST, min(CONNECTIONS_MAX, soft // 4))
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """See the module's rules."""
+    """uvicorn's HTTP protocol with the bounds of this module."""
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
@@ -54,7 +60,7 @@ class BoundedProtocol(HttpToolsProtocol):
     # -- connections
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Bound how many there are, and how long the first request may take."""
+        """Bound the number of connections, and the time of the first request."""
         super().connection_made(transport)
         self._limit("head", HEAD_SECONDS)
         if len(self.connections) > connections_max() and not self._make_room():
@@ -82,7 +88,7 @@ class BoundedProtocol(HttpToolsProtocol):
     # -- requests
 
     def data_received(self, data: bytes) -> None:
-        """Count what comes before a head is whole."""
+        """Count the bytes of a head that is not whole yet."""
         if self._in_head:
             self._head_bytes += len(data)
             if "head" not in self._timers:
@@ -93,7 +99,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def on_message_begin(self) -> None:
-        """A new head."""
+        """A new head begins."""
         self._header_bytes = 0
         super().on_message_begin()
 
@@ -104,14 +110,14 @@ class BoundedProtocol(HttpToolsProtocol):
             raise ValueError("the URL is too long")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Refuse endless headers that came in one piece."""
+        """Refuse endless headers also when they came in one piece."""
         super().on_header(name, value)
         self._header_bytes += len(name) + len(value)
         if self._header_bytes > HEAD_MAX:
             raise ValueError("the headers are too long")
 
     def on_headers_complete(self) -> None:
-        """The head is whole; now the body has its time."""
+        """The head is whole; the time of the body begins."""
         self._in_head = False
         self._free("head")
         self._limit("body", BODY_SECONDS)
@@ -131,12 +137,12 @@ class BoundedProtocol(HttpToolsProtocol):
     # -- answers
 
     def pause_writing(self) -> None:
-        """Whoever asked does not read."""
+        """The client does not read: the socket's buffer is full."""
         super().pause_writing()
         self._limit("read", READ_SECONDS)
 
     def resume_writing(self) -> None:
-        """He reads again."""
+        """The client reads again."""
         super().resume_writing()
         self._free("read")
 
@@ -153,9 +159,11 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 class KnownHosts:
-    """Answers only who calls us by a name that is ours: a page in a browser that had its name point here does not.
+    """Answers only requests whose Host header is a name of ours, or an address.
 
-    An address is no name and cannot be pointed elsewhere.
+    Against DNS rebinding: a page that an operator opens in a browser can have its own name resolve to 127.0.0.1, and
+    would then send requests here as if it were of the same origin. The browser still sends the page's name as Host. An
+    address is not resolved, so it cannot be used in this way.
 
     Args:
         app: what answers.
@@ -200,8 +208,8 @@ def _is_address(name: str) -> bool:
 
 
 async def _refuse(send: Send, hosts: Sequence[str]) -> None:
-    told = ascii(hosts[0][:80]) if len(hosts) == 1 else f"{len(hosts)} of them"
-    text = f"Host: {told} is no name of this API; call it by its address, or add the name to api_hosts"
+    sent = ascii(hosts[0][:80]) if len(hosts) == 1 else f"{len(hosts)} of them"
+    text = f"Host: {sent} is no name of this API; call it by its address, or add the name to api_hosts"
     body = msgspec.json.encode({"error": {"code": "MisdirectedRequest", "message": text}})
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 421, "headers": headers})

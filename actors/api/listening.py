@@ -1,6 +1,6 @@
-"""The socket that the API listens on; one that cannot be had is refused with the cure.
+"""The socket that the API listens on. If it cannot be opened, the error says what to change.
 
-An engine of the same data folder is refused before it comes to that: the folder is locked.
+A second engine on the same data folder does not come to this point: the folder is locked.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def bound(host: str, port: int) -> socket.socket:
         port: 0 takes a free one.
 
     Raises:
-        BadConfig: it cannot be had; names the cure.
+        BadConfig: it cannot be opened; says what to change.
     """
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

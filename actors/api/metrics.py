@@ -1,9 +1,14 @@
-"""Prometheus metrics. Label sets are bounded: no account, symbol or order is ever a label."""
+"""Prometheus metrics: what is measured, and where each figure comes from.
+
+A metric is one line in a table below, if what it reads is there already; else also a field of the actor's own counters.
+Labels are bounded: no account, symbol or order is ever a label, so the number of time series does not grow with the
+fleet. A scrape reads what others count; nothing here waits for an actor or walks over accounts.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Generic, NamedTuple, TypeVar
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
@@ -16,26 +21,115 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from actors.api.census import Census
+from actors.api import pools
+from actors.api.mailbox_statistics import MailboxStatistics
+from actors.assembly.engine import Engine
+from actors.core.units import NANOS_PER_SECOND
+from actors.gateway.actor import GatewayStatus
+from actors.gateway.stream import StreamState
+from actors.persistence.actor import WriterStats
+from actors.runtime import logs
+from actors.runtime.dispatcher import ThreadedDispatcher
+from actors.runtime.logs import LogState
+from actors.symbol_router.actor import SymbolRouter
+from actors.venues.binance.weight import WeightUse
 
-NANOS = 1e-9
+Source = TypeVar("Source")
+
+
+NANOS = 1 / NANOS_PER_SECOND
 TIME_BUCKETS = range(10, 36)
-"""From 2**10 ns, a microsecond, to 2**35 ns, 34 seconds."""
+"""Upper bounds 2**10 ns, a microsecond, to 2**35 ns, 34 seconds."""
 
 DEPTH_BUCKETS = range(15)
 """From an empty mailbox to one with 16,383 messages."""
 
+COUNTER, GAUGE = CounterMetricFamily, GaugeMetricFamily
 
-class Sources:
-    """Where the figures come from; each is called at each scrape and must be quick."""
 
-    def __init__(
-        self,
-        census: Callable[[], Census],
-        dispatchers: Callable[[], Iterable[Any]],
-        engine: Callable[[], dict[str, Any]],
-    ) -> None:
-        self.census, self.dispatchers, self.engine = census, dispatchers, engine
+class Figure(NamedTuple, Generic[Source]):
+    """A metric without labels: a counter, which only grows, or a gauge. ``value`` reads it."""
+
+    family: type[CounterMetricFamily | GaugeMetricFamily]
+    name: str
+    text: str
+    value: Callable[[Source], float]
+
+
+ENGINE: tuple[Figure[Engine], ...] = (
+    Figure(COUNTER, "alarms", "Alarms raised", lambda e: e.alarms.count),
+    Figure(COUNTER, "l1_late", "L1 frames that were stale when they came", lambda e: e.feed_source.late),
+    Figure(GAUGE, "accounts", "Accounts", lambda e: len(e.accounts)),
+    Figure(GAUGE, "quarantined", "Accounts in quarantine", lambda e: len(e.quarantined)),
+    Figure(
+        GAUGE,
+        "gc_longest_pause_seconds",
+        "Longest pause of the garbage collector",
+        lambda e: e.gc_control.longest_ms / 1e3,
+    ),
+)
+REQUEST_WEIGHT: tuple[Figure[WeightUse], ...] = (
+    Figure(COUNTER, "requests_refused", "Requests not sent for want of request weight", lambda w: w.refused),
+    Figure(GAUGE, "request_weight_used", "Weight of this minute's requests, others' too", lambda w: w.used),
+    Figure(GAUGE, "request_weight_limit", "Weight that the exchange allows in a minute", lambda w: w.limit),
+    Figure(GAUGE, "requests_waiting", "Requests that wait for their turn", lambda w: w.waiting),
+)
+LOG: tuple[Figure[LogState], ...] = (
+    Figure(
+        COUNTER,
+        "log_lines_dropped",
+        "Log lines that had no room or could not be written",
+        lambda log: log.dropped,
+    ),
+    Figure(GAUGE, "log_bytes_waiting", "Log that waits to be written", lambda log: log.waiting),
+)
+ROUTER: tuple[Figure[SymbolRouter], ...] = (
+    Figure(COUNTER, "ticks", "L1 updates that the router took", lambda r: r.stats.ticks),
+    Figure(COUNTER, "wakes", "Times that the router woke an account", lambda r: r.stats.wakes),
+)
+WRITER: tuple[Figure[WriterStats], ...] = (
+    Figure(COUNTER, "decisions", "Decisions made durable", lambda w: w.decisions),
+    Figure(COUNTER, "commits", "Transactions of the writer", lambda w: w.commits),
+    Figure(COUNTER, "decisions_refused", "Decisions that could not be stored", lambda w: w.refused),
+    Figure(COUNTER, "dead_letters", "Messages that no actor could handle", lambda w: w.dead_letters),
+    Figure(GAUGE, "writer_waiting", "Decisions that wait for the writer", lambda w: w.waiting),
+    Figure(GAUGE, "writer_down", "1 while Postgres does not answer", lambda w: w.is_down),
+    Figure(GAUGE, "commit_seconds", "How long the latest transaction took", lambda w: w.last_commit_ms / 1e3),
+)
+GATEWAY: tuple[Figure[GatewayStatus], ...] = (
+    Figure(COUNTER, "orders_sent", "Orders sent to the exchange", lambda g: g.sent),
+    Figure(
+        COUNTER,
+        "orders_lost",
+        "Orders whose answer said nothing about their fate; the exchange was asked for each",
+        lambda g: g.lost,
+    ),
+    Figure(GAUGE, "orders_unknown", "Orders of unknown fate, up to 100", lambda g: len(g.unknown)),
+    Figure(GAUGE, "orders_in_flight", "Orders on their way to the exchange", lambda g: g.in_flight),
+    Figure(GAUGE, "orders_queued", "Orders that wait for the budget", lambda g: g.queued),
+    Figure(
+        GAUGE,
+        "user_stream_up",
+        "1 while the user stream reports what REST confirms",
+        lambda g: g.stream is StreamState.UP,
+    ),
+    Figure(
+        GAUGE,
+        "user_stream_down",
+        "1 while the user stream is gone, or does not report what REST knows",
+        lambda g: g.stream is StreamState.DOWN,
+    ),
+)
+
+
+class Sources(NamedTuple):
+    """What one scrape reads. An actor is None while it starts or stops; its metrics are missing then."""
+
+    engine: Engine
+    mailboxes: MailboxStatistics
+    router: SymbolRouter | None
+    writer: WriterStats | None
+    gateway: GatewayStatus | None
 
 
 class EngineCollector(Collector):
@@ -46,9 +140,18 @@ class EngineCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """One scrape."""
-        yield from _of_mailboxes(self._sources.census())
-        yield from _of_dispatchers(list(self._sources.dispatchers()))
-        yield from _of_engine(self._sources.engine())
+        engine, mailboxes, router, writer, gateway = self._sources
+        yield from _of_mailboxes(mailboxes)
+        yield from _of_dispatchers(engine.dispatchers())
+        yield _of_tick_lags(router)
+        yield from _figures(ENGINE, engine)
+        yield from _figures(REQUEST_WEIGHT, engine.side.throttle.use())
+        yield from _figures(LOG, logs.state())
+        yield from _figures(ROUTER, router)
+        yield from _figures(WRITER, writer)
+        yield from _figures(GATEWAY, gateway)
+        yield from _of_api()
+        yield from _of_alarms_and_gate(engine)
 
 
 def exposition(sources: Sources) -> bytes:
@@ -58,35 +161,41 @@ def exposition(sources: Sources) -> bytes:
     return generate_latest(registry)
 
 
-def _of_mailboxes(census: Census) -> Iterator[Metric]:
+def _figures(table: Iterable[Figure[Source]], source: Source | None) -> Iterator[Metric]:
+    if source is not None:
+        for figure in table:
+            yield figure.family(f"bulkhead_{figure.name}", figure.text, value=figure.value(source))
+
+
+def _of_mailboxes(found: MailboxStatistics) -> Iterator[Metric]:
     messages = CounterMetricFamily("bulkhead_messages", "Messages by what became of them", labels=["outcome"])
     for outcome in ("accepted", "handled", "conflated", "dead_lettered", "refused"):
-        messages.add_metric([outcome], getattr(census, outcome))
+        messages.add_metric([outcome], getattr(found, outcome))
     yield messages
-    yield _gauge("bulkhead_messages_queued", "Messages that wait", census.queued)
-    yield _gauge("bulkhead_messages_in_hand", "Messages that are being handled", census.in_hand)
-    yield _gauge(
+    yield GAUGE("bulkhead_messages_queued", "Messages that wait", value=found.queued)
+    yield GAUGE("bulkhead_messages_in_hand", "Messages that are being handled", value=found.in_hand)
+    yield GAUGE(
         "bulkhead_mailboxes_not_conserved",
         "Mailboxes that lost count of a message; always 0",
-        census.not_conserved,
+        value=found.not_conserved,
     )
-    yield _gauge("bulkhead_mailboxes_congested", "Mailboxes above their high mark", census.congested)
-    yield CounterMetricFamily("bulkhead_actor_restarts", "Restarts of all actors", value=census.restarts)
+    yield GAUGE("bulkhead_mailboxes_congested", "Mailboxes above their high mark", value=found.congested)
+    yield COUNTER("bulkhead_actor_restarts", "Restarts of all actors", value=found.restarts)
     statuses = GaugeMetricFamily("bulkhead_actors", "Actors by status", labels=["status"])
-    for status, count in sorted(census.statuses.items()):
+    for status, count in sorted(found.statuses.items()):
         statuses.add_metric([status], count)
     yield statuses
     depth = GaugeHistogramMetricFamily("bulkhead_mailbox_depth", "Waiting messages of an actor")
-    depth.add_metric([], _cumulative(census.depths, DEPTH_BUCKETS, lambda n: 2**n - 1), census.queued)
+    depth.add_metric([], _cumulative(found.depths, DEPTH_BUCKETS, lambda n: 2**n - 1), found.queued)
     yield depth
     age = GaugeHistogramMetricFamily(
         "bulkhead_mailbox_oldest_age_seconds", "How long an actor's oldest message has waited"
     )
-    age.add_metric([], _cumulative(census.ages, TIME_BUCKETS, _seconds), census.ages_sum_s)
+    age.add_metric([], _cumulative(found.ages, TIME_BUCKETS, _seconds), found.ages_sum_s)
     yield age
 
 
-def _of_dispatchers(dispatchers: Sequence[Any]) -> Iterator[Metric]:
+def _of_dispatchers(dispatchers: Iterable[ThreadedDispatcher]) -> Iterator[Metric]:
     turns = HistogramMetricFamily(
         "bulkhead_turn_seconds", "How long an actor's turn took", labels=["dispatcher"]
     )
@@ -108,40 +217,41 @@ def _of_dispatchers(dispatchers: Sequence[Any]) -> Iterator[Metric]:
     yield from (turns, handled, crashes, lag, backlog)
 
 
-def _of_engine(found: dict[str, Any]) -> Iterator[Metric]:
+def _of_tick_lags(router: SymbolRouter | None) -> Metric:
+    counts, sum_ns = ([0] * 64, 0) if router is None else (list(router.lags), router.lags_sum_ns)
     lags = HistogramMetricFamily(
         "bulkhead_tick_lag_seconds", "From an L1 frame's arrival to the router's turn"
     )
-    lags.add_metric([], _cumulative(found["tick_lags"], TIME_BUCKETS, _seconds), found["tick_lag_sum_s"])
-    yield lags
-    for name, (text, value) in found["counters"].items():
-        yield CounterMetricFamily(f"bulkhead_{name}", text, value=value)
-    for name, (text, value) in found["gauges"].items():
-        yield _gauge(f"bulkhead_{name}", text, value)
-    unseen = GaugeMetricFamily(
-        "bulkhead_alarms_unacknowledged", "Alarms that nobody acknowledged", labels=["level"]
-    )
-    for level, count in found["alarms_open"].items():
-        unseen.add_metric([level], count)
-    yield unseen
+    lags.add_metric([], _cumulative(counts, TIME_BUCKETS, _seconds), sum_ns * NANOS)
+    return lags
+
+
+def _of_api() -> Iterator[Metric]:
     waiting = GaugeMetricFamily(
         "bulkhead_api_waiting", "Requests of each kind that wait or run", labels=["for"]
     )
-    turned_away = CounterMetricFamily(
+    refused = CounterMetricFamily(
         "bulkhead_api_refused", "Requests of each kind that were too many", labels=["for"]
     )
-    for name, taken, refused in found["api_places"]:
-        waiting.add_metric([name], taken)
-        turned_away.add_metric([name], refused)
-    yield from (waiting, turned_away)
-    closed = GaugeMetricFamily("bulkhead_gate_closed", "1 for each who lets no new risk in", labels=["by"])
-    for who in found["closers"]:
-        closed.add_metric([who], 1)
+    for slots in pools.ALL:
+        waiting.add_metric([slots.name], slots.taken)
+        refused.add_metric([slots.name], slots.refused)
+    yield from (waiting, refused)
+
+
+def _of_alarms_and_gate(engine: Engine) -> Iterator[Metric]:
+    open_alarms = GaugeMetricFamily(
+        "bulkhead_alarms_unacknowledged", "Alarms that were not acknowledged", labels=["level"]
+    )
+    for level, count in engine.alarms.open_by_level().items():
+        open_alarms.add_metric([level], count)
+    yield open_alarms
+    closed = GaugeMetricFamily(
+        "bulkhead_gate_closed", "1 for each reason why no new risk is taken", labels=["by"]
+    )
+    for reason in engine.gate.closers:
+        closed.add_metric([reason], 1)
     yield closed
-
-
-def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
-    return GaugeMetricFamily(name, text, value=value)
 
 
 def _seconds(n: int) -> float:
@@ -151,7 +261,11 @@ def _seconds(n: int) -> float:
 def _cumulative(
     counts: Sequence[int], bounds: range, upper: Callable[[int], float]
 ) -> list[tuple[str, float]]:
-    """``counts[n]`` are of values with n bits; buckets are at most ``upper(n)``."""
+    """Prometheus buckets: how many values are at most each bound.
+
+    ``counts[n]`` is how many values have n bits, so they are below 2**n, and at most ``upper(n)``. Counting by the
+    number of bits costs the hot path one ``int.bit_length``.
+    """
     below = sum(counts[: bounds.start])
     buckets: list[tuple[str, float]] = []
     for n in bounds:

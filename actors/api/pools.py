@@ -1,8 +1,19 @@
-"""Who may wait for what, and how many: one kind of request never waits for a thread of another.
+"""Bulkheads between kinds of requests: each has its own threads, and a bound on how many may wait.
 
-Orders and what operators do need no thread at all: they wait in the event loop for an actor's answer. What
-walks over all accounts, what asks Postgres and what asks the exchange runs in threads, each kind in its own,
-and health in none.
+Why not one pool: threads that all wait for the same dead thing serve no one else. With one pool a frozen Postgres would
+hold every thread within seconds, and ``inspect`` or an emergency stop, which need no Postgres, would wait behind
+questions that nothing answers. So there is one pool for each thing that may block by itself:
+
+- the interpreter (``INSPECT``: walks over all accounts, which take long when there are many),
+- Postgres (``STORE``),
+- the exchange (``EXCHANGE``),
+
+and one more for what must get through when the other three are full (``STOP``: emergency stops walk over all accounts
+too). Orders and operators' commands need no thread: they wait in the event loop (``awaiting.py``), bounded by
+``ORDERS`` and ``OPERATORS``. Health needs neither.
+
+Why a bound: a queue without one only turns overload into answers that come too late. Beyond it a request is refused at
+once with 503 and ``Retry-After``.
 """
 
 from __future__ import annotations
@@ -21,14 +32,14 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 RETRY_AFTER_S = 1
-"""What a 503 tells a client to wait."""
+"""After how many seconds a client that was refused with 503 should try again."""
 
 QUESTION_SECONDS = 10.0
-"""How long somebody waits for Postgres; a question that nobody waits for any more is not asked."""
+"""How long a request waits for Postgres; a question that is still in the queue then is never asked."""
 
 
-class Places:
-    """How many may wait for one thing. Thread-safe."""
+class Slots:
+    """How many requests may wait for one thing. Thread-safe."""
 
     def __init__(self, name: str, most: int) -> None:
         self.name, self.most = name, most
@@ -37,10 +48,10 @@ class Places:
         self.refused = 0
 
     def take(self, count: int = 1) -> None:
-        """Take places.
+        """Take slots, all or none.
 
         Raises:
-            Overloaded: there are not so many free; none is taken.
+            Overloaded: there are not so many free.
         """
         with self._lock:
             if self.taken + count > self.most:
@@ -51,13 +62,13 @@ class Places:
             self.taken += count
 
     def give_back(self, count: int = 1) -> None:
-        """Free them."""
+        """Free slots."""
         with self._lock:
             self.taken -= count
 
     @contextmanager
     def taken_for(self, count: int = 1) -> Iterator[None]:
-        """Hold places for a while."""
+        """Hold slots for the time of a ``with`` block."""
         self.take(count)
         try:
             yield
@@ -66,10 +77,10 @@ class Places:
 
 
 class Pool:
-    """Threads for one kind of request, and places for those that wait for one."""
+    """Threads for one kind of request, and slots for those that run or wait for a thread."""
 
     def __init__(self, name: str, threads: int, waiting_max: int) -> None:
-        self.places = Places(name, threads + waiting_max)
+        self.slots = Slots(name, threads + waiting_max)
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix=f"api-{name}")
 
     async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -93,7 +104,8 @@ class Pool:
         """
         future = self._submit(call)
         try:
-            # When the time is up, one that was not begun is never begun.
+            # The time-out cancels the future, and a call that has not begun by then is never begun: Postgres,
+            # when it is back, is not flooded with questions whose askers have gone.
             return await asyncio.wait_for(asyncio.wrap_future(future), seconds)
         except TimeoutError:
             raise StoreUnreachable(
@@ -101,17 +113,19 @@ class Pool:
             ) from None
 
     def _submit(self, call: Callable[[], T]) -> Future[T]:
-        self.places.take()
+        self.slots.take()
         future = self._executor.submit(call)
-        future.add_done_callback(lambda _done: self.places.give_back())
+        # Given back when the call ends, not when its request stops waiting: until then it holds a thread.
+        future.add_done_callback(lambda _done: self.slots.give_back())
         return future
 
 
-SIGHT = Pool("looks at the engine", threads=2, waiting_max=64)
+# The names are labels of the metrics bulkhead_api_waiting and bulkhead_api_refused.
+INSPECT = Pool("looks at the engine", threads=2, waiting_max=64)
 STORE = Pool("questions to Postgres", threads=4, waiting_max=60)
 EXCHANGE = Pool("questions to the exchange", threads=2, waiting_max=16)
 STOP = Pool("emergency stops", threads=2, waiting_max=16)
-ORDERS = Places("orders", 20_000)
-DEEDS = Places("operators' requests", 1_000)
+ORDERS = Slots("orders", 20_000)
+OPERATORS = Slots("operators' requests", 1_000)
 
-ALL = (SIGHT.places, STORE.places, EXCHANGE.places, STOP.places, ORDERS, DEEDS)
+ALL = (INSPECT.slots, STORE.slots, EXCHANGE.slots, STOP.slots, ORDERS, OPERATORS)

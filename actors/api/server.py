@@ -1,8 +1,7 @@
 """The operator's HTTP API: Litestar on uvicorn, loopback by default, bearer tokens with roles.
 
-An operator's and a viewer's token are made at each start and written, with the address, to
-``api.json`` in the data folder, readable by its owner only; the command line finds them there.
-Settings may name more.
+At each start a token for operators and one for viewers are made and written, with the address, to ``api.json`` in the
+data folder, readable by its owner only; the command line finds them there. Settings may name more tokens.
 """
 
 from __future__ import annotations
@@ -15,95 +14,55 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import pykka
-import structlog
 import uvicorn
-from litestar import Litestar, Request, Response
+from litestar import Litestar
 from litestar.connection import ASGIConnection
-from litestar.di import Provide
 from litestar.exceptions import HTTPException, NotAuthorizedException, PermissionDeniedException
 from litestar.handlers import BaseRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
 
-from actors.api.account_routes import AccountRoutes, OrderRoutes
+from actors.api import (
+    accounts,
+    actors,
+    breaker,
+    deadletters,
+    engine,
+    limits,
+    orders,
+    position_sizes,
+    quarantine,
+)
 from actors.api.address import API_FILE, Address
-from actors.api.asking import Asking
 from actors.api.auth import Tokens, may
 from actors.api.connections import BODY_MAX, BoundedProtocol, KnownHosts
-from actors.api.desk import OperatorsDesk
-from actors.api.engine_routes import ActorRoutes, DeadLetterRoutes, EngineRoutes, SupervisionRoutes
+from actors.api.errors import error_response
 from actors.api.listening import bound
-from actors.api.operations import Operations
-from actors.api.owner_routes import OwnerRoutes
-from actors.api.pools import RETRY_AFTER_S
-from actors.api.risk_desk import RiskDesk
-from actors.api.risk_routes import FleetRoutes, RiskRoutes
-from actors.api.sight import Conflict, NotFound, Sight
-from actors.api.words import in_words
+from actors.api.noun import Context, Noun
 from actors.assembly.config import ApiToken, Role
 from actors.assembly.engine import Engine
-from actors.core.errors import (
-    BadInput,
-    BulkheadError,
-    ExchangeBusy,
-    ExchangeUnreachable,
-    NotDurable,
-    NotRecorded,
-    Overloaded,
-    Refused,
-    StoreBusy,
-    StoreUnreachable,
-    VenueRefused,
-)
-from actors.core.names import harmless
+from actors.core.errors import BulkheadError
 
-log = structlog.get_logger("api")
-
-ROUTES = (
-    AccountRoutes,
-    OwnerRoutes,
-    RiskRoutes,
-    FleetRoutes,
-    OrderRoutes,
-    ActorRoutes,
-    SupervisionRoutes,
-    DeadLetterRoutes,
-    EngineRoutes,
+NOUNS: tuple[Noun, ...] = (
+    accounts.NOUN,
+    orders.NOUN,
+    position_sizes.NOUN,
+    limits.NOUN,
+    breaker.NOUN,
+    actors.NOUN,
+    quarantine.NOUN,
+    deadletters.NOUN,
+    engine.NOUN,
 )
 
 START_SECONDS = 10.0
 
-ERROR_MAX = 2_000
-"""Characters of an error; what a request repeats to itself is cut."""
 
-STATUS_OF: tuple[tuple[type[BaseException], int], ...] = (
-    (NotFound, 404),
-    (Conflict, 409),
-    (BadInput, 400),
-    (Refused, 429),
-    (StoreUnreachable, 503),
-    (StoreBusy, 503),
-    (Overloaded, 503),
-    (NotRecorded, 503),
-    (pykka.Timeout, 504),
-    (NotDurable, 503),
-    (ExchangeUnreachable, 502),
-    (VenueRefused, 502),
-    (ExchangeBusy, 503),
-    (pykka.ActorDeadError, 409),
-    (BulkheadError, 504),
-)
-
-
-def application(engine: Engine, sight: Sight, tokens: Tokens) -> Litestar:
+def application(context: Context, tokens: Tokens) -> Litestar:
     """The ASGI application."""
-    asking = Asking(engine)
-    desk = OperatorsDesk(engine, sight, asking)
-    operations = Operations(engine, sight, asking)
-    risk_desk = RiskDesk(engine, sight, operations, asking)
 
-    # Not a plain function: that would wait for a thread, behind whatever else does.
+    # A coroutine, though it awaits nothing: Litestar runs a plain function in a thread, where it would wait behind
+    # other requests.
     async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         if handler.opt.get("open"):
             return
@@ -117,16 +76,9 @@ def application(engine: Engine, sight: Sight, tokens: Tokens) -> Litestar:
         connection.scope["user"] = token
 
     return Litestar(
-        ROUTES,
+        [noun.router(context) for noun in NOUNS],
         guards=[guard],
-        dependencies={
-            "engine": Provide(lambda: engine, sync_to_thread=False),
-            "sight": Provide(lambda: sight, sync_to_thread=False),
-            "desk": Provide(lambda: desk, sync_to_thread=False),
-            "ops": Provide(lambda: operations, sync_to_thread=False),
-            "risk_desk": Provide(lambda: risk_desk, sync_to_thread=False),
-        },
-        exception_handlers={Exception: _fail, HTTPException: _fail},
+        exception_handlers={Exception: error_response, HTTPException: error_response},
         request_max_body_size=BODY_MAX,
         openapi_config=OpenAPIConfig(
             title="Bulkhead",
@@ -134,44 +86,11 @@ def application(engine: Engine, sight: Sight, tokens: Tokens) -> Litestar:
             description='The operator\'s API. Errors are {"error": {"code", "message"}}.',
             components=Components(security_schemes={"token": SecurityScheme(type="http", scheme="bearer")}),
             security=[{"token": []}],
+            use_handler_docstrings=True,
         ),
-        signature_types=[Engine, Sight, OperatorsDesk, Operations, RiskDesk],
         debug=False,
         logging_config=None,
     )
-
-
-def _fail(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-    code, text, headers = type(error).__name__, str(error), {}
-    if isinstance(error, HTTPException):
-        status = error.status_code
-        text = _what_is_wrong(request, error) if error.extra else error.detail
-    elif isinstance(error, RecursionError):
-        status, code, text = 400, "BadInput", "the request is nested too deeply"
-    else:
-        status = next((s for kind, s in STATUS_OF if isinstance(error, kind)), 500)
-    if status == 500:  # noqa: PLR2004 - ours, not the caller's
-        log.error("request failed", error=harmless(repr(error), ERROR_MAX), exc_info=error)
-    if isinstance(error, Overloaded):
-        headers["retry-after"] = str(RETRY_AFTER_S)
-    body = {"error": {"code": code, "message": harmless(text, ERROR_MAX)}}
-    return Response(body, status_code=status, headers=headers)
-
-
-def _what_is_wrong(request: Request[Any, Any, Any], error: HTTPException) -> str:
-    """A request that does not fit, in words."""
-    handler = request.scope.get("route_handler")
-    field = getattr(handler, "parsed_data_field", None)
-    faults = [e for e in error.extra if isinstance(e, dict)] if isinstance(error.extra, list) else []
-    if not faults:
-        return f"{error.detail}: {msgspec.json.encode(error.extra, enc_hook=str).decode()}"
-    if (
-        isinstance(error.__cause__, msgspec.ValidationError)
-        and len(faults) == 1
-        and faults[0]["source"] == "body"
-    ):
-        return in_words(str(error.__cause__), field and field.annotation)
-    return "; ".join(in_words(str(f["message"]), None, str(f["key"])) for f in faults)
 
 
 class ApiServer:
@@ -184,14 +103,14 @@ class ApiServer:
             for role in (Role.OPERATOR, Role.VIEWER)
         ]
         self._token, self._viewer_token = (token.token for token in made)
-        self._sight = Sight(engine)
+        self._context = Context(engine)
         self._file = Path(engine.config.data_dir) / API_FILE
         config = engine.config
         self._socket = bound(config.api_host, config.api_port)
         self._server = uvicorn.Server(
             uvicorn.Config(
                 KnownHosts(
-                    application(engine, self._sight, Tokens([*made, *config.api_tokens])),
+                    application(self._context, Tokens([*made, *config.api_tokens])),
                     [config.api_host, *config.api_hosts],
                 ),
                 http=BoundedProtocol,
@@ -209,7 +128,7 @@ class ApiServer:
 
     @property
     def address(self) -> Address:
-        """Where it listens, and the token."""
+        """Where it listens, and the tokens."""
         host, port = self._socket.getsockname()[:2]
         return Address(f"http://{host}:{port}", self._token, os.getpid(), self._viewer_token)
 
@@ -219,13 +138,14 @@ class ApiServer:
         Raises:
             BulkheadError: it does not come up in time.
         """
-        self._sight.census.start()
+        self._context.mailboxes.start()
         self._thread.start()
         deadline = time.monotonic() + START_SECONDS
         while not self._server.started:
             if time.monotonic() > deadline or not self._thread.is_alive():
                 raise BulkheadError("the API server did not start")
             time.sleep(0.01)
+        # Written beside and renamed: who reads the file finds it whole or not at all.
         fresh = self._file.with_suffix(".new")
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as out:
@@ -233,9 +153,9 @@ class ApiServer:
         fresh.replace(self._file)
 
     def stop(self) -> None:
-        """Stop listening, and take ``api.json`` away."""
+        """Stop listening, and remove ``api.json``."""
         self._file.unlink(missing_ok=True)
-        self._sight.census.stop()
+        self._context.mailboxes.stop()
         self._server.should_exit = True
         if self._thread.is_alive():
             self._thread.join(START_SECONDS)

@@ -16,7 +16,7 @@ from actors.runtime.dispatcher import ThreadedDispatcher
 
 
 class Patient(DispatchedActor):
-    """Answers nobody until it is told to; then everybody."""
+    """Defers all answers until it receives "answer"."""
 
     def __init__(self):
         super().__init__()
@@ -63,7 +63,7 @@ def test_what_the_actor_raises_reaches_who_asked(patient):
         asyncio.run(ask(patient, "raise", 5))
 
 
-def test_no_answer_in_time_says_who_did_not_answer_and_a_late_one_harms_nobody(patient):
+def test_no_answer_in_time_says_who_did_not_answer_and_a_late_answer_does_no_harm(patient):
     async def run():
         with pytest.raises(BulkheadError, match="patient did not answer in 0 s; 'bulkhead inspect patient'"):
             await ask(patient, "late", 0.05)
@@ -87,7 +87,7 @@ def test_an_answer_to_a_loop_that_is_closed_does_not_fail_the_actor():
     reply.set_exception((ValueError, ValueError("x"), None))
 
 
-def test_who_has_gone_is_told_nothing():
+def test_an_answer_to_a_request_that_has_gone_is_dropped():
     async def run():
         reply = Reply()
         reply.awaited.cancel()

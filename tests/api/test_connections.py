@@ -78,7 +78,7 @@ def is_cut(sock, within):
     "begun",
     [b"", b"GE", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nhost: 127.0.0.1\r\nx: 1"],
 )
-def test_a_head_that_does_not_come_is_waited_for_a_moment_only(address, begun):
+def test_a_head_that_does_not_come_ends_the_connection(address, begun):
     sock = opened(address, begun)
     assert is_cut(sock, HEAD_S * 6)[0]
 
@@ -93,12 +93,12 @@ def test_a_head_that_trickles_has_no_more_time_than_another(address):
     assert time.monotonic() - began < HEAD_S * 8
 
 
-def test_a_body_that_does_not_come_is_waited_for_a_moment_only(address):
+def test_a_body_that_does_not_come_ends_the_connection(address):
     sock = opened(address, b"POST / HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 10\r\n\r\nabc")
     assert is_cut(sock, BODY_S * 6)[0]
 
 
-def test_who_does_not_read_is_cut(address):
+def test_a_client_that_does_not_read_is_disconnected(address):
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
     sock.connect(address)
@@ -124,7 +124,7 @@ def test_an_endless_head_is_refused(address, head):
     assert said == b"" or said.startswith((b"HTTP/1.1 400", b"HTTP/1.1 431"))
 
 
-def test_whoever_holds_connections_open_keeps_nobody_out(address, monkeypatch):
+def test_a_client_that_holds_connections_open_keeps_no_other_out(address, monkeypatch):
     monkeypatch.setattr(connections, "CONNECTIONS_MAX", CONNECTIONS_LEAST)
     monkeypatch.setattr(connections, "HEAD_SECONDS", 30)
     held = [opened(address) for _ in range(CONNECTIONS_LEAST * 3)]

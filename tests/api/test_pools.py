@@ -1,4 +1,4 @@
-"""Who waits in one pool keeps nobody of another waiting, and too many are refused at once."""
+"""Requests that wait in one pool do not delay those of another, and too many are refused at once."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import threading
 import pytest
 
 from actors.api import pools
-from actors.api.pools import Places, Pool
+from actors.api.pools import Pool, Slots
 from actors.core.errors import Overloaded, StoreUnreachable
 
 
-def test_beyond_the_bound_one_is_told_to_come_again_and_places_are_given_back():
+def test_beyond_the_bound_a_request_is_refused_and_slots_are_given_back():
     async def crowd():
         pool, release = Pool("looks", threads=2, waiting_max=3), threading.Event()
         held = [asyncio.ensure_future(pool.run(release.wait, 10)) for _ in range(5)]
@@ -23,12 +23,12 @@ def test_beyond_the_bound_one_is_told_to_come_again_and_places_are_given_back():
         release.set()
         assert all(await asyncio.gather(*held))
         assert await pool.run(int, "8") == 8
-        assert (pool.places.taken, pool.places.refused) == (0, 1)
+        assert (pool.slots.taken, pool.slots.refused) == (0, 1)
 
     asyncio.run(crowd())
 
 
-def test_a_question_that_nobody_waits_for_any_more_is_never_asked(monkeypatch):
+def test_a_question_whose_request_has_gone_is_never_asked(monkeypatch):
     monkeypatch.setattr(pools, "QUESTION_SECONDS", 0.2)
 
     async def crowd():
@@ -41,12 +41,12 @@ def test_a_question_that_nobody_waits_for_any_more_is_never_asked(monkeypatch):
         assert await first
         await pool.run(int)
         assert asked == []
-        assert pool.places.taken == 0
+        assert pool.slots.taken == 0
 
     asyncio.run(crowd())
 
 
-def test_what_a_call_raises_is_raised_and_its_place_is_free():
+def test_what_a_call_raises_is_raised_and_its_slot_is_free():
     async def one():
         pool = Pool("looks", threads=1, waiting_max=0)
         for _ in range(3):
@@ -56,10 +56,10 @@ def test_what_a_call_raises_is_raised_and_its_place_is_free():
     asyncio.run(one())
 
 
-def test_places_are_taken_all_or_none():
-    places = Places("orders", 10)
-    with places.taken_for(8):
+def test_slots_are_taken_all_or_none():
+    slots = Slots("orders", 10)
+    with slots.taken_for(8):
         with pytest.raises(Overloaded, match="8 orders wait already"):
-            places.take(3)
-        assert places.taken == 8
-    assert places.taken == 0
+            slots.take(3)
+        assert slots.taken == 8
+    assert slots.taken == 0

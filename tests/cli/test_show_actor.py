@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from actors.api import views
+from actors.api.account_views import account_view
 from actors.cli import show_actor
 from actors.runtime.cell import traced
 from actors.runtime.envelope import CUT, shown
@@ -34,7 +34,7 @@ def found():
         "crashes": [{"wall_ms": NOON, "error": "ValueError: no", "message": "Wake()", "traceback": "line 1\nline 2"}],
     }  # fmt: skip
     answer = {"snapshot": snapshot, "state": as_seen(state), "triggers": [], "every_tick": [], "guard": None}
-    return answer, as_seen(views.account_view(state, "RUNNING", 2, prices))
+    return answer, as_seen(account_view(state, "RUNNING", 2, prices))
 
 
 def printed(found, width=80, *, limits=False):

@@ -1,4 +1,7 @@
-"""``risk`` in plain numbers: no exponent, in the table and in the answer."""
+"""``risk`` in plain numbers: no exponent, in the table and in the answer.
+
+Covers: actors/api/account_views.py
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,9 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from actors.api import risk_views, views
+from actors.api.account_views import account_view
+from actors.api.breaker import risk_view
+from actors.api.values import at_most_8
 from actors.cli import formats, show_actor, show_risk
 from tests.factories import ETH, account, market, position
 
@@ -22,8 +27,8 @@ def printed(call, *arguments):
 
 @pytest.mark.parametrize("price", ["0", "1e-9", "0E-8"])
 def test_a_liquidation_price_of_nothing_is_zero_without_an_exponent(price):
-    assert str(risk_views.at_most_8(D(price))) == "0"
-    assert str(risk_views.at_most_8(D("1234.123456789"))) == "1234.12345679"
+    assert str(at_most_8(D(price))) == "0"
+    assert str(at_most_8(D("1234.123456789"))) == "1234.12345679"
 
 
 def test_no_number_of_an_account_has_an_exponent():
@@ -31,8 +36,8 @@ def test_no_number_of_an_account_has_an_exponent():
     state = account("10000", (position(ETH, "1"),))
     prices = market()
     found = [
-        msgspec.json.encode(risk_views.risk_view(state, prices)).decode(),
-        msgspec.json.encode(views.account_view(state, "RUNNING", 0, prices)).decode(),
+        msgspec.json.encode(risk_view(state, prices)).decode(),
+        msgspec.json.encode(account_view(state, "RUNNING", 0, prices)).decode(),
     ]
     assert not any("E-" in text or "E+" in text for text in found), found
     shown = printed(show_risk.risk, msgspec.json.decode(found[0]))
@@ -44,7 +49,7 @@ def test_no_number_of_an_account_has_an_exponent():
 
 def test_a_pending_fee_of_nothing_has_no_exponent():
     state = account("10000", (position(ETH, "1"),))
-    found = msgspec.json.decode(msgspec.json.encode(risk_views.risk_view(state, market())))
+    found = msgspec.json.decode(msgspec.json.encode(risk_view(state, market())))
     found["pending_fees"] = [{"trade_id": 7, "symbol": "ETHUSDT", "amount": "0E-8", "asset": "BNB"}]
     assert "trade 7 of ETHUSDT: 0 BNB, rate not known" in printed(show_risk.risk, found)
 

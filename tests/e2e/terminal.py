@@ -27,7 +27,7 @@ CTRL_C = b"\x03"
 START = """
 import fcntl, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-from actors.cli import main
+from actors.cli.main import main
 sys.argv[0] = "bulkhead"
 main()
 """

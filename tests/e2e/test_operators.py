@@ -1,4 +1,8 @@
-"""What an operator does at 03:00, on a running engine: over HTTP and on the command line."""
+"""What an operator does at 03:00, on a running engine: over HTTP and on the command line.
+
+Covers: actors/api/actors.py, actors/api/quarantine.py, actors/api/deadletters.py, actors/api/engine.py
+Covers: actors/api/lookup.py, actors/api/client.py
+"""
 
 from __future__ import annotations
 
@@ -205,7 +209,7 @@ def free_again(client):
     try:
         return list(client.stream("/v1/actors/gateway/trace", seconds=1, rate=1))
     except EngineError as error:
-        assert "409: somebody follows gateway already" in str(error)
+        assert "409: another client follows gateway already" in str(error)
         return []
 
 
@@ -223,7 +227,7 @@ def test_a_live_trace_is_limited_in_rate_and_ends_by_itself(client, run):
     assert "more messages were above the rate" in shown
     stream = client.stream("/v1/actors/gateway/trace", seconds=60, rate=50)
     next(stream)
-    with pytest.raises(EngineError, match="409: somebody follows gateway already"):
+    with pytest.raises(EngineError, match="409: another client follows gateway already"):
         next(client.stream("/v1/actors/gateway/trace", seconds=1, rate=1))
     stream.close()
     until(lambda: free_again(client), "the tap to be free")

@@ -1,4 +1,7 @@
-"""What an owner does from the command line: orders, close, history, waiting for an end; and status, live top."""
+"""What an owner does from the command line: orders, close, history, waiting for an end; and status, live top.
+
+Covers: actors/api/orders.py
+"""
 
 from __future__ import annotations
 

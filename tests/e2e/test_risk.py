@@ -1,4 +1,7 @@
-"""Limits, breaker, conditional orders, emergency stop and sizes of a running engine: HTTP and command line."""
+"""Limits, breaker, conditional orders, emergency stop and sizes of a running engine: HTTP and command line.
+
+Covers: actors/api/breaker.py, actors/api/position_sizes.py, actors/api/accounts.py
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What waits for Postgres keeps nobody else waiting: a frozen database, and what an operator can still do."""
+"""What waits for Postgres keeps nobody else waiting: a frozen database, and what an operator can still do.
+
+Covers: actors/api/asking.py, actors/api/answers.py
+"""
 
 from __future__ import annotations
 

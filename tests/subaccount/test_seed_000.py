@@ -7,7 +7,7 @@ from decimal import Decimal as D
 import pytest
 from msgspec.structs import replace
 
-from actors.api.views import account_view
+from actors.api.account_views import account_view
 from actors.core.enums import AccountStatus, Purpose
 from actors.core.facts import FillApplied, OrderIntended, PositionClosed
 from actors.core.messages import PlaceOrder, Wake

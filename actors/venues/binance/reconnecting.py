@@ -1,4 +1,7 @@
-"""How long to wait before the next try to connect, and when a connection counts as one."""
+"""How long to wait before the next try to connect, and when a connection counts as one.
+
+I/O: none itself; the sockets of this folder wait by it.
+"""
 
 from __future__ import annotations
 

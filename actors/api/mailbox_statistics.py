@@ -1,4 +1,4 @@
-"""Counts over all mailboxes, taken a few at a time so that a million actors cost no pause."""
+"""Statistics over all mailboxes, collected a few at a time so that a million actors cost no pause."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from actors.core.units import NANOS_PER_SECOND
 from actors.runtime.actor import Ref
 from actors.runtime.mailbox import Counters
 
-log = structlog.get_logger("census")
+log = structlog.get_logger("mailbox-statistics")
 
 CHUNK = 1_000
 DUTY = 0.1
-"""Share of time that counting may take from the actors: both hold the interpreter's lock."""
+"""Share of time that counting may take from the actors: both need the interpreter's lock."""
 
 EVERY_SECONDS = 1.0
 
 
-class Census(msgspec.Struct):
-    """All mailboxes, each as it was at one moment.
+class MailboxStatistics(msgspec.Struct):
+    """Sums over all mailboxes. Each mailbox is counted at one instant, different ones at different instants.
 
-    ``depths[n]`` counts mailboxes with less than 2**n messages and not less than half of that;
-    ``ages[n]`` those whose oldest message has waited less than 2**n ns.
+    ``depths[n]`` counts mailboxes whose number of waiting messages has n bits: 2**(n-1) to 2**n - 1.
+    ``ages[n]`` counts those whose oldest message has waited a number of nanoseconds with n bits.
     """
 
     actors: int = 0
@@ -67,51 +67,55 @@ class Census(msgspec.Struct):
             self.ages_sum_s += age_ns / NANOS_PER_SECOND
 
 
-class CensusTaker:
-    """Takes one census after the other, from a thread of its own.
+class StatisticsCollector:
+    """Collects statistics again and again, in a thread of its own.
 
     Args:
-        actors: everybody to count, anew for each census.
+        actors: all actors to count; called for each round.
         now_ns: the actors' clock.
     """
 
     def __init__(self, actors: Callable[[], Iterable[Ref]], now_ns: Callable[[], int]) -> None:
         self._actors, self._now_ns = actors, now_ns
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="census", daemon=True)
-        self.latest = Census()
-        self.taken = 0
+        self._thread = threading.Thread(target=self._work, name="mailbox-statistics", daemon=True)
+        self.latest = MailboxStatistics()
+        self.rounds = 0
 
     def start(self) -> None:
         """Begin."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Count no more."""
+        """End, and wait for the thread."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(5)
 
-    def take(self, rest: Callable[[float], object] = lambda _seconds: None) -> Census:
-        """Count everybody once; ``rest`` is told for how long to pause after each chunk."""
-        census = Census()
+    def current(self) -> MailboxStatistics:
+        """The latest statistics; collected now if there are none yet."""
+        return self.latest if self.rounds else self.collect()
+
+    def collect(self, rest: Callable[[float], object] = lambda _seconds: None) -> MailboxStatistics:
+        """Count all actors once; ``rest`` is called after each chunk with the seconds to pause."""
+        found = MailboxStatistics()
         began = time.monotonic()
-        everybody = iter(self._actors())
-        while chunk := list(islice(everybody, CHUNK)):
+        actors = iter(self._actors())
+        while chunk := list(islice(actors, CHUNK)):
             at = self._now_ns()
             for ref in chunk:
-                census.add(ref, at)
+                found.add(ref, at)
             rest((self._now_ns() - at) / NANOS_PER_SECOND * (1 / DUTY - 1))
-        census.took_s = time.monotonic() - began
-        return census
+        found.took_s = time.monotonic() - began
+        return found
 
     def _work(self) -> None:
         while not self._stop.is_set():
             try:
-                self.latest = self.take(self._stop.wait)
-                self.taken += 1
+                self.latest = self.collect(self._stop.wait)
+                self.rounds += 1
             except Exception:
-                log.exception("census failed")
+                log.exception("mailbox statistics failed")
             self._stop.wait(EVERY_SECONDS)
 
 

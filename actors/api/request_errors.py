@@ -1,4 +1,8 @@
-"""A request that does not fit, in words: which field, what was wrong with it, and what would be right. Pure."""
+"""Explains a request that does not fit its type: which field, what was wrong with it, what would be right. Pure.
+
+The decoder stops at the first fault, and says it in its own terms: "Invalid enum value 'LONG' - at `$[1].side`". Here
+that is made "entry 2, side: 'LONG' is none of BUY, SELL; a long position is opened with BUY".
+"""
 
 from __future__ import annotations
 
@@ -59,25 +63,26 @@ OTHER_NAMES = {
     "why": "reason",
     "text": "reason",
 }
-"""What other systems call a field."""
+"""Names that other systems use for a field of ours."""
 NEAR = 0.6
+"""How alike two names must be to suggest one for the other, 1 is equal."""
 
 
-def in_words(text: str, body: Any, field: str = "") -> str:
-    """What a decoder says, as a person would.
+def explain(text: str, body: Any, field: str = "") -> str:
+    """The message for a client.
 
     Args:
-        text: the decoder's, with its path if it says one.
-        body: the type that was wanted; None if it is not known.
-        field: its name, if the text has no path.
+        text: the decoder's message, with the path of the fault if it has one.
+        body: the type that the request should have; None if it is not known.
+        field: the name of the field, if the message has no path.
     """
     found = FAULT.fullmatch(text)
     what, path = (found["what"], found["path"] or "") if found else (text, "")
     steps = re.findall(r"\w+|\[[^]]*\]", path.removeprefix(".data") or field)
     kind = _walk(body, steps)
     name = ", ".join(_place(step) for step in steps)
-    said = _said(what, kind, name)
-    return f"{name}: {said}" if name else said
+    message = _message(what, kind, name)
+    return f"{name}: {message}" if name else message
 
 
 def _place(step: str) -> str:
@@ -101,7 +106,7 @@ def _walk(kind: Any, steps: list[str]) -> Any:
 
 
 def _bare(kind: Any) -> Any:
-    """A type without what is said about it, and without null."""
+    """A type without its annotations, and without null."""
     while get_origin(kind) is Annotated:
         kind = get_args(kind)[0]
     if get_origin(kind) in {Union, UnionType}:
@@ -110,7 +115,7 @@ def _bare(kind: Any) -> Any:
     return kind
 
 
-def _said(what: str, kind: Any, name: str) -> str:
+def _message(what: str, kind: Any, name: str) -> str:
     if fault := ENUM.fullmatch(what):
         return _of_enum(fault["value"], kind)
     if fault := UNKNOWN.fullmatch(what):

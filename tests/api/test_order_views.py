@@ -7,7 +7,7 @@ from decimal import Decimal as D
 import pytest
 from msgspec.structs import replace
 
-from actors.api.closing import PARTS_MAX, closing_orders
+from actors.api.order_views import PARTS_MAX, closing_orders
 from actors.core.enums import OrderType, Side
 from actors.core.errors import BadInput
 from tests.factories import BTC, ETH, INSTRUMENTS, SOL, account, position

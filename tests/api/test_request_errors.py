@@ -5,9 +5,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from actors.api.risk_views import LimitsBody, ModeBody
-from actors.api.views import AccountBody, AmountBody, OrderBody
-from actors.api.words import OTHER_NAMES, in_words
+from actors.api.account_views import AccountBody, AmountBody, ModeBody
+from actors.api.limits import LimitsBody
+from actors.api.order_views import OrderBody
+from actors.api.request_errors import OTHER_NAMES, explain
 
 ORDER = {"symbol": "ETHUSDT", "side": "BUY", "quantity": "1"}
 IN_QUOTES = "a number here is written as text, in quotes, so that no digit is lost on the way"
@@ -16,7 +17,7 @@ IN_QUOTES = "a number here is written as text, in quotes, so that no digit is lo
 def said(body, kind):
     with pytest.raises(msgspec.ValidationError) as fault:
         msgspec.convert(body, kind)
-    return in_words(str(fault.value), kind)
+    return explain(str(fault.value), kind)
 
 
 @pytest.mark.parametrize(
@@ -86,9 +87,9 @@ def test_every_other_name_is_of_a_field_that_there_is():
 
 
 def test_without_a_type_it_is_said_all_the_same():
-    assert in_words("Expected `int` >= 1", None, "limit") == "limit: Expected `int` >= 1"
+    assert explain("Expected `int` >= 1", None, "limit") == "limit: Expected `int` >= 1"
     assert (
-        in_words("Expected `int`, got `str`", None, "limit") == "limit: it must be a whole number, not a text"
+        explain("Expected `int`, got `str`", None, "limit") == "limit: it must be a whole number, not a text"
     )
-    assert in_words("Invalid enum value 'x'", None, "by") == "by: 'x' is none of those that there are"
-    assert in_words("Object contains unknown field `x`", None) == "there is no field 'x'"
+    assert explain("Invalid enum value 'x'", None, "by") == "by: 'x' is none of those that there are"
+    assert explain("Object contains unknown field `x`", None) == "there is no field 'x'"

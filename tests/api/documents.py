@@ -1,0 +1,33 @@
+"""The application and its OpenAPI document, made without an engine."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from types import SimpleNamespace
+
+from actors.api.auth import Tokens
+from actors.api.noun import Context
+from actors.api.server import application
+
+
+@functools.cache
+def app():
+    """The application over an engine that is not there: its routes and its document, but no answers."""
+    engine = SimpleNamespace(clock=SimpleNamespace(monotonic_ns=lambda: 0), config=None)
+    with warnings.catch_warnings():
+        # Of Litestar 3, about how handlers name what they take; it does not concern the document.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        made = application(Context(engine), Tokens([]))
+        assert made.openapi_schema
+    return made
+
+
+def document():
+    """The OpenAPI document as it is served, as plain dictionaries."""
+    return app().openapi_schema.to_schema()
+
+
+def operations():
+    """Method and path of every route."""
+    return {(method.upper(), path) for path, item in document()["paths"].items() for method in item}

@@ -1,0 +1,18 @@
+"""Every limit names the layer that it comes from."""
+
+from __future__ import annotations
+
+from actors.api.limits import limit_rows
+from actors.limits.model import SPECS, Layer, RiskLimits
+
+
+def test_the_highest_layer_that_sets_a_limit_is_its_source():
+    layers = [
+        Layer("profile paranoid", {"max_positions": "3", "max_leverage": "5"}),
+        Layer("account", {"max_positions": "4"}),
+    ]
+    rows = {row.name: row.source for row in limit_rows(RiskLimits(), layers)}
+    assert set(rows) == set(SPECS)
+    assert rows["max_positions"] == "account"
+    assert rows["max_leverage"] == "profile paranoid"
+    assert rows["max_daily_loss"] == "built-in"

@@ -1,0 +1,101 @@
+"""The metrics as Prometheus reads them."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from actors.api import pools
+from actors.api.mailbox_statistics import MailboxStatistics
+from actors.api.metrics import Sources, exposition
+from actors.core.units import AccountId
+from actors.gateway.stream import StreamState
+from actors.persistence.actor import WriterStats
+from actors.runtime.dispatcher import TurnStats
+from actors.symbol_router.actor import RouterStats
+from actors.venues.binance.weight import WeightUse
+
+SECOND = 1_000_000_000
+
+
+@pytest.fixture
+def engine(monkeypatch):
+    monkeypatch.setattr(pools.ORDERS, "taken", 3)
+    monkeypatch.setattr(pools.ORDERS, "refused", 4)
+    stats = TurnStats()
+    stats.messages, stats.busy_ns = 3, 2 * SECOND
+    stats.turns[11] = 3
+    one = SimpleNamespace(name="main", stats=stats, lag_ns=lambda: SECOND, backlog=lambda: 4)
+    return SimpleNamespace(
+        accounts=dict.fromkeys(AccountId(f"acct-{n}") for n in range(5)),
+        quarantined={},
+        alarms=SimpleNamespace(count=3, open_by_level=lambda: {"INFO": 0, "WARNING": 2, "CRITICAL": 1}),
+        feed_source=SimpleNamespace(late=0),
+        gc_control=SimpleNamespace(longest_ms=20),
+        gate=SimpleNamespace(closers=("writer",)),
+        side=SimpleNamespace(throttle=SimpleNamespace(use=lambda: WeightUse(used=9, limit=2400, by_others=0, waiting=1, refused=0, paused_ms=0))),
+        dispatchers=lambda: (one,),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def sources(engine):
+    mailboxes = MailboxStatistics(
+        actors=5, accepted=9, handled=5, conflated=1, queued=3, statuses={"RUNNING": 5}
+    )
+    mailboxes.depths[0], mailboxes.depths[2] = 4, 1
+    router = SimpleNamespace(
+        stats=RouterStats(ticks=7), lags=[0] * 12 + [7] + [0] * 51, lags_sum_ns=SECOND // 2
+    )
+    gateway = SimpleNamespace(
+        sent=8, lost=1, unknown=("a", "b"), in_flight=2, queued=0, stream=StreamState.UP
+    )
+    return Sources(engine, mailboxes, router, WriterStats(decisions=6, is_down=True), gateway)
+
+
+def samples_of(sources):
+    families = text_string_to_metric_families(exposition(sources).decode())
+    return {(s.name, tuple(sorted(s.labels.items()))): s.value for f in families for s in f.samples}
+
+
+def test_the_exposition_is_what_prometheus_parses_and_its_figures_are_ours(sources):
+    samples = samples_of(sources)
+    assert samples["bulkhead_messages_total", (("outcome", "accepted"),)] == 9
+    assert samples["bulkhead_messages_queued", ()] == 3
+    assert samples["bulkhead_mailboxes_not_conserved", ()] == 0
+    assert samples["bulkhead_turn_seconds_count", (("dispatcher", "main"),)] == 3
+    assert samples["bulkhead_turn_seconds_sum", (("dispatcher", "main"),)] == 2
+    assert samples["bulkhead_turn_seconds_bucket", (("dispatcher", "main"), ("le", "1.024e-06"))] == 0
+    assert samples["bulkhead_turn_seconds_bucket", (("dispatcher", "main"), ("le", "2.048e-06"))] == 3
+    assert samples["bulkhead_mailbox_depth_bucket", (("le", "0.0"),)] == 4
+    assert samples["bulkhead_mailbox_depth_bucket", (("le", "3.0"),)] == 5
+    assert samples["bulkhead_tick_lag_seconds_count", ()] == 7
+    assert samples["bulkhead_tick_lag_seconds_sum", ()] == 0.5
+    assert samples["bulkhead_gate_closed", (("by", "writer"),)] == 1
+    assert samples["bulkhead_dispatcher_backlog", (("dispatcher", "main"),)] == 4
+    assert samples["bulkhead_accounts", ()] == 5
+    assert samples["bulkhead_ticks_total", ()] == 7
+    assert samples["bulkhead_decisions_total", ()] == 6
+    assert samples["bulkhead_writer_down", ()] == 1
+    assert samples["bulkhead_orders_unknown", ()] == 2
+    assert (samples["bulkhead_user_stream_up", ()], samples["bulkhead_user_stream_down", ()]) == (1, 0)
+    assert samples["bulkhead_request_weight_used", ()] == 9
+    assert samples["bulkhead_gc_longest_pause_seconds", ()] == 0.02
+    assert samples["bulkhead_alarms_unacknowledged", (("level", "CRITICAL"),)] == 1
+    assert samples["bulkhead_api_waiting", (("for", "orders"),)] == 3
+    assert samples["bulkhead_api_refused_total", (("for", "orders"),)] == 4
+
+
+def test_an_actor_that_starts_or_stops_has_no_figures_and_hides_no_others(sources):
+    names = {name for name, _ in samples_of(sources._replace(router=None, writer=None, gateway=None))}
+    assert not names & {"bulkhead_ticks_total", "bulkhead_writer_down", "bulkhead_orders_sent_total"}
+    assert names >= {"bulkhead_accounts", "bulkhead_tick_lag_seconds_count", "bulkhead_log_bytes_waiting"}
+
+
+def test_no_label_grows_with_the_fleet(sources):
+    many = sources._replace(mailboxes=MailboxStatistics(statuses={"RUNNING": 10**6}))
+    text = exposition(many).decode()
+    labels = {key for f in text_string_to_metric_families(text) for s in f.samples for key in s.labels}
+    assert labels <= {"le", "by", "outcome", "status", "dispatcher", "level", "for"}
