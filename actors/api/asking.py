@@ -29,8 +29,6 @@ from actors.supervision.registry import account_of
 
 A = TypeVar("A")
 
-A = TypeVar("A")
-
 log = structlog.get_logger("asking")
 
 RECORD_SECONDS = 2.0
