@@ -598,7 +598,7 @@ FAULTS = (
     Fault(
         "answers of a batch are taken in the order of the questions",
         ORDERS,
-        '    if all(name in {"", id_} for name, id_ in zip(told, ids, strict=True)):\n        return parts\n',
+        '    if all(name in {"", id_} for name, id_ in zip(named_ids, ids, strict=True)):\n        return parts\n',
         "    return parts\n",
         BATCHES,
     ),

@@ -111,7 +111,7 @@ def error_of(content: bytes) -> tuple[int | None, str]:
 
 
 def _commission(amount: Decimal | None, asset: str | None) -> tuple[Decimal | None, str]:
-    """Amount and asset of a commission; no amount when either is missing, as nobody may guess the other."""
+    """Amount and asset of a commission; no amount when either is missing, as the other must not be guessed."""
     if amount is None or not (asset or amount == ZERO):
         return None, ""
     return sane(amount), asset or ""
@@ -137,7 +137,7 @@ def _positive(value: Decimal) -> Decimal:
 
 
 RETRY_MAX_MS = 3 * 24 * 3_600 * 1_000
-"""The longest ban: whoever asks for more cannot mean it."""
+"""The longest ban: a header that asks for more is nonsense."""
 
 COUNT_DIGITS_MAX = 12
 """A header with more digits is no count of anything."""
