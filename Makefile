@@ -8,7 +8,7 @@ CLIENTS := .venv-clients
 HEAVY := .venv-clients-heavy
 COMPILE := $(VENV)/bin/pip-compile -q --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras --allow-unsafe --no-header
 
-.PHONY: help setup demo run test check mutants faults model clients bench lock clean
+.PHONY: help setup demo run test check settings mutants faults model clients bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -43,6 +43,9 @@ check: $(STAMP) ## what CI checks beside the tests: format, lint, types, tidines
 	$(VENV)/bin/mypy
 	$(PY) -m pytest -q tests/test_tidy.py
 
+settings: $(STAMP) ## write deploy/bulkhead.toml and docs/limits.md from the settings and limits in the code
+	$(PY) -m actors.assembly.sample
+
 mutants: $(STAMP) ## flip comparisons, and see a test notice each: all of the decisions, a sample of the rest
 	$(PY) -m tests.mutants
 
@@ -61,9 +64,9 @@ bench: $(STAMP) ## the benchmarks; make bench NAMES="router restart" runs some
 	$(PY) -m bench $(NAMES)
 
 lock: $(STAMP) ## the lock files anew, from pyproject.toml and tests/clients/*.in
-	$(COMPILE) -o requirements.lock pyproject.toml
-	$(COMPILE) --extra dev -o requirements-dev.lock pyproject.toml
-	$(COMPILE) --extra bench -c requirements-dev.lock -o requirements-bench.lock pyproject.toml
+	$(COMPILE) --extra embedded -o requirements.lock pyproject.toml
+	$(COMPILE) --extra dev --extra embedded -o requirements-dev.lock pyproject.toml
+	$(COMPILE) --extra bench --extra embedded -c requirements-dev.lock -o requirements-bench.lock pyproject.toml
 	$(COMPILE) -o requirements-clients.lock tests/clients/clients.in
 	$(COMPILE) -o requirements-clients-heavy.lock tests/clients/clients-heavy.in
 

@@ -12,9 +12,10 @@ from actors.api.parameters import HttpRequest, who
 from actors.api.values import ShortText
 from actors.core.errors import BadInput
 from actors.core.messages import SetLimits
-from actors.core.units import AccountId, plain
-from actors.limits.model import SPECS, Layer, LimitRow, RiskLimits, shown
-from actors.persistence.loading import RULE_COLUMNS
+from actors.core.units import AccountId
+from actors.limits.layers import Layer, LimitRow, rule_layer
+from actors.limits.model import LIMITS, RiskLimits
+from actors.limits.parse import shown
 from actors.supervision.operator_log import Act
 
 CHANGES_MAX = 200
@@ -38,9 +39,7 @@ class LimitService:
         id_ = AccountId(account_id)
         rules = await self._lookup.read(lambda records: records.rules(id_))
         layers = list(self._config.risk.layers)
-        for is_global, *values in rules[:1]:
-            source = "platform's rule for all" if is_global else "platform's rule of the account"
-            layers.append(Layer(source, {n: plain(v) for n, v in zip(RULE_COLUMNS, values, strict=True)}))
+        layers += [rule_layer(row, is_global=is_global) for is_global, *row in rules[:1]]
         layers.append(Layer("account", dict(state.overrides)))
         return limit_rows(state.limits, layers)
 
@@ -65,8 +64,8 @@ def limit_rows(limits: RiskLimits, layers: list[Layer]) -> list[LimitRow]:
     """
     source_of = {name: layer.source for layer in layers for name in layer.values}
     return [
-        LimitRow(name, shown(getattr(limits, name)), source_of.get(name, "built-in"), spec.kind, spec.text)
-        for name, spec in SPECS.items()
+        LimitRow(name, shown(getattr(limits, name)), source_of.get(name, "built-in"), limit.unit, limit.text)
+        for name, limit in LIMITS.items()
     ]
 
 

@@ -12,14 +12,14 @@ from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from actors.core.errors import BadConfig
 from actors.limits import layers
 from actors.limits.layers import RiskConfig
-from actors.limits.model import hint
+from actors.limits.parse import hint
 
 DEFAULT_DATA_DIR = Path(".data") / "bulkhead"
 
@@ -79,41 +79,85 @@ class ApiToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             )
 
 
-class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Everything that ``bulkhead run`` can be told.
+class Setting(msgspec.Struct, frozen=True):
+    """The metadata of a field of ``EngineConfig``: its meaning, with the unit where the name does not say it."""
 
-    ``dsn`` empty means the embedded Postgres in ``data_dir``. ``exchange`` is the REST base
-    URL; the bases of public streams and of the user stream follow from it where the host is
-    known. ``leverage`` is the master's, by symbol, and ``default`` for the rest.
-    ``api_hosts`` are further names that the API is called by.
-    ``fee_assets`` are what the exchange may take fees in beside the quote asset: the prices of their
-    symbols are read even if those are not traded. ``faults_allowed`` lets the demo and tests make an account
-    raise on purpose.
+    text: str
+
+
+class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Every setting of ``bulkhead run``.
+
+    ``deploy/bulkhead.toml`` is made from the fields and their texts; after a change run ``make settings``.
     """
 
-    data_dir: str = str(DEFAULT_DATA_DIR)
-    dsn: str = ""
-    exchange: str = "http://127.0.0.1:8790"
-    exchange_ws_public: str = ""
-    exchange_ws_private: str = ""
-    exchange_ws_orders: str = ""
-    api_key: str = "paper"
-    api_secret: str = "paper-secret"  # noqa: S105 - the paper exchange's published key
-    api_host: str = "127.0.0.1"
-    api_port: int = 8780
-    api_hosts: tuple[str, ...] = ()
-    api_tokens: tuple[ApiToken, ...] = ()
-    symbols: tuple[str, ...] = ()
-    fee_assets: tuple[str, ...] = ("BNB",)
-    price_max_age_ms: int = 10_000
-    lease_seconds: int = 10
-    stuck_halt_seconds: int = 60
-    funding_every_seconds: int = 60
-    rules_every_seconds: int = 300
-    margin_asset: str = "USDT"
-    set_master: bool = False
-    leverage: dict[str, int] = {}
-    faults_allowed: bool = False
+    data_dir: Annotated[
+        str, Setting("folder of the embedded database, and of the API's address and tokens")
+    ] = str(DEFAULT_DATA_DIR)
+    dsn: Annotated[
+        str, Setting("empty: an embedded Postgres in data_dir (pip install 'bulkhead[embedded]')")
+    ] = ""
+    exchange: Annotated[str, Setting("REST base URL")] = "http://127.0.0.1:8790"
+    exchange_ws_public: Annotated[
+        str, Setting("base of public streams; empty: known for Binance, its test net and loopback")
+    ] = ""
+    exchange_ws_private: Annotated[str, Setting("base of the user stream, likewise")] = ""
+    exchange_ws_orders: Annotated[
+        str, Setting('URL for orders over a websocket, likewise; unknown or "off": by REST only')
+    ] = ""
+    api_key: Annotated[str, Setting("the master account's; better in BULKHEAD_API_KEY")] = "paper"
+    api_secret: Annotated[str, Setting("better in BULKHEAD_API_SECRET")] = "paper-secret"  # noqa: S105 - the paper exchange's published key
+    api_host: Annotated[str, Setting("where the operator's API listens")] = "127.0.0.1"
+    api_port: Annotated[int, Setting("0 takes a free one")] = 8780
+    api_hosts: Annotated[
+        tuple[str, ...],
+        Setting("names that the API is called by beside its address, localhost and this machine's"),
+    ] = ()
+    api_tokens: Annotated[
+        tuple[ApiToken, ...],
+        Setting(
+            "keys to the API beside the two in api.json; role operator (may change) or viewer (may look); "
+            'the audit shows the name; for example [{ name = "prometheus", role = "viewer", '
+            'token = "at least 16 characters" }]'
+        ),
+    ] = ()
+    symbols: Annotated[tuple[str, ...], Setting("empty: all that the exchange lists")] = ()
+    fee_assets: Annotated[
+        tuple[str, ...],
+        Setting(
+            "what fees may be taken in beside the quote asset; only their prices are read, also where their "
+            "symbols are not traded"
+        ),
+    ] = ("BNB",)
+    price_max_age_ms: Annotated[int, Setting("older L1 counts as missing")] = 10_000
+    lease_seconds: Annotated[int, Setting("how long a dead engine keeps others out")] = 10
+    stuck_halt_seconds: Annotated[
+        int, Setting("a turn that takes longer halts the engine, to be started again")
+    ] = 60
+    funding_every_seconds: Annotated[int, Setting("how often settled funding rates are asked for")] = 60
+    rules_every_seconds: Annotated[
+        int, Setting("how often the exchange's rules are read again: new symbols, changed filters")
+    ] = 300
+    margin_asset: Annotated[
+        str, Setting(f"quote and margin asset of all accounts: {', '.join(MARGIN_ASSETS)}")
+    ] = "USDT"
+    set_master: Annotated[
+        bool,
+        Setting(
+            "true: set the master to one-way mode, single-asset mode and cross margin at start; false: say what "
+            "does not fit and do not start"
+        ),
+    ] = False
+    leverage: Annotated[
+        dict[str, int],
+        Setting(
+            "the master's leverage, set at start; one number for all accounts, for example "
+            "{ default = 20, BTCUSDT = 50 }; a symbol without one keeps what it has"
+        ),
+    ] = {}
+    faults_allowed: Annotated[
+        bool, Setting("let accounts be made to fail on purpose, for the demo and for tests")
+    ] = False
     risk: RiskConfig = RiskConfig()
 
     def __post_init__(self) -> None:

@@ -1,25 +1,54 @@
-"""Where the limits of all accounts come from: built-in < profile < TOML file < ``RISK_*`` environment.
+"""Where an account's limits come from; a later layer wins.
 
-Rules
-1. An unknown name or an impossible value is refused; in a file, with the line.
-2. The environment's names are the limits' own, in capitals: ``RISK_MAX_DAILY_LOSS=500``.
+1. Of all accounts (``read``): built-in < profile < TOML file < ``RISK_*`` environment.
+2. The platform's rule row (``with_rule``), for all accounts or for this one.
+3. The account's own (``merge``), as an operator sets them.
+
+An unknown name or an impossible value is refused; in a file, with the line. The environment's names are the
+limits' own, in capitals: ``RISK_MAX_DAILY_LOSS=500``.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from actors.core.errors import BadConfig
 from actors.core.trading_day import DEFAULT_BEGINS, DEFAULT_ZONE, DayRule
-from actors.limits.model import PROFILES, SPECS, Layer, RiskLimits, hint, merged, parse
+from actors.core.units import ONE, ZERO, plain
+from actors.limits.model import LIMITS, RiskLimits
+from actors.limits.parse import hint, parse
+from actors.limits.profiles import PROFILES
 
 PREFIX = "RISK_"
 SETTINGS = ("profile", "day_begins", "day_zone")
 """What stands beside the limits: a profile to begin with, and when the trading day begins."""
+
+
+RULE_COLUMNS = ("max_leverage", "max_notional_per_trade", "max_total_exposure", "liquidation_threshold")
+"""The columns of the platform's ``risk_rules``, which are limits of ours by the same name."""
+
+
+class Layer(msgspec.Struct, frozen=True):
+    """Values of one source, as text."""
+
+    source: str
+    values: Mapping[str, str]
+
+
+class LimitRow(msgspec.Struct, frozen=True):
+    """One line of ``bulkhead limits``; ``source`` is the layer that the value comes from."""
+
+    name: str
+    value: str
+    source: str
+    unit: str
+    text: str
 
 
 class RiskConfig(msgspec.Struct, frozen=True):
@@ -31,13 +60,58 @@ class RiskConfig(msgspec.Struct, frozen=True):
 
     @property
     def limits(self) -> RiskLimits:
-        """What an account may do that nothing else is said of."""
+        """The limits of an account that has no rule row and none of its own."""
         return merged(self.layers)
 
     @property
     def day_rule(self) -> DayRule:
         """When trading days begin."""
         return DayRule(self.day_begins, self.day_zone)
+
+
+def merge(base: RiskLimits, values: Mapping[str, str]) -> RiskLimits:
+    """``base`` with ``values`` over it.
+
+    Raises:
+        BadConfig: see ``parse``.
+    """
+    if not values:
+        return base
+    return replace(base, **{name: parse(name, text) for name, text in values.items()})
+
+
+def merged(layers: Sequence[Layer]) -> RiskLimits:
+    """All layers over the built-in limits, the last one on top.
+
+    Raises:
+        BadConfig: naming the source too.
+    """
+    limits = RiskLimits()
+    for layer in layers:
+        try:
+            limits = merge(limits, layer.values)
+        except BadConfig as error:
+            raise BadConfig(f"{layer.source}: {error}") from None
+    return limits
+
+
+def with_rule(base: RiskLimits, row: Sequence[Decimal | None]) -> RiskLimits:
+    """``base`` with a row of the platform's ``risk_rules`` over it; None in ``row`` leaves what is below.
+
+    The values are taken as they are: a platform that sets a notional of 0 means that nothing may be opened.
+    """
+    values = {name: value for name, value in zip(RULE_COLUMNS, row, strict=True) if value is not None}
+    threshold = values.get("liquidation_threshold")
+    if threshold is not None and not ZERO < threshold <= ONE:
+        # The platform's own reading of a threshold that cannot be.
+        values["liquidation_threshold"] = RiskLimits().liquidation_threshold
+    return replace(base, **values)
+
+
+def rule_layer(row: Sequence[Decimal], *, is_global: bool) -> Layer:
+    """A row of the platform's ``risk_rules`` as a layer, to show where a limit comes from."""
+    source = "platform's rule for all" if is_global else "platform's rule of the account"
+    return Layer(source, {name: plain(value) for name, value in zip(RULE_COLUMNS, row, strict=True)})
 
 
 def read(
@@ -62,7 +136,7 @@ def read(
     if profile:
         layers.append(Layer(f"profile {profile}", PROFILES[profile]))
     for source, values in ((file, own), ("environment", variables)):
-        limits = {name: value for name, value in values.items() if name in SPECS}
+        limits = {name: value for name, value in values.items() if name in LIMITS}
         if limits:
             layers.append(Layer(source, limits))
     return RiskConfig(
@@ -103,8 +177,8 @@ def _checked(name: str, value: Any) -> str:
         DayRule(begins=text)
     elif name == "day_zone":
         DayRule(zone=text)
-    elif name not in SPECS:
-        raise BadConfig(f"{name}: no such limit; {hint(name, (*SPECS, *SETTINGS))}")
+    elif name not in LIMITS:
+        raise BadConfig(f"{name}: no such limit; {hint(name, (*LIMITS, *SETTINGS))}")
     else:
         parse(name, text)
     return text

@@ -1,32 +1,56 @@
-"""What one account may do: every limit, its unit, its source, its default; and the table that they merge to.
+"""What one account may do: every limit with its unit, meaning, source and default, on the field itself.
 
-Rules
-1. A limit that may be switched off is ``None`` when it is off, and is written ``off``.
-2. Every value is text outside (TOML, environment, rows, HTTP) and read by ``parse`` alone, which refuses
-   what cannot be and names the cure.
-3. Later layers win: built-in < profile < file < environment < the platform's rule for all < its rule for
-   the account < the account's own override.
+``bulkhead limits``, ``deploy/bulkhead.toml``, ``docs/limits.md``, the texts of errors and the names of the ``RISK_*``
+variables are all made from ``RiskLimits``. To add a limit, add a field here, use it, and run ``make settings``.
 
-Sources: seed 000 and the platform's ``risk_rules`` (the first five), seed 001 (sizes, counts, losses, exposure,
-prices, rate, breaker), seed 002 (profiles, fixed size), seed 003 (cumulative loss, value at risk), seed 004
-(position percent, correlation, drawdown, liquidity, timeout, breaker thresholds). ``taker_fee_rate``: the exchange's own, Binance USD-M VIP 0.
+A limit that may be switched off is ``None`` when it is off, and is written ``off``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from difflib import get_close_matches
 from enum import StrEnum
-from itertools import pairwise
-from typing import Any
+from types import NoneType
+from typing import Annotated, Any, get_args
 
 import msgspec
-from msgspec.structs import force_setattr, replace
+from msgspec.structs import fields, force_setattr
 
 from actors.core.constants import WARNING_DISTANCE
-from actors.core.errors import BadConfig
-from actors.core.units import NANOS_PER_SECOND, ONE, ZERO, Nanos, parse_decimal, plain
+from actors.core.units import NANOS_PER_SECOND, ONE, ZERO, Nanos
+
+
+class Unit(StrEnum):
+    """What a limit is measured in, and the range of its values."""
+
+    MONEY = "quote asset"
+    RATIO = "ratio, above 0 to 1"
+    SHARE = "fraction, above 0"
+    LEVERAGE = "times, at least 1"
+    COUNT = "count, at least 1"
+    SECONDS = "seconds, at least 1"
+    CHOICE = "choice"
+    TIERS = "ratio:fraction pairs, rising"
+
+
+class Limit(msgspec.Struct, frozen=True):
+    """The metadata of a field of ``RiskLimits``: unit, meaning, and where the limit and its default come from."""
+
+    unit: Unit
+    text: str
+    source: str
+
+
+SEED_000 = "seed 000"
+RISK_RULES = "seed 000, risk_rules"
+"""The platform's table ``risk_rules`` has a column of this name, too."""
+SEED_001 = "seed 001"
+SEED_002 = "seed 002"
+SEED_003 = "seed 003"
+SEED_004 = "seed 004"
+SEEDS_001_AND_004 = "seeds 001, 004"
+OWN = "Bulkhead"
+BINANCE = "Binance USD-M, VIP 0"
 
 
 class AdlTier(msgspec.Struct, frozen=True):
@@ -84,58 +108,142 @@ class BreakerReset(StrEnum):
 
 
 class RiskLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """One account's limits, merged. ``SPECS`` says each one's unit and meaning.
+    """One account's limits, merged from all layers.
 
-    Notionals and losses are in the quote asset; percentages are fractions (0.05 is 5 %).
+    Notionals and losses are in the quote asset; percentages are fractions (0.05 is 5 %). The last three fields are no
+    limits: the first is the engine's setting ``price_max_age_ms``, the others follow from the limits.
     """
 
-    max_leverage: Decimal = Decimal(100)
-    max_notional_per_trade: Decimal = Decimal(200)
-    max_total_exposure: Decimal = Decimal(500)
-    liquidation_threshold: Decimal = Decimal("0.90")
-    margin_usage_limit: Decimal = Decimal("0.98")
-    max_order_notional: Decimal | None = None
-    max_order_percent: Decimal | None = None
-    max_position_notional: Decimal | None = None
-    max_position_percent: Decimal | None = None
-    max_positions: int | None = None
-    max_open_orders: int | None = None
-    max_daily_loss: Decimal | None = None
-    max_daily_loss_percent: Decimal | None = None
-    max_cumulative_loss: Decimal | None = None
-    max_exposure_percent: Decimal | None = None
-    max_price_deviation: Decimal | None = Decimal("0.05")
-    max_slippage_percent: Decimal | None = None
-    max_orders_per_minute: int | None = None
-    max_correlation: Decimal | None = None
-    max_strategy_drawdown: Decimal | None = None
-    max_value_at_risk: Decimal | None = None
-    min_liquidity: Decimal | None = None
-    max_consecutive_losses: int | None = None
-    max_consecutive_errors: int | None = None
-    breaker_loss_percent: Decimal | None = None
-    breaker_profit_percent: Decimal | None = None
-    breaker_cooldown_seconds: int = 1_800
-    breaker_reset: BreakerReset = BreakerReset.MANUAL
-    half_open_fraction: Decimal = Decimal("0.25")
-    position_timeout_seconds: int | None = None
-    excessive_loss_percent: Decimal | None = None
-    fixed_order_size: Decimal | None = None
-    maintenance_basis: MaintenanceBasis = MaintenanceBasis.ENTRY
-    mark_source: MarkSource = MarkSource.MID
-    adl_tiers: tuple[AdlTier, ...] | None = None
-    adl_order: AdlOrder = AdlOrder.LARGEST
-    adl_cooldown_seconds: int | None = None
-    adl_all_below: Decimal | None = None
-    taker_fee_rate: Decimal = Decimal("0.0005")
+    max_leverage: Annotated[Decimal, Limit(Unit.LEVERAGE, "leverage of an order", RISK_RULES)] = Decimal(100)
+    max_notional_per_trade: Annotated[
+        Decimal, Limit(Unit.MONEY, "notional that one order opens", RISK_RULES)
+    ] = Decimal(200)
+    max_total_exposure: Annotated[
+        Decimal, Limit(Unit.MONEY, "entry notional of positions and working orders", RISK_RULES)
+    ] = Decimal(500)
+    liquidation_threshold: Annotated[
+        Decimal, Limit(Unit.RATIO, "margin ratio of the first ADL tier", RISK_RULES)
+    ] = Decimal("0.90")
+    margin_usage_limit: Annotated[
+        Decimal, Limit(Unit.RATIO, "margin used / equity, to stay below", SEED_000)
+    ] = Decimal("0.98")
+    max_order_notional: Annotated[Decimal | None, Limit(Unit.MONEY, "notional of one order", SEED_001)] = None
+    max_order_percent: Annotated[
+        Decimal | None, Limit(Unit.SHARE, "notional of one order / equity", SEED_001)
+    ] = None
+    max_position_notional: Annotated[
+        Decimal | None, Limit(Unit.MONEY, "notional of one position", SEED_001)
+    ] = None
+    max_position_percent: Annotated[
+        Decimal | None, Limit(Unit.SHARE, "notional of one position / equity", SEEDS_001_AND_004)
+    ] = None
+    max_positions: Annotated[int | None, Limit(Unit.COUNT, "open positions", SEED_001)] = None
+    max_open_orders: Annotated[int | None, Limit(Unit.COUNT, "working and conditional orders", SEED_001)] = (
+        None
+    )
+    max_daily_loss: Annotated[Decimal | None, Limit(Unit.MONEY, "loss of the trading day", SEED_001)] = None
+    max_daily_loss_percent: Annotated[
+        Decimal | None, Limit(Unit.RATIO, "loss of the trading day / equity at its start", SEED_001)
+    ] = None
+    max_cumulative_loss: Annotated[
+        Decimal | None, Limit(Unit.MONEY, "loss since the first deposit; closes everything", SEED_003)
+    ] = None
+    max_exposure_percent: Annotated[Decimal | None, Limit(Unit.SHARE, "exposure / equity", SEED_001)] = None
+    max_price_deviation: Annotated[
+        Decimal | None, Limit(Unit.SHARE, "distance of a limit price from the mid", SEED_001)
+    ] = Decimal("0.05")
+    max_slippage_percent: Annotated[
+        Decimal | None, Limit(Unit.SHARE, "distance of the touch from the mid for a market order", SEED_001)
+    ] = None
+    max_orders_per_minute: Annotated[
+        int | None, Limit(Unit.COUNT, "orders a minute in one symbol", SEED_001)
+    ] = None
+    max_correlation: Annotated[
+        Decimal | None, Limit(Unit.RATIO, "correlation with a position of the same strategy", SEED_004)
+    ] = None
+    max_strategy_drawdown: Annotated[
+        Decimal | None, Limit(Unit.RATIO, "loss of a strategy's positions / their entry notional", SEED_004)
+    ] = None
+    max_value_at_risk: Annotated[
+        Decimal | None, Limit(Unit.RATIO, "one-minute 95 % value at risk / equity", SEED_003)
+    ] = None
+    min_liquidity: Annotated[
+        Decimal | None, Limit(Unit.MONEY, "notional displayed at the touch", SEED_004)
+    ] = None
+    max_consecutive_losses: Annotated[
+        int | None, Limit(Unit.COUNT, "losing trades in a row that trip the breaker", SEED_001)
+    ] = None
+    max_consecutive_errors: Annotated[
+        int | None, Limit(Unit.COUNT, "refused orders in a row that trip the breaker", SEED_001)
+    ] = None
+    breaker_loss_percent: Annotated[
+        Decimal | None, Limit(Unit.RATIO, "day's loss / equity at its start that trips the breaker", SEED_004)
+    ] = None
+    breaker_profit_percent: Annotated[
+        Decimal | None,
+        Limit(Unit.SHARE, "day's profit / equity at its start that trips the breaker", SEED_004),
+    ] = None
+    breaker_cooldown_seconds: Annotated[
+        int, Limit(Unit.SECONDS, "how long the breaker stays open", SEED_001)
+    ] = 1_800
+    breaker_reset: Annotated[
+        BreakerReset, Limit(Unit.CHOICE, "how the breaker closes after that", SEED_001)
+    ] = BreakerReset.MANUAL
+    half_open_fraction: Annotated[
+        Decimal, Limit(Unit.RATIO, "share of every size limit while half-open", SEED_004)
+    ] = Decimal("0.25")
+    position_timeout_seconds: Annotated[
+        int | None, Limit(Unit.SECONDS, "age of a position that raises an alert", SEED_004)
+    ] = None
+    excessive_loss_percent: Annotated[
+        Decimal | None,
+        Limit(Unit.RATIO, "loss of a position / entry notional that raises an alert", SEED_004),
+    ] = None
+    fixed_order_size: Annotated[
+        Decimal | None, Limit(Unit.MONEY, "notional of an order sized 'fixed'", SEED_002)
+    ] = None
+    maintenance_basis: Annotated[
+        MaintenanceBasis, Limit(Unit.CHOICE, "what maintenance margin is a share of", SEED_000)
+    ] = MaintenanceBasis.ENTRY
+    mark_source: Annotated[
+        MarkSource,
+        Limit(
+            Unit.CHOICE,
+            "the price that values a position; exit: the bid for longs, the ask for shorts",
+            SEED_000,
+        ),
+    ] = MarkSource.MID
+    adl_tiers: Annotated[
+        tuple[AdlTier, ...] | None,
+        Limit(Unit.TIERS, "margin ratio:fraction of one position to close", SEED_000),
+    ] = None
+    adl_order: Annotated[
+        AdlOrder,
+        Limit(
+            Unit.CHOICE,
+            "the position that a tier closes a part of; losers: the one that loses most",
+            SEED_000,
+        ),
+    ] = AdlOrder.LARGEST
+    adl_cooldown_seconds: Annotated[
+        int | None, Limit(Unit.SECONDS, "wait between two tier steps; closing everything never waits", OWN)
+    ] = None
+    adl_all_below: Annotated[
+        Decimal | None,
+        Limit(Unit.MONEY, "notional at the mark below which the first tier closes everything", OWN),
+    ] = None
+    taker_fee_rate: Annotated[
+        Decimal,
+        Limit(Unit.RATIO, "fee on what the house takes, and that an order is expected to pay", BINANCE),
+    ] = Decimal("0.0005")
     price_max_age_ns: Nanos = PRICE_MAX_AGE
     needs_day: bool = False
-    """Whether a limit is measured from the begin of the trading day; told by the limits themselves."""
+    """Whether a limit is measured from the start of the trading day; follows from the limits."""
     watches_equity: bool = False
-    """Whether equity alone, at any moment, may trip something; told by the limits themselves."""
+    """Whether equity alone, at any time, may trip something; follows from the limits."""
 
     def __post_init__(self) -> None:
-        # Asked on every wake, so it is answered once.
+        # Read on every wake, so it is worked out once.
         of_day = (
             self.max_daily_loss, self.max_daily_loss_percent, self.breaker_loss_percent, self.breaker_profit_percent,
         )  # fmt: skip
@@ -166,233 +274,42 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True):
         return self.first_tier - WARNING_DISTANCE
 
 
-class Kind(StrEnum):
-    """What values a limit can have."""
-
-    MONEY = "quote asset"
-    RATIO = "ratio, above 0 to 1"
-    SHARE = "fraction, above 0"
-    LEVERAGE = "times, at least 1"
-    COUNT = "count, at least 1"
-    SECONDS = "seconds, at least 1"
-    CHOICE = "choice"
-    TIERS = "ratio:fraction pairs, rising"
-
-
-class Spec(msgspec.Struct, frozen=True):
-    """What a limit is: for parsing, for ``--help``, for ``bulkhead limits``."""
-
-    kind: Kind
-    text: str
-    optional: bool = True
-    choice: type[StrEnum] | None = None
-
-
-SPECS: dict[str, Spec] = {
-    "max_leverage": Spec(Kind.LEVERAGE, "leverage of an order", optional=False),
-    "max_notional_per_trade": Spec(Kind.MONEY, "notional that one order opens", optional=False),
-    "max_total_exposure": Spec(Kind.MONEY, "entry notional of positions and working orders", optional=False),
-    "liquidation_threshold": Spec(Kind.RATIO, "margin ratio of the first ADL tier", optional=False),
-    "margin_usage_limit": Spec(Kind.RATIO, "margin used / equity, to stay below", optional=False),
-    "max_order_notional": Spec(Kind.MONEY, "notional of one order"),
-    "max_order_percent": Spec(Kind.SHARE, "notional of one order / equity"),
-    "max_position_notional": Spec(Kind.MONEY, "notional of one position"),
-    "max_position_percent": Spec(Kind.SHARE, "notional of one position / equity"),
-    "max_positions": Spec(Kind.COUNT, "open positions"),
-    "max_open_orders": Spec(Kind.COUNT, "working and conditional orders"),
-    "max_daily_loss": Spec(Kind.MONEY, "loss of the trading day"),
-    "max_daily_loss_percent": Spec(Kind.RATIO, "loss of the trading day / equity at its begin"),
-    "max_cumulative_loss": Spec(Kind.MONEY, "loss since the first deposit; closes everything"),
-    "max_exposure_percent": Spec(Kind.SHARE, "exposure / equity"),
-    "max_price_deviation": Spec(Kind.SHARE, "distance of a limit price from the mid"),
-    "max_slippage_percent": Spec(Kind.SHARE, "distance of the touch from the mid for a market order"),
-    "max_orders_per_minute": Spec(Kind.COUNT, "orders a minute in one symbol"),
-    "max_correlation": Spec(Kind.RATIO, "correlation with a position of the same strategy"),
-    "max_strategy_drawdown": Spec(Kind.RATIO, "loss of a strategy's positions / their entry notional"),
-    "max_value_at_risk": Spec(Kind.RATIO, "one-minute 95 % value at risk / equity"),
-    "min_liquidity": Spec(Kind.MONEY, "notional displayed at the touch"),
-    "max_consecutive_losses": Spec(Kind.COUNT, "losing trades in a row that trip the breaker"),
-    "max_consecutive_errors": Spec(Kind.COUNT, "refused orders in a row that trip the breaker"),
-    "breaker_loss_percent": Spec(Kind.RATIO, "day's loss / equity at its begin that trips the breaker"),
-    "breaker_profit_percent": Spec(Kind.SHARE, "day's profit / equity at its begin that trips the breaker"),
-    "breaker_cooldown_seconds": Spec(Kind.SECONDS, "how long the breaker stays open", optional=False),
-    "breaker_reset": Spec(Kind.CHOICE, "how it closes after that", optional=False, choice=BreakerReset),
-    "half_open_fraction": Spec(Kind.RATIO, "share of every size limit while half-open", optional=False),
-    "position_timeout_seconds": Spec(Kind.SECONDS, "age of a position that raises an alert"),
-    "excessive_loss_percent": Spec(Kind.RATIO, "loss of a position / entry notional that raises an alert"),
-    "fixed_order_size": Spec(Kind.MONEY, "notional of an order sized 'fixed'"),
-    "maintenance_basis": Spec(
-        Kind.CHOICE, "what maintenance margin is a share of", optional=False, choice=MaintenanceBasis
-    ),
-    "mark_source": Spec(Kind.CHOICE, "the price that values a position", optional=False, choice=MarkSource),
-    "adl_tiers": Spec(Kind.TIERS, "margin ratio:fraction of one position to close"),
-    "adl_order": Spec(
-        Kind.CHOICE, "the position that a tier closes a part of", optional=False, choice=AdlOrder
-    ),
-    "adl_cooldown_seconds": Spec(Kind.SECONDS, "wait between two tier steps; closing everything never waits"),
-    "adl_all_below": Spec(Kind.MONEY, "notional at the mark below which the first tier closes everything"),
-    "taker_fee_rate": Spec(
-        Kind.RATIO, "fee on what the house takes, and that an order is expected to pay", optional=False
-    ),
-}
-
-PROFILES: dict[str, dict[str, str]] = {
-    "conservative": {"max_leverage": "1", "max_positions": "1", "fixed_order_size": "50"},
-    "moderate": {"max_leverage": "3", "max_positions": "2", "fixed_order_size": "100"},
-    "aggressive": {"max_leverage": "5", "max_positions": "5", "fixed_order_size": "200"},
-    "paranoid": {
-        "max_position_notional": "1000",
-        "max_position_percent": "0.1",
-        "max_order_notional": "5000",
-        "max_open_orders": "10",
-        "max_daily_loss": "500",
-        "max_daily_loss_percent": "0.05",
-        "max_consecutive_losses": "3",
-        "max_total_exposure": "10000",
-        "max_exposure_percent": "0.5",
-        "max_positions": "5",
-        "max_price_deviation": "0.05",
-        "max_slippage_percent": "0.01",
-        "max_consecutive_errors": "5",
-        "breaker_cooldown_seconds": "1800",
-        "max_orders_per_minute": "10",
-    },
-    "portfolio": {
-        "max_position_percent": "0.10",
-        "max_strategy_drawdown": "0.15",
-        "max_leverage": "5",
-        "max_correlation": "0.7",
-        "min_liquidity": "10000",
-        "max_daily_loss_percent": "0.05",
-        "position_timeout_seconds": "3600",
-        "excessive_loss_percent": "0.10",
-        "breaker_loss_percent": "0.10",
-        "breaker_profit_percent": "0.20",
-        "breaker_cooldown_seconds": "300",
-        "breaker_reset": "timed",
-    },
-}
-"""Seed 002's three, seed 001's example, seed 004's defaults. What a profile does not name keeps its default."""
-
-OFF = "off"
-
-SECONDS_MAX = 10 * 365 * 86_400
-"""Ten years; a cooldown beyond that is a typing mistake, and its end no time that a database knows."""
-
-_LEAST = {Kind.LEVERAGE: ONE, Kind.COUNT: ONE, Kind.SECONDS: ONE}
-
-
-class Layer(msgspec.Struct, frozen=True):
-    """Values of one source, as text."""
-
-    source: str
-    values: Mapping[str, str]
-
-
-class LimitRow(msgspec.Struct, frozen=True):
-    """One line of ``bulkhead limits``."""
+class LimitField(msgspec.Struct, frozen=True, kw_only=True):
+    """A limit as the model declares it: the metadata, and what follows from the field's type and default."""
 
     name: str
-    value: str
-    source: str
-    unit: str
+    unit: Unit
     text: str
+    source: str
+    default: Any
+    optional: bool
+    choice: type[StrEnum] | None
+    """The values that a limit of unit ``CHOICE`` can have."""
+
+    @property
+    def range(self) -> str:
+        """The unit for people: the values of a choice by name."""
+        return self.unit if self.choice is None else f"one of {', '.join(self.choice)}"
 
 
-def hint(name: str, known: Iterable[str]) -> str:
-    """What may have been meant by an unknown name, or all that there is."""
-    names = sorted(known)
-    near = get_close_matches(name, names, n=1)
-    return f"did you mean {near[0]}?" if near else f"known are {', '.join(names)}"
+def _declared() -> dict[str, LimitField]:
+    found = {}
+    for field in fields(RiskLimits):
+        limit = next((m for m in getattr(field.type, "__metadata__", ()) if isinstance(m, Limit)), None)
+        if limit is None:
+            continue
+        kind = get_args(field.type)[0]
+        found[field.name] = LimitField(
+            name=field.name,
+            unit=limit.unit,
+            text=limit.text,
+            source=limit.source,
+            default=field.default,
+            optional=NoneType in get_args(kind),
+            choice=kind if isinstance(kind, type) and issubclass(kind, StrEnum) else None,
+        )
+    return found
 
 
-def parse(name: str, text: object) -> Any:
-    """The value of limit ``name`` out of text.
-
-    Raises:
-        BadConfig: no such limit, or a value that it cannot have; names both and the cure.
-    """
-    spec = SPECS.get(name)
-    if spec is None:
-        raise BadConfig(f"{name}: no such limit; {hint(name, SPECS)}")
-    text = str(text).strip() if not isinstance(text, str) else text.strip()
-    if text.lower() == OFF:
-        if not spec.optional:
-            raise BadConfig(f"{name}: cannot be switched off; give a number ({spec.kind})")
-        return None
-    if spec.choice is not None:
-        if text not in {c.value for c in spec.choice}:
-            raise BadConfig(f"{name}: {text!r} is none of {', '.join(c.value for c in spec.choice)}")
-        return spec.choice(text)
-    if spec.kind is Kind.TIERS:
-        return _tiers(name, text)
-    value = _number(name, text)
-    if value < _LEAST.get(spec.kind, ZERO) or value == ZERO or (spec.kind is Kind.RATIO and value > ONE):
-        raise BadConfig(f"{name}: {text} cannot be; it is a {spec.kind}")
-    if spec.kind is Kind.SECONDS and value > SECONDS_MAX:
-        raise BadConfig(f"{name}: {text} cannot be; it is at most {SECONDS_MAX} seconds, ten years")
-    if spec.kind in {Kind.COUNT, Kind.SECONDS}:
-        if value != value.to_integral_value():
-            raise BadConfig(f"{name}: {text} must be a whole number")
-        return int(value)
-    return value
-
-
-def shown(value: Any) -> str:
-    """A limit's value as text that ``parse`` reads back."""
-    if value is None:
-        return OFF
-    if isinstance(value, tuple):
-        return ", ".join(f"{plain(t.margin_ratio)}:{plain(t.fraction)}" for t in value)
-    return plain(value) if isinstance(value, Decimal) else str(value)
-
-
-def merge(base: RiskLimits, values: Mapping[str, str]) -> RiskLimits:
-    """``base`` with ``values`` over it.
-
-    Raises:
-        BadConfig: see ``parse``.
-    """
-    if not values:
-        return base
-    return replace(base, **{name: parse(name, text) for name, text in values.items()})
-
-
-def merged(layers: Sequence[Layer]) -> RiskLimits:
-    """All layers over the built-in limits, the last one on top.
-
-    Raises:
-        BadConfig: naming the source too.
-    """
-    limits = RiskLimits()
-    for layer in layers:
-        try:
-            limits = merge(limits, layer.values)
-        except BadConfig as error:
-            raise BadConfig(f"{layer.source}: {error}") from None
-    return limits
-
-
-def _number(name: str, text: str) -> Decimal:
-    try:
-        value = parse_decimal(text, name)
-    except ValueError as error:
-        raise BadConfig(str(error)) from None
-    return value
-
-
-def _tiers(name: str, text: str) -> tuple[AdlTier, ...]:
-    tiers = []
-    for pair in text.split(","):
-        ratio, colon, fraction = (part.strip() for part in pair.partition(":"))
-        if not colon:
-            raise BadConfig(f"{name}: {pair.strip()!r} is not ratio:fraction, for example 0.90:0.30")
-        tiers.append(AdlTier(_number(name, ratio), _number(name, fraction)))
-    for tier in tiers:
-        if not (ZERO < tier.margin_ratio <= ONE and ZERO < tier.fraction <= ONE):
-            raise BadConfig(
-                f"{name}: {shown((tier,))} cannot be; ratio and fraction are above 0 and at most 1"
-            )
-    if any(b.margin_ratio <= a.margin_ratio or b.fraction < a.fraction for a, b in pairwise(tiers)):
-        raise BadConfig(f"{name}: {text!r} must rise: a higher margin ratio closes no less")
-    return tuple(tiers)
+LIMITS: dict[str, LimitField] = _declared()
+"""Every limit by name, in the order of the model."""

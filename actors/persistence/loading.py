@@ -9,8 +9,6 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from msgspec.structs import replace
-
 from actors.core.enums import (
     AccountStatus,
     Alert,
@@ -28,8 +26,9 @@ from actors.core.errors import BadConfig
 from actors.core.facts import ConditionalPlaced, OrderIntended
 from actors.core.fees import PendingFee
 from actors.core.orders import ConditionalOrder, WorkingOrder
-from actors.core.units import ONE, ZERO, AccountId, ClientOrderId, Symbol
-from actors.limits.model import RiskLimits, merge
+from actors.core.units import ZERO, AccountId, ClientOrderId, Symbol
+from actors.limits.layers import merge, with_rule
+from actors.limits.model import RiskLimits
 from actors.subaccount.holdings import Change, Holdings, Settled
 from actors.subaccount.position import Position
 from actors.subaccount.risk_state import INITIAL_RISK_STATE, RiskState
@@ -122,18 +121,8 @@ class Loader:
         """What lies below an account's own limits, with the platform's rule for it, if it has one."""
         found = self._limits.get(rule)
         if found is None:
-            # As they are: a platform that sets a notional of 0 means that nothing may be opened.
-            values = {n: v for n, v in zip(RULE_COLUMNS, rule, strict=True) if v is not None}
-            threshold = values.get("liquidation_threshold")
-            if threshold is not None and not ZERO < threshold <= ONE:
-                # The platform's own reading of a threshold that cannot be.
-                values["liquidation_threshold"] = RiskLimits().liquidation_threshold
-            found = self._limits[rule] = replace(self._defaults, **values)
+            found = self._limits[rule] = with_rule(self._defaults, rule)
         return found
-
-
-RULE_COLUMNS = ("max_leverage", "max_notional_per_trade", "max_total_exposure", "liquidation_threshold")
-"""The columns of the platform's ``risk_rules``, which are limits of ours by the same name."""
 
 
 def _risk(row: Row, recent: tuple[tuple[Symbol, int], ...], *, needs_day: bool) -> RiskState:

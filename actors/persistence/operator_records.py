@@ -289,7 +289,7 @@ class OperatorRecords:
     # -- what accounts may do, and what they did
 
     def rules(self, account_id: AccountId) -> list[tuple[Any, ...]]:
-        """The platform's rules that concern an account, its own first: is_global and ``RULE_COLUMNS``."""
+        """The platform's rules that concern an account, its own first: is_global and ``actors.limits.layers.RULE_COLUMNS``."""
         return self._connection.execute(sql.RULES, (account_id,)).fetchall()
 
     def closed_positions(

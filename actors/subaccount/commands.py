@@ -33,7 +33,7 @@ from actors.core.messages import (
     TripBreaker,
 )
 from actors.core.units import DIGITS_MAX, ZERO, Nanos, is_sane, plain
-from actors.limits.model import parse, shown
+from actors.limits.parse import parse, shown
 from actors.subaccount import adl, after_fill, breaker, fees, losses, margin
 from actors.subaccount.market import Market, marks_of
 from actors.subaccount.open_order_exposure import commitments

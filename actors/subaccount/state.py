@@ -47,7 +47,8 @@ from actors.core.facts import (
 from actors.core.fees import FeeBooked, FeeLearned, PendingFee
 from actors.core.orders import ConditionalOrder, WorkingOrder, end_text, is_refusal
 from actors.core.units import ZERO, AccountId, ClientOrderId, Nanos, Symbol
-from actors.limits.model import RiskLimits, merge
+from actors.limits.layers import merge
+from actors.limits.model import RiskLimits
 from actors.subaccount import ledger
 from actors.subaccount.holdings import Holdings, Settled, changed
 from actors.subaccount.holdings import held as held_of

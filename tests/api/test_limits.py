@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from actors.api.limits import limit_rows
-from actors.limits.model import SPECS, Layer, RiskLimits
+from actors.limits.layers import Layer
+from actors.limits.model import LIMITS, RiskLimits
 
 
 def test_the_highest_layer_that_sets_a_limit_is_its_source():
@@ -11,8 +12,12 @@ def test_the_highest_layer_that_sets_a_limit_is_its_source():
         Layer("profile paranoid", {"max_positions": "3", "max_leverage": "5"}),
         Layer("account", {"max_positions": "4"}),
     ]
-    rows = {row.name: row.source for row in limit_rows(RiskLimits(), layers)}
-    assert set(rows) == set(SPECS)
+    found = limit_rows(RiskLimits(), layers)
+    rows = {row.name: row.source for row in found}
+    assert list(rows) == list(LIMITS)
+    assert {row.name: (row.unit, row.text) for row in found} == {
+        n: (f.unit, f.text) for n, f in LIMITS.items()
+    }
     assert rows["max_positions"] == "account"
     assert rows["max_leverage"] == "profile paranoid"
     assert rows["max_daily_loss"] == "built-in"

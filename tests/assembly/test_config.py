@@ -9,7 +9,8 @@ import pytest
 
 from actors.assembly.config import EngineConfig, load
 from actors.core.errors import BadConfig
-from actors.limits.model import SPECS, RiskLimits, parse
+from actors.limits.model import LIMITS, RiskLimits
+from actors.limits.parse import parse
 
 
 def test_later_sources_win(tmp_path):
@@ -124,7 +125,7 @@ def test_the_shipped_file_shows_every_limit_with_its_default():
     text = (Path(__file__).parents[2] / "deploy" / "bulkhead.toml").read_text()
     shown_there = dict(re.findall(r"^# (\w+) = \"?([^\"#]*?)\"? *(?:#.*)?$", text, re.MULTILINE))
     limits = RiskLimits()
-    for name in SPECS:
+    for name in LIMITS:
         assert parse(name, shown_there[name]) == getattr(limits, name), name
 
 

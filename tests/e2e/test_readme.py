@@ -49,7 +49,8 @@ README = blocks(ROOT / "README.md")
 DOCUMENTS = [
     "README.md",
     "ARCHITECTURE.md",
-    *(f"docs/{p.name}" for p in sorted((ROOT / "docs").glob("*.md"))),
+    "CONTRIBUTING.md",
+    *(p.relative_to(ROOT).as_posix() for p in sorted((ROOT / "docs").rglob("*.md"))),
 ]
 
 

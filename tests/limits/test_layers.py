@@ -5,13 +5,11 @@ from __future__ import annotations
 from decimal import Decimal as D
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from actors.assembly.config import load
 from actors.core.errors import BadConfig
-from actors.limits.layers import read
-from actors.limits.model import PROFILES, SPECS, AdlTier, Kind, RiskLimits, merge, merged, parse, shown
+from actors.limits.layers import merge, merged, read, rule_layer, with_rule
+from actors.limits.model import RiskLimits
 
 
 def from_file(tmp_path, text, environment=None):
@@ -103,56 +101,28 @@ def test_an_engine_setting_among_the_limits_is_refused(tmp_path):
         from_file(tmp_path, "[risk]\napi_port = 1\n")
 
 
-def values_of(spec):
-    if spec.choice is not None:
-        return st.sampled_from([c.value for c in spec.choice])
-    if spec.kind is Kind.TIERS:
-        return st.just("0.5:0.1, 0.75:0.5, 1:1")
-    if spec.kind in {Kind.COUNT, Kind.SECONDS}:
-        return st.integers(1, 10_000).map(str)
-    if spec.kind is Kind.RATIO:
-        return st.decimals("0.0001", "1", places=4).map(str)
-    return st.decimals("1", "100000", places=3).map(str)
+def test_a_rule_row_lies_over_the_limits_of_all_and_is_taken_as_it_is():
+    base = merge(RiskLimits(), {"max_positions": "5", "max_leverage": "20"})
+    limits = with_rule(base, (None, D(0), D(900), D("0.8")))
+    assert (limits.max_positions, limits.max_leverage) == (5, D(20))
+    assert (limits.max_notional_per_trade, limits.max_total_exposure) == (D(0), D(900))
+    assert limits.liquidation_threshold == D("0.8")
 
 
-@given(st.sampled_from(sorted(SPECS)), st.data())
-def test_every_limit_survives_being_shown_and_read_again(name, data):
-    text = data.draw(
-        values_of(SPECS[name]) | st.just("off") if SPECS[name].optional else values_of(SPECS[name])
-    )
-    value = parse(name, text)
-    assert parse(name, shown(value)) == value
-    changed = merge(RiskLimits(), {name: text})
-    assert getattr(changed, name) == value
-    assert {n for n in SPECS if getattr(changed, n) != getattr(RiskLimits(), n)} <= {name}
+@pytest.mark.parametrize("threshold", ["0", "-1", "1.01"])
+def test_a_threshold_that_cannot_be_is_read_as_the_platform_does(threshold):
+    assert with_rule(RiskLimits(), (None, None, None, D(threshold))) == RiskLimits()
 
 
-def test_every_limit_has_a_spec_and_every_profile_is_good():
-    told = {"price_max_age_ns", "needs_day", "watches_equity"}
-    assert set(RiskLimits.__struct_fields__) - told == set(SPECS)
-    for profile in PROFILES.values():
-        assert merge(RiskLimits(), profile) != RiskLimits()
-    assert merged(()) == RiskLimits()
-
-
-def test_what_the_limits_say_of_themselves_follows_every_change():
-    limits = merge(RiskLimits(), {"max_daily_loss": "5"})
-    assert (limits.needs_day, limits.watches_equity) == (True, True)
-    assert not merge(limits, {"max_daily_loss": "off"}).watches_equity
-    lifelong = merge(RiskLimits(), {"max_cumulative_loss": "5"})
-    assert (lifelong.needs_day, lifelong.watches_equity) == (False, True)
-
-
-def test_own_tiers_are_exact_and_shifted_ones_keep_their_distance():
-    assert merge(RiskLimits(), {"adl_tiers": "0.5:0.1,1:1"}).tiers() == (
-        AdlTier(D("0.5"), D("0.1")),
-        AdlTier(D(1), D(1)),
-    )
-    shifted = RiskLimits(liquidation_threshold=D("0.97")).tiers()
-    assert [t.margin_ratio for t in shifted] == [D("0.97"), D("0.995"), D(1)]
-
-
-def test_tiers_are_read_as_they_are_shown_with_spaces_between_them():
-    tiers = (AdlTier(D("0.9"), D("0.3")), AdlTier(D("0.95"), D(1)))
-    assert shown(tiers) == "0.9:0.3, 0.95:1"
-    assert parse("adl_tiers", shown(tiers)) == parse("adl_tiers", " 0.9 : 0.3 ,0.95:1 ") == tiers
+def test_a_rule_row_is_shown_as_the_layer_of_all_or_of_the_account():
+    row = (D(20), D(300), D("900.50"), D("0.80"))
+    of_all = rule_layer(row, is_global=True)
+    assert of_all.source == "platform's rule for all"
+    assert of_all.values == {
+        "max_leverage": "20",
+        "max_notional_per_trade": "300",
+        "max_total_exposure": "900.5",
+        "liquidation_threshold": "0.8",
+    }
+    assert rule_layer(row, is_global=False).source == "platform's rule of the account"
+    assert merged([of_all]) == with_rule(RiskLimits(), row)

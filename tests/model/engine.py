@@ -26,7 +26,8 @@ from actors.core.messages import (
 from actors.core.order_ids import FIXED
 from actors.core.trades import Trade
 from actors.core.units import AccountId, Nanos, Symbol
-from actors.limits.model import SPECS, RiskLimits, merge
+from actors.limits.layers import merge
+from actors.limits.model import LIMITS, RiskLimits
 from actors.subaccount.decide import decide
 from actors.subaccount.market import Market
 from actors.subaccount.pipeline import Accepted, Rejected
@@ -53,7 +54,7 @@ def limits_of(terms: Terms) -> RiskLimits:
         "adl_cooldown_seconds": str(terms.cooldown_s) if terms.cooldown_s else "off",
         "adl_all_below": "off" if terms.all_below is None else f"{terms.all_below:f}",
     }
-    return merge(RiskLimits(), {name: value for name, value in values.items() if name in SPECS})
+    return merge(RiskLimits(), {name: value for name, value in values.items() if name in LIMITS})
 
 
 class Engine:

@@ -11,8 +11,9 @@ from actors.core.enums import Breaker, ConditionalKind, OrderStatus, OrderType
 from actors.core.facts import ConditionalEnded, PositionClosed
 from actors.core.messages import OrderClosed, PlaceConditional, PlaceOrder, ResetBreaker, TripBreaker, Wake
 from actors.core.trading_day import TradingDay
-from actors.limits.layers import read
-from actors.limits.model import PROFILES, RiskLimits, merge
+from actors.limits.layers import merge, read
+from actors.limits.model import RiskLimits
+from actors.limits.profiles import PROFILES
 from actors.subaccount.checks import check
 from actors.subaccount.decide import decide
 from actors.subaccount.pipeline import Accepted

@@ -15,7 +15,9 @@ from actors.core.errors import BadInput
 from actors.core.facts import ClosingOut, OrderIntended, PositionAlerted
 from actors.core.messages import PlaceOrder, Reconsider, Wake
 from actors.core.trading_day import DayRule, TradingDay
-from actors.limits.model import PROFILES, BreakerReset, RiskLimits, merge
+from actors.limits.layers import merge
+from actors.limits.model import BreakerReset, RiskLimits
+from actors.limits.profiles import PROFILES
 from actors.subaccount import breaker, losses, sizing
 from actors.subaccount.checks import check
 from actors.subaccount.decide import decide
