@@ -121,12 +121,12 @@ def grouped(decisions: Sequence[Persist]) -> list[tuple[str, list[tuple[Any, ...
 
 
 def statements(decision: Persist) -> Iterator[Statement]:
-    """What a decision writes beside its account row, in order."""
+    """The statements of a decision, besides its account's row, in order."""
     state, at = decision.state, when(decision.wall_ms)
     balance = _balance_before(decision)
     before = balance
     for number, fact in enumerate(decision.facts):
-        yield from _of_fact(state, fact, at)
+        yield from _fact_rows(state, fact, at)
         change, reason = _balance_change(fact)
         if change != ZERO:
             id_ = row_id("log", state.account_id, state.sequence, number)
@@ -177,10 +177,10 @@ def _balance_trade(state: AccountState, fact: AnyFact) -> str | None:
             return None
 
 
-def _of_fact(state: AccountState, fact: AnyFact, at: datetime) -> Iterator[Statement]:
+def _fact_rows(state: AccountState, fact: AnyFact, at: datetime) -> Iterator[Statement]:
     match fact:
         case OrderIntended():
-            yield from _intended(fact, at)
+            yield from _intent_rows(fact, at)
         case CancelIntended():
             yield "intent_cancel", (fact.client_order_id,)
         case OrderAcknowledged():
@@ -191,11 +191,11 @@ def _of_fact(state: AccountState, fact: AnyFact, at: datetime) -> Iterator[State
             )
         case OrderEnded():
             yield "intent_ended", (fact.status, fact.code, fact.reason, fact.client_order_id)
-            yield from _pending_ended(fact, at)
+            yield from _pending_order_end(fact, at)
         case FillApplied():
-            yield from _filled(state, fact, at)
+            yield from _fill_rows(state, fact, at)
         case PositionTakenOver():
-            yield from _taken_over(state, fact, at)
+            yield from _takeover_rows(state, fact, at)
         case ModeChanged():
             yield "mode", (fact.mode, at, state.account_id)
         case StatusChanged():
@@ -204,14 +204,14 @@ def _of_fact(state: AccountState, fact: AnyFact, at: datetime) -> Iterator[State
             yield from fee_rows.learned(fact)
         case FeeBooked():
             yield from fee_rows.booked(state, fact)
-            yield from _still_held(state, fact.pending.symbol)
+            yield from _position_rows(state, fact.pending.symbol)
         case FundingPaid() | PositionAlerted():
-            yield from _still_held(state, fact.symbol)
+            yield from _position_rows(state, fact.symbol)
         case _:
             return
 
 
-def _intended(fact: OrderIntended, at: datetime) -> Iterator[Statement]:
+def _intent_rows(fact: OrderIntended, at: datetime) -> Iterator[Statement]:
     yield (
         "intent_insert",
         (
@@ -252,7 +252,7 @@ def _intended(fact: OrderIntended, at: datetime) -> Iterator[Statement]:
         )
 
 
-def _pending_ended(fact: OrderEnded, at: datetime) -> Iterator[Statement]:
+def _pending_order_end(fact: OrderEnded, at: datetime) -> Iterator[Statement]:
     filled = fact.status is OrderStatus.FILLED
     status = "FILLED" if filled else "EXPIRED" if fact.status is OrderStatus.EXPIRED else "CANCELLED"
     yield (
@@ -261,7 +261,7 @@ def _pending_ended(fact: OrderEnded, at: datetime) -> Iterator[Statement]:
     )
 
 
-def _filled(state: AccountState, fact: FillApplied, at: datetime) -> Iterator[Statement]:
+def _fill_rows(state: AccountState, fact: FillApplied, at: datetime) -> Iterator[Statement]:
     trade = fact.trade
     yield (
         "fill_insert",
@@ -292,7 +292,10 @@ def _filled(state: AccountState, fact: FillApplied, at: datetime) -> Iterator[St
     if fact.closed_quantity > ZERO:
         action, status = _closing_action(fact)
         share = fact.fee * fact.closed_quantity / trade.quantity
-        yield "trade_insert", _trade(state, fact, fact.closed_quantity, share, fact.realized, action, 0, at)
+        yield (
+            "trade_insert",
+            _trade_row(state, fact, fact.closed_quantity, share, fact.realized, action, 0, at),
+        )
         if position is None or opened > ZERO:
             closed = (status, fact.realized, at, None, None, state.account_id, symbol)
             yield "platform_position_close", (*closed[:1], False, *closed[1:])
@@ -303,7 +306,7 @@ def _filled(state: AccountState, fact: FillApplied, at: datetime) -> Iterator[St
     if opened > ZERO:
         fresh = position is not None and position.realized == ZERO and abs(position.quantity) == opened
         share = fact.fee - (fact.fee * fact.closed_quantity / trade.quantity)
-        yield "trade_insert", _trade(state, fact, opened, share, None, "OPEN" if fresh else "ADD", 1, at)
+        yield "trade_insert", _trade_row(state, fact, opened, share, None, "OPEN" if fresh else "ADD", 1, at)
 
 
 def _closing_action(fact: FillApplied) -> tuple[str, str]:
@@ -316,7 +319,7 @@ def _closing_action(fact: FillApplied) -> tuple[str, str]:
     return ("LIMIT_CLOSE" if fact.order_type is OrderType.LIMIT else "CLOSE"), "CLOSED"
 
 
-def _trade(  # noqa: PLR0913 - one argument per column that differs between the legs of a fill
+def _trade_row(  # noqa: PLR0913 - one argument per column that differs between the legs of a fill
     state: AccountState,
     fact: FillApplied,
     quantity: Decimal,
@@ -347,7 +350,7 @@ def _trade(  # noqa: PLR0913 - one argument per column that differs between the 
     )
 
 
-def _taken_over(state: AccountState, fact: PositionTakenOver, at: datetime) -> Iterator[Statement]:
+def _takeover_rows(state: AccountState, fact: PositionTakenOver, at: datetime) -> Iterator[Statement]:
     closed = (
         "TAKEN_OVER",
         True,
@@ -364,7 +367,7 @@ def _taken_over(state: AccountState, fact: PositionTakenOver, at: datetime) -> I
     yield from funding_rows.changed(state, fact.symbol, fact.taken_ms)
 
 
-def _still_held(state: AccountState, symbol: Symbol) -> Iterator[Statement]:
+def _position_rows(state: AccountState, symbol: Symbol) -> Iterator[Statement]:
     held = state.position(symbol)
     if held is not None:
         yield "position_upsert", _exact_position(state, held)

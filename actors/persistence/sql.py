@@ -19,7 +19,7 @@ FENCE: LiteralString = """
         ON held.shard_id = s.shard_id AND held.epoch = s.epoch
     FOR SHARE OF s"""
 
-SEQUENCES: LiteralString = """
+OWNED_ACCOUNTS: LiteralString = """
     SELECT a.account_id, a.sequence, a.next_order_sequence, a.next_position_sequence, a.balance, a.deposits,
         a.realized, a.fees, a.funding, a.bad_debt, a.phase, a.refusals
     FROM bulkhead.account a

@@ -256,7 +256,7 @@ class Store:
         pending = [d for d in decisions if id(d) not in self._answers]
         try:
             found = self._connection.execute(
-                sql.SEQUENCES,
+                sql.OWNED_ACCOUNTS,
                 (list({d.account_id for d in pending}), list(self._epochs), list(self._epochs.values())),
             ).fetchall()
         except psycopg.Error as error:

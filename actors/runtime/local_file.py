@@ -1,7 +1,7 @@
 """A file of JSON lines in the data folder whose writes are on the disk before they are confirmed.
 
-What must be kept while Postgres is away goes here: what operators do, and alarms. A thread of its own
-writes what many ask for at once with one fsync, so no caller's thread waits for the disk.
+For what must be kept without a database: what operators do, and alarms. A thread of its own
+writes what many callers hand over with one fsync, so no caller's thread waits for the disk.
 
 Rules
 1. A line is either whole or ignored: each begins on a line of its own, whatever an earlier write left.

@@ -77,11 +77,11 @@ class Mailbox:
         "_commands",
         "_control",
         "_fills",
+        "_higher_in_a_row",
+        "_last_lower_lane",
         "_lock",
-        "_lower_served",
-        "_lowest",
+        "_lowest_served",
         "_market",
-        "_run",
         "accepted",
         "conflated",
         "congested",
@@ -98,9 +98,9 @@ class Mailbox:
         self._fills: Queue | None = None
         self._commands: Queue | None = None
         self._market: dict[object, Envelope] | None = None
-        self._lowest = _MARKET
-        self._run = 0
-        self._lower_served = 0
+        self._lowest_served = _MARKET
+        self._higher_in_a_row = 0
+        self._last_lower_lane = 0
         self._closed = False
         self.congested = False
         self.scheduled = False
@@ -161,7 +161,7 @@ class Mailbox:
                     f"{COMMANDS_MAX} commands wait already; send the next one when some are answered"
                 )
             self.accepted += 1
-            if self.scheduled or lane > self._lowest:
+            if self.scheduled or lane > self._lowest_served:
                 return False
             self.scheduled = True
             return True
@@ -179,7 +179,7 @@ class Mailbox:
                 return False
             self._control = [envelope, *(self._control or ())]
             self.accepted += 1
-            self._lowest = _CONTROL
+            self._lowest_served = _CONTROL
             if self.scheduled:
                 return False
             self.scheduled = True
@@ -188,11 +188,11 @@ class Mailbox:
     def take(self, handled: bool = False) -> Envelope | None:  # noqa: FBT001, FBT002 - a keyword costs 40 ns
         """Hand out the next message, or end the turn when no served lane has one.
 
-        Strict priority starves: a lane that is never empty keeps all lower ones waiting for ever. So ``_run`` counts
-        the messages that higher lanes had in a row, and after ``HIGHER_LANE_RUN`` of them one message of a waiting
-        lower lane is served, the lower lanes in rotation. A lower lane so gets at least one message in
-        ``HIGHER_LANE_RUN`` + 1, shared with at most two others, and a higher one loses no more than that.
-        No run counts while only the market lane has messages, as it keeps no one waiting.
+        Strict priority starves: a lane that is never empty keeps all lower ones waiting for ever. So
+        ``_higher_in_a_row`` counts messages in a row, and after ``HIGHER_LANE_RUN`` of them one message of a lane below
+        the highest that waits is served, those lanes in rotation. A lower lane so gets at least one message in
+        ``HIGHER_LANE_RUN`` + 1, shared with at most two others, and a higher one loses no more than that. Messages of
+        the market lane, the lowest, do not count.
 
         Args:
             handled: whether the message that was handed out before is handled with this.
@@ -202,9 +202,9 @@ class Mailbox:
             if handled:
                 self.handled += 1
                 self.in_hand = 0
-            lowest = self._lowest
-            if self._run >= HIGHER_LANE_RUN and lowest == _MARKET:
-                self._run = 0
+            lowest = self._lowest_served
+            if self._higher_in_a_row >= HIGHER_LANE_RUN and lowest == _MARKET:
+                self._higher_in_a_row = 0
                 envelope = self._take_lower()
                 if envelope is not None:
                     self.in_hand = 1
@@ -218,15 +218,15 @@ class Mailbox:
             elif self._commands is not None:
                 envelope = self._take_command(self._commands)
             elif self._market is not None:
-                self._run = -1  # it is the lowest lane, so none is starving below it
+                self._higher_in_a_row = -1  # it is the lowest lane, so none is starving below it
                 envelope = self._take_market(self._market)
             else:
                 envelope = None
             if envelope is None:
                 self.scheduled = False
-                self._run = 0
+                self._higher_in_a_row = 0
                 return None
-            self._run += 1
+            self._higher_in_a_row += 1
             self.in_hand = 1
             return envelope
         finally:
@@ -238,15 +238,15 @@ class Mailbox:
         waiting = [n for n, lane in enumerate(lanes) if lane][1:]
         if not waiting:
             return None
-        chosen = next((n for n in waiting if n > self._lower_served), waiting[0])
-        self._lower_served = chosen
+        chosen = next((n for n in waiting if n > self._last_lower_lane), waiting[0])
+        self._last_lower_lane = chosen
         if chosen == _FILLS and self._fills is not None:
             return self._take_fill(self._fills)
         if chosen == _COMMANDS and self._commands is not None:
             return self._take_command(self._commands)
         return self._take_market(self._market) if self._market is not None else None
 
-    # An empty lane is None: a deque holds 600 bytes, which a million idle accounts must not.
+    # An empty lane is None: a deque holds 600 bytes, which a million idle actors must not.
 
     def _take_control(self, lane: Queue) -> Envelope:
         if len(lane) == 1:
@@ -303,7 +303,7 @@ class Mailbox:
             Whether the actor must now be scheduled.
         """
         with self._lock:
-            self._lowest = _LOWEST_LANE[serving]
+            self._lowest_served = _LOWEST_LANE[serving]
             if self.scheduled or not self._has_served():
                 return False
             self.scheduled = True
@@ -370,11 +370,11 @@ class Mailbox:
         return left
 
     def _has_served(self) -> bool:
-        if self._lowest == _NOTHING:
+        if self._lowest_served == _NOTHING:
             return False
         if self._control:
             return True
-        return self._lowest == _MARKET and bool(self._fills or self._commands or self._market)
+        return self._lowest_served == _MARKET and bool(self._fills or self._commands or self._market)
 
 
 def _appended(lane: Queue, envelope: Envelope) -> Queue:

@@ -38,8 +38,8 @@ def resting(order, count):
     return core
 
 
-def looks(core, monkeypatch, now):
-    """How many orders the timer looks at."""
+def checks(core, monkeypatch, now):
+    """How many orders the timer checks."""
     seen = []
     monkeypatch.setattr(Tracked, "lacks_trades", property(lambda tracked: seen.append(tracked) or False))
     core.check_orders(now)
@@ -50,7 +50,7 @@ def looks(core, monkeypatch, now):
 def test_the_timer_does_not_walk_all_orders_that_rest(order, monkeypatch):
     core = resting(order, 6_000)
     core.check_orders(T0 + 100)
-    assert looks(core, monkeypatch, T0 + 200) <= CHECKS_MIN
+    assert checks(core, monkeypatch, T0 + 200) <= CHECKS_MIN
     # What something happened to is looked at the next time.
     cut = core.tracked["bh-x-5"]
     core.reported(report(cut.order, executed="1"), T0 + 250)  # a trade that the stream does not tell
