@@ -146,6 +146,10 @@ OTHERS: dict[str, tuple[str, ...]] = {
         "tests/persistence/test_gathering.py",
     ),
     "actors/persistence/fee_rows.py": ("tests/persistence/test_fee_rows.py",),
+    "actors/core/orders.py": (
+        "tests/subaccount/test_open_order_exposure.py",
+        "tests/subaccount/test_refusals.py",
+    ),
     "actors/persistence/loading.py": (
         "tests/persistence/test_loading.py",
         "tests/persistence/test_risk_rows.py",

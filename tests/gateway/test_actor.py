@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal as D
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -283,3 +284,9 @@ def test_a_message_that_it_does_not_understand_is_a_fault_of_who_sent_it(bench):
     bench.tell(OrderAccepted("bh-x", 5))
     [error] = failed
     assert "OrderAccepted" in str(error)
+
+
+def test_the_status_names_foreign_orders_as_every_release_has(bench, order):
+    bench.tell(Reported(report(order)))
+    status = msgspec.json.decode(msgspec.json.encode(bench.status))
+    assert status["strangers"] == 1
