@@ -499,7 +499,7 @@ class GatewayCore:
         """It waited here too long: nothing stale is sent, and the exchange has not refused it."""
         text = f"it waited {(now_ms - tracked.place.since_ms) / 1_000:.1f} s for its turn to be sent"
         tracked.final = OrderStatus.NEVER_SENT
-        tracked.reason = f"{text}; {'decided again' if again else 'that is too old to be sent'}"
+        tracked.reason = f"{text}; {'decided anew' if again else 'that is too old to be sent'}"
         return self._close(tracked, waited=True, again=again)
 
     def _fate_unknown(self, tracked: Tracked) -> None:
