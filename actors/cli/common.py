@@ -1,4 +1,4 @@
-"""What the commands that talk to a running engine share."""
+"""What commands share: consoles, common options, the engine's client, and how answers are printed."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from types import ModuleType
 from typing import Annotated, Any
 from urllib.parse import quote
 
-import cyclopts
 import msgspec
 from cyclopts import Parameter
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -21,17 +19,15 @@ from rich.text import Text
 from actors.cli.safe import escaped, safe
 
 EXIT_PIPE_CLOSED = 141
-"""What a shell says of a program that SIGPIPE ended; 1 would be a refusal or a difference."""
-EXIT_INTERRUPTED = 130
-"""What a shell says of a program that Ctrl-C ended."""
+"""A shell's exit code of a program that SIGPIPE ended; 1 would mean a refusal or a difference."""
 PIPE_WIDTH = 10_000
-"""Cells of a line for a program that reads us: a row stays one line."""
+"""Width in cells for a pipe or a file: each row stays one line."""
 
 
 class Terminal(Console):
-    """Where we print: a person's terminal wraps between words, a pipe or a file gets each line whole.
+    """A console: a person's terminal wraps between words, a pipe or a file gets each line whole.
 
-    Text is text: it is never read as markup, and nothing in it is obeyed by a terminal.
+    Text is never read as markup, and control characters in it never reach a terminal.
 
     Args:
         stderr: standard error instead of standard output.
@@ -47,19 +43,19 @@ class Terminal(Console):
         super().print(*map(_visible, objects), **how)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """What is written at last, whatever it came from."""
+        """Render, and make safe what is written, whatever it came from."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=safe(segment.text))
 
     def on_broken_pipe(self) -> None:
-        """Whoever read us has enough: end in silence."""
+        """The reader closed the pipe: end without a message."""
         self.quiet = True
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(EXIT_PIPE_CLOSED)
 
 
 def _visible(thing: Any) -> Any:
-    """Text made safe before it is laid out: a sign has a width, what it stands for has none."""
+    """Text made safe before it is laid out: a control character has no width, the sign that replaces it has one."""
     if isinstance(thing, str):
         return safe(thing)
     if isinstance(thing, Text):
@@ -74,73 +70,61 @@ err = Terminal(stderr=True)
 DataDir = Annotated[Path, Parameter("--data-dir", env_var="BULKHEAD_DATA_DIR")]
 Json = Annotated[bool, Parameter("--json", negative=())]
 
-_commands: list[Callable[..., None]] = []
-
-
-def live(command: Callable[..., None]) -> Callable[..., None]:
-    """Collect a command."""
-    _commands.append(command)
-    return command
-
-
-def register(app: cyclopts.App, *modules: ModuleType) -> None:
-    """Add the commands of some modules to the command line."""
-    names = {module.__name__ for module in modules}
-    for command in _commands:
-        if command.__module__ in names:
-            app.command(command)
-
 
 def client(data_dir: Path) -> Any:
-    """The way to the engine of a data folder."""
+    """A client of the engine that runs on a data folder.
+
+    Raises:
+        BadInput: no engine has left its address there.
+    """
     from actors.api.client import Client  # noqa: PLC0415 - a second of imports
 
     return Client(data_dir)
 
 
 def path(*parts: object) -> str:
-    """A path of the API; whatever stands in a name, it stays one part."""
+    """A path of the API; a part may hold any character."""
     return "/".join(["/v1", *(quote(str(part), safe="") for part in parts)])
 
 
-def show(found: Any, table: Callable[[Any, Console], None], *, json: bool) -> None:
+def print_answer(found: Any, table: Callable[[Any, Console], None], *, json: bool) -> None:
     """Print an answer as a table, or as JSON."""
     if json:
-        as_json(found)
+        print_json(found)
     else:
         table(found, out)
 
 
-def as_json(found: Any) -> None:
+def print_json(found: Any) -> None:
     """Print an answer as JSON, whole."""
     text = escaped(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
     out.print(JSONHighlighter()(Text(text)), soft_wrap=True)
 
 
-def as_line(found: Any) -> None:
+def print_json_line(found: Any) -> None:
     """Print an answer as one line of JSON, at once."""
     out.print(escaped(msgspec.json.encode(found).decode()), highlight=False, soft_wrap=True)
 
 
-def told(answer: Any, text: str, *, json: bool) -> None:
-    """Print what was done, or the engine's answer as JSON."""
+def print_done(answer: Any, text: str, *, json: bool) -> None:
+    """Print a text about what was done, or the engine's answer as JSON."""
     if json:
-        as_json(answer)
+        print_json(answer)
     else:
         out.print(text, markup=False)
 
 
 def house_took(answer: dict[str, Any]) -> str:
-    """What the house took, of an answer without an order of the exchange."""
+    """What the house took over, from an answer without an exchange order."""
     took = answer["house"]
     what = f"{took['quantity']} {took['symbol']} is too small for the exchange, so the house took it"
     return f"{what} at {took['price']} for a fee of {took['fee']}"
 
 
-def outcome(answer: dict[str, Any], done: str, *, json: bool) -> None:
-    """Print what became of a command; exit 1 with every check that refused it."""
+def print_outcome(answer: dict[str, Any], done: str, *, json: bool) -> None:
+    """Print the result of a command; if it was rejected, every reason, and exit with 1."""
     if json:
-        as_json(answer)
+        print_json(answer)
     elif answer["type"] == "Accepted" and answer.get("house"):
         out.print(f"closed: {house_took(answer)}")
     elif answer["type"] == "Accepted":

@@ -11,7 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from actors.cli import formats
+from actors.cli import engine_tables
 
 Stats = dict[str, Any]
 
@@ -33,7 +33,7 @@ RATIO_ORDER = ("0.2", "0.4", "0.6", "0.8", "0.9", "0.925", "0.95", "1", ">= 1", 
 
 
 def rate(stats: Stats, before: Stats | None, *path: str) -> float:
-    """Change per second of a counter between two looks."""
+    """Change per second of a counter between two statistics."""
     if before is None:
         return 0.0
     seconds = stats["uptime_s"] - before["uptime_s"]
@@ -71,7 +71,7 @@ def screen(  # noqa: PLR0913 - what is shown, and the size of the terminal
 
     Args:
         stats: the engine's counters.
-        before: the same, one look ago.
+        before: the counters of the previous refresh.
         elapsed: seconds since trading began.
         notes: what happened, oldest first.
         worst: rows of ``top``, deepest mailbox first.
@@ -148,7 +148,7 @@ def histogram(ratios: dict[str, int], width: int = BAR_WIDTH) -> Text:
 
 
 def summary(stats: Stats, differences: list[dict[str, Any]], victim: str, out: Console) -> None:
-    """What the demo ends with."""
+    """The counters and the books at the end of the demo."""
     accounts, router = stats["account_stats"], stats["router"]["stats"]
     traded = (
         f"ticks {router['ticks']:,}  wakes {accounts['wakes']:,}  decisions {accounts['decisions']:,}  "
@@ -160,4 +160,4 @@ def summary(stats: Stats, differences: list[dict[str, Any]], victim: str, out: C
     )
     out.print(f"\n{traded}\n{lost}", highlight=False)
     out.print(f"restarts {stats['restarts']} ({victim} was crashed on purpose)\n", highlight=False)
-    formats.reconciliation(differences, out)
+    engine_tables.reconciliation(differences, out)

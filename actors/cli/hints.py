@@ -1,4 +1,4 @@
-"""What is said of a command line that is not understood: one line, with the command that was meant.
+"""The error for a command line that is not understood: one line, with the command that was probably meant.
 
 People try the names that other systems use; ``HINTS`` has them. A name that is only misspelt is found
 among the commands.
@@ -53,8 +53,8 @@ HINTS = {
     "exchange": "paper (an exchange to try it on), master",
     "add": "create ACCOUNT DEPOSIT",
     "new": "create ACCOUNT DEPOSIT",
-    "delete": "freeze ACCOUNT; an account with a past stays in the books",
-    "remove": "freeze ACCOUNT; an account with a past stays in the books",
+    "delete": "freeze ACCOUNT; accounts are not deleted, their history is kept",
+    "remove": "freeze ACCOUNT; accounts are not deleted, their history is kept",
     "withdraw": "deposit ACCOUNT -- -AMOUNT",
     "transfer": "deposit ACCOUNT AMOUNT, or deposit ACCOUNT -- -AMOUNT",
     "resume": "unfreeze ACCOUNT, release ACCOUNT",
@@ -78,18 +78,18 @@ HINTS = {
     "help": "--help",
     "backtest": "replay FILE",
 }
-"""Names that people try, and what they are here."""
+"""Names that people try, and the commands for them."""
 
 NEAR = 0.6
-"""How alike a misspelt name must be, 0 to 1."""
+"""How similar a misspelt name must be, 0 to 1."""
 VERY_NEAR = 0.8
 NAMED = 3
 FEW = 6
-"""So many commands are all named."""
+"""Up to this many commands are all named."""
 
 
 def explained(error: CycloptsError) -> Text:
-    """What was wrong with the command line, and what would be right."""
+    """The error of a command line, and how to correct it."""
     chain = " ".join(["bulkhead", *(error.command_chain or ())])
     if isinstance(error, UnknownCommandError) and error.unused_tokens:
         text = unknown(error.unused_tokens[0], _commands(error), chain)
@@ -104,7 +104,7 @@ def _commands(error: UnknownCommandError) -> list[str]:
 
 
 def unknown(name: str, commands: list[str], chain: str = "bulkhead") -> str:
-    """What is said of a name that is no command.
+    """The error for a name that is no command.
 
     Args:
         name: what was typed.

@@ -8,14 +8,15 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from actors.cli.common import live, out
+from actors.cli.app import app
+from actors.cli.common import out
 from actors.core.errors import BadConfig, BadInput
 
 ROWS_MAX = 10_000_000
 Several = Parameter(consume_multiple=True)
 
 
-@live
+@app.command
 def paper(  # noqa: PLR0913 - one per setting
     *,
     port: Annotated[int, Parameter(env_var="BULKHEAD_PAPER_PORT")] = 8790,
@@ -40,21 +41,21 @@ def paper(  # noqa: PLR0913 - one per setting
     Example: bulkhead paper --port 8790 --symbols BTCUSDT ETHUSDT --limits binance
 
     Args:
-        port: 0 takes a free one; the addresses are printed as one JSON line. BULKHEAD_PAPER_PORT sets it, too.
-        seed: of the price generator.
-        symbols: what to list; all ten by default.
-        extra_symbols: listed beside them: BTCUSDC, BTCUSDT_261225 (a delivery contract), NEWUSDT.
-        made_up_symbols: list so many more, MADE001USDT and on.
+        port: 0 chooses a free one; the addresses are printed as one JSON line. BULKHEAD_PAPER_PORT also sets it.
+        seed: seed of the price generator.
+        symbols: symbols to list; all ten by default.
+        extra_symbols: further symbols to list: BTCUSDC, BTCUSDT_261225 (a delivery contract), NEWUSDT.
+        made_up_symbols: also list this many invented symbols, MADE001USDT and so on.
         ticks_per_second: L1 updates of all symbols together.
         feed: recorded bookTicker CSV files instead of the generator.
-        feed_market: of what market the recordings are; spot is rounded to the ticks, cm counts contracts.
+        feed_market: market of the recordings; spot is rounded to the ticks, cm counts contracts.
         feed_end: at the end of the recordings hold the last prices, stop, or repeat them.
-        limits: binance (300 orders in 10 s, 1,200 and weight 2,400 a minute, 200 open a symbol) or wide ones.
-        ban_seconds: how long a ban lasts for who goes on after refusals.
+        limits: binance (300 orders in 10 s, 1,200 and weight 2,400 a minute, 200 open a symbol), or none.
+        ban_seconds: how long a client is banned that continues after refusals.
         wallet: USDT of the master account.
         bnb: BNB of the master account.
         bnb_burn: pay commissions in BNB.
-        listen_key_minutes: how long a listen key lives.
+        listen_key_minutes: how long a listen key is valid.
         latency_ms: delay of every answer.
     """
     from actors.venues.paper.config import PaperConfig  # noqa: PLC0415 - a second of imports
@@ -83,16 +84,16 @@ def paper(  # noqa: PLR0913 - one per setting
     )
 
 
-@live
+@app.command
 def sample_recording(file: Path, *, rows: int = 20_000, seed: int = 1) -> None:
-    """Write made-up prices in the layout of Binance's bookTicker files, for 'replay' and 'paper --feed'.
+    """Write generated prices in the format of Binance's bookTicker files, for 'replay' and 'paper --feed'.
 
     Example: bulkhead sample-recording BTCUSDT-bookTicker-sample.csv.gz --rows 20000
 
     Args:
         file: the name begins with the symbol; gzip if it ends with .gz.
         rows: L1 updates, five milliseconds apart; 1 to 10000000.
-        seed: of the price generator; the same file for the same seed.
+        seed: seed of the price generator; the same seed writes the same file.
     """
     from actors.venues.paper.recording import (  # noqa: PLC0415
         symbol_of,
@@ -109,7 +110,7 @@ def sample_recording(file: Path, *, rows: int = 20_000, seed: int = 1) -> None:
     try:
         file.open("xb").close()
     except FileExistsError:
-        raise BadInput(f"{file} is there already; choose another name, or remove it") from None
+        raise BadInput(f"{file} exists already; choose another name, or remove it") from None
     except OSError as error:
         raise BadInput(f"{file} cannot be written: {error.strerror}") from None
     try:

@@ -1,7 +1,7 @@
-"""Text from outside as text: what a terminal would obey, or would not show, is shown as a sign instead.
+"""Text from outside made safe: control and invisible characters are replaced by visible signs.
 
-An id, a reason, an error of somebody else may hold escape sequences, which move the cursor or set the
-window's title, and characters that turn or hide what follows. Each such character becomes one visible
+An id, a reason or an error message may hold escape sequences, which move the cursor or set the window's
+title, and characters that reverse or hide what follows. Each such character becomes one visible
 one, so that widths, styles and positions stay as they were.
 """
 
@@ -19,7 +19,7 @@ BEYOND_ONE_UNIT = 0x10000
 
 
 def safe(text: str) -> str:
-    """A text of the same length without control characters, escapes and invisible or turning characters."""
+    """A text of the same length without control characters, escapes, and invisible or reversing characters."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c in KEPT else _sign(c) for c in text)
@@ -32,7 +32,7 @@ def _sign(character: str) -> str:
 
 
 def escaped(json: str) -> str:
-    """JSON that means the same, and that a terminal does not obey: such characters stand in its strings only."""
+    """JSON with the same meaning and without such characters, which occur only inside its strings."""
     if json.isprintable():
         return json
     return "".join(c if c.isprintable() or c in KEPT else _escape(c) for c in json)

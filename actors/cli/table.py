@@ -4,7 +4,7 @@ A table that fits is drawn with its lines. One that does not fit first wraps its
 prose between words; what still does not fit is stacked: the first columns stay a table, the others
 follow under their row as ``name value``. Nothing is left out, and no word or number is cut
 unless it is by itself wider than the terminal. Cells are text, never markup: a name may hold
-brackets. What a terminal would obey is shown as a sign (``actors.cli.safe``).
+brackets. Control characters are shown as signs (``actors.cli.safe``).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Sheet:
     """Rows under named columns, for ``Console.print``.
 
     Args:
-        columns: their names; one that begins with a capital is of numbers, to the right.
+        columns: their names; a name that begins with a capital marks a column of numbers, right-aligned.
         title: shown above.
     """
 
@@ -118,7 +118,7 @@ class Sheet:
 
 
 def _visible(cell: Cell) -> Text:
-    """A cell in which nothing is markup, and nothing is obeyed by a terminal."""
+    """A cell without markup and control characters."""
     if isinstance(cell, str):
         return Text(safe(cell))
     copy = cell.copy()

@@ -1,87 +1,21 @@
-"""The demo's own decisions; tests/e2e/test_terminal_demo.py runs it."""
+"""The demo's command; test_demo_run.py has what it does."""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
-from rich.console import Console
-
-from actors.cli import demo
-
-ACCEPTED = {"type": "Accepted", "client_order_id": "bh-0-1"}
-
-
-def rejected(*codes):
-    return {"type": "Rejected", "rejections": [{"code": code, "text": ""} for code in codes]}
-
-
-class Engine:
-    """Answers orders as it is told, batch after batch."""
-
-    def __init__(self, *answers):
-        self.answers = list(answers)
-        self.asked = []
-
-    def post(self, _, orders):
-        self.asked.append([order["account_id"] for order in orders])
-        return self.answers.pop(0)
-
-
-@pytest.fixture(autouse=True)
-def _no_sleep(monkeypatch):
-    monkeypatch.setattr(demo.time, "sleep", lambda _: None)
-
-
-ORDERS = [{"account_id": name} for name in ("a", "b", "c")]
-
-
-def test_orders_that_came_before_the_market_are_placed_again():
-    """With few accounts the orders may be there before the first price of their symbol."""
-    early, late = rejected("NO_PRICE"), rejected("INSUFFICIENT_MARGIN")
-    engine = Engine([early, ACCEPTED, rejected("REDUCE_ONLY_MODE", "STALE_PRICE")], [early, late], [ACCEPTED])
-    assert demo._place_all(engine, ORDERS) == [late]
-    assert engine.asked == [["a", "b", "c"], ["a", "c"], ["a"]]
-
-
-def test_that_ends_when_the_market_never_comes(monkeypatch):
-    moments = iter([0.0, 1.0, 1e9])
-    monkeypatch.setattr(demo.time, "monotonic", lambda: next(moments))
-    early = rejected("NO_PRICE")
-    engine = Engine([early], [early])
-    assert demo._place_all(engine, ORDERS[:1]) == [early]
-    assert engine.asked == [["a"], ["a"]]
 
 
 @pytest.mark.parametrize(
-    ("answer", "early"),
-    [
-        (ACCEPTED, False),
-        (rejected("NO_PRICE"), True),
-        (rejected("NO_PRICE", "MIN_NOTIONAL"), False),
-        (rejected(), False),
-    ],
+    ("line", "expected"),
+    [("demo", (2_000, 40, False)), ("demo --accounts 10 --seconds 5 --keep", (10, 5, True))],
 )
-def test_only_what_passes_in_a_moment_is_early(answer, early):
-    assert demo.too_early(answer) is early
+def test_its_options_and_its_exit_code_are_passed_on(line, expected, cli, monkeypatch):
+    seen = []
 
+    def run_demo(accounts, seconds, *, keep):
+        seen.append((accounts, seconds, keep))
+        return 1
 
-@pytest.mark.parametrize("known", [True, False])
-def test_what_it_says_to_type_can_be_typed_where_it_was_started(known, monkeypatch, capsys):
-    """After 'make demo' no shell finds a bare 'bulkhead'."""
-    monkeypatch.setattr(demo.shutil, "which", lambda name: f"/usr/bin/{name}" if known else None)
-    monkeypatch.setattr(demo.time, "sleep", _enough)
-    demo._keep("acct-42", Console(width=400))
-    lines = [line.strip() for line in capsys.readouterr().out.split("\n") if " --data-dir " in line]
-    program = lines[0].partition(" accounts ")[0]
-    assert (
-        program == "bulkhead"
-        if known
-        else Path(program).resolve() == Path(sys.prefix, "bin", "bulkhead").resolve()
-    )
-    assert len(lines) == 6
-
-
-def _enough(_seconds):
-    raise KeyboardInterrupt
+    monkeypatch.setattr("actors.cli.demo_run.run_demo", run_demo)
+    assert cli(line).code == 1
+    assert seen == [expected]

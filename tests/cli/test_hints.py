@@ -1,4 +1,4 @@
-"""A command line that is not understood: one line, with the command that was meant."""
+"""A command line that is not understood: one line, with the command that was probably meant."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NO_COMMANDS = {"of", "in", "and", "or", "db"}
 
 @pytest.mark.parametrize("name", HINTS)
 def test_each_hint_names_commands_that_there_are(name):
-    assert name not in COMMANDS, "it is a command by now"
+    assert name not in COMMANDS, "it is a command now"
     text = HINTS[name]
     # A command stands at the begin, after a comma, a colon or "or", and before a word in capitals or a bracket.
     firsts = re.findall(r"(?:^|, (?:or )?|: |; | or )([a-z][a-z-]+)", text)

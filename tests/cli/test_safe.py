@@ -10,7 +10,16 @@ import pytest
 from rich.cells import cell_len
 from rich.text import Text
 
-from actors.cli import common, formats, show_actor, show_ops, show_risk
+from actors.cli import (
+    accounts_tables,
+    actors_tables,
+    common,
+    deadletters,
+    engine_tables,
+    limits,
+    orders_tables,
+    quarantine,
+)
 from actors.cli.common import Terminal
 from actors.cli.safe import safe
 from actors.cli.table import Sheet
@@ -66,11 +75,11 @@ ORDER = {
 
 
 def _actor(found, out):
-    show_actor.actor(found, None, out, limits=True)
+    actors_tables.actor(found, None, out, limits=True)
 
 
 TABLES = {
-    "accounts": (formats.accounts, [{
+    "accounts": (accounts_tables.accounts, [{
         "account_id": "x", "status": "x", "phase": "x", "actor": "x", "balance": "1", "equity": None, "available": "1",
         "margin_ratio": None, "positions": [], "restarts": 0,
     }]),
@@ -78,31 +87,31 @@ TABLES = {
         "snapshot": SNAPSHOT, "state": {"x": "x", "limits": {"max": "x"}}, "triggers": [{"symbol": "x", "below": True, "price": 1.0}],
         "every_tick": ["x"], "guard": SNAPSHOT, "guarded_state": None, "wall_ms": 1_700_000_000_000,
     }),
-    "mailbox": (show_actor.mailbox, SNAPSHOT),
-    "alarms": (formats.alarms, [{
+    "mailbox": (actors_tables.mailbox, SNAPSHOT),
+    "alarms": (engine_tables.alarms, [{
         "alarm_id": 1, "at_ms": 1, "text": "x", "level": "x", "count": 2, "first_ms": 1, "over_ms": 1, "acknowledged_by": "x",
     }]),
-    "top": (show_ops.top, [{
+    "top": (actors_tables.top, [{
         "name": "x", "kind": "x", "status": "x", "depth": 1, "oldest_ms": 1.0, "slowest_turn_us": 1.0, "restarts": 1, "margin_ratio": None,
     }]),
-    "tree": (show_ops.tree, {
+    "tree": (actors_tables.tree, {
         "name": "x", "status": "x", "strategy": "x", "group": "x", "restarts": 1, "last_error": "x", "counts": {}, "children": [],
     }),
-    "crashes": (show_ops.crashes, [{"actor": "x", "report": SNAPSHOT["crashes"][0]}]),
-    "stuck": (show_ops.stuck, [{"wall_ms": 1, "actor": "x", "dispatcher": "x", "for_ms": 1.0, "message": "x", "stack": "x"}]),
-    "quarantined": (show_ops.quarantined, [{"account_id": "x", "since_ms": 1, "reason": "x"}]),
-    "dead letters": (show_ops.dead_letters, [{
+    "crashes": (actors_tables.crashes, [{"actor": "x", "report": SNAPSHOT["crashes"][0]}]),
+    "stuck": (actors_tables.stuck, [{"wall_ms": 1, "actor": "x", "dispatcher": "x", "for_ms": 1.0, "message": "x", "stack": "x"}]),
+    "quarantined": (quarantine.quarantined_table, [{"account_id": "x", "since_ms": 1, "reason": "x"}]),
+    "dead letters": (deadletters.dead_letters_table, [{
         "dead_letter_id": 1, "at_ms": 1, "actor": "x", "message_kind": "x", "status": "x", "error": "x",
     }]),
-    "dead letter": (show_ops.dead_letter, {
+    "dead letter": (deadletters.dead_letter_table, {
         "dead_letter_id": 1, "at_ms": 1, "actor": "x", "status": "x", "resolved_by": "x", "resolved_ms": 1, "payload": "x",
         "message": "x", "error": "x", "state": "x", "traceback": "x",
     }),
-    "caused": (show_ops.caused, [ORDER]),
-    "audit": (show_ops.audit, [{"at_ms": 1, "who": "x", "action": "x", "target": "x", "detail": "x"}]),
-    "followed": (show_ops.followed, {"took_us": 1.0, "kind": "x", "cause": "x", "content": "x", "at_ms": 1}),
-    "limits": (show_risk.limits, [{"name": "x", "value": "x", "source": "x", "unit": "x", "text": "x"}]),
-    "reconciliation": (formats.reconciliation, [{"symbol": "x", "virtual": "1", "house": "0", "master": "0", "difference": "1"}]),
+    "caused": (orders_tables.caused, [ORDER]),
+    "audit": (engine_tables.audit, [{"at_ms": 1, "who": "x", "action": "x", "target": "x", "detail": "x"}]),
+    "followed": (actors_tables.followed, {"took_us": 1.0, "kind": "x", "cause": "x", "content": "x", "at_ms": 1}),
+    "limits": (limits.limits_table, [{"name": "x", "value": "x", "source": "x", "unit": "x", "text": "x"}]),
+    "reconciliation": (engine_tables.reconciliation, [{"symbol": "x", "virtual": "1", "house": "0", "master": "0", "difference": "1"}]),
 }  # fmt: skip
 
 
@@ -138,7 +147,7 @@ def test_json_is_whole_and_safe(monkeypatch):
     monkeypatch.setattr(sys, "stdout", stream)
     found = {"name": HOSTILE + "名\U000e0041"}
     monkeypatch.setattr(common, "out", Terminal())
-    for call in (common.as_json, common.as_line):
+    for call in (common.print_json, common.print_json_line):
         stream.truncate(0)
         stream.seek(0)
         call(found)

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from actors.api.client import EngineError
-from actors.cli.main import EXIT_HALTED
+from actors.cli.serving import EXIT_HALTED
 from actors.persistence.embedded import EmbeddedPostgres
 from tests.e2e.processes import (
     EngineProcess,

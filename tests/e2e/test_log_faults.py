@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from actors.api.client import Client
-from actors.cli.main import EXIT_HALTED
+from actors.cli.serving import EXIT_HALTED
 from tests.e2e.processes import (
     ROOT,
     WAIT,

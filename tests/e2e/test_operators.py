@@ -96,7 +96,7 @@ def test_a_quarantined_account_keeps_its_evidence_loses_its_orders_and_is_still_
     assert status(client, "acct-2") == "RUNNING"
     assert "acct-1" in run("quarantined")
     assert client.get("/v1/stats")["actors"]["QUARANTINED"] == 1
-    assert "in quarantine; guard:acct-1 stands in for it and is RUNNING" in run("inspect", "acct-1")
+    assert "in quarantine; it is replaced by guard:acct-1, which is RUNNING" in run("inspect", "acct-1")
     assert resting["client_order_id"] in run("why", resting["client_order_id"])
     tree = run("tree")
     assert "acct-1 QUARANTINED" in tree

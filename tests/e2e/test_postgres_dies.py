@@ -11,7 +11,7 @@ from decimal import Decimal as D
 import psutil
 import pytest
 
-from actors.cli.main import EXIT_HALTED
+from actors.cli.serving import EXIT_HALTED
 from tests.e2e.processes import (
     WAIT,
     EngineProcess,

@@ -56,7 +56,7 @@ CASES = {
     "orders": Case(f"orders {LONG}", "what filled status order {resting} WAITING LIMIT 1,500.00"),
     "history": Case(f"history {LONG}", "time what end why order cause FILLED STOP_MARKET {resting}"),
     "order": deed(f"order {LONG} buy 0.05 ETHUSDT", "accepted and durable"),
-    "cancel": deed(f"cancel {LONG} {{doomed}}", "cancel is on its way"),
+    "cancel": deed(f"cancel {LONG} {{doomed}}", "cancel requested"),
     "create": deed("create a-new-account-of-the-europe-desk-{n} 100", "created"),
     "deposit": deed("deposit acct-1 1{n}", "booked"),
     "freeze": deed("freeze acct-1{n}", "frozen"),
@@ -85,7 +85,9 @@ CASES = {
     "reconcile": Case("reconcile", "accounts + house = exchange, for every symbol BTCUSDT difference"),
     "limits": Case(f"limits {LONG}", "limit value comes from meaning max_notional_per_trade 200000"),
     "set-limit": deed("set-limit acct-1 max_positions 1{n}", "max_positions = 1{n}"),
-    "unset-limit": deed("unset-limit acct-1 max_positions", "max_positions is what lies below again"),
+    "unset-limit": deed(
+        "unset-limit acct-1 max_positions", "max_positions removed, the inherited value applies again"
+    ),
     "mode": deed("mode acct-1 INSTANT_CLOSE", "INSTANT_CLOSE"),
     "risk": Case("risk acct-6", "breaker OPEN losses, 1 refused orders"),
     "book-fee": Case(
@@ -93,7 +95,7 @@ CASES = {
     ),
     "report": Case(f"report {LONG}", "value drawdown strategy trend exposure"),
     "emergency-stop": deed("emergency-stop acct-4{n}", "everything is being cancelled and closed"),
-    "retry": deed("retry acct-1", "told;"),
+    "retry": deed("retry acct-1", "retry requested;"),
     "reopen": Case("reopen acct-1 --reason appeal", "rejected: ACCOUNT_NOT_ACTIVE acct-1 is", code=1),
     "closed": Case("closed acct-7", "closed symbol net worst best ETHUSDT why USER"),
     "size": deed(f"size {LONG} BTCUSDT --volatility 0.6", "BTCUSDT notional equity"),

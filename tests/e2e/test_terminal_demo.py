@@ -191,7 +191,7 @@ def test_a_recording_is_made_for_whoever_has_none(tmp_path):
     with Terminal("replay", name, cwd=tmp_path) as terminal:
         assert terminal.wait() == 0, terminal.shown()
     for line, said in (
-        (f"sample-recording {name}", "is there already; choose another name"),
+        (f"sample-recording {name}", "exists already; choose another name"),
         ("sample-recording prices.csv", "name it like"),
         ("sample-recording ETHUSDT-bookTicker-1.zip", "can be written"),
         ("sample-recording XYZUSDT-bookTicker-1.csv", "not listed; known are"),
@@ -206,7 +206,7 @@ def test_a_recording_is_made_for_whoever_has_none(tmp_path):
 
 def test_the_database_commands_in_a_terminal(tmp_path):
     for command, text in (
-        ("check", "EMPTY: empty: 'bulkhead db init' makes it ready"),
+        ("check", "EMPTY: empty: 'bulkhead db init' prepares it"),
         ("init", "EMPTY: empty: both schemas were made"),
         ("check", "READY: ready"),
     ):

@@ -1,4 +1,4 @@
-"""How one actor is shown: what an operator asks first stands first, and its limits only when asked for."""
+"""Tables of the commands about actors; of one actor, what an operator needs first stands first."""
 
 from __future__ import annotations
 
@@ -8,14 +8,22 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
+from rich.cells import cell_len
 from rich.console import Console
+from rich.padding import Padding
 from rich.text import Text
+from rich.tree import Tree
 
-from actors.cli.formats import Found, conditional_text, day_time, order_text, positions, price, short
-from actors.cli.table import Sheet, pairs
+from actors.cli import accounts_tables, orders_tables
+from actors.cli.safe import safe
+from actors.cli.table import INDENT, Sheet, pairs
+from actors.cli.values import Found, brief, day_time, number, price
 from actors.core.units import plain
 
 KIND_OF_ACCOUNTS = "AccountActor"
+COUNTERS = {"in_hand": "being handled"}
+"""Counters of a mailbox that are shown by another name."""
+
 SHOWN_ELSEWHERE = frozenset(
     {
         "account_id",
@@ -29,9 +37,13 @@ SHOWN_ELSEWHERE = frozenset(
         "conditionals",
     }
 )
-"""Of an account's state: what has its own place, or is asked for by ``--limits``."""
+"""Parts of an account's state that stand elsewhere in the output, or are shown with ``--limits``."""
+
 UNSET: tuple[Any, ...] = ("", "0", 0, None, [], {}, False)
+
 DECIMAL = re.compile(r"-?\d+(\.\d+|(\.\d+)?E[+-]?\d{1,3})")
+
+COLOUR = {"RUNNING": "green", "QUARANTINED": "red", "CRASHED": "red", "STOPPED": "red"}
 
 
 def actor(found: Found, account: Found, out: Console, *, limits: bool) -> None:
@@ -40,23 +52,25 @@ def actor(found: Found, account: Found, out: Console, *, limits: bool) -> None:
     Args:
         found: the answer about the actor.
         account: the answer about its account, with today's prices; None for the engine's own.
-        out: where to.
-        limits: show an account's limits, too.
+        out: console to print to.
+        limits: also show an account's limits.
     """
     snapshot, state = found["snapshot"], found["state"]
     _head(snapshot, state, out)
     if found["guard"] is not None:
         guard = found["guard"]
-        out.print(Text(f"in quarantine; {guard['name']} stands in for it and is {guard['status']}", "yellow"))
+        out.print(
+            Text(f"in quarantine; it is replaced by {guard['name']}, which is {guard['status']}", "yellow")
+        )
     if account is not None:
         _account(account, out)
     mailbox(snapshot, out)
     _last_crash(snapshot["crashes"], out)
     if snapshot["busy_with"]:
         busy = snapshot["busy_with"]
-        out.print(Text(f"in hand: {busy['kind']} for {busy['age_ms']:.1f} ms", "yellow"))
+        out.print(Text(f"working on: {busy['kind']} for {busy['age_ms']:.1f} ms", "yellow"))
     _triggers(found, out)
-    counters = {name.replace("_", " "): count for name, count in snapshot["counters"].items()}
+    counters = {COUNTERS.get(n, n.replace("_", " ")): count for n, count in snapshot["counters"].items()}
     out.print(Text("messages", "bold"))
     _print_pairs(counters, out)
     trace(snapshot["trace"], out)
@@ -83,8 +97,8 @@ def _head(snapshot: Found, state: Found, out: Console) -> None:
 def _account(account: Found, out: Console) -> None:
     """Money, positions and orders."""
     names = {"balance": "balance", "equity": "equity", "available": "available", "maintenance": "maintenance"}
-    figures = {name: short(account[key]) for key, name in names.items()}
-    _print_pairs({**figures, "margin ratio": short(account["margin_ratio"], 4)}, out)
+    figures = {name: number(account[key]) for key, name in names.items()}
+    _print_pairs({**figures, "margin ratio": number(account["margin_ratio"], 4)}, out)
     if account["closing_out"]:
         out.print(Text(f"closing everything: {account['closing_out']}", "red"))
     if account["breaker"] != "CLOSED":
@@ -92,21 +106,10 @@ def _account(account: Found, out: Console) -> None:
             Text(f"breaker {account['breaker']}; 'bulkhead risk {account['account_id']}' says why", "yellow")
         )
     if account["positions"]:
-        positions(account["positions"], out, of_one=True)
+        accounts_tables.positions(account["positions"], out, of_one=True)
     else:
         out.print("no positions")
-    orders(account, out)
-
-
-def orders(account: Found, out: Console) -> None:
-    """Working orders, and those that wait for a price."""
-    table = Sheet("what", "Filled", "status", "order", "why", "strategy")
-    for o in account["orders"]:
-        table.add_row(order_text(o), o["filled"], o["status"], o["client_order_id"], o["purpose"], "")
-    for c in account["conditionals"]:
-        status = "WAITING" if not c["attempt"] else f"WAITING, attempt {c['attempt'] + 1}"
-        table.add_row(conditional_text(c), "0", status, c["client_order_id"], "USER", c["strategy"])
-    out.print(table if table.rows else "no orders")
+    orders_tables.orders(account, out)
 
 
 def _last_crash(crashes: list[Found], out: Console) -> None:
@@ -154,7 +157,7 @@ def _limits(state: Found, out: Console) -> None:
     found = state.get("limits") if isinstance(state, dict) else None
     for name, value in (found or {}).items():
         table.add_row(name, "off" if value is None else _as_text(value))
-    out.print(table if found else "it has no limits; accounts have")
+    out.print(table if found else "no limits; only accounts have them")
 
 
 def _print_pairs(values: dict[str, Any], out: Console) -> None:
@@ -163,10 +166,21 @@ def _print_pairs(values: dict[str, Any], out: Console) -> None:
 
 
 def _as_text(value: Any) -> str:
-    """A value in one line; a number is written without exponent and idle zeros."""
+    """A value in one line; a number is written without exponent and trailing zeros."""
     if not isinstance(value, str):
         return msgspec.json.encode(value).decode()
     return plain(Decimal(value)) if DECIMAL.fullmatch(value) else value
+
+
+def mailbox(found: Found, out: Console) -> None:
+    """What waits in a mailbox."""
+    table = Sheet("lane", "kind", "Age ms", "cause", "content", title=f"mailbox of {found['name']}")
+    for m in found["mailbox"]:
+        table.add_row(m["lane"], m["kind"], f"{m['age_ms']:,.1f}", m["cause"], m["content"])
+    queued = found["counters"]["queued"]
+    out.print(table if found["mailbox"] else Text(f"mailbox of {found['name']}: empty"))
+    if queued > len(found["mailbox"]):
+        out.print(f"... and {queued - len(found['mailbox'])} more")
 
 
 def trace(found: Found, out: Console) -> None:
@@ -179,12 +193,92 @@ def trace(found: Found, out: Console) -> None:
     out.print(table)
 
 
-def mailbox(found: Found, out: Console) -> None:
-    """What waits in a mailbox."""
-    table = Sheet("lane", "kind", "Age ms", "cause", "content", title=f"mailbox of {found['name']}")
-    for m in found["mailbox"]:
-        table.add_row(m["lane"], m["kind"], f"{m['age_ms']:,.1f}", m["cause"], m["content"])
-    queued = found["counters"]["queued"]
-    out.print(table if found["mailbox"] else Text(f"mailbox of {found['name']}: empty"))
-    if queued > len(found["mailbox"]):
-        out.print(f"... and {queued - len(found['mailbox'])} more")
+def followed(entry: dict[str, Any], out: Console) -> None:
+    """One message of a live trace, or its end."""
+    if "ended" in entry:
+        out.print(f"-- {entry['ended']}; {entry['skipped']} more messages were above the rate", style="dim")
+        return
+    at = day_time(entry["at_ms"])[11:]
+    head = f"{at}  {entry['kind']:<18} {entry['took_us']:>9,.1f} us  {entry['cause']:<32} "
+    content = Text(safe(entry["content"]))
+    if cell_len(head) + cell_len(content.plain) <= out.width:
+        out.print(Text.assemble(head, content))
+    else:
+        out.print(Text(head.rstrip()))
+        out.print(Padding(content, (0, 0, 0, INDENT), expand=False))
+
+
+def top(found: Found, out: Console) -> None:
+    """One line per actor."""
+    out.print(top_table(found))
+
+
+def top_table(found: Found) -> Sheet:
+    """One row per actor."""
+    table = Sheet("actor", "status", "Waiting", "Oldest ms", "Slowest us", "Restarts", "Margin ratio")
+    for row in found:
+        ratio = row["margin_ratio"]
+        table.add_row(
+            row["name"],
+            row["status"],
+            f"{row['depth']:,}",
+            f"{row['oldest_ms']:,.1f}",
+            f"{row['slowest_turn_us']:,.0f}",
+            str(row["restarts"]),
+            "" if ratio is None else f"{float(ratio):.4f}",
+        )
+    return table
+
+
+def tree(found: Found, out: Console) -> None:
+    """The supervision tree."""
+    root = Tree(_label(found))
+    _grow(root, found)
+    out.print(root)
+
+
+def _grow(branch: Tree, node: dict[str, Any]) -> None:
+    for child in node["children"]:
+        _grow(branch.add(_label(child)), child)
+
+
+def _label(node: dict[str, Any]) -> Text:
+    status = node["status"]
+    colour = COLOUR.get(status, "yellow" if status in {"STARTING", "LOADING"} else "")
+    text = Text.assemble((node["name"], "bold"), " ", (status, colour))
+    if node["counts"]:
+        text += " (" + ", ".join(f"{n:,} {s.lower()}" for s, n in sorted(node["counts"].items())) + ")"
+    if node["restarts"]:
+        text += f", restarts {node['restarts']}"
+    if node["strategy"] not in {"", "ONE_FOR_ONE"}:
+        text += f", {node['strategy'].lower().replace('_', '-')} in group {node['group']}"
+    if node["last_error"]:
+        text += ", last error: " + node["last_error"]
+    text.plain = safe(text.plain)
+    return text
+
+
+def crashes(found: Found, out: Console) -> None:
+    """One block per crash."""
+    for crash in found:
+        report = crash["report"]
+        when = day_time(report["wall_ms"])
+        out.print(Text.assemble((crash["actor"], "bold"), f" {when} {report['error']}"))
+        out.print(
+            f"  {report['where']}, on {report['message_kind']}: {brief(report['message'], 200)}", markup=False
+        )
+    if not found:
+        out.print("no crashes")
+
+
+def stuck(found: Found, out: Console) -> None:
+    """One block per stuck turn."""
+    for turn in found:
+        out.print(
+            f"{day_time(turn['wall_ms'])} {turn['actor']} on {turn['dispatcher']}: {turn['for_ms']:,.0f} ms on "
+            f"{turn['message']}",
+            markup=False,
+        )
+        out.print(turn["stack"], markup=False, highlight=False)
+    if not found:
+        out.print("no turn was stuck")

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from actors.api.account_views import account_view
-from actors.cli import show_actor
+from actors.cli import actors_tables
 from actors.runtime.cell import traced
 from actors.runtime.envelope import CUT, shown
 from actors.runtime.mailbox import Counters
@@ -39,7 +39,7 @@ def found():
 
 def printed(found, width=80, *, limits=False):
     out = io.StringIO()
-    show_actor.actor(*found, Console(file=out, width=width), limits=limits)
+    actors_tables.actor(*found, Console(file=out, width=width), limits=limits)
     return out.getvalue()
 
 
@@ -81,12 +81,28 @@ def test_limits_are_shown_when_asked_for(found):
 
 def test_a_trace_has_the_time_of_the_day(found):
     out = io.StringIO()
-    show_actor.trace(found[0]["snapshot"]["trace"], Console(file=out, width=80))
+    actors_tables.trace(found[0]["snapshot"]["trace"], Console(file=out, width=80))
     assert "2026-11-21, times in UTC" in out.getvalue()
-    assert "12:00:00.122" in out.getvalue(), "a millisecond before the moment of the look"
+    assert "12:00:00.122" in out.getvalue(), "when it arrived: a millisecond before it was recorded"
 
 
 def test_a_text_that_is_cut_ends_after_a_word_and_says_so():
     assert shown("one two three", 13) == "'one two" + CUT
     assert shown("one two three", 15) == "'one two three'"
     assert shown(1234567890, 8) == "1234" + CUT
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("0E-8", "0"),
+        ("1E+3", "1000"),
+        ("1.5E-7", "0.00000015"),
+        ("BTC1E3", "BTC1E3"),
+        ("1004.28104500", "1004.281045"),
+        ("100", "100"),
+        ("007", "007"),
+    ],
+)
+def test_the_state_of_an_account_is_shown_without_exponents(value, text):
+    assert actors_tables._as_text(value) == text

@@ -1,4 +1,4 @@
-"""The engine on one screen: who keeps new risk out and why, also while most of it is not told."""
+"""The engine on one screen: what closes the gate for new risk and why, also while most of it is not available."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from actors.cli.show_status import WHY_CLOSED, status
+from actors.cli.engine_tables import WHY_CLOSED, reconciliation, status
+from tests.factories import BTC, ETH
 
 ROOT = Path(__file__).parents[2]
 STATS = {
@@ -41,7 +42,7 @@ def test_a_healthy_engine(width):
     for part in (
         "engine up 1 d 2 h, fleet abc123, http://127.0.0.1:8780, process 7", "new risk open",
         "postgres answers; the last commit took 4.4 ms; 0 decisions wait", "exchange user stream UP",
-        "12 orders work, 3 wait to be sent, 0 of unknown fate; request weight 100 of 2,400",
+        "12 working orders, 3 waiting to be sent, 0 in unknown state; request weight 100 of 2,400",
         "accounts 2,000: 1,997 HEALTHY, 3 WARNING", "1,500 with positions, 12 working orders", "alarms 0",
     ):  # fmt: skip
         assert part in text, text
@@ -60,7 +61,7 @@ def test_what_is_wrong_is_said():
     assert "user stream: the exchange's user stream is down" in text
     assert "postgres AWAY; 1,234 decisions wait" in text
     assert "exchange user stream DOWN (not connected)" in text
-    assert "1 of unknown fate" in text
+    assert "1 in unknown state" in text
     assert "2 in quarantine; 'bulkhead quarantined' says why" in text
     assert "alarms 9, the latest 3: 2026-11-21 12:00:00.006 alarm 6 [/]␛" in text
     assert "alarm 5" not in text
@@ -69,12 +70,28 @@ def test_what_is_wrong_is_said():
 def test_while_it_starts_it_says_what_it_can():
     text = shown(None, ("start",), untold="503: it is starting")
     assert "engine http://127.0.0.1:8780, process 7" in text
-    assert "start: it is starting: some order's fate is not known yet" in text
-    assert "the rest is not told at present: 503: it is starting" in text
+    assert "start: it is starting: the state of some orders is not known yet" in text
+    assert "the rest not available: 503: it is starting" in text
 
 
-def test_everybody_who_closes_the_gate_is_explained():
-    """docs/operating.md has the same table; somebody new must be in both."""
-    told = (ROOT / "docs" / "operating.md").read_text().partition("| who | why |")[2].partition("\n\n")[0]
-    names = {n.strip() for row in re.findall(r"^\| ([^|]+) \|", told, re.MULTILINE) for n in row.split(",")}
+def test_everything_that_closes_the_gate_is_explained():
+    """docs/operating.md has the same table; a new entry must be in both."""
+    table = (ROOT / "docs" / "operating.md").read_text().partition("| who | why |")[2].partition("\n\n")[0]
+    names = {n.strip() for row in re.findall(r"^\| ([^|]+) \|", table, re.MULTILINE) for n in row.split(",")}
     assert names - {"---"} - set(WHY_CLOSED) == set()
+
+
+@pytest.mark.parametrize(
+    ("difference", "said"),
+    [
+        ("0", "accounts + house = exchange, for every symbol"),
+        ("-0.06", "accounts + house differ from the exchange in ETHUSDT"),
+    ],
+)
+def test_a_reconciliation_says_whether_the_books_agree(difference, said):
+    row = {"virtual": "1", "house": "0", "master": "1", "difference": "0"}
+    found = [{"symbol": BTC, **row}, {"symbol": ETH, **row, "difference": difference}]
+    text = io.StringIO()
+    reconciliation(found, Console(file=text, width=100))
+    assert text.getvalue().splitlines()[-1] == said
+    assert text.getvalue().count(" = ") == (difference == "0")

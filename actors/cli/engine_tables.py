@@ -1,22 +1,26 @@
-"""The engine on one screen."""
+"""Tables of the commands about the engine as a whole."""
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from actors.cli.formats import Found, day_time
 from actors.cli.safe import safe
+from actors.cli.table import Sheet
+from actors.cli.values import Found, brief, day_time
+from actors.core.units import plain
 
 NAME_WIDTH = 11
 """Cells of the first column."""
+
 ALARMS_SHOWN = 3
 
 WHY_CLOSED = {
-    "start": "it is starting: some order's fate is not known yet",
+    "start": "it is starting: the state of some orders is not known yet",
     "stop": "it is stopping",
     "writer": "Postgres is away, or too many decisions wait for it",
     "gateway": "the gateway is being restarted",
@@ -24,20 +28,22 @@ WHY_CLOSED = {
     "feed": "the feed is being restarted",
     "user stream": "the exchange's user stream is down",
     "exchange clock": "the exchange's time is not known",
-    "watchdog": "a turn does not end; 'bulkhead stuck'",
+    "watchdog": "a turn does not end; 'bulkhead stuck' shows it",
     "overload": "messages wait more than a second for their turn",
-    "breaker": "many accounts failed alike; 'bulkhead crashes'",
+    "breaker": "many accounts failed with the same error; 'bulkhead crashes' shows it",
     "emergency stop of all": "'bulkhead emergency-stop --everybody --call-off' ends it",
-    "copy": "another engine works on a copy of this database",
+    "copy": "another engine uses a copy of this database",
     "fenced": "another engine owns the database; this one ends",
-    "halt": "it cannot be trusted to go on, and ends",
+    "halt": "it must not continue after a fault, and ends",
 }
-"""Who closes the gate for new risk, as docs/operating.md explains them."""
+"""What closes the gate for new risk, as docs/operating.md explains it."""
+
 STREAMS = {
     "UP": "user stream UP",
-    "UNPROVEN": "user stream connected; the first order proves it",
+    "UNPROVEN": "user stream connected; the first order confirms it",
     "DOWN": "user stream DOWN",
 }
+
 FINE, BAD = "green", "red"
 
 
@@ -54,7 +60,7 @@ def status(found: Found, out: Console) -> None:
         for closer in health["closed_by"]:
             _line("", f"{closer}: {WHY_CLOSED.get(closer, 'being restarted')}", out, BAD)
     if not stats:
-        _line("the rest", f"is not told at present: {found['untold']}", out, BAD)
+        _line("the rest", f"not available: {found['untold']}", out, BAD)
         return
     _postgres(stats["writer"], out)
     _exchange(stats["gateway"], out)
@@ -63,7 +69,7 @@ def status(found: Found, out: Console) -> None:
 
 
 def _line(name: str, text: str, out: Console, style: str = "") -> None:
-    """A name and what is to be said of it, wrapped beside the name."""
+    """A name and its text, wrapped beside the name."""
     width = max(1, out.width - NAME_WIDTH)
     for number, part in enumerate(Text(safe(text), style).wrap(out, width)):
         head = Text(name if not number else "", "bold")
@@ -72,7 +78,7 @@ def _line(name: str, text: str, out: Console, style: str = "") -> None:
 
 
 def _span(seconds: float) -> str:
-    """How long something lasts, in the two largest units."""
+    """A duration in its two largest units."""
     rest = int(seconds)
     parts: list[str] = []
     for name, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
@@ -103,8 +109,8 @@ def _exchange(gateway: Found, out: Console) -> None:
     weight = gateway["weight"]
     _line(
         "",
-        f"{gateway['tracked']:,} orders work, {gateway['queued']:,} wait to be sent, "
-        f"{len(gateway['unknown']):,} of unknown fate; request weight {weight['used']:,} of {weight['limit']:,}",
+        f"{gateway['tracked']:,} working orders, {gateway['queued']:,} waiting to be sent, "
+        f"{len(gateway['unknown']):,} in unknown state; request weight {weight['used']:,} of {weight['limit']:,}",
         out,
         BAD if gateway["unknown"] else "",
     )
@@ -124,3 +130,74 @@ def _alarms(count: int, entries: list[Found], out: Console) -> None:
     _line("alarms", f"{count:,}" + (f", the latest {len(shown)}:" if shown else ""), out)
     for alarm in shown:
         out.print(Padding(Text(safe(f"{day_time(alarm['at_ms'])} {alarm['text']}")), (0, 0, 0, 2)))
+
+
+def alarms(found: Found, out: Console) -> None:
+    """One line per alarm: number, when last, how urgent, how often, what."""
+    for alarm in found:
+        often = (
+            f" ({alarm['count']:,} times since {day_time(alarm['first_ms'])})" if alarm["count"] > 1 else ""
+        )
+        over = f" (over since {day_time(alarm['over_ms'])})" if alarm["over_ms"] else ""
+        seen = f" (acknowledged by {alarm['acknowledged_by']})" if alarm["acknowledged_by"] else ""
+        out.print(
+            f"{alarm['alarm_id']} {day_time(alarm['at_ms'])} {alarm['level']} {alarm['text']}{often}{over}{seen}",
+            style="red" if alarm["level"] == "CRITICAL" else "",
+            markup=False,
+            highlight=False,
+        )
+    if not found:
+        out.print("no alarms")
+
+
+def audit(found: Found, out: Console) -> None:
+    """One line per operator action."""
+    table = Sheet("time", "who", "action", "target", "detail")
+    for entry in found:
+        table.add_row(
+            day_time(entry["at_ms"]),
+            entry["who"],
+            entry["action"],
+            entry["target"],
+            brief(entry["detail"], 100),
+        )
+    out.print(table if found else "no operator actions yet")
+
+
+def master(found: Found, out: Console) -> None:
+    """The master's settings, and one line per symbol."""
+    answers = {True: "yes", False: "no", None: "unknown"}
+    tier = "unknown" if found["fee_tier"] is None else found["fee_tier"]
+    out.print(
+        f"{found['position_mode']} mode, {found['margin_mode']} mode, margin in {found['margin_asset']}"
+    )
+    out.print(
+        f"may trade: {answers[found['can_trade']]}, pays commission in BNB: {answers[found['bnb_burn']]}, "
+        f"fee tier {tier}"
+    )
+    out.print(f"rules read {found['rules_read_s_ago']:.0f} s ago")
+    table = Sheet("symbol", "status", "Leverage", "margin", "May hold", "Holds")
+    for row in found["symbols"]:
+        table.add_row(
+            row["symbol"],
+            row["status"],
+            "unknown" if row["leverage"] is None else str(row["leverage"]),
+            row["margin_type"] or "unknown",
+            "unknown" if row["notional_cap"] is None else f"{float(row['notional_cap']):,.0f}",
+            f"{float(row['held']):,.2f}",
+        )
+    out.print(table)
+
+
+def reconciliation(found: Found, out: Console) -> None:
+    """One line per symbol."""
+    table = Sheet("symbol", "Accounts", "House", "Exchange", "Difference")
+    for d in found:
+        sums = (plain(Decimal(d[name])) for name in ("virtual", "house", "master", "difference"))
+        table.add_row(d["symbol"], *sums)
+    out.print(table)
+    differ = [d["symbol"] for d in found if Decimal(d["difference"])]
+    if differ:
+        out.print(f"accounts + house differ from the exchange in {', '.join(differ)}", style="red")
+    else:
+        out.print("accounts + house = exchange, for every symbol", style="green")

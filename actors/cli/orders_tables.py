@@ -1,0 +1,82 @@
+"""Tables of the commands about orders."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from rich.console import Console
+
+from actors.cli.table import Sheet
+from actors.cli.values import Found, day_time, price
+from actors.core.units import plain
+
+
+def order_text(order: Found) -> str:
+    """An order in one line."""
+    at = "" if order["price"] is None else f" at {price(order['price'])}"
+    return f"{order['side']} {order['quantity']} {order['symbol']} {order['order_type']}{at}"
+
+
+def conditional_text(order: Found) -> str:
+    """An order that waits for a price, in one line."""
+    parts = [f"{order['side']} {order['quantity']} {order['symbol']} {order['kind']}"]
+    if order["trigger_price"] is not None:
+        parts.append(f"at {price(order['trigger_price'])}")
+    if order["callback_rate"] is not None:
+        parts.append(f"trailing by {plain(Decimal(order['callback_rate']))}")
+    if order["activation_price"] is not None:
+        parts.append(f"from {price(order['activation_price'])}")
+    return " ".join([*parts, "reduce-only"] if order["reduce_only"] else parts)
+
+
+def orders(account: Found, out: Console) -> None:
+    """Working orders, and those that wait for a price."""
+    table = Sheet("what", "Filled", "status", "order", "why", "strategy")
+    for o in account["orders"]:
+        table.add_row(order_text(o), o["filled"], o["status"], o["client_order_id"], o["purpose"], "")
+    for c in account["conditionals"]:
+        status = "WAITING" if not c["attempt"] else f"WAITING, attempt {c['attempt'] + 1}"
+        table.add_row(conditional_text(c), "0", status, c["client_order_id"], "USER", c["strategy"])
+    out.print(table if table.rows else "no orders")
+
+
+def history(found: Found, out: Console) -> None:
+    """One line per order, newest first."""
+    table = Sheet("time", "what", "Filled", "end", "why", "order", "cause")
+    for order in found:
+        tier = f" tier {order['tier']}" if order["tier"] and order["purpose"] != "USER" else ""
+        table.add_row(
+            day_time(order["decided_ms"]),
+            f"{order['side']} {order['quantity']} {order['symbol']} {order['order_type']}",
+            order["filled"],
+            order["end"] or order["status"],
+            f"{order['purpose']}{tier}",
+            order["client_order_id"],
+            order["cause"],
+        )
+    out.print(table if found else "no orders yet")
+
+
+def caused(found: Found, out: Console) -> None:
+    """One line per order, from its cause to its trades."""
+    table = Sheet("cause", "account", "order", "why", "what", "Filled", "status", "trades")
+    for order in found:
+        tier = f" tier {order['tier']}" if order["tier"] else ""
+        table.add_row(
+            order["cause"],
+            order["account_id"],
+            order["client_order_id"],
+            f"{order['purpose']}{tier}",
+            f"{order['side']} {order['quantity']} {order['symbol']} {order['order_type']}",
+            order["filled"],
+            order["status"],
+            ", ".join(map(str, order["trade_ids"])),
+        )
+    out.print(table if found else "no order has this cause")
+    for order in found:
+        if order["end"]:
+            out.print(f"{order['client_order_id']}: {order['end']}", markup=False, highlight=False)
+        if order["became"]:
+            out.print(
+                f"{order['client_order_id']} was sent as {order['became']}", markup=False, highlight=False
+            )
