@@ -21,6 +21,7 @@ from typing import Any
 import pykka
 import structlog
 
+from actors.core.enums import ReconsiderReason
 from actors.core.errors import BadInput, Fenced, NotStarted, Refused, StateLost
 from actors.core.messages import LoseTriggers, Message, Reconsider
 from actors.core.records import LiftQuarantine, LoadRecovery, RecordQuarantine
@@ -298,7 +299,7 @@ class Supervisor(DispatchedActor):
         if name == "router":
             for ref in list(house.accounts.values()):
                 with suppress(pykka.ActorDeadError):
-                    ref.tell(Reconsider("router restarted"))
+                    ref.tell(Reconsider(ReconsiderReason.ROUTER_RESTARTED))
         house.gate.open(name)
 
     def _check_started(self, check: CheckStarted) -> None:

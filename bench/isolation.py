@@ -10,7 +10,7 @@ import gc
 import time
 from typing import Any, ClassVar, NamedTuple
 
-from actors.core.messages import FaultOnPurpose, Reconsider, Wake
+from actors.core.messages import FaultOnPurpose, Message, Wake
 from actors.core.records import LiftQuarantine, RecordDeadLetter, RecordQuarantine
 from actors.core.units import NANOS_PER_MS, AccountId, Nanos
 from actors.runtime.actor import DispatchedActor, Ref
@@ -80,6 +80,16 @@ class Measured(NamedTuple):
     took: list[int]
 
 
+class Switch(Message, frozen=True, gc=False):
+    """Begin to wake the healthy, or stop."""
+
+    is_on: bool
+
+
+class Next(Message, frozen=True, gc=False):
+    """Wake the next few."""
+
+
 class Pump(DispatchedActor):
     """Wakes the healthy, a few every millisecond, from the same thread, as the router does."""
 
@@ -91,8 +101,8 @@ class Pump(DispatchedActor):
 
     def on_receive(self, message: Any) -> None:
         """Switch, or wake the next few."""
-        if message.cause != "next":
-            self._is_on = message.cause == "on"
+        if isinstance(message, Switch):
+            self._is_on = message.is_on
         if self._is_on:
             refs = self._refs
             for _ in range(LOAD_PER_SECOND // 1_000):
@@ -100,7 +110,7 @@ class Pump(DispatchedActor):
                 self._at = (self._at + 7_919) % len(refs)
                 account: Any = ref.cell.actor
                 ref.tell(Wake(account.state.symbols[0], "bench"))
-            self._cell.dispatcher.after(Nanos(NANOS_PER_MS), self._cell, Reconsider("next"))
+            self._cell.dispatcher.after(Nanos(NANOS_PER_MS), self._cell, Next())
 
 
 class Ward:
@@ -143,9 +153,9 @@ class Ward:
 
     def load(self, seconds: float) -> None:
         """Have the healthy woken at a steady rate."""
-        self.pump.tell(Reconsider("on"))
+        self.pump.tell(Switch(is_on=True))
         time.sleep(seconds)
-        self.pump.tell(Reconsider("off"))
+        self.pump.tell(Switch(is_on=False))
         self.wait_for_quiet()
 
 

@@ -12,10 +12,13 @@ from actors.core.order_ids import FIXED
 from actors.core.trades import Trade
 from actors.core.units import AccountId, Nanos, Symbol
 from actors.limits.model import RiskLimits
+from actors.subaccount import triggers as trigger_prices
 from actors.subaccount.decide import decide
 from actors.subaccount.market import Market
-from actors.subaccount.open_order_exposure import commitments
+from actors.subaccount.open_order_exposure import order_exposures
 from actors.subaccount.position import Position
+from actors.subaccount.pretrade import checks
+from actors.subaccount.situation import Situation
 from actors.subaccount.state import AccountState
 from actors.venues.paper.instruments import LISTINGS
 
@@ -104,7 +107,17 @@ def fill_of(order, quantity=None, price="2000", trade_id=1, fee="0", account_id=
 
 def held_margin(state):
     """What the account's own orders hold, at any marks."""
-    return sum((c.margin for c in commitments(state)), D(0))
+    return sum((c.margin for c in order_exposures(state)), D(0))
+
+
+def check(state, order, at):
+    """What the pre-trade checks say of an order."""
+    return checks.check(Situation(state, at), order)
+
+
+def triggers(state, at):
+    """What an account registers with the router."""
+    return trigger_prices.triggers(Situation(state, at))
 
 
 def run(state, message, at=None):

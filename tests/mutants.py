@@ -6,7 +6,7 @@ the reason.
 
     python -m tests.mutants                     all of the decisions, and of the rest every third, by the last commit
     python -m tests.mutants --all               all
-    python -m tests.mutants limit_checks        all of some: modules of the decisions by their names,
+    python -m tests.mutants pretrade            all of some: modules of the decisions by their names,
     python -m tests.mutants gateway supervisor  others by file or folder
 """
 
@@ -38,27 +38,52 @@ from tests.patched import (
 )
 
 SUITES = {
-    "checks": [
-        "test_checks",
+    "pretrade/checks": [
+        "pretrade/test_checks",
         "test_dust",
         "test_after_fill",
-        "test_limits_together",
+        "pretrade/test_limits_together",
         "test_conditionals",
         "test_open_order_exposure",
         "test_seed_000",
         "test_decide",
     ],
-    "limit_checks": [
-        "test_limit_checks",
+    "pretrade/order_checks": [
+        "test_open_order_exposure",
+        "pretrade/test_checks",
+        "test_dust",
+        "test_conditionals",
+        "test_seed_000",
+        "test_decide",
+        "test_steps",
+    ],
+    "pretrade/near_symbols": ["pretrade/test_checks"],
+    "pretrade/proposed_order": [
+        "pretrade/test_limit_checks",
+        "pretrade/test_checks",
         "test_after_fill",
-        "test_limits_together",
-        "test_checks",
+        "pretrade/test_limits_together",
+    ],
+    "pretrade/limit_checks": [
+        "pretrade/test_limit_checks",
+        "test_after_fill",
+        "pretrade/test_limits_together",
+        "pretrade/test_checks",
         "test_seed_001",
         "test_conditionals",
     ],
+    "pretrade/value_at_risk": ["pretrade/test_limit_checks"],
     "steps": ["test_steps", "test_dust", "test_adl"],
     "dust": ["test_dust"],
     "after_fill": ["test_after_fill"],
+    "situation": ["test_situation"],
+    "pipeline": [
+        "test_situation",
+        "test_breaker",
+        "test_open_order_exposure",
+        "test_dust",
+        "test_protection",
+    ],
     "commands": [
         "test_commands",
         "test_steps",
@@ -79,10 +104,10 @@ SUITES = {
         "test_books",
         "test_fees",
     ],
-    "losses": ["test_losses", "test_seeds_002_to_004", "test_limit_checks", "test_breaker"],
+    "losses": ["test_losses", "test_seeds_002_to_004", "pretrade/test_limit_checks", "test_breaker"],
     "breaker": ["test_breaker", "test_seeds_002_to_004"],
-    "conditionals": ["test_conditionals", "test_protection", "test_breaker", "test_waited"],
-    "waited": ["test_waited"],
+    "conditionals": ["test_conditionals", "test_protection", "test_breaker", "test_unsent_orders"],
+    "unsent_orders": ["test_unsent_orders"],
     "monitor": ["test_monitor"],
     "margin": ["test_margin", "test_steps", "test_adl", "test_after_fill"],
     "open_order_exposure": [
@@ -91,7 +116,6 @@ SUITES = {
         "test_breaker",
         "test_conditionals",
     ],
-    "value_at_risk": ["test_limit_checks"],
     "sizing": ["test_seeds_002_to_004"],
     "report": ["test_report"],
     "fees": ["test_fees", "test_ledger"],

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import pytest
 
+from actors.core.enums import ReconsiderReason
 from actors.core.errors import BadInput, Fenced, NotStarted, StateLost
 from actors.core.messages import LoseTriggers, Reconsider
 from actors.core.records import LoadRecovery, RecordDeadLetter
@@ -288,7 +289,7 @@ def test_a_new_router_hears_from_every_account():
     tree = Tree()
     tree.actors["router"].tell("boom")
     tree.run()
-    assert tree.log("acct-1") == tree.log("acct-2") == [Reconsider("router restarted")]
+    assert tree.log("acct-1") == tree.log("acct-2") == [Reconsider(ReconsiderReason.ROUTER_RESTARTED)]
 
 
 def test_a_core_actor_that_keeps_failing_halts_the_engine():

@@ -157,7 +157,7 @@ def account_view(state: AccountState, status: Status, restarts: int, market: Mar
         positions=position_views(state, market),
         orders=[order_view(o) for o in state.orders],
         breaker=state.risk.breaker,
-        closing_out=state.risk.closing_out,
+        closing_out=state.risk.close_out_reason,
         last_refusal=state.risk.last_refusal,
         pending_fees=list(state.pending_fees),
         conditionals=[conditional_view(c) for c in state.conditionals],

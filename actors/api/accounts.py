@@ -28,7 +28,7 @@ from actors.api.noun import Context, Noun
 from actors.api.parameters import HttpRequest, Limit, Offset, who
 from actors.api.pools import INSPECT
 from actors.api.values import WhyBody, check_length, decimal_of
-from actors.core.enums import AccountStatus
+from actors.core.enums import AccountStatus, ReconsiderReason
 from actors.core.errors import BadInput
 from actors.core.messages import AdjustBalance, Message, Reconsider, Reopen, SetMode, SetStatus, SettleFee
 from actors.core.names import checked_text, told_text
@@ -37,6 +37,7 @@ from actors.persistence.operator_records import clean
 from actors.runtime.actor import Ref
 from actors.subaccount.market import Market
 from actors.subaccount.report import RiskReport, report
+from actors.subaccount.situation import Situation
 from actors.supervision.operator_log import EVERYBODY, Act
 from actors.supervision.registry import account_of
 
@@ -101,7 +102,7 @@ class AccountService:
         """How an account did, and what to worry about."""
         state = self._lookup.state(account_id)
         closed = (await self.closed(account_id, REPORT_TRADES))[::-1]
-        found = await INSPECT.run(report, state, self._lookup.market(), closed)
+        found = await INSPECT.run(report, Situation(state, self._lookup.market()), closed)
         if found is None:
             raise BadInput(f"a position of {account_id} has no fresh price; a report needs one of each")
         return found
@@ -153,7 +154,7 @@ class AccountService:
         """Have a STUCK account try its liquidation again."""
         ref = self._lookup.account(account_id)
         await self._asker.record(Act(who, "retry", account_id, protects=True))
-        ref.tell(Reconsider("operator"))
+        ref.tell(Reconsider(ReconsiderReason.OPERATOR))
         return True
 
     async def _command(self, message: Message, act: Act) -> Outcome:

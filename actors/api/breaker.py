@@ -19,7 +19,8 @@ from actors.core.messages import ResetBreaker, TripBreaker
 from actors.core.names import told_text
 from actors.core.units import Symbol
 from actors.subaccount import losses, margin
-from actors.subaccount.market import Market, marks_of
+from actors.subaccount.market import Market
+from actors.subaccount.situation import Situation
 from actors.subaccount.state import AccountState
 from actors.supervision.operator_log import Act
 
@@ -74,8 +75,8 @@ class BreakerService:
 
 def risk_view(state: AccountState, market: Market) -> RiskView:
     """An account's risk as the API shows it."""
-    marks, risk = marks_of(state, market), state.risk
-    equity = margin.equity(state, market)
+    now, risk = Situation(state, market), state.risk
+    marks, equity = now.marks, now.equity
     liquidation = (
         None if marks is None else margin.account_liquidation_price(state, marks, market.instruments)
     )
@@ -83,7 +84,7 @@ def risk_view(state: AccountState, market: Market) -> RiskView:
         breaker=risk.breaker,
         breaker_reason=risk.breaker_reason,
         breaker_until_ms=risk.breaker_until_ms,
-        closing_out=risk.closing_out,
+        closing_out=risk.close_out_reason,
         last_refusal=risk.last_refusal,
         pending_fees=list(state.pending_fees),
         consecutive_losses=risk.losses,

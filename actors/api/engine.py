@@ -24,6 +24,7 @@ from actors.api.parameters import HttpRequest, Limit, who
 from actors.api.pools import EXCHANGE, INSPECT, QUESTION_SECONDS, STOP
 from actors.api.values import WhyBody
 from actors.assembly.engine import EMERGENCY
+from actors.core.enums import CloseOutScope
 from actors.core.messages import CallOff, CloseOut
 from actors.core.names import told_text
 from actors.core.records import AuditEntry
@@ -209,7 +210,7 @@ class EmergencyStopService:
         text = told_text(reason, "reason")
         # Before anything that may fail: new risk stops even if neither disk nor Postgres answers.
         self._engine.gate.close(EMERGENCY)
-        message = CloseOut(f"{EMERGENCY}: {text}")
+        message = CloseOut(f"{EMERGENCY}: {text}", CloseOutScope.FLEET)
         deed = await self._asker.record(Act(who, "close-out of all", EVERYBODY, text, message, protects=True))
         self._engine.deeds.stopped(deed, text)
         count = await STOP.run(self._tell_all, message, deed)
@@ -223,7 +224,7 @@ class EmergencyStopService:
         Returns:
             How many accounts were told.
         """
-        message = CallOff(EMERGENCY)
+        message = CallOff(CloseOutScope.FLEET)
         deed = await self._asker.record(Act(who, "close-out of all called off", EVERYBODY, "", message))
         self._engine.deeds.called_off()
         count = await STOP.run(self._tell_all, message, deed)

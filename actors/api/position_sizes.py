@@ -14,7 +14,8 @@ from actors.api.noun import Context, Noun
 from actors.api.values import ShortText, decimal_of
 from actors.core.errors import BadInput
 from actors.core.units import Symbol
-from actors.subaccount import margin, sizing
+from actors.subaccount import sizing
+from actors.subaccount.situation import Situation
 from actors.subaccount.state import AccountState
 
 MINUTES_PER_YEAR = 365 * 24 * 60
@@ -76,7 +77,7 @@ class SizeService:
         instrument = market.instruments.get(symbol)
         if instrument is None:
             raise BadInput(f"symbol: {body.symbol!r} is not traded here")
-        equity, tick = margin.equity(state, market), market.fresh(symbol, state.limits.price_max_age_ns)
+        equity, tick = Situation(state, market).equity, market.fresh(symbol, state.limits.price_max_age_ns)
         if equity is None or tick is None:
             raise BadInput(f"there is no fresh price of {symbol} or of a position; a size needs one")
         notional, factors, capped = await self._notional(account_id, state, body, equity)

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from actors.assembly.config import EngineConfig
 from actors.assembly.reconciliation import BOOKS_KEPT_S, Difference, Positions, reconcile, told_of
 from actors.assembly.shared_answer import SharedAnswer
-from actors.core.enums import Purpose
+from actors.core.enums import CloseOutScope, Purpose
 from actors.core.errors import BadInput, BulkheadError, StoreUnreachable
 from actors.core.facts import CancelIntended
 from actors.core.instruments import Instrument
@@ -78,7 +78,7 @@ PRICES_SECONDS = 3.0
 """A symbol without a market must not keep the others waiting for longer."""
 STOP_SECONDS = 10.0
 ASK_SECONDS = 10.0
-EMERGENCY = "emergency stop of all"
+EMERGENCY: str = CloseOutScope.FLEET.value
 NOBODY: Mapping[AccountId, QuarantineRecord] = {}
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from actors.assembly.config import DEFAULT_DATA_DIR
 from actors.cli import accounts_tables
 from actors.cli.app import app
 from actors.cli.common import DataDir, Json, client, path, print_answer, print_done, print_outcome
+from actors.core.enums import LiquidationMode
 
 
 @app.command
@@ -97,7 +100,7 @@ def closed(
 @app.command
 def mode(
     account: str,
-    mode: Literal["ADL_30", "INSTANT_CLOSE", "TAKEOVER"],
+    mode: Annotated[LiquidationMode, Parameter(name_transform=str)],
     *,
     data_dir: DataDir = DEFAULT_DATA_DIR,
     json: Json = False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import assert_never
 
 
 class Side(StrEnum):
@@ -67,6 +68,19 @@ class OrderStatus(StrEnum):
         """Whether nothing more can happen to the order."""
         return self not in {OrderStatus.INTENDED, OrderStatus.ACKNOWLEDGED}
 
+    @property
+    def is_refusal(self) -> bool:
+        """Whether the exchange did not take the order, or ended it by itself."""
+        match self:
+            case OrderStatus.REJECTED | OrderStatus.EXPIRED:
+                return True
+            case OrderStatus.FILLED | OrderStatus.CANCELED | OrderStatus.NEVER_SENT:
+                return False
+            case OrderStatus.INTENDED | OrderStatus.ACKNOWLEDGED:
+                return False
+            case _:
+                assert_never(self)
+
 
 class Phase(StrEnum):
     """Where an account stands in its liquidation."""
@@ -77,6 +91,28 @@ class Phase(StrEnum):
     LIQUIDATING = "LIQUIDATING"
     LIQUIDATED = "LIQUIDATED"
     STUCK = "STUCK"
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether nothing is being liquidated, or was: prices alone decide what comes next."""
+        match self:
+            case Phase.HEALTHY | Phase.WARNING:
+                return True
+            case Phase.REDUCING | Phase.LIQUIDATING | Phase.LIQUIDATED | Phase.STUCK:
+                return False
+            case _:
+                assert_never(self)
+
+    @property
+    def is_deleveraging(self) -> bool:
+        """Whether steps are being taken; STUCK takes them now and then only."""
+        match self:
+            case Phase.REDUCING | Phase.LIQUIDATING:
+                return True
+            case Phase.HEALTHY | Phase.WARNING | Phase.LIQUIDATED | Phase.STUCK:
+                return False
+            case _:
+                assert_never(self)
 
 
 class LiquidationMode(StrEnum):
@@ -93,6 +129,37 @@ class Breaker(StrEnum):
     CLOSED = "CLOSED"
     OPEN = "OPEN"
     HALF_OPEN = "HALF_OPEN"
+
+
+class CloseOutScope(StrEnum):
+    """What a close-out is of. Its values begin the reasons that are stored, and are spoken in dead letters."""
+
+    ACCOUNT = ""
+    """This account: a loss limit, or an operator."""
+    FLEET = "emergency stop of all"
+    """All accounts at once, by an operator; it is called off for all at once."""
+
+    @classmethod
+    def of_reason(cls, reason: str) -> CloseOutScope:
+        """The scope of a stored reason, for what keeps the reason alone."""
+        return cls.FLEET if reason.startswith(cls.FLEET.value) else cls.ACCOUNT
+
+
+class ReconsiderReason(StrEnum):
+    """Why an account looks at itself again. The values are stored in dead letters, and name causes."""
+
+    BACKOFF = "backoff"
+    DEADLINE = "deadline"
+    FEES = "fees"
+    OPERATOR = "operator"
+    QUARANTINE = "quarantine"
+    ROUTER_RESTARTED = "router restarted"
+    RULES = "rules"
+
+    @classmethod
+    def _missing_(cls, value: object) -> ReconsiderReason | None:
+        # Until 2026 the timers of fees had the actor's incarnation in their cause.
+        return cls.FEES if isinstance(value, str) and value.startswith("fees:") else None
 
 
 class Alert(StrEnum):

@@ -17,10 +17,12 @@ import msgspec
 
 from actors.core.enums import (
     AccountStatus,
+    CloseOutScope,
     ConditionalKind,
     LiquidationMode,
     OrderStatus,
     OrderType,
+    ReconsiderReason,
     Side,
     TimeInForce,
 )
@@ -248,20 +250,21 @@ class ResetBreaker(Message, frozen=True, gc=False):
     LANE: ClassVar[Lane] = Lane.CONTROL
 
 
-class CloseOut(Message, frozen=True, gc=False):
-    """Emergency stop: trip the breaker, cancel and close everything."""
+class CloseOut(Message, frozen=True, gc=False, omit_defaults=True):
+    """Start a close-out (people's emergency stop): trip the breaker, cancel and close everything."""
 
     LANE: ClassVar[Lane] = Lane.CONTROL
 
     reason: str
+    scope: CloseOutScope = CloseOutScope.ACCOUNT
 
 
 class CallOff(Message, frozen=True, gc=False):
-    """Call an emergency stop off, if its reason begins with ``begun_as``."""
+    """Call the account's close-out off, whatever it is of; with ``FLEET`` only one of the fleet."""
 
     LANE: ClassVar[Lane] = Lane.CONTROL
 
-    begun_as: str = ""
+    scope: CloseOutScope = msgspec.field(name="begun_as", default=CloseOutScope.ACCOUNT)
 
 
 class Reopen(Message, frozen=True, gc=False):
@@ -294,12 +297,23 @@ class FaultOnPurpose(Message, frozen=True, gc=False):
     hang_ms: int = 0
 
 
-class Reconsider(Message, frozen=True, gc=False):
-    """A timer's message: look at your margin again (ADL back-off, stale prices)."""
+class Reconsider(Message, frozen=True, gc=False, omit_defaults=True):
+    """Look at your margin again: a timer, an operator, or rules that are known now.
+
+    ``incarnation`` is that of the actor whose timer it is: those of an earlier one go on.
+    """
 
     LANE: ClassVar[Lane] = Lane.CONTROL
 
-    cause: str
+    reason: ReconsiderReason = msgspec.field(name="cause")
+    incarnation: int = 0
+
+    @property
+    def cause(self) -> str:
+        """How orders and rows name it."""
+        if self.reason is ReconsiderReason.FEES:
+            return f"{self.reason}:{self.incarnation}"
+        return self.reason.value
 
 
 class Ping(Message, frozen=True, gc=False):

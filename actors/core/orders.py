@@ -10,6 +10,14 @@ from actors.core.enums import OrderStatus, OrderType, Purpose, Side
 from actors.core.facts import ConditionalPlaced, OrderEnded, OrderIntended
 from actors.core.units import ZERO, ClientOrderId, Symbol
 
+TRIGGERED_BY = "trigger:"
+"""How the cause of an order begins that a conditional order became."""
+
+
+def conditional_of(cause: str) -> ClientOrderId | None:
+    """The conditional order that a stored order's cause names, if it came of one."""
+    return ClientOrderId(cause.removeprefix(TRIGGERED_BY)) if cause.startswith(TRIGGERED_BY) else None
+
 
 class WorkingOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An order that is not final yet: what we intended, and the trades of it that are booked."""
@@ -98,7 +106,7 @@ class ConditionalOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 def is_refusal(fact: OrderEnded) -> bool:
     """Whether the exchange did not take the order, or ended it by itself."""
-    return fact.status in {OrderStatus.REJECTED, OrderStatus.EXPIRED}
+    return fact.status.is_refusal
 
 
 def end_text(status: str, code: int | None, reason: str | None) -> str:

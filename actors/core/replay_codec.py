@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from actors.core.enums import CloseOutScope
 from actors.core.errors import BadInput
 from actors.core.messages import (
     AdjustBalance,
@@ -86,6 +87,10 @@ def decode(kind: str, payload: str) -> Message:
     try:
         if known is Fill:
             return msgspec.convert(nested(msgspec.json.decode(payload, type=dict[str, Any])), Fill)
-        return msgspec.json.decode(payload, type=known)
+        message = msgspec.json.decode(payload, type=known)
     except msgspec.MsgspecError as error:
         raise BadInput(f"this {kind} cannot be read any more ({error}); drop it instead") from None
+    if isinstance(message, CloseOut):
+        # Written before a close-out had a scope of its own, its reason alone says that it is the fleet's.
+        return CloseOut(message.reason, CloseOutScope.of_reason(message.reason))
+    return message

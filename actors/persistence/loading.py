@@ -13,6 +13,7 @@ from actors.core.enums import (
     AccountStatus,
     Alert,
     Breaker,
+    CloseOutScope,
     ConditionalKind,
     LiquidationMode,
     OrderStatus,
@@ -23,9 +24,9 @@ from actors.core.enums import (
     TimeInForce,
 )
 from actors.core.errors import BadConfig
-from actors.core.facts import ConditionalPlaced, OrderIntended
+from actors.core.facts import CloseOutBegan, ConditionalPlaced, OrderIntended
 from actors.core.fees import PendingFee
-from actors.core.orders import ConditionalOrder, WorkingOrder
+from actors.core.orders import ConditionalOrder, WorkingOrder, conditional_of
 from actors.core.units import ZERO, AccountId, ClientOrderId, Symbol
 from actors.limits.layers import merge, with_rule
 from actors.limits.model import RiskLimits
@@ -128,7 +129,7 @@ class Loader:
 def _risk(row: Row, recent: tuple[tuple[Symbol, int], ...], *, needs_day: bool) -> RiskState:
     if row[0] is None:
         return RiskState(recent=recent) if recent else INITIAL_RISK_STATE
-    # As ``fold`` has it: without a limit that needs it, the day is over.
+    # As ``fold`` has it: a day that nobody counts is over.
     start, equity, stopped = row[:3] if needs_day else (0, ZERO, False)
     return RiskState(
         day_start_ms=start,
@@ -140,7 +141,7 @@ def _risk(row: Row, recent: tuple[tuple[Symbol, int], ...], *, needs_day: bool) 
         breaker_reason=row[6],
         breaker_until_ms=row[7],
         breaker_by_hand=row[8],
-        closing_out=row[9],
+        close_out=CloseOutBegan(row[9], CloseOutScope.of_reason(row[9])) if row[9] else None,
         last_refusal=row[10],
         recent=recent,
     )
@@ -148,6 +149,8 @@ def _risk(row: Row, recent: tuple[tuple[Symbol, int], ...], *, needs_day: bool) 
 
 def order_of(row: Row) -> WorkingOrder:
     """A row of orders, with what is known of its end: the gateway takes over from it."""
+    purpose, cause = Purpose(row[12]), row[15]
+    is_own = purpose is Purpose.USER
     intended = OrderIntended(
         account_id=AccountId(row[0]),
         sequence=row[2],
@@ -161,12 +164,14 @@ def order_of(row: Row) -> WorkingOrder:
         reduce_only=row[9],
         leverage=row[10],
         margin_reserved=row[11],
-        purpose=Purpose(row[12]),
-        tier=row[13],
+        purpose=purpose,
+        tier=0 if is_own else row[13],
         decided_ms=row[14],
-        cause=row[15],
+        cause=cause,
         strategy=row[21],
         reference_price=row[22],
+        attempt=row[13] if is_own else 0,
+        conditional_id=conditional_of(cause) if is_own else None,
     )
     return WorkingOrder(
         intent=intended,

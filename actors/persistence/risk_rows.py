@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, assert_never
 
 from actors.core.facts import (
     AnyFact,
+    BadDebtRecorded,
     BalanceAdjusted,
     BreakerChanged,
-    ClosingOut,
+    CancelIntended,
+    CloseOutBegan,
+    CloseOutEnded,
     ConditionalDue,
     ConditionalEnded,
     ConditionalPlaced,
@@ -18,11 +21,18 @@ from actors.core.facts import (
     FillApplied,
     FundingPaid,
     LimitsChanged,
+    ModeChanged,
     OrderAcknowledged,
     OrderEnded,
+    OrderIntended,
+    PhaseChanged,
+    PositionAlerted,
     PositionClosed,
+    PositionTakenOver,
+    StatusChanged,
     TrailMoved,
 )
+from actors.core.fees import FeeBooked, FeeLearned
 from actors.core.orders import is_refusal
 from actors.persistence import funding_rows
 from actors.subaccount.state import AccountState
@@ -40,7 +50,9 @@ def statements(state: AccountState, facts: Sequence[AnyFact], wall_ms: int) -> I
 
 def _changes_risk(state: AccountState, fact: AnyFact) -> bool:
     match fact:
-        case DayBegan() | DayStopped() | BreakerChanged() | ClosingOut() | LimitsChanged():
+        case (
+            DayBegan() | DayStopped() | BreakerChanged() | CloseOutBegan() | CloseOutEnded() | LimitsChanged()
+        ):
             return True
         case BalanceAdjusted():
             return state.risk.day_start_ms != 0
@@ -50,8 +62,26 @@ def _changes_risk(state: AccountState, fact: AnyFact) -> bool:
             return True
         case OrderAcknowledged() | OrderEnded() | FillApplied():
             return state.limits.max_consecutive_errors is not None
-        case _:
+        case (
+            OrderIntended()
+            | CancelIntended()
+            | ConditionalPlaced()
+            | TrailMoved()
+            | ConditionalDue()
+            | ConditionalEnded()
+            | FeeLearned()
+            | FeeBooked()
+            | PositionTakenOver()
+            | PositionAlerted()
+            | FundingPaid()
+            | PhaseChanged()
+            | StatusChanged()
+            | BadDebtRecorded()
+            | ModeChanged()
+        ):
             return False
+        case _:
+            assert_never(fact)
 
 
 def _risk(state: AccountState) -> tuple[Any, ...]:
@@ -67,7 +97,7 @@ def _risk(state: AccountState) -> tuple[Any, ...]:
         r.breaker_reason,
         r.breaker_until_ms,
         r.breaker_by_hand,
-        r.closing_out,
+        r.close_out_reason,
         r.last_refusal,
     )
 
@@ -92,8 +122,30 @@ def _of_fact(state: AccountState, fact: AnyFact, wall_ms: int) -> Iterator[State
             yield "conditional_due", (fact.client_order_id,)
         case ConditionalEnded():
             yield "conditional_ended", (fact.status, fact.reason, fact.order_id, fact.client_order_id)
-        case _:
+        case (
+            OrderIntended()
+            | CancelIntended()
+            | OrderAcknowledged()
+            | FillApplied()
+            | OrderEnded()
+            | DayBegan()
+            | DayStopped()
+            | BreakerChanged()
+            | CloseOutBegan()
+            | CloseOutEnded()
+            | FeeLearned()
+            | FeeBooked()
+            | BalanceAdjusted()
+            | PositionTakenOver()
+            | PositionAlerted()
+            | PhaseChanged()
+            | StatusChanged()
+            | BadDebtRecorded()
+            | ModeChanged()
+        ):
             return
+        case _:
+            assert_never(fact)
 
 
 def _closed(state: AccountState, fact: PositionClosed) -> tuple[Any, ...]:

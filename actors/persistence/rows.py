@@ -14,23 +14,35 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import groupby
-from typing import Any
+from typing import Any, assert_never
 
 from actors.core.enums import OrderStatus, OrderType, Purpose
 from actors.core.facts import (
     AnyFact,
     BadDebtRecorded,
     BalanceAdjusted,
+    BreakerChanged,
     CancelIntended,
+    CloseOutBegan,
+    CloseOutEnded,
+    ConditionalDue,
+    ConditionalEnded,
+    ConditionalPlaced,
+    DayBegan,
+    DayStopped,
     FillApplied,
     FundingPaid,
+    LimitsChanged,
     ModeChanged,
     OrderAcknowledged,
     OrderEnded,
     OrderIntended,
+    PhaseChanged,
     PositionAlerted,
+    PositionClosed,
     PositionTakenOver,
     StatusChanged,
+    TrailMoved,
 )
 from actors.core.fees import FeeBooked, FeeLearned
 from actors.core.units import ZERO, AccountId, Symbol
@@ -162,8 +174,31 @@ def _balance_change(fact: AnyFact) -> tuple[Decimal, str]:
             return fact.amount, "FUNDING"
         case FeeBooked():
             return -fact.fee, "FEE"
-        case _:
+        case (
+            OrderIntended()
+            | CancelIntended()
+            | OrderAcknowledged()
+            | OrderEnded()
+            | ConditionalPlaced()
+            | TrailMoved()
+            | ConditionalDue()
+            | ConditionalEnded()
+            | DayBegan()
+            | DayStopped()
+            | BreakerChanged()
+            | CloseOutBegan()
+            | CloseOutEnded()
+            | FeeLearned()
+            | PositionClosed()
+            | PositionAlerted()
+            | PhaseChanged()
+            | StatusChanged()
+            | LimitsChanged()
+            | ModeChanged()
+        ):
             return ZERO, ""
+        case _:
+            assert_never(fact)
 
 
 def _balance_trade(state: AccountState, fact: AnyFact) -> str | None:
@@ -177,7 +212,9 @@ def _balance_trade(state: AccountState, fact: AnyFact) -> str | None:
             return None
 
 
-def _fact_rows(state: AccountState, fact: AnyFact, at: datetime) -> Iterator[Statement]:
+def _fact_rows(  # noqa: PLR0912 - one branch per fact
+    state: AccountState, fact: AnyFact, at: datetime
+) -> Iterator[Statement]:
     match fact:
         case OrderIntended():
             yield from _intent_rows(fact, at)
@@ -207,8 +244,25 @@ def _fact_rows(state: AccountState, fact: AnyFact, at: datetime) -> Iterator[Sta
             yield from _position_rows(state, fact.pending.symbol)
         case FundingPaid() | PositionAlerted():
             yield from _position_rows(state, fact.symbol)
-        case _:
+        case (
+            ConditionalPlaced()
+            | TrailMoved()
+            | ConditionalDue()
+            | ConditionalEnded()
+            | DayBegan()
+            | DayStopped()
+            | BreakerChanged()
+            | CloseOutBegan()
+            | CloseOutEnded()
+            | BalanceAdjusted()
+            | PositionClosed()
+            | PhaseChanged()
+            | BadDebtRecorded()
+            | LimitsChanged()
+        ):
             return
+        case _:
+            assert_never(fact)
 
 
 def _intent_rows(fact: OrderIntended, at: datetime) -> Iterator[Statement]:
@@ -228,7 +282,7 @@ def _intent_rows(fact: OrderIntended, at: datetime) -> Iterator[Statement]:
             fact.leverage,
             fact.margin_reserved,
             fact.purpose,
-            fact.tier,
+            fact.tier or fact.attempt,  # one column: a step has a tier, an owner's order attempts
             fact.decided_ms,
             fact.cause,
             OrderStatus.INTENDED,

@@ -10,24 +10,18 @@ import structlog
 from msgspec.structs import replace
 
 from actors.core.constants import FEE_ASK_FIRST, FEE_ASK_MAX, ORDER_WAIT_MAX
-from actors.core.enums import Purpose
+from actors.core.enums import Purpose, ReconsiderReason
 from actors.core.errors import FaultInjected, NotDurable, StateLost
 from actors.core.facts import AnyFact, ConditionalPlaced, FillApplied, OrderIntended, PhaseChanged
 from actors.core.fees import PendingFee
 from actors.core.instruments import Instrument
 from actors.core.messages import (
-    AdjustBalance,
     AskFunding,
     FaultOnPurpose,
     PlaceConditional,
     PlaceOrder,
     Reconsider,
     RegisterTriggers,
-    Reopen,
-    SetLimits,
-    SetMode,
-    SetStatus,
-    SettleFee,
     Wake,
 )
 from actors.core.order_ids import Origin
@@ -37,31 +31,18 @@ from actors.core.units import NANOS_PER_MS, AccountId, Nanos, Symbol
 from actors.runtime.actor import DispatchedActor, Ref
 from actors.subaccount import fees, holdings, monitor
 from actors.subaccount.alerts import alerts_of
-from actors.subaccount.decide import decide, withdraw
+from actors.subaccount.decide import decide, refused_in_quarantine, withdraw
 from actors.subaccount.durability import AccountLoaded, DecisionLost, LoadAccount, Persist
 from actors.subaccount.market import Market
 from actors.subaccount.pipeline import Accepted, Decision, Rejected
 from actors.subaccount.rejections import RejectCode, Rejection
+from actors.subaccount.situation import Situation
 from actors.subaccount.state import AccountState
 from actors.subaccount.triggers import Triggers, triggers
 from actors.supervision.gate import TradingGate
 from actors.symbol_router.book import PriceBook
 
 log = structlog.get_logger("account")
-
-REFUSED_IN_QUARANTINE = (
-    PlaceOrder,
-    PlaceConditional,
-    AdjustBalance,
-    SettleFee,
-    SetStatus,
-    SetMode,
-    SetLimits,
-    Reopen,
-    FaultOnPurpose,
-)
-"""What a guard takes no part in; it cancels, books fills and liquidates."""
-
 
 TIMER_MAX_MS = 86_400_000
 """A timer looks again after a day at the latest, whatever it waits for."""
@@ -126,7 +107,7 @@ class AccountActor(DispatchedActor):
 
     def on_start(self) -> None:
         """Take the preloaded state, or have the writer load it."""
-        # Preloaded is who begins with the engine, when everybody is told the last day's funding.
+        # Preloaded accounts start with the engine, when all of them get the last day's funding.
         preloaded = self._context.preloaded.pop(self.account_id, None)
         if preloaded is not None:
             self._loaded(preloaded)
@@ -146,19 +127,19 @@ class AccountActor(DispatchedActor):
                 self.unhold()
                 self._ask_funding_of_all(message.state)
                 if self._is_guard:
-                    # No order of the account may open anything while nobody decides for it.
-                    decision, market = withdraw(message.state, "quarantine"), self.market()
-                    self._carry_out(message.state, decision, Reconsider("quarantine"), market)
+                    # No order of the account may open anything while its own actor decides nothing.
+                    now = Situation(message.state, self.market(), ReconsiderReason.QUARANTINE.value)
+                    self._carry_out(message.state, withdraw(now), Reconsider(ReconsiderReason.QUARANTINE))
             return None
         if isinstance(message, DecisionLost):
             if message.incarnation == self._cell.restarts:
                 raise NotDurable(message.reason)
             return None
         if self.state is None:
-            # Control messages overtake the load; they are told again once the state is there.
+            # Control messages overtake the load; they are posted again once the state is there.
             self._early += ((message, self.defer_reply()),)
             return None
-        if self._is_guard and isinstance(message, REFUSED_IN_QUARANTINE):
+        if self._is_guard and refused_in_quarantine(message):
             text = f"{self.account_id} is in quarantine; 'bulkhead inspect {self.account_id}' says why"
             return Rejected((Rejection(RejectCode.ACCOUNT_QUARANTINED, text),))
         if isinstance(message, FaultOnPurpose):
@@ -167,7 +148,7 @@ class AccountActor(DispatchedActor):
                 pass
             raise FaultInjected(message.reason)
         if isinstance(message, PlaceOrder | PlaceConditional) and self._waited_ns() > ORDER_WAIT_MAX:
-            text = f"the order waited {self._waited_ns() // NANOS_PER_MS} ms in the mailbox; place it anew"
+            text = f"the order waited {self._waited_ns() // NANOS_PER_MS} ms in the mailbox; place it again"
             return Rejected((Rejection(RejectCode.TOO_LATE, text),))
         return self._decide(self.state, message)
 
@@ -180,7 +161,7 @@ class AccountActor(DispatchedActor):
         return self.state
 
     def market(self) -> Market:
-        """What the account may know at this moment."""
+        """What the account may know now."""
         context, clock = self._context, self._cell.dispatcher.clock
         return Market(
             context.book.ticks,
@@ -197,7 +178,7 @@ class AccountActor(DispatchedActor):
     def _loaded(self, state: AccountState) -> None:
         # Monotonic times mean nothing in another run of the process.
         self.state = replace(state, retry_at_ns=Nanos(0))
-        self._register(triggers(self.state, self.market()), force=True)
+        self._register(triggers(Situation(self.state, self.market())), force=True)
         self._await_deadline(self.state)
         self._pursue_fees(self.state)
         early, self._early = self._early, ()
@@ -214,19 +195,17 @@ class AccountActor(DispatchedActor):
             # The router may be a new one that knows nothing of us, and a timer may have come too early.
             self._registered = None
             self._deadline_ms = None
-            if message.cause == self._fees_cause:
+            if message == self._fees_look:
                 self._fees_timer, self._fees_asked = False, ()
-        return self._carry_out(state, decide(state, message, market), message, market)
+        return self._carry_out(state, decide(state, message, market), message)
 
-    def _carry_out(
-        self, state: AccountState, decision: Decision, message: Any, market: Market
-    ) -> Accepted | Rejected | None:
-        stats, is_wake = self._context.stats, isinstance(message, Wake)
+    def _carry_out(self, state: AccountState, decision: Decision, message: Any) -> Accepted | Rejected | None:
+        stats, is_wake, market = self._context.stats, isinstance(message, Wake), decision.now.market
         stats.duplicates += decision.duplicate
         stats.stale += decision.stale
         stats.rejected += isinstance(decision.reply, Rejected)
         # All that may raise comes before the first effect: a crash leaves nothing half done.
-        found = triggers(decision.state, market)
+        found = triggers(decision.now)
         reply = self._persist(state, decision, message, market) if decision.facts else decision.reply
         self.state = decision.state
         self._await_deadline(decision.state)
@@ -261,7 +240,7 @@ class AccountActor(DispatchedActor):
             self._count(fact)
             if isinstance(fact, PhaseChanged) and fact.retry_at_ns > market.now_ns:
                 wait = Nanos(fact.retry_at_ns - market.now_ns)
-                self._cell.dispatcher.after(wait, self._cell, Reconsider("backoff"))
+                self._cell.dispatcher.after(wait, self._cell, Reconsider(ReconsiderReason.BACKOFF))
             elif isinstance(fact, ConditionalPlaced):
                 self._context.book.checkpoint(fact.symbol)
             elif isinstance(fact, FillApplied):
@@ -284,11 +263,13 @@ class AccountActor(DispatchedActor):
             return
         self._deadline_ms = deadline
         wait_ms = min(max(0, deadline - self._cell.dispatcher.clock.wall_ms()) + 1, TIMER_MAX_MS)
-        self._cell.dispatcher.after(Nanos(wait_ms * NANOS_PER_MS), self._cell, Reconsider("deadline"))
+        self._cell.dispatcher.after(
+            Nanos(wait_ms * NANOS_PER_MS), self._cell, Reconsider(ReconsiderReason.DEADLINE)
+        )
 
     @property
-    def _fees_cause(self) -> str:
-        return f"fees:{self._cell.restarts}"  # the timers of an earlier incarnation go on
+    def _fees_look(self) -> Reconsider:
+        return Reconsider(ReconsiderReason.FEES, self._cell.restarts)
 
     def _pursue_fees(self, state: AccountState) -> None:
         """Ask for what pending fees lack, and have a timer ask again until they are booked."""
@@ -303,12 +284,12 @@ class AccountActor(DispatchedActor):
             self._fees_asked = pending
         if not self._fees_timer:
             self._fees_timer = True
-            self._cell.dispatcher.after(self._fees_wait, self._cell, Reconsider(self._fees_cause))
+            self._cell.dispatcher.after(self._fees_wait, self._cell, self._fees_look)
             before, self._fees_wait = self._fees_wait, Nanos(min(self._fees_wait * 2, FEE_ASK_MAX))
             untold = [fee for fee in pending if fee.amount is None]
             if untold and before < self._fees_wait == FEE_ASK_MAX:
                 self._context.alarm(
-                    f"{self.account_id}: the exchange has not told the fee of trade {untold[0].trade_id} of "
+                    f"{self.account_id}: the exchange has not reported the fee of trade {untold[0].trade_id} of "
                     f"{untold[0].symbol} and {len(untold) - 1} more; they are asked for until it does"
                 )
 
@@ -321,7 +302,7 @@ class AccountActor(DispatchedActor):
                 self._context.feed.tell(asked)
 
     def _ask_funding(self, symbol: Symbol, since_ms: int) -> None:
-        """Be told again of settlements: what was held then is known otherwise than when they were told."""
+        """Have settlements reported again: what was held then is known better than when they were."""
         if self._context.feed is not None:
             self._context.feed.tell(AskFunding(self.account_id, symbol, since_ms))
 

@@ -4,7 +4,7 @@ HEALTHY -> WARNING -> REDUCING -> LIQUIDATING -> LIQUIDATED, or STUCK after too 
 
 Rules
 1. One step at a time: while an ADL or liquidation order works, nothing new is decided. When it is over the
-   account is assessed anew, so one whose prices or money came back is let go.
+   account is assessed again, so one whose prices or money came back is left alone.
 2. The account's own orders are cancelled and gone before the first step is sent, else a
    resting close and a step could close the same position twice.
 3. Prices must be fresh. With an old one nothing is decided, unless the account is bankrupt even with the last known
@@ -12,24 +12,31 @@ Rules
    nothing but the smallest quantity that the exchange takes.
 4. A refused step waits, twice as long each time; after ``ADL_REFUSALS_MAX`` the account is
    STUCK: it takes no new risk, tries again now and then, and at once when an operator says so.
-5. A close-out (a loss limit, an emergency stop) takes the same way, and ends HEALTHY.
+5. A close-out (a loss limit, or an operator's emergency stop) takes the same way, and ends HEALTHY.
 6. LIQUIDATED only when no position and no order is left. What the balance cannot bear is bad
    debt wherever the last position went, recorded, never clamped away.
 
 Tiers are data (``RiskLimits.tiers``); source of the default: seed 000. The orders themselves: ``subaccount.steps``.
+
+Why a step helps: closing a share x of a position at its mark leaves equity E as it is, but for fee and slippage, and
+takes x times its maintenance M_i away, so the ratio M / E falls by x M_i / E. The largest position has the largest
+M_i, so it is cut first, and a share per tier keeps as much of the owner's exposure as the ratio allows. With E <= 0
+no share is enough (M / E has no meaning there): everything goes, which is what ``is_bankrupt`` says.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import assert_never
 
 from actors.core.constants import ADL_BACKOFF_FIRST, ADL_BACKOFF_MAX, ADL_REFUSALS_MAX, ADL_STUCK_EVERY
 from actors.core.enums import AccountStatus, LiquidationMode, Phase, Purpose
 from actors.core.facts import (
     AnyFact,
     BadDebtRecorded,
-    ClosingOut,
+    CloseOutEnded,
+    OrderIntended,
     PhaseChanged,
     PositionTakenOver,
     StatusChanged,
@@ -39,53 +46,53 @@ from actors.core.units import NANOS_PER_SECOND, ONE, ZERO, Nanos, Symbol
 from actors.limits.model import AdlTier
 from actors.subaccount import margin, steps
 from actors.subaccount.market import Market, mark, marks_of
-from actors.subaccount.open_order_exposure import cancelled, cancels
-from actors.subaccount.state import AccountState, folded
+from actors.subaccount.open_order_exposure import conditional_cancels, order_cancels
+from actors.subaccount.situation import Situation
+from actors.subaccount.state import AccountState
+from actors.subaccount.steps import Step
 
 WARNING_HYSTERESIS = Decimal("0.02")
 """WARNING ends this far below where it began, so that it does not flap with each tick."""
 
 
 def has_step(state: AccountState) -> bool:
-    """Whether an ADL or liquidation order works at the moment."""
+    """Whether an ADL, liquidation or close-out order works now."""
     # Asked on every wake, and most accounts have no orders at all.
     return bool(state.orders) and any(o.purpose is not Purpose.USER for o in state.orders)
 
 
-def assess(state: AccountState, market: Market, cause: str) -> list[AnyFact]:
-    """What must happen to the account now, as facts; empty when nothing must."""
-    facts: list[AnyFact] = []
+def assess(now: Situation) -> Situation:
+    """What must happen to the account now."""
     while True:
-        found = _round(state, market, cause)
-        facts += found
+        found = _round(now)
+        now = now.after(found)
         # What the house took is over at once, and each such round leaves fewer positions.
         if not any(isinstance(fact, PositionTakenOver) for fact in found):
-            return facts
-        state = folded(state, found)
+            return now
 
 
-def _round(state: AccountState, market: Market, cause: str) -> list[AnyFact]:
+def _round(now: Situation) -> list[AnyFact]:
+    state = now.state
     if not state.positions:
-        return _without_positions(state, cause)
-    waits = market.now_ns < state.retry_at_ns
+        return _without_positions(state, now.cause)
+    waits = now.market.now_ns < state.retry_at_ns
     if has_step(state) or (waits and state.refusals):
         return []
-    marks = marks_of(state, market)
-    if marks is None:
-        return _blind(state, market, cause)
-    view = margin.view(state, marks, market.instruments)
+    marks, view = now.marks, now.view
+    if marks is None or view is None:
+        return _without_prices(now)
     if view.is_bankrupt:
-        return _close_all(state, market, marks, cause, Purpose.LIQUIDATION)
-    if state.risk.closing_out:
-        return _close_all(state, market, marks, cause, Purpose.CLOSE_OUT)
+        return _close_all(now, marks, Purpose.LIQUIDATION)
+    if state.risk.close_out is not None:
+        return _close_all(now, marks, Purpose.CLOSE_OUT)
     tier = _tier(state.limits.tiers(), view.ratio)
     if tier is None:
-        return _calm(state, view.ratio)
+        return _no_tier_met(state, view.ratio)
     if _closes_all(state, marks, tier):
-        return _close_all(state, market, marks, cause, Purpose.LIQUIDATION)
+        return _close_all(now, marks, Purpose.LIQUIDATION)
     if waits:
         return _enter(state, Phase.REDUCING)
-    return _reduce(state, market, marks, tier, cause)
+    return _reduce(now, marks, tier)
 
 
 def refused(state: AccountState, now_ns: Nanos) -> list[AnyFact]:
@@ -117,22 +124,23 @@ def ended(state: AccountState, order: WorkingOrder, now_ns: Nanos) -> list[AnyFa
     return [PhaseChanged(state.phase, state.refusals, Nanos(now_ns + seconds * NANOS_PER_SECOND))]
 
 
-def let_go(state: AccountState, market: Market) -> list[AnyFact]:
-    """The fact that money came in time: nothing is waited for, and what a step still at work leaves is not LIQUIDATED."""
+def recovered(now: Situation) -> list[AnyFact]:
+    """The fact that money came in time: no wait goes on, and what a step still at work leaves is not LIQUIDATED."""
+    state = now.state
     if state.phase in {Phase.HEALTHY, Phase.WARNING, Phase.LIQUIDATED}:
         return []
-    if state.risk.closing_out or (not state.positions and state.balance < ZERO):
+    if state.risk.close_out is not None or (not state.positions and state.balance < ZERO):
         return []
-    marks = marks_of(state, market)
-    if marks is None or margin.view(state, marks, market.instruments).ratio >= state.limits.first_tier:
+    view = now.view
+    if view is None or view.ratio >= state.limits.first_tier:
         return []
     if not has_step(state):
-        return [_let_be(state, Phase.REDUCING)]
+        return [_phase_without_refusals(state, Phase.REDUCING)]
     return _enter(state, Phase.REDUCING)
 
 
 def _without_positions(state: AccountState, cause: str) -> list[AnyFact]:
-    if state.risk.closing_out:
+    if state.risk.close_out is not None:
         if state.orders or state.conditionals:
             owes = _enter(state, Phase.LIQUIDATING) if state.balance < ZERO else []
             return owes + _cancel_own(state, cause)
@@ -146,17 +154,17 @@ def _without_positions(state: AccountState, cause: str) -> list[AnyFact]:
     if state.phase is Phase.HEALTHY or has_step(state):
         return []
     if state.phase is not Phase.LIQUIDATING:
-        return [_let_be(state, Phase.HEALTHY)]
+        return [_phase_without_refusals(state, Phase.HEALTHY)]
     return [] if state.orders else _finished(state)
 
 
 def _finished(state: AccountState) -> list[AnyFact]:
     facts: list[AnyFact] = []
-    if state.risk.closing_out:
-        facts.append(ClosingOut(""))
+    if state.risk.close_out is not None:
+        facts.append(CloseOutEnded())
         if state.balance >= ZERO:
             calm = state.phase is Phase.HEALTHY
-            return facts if calm else [*facts, _let_be(state, Phase.HEALTHY)]
+            return facts if calm else [*facts, _phase_without_refusals(state, Phase.HEALTHY)]
     if state.balance < ZERO:
         facts.append(BadDebtRecorded(-state.balance))
     facts.append(PhaseChanged(Phase.LIQUIDATED, 0, Nanos(0)))
@@ -164,16 +172,17 @@ def _finished(state: AccountState) -> list[AnyFact]:
     return facts
 
 
-def _blind(state: AccountState, market: Market, cause: str) -> list[AnyFact]:
+def _without_prices(now: Situation) -> list[AnyFact]:
     """What must happen while a price is old or missing."""
-    if state.risk.closing_out:
-        return _close_all(state, market, _last_known(state, market), cause, Purpose.CLOSE_OUT)
+    state, market = now.state, now.market
+    if state.risk.close_out is not None:
+        return _close_all(now, _last_known(state, market), Purpose.CLOSE_OUT)
     last = marks_of(state, market, at_any_age=True)
     max_age = state.limits.price_max_age_ns
     fresh = any(market.fresh(p.symbol, max_age) is not None for p in state.positions)
     if last is None or not fresh or not margin.view(state, last, market.instruments).is_bankrupt:
         return []
-    return _close_all(state, market, last, cause, Purpose.LIQUIDATION)
+    return _close_all(now, last, Purpose.LIQUIDATION)
 
 
 def _last_known(state: AccountState, market: Market) -> dict[Symbol, Decimal]:
@@ -190,7 +199,7 @@ def _tier(tiers: tuple[AdlTier, ...], ratio: Decimal) -> AdlTier | None:
 
 
 def _closes_all(state: AccountState, marks: Mapping[Symbol, Decimal], tier: AdlTier) -> bool:
-    if state.mode is not LiquidationMode.ADL_30 or tier.fraction >= ONE:
+    if tier.fraction >= ONE or not _in_tiers(state.mode):
         return True
     below = state.limits.adl_all_below
     return (
@@ -198,7 +207,29 @@ def _closes_all(state: AccountState, marks: Mapping[Symbol, Decimal], tier: AdlT
     )
 
 
-def _calm(state: AccountState, ratio: Decimal) -> list[AnyFact]:
+def _in_tiers(mode: LiquidationMode) -> bool:
+    """Whether a mode shrinks an account tier by tier, and does not close everything at the first."""
+    match mode:
+        case LiquidationMode.ADL_30:
+            return True
+        case LiquidationMode.INSTANT_CLOSE | LiquidationMode.TAKEOVER:
+            return False
+        case _:
+            assert_never(mode)
+
+
+def _to_house(mode: LiquidationMode) -> bool:
+    """Whether what a mode liquidates goes to the house at its mark, and not to the exchange."""
+    match mode:
+        case LiquidationMode.TAKEOVER:
+            return True
+        case LiquidationMode.ADL_30 | LiquidationMode.INSTANT_CLOSE:
+            return False
+        case _:
+            assert_never(mode)
+
+
+def _no_tier_met(state: AccountState, ratio: Decimal) -> list[AnyFact]:
     warning_at = state.limits.warning_line
     if ratio >= warning_at or (state.phase is Phase.WARNING and ratio >= warning_at - WARNING_HYSTERESIS):
         phase = Phase.WARNING
@@ -206,10 +237,10 @@ def _calm(state: AccountState, ratio: Decimal) -> list[AnyFact]:
         phase = Phase.HEALTHY
     if phase is state.phase and state.refusals == 0:
         return []
-    return [_let_be(state, phase)]
+    return [_phase_without_refusals(state, phase)]
 
 
-def _let_be(state: AccountState, phase: Phase) -> PhaseChanged:
+def _phase_without_refusals(state: AccountState, phase: Phase) -> PhaseChanged:
     # A wait after refusals is over with them, one between two steps is not.
     return PhaseChanged(phase, 0, Nanos(0) if state.refusals else state.retry_at_ns)
 
@@ -217,7 +248,7 @@ def _let_be(state: AccountState, phase: Phase) -> PhaseChanged:
 def _cancel_own(state: AccountState, cause: str, *, keep_closing: bool = False) -> list[AnyFact]:
     """Cancel what rests and what waits; ``keep_closing`` spares conditional orders that only close."""
     own = (o for o in state.orders if o.purpose is Purpose.USER)
-    return cancels(state, own, cause) + cancelled(state, cause, keep_closing=keep_closing)
+    return order_cancels(state, own, cause) + conditional_cancels(state, cause, keep_closing=keep_closing)
 
 
 def _enter(state: AccountState, phase: Phase) -> list[AnyFact]:
@@ -226,34 +257,34 @@ def _enter(state: AccountState, phase: Phase) -> list[AnyFact]:
     return [PhaseChanged(phase, state.refusals, state.retry_at_ns)]
 
 
-def _reduce(
-    state: AccountState, market: Market, marks: dict[Symbol, Decimal], tier: AdlTier, cause: str
-) -> list[AnyFact]:
-    facts = _enter(state, Phase.REDUCING) + _cancel_own(state, cause, keep_closing=True)
+def _reduce(now: Situation, marks: dict[Symbol, Decimal], tier: AdlTier) -> list[AnyFact]:
+    state = now.state
+    facts = _enter(state, Phase.REDUCING) + _cancel_own(state, now.cause, keep_closing=True)
     if state.orders:
         return facts
-    cut = margin.next_cut(state, marks, market.instruments)
+    cut = margin.next_cut(state, marks, now.market.instruments)
     number = state.limits.tiers().index(tier) + 1
     quantity = abs(cut.quantity) * tier.fraction
-    return facts + steps.close(state, market, marks, cut, quantity, Purpose.ADL, number, cause)
+    step = Step(cut, quantity, marks[cut.symbol], Purpose.ADL, number)
+    return facts + steps.close(now, step, state.next_order_sequence)
 
 
-def _close_all(
-    state: AccountState, market: Market, marks: dict[Symbol, Decimal], cause: str, purpose: Purpose
-) -> list[AnyFact]:
-    facts = _enter(state, Phase.LIQUIDATING) + _cancel_own(state, cause)
+def _close_all(now: Situation, marks: dict[Symbol, Decimal], purpose: Purpose) -> list[AnyFact]:
+    state, market = now.state, now.market
+    facts = _enter(state, Phase.LIQUIDATING) + _cancel_own(state, now.cause)
     if state.orders:
         return facts
-    after = folded(state, facts)
     tier, max_age = len(state.limits.tiers()), state.limits.price_max_age_ns
+    to_house = purpose is Purpose.LIQUIDATION and _to_house(state.mode)
+    sequence = state.next_order_sequence
     for position in state.positions:
+        price = marks[position.symbol]
         if purpose is Purpose.LIQUIDATION and market.fresh(position.symbol, max_age) is None:
             continue
-        if state.mode is LiquidationMode.TAKEOVER and purpose is Purpose.LIQUIDATION:
-            closing = steps.take_over(position, marks[position.symbol], market, purpose)
-        else:
-            quantity = abs(position.quantity)
-            closing = steps.close(after, market, marks, position, quantity, purpose, tier, cause)
-        after = folded(after, closing)
+        if to_house:
+            facts += steps.take_over(position, price, market, purpose)
+            continue
+        closing = steps.close(now, Step(position, abs(position.quantity), price, purpose, tier), sequence)
+        sequence += sum(isinstance(fact, OrderIntended) for fact in closing)
         facts += closing
     return facts

@@ -1,6 +1,6 @@
 """What an account would be margined by once all that works and waits has filled. Pure.
 
-Per symbol, everything counts on one side: which of two orders against each other fills first, nobody knows.
+Per symbol, everything counts on one side: which of two opposite orders fills first is not known.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from actors.core.units import ZERO, Symbol
 from actors.limits.model import MaintenanceBasis
 from actors.subaccount import margin
 from actors.subaccount.market import Market, mark_at
-from actors.subaccount.open_order_exposure import Commitment
+from actors.subaccount.open_order_exposure import OrderExposure
 from actors.subaccount.position import Position
 from actors.subaccount.state import AccountState
 
@@ -21,7 +21,7 @@ from actors.subaccount.state import AccountState
 def notionals(
     state: AccountState,
     positions: Iterable[Position],
-    commitments: Iterable[Commitment],
+    order_exposures: Iterable[OrderExposure],
     marks: Mapping[Symbol, Decimal],
     market: Market,
 ) -> dict[Symbol, Decimal]:
@@ -30,7 +30,7 @@ def notionals(
     Args:
         state: whose basis of maintenance and source of marks count.
         positions: what is held, each with its mark in ``marks``.
-        commitments: what orders may still open; one of a symbol without a price counts at its own.
+        order_exposures: what orders may still open; one of a symbol without a price counts at its own.
         marks: of the positions.
         market: what values a symbol that is not held yet.
     """
@@ -38,7 +38,7 @@ def notionals(
     for position in positions:
         found[position.symbol] = margin.size(state, position, marks[position.symbol])
     at_entry = state.limits.maintenance_basis is MaintenanceBasis.ENTRY
-    for one in commitments:
+    for one in order_exposures:
         tick = market.ticks.get(one.symbol)
         if at_entry or tick is None:
             notional = one.notional

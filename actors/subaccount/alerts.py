@@ -4,23 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
+from typing import assert_never
 
 from actors.core.constants import ADL_REFUSALS_MAX, ADL_STUCK_EVERY
 from actors.core.enums import Alert, Breaker, ConditionalStatus, Phase
 from actors.core.facts import (
     AnyFact,
     BadDebtRecorded,
+    BalanceAdjusted,
     BreakerChanged,
-    ClosingOut,
+    CancelIntended,
+    CloseOutBegan,
+    CloseOutEnded,
+    ConditionalDue,
     ConditionalEnded,
     ConditionalPlaced,
+    DayBegan,
     DayStopped,
     FillApplied,
+    FundingPaid,
+    LimitsChanged,
+    ModeChanged,
+    OrderAcknowledged,
     OrderEnded,
+    OrderIntended,
     PhaseChanged,
     PositionAlerted,
+    PositionClosed,
+    PositionTakenOver,
+    StatusChanged,
+    TrailMoved,
 )
-from actors.core.fees import Commission, FeeLearned
+from actors.core.fees import Commission, FeeBooked, FeeLearned
 from actors.core.orders import end_text, is_refusal
 from actors.core.units import NANOS_PER_SECOND, AccountId, Symbol, plain
 from actors.core.urgency import Critical
@@ -35,22 +50,15 @@ def alerts_of(account_id: AccountId, facts: Iterable[AnyFact]) -> list[str]:
         text = _text(fact, refusal)
         if text:
             line = f"{account_id}: {text}"
-            found.append(Critical(line) if _is_critical(fact) else line)
+            found.append(Critical(line) if isinstance(text, Critical) else line)
     return found
 
 
-def _is_critical(fact: AnyFact) -> bool:
-    match fact:
-        case PhaseChanged(phase=Phase.STUCK) | PositionAlerted(alert=Alert.UNPROTECTED) | BadDebtRecorded():
-            return True
-        case _:
-            return False
-
-
-def _text(fact: AnyFact, refusal: str) -> str:  # noqa: PLR0912 - one branch per fact
+def _text(fact: AnyFact, refusal: str) -> str:
+    """What a fact says to an operator, ``Critical`` if somebody must act; empty for most."""
     match fact:
         case PhaseChanged(phase=Phase.STUCK, refusals=refusals) if refusals == ADL_REFUSALS_MAX:
-            return (
+            return Critical(
                 f"STUCK after {refusals} refused liquidation steps{refusal}; its risk is not shrinking. It tries again "
                 f"every {ADL_STUCK_EVERY // NANOS_PER_SECOND} s, and 'bulkhead retry' has it try now"
             )
@@ -58,31 +66,65 @@ def _text(fact: AnyFact, refusal: str) -> str:  # noqa: PLR0912 - one branch per
             return f"breaker open: {fact.reason}"
         case DayStopped():
             return f"no new risk today: the day's loss of {fact.loss:.2f} reached {fact.limit:.2f}"
-        case ClosingOut() if fact.reason:
+        case CloseOutBegan():
             return f"everything is being closed: {fact.reason}"
-        case PositionAlerted(alert=Alert.UNPROTECTED):
-            return f"the stop of {fact.symbol} was refused {fact.value - 1} times and is given up{refusal}; close it by hand"
+        case PositionAlerted():
+            return _of_position(fact, refusal)
         case ConditionalPlaced() if fact.attempt:
             return f"the stop of {fact.symbol} was not taken by the exchange{refusal}; it is sent again ({fact.attempt})"
-        case PositionAlerted(alert=Alert.NO_RULES):
-            return (
-                f"{plain(fact.value)} {fact.symbol} must be closed, and the exchange's rules of {fact.symbol} are not known; "
-                "is it delisted? Close it at the exchange by hand"
-            )
-        case PositionAlerted():
-            return (
-                f"{fact.alert} of the position in {fact.symbol}: {fact.value:.4f}, the limit is {fact.limit}"
-            )
         case BadDebtRecorded():
-            return f"bad debt of {fact.amount:.2f}"
+            return Critical(f"bad debt of {fact.amount:.2f}")
         case FillApplied(commission=Commission(rate=None, amount=Decimal() as amount, asset=asset)):
             return _fee_pending(fact.trade.symbol, fact.trade.trade_id, amount, asset)
         case FeeLearned():
             return _fee_pending(fact.symbol, fact.trade_id, fact.amount, fact.asset)
         case ConditionalEnded(status=ConditionalStatus.REJECTED):
             return f"conditional order {fact.client_order_id} triggered and was refused: {fact.reason}"
-        case _:
+        case (
+            OrderIntended()
+            | CancelIntended()
+            | OrderAcknowledged()
+            | FillApplied()
+            | OrderEnded()
+            | ConditionalPlaced()
+            | TrailMoved()
+            | ConditionalDue()
+            | ConditionalEnded()
+            | DayBegan()
+            | BreakerChanged()
+            | CloseOutEnded()
+            | FeeBooked()
+            | BalanceAdjusted()
+            | PositionTakenOver()
+            | PositionClosed()
+            | FundingPaid()
+            | PhaseChanged()
+            | StatusChanged()
+            | LimitsChanged()
+            | ModeChanged()
+        ):
             return ""
+        case _:
+            assert_never(fact)
+
+
+def _of_position(fact: PositionAlerted, refusal: str) -> str:
+    match fact.alert:
+        case Alert.UNPROTECTED:
+            return Critical(
+                f"the stop of {fact.symbol} was refused {fact.value - 1} times and is given up{refusal}; close it by hand"
+            )
+        case Alert.NO_RULES:
+            return (
+                f"{plain(fact.value)} {fact.symbol} must be closed, and the exchange's rules of {fact.symbol} are not known; "
+                "is it delisted? Close it at the exchange by hand"
+            )
+        case Alert.TIMEOUT | Alert.EXCESSIVE_LOSS:
+            return (
+                f"{fact.alert} of the position in {fact.symbol}: {fact.value:.4f}, the limit is {fact.limit}"
+            )
+        case _:
+            assert_never(fact.alert)
 
 
 def _fee_pending(symbol: Symbol, trade_id: int, amount: Decimal, asset: str) -> str:

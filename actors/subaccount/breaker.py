@@ -11,6 +11,7 @@ Sources: seed 001 (streaks, manual reset after a cooldown), seed 004 (thresholds
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 from actors.core.enums import Breaker
@@ -50,7 +51,7 @@ def threshold_reached(state: AccountState, equity: Decimal) -> str:
     return ""
 
 
-def streaks(state: AccountState, facts: list[AnyFact], wall_ms: int) -> list[AnyFact]:
+def streaks(state: AccountState, facts: Sequence[AnyFact], wall_ms: int) -> list[AnyFact]:
     """What ``facts``, which led to ``state``, do to the breaker: streaks, and trades while half-open."""
     risk, limits = state.risk, state.limits
     if risk.breaker is Breaker.OPEN:

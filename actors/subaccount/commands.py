@@ -1,4 +1,4 @@
-"""What an account does about what people set: money, status, mode, limits, breaker, emergency stop.
+"""What an account does about what people set: money, status, mode, limits, breaker, close-out.
 
 Each acts in the decision that takes it: the margin and the loss limits are assessed with the new value.
 """
@@ -8,13 +8,14 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import assert_never
 
-from actors.core.enums import AccountStatus, Breaker, Phase
+from actors.core.enums import AccountStatus, Breaker, CloseOutScope, Phase
 from actors.core.errors import BadConfig
 from actors.core.facts import (
     AnyFact,
     BalanceAdjusted,
     BreakerChanged,
-    ClosingOut,
+    CloseOutBegan,
+    CloseOutEnded,
     LimitsChanged,
     ModeChanged,
     PhaseChanged,
@@ -24,6 +25,7 @@ from actors.core.messages import (
     AdjustBalance,
     CallOff,
     CloseOut,
+    Message,
     Reopen,
     ResetBreaker,
     SetLimits,
@@ -35,15 +37,28 @@ from actors.core.messages import (
 from actors.core.units import DIGITS_MAX, ZERO, Nanos, is_sane, plain
 from actors.limits.parse import parse, shown
 from actors.subaccount import adl, after_fill, breaker, fees, losses, margin
-from actors.subaccount.market import Market, marks_of
-from actors.subaccount.open_order_exposure import commitments
-from actors.subaccount.pipeline import Accepted, Decision, assessed, refused
+from actors.subaccount.open_order_exposure import order_exposures
+from actors.subaccount.pipeline import Accepted, Decision, assessed, concluded, refused
 from actors.subaccount.rejections import RejectCode, Rejection, reject
-from actors.subaccount.state import AccountState, folded
+from actors.subaccount.situation import Situation
+
+CAUSES: dict[type[Message], str] = {
+    AdjustBalance: "adjust",
+    SettleFee: "fee",
+    SetStatus: "status",
+    SetMode: "mode",
+    SetLimits: "limits",
+    TripBreaker: "breaker",
+    ResetBreaker: "breaker",
+    CloseOut: "close-out",
+    CallOff: "close-out called off",
+    Reopen: "reopen",
+}
+"""What the orders that follow from a command name as their cause."""
 
 
 def decide(
-    state: AccountState,
+    now: Situation,
     message: AdjustBalance
     | SettleFee
     | SetStatus
@@ -54,55 +69,56 @@ def decide(
     | CloseOut
     | CallOff
     | Reopen,
-    market: Market,
 ) -> Decision:
     """Decide on one command of an operator."""
+    state = now.state
     match message:
         case AdjustBalance():
-            return _adjust(state, message, market)
+            return _adjust(now, message)
         case SettleFee():
             settled = fees.settled(state, message)
             if isinstance(settled, Rejection):
-                return refused(state, settled)
-            return assessed(state, [settled], market, "fee")
+                return refused(now, settled)
+            return assessed(now, [settled])
         case SetStatus():
-            return _set_status(state, message, market)
+            return _set_status(now, message)
         case SetMode():
             changed: list[AnyFact] = [] if message.mode is state.mode else [ModeChanged(message.mode)]
-            return assessed(state, changed, market, "mode")
+            return assessed(now, changed)
         case SetLimits():
-            return _set_limits(state, message, market)
+            return _set_limits(now, message)
         case TripBreaker():
-            fact = breaker.trip(state, message.reason or "by hand", market.wall_ms, by_hand=True)
-            return assessed(state, [fact], market, "breaker")
+            fact = breaker.trip(state, message.reason or "by hand", now.market.wall_ms, by_hand=True)
+            return assessed(now, [fact])
         case ResetBreaker():
-            return _reset(state, market)
+            return _reset(now)
         case CloseOut():
-            return _close_out(state, message, market)
+            return _close_out(now, message)
         case CallOff():
-            return _call_off(state, message, market)
+            return _call_off(now, message)
         case Reopen():
-            return _reopen(state, market)
+            return _reopen(now)
         case _:
             assert_never(message)
 
 
-def _adjust(state: AccountState, message: AdjustBalance, market: Market) -> Decision:
+def _adjust(now: Situation, message: AdjustBalance) -> Decision:
     amount = message.amount
     if not is_sane(amount) or amount == ZERO:
         text = f"amount {amount} must be a number other than zero of at most {DIGITS_MAX} digits either side"
-        return refused(state, reject(RejectCode.INVALID_QUANTITY, text, amount))
+        return refused(now, reject(RejectCode.INVALID_QUANTITY, text, amount))
     if amount < ZERO:
-        refusal = _withdrawal_refusal(state, -amount, market)
+        refusal = _withdrawal_refusal(now, -amount)
         if refusal is not None:
-            return refused(state, refusal)
+            return refused(now, refusal)
     facts: list[AnyFact] = [BalanceAdjusted(amount, message.reason)]
     if amount > ZERO:
-        facts += adl.let_go(folded(state, facts), market)
-    return assessed(state, facts, market, "adjust")
+        facts += adl.recovered(now.after(facts))
+    return assessed(now, facts)
 
 
-def _withdrawal_refusal(state: AccountState, amount: Decimal, market: Market) -> Rejection | None:
+def _withdrawal_refusal(now: Situation, amount: Decimal) -> Rejection | None:
+    state, market = now.state, now.market
     if state.pending_fees:
         first = state.pending_fees[0]
         text = (
@@ -110,17 +126,16 @@ def _withdrawal_refusal(state: AccountState, amount: Decimal, market: Market) ->
             f"{first.symbol}: what may be withdrawn is unknown; try again when they are"
         )
         return reject(RejectCode.FEE_PENDING, text, len(state.pending_fees), 0)
-    marks = marks_of(state, market)
-    if marks is None:
+    marks, view = now.marks, now.view
+    if marks is None or view is None:
         text = "a position has no fresh price, so what may be withdrawn is unknown"
         return Rejection(RejectCode.STALE_PRICE, text)
-    view = margin.view(state, marks, market.instruments)
     free = min(view.available, state.balance)
     if amount > free:
         text = f"cannot withdraw {amount}, only {free:.2f} is free"
         return reject(RejectCode.INSUFFICIENT_MARGIN, text, amount, free)
     line = state.limits.warning_line
-    sizes = after_fill.notionals(state, state.positions, commitments(state), marks, market)
+    sizes = after_fill.notionals(state, state.positions, order_exposures(state), marks, market)
     needed = after_fill.maintenance(state, sizes, market)
     ratio = margin.margin_ratio(needed, view.equity - amount)
     if needed > ZERO and ratio >= line:
@@ -133,80 +148,88 @@ def _withdrawal_refusal(state: AccountState, amount: Decimal, market: Market) ->
     return None
 
 
-def _set_status(state: AccountState, message: SetStatus, market: Market) -> Decision:
+def _set_status(now: Situation, message: SetStatus) -> Decision:
+    state = now.state
     if state.status is AccountStatus.LIQUIDATED or message.status is AccountStatus.LIQUIDATED:
         text = f"{state.account_id} is {state.status} and cannot be set to {message.status} by hand"
         if state.status is AccountStatus.LIQUIDATED:
             text += f"; with money in it 'bulkhead reopen {state.account_id}' lets it trade again"
-        return refused(state, reject(RejectCode.ACCOUNT_NOT_ACTIVE, text, message.status))
+        return refused(now, reject(RejectCode.ACCOUNT_NOT_ACTIVE, text, message.status))
     changed: list[AnyFact] = [] if state.status is message.status else [StatusChanged(message.status)]
-    return assessed(state, changed, market, "status")
+    return assessed(now, changed)
 
 
-def _set_limits(state: AccountState, message: SetLimits, market: Market) -> Decision:
+def _set_limits(now: Situation, message: SetLimits) -> Decision:
+    state = now.state
     own = dict(state.overrides)
     changes: list[tuple[str, str | None]] = []
     for name, text in message.changes:
         try:
             new = None if text is None else shown(parse(name, text))
         except BadConfig as error:
-            return refused(state, reject(RejectCode.INVALID_LIMIT, str(error), text, name))
+            return refused(now, reject(RejectCode.INVALID_LIMIT, str(error), text, name))
         if own.get(name) != new:
             changes.append((name, new))
     facts: list[AnyFact] = [LimitsChanged(tuple(changes))] if changes else []
     # A limit of the day that is the account's first needs the day's begin, which is now.
-    facts += losses.begin_day(folded(state, facts), market)
-    return assessed(state, facts, market, "limits")
+    facts += losses.begin_day(now.after(facts))
+    return assessed(now, facts)
 
 
-def _reset(state: AccountState, market: Market) -> Decision:
-    left_ms = breaker.cooldown_left_ms(state, market.wall_ms)
+def _reset(now: Situation) -> Decision:
+    state = now.state
+    left_ms = breaker.cooldown_left_ms(state, now.market.wall_ms)
     if left_ms > 0:
         text = f"the breaker cools down for {-(-left_ms // 1_000)} s more ({state.risk.breaker_reason})"
-        return refused(state, reject(RejectCode.BREAKER_COOLING_DOWN, text, left_ms, 0))
-    if state.risk.closing_out:
-        text = f"{state.account_id} is being closed out: {state.risk.closing_out}"
-        return refused(state, reject(RejectCode.CLOSING_OUT, text, state.risk.closing_out))
-    equity = margin.equity(state, market)
+        return refused(now, reject(RejectCode.BREAKER_COOLING_DOWN, text, left_ms, 0))
+    if state.risk.close_out is not None:
+        why = state.risk.close_out.reason
+        text = f"{state.account_id} is being closed out: {why}"
+        return refused(now, reject(RejectCode.CLOSING_OUT, text, why))
+    equity = now.equity
     reason = "" if equity is None else breaker.threshold_reached(state, equity)
     if reason:
         text = f"the breaker would open again at once: {reason}; raise the limit, or wait for the next day"
-        return refused(state, reject(RejectCode.BREAKER_OPEN, text, reason))
+        return refused(now, reject(RejectCode.BREAKER_OPEN, text, reason))
     closed: list[AnyFact] = [BreakerChanged(Breaker.CLOSED, "reset by hand", 0)]
-    return assessed(state, closed if state.risk.breaker is not Breaker.CLOSED else [], market, "breaker")
+    return assessed(now, closed if state.risk.breaker is not Breaker.CLOSED else [])
 
 
-def _close_out(state: AccountState, message: CloseOut, market: Market) -> Decision:
+def _close_out(now: Situation, message: CloseOut) -> Decision:
+    state = now.state
     reason = message.reason or "for no reason given"
-    facts: list[AnyFact] = [breaker.trip(state, reason, market.wall_ms, by_hand=True)]
+    facts: list[AnyFact] = [breaker.trip(state, reason, now.market.wall_ms, by_hand=True)]
     if state.status is AccountStatus.LIQUIDATED:
         # Nothing is there to close, but reopened it must not trade in the middle of a stop.
-        return assessed(state, facts, market, "close-out")
-    if not state.risk.closing_out:
-        facts.append(ClosingOut(reason))
+        return assessed(now, facts)
+    if state.risk.close_out is None:
+        facts.append(CloseOutBegan(reason, message.scope))
     if state.phase is Phase.STUCK:
         # Whoever stops everything is the operator that a stuck account waits for.
         facts.append(PhaseChanged(Phase.REDUCING, 0, Nanos(0)))
-    return assessed(state, facts, market, "close-out")
+    return assessed(now, facts)
 
 
-def _call_off(state: AccountState, message: CallOff, market: Market) -> Decision:
-    if not state.risk.closing_out or not state.risk.closing_out.startswith(message.begun_as):
-        return Decision(state=state, reply=Accepted())
-    facts: list[AnyFact] = [ClosingOut("")]
+def _call_off(now: Situation, message: CallOff) -> Decision:
+    state = now.state
+    close_out = state.risk.close_out
+    if close_out is None or message.scope not in {CloseOutScope.ACCOUNT, close_out.scope}:
+        return concluded(now, Accepted())
+    facts: list[AnyFact] = [CloseOutEnded()]
     if state.phase is not Phase.HEALTHY:
         facts.append(PhaseChanged(Phase.HEALTHY, state.refusals, Nanos(state.retry_at_ns)))
-    return assessed(state, facts, market, "close-out called off")
+    return assessed(now, facts)
 
 
-def _reopen(state: AccountState, market: Market) -> Decision:
+def _reopen(now: Situation) -> Decision:
+    state = now.state
     if state.status is not AccountStatus.LIQUIDATED:
         text = f"{state.account_id} is {state.status}; only a LIQUIDATED account is reopened"
         return refused(
-            state, reject(RejectCode.ACCOUNT_NOT_ACTIVE, text, state.status, AccountStatus.LIQUIDATED)
+            now, reject(RejectCode.ACCOUNT_NOT_ACTIVE, text, state.status, AccountStatus.LIQUIDATED)
         )
     if state.balance <= ZERO:
         text = f"{state.account_id} has a balance of {plain(state.balance)}; deposit something first"
-        return refused(state, reject(RejectCode.INSUFFICIENT_MARGIN, text, state.balance, ZERO))
+        return refused(now, reject(RejectCode.INSUFFICIENT_MARGIN, text, state.balance, ZERO))
     facts: list[AnyFact] = [StatusChanged(AccountStatus.ACTIVE), PhaseChanged(Phase.HEALTHY, 0, Nanos(0))]
-    return assessed(state, facts, market, "reopen")
+    return assessed(now, facts)

@@ -1,9 +1,9 @@
 """Stops, take-profits and trailing stops: orders that wait in the account for a price.
 
 Rules
-1. They fire on the mid. A stop fires if the mid was at its price at any moment since it was placed, as
+1. They fire on the mid. A stop fires if the mid was at its price at any time since it was placed, as
    the router's running extremes say, even when the account looked later.
-2. One that fires is checked like any market order at that moment; what is refused ends REJECTED.
+2. One that fires is checked like any market order then; what is refused ends REJECTED.
 3. One that only reduces takes no more than what is held, and expires with the position. What else of the
    account would close the same quantity, a resting limit say, is cancelled and gone before it is sent.
 4. None fires while the account is being liquidated. Those that may open risk, and hold margin for it,
@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from actors.core.carried import made_of
 from actors.core.constants import CONDITIONALS_MAX, REARM_FIRST_MS, REARM_MAX
-from actors.core.enums import Alert, ConditionalKind, ConditionalStatus, OrderStatus, OrderType, Phase, Side
+from actors.core.enums import Alert, ConditionalKind, ConditionalStatus, OrderType, Side
 from actors.core.facts import (
     AnyFact,
     ConditionalDue,
@@ -31,33 +31,31 @@ from actors.core.facts import (
 from actors.core.instruments import Instrument
 from actors.core.messages import PlaceConditional, PlaceOrder
 from actors.core.order_ids import client_order_id
-from actors.core.orders import ConditionalOrder, WorkingOrder
+from actors.core.orders import TRIGGERED_BY, ConditionalOrder, WorkingOrder
 from actors.core.units import DIGITS_MAX, ONE, ZERO, is_sane
-from actors.subaccount import checks, dust
+from actors.subaccount import dust
 from actors.subaccount.adl import has_step
 from actors.subaccount.intents import intended
 from actors.subaccount.market import Market
-from actors.subaccount.open_order_exposure import cancelled, cancels, openings
+from actors.subaccount.open_order_exposure import conditional_cancels, order_cancels, quantities_that_open
 from actors.subaccount.position import Position
+from actors.subaccount.pretrade import checks
 from actors.subaccount.rejections import RejectCode, Rejection, reject
-from actors.subaccount.state import AccountState, folded
+from actors.subaccount.situation import Situation
+from actors.subaccount.state import AccountState
 from actors.subaccount.steps import smallest_order
-
-TRIGGERED_BY = "trigger:"
-"""How the cause of an order begins that a conditional order became."""
 
 TRAIL_STEP = Decimal("0.125")
 """A better price is made durable when it moves a trailing stop by this share of its callback rate."""
 
 
-def place(
-    state: AccountState, order: PlaceConditional, market: Market
-) -> ConditionalPlaced | tuple[Rejection, ...]:
+def place(now: Situation, order: PlaceConditional) -> ConditionalPlaced | tuple[Rejection, ...]:
     """The fact that a conditional order waits now, or why it may not."""
+    state, market = now.state, now.market
     as_market = _market_order(order, order.quantity)
     price = order.trigger_price or order.activation_price
     usable = price is not None and is_sane(price)
-    checked = checks.check(_alone(state, order), as_market, market, at_price=price if usable else None)
+    checked = checks.check(now.supposing(_alone(state, order)), as_market, at_price=price if usable else None)
     rejections = (*checked.rejections, *_too_many(state))
     instrument, tick = market.instruments.get(order.symbol), market.ticks.get(order.symbol)
     if instrument is not None and tick is not None:
@@ -80,71 +78,64 @@ def place(
     )
 
 
-def assess(state: AccountState, market: Market, _cause: str) -> list[AnyFact]:
+def assess(now: Situation) -> Situation:
     """Conditional orders that fire, move or expire now."""
-    if not state.conditionals:
-        return []
-    facts: list[AnyFact] = [e for c in state.conditionals if (e := _expired(state, c)) is not None]
-    after = folded(state, facts)
-    if has_step(after) or after.phase not in {Phase.HEALTHY, Phase.WARNING} or after.risk.closing_out:
-        return facts
-    for order in after.conditionals:
-        if market.fresh(order.symbol, after.limits.price_max_age_ns) is None:
+    if not now.state.conditionals:
+        return now
+    now = now.after(e for c in now.state.conditionals if (e := _expired(now.state, c)) is not None)
+    state, market = now.state, now.market
+    if has_step(state) or not state.phase.is_calm or state.risk.close_out is not None:
+        return now
+    for order in state.conditionals:
+        if market.fresh(order.symbol, state.limits.price_max_age_ns) is None:
             continue
         if not is_due(order, market):
-            found = _moved(order, market)
-        elif market.wall_ms < order.placed.not_before_ms:
-            continue
-        else:
-            found = _fired(after, order, market)
-        if found:
-            facts += found
-            after = folded(after, found)
-    return facts
+            now = now.after(_moved(order, market))
+        elif market.wall_ms >= order.placed.not_before_ms:
+            now = now.after(_fired(now, order))
+    return now
 
 
 def withdraw_opening(state: AccountState, cause: str) -> list[AnyFact]:
     """Cancel all that rests or waits and may open new risk, whatever it says of itself."""
-    resting = (order for order, opening in openings(state) if opening > ZERO)
-    return cancels(state, resting, cause) + cancelled(state, cause, keep_closing=True)
+    resting = (order for order, opening in quantities_that_open(state) if opening > ZERO)
+    return order_cancels(state, resting, cause) + conditional_cancels(state, cause, keep_closing=True)
 
 
-def rearmed(state: AccountState, order: WorkingOrder, status: OrderStatus, market: Market) -> list[AnyFact]:
+def rearmed(now: Situation, order: WorkingOrder) -> list[AnyFact]:
     """A protective order that the exchange did not take waits once more, longer each time.
 
-    Cancelled ones do not: somebody wanted that. After ``REARM_MAX`` tries a human is told.
+    After ``REARM_MAX`` tries an alert calls for a human.
     """
-    if not is_protective(order.intent) or status is OrderStatus.CANCELED:
+    if not is_protective(order.intent):
         return []
-    attempt = order.intent.tier + 1
-    held = _protects(state, order, market)
+    attempt = order.intent.attempt + 1
+    held = _protects(now, order)
     if held is None:
         return []
     if attempt > REARM_MAX:
         if Alert.UNPROTECTED in held.alerts:
             return []
         return [PositionAlerted(order.symbol, Alert.UNPROTECTED, Decimal(attempt), Decimal(REARM_MAX))]
-    return again(state, order, market, attempt, market.wall_ms + (REARM_FIRST_MS << (attempt - 1)))
+    return again(now, order, attempt, now.market.wall_ms + (REARM_FIRST_MS << (attempt - 1)))
 
 
-def _protects(state: AccountState, order: WorkingOrder, market: Market) -> Position | None:
+def _protects(now: Situation, order: WorkingOrder) -> Position | None:
     """The position that what is left of a protective order is for, if there are both, and a price."""
-    if order.remaining <= ZERO or order.symbol not in market.ticks:
+    if order.remaining <= ZERO or order.symbol not in now.market.ticks:
         return None
-    return state.position(order.symbol)
+    return now.state.position(order.symbol)
 
 
 def is_protective(intent: OrderIntended) -> bool:
     """Whether an order came of a conditional one that only reduces."""
-    return intent.reduce_only and intent.cause.startswith(TRIGGERED_BY)
+    return intent.reduce_only and intent.conditional_id is not None
 
 
-def again(
-    state: AccountState, order: WorkingOrder, market: Market, attempt: int, not_before_ms: int
-) -> list[AnyFact]:
+def again(now: Situation, order: WorkingOrder, attempt: int, not_before_ms: int) -> list[AnyFact]:
     """What is left of a protective order, due at once or after a wait; nothing if it has nothing to protect."""
-    intent = order.intent
-    if _protects(state, order, market) is None:
+    state, market, intent = now.state, now.market, order.intent
+    if _protects(now, order) is None:
         return []
     id_ = client_order_id(market.origin, state.account_id, state.next_order_sequence)
     placed = made_of(
@@ -285,27 +276,30 @@ def _moved(order: ConditionalOrder, market: Market) -> list[AnyFact]:
     return [TrailMoved(order.client_order_id, best)]
 
 
-def _fired(state: AccountState, order: ConditionalOrder, market: Market) -> list[AnyFact]:
-    placed = order.placed
+def _fired(now: Situation, order: ConditionalOrder) -> list[AnyFact]:
+    state, market, placed = now.state, now.market, order.placed
     # Its own reserved margin must be free before it is asked for again.
-    left = replace(state, conditionals=tuple(c for c in state.conditionals if c is not order))
+    others = tuple(c for c in state.conditionals if c is not order)
+    left = now.supposing(replace(state, conditionals=others))
     quantity = placed.quantity
     held = state.position(order.symbol)
     if placed.reduce_only and held is not None:
         touch = dust.touch(market, order.symbol, placed.side)
         smallest = smallest_order(market.instruments[order.symbol], touch)
         quantity = min(max(quantity, smallest), abs(held.quantity))
-        if checks.reducible(left, _market_order(placed, quantity)) < quantity:
+        if checks.reducible(state, _market_order(placed, quantity)) < quantity:
             return _make_way(state, order)
     request = replace(_market_order(placed, quantity), cause=f"{TRIGGERED_BY}{order.client_order_id}")
-    checked = checks.check(left, request, market)
+    checked = checks.check(left, request)
     if not checked.is_accepted:
         reason = "; ".join(r.text for r in checked.rejections)
         return [ConditionalEnded(order.client_order_id, ConditionalStatus.REJECTED, reason[:500])]
     if checked.rest is not None:
         ended = ConditionalEnded(order.client_order_id, ConditionalStatus.TRIGGERED, _why(order, market))
-        return [ended, *dust.taken(left, checked.rest, market)]
-    intent: OrderIntended = replace(intended(left, request, checked, market), tier=placed.attempt)
+        return [ended, *dust.taken(left, checked.rest)]
+    intent: OrderIntended = replace(
+        intended(left, request, checked), attempt=placed.attempt, conditional_id=order.client_order_id
+    )
     ended = ConditionalEnded(
         order.client_order_id, ConditionalStatus.TRIGGERED, _why(order, market), intent.client_order_id
     )
@@ -326,7 +320,7 @@ def _make_way(state: AccountState, order: ConditionalOrder) -> list[AnyFact]:
     cause = f"{TRIGGERED_BY}{order.client_order_id}"
     side = (order.symbol, order.placed.side)
     resting = (o for o in state.orders if (o.symbol, o.side) == side and o.order_type is OrderType.LIMIT)
-    return facts + cancels(state, resting, cause)
+    return facts + order_cancels(state, resting, cause)
 
 
 def _why(order: ConditionalOrder, market: Market) -> str:

@@ -6,17 +6,15 @@ Rules
 3. After anything that moves positions or money, the margin is assessed in the same decision.
 4. Exchange events that were seen before change nothing: a duplicate is counted, not booked.
 
-Orders are decided on here; what the exchange says in ``subaccount.booking``, what people set in
-``subaccount.control``.
+Orders are decided on here; what the exchange reports in ``subaccount.exchange_events``, what people set in
+``subaccount.commands``; what follows from any of it in ``subaccount.pipeline``.
 """
 
 from __future__ import annotations
 
 from typing import assert_never
 
-from msgspec.structs import replace
-
-from actors.core.enums import ConditionalStatus, Phase, Purpose
+from actors.core.enums import ConditionalStatus, Phase, Purpose, ReconsiderReason
 from actors.core.facts import AnyFact, CancelIntended, ConditionalEnded, PhaseChanged
 from actors.core.messages import (
     AdjustBalance,
@@ -24,6 +22,7 @@ from actors.core.messages import (
     CallOff,
     CancelOrder,
     CloseOut,
+    FaultOnPurpose,
     FeeKnown,
     Fill,
     OrderAccepted,
@@ -44,21 +43,21 @@ from actors.core.messages import (
 from actors.core.units import Nanos
 from actors.subaccount import (
     breaker,
-    checks,
     commands,
     conditionals,
     dust,
     exchange_events,
     fees,
     losses,
-    margin,
 )
 from actors.subaccount.intents import intended
 from actors.subaccount.market import Market
-from actors.subaccount.open_order_exposure import cancelled, cancels
+from actors.subaccount.open_order_exposure import conditional_cancels, order_cancels
 from actors.subaccount.pipeline import Accepted, Decision, assessed, decided, house_of, refused
+from actors.subaccount.pretrade import checks
 from actors.subaccount.rejections import RejectCode, reject
-from actors.subaccount.state import AccountState, folded
+from actors.subaccount.situation import Situation
+from actors.subaccount.state import AccountState
 
 ControlMessage = (
     AdjustBalance
@@ -89,42 +88,35 @@ def decide(state: AccountState, message: AccountMessage, market: Market) -> Deci
     Raises:
         StateCorrupt: the message cannot be true of this account.
     """
-    due = _due(state, market)
-    if not due:
-        return _decide(state, message, market)
-    decision = _decide(folded(state, due), message, market)
-    after = decision.state if decision.facts else replace(decision.state, sequence=state.sequence + 1)
-    return replace(decision, state=after, facts=(*due, *decision.facts))
+    return _decide(_with_what_is_due(Situation(state, market, cause_of(message))), message)
 
 
-def withdraw(state: AccountState, cause: str) -> Decision:
+def withdraw(now: Situation) -> Decision:
     """Cancel every order that the account itself has working, and what waits to open; stops stay."""
+    state = now.state
     own = (order for order in state.orders if order.purpose is Purpose.USER)
-    return decided(state, cancels(state, own, cause) + cancelled(state, cause, keep_closing=True))
+    return decided(
+        now, order_cancels(state, own, now.cause) + conditional_cancels(state, now.cause, keep_closing=True)
+    )
 
 
-def _due(state: AccountState, market: Market) -> list[AnyFact]:
-    facts = losses.begin_day(state, market)
-    if breaker.is_timed(state) and market.wall_ms >= state.risk.breaker_until_ms:
-        after = folded(state, facts)
-        facts += breaker.after_cooldown(after, margin.equity(after, market), market.wall_ms)
-    return facts
-
-
-def _decide(state: AccountState, message: AccountMessage, market: Market) -> Decision:
+def cause_of(message: AccountMessage) -> str:
+    """What set a decision off, as its orders and its row name it."""
     match message:
-        case Wake():
-            return assessed(state, [], market, message.cause)
-        case Reconsider():
-            return _reconsider(state, message, market)
-        case PlaceOrder():
-            return _place(state, message, market)
-        case PlaceConditional():
-            return _place_conditional(state, message, market)
-        case CancelOrder():
-            return _cancel(state, message)
-        case OrderAccepted() | Fill() | FeeKnown() | RateKnown() | OrderClosed() | ApplyFunding():
-            return exchange_events.decide(state, message, market)
+        case (
+            Wake()
+            | Reconsider()
+            | PlaceOrder()
+            | PlaceConditional()
+            | CancelOrder()
+            | OrderAccepted()
+            | Fill()
+            | FeeKnown()
+            | RateKnown()
+            | OrderClosed()
+            | ApplyFunding()
+        ):
+            return message.cause
         case (
             AdjustBalance()
             | SettleFee()
@@ -137,48 +129,123 @@ def _decide(state: AccountState, message: AccountMessage, market: Market) -> Dec
             | CallOff()
             | Reopen()
         ):
-            return commands.decide(state, message, market)
+            return commands.CAUSES[type(message)]
         case _:
             assert_never(message)
 
 
-def _reconsider(state: AccountState, message: Reconsider, market: Market) -> Decision:
+def refused_in_quarantine(message: AccountMessage | FaultOnPurpose) -> bool:
+    """Whether a guard takes no part in a message; it cancels, books fills and liquidates."""
+    match message:
+        case (
+            PlaceOrder()
+            | PlaceConditional()
+            | AdjustBalance()
+            | SettleFee()
+            | SetStatus()
+            | SetMode()
+            | SetLimits()
+            | Reopen()
+            | FaultOnPurpose()
+        ):
+            return True
+        case (
+            Wake()
+            | Reconsider()
+            | CancelOrder()
+            | TripBreaker()
+            | ResetBreaker()
+            | CloseOut()
+            | CallOff()
+            | OrderAccepted()
+            | Fill()
+            | FeeKnown()
+            | RateKnown()
+            | OrderClosed()
+            | ApplyFunding()
+        ):
+            return False
+        case _:
+            assert_never(message)
+
+
+def _with_what_is_due(now: Situation) -> Situation:
+    """What time alone brought: a new trading day, the end of a breaker's cooldown."""
+    now = now.after(losses.begin_day(now))
+    state, wall_ms = now.state, now.market.wall_ms
+    if breaker.is_timed(state) and wall_ms >= state.risk.breaker_until_ms:
+        return now.after(breaker.after_cooldown(state, now.equity, wall_ms))
+    return now
+
+
+def _decide(now: Situation, message: AccountMessage) -> Decision:
+    match message:
+        case Wake():
+            return assessed(now, ())
+        case Reconsider():
+            return _reconsider(now, message)
+        case PlaceOrder():
+            return _place(now, message)
+        case PlaceConditional():
+            return _place_conditional(now, message)
+        case CancelOrder():
+            return _cancel(now, message)
+        case OrderAccepted() | Fill() | FeeKnown() | RateKnown() | OrderClosed() | ApplyFunding():
+            return exchange_events.decide(now, message)
+        case (
+            AdjustBalance()
+            | SettleFee()
+            | SetStatus()
+            | SetMode()
+            | SetLimits()
+            | TripBreaker()
+            | ResetBreaker()
+            | CloseOut()
+            | CallOff()
+            | Reopen()
+        ):
+            return commands.decide(now, message)
+        case _:
+            assert_never(message)
+
+
+def _reconsider(now: Situation, message: Reconsider) -> Decision:
+    state, market = now.state, now.market
     facts: list[AnyFact] = fees.due(state, market)
-    if state.phase is Phase.STUCK and message.cause == "operator":
+    if state.phase is Phase.STUCK and message.reason is ReconsiderReason.OPERATOR:
         facts.append(PhaseChanged(Phase.REDUCING, 0, Nanos(0)))
     elif state.retry_at_ns and market.now_ns >= state.retry_at_ns:
         phase = Phase.REDUCING if state.phase is Phase.STUCK else state.phase
         facts.append(PhaseChanged(phase, state.refusals, Nanos(0)))
-    return assessed(state, facts, market, message.cause)
+    return assessed(now, facts)
 
 
-def _place(state: AccountState, order: PlaceOrder, market: Market) -> Decision:
-    checked = checks.check(state, order, market)
+def _place(now: Situation, order: PlaceOrder) -> Decision:
+    checked = checks.check(now, order)
     if not checked.is_accepted:
-        return refused(state, *checked.rejections)
+        return refused(now, *checked.rejections)
     if checked.rest is not None:
-        facts = dust.taken(state, checked.rest, market)
-        return assessed(state, facts, market, order.cause, Accepted(house=house_of(facts)))
-    intent = intended(state, order, checked, market)
-    return decided(state, [intent], Accepted(intent.client_order_id))
+        facts = dust.taken(now, checked.rest)
+        return assessed(now, facts, Accepted(house=house_of(facts)))
+    intent = intended(now, order, checked)
+    return decided(now, [intent], Accepted(intent.client_order_id))
 
 
-def _place_conditional(state: AccountState, order: PlaceConditional, market: Market) -> Decision:
-    placed = conditionals.place(state, order, market)
+def _place_conditional(now: Situation, order: PlaceConditional) -> Decision:
+    placed = conditionals.place(now, order)
     if isinstance(placed, tuple):
-        return refused(state, *placed)
-    return decided(state, [placed], Accepted(placed.client_order_id))
+        return refused(now, *placed)
+    return decided(now, [placed], Accepted(placed.client_order_id))
 
 
-def _cancel(state: AccountState, message: CancelOrder) -> Decision:
-    id_ = message.client_order_id
+def _cancel(now: Situation, message: CancelOrder) -> Decision:
+    state, id_ = now.state, message.client_order_id
     order = state.order(id_)
     if order is not None and order.purpose is Purpose.USER:
-        return decided(
-            state, [CancelIntended(state.account_id, id_, order.symbol, message.cause)], Accepted(id_)
-        )
+        cancel = CancelIntended(state.account_id, id_, order.symbol, message.cause)
+        return decided(now, [cancel], Accepted(id_))
     if state.conditional(id_) is not None:
         ended = ConditionalEnded(id_, ConditionalStatus.CANCELED, "asked for")
-        return decided(state, [ended], Accepted(id_))
+        return decided(now, [ended], Accepted(id_))
     text = f"{state.account_id} has no working order {id_}"
-    return refused(state, reject(RejectCode.ORDER_NOT_FOUND, text, id_))
+    return refused(now, reject(RejectCode.ORDER_NOT_FOUND, text, id_))

@@ -1,4 +1,9 @@
-"""A rest that is too small for the exchange, when its owner closes it: the house takes it. Pure.
+"""Dust: a position that is too small for the exchange, when its owner closes it: the house takes it. Pure.
+
+Partial fills, partial liquidations and prices that fall leave positions below the exchange's smallest order (its
+minimum quantity, or its minimum notional at the present price). No order can close them: a larger one would open the
+other side, a smaller one is refused. At the master account such positions of many accounts net into ones that can be
+traded, so the house takes each at a fair price and carries the sum.
 
 Rules
 1. At the touch, with the taker's fee, as the exchange would have closed it: a free exit at the mid could be farmed.
@@ -18,7 +23,7 @@ from actors.core.messages import PlaceOrder
 from actors.core.units import Symbol
 from actors.subaccount.market import Market
 from actors.subaccount.position import Position
-from actors.subaccount.state import AccountState
+from actors.subaccount.situation import Situation
 from actors.subaccount.steps import smallest_order, take_over
 
 
@@ -42,8 +47,9 @@ def takes_at_once(order: PlaceOrder, price: Decimal) -> bool:
     return order.price >= price if order.side is Side.BUY else order.price <= price
 
 
-def taken(state: AccountState, position: Position, market: Market) -> list[AnyFact]:
+def taken(now: Situation, position: Position) -> list[AnyFact]:
     """The house has the account's rest at the touch."""
+    market = now.market
     price = touch(market, position.symbol, Side.SELL if position.is_long else Side.BUY)
-    fee = abs(position.quantity) * price * state.limits.taker_fee_rate
+    fee = abs(position.quantity) * price * now.state.limits.taker_fee_rate
     return take_over(position, price, market, Purpose.USER, fee)

@@ -13,15 +13,16 @@ from actors.core.messages import ApplyFunding, FeeKnown, Fill, OrderAccepted, Or
 from actors.core.order_ids import sequence_of
 from actors.core.orders import WorkingOrder
 from actors.core.units import ZERO, ClientOrderId, is_sane
-from actors.subaccount import adl, conditionals, fees, funding, waited
+from actors.subaccount import adl, conditionals, fees, funding, unsent_orders
 from actors.subaccount.market import Market
-from actors.subaccount.pipeline import Decision, assessed, decided
-from actors.subaccount.state import AccountState, folded, settlement_of
+from actors.subaccount.pipeline import Decision, assessed, concluded, decided
+from actors.subaccount.situation import Situation
+from actors.subaccount.state import AccountState, settlement_of
 
 ExchangeEvent = OrderAccepted | Fill | FeeKnown | RateKnown | OrderClosed | ApplyFunding
 
 
-def decide(state: AccountState, message: ExchangeEvent, market: Market) -> Decision:
+def decide(now: Situation, message: ExchangeEvent) -> Decision:
     """Decide on one event of the exchange.
 
     Raises:
@@ -29,45 +30,46 @@ def decide(state: AccountState, message: ExchangeEvent, market: Market) -> Decis
     """
     match message:
         case OrderAccepted():
-            return _accepted(state, message, market)
+            return _accepted(now, message)
         case Fill():
-            return _fill(state, message, market)
+            return _fill(now, message)
         case FeeKnown():
-            return _late_fee(state, fees.learned(state, message, market), message, market)
+            return _late_fee(now, fees.learned(now.state, message, now.market))
         case RateKnown():
-            return _late_fee(state, fees.rated(state, message, market), message, market)
+            return _late_fee(now, fees.rated(now.state, message, now.market))
         case OrderClosed():
-            return _closed(state, message, market)
+            return _closed(now, message)
         case ApplyFunding():
-            return _funding(state, message, market)
+            return _funding(now, message)
         case _:
             assert_never(message)
 
 
-def _accepted(state: AccountState, message: OrderAccepted, market: Market) -> Decision:
-    order = state.order(message.client_order_id)
+def _accepted(now: Situation, message: OrderAccepted) -> Decision:
+    order = now.state.order(message.client_order_id)
     if order is None or order.exchange_order_id is not None:
-        return _known_or_corrupt(state, message.client_order_id, market)
-    return decided(state, [OrderAcknowledged(order.client_order_id, message.exchange_order_id)])
+        return _known_or_corrupt(now, message.client_order_id)
+    return decided(now, [OrderAcknowledged(order.client_order_id, message.exchange_order_id)])
 
 
-def _fill(state: AccountState, fill: Fill, market: Market) -> Decision:
+def _fill(now: Situation, fill: Fill) -> Decision:
+    state = now.state
     order, trade = state.order(fill.client_order_id), fill.trade
     if order is None or trade.trade_id in order.trade_ids:
-        return _known_or_corrupt(state, fill.client_order_id, market)
+        return _known_or_corrupt(now, fill.client_order_id)
     if (order.symbol, order.side) != (trade.symbol, trade.side):
         raise StateCorrupt(f"{state.account_id}: trade {trade.trade_id} is not of {order!r}")
-    facts = _booked(state, order, fill, market)
+    facts = _booked(state, order, fill, now.market)
     if order.purpose is not Purpose.USER:
         facts += adl.filled(state)
-    return assessed(state, facts, market, fill.cause)
+    return assessed(now, facts)
 
 
 def _booked(state: AccountState, order: WorkingOrder, fill: Fill, market: Market) -> list[AnyFact]:
     trade = fill.trade
     held = state.position(trade.symbol)
-    stretch = None if held is None else market.extremes(trade.symbol, held.since)
-    low, high = stretch or (None, None)
+    extremes = None if held is None else market.extremes(trade.symbol, held.since)
+    low, high = extremes or (None, None)
     fee, commission = fees.taken(state, trade, market)
     booked = FillApplied(
         client_order_id=fill.client_order_id,
@@ -90,25 +92,22 @@ def _booked(state: AccountState, order: WorkingOrder, fill: Fill, market: Market
     after = settlement.position
     if held is not None and (after is None or after.position_id != held.position_id):
         facts.append(
-            held.closed(order.purpose, trade.trade_ms, settlement.realized, settlement.closing_fee, stretch)
+            held.closed(order.purpose, trade.trade_ms, settlement.realized, settlement.closing_fee, extremes)
         )
     return facts
 
 
-def _late_fee(
-    state: AccountState, facts: list[AnyFact], message: FeeKnown | RateKnown, market: Market
-) -> Decision:
-    if not facts:
-        return Decision(state=state, duplicate=True)
-    return assessed(state, facts, market, message.cause)
+def _late_fee(now: Situation, facts: list[AnyFact]) -> Decision:
+    return assessed(now, facts) if facts else concluded(now, duplicate=True)
 
 
-def _closed(state: AccountState, message: OrderClosed, market: Market) -> Decision:
+def _closed(now: Situation, message: OrderClosed) -> Decision:
+    state = now.state
     order = state.order(message.client_order_id)
     if order is None:
-        return _known_or_corrupt(state, message.client_order_id, market)
+        return _known_or_corrupt(now, message.client_order_id)
     if order.filled < message.executed_quantity:
-        return Decision(state=state, resync=(order.client_order_id,))
+        return concluded(now, resync=(order.client_order_id,))
     if order.filled > message.executed_quantity:
         raise StateCorrupt(
             f"{state.account_id}: {order.client_order_id} filled {order.filled}, "
@@ -117,49 +116,55 @@ def _closed(state: AccountState, message: OrderClosed, market: Market) -> Decisi
     ended = OrderEnded(order.client_order_id, message.status, message.code, message.reason[:500])
     facts: list[AnyFact]
     if message.waited:
-        facts = _waited(state, order, ended, market, again=message.again)
+        facts = _waited(now, order, ended, again=message.again)
     else:
-        facts = [ended, *_after_its_end(state, order, message.status, market)]
-    return assessed(state, facts, market, message.cause)
+        facts = [ended, *_after_its_end(now, order, message.status)]
+    return assessed(now, facts)
 
 
-def _after_its_end(
-    state: AccountState, order: WorkingOrder, status: OrderStatus, market: Market
-) -> list[AnyFact]:
+def _after_its_end(now: Situation, order: WorkingOrder, status: OrderStatus) -> list[AnyFact]:
     if order.purpose is not Purpose.USER:
-        return adl.ended(state, order, market.now_ns)
-    if status is OrderStatus.FILLED:
-        return []
-    return conditionals.rearmed(state, order, status, market)
+        return adl.ended(now.state, order, now.market.now_ns)
+    match status:
+        case OrderStatus.FILLED | OrderStatus.CANCELED:
+            return []  # it did what it was for, or somebody wanted it gone
+        case OrderStatus.REJECTED | OrderStatus.EXPIRED | OrderStatus.NEVER_SENT:
+            return conditionals.rearmed(now, order)
+        case OrderStatus.INTENDED | OrderStatus.ACKNOWLEDGED:
+            return conditionals.rearmed(
+                now, order
+            )  # no order ends so; if one does, what it protected still waits
+        case _:
+            assert_never(status)
 
 
-def _waited(
-    state: AccountState, order: WorkingOrder, ended: OrderEnded, market: Market, *, again: bool
-) -> list[AnyFact]:
-    """Nobody refused it: our own limits kept it, so it counts against nobody."""
+def _waited(now: Situation, order: WorkingOrder, ended: OrderEnded, *, again: bool) -> list[AnyFact]:
+    """It was not refused: our own rate limits kept it, so it counts as no refusal."""
     if not again:
         return [ended]
-    follows, rejections = waited.decided_anew(folded(state, [ended]), order, market)
+    follows, rejections = unsent_orders.decided_again(now.after([ended]), order)
     if rejections:
-        now = "; ".join(f"{r.code}: {r.text}" for r in rejections)
-        ended = replace(ended, reason=f"{ended.reason}, and refused then: {now}"[:500])
+        why = "; ".join(f"{r.code}: {r.text}" for r in rejections)
+        ended = replace(ended, reason=f"{ended.reason}, and refused then: {why}"[:500])
     return [ended, *follows]
 
 
-def _funding(state: AccountState, message: ApplyFunding, market: Market) -> Decision:
+def _funding(now: Situation, message: ApplyFunding) -> Decision:
+    state = now.state
     if not is_sane(message.rate) or not is_sane(message.mark) or message.mark <= ZERO:
         raise StateCorrupt(
             f"{state.account_id}: funding of {message.symbol} at {message.rate} x {message.mark}"
         )
-    paid = funding.paid(state, message, market.wall_ms)
+    paid = funding.paid(state, message, now.market.wall_ms)
     if paid is None:
-        return Decision(state=state, duplicate=True)
-    return assessed(state, [paid], market, message.cause)
+        return concluded(now, duplicate=True)
+    return assessed(now, [paid])
 
 
-def _known_or_corrupt(state: AccountState, id_: ClientOrderId, market: Market) -> Decision:
+def _known_or_corrupt(now: Situation, id_: ClientOrderId) -> Decision:
     """A late or repeated event of an order of ours is a duplicate; any other id is not ours."""
-    sequence = sequence_of(id_, market.origin.fleet, state.account_id)
+    state = now.state
+    sequence = sequence_of(id_, now.market.origin.fleet, state.account_id)
     if sequence is None or sequence >= state.next_order_sequence:
         raise StateCorrupt(f"{state.account_id}: an event of {id_} arrived, which it never intended")
-    return Decision(state=state, duplicate=True)
+    return concluded(now, duplicate=True)

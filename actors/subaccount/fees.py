@@ -69,7 +69,7 @@ def taken(state: AccountState, trade: Trade, market: Market) -> tuple[Decimal, C
 
 
 def learned(state: AccountState, message: FeeKnown, market: Market) -> list[AnyFact]:
-    """The facts of a commission that the exchange told afterwards; none if it is known already."""
+    """The facts of a commission that the exchange reported afterwards; none if it is known already."""
     pending = state.pending_fee(message.symbol, message.trade_id)
     if pending is None or pending.amount is not None:
         return []
@@ -110,7 +110,7 @@ def due(state: AccountState, market: Market) -> list[AnyFact]:
 
 
 def settled(state: AccountState, message: SettleFee) -> FeeBooked | Rejection:
-    """A pending fee as an operator says: at a rate, or as an amount if the exchange never told it."""
+    """A pending fee as an operator says: at a rate, or as an amount if the exchange never reported it."""
     pending = state.pending_fee(message.symbol, message.trade_id)
     if pending is None:
         text = f"no fee of trade {message.trade_id} of {message.symbol} is pending"

@@ -1,6 +1,6 @@
 """Funding of one account: how much of a settlement is due, by what was held at its time.
 
-It is due for what was held then less what was booked of it before: once, however often it is told, and again for
+It is due for what was held then less what was booked of it before: once, however often it is reported, and again for
 the difference when a trade from before the settlement is learned afterwards.
 """
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Due(msgspec.Struct, frozen=True, gc=False):
     """What is to be booked: of which signed ``quantity``, to which position, and whether that is gone already.
 
-    ``funding_ms`` is the settlement's name, which is that under which it was told first.
+    ``funding_ms`` is the settlement's name, which is that under which it was reported first.
     """
 
     funding_ms: int
@@ -75,7 +75,7 @@ def paid(state: AccountState, message: ApplyFunding, wall_ms: int) -> FundingPai
 
 
 def with_settled(state: AccountState, fact: FundingPaid) -> tuple[Settled, ...]:
-    """What is booked of all settlements once ``fact`` is; without what nobody may tell any more."""
+    """What is booked of all settlements once ``fact`` is; without what is too old to be reported again."""
     before = _settled(state, fact.symbol, nominal_ms(fact.funding_ms))
     now = Settled(fact.symbol, fact.funding_ms, _booked(before) + fact.quantity, fact.position_id)
     oldest = fact.funding_ms - KEPT_MS

@@ -139,7 +139,7 @@ def nominal_ms(funding_ms: int) -> int:
 
 
 def is_late(trade_ms: int, now_ms: int) -> bool:
-    """Whether funding that is due after a trade may have been told before the trade."""
+    """Whether funding that is due after a trade may have been reported before the trade."""
     return now_ms - trade_ms > LATE_MS or _hour(trade_ms) != _hour(now_ms)
 
 

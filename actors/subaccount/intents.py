@@ -7,13 +7,13 @@ from actors.core.enums import Purpose
 from actors.core.facts import OrderIntended
 from actors.core.messages import PlaceOrder
 from actors.core.order_ids import client_order_id
-from actors.subaccount.checks import CheckResult
-from actors.subaccount.market import Market
-from actors.subaccount.state import AccountState
+from actors.subaccount.pretrade.checks import CheckResult
+from actors.subaccount.situation import Situation
 
 
-def intended(state: AccountState, order: PlaceOrder, checked: CheckResult, market: Market) -> OrderIntended:
-    """The account's next order, with the margin that its check reserves."""
+def intended(now: Situation, order: PlaceOrder, checked: CheckResult) -> OrderIntended:
+    """The account's next order, with the margin that its checked reserves."""
+    state, market = now.state, now.market
     return made_of(
         OrderIntended,
         order,

@@ -96,10 +96,10 @@ def book_fee(state: AccountState, fact: FeeBooked) -> AccountState:
     """A pending fee is paid: by the account, and by the positions of its trade."""
     known, id_ = fact.pending, state.account_id
     pending = _pending(state, known.symbol, known.trade_id)
-    told = pending
+    expected = pending
     if pending.amount is None:
-        told = replace(pending, asset=known.asset, amount=known.amount)
-    if known != told:
+        expected = replace(pending, asset=known.asset, amount=known.amount)
+    if known != expected:
         raise StateCorrupt(f"{id_}: {known!r} is not the fee that is pending, {pending!r}")
     if known.amount is None or fact.fee != known.amount * fact.rate:
         raise StateCorrupt(f"{id_}: a fee of {fact.fee} is not {known.amount} x {fact.rate}")

@@ -1,8 +1,8 @@
-"""Losses of the day, of the account's life, of a strategy; and what they set off. Pure.
+"""Losses of the day, since the first deposit, and of a strategy; and what they set off. Pure.
 
 Rules
 1. Profit and loss are of equity, open positions included: a loss that is not realized is one.
-2. What is reached by prices alone is also a trigger (``thresholds``), so nobody needs to look on every tick.
+2. What is reached by prices alone is also a trigger (``thresholds``), so it needs no look on every tick.
 3. The trading day begins lazily, in front of the first decision after it, with the prices of its begin:
    between the begin and that decision the account held what it holds.
 
@@ -14,10 +14,11 @@ from __future__ import annotations
 from decimal import Decimal
 
 from actors.core.enums import AccountStatus, Breaker
-from actors.core.facts import AnyFact, ClosingOut, DayBegan, DayStopped
+from actors.core.facts import AnyFact, CloseOutBegan, DayBegan, DayStopped
 from actors.core.units import ZERO, Symbol
 from actors.subaccount import breaker, margin
-from actors.subaccount.market import Market, mark, marks_of
+from actors.subaccount.market import Market, mark
+from actors.subaccount.situation import Situation
 from actors.subaccount.state import AccountState
 
 CUMULATIVE = "cumulative loss"
@@ -56,34 +57,35 @@ def strategy_drawdown(state: AccountState, strategy: str, market: Market) -> Dec
     return max(ZERO, -profit) / notional if notional else ZERO
 
 
-def begin_day(state: AccountState, market: Market) -> list[AnyFact]:
+def begin_day(now: Situation) -> list[AnyFact]:
     """The fact that the account's trading day began, if it did; empty while prices are missing."""
-    start = market.day.start_ms
+    state, start = now.state, now.market.day.start_ms
     if start <= state.risk.day_start_ms or not state.limits.needs_day:
         return []
     if state.status is AccountStatus.LIQUIDATED:
         return []
-    marks = _marks_at_begin(state, market)
+    marks = _marks_at_begin(now)
     if marks is None:
         return []
     return [DayBegan(start, state.balance + margin.unrealized(state.positions, marks))]
 
 
-def _marks_at_begin(state: AccountState, market: Market) -> dict[Symbol, Decimal] | None:
-    seen = market.day_ticks
+def _marks_at_begin(now: Situation) -> dict[Symbol, Decimal] | None:
+    state, seen = now.state, now.market.day_ticks
     # An account whose first day this is begins with what it has now.
     if seen is None or state.risk.day_start_ms == 0 or any(p.symbol not in seen for p in state.positions):
-        return marks_of(state, market)
+        return now.marks
     return {p.symbol: mark(p, seen[p.symbol], state.limits.mark_source) for p in state.positions}
 
 
-def assess(state: AccountState, market: Market) -> list[AnyFact]:
+def assess(now: Situation) -> Situation:
     """What the loss limits demand now: a stop for the day, a trip of the breaker, the end of everything."""
+    state = now.state
     if not state.limits.watches_equity or state.status is AccountStatus.LIQUIDATED:
-        return []
-    equity = margin.equity(state, market)
+        return now
+    equity = now.equity
     if equity is None:
-        return []
+        return now
     facts: list[AnyFact] = []
     limit, loss = daily_limit(state), daily(state, equity)
     # Of nothing, any loss is too much; but no loss is none.
@@ -91,14 +93,14 @@ def assess(state: AccountState, market: Market) -> list[AnyFact]:
         facts.append(DayStopped(loss, limit))
     reason = breaker.threshold_reached(state, equity)
     if state.risk.breaker is not Breaker.OPEN and reason:
-        facts.append(breaker.trip(state, reason, market.wall_ms))
+        facts.append(breaker.trip(state, reason, now.market.wall_ms))
     lifelong = state.limits.max_cumulative_loss
     exposed = state.positions or state.orders or state.conditionals
     if (
         lifelong is not None
         and exposed
-        and not state.risk.closing_out
+        and state.risk.close_out is None
         and cumulative(state, equity) >= lifelong
     ):
-        facts.append(ClosingOut(CUMULATIVE))
-    return facts
+        facts.append(CloseOutBegan(CUMULATIVE))
+    return now.after(facts)

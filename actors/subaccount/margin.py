@@ -19,8 +19,7 @@ from actors.core.instruments import Bracket, Instrument
 from actors.core.units import ONE, ZERO, Symbol
 from actors.limits.model import AdlOrder, MaintenanceBasis
 from actors.subaccount import fees
-from actors.subaccount.market import Market, marks_of
-from actors.subaccount.open_order_exposure import commitments
+from actors.subaccount.open_order_exposure import order_exposures
 from actors.subaccount.position import Position
 from actors.subaccount.state import AccountState
 
@@ -54,12 +53,6 @@ def unrealized(positions: tuple[Position, ...], marks: Mapping[Symbol, Decimal])
     return sum((p.unrealized(marks[p.symbol]) for p in positions), ZERO)
 
 
-def equity(state: AccountState, market: Market) -> Decimal | None:
-    """Balance + unrealized profit at the fresh marks, in quote asset; None when one is missing or stale."""
-    marks = marks_of(state, market)
-    return None if marks is None else state.balance + unrealized(state.positions, marks)
-
-
 def margin_ratio(maintenance: Decimal, equity: Decimal) -> Decimal:
     """Maintenance / equity; 1 when equity <= 0 and there is something to maintain (seed 000).
 
@@ -90,7 +83,7 @@ def maintenance(
 
     entry: entry notional x rate. mark: |quantity| x mark x rate. brackets: notional at the mark x the
     bracket's rate - its cumulative amount (Binance, "Leverage and Margin of USD-M Futures"); a symbol
-    whose brackets nobody knows falls back to the account's rate at the mark.
+    whose brackets are not known falls back to the account's rate at the mark.
     """
     notional = size(state, position, mark)
     return maintenance_of(state, notional, instruments.get(position.symbol))
@@ -140,7 +133,7 @@ def view(
         needed = exposure * state.maintenance_rate
     else:
         needed = sum((maintenance(state, p, marks[p.symbol], instruments) for p in state.positions), ZERO)
-    own = commitments(state) if state.orders or state.conditionals else ()
+    own = order_exposures(state) if state.orders or state.conditionals else ()
     held = sum((c.margin for c in own), ZERO) if own else ZERO
     if state.pending_fees:
         held += fees.reserve(state)

@@ -1,4 +1,4 @@
-"""What an account may know of the outside at one moment, and what its positions are worth there."""
+"""What an account may know of the outside when it decides, and what its positions are worth there."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from actors.subaccount.state import AccountState
 
 
 class PriceHistory(Protocol):
-    """Where the mids have been: extremes since any checkpoint, and samples of a minute's distance."""
+    """Where the mids have been: extremes since any tick, and one sample a minute."""
 
     @property
     def next_checkpoint(self) -> int:
-        """The number of a checkpoint that is made now; grows with every tick."""
+        """A number that grows with every tick."""
         ...
 
     def extremes(self, symbol: Symbol, checkpoint: int) -> tuple[Decimal, Decimal] | None:
-        """Lowest and highest mid since ``checkpoint``, the present one included; None if nobody knows."""
+        """Lowest and highest mid since ``checkpoint``, the present one included; None if that is not known."""
         ...
 
     def correlation(self, one: Symbol, other: Symbol) -> Decimal | None:
@@ -40,9 +40,9 @@ class PriceHistory(Protocol):
 
 
 class Market(msgspec.Struct, frozen=True, gc=False):
-    """See the module. ``day_ticks`` are the prices at the begin of ``day``, None if nobody saw it.
+    """See the module. ``day_ticks`` are the prices at the begin of ``day``, None if they are not known.
 
-    ``origin`` is what the ids of new orders begin with: nobody decides at random.
+    ``origin`` is what the ids of new orders begin with, so that no decision is random.
     """
 
     ticks: Mapping[Symbol, Tick]
@@ -53,7 +53,7 @@ class Market(msgspec.Struct, frozen=True, gc=False):
     reduce_only: bool = False
     day: TradingDay = ALWAYS
     day_ticks: Mapping[Symbol, Tick] | None = None
-    paths: PriceHistory | None = None
+    price_history: PriceHistory | None = None
 
     def fresh(self, symbol: Symbol, max_age_ns: Nanos) -> Tick | None:
         """The symbol's L1 unless it is missing or older than ``max_age_ns``, on its way or since."""
@@ -64,12 +64,12 @@ class Market(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def moment(self) -> int:
-        """The number of a checkpoint that is made now."""
-        return 0 if self.paths is None else self.paths.next_checkpoint
+        """The number that ``extremes`` takes for a period that begins now."""
+        return 0 if self.price_history is None else self.price_history.next_checkpoint
 
     def extremes(self, symbol: Symbol, moment: int) -> tuple[Decimal, Decimal] | None:
-        """Lowest and highest mid since ``moment``; None if nobody knows."""
-        return None if self.paths is None else self.paths.extremes(symbol, moment)
+        """Lowest and highest mid since ``moment``; None if that is not known."""
+        return None if self.price_history is None else self.price_history.extremes(symbol, moment)
 
 
 def mark(position: Position, tick: Tick, source: MarkSource) -> Decimal:

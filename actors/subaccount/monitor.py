@@ -1,6 +1,6 @@
-"""The position monitor: says once of each position that it is too old, or that it loses too much.
+"""The position monitor: raises one alert per position that is too old, and one if it loses too much.
 
-It only says so; closing is for who hears it. Source: seed 004 (``monitor_positions``).
+It only raises alerts; closing is for whoever reads them. Source: seed 004 (``monitor_positions``).
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ from actors.core.units import ONE
 from actors.subaccount import breaker
 from actors.subaccount.market import Market, mark
 from actors.subaccount.position import Position
+from actors.subaccount.situation import Situation
 from actors.subaccount.state import AccountState
 
 
-def assess(state: AccountState, market: Market, _cause: str) -> list[AnyFact]:
+def assess(now: Situation) -> Situation:
     """Alerts that are due now and were not given before."""
+    state, market = now.state, now.market
     limits = state.limits
     if limits.position_timeout_seconds is None and limits.excessive_loss_percent is None:
-        return []
+        return now
     found: list[AnyFact] = []
     for position in state.positions:
         deadline = deadline_ms(state, position)
@@ -32,7 +34,7 @@ def assess(state: AccountState, market: Market, _cause: str) -> list[AnyFact]:
         bound = limits.excessive_loss_percent
         if loss is not None and bound is not None and loss > bound:
             found.append(PositionAlerted(position.symbol, Alert.EXCESSIVE_LOSS, loss, bound))
-    return found
+    return now.after(found)
 
 
 def deadline_ms(state: AccountState, position: Position) -> int | None:
@@ -53,7 +55,7 @@ def next_deadline_ms(state: AccountState) -> int | None:
 
 
 def loss_price(state: AccountState, position: Position) -> Decimal | None:
-    """The mark beyond which a position loses too much; None if nobody asks, or it was said."""
+    """The mark beyond which a position loses too much; None if there is no such limit, or the alert was raised."""
     share = state.limits.excessive_loss_percent
     if share is None or Alert.EXCESSIVE_LOSS in position.alerts:
         return None

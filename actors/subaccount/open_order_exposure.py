@@ -1,4 +1,4 @@
-"""What an account's own orders may still open, told anew from what it holds now.
+"""What an account's own orders may still open, worked out from what it holds now.
 
 An order is given the part of the position that it reduces in the order of decision; the rest opens. So a
 position that goes away under a resting order leaves no order that opens without margin.
@@ -18,7 +18,7 @@ from actors.core.units import ZERO, Symbol
 from actors.subaccount.state import AccountState
 
 
-class Commitment(msgspec.Struct, frozen=True, gc=False):
+class OrderExposure(msgspec.Struct, frozen=True, gc=False):
     """What one order may still open: quantity, and notional and margin in quote asset."""
 
     symbol: Symbol
@@ -29,7 +29,7 @@ class Commitment(msgspec.Struct, frozen=True, gc=False):
     margin: Decimal
 
 
-def openings(state: AccountState) -> Iterator[tuple[WorkingOrder, Decimal]]:
+def quantities_that_open(state: AccountState) -> Iterator[tuple[WorkingOrder, Decimal]]:
     """Each of the account's own working orders, and how much of it would open."""
     left: dict[tuple[Symbol, Side], Decimal] = {}
     for order in state.orders:
@@ -45,22 +45,24 @@ def openings(state: AccountState) -> Iterator[tuple[WorkingOrder, Decimal]]:
         yield order, order.remaining - reducing
 
 
-def commitments(state: AccountState) -> list[Commitment]:
+def order_exposures(state: AccountState) -> list[OrderExposure]:
     """All that working and conditional orders may still open."""
     found = []
     if state.orders:
-        for order, opening in openings(state):
+        for order, opening in quantities_that_open(state):
             if opening > ZERO:
                 intent = order.intent
                 notional = opening * order.reference_price
                 margin = notional / intent.leverage
-                found.append(Commitment(order.symbol, order.side, intent.strategy, opening, notional, margin))
+                found.append(
+                    OrderExposure(order.symbol, order.side, intent.strategy, opening, notional, margin)
+                )
     for waiting in state.conditionals:
         placed = waiting.placed
         if placed.margin_reserved > ZERO:
             notional = placed.margin_reserved * placed.leverage
             found.append(
-                Commitment(
+                OrderExposure(
                     placed.symbol,
                     placed.side,
                     placed.strategy,
@@ -83,7 +85,7 @@ def may_open(state: AccountState, order: ConditionalOrder) -> bool:
     return placed.quantity > abs(held.quantity)
 
 
-def cancelled(state: AccountState, cause: str, *, keep_closing: bool) -> list[AnyFact]:
+def conditional_cancels(state: AccountState, cause: str, *, keep_closing: bool) -> list[AnyFact]:
     """The ends of the account's conditional orders, or of those that may open risk."""
     return [
         ConditionalEnded(c.client_order_id, ConditionalStatus.CANCELED, cause)
@@ -92,7 +94,7 @@ def cancelled(state: AccountState, cause: str, *, keep_closing: bool) -> list[An
     ]
 
 
-def cancels(state: AccountState, orders: Iterable[WorkingOrder], cause: str) -> list[AnyFact]:
+def order_cancels(state: AccountState, orders: Iterable[WorkingOrder], cause: str) -> list[AnyFact]:
     """The cancels of some of the account's working orders, without what was asked for before or has filled."""
     return [
         CancelIntended(state.account_id, o.client_order_id, o.symbol, cause)
@@ -101,6 +103,8 @@ def cancels(state: AccountState, orders: Iterable[WorkingOrder], cause: str) -> 
     ]
 
 
-def surplus(state: AccountState) -> list[WorkingOrder]:
+def reduce_only_excess(state: AccountState) -> list[WorkingOrder]:
     """Resting reduce-only orders that would open if they filled, the newest first to go."""
-    return [order for order, opening in openings(state) if opening > ZERO and order.intent.reduce_only]
+    return [
+        order for order, opening in quantities_that_open(state) if opening > ZERO and order.intent.reduce_only
+    ]

@@ -2,8 +2,8 @@
 
 Rules
 1. ``settle`` is the only place that knows how a fill changes a position.
-2. Within a stretch between two fills quantity and entry are constant, so the worst and the best unrealized
-   profit of the stretch are at the extremes of the mid; ``excursions`` folds them in.
+2. Between two fills quantity and entry are constant, so the worst and the best unrealized
+   profit of that period are at the extremes of the mid; ``excursions`` folds them in.
 3. Kept is the cost, which is exact: products are, and what a partial close takes of it is rounded once and
    taken off what stays. So over any round trip the realized parts add up to what was sold less what was
    bought. The average entry is a division, and only shown.
@@ -28,7 +28,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     ``cost`` (> 0) is the entry notional of what is held, in quote asset: what the opening fills cost, less the
     parts that were closed. ``margin`` is the initial margin in quote asset; ``realized`` what partial closes brought so far, without ``fees`` (paid) and
-    ``funding`` (received). ``mae`` and ``mfe`` hold for all stretches but the present one, which began
+    ``funding`` (received). ``mae`` and ``mfe`` hold for all periods between fills but the present one, which began
     at ``since``; ``peak`` is the most that was held.
     """
 
@@ -84,7 +84,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return (self.cost * quantity / abs(self.quantity)).quantize(ENTRY_QUANTUM)
 
     def excursions(self, low: Decimal | None, high: Decimal | None) -> tuple[Decimal, Decimal]:
-        """MAE (<= 0) and MFE (>= 0), in quote asset, with a stretch from ``low`` to ``high`` added."""
+        """MAE (<= 0) and MFE (>= 0), in quote asset, with a period from ``low`` to ``high`` added."""
         if low is None or high is None:
             return self.mae, self.mfe
         ends = (self.unrealized(low), self.unrealized(high))
@@ -96,10 +96,10 @@ class Position(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         closed_ms: int,
         realized: Decimal,
         fee: Decimal,
-        stretch: tuple[Decimal, Decimal] | None,
+        extremes: tuple[Decimal, Decimal] | None,
     ) -> PositionClosed:
         """The record of this position when its last part brought ``realized`` and cost ``fee``."""
-        mae, mfe = self.excursions(*(stretch or (None, None)))
+        mae, mfe = self.excursions(*(extremes or (None, None)))
         return PositionClosed(
             position_id=self.position_id,
             symbol=self.symbol,

@@ -6,7 +6,7 @@ now. Source: seed 004 (``_calculate_portfolio_metrics``, ``EmergencyStop``, ``Ri
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
 from itertools import accumulate, pairwise
@@ -14,10 +14,10 @@ from typing import Protocol
 
 import msgspec
 
-from actors.core.units import ZERO
+from actors.core.units import ZERO, Symbol
 from actors.subaccount import losses
 from actors.subaccount.margin import unrealized
-from actors.subaccount.market import Market, marks_of
+from actors.subaccount.situation import Situation
 from actors.subaccount.state import AccountState
 
 LEVELS = ((Decimal("0.20"), "CRITICAL"), (Decimal("0.15"), "HIGH"), (Decimal("0.10"), "MEDIUM"))
@@ -158,18 +158,17 @@ def recommendations(drawdown_: Decimal, positions: int, daily_loss_share: Decima
     return found
 
 
-def report(state: AccountState, market: Market, closed: Sequence[Closed]) -> RiskReport | None:
+def report(now: Situation, closed: Sequence[Closed]) -> RiskReport | None:
     """An account's report.
 
     Args:
-        state: the account.
-        market: present prices.
+        now: the account at the present prices.
         closed: its closed positions, oldest first.
 
     Returns:
         None while a position has no fresh price.
     """
-    marks = marks_of(state, market)
+    state, marks = now.state, now.marks
     if marks is None:
         return None
     value = state.balance + unrealized(state.positions, marks)
@@ -192,14 +191,15 @@ def report(state: AccountState, market: Market, closed: Sequence[Closed]) -> Ris
         short_positions=count - longs,
         exposure=sum((abs(p.quantity) * marks[p.symbol] for p in state.positions), ZERO),
         daily_loss_share=share,
-        strategies=_strategies(state, market, closed),
+        strategies=_strategies(state, marks, closed),
         alerts=alerts(found, count, share),
         recommendations=recommendations(found, count, share),
     )
 
 
-def _strategies(state: AccountState, market: Market, closed: Sequence[Closed]) -> list[StrategyReport]:
-    marks = marks_of(state, market) or {}
+def _strategies(
+    state: AccountState, marks: Mapping[Symbol, Decimal], closed: Sequence[Closed]
+) -> list[StrategyReport]:
     found = []
     for name in sorted({p.strategy for p in state.positions} | {c.strategy for c in closed}):
         held = [p for p in state.positions if p.strategy == name]

@@ -7,6 +7,7 @@ from decimal import Decimal
 import msgspec
 
 from actors.core.enums import Breaker
+from actors.core.facts import CloseOutBegan
 from actors.core.units import ZERO, Symbol
 
 
@@ -14,8 +15,8 @@ class RiskState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What the loss limits and the breaker remember. Durable, so that a restart forgives nothing.
 
     ``day_equity`` is the equity at the begin of the trading day, moved by deposits and withdrawals since;
-    ``losses`` and ``errors`` count losing trades and refused orders in a row; ``closing_out`` is why
-    everything must go, empty when nothing must; ``last_refusal`` names the last order that the exchange
+    ``losses`` and ``errors`` count losing trades and refused orders in a row; ``close_out`` is why
+    everything must be closed, None when nothing must; ``last_refusal`` names the last order that the exchange
     refused or ended by itself, with its code and words; ``recent`` holds symbol and time of the orders of the
     last minute, if their rate is limited.
     """
@@ -29,9 +30,14 @@ class RiskState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     breaker_reason: str = ""
     breaker_until_ms: int = 0
     breaker_by_hand: bool = False
-    closing_out: str = ""
+    close_out: CloseOutBegan | None = None
     last_refusal: str = ""
     recent: tuple[tuple[Symbol, int], ...] = ()
+
+    @property
+    def close_out_reason(self) -> str:
+        """Why everything must be closed, as it is stored and shown; empty when nothing must."""
+        return "" if self.close_out is None else self.close_out.reason
 
 
 INITIAL_RISK_STATE = RiskState()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
+from typing import assert_never
 
 import msgspec
 from msgspec.structs import replace
@@ -24,9 +25,11 @@ from actors.core.facts import (
     BalanceAdjusted,
     BreakerChanged,
     CancelIntended,
-    ClosingOut,
+    CloseOutBegan,
+    CloseOutEnded,
     ConditionalDue,
     ConditionalEnded,
+    ConditionalFact,
     ConditionalPlaced,
     DayBegan,
     DayStopped,
@@ -34,13 +37,17 @@ from actors.core.facts import (
     FundingPaid,
     LimitsChanged,
     ModeChanged,
+    MoneyFact,
     OrderAcknowledged,
     OrderEnded,
+    OrderFact,
     OrderIntended,
     PhaseChanged,
     PositionAlerted,
     PositionClosed,
+    PositionFact,
     PositionTakenOver,
+    RiskFact,
     StatusChanged,
     TrailMoved,
 )
@@ -138,6 +145,30 @@ def fold(state: AccountState, fact: AnyFact) -> AccountState:
         StateCorrupt: the fact does not fit the state, or names another account.
     """
     match fact:
+        case OrderIntended() | CancelIntended() | OrderAcknowledged() | FillApplied() | OrderEnded():
+            return _fold_order(state, fact)
+        case ConditionalPlaced() | TrailMoved() | ConditionalDue() | ConditionalEnded():
+            return _fold_conditional(state, fact)
+        case DayBegan() | DayStopped() | BreakerChanged() | CloseOutBegan() | CloseOutEnded():
+            return _fold_risk(state, fact)
+        case PositionTakenOver() | PositionClosed() | PositionAlerted():
+            return _fold_position(state, fact)
+        case BalanceAdjusted() | FundingPaid() | FeeLearned() | FeeBooked() | BadDebtRecorded():
+            return _fold_money(state, fact)
+        case PhaseChanged():
+            return replace(state, phase=fact.phase, refusals=fact.refusals, retry_at_ns=fact.retry_at_ns)
+        case StatusChanged():
+            return replace(state, status=fact.status)
+        case ModeChanged():
+            return replace(state, mode=fact.mode)
+        case LimitsChanged():
+            return _fold_limits(state, fact)
+        case _:
+            assert_never(fact)
+
+
+def _fold_order(state: AccountState, fact: OrderFact) -> AccountState:
+    match fact:
         case FillApplied():
             return _fold_fill(state, fact)
         case OrderIntended():
@@ -153,50 +184,14 @@ def fold(state: AccountState, fact: AnyFact) -> AccountState:
             return _with_order(state, replace(order, cancel_requested=True))
         case OrderEnded():
             return _fold_ended(state, fact)
-        case BalanceAdjusted():
-            return ledger.adjust(state, fact)
-        case PositionTakenOver():
-            return ledger.take_over(state, fact)
-        case PhaseChanged():
-            return replace(state, phase=fact.phase, refusals=fact.refusals, retry_at_ns=fact.retry_at_ns)
-        case StatusChanged():
-            return replace(state, status=fact.status)
-        case BadDebtRecorded():
-            return replace(state, balance=state.balance + fact.amount, bad_debt=state.bad_debt + fact.amount)
         case _:
-            return _fold_others(state, fact)
+            assert_never(fact)
 
 
-def _fold_others(state: AccountState, fact: AnyFact) -> AccountState:  # noqa: PLR0912 - one branch per fact
+def _fold_conditional(state: AccountState, fact: ConditionalFact) -> AccountState:
     match fact:
-        case PositionClosed():
-            if fact.net == ZERO or state.limits.max_consecutive_losses is None:
-                return state
-            return _with_risk(state, losses=state.risk.losses + 1 if fact.net < ZERO else 0)
-        case FundingPaid():
-            return ledger.fund(state, fact)
-        case FeeLearned():
-            return ledger.learn_fee(state, fact)
-        case FeeBooked():
-            return ledger.book_fee(state, fact)
-        case PositionAlerted():
-            held = _position(state, fact.symbol)
-            alerted = replace(held, alerts=(*held.alerts, fact.alert))
-            return replace(state, positions=with_position(state.positions, fact.symbol, alerted))
-        case DayBegan():
-            return _with_risk(state, day_start_ms=fact.start_ms, day_equity=fact.equity, day_stopped=False)
-        case DayStopped():
-            return _with_risk(state, day_stopped=True)
-        case BreakerChanged():
-            return _fold_breaker(state, fact)
-        case ClosingOut():
-            return _with_risk(state, closing_out=fact.reason)
-        case LimitsChanged():
-            return _fold_limits(state, fact)
-        case ModeChanged():
-            return replace(state, mode=fact.mode)
         case ConditionalPlaced():
-            return _fold_conditional(state, fact)
+            return _fold_placed(state, fact)
         case TrailMoved():
             return _with_conditional(state, fact.client_order_id, extreme=fact.extreme)
         case ConditionalDue():
@@ -205,7 +200,55 @@ def _fold_others(state: AccountState, fact: AnyFact) -> AccountState:  # noqa: P
             ended = _conditional(state, fact.client_order_id)
             return replace(state, conditionals=tuple(c for c in state.conditionals if c is not ended))
         case _:
-            raise StateCorrupt(f"{state.account_id}: {type(fact).__name__} is no fact of an account")
+            assert_never(fact)
+
+
+def _fold_risk(state: AccountState, fact: RiskFact) -> AccountState:
+    match fact:
+        case DayBegan():
+            return _with_risk(state, day_start_ms=fact.start_ms, day_equity=fact.equity, day_stopped=False)
+        case DayStopped():
+            return _with_risk(state, day_stopped=True)
+        case BreakerChanged():
+            return _fold_breaker(state, fact)
+        case CloseOutBegan():
+            return _with_risk(state, close_out=fact)
+        case CloseOutEnded():
+            return _with_risk(state, close_out=None)
+        case _:
+            assert_never(fact)
+
+
+def _fold_money(state: AccountState, fact: MoneyFact) -> AccountState:
+    match fact:
+        case BalanceAdjusted():
+            return ledger.adjust(state, fact)
+        case FundingPaid():
+            return ledger.fund(state, fact)
+        case FeeLearned():
+            return ledger.learn_fee(state, fact)
+        case FeeBooked():
+            return ledger.book_fee(state, fact)
+        case BadDebtRecorded():
+            return replace(state, balance=state.balance + fact.amount, bad_debt=state.bad_debt + fact.amount)
+        case _:
+            assert_never(fact)
+
+
+def _fold_position(state: AccountState, fact: PositionFact) -> AccountState:
+    match fact:
+        case PositionTakenOver():
+            return ledger.take_over(state, fact)
+        case PositionClosed():
+            if fact.net == ZERO or state.limits.max_consecutive_losses is None:
+                return state
+            return _with_risk(state, losses=state.risk.losses + 1 if fact.net < ZERO else 0)
+        case PositionAlerted():
+            held = _position(state, fact.symbol)
+            alerted = replace(held, alerts=(*held.alerts, fact.alert))
+            return replace(state, positions=with_position(state.positions, fact.symbol, alerted))
+        case _:
+            assert_never(fact)
 
 
 def folded(state: AccountState, facts: Iterable[AnyFact]) -> AccountState:
@@ -272,7 +315,7 @@ def _uncounted(state: AccountState, order: WorkingOrder) -> AccountState:
     return _with_risk(state, recent=state.risk.recent[:at] + state.risk.recent[at + 1 :])
 
 
-def _fold_conditional(state: AccountState, fact: ConditionalPlaced) -> AccountState:
+def _fold_placed(state: AccountState, fact: ConditionalPlaced) -> AccountState:
     following = _next_sequence(state, fact.account_id, fact.sequence)
     waiting = ConditionalOrder(placed=fact, extreme=fact.extreme)
     return replace(state, conditionals=(*state.conditionals, waiting), next_order_sequence=following)
@@ -283,7 +326,7 @@ def _fold_ended(state: AccountState, fact: OrderEnded) -> AccountState:
     left = replace(state, orders=tuple(o for o in state.orders if o is not order))
     if fact.status is OrderStatus.NEVER_SENT:
         left = _uncounted(left, order)
-    # Streaks are counted where they are limited, so that nobody else's orders write them.
+    # Streaks are counted where they are limited, so that other accounts' orders write nothing.
     refused = order.purpose is Purpose.USER and fact.status is OrderStatus.REJECTED
     counts = refused and state.limits.max_consecutive_errors is not None
     text = f"{fact.client_order_id} {end_text(fact.status, fact.code, fact.reason)}"
@@ -360,7 +403,7 @@ def _fold_limits(state: AccountState, fact: LimitsChanged) -> AccountState:
         raise StateCorrupt(f"{state.account_id}: {error}") from None
     if after.limits.needs_day:
         return after
-    # A day that nobody counts is over: counted again, it begins anew.
+    # Without a limit of the day no day is counted; with one again, a new day begins.
     return _with_risk(after, day_start_ms=0, day_equity=ZERO, day_stopped=False)
 
 

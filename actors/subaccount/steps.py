@@ -3,54 +3,63 @@
 Rules
 1. A step is rounded to what the exchange takes, never leaves a rest that it would not take, and is no larger
    than one market order may be.
-2. What is too small for the exchange goes to the house at its mark: nobody could ever close it there.
+2. What is too small for the exchange goes to the house at its mark: no order could close it (``subaccount.dust``).
 3. Without the exchange's rules of a symbol no order can be made; a human is called, once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from decimal import ROUND_DOWN, ROUND_UP, Decimal
+
+import msgspec
 
 from actors.core.enums import Alert, OrderType, Purpose, Side, TimeInForce
 from actors.core.facts import AnyFact, OrderIntended, PositionAlerted, PositionTakenOver
 from actors.core.instruments import Instrument
 from actors.core.order_ids import client_order_id
-from actors.core.units import ZERO, Symbol, round_to
+from actors.core.units import ZERO, round_to
 from actors.subaccount.market import Market
 from actors.subaccount.position import Position
-from actors.subaccount.state import AccountState
+from actors.subaccount.situation import Situation
 
 
-def close(  # noqa: PLR0913 - what to close, how much of it, and why
-    state: AccountState,
-    market: Market,
-    marks: Mapping[Symbol, Decimal],
-    position: Position,
-    quantity: Decimal,
-    purpose: Purpose,
-    tier: int,
-    cause: str,
-) -> list[AnyFact]:
-    """One closing order of about ``quantity``, a takeover of what is too small, or a call for a human."""
+class Step(msgspec.Struct, frozen=True, gc=False):
+    """What to close: about ``quantity`` (> 0) of a position that is worth ``price`` each, for ``tier``."""
+
+    position: Position
+    quantity: Decimal
+    price: Decimal
+    purpose: Purpose
+    tier: int
+
+
+def close(now: Situation, step: Step, sequence: int) -> list[AnyFact]:
+    """One closing order, a takeover of what is too small, or a call for a human.
+
+    Args:
+        now: the account, and what it may know.
+        step: what to close.
+        sequence: the number that the order gets among the account's orders.
+    """
+    state, market, position, price = now.state, now.market, step.position, step.price
     instrument = market.instruments.get(position.symbol)
     if instrument is None:
         return _without_rules(position)
     held = abs(position.quantity)
-    smallest = smallest_order(instrument, marks[position.symbol])
+    smallest = smallest_order(instrument, price)
     if held < smallest:
         if market.fresh(position.symbol, state.limits.price_max_age_ns) is None:
             return []
-        return take_over(position, marks[position.symbol], market, purpose)
-    closing = max(round_to(quantity, instrument.step_size, ROUND_DOWN), smallest)
+        return take_over(position, price, market, step.purpose)
+    closing = max(round_to(step.quantity, instrument.step_size, ROUND_DOWN), smallest)
     if held - closing < smallest:
         closing = held
     closing = instrument.floor_qty(min(closing, instrument.market_max_qty))
     return [
         OrderIntended(
             account_id=state.account_id,
-            sequence=state.next_order_sequence,
-            client_order_id=client_order_id(market.origin, state.account_id, state.next_order_sequence),
+            sequence=sequence,
+            client_order_id=client_order_id(market.origin, state.account_id, sequence),
             symbol=position.symbol,
             side=Side.SELL if position.is_long else Side.BUY,
             order_type=OrderType.MARKET,
@@ -60,10 +69,10 @@ def close(  # noqa: PLR0913 - what to close, how much of it, and why
             reduce_only=True,
             leverage=position.leverage,
             margin_reserved=ZERO,
-            purpose=purpose,
-            tier=tier,
+            purpose=step.purpose,
+            tier=step.tier,
             decided_ms=market.wall_ms,
-            cause=cause,
+            cause=now.cause,
         )
     ]
 
@@ -85,7 +94,7 @@ def take_over(
 ) -> list[AnyFact]:
     """The house has a position at ``price``, and takes ``fee`` in quote asset for it."""
     realized = position.unrealized(price)
-    stretch = market.extremes(position.symbol, position.since)
+    extremes = market.extremes(position.symbol, position.since)
     return [
         PositionTakenOver(
             symbol=position.symbol,
@@ -95,5 +104,5 @@ def take_over(
             fee=fee,
             taken_ms=market.wall_ms,
         ),
-        position.closed(purpose, market.wall_ms, realized, fee, stretch),
+        position.closed(purpose, market.wall_ms, realized, fee, extremes),
     ]

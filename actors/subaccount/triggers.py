@@ -16,7 +16,7 @@ Rules
    the router's own float mid can be off.
 2. No prices, a breach already, or a price that would be met at once: wake on every tick.
 3. While a step works, or waits for its own timer, a price decides nothing but loss limits: no other triggers.
-   The step's fill, its end or the timer assesses anew (measured: waking 800 such accounts on
+   The step's fill, its end or the timer assesses again (measured: waking 800 such accounts on
    every tick cost nine tenths of the router's throughput).
 """
 
@@ -33,9 +33,10 @@ from actors.core.messages import Trigger
 from actors.core.orders import ConditionalOrder
 from actors.core.units import ONE, ZERO, Symbol
 from actors.limits.model import MaintenanceBasis, MarkSource
-from actors.subaccount import conditionals, losses, margin, monitor
+from actors.subaccount import conditionals, losses, monitor
 from actors.subaccount.adl import WARNING_HYSTERESIS, has_step
-from actors.subaccount.market import Market, marks_of
+from actors.subaccount.market import Market
+from actors.subaccount.situation import Situation
 from actors.subaccount.state import AccountState
 
 OUTWARD = 2.0**-48
@@ -77,7 +78,7 @@ def thresholds(state: AccountState, *, waiting: bool) -> Iterator[Threshold]:
     limits, risk = state.limits, state.risk
     if not limits.watches_equity:
         return
-    if limits.max_cumulative_loss is not None and not risk.closing_out:
+    if limits.max_cumulative_loss is not None and risk.close_out is None:
         yield Threshold(ONE, ZERO, limits.max_cumulative_loss - state.deposits - state.bad_debt)
     daily = losses.daily_limit(state)
     if daily is not None and not risk.day_stopped:
@@ -96,26 +97,27 @@ def waits(state: AccountState) -> bool:
     return has_step(state) or bool(state.refusals and state.retry_at_ns)
 
 
-def triggers(state: AccountState, market: Market) -> Triggers:
+def triggers(now: Situation) -> Triggers:
     """The account's triggers at the present prices."""
+    state, market = now.state, now.market
     if not state.positions and not state.conditionals:
         return NONE
     waiting = waits(state)
     if waiting and not (state.limits.watches_equity and state.positions):
         return NONE
-    calm = state.phase in {Phase.HEALTHY, Phase.WARNING} and not state.risk.closing_out
-    marks = marks_of(state, market)
+    calm = state.phase.is_calm and state.risk.close_out is None
+    marks = now.marks
     awaits_day = state.limits.needs_day and market.day.start_ms > state.risk.day_start_ms
     if marks is None or not (calm or waiting) or (awaits_day and state.positions):
         return _every_tick(state)
     nearest = _Nearest(market)
-    if state.positions:
-        view = margin.view(state, marks, market.instruments)
+    view = now.view if state.positions else None
+    if view is not None:
         for bound in thresholds(state, waiting=waiting):
             slack = bound.equity * view.equity + bound.maintenance * view.maintenance + bound.constant
             if slack <= ZERO:
                 return _every_tick(state)
-            _share_out(state, bound, slack, marks, market, nearest)
+            _divide_slack(state, bound, slack, marks, market, nearest)
         for position in state.positions if state.limits.excessive_loss_percent is not None else ():
             price = monitor.loss_price(state, position)
             if price is not None:
@@ -155,7 +157,7 @@ class _Nearest:
             trigger = Trigger(symbol, below, towards_market(price, below=below), touch)
             tick = self._market.ticks[symbol]
             now = tick.mid_float if not touch else float(tick.bid if below else tick.ask)
-            # The router would wake us at once, and once more for each time that we told it.
+            # The router would wake us at once, and again each time that we registered it.
             if now <= trigger.price if below else now >= trigger.price:
                 self.watch(symbol)
             else:
@@ -163,7 +165,7 @@ class _Nearest:
         return Triggers(tuple(found), tuple(self._every_tick))
 
 
-def _share_out(  # noqa: PLR0913 - one threshold over all positions
+def _divide_slack(  # noqa: PLR0913 - one threshold over all positions
     state: AccountState,
     bound: Threshold,
     slack: Decimal,
@@ -171,6 +173,10 @@ def _share_out(  # noqa: PLR0913 - one threshold over all positions
     market: Market,
     nearest: _Nearest,
 ) -> None:
+    # Theory: f is linear in the prices, so its fall is the sum of what each symbol takes of it. If no symbol takes
+    # more than its share w_i of the slack f(p0), with sum w_i = 1, then f stays above zero wherever the others go.
+    # Equal shares 1/n are always sound; a wake before f = 0 costs one look, which divides what slack is left again,
+    # so a price that walks to the threshold causes a number of wakes that grows with the logarithm of the slack.
     share = slack / len(state.positions)
     touch = state.limits.mark_source is MarkSource.EXIT
     for position in state.positions:

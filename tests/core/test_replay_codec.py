@@ -14,14 +14,17 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from actors.core import replay_codec
-from actors.core.enums import AccountStatus, Side
+from actors.core.enums import AccountStatus, CloseOutScope, ReconsiderReason, Side
 from actors.core.errors import BadInput
 from actors.core.messages import (
+    CallOff,
     CancelOrder,
+    CloseOut,
     FeeKnown,
     Fill,
     PlaceOrder,
     RateKnown,
+    Reconsider,
     RegisterTriggers,
     SetStatus,
     Wake,
@@ -83,6 +86,43 @@ def test_a_fill_that_an_earlier_release_wrote_down_comes_back_and_is_written_ali
     assert msgspec.json.decode(replay_codec.encode(FILL)) == msgspec.json.decode(RECORDED)
     untold = RECORDED.replace('"-0.01"', "null").replace('"fee_asset":""', '"fee_asset":"BNB"')
     assert replay_codec.decode("Fill", untold).trade == replace(FILL.trade, fee=None, fee_asset="BNB")
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload", "message"),
+    [
+        ("CloseOut", '{"reason":"odd"}', CloseOut("odd")),
+        (
+            "CloseOut",
+            '{"reason":"emergency stop of all: odd"}',
+            CloseOut("emergency stop of all: odd", CloseOutScope.FLEET),
+        ),
+        ("CallOff", '{"begun_as":""}', CallOff()),
+        ("CallOff", '{"begun_as":"emergency stop of all"}', CallOff(CloseOutScope.FLEET)),
+        ("Reconsider", '{"cause":"operator"}', Reconsider(ReconsiderReason.OPERATOR)),
+        ("Reconsider", '{"cause":"router restarted"}', Reconsider(ReconsiderReason.ROUTER_RESTARTED)),
+        ("Reconsider", '{"cause":"fees:3"}', Reconsider(ReconsiderReason.FEES)),
+    ],
+)
+def test_what_the_last_release_wrote_is_read(kind, payload, message):
+    assert replay_codec.decode(kind, payload) == message
+
+
+@pytest.mark.parametrize(
+    ("message", "payload"),
+    [
+        (CloseOut("odd"), '{"reason":"odd"}'),
+        (CallOff(CloseOutScope.FLEET), '{"begun_as":"emergency stop of all"}'),
+        (Reconsider(ReconsiderReason.BACKOFF), '{"cause":"backoff"}'),
+    ],
+)
+def test_what_is_written_is_spelled_as_by_the_last_release(message, payload):
+    assert replay_codec.encode(message) == payload
+
+
+def test_a_cause_names_the_incarnation_whose_timer_it_was():
+    assert Reconsider(ReconsiderReason.FEES, 3).cause == "fees:3"
+    assert Reconsider(ReconsiderReason.RULES, 3).cause == "rules"
 
 
 def test_what_cannot_be_replayed_says_so():

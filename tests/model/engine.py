@@ -5,7 +5,15 @@ from __future__ import annotations
 from decimal import Decimal as D
 
 from actors.core import messages
-from actors.core.enums import AccountStatus, ConditionalKind, LiquidationMode, OrderStatus, OrderType, Side
+from actors.core.enums import (
+    AccountStatus,
+    ConditionalKind,
+    LiquidationMode,
+    OrderStatus,
+    OrderType,
+    ReconsiderReason,
+    Side,
+)
 from actors.core.facts import CancelIntended, ConditionalPlaced, OrderIntended
 from actors.core.messages import (
     AdjustBalance,
@@ -162,7 +170,7 @@ def wake(symbol: str) -> Wake:
 
 def reconsider(cause: str) -> Reconsider:
     """A timer, or an operator."""
-    return Reconsider(cause)
+    return Reconsider(ReconsiderReason(cause))
 
 
 def cash(amount: D) -> AdjustBalance:

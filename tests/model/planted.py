@@ -71,8 +71,8 @@ FAULTS = (
     ),
     Fault(
         "the smallest step is counted at the lower of mark and entry",
-        "steps", "close", "smallest_order(instrument, marks[position.symbol])",
-        "smallest_order(instrument, min(marks[position.symbol], position.entry_price))", 200,
+        "steps", "close", "smallest_order(instrument, price)",
+        "smallest_order(instrument, min(price, position.entry_price))", 200,
     ),
     Fault(
         "what a close cost is the average entry, rounded to 1e-12 a unit",
@@ -96,11 +96,11 @@ FAULTS = (
     ),
     Fault(
         "an old price stops the liquidation of a bankrupt account",
-        "adl", "_blind", "last is None or not fresh", "True", 1000,
+        "adl", "_without_prices", "last is None or not fresh", "True", 1000,
     ),
     Fault(
         "what an order makes of the account does not count",
-        "limit_checks", "maintenance_margin", "if ratio < limit:", "if True:", 50,
+        "pretrade.limit_checks", "maintenance_margin", "if ratio < limit:", "if True:", 50,
     ),
     Fault(
         "the tiers are met above their ratio only",

@@ -19,6 +19,7 @@ from actors.persistence import schema
 from actors.persistence.store import Store
 from actors.subaccount.holdings import PER_HOUR
 from actors.subaccount.pipeline import decided
+from actors.subaccount.situation import Situation
 from actors.subaccount.steps import take_over
 from tests.factories import BTC, BUY, ETH, SELL, WIDE, fill_of, market
 from tests.persistence.authors import TRADE_IDS, Author, create, load, rows
@@ -118,7 +119,7 @@ def test_what_the_house_took_counts_from_then_also_after_a_restart(store, dsn):
     trade(author, -5_000_000, "0.2")
     [held] = author.state.positions
     at = market(MARKS, wall_ms=EIGHT + 10_000)
-    author.note(decided(author.state, take_over(held, D(2000), at, Purpose.USER)))
+    author.note(decided(Situation(author.state, at), take_over(held, D(2000), at, Purpose.USER)))
     author = restarted(store, author)
     assert rows(dsn, HELD) == [(ETH, -5_000_000, D(0)), (ETH, 10_000, D("0.2"))]
     assert not settle(author).duplicate

@@ -8,9 +8,18 @@ from decimal import Decimal as D
 import psycopg
 import pytest
 
-from actors.core.enums import OrderType
-from actors.core.messages import ApplyFunding, PlaceOrder, SetLimits
-from actors.core.units import AccountId
+from actors.core.enums import CloseOutScope, ConditionalKind, OrderStatus, OrderType
+from actors.core.messages import (
+    ApplyFunding,
+    CallOff,
+    CloseOut,
+    OrderClosed,
+    PlaceConditional,
+    PlaceOrder,
+    SetLimits,
+    Wake,
+)
+from actors.core.units import NANOS_PER_SECOND, AccountId
 from actors.subaccount.decide import decide
 from actors.subaccount.rejections import RejectCode
 from tests.factories import BUY, ETH, SELL, market
@@ -74,3 +83,43 @@ def test_what_the_platform_s_rule_says_lies_between_the_defaults_and_the_account
     assert set(store.commit(author.batch)) == {None}
     assert load(store, author.state).limits.max_notional_per_trade == D(100)
     assert load(store, author.state).base_limits.max_notional_per_trade == 0
+
+
+def test_a_close_out_of_the_fleet_is_one_of_the_fleet_after_a_restart(store, dsn):
+    author = Author(create(store)[0])
+    author.trade(BUY, "1")
+    author.decide(CloseOut("emergency stop of all: fire", CloseOutScope.FLEET))
+    assert set(store.commit(author.batch)) == {None}
+    assert rows(dsn, "SELECT closing_out FROM bulkhead.account_risk") == [("emergency stop of all: fire",)]
+    loaded = load(store, author.state)
+    assert loaded.risk.close_out == author.state.risk.close_out
+    assert decide(loaded, CallOff(CloseOutScope.FLEET), market()).state.risk.close_out is None
+
+
+def test_a_stop_that_was_refused_before_is_known_as_such_after_a_restart(store, dsn):
+    author = Author(create(store)[0])
+    author.trade(BUY, "1")
+    stop = PlaceConditional(
+        kind=ConditionalKind.STOP_MARKET,
+        symbol=ETH,
+        side=SELL,
+        quantity=D(1),
+        trigger_price=D(1950),
+        reduce_only=True,
+    )
+    author.decide(stop)
+    low, late = (
+        market({ETH: "1940"}),
+        market({ETH: "1940"}, now_ns=60 * NANOS_PER_SECOND, received_ns=60 * NANOS_PER_SECOND),
+    )
+    author.decide(Wake(ETH, "t"), low)
+    author.decide(
+        OrderClosed(author.state.orders[0].client_order_id, OrderStatus.REJECTED, D(0), -2019, "no"), low
+    )
+    author.decide(Wake(ETH, "t"), late)
+    [order] = author.state.orders
+    assert (order.intent.attempt, order.intent.tier) == (1, 0)
+    assert order.intent.cause == f"trigger:{order.intent.conditional_id}"
+    assert set(store.commit(author.batch)) == {None}
+    assert rows(dsn, "SELECT tier FROM bulkhead.intent WHERE status = 'INTENDED'") == [(1,)]
+    assert load(store, author.state).orders == author.state.orders

@@ -33,6 +33,7 @@ from actors.core.units import AccountId
 from actors.persistence.rows import exchange_symbol, platform_symbol, shard_of
 from actors.persistence.store import Store
 from actors.subaccount.pipeline import decided
+from actors.subaccount.situation import Situation
 from actors.subaccount.steps import take_over
 from tests.factories import BUY, ETH, SELL, fill_of, market
 from tests.persistence.authors import NOW, Author, create, load, rows
@@ -267,7 +268,7 @@ def test_the_fee_of_a_takeover_is_in_every_sum(store, dsn):
     author.trade(BUY, "0.3")
     [held] = author.state.positions
     taken = take_over(held, D(1990), market(), Purpose.USER, D("0.2985"))
-    author.note(decided(author.state, taken))
+    author.note(decided(Situation(author.state, market()), taken))
     assert set(store.commit(author.batch)) == {None}
     # 0.1 was the fee of the trade.
     assert load(store, author.state) == author.state

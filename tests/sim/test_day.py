@@ -123,7 +123,7 @@ def test_decisions_equal_those_of_an_engine_that_wakes_everybody_on_every_tick(s
         return world
 
     sparse = run()
-    monkeypatch.setattr(account_actor, "triggers", lambda state, _market: Triggers((), symbols_of(state)))
+    monkeypatch.setattr(account_actor, "triggers", lambda now: Triggers((), symbols_of(now.state)))
     full = run()
     assert full.context.stats.wakes > 5 * sparse.context.stats.wakes
     # Within one moment the accounts run in another order; each decides the same.

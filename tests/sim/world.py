@@ -13,7 +13,7 @@ from random import Random
 
 from msgspec.structs import replace
 
-from actors.core.enums import Phase, Purpose
+from actors.core.enums import Phase, Purpose, ReconsiderReason
 from actors.core.errors import NotDurable, StoreUnreachable
 from actors.core.facts import FillApplied, OrderIntended, PositionTakenOver
 from actors.core.fees import FeeBooked
@@ -299,7 +299,7 @@ class World:
             self.ticks()
             self.dispatcher.run_until(Nanos(self.clock.monotonic_ns() + 1_000 * MS))
         for ref in self.accounts.values():
-            ref.tell(Reconsider("operator"))
+            ref.tell(Reconsider(ReconsiderReason.OPERATOR))
         self.dispatcher.run_until(Nanos(self.clock.monotonic_ns() + 10_000 * MS))
 
     # -- what must hold
@@ -338,7 +338,7 @@ class World:
             )
             state = cell.actor.state
             assert not state.orders
-            assert not state.risk.closing_out
+            assert not state.risk.close_out_reason
             assert state.positions or state.balance >= 0, "a loss beyond the balance is bad debt"
             assert state.positions or state.phase in {Phase.HEALTHY, Phase.LIQUIDATED}
             assert state.positions or not any(c.placed.reduce_only for c in state.conditionals)

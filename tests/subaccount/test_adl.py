@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from actors.core.constants import ADL_REFUSALS_MAX
-from actors.core.enums import AccountStatus, LiquidationMode, OrderStatus, OrderType, Phase, Purpose
+from actors.core.enums import (
+    AccountStatus,
+    LiquidationMode,
+    OrderStatus,
+    OrderType,
+    Phase,
+    Purpose,
+    ReconsiderReason,
+)
 from actors.core.facts import BadDebtRecorded, CancelIntended, OrderIntended, PositionTakenOver
 from actors.core.messages import CloseOut, OrderClosed, PlaceOrder, Reconsider, Wake
 from actors.limits.model import AdlTier
@@ -120,7 +128,9 @@ def test_refusals_back_off_and_end_stuck_with_a_bounded_number_of_orders():
     state, now, orders = at_ratio("0.90"), 0, 0
     for _ in range(500):
         decision = decide(
-            state, Reconsider("backoff") if state.retry_at_ns else WAKE, market(now_ns=now, received_ns=now)
+            state,
+            Reconsider(ReconsiderReason.BACKOFF) if state.retry_at_ns else WAKE,
+            market(now_ns=now, received_ns=now),
         )
         state = decision.state
         orders += sum(isinstance(f, OrderIntended) for f in decision.facts)
@@ -133,7 +143,7 @@ def test_refusals_back_off_and_end_stuck_with_a_bounded_number_of_orders():
     # And one more after five minutes, in the 500 seconds that this took.
     assert orders == ADL_REFUSALS_MAX + 1
     assert state.phase is Phase.STUCK
-    again = decide(state, Reconsider("operator"), market(now_ns=now, received_ns=now))
+    again = decide(state, Reconsider(ReconsiderReason.OPERATOR), market(now_ns=now, received_ns=now))
     assert any(isinstance(f, OrderIntended) for f in again.facts)
 
 
@@ -263,7 +273,7 @@ def test_a_burst_of_refusals_of_one_round_is_one_refusal():
     assert (state.refusals, state.phase, len(state.orders)) == (1, Phase.LIQUIDATING, 0)
     # The round after the wait is another one, to the nanosecond.
     later = market({ETH: "1800", BTC: "60000"}, now_ns=state.retry_at_ns, received_ns=state.retry_at_ns)
-    state = run(state, Reconsider("backoff"), later)
+    state = run(state, Reconsider(ReconsiderReason.BACKOFF), later)
     assert run(state, refusal_of(state.orders[0]), later).refusals == 2
     waiting = replace(state, retry_at_ns=later.now_ns)
     assert run(waiting, refusal_of(state.orders[0]), later).refusals == 2

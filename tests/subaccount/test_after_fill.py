@@ -13,10 +13,10 @@ from actors.core.messages import AdjustBalance, PlaceOrder
 from actors.limits.model import MaintenanceBasis, MarkSource
 from actors.subaccount import after_fill
 from actors.subaccount.decide import decide
-from actors.subaccount.open_order_exposure import Commitment
+from actors.subaccount.open_order_exposure import OrderExposure
 from actors.subaccount.pipeline import Accepted, Rejected
 from tests.factories import BTC, BUY, ETH, INSTRUMENTS, SELL, SOL, account, fill_of, market, position, run
-from tests.subaccount.limit_cases import accepted, codes, limits, order
+from tests.subaccount.pretrade.limit_cases import accepted, codes, limits, order
 
 NO_FEE = {"taker_fee_rate": D(0)}
 BRACKETS = tuple(
@@ -209,16 +209,16 @@ def test_what_works_is_valued_at_the_mark_that_would_be_its_own():
     short = position(ETH, "-1", "2000")
     state = account("1000", [short], own)
     works = [
-        Commitment(ETH, BUY, "", D(2), D(4000), D(400)), Commitment(BTC, BUY, "", D(3), D(1), D(1)),
-        Commitment(SOL, SELL, "", D(1), D(77), D(7)),
+        OrderExposure(ETH, BUY, "", D(2), D(4000), D(400)), OrderExposure(BTC, BUY, "", D(3), D(1), D(1)),
+        OrderExposure(SOL, SELL, "", D(1), D(77), D(7)),
     ]  # fmt: skip
     found = after_fill.notionals(state, state.positions, works, {ETH: D(2001)}, now)
     assert found == {ETH: 3 * D(2001), BTC: 3 * D(59999), SOL: D(77)}
-    sold = after_fill.notionals(state, (), [Commitment(BTC, SELL, "", D(3), D(1), D(1))], {}, now)
+    sold = after_fill.notionals(state, (), [OrderExposure(BTC, SELL, "", D(3), D(1), D(1))], {}, now)
     assert sold == {BTC: 3 * D(60001)}
     # What a flip closes is no mark for what it opens.
     flipped = after_fill.notionals(
-        state, (), [Commitment(ETH, BUY, "", D(2), D(1), D(1))], {ETH: D(2001)}, now
+        state, (), [OrderExposure(ETH, BUY, "", D(2), D(1), D(1))], {ETH: D(2001)}, now
     )
     assert flipped == {ETH: 2 * D(1999)}
 

@@ -8,7 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from actors.core.enums import AccountStatus, ConditionalKind, LiquidationMode, OrderStatus, Purpose
+from actors.core.enums import (
+    AccountStatus,
+    ConditionalKind,
+    LiquidationMode,
+    OrderStatus,
+    Purpose,
+    ReconsiderReason,
+)
 from actors.core.facts import BadDebtRecorded, FillApplied, FundingPaid, PositionClosed, PositionTakenOver
 from actors.core.fees import FeeBooked, FeeLearned
 from actors.core.messages import (
@@ -186,7 +193,7 @@ class Books:
             asked = FeeKnown(fee.symbol, fee.trade_id, D(values[2]) / 10_000, values[1])
             assert self.take(asked).duplicate is (fee.amount is not None)
         elif kind == "look":
-            self.take(Reconsider("fees:0"))
+            self.take(Reconsider(ReconsiderReason.FEES))
 
     def others(self, kind, *values):
         if kind == "wait":

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from actors.core.enums import Breaker, ConditionalKind, OrderStatus, OrderType
-from actors.core.facts import BreakerChanged, CancelIntended, ConditionalEnded
+from actors.core.facts import BreakerChanged, CancelIntended, CloseOutBegan, ConditionalEnded
 from actors.core.messages import (
     OrderAccepted,
     OrderClosed,
@@ -276,7 +276,9 @@ def test_a_position_that_the_house_takes_over_counts_in_the_streak():
     limits = replace(WIDE, max_consecutive_losses=1)
     state = account("100", [position(quantity="0.005")], limits)
     # Closing out a position that is too small for the exchange is a takeover, within the decision itself.
-    after = run(replace(state, risk=replace(state.risk, closing_out="t")), WAKE, market({ETH: "1900"}))
+    after = run(
+        replace(state, risk=replace(state.risk, close_out=CloseOutBegan("t"))), WAKE, market({ETH: "1900"})
+    )
     assert after.positions == ()
     assert after.risk.breaker is Breaker.OPEN
 

@@ -135,7 +135,7 @@ def test_an_exchange_that_never_tells_is_an_alarm_once():
     assert desk.alarms == []
     desk.wait(FEE_ASK_MAX * 10)
     assert len(desk.alarms) == 1
-    assert "has not told the fee of trade 1 of ETHUSDT and 1 more" in desk.alarms[0]
+    assert "has not reported the fee of trade 1 of ETHUSDT and 1 more" in desk.alarms[0]
 
 
 def test_an_engine_without_a_feed_keeps_it_pending():

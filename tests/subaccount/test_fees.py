@@ -7,7 +7,7 @@ from decimal import Decimal as D
 import pytest
 from msgspec.structs import replace
 
-from actors.core.enums import AccountStatus, Phase
+from actors.core.enums import AccountStatus, Phase, ReconsiderReason
 from actors.core.errors import StateCorrupt
 from actors.core.facts import BadDebtRecorded, FillApplied, PositionClosed
 from actors.core.fees import Commission, FeeBooked, FeeLearned, FeeShare
@@ -36,7 +36,7 @@ BOTH = {ETH: "2000", BNB: "500"}
 ONLY = {ETH: "2000"}
 LIMIT_MS = RiskLimits().price_max_age_ns // 1_000_000
 MINUTE = WALL_MS - WALL_MS % 60_000
-LOOK = Reconsider("fees:0")
+LOOK = Reconsider(ReconsiderReason.FEES)
 
 
 def placed(state=None, side=BUY, quantity="1"):

@@ -6,8 +6,16 @@ from decimal import Decimal as D
 
 from msgspec.structs import replace
 
-from actors.core.enums import AccountStatus, Breaker, LiquidationMode, OrderStatus, Phase, Purpose
-from actors.core.facts import ClosingOut, DayBegan, DayStopped, OrderIntended
+from actors.core.enums import (
+    AccountStatus,
+    Breaker,
+    CloseOutScope,
+    LiquidationMode,
+    OrderStatus,
+    Phase,
+    Purpose,
+)
+from actors.core.facts import CloseOutBegan, DayBegan, DayStopped, OrderIntended
 from actors.core.messages import (
     AdjustBalance,
     CallOff,
@@ -123,7 +131,7 @@ def test_a_cumulative_loss_liquidates_everything_and_leaves_a_living_account():
     now = market({**prices, ETH: "1700"})
     decision = decide(state, WAKE, now)
     orders = [f for f in decision.facts if isinstance(f, OrderIntended)]
-    assert [type(f) for f in decision.facts[:1]] == [ClosingOut]
+    assert [type(f) for f in decision.facts[:1]] == [CloseOutBegan]
     assert {(o.symbol, o.side, o.quantity) for o in orders} == {(ETH, "SELL", D(1)), (BTC, "BUY", D("0.01"))}
     assert {o.purpose for o in orders} == {Purpose.CLOSE_OUT}
     state = decision.state
@@ -133,7 +141,7 @@ def test_a_cumulative_loss_liquidates_everything_and_leaves_a_living_account():
         state = run(state, fill_of(order, price=price, trade_id=n + 1), now)
         state = run(state, OrderClosed(order.client_order_id, OrderStatus.FILLED, order.quantity), now)
     assert (state.positions, state.status, state.phase) == ((), AccountStatus.ACTIVE, Phase.HEALTHY)
-    assert (state.risk.closing_out, state.balance) == ("", D(700))
+    assert (state.risk.close_out_reason, state.balance) == ("", D(700))
     assert decide(state, WAKE, now).facts == ()
     again = decide(state, PlaceOrder(symbol=ETH, side=BUY, quantity=D("0.1")), now)
     assert [r.code for r in again.reply.rejections] == [Code.MAX_CUMULATIVE_LOSS_EXCEEDED]
@@ -150,7 +158,7 @@ def test_an_emergency_stop_cancels_closes_and_opens_the_breaker_whatever_the_mod
         orders = [f for f in decision.facts if isinstance(f, OrderIntended)]
         assert [(o.quantity, o.purpose) for o in orders] == [(D(1), Purpose.CLOSE_OUT)]
         assert decision.state.risk.breaker is Breaker.OPEN
-        assert decide(decision.state, CloseOut("again"), at()).state.risk.closing_out == "fire"
+        assert decide(decision.state, CloseOut("again"), at()).state.risk.close_out_reason == "fire"
         assert books_balance(decision.state)
 
 
@@ -171,10 +179,10 @@ def test_an_emergency_stop_that_is_called_off_before_it_could_send():
         at(),
     )
     stopped = run(resting, CloseOut("a slip"), at())
-    assert (stopped.risk.closing_out, stopped.phase) == ("a slip", Phase.LIQUIDATING)
+    assert (stopped.risk.close_out_reason, stopped.phase) == ("a slip", Phase.LIQUIDATING)
     assert stopped.orders[0].cancel_requested
     calm = run(stopped, CallOff(), at())
-    assert (calm.risk.closing_out, calm.phase) == ("", Phase.HEALTHY)
+    assert (calm.risk.close_out_reason, calm.phase) == ("", Phase.HEALTHY)
     assert calm.positions == stopped.positions
     assert calm.risk.breaker is Breaker.OPEN
 
@@ -185,12 +193,12 @@ def test_an_account_that_goes_broke_while_it_is_closed_out_is_liquidated():
     state = run(state, fill_of(order, price="1850"), at("1850"))
     state = run(state, OrderClosed(order.client_order_id, OrderStatus.FILLED, D(1)), at("1850"))
     assert (state.status, state.bad_debt, state.balance) == (AccountStatus.LIQUIDATED, D(50), D(0))
-    assert state.risk.closing_out == ""
+    assert state.risk.close_out_reason == ""
 
 
 def test_an_emergency_stop_of_an_account_with_nothing_only_opens_the_breaker():
     state = run(account(), CloseOut("fire"), at())
-    assert (state.risk.closing_out, state.phase, state.risk.breaker) == ("", Phase.HEALTHY, Breaker.OPEN)
+    assert (state.risk.close_out_reason, state.phase, state.risk.breaker) == ("", Phase.HEALTHY, Breaker.OPEN)
 
 
 def test_a_limit_that_is_switched_off_while_it_holds_lets_go():
@@ -239,14 +247,17 @@ def test_an_emergency_stop_wakes_a_stuck_account():
     assert [f.quantity for f in decision.facts if isinstance(f, OrderIntended)] == [D(1)]
 
 
-def test_only_the_stop_that_is_meant_is_called_off():
-    state = run(holding(), CloseOut("emergency stop of all: fire"), at())
-    assert decide(state, CallOff("cumulative"), at()).facts == ()
-    assert run(state, CallOff("emergency stop of all"), at()).risk.closing_out == ""
+def test_only_the_close_out_that_is_meant_is_called_off_whatever_its_reason_says():
+    fleet, own = CloseOutScope.FLEET, CloseOutScope.ACCOUNT
+    of_all = run(holding(), CloseOut("emergency stop of all: fire", fleet), at())
+    assert [run(of_all, CallOff(scope), at()).risk.close_out for scope in (fleet, own)] == [None, None]
+    alone = run(holding(), CloseOut("emergency stop of all: fire"), at())
+    assert decide(alone, CallOff(fleet), at()).facts == ()
+    assert run(alone, CallOff(own), at()).risk.close_out is None
 
 
 def test_a_stop_without_words_stops_all_the_same():
-    assert run(holding(), CloseOut(""), at()).risk.closing_out
+    assert run(holding(), CloseOut(""), at()).risk.close_out_reason
 
 
 def test_a_frozen_account_s_resting_orders_that_open_are_cancelled():

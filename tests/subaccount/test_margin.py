@@ -13,6 +13,7 @@ from actors.core.instruments import Bracket
 from actors.core.units import Nanos
 from actors.limits.model import MaintenanceBasis
 from actors.subaccount import margin
+from actors.subaccount.situation import Situation
 from tests.factories import BTC, ETH, INSTRUMENTS, WIDE, account, market, position, tick
 
 
@@ -173,10 +174,10 @@ def test_the_static_price_looks_at_one_position_alone():
 
 def test_equity_is_told_at_fresh_marks_only():
     state = account("1000", [position(ETH, "2")])
-    assert margin.equity(state, market({ETH: "2100"})) == D(1200)
-    assert margin.equity(state, market({})) is None
-    assert margin.equity(state, market(now_ns=WIDE.price_max_age_ns + 1)) is None
-    assert margin.equity(account("1000"), market({})) == D(1000)
+    assert Situation(state, market({ETH: "2100"})).equity == D(1200)
+    assert Situation(state, market({})).equity is None
+    assert Situation(state, market(now_ns=WIDE.price_max_age_ns + 1)).equity is None
+    assert Situation(account("1000"), market({})).equity == D(1000)
 
 
 def test_a_price_that_was_old_when_it_came_is_not_fresh():
@@ -184,7 +185,7 @@ def test_a_price_that_was_old_when_it_came_is_not_fresh():
     at = {ETH: tick(ETH, "2100", delay_ns=limit)}
     fresh = replace(market(), ticks=at, now_ns=Nanos(0))
     late = replace(market(), ticks=at, now_ns=Nanos(1))
-    assert margin.equity(state, fresh) == D(1200)
+    assert Situation(state, fresh).equity == D(1200)
     assert fresh.fresh(ETH, limit) is not None
-    assert margin.equity(state, late) is None
+    assert Situation(state, late).equity is None
     assert late.fresh(ETH, limit) is None

@@ -7,7 +7,7 @@ from decimal import Decimal as D
 import pytest
 from msgspec.structs import replace
 
-from actors.core.enums import Alert
+from actors.core.enums import Alert, ReconsiderReason
 from actors.core.facts import PositionAlerted
 from actors.core.messages import Reconsider, Wake
 from actors.core.trading_day import ALWAYS
@@ -42,11 +42,11 @@ def test_more_than_ten_percent_of_loss(quantity, quiet, loud):
 
 def test_more_than_an_hour():
     state = holding()
-    assert decide(state, Reconsider("deadline"), at(seconds=3600)).facts == ()
-    [alert] = decide(state, Reconsider("deadline"), at(seconds=3600.001)).facts
+    assert decide(state, Reconsider(ReconsiderReason.DEADLINE), at(seconds=3600)).facts == ()
+    [alert] = decide(state, Reconsider(ReconsiderReason.DEADLINE), at(seconds=3600.001)).facts
     assert (alert.alert, alert.value, alert.limit) == (Alert.TIMEOUT, D("3600.001"), D(3600))
-    told = run(state, Reconsider("deadline"), at(seconds=3601))
-    assert decide(told, Reconsider("deadline"), at(seconds=7200)).facts == ()
+    told = run(state, Reconsider(ReconsiderReason.DEADLINE), at(seconds=3601))
+    assert decide(told, Reconsider(ReconsiderReason.DEADLINE), at(seconds=7200)).facts == ()
     assert monitor.next_deadline_ms(told) is None
 
 

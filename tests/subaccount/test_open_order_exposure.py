@@ -13,7 +13,7 @@ from actors.core.enums import OrderStatus, OrderType
 from actors.core.facts import CancelIntended
 from actors.core.messages import OrderClosed, PlaceConditional, PlaceOrder, Wake
 from actors.subaccount.decide import decide
-from actors.subaccount.open_order_exposure import cancels, commitments, openings
+from actors.subaccount.open_order_exposure import order_cancels, order_exposures, quantities_that_open
 from actors.subaccount.pipeline import Accepted
 from actors.subaccount.rejections import RejectCode as Code
 from tests.factories import BTC, BUY, ETH, SELL, WIDE, account, fill_of, held_margin, market, position, run
@@ -57,11 +57,14 @@ def test_a_position_that_goes_away_under_a_resting_order_leaves_it_with_margin()
     state = run(state, limit(SELL, "1", "2000"))
     assert held_margin(state) == 0
     state = run(state, sell("0.9"))
-    assert [(o.client_order_id[-1], q) for o, q in openings(state)] == [("1", D(0)), ("2", D("0.9"))]
+    assert [(o.client_order_id[-1], q) for o, q in quantities_that_open(state)] == [
+        ("1", D(0)),
+        ("2", D("0.9")),
+    ]
     filled = run(state, fill_of(state.orders[1]))
     # 0.1 is held, so 0.9 of the resting 1 would open.
-    assert [q for _, q in openings(filled)] == [D("0.9"), D(0)]
-    assert sum(c.notional for c in commitments(filled)) == D(1800)
+    assert [q for _, q in quantities_that_open(filled)] == [D("0.9"), D(0)]
+    assert sum(c.notional for c in order_exposures(filled)) == D(1800)
     at = market({ETH: "2000", BTC: "60000"})
     assert codes(filled, PlaceOrder(symbol=BTC, side=BUY, quantity=D("0.034"), leverage=D(10)), at) == [
         Code.MAX_EXPOSURE_EXCEEDED
@@ -142,17 +145,17 @@ def test_however_orders_fill_reduce_only_ones_open_nothing(held, orders, fills):
 
 def test_only_what_may_open_is_a_commitment():
     held = account("10000", [position(quantity="1")])
-    assert commitments(run(held, limit(SELL, "1"))) == []
-    assert commitments(run(held, limit(SELL, "1", reduce_only=True))) == []
-    [found] = commitments(run(held, limit(SELL, "1.5", "2000")))
+    assert order_exposures(run(held, limit(SELL, "1"))) == []
+    assert order_exposures(run(held, limit(SELL, "1", reduce_only=True))) == []
+    [found] = order_exposures(run(held, limit(SELL, "1.5", "2000")))
     assert (found.quantity, found.notional, found.margin) == (D("0.5"), D(1000), D(100))
     stop = PlaceConditional(
         kind="STOP_MARKET", symbol=ETH, side=BUY, quantity=D(1), trigger_price=D(2100), leverage=D(10)
     )
-    [waiting] = commitments(run(held, stop))
+    [waiting] = order_exposures(run(held, stop))
     assert (waiting.notional, waiting.margin) == (D(2100), D(210))
     closing = replace(stop, side=SELL, trigger_price=D(1900))
-    assert commitments(run(held, closing)) == []
+    assert order_exposures(run(held, closing)) == []
 
 
 def test_a_reduce_only_order_that_fits_is_left_alone():
@@ -163,10 +166,10 @@ def test_a_reduce_only_order_that_fits_is_left_alone():
 def test_what_has_filled_is_not_cancelled_and_what_was_asked_for_is_not_again():
     state = run(account("10000"), limit(BUY, "1", "1990"))
     [order] = state.orders
-    assert [f.client_order_id for f in cancels(state, state.orders, "t")] == [order.client_order_id]
+    assert [f.client_order_id for f in order_cancels(state, state.orders, "t")] == [order.client_order_id]
     part = run(state, fill_of(order, quantity="0.9", price="1990"))
-    assert len(cancels(part, part.orders, "t")) == 1
+    assert len(order_cancels(part, part.orders, "t")) == 1
     filled = run(part, fill_of(order, quantity="0.1", price="1990", trade_id=2))
     assert filled.orders[0].remaining == 0
-    assert cancels(filled, filled.orders, "t") == []
-    assert cancels(state, [replace(order, cancel_requested=True)], "t") == []
+    assert order_cancels(filled, filled.orders, "t") == []
+    assert order_cancels(state, [replace(order, cancel_requested=True)], "t") == []

@@ -37,7 +37,7 @@ class Tracked:
 
     def market(self):
         book = self.book
-        return Market(book.ticks, INSTRUMENTS, Nanos(0), WALL_MS + self.update, FIXED, paths=book)
+        return Market(book.ticks, INSTRUMENTS, Nanos(0), WALL_MS + self.update, FIXED, price_history=book)
 
     def tick(self, mid):
         self.update += 1

@@ -14,6 +14,7 @@ from actors.core.messages import OrderClosed, PlaceOrder, TripBreaker
 from actors.subaccount.alerts import alerts_of
 from actors.subaccount.decide import decide, withdraw
 from actors.subaccount.rejections import RejectCode as Code
+from actors.subaccount.situation import Situation
 from tests.factories import BTC, BUY, ETH, SELL, WALL_MS, WIDE, account, fill_of, market, position, run
 from tests.subaccount.conditional_cases import STOP, WAKE, at, codes, conditional, holding
 
@@ -84,7 +85,7 @@ def test_the_rest_of_a_stop_that_filled_in_part_is_sent_again():
 def test_a_quarantine_leaves_the_stops():
     state = protected()
     state = run(state, conditional(STOP, BUY, "0.1", "2100"), market({ETH: "2000", BTC: "60000"}))
-    left = withdraw(state, "quarantine").state
+    left = withdraw(Situation(state, market(), "quarantine")).state
     assert [c.placed.reduce_only for c in left.conditionals] == [True]
 
 
@@ -170,7 +171,7 @@ def test_one_that_somebody_cancelled_is_not_sent_again():
 def test_what_waits_to_close_and_does_not_say_so_is_left_by_breaker_and_quarantine():
     closing = run(holding(), conditional(STOP, SELL, "1", "1900"))
     assert run(closing, TripBreaker("x")).conditionals == closing.conditionals
-    assert withdraw(closing, "quarantine").facts == ()
+    assert withdraw(Situation(closing, market(), "quarantine")).facts == ()
     for opening in (conditional(STOP, SELL, "1.001", "1900"), conditional(STOP, BUY, "1", "2100")):
         state = run(holding(balance="10000"), opening)
         assert len(state.conditionals) == 1

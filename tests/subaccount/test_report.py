@@ -11,6 +11,7 @@ from actors.core.enums import Purpose
 from actors.core.facts import PositionClosed
 from actors.subaccount import report as r
 from actors.subaccount.risk_state import RiskState
+from actors.subaccount.situation import Situation
 from tests.factories import BTC, ETH, account, market, position
 
 
@@ -101,7 +102,7 @@ def test_the_report_of_an_account():
     past = [closed("300", hold_s=60), closed("-100", hold_s=120), closed("0", "c")]
     risk = RiskState(day_start_ms=1, day_equity=D(1000))
     state = replace(account("1000", held, risk=risk), balance=D(1200), realized=D(200))
-    found = r.report(state, market({ETH: "1700", BTC: "60000"}), past)
+    found = r.report(Situation(state, market({ETH: "1700", BTC: "60000"})), past)
     # Equity 1200 - 300 = 900; the best was 1000 + 300 after the first trade.
     assert (found.portfolio_value, found.total_pnl, found.peak) == (D(900), D(-100), D(1300))
     assert found.drawdown == D(400) / D(1300)
@@ -120,14 +121,13 @@ def test_the_report_of_an_account():
 def test_the_best_may_be_now_and_a_profit_of_the_day_is_no_loss():
     risk = RiskState(day_start_ms=1, day_equity=D(1000))
     state = account("1000", [position()], risk=risk)
-    found = r.report(state, market({ETH: "2500"}), [])
+    found = r.report(Situation(state, market({ETH: "2500"})), [])
     assert (found.peak, found.drawdown, found.daily_loss_share) == (D(1500), 0, 0)
     assert found.alerts == found.recommendations == []
-    empty = r.report(
-        replace(state, risk=RiskState(day_start_ms=1, day_equity=D(0))), market({ETH: "1000"}), []
-    )
+    nothing = replace(state, risk=RiskState(day_start_ms=1, day_equity=D(0)))
+    empty = r.report(Situation(nothing, market({ETH: "1000"})), [])
     assert empty.daily_loss_share == 0
 
 
 def test_without_a_price_there_is_no_report():
-    assert r.report(account("1000", [position()]), market({}), []) is None
+    assert r.report(Situation(account("1000", [position()]), market({})), []) is None

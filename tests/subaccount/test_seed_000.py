@@ -15,11 +15,10 @@ from actors.limits.model import SEED_TIERS, MarkSource, RiskLimits
 from actors.persistence.rows import statements
 from actors.runtime.cell import Status
 from actors.subaccount import margin
-from actors.subaccount.checks import check
 from actors.subaccount.decide import decide
 from actors.subaccount.durability import Persist
 from actors.subaccount.rejections import RejectCode as Code
-from tests.factories import BTC, BUY, ETH, SELL, account, fill_of, market, position, run
+from tests.factories import BTC, BUY, ETH, SELL, account, check, fill_of, market, position, run
 
 PLATFORM = RiskLimits()
 """The platform's own defaults: leverage 100, 200 per trade, exposure 500, threshold 0.90."""

@@ -14,7 +14,6 @@ from actors.core.trading_day import TradingDay
 from actors.limits.layers import merge, read
 from actors.limits.model import RiskLimits
 from actors.limits.profiles import PROFILES
-from actors.subaccount.checks import check
 from actors.subaccount.decide import decide
 from actors.subaccount.pipeline import Accepted
 from actors.subaccount.rejections import RejectCode as Code
@@ -28,6 +27,7 @@ from tests.factories import (
     WALL_MS,
     WIDE,
     account,
+    check,
     fill_of,
     market,
     position,
@@ -189,8 +189,8 @@ def tracked():
     """Fill 0.1 BTC at 50,000 with a fee of 5, then the market goes to 52,000."""
     book = PriceBook()
     book.apply(tick(BTC, "50000"))
-    state = run(account("10000"), order(BTC, "0.1"), at(paths=book))
-    state = run(state, fill_of(state.orders[0], price="50000", fee="5"), at(paths=book))
+    state = run(account("10000"), order(BTC, "0.1"), at(price_history=book))
+    state = run(state, fill_of(state.orders[0], price="50000", fee="5"), at(price_history=book))
     book.checkpoint(BTC)
     for n, mid in enumerate(("49000", "52500", "52000")):
         book.apply(tick(BTC, mid, update_id=n + 2, event_ms=n + 2))

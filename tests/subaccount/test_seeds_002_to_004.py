@@ -10,22 +10,21 @@ from decimal import Decimal as D
 import pytest
 from msgspec.structs import replace
 
-from actors.core.enums import Alert, Breaker, Purpose
+from actors.core.enums import Alert, Breaker, Purpose, ReconsiderReason
 from actors.core.errors import BadInput
-from actors.core.facts import ClosingOut, OrderIntended, PositionAlerted
+from actors.core.facts import CloseOutBegan, OrderIntended, PositionAlerted
 from actors.core.messages import PlaceOrder, Reconsider, Wake
 from actors.core.trading_day import DayRule, TradingDay
 from actors.limits.layers import merge
 from actors.limits.model import BreakerReset, RiskLimits
 from actors.limits.profiles import PROFILES
 from actors.subaccount import breaker, losses, sizing
-from actors.subaccount.checks import check
 from actors.subaccount.decide import decide
 from actors.subaccount.rejections import RejectCode as Code
 from actors.subaccount.risk_state import RiskState
 from tests.core.test_trading_day import ms
-from tests.factories import BTC, BUY, ETH, SOL, WALL_MS, WIDE, account, market, position, run
-from tests.subaccount.limit_cases import PriceHistory
+from tests.factories import BTC, BUY, ETH, SOL, WALL_MS, WIDE, account, check, market, position, run
+from tests.subaccount.pretrade.limit_cases import PriceHistory
 
 DAY = TradingDay(WALL_MS - 1_000, WALL_MS + 86_400_000)
 WAKE = Wake(ETH, "t")
@@ -103,7 +102,7 @@ VALIDATED = [
 
 @pytest.mark.parametrize(("line", "changes", "code"), VALIDATED)
 def test_003_order_validation_against_multiple_parameters(line, changes, code):
-    at = market(day=DAY, paths=PriceHistory(returns={ETH: tuple([D("-0.01")] * 40)}))
+    at = market(day=DAY, price_history=PriceHistory(returns={ETH: tuple([D("-0.01")] * 40)}))
     assert codes(account(limits=replace(WIDE, **changes)), order(leverage=D(10)), at) == [code], line
 
 
@@ -117,7 +116,7 @@ def test_003_liquidation_of_all_positions_when_the_cumulative_loss_exceeds_the_t
     state = account("1000", held, replace(WIDE, max_cumulative_loss=D(200)))
     decision = decide(state, WAKE, market({ETH: "1800", BTC: "60000"}))
     orders = [f for f in decision.facts if isinstance(f, OrderIntended)]
-    assert [f.reason for f in decision.facts if isinstance(f, ClosingOut)] == [losses.CUMULATIVE]
+    assert [f.reason for f in decision.facts if isinstance(f, CloseOutBegan)] == [losses.CUMULATIVE]
     assert {o.symbol: (o.quantity, o.purpose) for o in orders} == {
         ETH: (D(1), Purpose.CLOSE_OUT),
         BTC: (D("0.01"), Purpose.CLOSE_OUT),
@@ -191,7 +190,9 @@ def test_004_3_correlation_risk():
 
     def at(correlation):
         return market(
-            {ETH: "2000", BTC: "60000"}, day=DAY, paths=PriceHistory({frozenset((ETH, BTC)): D(correlation)})
+            {ETH: "2000", BTC: "60000"},
+            day=DAY,
+            price_history=PriceHistory({frozenset((ETH, BTC)): D(correlation)}),
         )
 
     assert codes(state, order(strategy="a", leverage=D(5)), at("0.700")) == []
@@ -253,7 +254,11 @@ def test_004_monitor_positions(mid, minutes, alert):
         "10000", [held], replace(WIDE, position_timeout_seconds=3600, excessive_loss_percent=D("0.1"))
     )
     now = market({ETH: mid}, wall_ms=WALL_MS + int(minutes * 60_000))
-    alerts = [f.alert for f in decide(state, Reconsider("t"), now).facts if isinstance(f, PositionAlerted)]
+    alerts = [
+        f.alert
+        for f in decide(state, Reconsider(ReconsiderReason.DEADLINE), now).facts
+        if isinstance(f, PositionAlerted)
+    ]
     assert alerts == ([alert] if alert else [])
 
 

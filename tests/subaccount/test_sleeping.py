@@ -12,15 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from actors.core.enums import LiquidationMode, OrderStatus
+from actors.core.enums import LiquidationMode, OrderStatus, ReconsiderReason
 from actors.core.facts import PhaseChanged
 from actors.core.messages import AdjustBalance, OrderClosed, Reconsider, Wake
 from actors.core.units import NANOS_PER_SECOND
 from actors.limits.model import AdlOrder, MaintenanceBasis, MarkSource
 from actors.subaccount import margin
 from actors.subaccount.decide import decide
-from actors.subaccount.triggers import triggers
-from tests.factories import BTC, ETH, SOL, WIDE, account, fill_of, position
+from tests.factories import BTC, ETH, SOL, WIDE, account, fill_of, position, triggers
 from tests.subaccount.test_triggers import BRACKETED, START, Path
 
 LIMITS = st.builds(
@@ -70,7 +69,7 @@ class Life:
         due = [at for at in self.timers if at <= path.now]
         self.timers = [at for at in self.timers if at > path.now]
         for _ in due:
-            self.take(Reconsider("backoff"), path.market())
+            self.take(Reconsider(ReconsiderReason.BACKOFF), path.market())
 
     def end_orders(self, end, path, trade_id):
         """The exchange's word on every order that works, the same for both copies."""
@@ -116,7 +115,7 @@ def test_sleeping_and_looking_decide_the_same(signs, balance, limits, mode, seco
     born = account(str(balance), held, limits, mode=mode, maintenance_rate=D("0.012"))
     lives = [Life(born, sleeps=True), Life(born, sleeps=False)]
     for life in lives:
-        life.take(Reconsider("start"), path.market())
+        life.take(Reconsider(ReconsiderReason.ROUTER_RESTARTED), path.market())
     mids, trade_id = dict(START), 0
     for wait, ticks, end, deposit in seconds:
         path.now += wait * NANOS_PER_SECOND

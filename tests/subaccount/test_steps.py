@@ -17,6 +17,7 @@ from actors.core.enums import (
     OrderType,
     Phase,
     Purpose,
+    ReconsiderReason,
 )
 from actors.core.facts import CancelIntended, OrderIntended, PhaseChanged, PositionAlerted, PositionTakenOver
 from actors.core.messages import (
@@ -36,7 +37,6 @@ from actors.subaccount import margin
 from actors.subaccount.alerts import alerts_of
 from actors.subaccount.decide import decide
 from actors.subaccount.pipeline import Accepted, Rejected
-from actors.subaccount.triggers import triggers
 from tests.factories import (
     BTC,
     BUY,
@@ -50,6 +50,7 @@ from tests.factories import (
     market,
     position,
     run,
+    triggers,
 )
 
 WAKE = Wake(ETH, "test")
@@ -137,7 +138,7 @@ def test_a_liquidation_whose_prices_came_back_lets_the_account_go():
     expired = OrderClosed(order.client_order_id, OrderStatus.EXPIRED, D(0), 0, "no liquidity")
     later = market({ETH: "2000"}, now_ns=NANOS_PER_SECOND, received_ns=NANOS_PER_SECOND)
     state = run(state, expired, market({ETH: "1890"}))
-    state = run(state, Reconsider("backoff"), later)
+    state = run(state, Reconsider(ReconsiderReason.BACKOFF), later)
     assert (state.phase, state.orders, state.refusals) == (Phase.HEALTHY, (), 0)
 
 
@@ -161,7 +162,7 @@ def test_a_deposit_between_two_rounds_lets_the_account_go():
     assert state.phase is Phase.LIQUIDATING
     state = run(state, AdjustBalance(D(10_000), "deposit"), market({ETH: "1890"}))
     later = market({ETH: "1890"}, now_ns=NANOS_PER_SECOND, received_ns=NANOS_PER_SECOND)
-    state = run(state, Reconsider("backoff"), later)
+    state = run(state, Reconsider(ReconsiderReason.BACKOFF), later)
     assert (state.phase, state.status, state.orders, len(state.positions)) == (
         Phase.HEALTHY, AccountStatus.ACTIVE, (), 1,
     )  # fmt: skip
@@ -265,7 +266,7 @@ def test_an_emergency_stop_during_a_tier_step_that_leaves_a_debt_is_liquidating_
 def test_an_emergency_stop_opens_the_breaker_of_a_liquidated_account_too():
     """Paid in and reopened, it would trade in the middle of a stop of everybody."""
     stopped = run(liquidated("0"), CloseOut("fire"))
-    assert (stopped.risk.breaker, stopped.risk.closing_out) == (Breaker.OPEN, "")
+    assert (stopped.risk.breaker, stopped.risk.close_out_reason) == (Breaker.OPEN, "")
     assert (stopped.phase, stopped.status) == (Phase.LIQUIDATED, AccountStatus.LIQUIDATED)
     again = run(run(stopped, AdjustBalance(D(500), "t")), Reopen("x"))
     reply = decide(again, PlaceOrder(symbol=ETH, side=BUY, quantity=D("0.1"), leverage=D(10)), market()).reply
@@ -430,7 +431,7 @@ def test_a_stuck_account_tries_again_now_and_then_and_calls_a_human_once():
     assert stepped(state, early) == []
     assert triggers(state, early).every_tick == ()
     due = market({ETH: "1800"}, now_ns=ADL_STUCK_EVERY, received_ns=ADL_STUCK_EVERY)
-    again = decide(state, Reconsider("backoff"), due)
+    again = decide(state, Reconsider(ReconsiderReason.BACKOFF), due)
     assert [f.quantity for f in again.facts if isinstance(f, OrderIntended)] == [D(1)]
     refused = OrderClosed(
         again.state.orders[0].client_order_id, OrderStatus.REJECTED, D(0), -2019, "no margin"
@@ -442,7 +443,7 @@ def test_a_stuck_account_tries_again_now_and_then_and_calls_a_human_once():
 
 def test_a_stuck_account_whose_prices_came_back_is_let_go():
     due = market({ETH: "2000"}, now_ns=ADL_STUCK_EVERY, received_ns=ADL_STUCK_EVERY)
-    state = run(stuck(), Reconsider("backoff"), due)
+    state = run(stuck(), Reconsider(ReconsiderReason.BACKOFF), due)
     assert (state.phase, state.refusals, state.retry_at_ns) == (Phase.HEALTHY, 0, 0)
 
 
@@ -481,7 +482,7 @@ def test_between_two_tier_steps_the_account_waits_as_long_as_it_wants():
     assert triggers(waiting.state, moment(10, low)).every_tick == (ETH,)
     assert decide(waiting.state, WAKE, moment(61, low)).facts == ()
     assert [o.purpose for o in stepped(waiting.state, moment(62, low))] == [Purpose.ADL]
-    by_timer = decide(waiting.state, Reconsider("backoff"), moment(62, low))
+    by_timer = decide(waiting.state, Reconsider(ReconsiderReason.BACKOFF), moment(62, low))
     assert [f.purpose for f in by_timer.facts if isinstance(f, OrderIntended)] == [Purpose.ADL]
 
 

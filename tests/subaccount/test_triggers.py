@@ -19,9 +19,22 @@ from actors.subaccount import margin
 from actors.subaccount.decide import decide
 from actors.subaccount.market import Market
 from actors.subaccount.risk_state import RiskState
-from actors.subaccount.triggers import NONE, threshold, towards_market, triggers
+from actors.subaccount.triggers import NONE, threshold, towards_market
 from actors.symbol_router.book import PriceBook
-from tests.factories import BTC, BUY, ETH, INSTRUMENTS, SELL, SOL, WALL_MS, WIDE, account, market, position
+from tests.factories import (
+    BTC,
+    BUY,
+    ETH,
+    INSTRUMENTS,
+    SELL,
+    SOL,
+    WALL_MS,
+    WIDE,
+    account,
+    market,
+    position,
+    triggers,
+)
 
 QUANTITY = st.decimals("-50", "50", places=3).filter(lambda q: q != 0)
 MOVE = st.decimals("-30", "30", places=4)

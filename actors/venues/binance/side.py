@@ -20,6 +20,7 @@ import structlog
 from msgspec.structs import replace
 
 from actors.assembly.config import EngineConfig
+from actors.core.enums import ReconsiderReason
 from actors.core.errors import BulkheadError
 from actors.core.instruments import Instrument
 from actors.core.messages import Reconsider
@@ -235,7 +236,7 @@ class ExchangeSide:
                 if any(p.symbol in found.changed for p in state.positions):
                     # Its triggers follow from the brackets.
                     with contextlib.suppress(pykka.ActorDeadError):
-                        self._accounts[state.account_id].tell(Reconsider("rules"))
+                        self._accounts[state.account_id].tell(Reconsider(ReconsiderReason.RULES))
         alarms, plain = told_of(found, fleet.net)
         for text in alarms:
             self._alarm(text)

@@ -8,15 +8,8 @@ from msgspec.structs import replace
 
 from actors.core.messages import PlaceOrder
 from actors.core.trading_day import TradingDay
-from actors.subaccount.checks import check
 from actors.subaccount.risk_state import RiskState
-from tests.factories import (
-    BUY,
-    ETH,
-    WALL_MS,
-    WIDE,
-    market,
-)
+from tests.factories import BUY, ETH, WALL_MS, WIDE, check, market
 
 DAY = TradingDay(WALL_MS - 1_000, WALL_MS + 86_400_000)
 BEGUN = RiskState(day_start_ms=DAY.start_ms, day_equity=D(1000))

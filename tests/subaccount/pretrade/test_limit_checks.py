@@ -1,6 +1,6 @@
 """Each limit: just inside, exactly at it, just beyond.
 
-Covers: actors/limits/model.py, actors/subaccount/value_at_risk.py
+Covers: actors/limits/model.py, actors/subaccount/pretrade/value_at_risk.py
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tests.factories import (
     position,
     run,
 )
-from tests.subaccount.limit_cases import (
+from tests.subaccount.pretrade.limit_cases import (
     BEGUN,
     DAY,
     PriceHistory,
@@ -250,7 +250,7 @@ def test_correlation_with_positions_of_the_strategy():
 
     def at(correlation):
         paths = PriceHistory({frozenset((ETH, BTC)): correlation})
-        return market({ETH: "2000", BTC: "60000"}, day=DAY, paths=paths)
+        return market({ETH: "2000", BTC: "60000"}, day=DAY, price_history=paths)
 
     message = order(strategy="trend")
     accepted(state, message, at(D("0.7")))
@@ -284,13 +284,13 @@ def test_value_at_risk_of_positions_and_order():
     # Thirty minutes, of which the second worst lost 1 %: 95 % of them lost no more.
     returns = (D("-0.02"), D("-0.01"), *[D("0.001")] * 28)
     state = account("1000", [position(quantity="0.1")], limits(max_value_at_risk=D("0.004")))
-    at = market(day=DAY, paths=PriceHistory(returns={ETH: returns}))
+    at = market(day=DAY, price_history=PriceHistory(returns={ETH: returns}))
     accepted(state, order("0.1"), at)
     refused(Code.MAX_VALUE_AT_RISK_EXCEEDED, "4.02", "4", state, order("0.101"), at)
     # A hedge takes risk away.
     accepted(state, order("0.3", side=SELL), at)
     assert codes(state, order("0.1"), market(day=DAY)) == [Code.NO_PRICE_HISTORY]
-    short = market(day=DAY, paths=PriceHistory(returns={ETH: returns[1:]}))
+    short = market(day=DAY, price_history=PriceHistory(returns={ETH: returns[1:]}))
     assert codes(state, order("0.1"), short) == [Code.NO_PRICE_HISTORY]
 
 
@@ -312,7 +312,7 @@ def test_liquidity_at_the_touch_that_the_order_takes():
 def test_correlation_with_what_works_towards_a_position_of_the_strategy():
     both = {ETH: "2000", BTC: "60000"}
     paths = PriceHistory({frozenset((ETH, BTC)): D("0.9")})
-    at = market(both, day=DAY, paths=paths)
+    at = market(both, day=DAY, price_history=paths)
     state = run(
         account("10000", limits=limits(max_correlation=D("0.7"))),
         order("0.005", symbol=BTC, strategy="trend"),
@@ -324,7 +324,7 @@ def test_correlation_with_what_works_towards_a_position_of_the_strategy():
 
 def test_value_at_risk_counts_what_works():
     returns = tuple([D("-0.01")] * 40)
-    at = market(day=DAY, paths=PriceHistory(returns={ETH: returns}))
+    at = market(day=DAY, price_history=PriceHistory(returns={ETH: returns}))
     state = account("1000", limits=limits(max_value_at_risk=D("0.004")))
     accepted(state, order("0.2"), at)
     refused(Code.MAX_VALUE_AT_RISK_EXCEEDED, "6", "4", run(state, order("0.2"), at), order("0.1"), at)

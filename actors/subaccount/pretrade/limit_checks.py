@@ -1,85 +1,27 @@
-"""The limits of an order that opens risk, one function each, in the order in which they are reported.
+"""The limits of an order that opens risk, one function each; ``LIMIT_CHECKS`` at the end lists them.
 
 Each returns None, or a rejection with the value and the limit that it met. Equal to a limit is allowed,
 but where the document says "below" (margin usage) or "stop after" (losses).
+
+To add one: a function here, its name in ``LIMIT_CHECKS``, and its code in ``subaccount.rejections``. The API, the
+command line and the schema take the code from there. A limit that people set is a field of ``limits.model``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from decimal import Decimal
-
-import msgspec
 
 from actors.core.constants import ORDER_RATE_WINDOW_MS
 from actors.core.enums import Breaker, OrderType, Side
-from actors.core.messages import PlaceOrder
-from actors.core.units import ZERO, Symbol
+from actors.core.units import ZERO
 from actors.limits.model import MaintenanceBasis
-from actors.subaccount import after_fill, losses, value_at_risk
+from actors.subaccount import after_fill, losses
 from actors.subaccount import breaker as breakers
 from actors.subaccount.margin import bracket_of, margin_ratio
-from actors.subaccount.market import Market, mark_at
-from actors.subaccount.open_order_exposure import Commitment
-from actors.subaccount.position import Position
+from actors.subaccount.pretrade import value_at_risk
+from actors.subaccount.pretrade.proposed_order import ProposedOrder
 from actors.subaccount.rejections import RejectCode, Rejection, reject
-from actors.subaccount.state import AccountState
-
-
-class ProposedOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """An order with the numbers that limits look at; money in quote asset.
-
-    ``opening`` is the quantity that opens, ``price`` what it is counted with; ``notional`` and ``required`` (margin)
-    are of it; ``marks`` are those of the open positions; ``left`` are the positions without
-    the one that the order closes first; ``used`` is margin of positions left and of ``commitments``, which
-    are what working and conditional orders may still open; ``scale`` shrinks every size limit while the
-    breaker is half-open.
-    """
-
-    state: AccountState
-    order: PlaceOrder
-    market: Market
-    opening: Decimal
-    price: Decimal
-    marks: Mapping[Symbol, Decimal]
-    notional: Decimal
-    required: Decimal
-    leverage: Decimal
-    left: tuple[Position, ...]
-    equity: Decimal
-    used: Decimal
-    commitments: tuple[Commitment, ...]
-    scale: Decimal
-
-    @property
-    def exposure(self) -> Decimal:
-        """Entry notional of everything, the order included."""
-        working = sum((c.notional for c in self.commitments), ZERO)
-        return sum((p.notional for p in self.left), ZERO) + working + self.notional
-
-    @property
-    def position_notional(self) -> Decimal:
-        """Notional of the position that would come of it, working orders of the symbol included."""
-        symbol = self.order.symbol
-        held = sum((p.notional for p in self.left if p.symbol == symbol), ZERO)
-        working = sum((c.notional for c in self.commitments if c.symbol == symbol), ZERO)
-        return held + working + self.notional
-
-    @property
-    def after_its_fill(self) -> dict[Symbol, Decimal]:
-        """By symbol, the notional that maintenance would be counted on, with all that works and waits."""
-        order = self.order
-        own = Commitment(order.symbol, order.side, order.strategy, self.opening, self.notional, self.required)
-        everything = (*self.commitments, own)
-        return after_fill.notionals(self.state, self.left, everything, self.marks, self.market)
-
-    @property
-    def equity_after(self) -> Decimal:
-        """Equity after the fill: less the taker's fee, and what the price is worse than the mark."""
-        order, limits = self.order, self.state.limits
-        mark = mark_at(self.market.ticks[order.symbol], limits.mark_source, is_long=order.side is Side.BUY)
-        worse = (self.price - mark) * order.side.sign * self.opening
-        return self.equity - self.notional * limits.taker_fee_rate - max(ZERO, worse)
 
 
 def leverage(p: ProposedOrder) -> Rejection | None:
@@ -305,12 +247,12 @@ def correlation(p: ProposedOrder) -> Rejection | None:
     limit = p.state.limits.max_correlation
     own, strategy = p.order.symbol, p.order.strategy
     held = {o.symbol for o in p.left if o.strategy == strategy}
-    others = (held | {c.symbol for c in p.commitments if c.strategy == strategy}) - {own}
+    others = (held | {c.symbol for c in p.order_exposures if c.strategy == strategy}) - {own}
     if limit is None or not others:
         return None
     found = []
     for other in sorted(others):
-        one = None if p.market.paths is None else p.market.paths.correlation(own, other)
+        one = None if p.market.price_history is None else p.market.price_history.correlation(own, other)
         if one is None:
             text = f"too few minutes of prices to correlate {own} with {other}"
             return reject(RejectCode.NO_PRICE_HISTORY, text, other, limit)
@@ -339,7 +281,7 @@ def risk_value(p: ProposedOrder) -> Rejection | None:
     if limit is None:
         return None
     added = [(p.order.symbol, p.notional * p.order.side.sign)]
-    added += [(c.symbol, c.notional * c.side.sign) for c in p.commitments]
+    added += [(c.symbol, c.notional * c.side.sign) for c in p.order_exposures]
     found = value_at_risk.one_minute(p.left, added, p.market)
     if found is None:
         text = "too few minutes of prices for a value at risk"
@@ -390,7 +332,7 @@ LIMIT_CHECKS: tuple[Callable[[ProposedOrder], Rejection | None], ...] = (
     risk_value,
     liquidity,
 )
-"""Seed 000's, seed 001's (with 003's), seed 004's."""
+"""In the order in which they are reported: seed 000's, seed 001's (with 003's), seed 004's."""
 
 
 def _share(p: ProposedOrder, value: Decimal, limit: Decimal | None, code: RejectCode) -> Rejection | None:

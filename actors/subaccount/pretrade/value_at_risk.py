@@ -32,9 +32,9 @@ def one_minute(
         if tick is None:
             return None
         notionals[position.symbol] = notionals.get(position.symbol, ZERO) + position.quantity * tick.mid
-    if market.paths is None:
+    if market.price_history is None:
         return None
-    series = [(n, market.paths.returns(s)) for s, n in sorted(notionals.items())]
+    series = [(n, market.price_history.returns(s)) for s, n in sorted(notionals.items())]
     length = min(len(returns) for _, returns in series)
     if length < RETURNS_MIN:
         return None

@@ -10,8 +10,7 @@ from msgspec.structs import replace
 
 from actors.core.enums import Breaker, OrderType
 from actors.limits.model import RiskLimits
-from actors.subaccount.checks import check
-from actors.subaccount.limit_checks import LIMIT_CHECKS
+from actors.subaccount.pretrade.limit_checks import LIMIT_CHECKS
 from actors.subaccount.rejections import RejectCode as Code
 from tests.factories import (
     BTC,
@@ -22,13 +21,14 @@ from tests.factories import (
     WALL_MS,
     WIDE,
     account,
+    check,
     fill_of,
     held_margin,
     market,
     position,
     run,
 )
-from tests.subaccount.limit_cases import BEGUN, DAY, PriceHistory, checked, codes, limits, order
+from tests.subaccount.pretrade.limit_cases import BEGUN, DAY, PriceHistory, checked, codes, limits, order
 
 EVERYTHING = limits(
     max_leverage=D(5), max_notional_per_trade=D(10), max_total_exposure=D(10), max_order_notional=D(10),
@@ -57,7 +57,7 @@ def in_trouble():
         {frozenset((ETH, BTC)): D("0.9"), frozenset((ETH, SOL)): D("0.8")},
         dict.fromkeys((ETH, BTC, SOL), tuple([D("-0.5")] * 40)),
     )
-    return state, market({ETH: "2000", BTC: "50000", SOL: "140"}, spread="8", day=DAY, paths=paths)
+    return state, market({ETH: "2000", BTC: "50000", SOL: "140"}, spread="8", day=DAY, price_history=paths)
 
 
 IN_ORDER = [
@@ -121,7 +121,7 @@ def test_reducing_passes_whatever_speaks_against_new_risk():
 def test_the_order_of_positions_checks_and_limits_never_changes_the_verdict(
     positions, checks, names, size, side
 ):
-    from actors.subaccount import checks as module
+    from actors.subaccount.pretrade import checks as module
 
     at = market({ETH: "1990", BTC: "60100", SOL: "151"}, day=DAY)
     tight = {

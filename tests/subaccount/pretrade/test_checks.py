@@ -16,9 +16,9 @@ from actors.core.enums import AccountStatus, OrderType
 from actors.core.messages import PlaceOrder
 from actors.core.units import Symbol
 from actors.limits.model import RiskLimits
-from actors.subaccount.checks import check, near_symbols
 from actors.subaccount.decide import decide
 from actors.subaccount.pipeline import Rejected
+from actors.subaccount.pretrade.near_symbols import near_symbols
 from actors.subaccount.rejections import RejectCode
 from tests.factories import (
     BTC,
@@ -28,6 +28,7 @@ from tests.factories import (
     SELL,
     WIDE,
     account,
+    check,
     fill_of,
     held_margin,
     market,
