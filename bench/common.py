@@ -13,6 +13,7 @@ from actors.core.enums import Side
 from actors.core.facts import OrderIntended
 from actors.core.messages import Fill, PlaceOrder, Tick
 from actors.core.order_ids import FIXED
+from actors.core.trades import Trade
 from actors.core.units import AccountId, Nanos, Symbol
 from actors.limits.model import RiskLimits
 from actors.runtime.actor import DispatchedActor, Ref
@@ -108,9 +109,7 @@ def placed_and_filled(state: AccountState, trade_id: int) -> tuple[Persist, Pers
         state, PlaceOrder(symbol=ETH, side=Side.BUY, quantity=Decimal("0.1"), leverage=Decimal(20)), market
     )
     intended = next(f for f in placed.facts if isinstance(f, OrderIntended))
-    fill = Fill(
-        account_id=state.account_id,
-        client_order_id=intended.client_order_id,
+    trade = Trade(
         exchange_order_id=1,
         trade_id=trade_id,
         symbol=ETH,
@@ -121,6 +120,7 @@ def placed_and_filled(state: AccountState, trade_id: int) -> tuple[Persist, Pers
         maker=False,
         trade_ms=0,
     )
+    fill = Fill(account_id=state.account_id, client_order_id=intended.client_order_id, trade=trade)
     filled = decide(placed.state, fill, market)
     return _persist(state, placed), _persist(placed.state, filled)
 

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from actors.core.enums import Side
 from actors.core.messages import Fill, Tick
 from actors.core.order_ids import FIXED
+from actors.core.trades import Trade
 from actors.core.units import AccountId, Nanos, Symbol
 from actors.limits.model import RiskLimits
 from actors.subaccount import triggers as trigger_prices
@@ -87,10 +88,9 @@ def account(balance="1000", positions=(), limits=WIDE, **changes):
 
 
 def fill_of(order, quantity=None, price="2000", trade_id=1, fee="0", account_id="acct-1", **more):
-    """A trade of an order; a ``fee`` of None was not told, ``more`` are further fields of ``Fill``."""
-    return Fill(
-        account_id=AccountId(account_id),
-        client_order_id=order.client_order_id,
+    """A trade of an order; a ``fee`` of None was not told, ``more`` are further fields of ``Trade``."""
+    cause = more.pop("cause", "")
+    trade = Trade(
         exchange_order_id=100 + order.sequence,
         trade_id=trade_id,
         symbol=order.symbol,
@@ -102,6 +102,7 @@ def fill_of(order, quantity=None, price="2000", trade_id=1, fee="0", account_id=
         trade_ms=more.pop("trade_ms", 5),
         **more,
     )
+    return Fill(AccountId(account_id), order.client_order_id, trade, cause)
 
 
 def held_margin(state):

@@ -137,7 +137,7 @@ GATEWAY = (
     "tests/gateway/test_protocol.py",
     "tests/gateway/test_lost_and_late.py",
     "tests/gateway/test_survey.py",
-    "tests/gateway/test_waiting.py",
+    "tests/gateway/test_send_queue.py",
     "tests/gateway/test_actor.py",
     "tests/gateway/test_fleets.py",
 )
@@ -149,19 +149,22 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "actors/gateway/budget.py": ("tests/gateway/test_budget.py", "tests/gateway/test_lost_and_late.py"),
     "actors/gateway/fees.py": ("tests/gateway/test_fees.py",),
     "actors/gateway/fleets.py": ("tests/gateway/test_fleets.py",),
-    "actors/gateway/looks.py": ("tests/gateway/test_looks.py", *GATEWAY),
+    "actors/gateway/check_schedule.py": ("tests/gateway/test_check_schedule.py", *GATEWAY),
     "actors/gateway/messages.py": ("tests/gateway/test_protocol.py", "tests/gateway/test_lost_and_late.py"),
-    "actors/gateway/orders.py": (*GATEWAY, "tests/gateway/test_looks.py"),
+    "actors/gateway/orders.py": (*GATEWAY, "tests/gateway/test_check_schedule.py"),
     "actors/gateway/protocol.py": GATEWAY,
-    "actors/gateway/seldom.py": ("tests/gateway/test_seldom.py",),
-    "actors/gateway/sending.py": (
-        "tests/gateway/test_waiting.py",
+    "actors/gateway/alarm_limiter.py": ("tests/gateway/test_alarm_limiter.py",),
+    "actors/gateway/send_policy.py": (
+        "tests/gateway/test_send_queue.py",
         "tests/gateway/test_lost_and_late.py",
         "tests/gateway/test_survey.py",
     ),
     "actors/gateway/foreign_orders.py": ("tests/gateway/test_foreign_orders.py",),
     "actors/gateway/stream.py": ("tests/gateway/test_stream.py", "tests/gateway/test_survey.py"),
-    "actors/gateway/waiting.py": ("tests/gateway/test_waiting.py", "tests/gateway/test_lost_and_late.py"),
+    "actors/gateway/send_queue.py": (
+        "tests/gateway/test_send_queue.py",
+        "tests/gateway/test_lost_and_late.py",
+    ),
     "actors/persistence/actor.py": (
         "tests/persistence/test_actor.py",
         "tests/persistence/test_lease.py",
@@ -169,6 +172,10 @@ OTHERS: dict[str, tuple[str, ...]] = {
         "tests/persistence/test_gathering.py",
     ),
     "actors/persistence/fee_rows.py": ("tests/persistence/test_fee_rows.py",),
+    "actors/core/orders.py": (
+        "tests/subaccount/test_open_order_exposure.py",
+        "tests/subaccount/test_refusals.py",
+    ),
     "actors/persistence/loading.py": (
         "tests/persistence/test_loading.py",
         "tests/persistence/test_risk_rows.py",
@@ -260,9 +267,9 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
     ): EDGE_OF_NEAR,
     (
         "symbol_router/extremes",
-        "stack[-1].last_moment < moment",
-        "stack[-1].last_moment <= moment",
-    ): "a second mark of one moment melts into the first",
+        "stack[-1].last_checkpoint < number",
+        "stack[-1].last_checkpoint <= number",
+    ): "a second checkpoint of one number is absorbed by the first",
     (
         "symbol_router/triggers",
         "len(side.heap) <= 2 * side.living + COMPACT_AT",
@@ -270,9 +277,9 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
     ): "what is old is thrown out one entry earlier or later",
     (
         "feed/actor",
-        "len(message.accounts) > TOLD_AT_ONCE",
-        "len(message.accounts) >= TOLD_AT_ONCE",
-    ): "an empty portion follows, and nobody is in it",
+        "len(message.accounts) > ACCOUNTS_AT_ONCE",
+        "len(message.accounts) >= ACCOUNTS_AT_ONCE",
+    ): "an empty batch follows",
     ("persistence/actor", "waiting > WRITER_WAITING_HIGH", "waiting >= WRITER_WAITING_HIGH"): AWAY,
     ("persistence/actor", "waiting < WRITER_WAITING_LOW", "waiting <= WRITER_WAITING_LOW"): AWAY,
     (
@@ -286,9 +293,9 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
     ("runtime/mailbox", "len(lane) >= _LIST_MAX", "len(lane) > _LIST_MAX"): SPEED,
     ("runtime/mailbox", "len(lane) >= _LIST_MAX", "len(lane) < _LIST_MAX"): SPEED,
     ("gateway/foreign_orders", "len(self._seen) > REMEMBERED", "len(self._seen) >= REMEMBERED"): BOUND,
-    ("gateway/stream", "len(self._told) > TOLD_MAX", "len(self._told) >= TOLD_MAX"): BOUND,
+    ("gateway/stream", "len(self._reported) > REPORTED_MAX", "len(self._reported) >= REPORTED_MAX"): BOUND,
     (
-        "gateway/sending",
+        "gateway/send_policy",
         "before > 0",
         "before >= 0",
     ): "with nobody before it and no room, the budget says no as well",

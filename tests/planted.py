@@ -35,8 +35,8 @@ ENGINE = "actors/assembly/engine.py"
 
 FRAMES = "actors/venues/binance/order_frames.py"
 SOCKET = "actors/venues/binance/order_socket.py"
-LOOKS = "actors/gateway/looks.py"
-WAITING = "actors/gateway/waiting.py"
+LOOKS = "actors/gateway/check_schedule.py"
+WAITING = "actors/gateway/send_queue.py"
 CONNECTION = "actors/persistence/connection.py"
 
 OVER_SOCKET = ("tests/venues/binance/test_order_socket.py",)
@@ -143,14 +143,14 @@ FAULTS = (
         LOOKS,
         "others = [self._round.pop() for _ in range(count)]",
         "others: list[ClientOrderId] = []",
-        ("tests/gateway/test_looks.py",),
+        ("tests/gateway/test_check_schedule.py",),
     ),
     Fault(
         "a slot is kept for ever for who is decided anew",
         WAITING,
         "while self._slot_ends and self._slot_ends[0][0] < now_ms:",
         "while False:",
-        ("tests/gateway/test_waiting.py",),
+        ("tests/gateway/test_send_queue.py",),
     ),
     Fault(
         "an order waits for more to be written with it",
@@ -176,14 +176,14 @@ FAULTS = (
     Fault(
         "a trades answer never frees its slot",
         PROTOCOL,
-        "        self._asked.discard(message.client_order_id)\n        effects = self._pump_asks(now_ms)\n",
-        "        effects = self._pump_asks(now_ms)\n",
+        "        self._queries_sent.discard(message.client_order_id)\n        effects = self._send_queries(now_ms)\n",
+        "        effects = self._send_queries(now_ms)\n",
         LATE,
     ),
     Fault(
         "a query answer never frees its slot",
         PROTOCOL,
-        '        if message.request == "query":\n            self._asked.discard(message.client_order_id)\n',
+        '        if message.request == "query":\n            self._queries_sent.discard(message.client_order_id)\n',
         "",
         (
             "tests/gateway/test_protocol.py::test_never_more_queries_at_once_than_the_bound_and_each_gets_its_turn",
@@ -331,8 +331,8 @@ FAULTS = (
     Fault(
         "the user stream is back and nothing is asked for",
         PROTOCOL,
-        "            tracked.excused = True\n        return self._survey(now_ms)",
-        "            tracked.excused = True\n        return []",
+        "            tracked.predates_stream = True\n        return self._survey(now_ms)",
+        "            tracked.predates_stream = True\n        return []",
         LATE,
     ),
     Fault(
@@ -504,15 +504,15 @@ FAULTS = (
     Fault(
         "a restart drops waiting fills",
         MAILBOX,
-        "            self._control = [letter, *(self._control or ())]\n",
-        "            self._control, self._fills = [letter, *(self._control or ())], None\n",
+        "            self._control = [envelope, *(self._control or ())]\n",
+        "            self._control, self._fills = [envelope, *(self._control or ())], None\n",
         SERVED,
     ),
     Fault(
         "a restart drops waiting control messages",
         MAILBOX,
-        "            self._control = [letter, *(self._control or ())]\n",
-        "            self._control = [letter]\n",
+        "            self._control = [envelope, *(self._control or ())]\n",
+        "            self._control = [envelope]\n",
         SERVED,
     ),
     Fault(
@@ -599,7 +599,7 @@ FAULTS = (
     Fault(
         "answers of a batch are taken in the order of the questions",
         ORDERS,
-        '    if all(name in {"", id_} for name, id_ in zip(told, ids, strict=True)):\n        return parts\n',
+        '    if all(name in {"", id_} for name, id_ in zip(named_ids, ids, strict=True)):\n        return parts\n',
         "    return parts\n",
         BATCHES,
     ),
@@ -613,8 +613,8 @@ FAULTS = (
     Fault(
         "answers that an earlier run asked for make room for more",
         PROTOCOL,
-        "len(self._asked) < ASKS_MAX",
-        "len(self._asked) < 2 * ASKS_MAX",
+        "len(self._queries_sent) < QUERIES_MAX",
+        "len(self._queries_sent) < 2 * QUERIES_MAX",
         LATE,
     ),
     Fault(
@@ -627,8 +627,8 @@ FAULTS = (
     Fault(
         "what an opening trade changed names a trade that there is not",
         ROWS,
-        "trade_row_id(state, traded, int(traded.closed_quantity == ZERO))",
-        "trade_row_id(state, traded, 0)",
+        "trade_row_id(state, fact.trade, int(fact.closed_quantity == ZERO))",
+        "trade_row_id(state, fact.trade, 0)",
         (ROWS_TESTS + "test_what_a_trade_changed_names_a_trade_that_there_is",),
     ),
     Fault(

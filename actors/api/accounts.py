@@ -115,7 +115,7 @@ class AccountService:
         creation = self._engine.creation([new_account(b) for b in bodies])
         names = ", ".join(f"{body.account_id} ({body.deposit})" for body in bodies[:20])
         await self._asker.record(OperatorAction(who, "create", EVERYBODY, f"{len(bodies)}: {names}"))
-        return int(await self._asker.ask_store(creation))
+        return await self._asker.ask_store(creation)
 
     async def adjust(self, account_id: str, body: AmountBody, who: str) -> Outcome:
         """Deposit or withdraw."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 import pykka
 import structlog
@@ -22,11 +22,13 @@ from actors.assembly.engine import Engine
 from actors.assembly.store_questions import ASK_SECONDS
 from actors.core.errors import BulkheadError, NotRecorded, StoreUnreachable
 from actors.core.units import AccountId
-from actors.persistence.store import Store
+from actors.persistence.queries import Query
 from actors.runtime.actor import Ref
 from actors.subaccount.pipeline import Accepted, Rejected
 from actors.supervision.operator_log import LoggedAction, OperatorAction
 from actors.supervision.registry import account_of
+
+A = TypeVar("A")
 
 log = structlog.get_logger("asking")
 
@@ -157,8 +159,8 @@ class Asker:
                 "who holds it)"
             ) from None
 
-    async def ask_store(self, call: Callable[[Store], Any]) -> Any:
-        """Run ``call`` in the writer's thread, after all messages that the writer has received before.
+    async def ask_store(self, query: Query[A]) -> A:
+        """The writer's answer to a query, which runs after all messages that it has received before.
 
         Raises:
             StoreUnreachable: no answer in time; if it was begun, it still ends.
@@ -166,7 +168,7 @@ class Asker:
         writer = self._engine.actors["writer"]
         with OPERATORS.taken_for():
             try:
-                return await self.ask(writer, self._engine.question(call))
+                answer: A = await self.ask(writer, self._engine.question(query))
             except (BulkheadError, pykka.ActorDeadError) as error:
                 if type(error) is BulkheadError or isinstance(error, pykka.ActorDeadError):
                     raise StoreUnreachable(
@@ -174,6 +176,7 @@ class Asker:
                         "before you try again"
                     ) from None
                 raise
+            return answer
 
     def in_background(self, work: Coroutine[Any, Any, None]) -> None:
         """Let ``work`` go on after the request was answered."""

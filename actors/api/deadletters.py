@@ -10,6 +10,7 @@ from actors.api.parameters import BIGINT_MAX, HttpRequest, Limit, Offset, who
 from actors.core import replay_codec
 from actors.core.units import AccountId
 from actors.persistence.operator_records import DeadLetter, DeadLetterStatus, clean, wanted_status
+from actors.persistence.queries import ResolveDeadLetter
 from actors.supervision.operator_log import OperatorAction
 
 
@@ -76,11 +77,7 @@ class DeadLetterService:
             Conflict: it was resolved already.
         """
         wall_ms = self._engine.clock.wall_ms()
-        done = await self._asker.ask_store(
-            lambda store: store.with_operator_records(
-                lambda records: records.resolve(dead_letter_id, status, wall_ms, who)
-            )
-        )
+        done = await self._asker.ask_store(ResolveDeadLetter(dead_letter_id, status, wall_ms, who))
         if not done:
             letter = await self.dead_letter(dead_letter_id)
             raise Conflict(

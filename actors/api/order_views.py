@@ -14,8 +14,8 @@ from actors.core.errors import BadInput
 from actors.core.instruments import Instrument
 from actors.core.messages import PlaceConditional, PlaceOrder
 from actors.core.names import checked_text
+from actors.core.orders import ConditionalOrder, WorkingOrder
 from actors.core.units import ZERO, ClientOrderId, Symbol
-from actors.subaccount.orders import ConditionalOrder, WorkingOrder
 from actors.subaccount.pipeline import Accepted, Rejected
 from actors.subaccount.position import Position
 from actors.subaccount.state import AccountState

@@ -23,7 +23,8 @@ from actors.core.messages import FaultOnPurpose
 from actors.core.names import told_text
 from actors.core.records import QuarantineRecord
 from actors.core.units import AccountId
-from actors.persistence.operator_records import DeadLetter, DeadLetterStatus, OperatorRecords
+from actors.persistence.operator_records import DeadLetter, DeadLetterStatus
+from actors.persistence.queries import FindPoison
 from actors.supervision.messages import Quarantine, Release
 from actors.supervision.operator_log import QUARANTINE, OperatorAction
 
@@ -104,19 +105,8 @@ class QuarantineService:
 
     async def _poison_of(self, id_: AccountId) -> DeadLetter | None:
         """The message that brought an account into quarantine; None if an operator put it there."""
-
-        def find(records: OperatorRecords) -> DeadLetter | None:
-            record = next((r for r in records.quarantined() if r.account_id == id_), None)
-            if record is None or not record.error:
-                return None
-            letters = records.dead_letters(id_, status=DeadLetterStatus.OPEN, limit=1)
-            return letters[0] if letters and letters[0].error == record.error else None
-
         # Through the writer: the record of a quarantine that began just now may not be committed yet.
-        found: DeadLetter | None = await self._asker.ask_store(
-            lambda store: store.with_operator_records(find)
-        )
-        return found
+        return await self._asker.ask_store(FindPoison(id_))
 
     async def fault(self, account_id: str, body: FaultBody, who: str) -> None:
         """Make an account fail on purpose, where the engine allows it."""

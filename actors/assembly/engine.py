@@ -35,6 +35,7 @@ from actors.persistence.caretaker import Caretaker
 from actors.persistence.connection import owner_of
 from actors.persistence.embedded import EmbeddedPostgres
 from actors.persistence.messages import AskStore
+from actors.persistence.queries import CreateAccounts, FindRecovery, Query
 from actors.persistence.reader import Reader
 from actors.persistence.store import Store
 from actors.runtime.actor import Ref
@@ -153,7 +154,7 @@ class Engine:
         assembly.start(*AFTER_ACCOUNTS)
         operator_resumption.resume(assembly, self.operator_log)
         on_accounts()
-        recovery.recover(assembly, self.questions.ask(Store.recovery), self.reconcile, self.progress)
+        recovery.recover(assembly, self.questions.ask(FindRecovery()), self.reconcile, self.progress)
         recovery.wait_for_prices(assembly)
         self.venue.watch(self._apply_rules)
         self.gate.open("start")
@@ -250,7 +251,7 @@ class Engine:
             price_max_age_ns=self.base_limits.price_max_age_ns,
             day_rule=config.risk.day_rule,
             faults_allowed=config.faults_allowed,
-            first_moment=self.clock.wall_ms() * 1_000,
+            first_checkpoint=self.clock.wall_ms() * 1_000,
         )
         runtime = Runtime(
             main=self.main,
@@ -301,15 +302,15 @@ class Engine:
         """All dispatchers."""
         return (self.main, self.io)
 
-    def question(self, call: Callable[[Store], Any]) -> AskStore:
+    def question(self, query: Query[Any]) -> AskStore:
         """See ``StoreQuestions.question``."""
-        return self.questions.question(call)
+        return self.questions.question(query)
 
     def store_silent_s(self) -> float:
         """See ``StoreQuestions.silent_s``."""
         return self.questions.silent_s()
 
-    def creation(self, accounts: Sequence[NewAccount]) -> Callable[[Store], int]:
+    def creation(self, accounts: Sequence[NewAccount]) -> CreateAccounts:
         """See ``actors.assembly.accounts.creation``."""
         return account_starts.creation(self.assembly, accounts, self.clock.wall_ms())
 

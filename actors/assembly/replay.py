@@ -24,11 +24,12 @@ from rich.progress import Progress
 from actors.assembly.build import Runtime, Settings, build
 from actors.core.enums import OrderStatus, Side
 from actors.core.errors import BadInput, NotDurable
-from actors.core.facts import AnyFact, OrderEnded, OrderIntended
+from actors.core.facts import AnyFact, FillApplied, OrderEnded, OrderIntended
 from actors.core.instruments import Instrument
 from actors.core.messages import PlaceOrder, Tick
 from actors.core.order_ids import FIXED
 from actors.core.records import NewAccount
+from actors.core.trades import flattened
 from actors.core.units import NANOS_PER_MS, AccountId, Nanos, Symbol
 from actors.persistence.embedded import EmbeddedPostgres
 from actors.persistence.store import Store
@@ -71,7 +72,7 @@ class RecordingStore:
                     "account": decision.account_id,
                     "sequence": decision.state.sequence,
                     "cause": decision.cause,
-                    "facts": decision.facts,
+                    "facts": [_spoken(fact) for fact in decision.facts],
                     "refused": None if refusal is None else str(refusal),
                 }
             )
@@ -85,6 +86,15 @@ class RecordingStore:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
+
+
+def _spoken(fact: AnyFact) -> Any:
+    """A fact as it is written; a booked trade in the spelling of the releases before ``Trade``."""
+    if not isinstance(fact, FillApplied):
+        return fact
+    fields = flattened(fact)
+    del fields["fee_asset"]  # ``commission`` says it
+    return fields
 
 
 def _not_placed(facts: Sequence[AnyFact]) -> Iterator[str]:

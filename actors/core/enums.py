@@ -190,4 +190,4 @@ class ConditionalStatus(StrEnum):
     EXPIRED = "EXPIRED"
     """The position that it was to reduce is gone."""
     REJECTED = "REJECTED"
-    """It triggered, and the checks of that moment refused it."""
+    """It triggered, and the checks refused it then."""

@@ -9,7 +9,7 @@ BulkheadError
 ├── NotStarted          an actor did not come up in time
 ├── Refused             a mailbox that is full or closed did not take the message
 ├── NotDurable          the writer could not store a decision; it never happened
-│   └── Fenced          the database refused a stale epoch: somebody else owns the shard
+│   └── Fenced          the database refused a stale epoch: another process owns the shard
 ├── StoreUnreachable    Postgres does not answer
 ├── StoreBusy           Postgres is there, but a lock or a slow statement kept us too long
 ├── Overloaded          too many wait for the same already; says when to come again

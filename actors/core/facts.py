@@ -1,4 +1,4 @@
-"""What an account decided or learned, for good: the only things that change an account.
+"""What an account decided or learned: the only things that change an account.
 
 Rules
 1. Facts are past tense and frozen. ``subaccount.state.fold`` builds every state out of them, and they
@@ -30,11 +30,12 @@ from actors.core.enums import (
     TimeInForce,
 )
 from actors.core.fees import Commission, FeeFact
+from actors.core.trades import Trade
 from actors.core.units import ZERO, AccountId, ClientOrderId, Nanos, Symbol
 
 
 class Fact(msgspec.Struct, frozen=True, gc=False, tag_field="fact"):
-    """Something that happened to an account, for good."""
+    """Something that happened to an account."""
 
 
 class BalanceAdjusted(Fact, frozen=True, gc=False, tag=True):
@@ -93,22 +94,15 @@ class OrderAcknowledged(Fact, frozen=True, gc=False, tag=True):
 class FillApplied(Fact, frozen=True, kw_only=True, gc=False, tag=True):
     """A trade of the exchange, booked. ``realized`` excludes ``fee``; both in quote asset.
 
-    ``closed_quantity`` of ``quantity`` reduced the position, the rest opened or added. ``low`` and
+    ``trade`` is what the exchange said, ``fee`` what is booked of it; ``closed_quantity`` of the trade reduced the position, the rest opened or added. ``low`` and
     ``high`` are the extremes of the mid since the position last changed, None when there was no
-    position or nobody knows; ``moment`` is where the next such stretch begins. ``commission`` is None when
+    position or they are not known; ``moment`` is the checkpoint that the next extremes count from. ``commission`` is None when
     the fee was taken in quote asset; one without a rate is pending, and ``fee`` is zero until it is booked.
     """
 
     client_order_id: ClientOrderId
-    exchange_order_id: int
-    trade_id: int
-    symbol: Symbol
-    side: Side
-    quantity: Decimal
-    price: Decimal
+    trade: Trade
     fee: Decimal
-    maker: bool
-    trade_ms: int
     closed_quantity: Decimal
     realized: Decimal
     purpose: Purpose
@@ -168,7 +162,7 @@ class PositionClosed(Fact, frozen=True, kw_only=True, gc=False, tag=True):
     """A position is gone; what it was. Follows the fact that took the last of it.
 
     ``realized`` excludes ``fees`` and ``funding``; ``mae`` (<= 0) and ``mfe`` (>= 0) are the worst and
-    the best unrealized profit of its life; ``quantity`` is the most that was held, signed.
+    the best unrealized profit that it had; ``quantity`` is the most that was held, signed.
     """
 
     position_id: str
@@ -209,7 +203,7 @@ class FundingPaid(Fact, frozen=True, kw_only=True, gc=False, tag=True):
 
 
 class PositionAlerted(Fact, frozen=True, gc=False, tag=True):
-    """The monitor said once that a position is too old or loses too much."""
+    """The monitor reported, once, that a position is too old or loses too much."""
 
     symbol: Symbol
     alert: Alert
@@ -252,7 +246,7 @@ class CloseOutEnded(Fact, frozen=True, gc=False, tag=True):
 
 
 class LimitsChanged(Fact, frozen=True, gc=False, tag=True):
-    """The account's own limits: name and text, None to go back to what lies below."""
+    """The account's own limits: name and text, None to go back to the default that lies below."""
 
     changes: tuple[tuple[str, str | None], ...]
 
@@ -267,7 +261,7 @@ class ConditionalPlaced(Fact, frozen=True, kw_only=True, gc=False, tag=True):
     """An order that waits in the account for a price. ``sequence`` as of ``OrderIntended``.
 
     ``trigger_price`` is None for a trailing stop, whose ``callback_rate`` is a fraction of the best
-    price since ``moment``; ``extreme`` is that price, None until ``activation_price`` is reached. The
+    price since the checkpoint ``moment``; ``extreme`` is that price, None until ``activation_price`` is reached. The
     ``attempt``-th of a protective order that the exchange refused before fires no sooner than ``not_before_ms``.
     """
 

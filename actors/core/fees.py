@@ -1,4 +1,4 @@
-"""What the exchange takes for a trade: in the quote asset, in another one, or not told yet.
+"""What the exchange takes for a trade: in the quote asset, in another one, or not known yet.
 
 A fee in another asset is booked in quote asset: amount x rate, exactly, with the rate of the trade's time
 beside it. Until amount and rate are known the fee is pending: the fill is booked, the fee is not.
@@ -19,8 +19,8 @@ RATE_SPAN_MS = 60_000
 class Commission(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What was taken for one trade in an asset that is not the quote asset.
 
-    ``amount`` is None and ``asset`` empty until the exchange tells; ``rate`` is the quote asset's amount for
-    one of ``asset`` at ``rate_ms`` (Unix milliseconds), None until somebody knows it.
+    ``amount`` is None and ``asset`` empty until the exchange says; ``rate`` is the quote asset's amount for
+    one of ``asset`` at ``rate_ms`` (Unix milliseconds), None until it is known.
     """
 
     asset: str = ""
@@ -59,7 +59,7 @@ class FeeShare(msgspec.Struct, frozen=True, gc=False):
 
 
 class FeeLearned(msgspec.Struct, frozen=True, gc=False, tag_field="fact", tag=True):
-    """Fact: the exchange told what it took for a trade, but not what that is worth."""
+    """Fact: what the exchange took for a trade is known, but not what that is worth."""
 
     symbol: Symbol
     trade_id: int

@@ -16,14 +16,14 @@ TRADING = "TRADING"
 
 
 NOT_CONFIGURED = "NOT_CONFIGURED"
-"""Ours: a symbol that trades, but that the settings leave out; somebody still holds a position in it."""
+"""Ours: a symbol that trades, but that the settings leave out; an account still holds a position in it."""
 
 
 class Bracket(msgspec.Struct, frozen=True, kw_only=True):
     """One leverage bracket: notionals at the mark from ``notional_floor`` to below ``notional_cap``.
 
     Maintenance margin there is notional x ``rate`` - ``cumulative``, which makes it continuous. A position
-    there may have a leverage of ``max_leverage`` at most; 0 when nobody said.
+    there may have a leverage of ``max_leverage`` at most; 0 when it is not known.
     """
 
     notional_floor: Decimal

@@ -26,6 +26,7 @@ from actors.core.enums import (
     Side,
     TimeInForce,
 )
+from actors.core.trades import Trade
 from actors.core.units import AccountId, ClientOrderId, Nanos, Symbol
 
 
@@ -99,7 +100,7 @@ class Trigger(msgspec.Struct, frozen=True, gc=False):
 
 
 class RegisterTriggers(Message, frozen=True, gc=False):
-    """Account to router: these are all my triggers; forget those that I told before.
+    """Account to router: these are all my triggers; forget those of before.
 
     ``every_tick`` lists symbols on which each tick must wake the account.
     """
@@ -203,7 +204,7 @@ class AdjustBalance(Message, frozen=True, gc=False):
 
 
 class SettleFee(Message, frozen=True, gc=False):
-    """Book a pending fee by hand: at ``rate``, or as ``amount`` of quote asset if the exchange never told it."""
+    """Book a pending fee by hand: at ``rate``, or as ``amount`` of quote asset if the exchange never said it."""
 
     symbol: Symbol
     trade_id: int
@@ -316,7 +317,7 @@ class Reconsider(Message, frozen=True, gc=False, omit_defaults=True):
 
 
 class Ping(Message, frozen=True, gc=False):
-    """Answered with ``True`` by every actor: proof of life."""
+    """Answered with ``True`` by every actor: it is responsive."""
 
     LANE: ClassVar[Lane] = Lane.CONTROL
 
@@ -334,31 +335,19 @@ class OrderAccepted(Message, frozen=True, gc=False):
     cause: str = ""
 
 
-class Fill(Message, frozen=True, kw_only=True, gc=False):
-    """One trade of one of our orders. ``fee`` in ``fee_asset``, positive when paid; None when not told yet.
-
-    ``fee_asset`` is empty for the quote asset.
-    """
+class Fill(Message, frozen=True, gc=False):
+    """One trade of one of the account's orders."""
 
     LANE: ClassVar[Lane] = Lane.FILLS
 
     account_id: AccountId
     client_order_id: ClientOrderId
-    exchange_order_id: int
-    trade_id: int
-    symbol: Symbol
-    side: Side
-    quantity: Decimal
-    price: Decimal
-    fee: Decimal | None
-    maker: bool
-    trade_ms: int
+    trade: Trade
     cause: str = ""
-    fee_asset: str = ""
 
 
 class FeeKnown(Message, frozen=True, gc=False):
-    """What the exchange took for a trade whose fill did not say; ``fee_asset`` as of ``Fill``."""
+    """What the exchange took for a trade whose fill did not say; ``fee_asset`` as of ``Trade``."""
 
     LANE: ClassVar[Lane] = Lane.FILLS
 
@@ -373,8 +362,8 @@ class OrderClosed(Message, frozen=True, gc=False):
     """The order is final at the exchange, with ``executed_quantity`` in all.
 
     The account ends the order only once its fills add up to that. ``waited`` says that it was never
-    sent, because it waited here for the exchange's limits, which is no word of the exchange; with
-    ``again`` the account decides anew.
+    sent, because it waited here for the exchange's limits, which is not a refusal; with
+    ``again`` the account decides again.
     """
 
     LANE: ClassVar[Lane] = Lane.FILLS

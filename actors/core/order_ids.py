@@ -1,6 +1,6 @@
-"""Client order ids: whose an order is, and which one, told from its id alone. Pure.
+"""Client order ids: whose an order is, and which one, by its id alone. Pure.
 
-``bh-<fleet>-<start><account>-<number>``: the fleet is made once per database, the start anew at each
+``bh-<fleet>-<start><account>-<number>``: the fleet is made once per database, the start at each
 start of an engine, so that neither a new data folder nor a restored backup repeats an id. The account
 is ten digits of a hash, the number is the order's sequence. All in base 32 without i, l, o and u.
 

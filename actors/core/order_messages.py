@@ -1,12 +1,12 @@
-"""What accounts and the writer tell the gateway of orders."""
+"""Messages about orders from accounts and the writer to the gateway."""
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any, ClassVar
 
 from actors.core.facts import CancelIntended, OrderIntended
 from actors.core.messages import Lane, Message
+from actors.core.orders import WorkingOrder
 from actors.core.units import AccountId, ClientOrderId, Symbol
 
 
@@ -20,7 +20,7 @@ class Submit(Message, frozen=True, gc=False):
 
 
 class Resync(Message, frozen=True, gc=False):
-    """Account to gateway: this is what I know of an order; ask the exchange, tell what I lack.
+    """Account to gateway: this is what I know of an order; ask the exchange, and send what I lack.
 
     Sent when fills do not add up, and for each working order after a restart: the account may
     have gone back to a state from before an event that the gateway believes delivered.
@@ -28,11 +28,7 @@ class Resync(Message, frozen=True, gc=False):
 
     LANE: ClassVar[Lane] = Lane.FILLS
 
-    order: OrderIntended
-    exchange_order_id: int | None
-    filled: Decimal
-    trade_ids: tuple[int, ...]
-    cancel_requested: bool
+    order: WorkingOrder
 
 
 class AskFees(Message, frozen=True, gc=False):

@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import msgspec
 
-from actors.core.enums import LiquidationMode, OrderStatus
-from actors.core.facts import OrderIntended
+from actors.core.enums import LiquidationMode
 from actors.core.messages import Lane, Message
+from actors.core.orders import WorkingOrder
 from actors.core.units import AccountId
 
 
@@ -89,22 +89,11 @@ class QuarantineRecord(msgspec.Struct, frozen=True):
 
 
 class LiftQuarantine(Message, frozen=True, gc=False):
-    """The account is back in service."""
+    """Keep that the account is back in service."""
 
     LANE: ClassVar[Lane] = Lane.FILLS
 
     account_id: AccountId
-
-
-class KnownOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """What the database knows of one order."""
-
-    order: OrderIntended
-    status: OrderStatus
-    filled: Decimal
-    exchange_order_id: int | None
-    trade_ids: tuple[int, ...]
-    cancel_requested: bool = False
 
 
 class Recovery(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,12 +103,12 @@ class Recovery(msgspec.Struct, frozen=True, kw_only=True):
     of ten seconds and of a minute.
     """
 
-    working: tuple[KnownOrder, ...]
+    working: tuple[WorkingOrder, ...]
     recent: tuple[int, int] = (0, 0)
 
 
 class LoadRecovery(Message, frozen=True, gc=False):
-    """Tell the gateway what works, after all that was told before."""
+    """Send the gateway the working orders, after all that the writer was sent before."""
 
     LANE: ClassVar[Lane] = Lane.FILLS
 

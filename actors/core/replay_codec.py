@@ -33,6 +33,7 @@ from actors.core.messages import (
     TripBreaker,
     Wake,
 )
+from actors.core.trades import flattened, nested
 
 REPLAYABLE: dict[str, type[Message]] = {
     kind.__name__: kind
@@ -61,7 +62,7 @@ REPLAYABLE: dict[str, type[Message]] = {
         OrderClosed,
     )
 }
-"""What an account is told. Messages between the engine's own actors are asked for again instead."""
+"""Messages to an account. Those between the engine's own actors are requested again instead."""
 
 
 def encode(message: Any) -> str:
@@ -69,7 +70,7 @@ def encode(message: Any) -> str:
     if REPLAYABLE.get(type(message).__name__) is not type(message):
         return ""
     try:
-        return msgspec.json.encode(message).decode()
+        return msgspec.json.encode(flattened(message) if isinstance(message, Fill) else message).decode()
     except Exception:  # noqa: BLE001 - it describes a poison message; it must not be one itself
         return ""
 
@@ -84,6 +85,8 @@ def decode(kind: str, payload: str) -> Message:
     if known is None or not payload:
         raise BadInput(f"a {kind} cannot be replayed; drop it instead")
     try:
+        if known is Fill:
+            return msgspec.convert(nested(msgspec.json.decode(payload, type=dict[str, Any])), Fill)
         message = msgspec.json.decode(payload, type=known)
     except msgspec.MsgspecError as error:
         raise BadInput(f"this {kind} cannot be read any more ({error}); drop it instead") from None

@@ -17,10 +17,10 @@ Value = TypeVar("Value")
 
 
 def pairs(live: dict[Key, Value]) -> list[tuple[Key, Value]]:
-    """Keys and values as they were at one moment."""
+    """Keys and values as they were at one time."""
     return list(dict(live).items())
 
 
 def keys(live: Mapping[Key, Value]) -> tuple[Key, ...]:
-    """Keys as they were at one moment."""
+    """Keys as they were at one time."""
     return tuple(list(live))  # noqa: C414 - see the module: the list is what makes it one step

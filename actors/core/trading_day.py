@@ -16,7 +16,7 @@ from actors.core.errors import BadConfig
 
 DEFAULT_BEGINS = "08:00"
 DEFAULT_ZONE = "America/New_York"
-"""Seed 003: the day's loss is counted anew at 8 in the morning, US Eastern."""
+"""Seed 003: the day's loss is counted from zero at 8 in the morning, US Eastern."""
 
 
 class TradingDay(msgspec.Struct, frozen=True):
@@ -53,7 +53,7 @@ class DayRule:
         self._begins = time.fromisoformat(begins)
 
     def day_of(self, wall_ms: int) -> TradingDay:
-        """The trading day that a moment, in Unix milliseconds, lies in."""
+        """The trading day that a time, in Unix milliseconds, lies in."""
         local = datetime.fromtimestamp(wall_ms / 1000, UTC).astimezone(self._zone)
         date = local.date() + timedelta(days=1)
         end = self._begin_ms(date.toordinal())

@@ -48,7 +48,7 @@ def quantize_price(price: Decimal) -> Decimal:
 
 
 TEXT_MAX = 200
-"""Characters of a number from outside, with all the zeros that somebody may put before it."""
+"""Characters of a number from outside, with all the zeros that may stand before it."""
 
 SHOWN_MAX = 80
 """Characters of a bad number that an error repeats."""
@@ -82,7 +82,7 @@ def parse_decimal(text: object, name: str) -> Decimal:
             value = Decimal(text)
         except (decimal.InvalidOperation, ValueError):
             raise ValueError(f"{name}: {_shown(text)} is not a decimal number, for example 0.01") from None
-        # Python takes 1_000, blanks around a number and the digits of every script; nobody else does.
+        # Python takes 1_000, blanks around a number and the digits of every script; JSON and the exchange do not.
         if isinstance(text, str) and (not text.isascii() or "_" in text or text != text.strip()):
             raise ValueError(
                 f"{name}: {_shown(text)} is not a decimal number in plain digits, for example 0.01"

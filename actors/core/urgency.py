@@ -1,4 +1,4 @@
-"""How urgent an alarm is, said by whoever raises it: ``alarm(Critical("..."))``. A plain text is a warning."""
+"""How urgent an alarm is, as the code that raises it says: ``alarm(Critical("..."))``. A plain text is a warning."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Level(StrEnum):
 
 
 class Critical(str):
-    """The text of an alarm that somebody must look at now."""
+    """The text of an alarm that a human must look at now."""
 
     __slots__ = ()
 

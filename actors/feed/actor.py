@@ -1,4 +1,4 @@
-"""The feed: reads what is listed, has stale L1 asked for by REST, tells of settled funding and of past rates."""
+"""The feed: subscribes to L1, refreshes stale symbols by REST, passes on settled funding and past rates."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from actors.feed.settlements import Settlements
 from actors.runtime.actor import DispatchedActor, Ref
 from actors.symbol_router.book import PriceBook
 
-TOLD_AT_ONCE = 500
-"""Accounts that hear of a funding in one turn."""
+ACCOUNTS_AT_ONCE = 500
+"""Accounts that are sent a funding in one turn."""
 
 WATCH_EVERY = Nanos(500 * NANOS_PER_MS)
 
@@ -28,8 +28,8 @@ class Watch(Message, frozen=True, gc=False):
     incarnation: int
 
 
-class TellOn(Message, frozen=True, gc=False):
-    """The feed to itself: some accounts more must hear of a funding."""
+class FundingLeft(Message, frozen=True, gc=False):
+    """The feed to itself: these accounts are still to be sent a funding."""
 
     LANE = Lane.COMMANDS
 
@@ -58,12 +58,12 @@ class Feed(DispatchedActor):
         book: whose ages are watched.
         symbols: what must be fresh.
         max_age_ns: when an account stops using a price; asked for again at a third of that.
-        on_alarm: told once when symbols become stale, and once when they are back.
-        accounts: refs by account id, who are told each settled funding.
+        on_alarm: called once when symbols become stale, and once when they are back.
+        accounts: refs by account id; each is sent every settled funding.
         rate_symbols: those of the symbols that are not traded, but give the rate of a fee asset.
     """
 
-    def __init__(  # noqa: PLR0913 - what it watches, for whom, and whom it tells
+    def __init__(  # noqa: PLR0913 - what it watches, and its neighbours
         self,
         source: Source,
         router: Ref,
@@ -91,16 +91,16 @@ class Feed(DispatchedActor):
     def on_receive(self, message: Any) -> Any:
         """Handle one message."""
         if isinstance(message, ApplyFunding):
-            # Everybody: who holds nothing now may have held something then. In one step: others add to them.
+            # To all: an account without a position now may have had one then. Copied in one step: others add to them.
             self._settlements.note(message)
-            self._tell_on(TellOn(message, keys(self._accounts)))
+            self._send_funding(FundingLeft(message, keys(self._accounts)))
             return
         if isinstance(message, AskFunding):
             for funding in self._settlements.since(message):
                 self._tell_account(message.account_id, funding)
             return
-        if isinstance(message, TellOn):
-            self._tell_on(message)
+        if isinstance(message, FundingLeft):
+            self._send_funding(message)
             return
         if isinstance(message, Listed):
             self._source.subscribe([s for s in message.symbols if s not in self._symbols])
@@ -110,7 +110,7 @@ class Feed(DispatchedActor):
             self._ask_rate(message)
             return
         if isinstance(message, MinuteRate):
-            known, accounts = self._rates.told(message)
+            known, accounts = self._rates.answered(message)
             if known is not None:
                 for account_id in accounts:
                     self._tell_account(account_id, known)
@@ -124,7 +124,7 @@ class Feed(DispatchedActor):
         old = [s for s, age in ages.items() if age is None or age > self._max_age_ns // 3]
         if old:
             self._source.refresh(old, self._router)
-        self._tell({s for s, age in ages.items() if age is None or age > self._max_age_ns})
+        self._alarm_stale({s for s, age in ages.items() if age is None or age > self._max_age_ns})
         self._later()
 
     def inspect_state(self) -> Any:
@@ -135,15 +135,15 @@ class Feed(DispatchedActor):
             "rates_asked": self._rates.waiting,
         }
 
-    def _tell(self, stale: set[Symbol]) -> None:
+    def _alarm_stale(self, stale: set[Symbol]) -> None:
         traded, rates = stale - self._rate_symbols, stale & self._rate_symbols
         before = self._stale
-        self._say(rates - before, "stale: fees in its asset are booked when it is known again")
-        self._say(traded - before, "stale: no new risk in it, and no liquidation either")
-        self._say(before - stale, "fresh again")
+        self._alarm(rates - before, "stale: fees in its asset are booked when it is known again")
+        self._alarm(traded - before, "stale: no new risk in it, and no liquidation either")
+        self._alarm(before - stale, "fresh again")
         self._stale = stale
 
-    def _say(self, symbols: set[Symbol], what: str) -> None:
+    def _alarm(self, symbols: set[Symbol], what: str) -> None:
         """One alarm, however many symbols: they all go when the way to the exchange does."""
         names: list[str] = sorted(symbols)
         if len(names) > NAMED_AT_ONCE:
@@ -165,12 +165,12 @@ class Feed(DispatchedActor):
         if ref is not None and ref.is_alive():
             ref.tell(message)
 
-    def _tell_on(self, message: TellOn) -> None:
-        # A part at a time: everybody at once would keep ticks and fills waiting.
-        for account_id in message.accounts[:TOLD_AT_ONCE]:
+    def _send_funding(self, message: FundingLeft) -> None:
+        # Some at a time: all at once would keep ticks and fills waiting.
+        for account_id in message.accounts[:ACCOUNTS_AT_ONCE]:
             self._tell_account(account_id, message.funding)
-        if len(message.accounts) > TOLD_AT_ONCE:
-            self.actor_ref.tell(TellOn(message.funding, message.accounts[TOLD_AT_ONCE:]))
+        if len(message.accounts) > ACCOUNTS_AT_ONCE:
+            self.actor_ref.tell(FundingLeft(message.funding, message.accounts[ACCOUNTS_AT_ONCE:]))
 
     def _later(self) -> None:
         self._cell.dispatcher.after(WATCH_EVERY, self._cell, Watch(self._cell.restarts))

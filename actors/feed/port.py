@@ -13,7 +13,7 @@ class Source(Protocol):
     """Where L1 comes from."""
 
     def start(self, router: Ref, feed: Ref) -> None:
-        """Begin to tell the router L1, and the feed settled funding."""
+        """Begin to send L1 to the router, and settled funding to the feed."""
         ...
 
     def subscribe(self, symbols: Sequence[Symbol]) -> None:
@@ -25,5 +25,5 @@ class Source(Protocol):
         ...
 
     def rate(self, symbol: Symbol, begin_ms: int, feed: Ref) -> None:
-        """Tell the feed the mean price of a symbol's minute as ``MinuteRate``, once, also if it cannot be had."""
+        """Send the feed the mean price of a symbol's minute as ``MinuteRate``, once, also if it cannot be had."""
         ...

@@ -1,4 +1,4 @@
-"""Rates of past minutes for those who ask: each minute of a symbol is asked of the venue once. Pure."""
+"""Rates of past minutes for accounts that ask: each minute of a symbol is requested from the venue once. Pure."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class MinuteRate(Message, frozen=True, gc=False):
 
 
 class Rates:
-    """Who waits for which minute, and what is known already."""
+    """Which accounts wait for which minute, and what is known already."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[Minute, RateKnown] = OrderedDict()
@@ -40,11 +40,11 @@ class Rates:
 
     @property
     def waiting(self) -> int:
-        """Minutes that the venue was asked for and has not told."""
+        """Minutes that the venue was asked for and has not answered."""
         return len(self._waiting)
 
     def want(self, message: AskRate) -> RateKnown | Minute | None:
-        """Somebody asks: the answer, or the minute to ask the venue for; None if that is under way."""
+        """An account asks: the answer, or the minute to ask the venue for; None if that is under way."""
         minute = (message.symbol, message.at_ms - message.at_ms % RATE_SPAN_MS)
         known = self._known.get(minute)
         if known is not None:
@@ -56,10 +56,10 @@ class Rates:
         self._waiting[minute] = {message.account_id: None}
         return minute
 
-    def told(self, found: MinuteRate) -> tuple[RateKnown | None, list[AccountId]]:
+    def answered(self, found: MinuteRate) -> tuple[RateKnown | None, list[AccountId]]:
         """The venue answered: the answer, and who waits for it.
 
-        A failure is told to nobody: they ask again. A minute that is not over is told and not kept.
+        A failure is not passed on: the accounts ask again. A minute that is not over is passed on and not kept.
         """
         asked = list(self._waiting.pop((found.symbol, found.begin_ms), ()))
         if found.rate is None or not found.rate.is_finite() or found.rate <= ZERO:

@@ -1,4 +1,4 @@
-"""Settled funding of the last day, for who must hear of it again. Pure."""
+"""Settled funding of the last day, for accounts that must get it again. Pure."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from actors.core.messages import ApplyFunding, AskFunding
 from actors.core.units import Symbol
 
 KEPT_MS = 25 * 3_600_000
-"""Of a symbol, what is older than its newest settlement by more is nothing that an account still books."""
+"""Of a symbol, what is older than its newest settlement by more is no longer booked by an account."""
 
 
 class Settlements:
-    """What was told of each symbol."""
+    """The settlements of each symbol."""
 
     def __init__(self) -> None:
         self._known: dict[Symbol, dict[int, ApplyFunding]] = {}
@@ -26,7 +26,7 @@ class Settlements:
             del known[at_ms]
 
     def since(self, asked: AskFunding) -> Iterator[ApplyFunding]:
-        """What somebody asks for, oldest first."""
+        """What an account asks for, oldest first."""
         for symbol in (asked.symbol,) if asked.symbol else tuple(self._known):
             for at_ms, funding in sorted(self._known.get(symbol, {}).items()):
                 if at_ms > asked.since_ms:

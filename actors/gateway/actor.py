@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from actors.core.order_messages import AskFees, Recover, Resync, Submit
-from actors.core.records import KnownOrder, Recovery
+from actors.core.orders import WorkingOrder
 from actors.core.safe_copy import keys
 from actors.core.units import NANOS_PER_MS, AccountId, Nanos
 from actors.gateway.budget import OrderBudget
@@ -41,14 +41,14 @@ from actors.supervision.gate import TradingGate
 
 log = structlog.get_logger("gateway")
 
-TEND_EVERY = Nanos(100 * NANOS_PER_MS)
+TIMER_EVERY = Nanos(100 * NANOS_PER_MS)
 
 CLOCK_MOVED_MS = 500
-"""A human is told when the exchange's clock was further than this from where we believed it."""
+"""An alarm is raised when the exchange's clock was further than this from what we believed."""
 
 
 class GatewayStatus(msgspec.Struct, frozen=True):
-    """What an operator sees of the gateway. ``lost`` counts orders whose answer told nothing of their fate."""
+    """What an operator sees of the gateway. ``lost`` counts orders whose answer left their fate unknown."""
 
     tracked: int
     queued: int
@@ -57,7 +57,7 @@ class GatewayStatus(msgspec.Struct, frozen=True):
     sent: int
     lost: int
     duplicates: int
-    strangers: int
+    foreign: int = msgspec.field(name="strangers")
     room_reducing: int
     room_new_risk: int
     paused_until_ms: int
@@ -83,7 +83,7 @@ class Gateway(DispatchedActor):
         on_alarm: where alarms go, and are logged; without it they are logged here.
     """
 
-    def __init__(  # noqa: PLR0913 - whom it serves, and what outlives it
+    def __init__(  # noqa: PLR0913 - its neighbours, and what outlives it
         self,
         transport: Transport,
         accounts: Mapping[AccountId, Ref],
@@ -103,7 +103,7 @@ class Gateway(DispatchedActor):
     def on_start(self) -> None:
         """Begin to send and to listen."""
         self._transport.start(self.actor_ref)
-        self._tend_later()
+        self._set_timer()
 
     def on_receive(self, message: Any) -> Any:
         """Handle one message."""
@@ -122,21 +122,21 @@ class Gateway(DispatchedActor):
             case AskFees():
                 effects = self._fees.queue(message, now_ms)
             case Resync():
-                effects = core.resync(_tracked(message), now_ms)
+                effects = core.resync(_tracked(message.order), now_ms)
             case Recover():
-                core.budget.told(message.recovery.recent, now_ms)
-                effects = core.resume_orders(_tracked_of(message.recovery), now_ms)
+                core.budget.count_used(message.recovery.recent, now_ms)
+                effects = core.resume_orders(map(_tracked, message.recovery.working), now_ms)
             case Surveyed():
                 effects = core.surveyed(message, now_ms)
             case TimerFired():
-                effects = self._on_timer(message.incarnation, now_ms)
+                effects = self._timer_fired(message.incarnation, now_ms)
             case _:
-                effects = self._on_news(message, now_ms)
+                effects = self._on_exchange_state(message, now_ms)
         self._carry_out(effects)
-        self._vouch()
+        self._update_gate()
 
-    def _on_news(self, message: Any, now_ms: int) -> list[Effect]:
-        """What is told of the exchange itself, of the master, of the user stream and of the time."""
+    def _on_exchange_state(self, message: Any, now_ms: int) -> list[Effect]:
+        """News of the exchange itself, of the master account, of the user stream and of the time."""
         core = self._core
         match message:
             case LimitsLearned():
@@ -167,16 +167,16 @@ class Gateway(DispatchedActor):
             queued=core.queued,
             in_flight=core.budget.under_way,
             unknown=tuple(core.unknown[:100]),
-            sent=core.sending.sent,
+            sent=core.send_policy.sent,
             lost=core.lost,
             duplicates=core.duplicates,
-            strangers=core.strangers,
+            foreign=core.foreign,
             room_reducing=core.budget.room(now_ms, reducing=True),
             room_new_risk=core.budget.room(now_ms, reducing=False),
             paused_until_ms=core.budget.paused_until_ms,
             stream=core.proof.state,
             stream_reason=core.proof.reason,
-            clock_lost=core.sending.clock_lost,
+            clock_lost=core.send_policy.clock_lost,
             fleet=core.fleets.origin.fleet,
             start=core.fleets.origin.start,
             other_fleets=keys(core.fleets.others),
@@ -195,33 +195,31 @@ class Gateway(DispatchedActor):
         return self._cell.dispatcher.clock.monotonic_ns() // NANOS_PER_MS
 
     def _clock_lost(self, reason: str) -> list[Effect]:
-        if self._core.sending.clock_lost:
+        if self._core.send_policy.clock_lost:
             return []
-        self._core.sending.clock_lost = reason
+        self._core.send_policy.clock_lost = reason
         return [Alarm(f"nothing is sent until the exchange's clock is measured: {reason}")]
 
     def _clock_measured(self, moved_ms: int) -> list[Effect]:
-        was_lost, self._core.sending.clock_lost = self._core.sending.clock_lost, ""
+        was_lost, self._core.send_policy.clock_lost = self._core.send_policy.clock_lost, ""
         if was_lost or abs(moved_ms) > CLOCK_MOVED_MS:
             return [
-                Alarm(
-                    f"the exchange's clock is measured again; it was {moved_ms} ms from where it was believed"
-                )
+                Alarm(f"the exchange's clock is measured again; it was {moved_ms} ms from what was believed")
             ]
         return []
 
-    def _vouch(self) -> None:
-        """New risk only while the exchange's time is known and fills can be heard of."""
+    def _update_gate(self) -> None:
+        """New risk only while the exchange's time is known and the stream that reports fills is not down."""
         core = self._core
-        (self._gate.close if core.sending.clock_lost else self._gate.open)("exchange clock")
+        (self._gate.close if core.send_policy.clock_lost else self._gate.open)("exchange clock")
         down = core.proof.state is StreamState.DOWN
         (self._gate.close if down else self._gate.open)("user stream")
 
-    def _on_timer(self, incarnation: int, now_ms: int) -> list[Effect]:
+    def _timer_fired(self, incarnation: int, now_ms: int) -> list[Effect]:
         if incarnation != self._cell.restarts:
             return []  # a timer of an earlier incarnation
-        self._tend_later()
-        return self._core.on_timer(now_ms)
+        self._set_timer()
+        return self._core.check_orders(now_ms)
 
     def _carry_out(self, effects: Iterable[Effect]) -> None:
         for effect in effects:
@@ -263,21 +261,18 @@ class Gateway(DispatchedActor):
         else:
             self._on_alarm(text)  # which logs it
 
-    def _tend_later(self) -> None:
-        self._cell.dispatcher.after(TEND_EVERY, self._cell, TimerFired(self._cell.restarts))
+    def _set_timer(self) -> None:
+        self._cell.dispatcher.after(TIMER_EVERY, self._cell, TimerFired(self._cell.restarts))
 
 
-def _tracked_of(recovery: Recovery) -> list[Tracked]:
-    return [_tracked(known) for known in recovery.working]
-
-
-def _tracked(known: KnownOrder | Resync) -> Tracked:
+def _tracked(known: WorkingOrder) -> Tracked:
+    """An order as its account or the database knows it, which the gateway takes over."""
     return Tracked(
-        order=known.order,
+        order=known.intent,
         exchange_order_id=known.exchange_order_id,
         executed=known.filled,
         delivered=known.filled,
         trade_ids=set(known.trade_ids),
-        accepted_told=known.exchange_order_id is not None,
+        acceptance_delivered=known.exchange_order_id is not None,
         cancel_wanted=known.cancel_requested,
     )

@@ -5,7 +5,7 @@ Rules
    exchange sees them: an order counts from when it is sent, and leaves a window that long after its answer.
 2. A share of each window is kept for reducing orders; new risk can never use it up.
 3. Cancels do not count as orders at the exchange and are not held back here.
-4. What the exchange counts beyond that is counted too: an earlier run of ours, or somebody else, sent it.
+4. What the exchange counts beyond that is counted too: an earlier run of ours, or another client, sent it.
 5. ``room`` changes nothing and may be called from any thread; everything else has one caller.
 """
 
@@ -61,20 +61,20 @@ class OrderBudget:
         return True
 
     def expire(self, now_ms: int) -> None:
-        """Whose answer did not come for long is under way no more."""
+        """Orders without an answer for ``ANSWER_MAX_MS`` are no longer under way."""
         while self._under_way and self._under_way[0] <= now_ms - ANSWER_MAX_MS:
             self.answered(now_ms)
 
     def answered(self, now_ms: int, *, counts: bool = True) -> None:
-        """An order that was taken is under way no more; it does not count if it surely never got there."""
+        """An order that was taken is no longer under way; it does not count if it surely never reached the exchange."""
         if self._under_way:
             self._under_way.popleft()
         if counts:
             for times in self._answered:
                 times.append(now_ms)
 
-    def told(self, used: tuple[int, int], now_ms: int) -> None:
-        """The exchange says how many orders it counts in ten seconds and in a minute."""
+    def count_used(self, used: tuple[int, int], now_ms: int) -> None:
+        """Count at least as many orders as the exchange says it counts, in ten seconds and in a minute."""
         for times, window_ms, count in zip(self._answered, WINDOWS_MS, used, strict=True):
             while times and times[0] <= now_ms - window_ms:
                 times.popleft()
@@ -82,7 +82,7 @@ class OrderBudget:
             times.extend([now_ms] * min(max(0, count - ours), max(self.limits)))
 
     def room(self, now_ms: int, *, reducing: bool) -> int:
-        """How many orders may be sent at this moment."""
+        """How many orders may be sent now."""
         if now_ms < self._paused_until_ms:
             return 0
         room = [

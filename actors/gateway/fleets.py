@@ -1,11 +1,11 @@
-"""Whose orders those are that no durable intent of ours explains. Pure.
+"""Which fleet the orders belong to that no durable intent of ours explains. Pure.
 
 Rules
 1. An order that rests with our own fleet's id is an orphan, of whichever start of ours: it is cancelled.
 2. An order of another fleet is never touched. One alarm names that fleet; the gate stays as it is, because
-   what it left resting would else stop us for ever, and because what protects must go on.
-3. Somebody who sends new orders with our own fleet's id runs a copy of our database, and decides for the
-   same accounts: an alarm, and no new risk until the engine is started again.
+   what it left resting would else stop this one for ever, and because protection must go on.
+3. Another process that sends new orders with our own fleet's id runs on a copy of our database, and decides for
+   the same accounts: an alarm, and no new risk until the engine is started again.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from actors.gateway.messages import Report, ReportStatus
 from actors.gateway.orders import Alarm, Effect, Request
 
 OLDER_RELEASE = "one of a release before fleet ids"
-"""How another fleet is called whose ids do not name it."""
+"""Name of a fleet whose ids do not contain one."""
 
 COPY = "copy"
-"""Who keeps the gate shut once a copy of our database was seen at work."""
+"""Closes the gate, in this name, once a copy of our database was seen at work."""
 
 
 class FleetView(msgspec.Struct, frozen=True):
@@ -46,11 +46,11 @@ class Fleets:
         self._copy_seen = False
 
     def view(self) -> FleetView:
-        """For people, who look from other threads."""
+        """For operators; callable from any thread."""
         return FleetView(self.origin.fleet, self.origin.start, dict(self.others))
 
     @staticmethod
-    def is_of_one(report: Report) -> bool:
+    def is_of_a_fleet(report: Report) -> bool:
         """Whether an order is of a fleet at all, ours or another."""
         return parsed(report.client_order_id) is not None
 
@@ -75,9 +75,9 @@ class Fleets:
         return effects
 
     def reported(self, report: Report) -> list[Effect]:
-        """What to do when the user stream tells of an order that is none of ours under way, nor ended lately."""
+        """What to do when the user stream reports an order that is none of ours under way, nor ended lately."""
         name = parsed(report.client_order_id)
-        # Only who sends is told of: of our own, and of those before the upgrade, late ends may come.
+        # Only new orders count: of our own, and of those before the upgrade, late ends may come.
         is_new = report.status is ReportStatus.NEW
         if name is None or (not is_new and name.fleet in {"", self.origin.fleet}):
             return []
@@ -88,7 +88,7 @@ class Fleets:
             return []
         self._copy_seen = True
         text = (
-            f"somebody else sends orders of our own fleet {name.fleet} ({report.client_order_id} on {report.symbol}): "
+            f"another process sends orders of our own fleet {name.fleet} ({report.client_order_id} on {report.symbol}): "
             "a copy of this database is at work; no new risk; stop one of the two, then restart this one"
         )
         return [Alarm(text, closes=COPY)]

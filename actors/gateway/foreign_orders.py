@@ -1,7 +1,7 @@
-"""What happens on the master account that no account of ours asked for, in words. Pure.
+"""Alarms of what happens on the master account without an order of ours. Pure.
 
-The exchange liquidates, deleverages and settles by orders of its own, and somebody may trade by hand. None
-of it belongs to an account; each makes the books differ from the exchange, so a human is told what it was.
+The exchange liquidates, deleverages and settles by orders of its own, and people may trade by hand. None of it
+belongs to an account; each makes the books differ from the exchange, so an alarm says what it was.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from actors.core.units import ZERO, ClientOrderId, Symbol, plain
 from actors.gateway.messages import Report
 
 REMEMBERED = 1_000
-"""Orders that are told of once, and once more when they end."""
+"""Orders that are reported once, and once more when they end."""
 
 BY_THE_EXCHANGE = (
     ("autoclose-", "the exchange liquidated the master"),
@@ -24,17 +24,17 @@ BY_THE_EXCHANGE = (
 """Client order ids of the exchange's own orders begin like this."""
 
 EXPECTED = frozenset({"ORDER", "FUNDING_FEE"})
-"""Reasons of an account update that are told otherwise: by the order's own event, and by settled funding."""
+"""Reasons of an account update that are known otherwise: by the order's own event, and by settled funding."""
 
 
 class ForeignOrders:
-    """Remembers whom it told of."""
+    """Remembers which orders were reported."""
 
     def __init__(self) -> None:
         self._seen: OrderedDict[ClientOrderId, bool] = OrderedDict()
 
     def reported(self, report: Report) -> str:
-        """What to say of an order that is nobody's; empty when it was said before."""
+        """The alarm's text for an order of no account; empty when it was raised before."""
         id_ = report.client_order_id
         final = report.status.is_final
         if self._seen.get(id_) in {True, final}:
@@ -63,7 +63,7 @@ def _consequence(executed: Decimal) -> str:
 def account_update(
     reason: str, balances: Iterable[tuple[str, Decimal]], positions: Iterable[tuple[Symbol, Decimal]]
 ) -> str:
-    """What to say of a change of the master account; empty when it is told otherwise."""
+    """The alarm's text for a change of the master account; empty when it is known otherwise."""
     if reason in EXPECTED:
         return ""
     moved = [f"{plain(change)} {asset}" for asset, change in balances if change]

@@ -1,4 +1,4 @@
-"""What the gateway is told: by the writer, by accounts, and by its own transport."""
+"""Messages to the gateway: of its transport, and of its own timer. Those of accounts and writer: ``core.order_messages``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import msgspec
 
 from actors.core.enums import Side
 from actors.core.messages import Lane, Message
+from actors.core.trades import Trade
 from actors.core.units import ClientOrderId, Symbol
 
 
@@ -23,7 +24,7 @@ class ReportStatus(StrEnum):
     EXPIRED = "EXPIRED"
     REJECTED = "REJECTED"
     UNKNOWN = "UNKNOWN"
-    """A status that we do not know: nothing follows from it but that one must ask."""
+    """A status that is not known here: nothing follows from it but that the order must be queried."""
 
     @property
     def is_final(self) -> bool:
@@ -31,25 +32,10 @@ class ReportStatus(StrEnum):
         return self not in {ReportStatus.NEW, ReportStatus.PARTIALLY_FILLED, ReportStatus.UNKNOWN}
 
 
-class Trade(msgspec.Struct, frozen=True, kw_only=True):
-    """One trade of the master account. ``fee`` in ``fee_asset``, None when not told."""
-
-    exchange_order_id: int
-    trade_id: int
-    symbol: Symbol
-    side: Side
-    quantity: Decimal
-    price: Decimal
-    fee: Decimal | None
-    maker: bool
-    trade_ms: int
-    fee_asset: str = ""
-
-
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """The exchange's word on one order: from an answer, a query or the user stream.
+    """What the exchange says of one order: in an answer, a query's result or the user stream.
 
-    ``stated`` is the status in the exchange's own word, ``reason`` why the order ended, as far as it is told.
+    ``stated`` is the status as the exchange spells it, ``reason`` why the order ended, as far as it says.
     ``side`` and ``quantity`` are those of the order; None where the exchange does not say.
     """
 
@@ -130,9 +116,9 @@ class Reported(Message, frozen=True, gc=False):
 
 
 class Surveyed(Message, frozen=True, kw_only=True, gc=False):
-    """Transport to gateway: all open orders and positions of the master; None where the question failed.
+    """Transport to gateway: all open orders and positions of the master; None where the request failed.
 
-    ``asked_ms`` is when it was asked, on the gateway's clock: what it heard since is newer.
+    ``asked_ms`` is when it was requested, on the gateway's clock: what arrived since is newer.
     """
 
     LANE: ClassVar[Lane] = Lane.FILLS
@@ -157,7 +143,7 @@ class UserStreamDown(Message, frozen=True, gc=False):
 
 
 class Unreadable(Message, frozen=True, gc=False):
-    """An event of the user stream that could not be read: whatever it said must be asked for."""
+    """An event of the user stream that could not be read: whatever it said must be queried."""
 
     LANE: ClassVar[Lane] = Lane.FILLS
 
@@ -165,7 +151,7 @@ class Unreadable(Message, frozen=True, gc=False):
 
 
 class MasterChanged(Message, frozen=True, gc=False):
-    """The user stream told balances or positions of the master: ``reason`` in the exchange's word.
+    """The user stream reported balances or positions of the master: ``reason`` as the exchange spells it.
 
     ``balances`` are changes other than profit and commission, by asset; ``positions`` signed amounts.
     """
@@ -178,7 +164,7 @@ class MasterChanged(Message, frozen=True, gc=False):
 
 
 class MasterWarned(Message, frozen=True, gc=False):
-    """The exchange warns of the master account, or somebody changed its settings."""
+    """The exchange warns about the master account, or its settings were changed."""
 
     LANE: ClassVar[Lane] = Lane.CONTROL
 
@@ -194,7 +180,7 @@ class ClockLost(Message, frozen=True, gc=False):
 
 
 class ClockMeasured(Message, frozen=True, gc=False):
-    """The exchange's time is known again; it was ``moved_ms`` from where we believed it."""
+    """The exchange's time is known again; it was ``moved_ms`` from what we believed."""
 
     LANE: ClassVar[Lane] = Lane.CONTROL
 
@@ -211,7 +197,7 @@ class LimitsLearned(Message, frozen=True, kw_only=True, gc=False):
 
 
 class RequestWeight(msgspec.Struct, frozen=True):
-    """A venue's budget of requests in this minute: ours and others' weight, who waits, and who was told to."""
+    """A venue's budget of requests in this minute: ours and others' weight, and how many requests wait or were refused."""
 
     used: int
     limit: int
@@ -222,7 +208,7 @@ class RequestWeight(msgspec.Struct, frozen=True):
 
 
 class TimerFired(Message, frozen=True, gc=False):
-    """The gateway's own timer: ask after unknown orders, send what the budget allows."""
+    """The gateway's own timer: query unknown orders, send what the budget allows."""
 
     LANE: ClassVar[Lane] = Lane.CONTROL
 

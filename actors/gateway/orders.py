@@ -1,4 +1,4 @@
-"""What the gateway knows of one order, and the effects that it may ask for. Pure data."""
+"""What the gateway knows of one order, and its effects: what the actor is to do. Pure data."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ UNREACHABLE_PAUSE_MAX_MS = 8_000
 """The longest such wait."""
 
 OVERDUE_MS = 3_000
-"""How long a market order may stay silent before it is asked after, again and again."""
+"""How long nothing may be heard of a market order before it is queried, and queried again."""
 
 UNPROVEN_MS = 1_000
-"""How long any order may stay silent before it is asked after, once, while the user stream is not proven."""
+"""How long nothing may be heard of any order before it is queried, once, while the user stream is not proven."""
 
 SURVEY_EVERY_MS = 15_000
 """How often all open orders and positions are asked for: three times 45 of 2,400 weights a minute."""
@@ -46,20 +46,20 @@ SURVEY_UNPROVEN_MS = 5_000
 """The same while the user stream is not proven."""
 
 SURVEY_APART_MS = 2_000
-"""Never more often than that, whatever asks for it: what has gone wrong for one may have for all."""
+"""The least time between two surveys, whatever causes them: what went wrong for one order may have for all."""
 
 REMEMBERED_FINALS = 65_536
-"""Final orders whose late events are told from those of strangers."""
+"""Final orders that are remembered, so that their late events are not taken for foreign orders."""
 
 QUERY_EVERY_MS = UNKNOWN_QUERY_EVERY // NANOS_PER_MS
 
-ASKS_MAX = 8
-"""Queries under way at once. Without a bound, a slow moment makes more queries than it can
-answer, which makes it slower (found by the demo: 2,000 orders, a stalled event loop)."""
+QUERIES_MAX = 8
+"""Queries under way at once. Without a bound, a slow exchange or event loop gets more queries than it can answer,
+which makes it slower (found by the demo: 2,000 orders, a stalled event loop)."""
 
 
 def is_urgent(order: OrderIntended) -> bool:
-    """Whether an order goes before others: what liquidates, and market orders that only reduce, stops say."""
+    """Whether an order goes before others: what liquidates, and market orders that only reduce, such as stops."""
     protects = order.reduce_only and order.order_type is OrderType.MARKET
     return protects or order.purpose is not Purpose.USER
 
@@ -94,18 +94,18 @@ class Survey(msgspec.Struct, frozen=True):
 
 
 class RenewStream(msgspec.Struct, frozen=True):
-    """Effect: the user stream cannot be believed; connect it anew, with a new key if need be."""
+    """Effect: the user stream is not reliable; reconnect it, with a new key if need be."""
 
 
 class Deliver(msgspec.Struct, frozen=True):
-    """Effect: tell the account."""
+    """Effect: send a message to an account."""
 
     account_id: AccountId
     message: OrderAccepted | Fill | FeeKnown | OrderClosed
 
 
 class Alarm(msgspec.Struct, frozen=True):
-    """Effect: tell a human; with ``closes``, also shut the gate for new risk in that name."""
+    """Effect: an alarm; with ``closes``, also close the gate for new risk in that name."""
 
     text: str
     closes: str = ""
@@ -115,7 +115,7 @@ Effect = Request | Survey | RenewStream | Deliver | Alarm
 
 
 class VenueRules(msgspec.Struct, frozen=True, kw_only=True):
-    """What a venue says of itself that decides when an order's fate is known, and how fast one may send.
+    """The venue's properties that decide when an order's fate is known, and how fast orders may be sent.
 
     ``recv_window_ms`` is for how long it honours a signed request, ``future_tolerance_ms`` how far ahead of
     its own clock a request may be signed; orders per ten seconds and per minute until it says otherwise.
@@ -128,7 +128,7 @@ class VenueRules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Place(NamedTuple):
-    """Where an order stands: who waited longest is first; ``number`` tells apart what came together."""
+    """Where an order stands in the queue: the longest wait first, ``number`` breaks ties."""
 
     since_ms: int
     number: int
@@ -156,23 +156,23 @@ class Tracked(msgspec.Struct, kw_only=True):
     stated: str = ""
     unlisted_ms: int = 0
     cancel_sent: bool = False
-    asking: bool = False
+    query_pending: bool = False
     cancel_wanted: bool = False
     cancelling: bool = False
-    accepted_told: bool = False
+    acceptance_delivered: bool = False
     awaits_survey: bool = False
-    excused: bool = False
+    predates_stream: bool = False
 
     duplicate_code: int = 0
-    impostor_told: bool = False
+    conflict_alarmed: bool = False
 
-    def is_told_of(self, report: Report) -> bool:
-        """Whether a report under this order's id can be of this order."""
+    def matches(self, report: Report) -> bool:
+        """Whether a report under this order's id can be of this order, by symbol, side and quantity."""
         order = self.order
-        told = (report.symbol, report.side or order.side, report.quantity or order.quantity)
-        return told == (order.symbol, order.side, order.quantity)
+        said = (report.symbol, report.side or order.side, report.quantity or order.quantity)
+        return said == (order.symbol, order.side, order.quantity)
 
-    def impostor(self, report: Report) -> list[Effect]:
+    def id_conflict(self, report: Report) -> list[Effect]:
         """Another order has this one's id at the exchange: one alarm, and nothing of it is ever booked.
 
         If the exchange refused this one for that, its fate is known: it never was.
@@ -182,9 +182,9 @@ class Tracked(msgspec.Struct, kw_only=True):
             self.reason = "the exchange has another order of this id open"
         elif self.stage is Stage.SENT:
             self.stage = Stage.UNKNOWN
-        if self.impostor_told:
+        if self.conflict_alarmed:
             return []
-        self.impostor_told = True
+        self.conflict_alarmed = True
         order = self.order
         return [
             Alarm(
@@ -201,9 +201,9 @@ class Tracked(msgspec.Struct, kw_only=True):
             return False
         return self.recount or self.delivered != self.executed
 
-    def rests(self, *, proven: bool) -> bool:
-        """Whether the timer has nothing to do with it before something is told of it."""
-        if self.asking or self.awaits_survey or self.stage is Stage.QUEUED:
+    def is_idle(self, *, proven: bool) -> bool:
+        """Whether the timer has nothing to do for it until something is heard of it."""
+        if self.query_pending or self.awaits_survey or self.stage is Stage.QUEUED:
             return True
         if self.stage is not Stage.WORKING or self.final is not None or self.cancel_wanted:
             return False
@@ -211,14 +211,14 @@ class Tracked(msgspec.Struct, kw_only=True):
         return self.order.order_type is not OrderType.MARKET and asked_once and not self.lacks_trades
 
     def is_overdue(self, now_ms: int, *, proven: bool) -> bool:
-        """Whether a working order should have been heard of by now."""
+        """Whether a working order must be queried, as something should have been heard of it by now."""
         if self.stage is not Stage.WORKING or self.final is not None:
             return False
         if self.cancel_wanted:
             return True
         if self.stated:
-            return False  # the next look at everything tells of it; thousands may have a new status at once
+            return False  # the next survey shows it; thousands may have a new status at once
         if self.order.order_type is OrderType.MARKET:
             return now_ms - max(self.asked_ms, self.signed_ms) >= OVERDUE_MS
-        # What rests is found by surveys; it is asked after once, so that the stream can be proven.
+        # What rests is found by surveys; it is queried once, so that the stream can be proven.
         return not proven and self.asked_ms <= self.signed_ms and now_ms - self.signed_ms >= UNPROVEN_MS

@@ -10,12 +10,12 @@ from actors.runtime.actor import Ref
 
 
 class Transport(Protocol):
-    """What sends bytes. Each request is answered to ``gateway`` as a message, once."""
+    """Sends requests. Each is answered to ``gateway`` as a message, once."""
 
     rules: VenueRules
 
     def start(self, gateway: Ref) -> None:
-        """Begin; tell ``gateway`` what arrives."""
+        """Begin; send to ``gateway`` what arrives."""
         ...
 
     def request(self, request: Request) -> None:
@@ -27,7 +27,7 @@ class Transport(Protocol):
         ...
 
     def renew_stream(self) -> None:
-        """Connect the user stream anew, so that a key that somebody deleted is replaced."""
+        """Reconnect the user stream, so that a key that was deleted is replaced."""
         ...
 
     def weight(self) -> RequestWeight | None:
@@ -35,7 +35,7 @@ class Transport(Protocol):
         ...
 
     def orders_go_by(self) -> str:
-        """The way that an order would take now, for people."""
+        """The connection that an order would take now, for operators."""
         ...
 
     def now_ms(self) -> int:

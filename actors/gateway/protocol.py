@@ -1,15 +1,21 @@
 """The gateway's decisions: what becomes of each order between intent and last fill. Pure.
 
-QUEUED -> SENT -> WORKING -> final; SENT or WORKING -> UNKNOWN -> (asked) -> WORKING or final.
+QUEUED -> SENT -> WORKING -> final; SENT or WORKING -> UNKNOWN -> (queried) -> WORKING or final.
+
+Why UNKNOWN is a state. Between "the request left" and "the answer arrived" anything may have happened: a time-out, a
+connection that was cut, a 5xx (see ``venues.binance.errors.outcome_of``) say nothing of the order. Taken as refused, it
+may fill all the same, and the account would hold a position that it knows nothing of; sent again, it may fill twice. So
+its margin stays reserved and the exchange is queried by client order id until it answers, or until it can no longer
+accept the request (rule 2).
 
 Rules
-1. An order is sent once. When its fate is unknown it is asked after, never sent again.
+1. An order is sent once. When its fate is unknown it is queried, never sent again.
 2. "No such order" is final only when the signed request can no longer be accepted, however long it took and
    whatever our clock believed: the venue's window has passed on the exchange's clock since its timestamp, and on
    ours since it was signed. The transport signs with the timestamp given here, however late it sends.
 3. ``OrderClosed`` goes to the account only after all trades of the order went before it.
 4. Each trade is delivered once; the account has the last word on duplicates all the same.
-5. The user stream is believed as long as REST agrees with it (``gateway.stream``).
+5. The user stream is relied on as long as REST agrees with it (``gateway.stream``).
 6. Every method returns effects in order; nothing is done here.
 """
 
@@ -25,11 +31,13 @@ from actors.core.facts import CancelIntended
 from actors.core.messages import Fill, OrderAccepted, OrderClosed
 from actors.core.order_messages import Submit
 from actors.core.safe_copy import pairs
+from actors.core.trades import Trade
 from actors.core.units import ZERO, ClientOrderId
+from actors.gateway.alarm_limiter import AlarmLimiter
 from actors.gateway.budget import OrderBudget
+from actors.gateway.check_schedule import CheckSchedule
 from actors.gateway.fleets import Fleets
 from actors.gateway.foreign_orders import ForeignOrders, account_update
-from actors.gateway.looks import Looks
 from actors.gateway.messages import (
     Answered,
     MasterChanged,
@@ -37,13 +45,12 @@ from actors.gateway.messages import (
     Report,
     ReportStatus,
     Surveyed,
-    Trade,
     Traded,
 )
 from actors.gateway.orders import (
-    ASKS_MAX,
     CLOSE_GRACE_MS,
     FINAL_MARGIN_MS,
+    QUERIES_MAX,
     QUERY_EVERY_MS,
     REMEMBERED_FINALS,
     SENT_MAX_MS,
@@ -60,8 +67,7 @@ from actors.gateway.orders import (
     Tracked,
     VenueRules,
 )
-from actors.gateway.seldom import Seldom
-from actors.gateway.sending import Sending, Waited
+from actors.gateway.send_policy import SendPolicy, WaitedTooLong
 from actors.gateway.stream import Known, StreamProof, StreamState
 
 
@@ -76,37 +82,37 @@ class GatewayCore:
         self.budget = budget
         self.fleets = fleets
         self._recovered = False
-        self.sending = Sending(budget)
+        self.send_policy = SendPolicy(budget)
         self._rules = rules
         self.venue_ahead_ms = self.wall_ahead_ms = 0
         self.tracked: dict[ClientOrderId, Tracked] = {}
         self._finals: OrderedDict[ClientOrderId, None] = OrderedDict()
-        self._asks: deque[tuple[ClientOrderId, str]] = deque()
-        self._asked: set[ClientOrderId] = set()
+        self._queries_waiting: deque[tuple[ClientOrderId, str]] = deque()
+        self._queries_sent: set[ClientOrderId] = set()
         self.proof = StreamProof()
         self._surveying_since_ms: int | None = None
         self._surveyed_ms: int | None = None
         self._survey_again = False
         self._survey_next_ms = 0
-        # A list that was asked for earlier is older than what it would be held against.
+        # A list that was requested earlier is older than what it would be compared with.
         self._lists_from_ms = 0
-        self._seldom = Seldom()
-        self._looks = Looks()
+        self._alarms = AlarmLimiter()
+        self._schedule = CheckSchedule()
         self._orphans_wanted = False
-        self._strangers = ForeignOrders()
+        self._foreign_orders = ForeignOrders()
         self.lost = 0
         self.duplicates = 0
-        self.strangers = 0
+        self.foreign = 0
 
     @property
     def queued(self) -> int:
         """Orders that wait for budget."""
-        return len(self.sending)
+        return len(self.send_policy)
 
     @property
     def unknown(self) -> list[ClientOrderId]:
         """Orders whose fate is unknown."""
-        # In one step: people look from other threads.
+        # Copied in one step: other threads read it.
         return [t.order.client_order_id for t in list(self.tracked.values()) if t.stage is Stage.UNKNOWN]
 
     # -- from inside
@@ -121,78 +127,78 @@ class GatewayCore:
             age_ms = max(0, now_ms + self.wall_ahead_ms - order.decided_ms)
             tracked = Tracked(order=order, queued_ms=now_ms - age_ms)
             self.tracked[order.client_order_id] = tracked
-            self.sending.queue(tracked, now_ms)
+            self.send_policy.queue(tracked, now_ms)
         effects: list[Effect] = []
         for cancel in message.cancels:
             effects += self._cancel(cancel, now_ms)
-        return effects + self._pump(now_ms)
+        return effects + self._send_due(now_ms)
 
     def resume_orders(self, tracked: Iterable[Tracked], now_ms: int) -> list[Effect]:
         """Take over orders of an earlier run, each of unknown fate: one question for all that are open.
 
-        What the answer does not list is asked after singly.
+        What the answer does not list is queried singly.
         """
         for known in tracked:
             if known.order.client_order_id not in self.tracked:
-                self._unknown_again(known, now_ms)
+                self._track_unknown(known, now_ms)
                 known.awaits_survey = True
         self._recovered = self._orphans_wanted = True
         self._lists_from_ms, self._survey_next_ms = now_ms, now_ms
         return self._survey(now_ms)
 
     def resync(self, known: Tracked, now_ms: int) -> list[Effect]:
-        """An account says what it knows of an order: ask the exchange, deliver what it lacks."""
+        """An account says what it knows of an order: query the exchange, deliver what it lacks."""
         id_ = known.order.client_order_id
-        tracked = self._touched(id_)
+        tracked = self._find(id_)
         if tracked is None:
-            # We believed it closed, but the account went back to before it heard of that.
+            # It was closed here, but the account has gone back to a state before that.
             self._finals.pop(id_, None)
-            self._unknown_again(known, now_ms)
-            return self._ask(known, now_ms)
+            self._track_unknown(known, now_ms)
+            return self._query(known, now_ms)
         if tracked.stage is Stage.QUEUED:
             return []
         tracked.trade_ids &= known.trade_ids
         tracked.recount = True
-        return self._ask(tracked, now_ms, "query" if tracked.exchange_order_id is None else "trades")
+        return self._query(tracked, now_ms, "query" if tracked.exchange_order_id is None else "trades")
 
     def orphans(self, reports: Iterable[Report], now_ms: int) -> list[Effect]:
-        """Cancel open orders of our own fleet that no durable intent explains; tell of other fleets."""
-        nobodys = [
+        """Cancel open orders of our own fleet that no durable intent explains; alarms of other fleets."""
+        unexplained = [
             r
             for r in reports
             if r.client_order_id not in self.tracked and r.client_order_id not in self._finals
         ]
-        return self.fleets.resting(nobodys, now_ms + self.venue_ahead_ms)
+        return self.fleets.resting(unexplained, now_ms + self.venue_ahead_ms)
 
-    def on_timer(self, now_ms: int) -> list[Effect]:
-        """Timer: ask after unknown orders, fetch missing trades, look at everything, send what waits."""
+    def check_orders(self, now_ms: int) -> list[Effect]:
+        """Timer: query unknown orders, fetch missing trades, survey, check the user stream, send what waits."""
         effects: list[Effect] = []
         proven = self.proof.state is StreamState.UP
-        for id_ in self._looks.turn(self.tracked):
+        for id_ in self._schedule.due(self.tracked):
             tracked = self.tracked.get(id_)
-            if tracked is None or tracked.rests(proven=proven):
-                self._looks.rests(id_)
+            if tracked is None or tracked.is_idle(proven=proven):
+                self._schedule.mark_idle(id_)
                 continue
-            self._looks.touch(id_)
+            self._schedule.mark_active(id_)
             if now_ms - tracked.asked_ms < QUERY_EVERY_MS:
                 continue
             if tracked.stage is Stage.SENT and now_ms - tracked.signed_ms > SENT_MAX_MS:
-                self._lose(tracked)  # nobody answered; whatever became of it, ask
+                self._fate_unknown(tracked)  # no answer came; whatever became of it, query
             if tracked.stage is Stage.UNKNOWN or tracked.is_overdue(now_ms, proven=proven):
-                effects += self._ask(tracked, now_ms)
+                effects += self._query(tracked, now_ms)
             elif tracked.lacks_trades and now_ms - tracked.asked_ms >= CLOSE_GRACE_MS:
-                effects += self._ask(tracked, now_ms, "trades")
-        self.sending.on_timer(now_ms)
-        return effects + self._watch(now_ms) + self._pump(now_ms)
+                effects += self._query(tracked, now_ms, "trades")
+        self.send_policy.expire(now_ms)
+        return effects + self._check_stream(now_ms) + self._send_due(now_ms)
 
-    # -- the user stream, and everything at once
+    # -- the user stream, and surveys
 
     def connected(self, now_ms: int) -> list[Effect]:
-        """The user stream is connected: whatever it missed before is asked for, and not owed by it."""
+        """The user stream is connected: a survey finds what it missed; it is not expected to report that itself."""
         self.proof.connected()
         self._lists_from_ms = now_ms
         for tracked in self.tracked.values():
-            tracked.excused = True
+            tracked.predates_stream = True
         return self._survey(now_ms)
 
     def disconnected(self, reason: str) -> list[Effect]:
@@ -200,19 +206,19 @@ class GatewayCore:
         return [Alarm(f"user stream down: {reason}")] if self.proof.down(reason) else []
 
     def unreadable(self, text: str, now_ms: int) -> list[Effect]:
-        """The user stream told something that cannot be read: it may have been about any order."""
-        said = self._seldom.alarm("unreadable", f"an event of the user stream cannot be read: {text}", now_ms)
+        """An event of the user stream cannot be read: it may have been about any order."""
+        said = self._alarms.alarm("unreadable", f"an event of the user stream cannot be read: {text}", now_ms)
         return [*said, *self._survey(now_ms)]
 
     def master_changed(self, message: MasterChanged) -> list[Effect]:
-        """The user stream told balances or positions of the master."""
+        """The user stream reported balances or positions of the master."""
         for symbol, amount in message.positions:
-            self.proof.position_told(symbol, amount)
+            self.proof.stream_reported_position(symbol, amount)
         text = account_update(message.reason, message.balances, message.positions)
         return [Alarm(text)] if text else []
 
     def surveyed(self, message: Surveyed, now_ms: int) -> list[Effect]:
-        """All open orders and positions: what is listed works, what is missing is asked after."""
+        """All open orders and positions: what is listed works, what is missing is queried."""
         self._surveying_since_ms, self._surveyed_ms = None, now_ms
         if message.asked_ms < self._lists_from_ms:
             return self._survey(now_ms)
@@ -223,11 +229,11 @@ class GatewayCore:
                 self._orphans_wanted = False
                 effects += self.orphans(message.orders, now_ms)
         if message.positions is not None:
-            self.proof.looked_at_positions(message.positions, now_ms)
+            self.proof.rest_reported_positions(message.positions, now_ms)
         for id_, tracked in self.tracked.items():
             if tracked.awaits_survey:
                 tracked.awaits_survey = False
-                self._looks.touch(id_)
+                self._schedule.mark_active(id_)
         if self._survey_again:
             effects += self._survey(now_ms)
         return effects
@@ -245,11 +251,11 @@ class GatewayCore:
             if found is not None:
                 effects += self._take_report(tracked, found, now_ms, rest=True, listed=True)
             else:
-                effects += self._ask(tracked, now_ms)
+                effects += self._query(tracked, now_ms)
         return effects
 
     def _is_surveying(self, now_ms: int) -> bool:
-        """Whether the answer to a look at everything may still come."""
+        """Whether the answer to a survey may still come."""
         return self._surveying_since_ms is not None and now_ms - self._surveying_since_ms < SENT_MAX_MS
 
     def _survey(self, now_ms: int) -> list[Effect]:
@@ -260,11 +266,11 @@ class GatewayCore:
         self._survey_next_ms = now_ms + SURVEY_APART_MS
         return [Survey(now_ms)]
 
-    def _watch(self, now_ms: int) -> list[Effect]:
-        """Look whether REST knows what the stream does not tell, and ask for everything now and then."""
+    def _check_stream(self, now_ms: int) -> list[Effect]:
+        """Reconnect a stream that lacks what REST knows, and survey every so often."""
         reason = self.proof.overdue(now_ms)
         if reason and self.proof.down(reason):
-            return [Alarm(f"the user stream is silent: {reason}; connecting it anew"), RenewStream()]
+            return [Alarm(f"the user stream is silent: {reason}; reconnecting it"), RenewStream()]
         every_ms = SURVEY_EVERY_MS if self.proof.state is StreamState.UP else SURVEY_UNPROVEN_MS
         is_time = self._surveyed_ms is not None and now_ms - self._surveyed_ms >= every_ms
         if self._is_surveying(now_ms):
@@ -276,19 +282,19 @@ class GatewayCore:
 
     def answered(self, message: Answered, now_ms: int) -> list[Effect]:
         """A place, cancel or query ended."""
-        tracked = self._touched(message.client_order_id)
-        message = _of_its_own(message)
+        tracked = self._find(message.client_order_id)
+        message = _about_its_order(message)
         effects: list[Effect] = []
-        if self.sending.reached(message, now_ms):
+        if self.send_policy.backs_off(message, now_ms):
             effects.append(Alarm(f"the exchange cannot be reached: {message.text}"))
         if message.request == "place":
-            self.sending.answered(message, now_ms)
+            self.send_policy.answered(message, now_ms)
         if message.request == "query":
-            self._asked.discard(message.client_order_id)
+            self._queries_sent.discard(message.client_order_id)
         if tracked is None:
-            return effects + self._pump(now_ms)
+            return effects + self._send_due(now_ms)
         if message.request == "query":
-            tracked.asking = False
+            tracked.query_pending = False
         if message.request == "cancel":
             tracked.cancelling = False
         if message.outcome is Outcome.OK and message.report is not None:
@@ -296,39 +302,39 @@ class GatewayCore:
         elif message.outcome is Outcome.THROTTLED:
             effects += self._throttled(tracked, message, now_ms)
         elif message.request == "place":
-            effects += self._placed_badly(tracked, message, now_ms)
+            effects += self._place_failed(tracked, message, now_ms)
         elif message.request == "query" and message.outcome is Outcome.NOT_FOUND:
             effects += self._not_found(tracked, now_ms)
         elif message.request == "cancel":
             # Refused: the order filled or ended meanwhile. Else the cancel may not have arrived.
             tracked.cancel_wanted = message.outcome is not Outcome.REFUSED
-            effects += self._ask(tracked, now_ms)
-        return effects + self._pump(now_ms)
+            effects += self._query(tracked, now_ms)
+        return effects + self._send_due(now_ms)
 
     def reported(self, report: Report, now_ms: int) -> list[Effect]:
-        """The user stream told about an order."""
-        tracked = self._touched(report.client_order_id)
+        """The user stream reported an order."""
+        tracked = self._find(report.client_order_id)
         if tracked is not None:
             return self._take_report(tracked, report, now_ms, rest=False)
         if report.client_order_id in self._finals:
-            self.proof.stream_says(report.client_order_id, Known(report.executed, report.status.is_final))
+            self.proof.stream_reported(report.client_order_id, Known(report.executed, report.status.is_final))
             self.duplicates += 1
             return []
-        self.strangers += 1
-        if self.fleets.is_of_one(report):
+        self.foreign += 1
+        if self.fleets.is_of_a_fleet(report):
             return self.fleets.reported(report) if self._recovered else []
-        text = self._strangers.reported(report)
-        # Those of the exchange's own doing are not kept back by somebody's who trades by hand.
-        return [*self._seldom.alarm(text.partition(":")[0], text, now_ms)] if text else []
+        text = self._foreign_orders.reported(report)
+        # Limited by kind, so that trades by hand do not hold back alarms of the exchange's own orders.
+        return [*self._alarms.alarm(text.partition(":")[0], text, now_ms)] if text else []
 
     def traded(self, message: Traded, now_ms: int) -> list[Effect]:
         """The trades of one order, whole."""
-        tracked = self._touched(message.client_order_id)
-        self._asked.discard(message.client_order_id)
-        effects = self._pump_asks(now_ms)
+        tracked = self._find(message.client_order_id)
+        self._queries_sent.discard(message.client_order_id)
+        effects = self._send_queries(now_ms)
         if tracked is None:
             return effects
-        tracked.asking = False
+        tracked.query_pending = False
         if message.trades is None:
             return effects
         for trade in sorted(message.trades, key=lambda t: t.trade_id):
@@ -340,11 +346,11 @@ class GatewayCore:
 
     # -- inside
 
-    def _touched(self, id_: ClientOrderId) -> Tracked | None:
-        """An order of which something is told; the timer looks at it again."""
+    def _find(self, id_: ClientOrderId) -> Tracked | None:
+        """An order that something is known of now; the timer checks it again."""
         tracked = self.tracked.get(id_)
         if tracked is not None:
-            self._looks.touch(id_)
+            self._schedule.mark_active(id_)
         return tracked
 
     def _take_report(
@@ -352,14 +358,14 @@ class GatewayCore:
     ) -> list[Effect]:
         effects: list[Effect] = []
         order = tracked.order
-        if not tracked.is_told_of(report):
-            return tracked.impostor(report) + (self._close(tracked) if tracked.duplicate_code else [])
+        if not tracked.matches(report):
+            return tracked.id_conflict(report) + (self._close(tracked) if tracked.duplicate_code else [])
         tracked.stage = Stage.WORKING
         tracked.heard_ms = now_ms
         tracked.exchange_order_id = report.exchange_order_id
-        self._hold_against(tracked, Known(report.executed, report.status.is_final), now_ms, rest=rest)
-        if not tracked.accepted_told and report.status is not ReportStatus.REJECTED:
-            tracked.accepted_told = True
+        self._compare_with_stream(tracked, Known(report.executed, report.status.is_final), now_ms, rest=rest)
+        if not tracked.acceptance_delivered and report.status is not ReportStatus.REJECTED:
+            tracked.acceptance_delivered = True
             accepted = OrderAccepted(order.client_order_id, report.exchange_order_id, order.cause)
             effects.append(Deliver(order.account_id, accepted))
         if report.trade is not None:
@@ -368,26 +374,26 @@ class GatewayCore:
         if report.status.is_final and tracked.final is None:
             tracked.final, tracked.reason = OrderStatus(report.status.value), report.reason
             tracked.asked_ms = now_ms
-        effects += self._odd(tracked, report, now_ms, rest=rest, listed=listed)
+        effects += self._unknown_status(tracked, report, now_ms, rest=rest, listed=listed)
         if tracked.cancel_wanted and not report.status.is_final:
             effects += self._send_cancel(tracked, now_ms)
         return effects + self._maybe_close(tracked, now_ms)
 
-    def _hold_against(self, tracked: Tracked, known: Known, now_ms: int, *, rest: bool) -> None:
-        """Let REST and the stream vouch for each other."""
+    def _compare_with_stream(self, tracked: Tracked, known: Known, now_ms: int, *, rest: bool) -> None:
+        """Compare what REST and the stream know of an order."""
         id_ = tracked.order.client_order_id
         if not rest:
-            self.proof.stream_says(id_, known)
-        elif tracked.excused:
-            tracked.excused = False
+            self.proof.stream_reported(id_, known)
+        elif tracked.predates_stream:
+            tracked.predates_stream = False
             self.proof.known_before(id_, known)
         else:
-            self.proof.rest_says(id_, known, now_ms)
+            self.proof.rest_reported(id_, known, now_ms)
 
-    def _odd(
+    def _unknown_status(
         self, tracked: Tracked, report: Report, now_ms: int, *, rest: bool, listed: bool
     ) -> list[Effect]:
-        """A status that we do not know says nothing of what becomes of the order; ask until it is known."""
+        """A status that is not known here says nothing of what becomes of the order; query until one is."""
         if report.status is not ReportStatus.UNKNOWN:
             tracked.stated = ""
             return []
@@ -395,21 +401,21 @@ class GatewayCore:
         if tracked.stated != report.stated:
             tracked.stated = report.stated
             text = f"{report.client_order_id} of {tracked.order.account_id}: the exchange calls it {report.stated}"
-            text += ", a status that is not known here; it is asked after until it is known"
-            effects += self._seldom.alarm("odd", text, now_ms)
+            text += ", a status that is not known here; it is queried until it has one that is"
+            effects += self._alarms.alarm("odd", text, now_ms)
         if tracked.final is not None or listed:
             return effects
         if not rest:
-            return effects + self._ask(tracked, now_ms)
+            return effects + self._query(tracked, now_ms)
         if tracked.unlisted_ms and tracked.asked_ms >= tracked.unlisted_ms:
-            # No longer open when it was asked after: nothing more happens to it, and this is all that did.
+            # No longer open when it was queried: nothing more happens to it, and this is all that did.
             tracked.final = OrderStatus.EXPIRED
             tracked.reason = f"the exchange calls it {tracked.stated}, and no longer lists it as open"
             return effects
-        # A query that says the same leaves the list of open orders to tell whether it still works. It is asked
-        # for now and then only: the list costs forty times what a query costs.
+        # If a query says the same, only the list of open orders shows whether it still works. That is fetched every
+        # few seconds only: the list costs forty times what a query costs.
         recent = self._surveyed_ms is not None and now_ms - self._surveyed_ms < SURVEY_UNPROVEN_MS
-        # Whoever cancelled it waits for its end, an emergency stop perhaps.
+        # If it was cancelled, its end is waited for, by an emergency stop perhaps.
         return effects if recent and not tracked.cancel_sent else effects + self._survey(now_ms)
 
     def _deliver(self, tracked: Tracked, trade: Trade, *, count: bool) -> list[Effect]:
@@ -420,21 +426,7 @@ class GatewayCore:
         if count:
             tracked.delivered += trade.quantity
         order = tracked.order
-        fill = Fill(
-            account_id=order.account_id,
-            client_order_id=order.client_order_id,
-            exchange_order_id=trade.exchange_order_id,
-            trade_id=trade.trade_id,
-            symbol=trade.symbol,
-            side=trade.side,
-            quantity=trade.quantity,
-            price=trade.price,
-            fee=trade.fee,
-            maker=trade.maker,
-            trade_ms=trade.trade_ms,
-            cause=order.cause,
-            fee_asset=trade.fee_asset,
-        )
+        fill = Fill(order.account_id, order.client_order_id, trade, order.cause)
         return [Deliver(order.account_id, fill)]
 
     def _maybe_close(self, tracked: Tracked, now_ms: int) -> list[Effect]:
@@ -464,32 +456,32 @@ class GatewayCore:
         )
         return [Deliver(order.account_id, closed)]
 
-    def _placed_badly(self, tracked: Tracked, message: Answered, now_ms: int) -> list[Effect]:
+    def _place_failed(self, tracked: Tracked, message: Answered, now_ms: int) -> list[Effect]:
         if message.outcome in {Outcome.NOT_SENT, Outcome.MISTIMED}:
             return self._requeue(tracked) if tracked.stage is Stage.SENT else []
         if message.outcome is Outcome.DUPLICATE and tracked.stage is Stage.SENT:
-            tracked.duplicate_code = message.code  # what is open there says whether it is ours
+            tracked.duplicate_code = message.code  # what is open there shows whether it is ours
         if message.outcome is Outcome.REFUSED:
             if tracked.stage is Stage.WORKING:
                 # The user stream knows the order already: a refusal of a duplicate id, say.
-                return self._ask(tracked, now_ms)
+                return self._query(tracked, now_ms)
             tracked.final, tracked.code, tracked.reason = OrderStatus.REJECTED, message.code, message.text
             return self._close(tracked)
         if tracked.stage is Stage.SENT:
-            self._lose(tracked)
-        return self._ask(tracked, now_ms)
+            self._fate_unknown(tracked)
+        return self._query(tracked, now_ms)
 
     def _requeue(self, tracked: Tracked) -> list[Effect]:
-        """It surely never got there: it waits again, unless its owner wants it no more."""
+        """It surely never reached the exchange: it waits again, unless its account has cancelled it."""
         if not tracked.cancel_wanted:
-            self.sending.requeue(tracked)
+            self.send_policy.requeue(tracked)
             return []
         tracked.final, tracked.reason = OrderStatus.CANCELED, "cancelled before it was sent"
         return self._close(tracked)
 
     def _not_found(self, tracked: Tracked, now_ms: int) -> list[Effect]:
         rules = self._rules
-        if tracked.stage is Stage.WORKING or self.sending.clock_lost:
+        if tracked.stage is Stage.WORKING or self.send_policy.clock_lost:
             return []
         window_ms = rules.recv_window_ms + FINAL_MARGIN_MS
         if now_ms + self.venue_ahead_ms <= tracked.signed_venue_ms + window_ms:
@@ -503,29 +495,29 @@ class GatewayCore:
         tracked.final, tracked.reason = OrderStatus.NEVER_SENT, reason
         return self._close(tracked)
 
-    def _waited(self, tracked: Tracked, now_ms: int, *, again: bool) -> list[Effect]:
-        """It waited here too long: nothing stale is sent, and nobody refused it."""
+    def _waited_too_long(self, tracked: Tracked, now_ms: int, *, again: bool) -> list[Effect]:
+        """It waited here too long: nothing stale is sent, and the exchange has not refused it."""
         text = f"it waited {(now_ms - tracked.place.since_ms) / 1_000:.1f} s for its turn to be sent"
         tracked.final = OrderStatus.NEVER_SENT
         tracked.reason = f"{text}; {'decided anew' if again else 'that is too old to be sent'}"
         return self._close(tracked, waited=True, again=again)
 
-    def _lose(self, tracked: Tracked) -> None:
+    def _fate_unknown(self, tracked: Tracked) -> None:
         tracked.stage = Stage.UNKNOWN
         self.lost += 1
 
-    def _unknown_again(self, known: Tracked, now_ms: int) -> None:
-        """An order of an earlier run: it may have been signed a moment ago."""
+    def _track_unknown(self, known: Tracked, now_ms: int) -> None:
+        """An order of an earlier run: it may have been signed just before."""
         known.stage = Stage.UNKNOWN
         known.signed_ms, known.signed_venue_ms = now_ms, now_ms + self.venue_ahead_ms
-        known.excused = True
+        known.predates_stream = True
         self.tracked[known.order.client_order_id] = known
-        self._looks.touch(known.order.client_order_id)
+        self._schedule.mark_active(known.order.client_order_id)
 
     def _throttled(self, tracked: Tracked, message: Answered, now_ms: int) -> list[Effect]:
         self.budget.pause(now_ms + max(message.retry_after_ms, 1_000))
         text = f"the exchange throttles us for {message.retry_after_ms} ms: {message.text}"
-        effects: list[Effect] = [*self._seldom.alarm("throttled", text, now_ms)]
+        effects: list[Effect] = [*self._alarms.alarm("throttled", text, now_ms)]
         if message.request == "place" and tracked.stage is Stage.SENT:
             # A throttled request was not executed: the exchange says so before it reads it.
             effects += self._requeue(tracked)
@@ -534,7 +526,7 @@ class GatewayCore:
         return effects
 
     def _cancel(self, cancel: CancelIntended, now_ms: int) -> list[Effect]:
-        tracked = self._touched(cancel.client_order_id)
+        tracked = self._find(cancel.client_order_id)
         if tracked is None:
             return []
         tracked.cancel_wanted = True
@@ -552,35 +544,35 @@ class GatewayCore:
         tracked.cancel_wanted = False
         return [self._request("cancel", tracked, now_ms)]
 
-    def _ask(self, tracked: Tracked, now_ms: int, kind: str = "query") -> list[Effect]:
-        """Ask after an order, or for its trades, as soon as not too many are asked after."""
-        if tracked.asking:
+    def _query(self, tracked: Tracked, now_ms: int, kind: str = "query") -> list[Effect]:
+        """Query an order, or its trades, once fewer than ``QUERIES_MAX`` are under way."""
+        if tracked.query_pending:
             return []
-        tracked.asking = True
+        tracked.query_pending = True
         tracked.asked_ms = now_ms
-        self._asks.append((tracked.order.client_order_id, kind))
-        return self._pump_asks(now_ms)
+        self._queries_waiting.append((tracked.order.client_order_id, kind))
+        return self._send_queries(now_ms)
 
-    def _pump_asks(self, now_ms: int) -> list[Effect]:
+    def _send_queries(self, now_ms: int) -> list[Effect]:
         effects: list[Effect] = []
-        while self._asks and len(self._asked) < ASKS_MAX:
-            id_, kind = self._asks.popleft()
+        while self._queries_waiting and len(self._queries_sent) < QUERIES_MAX:
+            id_, kind = self._queries_waiting.popleft()
             tracked = self.tracked.get(id_)
             if tracked is not None:
                 tracked.asked_ms = now_ms
-                self._asked.add(id_)
+                self._queries_sent.add(id_)
                 effects.append(self._request(kind, tracked, now_ms))
         return effects
 
-    def _pump(self, now_ms: int) -> list[Effect]:
-        effects = self._pump_asks(now_ms)
-        for due in self.sending.due(self.tracked, now_ms):
+    def _send_due(self, now_ms: int) -> list[Effect]:
+        effects = self._send_queries(now_ms)
+        for due in self.send_policy.due(self.tracked, now_ms):
             tracked = due.tracked
-            if isinstance(due, Waited):
-                effects += self._waited(tracked, now_ms, again=due.again)
+            if isinstance(due, WaitedTooLong):
+                effects += self._waited_too_long(tracked, now_ms, again=due.again)
                 continue
             tracked.stage = Stage.SENT
-            self._looks.touch(tracked.order.client_order_id)
+            self._schedule.mark_active(tracked.order.client_order_id)
             tracked.signed_ms, tracked.signed_venue_ms = now_ms, now_ms + self.venue_ahead_ms
             effects.append(self._request("place", tracked, now_ms))
         return effects
@@ -596,8 +588,8 @@ class GatewayCore:
         )
 
 
-def _of_its_own(message: Answered) -> Answered:
-    """What tells of another order than was asked about says nothing of this one, which is asked after."""
+def _about_its_order(message: Answered) -> Answered:
+    """An answer about another order than the request's says nothing of this one, which is then queried."""
     report = message.report
     if report is None or report.client_order_id == message.client_order_id:
         return message

@@ -2,10 +2,17 @@
 
 Rules
 1. First in, first out, loads included: a restarted account reads all that it wrote before.
-2. Nothing is forwarded to the gateway and nobody is answered before the commit.
+2. No order is forwarded to the gateway, and no request answered, before the commit.
 3. When Postgres is away everything waits, and the gate lets no new risk in.
-4. What somebody waits for, and what orders follow from, is written at once. What only tells what happened at the
-   exchange waits a moment for more of it: an order's acceptance, trade and end come close together.
+4. A decision with a requester, or with orders, is written at once. One that only records what happened at the
+   exchange waits ``GATHER`` for more of them: an order's acceptance, trade and end come close together.
+
+The fate of a lost commit. Postgres can be lost after it was sent COMMIT and before it answered: the decisions are durable
+or not, and neither may be assumed. Taken as failed, orders that are durable would never be sent, and their accounts
+would decide again; taken as done, orders would be sent that a restart knows nothing of. So the batch keeps its place
+at the head of ``_waiting``, nothing behind it is served, and ``Store.commit`` is called again with the same decisions
+until it has read from the accounts' rows which of them are durable (``Store._learn_fates``). Only then come
+forwarding and answers. ``_waiting`` outlives a crash of this actor, so its next instance goes on at the same place.
 """
 
 from __future__ import annotations
@@ -13,7 +20,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 import pykka
@@ -30,11 +37,11 @@ from actors.core.records import (
     RecordAudit,
     RecordDeadLetter,
     RecordQuarantine,
-    Recovery,
 )
 from actors.core.units import NANOS_PER_MS, NANOS_PER_SECOND, AccountId, Nanos
 from actors.core.urgency import Critical
 from actors.persistence.messages import AskStore
+from actors.persistence.queries import StorePort
 from actors.runtime.actor import DispatchedActor, Ref
 from actors.subaccount.durability import AccountLoaded, DecisionLost, LoadAccount, Persist
 from actors.supervision.gate import TradingGate
@@ -51,38 +58,14 @@ RENEW_EVERY = Nanos(1_000 * NANOS_PER_MS)
 
 
 GATHER = Nanos(4 * NANOS_PER_MS)
-"""How long that moment is: less than a commit takes."""
-
-
-class StorePort(Protocol):
-    """The part of the store that the writer uses."""
-
-    def commit(self, decisions: list[Persist]) -> list[NotDurable | None]:
-        """See ``persistence.store``."""
-        ...
-
-    def load(self, account_ids: list[AccountId] | None) -> list[Any]:
-        """See ``persistence.store``."""
-        ...
-
-    def with_operator_records(self, call: Callable[[Any], Any]) -> Any:
-        """See ``persistence.store``."""
-        ...
-
-    def recovery(self) -> Recovery:
-        """See ``persistence.store``."""
-        ...
-
-    def renew(self) -> int | None:
-        """See ``persistence.store``."""
-        ...
+"""How long exchange events wait for more of them: less than a commit takes."""
 
 
 Record = RecordDeadLetter | RecordQuarantine | LiftQuarantine | RecordAudit
 
 
 class Question(msgspec.Struct, gc=False):
-    """A question with whoever waits for its answer; both outlive a crash of the writer.
+    """A question and the future of its answer; both outlive a crash of the writer.
 
     One that was begun is brought to its end, however late: it may have been done.
     """
@@ -139,9 +122,9 @@ class Writer(DispatchedActor):
         accounts: refs by account id.
         gate: closed for new risk while too much waits.
         waiting: what is not written yet; outlives a crash of this actor.
-        actors: refs by name; the gateway is looked up here.
-        alarm: told, with a key, when Postgres is away.
-        over: told the key when it is back.
+        actors: refs by name, of which it uses the gateway.
+        alarm: called with a text and a key when Postgres is away.
+        over: called with the key when it is back.
     """
 
     def __init__(  # noqa: PLR0913 - one per neighbour
@@ -211,7 +194,7 @@ class Writer(DispatchedActor):
                     self._renew()  # the timers of an earlier incarnation go on
             case _:
                 raise TypeError(f"the writer does not understand {type(message).__name__}")
-        self._mark()
+        self._update_gate()
 
     def on_stop(self) -> None:
         """Write what waits."""
@@ -226,7 +209,7 @@ class Writer(DispatchedActor):
         """Counters."""
         return self.stats
 
-    def _mark(self) -> None:
+    def _update_gate(self) -> None:
         waiting = self.stats.waiting = len(self._waiting)
         if waiting > WRITER_WAITING_HIGH:
             self._gate.close("writer")
@@ -235,7 +218,7 @@ class Writer(DispatchedActor):
 
     def _write(self) -> None:
         now_ns = self._cell.dispatcher.clock.monotonic_ns
-        is_there = False
+        is_reachable = False
         try:
             while self._waiting:
                 self.stats.asking_since_ns = now_ns()
@@ -243,24 +226,24 @@ class Writer(DispatchedActor):
                     self._write_decisions()
                 else:
                     self._serve_first()
-                is_there = True
+                is_reachable = True
         except StoreUnreachable as away:
             self._went_down(away)
         else:
             self._retry_ns = RETRY_FIRST
             self._is_urgent = False
-            if is_there:
+            if is_reachable:
                 self._came_back()
         finally:
             self.stats.asking_since_ns = 0
-        self._mark()
+        self._update_gate()
 
     def _serve_first(self) -> None:
         item = self._waiting[0]
         try:
             self._serve(item)
         except StoreBusy as busy:
-            # Somebody holds a lock, or it takes too long: that must not keep all others waiting.
+            # Another session holds a lock, or it takes too long: that must not keep all others waiting.
             log.warning("postponed", item=type(item).__name__, error=str(busy))
             self._cell.dispatcher.after(BUSY_WAIT, self._cell, item)
         self._waiting.popleft()
@@ -280,7 +263,7 @@ class Writer(DispatchedActor):
         self.stats.last_commit_ms = took_ns / NANOS_PER_MS
         durable = [d for d, refusal in zip(batch, results, strict=True) if refusal is None]
         self.stats.decisions += len(durable)
-        # First of all: whatever happens to us now, the gateway knows what was committed.
+        # First of all: if the writer fails after this line, the gateway knows what was committed.
         orders = tuple(f for d in durable for f in d.facts if isinstance(f, OrderIntended))
         cancels = tuple(f for d in durable for f in d.facts if isinstance(f, CancelIntended))
         if orders or cancels:
@@ -331,7 +314,7 @@ class Writer(DispatchedActor):
         except (StoreUnreachable, StoreBusy):
             raise
         except Exception as error:
-            # One row that cannot be read is one account's trouble, and not the writer's.
+            # A row that cannot be read puts one account out of service, not the writer.
             log.exception("an account cannot be read", account=item.account_id)
             found, reason = None, f"{item.account_id} cannot be read from the database: {error}"
         with suppress(pykka.ActorDeadError):
@@ -357,11 +340,11 @@ class Writer(DispatchedActor):
             if not item.is_begun and 0 < item.asked.begin_by_ns < self._cell.dispatcher.now_ns():
                 error = NotDurable("Postgres was away for too long; nothing was done, try again")
             else:
-                item.is_begun = True
-                found = item.asked.call(self._store)
+                query, was_begun, item.is_begun = item.asked.query, item.is_begun, True
+                found = query.run_again(self._store) if was_begun else query.run(self._store)
         except StoreUnreachable:
             raise
-        except Exception as raised:  # noqa: BLE001 - it is the asker's, StoreBusy too, not the writer's
+        except Exception as raised:  # noqa: BLE001 - it is for the asker, StoreBusy too, not for the supervisor
             error = raised
         if item.future is not None and error is not None:
             item.future.set_exception((type(error), error, error.__traceback__))
@@ -374,9 +357,9 @@ class Writer(DispatchedActor):
         self._cell.dispatcher.after(self._retry_ns, self._cell, Retry())
         self._retry_ns = Nanos(min(self._retry_ns * 2, RETRY_MAX))
         log.error("postgres is away", error=str(away), waiting=len(self._waiting))
-        self._tell_away(away)
+        self._alarm_away(away)
 
-    def _tell_away(self, away: StoreUnreachable) -> None:
+    def _alarm_away(self, away: StoreUnreachable) -> None:
         self._gate.close("writer")
         if not self._away:
             self._away = True
@@ -399,7 +382,7 @@ class Writer(DispatchedActor):
                 self._came_back()
         except StoreUnreachable as away:
             log.warning("lease not renewed", error=str(away))
-            self._tell_away(away)
+            self._alarm_away(away)
         except Fenced as fenced:
             self._fenced(fenced)
             raise  # the supervisor halts the engine
@@ -409,7 +392,7 @@ class Writer(DispatchedActor):
 
 
 def _is_urgent(item: Waiting) -> bool:
-    """Whether somebody waits for it, or orders follow from it."""
+    """Whether a requester waits for it, or orders follow from it."""
     if not isinstance(item, Persist) or item.reply_to is not None:
         return True
     return any(isinstance(fact, OrderIntended | CancelIntended) for fact in item.facts)

@@ -1,7 +1,7 @@
 """Looks after what the engine runs on, from a thread of its own.
 
 That is the embedded database's process, which is started again; the log; and the file descriptors, without which no
-connection can be made anew.
+new connection can be made.
 
 I/O: looks at a process from a thread of its own.
 """
@@ -25,7 +25,7 @@ log = structlog.get_logger("engine")
 
 LOOK_SECONDS = 0.5
 LOG_STUCK_SECONDS = 10.0
-"""A reader of the log that takes nothing for so long is told of."""
+"""A reader of the log that takes nothing for so long is an alarm."""
 
 LOG_ALARM_EVERY_SECONDS = 300.0
 DESCRIPTORS_FEW = 8
@@ -50,7 +50,7 @@ class Caretaker:
     """See the module.
 
     Args:
-        alarm: told what a human should know.
+        alarm: called with what a human should know.
         log_state: how the log is doing.
     """
 
@@ -114,7 +114,7 @@ class Caretaker:
             )
 
     def look_at_log(self) -> None:
-        """Tell when lines of the log are lost, or nobody reads them."""
+        """Raise an alarm when lines of the log are lost, or not read."""
         state, now_s = self._log_state(), time.monotonic()
         lost = state.dropped - self._dropped
         if (

@@ -67,7 +67,7 @@ def connect(dsn: str, *, read_only: bool = False) -> psycopg.Connection[Any]:
     """Connect with our time limits.
 
     Raises:
-        StoreUnreachable: bad DSN, nobody there, wrong password, no such database.
+        StoreUnreachable: bad DSN, no server there, wrong password, no such database.
     """
     try:
         connection = BoundedConnection.connect(

@@ -46,7 +46,7 @@ HANDLES_FILE = ".handle_pids.json"
 LOCK_FILE = "postgres.lock"
 START_LOCK_FILE = "postgres.starting"
 UNFINISHED_FILE = "postgres.unfinished"
-"""There while a database is being made: what was interrupted half way is made anew."""
+"""There while a database is being made: what was interrupted half way is made again."""
 
 START_SECONDS = 120.0
 """How long a server may recover after a crash."""
@@ -79,7 +79,7 @@ class EmbeddedPostgres:
 
     Args:
         data_dir: made if it is not there.
-        on_progress: told what takes seconds.
+        on_progress: called with a text for what takes seconds.
     """
 
     def __init__(self, data_dir: Path, on_progress: Callable[[str], None] | None = None) -> None:
@@ -144,7 +144,7 @@ class EmbeddedPostgres:
             yield
 
     def _abandon(self) -> None:
-        """End a server whose start was interrupted, unless somebody else uses it; it outlives who began it."""
+        """End a server whose start was interrupted, unless another process uses it; it outlives the one that began it."""
         if self._held_by_others():
             return
         began = time.monotonic()
@@ -223,7 +223,7 @@ class EmbeddedPostgres:
         return pid if pid is not None and _is_postgres(pid) else None
 
     def _clear_after_the_dead(self) -> None:
-        """A killed server leaves files with its process id, which may be somebody else's by now, or a zombie's.
+        """A killed server leaves files with its process id, which may be another process's by now, or a zombie's.
 
         And it leaves its children, which end as soon as they look up. Two servers must never work on one folder,
         and those files are what keeps them apart: they are taken away only when no child is left.
@@ -324,7 +324,7 @@ def _socket_in_reach(folder: Path) -> Iterator[None]:
     finally:
         wheel.find_suitable_socket_dir = usual
         if own == 0:
-            # The wheel lets everybody write there, so that the server's user may; it owns it from now on.
+            # The wheel lets all users write there, so that the server's user may; it owns it from now on.
             os.chown(place, folder_owner(folder), -1)
             place.chmod(stat.S_IRWXU | TRAVERSE)
 

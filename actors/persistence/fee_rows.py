@@ -26,21 +26,21 @@ def columns_of(fact: FillApplied) -> tuple[Any, ...]:
 
 
 def pending(state: AccountState, fact: FillApplied) -> Iterator[Statement]:
-    """What a fill writes whose fee is pending in ``state``, the one after its decision."""
-    fee = state.pending_fee(fact.symbol, fact.trade_id)
+    """Rows of a fill whose fee is pending in ``state``, the one after its decision."""
+    fee = state.pending_fee(fact.trade.symbol, fact.trade.trade_id)
     if fee is not None:
         yield "pending_fee_insert", _row(state, fee)
 
 
 def learned(fact: FeeLearned) -> Iterator[Statement]:
-    """What it writes that the exchange told a commission."""
+    """Rows of a commission that became known."""
     key = (EXCHANGE, fact.symbol, fact.trade_id)
     yield "pending_fee_learned", (fact.asset, fact.amount, *key)
     yield "fill_fee", (ZERO, fact.asset, fact.amount, None, None, *key)
 
 
 def booked(state: AccountState, fact: FeeBooked) -> Iterator[Statement]:
-    """What it writes that a pending fee was booked, but for balance and open position."""
+    """Rows of a pending fee that was booked, but for balance and open position."""
     fee = fact.pending
     key = (EXCHANGE, fee.symbol, fee.trade_id)
     taken = (fee.asset, fee.amount, fact.rate, fact.rate_ms) if fee.asset else (None, None, None, None)

@@ -26,12 +26,11 @@ from actors.core.enums import (
 from actors.core.errors import BadConfig
 from actors.core.facts import CloseOutBegan, ConditionalPlaced, OrderIntended
 from actors.core.fees import PendingFee
-from actors.core.records import KnownOrder
+from actors.core.orders import ConditionalOrder, WorkingOrder, conditional_of
 from actors.core.units import ZERO, AccountId, ClientOrderId, Symbol
 from actors.limits.layers import merge, with_rule
 from actors.limits.model import RiskLimits
 from actors.subaccount.holdings import Change, Holdings, Settled
-from actors.subaccount.orders import ConditionalOrder, WorkingOrder, conditional_of
 from actors.subaccount.position import Position
 from actors.subaccount.risk_state import INITIAL_RISK_STATE, RiskState
 from actors.subaccount.state import AccountState
@@ -102,7 +101,7 @@ class Loader:
             base_limits=base,
             overrides=own,
             positions=tuple(_position(r) for r in loaded.positions.get(account_id, ())),
-            orders=tuple(_order(r) for r in loaded.orders.get(account_id, ())),
+            orders=tuple(order_of(r) for r in loaded.orders.get(account_id, ())),
             conditionals=tuple(_conditional(r) for r in loaded.conditionals.get(account_id, ())),
             pending_fees=tuple(_pending_fee(r) for r in loaded.pending_fees.get(account_id, ())),
             holdings=_holdings(loaded.held.get(account_id, ())),
@@ -148,8 +147,8 @@ def _risk(row: Row, recent: tuple[tuple[Symbol, int], ...], *, needs_day: bool) 
     )
 
 
-def known_order(row: Row) -> KnownOrder:
-    """A row of orders as the gateway wants it."""
+def order_of(row: Row) -> WorkingOrder:
+    """A row of orders, with what is known of its end: the gateway takes over from it."""
     purpose, cause = Purpose(row[12]), row[15]
     is_own = purpose is Purpose.USER
     intended = OrderIntended(
@@ -174,8 +173,8 @@ def known_order(row: Row) -> KnownOrder:
         attempt=row[13] if is_own else 0,
         conditional_id=conditional_of(cause) if is_own else None,
     )
-    return KnownOrder(
-        order=intended,
+    return WorkingOrder(
+        intent=intended,
         status=OrderStatus(row[16]),
         filled=row[18],
         exchange_order_id=row[17],
@@ -233,18 +232,6 @@ def _holdings(rows: Iterable[Row]) -> tuple[Holdings, ...]:
 def _settled(rows: Iterable[Row]) -> tuple[Settled, ...]:
     found = [Settled(Symbol(row[1]), *row[2:]) for row in rows]
     return tuple(sorted(found, key=lambda s: (s.symbol, s.funding_ms)))
-
-
-def _order(row: Row) -> WorkingOrder:
-    known = known_order(row)
-    return WorkingOrder(
-        intent=known.order,
-        status=known.status,
-        exchange_order_id=known.exchange_order_id,
-        filled=known.filled,
-        trade_ids=known.trade_ids,
-        cancel_requested=known.cancel_requested,
-    )
 
 
 def _conditional(row: Row) -> ConditionalOrder:

@@ -1,6 +1,6 @@
-"""What the writer is told, and what it answers.
+"""What the writer is asked by the API and at a start.
 
-All of it shares one lane, so a load sees everything that was told before it.
+All of its messages share one lane, so a load sees everything that was sent before it.
 """
 
 from __future__ import annotations
@@ -8,15 +8,16 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from actors.core.messages import Lane, Message
+from actors.persistence.queries import Query
 
 
 class AskStore(Message, frozen=True, gc=False):
-    """Run ``call(store)`` in the writer's thread, after all that was told before; answers it.
+    """Run ``query`` in the writer's thread, after all that was sent before; answers it.
 
-    After ``begin_by_ns`` on the monotonic clock, if that is given, it is not run any more.
+    After ``begin_by_ns`` on the monotonic clock, unless that is 0, it is not begun any more.
     """
 
     LANE: ClassVar[Lane] = Lane.FILLS
 
-    call: Any
+    query: Query[Any]
     begin_by_ns: int = 0

@@ -1,6 +1,6 @@
-"""What operators keep in Postgres: dead letters, quarantine, audit; and the way from cause to order.
+"""Operators' records in Postgres: dead letters, quarantine, audit, and orders by what caused them.
 
-All of it runs in the writer's thread, on the writer's connection.
+Writing runs in the writer's thread, on its connection; reading also on those of ``persistence.reader``.
 
 I/O: runs SQL on the connection that it is given.
 """
@@ -20,14 +20,14 @@ from psycopg.rows import dict_row
 
 from actors.core.errors import BadInput, NotStarted
 from actors.core.order_ids import PART_LENGTH, FleetId, Origin, StartId, parsed, part_of
+from actors.core.orders import end_text
 from actors.core.records import AuditEntry, QuarantineRecord, RecordAudit, RecordDeadLetter, RecordQuarantine
 from actors.core.units import AccountId
 from actors.persistence import sql
-from actors.subaccount.orders import end_text
 
 
 class DeadLetterStatus(StrEnum):
-    """What became of a dead letter."""
+    """How a dead letter was resolved."""
 
     OPEN = "OPEN"
     REPLAYED = "REPLAYED"
@@ -53,7 +53,7 @@ class DeadLetter(msgspec.Struct, frozen=True):
 
 
 class CausedOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """An order, what set it off, and what came of it.
+    """An order with its cause and its end.
 
     ``end_code`` and ``end_reason`` are the exchange's own, or ours where it was never sent; ``end`` is status and
     both in one line, empty unless there is a reason. A conditional order has its kind as ``order_type``, and
@@ -80,11 +80,11 @@ class CausedOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 DRAWS_MAX = 8
-"""How often an id for a start is drawn."""
+"""Tries to draw an id for a start that was not used before."""
 
-_LETTER: LiteralString = ", ".join(DeadLetter.__struct_fields__)
-_QUARANTINE: LiteralString = ", ".join(QuarantineRecord.__struct_fields__)
-_AUDIT: LiteralString = ", ".join(AuditEntry.__struct_fields__)
+_DEAD_LETTER_COLUMNS: LiteralString = ", ".join(DeadLetter.__struct_fields__)
+_QUARANTINE_COLUMNS: LiteralString = ", ".join(QuarantineRecord.__struct_fields__)
+_AUDIT_COLUMNS: LiteralString = ", ".join(AuditEntry.__struct_fields__)
 _ORDER: LiteralString = """
     SELECT i.client_order_id, i.account_id, i.symbol, i.side, i.order_type, i.quantity::text, i.filled::text,
         i.purpose, i.tier, i.status, i.decided_ms, i.cause, i.end_code, i.end_reason,
@@ -103,7 +103,7 @@ HISTORY_OF_CONDITIONALS: LiteralString = (
 
 
 class OperatorRecords:
-    """See the module. Shares the store's connection, which it is asked for each time."""
+    """See the module. Made for each use; shares the connection of its maker."""
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._connection = connection
@@ -166,7 +166,7 @@ class OperatorRecords:
     ) -> list[DeadLetter]:
         """Dead letters, newest first; ``before`` an id, to page on."""
         found = self._connection.execute(
-            f"SELECT {_LETTER} FROM bulkhead.dead_letter "  # noqa: S608 - our own column names
+            f"SELECT {_DEAD_LETTER_COLUMNS} FROM bulkhead.dead_letter "  # noqa: S608 - our own column names
             "WHERE (%(actor)s::text IS NULL OR actor = %(actor)s) "
             "AND (%(status)s::text IS NULL OR status = %(status)s) "
             "AND (%(before)s = 0 OR dead_letter_id < %(before)s) ORDER BY dead_letter_id DESC LIMIT %(limit)s",
@@ -177,7 +177,7 @@ class OperatorRecords:
     def dead_letter(self, dead_letter_id: int) -> DeadLetter | None:
         """One dead letter."""
         row = self._connection.execute(
-            f"SELECT {_LETTER} FROM bulkhead.dead_letter WHERE dead_letter_id = %s",  # noqa: S608
+            f"SELECT {_DEAD_LETTER_COLUMNS} FROM bulkhead.dead_letter WHERE dead_letter_id = %s",  # noqa: S608
             (dead_letter_id,),
         ).fetchone()
         return None if row is None else _letter(row)
@@ -186,7 +186,7 @@ class OperatorRecords:
         """Close an open dead letter.
 
         Returns:
-            Whether it was open until now: of two operators at once, one is told that he was late.
+            Whether it was open until now: of two operators at once, one is late.
         """
         done = self._connection.execute(
             "UPDATE bulkhead.dead_letter SET status = %s, resolved_ms = %s, resolved_by = %s "
@@ -200,7 +200,7 @@ class OperatorRecords:
     def record_quarantine(self, record: RecordQuarantine) -> None:
         """Keep that an account is out of service; the latest reason wins."""
         self._connection.execute(
-            f"INSERT INTO bulkhead.quarantine ({_QUARANTINE}) VALUES (%s, %s, %s, %s, %s, %s) "  # noqa: S608
+            f"INSERT INTO bulkhead.quarantine ({_QUARANTINE_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s) "  # noqa: S608
             "ON CONFLICT (account_id) DO UPDATE SET since_ms = EXCLUDED.since_ms, reason = EXCLUDED.reason, "
             "error = EXCLUDED.error, traceback = EXCLUDED.traceback, state = EXCLUDED.state",
             (
@@ -217,7 +217,7 @@ class OperatorRecords:
     def quarantined(self) -> list[QuarantineRecord]:
         """Who is out of service, by id."""
         found = self._connection.execute(
-            f"SELECT {_QUARANTINE} FROM bulkhead.quarantine ORDER BY account_id"  # noqa: S608
+            f"SELECT {_QUARANTINE_COLUMNS} FROM bulkhead.quarantine ORDER BY account_id"  # noqa: S608
         ).fetchall()
         return [QuarantineRecord(*row) for row in found]
 
@@ -251,7 +251,7 @@ class OperatorRecords:
     def audit(self, target: str | None = None, limit: int = 100) -> list[AuditEntry]:
         """What operators did, newest first."""
         found = self._connection.execute(
-            f"SELECT {_AUDIT} FROM bulkhead.audit "  # noqa: S608 - our own column names
+            f"SELECT {_AUDIT_COLUMNS} FROM bulkhead.audit "  # noqa: S608 - our own column names
             "WHERE %(target)s::text IS NULL OR target = %(target)s ORDER BY audit_id DESC LIMIT %(limit)s",
             {"target": target, "limit": limit},
         ).fetchall()

@@ -1,7 +1,7 @@
-"""What people ask of Postgres, on connections of its own that may only read.
+"""What operators read of Postgres, on connections of its own that may only read.
 
-The writer's connection is for money: a question on it would wait behind every commit, and every commit behind
-the question.
+The writer's connection is for money: a query on it would wait behind every commit, and every commit behind the
+query.
 
 I/O: asks Postgres on connections of its own.
 """
@@ -51,7 +51,7 @@ class Reader:
         try:
             return self._ask(connection, call)
         except StoreUnreachable:
-            # It may have been lost long ago, while nobody asked.
+            # It may have been lost long ago, while it was idle.
             return self._ask(connect(self._dsn, read_only=True), call)
 
     def with_operator_records(self, call: Callable[[OperatorRecords], T]) -> T:

@@ -33,8 +33,8 @@ from actors.core.facts import (
     TrailMoved,
 )
 from actors.core.fees import FeeBooked, FeeLearned
+from actors.core.orders import is_refusal
 from actors.persistence import funding_rows
-from actors.subaccount.orders import is_refusal
 from actors.subaccount.state import AccountState
 
 Statement = tuple[str, tuple[Any, ...]]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from actors.core.facts import FillApplied
 from actors.core.fees import PendingFee
+from actors.core.trades import Trade
 from actors.core.units import AccountId
 from actors.subaccount.position import position_id
 from actors.subaccount.state import AccountState
@@ -19,6 +19,6 @@ def pending_order_id(client_order_id: str) -> str:
     return row_id("pending", client_order_id)
 
 
-def trade_row_id(state: AccountState, trade: FillApplied | PendingFee, leg: int) -> str:
+def trade_row_id(state: AccountState, trade: Trade | PendingFee, leg: int) -> str:
     """Of the platform's trade: leg 0 is what it closed, leg 1 what it opened."""
     return row_id("trade", state.account_id, trade.symbol, trade.trade_id, leg)

@@ -44,7 +44,7 @@ from actors.core.facts import (
     StatusChanged,
     TrailMoved,
 )
-from actors.core.fees import FeeBooked, FeeLearned, PendingFee
+from actors.core.fees import FeeBooked, FeeLearned
 from actors.core.units import ZERO, AccountId, Symbol
 from actors.persistence import fee_rows, funding_rows, risk_rows, sql
 from actors.persistence.row_ids import pending_order_id, row_id, trade_row_id
@@ -133,22 +133,18 @@ def grouped(decisions: Sequence[Persist]) -> list[tuple[str, list[tuple[Any, ...
 
 
 def statements(decision: Persist) -> Iterator[Statement]:
-    """What a decision writes beside its account row, in order."""
+    """The statements of a decision, besides its account's row, in order."""
     state, at = decision.state, when(decision.wall_ms)
     balance = _balance_before(decision)
     before = balance
     for number, fact in enumerate(decision.facts):
-        yield from _of_fact(state, fact, at)
+        yield from _fact_rows(state, fact, at)
         change, reason = _balance_change(fact)
         if change != ZERO:
             id_ = row_id("log", state.account_id, state.sequence, number)
-            traded = fact.pending if isinstance(fact, FeeBooked) else fact
-            trade = None
-            if isinstance(traded, FillApplied | PendingFee):
-                # Its first leg: what only opens has none that closes.
-                trade = trade_row_id(state, traded, int(traded.closed_quantity == ZERO))
             after = before + change
-            yield "balance_log", (id_, state.account_id, before, after, change, reason, trade, at)
+            trade_id = _balance_trade(state, fact)
+            yield "balance_log", (id_, state.account_id, before, after, change, reason, trade_id, at)
             before = after
     yield from risk_rows.statements(state, decision.facts, decision.wall_ms)
     if before != balance:
@@ -205,12 +201,23 @@ def _balance_change(fact: AnyFact) -> tuple[Decimal, str]:
             assert_never(fact)
 
 
-def _of_fact(  # noqa: PLR0912 - one branch per fact
+def _balance_trade(state: AccountState, fact: AnyFact) -> str | None:
+    """The row of the trade that changed the balance: its first leg, as what only opens has none that closes."""
+    match fact:
+        case FillApplied():
+            return trade_row_id(state, fact.trade, int(fact.closed_quantity == ZERO))
+        case FeeBooked():
+            return trade_row_id(state, fact.pending, int(fact.pending.closed_quantity == ZERO))
+        case _:
+            return None
+
+
+def _fact_rows(  # noqa: PLR0912 - one branch per fact
     state: AccountState, fact: AnyFact, at: datetime
 ) -> Iterator[Statement]:
     match fact:
         case OrderIntended():
-            yield from _intended(fact, at)
+            yield from _intent_rows(fact, at)
         case CancelIntended():
             yield "intent_cancel", (fact.client_order_id,)
         case OrderAcknowledged():
@@ -221,11 +228,11 @@ def _of_fact(  # noqa: PLR0912 - one branch per fact
             )
         case OrderEnded():
             yield "intent_ended", (fact.status, fact.code, fact.reason, fact.client_order_id)
-            yield from _pending_ended(fact, at)
+            yield from _pending_order_end(fact, at)
         case FillApplied():
-            yield from _filled(state, fact, at)
+            yield from _fill_rows(state, fact, at)
         case PositionTakenOver():
-            yield from _taken_over(state, fact, at)
+            yield from _takeover_rows(state, fact, at)
         case ModeChanged():
             yield "mode", (fact.mode, at, state.account_id)
         case StatusChanged():
@@ -234,9 +241,9 @@ def _of_fact(  # noqa: PLR0912 - one branch per fact
             yield from fee_rows.learned(fact)
         case FeeBooked():
             yield from fee_rows.booked(state, fact)
-            yield from _still_held(state, fact.pending.symbol)
+            yield from _position_rows(state, fact.pending.symbol)
         case FundingPaid() | PositionAlerted():
-            yield from _still_held(state, fact.symbol)
+            yield from _position_rows(state, fact.symbol)
         case (
             ConditionalPlaced()
             | TrailMoved()
@@ -258,7 +265,7 @@ def _of_fact(  # noqa: PLR0912 - one branch per fact
             assert_never(fact)
 
 
-def _intended(fact: OrderIntended, at: datetime) -> Iterator[Statement]:
+def _intent_rows(fact: OrderIntended, at: datetime) -> Iterator[Statement]:
     yield (
         "intent_insert",
         (
@@ -299,7 +306,7 @@ def _intended(fact: OrderIntended, at: datetime) -> Iterator[Statement]:
         )
 
 
-def _pending_ended(fact: OrderEnded, at: datetime) -> Iterator[Statement]:
+def _pending_order_end(fact: OrderEnded, at: datetime) -> Iterator[Statement]:
     filled = fact.status is OrderStatus.FILLED
     status = "FILLED" if filled else "EXPIRED" if fact.status is OrderStatus.EXPIRED else "CANCELLED"
     yield (
@@ -308,48 +315,52 @@ def _pending_ended(fact: OrderEnded, at: datetime) -> Iterator[Statement]:
     )
 
 
-def _filled(state: AccountState, fact: FillApplied, at: datetime) -> Iterator[Statement]:
+def _fill_rows(state: AccountState, fact: FillApplied, at: datetime) -> Iterator[Statement]:
+    trade = fact.trade
     yield (
         "fill_insert",
         (
             fee_rows.EXCHANGE,
-            fact.symbol,
-            fact.trade_id,
+            trade.symbol,
+            trade.trade_id,
             fact.client_order_id,
             state.account_id,
-            fact.exchange_order_id,
-            fact.side,
-            fact.quantity,
-            fact.price,
+            trade.exchange_order_id,
+            trade.side,
+            trade.quantity,
+            trade.price,
             fact.fee,
-            fact.maker,
-            fact.trade_ms,
+            trade.maker,
+            trade.trade_ms,
             fact.closed_quantity,
             fact.realized,
             *fee_rows.columns_of(fact),
         ),
     )
     yield from fee_rows.pending(state, fact)
-    yield from funding_rows.changed(state, fact.symbol, fact.trade_ms)
-    yield "intent_filled", (fact.quantity, fact.exchange_order_id, fact.client_order_id)
-    position = state.position(fact.symbol)
-    opened = fact.quantity - fact.closed_quantity
-    symbol = platform_symbol(fact.symbol)
+    yield from funding_rows.changed(state, trade.symbol, trade.trade_ms)
+    yield "intent_filled", (trade.quantity, trade.exchange_order_id, fact.client_order_id)
+    position = state.position(trade.symbol)
+    opened = trade.quantity - fact.closed_quantity
+    symbol = platform_symbol(trade.symbol)
     if fact.closed_quantity > ZERO:
         action, status = _closing_action(fact)
-        share = fact.fee * fact.closed_quantity / fact.quantity
-        yield "trade_insert", _trade(state, fact, fact.closed_quantity, share, fact.realized, action, 0, at)
+        share = fact.fee * fact.closed_quantity / trade.quantity
+        yield (
+            "trade_insert",
+            _trade_row(state, fact, fact.closed_quantity, share, fact.realized, action, 0, at),
+        )
         if position is None or opened > ZERO:
             closed = (status, fact.realized, at, None, None, state.account_id, symbol)
             yield "platform_position_close", (*closed[:1], False, *closed[1:])
-            yield "position_delete", (state.account_id, fact.symbol)
+            yield "position_delete", (state.account_id, trade.symbol)
     if position is not None:
         yield "position_upsert", _exact_position(state, position)
         yield "platform_position_upsert", _platform_position(state, position)
     if opened > ZERO:
         fresh = position is not None and position.realized == ZERO and abs(position.quantity) == opened
-        share = fact.fee - (fact.fee * fact.closed_quantity / fact.quantity)
-        yield "trade_insert", _trade(state, fact, opened, share, None, "OPEN" if fresh else "ADD", 1, at)
+        share = fact.fee - (fact.fee * fact.closed_quantity / trade.quantity)
+        yield "trade_insert", _trade_row(state, fact, opened, share, None, "OPEN" if fresh else "ADD", 1, at)
 
 
 def _closing_action(fact: FillApplied) -> tuple[str, str]:
@@ -362,7 +373,7 @@ def _closing_action(fact: FillApplied) -> tuple[str, str]:
     return ("LIMIT_CLOSE" if fact.order_type is OrderType.LIMIT else "CLOSE"), "CLOSED"
 
 
-def _trade(  # noqa: PLR0913 - one argument per column that differs between the legs of a fill
+def _trade_row(  # noqa: PLR0913 - one argument per column that differs between the legs of a fill
     state: AccountState,
     fact: FillApplied,
     quantity: Decimal,
@@ -372,18 +383,19 @@ def _trade(  # noqa: PLR0913 - one argument per column that differs between the 
     leg: int,
     at: datetime,
 ) -> tuple[Any, ...]:
-    signed = (state.account_id, fact.symbol, fact.side, quantity, fact.price, fact.trade_id, leg)
+    trade = fact.trade
+    signed = (state.account_id, trade.symbol, trade.side, quantity, trade.price, trade.trade_id, leg)
     return (
-        trade_row_id(state, fact, leg),
+        trade_row_id(state, trade, leg),
         state.account_id,
-        str(fact.exchange_order_id),
+        str(trade.exchange_order_id),
         fact.client_order_id,
-        platform_symbol(fact.symbol),
-        fact.side,
+        platform_symbol(trade.symbol),
+        trade.side,
         fact.order_type,
-        fact.price,
+        trade.price,
         quantity,
-        quantity * fact.price,
+        quantity * trade.price,
         fee,
         realized,
         action,
@@ -392,7 +404,7 @@ def _trade(  # noqa: PLR0913 - one argument per column that differs between the 
     )
 
 
-def _taken_over(state: AccountState, fact: PositionTakenOver, at: datetime) -> Iterator[Statement]:
+def _takeover_rows(state: AccountState, fact: PositionTakenOver, at: datetime) -> Iterator[Statement]:
     closed = (
         "TAKEN_OVER",
         True,
@@ -409,7 +421,7 @@ def _taken_over(state: AccountState, fact: PositionTakenOver, at: datetime) -> I
     yield from funding_rows.changed(state, fact.symbol, fact.taken_ms)
 
 
-def _still_held(state: AccountState, symbol: Symbol) -> Iterator[Statement]:
+def _position_rows(state: AccountState, symbol: Symbol) -> Iterator[Statement]:
     held = state.position(symbol)
     if held is not None:
         yield "position_upsert", _exact_position(state, held)

@@ -19,7 +19,7 @@ FENCE: LiteralString = """
         ON held.shard_id = s.shard_id AND held.epoch = s.epoch
     FOR SHARE OF s"""
 
-SEQUENCES: LiteralString = """
+OWNED_ACCOUNTS: LiteralString = """
     SELECT a.account_id, a.sequence, a.next_order_sequence, a.next_position_sequence, a.balance, a.deposits,
         a.realized, a.fees, a.funding, a.bad_debt, a.phase, a.refusals
     FROM bulkhead.account a
@@ -268,7 +268,7 @@ LOAD_ALL: tuple[LiteralString, ...] = (
     _HELD + _BY_TIME,
     _SETTLED + _BY_SETTLEMENT,
 )
-"""Of everybody: accounts, open positions, working and conditional orders, own limits, last minute's orders, fees,
+"""Of all: accounts, open positions, working and conditional orders, own limits, last minute's orders, fees,
 what was held and funded in the last day."""
 
 # A statement that serves both all and some would be planned for neither, and read whole tables.

@@ -1,4 +1,4 @@
-"""The only SQL connection of the writer: fenced commits, loads, leases.
+"""The writer's SQL connection: fenced commits, loads, leases.
 
 Rules
 1. A batch is one transaction; it commits whole, or is split until the bad decision stands alone.
@@ -20,13 +20,14 @@ import psycopg
 import structlog
 
 from actors.core.errors import BadInput, Fenced, NotDurable, StoreBusy, StoreUnreachable
-from actors.core.records import KnownOrder, NewAccount, Recovery
+from actors.core.orders import WorkingOrder
+from actors.core.records import NewAccount, Recovery
 from actors.core.units import AccountId, ClientOrderId, Symbol
 from actors.limits.model import RiskLimits
 from actors.persistence import rows, schema, sql
 from actors.persistence.accounts import check_new, has_rule, rule
 from actors.persistence.connection import connect, one_line
-from actors.persistence.loading import Loaded, Loader, grouped, known_order
+from actors.persistence.loading import Loaded, Loader, grouped, order_of
 from actors.persistence.operator_records import OperatorRecords
 from actors.subaccount.durability import Persist
 from actors.subaccount.state import AccountState
@@ -62,10 +63,8 @@ class Store:
     def open(cls, dsn: str, defaults: RiskLimits = RiskLimits()) -> Store:  # noqa: B008 - frozen
         """Connect, and make what is missing in the database.
 
-        ``price_max_age_ns`` is an engine's setting that every loaded account gets.
-
         Raises:
-            StoreUnreachable: bad DSN, nobody there, wrong password, no such database.
+            StoreUnreachable: bad DSN, no server there, wrong password, no such database.
             ForeignDatabase: see ``schema.check``.
         """
         connection = connect(dsn)
@@ -90,7 +89,7 @@ class Store:
         """Become the owner of all shards, with new epochs: older owners write no more.
 
         Raises:
-            Fenced: somebody else holds a lease that runs, or is frozen in a commit; names it.
+            Fenced: another owner holds a lease that runs, or is frozen in a commit; names it.
         """
         for _ in range(TAKEOVER_TRIES):
             try:
@@ -130,7 +129,7 @@ class Store:
                     "WHERE owner <> %s ORDER BY lease_until DESC LIMIT 1",
                     (owner,),
                 ).fetchone()
-                other, left = row or ("somebody", 0)
+                other, left = row or ("another owner", 0)
                 raise Fenced(f"{other} owns this database's accounts for {left} s more; stop it, or wait")
         self._owner, self._lease_seconds = owner, lease_seconds
         self._epochs = dict(found)
@@ -242,11 +241,14 @@ class Store:
         return lost or self._connection.closed
 
     def _learn_fates(self, decisions: Sequence[Persist]) -> bool:
-        """Find out what of a lost connection's commit landed.
+        """Find out which decisions of a lost connection's commit are durable.
 
-        While the epoch is ours nobody else writes an account, so a row that is to the last column
-        what a decision made of it proves that decision and those before it. A sequence alone does
-        not. With another epoch nothing can be said: the answer is Fenced.
+        A COMMIT whose connection ends before its answer may have happened or not; sending the batch again would then
+        meet the sequences that it made itself, and look like a conflict. While the epoch is ours no other process
+        writes an account. So an account's row that equals, to the last column, what a decision made of it proves that
+        decision durable, and with it all of the account before it. The sequence alone proves nothing: another decision,
+        made on the same old state, has the same number. With another epoch the new owner may have written
+        since, and nothing can be said: the answer is Fenced.
 
         Returns:
             Whether anything is known now that was not before.
@@ -254,7 +256,7 @@ class Store:
         pending = [d for d in decisions if id(d) not in self._answers]
         try:
             found = self._connection.execute(
-                sql.SEQUENCES,
+                sql.OWNED_ACCOUNTS,
                 (list({d.account_id for d in pending}), list(self._epochs), list(self._epochs.values())),
             ).fetchall()
         except psycopg.Error as error:
@@ -328,7 +330,7 @@ class Store:
             raise BadInput(f"an account of that id exists: {error.diag.message_detail}") from None
 
     def has_created(self, account_ids: Sequence[AccountId], wall_ms: int) -> bool:
-        """Whether ``create_accounts`` of that moment made all of them, though its connection was lost."""
+        """Whether ``create_accounts`` with that ``wall_ms`` made all of them, though its connection was lost."""
         with self._reachable():
             row = self._connection.execute(
                 'SELECT count(*) FROM balance_logs WHERE id = ANY(%s) AND "timestamp" = %s',
@@ -360,7 +362,7 @@ class Store:
                 self.unreadable[AccountId(row[0])] = str(error)
         return states
 
-    # -- what the gateway and people ask
+    # -- what the gateway and operators read
 
     def recovery(self) -> Recovery:
         """Orders without an end, and how many may count at the exchange."""
@@ -368,15 +370,15 @@ class Store:
             orders = self._connection.execute(sql.LOAD_WORKING).fetchall()
             recent = self._connection.execute(sql.RECENT_ORDERS).fetchone() or (0, 0)
         return Recovery(
-            working=tuple(known_order(r) for r in orders),
+            working=tuple(order_of(r) for r in orders),
             recent=(recent[0], recent[1]),
         )
 
-    def find_order(self, client_order_id: ClientOrderId) -> KnownOrder | None:
+    def find_order(self, client_order_id: ClientOrderId) -> WorkingOrder | None:
         """One order, working or ended."""
         with self._reachable():
             row = self._connection.execute(sql.FIND_ORDER, (client_order_id,)).fetchone()
-        return None if row is None else known_order(row)
+        return None if row is None else order_of(row)
 
     def with_operator_records(self, call: Callable[[OperatorRecords], T]) -> T:
         """Run what operators ask for: dead letters, quarantine, audit.

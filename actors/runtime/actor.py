@@ -65,7 +65,7 @@ class Ref(pykka.ActorRef[Any]):
     """A ref that stays valid across restarts."""
 
     def __init__(self, cell: Cell) -> None:
-        # Pykka's own constructor reads an actor's attributes; ours lives longer than one.
+        # Pykka's own constructor reads an actor's attributes; ours outlives an instance.
         self.cell = cell
 
     @property
@@ -180,15 +180,15 @@ class DispatchedActor(pykka.Actor):
         return self._handle_receive(message)
 
     def defer_reply(self) -> Any:
-        """Take over the duty to answer the message in hand.
+        """Take over the duty to answer the message that is being handled.
 
         Returns:
-            The future to set later, or None when nobody waits for an answer.
+            The future to set later, or None when no answer is expected.
         """
-        letter = self._cell.busy_with
-        if letter is None or letter[1] is None:
+        envelope = self._cell.busy_with
+        if envelope is None or envelope[1] is None:
             return None
-        message, future, at_ns = letter
+        message, future, at_ns = envelope
         self._cell.busy_with = (message, None, at_ns)
         return future
 

@@ -1,4 +1,4 @@
-"""One actor's life: its mailbox, its present instance, its trace and its crashes.
+"""What stays of an actor over all its instances: mailbox, present instance, trace and crashes.
 
 Rules
 1. The cell outlives the instance: a restart makes a new instance and keeps the mailbox and
@@ -41,7 +41,7 @@ CRASHES_KEPT = 3
 
 
 class Status(StrEnum):
-    """Where an actor is in its life."""
+    """What an actor is doing."""
 
     STARTING = "STARTING"
     RUNNING = "RUNNING"
@@ -93,7 +93,7 @@ def traced(message: Any, age_ns: int, took_ns: int, wall_ms: int) -> TracedMessa
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """An actor from outside, at one moment."""
+    """An actor from outside."""
 
     name: str
     kind: str
@@ -113,7 +113,7 @@ class Cell:
 
     ``make`` is the class and the arguments of which each instance is made. ``slowest_ns`` is
     the longest turn. ``poison`` is the last message that failed, kept for a replay. ``tap``
-    gets each handled message while somebody follows the trace.
+    gets each handled message while its trace is followed.
     """
 
     __slots__ = (
@@ -191,11 +191,13 @@ class Cell:
             if self.tap is tap:
                 self.tap = None
 
-    def report(self, letter: Envelope | None, error: BaseException, now_ns: int, wall_ms: int) -> CrashReport:
+    def report(
+        self, envelope: Envelope | None, error: BaseException, now_ns: int, wall_ms: int
+    ) -> CrashReport:
         """Describe a failure and keep the description."""
-        message = letter[0] if letter else None
+        message = envelope[0] if envelope else None
         report = CrashReport(
-            message_kind=START_FAILED if letter is None else type(message).__name__,
+            message_kind=START_FAILED if envelope is None else type(message).__name__,
             message=shown(message),
             error=f"{type(error).__name__}: {error}",
             traceback=traceback_text(error),
@@ -223,7 +225,7 @@ class Cell:
             restarts=self.restarts,
             counters=self.mailbox.counters(),
             busy_with=describe(busy, now_ns) if busy else None,
-            mailbox=[describe(letter, now_ns) for letter in waiting[:limit]],
+            mailbox=[describe(envelope, now_ns) for envelope in waiting[:limit]],
             trace=[traced(message, now_ns - at_ns, took_ns, wall_ms) for message, at_ns, took_ns in trace],
             slowest_turn_us=self.slowest_ns / 1e3,
             congested=self.mailbox.congested,

@@ -32,7 +32,7 @@ class SystemClock:
 
 
 class VirtualClock:
-    """A clock that stands still until somebody advances it."""
+    """A clock that stands still until it is advanced."""
 
     def __init__(self, start_wall_ms: int = 0) -> None:
         self._now_ns = 0

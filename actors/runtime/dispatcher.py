@@ -2,8 +2,8 @@
 
 Rules
 1. A turn ends after ``TURN_MESSAGES`` messages or ``TURN_NANOS``, whichever is first.
-2. Whatever a handler raises, ``SystemExit`` included, stops that actor only, and is told to
-   ``on_crash`` whoever sent the message and however (tell, ask, start).
+2. Whatever a handler raises, ``SystemExit`` included, stops that actor only, and reaches
+   ``on_crash``, however the message was sent (tell, ask, start).
 3. A stopped actor's waiting messages become dead letters; waiting asks get ActorDeadError.
 4. Timers are messages: ``after`` puts one into a mailbox when its time has come.
 """
@@ -80,7 +80,7 @@ class Dispatcher:
         self._timer_ids = itertools.count()
         self._timer_lock = threading.Lock()
 
-    # -- how an actor is added, told, restarted, stopped
+    # -- how an actor is added, sent to, restarted, stopped
 
     def add(self, cell: Cell, *, held: bool = False) -> Cell:
         """Take over a cell and schedule its ``on_start``; a held one waits for ``restart``."""
@@ -160,8 +160,8 @@ class Dispatcher:
         cell.status = Status.STOPPED
         if self.cells.get(cell.name) is cell:
             del self.cells[cell.name]
-        for letter in cell.mailbox.close():
-            self._dead(cell, letter, "the actor was stopped before it came to this message")
+        for envelope in cell.mailbox.close():
+            self._dead(cell, envelope, "the actor was stopped before it came to this message")
 
     def after(self, wait_ns: Nanos, cell: Cell, message: Any) -> None:
         """Put ``message`` into the mailbox in ``wait_ns`` nanoseconds."""
@@ -173,24 +173,31 @@ class Dispatcher:
     # -- turns
 
     def run_turn(self, cell: Cell, messages: int = TURN_MESSAGES) -> None:
-        """Let one actor handle some of its messages."""
+        """Let one actor handle some of its messages.
+
+        The ready queue holds each actor at most once: ``scheduled`` in its mailbox is set when it is made ready,
+        and cleared, under the mailbox's lock, only together with the finding that nothing waits. So no message is left
+        without a turn, and no actor runs twice at once. The turn is bounded in messages and in time, as one with a
+        long backlog would else hold up all others of this thread; it then goes to the end of the queue. A failure
+        ends the turn: the rest of the mailbox is for the next instance.
+        """
         mailbox = cell.mailbox
-        letter = mailbox.take()
-        if letter is None:
+        envelope = mailbox.take()
+        if envelope is None:
             return
         now_ns = self.now_ns
         began = now = self.turn_began_ns = now_ns()
         self.running = cell
         stats = self.stats
-        stats.lag_ns = now - letter[2]
+        stats.lag_ns = now - envelope[2]
         while True:
-            cell.busy_with = letter
-            message = letter[0]
+            cell.busy_with = envelope
+            message = envelope[0]
             try:
                 reply = cell.actor.handle(message) if type(message) is not Start else self._start(cell)
-                letter = cell.busy_with  # without its future, if the handler took over the answer
-                if letter[1] is not None:
-                    letter[1].set(reply)
+                envelope = cell.busy_with  # without its future, if the handler took over the answer
+                if envelope[1] is not None:
+                    envelope[1].set(reply)
             except BaseException as error:  # noqa: BLE001
                 then = now_ns()
                 self._crashed(cell, cell.busy_with, error)
@@ -206,8 +213,8 @@ class Dispatcher:
                 if mailbox.rest(handled=True):
                     self.ready(cell)
                 break
-            letter = mailbox.take(True)
-            if letter is None:
+            envelope = mailbox.take(True)
+            if envelope is None:
                 cell.busy_with = None
                 break
             now = then
@@ -225,19 +232,19 @@ class Dispatcher:
         if cell.status is Status.STARTING:
             cell.status = Status.RUNNING
 
-    def _crashed(self, cell: Cell, letter: Envelope | None, error: BaseException) -> None:
+    def _crashed(self, cell: Cell, envelope: Envelope | None, error: BaseException) -> None:
         now_ns = self.clock.monotonic_ns()
         self.stats.crashes += 1
         report = cell.report(
-            None if letter and type(letter[0]) is Start else letter, error, now_ns, self.clock.wall_ms()
+            None if envelope and type(envelope[0]) is Start else envelope, error, now_ns, self.clock.wall_ms()
         )
         cell.status = Status.CRASHED
         cell.mailbox.serve(Serving.NOTHING)
         cell.busy_with = None
-        if letter is not None:
+        if envelope is not None:
             cell.mailbox.settle(handled=False)
-            if letter[1] is not None:
-                _fail(letter[1], error)
+            if envelope[1] is not None:
+                _fail(envelope[1], error)
         try:
             cell.actor.on_failure(type(error), error, error.__traceback__)
         except Exception:
@@ -248,11 +255,11 @@ class Dispatcher:
             self.on_crash(cell, report, error)
         log.error("actor crashed", actor=cell.name, error=report.error, message=report.message_kind)
 
-    def _dead(self, cell: Cell, letter: Envelope, why: str) -> None:
-        if letter[1] is not None:
-            _fail(letter[1], pykka.ActorDeadError(f"{cell.name}: {why}"))
+    def _dead(self, cell: Cell, envelope: Envelope, why: str) -> None:
+        if envelope[1] is not None:
+            _fail(envelope[1], pykka.ActorDeadError(f"{cell.name}: {why}"))
         if self.on_dead_letter is not None:
-            self.on_dead_letter(cell, letter, why)
+            self.on_dead_letter(cell, envelope, why)
 
     def _fire_timers(self, now_ns: int) -> None:
         while True:
@@ -320,7 +327,7 @@ class ThreadedDispatcher(Dispatcher):
         return not self._thread.is_alive()
 
     def _timer_added(self, due_ns: int) -> None:
-        # Wakes the worker so that it computes its waiting time anew.
+        # Wakes the worker, which then computes its waiting time again.
         self._queue.put(None)
 
     def _work(self) -> None:

@@ -35,9 +35,9 @@ def lane_of(message: Any) -> Lane:
     return Lane.CONTROL if isinstance(message, _ActorStop) else Lane.COMMANDS
 
 
-def describe(letter: Envelope, now_ns: int, width: int = 200) -> QueuedMessage:
+def describe(envelope: Envelope, now_ns: int, width: int = 200) -> QueuedMessage:
     """What an operator sees of a waiting message; ``content`` is cut at ``width`` characters."""
-    message, _, at_ns = letter
+    message, _, at_ns = envelope
     return QueuedMessage(
         lane=lane_of(message).name.lower(),
         kind=type(message).__name__,

@@ -1,4 +1,4 @@
-"""Tracebacks as text, quickly: ten thousand accounts that fail alike have one traceback."""
+"""Tracebacks as text, quickly: ten thousand actors that fail alike have one traceback."""
 
 from __future__ import annotations
 

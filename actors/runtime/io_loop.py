@@ -1,4 +1,4 @@
-"""A thread with an event loop, for transports. Actors tell it; it tells actors."""
+"""A thread with an event loop, for transports: actors hand it coroutines, which send messages to actors."""
 
 from __future__ import annotations
 

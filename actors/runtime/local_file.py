@@ -1,12 +1,12 @@
-"""A file of JSON lines in the data folder that is on the disk before anybody is told so.
+"""A file of JSON lines in the data folder whose writes are on the disk before they are confirmed.
 
-What must be kept while Postgres is away goes here: what operators do, and alarms. A thread of its own
-writes what many ask for at once with one fsync, so nobody's thread waits for the disk.
+For what must be kept without a database: what operators do, and alarms. A thread of its own
+writes what many callers hand over with one fsync, so no caller's thread waits for the disk.
 
 Rules
 1. A line is either whole or ignored: each begins on a line of its own, whatever an earlier write left.
-2. A write that fails is told to whoever asked for it, and the next one is tried anew.
-3. The file never grows without end: it is written anew with what still counts (``keep``).
+2. A write that fails fails for its caller, and the next one is tried again.
+3. The file never grows without end: it is rewritten with what still counts (``keep``).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import msgspec
 from actors.core.errors import NotRecorded
 
 REWRITE_BYTES = 1 << 20
-"""The file is written anew when it is longer than this and than twice what it was after the last time."""
+"""The file is rewritten when it is longer than this and than twice what it was after the last time."""
 
 STOP_SECONDS = 2.0
 
@@ -39,7 +39,7 @@ class LocalFile:
     Args:
         path: made readable by its owner only.
         keep: the lines that still count; called from the file's own thread.
-        on_fault: told once why it cannot be written, and once, with an empty text, that it can be again.
+        on_fault: called once with why it cannot be written, and once with an empty text when it can be again.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Logging: structlog, JSON or text to standard error, secrets taken out; and a way out that nobody waits for.
+"""Logging: structlog, JSON or text to standard error, secrets taken out; and an output that blocks no caller.
 
 The engine must never stop for its log: a reader that ends (EPIPE), one that reads no more, a full disk. So in ``run``
 everything that is written to standard output and standard error, tracebacks and warnings of Python's own included,
@@ -39,7 +39,7 @@ class LogState(msgspec.Struct, frozen=True):
     """How the log is doing.
 
     Attributes:
-        dropped: lines that nobody will ever read, since the start.
+        dropped: lines that were dropped since the start.
         waiting: bytes that wait to be written.
         error: why the last write failed; empty once one succeeded.
         stuck_s: seconds that the write in progress has taken.
@@ -52,7 +52,7 @@ class LogState(msgspec.Struct, frozen=True):
 
 
 class Outlet:
-    """Writes to descriptors from a thread of its own. ``put`` may be called from any thread, and at any moment of one."""
+    """Writes to descriptors from a thread of its own. ``put`` may be called from any thread, at any time."""
 
     def __init__(self, bytes_max: int = QUEUE_BYTES_MAX) -> None:
         # Its put is reentrant: a collection may begin inside, and what it ends may log.
@@ -121,7 +121,7 @@ class Outlet:
             while left:
                 try:
                     left = left[os.write(descriptor, left) :]
-                except BlockingIOError:  # somebody else made the terminal that we share non-blocking
+                except BlockingIOError:  # another process made the terminal that we share non-blocking
                     select.select([], [descriptor], [])
         except (OSError, ValueError) as error:
             if 0 < len(left) < len(data):
@@ -182,7 +182,7 @@ _outlet: Outlet | None = None
 
 
 def write_apart() -> None:
-    """From now on this process waits for nobody who reads its standard output and standard error."""
+    """From now on this process never waits for the readers of its standard output and standard error."""
     global _outlet  # noqa: PLW0603 - a process has one standard error
     if _outlet is None:
         outlet = _outlet = Outlet()
@@ -207,7 +207,7 @@ def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mutab
 
 
 def _rendered(renderer: Any) -> Any:
-    """The renderer; a value that cannot be shown must not fail whoever logs it."""
+    """The renderer; a value that cannot be shown must not make its caller fail."""
 
     def render(logger: Any, method: str, event: MutableMapping[str, Any]) -> Any:
         told, level = str(event.get("event", "")), event.get("level", "")

@@ -5,11 +5,11 @@ Rules
    messages in a row a waiting lower lane gets its turn; lower lanes take turns at that.
 2. The market lane conflates: a newer message replaces an older one of the same key.
    Fills and control are never refused; commands are bounded and refused when full.
-3. accepted = handled + conflated + dead-lettered + queued + in hand, at any time.
+3. accepted = handled + conflated + dead-lettered + queued + in hand (being handled), at any time.
 4. ``close`` and ``put`` exclude each other: nothing lands in a closed mailbox.
 5. Above the high mark a mailbox is congested until it is below the low mark.
 
-A letter is a plain tuple and a short lane a plain list: a million mailboxes are told often
+An envelope is a plain tuple and a short lane a plain list: a million mailboxes receive often
 and hold little.
 """
 
@@ -77,11 +77,11 @@ class Mailbox:
         "_commands",
         "_control",
         "_fills",
+        "_higher_in_a_row",
+        "_last_lower_lane",
         "_lock",
-        "_lower_served",
-        "_lowest",
+        "_lowest_served",
         "_market",
-        "_run",
         "accepted",
         "conflated",
         "congested",
@@ -98,9 +98,9 @@ class Mailbox:
         self._fills: Queue | None = None
         self._commands: Queue | None = None
         self._market: dict[object, Envelope] | None = None
-        self._lowest = _MARKET
-        self._run = 0
-        self._lower_served = 0
+        self._lowest_served = _MARKET
+        self._higher_in_a_row = 0
+        self._last_lower_lane = 0
         self._closed = False
         self.congested = False
         self.scheduled = False
@@ -111,17 +111,17 @@ class Mailbox:
         self.refused = 0
         self.in_hand = 0
 
-    def put(self, letter: Envelope) -> bool:  # noqa: PLR0912 - a helper per lane would cost each message a call
+    def put(self, envelope: Envelope) -> bool:  # noqa: PLR0912 - a helper per lane would cost each message a call
         """Take a message in.
 
         Returns:
             Whether the actor must now be scheduled (it was idle and may serve this lane).
 
         Raises:
-            Refused: the commands lane is full.
+            Refused: the commands lane is full; nothing was taken in.
             BrokenPipeError: the mailbox is closed.
         """
-        message = letter[0]
+        message = envelope[0]
         try:
             lane = message.LANE
         except AttributeError:
@@ -134,42 +134,42 @@ class Mailbox:
             if lane == _MARKET:
                 waiting = self._market
                 if waiting is None:
-                    self._market = {message.symbol: letter}
+                    self._market = {message.symbol: envelope}
                 else:
                     if message.symbol in waiting:
                         self.conflated += 1
-                    waiting[message.symbol] = letter
+                    waiting[message.symbol] = envelope
             elif lane == _FILLS:
                 if self._fills is None:
-                    self._fills = [letter]
+                    self._fills = [envelope]
                 else:
-                    self._fills = _appended(self._fills, letter)
+                    self._fills = _appended(self._fills, envelope)
                     if len(self._fills) >= MAILBOX_HIGH:
                         self.congested = True
             elif lane == _CONTROL:
                 if self._control is None:
-                    self._control = [letter]
+                    self._control = [envelope]
                 else:
-                    self._control = _appended(self._control, letter)
+                    self._control = _appended(self._control, envelope)
             elif self._commands is None:
-                self._commands = [letter]
+                self._commands = [envelope]
             elif len(self._commands) < COMMANDS_MAX:
-                self._commands = _appended(self._commands, letter)
+                self._commands = _appended(self._commands, envelope)
             else:
                 self.refused += 1
                 raise Refused(
                     f"{COMMANDS_MAX} commands wait already; send the next one when some are answered"
                 )
             self.accepted += 1
-            if self.scheduled or lane > self._lowest:
+            if self.scheduled or lane > self._lowest_served:
                 return False
             self.scheduled = True
             return True
         finally:
             self._lock.release()
 
-    def restart_with(self, letter: Envelope) -> bool:
-        """Put ``letter`` ahead of everything and serve the control lane only.
+    def restart_with(self, envelope: Envelope) -> bool:
+        """Put ``envelope`` ahead of everything and serve the control lane only.
 
         Returns:
             Whether the actor must now be scheduled.
@@ -177,9 +177,9 @@ class Mailbox:
         with self._lock:
             if self._closed:
                 return False
-            self._control = [letter, *(self._control or ())]
+            self._control = [envelope, *(self._control or ())]
             self.accepted += 1
-            self._lowest = _CONTROL
+            self._lowest_served = _CONTROL
             if self.scheduled:
                 return False
             self.scheduled = True
@@ -188,41 +188,47 @@ class Mailbox:
     def take(self, handled: bool = False) -> Envelope | None:  # noqa: FBT001, FBT002 - a keyword costs 40 ns
         """Hand out the next message, or end the turn when no served lane has one.
 
+        Strict priority starves: a lane that is never empty keeps all lower ones waiting for ever. So
+        ``_higher_in_a_row`` counts messages in a row, and after ``HIGHER_LANE_RUN`` of them one message of a lane below
+        the highest that waits is served, those lanes in rotation. A lower lane so gets at least one message in
+        ``HIGHER_LANE_RUN`` + 1, shared with at most two others, and a higher one loses no more than that. Messages of
+        the market lane, the lowest, do not count.
+
         Args:
-            handled: whether the message in hand is handled with this.
+            handled: whether the message that was handed out before is handled with this.
         """
         self._lock.acquire()
         try:
             if handled:
                 self.handled += 1
                 self.in_hand = 0
-            lowest = self._lowest
-            if self._run >= HIGHER_LANE_RUN and lowest == _MARKET:
-                self._run = 0
-                letter = self._take_lower()
-                if letter is not None:
+            lowest = self._lowest_served
+            if self._higher_in_a_row >= HIGHER_LANE_RUN and lowest == _MARKET:
+                self._higher_in_a_row = 0
+                envelope = self._take_lower()
+                if envelope is not None:
                     self.in_hand = 1
-                    return letter
+                    return envelope
             if self._control is not None and lowest >= _CONTROL:
-                letter = self._take_control(self._control)
+                envelope = self._take_control(self._control)
             elif lowest != _MARKET:
-                letter = None
+                envelope = None
             elif self._fills is not None:
-                letter = self._take_fill(self._fills)
+                envelope = self._take_fill(self._fills)
             elif self._commands is not None:
-                letter = self._take_command(self._commands)
+                envelope = self._take_command(self._commands)
             elif self._market is not None:
-                self._run = -1  # nothing waits above, so no lane is starving
-                letter = self._take_market(self._market)
+                self._higher_in_a_row = -1  # it is the lowest lane, so none is starving below it
+                envelope = self._take_market(self._market)
             else:
-                letter = None
-            if letter is None:
+                envelope = None
+            if envelope is None:
                 self.scheduled = False
-                self._run = 0
+                self._higher_in_a_row = 0
                 return None
-            self._run += 1
+            self._higher_in_a_row += 1
             self.in_hand = 1
-            return letter
+            return envelope
         finally:
             self._lock.release()
 
@@ -232,15 +238,15 @@ class Mailbox:
         waiting = [n for n, lane in enumerate(lanes) if lane][1:]
         if not waiting:
             return None
-        chosen = next((n for n in waiting if n > self._lower_served), waiting[0])
-        self._lower_served = chosen
+        chosen = next((n for n in waiting if n > self._last_lower_lane), waiting[0])
+        self._last_lower_lane = chosen
         if chosen == _FILLS and self._fills is not None:
             return self._take_fill(self._fills)
         if chosen == _COMMANDS and self._commands is not None:
             return self._take_command(self._commands)
         return self._take_market(self._market) if self._market is not None else None
 
-    # An empty lane is None: a deque holds 600 bytes, which a million idle accounts must not.
+    # An empty lane is None: a deque holds 600 bytes, which a million idle actors must not.
 
     def _take_control(self, lane: Queue) -> Envelope:
         if len(lane) == 1:
@@ -263,13 +269,13 @@ class Mailbox:
         return _first(lane)
 
     def _take_market(self, lane: dict[object, Envelope]) -> Envelope:
-        letter = lane.pop(next(iter(lane)))
+        envelope = lane.pop(next(iter(lane)))
         if not lane:
             self._market = None
-        return letter
+        return envelope
 
     def settle(self, *, handled: bool) -> None:
-        """Account for the message in hand: handled, or set aside as a dead letter."""
+        """Account for the message that was handed out: handled, or set aside as a dead letter."""
         with self._lock:
             if handled:
                 self.handled += 1
@@ -278,7 +284,7 @@ class Mailbox:
             self.in_hand = 0
 
     def rest(self, *, handled: bool = False) -> bool:
-        """End a turn though messages may wait; with ``handled``, account for the one in hand.
+        """End a turn though messages may wait; with ``handled``, account for the one that was handed out.
 
         Returns:
             Whether served messages wait, so the actor must be scheduled again.
@@ -297,7 +303,7 @@ class Mailbox:
             Whether the actor must now be scheduled.
         """
         with self._lock:
-            self._lowest = _LOWEST_LANE[serving]
+            self._lowest_served = _LOWEST_LANE[serving]
             if self.scheduled or not self._has_served():
                 return False
             self.scheduled = True
@@ -347,7 +353,7 @@ class Mailbox:
         with self._lock:
             fronts = [lane[0][2] for lane in (self._control, self._fills, self._commands) if lane]
             if self._market:
-                fronts.append(min(letter[2] for letter in self._market.values()))
+                fronts.append(min(envelope[2] for envelope in self._market.values()))
             return min(fronts, default=None)
 
     def _depth(self) -> int:
@@ -364,17 +370,17 @@ class Mailbox:
         return left
 
     def _has_served(self) -> bool:
-        if self._lowest == _NOTHING:
+        if self._lowest_served == _NOTHING:
             return False
         if self._control:
             return True
-        return self._lowest == _MARKET and bool(self._fills or self._commands or self._market)
+        return self._lowest_served == _MARKET and bool(self._fills or self._commands or self._market)
 
 
-def _appended(lane: Queue, letter: Envelope) -> Queue:
+def _appended(lane: Queue, envelope: Envelope) -> Queue:
     if len(lane) >= _LIST_MAX and isinstance(lane, list):
         lane = deque(lane)
-    lane.append(letter)
+    lane.append(envelope)
     return lane
 
 

@@ -1,4 +1,4 @@
-"""Whoever counts actors' answers instead of reading them."""
+"""A reply that counts actors' answers instead of reading them."""
 
 from __future__ import annotations
 
@@ -25,5 +25,5 @@ class Countdown:
             self._done()
 
     def set_exception(self, _exc_info: Any) -> None:
-        """One more failure: it was told to somebody, or needs no second time."""
+        """One more failure, which the supervisor has seen already."""
         self.set()

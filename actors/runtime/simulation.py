@@ -35,10 +35,10 @@ class SeededDispatcher(Dispatcher):
         self.after_turn: Callable[[Cell], None] | None = None
 
     def run_until_quiet(self, max_turns: int = 10_000_000) -> None:
-        """Run turns at the present moment until no actor is ready.
+        """Run turns, without moving time on, until no actor is ready.
 
         Raises:
-            RuntimeError: ``max_turns`` did not suffice; something keeps telling itself.
+            RuntimeError: ``max_turns`` did not suffice; an actor keeps sending to itself.
         """
         for _ in range(max_turns):
             if not self._waiting:

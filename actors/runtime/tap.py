@@ -2,7 +2,7 @@
 
 Rules
 1. At most ``per_second`` messages are taken in each second; what is above is counted only.
-2. It ends after ``seconds``, whether anybody still reads or not.
+2. It ends after ``seconds``, whether or not its reader is still there.
 3. The actor's thread only appends; describing messages is the reader's work.
 """
 

@@ -26,6 +26,7 @@ from actors.core.messages import (
 )
 from actors.core.order_ids import Origin
 from actors.core.order_messages import Resync
+from actors.core.orders import WorkingOrder
 from actors.core.units import NANOS_PER_MS, AccountId, Nanos, Symbol
 from actors.runtime.actor import DispatchedActor, Ref
 from actors.subaccount import fees, holdings, monitor
@@ -33,7 +34,6 @@ from actors.subaccount.alerts import alerts_of
 from actors.subaccount.decide import decide, refused_in_quarantine, withdraw
 from actors.subaccount.durability import AccountLoaded, DecisionLost, LoadAccount, Persist
 from actors.subaccount.market import Market
-from actors.subaccount.orders import WorkingOrder
 from actors.subaccount.pipeline import Accepted, Decision, Rejected
 from actors.subaccount.rejections import RejectCode, Rejection
 from actors.subaccount.situation import Situation
@@ -241,21 +241,20 @@ class AccountActor(DispatchedActor):
             if isinstance(fact, PhaseChanged) and fact.retry_at_ns > market.now_ns:
                 wait = Nanos(fact.retry_at_ns - market.now_ns)
                 self._cell.dispatcher.after(wait, self._cell, Reconsider(ReconsiderReason.BACKOFF))
-            elif isinstance(fact, FillApplied | ConditionalPlaced):
+            elif isinstance(fact, ConditionalPlaced):
+                self._context.book.checkpoint(fact.symbol)
+            elif isinstance(fact, FillApplied):
+                trade = fact.trade
                 # No tick can come in between: router and accounts share a thread.
-                self._context.book.mark(fact.symbol)
-                if isinstance(fact, FillApplied) and holdings.is_late(fact.trade_ms, market.wall_ms):
-                    self._ask_funding(fact.symbol, fact.trade_ms)
+                self._context.book.checkpoint(trade.symbol)
+                if holdings.is_late(trade.trade_ms, market.wall_ms):
+                    self._ask_funding(trade.symbol, trade.trade_ms)
         for text in alerts_of(self.account_id, decision.facts):
             self._context.alarm(text)
         return decision.reply if future is None else None
 
     def _resync(self, order: WorkingOrder) -> None:
-        self._context.gateway.tell(
-            Resync(
-                order.intent, order.exchange_order_id, order.filled, order.trade_ids, order.cancel_requested
-            )
-        )
+        self._context.gateway.tell(Resync(order))
 
     def _await_deadline(self, state: AccountState) -> None:
         """Have a timer look at the next position that becomes too old."""

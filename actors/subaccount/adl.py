@@ -41,12 +41,12 @@ from actors.core.facts import (
     PositionTakenOver,
     StatusChanged,
 )
+from actors.core.orders import WorkingOrder
 from actors.core.units import NANOS_PER_SECOND, ONE, ZERO, Nanos, Symbol
 from actors.limits.model import AdlTier
 from actors.subaccount import margin, steps
 from actors.subaccount.market import Market, mark, marks_of
 from actors.subaccount.open_order_exposure import conditional_cancels, order_cancels
-from actors.subaccount.orders import WorkingOrder
 from actors.subaccount.situation import Situation
 from actors.subaccount.state import AccountState
 from actors.subaccount.steps import Step

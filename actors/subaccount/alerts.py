@@ -36,9 +36,9 @@ from actors.core.facts import (
     TrailMoved,
 )
 from actors.core.fees import Commission, FeeBooked, FeeLearned
+from actors.core.orders import end_text, is_refusal
 from actors.core.units import NANOS_PER_SECOND, AccountId, Symbol, plain
 from actors.core.urgency import Critical
-from actors.subaccount.orders import end_text, is_refusal
 
 
 def alerts_of(account_id: AccountId, facts: Iterable[AnyFact]) -> list[str]:
@@ -75,7 +75,7 @@ def _text(fact: AnyFact, refusal: str) -> str:
         case BadDebtRecorded():
             return Critical(f"bad debt of {fact.amount:.2f}")
         case FillApplied(commission=Commission(rate=None, amount=Decimal() as amount, asset=asset)):
-            return _fee_pending(fact.symbol, fact.trade_id, amount, asset)
+            return _fee_pending(fact.trade.symbol, fact.trade.trade_id, amount, asset)
         case FeeLearned():
             return _fee_pending(fact.symbol, fact.trade_id, fact.amount, fact.asset)
         case ConditionalEnded(status=ConditionalStatus.REJECTED):

@@ -16,6 +16,7 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
+from actors.core.carried import made_of
 from actors.core.constants import CONDITIONALS_MAX, REARM_FIRST_MS, REARM_MAX
 from actors.core.enums import Alert, ConditionalKind, ConditionalStatus, OrderType, Side
 from actors.core.facts import (
@@ -30,13 +31,13 @@ from actors.core.facts import (
 from actors.core.instruments import Instrument
 from actors.core.messages import PlaceConditional, PlaceOrder
 from actors.core.order_ids import client_order_id
+from actors.core.orders import TRIGGERED_BY, ConditionalOrder, WorkingOrder
 from actors.core.units import DIGITS_MAX, ONE, ZERO, is_sane
 from actors.subaccount import dust
 from actors.subaccount.adl import has_step
 from actors.subaccount.intents import intended
 from actors.subaccount.market import Market
 from actors.subaccount.open_order_exposure import conditional_cancels, order_cancels, quantities_that_open
-from actors.subaccount.orders import TRIGGERED_BY, ConditionalOrder, WorkingOrder
 from actors.subaccount.position import Position
 from actors.subaccount.pretrade import checks
 from actors.subaccount.rejections import RejectCode, Rejection, reject
@@ -61,27 +62,19 @@ def place(now: Situation, order: PlaceConditional) -> ConditionalPlaced | tuple[
         rejections = (*rejections, *_shape(order, instrument, tick.mid))
     if rejections:
         return rejections
-    return ConditionalPlaced(
+    return made_of(
+        ConditionalPlaced,
+        order,
         account_id=state.account_id,
         sequence=state.next_order_sequence,
         client_order_id=client_order_id(market.origin, state.account_id, state.next_order_sequence),
-        kind=order.kind,
-        symbol=order.symbol,
-        side=order.side,
-        quantity=order.quantity,
-        trigger_price=order.trigger_price,
-        callback_rate=order.callback_rate,
-        activation_price=order.activation_price,
         extreme=market.ticks[order.symbol].mid
         if _trails(order.kind) and order.activation_price is None
         else None,
-        reduce_only=order.reduce_only,
         leverage=checked.leverage,
         margin_reserved=checked.margin,
-        strategy=order.strategy,
         decided_ms=market.wall_ms,
         moment=market.moment,
-        cause=order.cause,
     )
 
 
@@ -145,25 +138,22 @@ def again(now: Situation, order: WorkingOrder, attempt: int, not_before_ms: int)
     if _protects(now, order) is None:
         return []
     id_ = client_order_id(market.origin, state.account_id, state.next_order_sequence)
-    placed = ConditionalPlaced(
+    placed = made_of(
+        ConditionalPlaced,
+        intent,
         account_id=state.account_id,
         sequence=state.next_order_sequence,
         client_order_id=id_,
         kind=ConditionalKind.STOP_MARKET,
-        symbol=order.symbol,
-        side=order.side,
         quantity=order.remaining,
         trigger_price=market.ticks[order.symbol].mid,
         callback_rate=None,
         activation_price=None,
         extreme=None,
         reduce_only=True,
-        leverage=intent.leverage,
         margin_reserved=ZERO,
-        strategy=intent.strategy,
         decided_ms=market.wall_ms,
         moment=market.moment,
-        cause=intent.cause,
         attempt=attempt,
         not_before_ms=not_before_ms,
     )
@@ -218,14 +208,7 @@ def _trails(kind: ConditionalKind) -> bool:
 
 
 def _market_order(order: PlaceConditional | ConditionalPlaced, quantity: Decimal) -> PlaceOrder:
-    return PlaceOrder(
-        symbol=order.symbol,
-        side=order.side,
-        quantity=quantity,
-        reduce_only=order.reduce_only,
-        leverage=order.leverage,
-        strategy=order.strategy,
-    )
+    return made_of(PlaceOrder, order, quantity=quantity, cause="")
 
 
 def _too_many(state: AccountState) -> tuple[Rejection, ...]:

@@ -11,10 +11,10 @@ from actors.core.errors import StateCorrupt
 from actors.core.facts import AnyFact, FillApplied, OrderAcknowledged, OrderEnded
 from actors.core.messages import ApplyFunding, FeeKnown, Fill, OrderAccepted, OrderClosed, RateKnown
 from actors.core.order_ids import sequence_of
+from actors.core.orders import WorkingOrder
 from actors.core.units import ZERO, ClientOrderId, is_sane
 from actors.subaccount import adl, conditionals, fees, funding, unsent_orders
 from actors.subaccount.market import Market
-from actors.subaccount.orders import WorkingOrder
 from actors.subaccount.pipeline import Decision, assessed, concluded, decided
 from actors.subaccount.situation import Situation
 from actors.subaccount.state import AccountState, settlement_of
@@ -54,11 +54,11 @@ def _accepted(now: Situation, message: OrderAccepted) -> Decision:
 
 def _fill(now: Situation, fill: Fill) -> Decision:
     state = now.state
-    order = state.order(fill.client_order_id)
-    if order is None or fill.trade_id in order.trade_ids:
+    order, trade = state.order(fill.client_order_id), fill.trade
+    if order is None or trade.trade_id in order.trade_ids:
         return _known_or_corrupt(now, fill.client_order_id)
-    if (order.symbol, order.side) != (fill.symbol, fill.side):
-        raise StateCorrupt(f"{state.account_id}: trade {fill.trade_id} is not of {order!r}")
+    if (order.symbol, order.side) != (trade.symbol, trade.side):
+        raise StateCorrupt(f"{state.account_id}: trade {trade.trade_id} is not of {order!r}")
     facts = _booked(state, order, fill, now.market)
     if order.purpose is not Purpose.USER:
         facts += adl.filled(state)
@@ -66,21 +66,15 @@ def _fill(now: Situation, fill: Fill) -> Decision:
 
 
 def _booked(state: AccountState, order: WorkingOrder, fill: Fill, market: Market) -> list[AnyFact]:
-    held = state.position(fill.symbol)
-    extremes = None if held is None else market.extremes(fill.symbol, held.since)
+    trade = fill.trade
+    held = state.position(trade.symbol)
+    extremes = None if held is None else market.extremes(trade.symbol, held.since)
     low, high = extremes or (None, None)
-    fee, commission = fees.taken(state, fill, market)
+    fee, commission = fees.taken(state, trade, market)
     booked = FillApplied(
         client_order_id=fill.client_order_id,
-        exchange_order_id=fill.exchange_order_id,
-        trade_id=fill.trade_id,
-        symbol=fill.symbol,
-        side=fill.side,
-        quantity=fill.quantity,
-        price=fill.price,
+        trade=trade,
         fee=fee,
-        maker=fill.maker,
-        trade_ms=fill.trade_ms,
         closed_quantity=ZERO,
         realized=ZERO,
         purpose=order.purpose,
@@ -98,7 +92,7 @@ def _booked(state: AccountState, order: WorkingOrder, fill: Fill, market: Market
     after = settlement.position
     if held is not None and (after is None or after.position_id != held.position_id):
         facts.append(
-            held.closed(order.purpose, fill.trade_ms, settlement.realized, settlement.closing_fee, extremes)
+            held.closed(order.purpose, trade.trade_ms, settlement.realized, settlement.closing_fee, extremes)
         )
     return facts
 

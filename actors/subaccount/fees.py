@@ -20,8 +20,9 @@ from actors.core.errors import StateCorrupt
 from actors.core.facts import AnyFact
 from actors.core.fees import RATE_SPAN_MS, Commission, FeeBooked, FeeLearned, FeeShare, PendingFee
 from actors.core.instruments import Instrument
-from actors.core.messages import AskRate, FeeKnown, Fill, RateKnown, SettleFee
+from actors.core.messages import AskRate, FeeKnown, RateKnown, SettleFee
 from actors.core.order_messages import AskFees
+from actors.core.trades import Trade
 from actors.core.units import (
     ENTRY_QUANTUM,
     NANOS_PER_MS,
@@ -53,18 +54,18 @@ def rate_symbol(asset: str, symbol: Symbol, instruments: Mapping[Symbol, Instrum
     return Symbol(asset + instrument.quote_asset) if asset and instrument is not None else None
 
 
-def taken(state: AccountState, fill: Fill, market: Market) -> tuple[Decimal, Commission | None]:
-    """What to book as a fill's fee, in quote asset, and how that came about; see rule 1."""
-    if fill.fee is None:
+def taken(state: AccountState, trade: Trade, market: Market) -> tuple[Decimal, Commission | None]:
+    """What to book as a trade's fee, in quote asset, and how that came about; see rule 1."""
+    if trade.fee is None:
         return ZERO, Commission()
-    if _is_quote(fill.fee_asset, fill.symbol, market.instruments):
-        return fill.fee, None
-    _refuse_nonsense(state, fill.fee)
-    rate = _present(state, fill.fee_asset, fill.symbol, fill.trade_ms, market)
+    if _is_quote(trade.fee_asset, trade.symbol, market.instruments):
+        return trade.fee, None
+    _refuse_nonsense(state, trade.fee)
+    rate = _present(state, trade.fee_asset, trade.symbol, trade.trade_ms, market)
     if rate is None:
-        return ZERO, Commission(asset=fill.fee_asset, amount=fill.fee)
-    commission = Commission(asset=fill.fee_asset, amount=fill.fee, rate=rate[0], rate_ms=rate[1])
-    return fill.fee * rate[0], commission
+        return ZERO, Commission(asset=trade.fee_asset, amount=trade.fee)
+    commission = Commission(asset=trade.fee_asset, amount=trade.fee, rate=rate[0], rate_ms=rate[1])
+    return trade.fee * rate[0], commission
 
 
 def learned(state: AccountState, message: FeeKnown, market: Market) -> list[AnyFact]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from actors.core.carried import made_of
 from actors.core.enums import Purpose
 from actors.core.facts import OrderIntended
 from actors.core.messages import PlaceOrder
@@ -13,23 +14,16 @@ from actors.subaccount.situation import Situation
 def intended(now: Situation, order: PlaceOrder, checked: CheckResult) -> OrderIntended:
     """The account's next order, with the margin that its checked reserves."""
     state, market = now.state, now.market
-    return OrderIntended(
+    return made_of(
+        OrderIntended,
+        order,
         account_id=state.account_id,
         sequence=state.next_order_sequence,
         client_order_id=client_order_id(market.origin, state.account_id, state.next_order_sequence),
-        symbol=order.symbol,
-        side=order.side,
-        order_type=order.order_type,
-        quantity=order.quantity,
-        price=order.price,
-        time_in_force=order.time_in_force,
-        reduce_only=order.reduce_only,
         leverage=checked.leverage,
         margin_reserved=checked.margin,
         purpose=Purpose.USER,
         tier=0,
         decided_ms=market.wall_ms,
-        cause=order.cause,
-        strategy=order.strategy,
         reference_price=checked.price,
     )

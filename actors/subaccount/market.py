@@ -22,12 +22,12 @@ class PriceHistory(Protocol):
     """Where the mids have been: extremes since any tick, and one sample a minute."""
 
     @property
-    def moment(self) -> int:
+    def next_checkpoint(self) -> int:
         """A number that grows with every tick."""
         ...
 
-    def extremes(self, symbol: Symbol, moment: int) -> tuple[Decimal, Decimal] | None:
-        """Lowest and highest mid since ``moment``, the present one included; None if that is not known."""
+    def extremes(self, symbol: Symbol, checkpoint: int) -> tuple[Decimal, Decimal] | None:
+        """Lowest and highest mid since ``checkpoint``, the present one included; None if that is not known."""
         ...
 
     def correlation(self, one: Symbol, other: Symbol) -> Decimal | None:
@@ -65,7 +65,7 @@ class Market(msgspec.Struct, frozen=True, gc=False):
     @property
     def moment(self) -> int:
         """The number that ``extremes`` takes for a period that begins now."""
-        return 0 if self.price_history is None else self.price_history.moment
+        return 0 if self.price_history is None else self.price_history.next_checkpoint
 
     def extremes(self, symbol: Symbol, moment: int) -> tuple[Decimal, Decimal] | None:
         """Lowest and highest mid since ``moment``; None if that is not known."""

@@ -13,8 +13,8 @@ import msgspec
 
 from actors.core.enums import ConditionalStatus, Purpose, Side
 from actors.core.facts import AnyFact, CancelIntended, ConditionalEnded
+from actors.core.orders import ConditionalOrder, WorkingOrder
 from actors.core.units import ZERO, Symbol
-from actors.subaccount.orders import ConditionalOrder, WorkingOrder
 from actors.subaccount.state import AccountState
 
 

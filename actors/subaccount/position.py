@@ -144,22 +144,22 @@ def settle(
     realized = (closed quantity x price - its share of the cost) x sign of the position, fees excluded.
     A fill against the position reduces it first; what is left over opens the other side.
     """
-    signed = fill.quantity * fill.side.sign
+    signed = fill.trade.quantity * fill.trade.side.sign
     if held is None:
         opened = _opened(fill, signed, fill.fee, new_id, leverage, strategy)
         return Settlement(opened, ZERO, ZERO, opened_new=True)
     if (held.quantity > 0) == (signed > 0):
         return Settlement(_added(held, fill, signed, leverage), ZERO, ZERO, opened_new=False)
-    closed = min(abs(held.quantity), fill.quantity)
+    closed = min(abs(held.quantity), fill.trade.quantity)
     sign = 1 if held.quantity > 0 else -1
     cost = held.cost_of(closed)
-    realized = (closed * fill.price - cost) * sign
+    realized = (closed * fill.trade.price - cost) * sign
     left = held.quantity + signed
     if left == ZERO:
         return Settlement(None, closed, realized, opened_new=False, closing_fee=fill.fee)
     if (left > 0) == (held.quantity > 0):
         return Settlement(_reduced(held, fill, left, cost, realized), closed, realized, opened_new=False)
-    fee = (fill.fee * closed / fill.quantity).quantize(ENTRY_QUANTUM)
+    fee = (fill.fee * closed / fill.trade.quantity).quantize(ENTRY_QUANTUM)
     opened = _opened(fill, left, fill.fee - fee, new_id, leverage, strategy)
     return Settlement(opened, closed, realized, opened_new=True, closing_fee=fee)
 
@@ -171,13 +171,13 @@ def pending_of(fill: FillApplied, settlement: Settlement, held_id: str) -> Pendi
         return None
     after_id = "" if settlement.position is None else settlement.position.position_id
     return PendingFee(
-        symbol=fill.symbol,
-        trade_id=fill.trade_id,
+        symbol=fill.trade.symbol,
+        trade_id=fill.trade.trade_id,
         client_order_id=fill.client_order_id,
-        exchange_order_id=fill.exchange_order_id,
-        trade_ms=fill.trade_ms,
-        quantity=fill.quantity,
-        price=fill.price,
+        exchange_order_id=fill.trade.exchange_order_id,
+        trade_ms=fill.trade.trade_ms,
+        quantity=fill.trade.quantity,
+        price=fill.trade.price,
         closed_quantity=fill.closed_quantity,
         position_id=after_id,
         closed_id="" if held_id == after_id else held_id,
@@ -202,12 +202,12 @@ def _opened(  # noqa: PLR0913 - what a new position is made of
 ) -> Position:
     return Position(
         position_id=new_id,
-        symbol=fill.symbol,
+        symbol=fill.trade.symbol,
         quantity=signed,
-        cost=abs(signed) * fill.price,
-        margin=_margin(abs(signed) * fill.price, leverage),
+        cost=abs(signed) * fill.trade.price,
+        margin=_margin(abs(signed) * fill.trade.price, leverage),
         realized=ZERO,
-        opened_ms=fill.trade_ms,
+        opened_ms=fill.trade.trade_ms,
         peak=signed,
         fees=fee,
         since=fill.moment,
@@ -223,8 +223,8 @@ def _added(held: Position, fill: FillApplied, signed: Decimal, leverage: Decimal
     return replace(
         held,
         quantity=quantity,
-        cost=held.cost + fill.quantity * fill.price,
-        margin=held.margin + _margin(fill.quantity * fill.price, leverage),
+        cost=held.cost + fill.trade.quantity * fill.trade.price,
+        margin=held.margin + _margin(fill.trade.quantity * fill.trade.price, leverage),
         peak=quantity if abs(quantity) > abs(held.peak) else held.peak,
         fees=held.fees + fill.fee,
         mae=mae,

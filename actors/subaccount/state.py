@@ -52,13 +52,13 @@ from actors.core.facts import (
     TrailMoved,
 )
 from actors.core.fees import FeeBooked, FeeLearned, PendingFee
+from actors.core.orders import ConditionalOrder, WorkingOrder, end_text, is_refusal
 from actors.core.units import ZERO, AccountId, ClientOrderId, Nanos, Symbol
 from actors.limits.layers import merge
 from actors.limits.model import RiskLimits
 from actors.subaccount import ledger
 from actors.subaccount.holdings import Holdings, Settled, changed
 from actors.subaccount.holdings import held as held_of
-from actors.subaccount.orders import ConditionalOrder, WorkingOrder, end_text, is_refusal
 from actors.subaccount.position import Position, Settlement, pending_of, position_id, settle, with_position
 from actors.subaccount.risk_state import INITIAL_RISK_STATE, RiskState
 
@@ -135,7 +135,7 @@ def settlement_of(state: AccountState, fill: FillApplied) -> Settlement:
     """
     intent = _order(state, fill.client_order_id).intent
     new_id = position_id(state.account_id, state.next_position_sequence)
-    return settle(state.position(fill.symbol), fill, new_id, intent.leverage, intent.strategy)
+    return settle(state.position(fill.trade.symbol), fill, new_id, intent.leverage, intent.strategy)
 
 
 def fold(state: AccountState, fact: AnyFact) -> AccountState:
@@ -335,25 +335,26 @@ def _fold_ended(state: AccountState, fact: OrderEnded) -> AccountState:
 
 
 def _fold_fill(state: AccountState, fact: FillApplied) -> AccountState:
+    trade = fact.trade
     order = _order(state, fact.client_order_id)
-    if fact.trade_id in order.trade_ids:
-        raise StateCorrupt(f"{state.account_id}: trade {fact.trade_id} of {fact.symbol} is booked already")
-    if fact.quantity <= 0 or fact.quantity > order.remaining:
+    if trade.trade_id in order.trade_ids:
+        raise StateCorrupt(f"{state.account_id}: trade {trade.trade_id} of {trade.symbol} is booked already")
+    if trade.quantity <= 0 or trade.quantity > order.remaining:
         raise StateCorrupt(
-            f"{state.account_id}: a fill of {fact.quantity} does not fit the {order.remaining} "
+            f"{state.account_id}: a fill of {trade.quantity} does not fit the {order.remaining} "
             f"that {order.client_order_id} has left"
         )
-    held = state.position(fact.symbol)
+    held = state.position(trade.symbol)
     settlement = settlement_of(state, fact)
     if (settlement.closed_quantity, settlement.realized) != (fact.closed_quantity, fact.realized):
-        raise StateCorrupt(f"{state.account_id}: trade {fact.trade_id} was settled on another position")
+        raise StateCorrupt(f"{state.account_id}: trade {trade.trade_id} was settled on another position")
     state = _with_order(
         state,
         replace(
             order,
-            filled=order.filled + fact.quantity,
-            trade_ids=(*order.trade_ids, fact.trade_id),
-            exchange_order_id=fact.exchange_order_id,
+            filled=order.filled + trade.quantity,
+            trade_ids=(*order.trade_ids, trade.trade_id),
+            exchange_order_id=trade.exchange_order_id,
         ),
     )
     if order.purpose is Purpose.USER:
@@ -361,13 +362,13 @@ def _fold_fill(state: AccountState, fact: FillApplied) -> AccountState:
     pending = pending_of(fact, settlement, "" if held is None else held.position_id)
     if pending is not None:
         if fact.fee != ZERO:
-            raise StateCorrupt(f"{state.account_id}: the fee of trade {fact.trade_id} is pending and booked")
+            raise StateCorrupt(f"{state.account_id}: the fee of trade {trade.trade_id} is pending and booked")
         state = replace(state, pending_fees=(*state.pending_fees, pending))
     return replace(
         state,
-        positions=with_position(state.positions, fact.symbol, settlement.position),
+        positions=with_position(state.positions, trade.symbol, settlement.position),
         holdings=changed(
-            state.holdings, fact.symbol, fact.trade_ms, held_of(held), held_of(settlement.position)
+            state.holdings, trade.symbol, trade.trade_ms, held_of(held), held_of(settlement.position)
         ),
         next_position_sequence=state.next_position_sequence + settlement.opened_new,
         balance=state.balance + fact.realized - fact.fee,

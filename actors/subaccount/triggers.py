@@ -30,12 +30,12 @@ import msgspec
 from actors.core.enums import Breaker, ConditionalKind, Phase, Side
 from actors.core.instruments import Instrument
 from actors.core.messages import Trigger
+from actors.core.orders import ConditionalOrder
 from actors.core.units import ONE, ZERO, Symbol
 from actors.limits.model import MaintenanceBasis, MarkSource
 from actors.subaccount import conditionals, losses, monitor
 from actors.subaccount.adl import WARNING_HYSTERESIS, has_step
 from actors.subaccount.market import Market
-from actors.subaccount.orders import ConditionalOrder
 from actors.subaccount.situation import Situation
 from actors.subaccount.state import AccountState
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from actors.core.carried import made_of
 from actors.core.enums import Purpose
 from actors.core.facts import AnyFact
 from actors.core.messages import PlaceOrder
+from actors.core.orders import WorkingOrder
 from actors.subaccount import conditionals, dust
 from actors.subaccount.intents import intended
-from actors.subaccount.orders import WorkingOrder
 from actors.subaccount.pretrade import checks
 from actors.subaccount.rejections import Rejection
 from actors.subaccount.situation import Situation
@@ -26,18 +27,7 @@ def decided_again(now: Situation, order: WorkingOrder) -> tuple[list[AnyFact], t
         return [], ()
     if conditionals.is_protective(intent):
         return conditionals.again(now, order, intent.attempt, now.market.wall_ms), ()
-    wanted = PlaceOrder(
-        symbol=intent.symbol,
-        side=intent.side,
-        quantity=order.remaining,
-        order_type=intent.order_type,
-        price=intent.price,
-        time_in_force=intent.time_in_force,
-        leverage=intent.leverage,
-        reduce_only=intent.reduce_only,
-        strategy=intent.strategy,
-        cause=intent.cause,
-    )
+    wanted = made_of(PlaceOrder, intent, quantity=order.remaining)
     checked = checks.check(now, wanted)
     if not checked.is_accepted:
         return [], checked.rejections

@@ -20,10 +20,10 @@ RouterMessage = Tick | RegisterTriggers | LoseTriggers
 
 
 CHORE_EVERY = Nanos(50 * NANOS_PER_MS)
-"""How often time is looked at; a trading day begins at most this late."""
+"""How often the clock is read; a trading day begins at most this late."""
 
 DAY_WAKES = 20
-"""Accounts that are told of a new trading day with each tick."""
+"""Accounts that are woken for a new trading day with each tick."""
 
 
 class RouterStats(msgspec.Struct):
@@ -54,9 +54,9 @@ class SymbolRouter(DispatchedActor):
         self._day_rule = day_rule
         self._next_chore_ns = 0
         self._next_sample_ns = 0
-        self._to_tell: Iterator[AccountId] = iter(())
+        self._day_wakes: Iterator[AccountId] = iter(())
         self.stats = RouterStats()
-        # lags[n]: ticks that we came to less than 2**n ns after they were received.
+        # lags[n]: ticks that were handled less than 2**n ns after they were received.
         self.lags = [0] * 64
         self.lags_sum_ns = 0
 
@@ -107,7 +107,7 @@ class SymbolRouter(DispatchedActor):
                 self._wake(message.account_id, Wake(symbol, f"register:{symbol}"))
 
     def _chores(self, tick: Tick) -> None:
-        """What time brings, in front of the first tick after it: a sample, a day, and who must hear of it."""
+        """What is due by the clock, before the first tick after it: a sample, a new day, and wakes for it."""
         now_ns = tick.received_ns
         if now_ns >= self._next_sample_ns:
             self._book.history.sample(self._book.ticks)
@@ -117,12 +117,12 @@ class SymbolRouter(DispatchedActor):
             wall_ms, day = self._cell.dispatcher.clock.wall_ms(), self._book.day
             if day is ALWAYS or wall_ms >= day.end_ms:
                 self._book.begin_day(self._day_rule.day_of(wall_ms), seen=day is not ALWAYS)
-                self._to_tell = iter(list(self._accounts))
-        told = list(islice(self._to_tell, DAY_WAKES))
-        for account_id in told:
+                self._day_wakes = iter(list(self._accounts))
+        due = list(islice(self._day_wakes, DAY_WAKES))
+        for account_id in due:
             self._wake(account_id, Wake(tick.symbol, f"day:{self._book.day.start_ms}"))
-        if len(told) == DAY_WAKES:
-            # All at once would keep everybody's liquidation waiting.
+        if len(due) == DAY_WAKES:
+            # All at once would keep liquidations waiting.
             self._next_chore_ns = 0
 
     def _wake(self, account_id: AccountId, wake: Wake) -> None:

@@ -1,6 +1,6 @@
 """The newest L1 of each symbol, where its mid has been, and which trading day it is.
 
-Pure data, written by the router only, read by everybody.
+Pure data, written by the router only, read by all.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ class PriceBook:
     """Holds one immutable ``Tick`` per symbol; readers get them by reference.
 
     Args:
-        first_moment: where ``moment`` begins; larger than any moment of an earlier process, so that a
-            position of that time is told what this process has seen.
+        first_checkpoint: number of the first checkpoint; larger than any of an earlier process, so that a
+            position of that time gets what this process has seen.
     """
 
-    def __init__(self, first_moment: int = 0) -> None:
+    def __init__(self, first_checkpoint: int = 0) -> None:
         self._ticks: dict[Symbol, Tick] = {}
         self._extremes: dict[Symbol, Extremes] = {}
         self.ticks: Mapping[Symbol, Tick] = MappingProxyType(self._ticks)
         self.history = History()
         self.day: TradingDay = ALWAYS
         self.day_ticks: Mapping[Symbol, Tick] | None = None
-        self.moment = first_moment
+        self.next_checkpoint = first_checkpoint
         self.refused = 0
 
     def apply(self, tick: Tick) -> bool:
@@ -55,27 +55,27 @@ class PriceBook:
             return False
         self._ticks[symbol] = tick
         if known is None:
-            self._extremes[symbol] = Extremes(self.moment, tick)
+            self._extremes[symbol] = Extremes(self.next_checkpoint, tick)
         else:
             self._extremes[symbol].apply(tick)
-        self.moment += 1
+        self.next_checkpoint += 1
         return True
 
     def begin_day(self, day: TradingDay, *, seen: bool) -> None:
-        """A trading day began; with ``seen`` its first prices are those of this moment."""
+        """A trading day began; with ``seen`` its first prices are the present ones."""
         self.day_ticks = MappingProxyType(dict(self._ticks)) if seen else None
         self.day = day
 
-    def mark(self, symbol: Symbol) -> None:
-        """From the present moment on, extremes of the symbol can be told."""
+    def checkpoint(self, symbol: Symbol) -> None:
+        """From now on, ``extremes`` of the symbol since ``next_checkpoint`` can be asked."""
         tick = self._ticks.get(symbol)
         if tick is not None:
-            self._extremes[symbol].mark(self.moment, tick)
+            self._extremes[symbol].checkpoint(self.next_checkpoint, tick)
 
-    def extremes(self, symbol: Symbol, moment: int) -> tuple[Decimal, Decimal] | None:
-        """Lowest and highest mid since ``moment``, or since the first tick; None before that."""
+    def extremes(self, symbol: Symbol, checkpoint: int) -> tuple[Decimal, Decimal] | None:
+        """Lowest and highest mid since a checkpoint, or since the first tick; None before that."""
         found = self._extremes.get(symbol)
-        return None if found is None else found.since(moment)
+        return None if found is None else found.since(checkpoint)
 
     def correlation(self, one: Symbol, other: Symbol) -> Decimal | None:
         """See ``History``."""

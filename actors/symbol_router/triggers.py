@@ -1,11 +1,18 @@
-"""Who must look when a price moves: heaps of prices per symbol, and those who look at every tick.
+"""Which accounts must look when a price moves: heaps of prices per symbol, and those who look at every tick.
+
+Each side of a symbol is a heap with the nearest price on top, so a tick compares with the top alone, whatever lies
+below. An entry cannot be removed from the middle of a heap cheaply. So a registration gets a generation, a number that
+is never used again, and an entry counts only while its generation is the account's present one (lazy deletion): one
+that comes up with an older generation is dropped, and a heap with more stale entries than valid ones is rebuilt.
+Registering n prices is O(n log N), a tick O(1) plus O(log N) for each entry that it crosses, memory at most twice
+what is valid plus ``COMPACT_AT``.
 
 Rules
 1. A tick that crosses nothing costs two comparisons, however many accounts there are.
 2. Between the wake of an account and its next registration it is woken on every tick of its
    symbols, so no move in between can be missed.
 3. A registration that the present price has crossed already wakes at once.
-4. Old entries stay in the heaps until they come up or outnumber the living; ``_Side`` counts.
+4. Stale entries stay in the heaps until they come up or outnumber the valid ones; ``_Side`` counts those.
 """
 
 from __future__ import annotations
@@ -17,7 +24,7 @@ from actors.core.messages import RegisterTriggers, Tick, Trigger
 from actors.core.units import AccountId, Symbol
 
 COMPACT_AT = 1_000
-"""Old entries in one heap that are tolerated beyond the number of living ones."""
+"""Stale entries in one heap that are tolerated beyond the number of valid ones."""
 
 _Entry = tuple[float, int, AccountId]
 
@@ -64,7 +71,7 @@ class TriggerIndex:
         return self._registered.get(account_id)
 
     def crossed(self, tick: Tick) -> list[AccountId] | None:
-        """Accounts that must look at this price, in a repeatable order; None for nobody."""
+        """Accounts that must look at this price, in a repeatable order; None when there is none."""
         entry = self._symbols.get(tick.symbol)
         if entry is None:
             return None
@@ -121,7 +128,7 @@ class TriggerIndex:
         return crossed
 
     def watch(self, account_id: AccountId) -> None:
-        """Wake the account on every tick of its symbols until it registers anew."""
+        """Wake the account on every tick of its symbols until it registers again."""
         self._watch(account_id)
 
     def forget(self, account_id: AccountId) -> None:
@@ -137,7 +144,7 @@ class TriggerIndex:
             _side(entry, trigger).living -= 1
 
     def size(self) -> tuple[int, int]:
-        """Heap entries in all, and those among them that are alive."""
+        """Heap entries in all, and how many of them are valid."""
         sides = [
             side
             for s in list(self._symbols.values())
@@ -152,7 +159,7 @@ class TriggerIndex:
                 self._symbol(symbol).every_tick[account_id] = None
 
     def _pop(self, side: _Side, key: float, woken: dict[AccountId, None]) -> None:
-        # Living entries stay counted until their account registers anew: ``forget`` uncounts.
+        # Valid entries stay counted until their account registers again: ``forget`` uncounts.
         heap = side.heap
         while heap and heap[0][0] <= key:
             _, generation, account_id = heapq.heappop(heap)

@@ -1,12 +1,17 @@
-"""A dead letter's message survives JSON and back, exactly; what cannot be replayed says so."""
+"""A dead letter's message survives JSON and back, exactly; what cannot be replayed says so.
+
+Covers: actors/core/trades.py
+"""
 
 from __future__ import annotations
 
 from decimal import Decimal as D
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from actors.core import replay_codec
 from actors.core.enums import AccountStatus, CloseOutScope, ReconsiderReason, Side
@@ -24,7 +29,18 @@ from actors.core.messages import (
     SetStatus,
     Wake,
 )
+from actors.core.trades import Trade
 from actors.core.units import AccountId, ClientOrderId, Symbol
+
+FILL = Fill(
+    account_id=AccountId("a"),
+    client_order_id=ClientOrderId("bh-1"),
+    trade=Trade(
+        exchange_order_id=1, trade_id=2, symbol=Symbol("ETHUSDT"), side=Side.BUY, quantity=D("0.1"),
+        price=D("2000.10"), fee=D("-0.01"), maker=True, trade_ms=5,
+    ),
+    cause="tick:ETHUSDT:7",
+)  # fmt: skip
 
 NUMBERS = st.decimals(min_value="0.00000001", max_value="1e9", allow_nan=False, places=8)
 
@@ -48,22 +64,28 @@ def test_an_order_comes_back_to_the_last_digit(quantity, price, side, cause):
         CancelOrder(ClientOrderId("bh-1"), "x"),
         SetStatus(AccountStatus.FROZEN),
         Wake(Symbol("ETHUSDT"), "tick:1"),
-        Fill(
-            account_id=AccountId("a"), client_order_id=ClientOrderId("bh-1"), exchange_order_id=1, trade_id=2,
-            symbol=Symbol("ETHUSDT"), side=Side.BUY, quantity=D("0.1"), price=D("2000.10"), fee=D("-0.01"),
-            maker=True, trade_ms=5,
-        ),
-        Fill(
-            account_id=AccountId("a"), client_order_id=ClientOrderId("bh-1"), exchange_order_id=1, trade_id=2,
-            symbol=Symbol("ETHUSDT"), side=Side.BUY, quantity=D("0.1"), price=D("2000.10"), fee=None, maker=True,
-            trade_ms=5, fee_asset="BNB",
-        ),
+        FILL,
+        replace(FILL, trade=replace(FILL.trade, fee=None, fee_asset="BNB")),
         FeeKnown(Symbol("ETHUSDT"), 2, D("0.00012345"), "BNB", "x"),
         RateKnown(Symbol("BNBUSDT"), 1, 60_001, D("510.25"), "x"),
     ],
 )  # fmt: skip
 def test_messages_come_back(message):
     assert replay_codec.decode(type(message).__name__, replay_codec.encode(message)) == message
+
+
+RECORDED = (
+    '{"account_id":"a","client_order_id":"bh-1","exchange_order_id":1,"trade_id":2,"symbol":"ETHUSDT","side":"BUY",'
+    '"quantity":"0.1","price":"2000.10","fee":"-0.01","maker":true,"trade_ms":5,"cause":"tick:ETHUSDT:7","fee_asset":""}'
+)
+"""What release 0.1 wrote of ``FILL`` into its database."""
+
+
+def test_a_fill_that_an_earlier_release_wrote_down_comes_back_and_is_written_alike():
+    assert replay_codec.decode("Fill", RECORDED) == FILL
+    assert msgspec.json.decode(replay_codec.encode(FILL)) == msgspec.json.decode(RECORDED)
+    untold = RECORDED.replace('"-0.01"', "null").replace('"fee_asset":""', '"fee_asset":"BNB"')
+    assert replay_codec.decode("Fill", untold).trade == replace(FILL.trade, fee=None, fee_asset="BNB")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 from actors.core.messages import ApplyFunding, AskRate, OrderAccepted
 from actors.core.units import NANOS_PER_MS, NANOS_PER_SECOND
-from actors.feed.actor import NAMED_AT_ONCE, TOLD_AT_ONCE, WATCH_EVERY, Feed, Listed
+from actors.feed.actor import ACCOUNTS_AT_ONCE, NAMED_AT_ONCE, WATCH_EVERY, Feed, Listed
 from actors.feed.rates import MinuteRate
 from actors.runtime.clock import VirtualClock
 from actors.runtime.simulation import SeededDispatcher
@@ -135,7 +135,7 @@ def test_new_symbols_are_read_and_watched_and_those_that_are_gone_are_not():
     assert bench.source.refreshed == [(BTC, SOL)]
 
 
-@pytest.mark.parametrize("count", [1, TOLD_AT_ONCE, TOLD_AT_ONCE + 1, 2 * TOLD_AT_ONCE + 7])
+@pytest.mark.parametrize("count", [1, ACCOUNTS_AT_ONCE, ACCOUNTS_AT_ONCE + 1, 2 * ACCOUNTS_AT_ONCE + 7])
 def test_each_account_hears_of_a_funding_once(count):
     bench = Bench(accounts=count)
     bench.dispatcher.stop_cell(bench.accounts["a0"].cell)

@@ -34,14 +34,14 @@ def test_a_minute_is_asked_once_and_told_to_all_who_wait():
     assert rates.want(ask("acct-2", BEGIN + 59_999)) is None
     assert rates.want(ask("acct-2", BEGIN + 60_000)) == (BNB, BEGIN + 60_000)
     assert rates.waiting == 2
-    assert rates.told(TOLD) == (KNOWN, ["acct-1", "acct-2"])
+    assert rates.answered(TOLD) == (KNOWN, ["acct-1", "acct-2"])
     assert rates.want(ask("acct-3")) == KNOWN
 
 
 def test_a_minute_that_is_not_over_is_told_and_asked_again():
     rates = Rates()
     rates.want(ask())
-    assert rates.told(replace(TOLD, is_whole=False)) == (KNOWN, ["acct-1"])
+    assert rates.answered(replace(TOLD, is_whole=False)) == (KNOWN, ["acct-1"])
     assert rates.want(ask()) == (BNB, BEGIN)
 
 
@@ -49,7 +49,7 @@ def test_a_minute_that_is_not_over_is_told_and_asked_again():
 def test_a_failure_is_told_to_nobody_and_asked_again(rate):
     rates = Rates()
     rates.want(ask())
-    assert rates.told(replace(TOLD, rate=rate)) == (None, [])
+    assert rates.answered(replace(TOLD, rate=rate)) == (None, [])
     assert rates.waiting == 0
     assert rates.want(ask()) == (BNB, BEGIN)
 
@@ -58,7 +58,7 @@ def test_so_many_are_remembered_and_the_oldest_forgotten(monkeypatch):
     monkeypatch.setattr(module, "KNOWN_MAX", 2)
     rates = Rates()
     for n in range(3):
-        rates.told(replace(TOLD, begin_ms=BEGIN + n * 60_000))
+        rates.answered(replace(TOLD, begin_ms=BEGIN + n * 60_000))
     assert rates.want(ask(at_ms=BEGIN)) == (BNB, BEGIN)
     assert isinstance(rates.want(ask(at_ms=BEGIN + 60_000)), RateKnown)
 

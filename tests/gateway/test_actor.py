@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal as D
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -12,9 +13,11 @@ from actors.core.facts import CancelIntended
 from actors.core.messages import Fill, OrderAccepted, OrderClosed, PlaceOrder
 from actors.core.order_ids import FIXED
 from actors.core.order_messages import AskFees, Recover, Resync, Submit
-from actors.core.records import KnownOrder, Recovery
+from actors.core.orders import WorkingOrder
+from actors.core.records import Recovery
+from actors.core.trades import Trade
 from actors.core.units import NANOS_PER_MS
-from actors.gateway.actor import CLOCK_MOVED_MS, TEND_EVERY, Gateway
+from actors.gateway.actor import CLOCK_MOVED_MS, TIMER_EVERY, Gateway
 from actors.gateway.budget import OrderBudget
 from actors.gateway.fleets import Fleets
 from actors.gateway.messages import (
@@ -25,7 +28,6 @@ from actors.gateway.messages import (
     MasterWarned,
     Outcome,
     Reported,
-    Trade,
     Traded,
     Unreadable,
     UserStreamConnected,
@@ -244,8 +246,8 @@ def test_trades_that_were_asked_for_their_fees_are_no_fills(bench, order):
 
 
 def test_a_cancel_that_a_crash_of_the_engine_cut_short_is_sent_again(bench, order):
-    known = KnownOrder(
-        order=order, status=OrderStatus.ACKNOWLEDGED, exchange_order_id=5, filled=D(0), trade_ids=(), cancel_requested=True
+    known = WorkingOrder(
+        intent=order, status=OrderStatus.ACKNOWLEDGED, exchange_order_id=5, filled=D(0), trade_ids=(), cancel_requested=True
     )  # fmt: skip
     bench.tell(Recover(Recovery(working=(known,), recent=(0, 0))))
     bench.tell(Reported(report(order)))
@@ -254,9 +256,7 @@ def test_a_cancel_that_a_crash_of_the_engine_cut_short_is_sent_again(bench, orde
 
 
 def test_what_an_account_knows_already_is_not_told_again(bench, order):
-    bench.tell(
-        Resync(order=order, exchange_order_id=5, filled=D("0.4"), trade_ids=(7,), cancel_requested=False)
-    )
+    bench.tell(Resync(WorkingOrder(intent=order, exchange_order_id=5, filled=D("0.4"), trade_ids=(7,))))
     assert bench.wire.kinds() == ["query"]
     found = report(order, "FILLED", "1")
     bench.tell(answered(order, Outcome.OK, "query", report=found))
@@ -273,7 +273,7 @@ def test_the_timers_of_an_earlier_life_do_nothing(bench):
 
     assert timers() == 1
     bench.dispatcher.restart(bench.ref.cell)
-    bench.run(10 * TEND_EVERY // NANOS_PER_MS)
+    bench.run(10 * TIMER_EVERY // NANOS_PER_MS)
     assert timers() == 1
     assert len(bench.wire.gateways) == 2
 
@@ -284,3 +284,9 @@ def test_a_message_that_it_does_not_understand_is_a_fault_of_who_sent_it(bench):
     bench.tell(OrderAccepted("bh-x", 5))
     [error] = failed
     assert "OrderAccepted" in str(error)
+
+
+def test_the_status_names_foreign_orders_as_every_release_has(bench, order):
+    bench.tell(Reported(report(order)))
+    status = msgspec.json.decode(msgspec.json.encode(bench.status))
+    assert status["strangers"] == 1

@@ -46,14 +46,14 @@ def test_what_surely_never_got_there_does_not_count():
 def test_what_the_exchange_counts_beyond_ours_is_counted():
     budget = OrderBudget(10, 100)
     assert budget.take(0, reducing=True)
-    budget.told((7, 60), 10)
+    budget.count_used((7, 60), 10)
     assert budget.room(10, reducing=True) == 3
-    budget.told((7, 60), 20)
+    budget.count_used((7, 60), 20)
     assert budget.room(20, reducing=True) == 3
     budget.answered(30)
     # Six others leave the ten seconds, the own one later; 59 others stay in the minute.
     assert budget.room(10_010, reducing=True) == 9
-    budget.told((10**9, 10**9), 10_020)
+    budget.count_used((10**9, 10**9), 10_020)
     assert budget.room(10_020, reducing=True) == 0
 
 
@@ -93,6 +93,6 @@ def test_what_left_a_window_is_not_looked_at_again():
     for now in range(20_000, 120_000, 10):
         assert budget.take(now, reducing=True)
         budget.answered(now)
-    budget.told((0, 0), 200_000)
+    budget.count_used((0, 0), 200_000)
     assert [len(times) for times in budget._answered] == [0, 0]
     assert budget.room(200_000, reducing=True) == 10**6

@@ -8,8 +8,9 @@ from msgspec.structs import replace
 
 from actors.core.messages import FeeKnown
 from actors.core.order_messages import AskFees
-from actors.gateway.fees import FEE_ASKS_MAX, FeeQuestions
-from actors.gateway.messages import Trade, Traded
+from actors.core.trades import Trade
+from actors.gateway.fees import FEE_QUERIES_MAX, FeeQuestions
+from actors.gateway.messages import Traded
 from actors.gateway.orders import Deliver, Request
 from tests.factories import BUY, ETH
 
@@ -54,9 +55,9 @@ def test_what_the_exchange_still_does_not_tell_or_nobody_asked_for_is_not_delive
 def test_few_at_a_time_and_the_rest_as_those_are_answered():
     questions = FeeQuestions()
     sent = [len(questions.queue(question(n), n)) for n in range(1, 5)]
-    assert sent == [1] * FEE_ASKS_MAX + [0] * (4 - FEE_ASKS_MAX)
+    assert sent == [1] * FEE_QUERIES_MAX + [0] * (4 - FEE_QUERIES_MAX)
     [_, following] = questions.answered(answer(1), 9)
-    assert following.client_order_id == f"bh-x-{FEE_ASKS_MAX + 1}"
+    assert following.client_order_id == f"bh-x-{FEE_QUERIES_MAX + 1}"
 
 
 def test_asked_again_before_the_answer_it_is_asked_again_after_it():

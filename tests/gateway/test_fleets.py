@@ -92,7 +92,7 @@ def test_the_alarm_is_not_raised_again_by_the_gateway_s_next_life():
 def test_a_fleet_that_begins_to_trade_later_is_noticed_on_the_user_stream(core):
     core.resume_orders([], T0)
     assert len(alarms(core.reported(resting(client_order_id(OTHER, "acct-1", 1)), T0))) == 1
-    assert core.strangers == 1
+    assert core.foreign == 1
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ from decimal import Decimal as D
 import pytest
 
 from actors.core.enums import Side
+from actors.core.trades import Trade
 from actors.gateway.foreign_orders import REMEMBERED, ForeignOrders, account_update
-from actors.gateway.messages import Report, ReportStatus, Trade
+from actors.gateway.messages import Report, ReportStatus
 
 
 def event(id_, status="NEW", stated="", executed="0", quantity=None):
@@ -40,26 +41,26 @@ def test_each_kind_is_named(id_, said):
 
 
 def test_it_is_told_when_it_appears_and_when_it_ends():
-    strangers = ForeignOrders()
-    first = strangers.reported(event("web_1"))
+    foreign = ForeignOrders()
+    first = foreign.reported(event("web_1"))
     assert "0 executed" in first
     assert "books" not in first
-    assert strangers.reported(event("web_1", "PARTIALLY_FILLED", executed="1", quantity="1")) == ""
-    assert "2 executed" in strangers.reported(event("web_1", "FILLED", executed="2"))
-    assert strangers.reported(event("web_1", "FILLED", executed="2")) == ""
-    assert strangers.reported(event("web_1", "PARTIALLY_FILLED", executed="1")) == ""
+    assert foreign.reported(event("web_1", "PARTIALLY_FILLED", executed="1", quantity="1")) == ""
+    assert "2 executed" in foreign.reported(event("web_1", "FILLED", executed="2"))
+    assert foreign.reported(event("web_1", "FILLED", executed="2")) == ""
+    assert foreign.reported(event("web_1", "PARTIALLY_FILLED", executed="1")) == ""
 
 
 def test_a_status_that_is_not_known_is_told_in_the_exchanges_word():
     assert "NEW_ADL" in ForeignOrders().reported(event("adl_autoclose", "UNKNOWN", "NEW_ADL"))
 
 
-def test_a_flood_of_strangers_is_forgotten_in_the_end():
-    strangers = ForeignOrders()
+def test_a_flood_of_foreign_orders_is_forgotten_in_the_end():
+    foreign = ForeignOrders()
     for n in range(REMEMBERED + 1):
-        assert strangers.reported(event(f"web_{n}"))
-    assert strangers.reported(event("web_0"))
-    assert strangers.reported(event(f"web_{REMEMBERED}")) == ""
+        assert foreign.reported(event(f"web_{n}"))
+    assert foreign.reported(event("web_0"))
+    assert foreign.reported(event(f"web_{REMEMBERED}")) == ""
 
 
 def test_changes_of_the_account_that_orders_and_funding_explain_are_not_told():

@@ -12,13 +12,13 @@ from actors.core.facts import CancelIntended
 from actors.core.messages import Fill, OrderAccepted, OrderClosed
 from actors.core.order_messages import Submit
 from actors.gateway.budget import OrderBudget
-from actors.gateway.looks import LOOKS_MIN
+from actors.gateway.check_schedule import CHECKS_MIN
 from actors.gateway.messages import Outcome, Surveyed, Traded
 from actors.gateway.orders import (
-    ASKS_MAX,
     CLOSE_GRACE_MS,
     FINAL_MARGIN_MS,
     OVERDUE_MS,
+    QUERIES_MAX,
     QUERY_EVERY_MS,
     SENT_MAX_MS,
     SURVEY_UNPROVEN_MS,
@@ -31,8 +31,8 @@ from actors.gateway.orders import (
     Tracked,
     is_urgent,
 )
+from actors.gateway.send_queue import PLACE_KEPT_MS, SLOT_KEPT_MS, SendQueue
 from actors.gateway.stream import StreamState
-from actors.gateway.waiting import PLACE_KEPT_MS, SLOT_KEPT_MS, WaitingOrders
 from tests.factories import ETH
 from tests.gateway.test_protocol import RULES, T0, answered, asked, core_of, report, submit, told, trade
 
@@ -62,11 +62,11 @@ def working(core, order, now_ms=T0):
 @pytest.mark.parametrize("found", ["trades", "nothing", "closed meanwhile"])
 def test_each_answer_to_a_question_for_trades_makes_room_for_the_next_question(core, order, found):
     """Eight answers that gave no room back, and nothing would be asked after any more."""
-    for number, one in enumerate(many(order, 3 * ASKS_MAX)):
+    for number, one in enumerate(many(order, 3 * QUERIES_MAX)):
         now_ms = T0 + 10_000 * number
         submit(core, replace(one, decided_ms=now_ms), now_ms)
         core.answered(answered(one, Outcome.OK, report=report(one, "FILLED", "1")), now_ms)
-        assert sent(core.on_timer(now_ms + 2_000), "trades") == [one.client_order_id]
+        assert sent(core.check_orders(now_ms + 2_000), "trades") == [one.client_order_id]
         if found == "closed meanwhile":
             core.reported(report(one, "FILLED", "1", trade=trade(one)), now_ms + 2_050)
             assert one.client_order_id not in core.tracked
@@ -78,14 +78,14 @@ def test_each_answer_to_a_question_for_trades_makes_room_for_the_next_question(c
 
 
 def test_answers_that_an_earlier_life_asked_for_do_not_let_more_be_asked_at_once(core, order):
-    orders = many(order, 4 * ASKS_MAX)
+    orders = many(order, 4 * QUERIES_MAX)
     for one in orders[:6]:
         core.answered(answered(one, Outcome.UNKNOWN, "query"), T0)
         core.traded(Traded(client_order_id=one.client_order_id, trades=None), T0)
     for one in orders:
         submit(core, one)
     effects = [e for one in orders for e in core.answered(answered(one, Outcome.UNKNOWN), T0)]
-    assert len(sent(effects, "query")) == ASKS_MAX
+    assert len(sent(effects, "query")) == QUERIES_MAX
 
 
 def test_a_throttled_question_does_not_send_the_order_again(core, order):
@@ -95,7 +95,7 @@ def test_a_throttled_question_does_not_send_the_order_again(core, order):
     throttled = answered(order, Outcome.THROTTLED, "query", retry_after_ms=1_000)
     effects = core.answered(throttled, T0 + 20)
     for ms in range(100, 20_000, 100):
-        effects += core.on_timer(T0 + ms)
+        effects += core.check_orders(T0 + ms)
     assert sent(effects) == []
     [accepted] = told(core.answered(answered(order, Outcome.OK, report=report(order)), T0 + 20_000))
     assert isinstance(accepted, OrderAccepted)
@@ -108,15 +108,15 @@ def test_a_late_refusal_of_an_order_that_works_already_does_not_send_it_again(co
     core.reported(report(order), T0 + 5)
     effects = core.answered(answered(order, outcome, retry_after_ms=1_000), T0 + 10)
     for ms in range(100, 20_000, 100):
-        effects += core.on_timer(T0 + ms)
+        effects += core.check_orders(T0 + ms)
     assert sent(effects) == []
     assert core.tracked[order.client_order_id].stage is Stage.WORKING
 
 
 def test_an_order_whose_answer_never_came_is_asked_after_and_not_sent_again(core, order):
     submit(core, order)
-    assert asked(core.on_timer(T0 + SENT_MAX_MS)) == []
-    effects = core.on_timer(T0 + SENT_MAX_MS + 1)
+    assert asked(core.check_orders(T0 + SENT_MAX_MS)) == []
+    effects = core.check_orders(T0 + SENT_MAX_MS + 1)
     assert (sent(effects), sent(effects, "query")) == ([], [order.client_order_id])
     assert core.unknown == [order.client_order_id]
 
@@ -127,13 +127,13 @@ def test_an_order_whose_answer_never_came_is_asked_after_and_not_sent_again(core
 def test_a_list_of_trades_that_lags_does_not_close_the_order_before_its_last_fill(core, order):
     submit(core, order)
     core.answered(answered(order, Outcome.OK, report=report(order, "FILLED", "1")), T0)
-    assert asked(core.on_timer(T0 + 2_000)) == ["trades"]
+    assert asked(core.check_orders(T0 + 2_000)) == ["trades"]
     early = Traded(client_order_id=order.client_order_id, trades=(trade(order, "0.4", 7),))
     assert [type(m) for m in told(core.traded(early, T0 + 2_100))] == [Fill]
-    assert asked(core.on_timer(T0 + 4_000)) == ["trades"]
+    assert asked(core.check_orders(T0 + 4_000)) == ["trades"]
     whole = replace(early, trades=(trade(order, "0.4", 7), trade(order, "0.6", 8)))
     fill, closed = told(core.traded(whole, T0 + 4_100))
-    assert (fill.trade_id, closed.executed_quantity) == (8, D(1))
+    assert (fill.trade.trade_id, closed.executed_quantity) == (8, D(1))
 
 
 def test_a_report_that_lags_does_not_close_the_order_before_its_last_fill(core, order):
@@ -145,7 +145,7 @@ def test_a_report_that_lags_does_not_close_the_order_before_its_last_fill(core, 
     assert order.client_order_id in core.tracked
     last = report(order, "FILLED", "1", trade=trade(order, "0.6", 8))
     fill, closed = told(core.reported(last, T0 + 30))
-    assert (fill.trade_id, closed.executed_quantity) == (8, D(1))
+    assert (fill.trade.trade_id, closed.executed_quantity) == (8, D(1))
 
 
 # -- cancels
@@ -155,7 +155,7 @@ def test_a_throttled_cancel_is_sent_again(core, order):
     working(core, order)
     assert asked(cancel(core, order)) == ["cancel"]
     core.answered(answered(order, Outcome.THROTTLED, "cancel", retry_after_ms=500), T0 + 10)
-    effects = [e for ms in range(100, 5_000, 100) for e in core.on_timer(T0 + ms)]
+    effects = [e for ms in range(100, 5_000, 100) for e in core.check_orders(T0 + ms)]
     assert asked(effects)[0] == "query"
     found = answered(order, Outcome.OK, "query", report=report(order))
     assert asked(core.answered(found, T0 + 5_000)) == ["cancel"]
@@ -226,7 +226,7 @@ def test_a_connection_right_after_a_look_at_everything_has_another_look(core, or
     working(core, order)
     assert core.connected(T0) == [Survey(T0)]
     assert core.connected(T0 + 500) == []
-    effects = [e for ms in range(500, 40_000, 100) for e in core.on_timer(T0 + ms)]
+    effects = [e for ms in range(500, 40_000, 100) for e in core.check_orders(T0 + ms)]
     assert [type(e) for e in effects if isinstance(e, Survey)] == [Survey]
 
 
@@ -234,7 +234,10 @@ def test_a_look_at_everything_that_is_never_answered_is_not_waited_for_for_ever(
     working(core, order)
     assert core.connected(T0) == [Survey(T0)]
     looks = [
-        e for ms in range(0, 4 * SENT_MAX_MS, 100) for e in core.on_timer(T0 + ms) if isinstance(e, Survey)
+        e
+        for ms in range(0, 4 * SENT_MAX_MS, 100)
+        for e in core.check_orders(T0 + ms)
+        if isinstance(e, Survey)
     ]
     assert [look.asked_ms - T0 for look in looks] == [SENT_MAX_MS, 2 * SENT_MAX_MS, 3 * SENT_MAX_MS]
 
@@ -249,7 +252,7 @@ def test_an_answer_that_tells_of_another_order_says_nothing_of_this_one(core, or
     assert told(effects) == []
     assert core.unknown == [order.client_order_id]
     if kind == "query":
-        effects = core.on_timer(T0 + 2_000)
+        effects = core.check_orders(T0 + 2_000)
     assert asked(effects) == (["query"] if kind != "cancel" else [])
 
 
@@ -285,7 +288,7 @@ def test_an_order_that_left_the_windows_is_not_counted_as_ours_when_the_exchange
     budget = OrderBudget(10, 100)
     assert budget.take(0, reducing=True)
     budget.answered(0)
-    budget.told((3, 3), 10_000)
+    budget.count_used((3, 3), 10_000)
     assert budget.room(10_000, reducing=True) == 7, (
         "all three are somebody else's: ours has left the ten seconds"
     )
@@ -312,8 +315,8 @@ def test_what_is_unknown_is_asked_after_twice_a_second_and_not_more_often(core, 
     submit(core, order)
     assert asked(core.answered(answered(order, Outcome.UNKNOWN), T0)) == ["query"]
     core.answered(answered(order, Outcome.UNKNOWN, "query"), T0)
-    assert asked(core.on_timer(T0 + QUERY_EVERY_MS - 1)) == []
-    assert asked(core.on_timer(T0 + QUERY_EVERY_MS)) == ["query"]
+    assert asked(core.check_orders(T0 + QUERY_EVERY_MS - 1)) == []
+    assert asked(core.check_orders(T0 + QUERY_EVERY_MS)) == ["query"]
 
 
 def test_a_market_order_that_is_silent_is_asked_after_again_and_again(core, order):
@@ -323,11 +326,11 @@ def test_a_market_order_that_is_silent_is_asked_after_again_and_again(core, orde
     core.reported(report(order), T0)
     core.answered(answered(order, Outcome.OK, "query", report=report(order)), T0)
     assert core.proof.state is StreamState.UP
-    assert asked(core.on_timer(T0 + OVERDUE_MS - 1)) == []
-    assert asked(core.on_timer(T0 + OVERDUE_MS)) == ["query"]
+    assert asked(core.check_orders(T0 + OVERDUE_MS - 1)) == []
+    assert asked(core.check_orders(T0 + OVERDUE_MS)) == ["query"]
     core.answered(answered(order, Outcome.OK, "query", report=report(order)), T0 + OVERDUE_MS)
-    assert asked(core.on_timer(T0 + 2 * OVERDUE_MS - 1)) == []
-    assert asked(core.on_timer(T0 + 2 * OVERDUE_MS)) == ["query"]
+    assert asked(core.check_orders(T0 + 2 * OVERDUE_MS - 1)) == []
+    assert asked(core.check_orders(T0 + 2 * OVERDUE_MS)) == ["query"]
 
 
 def test_a_question_of_the_moment_when_it_was_sent_proves_nothing_yet(core, order):
@@ -336,7 +339,7 @@ def test_a_question_of_the_moment_when_it_was_sent_proves_nothing_yet(core, orde
     core.resync(Tracked(order=order), T0)
     core.answered(answered(order, Outcome.OK, report=report(order)), T0)
     core.answered(answered(order, Outcome.OK, "query", report=report(order)), T0)
-    assert asked(core.on_timer(T0 + UNPROVEN_MS)) == ["query"]
+    assert asked(core.check_orders(T0 + UNPROVEN_MS)) == ["query"]
 
 
 def test_a_list_of_the_moment_when_the_order_was_heard_of_counts(core, order):
@@ -415,7 +418,7 @@ def waited(core, order, count):
     assert len(sent(core.submit(Submit(tuple(orders), ()), T0))) == count
     for _ in range(count):
         core.budget.answered(T0)
-    back = [e.account_id for e in core.on_timer(T0 + 10_000) if isinstance(e, Deliver)]
+    back = [e.account_id for e in core.check_orders(T0 + 10_000) if isinstance(e, Deliver)]
     assert len(back) == count
     return orders[count:]
 
@@ -451,10 +454,10 @@ def test_where_there_is_room_for_more_than_those_who_comes_later_goes_too(order)
 
 
 def test_a_place_is_kept_to_its_last_moment(order):
-    waiting = WaitingOrders()
-    waiting.keep_place(order, Place(5, 1), 100)
+    waiting = SendQueue()
+    waiting.reserve_place(order, Place(5, 1), 100)
     waiting.forget(100 + PLACE_KEPT_MS)
-    assert waiting.kept_place(order, 100 + PLACE_KEPT_MS) == Place(5, 1)
+    assert waiting.reserved_place(order, 100 + PLACE_KEPT_MS) == Place(5, 1)
 
 
 # -- how it is shown
@@ -471,21 +474,21 @@ def test_a_question_at_the_very_moment_of_sending_is_repeated_once_while_the_str
     submit(core, order)
     assert asked(core.answered(answered(order, Outcome.UNKNOWN), T0)) == ["query"]
     core.answered(answered(order, Outcome.OK, "query", report=report(order)), T0)
-    assert asked(core.on_timer(T0 + UNPROVEN_MS)) == ["query"]
+    assert asked(core.check_orders(T0 + UNPROVEN_MS)) == ["query"]
     core.answered(answered(order, Outcome.OK, "query", report=report(order)), T0 + UNPROVEN_MS)
-    assert asked(core.on_timer(T0 + 3 * UNPROVEN_MS)) == []
+    assert asked(core.check_orders(T0 + 3 * UNPROVEN_MS)) == []
 
 
 def test_what_is_told_of_one_of_very_many_is_looked_at_the_next_time(order):
     core = core_of(10_000, 100_000)
     core.connected(T0)
-    for one in many(order, 2 * LOOKS_MIN + 200):
+    for one in many(order, 2 * CHECKS_MIN + 200):
         working(core, one)
     core.proof.state = StreamState.UP
     for ms in range(100, 2_000, 100):
-        core.on_timer(T0 + ms)
-    last = core._looks._round[0]
-    [one] = [o for o in many(order, 2 * LOOKS_MIN + 200) if o.client_order_id == last]
+        core.check_orders(T0 + ms)
+    last = core._schedule._round[0]
+    [one] = [o for o in many(order, 2 * CHECKS_MIN + 200) if o.client_order_id == last]
     core.reported(report(one, "FILLED", "1"), T0 + 2_000)
-    core._looks._round = [i for i in core.tracked if i != last][: 2 * LOOKS_MIN]
-    assert sent(core.on_timer(T0 + 2_000 + CLOSE_GRACE_MS), "trades") == [last]
+    core._schedule._round = [i for i in core.tracked if i != last][: 2 * CHECKS_MIN]
+    assert sent(core.check_orders(T0 + 2_000 + CLOSE_GRACE_MS), "trades") == [last]

@@ -16,12 +16,13 @@ from actors.core.facts import CancelIntended
 from actors.core.messages import Fill, OrderAccepted, OrderClosed, PlaceOrder
 from actors.core.order_ids import FIXED, client_order_id
 from actors.core.order_messages import Submit
+from actors.core.trades import Trade
 from actors.gateway.budget import OrderBudget
 from actors.gateway.fleets import Fleets
-from actors.gateway.messages import Answered, Outcome, Report, ReportStatus, Trade, Traded
+from actors.gateway.messages import Answered, Outcome, Report, ReportStatus, Traded
 from actors.gateway.orders import (
-    ASKS_MAX,
     FINAL_MARGIN_MS,
+    QUERIES_MAX,
     Alarm,
     Deliver,
     Request,
@@ -96,7 +97,7 @@ def test_an_order_is_never_sent_twice(core, order):
     submit(core, order)
     assert asked(submit(core, order)) == []
     core.answered(answered(order, Outcome.UNKNOWN), T0)
-    effects = [core.on_timer(T0 + ms) for ms in range(0, 2_000, 100)]
+    effects = [core.check_orders(T0 + ms) for ms in range(0, 2_000, 100)]
     assert "place" not in [k for e in effects for k in asked(e)]
 
 
@@ -105,7 +106,7 @@ def test_unknown_is_asked_after_until_known(core, order):
     assert asked(core.answered(answered(order, Outcome.UNKNOWN), T0)) == ["query"]
     assert core.unknown == [order.client_order_id]
     assert told(core.answered(answered(order, Outcome.UNKNOWN, "query"), T0 + 100)) == []
-    assert asked(core.on_timer(T0 + 700)) == ["query"]
+    assert asked(core.check_orders(T0 + 700)) == ["query"]
     found = core.answered(answered(order, Outcome.OK, "query", report=report(order)), T0 + 800)
     assert [type(m) for m in told(found)] == [OrderAccepted]
     assert core.unknown == []
@@ -136,7 +137,7 @@ def test_a_refusal_of_an_order_that_the_stream_knows_is_not_believed(core, order
 def test_the_close_waits_for_trades_that_the_stream_lost(core, order):
     submit(core, order)
     assert told(core.answered(answered(order, Outcome.OK, report=report(order, "FILLED", "1")), T0))[1:] == []
-    assert asked(core.on_timer(T0 + 2_000)) == ["trades"]
+    assert asked(core.check_orders(T0 + 2_000)) == ["trades"]
     trades = Traded(
         client_order_id=order.client_order_id, trades=(trade(order, "0.4", 7), trade(order, "0.6", 8))
     )
@@ -149,7 +150,7 @@ def test_a_trade_told_by_stream_and_by_query_is_delivered_once(core, order):
     trades = Traded(
         client_order_id=order.client_order_id, trades=(trade(order, "0.4", 7), trade(order, "0.6", 8))
     )
-    assert [m.trade_id for m in told(core.traded(trades, T0))] == [8]
+    assert [m.trade.trade_id for m in told(core.traded(trades, T0))] == [8]
     [closed] = told(core.reported(report(order, "FILLED", "1", trade=trade(order, "0.6", 8)), T0))
     assert closed.executed_quantity == D(1)
 
@@ -159,16 +160,16 @@ def test_throttling_pauses_and_sends_again_later(core, order):
     effects = core.answered(answered(order, Outcome.THROTTLED, retry_after_ms=1_500), T0)
     assert any(isinstance(e, Alarm) for e in effects)
     assert asked(effects) == []
-    assert asked(core.on_timer(T0 + 1_499)) == []
-    assert asked(core.on_timer(T0 + 1_500)) == ["place"]
+    assert asked(core.check_orders(T0 + 1_499)) == []
+    assert asked(core.check_orders(T0 + 1_500)) == ["place"]
 
 
 def test_what_never_left_is_sent_again_but_not_when_too_old(core, order):
     submit(core, order)
     core.answered(answered(order, Outcome.NOT_SENT, text="refused"), T0)
-    assert asked(core.on_timer(T0 + 600)) == ["place"]
+    assert asked(core.check_orders(T0 + 600)) == ["place"]
     core.answered(answered(order, Outcome.NOT_SENT, text="refused"), T0 + 700)
-    [closed] = told(core.on_timer(order.decided_ms + ORDER_MAX_AGE_MS + 1))
+    [closed] = told(core.check_orders(order.decided_ms + ORDER_MAX_AGE_MS + 1))
     assert closed.status is OrderStatus.NEVER_SENT
 
 
@@ -187,7 +188,7 @@ def test_cancel_before_sending_needs_no_exchange(order):
     cancel = CancelIntended(order.account_id, order.client_order_id, ETH, "")
     [closed] = told(core.submit(Submit((), (cancel,)), T0))
     assert closed.status is OrderStatus.CANCELED
-    assert asked(core.on_timer(T0 + 10_000)) == []
+    assert asked(core.check_orders(T0 + 10_000)) == []
 
 
 def test_a_cancel_that_got_lost_is_sent_again(core, order):
@@ -224,7 +225,7 @@ def test_resync_redelivers_exactly_what_the_account_lacks(core, order):
     trades = Traded(
         client_order_id=order.client_order_id, trades=(trade(order, "0.4", 7), trade(order, "0.3", 8))
     )
-    assert [m.trade_id for m in told(core.traded(trades, T0))] == [8]
+    assert [m.trade.trade_id for m in told(core.traded(trades, T0))] == [8]
 
 
 def test_an_order_that_is_nobodys_is_told_once_and_touches_nobody(core, order):
@@ -232,7 +233,7 @@ def test_an_order_that_is_nobodys_is_told_once_and_touches_nobody(core, order):
     [alarm] = core.reported(report(theirs), T0)
     assert "web_0123456789" in alarm.text
     assert core.reported(report(theirs), T0) == []
-    assert core.strangers == 2
+    assert core.foreign == 2
 
 
 def test_an_order_that_we_believed_closed_is_asked_after_when_its_account_went_back(core, order):
@@ -243,7 +244,7 @@ def test_an_order_that_we_believed_closed_is_asked_after_when_its_account_went_b
     assert asked(core.resync(Tracked(order=order), T0)) == ["query"]
     found = core.answered(answered(order, Outcome.OK, "query", report=report(order, "FILLED", "1")), T0)
     assert [type(m) for m in told(found)] == [OrderAccepted]
-    assert asked(core.on_timer(T0 + 2_000)) == ["trades"]
+    assert asked(core.check_orders(T0 + 2_000)) == ["trades"]
     trades = Traded(client_order_id=order.client_order_id, trades=(trade(order),))
     assert [type(m) for m in told(core.traded(trades, T0 + 700))] == [Fill, OrderClosed]
 
@@ -257,13 +258,13 @@ def test_never_more_queries_at_once_than_the_bound_and_each_gets_its_turn():
         submit(core, o)
     effects = [e for o in orders for e in core.answered(answered(o, Outcome.UNKNOWN), T0)]
     under_way = [e.client_order_id for e in effects if isinstance(e, Request) and e.kind == "query"]
-    assert len(under_way) == ASKS_MAX
+    assert len(under_way) == QUERIES_MAX
     seen = list(under_way)
     while under_way:
         id_ = under_way.pop()
         o = next(o for o in orders if o.client_order_id == id_)
         more = core.answered(answered(o, Outcome.UNKNOWN, "query"), T0)
         under_way += [e.client_order_id for e in more if isinstance(e, Request) and e.kind == "query"]
-        assert len(under_way) <= ASKS_MAX
+        assert len(under_way) <= QUERIES_MAX
         seen += [e.client_order_id for e in more if isinstance(e, Request) and e.kind == "query"]
     assert sorted(seen) == sorted(o.client_order_id for o in orders)

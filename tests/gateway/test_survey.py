@@ -59,7 +59,7 @@ def test_recovery_asks_once_for_all_that_rest_and_singly_only_for_what_is_missin
     effects = core.resume_orders([Tracked(order=o) for o in resting], T0)
     assert effects == [Survey(T0)]
     # Nothing is asked singly while the answer is on its way.
-    assert asked(core.on_timer(T0 + 900)) == []
+    assert asked(core.check_orders(T0 + 900)) == []
     effects = surveyed(core, T0, tuple(report(o) for o in resting[:-1]))
     assert asked(effects) == ["query"]
     assert core.unknown == [resting[-1].client_order_id]
@@ -69,7 +69,7 @@ def test_recovery_asks_once_for_all_that_rest_and_singly_only_for_what_is_missin
 def test_when_the_list_cannot_be_had_each_is_asked_singly(core, order):
     core.resume_orders([Tracked(order=order)], T0)
     assert surveyed(core, T0, None) == []
-    assert asked(core.on_timer(LATER)) == ["query"]
+    assert asked(core.check_orders(LATER)) == ["query"]
 
 
 def test_orphans_are_looked_for_only_once_the_orders_of_the_last_life_are_known(core, order):
@@ -92,14 +92,14 @@ def test_an_order_that_ended_unheard_is_found_and_the_silent_stream_replaced(cor
     assert asked(effects) == ["query"]
     ended = report(order, "FILLED", "1")
     core.answered(answered(order, Outcome.OK, "query", report=ended), LATER + 20)
-    assert asked(core.on_timer(LATER + 20 + 1_500)) == ["trades"]
+    assert asked(core.check_orders(LATER + 20 + 1_500)) == ["trades"]
     found = Traded(client_order_id=order.client_order_id, trades=(trade(order),))
     assert [type(m) for m in told(core.traded(found, LATER + 1_600))][-1] is OrderClosed
-    effects = core.on_timer(LATER + 20 + GRACE_MS)
+    effects = core.check_orders(LATER + 20 + GRACE_MS)
     assert RenewStream() in effects
-    assert "silent: it never told that" in alarms(effects)[0]
+    assert "silent: it never reported that" in alarms(effects)[0]
     assert core.proof.state is StreamState.DOWN
-    assert RenewStream() not in core.on_timer(LATER + 30 + GRACE_MS)
+    assert RenewStream() not in core.check_orders(LATER + 30 + GRACE_MS)
     core.connected(LATER + 7_000)
     assert core.proof.state is StreamState.UNPROVEN
 
@@ -108,7 +108,7 @@ def test_what_happened_while_nobody_listened_is_not_held_against_the_new_connect
     working(core, order)
     core.connected(LATER)
     surveyed(core, LATER, (report(order, "PARTIALLY_FILLED", "0.4"),), now_ms=LATER + 10)
-    effects = core.on_timer(LATER + 10 * GRACE_MS)
+    effects = core.check_orders(LATER + 10 * GRACE_MS)
     assert RenewStream() not in effects
     assert core.proof.state is StreamState.UNPROVEN
 
@@ -121,10 +121,10 @@ def test_a_list_that_is_older_than_what_was_heard_says_nothing(core, order):
 def test_while_the_stream_is_unproven_each_order_is_asked_after_once(core, order):
     core.connected(T0)
     working(core, order)
-    assert asked(core.on_timer(T0 + UNPROVEN_MS - 1)) == []
-    assert asked(core.on_timer(T0 + UNPROVEN_MS)) == ["query"]
+    assert asked(core.check_orders(T0 + UNPROVEN_MS - 1)) == []
+    assert asked(core.check_orders(T0 + UNPROVEN_MS)) == ["query"]
     core.answered(answered(order, Outcome.OK, "query", report=report(order)), T0 + UNPROVEN_MS)
-    assert asked(core.on_timer(T0 + 4_000)) == []
+    assert asked(core.check_orders(T0 + 4_000)) == []
 
 
 def test_once_proven_what_rests_is_left_to_the_stream(core, order):
@@ -133,21 +133,21 @@ def test_once_proven_what_rests_is_left_to_the_stream(core, order):
     core.reported(report(order), T0)
     core.answered(answered(order, Outcome.OK, report=report(order)), T0)
     assert core.proof.state is StreamState.UP
-    assert asked(core.on_timer(T0 + 4_000)) == []
+    assert asked(core.check_orders(T0 + 4_000)) == []
 
 
 def test_everything_is_asked_for_now_and_then_more_often_while_unproven(core, order):
     core.connected(T0)
     surveyed(core, T0, (), {}, now_ms=T0)
-    assert Survey(T0 + SURVEY_UNPROVEN_MS) in core.on_timer(T0 + SURVEY_UNPROVEN_MS)
+    assert Survey(T0 + SURVEY_UNPROVEN_MS) in core.check_orders(T0 + SURVEY_UNPROVEN_MS)
     # One at a time.
-    assert core.on_timer(T0 + 2 * SURVEY_UNPROVEN_MS) == []
+    assert core.check_orders(T0 + 2 * SURVEY_UNPROVEN_MS) == []
     surveyed(core, T0 + SURVEY_UNPROVEN_MS, (), {}, now_ms=T0 + 6_000)
     submit(core, order, T0 + 6_000)
     core.reported(report(order), T0 + 6_000)
     core.answered(answered(order, Outcome.OK, report=report(order)), T0 + 6_000)
-    assert core.on_timer(T0 + 6_000 + SURVEY_EVERY_MS - 1) == []
-    assert core.on_timer(T0 + 6_000 + SURVEY_EVERY_MS) == [Survey(T0 + 6_000 + SURVEY_EVERY_MS)]
+    assert core.check_orders(T0 + 6_000 + SURVEY_EVERY_MS - 1) == []
+    assert core.check_orders(T0 + 6_000 + SURVEY_EVERY_MS) == [Survey(T0 + 6_000 + SURVEY_EVERY_MS)]
 
 
 def test_a_position_that_nobody_told_of_replaces_the_stream(core):
@@ -155,9 +155,9 @@ def test_a_position_that_nobody_told_of_replaces_the_stream(core):
     surveyed(core, T0, (), {ETH: D(1)}, now_ms=T0)
     core.master_changed(MasterChanged("ORDER", (), ((ETH, D(2)),)))
     surveyed(core, T0, (), {ETH: D(2)}, now_ms=T0 + 1)
-    assert core.on_timer(T0 + 1 + GRACE_MS - 1) == []
+    assert core.check_orders(T0 + 1 + GRACE_MS - 1) == []
     surveyed(core, T0, (), {ETH: D(7)}, now_ms=T0 + 2)
-    effects = core.on_timer(T0 + 2 + GRACE_MS)
+    effects = core.check_orders(T0 + 2 + GRACE_MS)
     assert RenewStream() in effects
     assert "position in ETHUSDT is 7" in alarms(effects)[0]
 
@@ -175,7 +175,7 @@ def test_a_status_that_nobody_knows_is_an_alarm_and_a_question(core, order):
     assert surveyed(core, LATER + 10, (odd,), now_ms=LATER + 20) == []
     assert core.answered(answered(order, Outcome.OK, "query", report=odd), LATER + 30) == []
     later = LATER + 20 + SURVEY_EVERY_MS
-    assert core.on_timer(later) == [Survey(later)]
+    assert core.check_orders(later) == [Survey(later)]
     assert asked(surveyed(core, later, (), now_ms=later + 10)) == ["query"]
     # Gone from the list, and what a question says of it since is all that happened to it.
     [closed] = told(core.answered(answered(order, Outcome.OK, "query", report=odd), later + 20))
@@ -191,7 +191,7 @@ def test_an_odd_status_that_lasts_costs_no_look_at_everything_of_its_own(core, o
     found = core.answered(answered(order, Outcome.OK, "query", report=odd), LATER)
     looks, queries, waits = 0, 0, []
     for now in range(LATER, LATER + 60_000, 100):
-        found += core.on_timer(now)
+        found += core.check_orders(now)
         looks += sum(isinstance(e, Survey) for e in found)
         queries += len(asked(found))
         waits, found = found, []
@@ -214,8 +214,8 @@ def test_an_odd_status_after_a_cancel_is_cleared_up_soon(core, order):
     core.submit(Submit((), (CancelIntended(order.account_id, order.client_order_id, ETH, ""),)), LATER + 20)
     core.answered(answered(order, Outcome.OK, "cancel", report=odd), LATER + 30)
     due = LATER + SURVEY_APART_MS
-    assert Survey(due - 1) not in core.on_timer(due - 1)
-    assert Survey(due) in core.on_timer(due)
+    assert Survey(due - 1) not in core.check_orders(due - 1)
+    assert Survey(due) in core.check_orders(due)
     assert asked(surveyed(core, due, (), now_ms=due + 10)) == ["query"]
     [closed] = told(core.answered(answered(order, Outcome.OK, "query", report=odd), due + 20))
     assert closed.status is OrderStatus.EXPIRED
@@ -231,7 +231,7 @@ def test_what_fills_unheard_under_an_odd_status_is_not_taken_for_expired_without
     effects = core.answered(answered(order, Outcome.OK, "query", report=gone), LATER + 30)
     assert told(effects) == []
     late = LATER + 60_000
-    assert asked(core.on_timer(late)) == ["trades"]
+    assert asked(core.check_orders(late)) == ["trades"]
 
 
 def test_an_order_with_an_odd_status_can_be_cancelled(core, order):
@@ -266,11 +266,11 @@ def test_an_event_that_cannot_be_read_has_everything_asked_for(core):
 
 
 def test_nothing_is_sent_while_the_exchanges_time_is_unknown(core, order):
-    core.sending.clock_lost = "a step"
+    core.send_policy.clock_lost = "a step"
     assert asked(submit(core, order)) == []
     assert core.queued == 1
-    core.sending.clock_lost = ""
-    assert asked(core.on_timer(T0 + 100)) == ["place"]
+    core.send_policy.clock_lost = ""
+    assert asked(core.check_orders(T0 + 100)) == ["place"]
 
 
 def test_an_order_whose_time_was_refused_is_signed_anew_and_sent_again(core, order):
@@ -278,7 +278,7 @@ def test_an_order_whose_time_was_refused_is_signed_anew_and_sent_again(core, ord
     submit(core, order)
     effects = core.answered(answered(order, Outcome.MISTIMED, code=-1021), T0 + 50)
     core.venue_ahead_ms = 1_000
-    effects += core.on_timer(T0 + 100)
+    effects += core.check_orders(T0 + 100)
     assert asked(effects) == ["place"]
     assert core.tracked[order.client_order_id].stage is Stage.SENT
     assert core.tracked[order.client_order_id].signed_venue_ms in {T0 + 5_050, T0 + 1_100}
@@ -296,9 +296,9 @@ def test_no_such_order_is_judged_by_both_clocks(core, order):
     core.venue_ahead_ms = 0
     assert told(core.answered(missing, long_after)) == []
     core.venue_ahead_ms = 8_000
-    core.sending.clock_lost = "a step"
+    core.send_policy.clock_lost = "a step"
     assert told(core.answered(missing, long_after + 5_000)) == []
-    core.sending.clock_lost = ""
+    core.send_policy.clock_lost = ""
     [closed] = told(core.answered(missing, long_after + 5_000))
     assert closed.status is OrderStatus.NEVER_SENT
 
@@ -319,7 +319,7 @@ def looks(core, respond, until_ms, effects=()):
     """How often everything is asked for until then, with each survey answered after 20 ms."""
     count, waiting = 0, None
     for now_ms in range(LATER, until_ms, 10):
-        effects = [*effects, *(core.on_timer(now_ms) if now_ms % 100 == 0 else [])]
+        effects = [*effects, *(core.check_orders(now_ms) if now_ms % 100 == 0 else [])]
         if waiting is not None and now_ms - waiting >= 20:
             asked_ms, waiting = waiting, None
             effects += surveyed(core, asked_ms, respond, now_ms=now_ms)
@@ -364,10 +364,10 @@ def test_an_odd_order_that_traded_on_between_the_question_and_the_list_loses_no_
     ended = report(order, "UNKNOWN", "0.4", stated="PENDING_REVIEW")
     effects = core.answered(answered(order, Outcome.OK, "query", report=ended), LATER + 40)
     assert told(effects) == []
-    assert asked(core.on_timer(LATER + 40 + 4_000)) == ["trades"]
+    assert asked(core.check_orders(LATER + 40 + 4_000)) == ["trades"]
     trades = Traded(client_order_id=order.client_order_id, trades=(trade(order, "0.4"),))
     [fill, closed] = told(core.traded(trades, LATER + 4_100))
-    assert (fill.quantity, closed.status, closed.executed_quantity) == (
+    assert (fill.trade.quantity, closed.status, closed.executed_quantity) == (
         D("0.4"),
         OrderStatus.EXPIRED,
         D("0.4"),
@@ -382,10 +382,10 @@ def test_a_list_asked_for_before_the_connection_is_not_where_it_begins(core, ord
     old = core.surveyed(
         Surveyed(asked_ms=LATER - 10, orders=(report(order),), positions={ETH: D(1)}), LATER + 5
     )
-    assert Survey in [type(e) for e in [*old, *core.on_timer(LATER + 2_500)]]
+    assert Survey in [type(e) for e in [*old, *core.check_orders(LATER + 2_500)]]
     partly = report(order, "PARTIALLY_FILLED", "0.4")
     surveyed(core, LATER + 2_500, (partly,), {ETH: D("1.4")}, now_ms=LATER + 2_510)
-    assert RenewStream() not in core.on_timer(LATER + 2_510 + GRACE_MS)
+    assert RenewStream() not in core.check_orders(LATER + 2_510 + GRACE_MS)
 
 
 def test_alarms_of_one_kind_do_not_flood(core, order):

@@ -32,6 +32,7 @@ from actors.core.messages import (
     Wake,
 )
 from actors.core.order_ids import FIXED
+from actors.core.trades import Trade
 from actors.core.units import AccountId, Nanos, Symbol
 from actors.limits.layers import merge
 from actors.limits.model import LIMITS, RiskLimits
@@ -142,11 +143,11 @@ def stop_of(ask: Ask, trigger: D, *, below: bool) -> PlaceConditional:
 
 def fill_of(id_: str, order, quantity: D, price: D, fee: D, trade_id: int, trade_ms: int) -> Fill:
     """One trade of an order."""
-    return Fill(
-        account_id=ACCOUNT, client_order_id=id_, exchange_order_id=1000 + order.number, trade_id=trade_id,
-        symbol=Symbol(order.symbol), side=Side(order.side), quantity=quantity, price=price, fee=fee, maker=False,
-        trade_ms=trade_ms,
+    trade = Trade(
+        exchange_order_id=1000 + order.number, trade_id=trade_id, symbol=Symbol(order.symbol), side=Side(order.side),
+        quantity=quantity, price=price, fee=fee, maker=False, trade_ms=trade_ms,
     )  # fmt: skip
+    return Fill(ACCOUNT, id_, trade)
 
 
 def accepted(id_: str, number: int) -> OrderAccepted:

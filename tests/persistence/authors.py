@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from decimal import Decimal as D
+from typing import Any
 
 import psycopg
 
@@ -11,12 +12,22 @@ from actors.core.enums import OrderStatus
 from actors.core.messages import OrderAccepted, OrderClosed, PlaceOrder
 from actors.core.records import NewAccount
 from actors.core.units import AccountId
+from actors.persistence.queries import Query
 from actors.subaccount.decide import decide
 from actors.subaccount.durability import Persist
 from tests.factories import ETH, fill_of, market
 
 NOW = 1_700_000_000_000
 TRADE_IDS = itertools.count(1_000)
+
+
+class Call(Query):
+    """A question of a test's own."""
+
+    call: Any
+
+    def run(self, store):
+        return self.call(store)
 
 
 def create(store, count=1, **changes):

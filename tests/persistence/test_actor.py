@@ -22,6 +22,7 @@ from actors.subaccount.durability import AccountLoaded, DecisionLost, LoadAccoun
 from actors.subaccount.pipeline import Accepted
 from actors.supervision.gate import TradingGate
 from tests.factories import BUY, ETH, account, market
+from tests.persistence.authors import Call
 from tests.sink import Sink
 
 
@@ -132,8 +133,8 @@ def test_a_crash_of_the_writer_keeps_what_waits():
 
 def test_an_asker_s_own_error_is_the_asker_s():
     bench = Bench()
-    answer = bench.writer.ask(AskStore(lambda store: 1 / 0), block=False)
-    fine = bench.writer.ask(AskStore(lambda store: len(store.log)), block=False)
+    answer = bench.writer.ask(AskStore(Call(lambda store: 1 / 0)), block=False)
+    fine = bench.writer.ask(AskStore(Call(lambda store: len(store.log))), block=False)
     bench.dispatcher.run_until_quiet()
     try:
         answer.get(timeout=1)
@@ -198,7 +199,7 @@ def away_with(bench, call, begin_by_ns=0):
     bench.store.away = True
     bench.writer.tell(persist())
     bench.dispatcher.run_until_quiet()
-    answer = bench.writer.ask(AskStore(call, begin_by_ns), block=False)
+    answer = bench.writer.ask(AskStore(Call(call), begin_by_ns), block=False)
     bench.dispatcher.run_until_quiet()
     return answer
 
@@ -230,9 +231,9 @@ def test_what_was_begun_is_brought_to_its_end_however_late_and_what_was_not_is_n
             raise StoreUnreachable("the connection was lost in the commit")
         return "done"
 
-    begun = bench.writer.ask(AskStore(lost_at_first, 50_000_000), block=False)
+    begun = bench.writer.ask(AskStore(Call(lost_at_first), 50_000_000), block=False)
     bench.dispatcher.run_until_quiet()
-    late = bench.writer.ask(AskStore(lambda _store: "late", 50_000_000), block=False)
+    late = bench.writer.ask(AskStore(Call(lambda _store: "late"), 50_000_000), block=False)
     bench.dispatcher.run_until(3_000_000_000)
     assert begun.get(timeout=1) == "done"
     with pytest.raises(NotDurable, match="nothing was done"):

@@ -236,18 +236,18 @@ def test_late_events_of_old_orders_are_duplicates_and_not_corrupt(upgraded, id_)
 def test_old_orders_are_neither_orphans_nor_strangers(upgraded):
     core = GatewayCore(OrderBudget(10, 10), RULES, Fleets(begin(upgraded)))
     [known] = upgraded.recovery().working
-    assert known.order.purpose is Purpose.USER
+    assert known.intent.purpose is Purpose.USER
     resting = Report(
         client_order_id=WORKING, exchange_order_id=77, symbol=ETH, status=ReportStatus.PARTIALLY_FILLED,
         executed=D("0.1"), side=BUY, quantity=D("0.3"),
     )  # fmt: skip
     tracked = Tracked(
-        order=known.order,
+        order=known.intent,
         exchange_order_id=77,
         executed=D("0.1"),
         delivered=D("0.1"),
         trade_ids={8},
-        accepted_told=True,
+        acceptance_delivered=True,
     )
     assert core.resume_orders([tracked], NOW) == [Survey(NOW)]
     assert core.surveyed(Surveyed(asked_ms=NOW, orders=(resting,), positions=None), NOW) == []

@@ -179,7 +179,9 @@ def test_a_poison_decision_among_fifty_is_refused_alone(store):
     poison = authors[25]
     bad = poison.batch[2]
     # The trade of another account again: the unique key refuses it, whatever the actors thought.
-    stolen = replace(bad.facts[0], trade_id=authors[0].batch[2].facts[0].trade_id)
+    stolen = replace(
+        bad.facts[0], trade=replace(bad.facts[0].trade, trade_id=authors[0].batch[2].facts[0].trade.trade_id)
+    )
     poison.batch[2] = replace(bad, facts=(stolen, *bad.facts[1:]))
     batch = [p for a in authors for p in a.batch]
     results = store.commit(batch)
@@ -242,7 +244,7 @@ def test_restart_finds_what_works(store):
     store.commit(author.batch)
     recovery = store.recovery()
     [known] = recovery.working
-    assert (known.order.client_order_id, known.filled, known.trade_ids) == (
+    assert (known.client_order_id, known.filled, known.trade_ids) == (
         order.client_order_id,
         D("0.05"),
         (777_777,),

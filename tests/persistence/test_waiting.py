@@ -9,6 +9,7 @@ from actors.core.errors import NotDurable
 from actors.core.units import NANOS_PER_SECOND
 from actors.persistence.messages import AskStore
 from actors.runtime.cell import Status
+from tests.persistence.authors import Call
 from tests.persistence.test_actor import Bench, persist
 
 
@@ -42,7 +43,9 @@ def test_a_question_that_came_too_late_is_not_run(bench, left_ns, done):
     bench.dispatcher.run_until(5 * NANOS_PER_SECOND)
     begin_by_ns = bench.dispatcher.clock.monotonic_ns() + left_ns
     ran = []
-    answer = bench.writer.ask(AskStore(lambda _store: ran.append(1) or "done", begin_by_ns), block=False)
+    answer = bench.writer.ask(
+        AskStore(Call(lambda _store: ran.append(1) or "done"), begin_by_ns), block=False
+    )
     bench.dispatcher.run_until_quiet()
     assert ran == ([1] if done else [])
     if done:
@@ -54,15 +57,15 @@ def test_a_question_that_came_too_late_is_not_run(bench, left_ns, done):
 
 def test_a_question_without_a_time_is_run_whenever_its_turn_comes(bench):
     bench.dispatcher.run_until(5 * NANOS_PER_SECOND)
-    answer = bench.writer.ask(AskStore(lambda _store: "done"), block=False)
+    answer = bench.writer.ask(AskStore(Call(lambda _store: "done")), block=False)
     bench.dispatcher.run_until_quiet()
     assert answer.get(timeout=1) == "done"
 
 
 def test_a_question_that_nobody_waits_for_is_run_too_and_its_error_is_nobody_s(bench):
     ran = []
-    bench.writer.tell(AskStore(lambda _store: 1 / 0))
-    bench.writer.tell(AskStore(lambda _store: ran.append(1)))
+    bench.writer.tell(AskStore(Call(lambda _store: 1 / 0)))
+    bench.writer.tell(AskStore(Call(lambda _store: ran.append(1))))
     bench.dispatcher.run_until_quiet()
     assert ran == [1]
     assert bench.writer.cell.status is Status.RUNNING

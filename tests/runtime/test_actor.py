@@ -81,7 +81,7 @@ def test_tell_ask_proxy_and_stop_work_as_pykka_documents(dispatcher):
 
 def test_without_a_supervisor_a_crash_stops_the_actor_and_loses_nothing_silently(dispatcher):
     dead, done = [], threading.Event()
-    dispatcher.on_dead_letter = lambda cell, letter, why: (dead.append(letter[0]), done.set())
+    dispatcher.on_dead_letter = lambda cell, envelope, why: (dead.append(envelope[0]), done.set())
     blocker = Probe.start("blocker", dispatcher)
     blocker.tell("wait")
     ref = Probe.start("probe", dispatcher)

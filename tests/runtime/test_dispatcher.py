@@ -35,7 +35,15 @@ class Command(Of, frozen=True):
     LANE: ClassVar[Lane] = Lane.COMMANDS
 
 
-LETTERS = (Wake(ETH, "t"), Command("c1"), Fill("f1"), Control("k1"), Command("c2"), Fill("f2"), Control("k2"))
+ENVELOPES = (
+    Wake(ETH, "t"),
+    Command("c1"),
+    Fill("f1"),
+    Control("k1"),
+    Command("c2"),
+    Fill("f2"),
+    Control("k2"),
+)
 BY_LANE = ["Control k1", "Control k2", "Fill f1", "Fill f2", "Command c1", "Command c2", "Wake ETHUSDT"]
 
 
@@ -85,9 +93,9 @@ def test_who_is_out_of_service_serves_no_lane_and_keeps_everything_for_its_resta
     bench = Bench()
     out_of_service(bench, how)
     bench.log.clear()
-    bench.tell(*LETTERS)
+    bench.tell(*ENVELOPES)
     assert bench.log == []
-    assert bench.cell.mailbox.depth() == len(LETTERS)
+    assert bench.cell.mailbox.depth() == len(ENVELOPES)
     assert bench.cell.status is (Status.QUARANTINED if how == "quarantine" else Status.CRASHED)
     bench.dispatcher.restart(bench.cell)
     bench.dispatcher.run_until_quiet()
@@ -98,7 +106,7 @@ def test_who_is_out_of_service_serves_no_lane_and_keeps_everything_for_its_resta
 def test_what_waited_before_the_failure_waits_still():
     """All that came while the actor was in the turn that failed, too."""
     bench = Bench()
-    for message in (Fill("f0"), Command("c0"), Control("boom"), *LETTERS):
+    for message in (Fill("f0"), Command("c0"), Control("boom"), *ENVELOPES):
         bench.ref.tell(message)
     bench.dispatcher.run_until_quiet()
     assert bench.log == ["started"], "control goes first, and failed"
@@ -114,7 +122,7 @@ def test_what_waited_before_the_failure_waits_still():
 def test_restarted_twice_before_its_turn_it_starts_as_often_and_keeps_everything():
     bench = Bench()
     bench.dispatcher.hold(bench.cell)
-    bench.tell(*LETTERS)
+    bench.tell(*ENVELOPES)
     bench.dispatcher.restart(bench.cell)
     bench.dispatcher.restart(bench.cell)
     bench.dispatcher.run_until_quiet()
@@ -125,7 +133,7 @@ def test_restarted_twice_before_its_turn_it_starts_as_often_and_keeps_everything
 
 def test_one_that_is_made_held_serves_nothing_until_it_is_started():
     bench = Bench(held=True)
-    bench.tell(*LETTERS)
+    bench.tell(*ENVELOPES)
     assert bench.log == []
     assert bench.cell.status is Status.QUARANTINED
     bench.dispatcher.restart(bench.cell)
@@ -136,7 +144,7 @@ def test_one_that_is_made_held_serves_nothing_until_it_is_started():
 def test_resumed_it_goes_on_with_what_waited_and_without_a_start():
     bench = Bench()
     out_of_service(bench, "failed")
-    bench.tell(*LETTERS)
+    bench.tell(*ENVELOPES)
     bench.dispatcher.resume(bench.cell)
     bench.dispatcher.run_until_quiet()
     assert bench.log == ["started", *BY_LANE]
@@ -145,15 +153,15 @@ def test_resumed_it_goes_on_with_what_waited_and_without_a_start():
 def test_a_stopped_actor_is_not_restarted_and_its_name_is_free():
     bench = Bench()
     dead = []
-    bench.dispatcher.on_dead_letter = lambda cell, letter, why: dead.append(letter[0])
+    bench.dispatcher.on_dead_letter = lambda cell, envelope, why: dead.append(envelope[0])
     bench.dispatcher.hold(bench.cell)
-    bench.tell(*LETTERS)
+    bench.tell(*ENVELOPES)
     bench.dispatcher.stop_cell(bench.cell)
     bench.dispatcher.restart(bench.cell)
     bench.dispatcher.run_until_quiet()
     assert bench.log == ["started"]
     assert bench.cell.restarts == 0
-    assert sorted(map(repr, dead)) == sorted(map(repr, LETTERS))
+    assert sorted(map(repr, dead)) == sorted(map(repr, ENVELOPES))
     assert bench.is_conserved
     again = Keeps.start("a", bench.dispatcher, bench.log)
     assert again.cell is not bench.cell

@@ -37,24 +37,24 @@ def market(symbol="ETHUSDT", cause="t"):
 
 def drain(box):
     taken = []
-    while (letter := box.take()) is not None:
-        taken.append(letter)
+    while (envelope := box.take()) is not None:
+        taken.append(envelope)
         box.settle(handled=True)
     return taken
 
 
 def test_lanes_are_served_in_order_of_urgency():
     box = Mailbox()
-    letters = [market(), command(), fill(), control()]
-    for letter in letters:
-        box.put(letter)
-    assert drain(box) == letters[::-1]
+    envelopes = [market(), command(), fill(), control()]
+    for envelope in envelopes:
+        box.put(envelope)
+    assert drain(box) == envelopes[::-1]
 
 
 def test_the_newest_l1_of_a_symbol_wins_and_others_stay():
     box = Mailbox()
-    for letter in (market("A", "old"), market("B", "b"), market("A", "new")):
-        box.put(letter)
+    for envelope in (market("A", "old"), market("B", "b"), market("A", "new")):
+        box.put(envelope)
     assert [x[0].cause for x in drain(box)] == ["new", "b"]
     assert box.counters().conflated == 1
     assert box.counters().is_conserved
@@ -165,7 +165,7 @@ def test_close_waits_for_a_put_in_progress_and_gets_its_message():
     slow.go.set()
     putting.join(5)
     closing.join(5)
-    assert [letter[0] for letter in left] == [slow]
+    assert [envelope[0] for envelope in left] == [slow]
     assert box.waiting() == []
     assert box.counters().is_conserved
 
@@ -197,7 +197,7 @@ def test_a_backlog_keeps_its_order_through_every_size():
     taken = [box.take()[2] for _ in range(450)]
     for n in range(500, 700):
         box.put(fill(n))
-    taken += [letter[2] for letter in drain(box)]
+    taken += [envelope[2] for envelope in drain(box)]
     assert taken == list(range(700))
 
 
@@ -217,8 +217,8 @@ def test_past_the_high_mark_it_is_congested_until_the_low_mark():
 def test_the_oldest_message_is_found_in_whatever_lane():
     box = Mailbox()
     assert box.oldest_ns() is None
-    for letter in (fill(7), command(3), control(9)):
-        box.put(letter)
+    for envelope in (fill(7), command(3), control(9)):
+        box.put(envelope)
     assert box.oldest_ns() == 3
 
 
@@ -233,9 +233,9 @@ class MailboxMachine(RuleBasedStateMachine):
     @rule(kind=st.sampled_from([control, fill, command, market]))
     def put(self, kind):
         self.n += 1
-        letter = market(f"S{self.n % 3}") if kind is market else kind(self.n)
+        envelope = market(f"S{self.n % 3}") if kind is market else kind(self.n)
         try:
-            self.box.put(letter)
+            self.box.put(envelope)
         except BrokenPipeError:
             assert self.box.is_closed
 
@@ -283,7 +283,7 @@ def test_lower_lanes_take_turns_while_a_higher_one_never_ends():
         box.put(fill(n))
     served = []
     while len(served) < 9:
-        letter = box.take(handled=bool(served))
-        if lane_of(letter[0]) is not Lane.CONTROL:
-            served.append(lane_of(letter[0]))
+        envelope = box.take(handled=bool(served))
+        if lane_of(envelope[0]) is not Lane.CONTROL:
+            served.append(lane_of(envelope[0]))
     assert served == [Lane.FILLS, Lane.COMMANDS, Lane.MARKET] * 3

@@ -79,7 +79,7 @@ class Runtime:
         self.failures, self.dead = [], []
         self.heard = threading.Semaphore(0)
         self.dispatcher.on_crash = self.on_crash
-        self.dispatcher.on_dead_letter = lambda _cell, letter, _why: self.dead.append(letter[0])
+        self.dispatcher.on_dead_letter = lambda _cell, envelope, _why: self.dead.append(envelope[0])
         self.dispatcher.start()
 
     def on_crash(self, _cell, _report, error):
@@ -176,7 +176,7 @@ def test_p3_what_waited_behind_a_failure_is_dropped_without_a_word(ours):
         ref.tell(message)
     hold.go.set()
     ours.wait_for_failure()
-    assert [letter[0] for letter in ref.cell.mailbox.waiting()] == ["one", "two"]
+    assert [envelope[0] for envelope in ref.cell.mailbox.waiting()] == ["one", "two"]
     ours.dispatcher.restart(ref.cell)
     assert ref.ask("three", timeout=WAIT) == 3
     assert ref.cell.actor.seen == ["one", "two", "three"]

@@ -49,7 +49,7 @@ def messages(random_):
 @pytest.mark.parametrize("seed", range(3))
 def test_every_message_is_accounted_for_at_any_moment(seed):
     dispatcher, dead, crashes = ThreadedDispatcher("race"), [], []
-    dispatcher.on_dead_letter = lambda _cell, letter, _why: dead.append(letter[0])
+    dispatcher.on_dead_letter = lambda _cell, envelope, _why: dead.append(envelope[0])
     dispatcher.on_crash = lambda cell, _report, _error: (crashes.append(cell), dispatcher.restart(cell))
     dispatcher.start()
     tallies = [[] for _ in range(ACTORS)]

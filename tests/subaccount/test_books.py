@@ -95,14 +95,15 @@ class Books:
     def note(self, fact):
         match fact:
             case FillApplied():
-                self.traded_at[fact.symbol] = fact.price
-                self.held[fact.symbol] += fact.quantity * fact.side.sign
+                trade = fact.trade
+                self.traded_at[trade.symbol] = trade.price
+                self.held[trade.symbol] += trade.quantity * trade.side.sign
                 self.paid["fees"] += fact.fee
                 if fact.commission is not None:
-                    self.owed[fact.trade_id] = fact.commission.amount
+                    self.owed[trade.trade_id] = fact.commission.amount
                 if fact.commission is not None and fact.commission.rate is not None:
                     assert fact.commission.rate == self.worth
-                    assert fact.fee == self.owed.pop(fact.trade_id) * self.worth
+                    assert fact.fee == self.owed.pop(trade.trade_id) * self.worth
             case FeeLearned():
                 self.owed[fact.trade_id] = fact.amount
             case FeeBooked():

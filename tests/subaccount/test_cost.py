@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from actors.core.enums import Purpose
 from actors.core.facts import FillApplied, OrderType
+from actors.core.trades import Trade
 from actors.core.units import ENTRY_QUANTUM
 from actors.subaccount import margin
 from actors.subaccount.position import settle
@@ -22,10 +23,13 @@ FILLS = st.lists(st.tuples(st.booleans(), st.floats(0, 1), st.integers(1, 10**7)
 
 
 def fill(signed, price, number):
+    trade = Trade(
+        exchange_order_id=1, trade_id=number, symbol=ETH, side=BUY if signed > 0 else SELL, quantity=abs(signed),
+        price=price, fee=D(0), maker=False, trade_ms=number,
+    )  # fmt: skip
     return FillApplied(
-        client_order_id="o", exchange_order_id=1, trade_id=number, symbol=ETH, side=BUY if signed > 0 else SELL,
-        quantity=abs(signed), price=price, fee=D(0), maker=False, trade_ms=number, closed_quantity=D(0), realized=D(0),
-        purpose=Purpose.USER, tier=0, order_type=OrderType.MARKET,
+        client_order_id="o", trade=trade, fee=D(0), closed_quantity=D(0), realized=D(0), purpose=Purpose.USER,
+        tier=0, order_type=OrderType.MARKET,
     )  # fmt: skip
 
 

@@ -98,7 +98,7 @@ def test_orders_carry_the_origin_that_the_decision_was_given_and_no_other():
 def test_a_fill_of_the_wrong_side_or_symbol_is_corrupt():
     state = run(account(), BUY_ONE)
     wrong = fill_of(state.orders[0])
-    object_side = type(wrong)(**{f: getattr(wrong, f) for f in wrong.__struct_fields__} | {"side": SELL})
+    object_side = replace(wrong, trade=replace(wrong.trade, side=SELL))
     with pytest.raises(StateCorrupt, match="is not of"):
         decide(state, object_side, market())
 

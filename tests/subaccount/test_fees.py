@@ -90,7 +90,7 @@ def test_the_quote_asset_is_known_for_a_symbol_that_is_not_listed_any_more():
     state = placed()
     fill = fill_of(state.orders[0], fee="0.8", fee_asset="USDT")
     assert decide(state, fill, market(ONLY, instruments={})).facts[0].fee == D("0.8")
-    strange = replace(fill, fee_asset="BNB")
+    strange = replace(fill, trade=replace(fill.trade, fee_asset="BNB"))
     assert decide(state, strange, market(BOTH, instruments={})).state.pending_fees
 
 

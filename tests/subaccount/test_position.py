@@ -55,7 +55,7 @@ class Tracked:
         for fact in decision.facts:
             # As the actor does, before the next tick.
             if type(fact).__name__ == "FillApplied":
-                self.book.mark(ETH)
+                self.book.checkpoint(ETH)
         return decision
 
     def fill(self, signed):

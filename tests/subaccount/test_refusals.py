@@ -10,10 +10,10 @@ from msgspec.structs import replace
 from actors.core.enums import Breaker, OrderStatus
 from actors.core.facts import BreakerChanged
 from actors.core.messages import OrderClosed, PlaceOrder
+from actors.core.orders import end_text
 from actors.gateway.messages import Answered, Outcome
 from actors.runtime.envelope import shown
 from actors.subaccount.decide import decide
-from actors.subaccount.orders import end_text
 from tests.factories import BUY, ETH, WIDE, account, market, run
 
 ORDER = PlaceOrder(symbol=ETH, side=BUY, quantity=D("0.1"), leverage=D(20))

@@ -191,7 +191,7 @@ def tracked():
     book.apply(tick(BTC, "50000"))
     state = run(account("10000"), order(BTC, "0.1"), at(price_history=book))
     state = run(state, fill_of(state.orders[0], price="50000", fee="5"), at(price_history=book))
-    book.mark(BTC)
+    book.checkpoint(BTC)
     for n, mid in enumerate(("49000", "52500", "52000")):
         book.apply(tick(BTC, mid, update_id=n + 2, event_ms=n + 2))
     return state, book

@@ -1,6 +1,6 @@
 """fold is exact, total and refuses what does not fit.
 
-Covers: actors/subaccount/market.py, actors/subaccount/orders.py
+Covers: actors/subaccount/market.py, actors/core/orders.py
 """
 
 from __future__ import annotations

@@ -141,7 +141,7 @@ def test_an_account_that_sleeps_until_its_triggers_fires_when_one_that_looks_at_
     path = Path()
     placed = decide(account("100000"), order, path.market()).state
     assert len(placed.conditionals) == 1
-    path.book.mark(ETH)
+    path.book.checkpoint(ETH)
     sleeper, watcher = placed, placed
     found, mid = triggers(sleeper, path.market()), D(2000)
     looks = 0
@@ -165,7 +165,7 @@ def test_a_trailing_stop_is_not_woken_by_every_new_high():
         kind=ConditionalKind.TRAILING_STOP_MARKET, symbol=ETH, side=SELL, quantity=D("0.05"), callback_rate=D("0.05")
     )  # fmt: skip
     state = decide(account("100000"), order, path.market()).state
-    path.book.mark(ETH)
+    path.book.checkpoint(ETH)
     found, looks = triggers(state, path.market()), 0
     for n in range(1, 1001):
         path.tick(ETH, D(2000) + n, D("0.02"))

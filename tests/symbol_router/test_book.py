@@ -71,5 +71,5 @@ def test_a_quote_that_cannot_be_is_refused_and_counted(bid, ask, taken):
     assert book.apply(quote) is taken
     assert book.refused == (0 if taken else 1)
     assert ("ETHUSDT" in book.ticks) is taken
-    book.mark("BTCUSDT")
+    book.checkpoint("BTCUSDT")
     assert book.extremes("BTCUSDT", 0) is None, "nobody knows a price of it"

@@ -17,40 +17,40 @@ STEPS = st.lists(st.tuples(MIDS, st.booleans()), min_size=1, max_size=60)
 
 
 @given(STEPS)
-def test_extremes_since_every_marked_moment_equal_brute_force(steps):
+def test_extremes_since_every_checkpoint_equal_brute_force(steps):
     book = PriceBook()
-    path, marks = [], []
-    for n, (mid, marked) in enumerate(steps):
+    path, checkpoints = [], []
+    for n, (mid, checkpointed) in enumerate(steps):
         assert book.apply(tick(ETH, mid, update_id=n, event_ms=n))
         path.append(mid)
-        if marked:
-            book.mark(ETH)
-            marks.append((book.moment, len(path) - 1))
-        for moment, first in marks:
+        if checkpointed:
+            book.checkpoint(ETH)
+            checkpoints.append((book.next_checkpoint, len(path) - 1))
+        for checkpoint, first in checkpoints:
             seen = path[first:]
-            assert book.extremes(ETH, moment) == (min(seen), max(seen))
+            assert book.extremes(ETH, checkpoint) == (min(seen), max(seen))
     assert book.extremes(ETH, 0) == (min(path), max(path))
 
 
-def test_a_moment_of_an_earlier_process_is_told_what_this_one_has_seen():
-    book = PriceBook(first_moment=1_000_000)
+def test_a_checkpoint_of_an_earlier_process_gets_what_this_one_has_seen():
+    book = PriceBook(first_checkpoint=1_000_000)
     for n, mid in enumerate(("10", "12", "8", "11")):
         book.apply(tick(ETH, mid, update_id=n, event_ms=n))
     assert book.extremes(ETH, 17) == (D(8), D(12))
 
 
-def test_memory_grows_with_marks_that_still_differ_never_with_ticks():
+def test_memory_grows_with_checkpoints_that_still_differ_never_with_ticks():
     book = PriceBook()
     for n in range(20_000):
         book.apply(tick(ETH, str(1000 + n % 977), update_id=n, event_ms=n))
         if n % 10 == 0:
-            book.mark(ETH)
+            book.checkpoint(ETH)
     assert book._extremes[ETH].size() < 300
 
 
 def test_an_unknown_symbol_has_no_extremes():
     assert PriceBook().extremes(ETH, 0) is None
-    PriceBook().mark(ETH)
+    PriceBook().checkpoint(ETH)
 
 
 def test_who_reads_from_another_thread_never_meets_an_empty_stack():
@@ -70,7 +70,7 @@ def test_who_reads_from_another_thread_never_meets_an_empty_stack():
     assert (len(extremes._lows), len(extremes._highs)) == (1, 1)
 
 
-def test_what_floats_cannot_tell_apart_is_no_new_extreme_for_moments_that_nobody_marked():
+def test_what_floats_cannot_tell_apart_is_no_new_extreme_since_a_number_without_a_checkpoint():
     book = PriceBook()
     high, low = D("123456.7"), D("123456.7") - D(1) / D(10**18)
     for n, mid in enumerate((high, low)):
@@ -79,9 +79,9 @@ def test_what_floats_cannot_tell_apart_is_no_new_extreme_for_moments_that_nobody
     assert book._extremes[ETH].size() == 2
 
 
-def test_marks_at_one_price_cost_nothing():
+def test_checkpoints_at_one_price_cost_nothing():
     book = PriceBook()
     for n in range(1_000):
         book.apply(tick(ETH, "2000", update_id=n, event_ms=n))
-        book.mark(ETH)
+        book.checkpoint(ETH)
     assert book._extremes[ETH].size() == 2

@@ -15,10 +15,10 @@ import msgspec
 from actors.core.enums import AccountStatus, OrderType, Phase, Purpose
 from actors.core.instruments import TRADING, Instrument
 from actors.core.messages import PlaceOrder
+from actors.core.orders import WorkingOrder
 from actors.core.units import DIGITS_MAX, ZERO, is_sane, plain
 from actors.limits.model import MaintenanceBasis
 from actors.subaccount.market import Market
-from actors.subaccount.orders import WorkingOrder
 from actors.subaccount.rejections import RejectCode, Rejection, reject
 from actors.subaccount.state import AccountState
 from actors.subaccount.steps import smallest_order

@@ -1,7 +1,7 @@
 """Where Binance listens: for REST, for public streams, for the user stream, and for orders over a websocket. Pure.
 
-Since April 2026 streams are routed: L1 is told on ``/public``, an account's events on ``/private``. On
-any other path the connection is taken and nothing is told.
+Since April 2026 streams are routed: L1 is sent on ``/public``, an account's events on ``/private``. On
+any other path the connection is accepted and nothing is sent.
 """
 
 from __future__ import annotations

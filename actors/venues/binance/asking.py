@@ -1,4 +1,4 @@
-"""Questions to Binance that somebody waits for: at start, and for people. Each ends in an answer or a clear error.
+"""Blocking requests to Binance, at the start and for operators. Each ends in an answer or a clear error.
 
 I/O: sends HTTP requests and waits for the answers.
 """
@@ -24,7 +24,7 @@ REQUEST_SECONDS = 5.0
 SIGNED_FOR_MS = "5000"
 TRIES = 3
 RETRY_SECONDS = 0.5
-"""A time that was refused is signed anew, this often and this much later."""
+"""A request whose time was refused is signed again, this often and this much later."""
 
 CURES = {
     Code.REJECTED_MBX_KEY: "check api_key, that the key may trade futures, and that it allows this address",

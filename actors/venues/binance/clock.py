@@ -1,7 +1,7 @@
 """What time it is at the exchange. Pure: both clocks of the machine are passed in.
 
-The exchange's time is told from the monotonic clock, so a step of the wall clock moves nothing. The wall
-clock only warns: where the two part (a suspended machine, a step), the exchange is asked again.
+The exchange's time is derived from the monotonic clock, so a step of the wall clock does not move it. The wall
+clock only warns: where the two diverge (a suspended machine, a step), the exchange is asked again.
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ def _clock(asker: Asker) -> ExchangeClock:
 def listed_with_brackets(
     asker: Asker, instruments: dict[Symbol, Instrument], urgency: Urgency = Urgency.ORDERS
 ) -> tuple[dict[Symbol, Instrument], tuple[str, ...]]:
-    """Instruments with their leverage brackets, which are told to the holder of a key only.
+    """Instruments with their leverage brackets, which the exchange gives to the holder of a key only.
 
     Raises:
         ExchangeUnreachable: no usable answer.
@@ -123,7 +123,7 @@ def listed_with_brackets(
     except VenueRefused as error:
         if error.code in KEY_TROUBLE:
             raise
-        # Accounts that need them are refused new risk; nobody else needs them.
+        # Accounts that need them are refused new risk; no others need them.
         log.warning("leverage brackets not told", error=str(error))
         return instruments, (f"leverage brackets not told: {error}",)
     return with_brackets(instruments, found)

@@ -79,8 +79,11 @@ HTTP_SERVER_ERROR = 500
 def outcome_of(http_status: int, code: int | None) -> Outcome:
     """Classify an answer; ``code`` is that of the exchange's own error body, None without one.
 
-    Only the exchange's own word is final. A time-out (408), a redirect, a page that some proxy wrote: whoever
-    answered is not the exchange, and the request may have reached it all the same.
+    A refusal is final only when the matching engine itself says so, in its own error body with a 4xx status. A 5xx is
+    UNKNOWN even with such a body: Binance documents it as a fault on its side with "execution status UNKNOWN, could
+    have been a success", as its front may give up on an order that the engine behind it executes. The same holds for
+    codes that report a time-out inside the exchange, and for whatever is not the exchange's word: a 408, a redirect, a
+    proxy's page. An order so lost is queried by its client order id, never sent again.
     """
     if http_status == HTTP_OK and code is None:
         return Outcome.OK

@@ -4,8 +4,8 @@ Rules
 1. Perpetual contracts only, whose quote and margin asset is the configured one: the platform stores a symbol
    as base and quote, accounts hold one asset, and a delivery contract ends by itself.
 2. Symbols that settings name and that cannot be traded here are refused by name, with the cure.
-3. A symbol in which somebody holds a position stays, whatever its status and the settings: somebody must
-   see its price and close it. It takes no new risk.
+3. A symbol in which an account holds a position stays, whatever its status and the settings: it must have a
+   price and can be closed. It takes no new risk.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PERPETUAL = frozenset({"PERPETUAL", "TRADIFI_PERPETUAL"})
 NAMED_MAX = 10
 
 SHOWN = ("status", "tick_size", "step_size", "min_qty", "max_qty", "market_max_qty", "min_notional")
-"""Rules whose change is told with both values."""
+"""Rules whose change is reported with both values."""
 
 
 class Selection(msgspec.Struct, frozen=True):
@@ -162,7 +162,7 @@ def _difference(old: Instrument, new: Instrument) -> str:
 
 
 def told_of(found: Changes, held: Collection[str]) -> tuple[list[str], list[str]]:
-    """Alarms, for symbols that somebody holds, and plain notices for the rest; texts for humans."""
+    """Alarms, for symbols in which an account holds a position, and plain notices for the rest; texts for humans."""
     alarms: list[str] = []
     notices: list[str] = []
     for symbol, text in found.changed.items():

@@ -26,9 +26,9 @@ from actors.runtime.actor import Ref
 from actors.runtime.io_loop import IoLoop
 from actors.venues.binance import rest
 from actors.venues.binance.addresses import Addresses
-from actors.venues.binance.delay import EventAge
 from actors.venues.binance.endpoints import weight_of
 from actors.venues.binance.errors import MalformedMessage
+from actors.venues.binance.event_age import EventAge
 from actors.venues.binance.klines import is_over, minute_mean, minute_params
 from actors.venues.binance.reconnecting import STEADY_SECONDS, delays
 from actors.venues.binance.streams import decode_book_ticker
@@ -41,7 +41,7 @@ log = structlog.get_logger("feed")
 STREAMS_PER_SOCKET = 100
 OPEN_SECONDS = 3.0
 FUNDING_LOOKBACK_MS = 24 * 3_600_000
-"""Funding of the last day is told anew at each start: accounts book it once, whoever was down."""
+"""Funding of the last day is sent again at each start: accounts book it once, even if the engine was down then."""
 FUNDING_MAX = 1_000
 """Entries of one answer, the exchange's limit."""
 RATES_AT_ONCE = 4
@@ -60,7 +60,7 @@ class FeedTerms(msgspec.Struct, frozen=True):
         exchange_ms: the present on the exchange's clock, Unix milliseconds.
         clock_uncertain_ms: by how much that may be wrong.
         max_age_ns: L1 older than this counts as missing.
-        on_alarm: told when frames come that late.
+        on_alarm: called when frames come that late.
         funding_every_s: seconds between two questions for settled funding.
     """
 
@@ -109,7 +109,7 @@ class BinanceFeed:
     def start(self, router: Ref, feed: Ref) -> None:
         """Connect, once; the router gets a tick for each update, the feed each settled funding.
 
-        At a restart the router gets all L1 anew, and the feed the last day's funding.
+        At a restart the router gets all L1 again, and the feed the last day's funding.
         """
         again, self._router = self._router is not None, router
         if again:
@@ -136,7 +136,7 @@ class BinanceFeed:
             self._loop.spawn(self._read(symbols[at : at + STREAMS_PER_SOCKET]))
 
     def rate(self, symbol: Symbol, begin_ms: int, feed: Ref) -> None:
-        """Ask for the mean price of a past minute by REST; the feed is told in any case."""
+        """Ask for the mean price of a past minute by REST; the feed gets an answer in any case."""
         self._loop.spawn(self._rate(symbol, begin_ms, feed))
 
     async def _rate(self, symbol: Symbol, begin_ms: int, feed: Ref) -> None:
@@ -264,7 +264,7 @@ class BinanceFeed:
     async def _ask(self, wanted: set[Symbol], router: Ref) -> None:
         for params in questions_for(wanted):
             try:
-                # The age counts from the moment of sending, which the time spent in line is no part of.
+                # The age counts from the time of sending, without the time spent in the throttle's queue.
                 ticket = await self._terms.throttle.turn("GET", BOOK_TICKER, params, Urgency.MARKET_DATA)
                 asked_ns = Nanos(time.monotonic_ns())
                 answer = await self._http().get(BOOK_TICKER, params=params, extensions={"ticket": ticket})

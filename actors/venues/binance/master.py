@@ -1,6 +1,6 @@
 """The master account's settings: what they are, what must change, and whether the fleet fits. Pure.
 
-All accounts share one master, so what is set there holds for everybody: positions are netted (one-way mode),
+All accounts share one master, so what is set there holds for all of them: positions are netted (one-way mode),
 margin is one asset's (single-asset mode) and one pool (cross), and a symbol has one leverage.
 """
 
@@ -149,7 +149,7 @@ def max_leverage(instrument: Instrument) -> int:
 
 
 def notional_cap(instrument: Instrument, leverage: int) -> Decimal | None:
-    """The largest position that the master may hold at a leverage, in the quote asset; None if nobody said."""
+    """The largest position that the master may hold at a leverage, in the quote asset; None if it is not known."""
     caps = [b.notional_cap for b in instrument.brackets if b.max_leverage >= leverage]
     if not instrument.brackets or not max_leverage(instrument):
         return None

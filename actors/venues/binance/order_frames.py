@@ -26,7 +26,7 @@ METHODS: Mapping[str, tuple[str, str]] = {
 
 INTERVALS_MS = {"SECOND": 1_000, "MINUTE": 60_000, "HOUR": 3_600_000, "DAY": 86_400_000}
 MOMENT_MIN = 10**11
-"""``retryAfter`` above this is a moment in Unix milliseconds, below it a number of seconds."""
+"""``retryAfter`` above this is a time in Unix milliseconds, below it a number of seconds."""
 THROTTLED_STATUS = frozenset({418, 429})
 COUNT_MAX = 10**12
 
@@ -137,7 +137,7 @@ def told_by(frame: Frame, now_ms: int) -> Told:
     body, has_result = bytes(frame.error), bytes(frame.result) not in EMPTY
     code = None if error is None else error.code
     if (status == 200) == (body not in EMPTY) or has_result == (body not in EMPTY):  # noqa: PLR2004 - HTTP's
-        # Neither an order nor an error, or both: whoever wrote it, it says nothing that can be believed.
+        # Neither an order nor an error, or both: it proves nothing.
         status, code = 0, None
     outcome = outcome_of(status, code)
     throttled = status in THROTTLED_STATUS
@@ -175,7 +175,7 @@ def _limits_of(frame: Frame) -> list[RateCount]:
 
 
 def _pause_ms(error: OwnError, limits: list[RateCount], now_ms: int) -> int:
-    """How long a refusal wants us to wait: what it says, else until the limit that is used up begins anew."""
+    """How long a refusal wants us to wait: what it says, else until the limit that is used up is reset."""
     try:
         said = _retry.decode(error.data)
     except msgspec.MsgspecError:

@@ -41,7 +41,7 @@ STEADY_SECONDS = 30
 """A connection that lasted this long and left nothing unanswered was a good one: the next try need not wait."""
 
 TELL_SECONDS = 60
-"""A human is told when orders went by REST for this long."""
+"""An alarm is raised when orders went by REST for this long."""
 
 FRAME_MAX = 1 << 20
 
@@ -218,7 +218,7 @@ def _take(connection: _Connection, frame: bytes | str) -> None:
     answer = read(frame)
     pending = None if answer is None else connection.pending.get(str(answer.id))
     if answer is None or pending is None:
-        # An answer that came too late, or one to nobody: its request is unknown, and asked after.
+        # An answer that came too late, or to no request of ours: its request is unknown, and queried.
         log.warning("a frame that answers nothing under way", frame=str(frame[:200]))
     elif not pending.done():
         pending.set_result(answer)

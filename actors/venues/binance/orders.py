@@ -4,7 +4,7 @@ Each request of the gateway is answered to it once, whatever happens on the wire
 reached the exchange and was not answered is UNKNOWN; what surely did not is NOT_SENT.
 
 Orders and cancels go over a websocket while it is up (``order_socket``), else by REST, orders that come together in
-batches. Questions go by REST always: what one way lost is asked after on the other.
+batches. Queries always go by REST: what one connection lost is asked for on another.
 
 I/O: sends requests, on an event loop.
 """
@@ -20,6 +20,7 @@ import msgspec
 import structlog
 from msgspec.structs import replace
 
+from actors.core.trades import Trade
 from actors.core.units import ClientOrderId, Symbol
 from actors.gateway.messages import (
     Answered,
@@ -29,7 +30,6 @@ from actors.gateway.messages import (
     Report,
     RequestWeight,
     Surveyed,
-    Trade,
     Traded,
 )
 from actors.gateway.orders import Request
@@ -103,7 +103,7 @@ class BinanceOrders:
         return self._venue.clock.now_ms()
 
     def orders_go_by(self) -> str:
-        """The way that an order would take now."""
+        """The connection that an order would take now."""
         return "websocket" if self._socket.is_up else "REST"
 
     def weight(self) -> RequestWeight:
@@ -112,7 +112,7 @@ class BinanceOrders:
         return RequestWeight(use.used, use.limit, use.by_others, use.waiting, use.refused, use.paused_ms)
 
     def start(self, gateway: Ref) -> None:
-        """Connect the user stream, keep the time and tell the limits; a new gateway is told of the stream anew."""
+        """Connect the user stream, keep the time and send the limits; a new gateway gets a new connection."""
         first = not hasattr(self, "_gateway")
         self._gateway = gateway
         venue = self._venue
@@ -144,7 +144,7 @@ class BinanceOrders:
         self._loop.spawn(self._survey(asked_ms))
 
     def renew_stream(self) -> None:
-        """Connect the user stream anew."""
+        """Reconnect the user stream."""
         self._loop.call(self._stream.renew)
 
     # -- requests
@@ -159,7 +159,7 @@ class BinanceOrders:
             self._loop.spawn(self._answered(batch))
 
     async def _answered(self, requests: list[Request]) -> None:
-        """Whatever happens to a request, the gateway is told: one of no answer would wait for ever."""
+        """Whatever happens to a request, the gateway gets an answer; without one the order would wait for ever."""
         try:
             await (self._serve(requests[0]) if len(requests) == 1 else self._serve_batch(requests))
         except Exception as error:
@@ -196,7 +196,7 @@ class BinanceOrders:
             params = {"symbol": request.symbol, "origClientOrderId": request.client_order_id}
             answer = await self._called(request.kind, params)
             if answer.no_room:
-                # The exchange throttled nobody, and orders, which weigh nothing, must not wait for it.
+                # Not the exchange throttled it, and orders, which weigh nothing, must not be paused for it.
                 answer = replace(answer, outcome=Outcome.UNKNOWN)
         self._tell(request, answer)
 
@@ -223,8 +223,8 @@ class BinanceOrders:
             except (msgspec.MsgspecError, ValueError) as error:
                 outcome, text = Outcome.UNKNOWN, f"an answer that cannot be read: {error}"
         else:
-            told, text = error_of(answer.content)
-            code = told or 0
+            found, text = error_of(answer.content)
+            code = found or 0
             if code in RULE_CODES:
                 self.on_rule_broken()
         self._gateway.tell(
@@ -287,7 +287,7 @@ class BinanceOrders:
 def _parts(answer: Answer, ids: list[ClientOrderId]) -> list[Answer]:
     """One answer for each order of a batch; the whole one for all where it cannot be taken apart.
 
-    They come in the order in which they were asked for; but an order says itself who it is, and is believed.
+    They come in the order of the requests; but where an answer names its order, the name counts.
     """
     if answer.outcome is not Outcome.OK:
         return [answer] * len(ids)
@@ -298,17 +298,17 @@ def _parts(answer: Answer, ids: list[ClientOrderId]) -> list[Answer]:
         bodies = []
     if len(bodies) != len(ids):
         return [unknown] * len(ids)
-    parts = [replace(answer, outcome=_verdict_of(body), content=body) for body in bodies]
-    told = [_told_id(part) for part in parts]
-    if all(name in {"", id_} for name, id_ in zip(told, ids, strict=True)):
+    parts = [replace(answer, outcome=_outcome_of(body), content=body) for body in bodies]
+    named_ids = [_named_id(part) for part in parts]
+    if all(name in {"", id_} for name, id_ in zip(named_ids, ids, strict=True)):
         return parts
-    # Whose a refusal is cannot be told any more: who is not named is asked after.
-    named = dict(zip(told, parts, strict=True))
+    # Which order a refusal is of cannot be known any more: orders that are not named are queried.
+    named = dict(zip(named_ids, parts, strict=True))
     return [named.get(id_, unknown) for id_ in ids]
 
 
-def _told_id(part: Answer) -> str:
-    """Which order an answer tells of; empty for a refusal, and for what cannot be read."""
+def _named_id(part: Answer) -> str:
+    """Which order an answer names; empty for a refusal, and for what cannot be read."""
     if part.outcome is not Outcome.OK:
         return ""
     try:
@@ -317,7 +317,7 @@ def _told_id(part: Answer) -> str:
         return ""
 
 
-def _verdict_of(body: bytes) -> Outcome:
+def _outcome_of(body: bytes) -> Outcome:
     """An order of a batch was taken, or has an error body of its own in the place of the order."""
     code, _ = error_of(body)
     # Without a code it is an order, or nothing that can be read, which reading it will show.

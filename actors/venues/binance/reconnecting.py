@@ -13,7 +13,7 @@ from websockets.client import backoff
 FIRST_SECONDS, THEN_SECONDS, MAX_SECONDS, FACTOR = 0.2, 0.5, 5.0, 2.0
 
 STEADY_SECONDS = 1.0
-"""A connection that ends sooner was none: whoever accepts and closes at once must not be asked in a loop."""
+"""A connection that ends sooner does not count: a server that accepts and closes at once must not be called in a loop."""
 
 
 def delays() -> Generator[float]:

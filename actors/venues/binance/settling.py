@@ -28,12 +28,12 @@ Answer = TypeVar("Answer")
 def read_master(asker: Asker, urgency: Urgency = Urgency.ORDERS) -> tuple[MasterSettings, tuple[str, ...]]:
     """The master's settings, and what the exchange does not tell.
 
-    Position mode, multi-assets mode and the symbols' settings must be told: an engine that does not know them
+    Position mode, multi-assets mode and the symbols' settings must be known: an engine that does not know them
     would misread every position.
 
     Raises:
         ExchangeUnreachable: no usable answer.
-        MasterUnfit: a setting that must be known is not told; names it.
+        MasterUnfit: a setting that must be known is not readable; names it.
         VenueRefused: the key is not good.
     """
     notices: list[str] = []

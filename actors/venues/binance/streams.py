@@ -110,7 +110,7 @@ class AccountUpdate(msgspec.Struct, frozen=True, tag_field="e", tag="ACCOUNT_UPD
 
 
 class ListenKeyExpired(msgspec.Struct, frozen=True, tag_field="e", tag="listenKeyExpired"):
-    """User stream: connect anew with a new key."""
+    """User stream: reconnect with a new key."""
 
     E: int
 
@@ -146,7 +146,7 @@ class AssetsModeSet(msgspec.Struct, frozen=True):
 
 
 class AccountConfigUpdate(msgspec.Struct, frozen=True, tag_field="e", tag="ACCOUNT_CONFIG_UPDATE"):
-    """User stream: somebody changed a setting of the master."""
+    """User stream: a setting of the master was changed."""
 
     E: int
     ac: LeverageSet | None = None

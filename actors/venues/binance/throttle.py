@@ -1,8 +1,8 @@
 """Every request to the exchange passes here: counted, in its turn, and never above the budget of weight.
 
-``throttled`` and ``throttled_sync`` make httpx transports; whoever sends through one cannot forget to count.
-A request waits in line, more urgent ones first. An order does not wait here: whoever sent it is told
-(``OverBudget``), because it would be stale when its turn came.
+``throttled`` and ``throttled_sync`` make httpx transports, so that no sender can forget to count.
+A request waits in line, more urgent ones first. An order does not wait here: its sender gets
+``OverBudget``, because it would be stale when its turn came.
 
 I/O: waits, on an event loop or in a thread.
 """
@@ -30,9 +30,9 @@ GO_FIRST = NEVER_WAIT | {
 }
 """What everything else depends on: orders, the clock, the user stream."""
 FIRST = -1
-"""The rank of those: before everybody who waits."""
+"""The rank of those: before all that wait."""
 PATIENCE_MS = 65_000
-"""A minute's window is over by then; who still has no turn is told."""
+"""A minute's window is over by then; a request that still has no turn fails."""
 LOOK_SECONDS = 0.25
 THROTTLED_STATUS = frozenset({418, 429})
 PAUSE_MIN_MS = 1_000
@@ -65,7 +65,7 @@ class Terms(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, method: str, path: str, params: Mapping[str, str], urgency: Urgency) -> Terms:
-        """The terms of one request. Orders do not wait here, and people are told at once."""
+        """The terms of one request. Orders do not wait here, and people get an answer at once."""
         at_once = (method, path) in NEVER_WAIT or urgency is Urgency.PEOPLE
         patience_ms = 0 if at_once else PATIENCE_MS
         rank = FIRST if (method, path) in GO_FIRST else int(urgency)
@@ -193,7 +193,7 @@ class Throttle:
         Args:
             ticket: from ``turn``.
             told: the weight that the exchange counts in this minute; None where it does not say.
-            pause_ms: how long it told us to wait, 0 when it did not.
+            pause_ms: how long it asked us to wait, 0 when it did not.
         """
         with self._lock:
             now_ms = _now_ms()

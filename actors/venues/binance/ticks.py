@@ -65,7 +65,7 @@ def _check(symbol: str, bid: Decimal, bid_qty: Decimal, ask: Decimal, ask_qty: D
 
 
 def funding_of(rate: FundingRate) -> ApplyFunding:
-    """A settled funding rate as what each account is told.
+    """A settled funding rate as the message to each account.
 
     Raises:
         MalformedMessage: the mark is missing or no price, or the rate no number.

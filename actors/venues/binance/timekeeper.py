@@ -28,7 +28,7 @@ class Timekeeper:
 
     Args:
         http: whose clock it keeps.
-        gateway: told when the time is lost, and when it is known again.
+        gateway: gets a message when the time is lost, and when it is known again.
     """
 
     def __init__(self, http: SignedHttp, gateway: Ref) -> None:
@@ -49,7 +49,7 @@ class Timekeeper:
                 continue
 
     def remind(self) -> None:
-        """The gateway began anew: it is told what it was told before."""
+        """The gateway was restarted: send it again whether the time is known."""
         if self._lost:
             self._gateway.tell(ClockLost(self._lost))
 
@@ -65,7 +65,7 @@ class Timekeeper:
         """Ask until an answer comes that says something."""
         failures = 0
         while True:
-            # It may be lost while somebody asks for another reason, and for as long as no answer comes.
+            # It may be lost while a measurement for another reason is under way, and for as long as no answer comes.
             self._look()
             self._refused.clear()
             moved_ms = await self._ask()

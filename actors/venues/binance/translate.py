@@ -10,8 +10,9 @@ import msgspec
 
 from actors.core.enums import OrderType, Side
 from actors.core.facts import OrderIntended
+from actors.core.trades import Trade
 from actors.core.units import DIGITS_MAX, ZERO, ClientOrderId, Symbol, is_sane, plain
-from actors.gateway.messages import Report, ReportStatus, Trade
+from actors.gateway.messages import Report, ReportStatus
 from actors.venues.binance import rest
 from actors.venues.binance.rules import EXECUTIONS, EXPIRY_REASONS, REASONS, STATUSES
 from actors.venues.binance.streams import OrderDetail
@@ -110,7 +111,7 @@ def error_of(content: bytes) -> tuple[int | None, str]:
 
 
 def _commission(amount: Decimal | None, asset: str | None) -> tuple[Decimal | None, str]:
-    """Amount and asset of a commission; no amount when either is missing, as nobody may guess the other."""
+    """Amount and asset of a commission; no amount when either is missing, as the other must not be guessed."""
     if amount is None or not (asset or amount == ZERO):
         return None, ""
     return sane(amount), asset or ""
@@ -136,7 +137,7 @@ def _positive(value: Decimal) -> Decimal:
 
 
 RETRY_MAX_MS = 3 * 24 * 3_600 * 1_000
-"""The longest ban: whoever asks for more cannot mean it."""
+"""The longest ban: a header that asks for more is nonsense."""
 
 COUNT_DIGITS_MAX = 12
 """A header with more digits is no count of anything."""

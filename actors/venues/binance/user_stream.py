@@ -62,7 +62,7 @@ class UserStream:
         self._key = ""
 
     def renew(self) -> None:
-        """Connect anew, because this connection cannot be believed; called on the loop."""
+        """Reconnect, because this connection is not reliable; called on the loop."""
         self._silent_key = self._key
         if self._socket is not None:
             self._socket.transport.abort()
@@ -101,7 +101,7 @@ class UserStream:
     async def _new_key(self) -> str:
         key = await self._listen_key("POST")
         if key == self._silent_key:
-            # The exchange gives an active key out again. This one told nothing, so it goes first.
+            # The exchange gives an active key out again. This one was silent, so it is deleted first.
             await self._listen_key("DELETE")
             key = await self._listen_key("POST")
         self._silent_key = ""
@@ -144,7 +144,7 @@ class UserStream:
 
 
 def _message_of(event: UserEvent) -> Message | None:
-    """What the gateway is told of an event.
+    """The message to the gateway of an event.
 
     Raises:
         ValueError: a number that cannot be.
@@ -163,7 +163,7 @@ def _message_of(event: UserEvent) -> Message | None:
             positions = ", ".join(f"{plain(sane(p.pa))} {p.s} at mark {plain(sane(p.mp))}" for p in event.p)
             return MasterWarned(f"MARGIN_CALL: the master account is near its liquidation: {positions}")
         case AccountConfigUpdate():
-            return MasterWarned(f"somebody changed the master's settings: {_setting(event)}")
+            return MasterWarned(f"the master's settings were changed: {_setting(event)}")
         case _:
             return None
 

@@ -100,8 +100,8 @@ class WeightBudget:
         Args:
             ticket: from ``take``.
             now_ms: the present.
-            told: the header's weight used in this minute, by everybody; None without an answer.
-            minute_left_ms: until the exchange begins to count anew, if it counts by full minutes.
+            told: the header's weight used in this minute, by all on this address; None without an answer.
+            minute_left_ms: until the exchange begins to count from zero, if it counts by full minutes.
         """
         self._under_way -= ticket.weight
         self._answered_ever += ticket.weight
@@ -112,7 +112,7 @@ class WeightBudget:
         self._newest = ticket.number
         self._others = max(0, told - ticket.ours_answered - ticket.weight)
         self._others_until_ms = now_ms + WINDOW_MS
-        # Whatever of ours was not answered when this was sent may not be in what the exchange told.
+        # Whatever of ours was not answered when this was sent may not be in what the exchange counted.
         self._told = told - ticket.weight - ticket.answered
         self._told_until_ms = now_ms + minute_left_ms
 
@@ -126,14 +126,14 @@ class WeightBudget:
         self._paused_until_ms = max(self._paused_until_ms, until_ms)
 
     def used(self, now_ms: int) -> int:
-        """Weight that counts at this moment, ours and others'."""
+        """Weight that counts now, ours and others'."""
         ours = self._ours(now_ms) + self.by_others(now_ms)
         if now_ms >= self._told_until_ms:
             return ours
         return max(ours, self._told + self._taken_ever)
 
     def by_others(self, now_ms: int) -> int:
-        """Weight that somebody else on this address used, as far as the answers tell."""
+        """Weight that others on this address used, as far as the answers show."""
         return self._others if now_ms < self._others_until_ms else 0
 
     def paused_ms(self, now_ms: int) -> int:

@@ -1,4 +1,4 @@
-"""Which orders leave now: what the exchange's limits, its clock and the way to it allow. Pure.
+"""Which orders are sent now: what the exchange's limits, its clock and the connection to it allow. Pure.
 
 Times are milliseconds that never go back.
 """
@@ -21,30 +21,30 @@ from actors.gateway.orders import (
     Stage,
     Tracked,
 )
-from actors.gateway.waiting import WaitingOrders, is_stale
+from actors.gateway.send_queue import SendQueue, is_stale
 
 
-class Leaves(msgspec.Struct, frozen=True):
+class SendNow(msgspec.Struct, frozen=True):
     """This order is to be sent now."""
 
     tracked: Tracked
 
 
-class Waited(msgspec.Struct, frozen=True):
-    """This order waited here too long to be sent; ``again``: its account is to decide anew."""
+class WaitedTooLong(msgspec.Struct, frozen=True):
+    """This order waited here too long to be sent; ``again``: its account is to decide again."""
 
     tracked: Tracked
     again: bool
 
 
-class Sending:
+class SendPolicy:
     """Everything that stands between a durable order and the wire."""
 
     def __init__(self, budget: OrderBudget) -> None:
         self.budget = budget
         self.clock_lost = ""
         self.sent = 0
-        self._waiting = WaitingOrders()
+        self._waiting = SendQueue()
         self._unreachable = 0
 
     def __len__(self) -> int:
@@ -53,10 +53,10 @@ class Sending:
 
     def queue(self, tracked: Tracked, now_ms: int) -> None:
         """An order is durable and may be sent."""
-        kept = self._waiting.kept_place(tracked.order, now_ms)
+        kept = self._waiting.reserved_place(tracked.order, now_ms)
         tracked.place = kept or self._waiting.new_place(tracked.queued_ms)
         if kept is not None:
-            # Decided anew already: if even that took long to be durable, the next one would too.
+            # Decided again already: if even that took long to be durable, the next one would too.
             tracked.queued_ms = now_ms
         self._waiting.add(tracked.order, tracked.place)
 
@@ -65,19 +65,19 @@ class Sending:
         tracked.stage = Stage.QUEUED
         self._waiting.add(tracked.order, tracked.place)
 
-    def on_timer(self, now_ms: int) -> None:
+    def expire(self, now_ms: int) -> None:
         """Timer: keep no place for accounts that decided otherwise, nor for answers that will not come."""
-        # With as many under way as there may be, nobody asks the budget any more.
+        # With as many under way as there may be, ``take``, which expires too, is not called any more.
         self.budget.expire(now_ms)
         self._waiting.forget(now_ms)
 
     def answered(self, message: Answered, now_ms: int) -> None:
-        """An order that was sent is answered, one way or another."""
+        """The request of an order ended, one way or another."""
         self.budget.answered(now_ms, counts=message.outcome is not Outcome.NOT_SENT)
         if message.orders_used is not None:
-            self.budget.told(message.orders_used, now_ms)
+            self.budget.count_used(message.orders_used, now_ms)
 
-    def reached(self, message: Answered, now_ms: int) -> bool:
+    def backs_off(self, message: Answered, now_ms: int) -> bool:
         """Hold sending back while connections fail or are cut, longer each time.
 
         Returns:
@@ -92,8 +92,8 @@ class Sending:
         self._unreachable += 1
         return self._unreachable == 1
 
-    def due(self, tracked: Mapping[ClientOrderId, Tracked], now_ms: int) -> Iterator[Leaves | Waited]:
-        """Who leaves now, in order; the stage of each is the caller's to change before the next is asked for."""
+    def due(self, tracked: Mapping[ClientOrderId, Tracked], now_ms: int) -> Iterator[SendNow | WaitedTooLong]:
+        """What is sent now, in order; the caller changes the stage of each before it takes the next."""
         if self.clock_lost:
             return
         for urgent in (True, False):
@@ -101,8 +101,8 @@ class Sending:
 
     def _due(
         self, tracked: Mapping[ClientOrderId, Tracked], now_ms: int, *, urgent: bool
-    ) -> Iterator[Leaves | Waited]:
-        """Who waited longest, as many as the limits allow; what is stale is decided anew first."""
+    ) -> Iterator[SendNow | WaitedTooLong]:
+        """The longest waits first, as many as the limits allow; what is stale is decided again first."""
         room: int | None = None
         while (first := self._waiting.first(urgent=urgent)) and self.budget.under_way < IN_FLIGHT_MAX:
             place, id_ = first
@@ -111,7 +111,7 @@ class Sending:
                 self._waiting.pop(urgent=urgent)
             elif not urgent and now_ms - place.since_ms > ORDER_MAX_AGE_MS:
                 self._waiting.pop(urgent=urgent)
-                yield Waited(order, again=False)
+                yield WaitedTooLong(order, again=False)
             elif is_stale(order, now_ms):
                 # Only as many as could be sent now: they will be fresh when they are back.
                 if room is None:
@@ -121,18 +121,18 @@ class Sending:
                     return
                 room -= 1
                 self._waiting.pop(urgent=urgent)
-                self._waiting.keep_place(order.order, place, now_ms)
-                yield Waited(order, again=True)
-            elif self._is_promised(place, now_ms, urgent=urgent) or not self.budget.take(
+                self._waiting.reserve_place(order.order, place, now_ms)
+                yield WaitedTooLong(order, again=True)
+            elif self._is_reserved(place, now_ms, urgent=urgent) or not self.budget.take(
                 now_ms, reducing=urgent
             ):
                 return
             else:
                 self._waiting.pop(urgent=urgent)
                 self.sent += 1
-                yield Leaves(order)
+                yield SendNow(order)
 
-    def _is_promised(self, place: Place, now_ms: int, *, urgent: bool) -> bool:
-        """Whether those that are being decided anew, and stand before this place, need all the room that there is."""
+    def _is_reserved(self, place: Place, now_ms: int, *, urgent: bool) -> bool:
+        """Whether those that are being decided again, and stand before this place, need all the room that there is."""
         before = self._waiting.expected_before(place, now_ms)
         return before > 0 and self.budget.room(now_ms, reducing=urgent) <= before

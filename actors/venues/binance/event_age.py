@@ -1,13 +1,13 @@
-"""How old what a stream tells was when it arrived, by the exchange's own time of it. Pure.
+"""How old an event of a stream was when it arrived, by the exchange's own time of it. Pure.
 
-A frame may have waited in somebody's buffer: that it was processed a moment ago says nothing of its age.
+A frame may have waited in a buffer on its way: that it arrived just now says nothing of its age.
 
 Rules
 1. Age is counted on the exchange's clock, as far as that is known: what half a round trip leaves open is not
    counted as age.
 2. A clock of ours that runs behind is noticed: nothing comes from the future, so the newest event time seen
-   is a moment that the exchange's clock has passed. Newest of the last minute or two: clocks drift. One that runs ahead makes prices look old, which is safe:
-   REST then confirms them.
+   is a time that the exchange's clock has passed. Newest of the last minute or two: clocks drift. One that runs
+   ahead makes prices look old, which is safe: REST then confirms them.
 3. An event time so far ahead that no clock error explains it is nonsense; it is counted, and proves nothing.
 """
 

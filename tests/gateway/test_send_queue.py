@@ -1,6 +1,6 @@
 """Who waits for the exchange's limits goes in the order of waiting, and nothing stale is sent.
 
-Covers: actors/gateway/sending.py
+Covers: actors/gateway/send_policy.py
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from actors.gateway.fleets import Fleets
 from actors.gateway.messages import Answered, Outcome
 from actors.gateway.orders import IN_FLIGHT_MAX, Deliver, Place, Request
 from actors.gateway.protocol import GatewayCore
-from actors.gateway.waiting import PLACE_KEPT_MS, SLOT_KEPT_MS, STALE_MS, WaitingOrders
+from actors.gateway.send_queue import PLACE_KEPT_MS, SLOT_KEPT_MS, STALE_MS, SendQueue
 from actors.subaccount.decide import decide
 from tests.factories import BUY, ETH, account, market
 from tests.gateway.test_protocol import RULES, T0, core_of
@@ -57,8 +57,8 @@ def test_what_waited_two_seconds_goes_back_and_its_successor_keeps_the_place(ord
     assert sent(submit(core, orders, T0)) == ["bh-x-0"]
     core.budget.answered(T0)
     # Nothing goes back while nothing could be sent: it would only be stale once more.
-    assert core.on_timer(T0 + 9_999) == []
-    effects = core.on_timer(T0 + 10_000)
+    assert core.check_orders(T0 + 9_999) == []
+    effects = core.check_orders(T0 + 10_000)
     assert sent(effects) == []
     [(account_id, message)] = closed(effects).items()
     assert (account_id, message.status, message.waited, message.again) == (
@@ -66,7 +66,7 @@ def test_what_waited_two_seconds_goes_back_and_its_successor_keeps_the_place(ord
     )  # fmt: skip
     assert "waited 10.0 s" in message.reason
     # Its slot is kept: nobody from behind is sent meanwhile.
-    assert core.on_timer(T0 + 10_001) == []
+    assert core.check_orders(T0 + 10_001) == []
     anew = replace(orders[1], client_order_id="bh-x-anew", decided_ms=T0 + 10_010)
     late = replace(orders[1], account_id="a9", client_order_id="bh-x-late", decided_ms=T0 + 10_010)
     effects = submit(core, [late, anew], T0 + 10_010)
@@ -79,15 +79,15 @@ def test_a_limit_order_says_itself_what_it_accepts_and_is_sent_as_it_is(order):
     core.budget.take(T0, reducing=True)
     core.budget.answered(T0)
     assert sent(submit(core, resting[:1], T0)) == []
-    assert sent(core.on_timer(T0 + 10_000)) == ["bh-x-0"]
+    assert sent(core.check_orders(T0 + 10_000)) == ["bh-x-0"]
 
 
 def test_new_risk_ends_when_it_waited_too_long_and_nobody_refused_it(order):
     core = core_of(1, 1_000)
     core.budget.pause(T0 + ORDER_MAX_AGE_MS + 1)
     submit(core, many(order, 1), T0)
-    assert core.on_timer(T0 + ORDER_MAX_AGE_MS) == []
-    [message] = closed(core.on_timer(T0 + ORDER_MAX_AGE_MS + 1)).values()
+    assert core.check_orders(T0 + ORDER_MAX_AGE_MS) == []
+    [message] = closed(core.check_orders(T0 + ORDER_MAX_AGE_MS + 1)).values()
     assert (message.waited, message.again) == (True, False)
     assert "too old to be sent" in message.reason
 
@@ -96,8 +96,8 @@ def test_what_reduces_never_ends_by_waiting(order):
     core = core_of(1, 1_000)
     core.budget.pause(T0 + 10 * ORDER_MAX_AGE_MS)
     submit(core, many(order, 1, purpose=Purpose.ADL, reduce_only=True), T0)
-    assert core.on_timer(T0 + 10 * ORDER_MAX_AGE_MS - 1) == []
-    [message] = closed(core.on_timer(T0 + 10 * ORDER_MAX_AGE_MS)).values()
+    assert core.check_orders(T0 + 10 * ORDER_MAX_AGE_MS - 1) == []
+    [message] = closed(core.check_orders(T0 + 10 * ORDER_MAX_AGE_MS)).values()
     assert message.again
 
 
@@ -113,17 +113,17 @@ def test_how_long_it_took_to_be_durable_is_waiting_too(order):
 
 
 def test_a_place_is_kept_for_a_while_and_for_the_same_cause_only(order):
-    kept, waiting = Place(5, 1), WaitingOrders()
-    waiting.keep_place(order, kept, 100)
-    assert waiting.kept_place(replace(order, cause="another"), 100) is None
-    assert waiting.kept_place(replace(order, account_id="another"), 100) is None
-    assert waiting.kept_place(order, 100 + PLACE_KEPT_MS) == kept
-    assert waiting.kept_place(order, 101) is None
-    waiting.keep_place(order, kept, 100)
-    assert waiting.kept_place(order, 101 + PLACE_KEPT_MS) is None
-    waiting.keep_place(order, kept, 100)
+    kept, waiting = Place(5, 1), SendQueue()
+    waiting.reserve_place(order, kept, 100)
+    assert waiting.reserved_place(replace(order, cause="another"), 100) is None
+    assert waiting.reserved_place(replace(order, account_id="another"), 100) is None
+    assert waiting.reserved_place(order, 100 + PLACE_KEPT_MS) == kept
+    assert waiting.reserved_place(order, 101) is None
+    waiting.reserve_place(order, kept, 100)
+    assert waiting.reserved_place(order, 101 + PLACE_KEPT_MS) is None
+    waiting.reserve_place(order, kept, 100)
     waiting.forget(101 + PLACE_KEPT_MS)
-    assert waiting.kept_place(order, 100) is None
+    assert waiting.reserved_place(order, 100) is None
 
 
 def test_what_is_decided_anew_is_sent_however_long_it_took_to_be_durable(order):
@@ -169,7 +169,7 @@ def test_all_liquidations_are_sent_in_the_end_and_each_fresh(arrivals):
         place(f"a{n}")
     while len(went) < len(owed) and now_ms < T0 + 600_000:
         now_ms += 100
-        take(core.on_timer(now_ms))
+        take(core.check_orders(now_ms))
     assert sorted(went) == sorted(owed)
     assert went == sorted(went, key=lambda a: int(a[1:]))
 
@@ -188,7 +188,7 @@ def test_connections_that_are_cut_hold_sending_back_longer_each_time(order):
         assert [e.kind for e in effects if isinstance(e, Request)] == ["query"]
         assert sent(effects) == []
         now_ms = core.budget.paused_until_ms
-        core.on_timer(now_ms)
+        core.check_orders(now_ms)
     assert pauses[:5] == [500, 1_000, 2_000, 4_000, 8_000]
     assert max(pauses) == 8_000
 
@@ -201,7 +201,7 @@ def test_a_life_that_ended_with_all_places_under_way_stops_nobody_for_ever(order
     core = GatewayCore(budget, RULES, Fleets(FIXED))
     [late] = many(order, 1, order_type=OrderType.LIMIT, price=D(2_000), decided_ms=T0 + 50_000)
     assert sent(submit(core, [late], T0 + 50_000)) == []
-    assert sent(core.on_timer(T0 + ANSWER_MAX_MS + 100)) == ["bh-x-0"]
+    assert sent(core.check_orders(T0 + ANSWER_MAX_MS + 100)) == ["bh-x-0"]
 
 
 @pytest.mark.parametrize("outcome", [Outcome.NOT_SENT, Outcome.MISTIMED, Outcome.THROTTLED])
@@ -216,7 +216,7 @@ def test_an_order_that_was_cancelled_under_way_and_never_got_there_is_not_sent_a
     effects = core.answered(answer, T0 + 2)
     [message] = closed(effects).values()
     assert (message.status, message.executed_quantity) == (OrderStatus.CANCELED, D(0))
-    assert [s for ms in range(0, 10_000, 100) for s in sent(core.on_timer(T0 + ms))] == []
+    assert [s for ms in range(0, 10_000, 100) for s in sent(core.check_orders(T0 + ms))] == []
 
 
 @given(
@@ -226,16 +226,16 @@ def test_an_order_that_was_cancelled_under_way_and_never_got_there_is_not_sent_a
     )
 )
 def test_the_slots_of_those_that_are_decided_anew_are_those_kept_a_moment_ago(order, steps):
-    waiting, now, kept = WaitingOrders(), 0, []
+    waiting, now, kept = SendQueue(), 0, []
     mine = [replace(order, account_id=f"a{n}", cause=f"c{n}") for n in range(6)]
     for do, who, gap in steps:
         now += gap
         if do == "keep":
             place = waiting.new_place(now % 7)
-            waiting.keep_place(mine[who], place, now)
+            waiting.reserve_place(mine[who], place, now)
             kept.append((who, place, now))
         elif do == "take":
-            found = waiting.kept_place(mine[who], now)
+            found = waiting.reserved_place(mine[who], now)
             expected = next((k for k in kept if k[0] == who), None)
             assert found == (expected[1] if expected else None)
             kept = [k for k in kept if k is not expected]

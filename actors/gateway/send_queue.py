@@ -1,11 +1,11 @@
-"""Orders that wait until the exchange's limits let them go, and whose turn it is. Pure.
+"""Orders that wait until the exchange's limits let them go, and which one is next. Pure.
 
 Rules
-1. What is urgent goes first; within that, who has waited longest.
-2. An order's price is of the moment when it was decided. One that is to trade at any price and has
-   waited ``STALE_MS`` is not sent: it goes back to its account, which decides anew.
+1. What is urgent goes first; within that, what has waited longest.
+2. An order was decided at the price of that time. One that is to trade at any price and has waited ``STALE_MS``
+   is not sent: it goes back to its account, which decides again.
 3. What an account decides instead keeps the place of what went back.
-4. Waiting here is no word of the exchange: it counts as no refusal.
+4. Waiting here is not an answer of the exchange: it does not count as a refusal.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ STALE_MS = 2_000
 """How old a decision may be that trades at any price."""
 
 PLACE_KEPT_MS = 60_000
-"""How long a place is kept for what is decided anew; longer than Postgres may take to make that durable."""
+"""How long a place is kept for what is decided instead; longer than Postgres may take to make that durable."""
 
 SLOT_KEPT_MS = 250
-"""How long nobody from further behind is sent instead; a decision takes milliseconds."""
+"""How long no order from further behind is sent instead; a decision takes milliseconds."""
 
 
-class WaitingOrders:
+class SendQueue:
     """Two queues. Times are milliseconds that never go back."""
 
     def __init__(self) -> None:
         self._queues: dict[bool, list[tuple[Place, ClientOrderId]]] = {True: [], False: []}
         self._kept: dict[tuple[AccountId, str], list[tuple[Place, int]]] = {}
-        # Slots of those that are being decided anew: sorted by place, and in the order in which they run out.
+        # Slots of those that are being decided again: sorted by place, and in the order in which they run out.
         self._slots: list[Place] = []
         self._slot_ends: deque[tuple[int, Place]] = deque()
         self._number = 0
@@ -47,7 +47,7 @@ class WaitingOrders:
         insort(self._queues[is_urgent(order)], (place, order.client_order_id))
 
     def first(self, *, urgent: bool) -> tuple[Place, ClientOrderId] | None:
-        """Whose turn it is."""
+        """The next order."""
         queue = self._queues[urgent]
         return queue[0] if queue else None
 
@@ -55,13 +55,13 @@ class WaitingOrders:
         """The first one leaves."""
         del self._queues[urgent][0]
 
-    def keep_place(self, order: OrderIntended, place: Place, now_ms: int) -> None:
+    def reserve_place(self, order: OrderIntended, place: Place, now_ms: int) -> None:
         """What its account decides instead, for the same cause, stands where this order stood."""
         self._kept.setdefault((order.account_id, order.cause), []).append((place, now_ms))
         insort(self._slots, place)
         self._slot_ends.append((now_ms + SLOT_KEPT_MS, place))
 
-    def kept_place(self, order: OrderIntended, now_ms: int) -> Place | None:
+    def reserved_place(self, order: OrderIntended, now_ms: int) -> Place | None:
         """The place that is kept for an order, if it is what was decided instead; each is given once."""
         key = (order.account_id, order.cause)
         places = self._kept.get(key, [])
@@ -75,12 +75,12 @@ class WaitingOrders:
         return None
 
     def new_place(self, since_ms: int) -> Place:
-        """A place behind those who wait longer than since ``since_ms``."""
+        """A place behind all that have waited since before ``since_ms``."""
         self._number += 1
         return Place(since_ms, self._number)
 
     def expected_before(self, place: Place, now_ms: int) -> int:
-        """How many are being decided anew whose place is before this one."""
+        """How many are being decided again whose place is before this one."""
         while self._slot_ends and self._slot_ends[0][0] < now_ms:
             self._give_up_slot(self._slot_ends.popleft()[1])
         return bisect_left(self._slots, place)
@@ -91,11 +91,11 @@ class WaitingOrders:
             del self._slots[at]
 
     def forget(self, now_ms: int) -> None:
-        """Keep no place for those who decided otherwise."""
+        """Keep no place for accounts that decided otherwise."""
         for key in [k for k, places in self._kept.items() if now_ms - places[-1][1] > PLACE_KEPT_MS]:
             del self._kept[key]
 
 
 def is_stale(tracked: Tracked, now_ms: int) -> bool:
-    """Whether an order must be decided anew before it may be sent; a limit price says itself what it accepts."""
+    """Whether an order must be decided again before it may be sent; a limit price says itself what it accepts."""
     return tracked.order.order_type is OrderType.MARKET and now_ms - tracked.queued_ms >= STALE_MS

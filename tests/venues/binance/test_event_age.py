@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from actors.core.units import NANOS_PER_MS
-from actors.venues.binance.delay import FUTURE_MAX_MS, EventAge
+from actors.venues.binance.event_age import FUTURE_MAX_MS, EventAge
 
 NOW_MS = 1_800_000_000_000
 
