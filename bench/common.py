@@ -8,6 +8,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from random import Random
 
+from actors.assembly.build import Runtime, Settings, build, with_stand_ins
 from actors.core.enums import Side
 from actors.core.facts import OrderIntended
 from actors.core.messages import Fill, PlaceOrder, Tick
@@ -19,18 +20,17 @@ from actors.runtime.actor import DispatchedActor, Ref
 from actors.runtime.clock import VirtualClock
 from actors.runtime.dispatcher import Dispatcher
 from actors.runtime.simulation import SeededDispatcher
-from actors.subaccount.actor import AccountActor, AccountContext
+from actors.subaccount.actor import AccountActor
 from actors.subaccount.decide import decide
 from actors.subaccount.durability import Persist
 from actors.subaccount.market import Market
 from actors.subaccount.pipeline import Decision
 from actors.subaccount.position import Position, position_id
 from actors.subaccount.state import AccountState
-from actors.supervision.gate import TradingGate
-from actors.symbol_router.actor import SymbolRouter
-from actors.symbol_router.book import PriceBook
 from actors.venues.paper.generator import Generator
 from actors.venues.paper.instruments import LISTINGS
+from actors.venues.port import VenueConnection
+from supervisor import Parts
 
 SYMBOLS = list(LISTINGS)
 ETH = Symbol("ETHUSDT")
@@ -135,29 +135,50 @@ def _persist(before: AccountState, decision: Decision) -> Persist:
     )
 
 
+def sink(name: str) -> Callable[[Parts], Ref]:
+    """Starts something that takes everything under a child's name."""
+    return lambda parts: Sink.start(name, parts.main)
+
+
 class Fleet:
-    """Real accounts and a real router on one dispatcher; writer and gateway take everything."""
+    """Real accounts and a real router on one dispatcher; writer and gateway take everything.
+
+    Args:
+        count: how many accounts.
+        dispatcher: without it a seeded one.
+        kind: the accounts' class.
+        writer: stands in for the writer; without it a sink.
+        alarm: informed of alarms, and of a halt.
+    """
 
     def __init__(
-        self, count: int, dispatcher: Dispatcher | None = None, kind: type[AccountActor] = AccountActor
+        self,
+        count: int,
+        dispatcher: Dispatcher | None = None,
+        kind: type[AccountActor] = AccountActor,
+        writer: Callable[[Parts], Ref] | None = None,
+        alarm: Callable[[str], None] = print,
     ) -> None:
         self.dispatcher = dispatcher or SeededDispatcher("bench", VirtualClock())
-        self.accounts: dict[AccountId, Ref] = {}
-        self.book = PriceBook()
-        context = self.context = AccountContext(
-            self.book, {s: LISTINGS[s].instrument for s in SYMBOLS}, TradingGate(), FIXED
+        self.assembly = build(
+            Settings(origin=FIXED),
+            Runtime(main=self.dispatcher, io=self.dispatcher, alarm=alarm, halt=alarm),
+            None,
+            VenueConnection(instruments={s: LISTINGS[s].instrument for s in SYMBOLS}),
+            with_stand_ins({"writer": writer or sink("writer"), "gateway": sink("gateway")}),
         )
-        self.router = SymbolRouter.start("router", self.dispatcher, self.book, self.accounts)
-        context.router = self.router
-        context.writer = context.gateway = Sink.start("sink", self.dispatcher)
+        self.accounts, self.book, self.context = (
+            self.assembly.accounts,
+            self.assembly.book,
+            self.assembly.context,
+        )
+        self.assembly.start("writer", "gateway", "router", prove=False)
+        self.router = self.assembly.actors["router"]
         for tick in ticks(len(SYMBOLS)):
             self.tell(tick)
         for number in range(count):
             made = state(number)
-            context.preloaded[made.account_id] = made
-            self.accounts[made.account_id] = kind.start(
-                made.account_id, self.dispatcher, made.account_id, context
-            )
+            self.assembly.start_account(made.account_id, made, kind=kind)
         self.settle()
 
     def tell(self, tick: Tick) -> None:

@@ -12,18 +12,14 @@ from typing import Any, ClassVar, NamedTuple
 
 from actors.core.messages import FaultOnPurpose, Reconsider, Wake
 from actors.core.records import LiftQuarantine, RecordDeadLetter, RecordQuarantine
-from actors.core.units import NANOS_PER_MS, AccountId, Nanos
+from actors.core.units import NANOS_PER_MS, Nanos
 from actors.runtime.actor import DispatchedActor, Ref
 from actors.runtime.cell import Status
 from actors.runtime.clock import SystemClock
 from actors.runtime.dispatcher import ThreadedDispatcher
 from actors.subaccount.actor import AccountActor
 from actors.subaccount.durability import AccountLoaded, LoadAccount
-from actors.supervision.gate import TradingGate
-from actors.supervision.messages import Crashed
-from actors.supervision.registry import ChildSpec, Registry, guard_name
 from bench.common import Fleet, state
-from supervisor import Supervisor
 
 COUNT = 100_000
 POISONED_EVERY = 100
@@ -37,9 +33,8 @@ QUARANTINE_SECONDS = 60
 class Memory(DispatchedActor):
     """A writer whose durable truth is the states that the fleet began with."""
 
-    def __init__(self, accounts: dict[AccountId, Ref]) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._accounts = accounts
         self.letters: dict[str, list[str]] = {}
         self.quarantined: set[str] = set()
 
@@ -110,25 +105,12 @@ class Ward:
         self.main = ThreadedDispatcher("main", SystemClock())
         self.main.start()
         self.alarms: list[str] = []
-        self.fleet = Fleet(COUNT, self.main, kind=Timed)
-        accounts, context = self.fleet.accounts, self.fleet.context
-        self.writer = context.writer = Memory.start("writer", self.main, accounts)
-        self.house = Registry(
-            accounts=accounts,
-            quarantined={},
-            actors={"writer": self.writer, "router": self.fleet.router},
-            specs=(ChildSpec(name="writer", start=lambda: self.writer),),
-            gate=TradingGate(),
-            alarm=self.alarms.append,
-            halt=self.alarms.append,
-            start_guard=lambda i: AccountActor.start(
-                guard_name(i), self.main, i, context, guard=True, held=True
-            ),
+        self.fleet = Fleet(
+            COUNT, self.main, Timed, lambda parts: Memory.start("writer", parts.main), self.alarms.append
         )
-        self.supervisor = self.house.actors["supervisor"] = Supervisor.start(
-            "supervisor", self.main, self.house
-        )
-        self.main.on_crash = lambda cell, report, error: self.supervisor.tell(Crashed(cell, report, error))
+        self.registry, accounts = self.fleet.assembly.registry, self.fleet.accounts
+        self.writer = self.registry.actors["writer"]
+        self.supervisor = self.fleet.assembly.supervise()
         # Everybody's triggers are registered by now: what follows is the load, and nothing else.
         self.wait_for_quiet()
         refs = list(accounts.values())
@@ -178,7 +160,7 @@ def measured(ward: Ward) -> Measured:
 def wait_for_quarantine(ward: Ward, count: int) -> None:
     """Restarts wait longer and longer; the last failure comes seconds after the first."""
     deadline = time.monotonic() + QUARANTINE_SECONDS
-    while len(ward.house.quarantined) < count and time.monotonic() < deadline:
+    while len(ward.registry.quarantined) < count and time.monotonic() < deadline:
         time.sleep(0.1)
     ward.wait_for_quiet()
 
@@ -192,15 +174,22 @@ def report(ward: Ward, sick: list[Ref], well: list[Ref], spans: dict[str, Measur
         and ref.cell.mailbox.depth() >= 1
         for ref in sick
     )
-    everybody = [*well, *sick, *ward.fleet.accounts.values(), ward.writer, ward.fleet.router, ward.supervisor]
-    lost = sum(not ref.cell.mailbox.counters().is_conserved for ref in everybody)
+    all_of_them = [
+        *well,
+        *sick,
+        *ward.fleet.accounts.values(),
+        ward.writer,
+        ward.fleet.router,
+        ward.supervisor,
+    ]
+    lost = sum(not ref.cell.mailbox.counters().is_conserved for ref in all_of_them)
     print(f"{len(well) + len(sick):,} accounts, {len(sick):,} poisoned with {POISON_EACH} messages each")
     print(
         f"quarantined with message and mailbox: {kept:,} of {len(sick):,}; recorded: {len(memory.quarantined):,}"
     )
     letters, restarts = sum(map(len, memory.letters.values())), sum(r.cell.restarts for r in well)
     print(f"dead letters: {letters:,}; restarts of healthy accounts: {restarts}")
-    print(f"mailboxes that lost count of a message: {lost} of {len(everybody):,}")
+    print(f"mailboxes that lost count of a message: {lost} of {len(all_of_them):,}")
     for name, span in spans.items():
         turn, wait = percentile(span.took, 0.99) / 1e3, percentile(span.waited, 0.99) / 1e3
         print(

@@ -1,12 +1,14 @@
 """Runs one command of a checkout with a clock at each stage of an order's way; for ``bench.latency``.
 
-``python latency_hooks.py OUT.json run --data-dir ...`` in the folder of the checkout. What it patches is there at
-53ea69c too. The times of each order are written when the command ends.
+``python latency_hooks.py OUT.json run --data-dir ...`` in the folder of the checkout, which may have the layout of
+today or that of 53ea69c: ``module`` finds a module by any of its names. The times of each order are written when the
+command ends.
 """
 
 from __future__ import annotations
 
 import atexit
+import importlib
 import json
 import re
 import sys
@@ -25,6 +27,24 @@ accounts: dict[str, str] = {}
 ticks: dict[str, int] = {}
 
 
+def module(*names: str) -> Any:
+    """The first of these modules that the checkout has; its layouts name them differently.
+
+    Its files are looked at, because an import alone may find a module of the checkout that is installed.
+
+    Raises:
+        ModuleNotFoundError: it has none of them.
+    """
+    for name in names:
+        if Path(name.replace(".", "/")).with_suffix(".py").exists():
+            return importlib.import_module(name)
+    raise ModuleNotFoundError(f"this checkout has none of {', '.join(names)}")
+
+
+FACTS = ("actors.core.facts", "actors.facts")
+COMMAND = ("actors.cli.main", "actors.cli")
+
+
 def stamp(client_order_id: str, stage: str) -> None:
     """The first time that an order is at a stage."""
     orders[client_order_id].setdefault(stage, now())
@@ -32,64 +52,57 @@ def stamp(client_order_id: str, stage: str) -> None:
 
 def hook_router() -> None:
     """When a tick came off its socket."""
-    from actors.symbol_router.actor import SymbolRouter
-
-    handle = SymbolRouter._on_tick
+    router = module("actors.symbol_router.actor").SymbolRouter
+    handle = router._on_tick
 
     def on_tick(self: Any, tick: Any) -> None:
         ticks[f"tick:{tick.symbol}:{tick.update_id}"] = tick.received_ns
         handle(self, tick)
 
-    SymbolRouter._on_tick = on_tick  # type: ignore[method-assign]
+    router._on_tick = on_tick
 
 
 def hook_account() -> None:
     """When an account begins to decide, and has decided."""
-    from actors.core.facts import OrderIntended
-    from actors.subaccount import actor
-
-    module: Any = actor
-    decide = module.decide
+    intended, account = module(*FACTS).OrderIntended, module("actors.subaccount.actor")
+    decide = account.decide
 
     def decided(state: Any, message: Any, market: Any) -> Any:
         began = now()
         decision = decide(state, message, market)
         for fact in decision.facts:
-            if isinstance(fact, OrderIntended):
+            if isinstance(fact, intended):
                 causes[fact.client_order_id] = fact.cause
                 accounts[fact.client_order_id] = fact.account_id
                 orders[fact.client_order_id].setdefault("woken", began)
                 stamp(fact.client_order_id, "decided")
         return decision
 
-    module.decide = decided
+    account.decide = decided
 
 
 def hook_writer() -> None:
     """When the commit begins that holds an order, and when it is durable."""
-    from actors.core.facts import OrderIntended
-    from actors.persistence.store import Store
-
-    commit = Store.commit
+    intended, store = module(*FACTS).OrderIntended, module("actors.persistence.store").Store
+    commit = store.commit
 
     def committed(self: Any, decisions: Any) -> Any:
         began = now()
         found = commit(self, decisions)
         for decision in decisions:
             for fact in decision.facts:
-                if isinstance(fact, OrderIntended):
+                if isinstance(fact, intended):
                     orders[fact.client_order_id].setdefault("commit began", began)
                     stamp(fact.client_order_id, "durable")
         return found
 
-    Store.commit = committed  # type: ignore[method-assign]
+    store.commit = committed
 
 
 def hook_gateway() -> None:
     """When the gateway lets an order go, and when its first trade is known."""
-    from actors.gateway.protocol import GatewayCore
-
-    request, deliver = GatewayCore._request, GatewayCore._deliver
+    core = module("actors.gateway.protocol").GatewayCore
+    request, deliver = core._request, core._deliver
 
     def requested(self: Any, kind: str, tracked: Any, now_ms: int) -> Any:
         if kind == "place":
@@ -100,7 +113,7 @@ def hook_gateway() -> None:
         stamp(tracked.order.client_order_id, "traded")
         return deliver(self, tracked, trade, count=count)
 
-    GatewayCore._request, GatewayCore._deliver = requested, delivered  # type: ignore[method-assign]
+    core._request, core._deliver = requested, delivered
 
 
 def hook_wires() -> None:
@@ -142,9 +155,7 @@ def main() -> None:
     for hook in (hook_router, hook_account, hook_writer, hook_gateway, hook_wires):
         hook()
     atexit.register(save, path)
-    from actors.cli.main import main as command
-
-    command()
+    module(*COMMAND).main()
 
 
 if __name__ == "__main__":

@@ -7,18 +7,17 @@ from typing import Any
 
 import psutil
 
+from actors.assembly.build import Runtime, Settings, build, with_stand_ins
 from actors.core.messages import Wake
 from actors.core.order_ids import FIXED
 from actors.core.units import AccountId
+from actors.runtime.actor import Ref
 from actors.runtime.dispatcher import ThreadedDispatcher
 from actors.runtime.gc_control import GcControl
-from actors.subaccount.actor import AccountActor, AccountContext
 from actors.subaccount.state import AccountState
-from actors.supervision.gate import TradingGate
-from actors.symbol_router.actor import SymbolRouter
-from actors.symbol_router.book import PriceBook
 from actors.venues.paper.instruments import LISTINGS
-from bench.common import SYMBOLS, Sink, state, ticks
+from actors.venues.port import VenueConnection
+from bench.common import SYMBOLS, sink, state, ticks
 from bench.memory import resident
 
 COUNT = 1_000_000
@@ -33,11 +32,10 @@ def run() -> None:
     empty = resident()
     dispatcher = ThreadedDispatcher("million")
     dispatcher.start()
-    accounts: dict[AccountId, Any] = {}
     with pauses.held():
         states = [state(n) for n in range(COUNT)]
         of_states = psutil.Process().memory_info().rss - empty
-        took = create(states, dispatcher, accounts)
+        accounts, took = create(states, dispatcher)
     print(f"created {COUNT / took:,.0f} account actors/s, each from its state, with its trigger registered")
     print(f"one full collection after it, before anything is traded: {pauses.longest_ms:,.0f} ms")
     pauses.longest_ms, pauses.collections = 0.0, 0
@@ -59,27 +57,28 @@ def run() -> None:
     dispatcher.stop(10)
 
 
-def create(
-    states: list[AccountState], dispatcher: ThreadedDispatcher, accounts: dict[AccountId, Any]
-) -> float:
+def create(states: list[AccountState], dispatcher: ThreadedDispatcher) -> tuple[dict[AccountId, Ref], float]:
     """Start all of them from their states.
 
     Returns:
-        Seconds until all are running and registered.
+        The accounts, and seconds until all are running and registered.
     """
-    book = PriceBook()
-    context = AccountContext(book, {s: LISTINGS[s].instrument for s in SYMBOLS}, TradingGate(), FIXED)
-    context.router = router = SymbolRouter.start("router", dispatcher, book, accounts)
-    context.writer = context.gateway = Sink.start("sink", dispatcher)
+    assembly = build(
+        Settings(origin=FIXED),
+        Runtime(main=dispatcher, io=dispatcher),
+        None,
+        VenueConnection(instruments={s: LISTINGS[s].instrument for s in SYMBOLS}),
+        with_stand_ins({"writer": sink("writer"), "gateway": sink("gateway")}),
+    )
+    assembly.start("writer", "gateway", "router")
+    router = assembly.actors["router"]
     for tick in ticks(len(SYMBOLS)):
         router.tell(tick)
     quiet(dispatcher)
     began = time.perf_counter()
-    for made in states:
-        context.preloaded[made.account_id] = made
-        accounts[made.account_id] = AccountActor.start(made.account_id, dispatcher, made.account_id, context)
+    assembly.start_accounts(states)
     quiet(dispatcher)
-    return time.perf_counter() - began
+    return assembly.accounts, time.perf_counter() - began
 
 
 def quiet(dispatcher: ThreadedDispatcher) -> None:

@@ -5,31 +5,26 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
-from collections import deque
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
+from actors.assembly.build import Runtime, Settings, build, with_stand_ins
 from actors.core.order_ids import FIXED
 from actors.core.records import NewAccount
 from actors.core.units import AccountId
-from actors.persistence.actor import Writer
 from actors.persistence.embedded import EmbeddedPostgres
 from actors.persistence.store import Store
-from actors.runtime.actor import Ref
 from actors.runtime.cell import Status
 from actors.runtime.dispatcher import ThreadedDispatcher
-from actors.subaccount.actor import AccountActor, AccountContext
 from actors.subaccount.durability import Persist
 from actors.subaccount.state import AccountState
-from actors.supervision.gate import TradingGate
-from actors.supervision.messages import Crashed, RestartNow
-from actors.supervision.registry import ChildSpec, Registry, guard_name
-from actors.symbol_router.actor import SymbolRouter
-from actors.symbol_router.book import PriceBook
+from actors.supervision.messages import RestartNow
 from actors.venues.paper.instruments import LISTINGS
-from bench.common import SYMBOLS, Sink, placed_and_filled, ticks
-from supervisor import Supervisor
+from actors.venues.port import VenueConnection
+from bench.common import SYMBOLS, placed_and_filled, sink, ticks
 
 COUNT = 100_000
 CHUNK = 2_000
@@ -48,7 +43,9 @@ def run() -> None:
         print(
             f"restore: {len(loaded):,} accounts with a position read in {time.perf_counter() - began:.2f} s"
         )
-        if loaded[7] != next(s for s in states if s.account_id == loaded[7].account_id):
+        written = next(s for s in states if s.account_id == loaded[7].account_id)
+        # What was held at past settlements is kept for as long as one may come late: here times are 0.
+        if loaded[7] != replace(written, holdings=()):
             raise RuntimeError("what was loaded is not what was written")
         hospital = Hospital(store, loaded)
         took = sorted(hospital.restart(n * (COUNT // RESTARTS)) for n in range(RESTARTS))
@@ -94,30 +91,18 @@ class Hospital:
         self.main, self.io = ThreadedDispatcher("main"), ThreadedDispatcher("writer")
         self.main.start()
         self.io.start()
-        book, gate = PriceBook(), TradingGate()
-        context = AccountContext(book, {s: LISTINGS[s].instrument for s in SYMBOLS}, gate, FIXED)
-        house = self.house = Registry(
-            accounts={}, quarantined={}, actors={}, gate=gate, alarm=print, halt=print,
-            specs=(ChildSpec(name="writer", start=lambda: self.house.actors["writer"]),),
-            start_guard=lambda i: AccountActor.start(guard_name(i), self.main, i, context, guard=True, held=True),
-        )  # fmt: skip
-        house.actors["writer"] = Writer.start(
-            "writer", self.io, store, house.accounts, gate, deque(), house.actors
+        assembly = build(
+            Settings(origin=FIXED),
+            Runtime(main=self.main, io=self.io, alarm=print, halt=print),
+            store,
+            VenueConnection(instruments={s: LISTINGS[s].instrument for s in SYMBOLS}),
+            with_stand_ins({"gateway": sink("gateway")}),
         )
-        house.actors["router"] = SymbolRouter.start("router", self.main, book, house.accounts)
-        house.actors["supervisor"] = self.supervisor = Supervisor.start("supervisor", self.main, house)
-        context.writer, context.router = house.actors["writer"], house.actors["router"]
-        context.gateway = Sink.start("gateway", self.main)
-        self.main.on_crash = lambda cell, report, error: self.supervisor.tell(Crashed(cell, report, error))
+        self.supervisor = assembly.supervise()
+        assembly.start("writer", "gateway", "router")
         for tick in ticks(len(SYMBOLS)):
-            house.actors["router"].tell(tick)
-        self.refs: list[Ref] = []
-        for state in states:
-            context.preloaded[state.account_id] = state
-            ref = house.accounts[state.account_id] = AccountActor.start(
-                state.account_id, self.main, state.account_id, context
-            )
-            self.refs.append(ref)
+            assembly.actors["router"].tell(tick)
+        self.refs = [assembly.start_account(state.account_id, state) for state in states]
         while self.main.backlog():
             time.sleep(0.01)
 

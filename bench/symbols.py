@@ -23,17 +23,18 @@ from urllib.parse import parse_qsl
 import msgspec
 import uvicorn
 
+from actors.assembly.build import Runtime, Settings, build
+from actors.core.order_ids import FIXED
 from actors.core.units import NANOS_PER_MS, NANOS_PER_SECOND, Nanos, Symbol
-from actors.feed.actor import Feed
 from actors.runtime.clock import SystemClock
 from actors.runtime.dispatcher import ThreadedDispatcher
 from actors.runtime.io_loop import IoLoop
-from actors.symbol_router.actor import SymbolRouter
 from actors.symbol_router.book import PriceBook
 from actors.venues.binance.addresses import Addresses
 from actors.venues.binance.endpoints import weight_of
 from actors.venues.binance.market_data import BinanceFeed, FeedTerms
 from actors.venues.binance.throttle import Throttle
+from actors.venues.port import VenueConnection
 
 SECONDS = 70
 LOOK_SECONDS = 0.5
@@ -223,7 +224,7 @@ def run() -> None:
     clock, dispatcher, loop = SystemClock(), ThreadedDispatcher("bench", SystemClock()), IoLoop("bench")
     dispatcher.start()
     loop.start()
-    throttle, book = Throttle(), PriceBook()
+    throttle = Throttle()
     base = f"127.0.0.1:{server.port}"
     terms = FeedTerms(
         throttle=throttle,
@@ -234,14 +235,19 @@ def run() -> None:
     )
     where = Addresses(f"http://{base}", f"ws://{base}/public", f"ws://{base}/private")
     source = BinanceFeed(where, EVERYBODY, loop, terms)
-    router = SymbolRouter.start("router", dispatcher, book, {})
+    assembly = build(
+        Settings(origin=FIXED, price_max_age_ns=MAX_AGE),
+        Runtime(main=dispatcher, io=dispatcher, alarm=alarms.append),
+        None,
+        VenueConnection(instruments={}, watched=EVERYBODY, source=source),
+    )
     server.began = time.monotonic()
-    feed = Feed.start("feed", dispatcher, source, router, book, EVERYBODY, MAX_AGE, alarms.append, {})
+    assembly.start("router", "feed")
     while time.monotonic() - server.began < SECONDS:
         time.sleep(LOOK_SECONDS)
-        counts.look(server, book, Nanos(clock.monotonic_ns()))
+        counts.look(server, assembly.book, Nanos(clock.monotonic_ns()))
     use = throttle.use()
-    dispatcher.stop_cell(feed.cell)
+    dispatcher.stop_cell(assembly.actors["feed"].cell)
     loop.stop(5)
     dispatcher.stop(5)
     server.stop()

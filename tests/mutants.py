@@ -118,6 +118,8 @@ GATEWAY = (
     "tests/gateway/test_fleets.py",
 )
 FOLDED = ("tests/persistence/test_store.py::test_what_is_loaded_equals_what_was_folded",)
+SUPERVISED = ("tests/test_quarantine.py", "tests/test_restarts.py", "tests/test_supervisor.py")
+
 OTHERS: dict[str, tuple[str, ...]] = {
     "actors/gateway/actor.py": ("tests/gateway/test_actor.py",),
     "actors/gateway/budget.py": ("tests/gateway/test_budget.py", "tests/gateway/test_lost_and_late.py"),
@@ -178,7 +180,11 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "actors/supervision/policy.py": ("tests/supervision/test_policy.py",),
     "actors/supervision/strategy.py": ("tests/supervision/test_strategy.py",),
     "actors/supervision/registry.py": ("tests/test_supervisor.py", "tests/test_quarantine.py"),
-    "supervisor.py": ("tests/test_quarantine.py", "tests/test_restarts.py", "tests/test_supervisor.py"),
+    "actors/supervision/parking.py": SUPERVISED,
+    "actors/supervision/quarantine.py": SUPERVISED,
+    "actors/supervision/restarts.py": SUPERVISED,
+    "actors/supervision/settling.py": SUPERVISED,
+    "supervisor.py": SUPERVISED,
     "actors/symbol_router/actor.py": ("tests/symbol_router/test_actor.py",),
     "actors/symbol_router/book.py": (
         "tests/symbol_router/test_triggers.py",
@@ -270,9 +276,9 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "before >= 0",
     ): "with nobody before it and no room, the budget says no as well",
     (
-        "supervisor",
-        "self._now() < check.until_ns",
-        "self._now() <= check.until_ns",
+        "supervision/restarts",
+        "context.now_ns() < check.until_ns",
+        "context.now_ns() <= check.until_ns",
     ): "one more look, a few milliseconds later",
     (
         "runtime/dispatcher",

@@ -25,7 +25,8 @@ WRITER = "actors/persistence/actor.py"
 ROWS = "actors/persistence/rows.py"
 DISPATCHER = "actors/runtime/dispatcher.py"
 MAILBOX = "actors/runtime/mailbox.py"
-SUPERVISOR = "supervisor.py"
+QUARANTINE = "actors/supervision/quarantine.py"
+SUPERVISOR_CONTEXT = "actors/supervision/context.py"
 TRIGGERS = "actors/symbol_router/triggers.py"
 BOOK = "actors/symbol_router/book.py"
 FEED = "actors/feed/actor.py"
@@ -516,23 +517,23 @@ FAULTS = (
     ),
     Fault(
         "a second quarantine parks the guard, by hand",
-        SUPERVISOR,
-        "        if ref is None or id_ in self._house.quarantined:\n            return False\n        ref.cell.dispatcher.quarantine",
+        QUARANTINE,
+        "        if ref is None or id_ in registry.quarantined:\n            return False\n        ref.cell.dispatcher.quarantine",
         "        if ref is None:\n            return False\n        ref.cell.dispatcher.quarantine",
         PARKED,
     ),
     Fault(
         "a second quarantine parks the guard as the account",
-        SUPERVISOR,
-        "        if id_ in house.quarantined:\n            return\n        self._forget(name)",
-        "        self._forget(name)",
+        QUARANTINE,
+        "        if id_ in registry.quarantined:\n            return\n        self._parking.forget(id_)",
+        "        self._parking.forget(id_)",
         PARKED,
     ),
     Fault(
         "a late guard replaces a released account",
-        SUPERVISOR,
-        "        if own is None or house.accounts[id_].cell is not own.cell:\n            return\n        guard = house.accounts[id_] = house.start_guard",
-        "        guard = house.accounts[id_] = house.start_guard",
+        QUARANTINE,
+        "        if own is None or registry.accounts[id_].cell is not own.cell:\n            return\n        guard = registry.accounts[id_] = registry.start_guard",
+        "        guard = registry.accounts[id_] = registry.start_guard",
         PARKED,
     ),
     Fault(
@@ -646,9 +647,9 @@ FAULTS = (
     ),
     Fault(
         "the supervisor raises the alarm before it halts",
-        SUPERVISOR,
-        '        self._house.halt(reason)\n        self._house.alarm(Critical(f"the engine halts: {reason}"))\n',
-        '        self._house.alarm(Critical(f"the engine halts: {reason}"))\n        self._house.halt(reason)\n',
+        SUPERVISOR_CONTEXT,
+        '        self.registry.halt(reason)\n        self.registry.alarm(Critical(f"the engine halts: {reason}"))\n',
+        '        self.registry.alarm(Critical(f"the engine halts: {reason}"))\n        self.registry.halt(reason)\n',
         HALTS,
     ),
     Fault(

@@ -137,7 +137,7 @@ class Part:
 
 
 def test_a_part_that_fails_to_stop_keeps_no_other_from_it(engine, monkeypatch):
-    monkeypatch.setattr(engine.side, "stop", Deaf())
+    monkeypatch.setattr(engine.venue, "stop", Deaf())
     monkeypatch.setattr(engine, "_drain", Deaf())
     monkeypatch.setattr(engine.loop, "stop", Deaf())
     monkeypatch.setattr(engine.watchdog, "stop", Deaf())

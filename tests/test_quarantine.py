@@ -1,6 +1,6 @@
 """Quarantine: who stands where, when nobody may be displaced, and how an account comes back.
 
-Covers: actors/supervision/dead_letters.py, actors/supervision/registry.py
+Covers: actors/supervision/dead_letters.py, actors/supervision/quarantine.py
 """
 
 from __future__ import annotations

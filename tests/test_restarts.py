@@ -1,4 +1,7 @@
-"""The supervisor's finer rules: who is told, what a start that fails means, who waits for a place, when a probe comes."""
+"""The supervisor's finer rules: who is told, what a start that fails means, who waits for a place, when a probe comes.
+
+Covers: actors/supervision/restarts.py, actors/supervision/settling.py
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,8 @@ from actors.core.messages import Reconsider
 from actors.core.records import LoadRecovery
 from actors.runtime.cell import Status
 from actors.supervision.messages import Quarantine, RestartNow
-from actors.supervision.policy import SETTLE_TRIES
-from supervisor import RESTART_GAP
+from actors.supervision.restarts import RESTART_GAP
+from actors.supervision.settling import SETTLE_TRIES
 from tests.test_quarantine import InATurn
 from tests.trees import SECOND, Child, Tree
 
@@ -149,7 +152,7 @@ def test_after_a_probe_that_failed_the_next_one_comes_after_twice_the_time(sick)
 
 def test_a_parked_one_that_fails_again_brings_no_other_probe_forward(sick):
     sick.run(0.5)
-    breaker = sick.actors["supervisor"].cell.actor._breaker
+    breaker = sick.actors["supervisor"].cell.actor._parking.breaker
     [trip] = breaker.tripped.values()
     parked = list(trip.parked)
     before = len(sick.dispatcher._timers)

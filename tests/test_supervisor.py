@@ -1,4 +1,7 @@
-"""Start order, proof of life, restart windows, quarantine and the gate."""
+"""Start order, proof of life, restart windows, quarantine and the gate.
+
+Covers: actors/supervision/context.py, actors/supervision/parking.py, actors/supervision/registry.py
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,12 @@ from actors.core.messages import LoseTriggers, Reconsider
 from actors.core.records import LoadRecovery, RecordDeadLetter
 from actors.runtime.cell import Status
 from actors.runtime.dispatcher import ThreadedDispatcher
-from actors.supervision.lifecycle import start_in_order, stop_in_reverse
+from actors.supervision import lifecycle
 from actors.supervision.messages import Quarantine, RestartNow
 from actors.supervision.policy import GiveUp, after_crash
 from actors.supervision.registry import ChildSpec
 from actors.supervision.strategy import Strategy
-from supervisor import ACCOUNT_POLICY, GUARD_POLICY
+from supervisor import ACCOUNT_POLICY, CHILDREN, GROUPS, GUARD_POLICY
 from tests.trees import SECOND, Child, Deaf, Tree, Unbuildable, Waits
 
 
@@ -189,7 +192,7 @@ def test_a_probe_that_leaves_another_way_is_followed_by_the_next_one(way):
     tree = Tree(accounts=MANY)
     for name in MANY:
         tree.accounts[name].tell("boom")
-    breaker = tree.actors["supervisor"].cell.actor._breaker
+    breaker = tree.actors["supervisor"].cell.actor._parking.breaker
 
     def probing():
         return next((t.probe for t in breaker.tripped.values() if t.probe), None)
@@ -311,6 +314,9 @@ def test_an_operator_quarantines_an_account_but_not_the_engine():
     assert tree.actors["writer"].cell.status is Status.RUNNING
 
 
+NAMES = ("a", "b", "c")
+
+
 @pytest.fixture
 def dispatcher():
     running = ThreadedDispatcher("t")
@@ -322,11 +328,13 @@ def dispatcher():
 def test_children_start_in_order_and_stop_in_reverse(dispatcher):
     log, actors = [], {}
     specs = tuple(
-        ChildSpec(name=n, start=lambda n=n: (log.append(f"{n} started"), Child.start(n, dispatcher, log))[1])
-        for n in ("a", "b", "c")
+        ChildSpec(
+            name=n, start=lambda _parts, n=n: (log.append(f"{n} started"), Child.start(n, dispatcher, log))[1]
+        )
+        for n in NAMES
     )
-    start_in_order(specs, actors)
-    assert stop_in_reverse(specs, actors, 5) == []
+    lifecycle.start(specs, NAMES, None, actors)
+    assert lifecycle.stop(specs, NAMES, actors, 5) == []
     assert log == ["a started", "b started", "c started", "c stopped", "b stopped", "a stopped"]
     assert actors == {}
 
@@ -335,11 +343,11 @@ def test_all_stop_under_one_deadline(dispatcher):
     actors, held = {}, threading.Event()
     stuck = ThreadedDispatcher("stuck")
     stuck.start()
-    specs = tuple(ChildSpec(name=n, start=lambda n=n: Child.start(n, stuck)) for n in ("a", "b", "c"))
-    start_in_order(specs, actors)
+    specs = tuple(ChildSpec(name=n, start=lambda _parts, n=n: Child.start(n, stuck)) for n in NAMES)
+    lifecycle.start(specs, NAMES, None, actors)
     actors["a"].tell(held)
     began = time.monotonic()
-    assert stop_in_reverse(specs, actors, 0.6) == ["c", "b", "a"]
+    assert lifecycle.stop(specs, NAMES, actors, 0.6) == ["c", "b", "a"]
     assert time.monotonic() - began < 3
     held.set()
     assert stuck.stop(5)
@@ -347,9 +355,9 @@ def test_all_stop_under_one_deadline(dispatcher):
 
 def test_a_child_that_does_not_answer_did_not_start(dispatcher):
     dispatcher.on_crash = lambda *_: None
-    specs = (ChildSpec(name="deaf", start=lambda: Deaf.start("deaf", dispatcher), ready_seconds=0.3),)
+    specs = (ChildSpec(name="deaf", start=lambda _parts: Deaf.start("deaf", dispatcher), ready_seconds=0.3),)
     with pytest.raises(NotStarted, match="cannot start"):
-        start_in_order(specs, {})
+        lifecycle.start(specs, ("deaf",), None, {})
 
 
 @pytest.mark.parametrize("policy", [ACCOUNT_POLICY, GUARD_POLICY, ChildSpec(name="x", start=None).policy])
@@ -373,6 +381,26 @@ def test_while_the_engine_stops_a_crash_does_not_crash_the_supervisor():
 
 
 def test_two_children_of_one_name_are_refused(dispatcher):
-    specs = (ChildSpec(name="a", start=lambda: None), ChildSpec(name="a", start=lambda: None))
+    specs = (ChildSpec(name="a", start=lambda _parts: None), ChildSpec(name="a", start=lambda _parts: None))
     with pytest.raises(ValueError, match="different names"):
-        start_in_order(specs, {})
+        lifecycle.start(specs, ("a",), None, {})
+
+
+def test_children_start_and_stop_by_name_in_the_order_of_the_specs(dispatcher):
+    log, actors = [], {}
+    specs = tuple(
+        ChildSpec(name=n, start=lambda parts, n=n: (parts.append(n), Child.start(n, dispatcher, log))[1])
+        for n in NAMES
+    )
+    made = []
+    lifecycle.start(specs, ("c", "a"), made, actors)
+    assert (made, list(actors)) == (["a", "c"], ["a", "c"])
+    assert lifecycle.stop(specs, ("a", "b"), actors, 5) == []
+    assert (log, list(actors)) == (["a stopped"], ["c"])
+    with pytest.raises(ValueError, match="d is none of the children"):
+        lifecycle.stop(specs, ("d",), actors, 5)
+
+
+def test_the_engine_s_children_have_a_start_order_and_known_groups():
+    assert [spec.name for spec in CHILDREN] == ["writer", "gateway", "router", "feed"]
+    assert {spec.group for spec in CHILDREN} - {""} == set(GROUPS)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import threading
 
+from msgspec.structs import replace
+
+from actors.assembly.build import Runtime, Settings, build, with_stand_ins
+from actors.core.order_ids import FIXED
 from actors.runtime.actor import DispatchedActor
 from actors.runtime.clock import VirtualClock
 from actors.runtime.simulation import SeededDispatcher
 from actors.supervision.correlation import CorrelationPolicy
-from actors.supervision.gate import TradingGate
-from actors.supervision.messages import Crashed
 from actors.supervision.policy import RestartPolicy
-from actors.supervision.registry import ChildSpec, Registry, guard_name
-from supervisor import GROUPS, Supervisor
+from actors.supervision.registry import guard_name
+from actors.venues.port import VenueConnection
+from supervisor import CHILDREN, GROUPS
+
+NAMES = tuple(spec.name for spec in CHILDREN)
 
 
 class Child(DispatchedActor):
@@ -54,29 +59,37 @@ SECOND = 1_000_000_000
 class Tree:
     def __init__(self, accounts=("acct-1", "acct-2"), groups=None, **correlation):
         self.dispatcher = SeededDispatcher("t", VirtualClock())
-        self.accounts, self.actors, self.alarms, self.gate = {}, {}, [], TradingGate()
-        self.halts = []
-        self.registry = Registry(
-            accounts=self.accounts, quarantined={}, actors=self.actors, gate=self.gate, groups=groups or GROUPS,
-            alarm=self.alarms.append, halt=self.halts.append, start_guard=self.start_guard,
-            correlation=CorrelationPolicy(at_least=3, **correlation),
-            specs=tuple(
-                ChildSpec(name=n, start=lambda: None, group=g, policy=RestartPolicy(max_restarts=2))
-                for n, g in (("writer", ""), ("gateway", ""), ("router", "market"), ("feed", "market"))
+        self.alarms, self.halts = [], []
+        self.assembly = build(
+            Settings(
+                origin=FIXED,
+                groups=groups or GROUPS,
+                correlation=CorrelationPolicy(at_least=3, **correlation),
             ),
-        )  # fmt: skip
-        self.actors["supervisor"] = Supervisor.start("supervisor", self.dispatcher, self.registry)
-        self.dispatcher.on_crash = lambda cell, report, error: self.actors["supervisor"].tell(
-            Crashed(cell, report, error)
+            Runtime(
+                main=self.dispatcher, io=self.dispatcher, alarm=self.alarms.append, halt=self.halts.append
+            ),
+            None,
+            VenueConnection(instruments={}),
+            tuple(
+                replace(spec, policy=RestartPolicy(max_restarts=2))
+                for spec in with_stand_ins({n: self.child(n) for n in NAMES})
+            ),
         )
-        for name in ("writer", "gateway", "router", "feed"):
-            self.actors[name] = Child.start(name, self.dispatcher)
+        self.registry, self.gate = self.assembly.registry, self.assembly.gate
+        self.accounts, self.actors = self.assembly.accounts, self.assembly.actors
+        self.registry.start_guard = self.start_guard
+        self.assembly.supervise()
+        self.assembly.start(*NAMES, prove=False)
         for name in accounts:
             self.accounts[name] = Child.start(name, self.dispatcher)
         self.dispatcher.run_until_quiet()
 
     def run(self, seconds=1):
         self.dispatcher.run_until(self.dispatcher.clock.monotonic_ns() + int(seconds * SECOND))
+
+    def child(self, name):
+        return lambda _parts: Child.start(name, self.dispatcher)
 
     def start_guard(self, id_):
         return Child.start(guard_name(id_), self.dispatcher, held=True)

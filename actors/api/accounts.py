@@ -37,7 +37,7 @@ from actors.persistence.operator_records import clean
 from actors.runtime.actor import Ref
 from actors.subaccount.market import Market
 from actors.subaccount.report import RiskReport, report
-from actors.supervision.operator_log import EVERYBODY, Act
+from actors.supervision.operator_log import EVERYBODY, OperatorAction
 from actors.supervision.registry import account_of
 
 REPORT_TRADES = 10_000
@@ -113,7 +113,7 @@ class AccountService:
         check_length(bodies)
         creation = self._engine.creation([new_account(b) for b in bodies])
         names = ", ".join(f"{body.account_id} ({body.deposit})" for body in bodies[:20])
-        await self._asker.record(Act(who, "create", EVERYBODY, f"{len(bodies)}: {names}"))
+        await self._asker.record(OperatorAction(who, "create", EVERYBODY, f"{len(bodies)}: {names}"))
         return await self._asker.ask_store(creation)
 
     async def adjust(self, account_id: str, body: AmountBody, who: str) -> Outcome:
@@ -121,7 +121,7 @@ class AccountService:
         ref = self._lookup.account(account_id)
         amount = decimal_of(body.amount, "amount")
         reason = checked_text(body.reason, "reason") or ("WITHDRAWAL" if amount < 0 else "DEPOSIT")
-        act = Act(who, "balance", account_id, f"{amount} {body.reason}")
+        act = OperatorAction(who, "balance", account_id, f"{amount} {body.reason}")
         return await self._asker.command(ref, AdjustBalance(amount, reason), act)
 
     async def set_status(self, account_id: str, status: AccountStatus, who: str) -> Outcome:
@@ -129,12 +129,14 @@ class AccountService:
         freezes = status is AccountStatus.FROZEN
         action = "freeze" if freezes else "unfreeze"
         message = SetStatus(status)
-        return await self._command(message, Act(who, action, account_id, "", message, protects=freezes))
+        return await self._command(
+            message, OperatorAction(who, action, account_id, "", message, protects=freezes)
+        )
 
     async def set_mode(self, account_id: str, body: ModeBody, who: str) -> Outcome:
         """Another liquidation mode."""
         message = SetMode(body.mode)
-        return await self._command(message, Act(who, "mode", account_id, body.mode, message))
+        return await self._command(message, OperatorAction(who, "mode", account_id, body.mode, message))
 
     async def settle_fee(self, account_id: str, body: FeeBody, who: str) -> Outcome:
         """Book a pending fee at a rate or an amount that an operator knows."""
@@ -142,21 +144,21 @@ class AccountService:
         amount = None if body.amount is None else decimal_of(body.amount, "amount")
         detail = f"{body.symbol} {body.trade_id}: rate {body.rate}, amount {body.amount}"
         message = SettleFee(Symbol(body.symbol), body.trade_id, rate, amount)
-        return await self._command(message, Act(who, "fee", account_id, detail))
+        return await self._command(message, OperatorAction(who, "fee", account_id, detail))
 
     async def reopen(self, account_id: str, reason: str, who: str) -> Outcome:
         """Let a LIQUIDATED account that has money trade again."""
         message = Reopen(told_text(reason, "reason"))
-        return await self._command(message, Act(who, "reopen", account_id, message.reason))
+        return await self._command(message, OperatorAction(who, "reopen", account_id, message.reason))
 
     async def retry(self, account_id: str, who: str) -> bool:
         """Have a STUCK account try its liquidation again."""
         ref = self._lookup.account(account_id)
-        await self._asker.record(Act(who, "retry", account_id, protects=True))
+        await self._asker.record(OperatorAction(who, "retry", account_id, protects=True))
         ref.tell(Reconsider("operator"))
         return True
 
-    async def _command(self, message: Message, act: Act) -> Outcome:
+    async def _command(self, message: Message, act: OperatorAction) -> Outcome:
         return await self._asker.command(self._lookup.account(act.target), message, act)
 
 

@@ -34,7 +34,7 @@ from actors.runtime.tap import TAP_RATE_MAX, TAP_SECONDS_MAX, Tap
 from actors.subaccount import margin
 from actors.subaccount.market import Market, marks_of
 from actors.supervision.messages import RestartNow
-from actors.supervision.operator_log import Act
+from actors.supervision.operator_log import OperatorAction
 from actors.supervision.strategy import Strategy
 from actors.supervision.watchdog import StuckTurn
 from actors.symbol_router.actor import SymbolRouter
@@ -275,7 +275,7 @@ class ActorService:
         self._lookup.actor(name)
         if name == "supervisor":
             raise BadInput("the supervisor cannot restart itself; restart the engine")
-        await self._asker.record(Act(who, "restart", name))
+        await self._asker.record(OperatorAction(who, "restart", name))
         return await self._asker.ask_supervisor(RestartNow(name, by_operator=True))
 
 

@@ -18,13 +18,14 @@ from actors.api import awaiting
 from actors.api.answers import Outcome, Pending
 from actors.api.awaiting import Reply
 from actors.api.pools import OPERATORS, ORDERS
-from actors.assembly.engine import ASK_SECONDS, Engine
+from actors.assembly.engine import Engine
+from actors.assembly.store_questions import ASK_SECONDS
 from actors.core.errors import BulkheadError, NotRecorded, StoreUnreachable
 from actors.core.units import AccountId
 from actors.persistence.queries import Query
 from actors.runtime.actor import Ref
 from actors.subaccount.pipeline import Accepted, Rejected
-from actors.supervision.operator_log import Act, Deed
+from actors.supervision.operator_log import LoggedAction, OperatorAction
 from actors.supervision.registry import account_of
 
 A = TypeVar("A")
@@ -53,19 +54,19 @@ class Asker:
 
     # -- what operators do
 
-    async def record(self, act: Act) -> Deed:
+    async def record(self, act: OperatorAction) -> LoggedAction:
         """Record what an operator does on this machine's disk, before it is done.
 
         Raises:
             NotRecorded: it cannot be recorded, so it must not be done. What protects is done nevertheless,
                 with a line in the log.
         """
-        deeds = self._engine.deeds
-        if not act.protects and not deeds.has_room():
+        operator_log = self._engine.operator_log
+        if not act.protects and not operator_log.has_room():
             raise NotRecorded(
                 "too much that operators did waits for Postgres already; only what protects is taken"
             )
-        deed, written = deeds.begin(act)
+        logged, written = operator_log.begin(act)
         try:
             await asyncio.wait_for(asyncio.wrap_future(written), RECORD_SECONDS)
         except (NotRecorded, TimeoutError) as error:
@@ -78,9 +79,9 @@ class Asker:
             log.warning(
                 "done without a record", who=act.who, action=act.action, target=act.target, error=text
             )
-        return deed
+        return logged
 
-    async def command(self, ref: Ref, message: Any, act: Act) -> Outcome:
+    async def command(self, ref: Ref, message: Any, act: OperatorAction) -> Outcome:
         """Record what an operator asks of an account, tell it to the account, and wait for its answer.
 
         Args:
@@ -89,8 +90,8 @@ class Asker:
             act: what the audit says of it. One that protects is answered soon, durable or not.
         """
         with OPERATORS.taken_for():
-            deed = await self.record(act)
-            reply = Reply(lambda: self._engine.deeds.settled(deed))
+            logged = await self.record(act)
+            reply = Reply(lambda: self._engine.operator_log.settled(logged))
             patience = PROTECT_SECONDS if act.protects else PATIENCE_SECONDS
             return await self._durable_or_pending(
                 ref, message, reply, patience, again=act.message is not None

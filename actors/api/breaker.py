@@ -21,7 +21,7 @@ from actors.core.units import Symbol
 from actors.subaccount import losses, margin
 from actors.subaccount.market import Market, marks_of
 from actors.subaccount.state import AccountState
-from actors.supervision.operator_log import Act
+from actors.supervision.operator_log import OperatorAction
 
 
 class RiskView(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,13 +62,13 @@ class BreakerService:
     async def trip(self, account_id: str, reason: str, who: str) -> Outcome:
         """Open the breaker."""
         message = TripBreaker(told_text(reason, "reason"))
-        act = Act(who, "trip", account_id, message.reason, message, protects=True)
+        act = OperatorAction(who, "trip", account_id, message.reason, message, protects=True)
         return await self._asker.command(self._lookup.account(account_id), message, act)
 
     async def reset(self, account_id: str, who: str) -> Outcome:
         """Close the breaker; the account refuses while it cools down."""
         message = ResetBreaker()
-        act = Act(who, "reset", account_id, "", message)
+        act = OperatorAction(who, "reset", account_id, "", message)
         return await self._asker.command(self._lookup.account(account_id), message, act)
 
 

@@ -11,7 +11,7 @@ from actors.core import replay_codec
 from actors.core.units import AccountId
 from actors.persistence.operator_records import DeadLetter, DeadLetterStatus, clean, wanted_status
 from actors.persistence.queries import ResolveDeadLetter
-from actors.supervision.operator_log import Act
+from actors.supervision.operator_log import OperatorAction
 
 
 class DeadLetterService:
@@ -53,7 +53,7 @@ class DeadLetterService:
         if AccountId(letter.actor) in self._engine.quarantined:
             raise Conflict(f"{letter.actor} is in quarantine; release it first, or drop the message")
         await self._asker.record(
-            Act(who, "replay", letter.actor, f"dead letter {dead_letter_id}: {letter.message}")
+            OperatorAction(who, "replay", letter.actor, f"dead letter {dead_letter_id}: {letter.message}")
         )
         # First it is resolved, then told: of two operators who replay it at the same time one gets a Conflict, and
         # the message is told once.
@@ -65,7 +65,7 @@ class DeadLetterService:
         """Close a dead letter without a replay; it stays readable."""
         letter = await self.dead_letter(dead_letter_id)
         await self._asker.record(
-            Act(who, "drop", letter.actor, f"dead letter {dead_letter_id}: {letter.message}")
+            OperatorAction(who, "drop", letter.actor, f"dead letter {dead_letter_id}: {letter.message}")
         )
         await self.resolve(dead_letter_id, DeadLetterStatus.DROPPED, who)
         return await self.dead_letter(dead_letter_id)

@@ -23,7 +23,7 @@ from actors.api.noun import Context, Noun
 from actors.api.parameters import HttpRequest, Limit, who
 from actors.api.pools import EXCHANGE, INSPECT, QUESTION_SECONDS, STOP
 from actors.api.values import WhyBody
-from actors.assembly.engine import EMERGENCY
+from actors.assembly.operator_resumption import EMERGENCY
 from actors.core.messages import CallOff, CloseOut
 from actors.core.names import told_text
 from actors.core.records import AuditEntry
@@ -35,9 +35,9 @@ from actors.subaccount import margin
 from actors.subaccount.market import marks_of
 from actors.subaccount.state import AccountState
 from actors.supervision.alarms import AlarmEntry
-from actors.supervision.operator_log import EVERYBODY, Act, Deed, with_fresh
+from actors.supervision.operator_log import EVERYBODY, LoggedAction, OperatorAction, with_fresh
 from actors.symbol_router.actor import SymbolRouter
-from actors.venues.binance.side import MasterView
+from actors.venues.port import MasterView
 
 PROMETHEUS_TYPE = "text/plain; version=0.0.4"
 RATIO_BUCKETS = ("0.2", "0.4", "0.6", "0.8", "0.9", "0.925", "0.95", "1")
@@ -118,9 +118,7 @@ class EngineService:
         return exposition(sources).decode()
 
     def _feed(self) -> dict[str, int]:
-        source = self._engine.feed_source
-        names = ("frames", "reconnects", "malformed", "refreshed", "bulk_refreshes", "late", "future")
-        return {name: getattr(source, name) for name in names}
+        return self._engine.venue.market_data_counts()
 
     def _ratios(self, states: Sequence[AccountState]) -> dict[str, int]:
         """How many accounts with positions have a margin ratio below each bound."""
@@ -150,13 +148,15 @@ class EngineService:
             raise NotFound(f"there is no alarm {alarm_id}; 'bulkhead alarms' lists them")
         if not before.is_open:
             raise Conflict(f"alarm {alarm_id} was acknowledged by {before.acknowledged_by} already")
-        await self._asker.record(Act(who, "ack", f"alarm {alarm_id}", clean(before.text), protects=True))
+        await self._asker.record(
+            OperatorAction(who, "ack", f"alarm {alarm_id}", clean(before.text), protects=True)
+        )
         return self._engine.alarms.acknowledge(alarm_id, who) or before
 
     async def audit(self, target: str | None, limit: int) -> list[AuditEntry]:
         """What operators did, newest first; also what is not in Postgres yet."""
         wanted = None if target is None else clean(target)
-        fresh = self._engine.deeds.not_in_audit(wanted)
+        fresh = self._engine.operator_log.not_in_audit(wanted)
         return with_fresh(await self._lookup.read(lambda records: records.audit(wanted, limit)), fresh, limit)
 
     # -- the exchange
@@ -170,7 +170,7 @@ class EngineService:
 
     async def master(self, limit: int) -> MasterView:
         """The settings of the master account."""
-        return await EXCHANGE.run(self._engine.side.view, limit)
+        return await EXCHANGE.run(self._engine.venue.view, limit)
 
 
 def _bucket(ratio: Decimal | None) -> str:
@@ -191,13 +191,13 @@ class EmergencyStopService:
     async def stop(self, account_id: str, reason: str, who: str) -> Outcome:
         """Close everything of an account."""
         message = CloseOut(told_text(reason, "reason"))
-        act = Act(who, "close-out", account_id, message.reason, message, protects=True)
+        act = OperatorAction(who, "close-out", account_id, message.reason, message, protects=True)
         return await self._asker.command(self._lookup.account(account_id), message, act)
 
     async def call_off(self, account_id: str, who: str) -> Outcome:
         """Stop closing everything of an account."""
         message = CallOff()
-        act = Act(who, "close-out called off", account_id, "", message)
+        act = OperatorAction(who, "close-out called off", account_id, "", message)
         return await self._asker.command(self._lookup.account(account_id), message, act)
 
     async def stop_all(self, reason: str, who: str) -> int:
@@ -210,9 +210,11 @@ class EmergencyStopService:
         # Before anything that may fail: new risk stops even if neither disk nor Postgres answers.
         self._engine.gate.close(EMERGENCY)
         message = CloseOut(f"{EMERGENCY}: {text}")
-        deed = await self._asker.record(Act(who, "close-out of all", EVERYBODY, text, message, protects=True))
-        self._engine.deeds.stopped(deed, text)
-        count = await STOP.run(self._tell_all, message, deed)
+        logged = await self._asker.record(
+            OperatorAction(who, "close-out of all", EVERYBODY, text, message, protects=True)
+        )
+        self._engine.operator_log.stopped(logged, text)
+        count = await STOP.run(self._tell_all, message, logged)
         self._engine.alarm(Critical(f"emergency stop of {count} accounts by {who}: {text}"))
         self._asker.in_background(self._cancel_at_once())
         return count
@@ -224,15 +226,17 @@ class EmergencyStopService:
             How many accounts were told.
         """
         message = CallOff(EMERGENCY)
-        deed = await self._asker.record(Act(who, "close-out of all called off", EVERYBODY, "", message))
-        self._engine.deeds.called_off()
-        count = await STOP.run(self._tell_all, message, deed)
+        logged = await self._asker.record(
+            OperatorAction(who, "close-out of all called off", EVERYBODY, "", message)
+        )
+        self._engine.operator_log.called_off()
+        count = await STOP.run(self._tell_all, message, logged)
         self._engine.gate.open(EMERGENCY)
         return count
 
-    def _tell_all(self, message: CloseOut | CallOff, deed: Deed) -> int:
+    def _tell_all(self, message: CloseOut | CallOff, logged: LoggedAction) -> int:
         refs = list(self._engine.accounts.values())
-        replies = Countdown(len(refs), lambda: self._engine.deeds.settled(deed))
+        replies = Countdown(len(refs), lambda: self._engine.operator_log.settled(logged))
         dead = []
         for ref in refs:
             # An actor that is dead must not keep the others from being told; it is named in an alarm.
@@ -244,7 +248,7 @@ class EmergencyStopService:
         if dead:
             self._engine.alarm(
                 Critical(
-                    f"{deed.action}: {len(dead)} accounts have no running actor and were not told: "
+                    f"{logged.action}: {len(dead)} accounts have no running actor and were not told: "
                     f"{', '.join(dead[:20])}; close their positions by hand, or restart the engine"
                 )
             )

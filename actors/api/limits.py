@@ -16,7 +16,7 @@ from actors.core.units import AccountId
 from actors.limits.layers import Layer, LimitRow, rule_layer
 from actors.limits.model import LIMITS, RiskLimits
 from actors.limits.parse import shown
-from actors.supervision.operator_log import Act
+from actors.supervision.operator_log import OperatorAction
 
 CHANGES_MAX = 200
 
@@ -51,7 +51,7 @@ class LimitService:
             raise BadInput(f"changes: {len(body.changes):,} are too many; at most {CHANGES_MAX} are taken")
         detail = ", ".join(f"{n} = {'(taken back)' if v is None else v}" for n, v in body.changes.items())
         message = SetLimits(tuple(body.changes.items()))
-        act = Act(who, "limits", account_id, detail, message)
+        act = OperatorAction(who, "limits", account_id, detail, message)
         return await self._asker.command(self._lookup.account(account_id), message, act)
 
 

@@ -26,13 +26,13 @@ from actors.api.mailbox_statistics import MailboxStatistics
 from actors.assembly.engine import Engine
 from actors.core.units import NANOS_PER_SECOND
 from actors.gateway.actor import GatewayStatus
+from actors.gateway.messages import RequestWeight
 from actors.gateway.stream import StreamState
 from actors.persistence.actor import WriterStats
 from actors.runtime import logs
 from actors.runtime.dispatcher import ThreadedDispatcher
 from actors.runtime.logs import LogState
 from actors.symbol_router.actor import SymbolRouter
-from actors.venues.binance.weight import WeightUse
 
 Source = TypeVar("Source")
 
@@ -58,7 +58,12 @@ class Figure(NamedTuple, Generic[Source]):
 
 ENGINE: tuple[Figure[Engine], ...] = (
     Figure(COUNTER, "alarms", "Alarms raised", lambda e: e.alarms.count),
-    Figure(COUNTER, "l1_late", "L1 frames that were stale when they came", lambda e: e.feed_source.late),
+    Figure(
+        COUNTER,
+        "l1_late",
+        "L1 frames that were stale when they came",
+        lambda e: e.venue.market_data_counts().get("late", 0),
+    ),
     Figure(GAUGE, "accounts", "Accounts", lambda e: len(e.accounts)),
     Figure(GAUGE, "quarantined", "Accounts in quarantine", lambda e: len(e.quarantined)),
     Figure(
@@ -68,7 +73,7 @@ ENGINE: tuple[Figure[Engine], ...] = (
         lambda e: e.gc_control.longest_ms / 1e3,
     ),
 )
-REQUEST_WEIGHT: tuple[Figure[WeightUse], ...] = (
+REQUEST_WEIGHT: tuple[Figure[RequestWeight], ...] = (
     Figure(COUNTER, "requests_refused", "Requests not sent for want of request weight", lambda w: w.refused),
     Figure(GAUGE, "request_weight_used", "Weight of this minute's requests, others' too", lambda w: w.used),
     Figure(GAUGE, "request_weight_limit", "Weight that the exchange allows in a minute", lambda w: w.limit),
@@ -145,7 +150,7 @@ class EngineCollector(Collector):
         yield from _of_dispatchers(engine.dispatchers())
         yield _of_tick_lags(router)
         yield from _figures(ENGINE, engine)
-        yield from _figures(REQUEST_WEIGHT, engine.side.throttle.use())
+        yield from _figures(REQUEST_WEIGHT, engine.venue.weight())
         yield from _figures(LOG, logs.state())
         yield from _figures(ROUTER, router)
         yield from _figures(WRITER, writer)

@@ -18,7 +18,7 @@ from actors.api.order_views import CloseBody, Closed, Failed, OrderBody, closing
 from actors.api.parameters import HttpRequest, Limit, new_cause
 from actors.api.pools import ORDERS
 from actors.api.values import check_length
-from actors.assembly.engine import ASK_SECONDS
+from actors.assembly.store_questions import ASK_SECONDS
 from actors.core.errors import BadInput, BulkheadError
 from actors.core.messages import CancelOrder
 from actors.core.names import shown

@@ -26,7 +26,7 @@ from actors.core.units import AccountId
 from actors.persistence.operator_records import DeadLetter, DeadLetterStatus
 from actors.persistence.queries import FindPoison
 from actors.supervision.messages import Quarantine, Release
-from actors.supervision.operator_log import QUARANTINE, Act
+from actors.supervision.operator_log import QUARANTINE, OperatorAction
 
 
 class Poison(StrEnum):
@@ -75,7 +75,7 @@ class QuarantineService:
         text = told_text(reason, "reason")
         if AccountId(account_id) in self._engine.quarantined:
             raise Conflict(f"{account_id} is in quarantine already; 'bulkhead inspect {account_id}' says why")
-        await self._asker.record(Act(who, QUARANTINE, account_id, text, protects=True))
+        await self._asker.record(OperatorAction(who, QUARANTINE, account_id, text, protects=True))
         done = await self._asker.ask_supervisor(Quarantine(account_id, text))
         # The guard cancels too, but only once it has loaded the state from Postgres.
         self._engine.cancel_at_once(AccountId(account_id), all_own=True)
@@ -92,7 +92,7 @@ class QuarantineService:
             if letter is None:
                 raise BadInput(f"{account_id} has no message to replay; release it with poison drop")
             message = replay_codec.decode(letter.message_kind, letter.payload)
-        await self._asker.record(Act(who, "release", account_id, poison))
+        await self._asker.record(OperatorAction(who, "release", account_id, poison))
         await self._asker.ask_supervisor(Release(account_id))
         if letter is None:
             return Released(dead_letter_id=None, poison=poison)
@@ -114,7 +114,7 @@ class QuarantineService:
             raise BadInput("faults on purpose are off; start the engine with --faults-allowed to try them")
         ref = self._lookup.account(account_id)
         reason = told_text(body.reason, "reason")
-        await self._asker.record(Act(who, "fault", account_id, reason))
+        await self._asker.record(OperatorAction(who, "fault", account_id, reason))
         ref.tell(FaultOnPurpose(reason, body.hang_ms))
 
     async def quarantined(self) -> list[QuarantineRecord]:

@@ -97,6 +97,7 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     dsn: Annotated[
         str, Setting("empty: an embedded Postgres in data_dir (pip install 'bulkhead[embedded]')")
     ] = ""
+    venue: Annotated[str, Setting("which exchange's protocol is spoken: binance")] = "binance"
     exchange: Annotated[str, Setting("REST base URL")] = "http://127.0.0.1:8790"
     exchange_ws_public: Annotated[
         str, Setting("base of public streams; empty: known for Binance, its test net and loopback")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tempfile
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -21,6 +21,7 @@ import msgspec
 from rich.console import Console
 from rich.progress import Progress
 
+from actors.assembly.build import Runtime, Settings, build
 from actors.core.enums import OrderStatus, Side
 from actors.core.errors import BadInput, NotDurable
 from actors.core.facts import AnyFact, FillApplied, OrderEnded, OrderIntended
@@ -30,28 +31,19 @@ from actors.core.order_ids import FIXED
 from actors.core.records import NewAccount
 from actors.core.trades import flattened
 from actors.core.units import NANOS_PER_MS, AccountId, Nanos, Symbol
-from actors.gateway.actor import Gateway
-from actors.gateway.budget import OrderBudget
-from actors.gateway.fleets import Fleets
-from actors.persistence.actor import Writer
 from actors.persistence.embedded import EmbeddedPostgres
 from actors.persistence.store import Store
-from actors.runtime.actor import Ref
 from actors.runtime.clock import VirtualClock
 from actors.runtime.simulation import SeededDispatcher
 from actors.subaccount import margin
-from actors.subaccount.actor import AccountActor, AccountContext
 from actors.subaccount.durability import Persist
 from actors.subaccount.state import AccountState
-from actors.supervision.gate import TradingGate
-from actors.symbol_router.actor import SymbolRouter
-from actors.symbol_router.book import PriceBook
-from actors.venues.binance.rules import RULES
 from actors.venues.paper.generator import Quote
 from actors.venues.paper.in_process import InProcessExchange
 from actors.venues.paper.instruments import LISTINGS
 from actors.venues.paper.matching import Exchange
 from actors.venues.paper.recording import Row, merged, symbol_of
+from actors.venues.port import VenueConnection
 
 DEPOSIT = Decimal(1_000)
 LEVERAGES = (5, 20, 50, 100)
@@ -135,27 +127,17 @@ class Replay:
         self._start_ms = start_ms
         instruments: dict[Symbol, Instrument] = {s: LISTINGS[s].instrument for s in symbols}
         self.exchange = InProcessExchange(Exchange(instruments, Decimal(10**9)), self.dispatcher, LATENCY_MS)
-        self.accounts: dict[AccountId, Ref] = {}
-        self.actors: dict[str, Ref] = {}
-        self.book = PriceBook()
-        gate = TradingGate()
-        self.context = AccountContext(self.book, instruments, gate, FIXED)
         self._waiting_for_price: dict[Symbol, list[AccountId]] = {s: [] for s in symbols}
-        self.actors["writer"] = Writer.start(
-            "writer", self.dispatcher, store, self.accounts, gate, deque(), self.actors
+        # Unsupervised: an actor that fails is stopped, and the accounts' final states show it.
+        self.assembly = build(
+            Settings(origin=FIXED),
+            Runtime(main=self.dispatcher, io=self.dispatcher),
+            store,
+            VenueConnection(instruments=instruments, transport=self.exchange),
         )
-        self.actors["gateway"] = Gateway.start(
-            "gateway",
-            self.dispatcher,
-            self.exchange,
-            self.accounts,
-            gate,
-            Fleets(FIXED),
-            OrderBudget.of(RULES),
-        )
-        self.actors["router"] = SymbolRouter.start("router", self.dispatcher, self.book, self.accounts)
-        self.context.writer, self.context.gateway = self.actors["writer"], self.actors["gateway"]
-        self.context.router = self.actors["router"]
+        self.book, self.context = self.assembly.book, self.assembly.context
+        self.accounts, self.actors = self.assembly.accounts, self.assembly.actors
+        self.assembly.start("writer", "gateway", "router", prove=False)
         self._open_accounts(store, symbols, accounts)
         self.ticks = 0
         self.asked = 0
@@ -176,10 +158,7 @@ class Replay:
         ]
         store.create_accounts(new, self._start_ms)
         for number, state in enumerate(store.load(ids)):
-            self.context.preloaded[state.account_id] = state
-            self.accounts[state.account_id] = AccountActor.start(
-                state.account_id, self.dispatcher, state.account_id, self.context
-            )
+            self.assembly.start_account(state.account_id, state)
             self._waiting_for_price[symbols[number % len(symbols)]].append(state.account_id)
         self.dispatcher.run_until_quiet()
 

@@ -1,4 +1,4 @@
-"""An answer that costs something, for many who ask: computed once for all who ask meanwhile, and kept a moment."""
+"""An answer that costs something, for many who ask: computed once for all who ask meanwhile, and kept for a short time."""
 
 from __future__ import annotations
 

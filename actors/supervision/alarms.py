@@ -6,7 +6,7 @@ Postgres is away, so they are not in it.
 Rules
 1. The same alarm again, before anybody acknowledged it, counts up and moves its time; it is no second one.
 2. An acknowledged alarm that comes again is a new one.
-3. What nobody acknowledged is there again after a restart.
+3. What is not acknowledged is there again after a restart.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ log = structlog.get_logger("engine")
 ALARMS_FILE = "alarms.jsonl"
 
 KEPT = 500
-"""Acknowledged alarms and such as nobody acknowledged that are listed; of too many the oldest lesser ones go."""
+"""Alarms that are listed, acknowledged or not; of too many the oldest lesser ones go."""
 
 TEXT_MAX = 2_000
 
@@ -44,7 +44,7 @@ class AlarmEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One alarm; times in Unix milliseconds.
 
     ``at_ms`` is when it was raised last, ``count`` how often since ``first_ms``. ``over_ms`` is when its cause
-    ended, where somebody can tell. ``key`` says which alarms are the same.
+    ended, where that can be known. ``key`` says which alarms are the same.
     """
 
     alarm_id: int
@@ -60,7 +60,7 @@ class AlarmEntry(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_open(self) -> bool:
-        """Whether nobody acknowledged it."""
+        """Whether it is not acknowledged yet."""
         return self.acknowledged_by is None
 
 
@@ -171,7 +171,7 @@ class Alarms:
             self.count += 1
 
     def over(self, key: str) -> None:
-        """The cause of an alarm has ended; it stays until somebody acknowledges it."""
+        """The cause of an alarm has ended; it stays until a person acknowledges it."""
         with self._lock:
             entry = self._entries.get(self._open.get(key, 0))
             if entry is None or entry.over_ms is not None:
@@ -204,7 +204,7 @@ class Alarms:
             return list(self._entries.values())
 
     def open_by_level(self) -> dict[str, int]:
-        """How many alarms nobody acknowledged, by level."""
+        """How many alarms are not acknowledged, by level."""
         counts = {str(level): 0 for level in Level}
         for entry in self.entries:
             counts[entry.level] += entry.is_open

@@ -103,7 +103,7 @@ class FailureBreaker:
         return tuple(trip.parked)
 
     def forget(self, actor: str) -> list[str]:
-        """Somebody took the actor in hand: it is parked and probed no more.
+        """The actor leaves in another way, by an operator or another failure: it is parked and probed no more.
 
         Returns:
             Places that need a new probe, because this one was theirs or it was the last one parked.
@@ -119,7 +119,7 @@ class FailureBreaker:
         return orphaned
 
     def drop_if_empty(self, where: str) -> None:
-        """Close the breaker for a place if nobody is parked and nobody is being tried."""
+        """Close the breaker for a place if no actor is parked and none is being tried."""
         trip = self.tripped.get(where)
         if trip is not None and trip.probe is None and not trip.parked:
             del self.tripped[where]

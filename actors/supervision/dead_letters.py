@@ -9,6 +9,9 @@ from actors.core.records import QuarantineRecord, RecordDeadLetter
 from actors.runtime.cell import CrashReport
 from actors.runtime.envelope import shown
 
+CRASHES_LISTED = 500
+"""The list of all crashes has the latest so many."""
+
 
 class FailedActor(NamedTuple):
     """A crash, as the list of all crashes shows it."""

@@ -11,7 +11,7 @@ import threading
 
 
 class TradingGate:
-    """Open for new risk unless somebody closed it. Thread-safe."""
+    """Open for new risk unless a part of the engine closed it. Thread-safe."""
 
     def __init__(self) -> None:
         self._closers: set[str] = set()
@@ -44,7 +44,7 @@ class TradingGate:
         self.close("halt")
 
     def may_send(self, now_ns: int) -> bool:
-        """Whether the lease still runs, and nobody halted the engine."""
+        """Whether the lease still runs, and the engine is not halted."""
         if self._halted:
             return False
         return self._lease_until_ns is None or now_ns < self._lease_until_ns

@@ -1,7 +1,8 @@
-"""What the supervisor is told, by others and by its own timers."""
+"""The supervisor's messages: from other actors, from operators, and from its own timers."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any
 
 from actors.core.messages import Lane, Message
@@ -68,13 +69,24 @@ class CheckStarted(Message, frozen=True, gc=False):
     until_ns: Nanos
 
 
+class Then(StrEnum):
+    """What the supervisor does with an account once no turn of it is in progress."""
+
+    RESTART = "restart"
+    """Start it again."""
+    GUARD = "guard"
+    """Put a guard into its place."""
+    RELEASE = "release"
+    """Stop its guard and put it back."""
+
+
 class Settled(Message, frozen=True, gc=False):
-    """The supervisor's own timer: ``then`` (restart, guard, release) once a turn in progress is over."""
+    """The supervisor's own timer: look whether a turn in progress is over, and ``then`` go on."""
 
     LANE = Lane.CONTROL
 
     name: str
-    then: str
+    then: Then
     tries: int = 0
 
 

@@ -1,14 +1,14 @@
 """What operators do: first on the disk of this machine, then done, then in the audit in Postgres.
 
-An operator must be able to act while Postgres is away, and what he did must not get lost. So each deed is a
+An operator must be able to act while Postgres is away, and what was done must not get lost. So each action is a
 line in a file of the data folder before it is done; the writer takes it to the audit as soon as it can.
 
 Rules
-1. What sets something (a limit, an emergency stop, a freeze) and was not durable when the engine ended is told
-   again at the next start, in order. What adds something (a deposit) is not: its owner was told that it was not
-   durable, and looks.
-2. An emergency stop of everybody stays on over a restart until it is called off.
-3. A deed leaves the file when it is in the audit and what it asked for is durable, or refused.
+1. What sets something (a limit, an emergency stop, a freeze) and was not durable when the engine ended is
+   sent again at the next start, in order. What adds something (a deposit) is not: its owner had the answer that it
+   was not durable, and looks.
+2. An emergency stop of all accounts stays on over a restart until it is called off.
+3. A logged action leaves the file when it is in the audit and what it asked for is durable, or refused.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from actors.runtime.local_file import LocalFile
 
 log = structlog.get_logger("deeds")
 
-DEEDS_FILE = "operators.jsonl"
+OPERATORS_FILE = "operators.jsonl"
 
 OPEN_MAX = 10_000
-"""Deeds that are not in the audit yet; with more, only what protects is done."""
+"""OperatorLog that are not in the audit yet; with more, only what protects is done."""
 
 QUARANTINE = "quarantine"
-"""The action whose record follows it to the writer, so that it is durable once the audit has the deed."""
+"""The action whose record follows it to the writer, so that it is durable once the audit has the logged action."""
 
 DETAIL_MAX = 2_000
 
@@ -47,10 +47,10 @@ EVERYBODY = "accounts"
 """The target of what concerns all accounts."""
 
 
-class Act(msgspec.Struct, frozen=True):
+class OperatorAction(msgspec.Struct, frozen=True):
     """What an operator is about to do.
 
-    ``message`` is what is told again at the next start if it was not durable by then; it must bear that.
+    ``message`` is what is sent again at the next start if it was not durable by then; it must be safe to repeat.
     What ``protects`` is done, and audited, even if it cannot be kept here.
     """
 
@@ -62,10 +62,10 @@ class Act(msgspec.Struct, frozen=True):
     protects: bool = False
 
 
-class Deed(msgspec.Struct, frozen=True, kw_only=True):
-    """What somebody did. ``kind`` and ``payload`` are the message that is told again; empty if none is.
+class LoggedAction(msgspec.Struct, frozen=True, kw_only=True):
+    """What an operator did. ``kind`` and ``payload`` are the message that is sent again; empty if none is.
 
-    ``at_ms`` is unique in a data folder. ``stops`` is what an emergency stop of everybody said.
+    ``at_ms`` is unique in a data folder. ``stops`` is what an emergency stop of all accounts said.
     """
 
     number: int
@@ -86,7 +86,7 @@ class Deed(msgspec.Struct, frozen=True, kw_only=True):
         return self.in_audit and self.is_settled and self.stops is None
 
     def message(self) -> Message:
-        """What it told."""
+        """The message that it sent."""
         return decode(self.kind, self.payload)
 
 
@@ -97,14 +97,14 @@ def with_fresh(stored: Sequence[AuditEntry], fresh: Sequence[AuditEntry], limit:
     return sorted([*stored, *new], key=lambda e: (e.at_ms, e.audit_id), reverse=True)[:limit]
 
 
-class Deeds:
+class OperatorLog:
     """See the module. Callable from any thread.
 
     Args:
         clock: of the times.
         folder: the data folder.
-        alarm: told when the file cannot be written; with a key.
-        over: told the key when it can be again.
+        alarm: called with a text and a key when the file cannot be written.
+        over: called with the key when it can be written again.
     """
 
     def __init__(
@@ -112,31 +112,31 @@ class Deeds:
     ) -> None:
         self._clock, self._alarm, self._over = clock, alarm, over
         self._lock = threading.Lock()
-        self._open: dict[int, Deed] = {}
+        self._open: dict[int, LoggedAction] = {}
         self._number = 0
         self._at_ms = 0
-        self._file = LocalFile(folder / DEEDS_FILE, self._lines, self._file_fault)
+        self._file = LocalFile(folder / OPERATORS_FILE, self._lines, self._file_fault)
         self._to_audit: Callable[[RecordAudit], None] = lambda _record: None
 
     # -- life
 
-    def start(self, to_audit: Callable[[RecordAudit], None]) -> list[Deed]:
+    def start(self, to_audit: Callable[[RecordAudit], None]) -> list[LoggedAction]:
         """Read what an earlier run did not come to, hand it to the writer, and begin to write.
 
         Returns:
-            What is to be told again, in order.
+            What is to be sent again, in order.
         """
         self._to_audit = to_audit
         try:
-            for deed in self._file.entries(Deed):
-                self._restore(deed)
+            for logged in self._file.entries(LoggedAction):
+                self._restore(logged)
         except NotRecorded as error:
-            self._alarm(Critical(f"what operators did last may not be in the audit: {error}"), DEEDS_FILE)
+            self._alarm(Critical(f"what operators did last may not be in the audit: {error}"), OPERATORS_FILE)
         self._file.start()
         left = self.open()
-        for deed in left:
-            if not deed.in_audit:
-                self._audit(deed, again=True)
+        for logged in left:
+            if not logged.in_audit:
+                self._audit(logged, again=True)
         return [
             d
             for d in left
@@ -147,17 +147,17 @@ class Deeds:
         """Write what waits."""
         self._file.stop()
 
-    def _restore(self, deed: Deed) -> None:
+    def _restore(self, logged: LoggedAction) -> None:
         with self._lock:
-            self._open[deed.number] = deed
-            if deed.is_over:
-                del self._open[deed.number]
-            self._number, self._at_ms = max(self._number, deed.number), max(self._at_ms, deed.at_ms)
+            self._open[logged.number] = logged
+            if logged.is_over:
+                del self._open[logged.number]
+            self._number, self._at_ms = max(self._number, logged.number), max(self._at_ms, logged.at_ms)
 
     # -- what is done
 
-    def begin(self, act: Act) -> tuple[Deed, Future[None]]:
-        """Note a deed before it is done; what protects goes on whatever becomes of the future.
+    def begin(self, act: OperatorAction) -> tuple[LoggedAction, Future[None]]:
+        """Note a logged action before it is done; what protects goes on whatever becomes of the future.
 
         Returns:
             It, and when it is on the disk: with ``NotRecorded`` if it cannot be.
@@ -166,7 +166,7 @@ class Deeds:
         with self._lock:
             self._number += 1
             self._at_ms = max(self._at_ms + 1, self._clock.wall_ms())
-            deed = Deed(
+            logged = LoggedAction(
                 number=self._number,
                 at_ms=self._at_ms,
                 who=act.who,
@@ -177,45 +177,45 @@ class Deeds:
                 payload=payload,
                 is_settled=not payload,
             )
-            self._open[deed.number] = deed
-        log.info("operator", who=act.who, action=act.action, target=act.target, detail=deed.detail)
-        written = self._file.append(msgspec.json.encode(deed))
+            self._open[logged.number] = logged
+        log.info("operator", who=act.who, action=act.action, target=act.target, detail=logged.detail)
+        written = self._file.append(msgspec.json.encode(logged))
 
         def after(done: Future[None]) -> None:
             if done.exception() is None or act.protects:
-                self._audit(deed, again=False)
+                self._audit(logged, again=False)
             else:
                 with self._lock:
-                    del self._open[deed.number]  # it was not done
+                    del self._open[logged.number]  # it was not done
 
         written.add_done_callback(after)
-        return deed, written
+        return logged, written
 
     def has_room(self) -> bool:
         """Whether what does not protect may still be begun."""
         return len(self._open) < OPEN_MAX
 
-    def settled(self, deed: Deed) -> None:
-        """What a deed asked for is durable, or was refused: it needs no second time."""
-        self._change(deed.number, is_settled=True)
+    def settled(self, logged: LoggedAction) -> None:
+        """What a logged action asked for is durable, or was refused: it needs no second time."""
+        self._change(logged.number, is_settled=True)
 
-    def stopped(self, deed: Deed, reason: str) -> None:
-        """An emergency stop of everybody is on: it stays, over restarts, until ``called_off``."""
-        self._change(deed.number, stops=reason)
+    def stopped(self, logged: LoggedAction, reason: str) -> None:
+        """An emergency stop of all accounts is on: it stays, over restarts, until ``called_off``."""
+        self._change(logged.number, stops=reason)
 
     def called_off(self) -> None:
-        """No emergency stop of everybody is on any more, and none is told again."""
-        for deed in self.open():
-            if deed.stops is not None:
-                self._change(deed.number, stops=None, is_settled=True)
+        """No emergency stop of all accounts is on any more, and none is sent again."""
+        for logged in self.open():
+            if logged.stops is not None:
+                self._change(logged.number, stops=None, is_settled=True)
 
-    def stop_of_everybody(self) -> str | None:
-        """What the emergency stop of everybody that is on says; None if none is."""
+    def stop_of_all(self) -> str | None:
+        """What the emergency stop of all accounts that is on says; None if none is."""
         return next((d.stops for d in reversed(self.open()) if d.stops is not None), None)
 
     # -- looking
 
-    def open(self) -> list[Deed]:
+    def open(self) -> list[LoggedAction]:
         """What is not over, oldest first."""
         with self._lock:
             return sorted(self._open.values(), key=lambda d: d.number)
@@ -230,37 +230,37 @@ class Deeds:
 
     # -- inside
 
-    def _audit(self, deed: Deed, *, again: bool) -> None:
+    def _audit(self, logged: LoggedAction, *, again: bool) -> None:
         self._to_audit(
             RecordAudit(
-                at_ms=deed.at_ms,
-                who=deed.who,
-                action=deed.action,
-                target=deed.target,
-                detail=deed.detail,
+                at_ms=logged.at_ms,
+                who=logged.who,
+                action=logged.action,
+                target=logged.target,
+                detail=logged.detail,
                 again=again,
-                stored=lambda: self._change(deed.number, in_audit=True),
+                stored=lambda: self._change(logged.number, in_audit=True),
             )
         )
 
     def _change(self, number: int, **changes: bool | str | None) -> None:
         with self._lock:
-            deed = self._open.get(number)
-            if deed is None:
+            logged = self._open.get(number)
+            if logged is None:
                 return
-            deed = self._open[number] = replace(deed, **changes)
-            if deed.is_over:
+            logged = self._open[number] = replace(logged, **changes)
+            if logged.is_over:
                 del self._open[number]
-        self._file.append(msgspec.json.encode(deed))
+        self._file.append(msgspec.json.encode(logged))
 
     def _lines(self) -> list[bytes]:
-        return [msgspec.json.encode(deed) for deed in self.open()]
+        return [msgspec.json.encode(logged) for logged in self.open()]
 
     def _file_fault(self, fault: str) -> None:
         if fault:
             text = (
                 f"{fault}: what protects is done all the same, everything else that operators ask is refused"
             )
-            self._alarm(Critical(text), DEEDS_FILE)
+            self._alarm(Critical(text), OPERATORS_FILE)
         else:
-            self._over(DEEDS_FILE)
+            self._over(OPERATORS_FILE)

@@ -80,20 +80,3 @@ def after_crash(
     wait = min(policy.backoff_first_ns << (len(history) - 1), policy.backoff_max_ns)
     spread = 1 + policy.jitter * (2 * unit_random - 1)
     return RestartAfter(Nanos(int(wait * spread)), history)
-
-
-SETTLE = Nanos(5 * NANOS_PER_MS)
-"""How long to wait for an actor that is in the middle of a turn before another takes its place."""
-
-
-SETTLE_TRIES = 200
-
-
-CRASHES_LISTED = 500
-
-
-FREED_AT_ONCE = 50
-
-
-FREED_EVERY = Nanos(100 * NANOS_PER_MS)
-"""Parked actors come back a few at a time."""

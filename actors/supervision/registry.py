@@ -1,38 +1,35 @@
-"""The supervision tree as data, what its supervisor is told, and its start and stop."""
+"""The supervision tree as data: the engine's own actors, the accounts' actors, and how to find one by name."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 
 import msgspec
-import structlog
 
 from actors.core.units import AccountId
 from actors.runtime.actor import Ref
 from actors.supervision.correlation import CorrelationPolicy
 from actors.supervision.gate import TradingGate
-from actors.supervision.policy import (
-    RestartPolicy,
-)
+from actors.supervision.policy import RestartPolicy
 from actors.supervision.strategy import Directives, Strategy, restarted_with
 
-log = structlog.get_logger("supervisor")
-
+Parts = TypeVar("Parts")
 
 LOOKS = 100
 """How often one looks again for an actor that changes its place just then; a second time nearly always finds it."""
 
 
-class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
+class ChildSpec(msgspec.Struct, Generic[Parts], frozen=True, kw_only=True):
     """One of the engine's own actors.
 
-    ``start`` creates it and is called once: a restart goes through the cell, which keeps the
-    mailbox and every ref valid. Children of one ``group`` fail by that group's strategy, in
-    the order of the specs; without a group a child fails alone.
+    ``start`` creates it from the assembled parts and is called once: a restart goes through the
+    cell, which keeps the mailbox and every ref valid. Children of one ``group`` fail by that
+    group's strategy, in the order of the specs; without a group a child fails alone.
     """
 
     name: str
-    start: Callable[[], Ref]
+    start: Callable[[Parts], Ref]
     group: str = ""
     policy: RestartPolicy = RestartPolicy(max_restarts=6)
     directives: Directives = msgspec.field(default_factory=dict)
@@ -40,16 +37,16 @@ class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Registry(msgspec.Struct, kw_only=True):
-    """Everybody whom the supervisor looks after, and whom it tells.
+    """All actors that the supervisor is responsible for, and whom it informs.
 
-    ``accounts`` is where everybody finds an account's actor; while one is quarantined its guard
+    ``accounts`` is where an account's actor is found by everyone; while one is quarantined its guard
     stands there and the actor itself in ``quarantined``. ``start_guard`` makes a guard.
     """
 
     accounts: dict[AccountId, Ref]
     quarantined: dict[AccountId, Ref]
     actors: dict[str, Ref]
-    specs: tuple[ChildSpec, ...]
+    specs: tuple[ChildSpec[Any], ...]
     gate: TradingGate
     alarm: Callable[[str], None]
     halt: Callable[[str], None]
@@ -74,9 +71,13 @@ class Registry(msgspec.Struct, kw_only=True):
             # It went into quarantine between the two questions: it stands there now.
         return found
 
-    def spec(self, name: str) -> ChildSpec | None:
+    def spec(self, name: str) -> ChildSpec[Any] | None:
         """The spec of one of the engine's own actors; None for accounts and guards."""
         return next((spec for spec in self.specs if spec.name == name), None)
+
+    def is_core(self, name: str) -> bool:
+        """Whether it is one of the engine's own actors: neither an account nor a guard."""
+        return self.spec(name) is not None
 
     def group_of(self, name: str) -> tuple[str, ...]:
         """Who is restarted when this actor is, itself included, in start order."""
@@ -85,9 +86,6 @@ class Registry(msgspec.Struct, kw_only=True):
             return (name,)
         members = [s.name for s in self.specs if s.group == spec.group]
         return restarted_with(self.groups.get(spec.group, Strategy.ONE_FOR_ONE), members, name)
-
-
-# -- names and records
 
 
 GUARD_PREFIX = "guard:"
@@ -107,6 +105,3 @@ def is_guard(name: str) -> bool:
 def account_of(name: str) -> AccountId:
     """The account that an actor, a guard or the account's own, stands for."""
     return AccountId(name.removeprefix(GUARD_PREFIX))
-
-
-# -- start and stop

@@ -15,7 +15,7 @@ class Strategy(StrEnum):
     """Who is restarted with a failed child of a group."""
 
     ONE_FOR_ONE = "ONE_FOR_ONE"
-    """Nobody else."""
+    """It alone."""
     REST_FOR_ONE = "REST_FOR_ONE"
     """Those that were started after it, because they build on it."""
     ONE_FOR_ALL = "ONE_FOR_ALL"

@@ -1,7 +1,7 @@
 """Names the actor that is stuck in a turn, with its message and its stack, while it is stuck.
 
-A thread of its own looks at every dispatcher many times a second. It cannot end a turn that
-Python runs, nobody can: past ``halt_ns`` it says so, and the engine is halted to be restarted.
+A thread of its own looks at every dispatcher many times a second. Python gives no way to
+end a turn from outside: past ``halt_ns`` it says so, and the engine is halted to be restarted.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ class Watchdog:
     Args:
         dispatchers: whom to watch.
         gate: closed while a turn is stuck or a dispatcher lags.
-        on_alarm: told once for each stuck turn, and once when it is over.
-        on_halt: told when a turn is stuck for so long that nobody else is served any more, or
+        on_alarm: called once for each stuck turn, and once when it is over.
+        on_halt: called when a turn is stuck for so long that no other actor is served any more, or
             when a dispatcher's thread has ended.
     """
 

@@ -11,11 +11,11 @@ from actors.api import pools
 from actors.api.mailbox_statistics import MailboxStatistics
 from actors.api.metrics import Sources, exposition
 from actors.core.units import AccountId
+from actors.gateway.messages import RequestWeight
 from actors.gateway.stream import StreamState
 from actors.persistence.actor import WriterStats
 from actors.runtime.dispatcher import TurnStats
 from actors.symbol_router.actor import RouterStats
-from actors.venues.binance.weight import WeightUse
 
 SECOND = 1_000_000_000
 
@@ -32,10 +32,12 @@ def engine(monkeypatch):
         accounts=dict.fromkeys(AccountId(f"acct-{n}") for n in range(5)),
         quarantined={},
         alarms=SimpleNamespace(count=3, open_by_level=lambda: {"INFO": 0, "WARNING": 2, "CRITICAL": 1}),
-        feed_source=SimpleNamespace(late=0),
         gc_control=SimpleNamespace(longest_ms=20),
         gate=SimpleNamespace(closers=("writer",)),
-        side=SimpleNamespace(throttle=SimpleNamespace(use=lambda: WeightUse(used=9, limit=2400, by_others=0, waiting=1, refused=0, paused_ms=0))),
+        venue=SimpleNamespace(
+            market_data_counts=lambda: {"late": 0},
+            weight=lambda: RequestWeight(used=9, limit=2400, by_others=0, waiting=1, refused=0, paused_ms=0),
+        ),
         dispatchers=lambda: (one,),
     )  # fmt: skip
 

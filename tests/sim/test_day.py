@@ -1,6 +1,7 @@
 """Seeded whole-engine runs. A failing seed is its own repro: ``-k "seed and 7"``.
 
-Covers: actors/venues/paper/in_process.py
+Covers: actors/venues/paper/in_process.py, actors/assembly/simulation/world.py
+Covers: actors/assembly/simulation/bnb_fees.py, actors/assembly/simulation/people.py
 """
 
 from __future__ import annotations
@@ -9,16 +10,16 @@ from decimal import Decimal as D
 
 import pytest
 
+from actors.assembly.simulation.world import World
 from actors.core.enums import OrderType, Purpose
 from actors.core.errors import StoreUnreachable
 from actors.core.messages import PlaceOrder
-from actors.core.units import Nanos
+from actors.core.units import NANOS_PER_MS, Nanos
 from actors.gateway.messages import UserStreamConnected
 from actors.subaccount import actor as account_actor
 from actors.subaccount.triggers import Triggers
 from actors.venues.paper.instruments import LISTINGS
 from tests.factories import BUY, ETH
-from tests.sim.world import MS, World
 
 
 def by_time(order):
@@ -70,7 +71,7 @@ def test_days_with_fees_in_bnb_have_pending_ones_of_both_kinds():
     world = World(8)
     for _ in range(40):
         world.second()
-    assert world.wire.burn.told > 50
+    assert world.bnb_fees.reported > 50
     world.calm()
     world.check_quiet()
     untold = {
@@ -143,7 +144,7 @@ def test_a_gateway_that_starts_anew_while_the_database_is_away_cancels_no_order_
                 price=LISTINGS[ETH].start_price * D("0.96") // 1,
             )
         )  # fmt: skip
-    world.dispatcher.run_until(Nanos(world.clock.monotonic_ns() + 1_000 * MS))
+    world.dispatcher.run_until(Nanos(world.clock.monotonic_ns() + 1_000 * NANOS_PER_MS))
     resting = {o.request.client_order_id for o in world.exchange.orders.open_of(None)}
     assert len(resting) > 5
     recovery, tries = world.store.recovery, []
@@ -158,7 +159,7 @@ def test_a_gateway_that_starts_anew_while_the_database_is_away_cancels_no_order_
     world.actors["gateway"].tell("no such message")
     for _ in range(100):
         world.actors["gateway"].tell(UserStreamConnected())  # which asks for all open orders
-        world.dispatcher.run_until(Nanos(world.clock.monotonic_ns() + 100 * MS))
+        world.dispatcher.run_until(Nanos(world.clock.monotonic_ns() + 100 * NANOS_PER_MS))
     assert len(tries) == 4
     assert world.actors["gateway"].cell.actor.inspect_state().tracked == len(resting)
     assert {o.request.client_order_id for o in world.exchange.orders.open_of(None)} == resting

@@ -12,61 +12,63 @@ from actors.core.errors import NotRecorded
 from actors.core.messages import CloseOut, SetLimits
 from actors.core.records import AuditEntry
 from actors.runtime.clock import VirtualClock
-from actors.supervision.operator_log import EVERYBODY, QUARANTINE, Act, Deeds, with_fresh
+from actors.supervision.operator_log import EVERYBODY, QUARANTINE, OperatorAction, OperatorLog, with_fresh
 
 WAIT = 5
 CLOSE = CloseOut("odd")
 
 
 class Desk:
-    """Deeds of one folder, and what reached the audit."""
+    """OperatorLog of one folder, and what reached the audit."""
 
     def __init__(self, folder):
         self.audit, self.alarms, self.over = [], [], []
-        self.deeds = Deeds(
+        self.operator_log = OperatorLog(
             VirtualClock(1_000), folder, lambda text, key: self.alarms.append((text, key)), self.over.append
         )
-        self.again = self.deeds.start(self.audit.append)
+        self.again = self.operator_log.start(self.audit.append)
 
     def did(self, action="close-out", target="acct-1", message=CLOSE, **how):
-        deed, written = self.deeds.begin(Act("ann", action, target, "why", message, **how))
+        logged, written = self.operator_log.begin(
+            OperatorAction("ann", action, target, "why", message, **how)
+        )
         written.result(WAIT)
         deadline = time.monotonic() + WAIT
-        while not any(r.at_ms == deed.at_ms for r in self.audit):
+        while not any(r.at_ms == logged.at_ms for r in self.audit):
             assert time.monotonic() < deadline
-        return deed
+        return logged
 
 
 @pytest.fixture
 def desk(tmp_path):
     made = Desk(tmp_path)
     yield made
-    made.deeds.stop()
+    made.operator_log.stop()
 
 
-def test_a_deed_is_written_then_audited_and_leaves_when_it_is_durable(desk, tmp_path):
-    deed = desk.did()
+def test_an_action_is_written_then_audited_and_leaves_when_it_is_durable(desk, tmp_path):
+    logged = desk.did()
     assert b'"close-out"' in (tmp_path / "operators.jsonl").read_bytes()
-    assert [(e.audit_id, e.who, e.action, e.detail) for e in desk.deeds.not_in_audit("acct-1")] == [
+    assert [(e.audit_id, e.who, e.action, e.detail) for e in desk.operator_log.not_in_audit("acct-1")] == [
         (0, "ann", "close-out", "why")
     ]
-    assert desk.deeds.not_in_audit("acct-2") == []
+    assert desk.operator_log.not_in_audit("acct-2") == []
     desk.audit[0].stored()
-    assert desk.deeds.not_in_audit(None) == []
-    assert [d.number for d in desk.deeds.open()] == [deed.number], "its message is not durable yet"
-    desk.deeds.settled(deed)
-    assert desk.deeds.open() == []
+    assert desk.operator_log.not_in_audit(None) == []
+    assert [d.number for d in desk.operator_log.open()] == [logged.number], "its message is not durable yet"
+    desk.operator_log.settled(logged)
+    assert desk.operator_log.open() == []
 
 
 def test_the_next_life_tells_again_what_was_not_durable_in_order_and_nothing_else(desk, tmp_path):
     done, limits = desk.did(), SetLimits((("max_positions", "5"),))
-    desk.deeds.settled(done)
+    desk.operator_log.settled(done)
     desk.audit[0].stored()
     desk.did("limits", "acct-2", limits)
     desk.did("balance", "acct-3", None)
     desk.did("close-out", "acct-1", CLOSE)
     desk.did(QUARANTINE, "acct-4", None, protects=True)
-    desk.deeds.stop()
+    desk.operator_log.stop()
     second = Desk(tmp_path)
     assert [(d.action, d.target) for d in second.again] == [
         ("limits", "acct-2"),
@@ -83,22 +85,22 @@ def test_the_next_life_tells_again_what_was_not_durable_in_order_and_nothing_els
     assert second.did().at_ms > max(r.at_ms for r in second.audit[:4])
     for record in second.audit:
         record.stored()
-    second.deeds.stop()
+    second.operator_log.stop()
     assert [d.action for d in Desk(tmp_path).again] == ["limits", "close-out", "close-out"]
 
 
 def test_an_emergency_stop_of_everybody_outlives_restarts_until_it_is_called_off(desk, tmp_path):
-    deed = desk.did("close-out of all", EVERYBODY)
-    desk.deeds.stopped(deed, "odd prices")
-    desk.deeds.settled(deed)
+    logged = desk.did("close-out of all", EVERYBODY)
+    desk.operator_log.stopped(logged, "odd prices")
+    desk.operator_log.settled(logged)
     desk.audit[0].stored()
-    desk.deeds.stop()
+    desk.operator_log.stop()
     second = Desk(tmp_path)
-    assert second.deeds.stop_of_everybody() == "odd prices"
+    assert second.operator_log.stop_of_all() == "odd prices"
     assert second.again == []
-    second.deeds.called_off()
-    second.deeds.stop()
-    assert Desk(tmp_path).deeds.stop_of_everybody() is None
+    second.operator_log.called_off()
+    second.operator_log.stop()
+    assert Desk(tmp_path).operator_log.stop_of_all() is None
 
 
 def test_on_a_full_disk_only_what_protects_is_done_and_it_is_an_alarm(desk):
@@ -107,19 +109,21 @@ def test_on_a_full_disk_only_what_protects_is_done_and_it_is_an_alarm(desk):
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
     try:
-        protects, failed = desk.deeds.begin(Act("ann", "close-out", "acct-1", "", CLOSE, protects=True))
+        protects, failed = desk.operator_log.begin(
+            OperatorAction("ann", "close-out", "acct-1", "", CLOSE, protects=True)
+        )
         with pytest.raises(NotRecorded):
             failed.result(WAIT)
-        _, failed = desk.deeds.begin(Act("ann", "balance", "acct-2"))
+        _, failed = desk.operator_log.begin(OperatorAction("ann", "balance", "acct-2"))
         with pytest.raises(NotRecorded):
             failed.result(WAIT)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
     deadline = time.monotonic() + WAIT
-    while len(desk.deeds.open()) > 2 and time.monotonic() < deadline:
+    while len(desk.operator_log.open()) > 2 and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert [d.number for d in desk.deeds.open()][1:] == [protects.number]
+    assert [d.number for d in desk.operator_log.open()][1:] == [protects.number]
     assert [r.action for r in desk.audit] == ["freeze", "close-out"]
     [(text, key)] = desk.alarms
     assert "cannot be written" in text

@@ -1,36 +1,29 @@
-"""What the engine asks the exchange beside orders and prices: its rules, the master's settings and positions.
+"""Binance USD-M as one venue of the engine: its rules, the master's settings and positions, and the ways to it.
 
 Rules are read again every few minutes, and at once when the exchange refuses an order for one of them. What
-changed is applied to the running engine and told to humans; nobody is restarted for it.
+changed is applied to the running engine and reported to people; no actor is restarted for it.
 
 I/O: asks the exchange from a thread of its own.
 """
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from decimal import Decimal
 
 import msgspec
-import pykka
 import structlog
 from msgspec.structs import replace
 
-from actors.assembly.config import EngineConfig
 from actors.core.errors import BulkheadError
 from actors.core.instruments import Instrument
-from actors.core.messages import Reconsider
-from actors.core.units import NANOS_PER_MS, ZERO, AccountId, Nanos, Symbol
-from actors.persistence.store import Store
-from actors.runtime.actor import Ref
+from actors.core.units import NANOS_PER_MS, ZERO, Nanos, Symbol
+from actors.gateway.messages import RequestWeight
 from actors.runtime.io_loop import IoLoop
-from actors.subaccount.state import AccountState
-from actors.symbol_router.book import PriceBook
 from actors.venues.binance import rest
-from actors.venues.binance.addresses import Addresses
+from actors.venues.binance.addresses import addresses
 from actors.venues.binance.asking import Asker
 from actors.venues.binance.discovery import VenueRules, discover, listed_with_brackets, master_positions
 from actors.venues.binance.listing import changes, select, told_of
@@ -40,11 +33,21 @@ from actors.venues.binance.orders import BinanceOrders
 from actors.venues.binance.settling import read_master, settle_master
 from actors.venues.binance.throttle import Throttle
 from actors.venues.binance.weight import Urgency
+from actors.venues.port import (
+    FleetExposure,
+    MasterView,
+    OnAlarm,
+    OnProgress,
+    RulesChanged,
+    SymbolView,
+    Venue,
+    VenueConnection,
+)
 
 log = structlog.get_logger("exchange")
 
 DELISTED = "DELISTED"
-"""Ours: the exchange does not list the symbol any more, and somebody still holds it."""
+"""Ours: the exchange does not list the symbol any more, and an account still holds it."""
 
 AT_ONCE_EVERY_S = 10.0
 """Refusals for a rule make us read the rules at once, but not more often than this."""
@@ -54,84 +57,57 @@ MASTER_EVERY_S = 60.0
 """The master's settings are read with the rules, but not more often than this."""
 
 
-class Fleet(msgspec.Struct, frozen=True):
-    """What all accounts hold together: net quantity by symbol held or ordered, and what limits allow them."""
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The engine's settings that this venue uses, by their names there; see ``deploy/bulkhead.toml``."""
 
-    net: Mapping[Symbol, Decimal]
-    allowed: Decimal
-
-
-def fleet_of(states: Iterable[AccountState]) -> Fleet:
-    """Add accounts up."""
-    net: dict[Symbol, Decimal] = {}
-    allowed = ZERO
-    for state in states:
-        limits = state.limits
-        allowed += min(limits.max_total_exposure, limits.max_position_notional or limits.max_total_exposure)
-        for position in state.positions:
-            net[position.symbol] = net.get(position.symbol, ZERO) + position.quantity
-        for order in state.orders:
-            net.setdefault(order.symbol, ZERO)
-    return Fleet(net, allowed)
+    exchange: str
+    exchange_ws_public: str = ""
+    exchange_ws_private: str = ""
+    exchange_ws_orders: str = ""
+    api_key: str = ""
+    api_secret: str = ""
+    symbols: tuple[str, ...] = ()
+    fee_assets: tuple[str, ...] = ()
+    margin_asset: str = "USDT"
+    leverage: dict[str, int] = {}
+    set_master: bool = False
+    price_max_age_ms: int = 10_000
+    funding_every_seconds: int = 60
+    rules_every_seconds: int = 300
 
 
-def symbols_in_use(store: Store) -> set[Symbol]:
-    """Symbols that somebody holds, or has an order in.
-
-    Raises:
-        StoreUnreachable: Postgres does not answer.
-    """
-    ordered = (known.intent.symbol for known in store.recovery().working)
-    return {*store.virtual_totals(), *store.house_positions(), *ordered}
+def open_venue(settings: Settings, on_alarm: OnAlarm, exposure: Callable[[], FleetExposure]) -> Venue:
+    """See ``actors.venues.registry``."""
+    return BinanceVenue(settings, on_alarm, exposure)
 
 
-class SymbolView(msgspec.Struct, frozen=True):
-    """One symbol on the master. Notionals in the quote asset; None where the exchange does not say."""
-
-    symbol: Symbol
-    status: str
-    leverage: int | None
-    margin_type: str | None
-    notional_cap: Decimal | None
-    held: Decimal
-
-
-class MasterView(msgspec.Struct, frozen=True):
-    """The master account as it is set; None is what the exchange does not tell."""
-
-    position_mode: str
-    margin_mode: str
-    margin_asset: str
-    can_trade: bool | None
-    fee_tier: int | None
-    bnb_burn: bool | None
-    rules_read_s_ago: float
-    symbols: list[SymbolView]
-
-
-class ExchangeSide:
-    """See the module.
+class BinanceVenue:
+    """See the module; it implements ``actors.venues.port.Venue``.
 
     Args:
-        config: settings.
-        alarm: told what a human should know.
-        book: prices.
-        accounts: refs by account id; their guards', of those in quarantine.
+        settings: where the exchange is, with which key, and what the master account must be set to.
+        on_alarm: informed of what a person should know.
+        exposure: asked for what all accounts hold together.
+
+    Raises:
+        BadConfig: an address of the exchange that cannot be one, or must be given.
     """
 
-    def __init__(
-        self,
-        config: EngineConfig,
-        alarm: Callable[[str], None],
-        book: PriceBook,
-        accounts: Mapping[AccountId, Ref],
-    ) -> None:
-        self._config, self._alarm, self._book, self._accounts = config, alarm, book, accounts
+    def __init__(self, settings: Settings, on_alarm: OnAlarm, exposure: Callable[[], FleetExposure]) -> None:
+        self._settings, self._alarm, self._exposure = settings, on_alarm, exposure
+        self._where = addresses(
+            settings.exchange,
+            settings.exchange_ws_public,
+            settings.exchange_ws_private,
+            settings.exchange_ws_orders,
+        )
         self.throttle = Throttle()
-        self.asker = Asker(config.exchange, config.api_key, config.api_secret, self.throttle)
+        self.asker = Asker(settings.exchange, settings.api_key, settings.api_secret, self.throttle)
         self.instruments: dict[Symbol, Instrument] = {}
         self.master: MasterSettings
-        self._apply: Callable[[dict[Symbol, Instrument]], None]
+        self._rules: VenueRules
+        self._market_data: BinanceFeed | None = None
+        self._on_rules: Callable[[RulesChanged], None]
         self._standing: dict[str, set[str]] = {}
         self._asks_for = Urgency.ORDERS  # until it runs: recovery must not wait behind people's share
         self._master_at_s = time.monotonic()
@@ -141,43 +117,59 @@ class ExchangeSide:
 
     # -- start and stop
 
-    def begin(self, held: Collection[Symbol], progress: Callable[[str], None]) -> VenueRules:
+    def begin(self, in_use: Callable[[], Collection[Symbol]], on_progress: OnProgress) -> None:
         """Read rules and settings, and set what configuration says.
 
         Raises:
             ExchangeUnreachable, VenueRefused, MalformedMessage, MasterUnfit: why trading cannot begin.
+            StoreUnreachable: what is in use cannot be read.
         """
-        config = self._config
-        progress(f"reading the exchange's rules from {config.exchange}")
-        venue = discover(self.asker, config.symbols, held, config.margin_asset, config.fee_assets)
-        self.throttle.set_limit(venue.weight_per_minute)
-        self.instruments = venue.instruments
+        settings, held = self._settings, in_use()
+        on_progress(f"reading the exchange's rules from {settings.exchange}")
+        rules = discover(self.asker, settings.symbols, held, settings.margin_asset, settings.fee_assets)
+        self.throttle.set_limit(rules.weight_per_minute)
+        self._rules, self.instruments = rules, rules.instruments
         self.master, notices = settle_master(
-            self.asker, venue.instruments, config.leverage, may_set=config.set_master, on_progress=progress
+            self.asker,
+            rules.instruments,
+            settings.leverage,
+            may_set=settings.set_master,
+            on_progress=on_progress,
         )
-        self._tell("rules", venue.notices)
+        self._tell("rules", rules.notices)
         self._tell("master", notices)
-        return venue
 
-    def connect(self, where: Addresses, venue: VenueRules, loop: IoLoop) -> tuple[BinanceOrders, BinanceFeed]:
+    @property
+    def watched(self) -> list[Symbol]:
+        """Whose prices are read: what is traded, and what fee assets are worth."""
+        return [*self.instruments, *self._rules.rate_symbols]
+
+    def connect(self, loop: IoLoop) -> VenueConnection:
         """The ways to the exchange for the gateway and for the feed, under one budget and one clock."""
-        config = self._config
-        orders = BinanceOrders(where, config.api_key, config.api_secret, venue, loop, self.throttle)
+        settings, rules = self._settings, self._rules
+        orders = BinanceOrders(self._where, settings.api_key, settings.api_secret, rules, loop, self.throttle)
         orders.on_rule_broken = self._wake.set
         self.asker.now_ms = orders.now_ms
         terms = FeedTerms(
             throttle=self.throttle,
             exchange_ms=orders.now_ms,
-            clock_uncertain_ms=lambda: venue.clock.error_ms,
-            max_age_ns=Nanos(config.price_max_age_ms * NANOS_PER_MS),
+            clock_uncertain_ms=lambda: rules.clock.error_ms,
+            max_age_ns=Nanos(settings.price_max_age_ms * NANOS_PER_MS),
             on_alarm=self._alarm,
-            funding_every_s=config.funding_every_seconds,
+            funding_every_s=settings.funding_every_seconds,
         )
-        return orders, BinanceFeed(where, venue.watched, loop, terms)
+        self._market_data = BinanceFeed(self._where, self.watched, loop, terms)
+        return VenueConnection(
+            instruments=self.instruments,
+            watched=self.watched,
+            rate_symbols=rules.rate_symbols,
+            transport=orders,
+            source=self._market_data,
+        )
 
-    def watch(self, apply: Callable[[dict[Symbol, Instrument]], None]) -> None:
-        """Begin to read the rules again and again; ``apply`` gets them in a thread of ours."""
-        self._apply = apply
+    def watch(self, on_rules: Callable[[RulesChanged], None]) -> None:
+        """Begin to read the rules again and again; ``on_rules`` gets changes in a thread of ours."""
+        self._on_rules = on_rules
         self._asks_for = Urgency.PEOPLE
         self.check_fleet()
         self._thread.start()
@@ -194,7 +186,7 @@ class ExchangeSide:
 
     def _watch(self) -> None:
         while not self._stop.is_set():
-            asked_for = self._wake.wait(self._config.rules_every_seconds)
+            asked_for = self._wake.wait(self._settings.rules_every_seconds)
             left_s = self._read_at_s + AT_ONCE_EVERY_S - time.monotonic()
             if self._stop.wait(max(0.0, left_s) if asked_for else 0.0):
                 return
@@ -214,13 +206,13 @@ class ExchangeSide:
         Raises:
             ExchangeUnreachable, VenueRefused: no usable answer.
         """
-        config, fleet = self._config, fleet_of(self._states())
+        settings, fleet = self._settings, self._exposure()
         self._read_at_s = time.monotonic()
         info = self.asker.get("/fapi/v1/exchangeInfo", rest.ExchangeInfo, Urgency.MARKET_DATA)
         for limit in info.rateLimits:
             if (limit.rateLimitType, limit.interval, limit.intervalNum) == ("REQUEST_WEIGHT", "MINUTE", 1):
                 self.throttle.set_limit(limit.limit)
-        chosen = select(info.symbols, config.symbols, fleet.net, config.margin_asset, strict=False)
+        chosen = select(info.symbols, settings.symbols, fleet.net, settings.margin_asset, strict=False)
         told, notices = listed_with_brackets(self.asker, chosen.instruments, Urgency.MARKET_DATA)
         fresh = self._admitted(self._with_known_brackets(told))
         found = changes(self.instruments, fresh)
@@ -230,12 +222,7 @@ class ExchangeSide:
                 fresh[symbol] = replace(self.instruments[symbol], status=DELISTED)
         if found:
             self.instruments = fresh
-            self._apply(fresh)
-            for state in self._states():
-                if any(p.symbol in found.changed for p in state.positions):
-                    # Its triggers follow from the brackets.
-                    with contextlib.suppress(pykka.ActorDeadError):
-                        self._accounts[state.account_id].tell(Reconsider("rules"))
+            self._on_rules(RulesChanged(fresh, tuple(found.changed)))
         alarms, plain = told_of(found, fleet.net)
         for text in alarms:
             self._alarm(text)
@@ -256,7 +243,7 @@ class ExchangeSide:
         }
 
     def _read_master(self) -> None:
-        """Look whether somebody changed the master's settings; not each time, because it weighs much."""
+        """Look whether the master's settings were changed; not each time, because it costs much weight."""
         if time.monotonic() - self._master_at_s < MASTER_EVERY_S:
             return
         self._master_at_s = time.monotonic()
@@ -270,9 +257,9 @@ class ExchangeSide:
         if not new:
             return fresh
         try:
-            leverage = {s: v for s, v in self._config.leverage.items() if s == "default" or s in new}
+            leverage = {s: v for s, v in self._settings.leverage.items() if s == "default" or s in new}
             self.master, notices = settle_master(
-                self.asker, new, leverage, may_set=self._config.set_master, on_progress=lambda _text: None
+                self.asker, new, leverage, may_set=self._settings.set_master, on_progress=lambda _text: None
             )
         except BulkheadError as error:
             self._tell("new", (f"new symbols are not traded yet: {error}",))
@@ -280,22 +267,22 @@ class ExchangeSide:
         self._tell("new", notices)
         return fresh
 
-    def check_fleet(self, fleet: Fleet | None = None) -> None:
+    def check_fleet(self, fleet: FleetExposure | None = None) -> None:
         """Raise an alarm where the fleet does not fit under what the master may hold."""
-        found = fleet or fleet_of(self._states())
+        found = fleet or self._exposure()
         caps, sizes = {}, {}
         for symbol, instrument in self.instruments.items():
             cap = self._cap(symbol, instrument)
             if cap is not None:
                 caps[symbol] = cap
-            sizes[symbol] = self._held(symbol, found)
+            sizes[symbol] = found.notional.get(symbol, ZERO)
         self._tell("fleet", misfits(caps, found.allowed, sizes), key=lambda text: text.partition(":")[0])
 
     # -- what people ask
 
     def view(self, limit: int) -> MasterView:
         """The master as it is set; the symbols that the fleet holds most of come first."""
-        master, fleet = self.master, fleet_of(self._states())
+        master, fleet = self.master, self._exposure()
         rows = []
         for symbol, instrument in self.instruments.items():
             config = master.symbols.get(symbol)
@@ -306,14 +293,14 @@ class ExchangeSide:
                     leverage=None if config is None else config.leverage,
                     margin_type=None if config is None else config.marginType,
                     notional_cap=self._cap(symbol, instrument),
-                    held=round(self._held(symbol, fleet), 2),
+                    held=round(fleet.notional.get(symbol, ZERO), 2),
                 )
             )
         rows.sort(key=lambda row: (-row.held, row.symbol))
         return MasterView(
             position_mode="hedge" if master.hedge_mode else "one-way",
             margin_mode="multi-assets" if master.multi_assets else "single-asset",
-            margin_asset=self._config.margin_asset,
+            margin_asset=self._settings.margin_asset,
             can_trade=master.can_trade,
             fee_tier=master.fee_tier,
             bnb_burn=master.bnb_burn,
@@ -329,17 +316,19 @@ class ExchangeSide:
         """
         return master_positions(self.asker, self._asks_for)
 
-    def _states(self) -> list[AccountState]:
-        found = (ref.cell.actor.inspect_state() for ref in list(self._accounts.values()))
-        return [state for state in found if isinstance(state, AccountState)]
+    def weight(self) -> RequestWeight:
+        """Where the budget of request weight stands."""
+        use = self.throttle.use()
+        return RequestWeight(use.used, use.limit, use.by_others, use.waiting, use.refused, use.paused_ms)
+
+    def market_data_counts(self) -> dict[str, int]:
+        """Counters of the market data since the start; empty before ``connect``."""
+        names = ("frames", "reconnects", "malformed", "refreshed", "bulk_refreshes", "late", "future")
+        return {} if self._market_data is None else {n: getattr(self._market_data, n) for n in names}
 
     def _cap(self, symbol: Symbol, instrument: Instrument) -> Decimal | None:
         config = self.master.symbols.get(symbol)
         return None if config is None else notional_cap(instrument, config.leverage)
-
-    def _held(self, symbol: Symbol, fleet: Fleet) -> Decimal:
-        tick, net = self._book.ticks.get(symbol), fleet.net.get(symbol, ZERO)
-        return ZERO if tick is None else abs(net) * tick.mid
 
     def _tell(self, about: str, texts: Iterable[str], key: Callable[[str], str] = str) -> None:
         """Raise an alarm for what was not so the last time that we looked; ``key`` says what is the same."""

@@ -1,0 +1,238 @@
+"""The one place where the engine's actors are wired together.
+
+Live running, replay, simulation, benchmarks and tests of several actors all build here. What differs between them is
+passed in: on which dispatchers the actors run, which store keeps their decisions, which venue they trade at, and,
+where a test or a benchmark has no use for one of the children, what stands in for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+
+import msgspec
+import pykka
+import structlog
+from msgspec.structs import replace
+
+from actors.core.messages import Lane
+from actors.core.order_ids import Origin
+from actors.core.trading_day import DayRule
+from actors.core.units import AccountId, Nanos
+from actors.core.urgency import Critical
+from actors.gateway.fleets import Fleets
+from actors.limits.model import RiskLimits
+from actors.persistence.queries import StorePort
+from actors.runtime.actor import Ref
+from actors.runtime.cell import Cell, CrashReport
+from actors.runtime.dispatcher import Dispatcher
+from actors.runtime.envelope import Envelope, lane_of
+from actors.subaccount.actor import AccountActor, AccountContext
+from actors.subaccount.state import AccountState
+from actors.supervision import lifecycle
+from actors.supervision.correlation import CorrelationPolicy
+from actors.supervision.dead_letters import unread_letter
+from actors.supervision.gate import TradingGate
+from actors.supervision.messages import Crashed
+from actors.supervision.registry import ChildSpec, Registry, guard_name
+from actors.supervision.strategy import Strategy
+from actors.symbol_router.book import PriceBook
+from actors.venues.port import VenueConnection
+from supervisor import CHILDREN, GROUPS, Parts, Supervisor
+
+log = structlog.get_logger("engine")
+
+Children = tuple[ChildSpec[Parts], ...]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the wiring needs to know.
+
+    ``origin`` is what the ids of all orders begin with. ``first_checkpoint`` is where the price book begins to
+    number its checkpoints: above those of earlier runs whose accounts are loaded.
+    """
+
+    origin: Origin
+    price_max_age_ns: Nanos = RiskLimits().price_max_age_ns
+    day_rule: DayRule | None = None
+    faults_allowed: bool = False
+    first_checkpoint: int = 0
+    groups: dict[str, Strategy] = msgspec.field(default_factory=GROUPS.copy)
+    correlation: CorrelationPolicy = CorrelationPolicy()
+
+
+def _no_alarm_by_key(_text: str, _key: str) -> None:
+    """Of no interest here."""
+
+
+def _no_alarm_over(_key: str) -> None:
+    """As above."""
+
+
+def _log_alarm(text: str) -> None:
+    log.warning("alarm", text=text)
+
+
+def _log_halt(reason: str) -> None:
+    log.critical("the engine halts", reason=reason)
+
+
+class Runtime(msgspec.Struct, kw_only=True):
+    """What the actors run on, and who is informed of what.
+
+    ``main`` runs all actors but the writer, which runs on ``io``; both may be the same one. ``alarm_by_key`` is
+    for what lasts, until ``alarm_over`` with the same key. ``halt`` gets the reason why nothing may be sent any more.
+    """
+
+    main: Dispatcher
+    io: Dispatcher
+    gate: TradingGate = msgspec.field(default_factory=TradingGate)
+    alarm: Callable[[str], None] = _log_alarm
+    alarm_of_account: Callable[[str], None] = _log_alarm
+    alarm_by_key: Callable[[str, str], None] = _no_alarm_by_key
+    alarm_over: Callable[[str], None] = _no_alarm_over
+    halt: Callable[[str], None] = _log_halt
+
+
+def with_stand_ins(stand_ins: Mapping[str, Callable[[Parts], Ref]]) -> Children:
+    """The engine's children, some of them started in another way, for who has no use for the real ones.
+
+    Raises:
+        ValueError: a name that no child has.
+    """
+    lifecycle.named(CHILDREN, list(stand_ins))
+    return tuple(replace(s, start=stand_ins.get(s.name, s.start)) for s in CHILDREN)
+
+
+class Assembly:
+    """The wired parts of one engine; nothing of it runs before ``supervise`` and ``start``."""
+
+    def __init__(self, settings: Settings, runtime: Runtime, parts: Parts, context: AccountContext) -> None:
+        self.settings, self.runtime, self.parts, self.context = settings, runtime, parts, context
+        self.registry, self.book, self.fleets = parts.registry, parts.book, parts.fleets
+        self.accounts, self.quarantined = self.registry.accounts, self.registry.quarantined
+        self.actors, self.gate = self.registry.actors, self.registry.gate
+
+    def supervise(self) -> Ref:
+        """Start the supervisor, and have all failures and unread messages of both dispatchers reach it and the writer.
+
+        Without it a failed actor is stopped, as a replay wants it.
+        """
+        for dispatcher in (self.runtime.main, self.runtime.io):
+            dispatcher.on_crash = self._on_crash
+            dispatcher.on_dead_letter = self._on_dead_letter
+        ref = self.actors["supervisor"] = Supervisor.start("supervisor", self.runtime.main, self.registry)
+        return ref
+
+    def start(self, *names: str, prove: bool = True) -> None:
+        """Start children by name, in start order; see ``lifecycle.start``.
+
+        Raises:
+            ValueError: a name that no child has.
+            NotStarted: a child did not answer in time.
+        """
+        lifecycle.start(self.registry.specs, names, self.parts, self.actors, prove=prove)
+        for name in names:
+            setattr(self.context, name, self.actors[name])
+
+    def stop(self, *names: str, timeout_s: float) -> list[str]:
+        """Stop children by name, in reverse start order; see ``lifecycle.stop``."""
+        return lifecycle.stop(self.registry.specs, names, self.actors, timeout_s)
+
+    def start_account(
+        self,
+        id_: AccountId,
+        state: AccountState | None = None,
+        *,
+        held: bool = False,
+        kind: type[AccountActor] = AccountActor,
+    ) -> Ref:
+        """Start an account's actor.
+
+        Args:
+            id_: the account's.
+            state: read in bulk before; without it the writer loads it.
+            held: create it out of service.
+            kind: another class, for benchmarks.
+        """
+        if state is not None:
+            self.context.preloaded[id_] = state
+        ref = self.accounts[id_] = kind.start(id_, self.runtime.main, id_, self.context, held=held)
+        return ref
+
+    def start_accounts(self, states: Sequence[AccountState]) -> None:
+        """Start accounts whose states were read in bulk."""
+        for state in states:
+            self.start_account(state.account_id, state)
+
+    # -- what the dispatchers report
+
+    def _on_crash(self, cell: Cell, report: CrashReport, error: BaseException) -> None:
+        if cell.name == "supervisor":
+            # There is no supervisor of the supervisor. First what stops: the alarm may fail or take long.
+            text = f"the supervisor crashed: {report.error}"
+            self.runtime.halt(text)
+            self.runtime.alarm(Critical(text))
+            return
+        self.actors["supervisor"].tell(Crashed(cell, report, error))
+
+    def _on_dead_letter(self, cell: Cell, letter: Envelope, why: str) -> None:
+        """Keep what a stopped actor did not read; new prices come, and what was meant for a stopped actor only is void."""
+        writer = self.actors.get("writer")
+        if writer is None or lane_of(letter[0]) in {Lane.MARKET, Lane.CONTROL} or not writer.is_alive():
+            return
+        with suppress(pykka.ActorDeadError):
+            writer.tell(unread_letter(cell.name, letter[0], why, self.runtime.main.clock.wall_ms()))
+
+
+def build(
+    settings: Settings,
+    runtime: Runtime,
+    store: StorePort | None,
+    venue: VenueConnection,
+    children: Children = CHILDREN,
+) -> Assembly:
+    """Wire the parts of one engine.
+
+    Args:
+        settings: see there.
+        runtime: dispatchers, clock, gate, and who is informed.
+        store: where the writer keeps decisions; None where something else stands in for the writer.
+        venue: instruments, and the ways to the exchange.
+        children: the engine's own actors in start order; see ``with_stand_ins``.
+    """
+    book = PriceBook(first_checkpoint=settings.first_checkpoint)
+    fleets = Fleets(settings.origin)
+    context = AccountContext(book, venue.instruments, runtime.gate, settings.origin)
+    context.faults_allowed = settings.faults_allowed
+    context.alarm = runtime.alarm_of_account
+
+    def start_guard(id_: AccountId) -> Ref:
+        return AccountActor.start(guard_name(id_), runtime.main, id_, context, guard=True, held=True)
+
+    registry = Registry(
+        accounts={},
+        quarantined={},
+        actors={},
+        specs=children,
+        gate=runtime.gate,
+        alarm=runtime.alarm,
+        halt=runtime.halt,
+        start_guard=start_guard,
+        groups=settings.groups,
+        correlation=settings.correlation,
+    )
+    parts = Parts(
+        main=runtime.main,
+        io=runtime.io,
+        registry=registry,
+        book=book,
+        fleets=fleets,
+        store=store,
+        venue=venue,
+        day_rule=settings.day_rule,
+        price_max_age_ns=settings.price_max_age_ns,
+        alarm_by_key=runtime.alarm_by_key,
+        alarm_over=runtime.alarm_over,
+    )
+    return Assembly(settings, runtime, parts, context)

@@ -1,0 +1,55 @@
+"""All accounts together: what they hold, which symbols are in use, and who must look again when rules change."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Iterable, Mapping
+from decimal import Decimal
+
+import pykka
+
+from actors.core.messages import Reconsider, Tick
+from actors.core.units import ZERO, AccountId, Symbol
+from actors.persistence.store import Store
+from actors.runtime.actor import Ref
+from actors.subaccount.state import AccountState
+from actors.venues.port import FleetExposure
+
+
+def states_of(accounts: Mapping[AccountId, Ref]) -> list[AccountState]:
+    """The present states of those that have one. Callable from any thread."""
+    found = (ref.cell.actor.inspect_state() for ref in list(accounts.values()))
+    return [state for state in found if isinstance(state, AccountState)]
+
+
+def exposure_of(states: Iterable[AccountState], ticks: Mapping[Symbol, Tick]) -> FleetExposure:
+    """Add accounts up; ``ticks`` give the mids that notionals are taken at."""
+    net: dict[Symbol, Decimal] = {}
+    allowed = ZERO
+    for state in states:
+        limits = state.limits
+        allowed += min(limits.max_total_exposure, limits.max_position_notional or limits.max_total_exposure)
+        for position in state.positions:
+            net[position.symbol] = net.get(position.symbol, ZERO) + position.quantity
+        for order in state.orders:
+            net.setdefault(order.symbol, ZERO)
+    notional = {s: abs(quantity) * tick.mid for s, quantity in net.items() if (tick := ticks.get(s))}
+    return FleetExposure(net, notional, allowed)
+
+
+def symbols_in_use(store: Store) -> set[Symbol]:
+    """Symbols that an account or the house holds, or has an order in.
+
+    Raises:
+        StoreUnreachable: Postgres does not answer.
+    """
+    ordered = (known.intent.symbol for known in store.recovery().working)
+    return {*store.virtual_totals(), *store.house_positions(), *ordered}
+
+
+def reconsider_holders(accounts: Mapping[AccountId, Ref], changed: Collection[Symbol]) -> None:
+    """Have the accounts that hold one of these symbols look again: their triggers follow from its rules."""
+    for state in states_of(accounts):
+        if any(p.symbol in changed for p in state.positions):
+            with contextlib.suppress(pykka.ActorDeadError):
+                accounts[state.account_id].tell(Reconsider("rules"))

@@ -1,0 +1,93 @@
+"""The invariants of a simulated day: after every turn, and when all has come to rest.
+
+1. Every mailbox accounts for each message that it took.
+2. An account's balance is what its facts say; a guard opens nothing.
+3. At rest: no order is under way, the accounts and the house together hold what the master holds, each trade of the
+   exchange is booked once and none is invented, and no account stands with a loss that is not bad debt.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from actors.assembly.simulation.people import SYMBOLS
+from actors.assembly.simulation.violation import must
+from actors.core.enums import Phase, Purpose
+from actors.core.units import ZERO, ClientOrderId, Symbol
+from actors.runtime.cell import Cell, Status
+from actors.subaccount.state import AccountState, books_balance
+from actors.supervision.registry import is_guard
+
+if TYPE_CHECKING:
+    from actors.assembly.simulation.world import World
+
+GuardedOrders = dict[tuple[Cell, int], set[ClientOrderId]]
+"""By a guard's cell and incarnation: the account's own orders that it found."""
+
+
+def check_turn(cell: Cell, guarded: GuardedOrders) -> None:
+    """What must hold after every turn of an actor.
+
+    Raises:
+        Violation: what does not.
+    """
+    must(cell.mailbox.counters().is_conserved, cell.name)
+    state = cell.actor.inspect_state()
+    if isinstance(state, AccountState):
+        must(books_balance(state), state)
+        if is_guard(cell.name):
+            _check_guard(cell, state, guarded)
+
+
+def _check_guard(cell: Cell, state: AccountState, guarded: GuardedOrders) -> None:
+    """A guard opens nothing: but for stops, of the account's own orders there are only those that it found."""
+    own = {o.client_order_id for o in state.orders if o.purpose is Purpose.USER and o.intent.margin_reserved}
+    found = guarded.setdefault((cell, cell.restarts), own)
+    must(own <= found, "a guard took new risk")
+
+
+def check_quiet(world: World) -> None:
+    """What must hold when faults are off and all has come to rest.
+
+    Raises:
+        Violation: what does not.
+    """
+    gateway = world.actors["gateway"].cell.actor.inspect_state()
+    must((gateway.tracked, gateway.queued) == (0, 0), gateway)
+    for account_id, ref in world.accounts.items():
+        _check_account(ref.cell, world.store.durable[account_id])
+    for symbol in SYMBOLS:
+        held = (p.quantity for s in world.store.durable.values() for p in s.positions if p.symbol == symbol)
+        master = world.exchange.positions[symbol].amount
+        must(sum(held, ZERO) + house_of(world, symbol) == master, f"{symbol}: the books differ")
+    booked = {(symbol, t.id) for symbol in SYMBOLS for t in world.exchange.trades[symbol]}
+    must(booked == set(world.store.trades), "a trade of the exchange is not booked, or one is invented")
+    if world.bnb_fees is not None:
+        world.bnb_fees.check_quiet()
+
+
+def _check_account(cell: Cell, durable: AccountState) -> None:
+    must(cell.status is Status.RUNNING, f"{cell.name} is {cell.status}")
+    must(cell.mailbox.depth() == 0, f"{cell.name} has messages left")
+    state: AccountState = cell.actor.inspect_state()
+    must(
+        replace(state, retry_at_ns=0) == replace(durable, retry_at_ns=0),
+        f"{cell.name} differs from the store",
+    )
+    must(not state.orders, f"{cell.name} has orders left")
+    must(not state.risk.closing_out, f"{cell.name} is still closing out")
+    if not state.positions:
+        must(state.balance >= 0, "a loss beyond the balance is bad debt")
+        must(state.phase in {Phase.HEALTHY, Phase.LIQUIDATED}, f"{cell.name} is {state.phase}")
+        must(
+            not any(c.placed.reduce_only for c in state.conditionals),
+            f"{cell.name} reduces what is not there",
+        )
+
+
+def house_of(world: World, symbol: Symbol) -> Decimal:
+    """What the house took over from accounts."""
+    return sum((f.quantity for _, f in world.store.taken if f.symbol == symbol), ZERO)

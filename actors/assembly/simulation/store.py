@@ -1,0 +1,118 @@
+"""The store's contract without Postgres: the durable truth that a simulated day is checked on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from msgspec.structs import replace
+
+from actors.assembly.simulation.violation import must
+from actors.core.errors import NotDurable, StoreUnreachable
+from actors.core.facts import AnyFact, FillApplied, OrderIntended, PositionTakenOver
+from actors.core.fees import FeeBooked
+from actors.core.records import QuarantineRecord, RecordDeadLetter, RecordQuarantine, Recovery
+from actors.core.units import AccountId, Symbol
+from actors.subaccount.durability import Persist
+from actors.subaccount.state import AccountState, fold
+
+AWAY = 0.05
+"""How often the store is away when it is asked for something."""
+
+POISON = 0.01
+"""How often a decision cannot be stored."""
+
+
+class SimulatedStore:
+    """Keeps decisions in memory by the real store's rules: sequences without a gap, each intent and trade once.
+
+    Args:
+        states: the accounts at the begin.
+        random: of its faults.
+        faults: whether it has any.
+    """
+
+    def __init__(self, states: list[AccountState], random: Random, *, faults: bool) -> None:
+        self.durable = {s.account_id: s for s in states}
+        self.intents: dict[str, OrderIntended] = {}
+        self.trades: dict[tuple[Symbol, int], FillApplied] = {}
+        self.late_fees: dict[tuple[Symbol, int], FeeBooked] = {}
+        self.taken: list[tuple[AccountId, PositionTakenOver]] = []
+        self.dead: list[RecordDeadLetter] = []
+        self.quarantined: dict[AccountId, RecordQuarantine | QuarantineRecord] = {}
+        self.faults = faults
+        self._random = random
+
+    def commit(self, decisions: list[Persist]) -> list[NotDurable | None]:
+        """Make decisions durable, each or not at all.
+
+        Raises:
+            StoreUnreachable: it is away.
+            Violation: a decision that no correct engine makes.
+        """
+        if self.faults and self._random.random() < AWAY:
+            raise StoreUnreachable("simulated")
+        return [self._committed(decision) for decision in decisions]
+
+    def _committed(self, decision: Persist) -> NotDurable | None:
+        state = self.durable[decision.account_id]
+        if state.sequence != decision.previous_sequence:
+            return NotDurable("sequence moved")
+        if self.faults and self._random.random() < POISON:
+            return NotDurable("simulated poison row")
+        for fact in decision.facts:
+            state = fold(state, fact)
+            self._note(decision.account_id, fact)
+        state = replace(state, sequence=state.sequence + 1)
+        must(state == decision.state, "the durable state differs from the account's own")
+        self.durable[decision.account_id] = state
+        return None
+
+    def _note(self, account_id: AccountId, fact: AnyFact) -> None:
+        if isinstance(fact, OrderIntended):
+            must(fact.client_order_id not in self.intents, "an intent twice")
+            self.intents[fact.client_order_id] = fact
+        if isinstance(fact, FillApplied):
+            key = fact.trade.symbol, fact.trade.trade_id
+            must(key not in self.trades, "a trade twice")
+            self.trades[key] = fact
+        if isinstance(fact, PositionTakenOver):
+            self.taken.append((account_id, fact))
+        if isinstance(fact, FeeBooked):
+            traded = fact.pending.symbol, fact.pending.trade_id
+            must(traded in self.trades and traded not in self.late_fees, "a fee twice, or of no trade")
+            self.late_fees[traded] = fact
+
+    def load(self, account_ids: list[AccountId] | None) -> list[Any]:
+        """The durable states; as in the real store, a monotonic time means nothing in another run."""
+        ids = list(self.durable) if account_ids is None else account_ids
+        for id_ in ids:
+            self.durable[id_] = replace(self.durable[id_], retry_at_ns=0)
+        return [self.durable[id_] for id_ in ids]
+
+    def with_operator_records(self, call: Callable[[Any], Any]) -> Any:
+        """Run a call on the records of operators, which are kept here too."""
+        if self.faults and self._random.random() < AWAY:
+            raise StoreUnreachable("simulated")
+        return call(self)
+
+    def record_dead_letter(self, letter: RecordDeadLetter) -> None:
+        """Keep a dead letter."""
+        self.dead.append(letter)
+
+    def record_quarantine(self, record: RecordQuarantine) -> None:
+        """Keep that an account is in quarantine."""
+        self.quarantined[record.account_id] = record
+
+    def lift_quarantine(self, account_id: AccountId) -> None:
+        """Forget it."""
+        self.quarantined.pop(account_id, None)
+
+    def renew(self) -> int | None:
+        """There is no lease."""
+        return None
+
+    def recovery(self) -> Recovery:
+        """All orders that are not final."""
+        return Recovery(working=tuple(o for s in self.durable.values() for o in s.orders))

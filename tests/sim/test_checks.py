@@ -1,0 +1,108 @@
+"""Each invariant of a simulated day is seen to fail: on a day whose truth was tampered with.
+
+Covers: actors/assembly/simulation/checks.py, actors/assembly/simulation/store.py
+Covers: actors/assembly/simulation/violation.py, actors/assembly/simulation/wire.py
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal as D
+
+import pytest
+from msgspec.structs import replace
+
+from actors.assembly.simulation.violation import Violation
+from actors.assembly.simulation.world import World
+from actors.core.enums import Phase
+from actors.core.errors import NotDurable
+from actors.gateway.orders import Request
+from actors.subaccount.durability import Persist
+
+
+@pytest.fixture(scope="module")
+def quiet():
+    """A day at rest; each test puts back what it changes."""
+    world = World(3, faults=False)
+    for _ in range(6):
+        world.second()
+    world.calm()
+    world.check_quiet()
+    assert world.store.trades
+    return world
+
+
+def holder(world):
+    return next(i for i, s in world.store.durable.items() if s.positions)
+
+
+def test_a_trade_that_is_not_booked_is_found(quiet, monkeypatch):
+    monkeypatch.setattr(quiet.store, "trades", dict(list(quiet.store.trades.items())[1:]))
+    with pytest.raises(Violation, match="a trade of the exchange is not booked"):
+        quiet.check_quiet()
+
+
+def test_a_position_that_the_master_does_not_have_is_found(quiet, monkeypatch):
+    id_ = holder(quiet)
+    symbol = quiet.store.durable[id_].positions[0].symbol
+    held = quiet.exchange.positions[symbol]
+    monkeypatch.setattr(held, "amount", held.amount + 1)
+    with pytest.raises(Violation, match=f"{symbol}: the books differ"):
+        quiet.check_quiet()
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"balance": D(1)}, "differs from the store"),
+        ({"positions": (), "balance": D(-1)}, "a loss beyond the balance is bad debt"),
+        ({"positions": (), "phase": Phase.STUCK}, "is STUCK"),
+    ],
+)
+def test_an_account_that_is_not_as_it_must_be_is_found(quiet, changes, text, monkeypatch):
+    id_ = holder(quiet)
+    actor, state = quiet.accounts[id_].cell.actor, quiet.store.durable[id_]
+    monkeypatch.setattr(actor, "state", replace(actor.state, **changes))
+    if "positions" in changes:
+        monkeypatch.setitem(quiet.store.durable, id_, replace(state, **changes, retry_at_ns=0))
+    with pytest.raises(Violation, match=text):
+        quiet.check_quiet()
+
+
+def test_a_balance_that_its_facts_do_not_explain_is_found_after_the_turn(quiet, monkeypatch):
+    cell = quiet.accounts[holder(quiet)].cell
+    monkeypatch.setattr(cell.actor, "state", replace(cell.actor.state, balance=D(1)))
+    with pytest.raises(Violation):
+        quiet.dispatcher.after_turn(cell)
+
+
+def decision(world, **changes):
+    """A decision of nothing, by an account that is right in all else."""
+    state = world.store.durable["acct-0"]
+    made = Persist(
+        account_id="acct-0", previous_sequence=state.sequence, facts=(), wall_ms=0,
+        state=replace(state, sequence=state.sequence + 1),
+    )  # fmt: skip
+    return replace(made, **changes)
+
+
+def test_the_store_refuses_a_decision_after_one_that_it_does_not_have(quiet):
+    sequence = quiet.store.durable["acct-0"].sequence
+    [refusal] = quiet.store.commit([decision(quiet, previous_sequence=sequence + 1)])
+    assert isinstance(refusal, NotDurable)
+    assert quiet.store.durable["acct-0"].sequence == sequence
+
+
+def test_the_store_finds_an_intent_that_comes_twice_and_a_state_that_its_facts_do_not_make(quiet):
+    intent = next(iter(quiet.store.intents.values()))
+    with pytest.raises(Violation, match="an intent twice"):
+        quiet.store._note(intent.account_id, intent)
+    with pytest.raises(Violation, match="differs from the account's own"):
+        quiet.store.commit([decision(quiet, state=replace(quiet.store.durable["acct-0"], balance=D(5)))])
+
+
+def test_the_wire_finds_an_order_that_is_not_durable_and_a_cancel_of_what_is_not_open(quiet):
+    order = Request(kind="place", symbol="ETHUSDT", client_order_id="bh-none", timestamp_ms=0)
+    with pytest.raises(Violation, match="sent before it was durable"):
+        quiet.wire.request(order)
+    with pytest.raises(Violation, match="cancelled as an orphan"):
+        quiet.wire.request(replace(order, kind="cancel"))
