@@ -31,7 +31,8 @@ from actors.feed.actor import Feed
 from actors.gateway.actor import Gateway
 from actors.gateway.budget import OrderBudget
 from actors.gateway.fleets import Fleets
-from actors.persistence.actor import StorePort, Writer
+from actors.persistence.actor import Writer
+from actors.persistence.queries import StorePort
 from actors.runtime.actor import DispatchedActor, Ref
 from actors.runtime.cell import START_FAILED, Cell, CrashReport, Status
 from actors.runtime.dispatcher import Dispatcher

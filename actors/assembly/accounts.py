@@ -9,8 +9,8 @@ from actors.assembly.store_questions import StoreQuestions
 from actors.core.errors import BadInput
 from actors.core.names import ID_RULE, is_id, shown
 from actors.core.records import NewAccount, QuarantineRecord
-from actors.core.units import AccountId
-from actors.persistence.store import Store
+from actors.persistence.queries import CreateAccounts, LoadAll, OutOfService
+from actors.subaccount.state import AccountState
 from actors.supervision.dead_letters import report_of
 from actors.supervision.messages import Quarantine, StillQuarantined
 from actors.supervision.registry import is_guard
@@ -26,17 +26,12 @@ def restore(assembly: Assembly, questions: StoreQuestions, on_progress: Callable
     Raises:
         StoreUnreachable: Postgres does not answer.
     """
-    states = questions.ask(lambda store: store.load(None))
+    states = questions.ask(LoadAll())
     if states:
         on_progress(f"restoring {len(states):,} accounts")
     # Those with positions first: they are the ones that can lose money.
     states.sort(key=lambda s: (not s.positions, not s.orders, s.account_id))
-    records, unreadable = questions.ask(
-        lambda store: (
-            store.with_operator_records(lambda records: records.quarantined()),
-            dict(store.unreadable),
-        )
-    )
+    records, unreadable = questions.ask(OutOfService())
     quarantined = {record.account_id: record for record in records}
     supervisor = assembly.actors["supervisor"]
     for state in states:
@@ -60,8 +55,8 @@ def _start_quarantined(assembly: Assembly, record: QuarantineRecord) -> None:
     assembly.actors["supervisor"].tell(StillQuarantined(record.account_id, record.reason))
 
 
-def creation(assembly: Assembly, accounts: Sequence[NewAccount], wall_ms: int) -> Callable[[Store], int]:
-    """What the writer does to create accounts and to start their actors, whether or not its asker still waits.
+def creation(assembly: Assembly, accounts: Sequence[NewAccount], wall_ms: int) -> CreateAccounts:
+    """What the writer is asked to create accounts and to start their actors.
 
     Args:
         assembly: where the actors start.
@@ -77,17 +72,8 @@ def creation(assembly: Assembly, accounts: Sequence[NewAccount], wall_ms: int) -
         raise BadInput(f"{reserved[0]!r} is a name that the engine uses itself; choose another id")
     if len(set(ids)) != len(ids):
         raise BadInput("an account id comes twice in the list")
-    is_tried = False
 
-    def create(store: Store) -> int:
-        nonlocal is_tried
-        # The connection may have been lost after the commit, and this is the second try.
-        if not (is_tried and store.has_created(ids, wall_ms)):
-            is_tried = True
-            store.create_accounts(accounts, wall_ms)
-        assembly.start_accounts(
-            [state for state in store.load(ids) if AccountId(state.account_id) not in assembly.accounts]
-        )
-        return len(ids)
+    def start(states: Sequence[AccountState]) -> None:
+        assembly.start_accounts([state for state in states if state.account_id not in assembly.accounts])
 
-    return create
+    return CreateAccounts(tuple(accounts), wall_ms, start)

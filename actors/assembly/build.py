@@ -22,7 +22,7 @@ from actors.core.units import AccountId, Nanos
 from actors.core.urgency import Critical
 from actors.gateway.fleets import Fleets
 from actors.limits.model import RiskLimits
-from actors.persistence.actor import StorePort
+from actors.persistence.queries import StorePort
 from actors.runtime.actor import Ref
 from actors.runtime.cell import Cell, CrashReport
 from actors.runtime.dispatcher import Dispatcher
@@ -48,7 +48,7 @@ Children = tuple[ChildSpec[Parts], ...]
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What the wiring needs to know.
 
-    ``origin`` is what the ids of all orders begin with. ``first_moment`` is where the price book begins to
+    ``origin`` is what the ids of all orders begin with. ``first_checkpoint`` is where the price book begins to
     number its checkpoints: above those of earlier runs whose accounts are loaded.
     """
 
@@ -56,7 +56,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     price_max_age_ns: Nanos = RiskLimits().price_max_age_ns
     day_rule: DayRule | None = None
     faults_allowed: bool = False
-    first_moment: int = 0
+    first_checkpoint: int = 0
     groups: dict[str, Strategy] = msgspec.field(default_factory=GROUPS.copy)
     correlation: CorrelationPolicy = CorrelationPolicy()
 
@@ -201,7 +201,7 @@ def build(
         venue: instruments, and the ways to the exchange.
         children: the engine's own actors in start order; see ``with_stand_ins``.
     """
-    book = PriceBook(first_moment=settings.first_moment)
+    book = PriceBook(first_checkpoint=settings.first_checkpoint)
     fleets = Fleets(settings.origin)
     context = AccountContext(book, venue.instruments, runtime.gate, settings.origin)
     context.faults_allowed = settings.faults_allowed

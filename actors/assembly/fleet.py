@@ -44,7 +44,7 @@ def symbols_in_use(store: Store) -> set[Symbol]:
     Raises:
         StoreUnreachable: Postgres does not answer.
     """
-    ordered = (known.order.symbol for known in store.recovery().working)
+    ordered = (known.intent.symbol for known in store.recovery().working)
     return {*store.virtual_totals(), *store.house_positions(), *ordered}
 
 

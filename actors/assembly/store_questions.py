@@ -6,8 +6,8 @@ sent to the writer before it. A question that the writer does not begin in time 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 import pykka
 
@@ -15,9 +15,11 @@ from actors.core.errors import StoreUnreachable
 from actors.core.units import NANOS_PER_SECOND
 from actors.persistence.actor import WriterStats
 from actors.persistence.messages import AskStore
-from actors.persistence.store import Store
+from actors.persistence.queries import Query
 from actors.runtime.actor import Ref
 from actors.runtime.clock import Clock
+
+A = TypeVar("A")
 
 ASK_SECONDS = 10.0
 """How long an asker waits for an answer."""
@@ -34,21 +36,23 @@ class StoreQuestions:
     def __init__(self, actors: Mapping[str, Ref], clock: Clock) -> None:
         self._actors, self._clock = actors, clock
 
-    def question(self, call: Callable[[Store], Any]) -> AskStore:
-        """What the writer gets to run ``call``; void a second before its asker stops waiting."""
-        return AskStore(call, self._clock.monotonic_ns() + int((ASK_SECONDS - 1) * NANOS_PER_SECOND))
+    def question(self, query: Query[Any]) -> AskStore:
+        """The message for a query; void a second before its asker stops waiting."""
+        return AskStore(query, self._clock.monotonic_ns() + int((ASK_SECONDS - 1) * NANOS_PER_SECOND))
 
-    def ask(self, call: Callable[[Store], Any]) -> Any:
-        """Run ``call`` in the writer's thread, and wait for its outcome.
+    def ask(self, query: Query[A]) -> A:
+        """The writer's answer to a query.
 
         Raises:
             StoreUnreachable: no answer in time.
-            Exception: what ``call`` raised.
+            Exception: what the query raised.
         """
         try:
-            return self._actors["writer"].ask(self.question(call), timeout=ASK_SECONDS)
+            answer: Any = self._actors["writer"].ask(self.question(query), timeout=ASK_SECONDS)
         except pykka.Timeout:
             raise StoreUnreachable("the writer does not answer; is Postgres away?") from None
+        found: A = answer
+        return found
 
     def silent_s(self) -> float:
         """For how many seconds Postgres has owed the writer an answer; infinite while it is away."""

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pykka
@@ -41,7 +41,7 @@ from actors.core.records import (
 from actors.core.units import NANOS_PER_MS, NANOS_PER_SECOND, AccountId, Nanos
 from actors.core.urgency import Critical
 from actors.persistence.messages import AskStore
-from actors.persistence.queries import StorePort
+from actors.persistence.queries import QueriedStore, StorePort
 from actors.runtime.actor import DispatchedActor, Ref
 from actors.subaccount.durability import AccountLoaded, DecisionLost, LoadAccount, Persist
 from actors.supervision.gate import TradingGate
@@ -341,7 +341,8 @@ class Writer(DispatchedActor):
                 error = NotDurable("Postgres was away for too long; nothing was done, try again")
             else:
                 query, was_begun, item.is_begun = item.asked.query, item.is_begun, True
-                found = query.run_again(self._store) if was_begun else query.run(self._store)
+                store = cast("QueriedStore", self._store)
+                found = query.run_again(store) if was_begun else query.run(store)
         except StoreUnreachable:
             raise
         except Exception as raised:  # noqa: BLE001 - it is for the asker, StoreBusy too, not for the supervisor

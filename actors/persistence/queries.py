@@ -23,9 +23,7 @@ T = TypeVar("T")
 
 
 class StorePort(Protocol):
-    """The part of ``persistence.store`` that the writer and its questions use; see there."""
-
-    unreadable: dict[AccountId, str]
+    """The part of ``persistence.store`` that the writer itself uses; see there."""
 
     def commit(self, decisions: list[Persist]) -> list[NotDurable | None]:
         """Make decisions durable."""
@@ -33,14 +31,6 @@ class StorePort(Protocol):
 
     def load(self, account_ids: list[AccountId] | None) -> list[AccountState]:
         """States of some accounts, or of all."""
-        ...
-
-    def create_accounts(self, accounts: Sequence[NewAccount], wall_ms: int) -> None:
-        """Create accounts, all or none."""
-        ...
-
-    def has_created(self, account_ids: Sequence[AccountId], wall_ms: int) -> bool:
-        """Whether an earlier try created all of them."""
         ...
 
     def with_operator_records(self, call: Callable[[OperatorRecords], T]) -> T:
@@ -56,14 +46,28 @@ class StorePort(Protocol):
         ...
 
 
+class QueriedStore(StorePort, Protocol):
+    """What queries use besides; a simulated store is sent none."""
+
+    unreadable: dict[AccountId, str]
+
+    def create_accounts(self, accounts: Sequence[NewAccount], wall_ms: int) -> None:
+        """Create accounts, all or none."""
+        ...
+
+    def has_created(self, account_ids: Sequence[AccountId], wall_ms: int) -> bool:
+        """Whether an earlier try created all of them."""
+        ...
+
+
 class Query(msgspec.Struct, Generic[A], frozen=True):
     """A question to the store."""
 
-    def run(self, store: StorePort) -> A:
+    def run(self, store: QueriedStore) -> A:
         """Its answer; called in the writer's thread."""
         raise NotImplementedError
 
-    def run_again(self, store: StorePort) -> A:
+    def run_again(self, store: QueriedStore) -> A:
         """Its answer after a try that lost its connection: what that one wrote may be durable already."""
         return self.run(store)
 
@@ -71,7 +75,7 @@ class Query(msgspec.Struct, Generic[A], frozen=True):
 class LoadAll(Query[list[AccountState]], frozen=True):
     """The states of all accounts that can be read."""
 
-    def run(self, store: StorePort) -> list[AccountState]:
+    def run(self, store: QueriedStore) -> list[AccountState]:
         """See ``Query``."""
         return store.load(None)
 
@@ -79,7 +83,7 @@ class LoadAll(Query[list[AccountState]], frozen=True):
 class OutOfService(Query[tuple[list[QuarantineRecord], dict[AccountId, str]]], frozen=True):
     """Accounts in quarantine, and those that the last load could not read, with the reason."""
 
-    def run(self, store: StorePort) -> tuple[list[QuarantineRecord], dict[AccountId, str]]:
+    def run(self, store: QueriedStore) -> tuple[list[QuarantineRecord], dict[AccountId, str]]:
         """See ``Query``."""
         return store.with_operator_records(lambda records: records.quarantined()), dict(store.unreadable)
 
@@ -87,7 +91,7 @@ class OutOfService(Query[tuple[list[QuarantineRecord], dict[AccountId, str]]], f
 class FindRecovery(Query[Recovery], frozen=True):
     """What a gateway needs after a restart."""
 
-    def run(self, store: StorePort) -> Recovery:
+    def run(self, store: QueriedStore) -> Recovery:
         """See ``Query``."""
         return store.recovery()
 
@@ -102,7 +106,7 @@ class CreateAccounts(Query[int], frozen=True):
     wall_ms: int
     start: Callable[[list[AccountState]], Any]
 
-    def run(self, store: StorePort) -> int:
+    def run(self, store: QueriedStore) -> int:
         """See ``Query``.
 
         Raises:
@@ -111,7 +115,7 @@ class CreateAccounts(Query[int], frozen=True):
         store.create_accounts(self.accounts, self.wall_ms)
         return self._started(store)
 
-    def run_again(self, store: StorePort) -> int:
+    def run_again(self, store: QueriedStore) -> int:
         """See ``Query``."""
         return self._started(store) if store.has_created(self._ids, self.wall_ms) else self.run(store)
 
@@ -119,7 +123,7 @@ class CreateAccounts(Query[int], frozen=True):
     def _ids(self) -> list[AccountId]:
         return [account.account_id for account in self.accounts]
 
-    def _started(self, store: StorePort) -> int:
+    def _started(self, store: QueriedStore) -> int:
         self.start(store.load(self._ids))
         return len(self.accounts)
 
@@ -129,7 +133,7 @@ class FindPoison(Query[DeadLetter | None], frozen=True):
 
     account_id: AccountId
 
-    def run(self, store: StorePort) -> DeadLetter | None:
+    def run(self, store: QueriedStore) -> DeadLetter | None:
         """See ``Query``."""
         return store.with_operator_records(self._find)
 
@@ -149,7 +153,7 @@ class ResolveDeadLetter(Query[bool], frozen=True):
     wall_ms: int
     who: str
 
-    def run(self, store: StorePort) -> bool:
+    def run(self, store: QueriedStore) -> bool:
         """See ``Query``."""
         return store.with_operator_records(
             lambda records: records.resolve(self.dead_letter_id, self.status, self.wall_ms, self.who)

@@ -41,8 +41,8 @@ class Store:
     def has_created(self, ids, wall_ms):
         return [(i, wall_ms) for i in ids] == self.created
 
-    def ask(self, call):
-        return call(self)
+    def ask(self, query):
+        return query.run(self)
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_a_creation_whose_connection_was_lost_after_the_commit_is_not_done_twice
     store.loses = True
     create = creation(built.assembly, [new("x")], 7)
     with pytest.raises(StoreUnreachable):
-        create(store)
-    assert create(store) == 1
+        create.run(store)
+    assert create.run_again(store) == 1
     assert store.created == [("x", 7)]
     assert list(built.assembly.accounts) == ["x"]

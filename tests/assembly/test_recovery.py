@@ -8,11 +8,12 @@ import pytest
 
 from actors.assembly import recovery
 from actors.assembly.reconciliation import Difference
-from actors.core.enums import OrderStatus, OrderType
+from actors.core.enums import OrderType
 from actors.core.facts import OrderIntended
 from actors.core.messages import CancelOrder, PlaceOrder
 from actors.core.order_messages import Recover, Submit
-from actors.core.records import KnownOrder, Recovery
+from actors.core.orders import WorkingOrder
+from actors.core.records import Recovery
 from actors.subaccount.decide import decide
 from tests.assembly.test_build import Built
 from tests.factories import BUY, ETH, D, account, market
@@ -40,9 +41,7 @@ def resting():
 def test_the_gateway_gets_the_orders_and_differences_are_alarms(built, monkeypatch):
     monkeypatch.setattr(recovery.time, "sleep", lambda _s: built.run())
     said, (_, intent) = [], resting()
-    known = KnownOrder(
-        order=intent, status=OrderStatus.INTENDED, filled=D(0), exchange_order_id=0, trade_ids=(), cancel_requested=False
-    )  # fmt: skip
+    known = WorkingOrder(intent=intent, exchange_order_id=0)
     left = Recovery(working=(known,))
     recovery.recover(built.assembly, left, lambda _s: [Difference(ETH, D(1), D(0), D(3))], said.append)
     assert built.got("gateway") == [Recover(left)]

@@ -11,6 +11,7 @@ from actors.persistence.actor import WriterStats
 from actors.runtime.actor import DispatchedActor
 from actors.runtime.clock import VirtualClock
 from actors.runtime.dispatcher import ThreadedDispatcher
+from tests.persistence.authors import Call
 
 STORE = "the store"
 
@@ -23,7 +24,7 @@ class Writer(DispatchedActor):
 
     def on_receive(self, message):
         if self.answers:
-            return message.call(STORE)
+            return message.query.run(STORE)
         self.defer_reply()
         return None
 
@@ -44,24 +45,24 @@ def asked(monkeypatch):
 
 
 def test_a_call_runs_with_the_store_and_its_error_is_the_asker_s(asked):
-    assert asked.ask(lambda store: store.upper()) == "THE STORE"
+    assert asked.ask(Call(lambda store: store.upper())) == "THE STORE"
 
     def refuse(_store):
         raise BadInput("no")
 
     asked._actors["writer"].cell.dispatcher.on_crash = lambda *_: None
     with pytest.raises(BadInput, match="no"):
-        asked.ask(refuse)
+        asked.ask(Call(refuse))
 
 
 def test_no_answer_in_time_means_that_postgres_is_away(asked, monkeypatch):
     monkeypatch.setattr(Writer, "answers", False)
     with pytest.raises(StoreUnreachable, match="the writer does not answer"):
-        asked.ask(lambda _store: 1)
+        asked.ask(Call(lambda _store: 1))
 
 
 def test_a_question_is_void_before_its_asker_stops_waiting(asked):
-    assert asked.question(len).begin_by_ns == 5 * 10**9 - 5 * 10**8
+    assert asked.question(Call(len)).begin_by_ns == 5 * 10**9 - 5 * 10**8
 
 
 def test_how_long_postgres_is_silent(asked):

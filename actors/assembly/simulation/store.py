@@ -12,7 +12,7 @@ from actors.assembly.simulation.violation import must
 from actors.core.errors import NotDurable, StoreUnreachable
 from actors.core.facts import AnyFact, FillApplied, OrderIntended, PositionTakenOver
 from actors.core.fees import FeeBooked
-from actors.core.records import KnownOrder, QuarantineRecord, RecordDeadLetter, RecordQuarantine, Recovery
+from actors.core.records import QuarantineRecord, RecordDeadLetter, RecordQuarantine, Recovery
 from actors.core.units import AccountId, Symbol
 from actors.subaccount.durability import Persist
 from actors.subaccount.state import AccountState, fold
@@ -74,8 +74,9 @@ class SimulatedStore:
             must(fact.client_order_id not in self.intents, "an intent twice")
             self.intents[fact.client_order_id] = fact
         if isinstance(fact, FillApplied):
-            must((fact.symbol, fact.trade_id) not in self.trades, "a trade twice")
-            self.trades[fact.symbol, fact.trade_id] = fact
+            key = fact.trade.symbol, fact.trade.trade_id
+            must(key not in self.trades, "a trade twice")
+            self.trades[key] = fact
         if isinstance(fact, PositionTakenOver):
             self.taken.append((account_id, fact))
         if isinstance(fact, FeeBooked):
@@ -114,16 +115,4 @@ class SimulatedStore:
 
     def recovery(self) -> Recovery:
         """All orders that are not final."""
-        working = [
-            KnownOrder(
-                order=self.intents[o.client_order_id],
-                status=o.status,
-                filled=o.filled,
-                exchange_order_id=o.exchange_order_id,
-                trade_ids=o.trade_ids,
-                cancel_requested=o.cancel_requested,
-            )
-            for s in self.durable.values()
-            for o in s.orders
-        ]
-        return Recovery(working=tuple(working))
+        return Recovery(working=tuple(o for s in self.durable.values() for o in s.orders))
