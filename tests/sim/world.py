@@ -154,8 +154,8 @@ class Wire(InProcessExchange):
         fate = self.random.random() if self.faults else 1.0
         if request.kind not in {"trades", "fees"} and fate < 0.05:
             if fate < 0.025:
-                _, events = self._serve(request)
-                self.tell(events)
+                _, events = self._execute_or_refuse(request)
+                self.publish_events(events)
             lost = Answered(
                 request=request.kind,
                 client_order_id=request.client_order_id,
@@ -166,16 +166,16 @@ class Wire(InProcessExchange):
             return
         super().request(request)
 
-    def tell(self, events):
+    def publish_events(self, events):
         for event in events:
             fate = self.random.random() if self.faults else 1.0
             if self.burn is not None:
-                event = self.burn.event(event)  # noqa: PLW2901 - told as it is taken
+                event = self.burn.event(event)  # noqa: PLW2901 - published as it is taken
             if fate < 0.05:
                 continue
-            super().tell([event])
+            super().publish_events([event])
             if fate < 0.15:
-                super().tell([event])
+                super().publish_events([event])
 
 
 class World:

@@ -1,4 +1,4 @@
-"""The master account's side of the exchange: prices, money, positions, margin, and what is told of them. Pure."""
+"""The master account on the paper exchange: prices, wallets, positions, margin, and ACCOUNT_UPDATE events. Pure."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from actors.venues.paper.generator import Quote
 from actors.venues.paper.instruments import Band
 from actors.venues.paper.ledger import Ledger, PaperPosition
 from actors.venues.paper.margin import AssetMargin, SymbolMargin, symbol_margin
-from actors.venues.paper.orders import OrderBook
+from actors.venues.paper.orders import OrderStore
 from actors.venues.paper.settings import AccountSettings
 from actors.venues.paper.user_events import AccountUpdate, BalanceBody, PositionBody
 
 BNB, BNB_SYMBOL = "BNB", Symbol("BNBUSDT")
 BNB_DISCOUNT = Decimal("0.9")
-"""What of a commission is left to pay when it is paid in BNB."""
+"""Factor on a commission that is paid in BNB: a discount of 10 %."""
 
 FEE_QUANTUM = Decimal("0.00000001")
 
 
-class Booked(msgspec.Struct, frozen=True):
-    """What a trade did to the account."""
+class TradeResult(msgspec.Struct, frozen=True):
+    """Effect of one trade on the account: realized profit before fees, and the fee in its asset."""
 
     realized: Decimal
     fee: Decimal
     fee_asset: str
 
 
-class Settled(msgspec.Struct, frozen=True, kw_only=True):
-    """Funding that was settled."""
+class FundingSettlement(msgspec.Struct, frozen=True, kw_only=True):
+    """One funding settlement. ``time`` is in Unix milliseconds, ``mark`` is the mark price used."""
 
     symbol: Symbol
     rate: Decimal
@@ -45,17 +45,17 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MasterAccount:
-    """Prices, ledger and settings; what the matching needs of them.
+    """Prices, ledger and settings: the state that matching works on.
 
     Args:
         instruments: the symbols' trading rules.
         deposit: USDT at the start.
-        taker_fee: share of the value of what takes.
-        maker_fee: share of the value of what rested.
+        taker_fee: taker fee rate, as a share of notional.
+        maker_fee: maker fee rate, as a share of notional.
         other_deposits: other assets at the start.
     """
 
-    orders: OrderBook
+    orders: OrderStore
 
     def __init__(
         self,
@@ -70,18 +70,18 @@ class MasterAccount:
         self.settings = AccountSettings()
         self.quotes: dict[Symbol, Quote] = {}
         self.premium: dict[Symbol, Decimal] = {}
-        """How far the mark is from the mid, as a share of it."""
+        """Distance of the mark price from the mid price, as a share of the mid."""
         self.bands: defaultdict[Symbol, Band] = defaultdict(Band)
         self.status: dict[Symbol, str] = {}
         """Symbols that are not TRADING."""
-        self.funding_rates: list[Settled] = []
+        self.funding_rates: list[FundingSettlement] = []
         self.taker_fee, self.maker_fee = taker_fee, maker_fee
 
-    # -- as it always was: the USDT side in short
+    # -- shortcuts for USDT
 
     @property
     def positions(self) -> Mapping[Symbol, PaperPosition]:
-        """Netted positions by symbol."""
+        """Net positions by symbol."""
         return self.ledger.positions
 
     @property
@@ -107,17 +107,17 @@ class MasterAccount:
     # -- prices
 
     def mid(self, symbol: Symbol) -> Decimal:
-        """The middle of L1, zero before the first."""
+        """Mid price; zero before the first quote."""
         quote = self.quotes.get(symbol)
         return ZERO if quote is None else (quote.bid + quote.ask) / 2
 
     def mark(self, symbol: Symbol) -> Decimal:
-        """The mark: the mid, and its premium if there is one."""
+        """Mark price: the mid price plus its premium, if one is set."""
         mid, premium = self.mid(symbol), self.premium.get(symbol)
         return mid if premium is None else mid * (1 + premium)
 
     def unrealized(self, symbol: Symbol) -> Decimal:
-        """Profit of the netted position at the mark."""
+        """Unrealized profit of the net position at the mark price."""
         position = self.positions[symbol]
         if symbol not in self.quotes or not position.amount:
             return ZERO
@@ -125,7 +125,7 @@ class MasterAccount:
 
     # -- money
 
-    def book(  # noqa: PLR0913 - a trade has that many parts
+    def book_trade(  # noqa: PLR0913 - a trade has that many parts
         self,
         symbol: Symbol,
         side: Side,
@@ -135,21 +135,21 @@ class MasterAccount:
         now_ms: int,
         *,
         maker: bool,
-    ) -> Booked:
-        """Move position and wallets by a trade."""
+    ) -> TradeResult:
+        """Apply a trade to the position and the wallets: realized profit first, then the fee."""
         asset = self.instruments[symbol].quote_asset
         position = self.positions[symbol]
         before = position.amount
-        realized = self.ledger.move(symbol, quantity * side.sign, price, now_ms)
+        realized = self.ledger.apply_trade(symbol, quantity * side.sign, price, now_ms)
         if symbol in self.settings.isolated:
-            position.pledge(before, price, self.settings.leverage_of(symbol))
-        self.ledger.realize(asset, realized, symbol, trade_id, now_ms)
+            position.update_isolated_margin(before, price, self.settings.leverage_of(symbol))
+        self.ledger.book_realized(asset, realized, symbol, trade_id, now_ms)
         fee = (quantity * price * (self.maker_fee if maker else self.taker_fee)).quantize(FEE_QUANTUM)
-        fee, fee_asset = self._payable(fee, asset)
-        self.ledger.charge(fee_asset, fee, symbol, trade_id, now_ms)
-        return Booked(realized, fee, fee_asset)
+        fee, fee_asset = self._fee_and_asset(fee, asset)
+        self.ledger.charge_fee(fee_asset, fee, symbol, trade_id, now_ms)
+        return TradeResult(realized, fee, fee_asset)
 
-    def _payable(self, fee: Decimal, asset: str) -> tuple[Decimal, str]:
+    def _fee_and_asset(self, fee: Decimal, asset: str) -> tuple[Decimal, str]:
         if not self.settings.fee_burn:
             return fee, asset
         mid = self.mid(BNB_SYMBOL)
@@ -159,8 +159,8 @@ class MasterAccount:
         enough = self.ledger.wallets[BNB].wallet >= in_bnb
         return (in_bnb, BNB) if enough else (fee, asset)
 
-    def settle_funding(self, symbol: Symbol, rate: Decimal, now_ms: int) -> Settled:
-        """Settle funding of the netted position at the mark: longs pay a positive rate.
+    def settle_funding(self, symbol: Symbol, rate: Decimal, now_ms: int) -> FundingSettlement:
+        """Settle funding of the net position at the mark price: longs pay a positive rate.
 
         Raises:
             ValueError: there is no price yet.
@@ -169,15 +169,15 @@ class MasterAccount:
             raise ValueError(f"{symbol} has no price yet")
         mark = self.mark(symbol)
         paid = self.positions[symbol].amount * mark * rate
-        self.ledger.fund(self.instruments[symbol].quote_asset, -paid, symbol, now_ms)
-        settled = Settled(symbol=symbol, rate=rate, time=now_ms, mark=mark)
+        self.ledger.apply_funding(self.instruments[symbol].quote_asset, -paid, symbol, now_ms)
+        settled = FundingSettlement(symbol=symbol, rate=rate, time=now_ms, mark=mark)
         self.funding_rates.append(settled)
         return settled
 
     # -- margin
 
     def symbol_margin(self, symbol: Symbol) -> SymbolMargin:
-        """A symbol's margins at its mark."""
+        """A symbol's margin at its mark price."""
         position, notional = self.positions[symbol], self.orders.resting[symbol].notional
         return symbol_margin(
             position.amount,
@@ -189,10 +189,10 @@ class MasterAccount:
         )
 
     def asset_margin(self, asset: str) -> AssetMargin:
-        """A margin asset over all symbols that are margined in it."""
+        """Margin of one asset, summed over all symbols that it is the margin asset of."""
         wallet = self.ledger.wallets[asset].wallet if asset in self.ledger.wallets else ZERO
         unrealized = held = ordered = need = ZERO
-        for symbol in self.touched():
+        for symbol in self.active_symbols():
             if self.instruments[symbol].quote_asset != asset:
                 continue
             margin = self.symbol_margin(symbol)
@@ -208,7 +208,7 @@ class MasterAccount:
             maintenance=need,
         )
 
-    def touched(self) -> list[Symbol]:
+    def active_symbols(self) -> list[Symbol]:
         """Symbols with a position or open orders."""
         held = [s for s, p in self.positions.items() if p.amount and s in self.instruments]
         return held + [
@@ -217,9 +217,9 @@ class MasterAccount:
             if r and s in self.instruments and not self.positions[s].amount
         ]
 
-    # -- what is told
+    # -- user events
 
-    def account_told(  # noqa: PLR0913 - what changed, and what it is about
+    def account_update_event(  # noqa: PLR0913 - what changed, and what it is about
         self,
         reason: str,
         now_ms: int,
@@ -227,23 +227,23 @@ class MasterAccount:
         symbol: Symbol | None = None,
         other_asset: str = "",
         changes: Mapping[str, Decimal] | None = None,
-        about: Symbol | None = None,
+        event_symbol: Symbol | None = None,
     ) -> AccountUpdate:
-        """ACCOUNT_UPDATE: the balances that changed, and the position of a symbol.
+        """ACCOUNT_UPDATE with the balances that changed and, if ``symbol`` is given, its position.
 
-        ``about`` names a symbol whose position is not told, as funding does.
+        ``event_symbol`` fills the event's own symbol field without a position, as a funding event does.
         """
         quote_asset = self.instruments[symbol].quote_asset if symbol is not None else ""
         assets = dict.fromkeys(a for a in (quote_asset, other_asset, *(changes or {})) if a)
-        balances = tuple(self._balance_told(a, (changes or {}).get(a, ZERO)) for a in assets)
-        positions = () if symbol is None else (self._position_told(symbol),)
-        return reports.account_update(reason, balances, positions, now_ms, about)
+        balances = tuple(self._balance_body(a, (changes or {}).get(a, ZERO)) for a in assets)
+        positions = () if symbol is None else (self._position_body(symbol),)
+        return reports.account_update(reason, balances, positions, now_ms, event_symbol)
 
-    def _balance_told(self, asset: str, change: Decimal) -> BalanceBody:
+    def _balance_body(self, asset: str, change: Decimal) -> BalanceBody:
         wallet = reports.text(self.ledger.wallets[asset].wallet)
         return BalanceBody(a=asset, wb=wallet, cw=wallet, bc=reports.text(change))
 
-    def _position_told(self, symbol: Symbol) -> PositionBody:
+    def _position_body(self, symbol: Symbol) -> PositionBody:
         position = self.positions[symbol]
         return PositionBody(
             s=symbol,
@@ -258,7 +258,7 @@ class MasterAccount:
         )
 
     def break_even(self, symbol: Symbol) -> Decimal:
-        """The entry and the taker's fees both ways, zero without a position."""
+        """Break-even price: entry plus the taker fee on both sides; zero without a position."""
         position = self.positions[symbol]
         if not position.amount:
             return ZERO

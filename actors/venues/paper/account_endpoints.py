@@ -1,4 +1,4 @@
-"""What each path about account, balance, positions and income answers. No network; time comes in."""
+"""Endpoints for account, balance, positions and income. No network; the time is an argument."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Any
 
 from actors.core.units import ZERO, Symbol
 from actors.venues.paper import wire_account as wire
-from actors.venues.paper.brackets import BRACKETS, most_at
+from actors.venues.paper.brackets import BRACKETS, max_notional
 from actors.venues.paper.codes import ExchangeRefusal, PaperCode, missing
 from actors.venues.paper.margin import AssetMargin, SymbolMargin, liquidation_price
 from actors.venues.paper.reports import text
-from actors.venues.paper.requests import Params, amount, number, within
+from actors.venues.paper.requests import Params, decimal_param, int_param, limit_param
 from actors.venues.paper.venue import PaperVenue, Reply, answer
 
 INCOME_MAX = 1_000
 
 
 class AccountEndpoints:
-    """The master account's money and positions."""
+    """Account, balance, position and income endpoints of the master account."""
 
     def __init__(self, venue: PaperVenue) -> None:
         self._venue, self._exchange = venue, venue.exchange
@@ -26,12 +26,12 @@ class AccountEndpoints:
     # -- account and balance
 
     def account_v3(self, _params: Params, now_ms: int) -> Reply:
-        """Assets, and the positions that are."""
+        """v3/account: assets, and symbols with a position or open orders."""
         held = []
-        for symbol in self._exchange.touched():
+        for symbol in self._exchange.active_symbols():
             position, margin = self._exchange.positions[symbol], self._exchange.symbol_margin(symbol)
             held.append(
-                wire.HeldV3(
+                wire.AccountPositionV3(
                     symbol=symbol,
                     positionSide="BOTH",
                     positionAmt=text(position.amount),
@@ -48,7 +48,7 @@ class AccountEndpoints:
         return answer(wire.AccountV3(**self._totals(), assets=assets, positions=tuple(held)))
 
     def account_v2(self, _params: Params, now_ms: int) -> Reply:
-        """Assets, all symbols, and the settings."""
+        """v2/account: assets, all symbols, and the account settings."""
         settings = self._exchange.settings
         assets = tuple(wire.AssetV2(**fields, marginAvailable=True) for fields in self._assets(now_ms))
         return answer(
@@ -63,15 +63,15 @@ class AccountEndpoints:
                 multiAssetsMargin=settings.multi_assets,
                 tradeGroupId=-1,
                 assets=assets,
-                positions=tuple(self._held_v2(s) for s in self._exchange.instruments),
+                positions=tuple(self._account_position_v2(s) for s in self._exchange.instruments),
             )
         )
 
-    def _held_v2(self, symbol: Symbol) -> wire.HeldV2:
+    def _account_position_v2(self, symbol: Symbol) -> wire.AccountPositionV2:
         exchange = self._exchange
         position, margin = exchange.positions[symbol], exchange.symbol_margin(symbol)
         leverage = exchange.settings.leverage_of(symbol)
-        return wire.HeldV2(
+        return wire.AccountPositionV2(
             symbol=symbol,
             initialMargin=text(margin.initial),
             maintMargin=text(margin.maintenance),
@@ -82,7 +82,7 @@ class AccountEndpoints:
             isolated=symbol in exchange.settings.isolated,
             entryPrice=text(position.entry),
             breakEvenPrice=text(exchange.break_even(symbol)),
-            maxNotional=str(most_at(leverage)),
+            maxNotional=str(max_notional(leverage)),
             bidNotional=text(margin.bids),
             askNotional=text(margin.asks),
             positionSide="BOTH",
@@ -117,7 +117,7 @@ class AccountEndpoints:
         ]
 
     def _totals(self) -> dict[str, Any]:
-        # In single-asset mode the totals are of USDT.
+        # In single-asset mode the totals cover USDT only.
         m = self._exchange.asset_margin("USDT")
         return {
             "totalInitialMargin": text(m.initial),
@@ -171,7 +171,7 @@ class AccountEndpoints:
             unRealizedProfit=text(margin.unrealized),
             liquidationPrice=self._liquidation(symbol),
             leverage=str(leverage),
-            maxNotionalValue=str(most_at(leverage)),
+            maxNotionalValue=str(max_notional(leverage)),
             marginType="isolated" if isolated else "cross",
             isolatedMargin=self._isolated_margin(symbol),
             isAutoAddMargin="false",
@@ -183,8 +183,8 @@ class AccountEndpoints:
 
     def position_risk_v3(self, params: Params, _now_ms: int) -> Reply:
         """Only symbols with a position or open orders."""
-        touched = self._exchange.touched()
-        return answer([self._position_v3(s) for s in self._venue.symbols(params) if s in touched])
+        active = self._exchange.active_symbols()
+        return answer([self._position_v3(s) for s in self._venue.symbols(params) if s in active])
 
     def _position_v3(self, symbol: Symbol) -> wire.PositionV3:
         exchange = self._exchange
@@ -206,7 +206,7 @@ class AccountEndpoints:
             maintMargin=text(margin.maintenance),
             positionInitialMargin=text(margin.position_initial),
             openOrderInitialMargin=text(margin.order_initial),
-            adl=_quantile(margin),
+            adl=_adl_quantile(margin),
             bidNotional=text(margin.bids),
             askNotional=text(margin.asks),
             updateTime=position.updated,
@@ -225,29 +225,29 @@ class AccountEndpoints:
         return text(liquidation_price(position.amount, position.entry, exchange.mark(symbol), whole))
 
     def _isolated_margin(self, symbol: Symbol) -> str:
-        """Of an isolated position its own wallet and profit; 0 of a cross one."""
+        """Isolated wallet plus unrealized profit; 0 for a cross position."""
         position = self._exchange.positions[symbol]
         own = position.isolated + self._exchange.unrealized(symbol)
         return text(own if symbol in self._exchange.settings.isolated and position.amount else ZERO)
 
     def adl_quantile(self, params: Params, _now_ms: int) -> Reply:
-        """How near each position stands to deleveraging."""
-        touched = self._exchange.touched()
+        """ADL quantile of each position: how close it is to auto-deleveraging."""
+        active = self._exchange.active_symbols()
         found = [
             wire.AdlRank(
-                s, wire.AdlQuantiles(LONG=0, SHORT=0, BOTH=_quantile(self._exchange.symbol_margin(s)))
+                s, wire.AdlQuantiles(LONG=0, SHORT=0, BOTH=_adl_quantile(self._exchange.symbol_margin(s)))
             )
             for s in self._venue.symbols(params)
-            if s in touched
+            if s in active
         ]
         return answer(found)
 
-    # -- history and terms
+    # -- history and trading terms
 
     def income(self, params: Params, _now_ms: int) -> Reply:
-        """Income, oldest first."""
+        """Income history, oldest first."""
         kind, symbol = params.get("incomeType"), params.get("symbol")
-        start, end = number(params, "startTime") or 0, number(params, "endTime")
+        start, end = int_param(params, "startTime") or 0, int_param(params, "endTime")
         found = [
             wire.IncomeEntry(
                 symbol=i.symbol,
@@ -265,7 +265,7 @@ class AccountEndpoints:
             and i.time >= start
             and (end is None or i.time <= end)
         ]
-        limit, page = within(params, "limit", 100, INCOME_MAX), number(params, "page")
+        limit, page = limit_param(params, "limit", 100, INCOME_MAX), int_param(params, "page")
         if page is not None:
             return answer(found[(page - 1) * limit : page * limit])
         return answer(found[:limit] if start else found[-limit:])
@@ -273,7 +273,7 @@ class AccountEndpoints:
     def leverage_bracket(self, params: Params, _now_ms: int) -> Reply:
         """The leverage brackets of one symbol or of all."""
         rows = tuple(
-            wire.BracketAnswer(
+            wire.LeverageBracket(
                 bracket=b.number,
                 initialLeverage=b.leverage,
                 notionalCap=b.cap,
@@ -286,7 +286,7 @@ class AccountEndpoints:
         return answer([wire.Brackets(s, 1.5, rows) for s in self._venue.symbols(params)])
 
     def commission_rate(self, params: Params, _now_ms: int) -> Reply:
-        """The commission of a symbol."""
+        """Commission rates of a symbol."""
         exchange = self._exchange
         return answer(
             wire.Commission(
@@ -295,20 +295,20 @@ class AccountEndpoints:
         )
 
     def trading_status(self, _params: Params, now_ms: int) -> Reply:
-        """Nothing is held against this account."""
+        """API trading status: no indicator is ever triggered here."""
         return answer(wire.Indicators({}, now_ms))
 
     # -- margin of isolated positions
 
-    def move_margin(self, params: Params, now_ms: int) -> Reply:
-        """Margin to (1) or from (2) an isolated position; a cross one has none of its own."""
+    def change_isolated_margin(self, params: Params, now_ms: int) -> Reply:
+        """Add margin to (type 1) or remove margin from (type 2) an isolated position."""
         venue, exchange = self._venue, self._exchange
-        symbol, kind = venue.symbol(params), number(params, "type")
+        symbol, kind = venue.symbol(params), int_param(params, "type")
         if kind not in {1, 2}:
             raise ExchangeRefusal(
                 PaperCode.MANDATORY_PARAM_EMPTY_OR_MALFORMED, f"Invalid type: {kind}; 1 adds, 2 takes."
             )
-        moved = _positive(params)
+        moved = _positive_amount(params)
         if symbol not in exchange.settings.isolated:
             raise ExchangeRefusal(PaperCode.ADD_MARGIN_ONLY_ISOLATED)
         position = exchange.positions[symbol]
@@ -324,10 +324,10 @@ class AccountEndpoints:
             raise ExchangeRefusal(PaperCode.ISOLATED_BALANCE_INSUFFICIENT)
         position.isolated += signed
         venue.margin_changes.append((now_ms, symbol, kind, text(moved)))
-        return answer(wire.MarginMoved(amount=float(moved), type=kind))
+        return answer(wire.PositionMarginAnswer(amount=float(moved), type=kind))
 
     def margin_history(self, params: Params, _now_ms: int) -> Reply:
-        """Moves of margin of one symbol."""
+        """History of isolated margin changes of one symbol."""
         symbol = self._venue.symbol(params)
         found = [
             wire.MarginChange(
@@ -342,18 +342,18 @@ class AccountEndpoints:
             for at, of, kind, moved in self._venue.margin_changes
             if of == symbol
         ]
-        return answer(found[-within(params, "limit", 500, 500) :])
+        return answer(found[-limit_param(params, "limit", 500, 500) :])
 
 
-def _quantile(margin: SymbolMargin) -> int:
-    """0 to 4, by profit over notional: what is deleveraged first is what has the most to give."""
+def _adl_quantile(margin: SymbolMargin) -> int:
+    """0 to 4, by profit over notional: the most profitable positions are deleveraged first."""
     if margin.unrealized <= ZERO or not margin.notional:
         return 0
     return min(4, 1 + int(margin.unrealized / abs(margin.notional) * 20))
 
 
-def _positive(params: Params) -> Decimal:
-    moved = amount(params, "amount")
+def _positive_amount(params: Params) -> Decimal:
+    moved = decimal_param(params, "amount")
     if moved is None or moved <= ZERO:
         raise missing("amount")
     return moved

@@ -1,4 +1,4 @@
-"""What happens to the master account without an order of ours: liquidation, deleveraging, transfers, warnings. Pure."""
+"""Actions that the exchange takes on the master account by itself: liquidation, ADL, transfers, margin calls. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CLOSING_IDS = {
     "adl": "adl_autoclose",
     "settlement": "settlement_autoclose-{at}{number}",
 }
-"""Client order ids of what the exchange makes to close a position."""
+"""Client order ids of orders that the exchange creates to close a position; the prefixes are Binance's."""
 
 EXPIRY_LIQUIDATED = "5"
 
@@ -32,21 +32,21 @@ def close_position(  # noqa: PLR0913 - what is to be closed, and how
     quantity: Decimal | None = None,
     status: str = "NEW",
 ) -> tuple[PaperOrder, list[PaperEvent]]:
-    """The exchange closes the master's position, or a part, at the mark; a liquidation ends open orders first.
+    """Close all or part of the master's position at the mark price, as the exchange. A liquidation expires open orders.
 
     Args:
-        exchange: whose.
-        kind: of ``CLOSING_IDS``.
-        symbol: of the position.
+        exchange: the exchange to act on.
+        kind: a key of ``CLOSING_IDS``.
+        symbol: symbol of the position.
         now_ms: the exchange's time.
-        quantity: how much; all by default.
-        status: what the order is at first: NEW, NEW_INSURANCE or NEW_ADL.
+        quantity: quantity to close; the whole position by default.
+        status: first status of the order: NEW, NEW_INSURANCE or NEW_ADL.
 
     Raises:
         ValueError: an unknown kind, or no position of that size.
     """
     if kind not in CLOSING_IDS:
-        raise ValueError(f"kind: {kind!r} is none of {', '.join(CLOSING_IDS)}")
+        raise ValueError(f"kind: {kind!r} is not one of {', '.join(CLOSING_IDS)}")
     amount = exchange.positions[symbol].amount
     closed = abs(amount) if quantity is None else quantity
     if not ZERO < closed <= abs(amount):
@@ -70,31 +70,31 @@ def close_position(  # noqa: PLR0913 - what is to be closed, and how
         now_ms,
     )
     made.status = status
-    events.append(exchange.told(made, "NEW", now_ms))
+    events.append(exchange.order_event(made, "NEW", now_ms))
     events += exchange.trade(made, closed, price, now_ms, maker=False, execution="CALCULATED")
     return made, events
 
 
 def transfer(exchange: Exchange, asset: str, amount: Decimal, reason: str, now_ms: int) -> list[PaperEvent]:
-    """Money comes in or goes out, and ACCOUNT_UPDATE says so."""
+    """Deposit (or withdraw, if negative) an asset; an ACCOUNT_UPDATE reports it."""
     exchange.ledger.transfer(asset, amount, now_ms)
-    return [exchange.account_told(reason, now_ms, changes={asset: amount})]
+    return [exchange.account_update_event(reason, now_ms, changes={asset: amount})]
 
 
 def adjust_position(
     exchange: Exchange, symbol: Symbol, quantity: Decimal, now_ms: int, price: Decimal | None = None
 ) -> list[PaperEvent]:
-    """The exchange changes a position without any order: only ACCOUNT_UPDATE tells of it."""
+    """Change a position without an order; only an ACCOUNT_UPDATE reports it."""
     at = exchange.mark(symbol) if price is None else price
-    realized = exchange.ledger.move(symbol, quantity, at, now_ms)
-    exchange.ledger.realize(exchange.instruments[symbol].quote_asset, realized, symbol, 0, now_ms)
-    return [exchange.account_told("ADJUSTMENT", now_ms, symbol=symbol)]
+    realized = exchange.ledger.apply_trade(symbol, quantity, at, now_ms)
+    exchange.ledger.book_realized(exchange.instruments[symbol].quote_asset, realized, symbol, 0, now_ms)
+    return [exchange.account_update_event("ADJUSTMENT", now_ms, symbol=symbol)]
 
 
 def margin_call(exchange: Exchange, now_ms: int) -> list[PaperEvent]:
-    """The exchange warns of every open position."""
+    """MARGIN_CALL for every open position."""
     found = []
-    for symbol in exchange.touched():
+    for symbol in exchange.active_symbols():
         position, margin = exchange.positions[symbol], exchange.symbol_margin(symbol)
         if not position.amount:
             continue
@@ -113,14 +113,14 @@ def margin_call(exchange: Exchange, now_ms: int) -> list[PaperEvent]:
     return [MarginCall(E=now_ms, cw=reports.text(exchange.wallet), p=tuple(found))]
 
 
-def show_as(exchange: Exchange, order: PaperOrder, status: str, now_ms: int) -> list[PaperEvent]:
-    """An order is shown with a status that nobody knows; empty takes it back."""
-    order.shown_as = status
-    return [exchange.told(order, "NEW" if order.is_open else order.status, now_ms)]
+def show_status(exchange: Exchange, order: PaperOrder, status: str, now_ms: int) -> list[PaperEvent]:
+    """Show an order with a status of the caller's choice; an empty one removes the override."""
+    order.shown_status = status
+    return [exchange.order_event(order, "NEW" if order.is_open else order.status, now_ms)]
 
 
 def change_rules(exchange: Exchange, symbol: Symbol, changes: dict[str, Decimal]) -> None:
-    """Trading rules change while the exchange runs.
+    """Change trading rules while the exchange runs.
 
     Raises:
         ValueError: no such rule, or a value that is not above zero.
@@ -128,7 +128,7 @@ def change_rules(exchange: Exchange, symbol: Symbol, changes: dict[str, Decimal]
     known = {"tick_size", "step_size", "min_qty", "max_qty", "market_max_qty", "min_notional"}
     for name, value in changes.items():
         if name not in known:
-            raise ValueError(f"{name!r} is none of {', '.join(sorted(known))}")
+            raise ValueError(f"{name!r} is not one of {', '.join(sorted(known))}")
         if value <= ZERO:
             raise ValueError(f"{name}: {value} must be above zero")
     exchange.instruments[symbol] = msgspec.structs.replace(exchange.instruments[symbol], **changes)

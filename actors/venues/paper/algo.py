@@ -1,4 +1,4 @@
-"""Conditional orders: they wait for a price, then set off an ordinary one. Pure."""
+"""Conditional (algo) orders: each waits for a price, then places an ordinary order. Pure."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ ALGO_TYPES = {
     "TAKE_PROFIT_MARKET": OrderType.MARKET,
     "TRAILING_STOP_MARKET": OrderType.MARKET,
 }
-"""Which order each sets off."""
+"""Type of the ordinary order that each conditional type places."""
 
 FIRST_ALGO_ID = 1_000_000_001
-"""Far from the numbers of orders, as at Binance: a client that keeps both in one table takes equal ones for one."""
+"""Far from order ids, as on Binance: a client that keeps both in one table must not confuse them."""
 
 CALLBACK_RATES = (Decimal("0.1"), Decimal(20))
 HUNDRED = Decimal(100)
 
 
 class AlgoRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A new conditional order, parsed. ``order`` is what it sets off."""
+    """A new conditional order, parsed. ``order`` is placed when it triggers."""
 
     order_type: str
     order: OrderRequest
@@ -46,7 +46,7 @@ class AlgoRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AlgoOrder(msgspec.Struct, kw_only=True):
-    """A conditional order and what became of it. ``extreme`` is the best price since a trailing one is active."""
+    """A conditional order and its state. ``extreme`` is the best price since a trailing stop became active."""
 
     algo_id: int
     request: AlgoRequest
@@ -60,8 +60,8 @@ class AlgoOrder(msgspec.Struct, kw_only=True):
     extreme: Decimal = ZERO
 
     @property
-    def waits(self) -> bool:
-        """Whether it still waits for its price."""
+    def is_waiting(self) -> bool:
+        """Whether it is still waiting for its price."""
         return self.status == "NEW"
 
 
@@ -69,8 +69,8 @@ class AlgoBook:
     """All conditional orders.
 
     Args:
-        exchange: where they look at prices and place orders.
-        waiting_max: how many may wait, over all symbols.
+        exchange: source of prices; triggered orders are placed there.
+        waiting_max: maximum number of waiting orders over all symbols.
     """
 
     def __init__(self, exchange: Exchange, waiting_max: int) -> None:
@@ -80,12 +80,12 @@ class AlgoBook:
         self._waiting: defaultdict[Symbol, dict[int, AlgoOrder]] = defaultdict(dict)
         self._count = 0
 
-    def waits(self, symbol: Symbol) -> bool:
-        """Whether any waits for a price of a symbol."""
+    def has_waiting(self, symbol: Symbol) -> bool:
+        """Whether any order waits for a price of this symbol."""
         return bool(self._waiting.get(symbol))
 
     def open_of(self, symbol: Symbol | None) -> list[AlgoOrder]:
-        """Those that wait, of a symbol or of all."""
+        """Waiting orders of a symbol, or of all symbols."""
         if symbol is not None:
             return list(self._waiting[symbol].values())
         return [a for waiting in list(self._waiting.values()) for a in waiting.values()]
@@ -93,13 +93,13 @@ class AlgoBook:
     # -- requests
 
     def place(self, request: AlgoRequest, now_ms: int) -> tuple[AlgoOrder, list[PaperEvent]]:
-        """Take a conditional order.
+        """Place a conditional order.
 
         Raises:
             ExchangeRefusal: it breaks a rule.
         """
         if not request.client_algo_id:
-            request = msgspec.structs.replace(request, client_algo_id=self._exchange.made_id())
+            request = msgspec.structs.replace(request, client_algo_id=self._exchange.new_client_order_id())
         self._check(request)
         algo = AlgoOrder(
             algo_id=FIRST_ALGO_ID + len(self.all), request=request, created=now_ms, updated=now_ms
@@ -108,18 +108,18 @@ class AlgoBook:
         self._by_client_id[request.client_algo_id] = algo.algo_id
         self._waiting[request.order.symbol][algo.algo_id] = algo
         self._count += 1
-        events: list[PaperEvent] = [self.told(algo, now_ms)]
+        events: list[PaperEvent] = [self.update_event(algo, now_ms)]
         if request.order_type == "TRAILING_STOP_MARKET" and not request.order.activate_price:
             algo.active = True
-            algo.extreme = self._price(algo)
-            events.append(self.told(algo, now_ms))
+            algo.extreme = self._working_price(algo.request.order)
+            events.append(self.update_event(algo, now_ms))
         return algo, events
 
     def find(self, algo_id: int | None, client_id: str | None) -> AlgoOrder:
-        """One by number, else the newest of a client algo id.
+        """Find by algo id, else the newest with this client algo id.
 
         Raises:
-            ExchangeRefusal: there is none.
+            ExchangeRefusal: no such order.
         """
         number = algo_id if algo_id is not None else self._by_client_id.get(client_id or "", 0)
         if number not in self.all:
@@ -129,24 +129,24 @@ class AlgoBook:
     def cancel(
         self, algo_id: int | None, client_id: str | None, now_ms: int
     ) -> tuple[AlgoOrder, list[PaperEvent]]:
-        """Cancel one that waits.
+        """Cancel a waiting conditional order.
 
         Raises:
-            ExchangeRefusal: none such waits.
+            ExchangeRefusal: no such waiting order.
         """
         try:
             algo = self.find(algo_id, client_id)
         except ExchangeRefusal:
             raise ExchangeRefusal(PaperCode.CANCEL_REJECTED) from None
-        if not algo.waits:
+        if not algo.is_waiting:
             raise ExchangeRefusal(PaperCode.CANCEL_REJECTED)
         return algo, [self._end(algo, "CANCELED", now_ms)]
 
     def _check(self, request: AlgoRequest) -> None:
         order, exchange = request.order, self._exchange
-        exchange.checks.market(order.symbol)
-        twin = self.all.get(self._by_client_id.get(request.client_algo_id, 0))
-        if twin is not None and twin.waits:
+        exchange.checks.quote_of(order.symbol)
+        existing = self.all.get(self._by_client_id.get(request.client_algo_id, 0))
+        if existing is not None and existing.is_waiting:
             raise ExchangeRefusal(PaperCode.DUPLICATED_CLIENT_ORDER_ID)
         exchange.settings.check_side(order.position_side)
         if self._count >= self._waiting_max:
@@ -163,70 +163,68 @@ class AlgoBook:
             raise ExchangeRefusal(PaperCode.PRICE_LESS_THAN_ZERO)
         if request.trigger_price % instrument.tick_size:
             raise ExchangeRefusal(PaperCode.PRICE_NOT_INCREASED_BY_TICK_SIZE)
-        if self._reached(request, self._price_of(order)):
+        if self._is_reached(request, self._working_price(order)):
             raise ExchangeRefusal(PaperCode.WOULD_TRIGGER)
 
     # -- prices
 
     def on_price(self, symbol: Symbol, now_ms: int) -> list[PaperEvent]:
-        """A new price: set off what it reaches."""
+        """Handle a new price: trigger the orders that it reaches."""
         events: list[PaperEvent] = []
         for algo in list(self._waiting[symbol].values()):
-            if not algo.waits:
+            if not algo.is_waiting:
                 continue
-            price = self._price(algo)
+            price = self._working_price(algo.request.order)
             if algo.request.order_type == "TRAILING_STOP_MARKET":
-                events += self._trail(algo, price, now_ms)
-            elif self._reached(algo.request, price):
-                events += self._set_off(algo, now_ms)
+                events += self._update_trailing_stop(algo, price, now_ms)
+            elif self._is_reached(algo.request, price):
+                events += self._trigger(algo, now_ms)
         return events
 
-    def _price_of(self, order: OrderRequest) -> Decimal:
+    def _working_price(self, order: OrderRequest) -> Decimal:
         exchange = self._exchange
         marked = order.working_type == "MARK_PRICE"
         return exchange.mark(order.symbol) if marked else exchange.mid(order.symbol)
 
-    def _price(self, algo: AlgoOrder) -> Decimal:
-        return self._price_of(algo.request.order)
-
     @staticmethod
-    def _reached(request: AlgoRequest, price: Decimal) -> bool:
+    def _is_reached(request: AlgoRequest, price: Decimal) -> bool:
         sign = request.order.side.sign
-        # A stop waits for the price to move against it: up for a buy. A take-profit the other way.
+        # A stop buys when the price rises to its trigger, and sells when it falls to it. A take-profit is the opposite.
         beyond = (price - request.trigger_price) * sign
         return beyond >= ZERO if request.order_type.startswith("STOP") else beyond <= ZERO
 
-    def _trail(self, algo: AlgoOrder, price: Decimal, now_ms: int) -> list[PaperEvent]:
+    def _update_trailing_stop(self, algo: AlgoOrder, price: Decimal, now_ms: int) -> list[PaperEvent]:
         order = algo.request.order
         sign = order.side.sign
         if not algo.active:
             if (price - order.activate_price) * sign > ZERO:
                 return []
             algo.active, algo.extreme = True, price
-            return [self.told(algo, now_ms)]
+            return [self.update_event(algo, now_ms)]
         if (price - algo.extreme) * sign < ZERO:
             algo.extreme = price
-        back = algo.extreme * (1 + sign * order.callback_rate / HUNDRED)
-        return self._set_off(algo, now_ms) if (price - back) * sign >= ZERO else []
+        # A buy trails the lowest price and triggers above it; a sell trails the highest and triggers below it.
+        trigger = algo.extreme * (1 + sign * order.callback_rate / HUNDRED)
+        return self._trigger(algo, now_ms) if (price - trigger) * sign >= ZERO else []
 
-    def _set_off(self, algo: AlgoOrder, now_ms: int) -> list[PaperEvent]:
+    def _trigger(self, algo: AlgoOrder, now_ms: int) -> list[PaperEvent]:
         algo.status, algo.triggered, algo.updated = "TRIGGERING", now_ms, now_ms
-        self._forget(algo)
-        events: list[PaperEvent] = [self.told(algo, now_ms)]
-        order = self._ordinary(algo)
+        self._remove_waiting(algo)
+        events: list[PaperEvent] = [self.update_event(algo, now_ms)]
+        order = self._triggered_order(algo)
         if order.quantity == ZERO:
             algo.status, algo.reason = "EXPIRED", "There is no position to close."
-            return [*events, self.told(algo, now_ms)]
+            return [*events, self.update_event(algo, now_ms)]
         try:
             placed, more = self._exchange.place(order, now_ms)
         except ExchangeRefusal as refusal:
             algo.status, algo.reason = "REJECTED", refusal.text
-            return [*events, self.told(algo, now_ms)]
+            return [*events, self.update_event(algo, now_ms)]
         algo.order_id, algo.status = placed.order_id, "TRIGGERED"
-        events += [self.told(algo, now_ms), *more]
+        events += [self.update_event(algo, now_ms), *more]
         return events if placed.is_open else [*events, *self.order_ended(placed, now_ms)]
 
-    def _ordinary(self, algo: AlgoOrder) -> OrderRequest:
+    def _triggered_order(self, algo: AlgoOrder) -> OrderRequest:
         order = algo.request.order
         changes: dict[str, Any] = {
             "client_order_id": algo.request.client_algo_id,
@@ -241,26 +239,26 @@ class AlgoBook:
         return msgspec.structs.replace(order, **changes)
 
     def order_ended(self, order: PaperOrder, now_ms: int) -> list[PaperEvent]:
-        """The order that one set off has ended."""
+        """Handle the end of an order that a conditional order placed."""
         algo = self.all[order.request.algo_id]
         if algo.status != "TRIGGERED":
             return []
         algo.status, algo.updated = "FINISHED", now_ms
-        return [self.told(algo, now_ms)]
+        return [self.update_event(algo, now_ms)]
 
     def _end(self, algo: AlgoOrder, status: str, now_ms: int) -> PaperEvent:
-        self._forget(algo)
+        self._remove_waiting(algo)
         algo.status, algo.updated = status, now_ms
-        return self.told(algo, now_ms)
+        return self.update_event(algo, now_ms)
 
-    def _forget(self, algo: AlgoOrder) -> None:
+    def _remove_waiting(self, algo: AlgoOrder) -> None:
         del self._waiting[algo.request.order.symbol][algo.algo_id]
         self._count -= 1
 
-    # -- what is told
+    # -- user events and answers
 
-    def told(self, algo: AlgoOrder, now_ms: int) -> AlgoUpdate:
-        """ALGO_UPDATE."""
+    def update_event(self, algo: AlgoOrder, now_ms: int) -> AlgoUpdate:
+        """ALGO_UPDATE event."""
         order, actual = algo.request.order, self._exchange.orders.all.get(algo.order_id)
         body = AlgoBody(
             caid=algo.request.client_algo_id,
@@ -292,12 +290,12 @@ class AlgoBook:
         )
         return AlgoUpdate(T=now_ms, E=now_ms, o=body)
 
-    def placed(self, algo: AlgoOrder) -> PlacedAlgo:
-        """The answer to placing one."""
-        return PlacedAlgo(**self._base(algo))
+    def placed_answer(self, algo: AlgoOrder) -> PlacedAlgo:
+        """Answer to a new conditional order."""
+        return PlacedAlgo(**self._algo_fields(algo))
 
-    def queried(self, algo: AlgoOrder) -> QueriedAlgo:
-        """The answer to asking for one."""
+    def queried_answer(self, algo: AlgoOrder) -> QueriedAlgo:
+        """Answer to a query."""
         actual = self._exchange.orders.all.get(algo.order_id)
         return QueriedAlgo(
             actualOrderId=str(algo.order_id) if algo.order_id else "",
@@ -309,11 +307,11 @@ class AlgoBook:
             slTriggerPrice="0",
             slPrice="0",
             tpOrderType="",
-            **self._base(algo),
+            **self._algo_fields(algo),
         )
 
     @staticmethod
-    def _base(algo: AlgoOrder) -> dict[str, Any]:
+    def _algo_fields(algo: AlgoOrder) -> dict[str, Any]:
         order = algo.request.order
         return {
             "algoId": algo.algo_id,

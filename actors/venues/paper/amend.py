@@ -1,4 +1,4 @@
-"""Changing resting orders, and the history of changes. Pure."""
+"""Order amendment and its history. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Amendments:
-    """Changes of orders on one exchange."""
+    """Order amendments on one exchange."""
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
@@ -29,10 +29,10 @@ class Amendments:
         self._made = 0
 
     def history(self, order_id: int) -> list[OrderAmendment]:
-        """The changes of an order, newest first."""
+        """Amendments of an order, newest first."""
         return list(reversed(self._history.get(order_id, [])))
 
-    def amend(  # noqa: PLR0913 - as the exchange asks for them
+    def amend(  # noqa: PLR0913 - the endpoint's parameters
         self,
         symbol: Symbol,
         order_id: int | None,
@@ -42,10 +42,10 @@ class Amendments:
         price: Decimal,
         now_ms: int,
     ) -> tuple[PaperOrder, int, list[PaperEvent]]:
-        """Change price and quantity; the order loses its place, and takes what it crosses now.
+        """Change price and quantity. The order loses its time priority and is matched again at the new price.
 
         Returns:
-            The order, the change's number, and the events.
+            The order, the id of the amendment, and the user events.
 
         Raises:
             ExchangeRefusal: no such open limit order, nothing to change, or a rule is broken.
@@ -62,16 +62,16 @@ class Amendments:
         if (quantity, price) == (old.quantity, old.price):
             raise ExchangeRefusal(PaperCode.SAME_ORDER)
         new = msgspec.structs.replace(old, quantity=quantity, price=price)
-        quote = exchange.checks.market(symbol)
+        quote = exchange.checks.quote_of(symbol)
         exchange.checks.check_rules(new, quote)
-        exchange.checks.check_margin(new, quote, freed=order.left * old.price + order.executed * price)
+        exchange.checks.check_margin(new, quote, freed=order.remaining * old.price + order.executed * price)
         exchange.orders.resting[symbol].remove(order)
         order.request, order.updated = new, now_ms
         self._made += 1
         self._record(order, old.price, old.quantity, now_ms)
         if quantity <= order.executed:
             return order, self._made, exchange.end(order, "CANCELED", now_ms)
-        events: list[PaperEvent] = [exchange.told(order, "AMENDMENT", now_ms)]
+        events: list[PaperEvent] = [exchange.order_event(order, "AMENDMENT", now_ms)]
         exchange.match(order, now_ms, events)
         return order, self._made, events
 

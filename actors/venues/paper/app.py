@@ -1,7 +1,7 @@
-"""The paper exchange's paths: one handler for HTTP, one for websockets, whatever the path.
+"""ASGI application of the paper exchange: one handler for all HTTP paths, one for all websocket paths.
 
-Which paths there are is the exchange's own affair (``routes``, ``stream_names``): it counts a request's weight and
-answers in its own words before it says that there is no such path.
+The web framework does no routing. ``routes`` and ``stream_names`` define the paths, so that request weight, faults and
+Binance's own error bodies apply to unknown paths too.
 
 I/O: serves HTTP and websockets.
 """
@@ -18,7 +18,7 @@ from litestar.exceptions import WebSocketDisconnect
 
 from actors.venues.paper.connections import Connection
 from actors.venues.paper.faults import HttpFault
-from actors.venues.paper.stream_names import ORDER_API, Target, target_of
+from actors.venues.paper.stream_names import ORDER_API, Target, parse_target
 from actors.venues.paper.venue import Reply
 from actors.venues.paper.ws_api import WsAnswer
 
@@ -31,39 +31,39 @@ REFUSED_BY_A_FAULT, NO_SUCH_PATH = 4403, 4404
 encode = msgspec.json.Encoder().encode
 
 
-class Exchange(Protocol):
-    """What the handlers ask of the paper exchange."""
+class ExchangeServer(Protocol):
+    """What the handlers need of the paper exchange; ``PaperServer`` implements it."""
 
-    async def answer(self, method: str, path: str, query: str, body: bytes, key: str | None) -> Reply:
-        """Do what one HTTP request asks for."""
+    async def handle_http(self, method: str, path: str, query: str, body: bytes, key: str | None) -> Reply:
+        """Answer one HTTP request."""
         ...
 
-    async def order(self, text: str) -> WsAnswer:
-        """Do what one frame of the order API asks for."""
+    async def handle_order_frame(self, text: str) -> WsAnswer:
+        """Answer one request frame of the websocket API."""
         ...
 
-    def command(self, text: str, connection: Connection) -> dict[str, Any]:
-        """Do what one frame of a stream asks for."""
+    def handle_stream_command(self, text: str, connection: Connection) -> dict[str, Any]:
+        """Answer one command frame of a stream: SUBSCRIBE, UNSUBSCRIBE, LIST_SUBSCRIPTIONS."""
         ...
 
     def websocket_fault(self, path: str) -> HttpFault | None:
-        """A fault that somebody asked for on this path."""
+        """The fault planned for a websocket connection to this path, if any."""
         ...
 
-    def join(self, target: Target) -> Connection:
-        """Begin to tell a new connection what its path asks for."""
+    def connect(self, target: Target) -> Connection:
+        """Register a connection and subscribe it to the streams that its path names."""
         ...
 
-    def leave(self, connection: Connection) -> None:
-        """Tell a connection nothing any more."""
+    def disconnect(self, connection: Connection) -> None:
+        """Remove a connection and its subscriptions."""
         ...
 
-    def cut(self, client: tuple[str, int]) -> None:
-        """Reset the connection of a client, as a network does."""
+    def reset_connection(self, client: tuple[str, int]) -> None:
+        """Reset a client's TCP connection, as a broken network would."""
         ...
 
 
-def application(exchange: Exchange) -> Litestar:
+def application(exchange: ExchangeServer) -> Litestar:
     """The ASGI application of one paper exchange."""
 
     @route(EVERY_PATH, http_method=METHODS, include_in_schema=False)
@@ -71,9 +71,9 @@ def application(exchange: Exchange) -> Litestar:
         scope = request.scope
         query = scope["query_string"].decode("latin-1")
         key = request.headers.get("x-mbx-apikey")
-        reply = await exchange.answer(scope["method"], scope["path"], query, await request.body(), key)
+        reply = await exchange.handle_http(scope["method"], scope["path"], query, await request.body(), key)
         if reply.reset:
-            exchange.cut(_client(request.scope["client"]))
+            exchange.reset_connection(_client_address(request.scope["client"]))
         return Response(
             reply.body, status_code=reply.status, headers=reply.headers, media_type=MediaType.JSON
         )
@@ -81,7 +81,7 @@ def application(exchange: Exchange) -> Litestar:
     @websocket(EVERY_PATH)
     async def streams(socket: WebSocket[Any, Any, Any]) -> None:
         path = socket.scope["path"]
-        target = target_of(path, socket.scope["query_string"].decode("latin-1"))
+        target = parse_target(path, socket.scope["query_string"].decode("latin-1"))
         fault = exchange.websocket_fault(path)
         if fault is not None:
             await socket.close(REFUSED_BY_A_FAULT, fault.kind)
@@ -89,37 +89,39 @@ def application(exchange: Exchange) -> Litestar:
             await socket.close(NO_SUCH_PATH, f"no such path {path}")
         else:
             await socket.accept()
-            await _talk(exchange, socket, target)
+            await _serve_connection(exchange, socket, target)
 
     return Litestar([rest, streams], openapi_config=None, logging_config=None)
 
 
-async def _talk(exchange: Exchange, socket: WebSocket[Any, Any, Any], target: Target) -> None:
-    """Send what the connection is to be told, and answer what it asks, until it ends."""
-    connection = exchange.join(target)
-    pump = asyncio.create_task(_pump(connection, socket))
+async def _serve_connection(
+    exchange: ExchangeServer, socket: WebSocket[Any, Any, Any], target: Target
+) -> None:
+    """Send queued frames and answer incoming ones until the connection closes."""
+    connection = exchange.connect(target)
+    pump = asyncio.create_task(_send_queued(connection, socket))
     answers: set[asyncio.Task[None]] = set()
     try:
         while True:
             text = await _read(socket)
             if target.route == ORDER_API:
-                # Each for itself: a slow answer keeps no other back.
-                answer = asyncio.create_task(_ask(exchange, text, connection, socket))
+                # One task per request, so that a delayed answer does not block the next one.
+                answer = asyncio.create_task(_answer_order_frame(exchange, text, connection, socket))
                 answers.add(answer)
                 answer.add_done_callback(answers.discard)
             else:
-                connection.put(encode(exchange.command(text, connection)))
+                connection.put(encode(exchange.handle_stream_command(text, connection)))
     except WebSocketDisconnect:
         return
     finally:
         for answer in answers:
             answer.cancel()
-        exchange.leave(connection)
+        exchange.disconnect(connection)
         pump.cancel()
 
 
 async def _read(socket: WebSocket[Any, Any, Any]) -> str:
-    """One frame, as text whichever kind it came as."""
+    """Read one frame, text or binary, as text."""
     event: Any = await socket.receive()
     if event["type"] == "websocket.disconnect":
         raise WebSocketDisconnect(
@@ -128,17 +130,17 @@ async def _read(socket: WebSocket[Any, Any, Any]) -> str:
     return event.get("text") or (event.get("bytes") or b"").decode("utf-8", "replace")
 
 
-async def _ask(
-    exchange: Exchange, text: str, connection: Connection, socket: WebSocket[Any, Any, Any]
+async def _answer_order_frame(
+    exchange: ExchangeServer, text: str, connection: Connection, socket: WebSocket[Any, Any, Any]
 ) -> None:
-    reply = await exchange.order(text)
+    reply = await exchange.handle_order_frame(text)
     if reply.reset:
-        exchange.cut(_client(socket.scope["client"]))
+        exchange.reset_connection(_client_address(socket.scope["client"]))
     else:
         connection.put(reply.frame)
 
 
-async def _pump(connection: Connection, socket: WebSocket[Any, Any, Any]) -> None:
+async def _send_queued(connection: Connection, socket: WebSocket[Any, Any, Any]) -> None:
     while True:
         frame = await connection.queue.get()
         if frame is None:
@@ -147,6 +149,6 @@ async def _pump(connection: Connection, socket: WebSocket[Any, Any, Any]) -> Non
         await socket.send_data(frame.decode())
 
 
-def _client(found: Any) -> tuple[str, int]:
+def _client_address(found: Any) -> tuple[str, int]:
     host, port = found
     return str(host), int(port)

@@ -10,7 +10,7 @@ from actors.core.units import ZERO
 
 
 class PaperBracket(msgspec.Struct, frozen=True):
-    """Notionals from ``floor`` to ``cap``: the highest leverage, and maintenance = notional x ``rate`` - ``cum``."""
+    """Leverage bracket for notionals from ``floor`` to ``cap``; maintenance margin = notional x ``rate`` - ``cum``."""
 
     number: int
     leverage: int
@@ -37,24 +37,30 @@ BRACKETS = tuple(
         1,
     )
 )
-"""Of every symbol: shaped like the real ones, and continuous like them."""
+"""One table for all symbols, with the shape of Binance's.
+
+Maintenance margin is a piecewise linear function of notional: within a bracket it grows by ``rate``. ``cum`` (Binance's
+"maintenance amount") is chosen so that the function has no jump at a bracket's floor:
+cum[n] = cum[n-1] + floor[n] x (rate[n] - rate[n-1]), with cum[1] = 0. So only the part of a notional above the
+floor is charged at the higher rate, as with tax brackets.
+"""
 
 LEVERAGE_MAX = BRACKETS[0].leverage
 LEVERAGE_DEFAULT = 20
 
 
-def most_at(leverage: int) -> int:
-    """The largest notional that a leverage allows."""
+def max_notional(leverage: int) -> int:
+    """Maximum notional, in the quote asset, at this leverage."""
     return max(b.cap for b in BRACKETS if b.leverage >= leverage)
 
 
 def bracket_of(notional: Decimal) -> PaperBracket:
-    """The bracket that a notional lies in; the last one beyond all."""
+    """The bracket of an absolute notional; the last one above all caps."""
     return next((b for b in BRACKETS if notional < b.cap), BRACKETS[-1])
 
 
 def maintenance(notional: Decimal) -> Decimal:
-    """The maintenance margin of a notional."""
+    """Maintenance margin of an absolute notional, in the quote asset."""
     if not notional:
         return ZERO
     bracket = bracket_of(notional)

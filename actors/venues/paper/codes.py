@@ -1,6 +1,6 @@
-"""The exchange's error codes and what it says with each. Pure.
+"""Error codes of the exchange and their messages. Pure.
 
-Written down here once more, and not taken from the engine's own list, so that the two can disagree.
+This list is independent of the engine's own list, so that a mistake in one of them makes a test fail.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from actors.core.errors import BadInput
 
 
 class PaperCode(IntEnum):
-    """Codes that the paper exchange answers; the names are Binance's."""
+    """Error codes of the paper exchange; the names are Binance's."""
 
     UNKNOWN = -1000
     TOO_MANY_REQUESTS = -1003
@@ -160,12 +160,12 @@ HTTP_NO_KEY = 401
 
 
 class ExchangeRefusal(BadInput):
-    """The exchange refuses a request.
+    """A request that the exchange rejects.
 
     Args:
-        code: the exchange's number.
-        text: what it says; its usual text by default.
-        status: of the HTTP answer.
+        code: the exchange's error code.
+        text: error message; the code's usual message by default.
+        status: HTTP status of the answer.
     """
 
     def __init__(self, code: PaperCode, text: str = "", status: int = HTTP_REFUSED) -> None:
@@ -176,7 +176,7 @@ class ExchangeRefusal(BadInput):
 
 
 def missing(name: str) -> ExchangeRefusal:
-    """A mandatory parameter is not there, or cannot be read."""
+    """Refusal for a mandatory parameter that is missing or malformed."""
     return ExchangeRefusal(
         PaperCode.MANDATORY_PARAM_EMPTY_OR_MALFORMED,
         f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed.",

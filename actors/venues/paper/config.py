@@ -1,4 +1,4 @@
-"""What the paper exchange can be told. Pure."""
+"""Configuration of the paper exchange. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 from actors.core.errors import BadConfig
 from actors.core.units import ZERO, Symbol
-from actors.venues.paper.instruments import LISTINGS, Listing, made_up
+from actors.venues.paper.instruments import LISTINGS, Listing, listing_for
 from actors.venues.paper.limits import PROFILES, Limits
 
 FEED_ENDS = ("hold", "stop", "repeat")
@@ -18,12 +18,17 @@ MADE_UP_MAX = 1_000
 
 
 class PaperConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """``ticks_per_second`` counts all symbols together. ``feed_files`` replace the generator.
+    """Options of one paper exchange.
 
-    ``extra_symbols`` are listed beside ``symbols``: BTCUSDC, BTCUSDT_261225, NEWUSDT; ``made_up_symbols``
-    are so many more. ``limits`` names a profile, which the three rate limits change where given.
-    ``feed_market`` says of what market the recordings are; ``feed_end`` what is done at their end: hold the
-    last price, stop the process, or repeat.
+    ``ticks_per_second`` is the total of all symbols. ``feed_files`` replace the price generator.
+
+    ``extra_symbols`` are listed in addition to ``symbols``, for example BTCUSDC, BTCUSDT_261225 or NEWUSDT.
+    ``made_up_symbols`` is a number of further symbols with generated names. ``limits`` names a profile; the three
+    rate limits override it where they are given. ``feed_market`` is the market of the recordings. ``feed_end`` is
+    the action at their end: hold the last price, stop the process, or repeat.
+
+    Raises:
+        BadConfig: a value out of range; the message names it.
     """
 
     host: str = "127.0.0.1"
@@ -64,7 +69,7 @@ class PaperConfig(msgspec.Struct, frozen=True, kw_only=True):
         if self.ticks_per_second < 1:
             raise BadConfig(f"ticks_per_second: {self.ticks_per_second} must be at least 1")
         if self.limits not in PROFILES:
-            raise BadConfig(f"limits: {self.limits!r} is none of {', '.join(PROFILES)}")
+            raise BadConfig(f"limits: {self.limits!r} is not one of {', '.join(PROFILES)}")
         given = [
             n for n in (self.weight_per_minute, self.orders_per_10s, self.orders_per_minute) if n is not None
         ]
@@ -77,9 +82,9 @@ class PaperConfig(msgspec.Struct, frozen=True, kw_only=True):
         if self.listen_key_minutes <= 0:
             raise BadConfig(f"listen_key_minutes: {self.listen_key_minutes} must be above 0")
         if self.feed_market not in FEED_MARKETS:
-            raise BadConfig(f"feed_market: {self.feed_market!r} is none of {', '.join(FEED_MARKETS)}")
+            raise BadConfig(f"feed_market: {self.feed_market!r} is not one of {', '.join(FEED_MARKETS)}")
         if self.feed_end not in FEED_ENDS:
-            raise BadConfig(f"feed_end: {self.feed_end!r} is none of {', '.join(FEED_ENDS)}")
+            raise BadConfig(f"feed_end: {self.feed_end!r} is not one of {', '.join(FEED_ENDS)}")
         if not 0 <= self.made_up_symbols <= MADE_UP_MAX:
             raise BadConfig(f"made_up_symbols: {self.made_up_symbols} must be 0 to {MADE_UP_MAX}")
         if min(self.wallet_balance, self.bnb_balance) < 0:
@@ -90,7 +95,7 @@ class PaperConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def rate_limits(self) -> Limits:
-        """The profile with what was changed of it."""
+        """The profile of ``limits`` with the overrides applied."""
         chosen = {
             name: value
             for name in ("weight_per_minute", "orders_per_10s", "orders_per_minute")
@@ -100,24 +105,24 @@ class PaperConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def listings(config: PaperConfig) -> dict[Symbol, Listing]:
-    """What a configuration lists.
+    """Listings of all configured symbols.
 
     Raises:
-        BadConfig: a symbol that cannot be; names it.
+        BadConfig: a malformed symbol; the message names it.
     """
     found = {s: LISTINGS[s] for s in config.symbols}
     try:
         for name in config.extra_symbols:
-            found[Symbol(name)] = made_up(name)
+            found[Symbol(name)] = listing_for(name)
     except ValueError as error:
         raise BadConfig(f"extra_symbols: {error}") from None
     for number in range(1, config.made_up_symbols + 1):
-        found[Symbol(f"MADE{number:03d}USDT")] = made_up(f"MADE{number:03d}USDT")
+        found[Symbol(f"MADE{number:03d}USDT")] = listing_for(f"MADE{number:03d}USDT")
     return found
 
 
 class PaperAddress(msgspec.Struct, frozen=True):
-    """Where a started paper exchange listens."""
+    """Base URLs of a running paper exchange."""
 
     rest: str
     websocket: str

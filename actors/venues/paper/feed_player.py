@@ -1,4 +1,4 @@
-"""Recordings as the paper exchange's market: opened and checked at the start, played in their own time.
+"""Recorded market data: files are opened and checked at start, then played at their recorded pace.
 
 I/O: reads files and waits until a row is due.
 """
@@ -17,11 +17,11 @@ from actors.venues.paper.generator import Quote
 from actors.venues.paper.recording import Row, merged, symbol_of
 
 HOLD_SECONDS = 1.0
-WAIT_LEAST_S = 0.01
+WAIT_MIN_S = 0.01
 
 
 class FeedEnded(BadInput):
-    """The recordings are over and the configuration says to stop then."""
+    """The recordings have ended, and the configuration says to stop then."""
 
 
 class FeedPlayer:
@@ -29,13 +29,13 @@ class FeedPlayer:
 
     Args:
         files: bookTicker CSV files.
-        market: of what market they are.
-        end: what to do when they are over: hold, stop or repeat.
-        instruments: what the exchange lists.
-        say: told when a recording has ended.
+        market: market of the files: um, spot or cm.
+        end: action at the end of the files: hold, stop or repeat.
+        instruments: symbols that the exchange lists.
+        notify: called with a message when the recordings have ended.
 
     Raises:
-        BadInput: a file that cannot be used; names file, line and value.
+        BadInput: an unusable file; the message names file, line and value.
         BadConfig: a recording of a symbol that is not listed.
     """
 
@@ -45,10 +45,10 @@ class FeedPlayer:
         market: str,
         end: str,
         instruments: Mapping[Symbol, Instrument],
-        say: Callable[[str], None],
+        notify: Callable[[str], None],
     ) -> None:
         self._paths, self._market, self._end = [Path(f) for f in files], market, end
-        self._instruments, self._say = instruments, say
+        self._instruments, self._notify = instruments, notify
         self.symbols = {symbol_of(p, market) for p in self._paths}
         for path in self._paths:
             if symbol_of(path, market) not in instruments:
@@ -56,24 +56,25 @@ class FeedPlayer:
         self.state = "playing"
         self._last: dict[Symbol, Row] = {}
         self._rows = self._open()
-        self._first = next(self._rows)
+        self._first_row = next(self._rows)
 
     def _open(self) -> Iterator[Row]:
         for path in self._paths:
-            # Each alone first: an empty file beside good ones would go unnoticed.
+            # Check each file alone first: merging would hide an empty file.
             if next(merged([path], self._market, self._instruments), None) is None:
-                raise BadInput(f"{path}: holds no rows; give a recording that does, or leave it out")
+                raise BadInput(f"{path}: contains no rows; use a recording with rows, or leave it out")
         return merged(self._paths, self._market, self._instruments)
 
-    def first(self) -> Quote:
-        """The first L1, for before anybody is let in."""
-        return _quote(self._first)
+    def first_quote(self) -> Quote:
+        """The first quote, published before the server accepts connections."""
+        return _quote(self._first_row)
 
     async def play(self, publish: Callable[[Quote], None]) -> None:
-        """Publish all rows in their own time; then hold, repeat, or stop.
+        """Publish all rows at their recorded pace; then hold, repeat or stop.
 
         Raises:
-            BadInput: a bad line, by file, number and value; or the end, where it means to stop.
+            BadInput: a bad line; the message names file, line number and value.
+            FeedEnded: the files have ended, and ``end`` is stop.
         """
         while True:
             count = await self._play_once(publish)
@@ -82,18 +83,18 @@ class FeedPlayer:
                 raise FeedEnded(f"{names}: ended after {count} rows; --feed-end hold or repeat goes on")
             if self._end == "hold":
                 self.state = "ended"
-                self._say(f"{names}: ended after {count} rows; going on with the last prices")
+                self._notify(f"{names}: ended after {count} rows; the last prices are repeated")
                 await self._hold(publish)
-            self._say(f"{names}: ended after {count} rows; beginning anew")
+            self._notify(f"{names}: ended after {count} rows; starting again")
             self._rows = self._open()
-            self._first = next(self._rows)
+            self._first_row = next(self._rows)
 
     async def _play_once(self, publish: Callable[[Quote], None]) -> int:
-        began, first_ms, count = time.monotonic(), self._first.event_ms, 0
-        row: Row | None = self._first
+        began, first_ms, count = time.monotonic(), self._first_row.event_ms, 0
+        row: Row | None = self._first_row
         while row is not None:
             wait = (row.event_ms - first_ms) / 1e3 - (time.monotonic() - began)
-            if wait > WAIT_LEAST_S:
+            if wait > WAIT_MIN_S:
                 await asyncio.sleep(wait)
             publish(_quote(row))
             self._last[row.symbol] = row

@@ -1,7 +1,7 @@
-"""L1 out of a seed: jump diffusion with a common factor, spreads and sizes. No clock.
+"""Generated quotes from a seed: jump diffusion with a common factor, spreads and sizes. No clock.
 
-Each step draws a Gaussian return (half of its variance shared by all symbols) and, rarely, a
-jump. The walk runs in floats; what leaves is rounded to the symbol's tick, as Decimal.
+Each step draws a Gaussian return (half of its variance is common to all symbols) and, rarely, a jump.
+The walk uses floats; published prices are Decimal, rounded to the symbol's tick.
 
 I/O: random numbers from a seed.
 """
@@ -18,14 +18,14 @@ from actors.core.instruments import Instrument
 from actors.core.units import Symbol, round_to
 from actors.venues.paper.instruments import Listing
 
-SECONDS_A_YEAR = 365 * 86_400
-JUMPS_A_DAY = 24.0
+SECONDS_PER_YEAR = 365 * 86_400
+JUMPS_PER_DAY = 24.0
 JUMP_SIZE = 0.004
 COMMON_SHARE = 0.5
 
 
 class Quote(msgspec.Struct, frozen=True):
-    """One L1 update."""
+    """Best bid and ask with quantities in the base asset (L1)."""
 
     symbol: Symbol
     bid: Decimal
@@ -45,12 +45,12 @@ class _Walk:
 
 
 class Generator:
-    """Makes one quote per call, symbol after symbol.
+    """Price generator: one quote per call, per symbol.
 
     Args:
         listings: the symbols.
-        random: where all chance comes from.
-        steps_per_second: how many quotes per symbol make a second of market time.
+        random: source of all random numbers.
+        steps_per_second: quotes per symbol and second of market time.
     """
 
     def __init__(self, listings: list[Listing], random: Random, steps_per_second: float) -> None:
@@ -60,7 +60,7 @@ class Generator:
         self._common = 0.0
 
     def add(self, listing: Listing) -> None:
-        """Make quotes for one more symbol, or for one whose rules changed, from where its price is."""
+        """Add a symbol, or update the listing of a known one; its price continues."""
         symbol = listing.instrument.symbol
         if symbol in self._walks:
             self._walks[symbol].listing = listing
@@ -68,7 +68,7 @@ class Generator:
             self._walks[symbol] = _Walk(listing)
 
     def shock(self, symbol: Symbol | None, fraction: float, seconds: float) -> None:
-        """Move one symbol, or all, by ``fraction`` over ``seconds``, beside its noise.
+        """Move the price of one symbol, or of all, by ``fraction`` over ``seconds``, in addition to the noise.
 
         Raises:
             KeyError: an unknown symbol.
@@ -79,13 +79,13 @@ class Generator:
             walk.drift_per_step = (1.0 + fraction) ** (1.0 / steps) - 1.0
 
     def next(self, symbol: Symbol) -> Quote:
-        """The next L1 of a symbol."""
+        """The next quote of a symbol."""
         walk, random = self._walks[symbol], self._random
-        sigma = walk.listing.volatility / sqrt(SECONDS_A_YEAR * self._rate)
+        sigma = walk.listing.volatility / sqrt(SECONDS_PER_YEAR * self._rate)
         self._common = random.gauss(0.0, 1.0) if random.random() < 1 / len(self._walks) else self._common
         shared = sqrt(COMMON_SHARE) * self._common
         step = sigma * (shared + sqrt(1 - COMMON_SHARE) * random.gauss(0.0, 1.0))
-        if random.random() < JUMPS_A_DAY / (86_400 * self._rate):
+        if random.random() < JUMPS_PER_DAY / (86_400 * self._rate):
             step += random.gauss(0.0, JUMP_SIZE)
         if walk.drift_left:
             walk.drift_left -= 1

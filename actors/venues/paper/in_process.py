@@ -1,8 +1,8 @@
-"""The paper exchange behind the gateway's transport port, in virtual time and without a socket.
+"""The paper exchange behind the gateway's transport port, in virtual time and without sockets.
 
-It speaks the same reports as the live transport: replay and simulation run the real gateway
-against the real matching, with a latency that the clock, not the machine, makes. What passes
-between the two is the exchange's JSON, read by the engine's own decoders.
+It sends the same messages as the live transport. Replay and simulation run the real gateway against the real
+matching, with a latency in virtual time. Answers and events are encoded to the exchange's JSON and decoded by the
+engine's own decoders, so that both sides of the protocol are exercised.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class InProcessExchange:
 
     Args:
         exchange: the matching.
-        dispatcher: whose clock and timers are used.
-        latency_ms: from a request to its answer.
+        dispatcher: source of clock and timers.
+        latency_ms: time from a request to its answer, in milliseconds.
     """
 
     def __init__(self, exchange: Exchange, dispatcher: Any, latency_ms: int) -> None:
@@ -62,39 +62,39 @@ class InProcessExchange:
     rules = RULES
 
     def start(self, gateway: Any) -> None:
-        """Remember whom to tell."""
+        """Set the gateway that receives answers and events."""
         self._gateway = gateway
 
     def weight(self) -> None:
-        """Nobody counts requests here."""
+        """No request weight is counted here."""
 
     def orders_go_by(self) -> str:
-        """No wire."""
+        """Name of the transport, for status views."""
         return "function call"
 
     def now_ms(self) -> int:
-        """The virtual wall clock."""
+        """Virtual wall clock, Unix milliseconds."""
         return int(self._dispatcher.clock.wall_ms())
 
     def request(self, request: Request) -> None:
-        """Serve one request; the answer comes after the latency."""
+        """Execute one request; the answer arrives after the latency."""
         if request.kind in {"trades", "fees"}:
             trades = self.exchange.user_trades(request.symbol, None, request.exchange_order_id, TRADES_MAX)
-            told = _trades.decode(encode([reports.own_trade(t) for t in trades]))
+            message = _trades.decode(encode([reports.user_trade(t) for t in trades]))
             answer: Any = Traded(
                 client_order_id=request.client_order_id,
-                trades=tuple(trade_of(t) for t in told),
+                trades=tuple(trade_of(t) for t in message),
                 request=request.kind,
             )
             events: Iterable[PaperEvent] = ()
         else:
-            outcome, events = self._serve(request)
+            outcome, events = self._execute_or_refuse(request)
             answer = self._answer(request, outcome)
-        self.tell(events)
+        self.publish_events(events)
         self._dispatcher.after(self._latency_ns, self._gateway.cell, answer)
 
     def survey(self, asked_ms: int) -> None:
-        """All open orders and positions, after the latency."""
+        """Send all open orders and positions after the latency."""
         answer = Surveyed(
             asked_ms=asked_ms,
             orders=tuple(report_of(_read(o)) for o in self.exchange.orders.open_of(None)),
@@ -103,32 +103,34 @@ class InProcessExchange:
         self._dispatcher.after(self._latency_ns, self._gateway.cell, answer)
 
     def renew_stream(self) -> None:
-        """There is no socket that could be silent: events come again."""
+        """Report the user data stream as connected; without a socket it cannot go silent."""
         self._dispatcher.after(self._latency_ns, self._gateway.cell, UserStreamConnected())
 
     def quote(self, quote: Quote) -> None:
-        """A new L1 reaches the exchange."""
-        self.tell(self.exchange.on_quote(quote, self.now_ms()))
+        """Send a new quote to the exchange."""
+        self.publish_events(self.exchange.on_quote(quote, self.now_ms()))
 
-    def tell(self, events: Iterable[PaperEvent]) -> None:
-        """Send events over the user stream, after the latency."""
+    def publish_events(self, events: Iterable[PaperEvent]) -> None:
+        """Publish user events to the gateway after the latency."""
         for event in events:
             read = decode_user_event(encode(event))
-            told: Reported | MasterChanged | None = None
+            message: Reported | MasterChanged | None = None
             if isinstance(read, EngineOrderUpdate):
-                told = Reported(report_of_event(read.o))
+                message = Reported(report_of_event(read.o))
             elif isinstance(read, EngineAccountUpdate):
-                told = MasterChanged(read.a.m, (), tuple((Symbol(p.s), p.pa) for p in read.a.P))
-            if told is not None:
-                self._dispatcher.after(self._latency_ns, self._gateway.cell, told)
+                message = MasterChanged(read.a.m, (), tuple((Symbol(p.s), p.pa) for p in read.a.P))
+            if message is not None:
+                self._dispatcher.after(self._latency_ns, self._gateway.cell, message)
 
-    def _serve(self, request: Request) -> tuple[PaperOrder | ExchangeRefusal, Iterable[PaperEvent]]:
+    def _execute_or_refuse(
+        self, request: Request
+    ) -> tuple[PaperOrder | ExchangeRefusal, Iterable[PaperEvent]]:
         try:
-            return self._ask(request)
+            return self._execute(request)
         except ExchangeRefusal as refusal:
             return refusal, ()
 
-    def _ask(self, request: Request) -> tuple[PaperOrder, Iterable[PaperEvent]]:
+    def _execute(self, request: Request) -> tuple[PaperOrder, Iterable[PaperEvent]]:
         now_ms, order = self.now_ms(), request.order
         if request.kind == "place" and order is not None:
             return self.exchange.place(
@@ -167,5 +169,5 @@ class InProcessExchange:
 
 
 def _read(order: PaperOrder) -> rest.Order:
-    """An order as the engine reads it off the wire."""
-    return _order.decode(encode(reports.queried(order)))
+    """An order, encoded as the exchange and decoded as the engine."""
+    return _order.decode(encode(reports.queried_order(order)))

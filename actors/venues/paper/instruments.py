@@ -1,4 +1,4 @@
-"""The paper exchange's symbols: trading rules close to the real ones, and how they are listed. Pure."""
+"""Symbols of the paper exchange: trading rules close to Binance's, and their exchangeInfo entries. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from actors.core.instruments import Instrument
 from actors.core.units import Symbol
 from actors.venues.paper.wire_market import ListedSymbol, RuleFilter
 
-FOR_EVER_MS = 4_133_404_800_000
+PERPETUAL_DELIVERY_MS = 4_133_404_800_000
 """The delivery date of a perpetual: 2100-12-25."""
 
 ONBOARD_MS = 1_569_398_400_000
@@ -27,14 +27,14 @@ class Band(msgspec.Struct, frozen=True):
 
 
 class Listing(msgspec.Struct, frozen=True):
-    """A symbol and how its L1 moves: start price, yearly volatility, typical best size."""
+    """A symbol and its price model: start price, annual volatility, typical quantity at the best price."""
 
     instrument: Instrument
     start_price: Decimal
     volatility: float
     best_size: Decimal
     contract: str = "PERPETUAL"
-    delivery_ms: int = FOR_EVER_MS
+    delivery_ms: int = PERPETUAL_DELIVERY_MS
     onboard_ms: int = ONBOARD_MS
 
     @property
@@ -79,18 +79,18 @@ QUOTES = ("USDT", "USDC")
 _NAME = re.compile(r"([A-Z0-9]{1,20})(USDT|USDC)(?:_(\d{6}))?")
 
 
-def made_up(symbol: str, now_ms: int = ONBOARD_MS) -> Listing:
-    """A listing for any symbol of the usual form: BTCUSDC, BTCUSDT_261225, NEWUSDT.
+def listing_for(symbol: str, now_ms: int = ONBOARD_MS) -> Listing:
+    """Create a listing for any well-formed symbol, for example BTCUSDC, BTCUSDT_261225 or NEWUSDT.
 
-    A known base asset keeps its rules and price; another gets plain ones at a price of 10.
+    A known base asset keeps its rules and price; others get default rules and a price of 10.
 
     Raises:
-        ValueError: a name of another form; names it.
+        ValueError: a malformed symbol; the message names it.
     """
     found = _NAME.fullmatch(symbol)
     if found is None:
         raise ValueError(
-            f"{symbol!r} is no symbol; write it like NEWUSDT, BTCUSDC or, with a delivery date, BTCUSDT_261225"
+            f"{symbol!r} is not a symbol; write it like NEWUSDT, BTCUSDC or, with a delivery date, BTCUSDT_261225"
         )
     base, quote, date = found.groups()
     known = LISTINGS.get(Symbol(f"{base}USDT"))
@@ -107,9 +107,9 @@ def made_up(symbol: str, now_ms: int = ONBOARD_MS) -> Listing:
 def _delivery_ms(date: str) -> int:
     year, month, day = 2000 + int(date[:2]), int(date[2:4]), int(date[4:])
     if not (1 <= month <= 12 and 1 <= day <= 31):  # noqa: PLR2004 - a calendar
-        raise ValueError(f"{date!r} is no delivery date; write year, month and day, like 261225")
+        raise ValueError(f"{date!r} is not a valid delivery date; write year, month and day, like 261225")
     # Days of the civil calendar since 1970, by Hinnant's formula; delivery is at 08:00 UTC.
-    shifted = year - (month <= 2)  # noqa: PLR2004 - years begin in March there
+    shifted = year - (month <= 2)  # noqa: PLR2004 - the formula's year begins in March
     era_year = shifted % 400
     day_of_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
     days = (
@@ -135,8 +135,8 @@ def _digits(increment: Decimal) -> int:
     return max(0, -exponent) if isinstance(exponent, int) else 0
 
 
-def listed(listing: Listing, band: Band, status: str, open_orders_max: int) -> ListedSymbol:
-    """A symbol as exchangeInfo tells it."""
+def exchange_info_entry(listing: Listing, band: Band, status: str, open_orders_max: int) -> ListedSymbol:
+    """A symbol's entry in exchangeInfo."""
     i = listing.instrument
     least, most = i.tick_size, listing.start_price * 100
     lot: dict[str, Any] = {"stepSize": f"{i.step_size:f}", "minQty": f"{i.min_qty:f}"}

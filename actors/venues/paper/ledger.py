@@ -1,4 +1,4 @@
-"""The master account's money and positions: wallets by asset, netted positions, income. Pure.
+"""Ledger of the master account: wallets by asset, net positions, income history. Pure.
 
 wallet = deposit + transfers + realized - fees + funding, exactly, for each asset.
 """
@@ -14,11 +14,11 @@ from actors.core.units import ZERO, Symbol, quantize_price
 
 MARGIN_QUANTUM = Decimal("0.00000001")
 INCOME_MAX = 200_000
-"""Entries of the income history that are kept."""
+"""Maximum number of entries kept in the income history."""
 
 
 class Wallet(msgspec.Struct):
-    """One asset's money and where it came from."""
+    """Balance of one asset, and its components."""
 
     wallet: Decimal = ZERO
     deposited: Decimal = ZERO
@@ -28,7 +28,7 @@ class Wallet(msgspec.Struct):
 
 
 class PaperPosition(msgspec.Struct):
-    """A netted position; ``realized`` is what it realized so far, before fees."""
+    """A net position. ``realized`` is its realized profit so far, before fees."""
 
     amount: Decimal = ZERO
     entry: Decimal = ZERO
@@ -36,8 +36,11 @@ class PaperPosition(msgspec.Struct):
     isolated: Decimal = ZERO
     updated: int = 0
 
-    def pledge(self, before: Decimal, price: Decimal, leverage: int) -> None:
-        """Keep the isolated margin in step with an amount that was ``before``: in with what opens, out with what closes."""
+    def update_isolated_margin(self, before: Decimal, price: Decimal, leverage: int) -> None:
+        """Update the isolated margin after a trade at ``price``; ``before`` is the amount before it.
+
+        The part that is closed releases its share of the margin; the part that is opened adds notional / leverage.
+        """
         kept = min(abs(before), abs(self.amount)) if before * self.amount > ZERO else ZERO
         opened = abs(self.amount) - kept
         rest = self.isolated * kept / abs(before) if before else ZERO
@@ -45,7 +48,7 @@ class PaperPosition(msgspec.Struct):
 
 
 class Income(msgspec.Struct, frozen=True, kw_only=True):
-    """One entry of the income history."""
+    """One entry of the income history; ``amount`` is in ``asset``, ``time`` in Unix milliseconds."""
 
     id: int
     time: int
@@ -61,52 +64,59 @@ class Ledger:
     """Wallets, positions and income.
 
     Args:
-        deposit: of USDT, at the start.
-        others: deposits of other assets.
+        deposit: USDT at the start.
+        other_deposits: other assets at the start.
     """
 
-    def __init__(self, deposit: Decimal, others: dict[str, Decimal] | None = None) -> None:
+    def __init__(self, deposit: Decimal, other_deposits: dict[str, Decimal] | None = None) -> None:
         self.wallets: defaultdict[str, Wallet] = defaultdict(Wallet)
         self.positions: defaultdict[Symbol, PaperPosition] = defaultdict(PaperPosition)
         self.income: deque[Income] = deque(maxlen=INCOME_MAX)
         self._entries = 0
-        for asset, amount in {"USDT": deposit, **(others or {})}.items():
+        for asset, amount in {"USDT": deposit, **(other_deposits or {})}.items():
             if amount:
                 self.transfer(asset, amount, 0)
 
     def transfer(self, asset: str, amount: Decimal, now_ms: int) -> None:
-        """Money comes in, or goes out."""
+        """Deposit an asset, or withdraw it if ``amount`` is negative."""
         wallet = self.wallets[asset]
         wallet.wallet += amount
         wallet.deposited += amount
-        self._enter("TRANSFER", asset, amount, now_ms, info="TRANSFER")
+        self._add_income("TRANSFER", asset, amount, now_ms, info="TRANSFER")
 
-    def realize(self, asset: str, amount: Decimal, symbol: Symbol, trade_id: int, now_ms: int) -> None:
-        """A trade realized a profit or a loss."""
+    def book_realized(self, asset: str, amount: Decimal, symbol: Symbol, trade_id: int, now_ms: int) -> None:
+        """Book a realized profit or loss."""
         if not amount:
             return
         wallet = self.wallets[asset]
         wallet.wallet += amount
         wallet.realized += amount
-        self._enter("REALIZED_PNL", asset, amount, now_ms, symbol, str(trade_id))
+        self._add_income("REALIZED_PNL", asset, amount, now_ms, symbol, str(trade_id))
 
-    def charge(self, asset: str, fee: Decimal, symbol: Symbol, trade_id: int, now_ms: int) -> None:
-        """A trade cost a commission."""
+    def charge_fee(self, asset: str, fee: Decimal, symbol: Symbol, trade_id: int, now_ms: int) -> None:
+        """Book a commission."""
         wallet = self.wallets[asset]
         wallet.wallet -= fee
         wallet.fees += fee
-        self._enter("COMMISSION", asset, -fee, now_ms, symbol, str(trade_id))
+        self._add_income("COMMISSION", asset, -fee, now_ms, symbol, str(trade_id))
 
-    def fund(self, asset: str, amount: Decimal, symbol: Symbol, now_ms: int) -> None:
-        """Funding was received, or paid if below zero."""
+    def apply_funding(self, asset: str, amount: Decimal, symbol: Symbol, now_ms: int) -> None:
+        """Book funding: received if positive, paid if negative."""
         wallet = self.wallets[asset]
         wallet.wallet += amount
         wallet.funding += amount
         if amount:
-            self._enter("FUNDING_FEE", asset, amount, now_ms, symbol, info="FUNDING_FEE")
+            self._add_income("FUNDING_FEE", asset, amount, now_ms, symbol, info="FUNDING_FEE")
 
-    def move(self, symbol: Symbol, signed: Decimal, price: Decimal, now_ms: int) -> Decimal:
-        """Net a trade into the position; returns what it realized."""
+    def apply_trade(self, symbol: Symbol, signed: Decimal, price: Decimal, now_ms: int) -> Decimal:
+        """Apply a trade (``signed`` quantity: negative for a sell) to the net position.
+
+        Adding averages the entry price. Reducing realizes profit and keeps the entry price. A trade through zero
+        closes the position and opens the rest at the trade's price.
+
+        Returns:
+            Realized profit before fees, in the quote asset.
+        """
         position = self.positions[symbol]
         before = position.amount
         after = before + signed
@@ -124,7 +134,7 @@ class Ledger:
         position.updated = now_ms
         return realized
 
-    def _enter(  # noqa: PLR0913 - an entry has that many parts
+    def _add_income(  # noqa: PLR0913 - the parts of an entry
         self,
         kind: str,
         asset: str,

@@ -1,7 +1,7 @@
-"""The exchange's limits on requests: weight a minute, orders per 10 seconds and a minute, and bans. Pure.
+"""Rate limits: request weight per minute, orders per 10 seconds and per minute, and IP bans. Pure.
 
-Binance counts in fixed windows of its clock. Here they slide, which refuses no less: what passes here
-passes there, whenever its windows begin.
+Binance counts in fixed windows of its clock. The paper exchange uses sliding windows, which are at least as strict:
+traffic that passes here passes on Binance, wherever its windows start.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ MINUTE_MS, TEN_SECONDS_MS = 60_000, 10_000
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What an exchange allows."""
+    """Rate limits and order limits of an exchange."""
 
     weight_per_minute: int
     orders_per_10s: int
@@ -31,7 +31,7 @@ PROFILES = {
         open_orders_per_symbol=200,
         conditional_orders=200,
     ),
-    # Wide enough for demos at thousands of accounts, where limits are not the point.
+    # Wide enough for demos with thousands of accounts.
     "none": Limits(
         weight_per_minute=600_000,
         orders_per_10s=30_000,
@@ -42,17 +42,17 @@ PROFILES = {
 }
 
 
-class Taken(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether a request may pass: ``status`` 200, 429 or 418; ``by`` says what is used up."""
+class RateDecision(msgspec.Struct, frozen=True, kw_only=True):
+    """Outcome of a rate limit check: HTTP ``status`` 200, 429 or 418. ``limit_kind`` is the limit that was exceeded."""
 
     status: int
-    by: str
+    limit_kind: str
     retry_after_s: int
     headers: dict[str, str]
 
 
-class Seen(msgspec.Struct):
-    """The most that was asked for, and what was refused."""
+class RequestStats(msgspec.Struct):
+    """Peak use of each limit, and counts of rejected requests."""
 
     rejected_weight: int = 0
     rejected_orders: int = 0
@@ -63,14 +63,14 @@ class Seen(msgspec.Struct):
 
 
 class _Window:
-    """A sum over the last so many milliseconds."""
+    """Sum over a sliding window of ``length_ms``."""
 
     def __init__(self, length_ms: int) -> None:
         self._length_ms = length_ms
         self._entries: deque[tuple[int, int]] = deque()
         self.used = 0
 
-    def at(self, now_ms: int) -> int:
+    def used_at(self, now_ms: int) -> int:
         while self._entries and self._entries[0][0] <= now_ms - self._length_ms:
             self.used -= self._entries.popleft()[1]
         return self.used
@@ -80,8 +80,8 @@ class _Window:
             self._entries.append((now_ms, amount))
             self.used += amount
 
-    def room_in_ms(self, now_ms: int, amount: int, limit: int) -> int:
-        """How long until ``amount`` fits; 0 if it does."""
+    def wait_ms(self, now_ms: int, amount: int, limit: int) -> int:
+        """Milliseconds until ``amount`` fits under ``limit``; 0 if it fits now."""
         left = self.used
         for at, used in self._entries:
             if left + amount <= limit:
@@ -93,57 +93,61 @@ class _Window:
 
 
 class RateWindows:
-    """Weight and orders over sliding windows.
+    """Request weight and order counts in sliding windows.
 
     Args:
-        limits: what is allowed.
-        ban_after: so many refused requests in a minute are a ban.
-        ban_ms: how long it lasts.
+        limits: the limits.
+        ban_after: number of rejected requests within a minute that causes a ban.
+        ban_ms: duration of a ban, in milliseconds.
     """
 
     def __init__(self, limits: Limits, ban_after: int, ban_ms: int) -> None:
         self.limits = limits
-        self.seen = Seen()
+        self.stats = RequestStats()
         self._ban_after, self._ban_ms = ban_after, ban_ms
         self._weight = _Window(MINUTE_MS)
         self._orders_10s, self._orders_minute = _Window(TEN_SECONDS_MS), _Window(MINUTE_MS)
         self._refused = _Window(MINUTE_MS)
         self._banned_until_ms = 0
 
-    def take(self, now_ms: int, weight: int, orders: int) -> Taken:
-        """Count a request if the limits allow it."""
-        limits, seen = self.limits, self.seen
+    def count_request(self, now_ms: int, weight: int, orders: int) -> RateDecision:
+        """Count a request if the limits allow it. A rejected one counts towards a ban only."""
+        limits, stats = self.limits, self.stats
         if now_ms < self._banned_until_ms:
-            return self._taken(now_ms, 418, "ban", self._banned_until_ms - now_ms)
+            return self._decision(now_ms, 418, "ban", self._banned_until_ms - now_ms)
         windows = (
             ("weight", self._weight, weight, limits.weight_per_minute),
             ("orders", self._orders_10s, orders, limits.orders_per_10s),
             ("orders", self._orders_minute, orders, limits.orders_per_minute),
         )
-        for by, window, amount, limit in windows:
-            if amount and window.at(now_ms) + amount > limit:
-                if by == "weight":
-                    seen.rejected_weight += 1
+        for limit_kind, window, amount, limit in windows:
+            if amount and window.used_at(now_ms) + amount > limit:
+                if limit_kind == "weight":
+                    stats.rejected_weight += 1
                 else:
-                    seen.rejected_orders += 1
+                    stats.rejected_orders += 1
                 self._refused.add(now_ms, 1)
-                if self._refused.at(now_ms) >= self._ban_after:
-                    seen.banned += 1
+                if self._refused.used_at(now_ms) >= self._ban_after:
+                    stats.banned += 1
                     self._banned_until_ms = now_ms + self._ban_ms
-                return self._taken(now_ms, 429, by, window.room_in_ms(now_ms, amount, limit))
+                return self._decision(now_ms, 429, limit_kind, window.wait_ms(now_ms, amount, limit))
         for _, window, amount, _ in windows:
             window.add(now_ms, amount)
-        seen.most_weight_in_a_minute = max(seen.most_weight_in_a_minute, self._weight.at(now_ms))
+        stats.most_weight_in_a_minute = max(stats.most_weight_in_a_minute, self._weight.used_at(now_ms))
         if orders:
-            seen.most_orders_in_10s = max(seen.most_orders_in_10s, self._orders_10s.used)
-            seen.most_orders_in_a_minute = max(seen.most_orders_in_a_minute, self._orders_minute.used)
-        return self._taken(now_ms, 200, "", 0)
+            stats.most_orders_in_10s = max(stats.most_orders_in_10s, self._orders_10s.used)
+            stats.most_orders_in_a_minute = max(stats.most_orders_in_a_minute, self._orders_minute.used)
+        return self._decision(now_ms, 200, "", 0)
 
     def counts(self, now_ms: int) -> tuple[int, int, int]:
-        """Weight used in a minute, orders in ten seconds, orders in a minute."""
-        return self._weight.at(now_ms), self._orders_10s.at(now_ms), self._orders_minute.at(now_ms)
+        """Current use: weight per minute, orders per 10 seconds, orders per minute."""
+        return (
+            self._weight.used_at(now_ms),
+            self._orders_10s.used_at(now_ms),
+            self._orders_minute.used_at(now_ms),
+        )
 
-    def _taken(self, now_ms: int, status: int, by: str, wait_ms: int) -> Taken:
+    def _decision(self, now_ms: int, status: int, limit_kind: str, wait_ms: int) -> RateDecision:
         weight, in_10s, in_minute = self.counts(now_ms)
         headers = {
             "x-mbx-used-weight-1m": str(weight),
@@ -153,4 +157,4 @@ class RateWindows:
         wait_s = -(-wait_ms // 1_000)
         if wait_s:
             headers["retry-after"] = str(wait_s)
-        return Taken(status=status, by=by, retry_after_s=wait_s, headers=headers)
+        return RateDecision(status=status, limit_kind=limit_kind, retry_after_s=wait_s, headers=headers)

@@ -1,4 +1,4 @@
-"""Listen keys: one at a time, alive for an hour after it was asked for last. Pure."""
+"""Listen keys: one at a time, valid for an hour after the last request for it. Pure."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ class ListenKeys:
     """The master account's listen key.
 
     Args:
-        seed: what keys are made from.
-        alive_ms: how long a key lives.
+        seed: input to the key's hash.
+        alive_ms: validity of a key, in milliseconds.
     """
 
     def __init__(self, seed: str, alive_ms: int) -> None:
@@ -21,37 +21,37 @@ class ListenKeys:
         self._key = ""
         self._until_ms = 0
 
-    def live(self, now_ms: int) -> str:
-        """The key that is alive, empty if none is."""
+    def valid(self, now_ms: int) -> str:
+        """The valid key, or an empty string."""
         return self._key if self._key and now_ms < self._until_ms else ""
 
     def get(self, now_ms: int) -> str:
-        """The live key, a new one if there is none, alive for its whole time from now on."""
-        if not self.live(now_ms):
+        """The valid key, or a new one; its validity starts again now."""
+        if not self.valid(now_ms):
             self._made += 1
             self._key = hashlib.sha256(f"{self._seed}:{self._made}:{now_ms}".encode()).hexdigest()
         self._until_ms = now_ms + self._alive_ms
         return self._key
 
     def extend(self, now_ms: int) -> str:
-        """The live key, alive for its whole time from now on.
+        """Extend the valid key; its validity starts again now.
 
         Raises:
-            ExchangeRefusal: there is none.
+            ExchangeRefusal: there is no valid key.
         """
-        if not self.live(now_ms):
+        if not self.valid(now_ms):
             raise ExchangeRefusal(PaperCode.INVALID_LISTEN_KEY)
         return self.get(now_ms)
 
     def close(self) -> str:
-        """No key is alive any more; returns the one that was."""
+        """Invalidate the key and return it."""
         was, self._key = self._key, ""
         return was
 
-    def end_at(self, now_ms: int) -> None:
-        """The key's time is over now."""
+    def expire_at(self, now_ms: int) -> None:
+        """Let the key expire now."""
         self._until_ms = min(self._until_ms, now_ms)
 
-    def expire(self, now_ms: int) -> str:
-        """The key whose time is over, once; empty otherwise."""
+    def pop_expired(self, now_ms: int) -> str:
+        """Remove an expired key and return it; an empty string if there is none."""
         return self.close() if self._key and now_ms >= self._until_ms else ""

@@ -1,7 +1,7 @@
-"""What the paper exchange knows of its market beside L1: trades, candles, a day's figures, depth. Pure; bounded.
+"""Market data derived from quotes: public trades, klines, 24-hour statistics, depth. Pure; bounded memory.
 
-Each L1 update counts as one trade of a part of the best quantity, at the ask and at the bid in turn, so
-that candles, trades and the day's figures are of one making.
+Each quote counts as one public trade of one step size, at the ask and the bid in turn. So trades, klines and the
+24-hour statistics agree with each other.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from actors.core.units import ZERO, Symbol
 from actors.venues.paper.generator import Quote
 
 MINUTE_MS = 60_000
-CANDLES_MAX = 1_500
-"""One-minute candles kept per symbol: a day and an hour."""
+KLINES_MAX = 1_500
+"""One-minute klines kept per symbol: 25 hours."""
 
 TRADES_MAX = 1_000
 DAY_MS = 86_400_000
@@ -41,11 +41,11 @@ INTERVALS = {
     "1w": 10_080,
     "1M": 43_200,
 }
-"""Minutes of each candle interval; a month counts 30 days."""
+"""Minutes of each kline interval; a month counts as 30 days."""
 
 
-class Candle(msgspec.Struct):
-    """Prices and volume of some minutes from ``open_ms`` on."""
+class Kline(msgspec.Struct):
+    """OHLC prices and volume of the minutes from ``open_ms`` on; quote volumes are in the quote asset."""
 
     open_ms: int
     open: Decimal
@@ -53,15 +53,15 @@ class Candle(msgspec.Struct):
     low: Decimal
     close: Decimal
     volume: Decimal = ZERO
-    value: Decimal = ZERO
-    bought: Decimal = ZERO
-    bought_value: Decimal = ZERO
+    quote_volume: Decimal = ZERO
+    taker_buy_volume: Decimal = ZERO
+    taker_buy_quote_volume: Decimal = ZERO
     count: int = 0
     first_id: int = 0
 
 
-class MarketPrint(msgspec.Struct, frozen=True, gc=False):
-    """A trade of others."""
+class PublicTrade(msgspec.Struct, frozen=True, gc=False):
+    """A public trade between other participants."""
 
     id: int
     price: Decimal
@@ -71,48 +71,48 @@ class MarketPrint(msgspec.Struct, frozen=True, gc=False):
 
 
 class SymbolMarket:
-    """One symbol's recent history."""
+    """Recent trades and klines of one symbol."""
 
-    __slots__ = ("candle", "candles", "last_id", "trades")
+    __slots__ = ("kline", "klines", "last_id", "trades")
 
     def __init__(self) -> None:
-        self.candles: deque[Candle] = deque(maxlen=CANDLES_MAX)
-        self.trades: deque[MarketPrint] = deque(maxlen=TRADES_MAX)
-        self.candle: Candle | None = None
+        self.klines: deque[Kline] = deque(maxlen=KLINES_MAX)
+        self.trades: deque[PublicTrade] = deque(maxlen=TRADES_MAX)
+        self.kline: Kline | None = None
         self.last_id = 0
 
-    def add(self, quote: Quote, step: Decimal, now_ms: int) -> MarketPrint:
-        """An L1 update, as the trade that it stands for."""
+    def add(self, quote: Quote, step: Decimal, now_ms: int) -> PublicTrade:
+        """Record a quote as a public trade of quantity ``step``."""
         self.last_id += 1
         taken_at_bid = self.last_id % 2 == 0
         price = quote.bid if taken_at_bid else quote.ask
-        found = MarketPrint(self.last_id, price, step, now_ms, taken_at_bid)
+        found = PublicTrade(self.last_id, price, step, now_ms, taken_at_bid)
         self.trades.append(found)
-        candle = self.candle
-        if candle is None or now_ms - candle.open_ms >= MINUTE_MS:
+        kline = self.kline
+        if kline is None or now_ms - kline.open_ms >= MINUTE_MS:
             opened = now_ms - now_ms % MINUTE_MS
-            candle = self.candle = Candle(opened, price, price, price, price, first_id=self.last_id)
-            self.candles.append(candle)
-        elif price > candle.high:
-            candle.high = price
-        elif price < candle.low:
-            candle.low = price
-        candle.close = price
+            kline = self.kline = Kline(opened, price, price, price, price, first_id=self.last_id)
+            self.klines.append(kline)
+        elif price > kline.high:
+            kline.high = price
+        elif price < kline.low:
+            kline.low = price
+        kline.close = price
         value = price * step
-        candle.volume += step
-        candle.value += value
-        candle.count += 1
+        kline.volume += step
+        kline.quote_volume += value
+        kline.count += 1
         if not taken_at_bid:
-            candle.bought += step
-            candle.bought_value += value
+            kline.taker_buy_volume += step
+            kline.taker_buy_quote_volume += value
         return found
 
 
-def merged(candles: Iterable[Candle], minutes: int) -> list[Candle]:
-    """One-minute candles put together to longer ones, oldest first."""
+def merged_klines(klines: Iterable[Kline], minutes: int) -> list[Kline]:
+    """Merge one-minute klines into longer ones, oldest first."""
     length = minutes * MINUTE_MS
-    found: list[Candle] = []
-    for c in candles:
+    found: list[Kline] = []
+    for c in klines:
         opened = c.open_ms - c.open_ms % length
         if not found or found[-1].open_ms != opened:
             found.append(msgspec.structs.replace(c, open_ms=opened))
@@ -120,23 +120,23 @@ def merged(candles: Iterable[Candle], minutes: int) -> list[Candle]:
         last = found[-1]
         last.high, last.low, last.close = max(last.high, c.high), min(last.low, c.low), c.close
         last.volume += c.volume
-        last.value += c.value
-        last.bought += c.bought
-        last.bought_value += c.bought_value
+        last.quote_volume += c.quote_volume
+        last.taker_buy_volume += c.taker_buy_volume
+        last.taker_buy_quote_volume += c.taker_buy_quote_volume
         last.count += c.count
     return found
 
 
-def day_of(candles: Iterable[Candle], now_ms: int) -> Candle | None:
-    """The last 24 hours as one candle, None before the first."""
-    recent = [c for c in candles if c.open_ms > now_ms - DAY_MS]
+def last_24_hours(klines: Iterable[Kline], now_ms: int) -> Kline | None:
+    """The last 24 hours as one kline; None without data."""
+    recent = [c for c in klines if c.open_ms > now_ms - DAY_MS]
     if not recent:
         return None
     whole = msgspec.structs.replace(recent[0])
     for c in recent[1:]:
         whole.high, whole.low, whole.close = max(whole.high, c.high), min(whole.low, c.low), c.close
         whole.volume += c.volume
-        whole.value += c.value
+        whole.quote_volume += c.quote_volume
         whole.count += c.count
     return whole
 
@@ -145,7 +145,7 @@ Level = tuple[Decimal, Decimal]
 
 
 def depth_of(quote: Quote, instrument: Instrument, levels: int) -> tuple[list[Level], list[Level]]:
-    """Bids and asks, best first: L1, then levels as a swept market order finds them (twice the size each)."""
+    """Bids and asks, best first: the quote, then deeper levels as a swept market order finds them."""
     tick = instrument.tick_size
     bids: list[Level] = [(quote.bid, quote.bid_qty)]
     asks: list[Level] = [(quote.ask, quote.ask_qty)]
@@ -159,18 +159,18 @@ def depth_of(quote: Quote, instrument: Instrument, levels: int) -> tuple[list[Le
 
 
 class Market:
-    """All symbols' recent history."""
+    """Recent trades and klines of all symbols."""
 
     def __init__(self) -> None:
         self._symbols: dict[Symbol, SymbolMarket] = {}
 
-    def add(self, quote: Quote, step: Decimal, now_ms: int) -> MarketPrint:
-        """An L1 update of a symbol."""
+    def add(self, quote: Quote, step: Decimal, now_ms: int) -> PublicTrade:
+        """Record a quote as a public trade of quantity ``step``."""
         found = self._symbols.get(quote.symbol)
         if found is None:
             found = self._symbols[quote.symbol] = SymbolMarket()
         return found.add(quote, step, now_ms)
 
     def of(self, symbol: Symbol) -> SymbolMarket:
-        """A symbol's history, empty before its first L1."""
+        """History of a symbol; empty before its first quote."""
         return self._symbols.get(symbol) or SymbolMarket()

@@ -1,4 +1,4 @@
-"""What each public path answers. No network; time comes in."""
+"""Market data endpoints. No network; the time is an argument."""
 
 from __future__ import annotations
 
@@ -8,39 +8,39 @@ from typing import Any
 from actors.core.units import ZERO, Symbol
 from actors.venues.paper import wire_market as wire
 from actors.venues.paper.codes import ExchangeRefusal, PaperCode
-from actors.venues.paper.instruments import listed
-from actors.venues.paper.market import INTERVALS, MINUTE_MS, Candle, day_of, depth_of, merged
+from actors.venues.paper.instruments import exchange_info_entry
+from actors.venues.paper.market import INTERVALS, MINUTE_MS, Kline, depth_of, last_24_hours, merged_klines
 from actors.venues.paper.reports import text
-from actors.venues.paper.requests import Params, number, within
+from actors.venues.paper.requests import Params, int_param, limit_param
 from actors.venues.paper.venue import PaperVenue, Reply, answer
 
 FUNDING_HOURS = 8
 FUNDING_MS = FUNDING_HOURS * 3_600_000
 ROWS_MAX = 1_000
-CANDLES_MAX = 1_500
+KLINES_MAX = 1_500
 DEPTH_LIMITS = (5, 10, 20, 50, 100, 500, 1_000)
 
 
 class MarketEndpoints:
-    """Market data and trading rules."""
+    """Market data and exchangeInfo endpoints."""
 
     def __init__(self, venue: PaperVenue) -> None:
         self._venue = venue
 
     def ping(self, _params: Params, _now_ms: int) -> Reply:
-        """Nothing."""
+        """Test connectivity."""
         return Reply()
 
-    def nothing(self, _params: Params, _now_ms: int) -> Reply:
-        """An empty list: what this exchange has none of."""
+    def empty_list(self, _params: Params, _now_ms: int) -> Reply:
+        """An empty list, for endpoints without data on this exchange."""
         return answer([])
 
     def time(self, _params: Params, now_ms: int) -> Reply:
-        """The exchange's clock."""
+        """Exchange time."""
         return answer(wire.Time(now_ms))
 
     def rate_limits(self) -> tuple[wire.RateLimitRule, ...]:
-        """The limits that hold here."""
+        """Rate limits of this exchange."""
         limits = self._venue.windows.limits
         return (
             wire.RateLimitRule("REQUEST_WEIGHT", "MINUTE", 1, limits.weight_per_minute),
@@ -49,7 +49,7 @@ class MarketEndpoints:
         )
 
     def exchange_info(self, _params: Params, now_ms: int) -> Reply:
-        """All symbols and their rules."""
+        """exchangeInfo: all symbols and their trading rules."""
         venue = self._venue
         exchange = venue.exchange
         quote_assets = sorted({i.quote_asset for i in exchange.instruments.values()} | {"BNB"})
@@ -65,7 +65,7 @@ class MarketEndpoints:
                     for a in quote_assets
                 ),
                 symbols=tuple(
-                    listed(
+                    exchange_info_entry(
                         listing,
                         exchange.bands[symbol],
                         exchange.status.get(symbol, "TRADING"),
@@ -76,7 +76,7 @@ class MarketEndpoints:
             )
         )
 
-    def _quoted(self, params: Params) -> list[Symbol]:
+    def _quoted_symbols(self, params: Params) -> list[Symbol]:
         venue = self._venue
         return [s for s in venue.symbols(params) if s in venue.exchange.quotes and s not in venue.halted]
 
@@ -85,12 +85,12 @@ class MarketEndpoints:
         return answer(found[0] if params.get("symbol") and found else found)
 
     def book_ticker(self, params: Params, now_ms: int) -> Reply:
-        """L1 of one symbol or of all."""
+        """Best bid and ask of one symbol, or of all."""
         venue, found = self._venue, []
-        for symbol in self._quoted(params):
+        for symbol in self._quoted_symbols(params):
             q = venue.exchange.quotes[symbol]
             found.append(
-                wire.TouchTicker(
+                wire.BookTicker(
                     symbol=symbol,
                     bidPrice=text(q.bid),
                     bidQty=text(q.bid_qty),
@@ -103,27 +103,27 @@ class MarketEndpoints:
         return self._one_or_all(params, found)
 
     def price(self, params: Params, now_ms: int) -> Reply:
-        """The last price of one symbol or of all."""
-        found = [wire.PriceTicker(s, text(self._last(s)), now_ms) for s in self._quoted(params)]
+        """Last price of one symbol, or of all."""
+        found = [wire.PriceTicker(s, text(self._last(s)), now_ms) for s in self._quoted_symbols(params)]
         return self._one_or_all(params, found)
 
     def _last(self, symbol: Symbol) -> Decimal:
-        candle = self._venue.market.of(symbol).candle
-        return candle.close if candle else self._venue.exchange.quotes[symbol].bid
+        kline = self._venue.market.of(symbol).kline
+        return kline.close if kline else self._venue.exchange.quotes[symbol].bid
 
     def day_ticker(self, params: Params, now_ms: int) -> Reply:
-        """A day's figures of one symbol or of all."""
-        return self._one_or_all(params, [self.day_of(s, now_ms) for s in self._quoted(params)])
+        """24-hour statistics of one symbol, or of all."""
+        return self._one_or_all(params, [self.ticker_of(s, now_ms) for s in self._quoted_symbols(params)])
 
-    def day_of(self, symbol: Symbol, now_ms: int) -> wire.DayTicker:
-        """A day's figures of a symbol."""
+    def ticker_of(self, symbol: Symbol, now_ms: int) -> wire.Ticker24h:
+        """24-hour statistics of a symbol."""
         market = self._venue.market.of(symbol)
         last = self._last(symbol)
-        day = day_of(market.candles, now_ms) or Candle(now_ms, last, last, last, last)
+        day = last_24_hours(market.klines, now_ms) or Kline(now_ms, last, last, last, last)
         change = day.close - day.open
-        average = day.value / day.volume if day.volume else last
+        average = day.quote_volume / day.volume if day.volume else last
         tick = self._venue.exchange.instruments[symbol].tick_size
-        return wire.DayTicker(
+        return wire.Ticker24h(
             symbol=symbol,
             priceChange=text(change),
             priceChangePercent=text((change / day.open * 100).quantize(Decimal("0.001"))),
@@ -134,7 +134,7 @@ class MarketEndpoints:
             highPrice=text(day.high),
             lowPrice=text(day.low),
             volume=text(day.volume),
-            quoteVolume=text(day.value),
+            quoteVolume=text(day.quote_volume),
             openTime=day.open_ms,
             closeTime=now_ms,
             firstId=day.first_id,
@@ -143,8 +143,8 @@ class MarketEndpoints:
         )
 
     def depth(self, params: Params, now_ms: int) -> Reply:
-        """The book, made from L1 as a swept order finds it."""
-        symbol, limit = self._venue.symbol(params), number(params, "limit") or 500
+        """Order book depth, derived from the quote."""
+        symbol, limit = self._venue.symbol(params), int_param(params, "limit") or 500
         if limit not in DEPTH_LIMITS:
             raise ExchangeRefusal(PaperCode.ILLEGAL_CHARS, f"Illegal parameter 'limit': {limit}.")
         bids, asks = self.levels(symbol, limit)
@@ -153,7 +153,7 @@ class MarketEndpoints:
         )
 
     def levels(self, symbol: Symbol, limit: int) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-        """So many levels of a symbol's book as text."""
+        """``limit`` levels of a symbol's order book, as text."""
         quote = self._venue.exchange.quotes.get(symbol)
         if quote is None:
             return [], []
@@ -161,9 +161,9 @@ class MarketEndpoints:
         return [(text(p), text(q)) for p, q in bids], [(text(p), text(q)) for p, q in asks]
 
     def trades(self, params: Params, _now_ms: int) -> Reply:
-        """Recent trades of others."""
+        """Recent public trades."""
         market = self._venue.market.of(self._venue.symbol(params))
-        recent = list(market.trades)[-within(params, "limit", 500, ROWS_MAX) :]
+        recent = list(market.trades)[-limit_param(params, "limit", 500, ROWS_MAX) :]
         return answer(
             [
                 wire.MarketTrade(
@@ -180,10 +180,10 @@ class MarketEndpoints:
         )
 
     def aggregate_trades(self, params: Params, _now_ms: int) -> Reply:
-        """Recent trades of others, by id or time."""
+        """Recent public trades, by id or time."""
         market = self._venue.market.of(self._venue.symbol(params))
-        limit, from_id = within(params, "limit", 500, ROWS_MAX), number(params, "fromId")
-        start, end = number(params, "startTime") or 0, number(params, "endTime")
+        limit, from_id = limit_param(params, "limit", 500, ROWS_MAX), int_param(params, "fromId")
+        start, end = int_param(params, "startTime") or 0, int_param(params, "endTime")
         found = [
             t
             for t in market.trades
@@ -200,35 +200,35 @@ class MarketEndpoints:
             ]
         )  # fmt: skip
 
-    def candles(self, params: Params, _now_ms: int) -> Reply:
-        """Candles since the exchange began."""
-        return self._candles(self._venue.symbol(params), params)
+    def klines(self, params: Params, _now_ms: int) -> Reply:
+        """Klines since the exchange started."""
+        return self._klines(self._venue.symbol(params), params)
 
-    def pair_candles(self, params: Params, _now_ms: int) -> Reply:
-        """The same by pair: of the index, or of a continuous contract."""
-        return self._candles(self._venue.symbol({"symbol": params.get("pair", "")}), params)
+    def pair_klines(self, params: Params, _now_ms: int) -> Reply:
+        """Klines by ``pair`` instead of symbol: index price and continuous contracts."""
+        return self._klines(self._venue.symbol({"symbol": params.get("pair", "")}), params)
 
-    def _candles(self, symbol: Symbol, params: Params) -> Reply:
+    def _klines(self, symbol: Symbol, params: Params) -> Reply:
         interval = params.get("interval", "")
         if interval not in INTERVALS:
             raise ExchangeRefusal(PaperCode.BAD_INTERVAL)
         minutes = INTERVALS[interval]
-        start, end = number(params, "startTime"), number(params, "endTime")
-        limit = within(params, "limit", 500, CANDLES_MAX)
+        start, end = int_param(params, "startTime"), int_param(params, "endTime")
+        limit = limit_param(params, "limit", 500, KLINES_MAX)
         found = [
             c
-            for c in merged(self._venue.market.of(symbol).candles, minutes)
+            for c in merged_klines(self._venue.market.of(symbol).klines, minutes)
             if c.open_ms >= (start or 0) and (end is None or c.open_ms <= end)
         ]
         found = found[:limit] if start is not None else found[-limit:]
-        return answer([candle_row(c, minutes) for c in found])
+        return answer([kline_row(c, minutes) for c in found])
 
     def premium_index(self, params: Params, now_ms: int) -> Reply:
-        """Mark, index and funding of one symbol or of all."""
-        return self._one_or_all(params, [self.premium_of(s, now_ms) for s in self._quoted(params)])
+        """Mark price, index price and funding of one symbol, or of all."""
+        return self._one_or_all(params, [self.premium_of(s, now_ms) for s in self._quoted_symbols(params)])
 
     def premium_of(self, symbol: Symbol, now_ms: int) -> wire.Premium:
-        """Mark, index and funding of a symbol."""
+        """Mark price, index price and funding of a symbol."""
         exchange = self._venue.exchange
         mark, index = exchange.mark(symbol), exchange.mid(symbol)
         last = next((f.rate for f in reversed(exchange.funding_rates) if f.symbol == symbol), ZERO)
@@ -244,9 +244,9 @@ class MarketEndpoints:
         )
 
     def funding_rates(self, params: Params, _now_ms: int) -> Reply:
-        """Funding that was settled, oldest first."""
-        start, end = number(params, "startTime") or 0, number(params, "endTime")
-        limit = within(params, "limit", 100, ROWS_MAX)
+        """Funding rate history, oldest first."""
+        start, end = int_param(params, "startTime") or 0, int_param(params, "endTime")
+        limit = limit_param(params, "limit", 100, ROWS_MAX)
         wanted = self._venue.symbol(params) if params.get("symbol") else None
         found = [
             wire.SettledFunding(
@@ -258,7 +258,7 @@ class MarketEndpoints:
         return answer(found[:limit])
 
     def funding_info(self, _params: Params, now_ms: int) -> Reply:
-        """Bounds of funding rates."""
+        """Caps, floors and intervals of funding rates."""
         return answer(
             [
                 wire.FundingTerms(
@@ -275,16 +275,16 @@ class MarketEndpoints:
         )
 
     def open_interest(self, params: Params, now_ms: int) -> Reply:
-        """Open interest; the master's own position is all that this exchange knows."""
+        """Open interest; this exchange knows only the master's own position."""
         symbol = self._venue.symbol(params)
         return answer(
             wire.OpenInterest(text(abs(self._venue.exchange.positions[symbol].amount)), symbol, now_ms)
         )
 
 
-def candle_row(candle: Candle, minutes: int) -> list[Any]:
-    """A candle as the exchange answers it: a list."""
-    c = candle
+def kline_row(kline: Kline, minutes: int) -> list[Any]:
+    """A kline as the exchange answers it: a list."""
+    c = kline
     return [
         c.open_ms,
         text(c.open),
@@ -293,9 +293,9 @@ def candle_row(candle: Candle, minutes: int) -> list[Any]:
         text(c.close),
         text(c.volume),
         c.open_ms + minutes * MINUTE_MS - 1,
-        text(c.value),
+        text(c.quote_volume),
         c.count,
-        text(c.bought),
-        text(c.bought_value),
+        text(c.taker_buy_volume),
+        text(c.taker_buy_quote_volume),
         "0",
     ]

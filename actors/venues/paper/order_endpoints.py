@@ -1,4 +1,4 @@
-"""What each path about orders and trades does. No network; time comes in."""
+"""Endpoints for orders and trades. No network; the time is an argument."""
 
 from __future__ import annotations
 
@@ -11,9 +11,16 @@ from actors.core.units import Symbol
 from actors.venues.paper import reports
 from actors.venues.paper.codes import ExchangeRefusal, PaperCode, missing
 from actors.venues.paper.orders import PaperOrder, Trade
-from actors.venues.paper.requests import Params, amount, number, parse_order, parse_side, within
+from actors.venues.paper.requests import (
+    Params,
+    decimal_param,
+    int_param,
+    limit_param,
+    parse_order,
+    parse_side,
+)
 from actors.venues.paper.user_events import PaperEvent
-from actors.venues.paper.venue import PaperVenue, Reply, answer, refused
+from actors.venues.paper.venue import PaperVenue, Reply, answer, error_reply
 from actors.venues.paper.wire_orders import Countdown, Done
 
 BATCH_MAX = 5
@@ -25,7 +32,7 @@ Handler = Callable[[Params, int], Reply]
 
 
 class OrderEndpoints:
-    """Orders of the master account."""
+    """Order and trade endpoints of the master account."""
 
     def __init__(self, venue: PaperVenue) -> None:
         self._venue, self._exchange = venue, venue.exchange
@@ -33,48 +40,48 @@ class OrderEndpoints:
     # -- one order
 
     def place(self, params: Params, now_ms: int) -> Reply:
-        """Place an order; a planned fault spoils it."""
+        """Place an order, with the next planned order fault, if any."""
         request = parse_order(params)
-        fault = self._venue.faults.for_order()
+        fault = self._venue.faults.next_for_order()
         if fault is not None and fault.kind == "reject":
-            return refused_with(fault.code, "rejected by an injected fault")
+            return error_reply_with_code(fault.code, "rejected by an injected fault")
         order, events = self._exchange.place(request, now_ms)
         acknowledge = params.get("newOrderRespType", "ACK") != "RESULT"
-        reply = answer(reports.placed(order, acknowledge=acknowledge), events)
+        reply = answer(reports.placed_order(order, acknowledge=acknowledge), events)
         if fault is not None:
-            spoil(fault.kind, fault.seconds, reply)
+            apply_order_fault(fault.kind, fault.seconds, reply)
         return reply
 
     def test(self, params: Params, now_ms: int) -> Reply:
-        """Check an order as if it were placed."""
+        """Check an order without placing it."""
         request = parse_order(params)
         if not request.client_order_id:
-            request = msgspec.structs.replace(request, client_order_id=self._exchange.made_id())
+            request = msgspec.structs.replace(request, client_order_id=self._exchange.new_client_order_id())
         self._exchange.checks.check(request, now_ms)
         order = PaperOrder(order_id=0, request=request, time=now_ms, updated=now_ms)
-        fields = msgspec.to_builtins(reports.placed(order))
+        fields = msgspec.to_builtins(reports.placed_order(order))
         return answer({**fields, "cumQuote": "0", "avgPrice": "0"})
 
     def query(self, params: Params, _now_ms: int) -> Reply:
-        """One order, open or ended."""
-        return answer(reports.queried(self._exchange.query(*self.named(params))))
+        """Query one order, open or ended."""
+        return answer(reports.queried_order(self._exchange.query(*self.order_reference(params))))
 
     def query_open(self, params: Params, _now_ms: int) -> Reply:
-        """One open order."""
-        order = self._exchange.query(*self.named(params))
+        """Query one open order."""
+        order = self._exchange.query(*self.order_reference(params))
         if not order.is_open:
             raise ExchangeRefusal(PaperCode.NO_SUCH_ORDER)
-        return answer(reports.queried(order))
+        return answer(reports.queried_order(order))
 
     def cancel(self, params: Params, now_ms: int) -> Reply:
         """Cancel an open order."""
-        order, events = self._exchange.cancel(*self.named(params), now_ms)
-        return answer(reports.placed(order), events)
+        order, events = self._exchange.cancel(*self.order_reference(params), now_ms)
+        return answer(reports.placed_order(order), events)
 
     def amend(self, params: Params, now_ms: int) -> Reply:
-        """Change an open order's price and quantity."""
-        symbol, order_id, client_id = self.named(params)
-        quantity, price = amount(params, "quantity"), amount(params, "price")
+        """Amend the price and quantity of an open order."""
+        symbol, order_id, client_id = self.order_reference(params)
+        quantity, price = decimal_param(params, "quantity"), decimal_param(params, "price")
         if quantity is None:
             raise missing("quantity")
         if price is None:
@@ -82,25 +89,27 @@ class OrderEndpoints:
         order, modify_id, events = self._exchange.amendments.amend(
             symbol, order_id, client_id, parse_side(params), quantity, price, now_ms
         )
-        return answer(reports.modified(order, modify_id), events)
+        return answer(reports.modified_order(order, modify_id), events)
 
     def amendments(self, params: Params, _now_ms: int) -> Reply:
-        """An order's history of changes, newest first."""
-        order = self._exchange.query(*self.named(params))
-        return answer(self._exchange.amendments.history(order.order_id)[: within(params, "limit", 50, 100)])
+        """Amendment history of an order, newest first."""
+        order = self._exchange.query(*self.order_reference(params))
+        return answer(
+            self._exchange.amendments.history(order.order_id)[: limit_param(params, "limit", 50, 100)]
+        )
 
     # -- several orders
 
     def place_batch(self, params: Params, now_ms: int) -> Reply:
-        """Place up to five orders; each is answered by itself."""
+        """Place up to five orders; each has its own answer."""
         return self._each(_batch(params), self.place, now_ms)
 
     def amend_batch(self, params: Params, now_ms: int) -> Reply:
-        """Change up to five orders; each is answered by itself."""
+        """Amend up to five orders; each has its own answer."""
         return self._each(_batch(params), self.amend, now_ms)
 
     def cancel_batch(self, params: Params, now_ms: int) -> Reply:
-        """Cancel up to ten orders by number or client id; each is answered by itself."""
+        """Cancel up to ten orders by order id or client order id; each has its own answer."""
         symbol = self._venue.symbol(params)
         name = "orderIdList" if "orderIdList" in params else "origClientOrderIdList"
         wanted = _list(params, name, list[int] if name == "orderIdList" else list[str], CANCELS_MAX)
@@ -115,7 +124,7 @@ class OrderEndpoints:
             try:
                 reply = handle(entry, now_ms)
             except ExchangeRefusal as refusal:
-                reply = refused(refusal)
+                reply = error_reply(refusal)
             answers.append(msgspec.Raw(reply.body))
             events += reply.events
             delay_s = max(delay_s, reply.delay_s)
@@ -128,8 +137,8 @@ class OrderEndpoints:
         return answer(ALL_CANCELLED, self._venue.cancel_all(self._venue.symbol(params), now_ms))
 
     def countdown(self, params: Params, now_ms: int) -> Reply:
-        """Cancel all open orders of a symbol after a time, unless it is asked for again; 0 calls it off."""
-        symbol, after = self._venue.symbol(params), number(params, "countdownTime")
+        """Cancel all open orders of a symbol after a countdown, unless it is renewed; 0 stops it."""
+        symbol, after = self._venue.symbol(params), int_param(params, "countdownTime")
         if after is None or after < 0:
             raise missing("countdownTime")
         if after:
@@ -141,30 +150,30 @@ class OrderEndpoints:
     # -- lists
 
     def open_orders(self, params: Params, _now_ms: int) -> Reply:
-        """Open orders of a symbol or of all."""
+        """Open orders of a symbol, or of all symbols."""
         symbol = self._venue.symbol(params) if params.get("symbol") else None
-        return answer([reports.queried(o) for o in self._exchange.orders.open_of(symbol)])
+        return answer([reports.queried_order(o) for o in self._exchange.orders.open_of(symbol)])
 
     def all_orders(self, params: Params, _now_ms: int) -> Reply:
-        """Orders, oldest first: from a number on, or between times."""
+        """All orders, oldest first: from an order id on, or within a time range."""
         orders = self._exchange.orders
         if params.get("symbol"):
-            found = list(orders.of_symbol.get(self._venue.symbol(params), []))
+            found = list(orders.by_symbol.get(self._venue.symbol(params), []))
         else:
             found = list(orders.all.values())
-        from_id = number(params, "orderId")
+        from_id = int_param(params, "orderId")
         if from_id is not None:
             found = [o for o in found if o.order_id >= from_id]
         found = _between(found, params)
-        limit = within(params, "limit", 500, ROWS_MAX)
-        # Without a beginning the newest are meant.
+        limit = limit_param(params, "limit", 500, ROWS_MAX)
+        # Without a start, the limit selects the newest.
         begins = from_id is not None or bool(params.get("startTime"))
-        return answer([reports.queried(o) for o in (found[:limit] if begins else found[-limit:])])
+        return answer([reports.queried_order(o) for o in (found[:limit] if begins else found[-limit:])])
 
     def user_trades(self, params: Params, _now_ms: int) -> Reply:
-        """The master's trades: from a number on oldest first, of one order, between times, or the newest."""
-        symbol, limit = self._venue.symbol(params), within(params, "limit", 500, ROWS_MAX)
-        from_id, order_id = number(params, "fromId"), number(params, "orderId")
+        """Trades of the master: from a trade id on (oldest first), of one order, within a time range, or the newest."""
+        symbol, limit = self._venue.symbol(params), limit_param(params, "limit", 500, ROWS_MAX)
+        from_id, order_id = int_param(params, "fromId"), int_param(params, "orderId")
         if params.get("startTime") or params.get("endTime"):
             if from_id is not None:
                 raise ExchangeRefusal(
@@ -177,10 +186,10 @@ class OrderEndpoints:
             trades = trades[:limit] if params.get("startTime") else trades[-limit:]
         else:
             trades = self._exchange.user_trades(symbol, from_id, order_id, limit)
-        return answer([reports.own_trade(t) for t in trades])
+        return answer([reports.user_trade(t) for t in trades])
 
     def force_orders(self, params: Params, _now_ms: int) -> Reply:
-        """Orders that the exchange made to close positions."""
+        """Orders that the exchange created to close positions."""
         kind = params.get("autoCloseType", "")
         prefixes = {"": ("autoclose-", "adl_"), "LIQUIDATION": ("autoclose-",), "ADL": ("adl_",)}
         if kind not in prefixes:
@@ -188,38 +197,38 @@ class OrderEndpoints:
         wanted = self._venue.symbol(params) if params.get("symbol") else None
         found = [
             o
-            for o in _between(self._venue.forced, params)
+            for o in _between(self._venue.forced_orders, params)
             if o.request.client_order_id.startswith(prefixes[kind]) and wanted in {None, o.request.symbol}
         ]
-        return answer([reports.forced(o) for o in found[-within(params, "limit", 50, 100) :]])
+        return answer([reports.force_order(o) for o in found[-limit_param(params, "limit", 50, 100) :]])
 
-    def named(self, params: Params) -> tuple[Symbol, int | None, str | None]:
-        """Which order a request is about.
+    def order_reference(self, params: Params) -> tuple[Symbol, int | None, str | None]:
+        """Symbol, order id and client order id that a request names.
 
         Raises:
-            ExchangeRefusal: neither number nor client id.
+            ExchangeRefusal: neither order id nor client order id.
         """
         symbol = self._venue.symbol(params)
-        order_id, client_id = number(params, "orderId"), params.get("origClientOrderId") or None
+        order_id, client_id = int_param(params, "orderId"), params.get("origClientOrderId") or None
         if order_id is None and client_id is None:
             raise missing("orderId")
         return symbol, order_id, client_id
 
 
 def _between(found: list[Any], params: Params) -> list[Any]:
-    start, end = number(params, "startTime"), number(params, "endTime")
+    start, end = int_param(params, "startTime"), int_param(params, "endTime")
     return [f for f in found if f.time >= (start or 0) and (end is None or f.time <= end)]
 
 
-def _list(params: Params, name: str, kind: Any, most: int) -> list[Any]:
+def _list(params: Params, name: str, kind: Any, maximum: int) -> list[Any]:
     try:
         found: list[Any] = msgspec.json.decode(params.get(name, ""), type=kind, strict=False)
     except msgspec.MsgspecError:
         raise missing(name) from None
-    if not 0 < len(found) <= most:
+    if not 0 < len(found) <= maximum:
         raise ExchangeRefusal(
             PaperCode.MANDATORY_PARAM_EMPTY_OR_MALFORMED,
-            f"{name}: {len(found)} entries, 1 to {most} are taken.",
+            f"{name}: {len(found)} entries, 1 to {maximum} are taken.",
         )
     return found
 
@@ -233,17 +242,17 @@ def _as_text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def spoil(kind: str, seconds: float, reply: Reply) -> None:
-    """Change the answer to an order that the exchange did take."""
+def apply_order_fault(kind: str, seconds: float, reply: Reply) -> None:
+    """Apply a fault to the answer of an order that the exchange has accepted."""
     if kind == "delay":
         reply.delay_s = seconds
         return
-    timeout = refused(ExchangeRefusal(PaperCode.TIMEOUT, status=503))
+    timeout = error_reply(ExchangeRefusal(PaperCode.TIMEOUT, status=503))
     reply.status, reply.body = timeout.status, timeout.body
     if kind == "lost_reply":
         reply.delay_s = seconds
 
 
-def refused_with(code: int, text: str) -> Reply:
-    """A refusal with any code."""
+def error_reply_with_code(code: int, text: str) -> Reply:
+    """An error answer with any code."""
     return Reply(status=400, body=msgspec.json.encode({"code": code, "msg": text}))

@@ -1,4 +1,4 @@
-"""Orders as the paper exchange keeps them, and the resting ones by price. Pure."""
+"""Orders of the paper exchange, and resting orders by price. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OPEN_STATUSES = frozenset({"NEW", "PARTIALLY_FILLED", "NEW_INSURANCE", "NEW_ADL"
 
 
 class OrderRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A new order, parsed. An empty client order id is made up by the exchange."""
+    """A new order, parsed. The exchange generates a client order id if it is empty."""
 
     symbol: Symbol
     side: Side
@@ -41,7 +41,7 @@ class OrderRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PaperOrder(msgspec.Struct, kw_only=True):
-    """An order and what became of it. ``expiry`` is the exchange's reason number, "0" for none."""
+    """An order and its state; times in Unix milliseconds. ``expiry`` is the expiry reason code, "0" for none."""
 
     order_id: int
     request: OrderRequest
@@ -51,12 +51,12 @@ class PaperOrder(msgspec.Struct, kw_only=True):
     executed: Decimal = ZERO
     cost: Decimal = ZERO
     expiry: str = "0"
-    shown_as: str = ""
-    """A status that this order is shown with instead of its own; a fault."""
+    shown_status: str = ""
+    """Fault: a status that this order is shown with instead of its own."""
 
     @property
-    def left(self) -> Decimal:
-        """What is not executed."""
+    def remaining(self) -> Decimal:
+        """Quantity that is not executed."""
         return self.request.quantity - self.executed
 
     @property
@@ -66,12 +66,12 @@ class PaperOrder(msgspec.Struct, kw_only=True):
 
     @property
     def average(self) -> Decimal:
-        """The average price of what is executed, zero before that."""
+        """Average price of the executed quantity; zero without any."""
         return self.cost / self.executed if self.executed else ZERO
 
 
 class Trade(msgspec.Struct, frozen=True, kw_only=True):
-    """A trade of the master account. ``commission`` is in ``asset``; none is told where ``asset`` is empty."""
+    """A trade of the master account. ``commission`` is in ``asset``, ``realized`` in ``margin_asset``."""
 
     id: int
     order_id: int
@@ -88,12 +88,12 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def buyer(self) -> bool:
-        """Whether it bought."""
+        """Whether the master was the buyer."""
         return self.side is Side.BUY
 
 
-class Resting:
-    """One symbol's open orders: by id, by side in the order in which they trade, and what they are worth."""
+class RestingOrders:
+    """Open orders of one symbol: by id, by side in price-time priority, and their notional."""
 
     def __init__(self) -> None:
         self.by_id: dict[int, PaperOrder] = {}
@@ -102,38 +102,42 @@ class Resting:
         self._sorted: dict[Side, list[tuple[Decimal, int]]] = {Side.BUY: [], Side.SELL: []}
 
     def add(self, order: PaperOrder) -> None:
-        """An order begins to rest."""
+        """Add an order."""
         self.by_id[order.order_id] = order
         price = order.request.price
         if price is None:
             self.unpriced[order.order_id] = order
             return
-        insort(self._sorted[order.request.side], self._rank(order, price))
-        self.notional[order.request.side] += self._worth(order, order.left)
+        insort(self._sorted[order.request.side], self._priority(order, price))
+        self.notional[order.request.side] += self._margined_notional(order, order.remaining)
 
     def remove(self, order: PaperOrder) -> None:
-        """An order no longer rests; nothing if it did not."""
+        """Remove an order, if it is there."""
         if self.by_id.pop(order.order_id, None) is None:
             return
         price = order.request.price
         if price is None:
             del self.unpriced[order.order_id]
             return
-        ranks = self._sorted[order.request.side]
-        del ranks[bisect_left(ranks, self._rank(order, price))]
-        self.notional[order.request.side] -= self._worth(order, order.left)
+        priorities = self._sorted[order.request.side]
+        del priorities[bisect_left(priorities, self._priority(order, price))]
+        self.notional[order.request.side] -= self._margined_notional(order, order.remaining)
 
-    def filled(self, order: PaperOrder, quantity: Decimal) -> None:
-        """A resting order is about to be filled by ``quantity``."""
+    def on_fill(self, order: PaperOrder, quantity: Decimal) -> None:
+        """Reduce the notional for a fill; call it before the order's executed quantity changes."""
         if order.order_id in self.by_id:
-            self.notional[order.request.side] -= self._worth(order, quantity)
+            self.notional[order.request.side] -= self._margined_notional(order, quantity)
 
-    def reached(self, side: Side, price: Decimal) -> list[PaperOrder]:
-        """Orders of a side whose limit is at ``price`` or beyond it, best first: buys at or above, sells at or below."""
-        ranks = self._sorted[side]
+    def crossed_by(self, side: Side, price: Decimal) -> list[PaperOrder]:
+        """Orders that a trade at ``price`` crosses, best first: buys at or above it, sells at or below it."""
+        priorities = self._sorted[side]
         bound = -price if side is Side.BUY else price
-        # All orders at the bound itself count, whatever their ids.
-        return [self.by_id[n] for _, n in ranks[: bisect_left(ranks, (bound, 1 << 62))]] if ranks else []
+        # An id above all others: the search includes every order at the bound itself.
+        return (
+            [self.by_id[n] for _, n in priorities[: bisect_left(priorities, (bound, 1 << 62))]]
+            if priorities
+            else []
+        )
 
     def __iter__(self) -> Iterator[PaperOrder]:
         return iter(list(self.by_id.values()))
@@ -142,54 +146,49 @@ class Resting:
         return len(self.by_id)
 
     @staticmethod
-    def _rank(order: PaperOrder, price: Decimal) -> tuple[Decimal, int]:
+    def _priority(order: PaperOrder, price: Decimal) -> tuple[Decimal, int]:
         return (-price if order.request.side is Side.BUY else price, order.order_id)
 
     @staticmethod
-    def _worth(order: PaperOrder, quantity: Decimal) -> Decimal:
+    def _margined_notional(order: PaperOrder, quantity: Decimal) -> Decimal:
         if order.request.reduce_only or order.request.price is None:
             return ZERO
         return quantity * order.request.price
 
 
-class OrderBook:
-    """All orders of the master account by every name that they can be asked for with.
+class OrderStore:
+    """All orders of the master account, indexed by order id, symbol and client order id.
 
-    ``first_number`` is the number of the first one.
+    ``first_order_id`` is the id of the first order.
     """
 
     def __init__(self) -> None:
-        self.first_number = 1
+        self.first_order_id = 1
         self.all: dict[int, PaperOrder] = {}
-        self.of_symbol: defaultdict[Symbol, list[PaperOrder]] = defaultdict(list)
-        self.resting: defaultdict[Symbol, Resting] = defaultdict(Resting)
+        self.by_symbol: defaultdict[Symbol, list[PaperOrder]] = defaultdict(list)
+        self.resting: defaultdict[Symbol, RestingOrders] = defaultdict(RestingOrders)
         self._by_client_id: dict[str, int] = {}
 
     def add(self, request: OrderRequest, now_ms: int) -> PaperOrder:
-        """Give an order its number."""
-        number = self.first_number + len(self.all)
+        """Record a new order under the next order id."""
+        number = self.first_order_id + len(self.all)
         order = PaperOrder(order_id=number, request=request, time=now_ms, updated=now_ms)
         self.all[order.order_id] = order
-        self.of_symbol[request.symbol].append(order)
+        self.by_symbol[request.symbol].append(order)
         self._by_client_id[request.client_order_id] = order.order_id
         return order
 
-    def newest(self, client_order_id: str) -> PaperOrder | None:
-        """The newest order of a client order id."""
+    def by_client_id(self, client_order_id: str) -> PaperOrder | None:
+        """The newest order with a client order id."""
         return self.all.get(self._by_client_id.get(client_order_id, 0))
 
     def find(self, symbol: Symbol, order_id: int | None, client_order_id: str | None) -> PaperOrder | None:
-        """An order of a symbol by number, else the newest of a client order id."""
-        order = self.all.get(order_id) if order_id is not None else self.newest(client_order_id or "")
+        """An order of a symbol by order id, else the newest with the client order id."""
+        order = self.all.get(order_id) if order_id is not None else self.by_client_id(client_order_id or "")
         return order if order is not None and order.request.symbol == symbol else None
 
     def open_of(self, symbol: Symbol | None) -> list[PaperOrder]:
-        """Open orders of a symbol or of all."""
+        """Open orders of a symbol, or of all symbols."""
         if symbol is not None:
             return list(self.resting[symbol]) if symbol in self.resting else []
         return [order for resting in list(self.resting.values()) for order in resting]
-
-
-def limit_of(request: OrderRequest) -> bool:
-    """Whether a request has a price of its own."""
-    return request.type is OrderType.LIMIT

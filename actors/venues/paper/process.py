@@ -1,6 +1,6 @@
-"""The paper exchange as a process of its own.
+"""The paper exchange as a separate process.
 
-I/O: runs until a signal comes.
+I/O: runs until a signal.
 """
 
 from __future__ import annotations

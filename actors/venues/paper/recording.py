@@ -2,9 +2,9 @@
 
 update_id,best_bid_price,best_bid_qty,best_ask_price,best_ask_qty,transaction_time,event_time
 
-Files of spot and of COIN-M look the same. Where the symbol's rules are known, a row of ``um`` (USD-M) must
-lie on its tick and step; ``spot`` is rounded to them, away from the mid; ``cm`` counts contracts, which are
-turned into the base asset at the bid.
+Spot and COIN-M files have the same layout. Where the symbol's rules are known: rows of ``um`` (USD-M) must be
+multiples of its tick and step size; rows of ``spot`` are rounded to them, away from the mid price; quantities of ``cm``
+are contracts, which are converted to the base asset at the bid and the ask.
 
 I/O: reads and writes files.
 """
@@ -61,14 +61,14 @@ class Row(msgspec.Struct, frozen=True, gc=False):
 _COIN_MARGINED = re.compile(r"([A-Z0-9]+)USD_(PERP|\d{6})")
 CONTRACT_USD = {"BTC": Decimal(100)}
 CONTRACT_USD_OTHERS = Decimal(10)
-"""What one COIN-M contract is worth."""
+"""Notional of one COIN-M contract, in USD."""
 
 
 def symbol_of(path: Path, market: str = "um") -> Symbol:
-    """The symbol that a file's name begins with; of a COIN-M file the USD-M symbol that it is played as.
+    """The symbol at the start of a file's name; for a COIN-M file the USD-M symbol that it is played as.
 
     Raises:
-        BadInput: the name does not begin like ``BTCUSDT-bookTicker-``, or is of another market than it is said to be.
+        BadInput: the name does not start like ``BTCUSDT-bookTicker-``, or does not fit the market.
     """
     name, mark, _ = path.name.partition("-bookTicker")
     coin = _COIN_MARGINED.fullmatch(name.upper())
@@ -76,50 +76,48 @@ def symbol_of(path: Path, market: str = "um") -> Symbol:
         return Symbol(f"{coin[1]}USDT")
     if mark and coin:
         raise BadInput(
-            f"{path}: {name} is of COIN-M, whose sizes are contracts; 'bulkhead paper --feed-market cm' reads it"
+            f"{path}: {name} is a COIN-M recording, with quantities in contracts; 'bulkhead paper --feed-market cm' reads it"
         )
     if not mark or not re.fullmatch(r"[A-Za-z0-9]+(_\d{6})?", name):
         raise BadInput(f"{path}: name it like BTCUSDT-bookTicker-2024-08-09.csv, so its symbol is known")
     if market == "cm":
-        raise BadInput(
-            f"{path}: {name} is no symbol of COIN-M, which are named like BTCUSD_PERP; leave --feed-market out"
-        )
+        raise BadInput(f"{path}: {name} is not a COIN-M symbol like BTCUSD_PERP; leave --feed-market out")
     return Symbol(name.upper())
 
 
 def read_rows(
     path: Path, market: str = "um", instruments: Mapping[Symbol, Instrument] | None = None
 ) -> Iterator[Row]:
-    """The rows of one file, checked.
+    """Read and check the rows of one file.
 
     Args:
         path: the file.
-        market: what market it is of: um, spot or cm.
-        instruments: trading rules that prices and sizes must keep; those that the paper exchange knows by default.
+        market: market of the file: um, spot or cm.
+        instruments: trading rules to check against; by default those of the paper exchange.
 
     Raises:
-        BadInput: naming file, line and value: missing file, wrong columns, a price that is not
-            positive, a crossed book, time that goes back, or a price or size that breaks the symbol's rules.
+        BadInput: missing file, wrong columns, a price that is not positive, a crossed book, time that goes back, or
+            a price or size that breaks the symbol's rules. The message names file, line and value.
     """
     symbol = symbol_of(path, market)
-    rules = _known(symbol) if instruments is None else instruments.get(symbol)
+    rules = _default_rules(symbol) if instruments is None else instruments.get(symbol)
     try:
         with _open(path) as text:
             for number, row in _rows(path, symbol, csv.reader(text)):
-                yield row if rules is None else _fitted(path, number, row, market, rules)
+                yield row if rules is None else _fit_to_rules(path, number, row, market, rules)
     except (OSError, EOFError, zipfile.BadZipFile) as error:
         raise BadInput(f"{path}: cannot be read: {error}") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise BadInput(f"{path}: not a CSV text file: {error}") from None
 
 
-def _known(symbol: Symbol) -> Instrument | None:
+def _default_rules(symbol: Symbol) -> Instrument | None:
     listing = LISTINGS.get(symbol)
     return None if listing is None else listing.instrument
 
 
-def _fitted(path: Path, number: int, row: Row, market: str, rules: Instrument) -> Row:
-    """A row under a symbol's rules, or the reason why it is none."""
+def _fit_to_rules(path: Path, number: int, row: Row, market: str, rules: Instrument) -> Row:
+    """Check a row against a symbol's rules, or convert it to them. Raises BadInput for a bad row."""
     tick, step = rules.tick_size, rules.step_size
     if market == "um":
         for value, increment, what in (
@@ -130,8 +128,8 @@ def _fitted(path: Path, number: int, row: Row, market: str, rules: Instrument) -
         ):
             if value % increment:
                 raise BadInput(
-                    f"{path}:{number}: {what} {value} is no multiple of {row.symbol}'s {increment}; "
-                    "is it of spot? 'bulkhead paper --feed-market spot' rounds it"
+                    f"{path}:{number}: {what} {value} is not a multiple of {row.symbol}'s {increment}; "
+                    "is this a spot recording? 'bulkhead paper --feed-market spot' rounds it"
                 )
         return row
     bid, ask = round_to(row.bid, tick, ROUND_DOWN), round_to(row.ask, tick, ROUND_UP)
@@ -149,16 +147,16 @@ def _fitted(path: Path, number: int, row: Row, market: str, rules: Instrument) -
 def merged(
     paths: list[Path], market: str = "um", instruments: Mapping[Symbol, Instrument] | None = None
 ) -> Iterator[Row]:
-    """Rows of several files, by event time; ties by the order of ``paths``."""
+    """Rows of several files, merged by event time; ties in the order of ``paths``."""
     files = (read_rows(path, market, instruments) for path in paths)
     return heapq.merge(*files, key=lambda row: row.event_ms)
 
 
 def write_recording(path: Path, symbol: Symbol, rows: int, seed: int) -> None:
-    """Write ``rows`` generated L1 updates, the same for the same seed; gzip if named ``.gz``.
+    """Write ``rows`` generated quotes, reproducible by seed; gzip if the name ends in ``.gz``.
 
     Raises:
-        BadInput: a symbol that the paper exchange does not list.
+        BadInput: a symbol that is not listed.
     """
     listing = LISTINGS.get(symbol)
     if listing is None:
@@ -181,7 +179,7 @@ def _open(path: Path) -> TextIO:
         archive = zipfile.ZipFile(path)
         names = [n for n in archive.namelist() if n.endswith(".csv")]
         if len(names) != 1:
-            raise BadInput(f"{path}: holds {len(names)} CSV files, one is wanted")
+            raise BadInput(f"{path}: holds {len(names)} CSV files, expected one")
         return io.TextIOWrapper(archive.open(names[0]), encoding="utf-8", newline="")
     return path.open("r", encoding="utf-8", newline="")
 
@@ -209,8 +207,8 @@ def _row(path: Path, number: int, symbol: Symbol, line: list[str]) -> Row:
     except ValueError as error:
         raise BadInput(f"{path}:{number}: {error}") from None
     if not ZERO < bid <= ask:
-        raise BadInput(f"{path}:{number}: bid {bid} and ask {ask} make no market")
+        raise BadInput(f"{path}:{number}: bid {bid} and ask {ask} are not a valid market")
     if bid_qty < ZERO or ask_qty < ZERO:
-        raise BadInput(f"{path}:{number}: a quantity is below zero: {bid_qty}, {ask_qty}")
+        raise BadInput(f"{path}:{number}: a quantity is negative: {bid_qty}, {ask_qty}")
     mid = (float(line[1]) + float(line[3])) * 0.5
     return Row(event_ms, symbol, update_id, bid, bid_qty, ask, ask_qty, mid)

@@ -1,4 +1,4 @@
-"""An order, a trade or the account to what the exchange says of it: answers and user events. Pure."""
+"""Conversion of orders, trades and account changes to REST answers and user events. Pure."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ UNSET = msgspec.UNSET
 
 
 def text(value: Decimal) -> str:
-    """Money as the exchange writes it: digits, never an exponent."""
+    """A decimal in plain notation, never with an exponent, as on Binance."""
     return f"{value:f}"
 
 
-def _base(order: PaperOrder) -> dict[str, Any]:
+def _order_fields(order: PaperOrder) -> dict[str, Any]:
     request = order.request
     return {
         "orderId": order.order_id,
         "symbol": request.symbol,
-        "status": order.shown_as or order.status,
+        "status": order.shown_status or order.status,
         "clientOrderId": request.client_order_id,
         "price": text(request.price or ZERO),
         "origQty": text(request.quantity),
@@ -47,9 +47,9 @@ def _base(order: PaperOrder) -> dict[str, Any]:
     }
 
 
-def placed(order: PaperOrder, *, acknowledge: bool = False) -> wire.PlacedOrder:
-    """The answer to placing or cancelling; ``acknowledge`` tells no more than that it was taken."""
-    fields = _base(order)
+def placed_order(order: PaperOrder, *, acknowledge: bool = False) -> wire.PlacedOrder:
+    """Answer to placing or cancelling; with ``acknowledge`` (ACK) it has no execution details."""
+    fields = _order_fields(order)
     executed = order.executed
     if acknowledge:
         executed = ZERO
@@ -57,35 +57,35 @@ def placed(order: PaperOrder, *, acknowledge: bool = False) -> wire.PlacedOrder:
     return wire.PlacedOrder(cumQty=text(executed), **fields)
 
 
-def modified(order: PaperOrder, modify_id: int) -> wire.ModifiedOrder:
-    """The answer to changing an order."""
+def modified_order(order: PaperOrder, modify_id: int) -> wire.ModifiedOrder:
+    """Answer to amending an order."""
     return wire.ModifiedOrder(
         cumQty=text(order.executed),
         pair=order.request.symbol,
         modifyId=modify_id,
-        **_base(order),
+        **_order_fields(order),
     )
 
 
-def queried(order: PaperOrder) -> wire.QueriedOrder:
-    """The answer to asking for an order."""
+def queried_order(order: PaperOrder) -> wire.QueriedOrder:
+    """Answer to querying an order."""
     return wire.QueriedOrder(
         avgPrice=text(quantize_price(order.average)) if order.executed else "0",
         cumQuote=text(order.cost),
         time=order.time,
-        **_base(order),
+        **_order_fields(order),
     )
 
 
-def forced(order: PaperOrder) -> wire.ForceOrder:
-    """An order that the exchange made."""
-    full = queried(order)
+def force_order(order: PaperOrder) -> wire.ForceOrder:
+    """An entry of forceOrders."""
+    full = queried_order(order)
     return msgspec.convert(msgspec.to_builtins(full), wire.ForceOrder)
 
 
-def own_trade(trade: Trade) -> wire.OwnTrade:
+def user_trade(trade: Trade) -> wire.UserTrade:
     """An entry of userTrades."""
-    return wire.OwnTrade(
+    return wire.UserTrade(
         id=trade.id,
         orderId=trade.order_id,
         symbol=trade.symbol,
@@ -104,19 +104,19 @@ def own_trade(trade: Trade) -> wire.OwnTrade:
     )
 
 
-def order_update(  # noqa: PLR0913 - what an update is about
+def order_update(  # noqa: PLR0913 - the parts of an update
     order: PaperOrder,
     execution: str,
     now_ms: int,
     trade: Trade | None = None,
     open_notional: tuple[Decimal, Decimal] = (ZERO, ZERO),
     *,
-    fee_told: bool = True,
+    show_fee: bool = True,
 ) -> events.OrderTradeUpdate:
-    """ORDER_TRADE_UPDATE; ``open_notional`` is of the symbol's bids and asks."""
+    """ORDER_TRADE_UPDATE event; ``open_notional`` is that of the symbol's open buys and sells."""
     request = order.request
     trailing = bool(request.callback_rate)
-    with_fee = trade is not None and fee_told
+    with_fee = trade is not None and show_fee
     body = events.OrderBody(
         s=request.symbol,
         c=request.client_order_id,
@@ -128,7 +128,7 @@ def order_update(  # noqa: PLR0913 - what an update is about
         ap=text(quantize_price(order.average)) if order.executed else "0",
         sp=text(request.stop_price),
         x=execution,
-        X=order.shown_as or order.status,
+        X=order.shown_status or order.status,
         i=order.order_id,
         l=text(trade.qty) if trade else "0",
         z=text(order.executed),
@@ -158,7 +158,7 @@ def order_update(  # noqa: PLR0913 - what an update is about
 
 
 def trade_lite(order: PaperOrder, trade: Trade, now_ms: int) -> events.TradeLite:
-    """TRADE_LITE."""
+    """TRADE_LITE event."""
     request = order.request
     return events.TradeLite(
         E=now_ms,
@@ -183,6 +183,6 @@ def account_update(
     now_ms: int,
     symbol: Symbol | None = None,
 ) -> events.AccountUpdate:
-    """ACCOUNT_UPDATE."""
+    """ACCOUNT_UPDATE event."""
     body = events.AccountBody(m=reason, B=balances, P=positions, S=UNSET if symbol is None else symbol)
     return events.AccountUpdate(E=now_ms, T=now_ms, a=body)

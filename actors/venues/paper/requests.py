@@ -1,7 +1,7 @@
-"""HTTP parameters of the paper exchange to typed requests. Pure.
+"""Parsing and authorization of HTTP parameters. Pure.
 
-Parameters come in the query, in a form body, or in both, whatever the content type says; names of list
-parameters in any spelling.
+As on Binance, parameters may be in the query, in a form body, or in both, whatever the content type. Names of list
+parameters are not case-sensitive.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _LISTS = {"orderidlist": "orderIdList", "origclientorderidlist": "origClientOrde
 
 
 def read_params(query: str, body: str) -> dict[str, str]:
-    """All parameters of a request; the query's count where both have one."""
+    """All parameters of a request; the query wins over the body."""
     found: dict[str, str] = {}
     for part in (body, query):
         for name, value in parse_qsl(part, keep_blank_values=True):
@@ -42,8 +42,8 @@ def read_params(query: str, body: str) -> dict[str, str]:
     return found
 
 
-def signed_text(query: str, body: str) -> tuple[str, str]:
-    """What was signed, as it was sent (query and body put together), and the signature."""
+def signed_payload(query: str, body: str) -> tuple[str, str]:
+    """The signed payload exactly as sent (query and body joined), and the signature."""
     signature, parts = "", []
     for part in (query, body):
         kept = []
@@ -57,10 +57,10 @@ def signed_text(query: str, body: str) -> tuple[str, str]:
 
 
 def check_key(key: str | None, keys: Mapping[str, str]) -> str:
-    """The secret of an API key.
+    """Check an API key and return its secret.
 
     Raises:
-        ExchangeRefusal: no key, or not one of ours.
+        ExchangeRefusal: missing or unknown key.
     """
     if not key:
         raise ExchangeRefusal(PaperCode.BAD_API_KEY_FMT, status=HTTP_NO_KEY)
@@ -70,10 +70,10 @@ def check_key(key: str | None, keys: Mapping[str, str]) -> str:
 
 
 def check_signature(text: str, signature: str, secret: str) -> None:
-    """A signature over a text.
+    """Check an HMAC SHA256 signature over a text.
 
     Raises:
-        ExchangeRefusal: it is another's, or none.
+        ExchangeRefusal: missing or wrong signature.
     """
     if not signature:
         raise missing("signature")
@@ -83,16 +83,16 @@ def check_signature(text: str, signature: str, secret: str) -> None:
 
 
 def check_time(params: Params, now_ms: int) -> None:
-    """Timestamp and window.
+    """Check ``timestamp`` against ``recvWindow``.
 
     Raises:
-        ExchangeRefusal: too old, too far ahead, or not readable.
+        ExchangeRefusal: too old, too far ahead, or malformed.
     """
     try:
         timestamp = int(params.get("timestamp", ""))
     except ValueError:
         raise missing("timestamp") from None
-    window = number(params, "recvWindow")
+    window = int_param(params, "recvWindow")
     window = RECV_WINDOW_DEFAULT_MS if window is None else window
     if not 0 < window <= RECV_WINDOW_MAX_MS:
         raise ExchangeRefusal(PaperCode.BAD_RECV_WINDOW)
@@ -100,7 +100,7 @@ def check_time(params: Params, now_ms: int) -> None:
         raise ExchangeRefusal(PaperCode.INVALID_TIMESTAMP)
 
 
-def number(params: Params, name: str) -> int | None:
+def int_param(params: Params, name: str) -> int | None:
     """An integer parameter, None when absent or empty.
 
     Raises:
@@ -117,7 +117,7 @@ def number(params: Params, name: str) -> int | None:
         ) from None
 
 
-def amount(params: Params, name: str) -> Decimal | None:
+def decimal_param(params: Params, name: str) -> Decimal | None:
     """A decimal parameter, None when absent or empty.
 
     Raises:
@@ -134,13 +134,13 @@ def amount(params: Params, name: str) -> Decimal | None:
         ) from None
 
 
-def within(params: Params, name: str, default: int, most: int) -> int:
-    """A count like ``limit``: the default when absent, the most it may be when above that."""
-    found = number(params, name)
-    return default if found is None else max(1, min(found, most))
+def limit_param(params: Params, name: str, default: int, maximum: int) -> int:
+    """A count like ``limit``: the default when absent, capped at ``most``."""
+    found = int_param(params, name)
+    return default if found is None else max(1, min(found, maximum))
 
 
-def is_true(params: Params, name: str) -> bool:
+def optional_bool(params: Params, name: str) -> bool:
     """A boolean parameter that may be absent.
 
     Raises:
@@ -155,10 +155,10 @@ def is_true(params: Params, name: str) -> bool:
 
 
 def parse_order(params: Params) -> OrderRequest:
-    """Read the parameters of a new order.
+    """Parse the parameters of a new order.
 
     Raises:
-        ExchangeRefusal: what cannot be read, by name; a conditional type, which belongs to algoOrder.
+        ExchangeRefusal: a malformed parameter, by name; a conditional type, which needs algoOrder.
     """
     side = parse_side(params)
     kind = params.get("type", "")
@@ -169,7 +169,7 @@ def parse_order(params: Params) -> OrderRequest:
     if kind not in set(OrderType):
         raise ExchangeRefusal(PaperCode.INVALID_ORDER_TYPE)
     order_type = OrderType(kind)
-    quantity = amount(params, "quantity")
+    quantity = decimal_param(params, "quantity")
     if quantity is None:
         raise missing("quantity")
     price = _price(params, order_type)
@@ -181,23 +181,23 @@ def parse_order(params: Params) -> OrderRequest:
         quantity=quantity,
         price=price,
         time_in_force=_time_in_force(params, order_type),
-        reduce_only=is_true(params, "reduceOnly"),
+        reduce_only=optional_bool(params, "reduceOnly"),
         client_order_id=parse_client_id(params, "newClientOrderId"),
         self_trade=_one_of(
             params, "selfTradePreventionMode", SELF_TRADE_MODES, "EXPIRE_MAKER",
             PaperCode.INVALID_SELF_TRADE_PREVENTION_MODE,
         ),
         price_match=params.get("priceMatch") or "NONE",
-        good_till_ms=number(params, "goodTillDate") or 0,
+        good_till_ms=int_param(params, "goodTillDate") or 0,
         position_side=params.get("positionSide") or "BOTH",
     )  # fmt: skip
 
 
 def parse_algo(params: Params) -> AlgoRequest:
-    """Read the parameters of a new conditional order.
+    """Parse the parameters of a new conditional order.
 
     Raises:
-        ExchangeRefusal: what cannot be read, by name.
+        ExchangeRefusal: a malformed parameter, by name.
     """
     if params.get("algoType") != "CONDITIONAL":
         raise missing("algoType")
@@ -205,13 +205,13 @@ def parse_algo(params: Params) -> AlgoRequest:
     if kind not in ALGO_TYPES:
         raise ExchangeRefusal(PaperCode.INVALID_ORDER_TYPE)
     order_type, trailing = ALGO_TYPES[kind], kind == "TRAILING_STOP_MARKET"
-    closes = is_true(params, "closePosition")
-    quantity = amount(params, "quantity")
+    closes = optional_bool(params, "closePosition")
+    quantity = decimal_param(params, "quantity")
     if closes and quantity:
         raise ExchangeRefusal(PaperCode.CLOSE_POSITION_WITH_QUANTITY)
     if not closes and quantity is None:
         raise missing("quantity")
-    trigger, callback = amount(params, "triggerPrice"), amount(params, "callbackRate")
+    trigger, callback = decimal_param(params, "triggerPrice"), decimal_param(params, "callbackRate")
     if not trailing and trigger is None:
         raise missing("triggerPrice")
     if trailing and callback is None:
@@ -225,18 +225,18 @@ def parse_algo(params: Params) -> AlgoRequest:
         quantity=quantity or ZERO,
         price=_price(params, order_type),
         time_in_force=_time_in_force(params, order_type, needed=False),
-        reduce_only=is_true(params, "reduceOnly"),
+        reduce_only=optional_bool(params, "reduceOnly"),
         self_trade=_one_of(
             params, "selfTradePreventionMode", SELF_TRADE_MODES, "EXPIRE_MAKER",
             PaperCode.INVALID_SELF_TRADE_PREVENTION_MODE,
         ),
         price_match=params.get("priceMatch") or "NONE",
-        good_till_ms=number(params, "goodTillDate") or 0,
+        good_till_ms=int_param(params, "goodTillDate") or 0,
         close_position=closes,
         position_side=params.get("positionSide") or "BOTH",
         working_type=working,
-        price_protect=is_true(params, "priceProtect"),
-        activate_price=amount(params, "activatePrice") or ZERO,
+        price_protect=optional_bool(params, "priceProtect"),
+        activate_price=decimal_param(params, "activatePrice") or ZERO,
         callback_rate=callback or ZERO,
     )  # fmt: skip
     return AlgoRequest(
@@ -251,7 +251,7 @@ def parse_side(params: Params) -> Side:
     """The side of an order.
 
     Raises:
-        ExchangeRefusal: none, or not one.
+        ExchangeRefusal: missing or invalid.
     """
     text = params.get("side", "")
     if not text:
@@ -262,10 +262,10 @@ def parse_side(params: Params) -> Side:
 
 
 def parse_client_id(params: Params, name: str) -> str:
-    """A client's id for an order, empty when it gives none.
+    """A client order id; empty when absent.
 
     Raises:
-        ExchangeRefusal: too long, or of other characters than the exchange takes.
+        ExchangeRefusal: too long, or with illegal characters.
     """
     text = params.get(name, "")
     if len(text) > CLIENT_ORDER_ID_MAX:
@@ -279,16 +279,16 @@ def parse_client_id(params: Params, name: str) -> str:
 
 
 def check_response_type(params: Params) -> None:
-    """``newOrderRespType``.
+    """Check ``newOrderRespType``.
 
     Raises:
-        ExchangeRefusal: not one.
+        ExchangeRefusal: invalid.
     """
     _one_of(params, "newOrderRespType", RESPONSE_TYPES, "ACK", PaperCode.INVALID_NEW_ORDER_RESP_TYPE)
 
 
 def _price(params: Params, order_type: OrderType) -> Decimal | None:
-    price, matched = amount(params, "price"), params.get("priceMatch", "NONE") not in {"", "NONE"}
+    price, matched = decimal_param(params, "price"), params.get("priceMatch", "NONE") not in {"", "NONE"}
     if order_type is OrderType.LIMIT and price is None and not matched:
         raise missing("price")
     if price is not None and (order_type is OrderType.MARKET or matched):
@@ -315,10 +315,10 @@ def _one_of(params: Params, name: str, known: frozenset[str], default: str, code
 
 
 def fraction_of(value: object, name: str = "fraction") -> Decimal:
-    """A share of a price, above -1.
+    """A relative price change above -1, for example -0.1 for -10 %.
 
     Raises:
-        ValueError: naming the value.
+        ValueError: not a number, or too low; the message names the value.
     """
     fraction = parse_decimal(value, name)
     if fraction <= -1:

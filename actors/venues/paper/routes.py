@@ -1,4 +1,4 @@
-"""All paths of the paper exchange: who may ask, what it costs, and what answers. Pure."""
+"""Route table of the paper exchange: security type, request weight, order count and handler of each path. Pure."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from actors.venues.paper.venue import PaperVenue, Reply, answer
 Cost = int | Callable[[Params], int]
 
 
-class Door(Enum):
-    """What a request must carry."""
+class SecurityType(Enum):
+    """Authorization that a request needs: Binance's security types, reduced to what is checked."""
 
-    PUBLIC = "nothing"
-    KEYED = "an API key"
+    NONE = "nothing"
+    API_KEY = "an API key"
     SIGNED = "an API key and a signature"
 
 
 class Route(msgspec.Struct, frozen=True):
-    """A path: its door, its weight, its handler, and how many orders it places."""
+    """A route: security type, request weight, handler, and number of orders it places."""
 
-    door: Door
+    security: SecurityType
     weight: Cost
     handle: Callable[[Params, int], Reply]
     orders: Cost = 0
 
     def cost(self, params: Params) -> tuple[int, int]:
-        """Weight and orders of a request."""
+        """Request weight and order count of a request."""
         weight = self.weight if isinstance(self.weight, int) else self.weight(params)
         return weight, self.orders if isinstance(self.orders, int) else self.orders(params)
 
@@ -46,7 +46,7 @@ def _by_symbol(one: int, every: int) -> Callable[[Params], int]:
 
 
 def _by_limit(default: int, *steps: tuple[int, int]) -> Callable[[Params], int]:
-    """Weight by ``limit``: the first step that holds it, the last beyond all."""
+    """Weight by ``limit``, in steps of (highest limit, weight); the last step applies above all."""
 
     def weight(params: Params) -> int:
         text = params.get("limit", "")
@@ -56,17 +56,17 @@ def _by_limit(default: int, *steps: tuple[int, int]) -> Callable[[Params], int]:
     return weight
 
 
-def _batched(params: Params) -> int:
-    # A malformed list is refused later; counting names is enough to count orders.
+def _orders_in_batch(params: Params) -> int:
+    # A malformed list is rejected later; here counting the names is enough.
     return max(1, params.get("batchOrders", "").count('"symbol"'))
 
 
 _DEPTH = _by_limit(500, (50, 2), (100, 5), (500, 10), (1_000, 20))
-_CANDLES = _by_limit(500, (99, 1), (499, 2), (1_000, 5), (10_000, 10))
+_KLINES = _by_limit(500, (99, 1), (499, 2), (1_000, 5), (10_000, 10))
 
 
 def routes(venue: PaperVenue) -> Mapping[tuple[str, str], Route]:
-    """The table."""
+    """The route table, by method and path."""
     market, orders = MarketEndpoints(venue), OrderEndpoints(venue)
     account, settings = AccountEndpoints(venue), SettingsEndpoints(venue)
     table: dict[tuple[str, str], Route] = {}
@@ -76,7 +76,7 @@ def routes(venue: PaperVenue) -> Mapping[tuple[str, str], Route]:
     table |= _account_routes(account)
     table |= _settings_routes(settings)
     table["GET", "/fapi/v1/rateLimit/order"] = Route(
-        Door.SIGNED,
+        SecurityType.SIGNED,
         1,
         lambda _p, _n: answer([r for r in market.rate_limits() if r.rateLimitType == "ORDERS"]),
     )
@@ -88,7 +88,7 @@ def _fapi(rows: list[tuple[Any, ...]]) -> dict[tuple[str, str], Route]:
 
 
 def _market_routes(m: MarketEndpoints) -> dict[tuple[str, str], Route]:
-    public = Door.PUBLIC
+    public = SecurityType.NONE
     table = _fapi(
         [
             ("GET", "v1/ping", public, 1, m.ping),
@@ -100,27 +100,27 @@ def _market_routes(m: MarketEndpoints) -> dict[tuple[str, str], Route]:
             ("GET", "v1/ticker/24hr", public, _by_symbol(1, 40), m.day_ticker),
             ("GET", "v1/depth", public, _DEPTH, m.depth),
             ("GET", "v1/trades", public, 5, m.trades),
-            ("GET", "v1/historicalTrades", Door.KEYED, 200, m.trades),
+            ("GET", "v1/historicalTrades", SecurityType.API_KEY, 200, m.trades),
             ("GET", "v1/aggTrades", public, 20, m.aggregate_trades),
-            ("GET", "v1/klines", public, _CANDLES, m.candles),
-            ("GET", "v1/markPriceKlines", public, _CANDLES, m.candles),
-            ("GET", "v1/premiumIndexKlines", public, _CANDLES, m.candles),
-            ("GET", "v1/indexPriceKlines", public, _CANDLES, m.pair_candles),
-            ("GET", "v1/continuousKlines", public, _CANDLES, m.pair_candles),
+            ("GET", "v1/klines", public, _KLINES, m.klines),
+            ("GET", "v1/markPriceKlines", public, _KLINES, m.klines),
+            ("GET", "v1/premiumIndexKlines", public, _KLINES, m.klines),
+            ("GET", "v1/indexPriceKlines", public, _KLINES, m.pair_klines),
+            ("GET", "v1/continuousKlines", public, _KLINES, m.pair_klines),
             ("GET", "v1/premiumIndex", public, _by_symbol(1, 10), m.premium_index),
             ("GET", "v1/fundingRate", public, 0, m.funding_rates),
             ("GET", "v1/fundingInfo", public, 0, m.funding_info),
             ("GET", "v1/openInterest", public, 1, m.open_interest),
         ]
     )
-    # Asked for by ccxt before anything else; of another API, which this exchange has nothing of.
-    table["GET", "/sapi/v1/capital/config/getall"] = Route(Door.SIGNED, 0, m.nothing)
-    table["GET", "/sapi/v1/margin/allPairs"] = Route(Door.PUBLIC, 0, m.nothing)
+    # ccxt requests these paths of the spot API at start; this exchange has no data for them.
+    table["GET", "/sapi/v1/capital/config/getall"] = Route(SecurityType.SIGNED, 0, m.empty_list)
+    table["GET", "/sapi/v1/margin/allPairs"] = Route(SecurityType.NONE, 0, m.empty_list)
     return table
 
 
 def _order_routes(o: OrderEndpoints) -> dict[tuple[str, str], Route]:
-    signed = Door.SIGNED
+    signed = SecurityType.SIGNED
     return _fapi(
         [
             ("POST", "v1/order", signed, 0, o.place, 1),
@@ -128,8 +128,8 @@ def _order_routes(o: OrderEndpoints) -> dict[tuple[str, str], Route]:
             ("PUT", "v1/order", signed, 0, o.amend, 1),
             ("DELETE", "v1/order", signed, 1, o.cancel),
             ("POST", "v1/order/test", signed, 1, o.test),
-            ("POST", "v1/batchOrders", signed, 5, o.place_batch, _batched),
-            ("PUT", "v1/batchOrders", signed, 5, o.amend_batch, _batched),
+            ("POST", "v1/batchOrders", signed, 5, o.place_batch, _orders_in_batch),
+            ("PUT", "v1/batchOrders", signed, 5, o.amend_batch, _orders_in_batch),
             ("DELETE", "v1/batchOrders", signed, 1, o.cancel_batch),
             ("GET", "v1/openOrder", signed, 1, o.query_open),
             ("GET", "v1/openOrders", signed, _by_symbol(1, 40), o.open_orders),
@@ -144,7 +144,7 @@ def _order_routes(o: OrderEndpoints) -> dict[tuple[str, str], Route]:
 
 
 def _algo_routes(a: AlgoEndpoints) -> dict[tuple[str, str], Route]:
-    signed = Door.SIGNED
+    signed = SecurityType.SIGNED
     return _fapi(
         [
             ("POST", "v1/algoOrder", signed, 0, a.place, 1),
@@ -158,7 +158,7 @@ def _algo_routes(a: AlgoEndpoints) -> dict[tuple[str, str], Route]:
 
 
 def _account_routes(a: AccountEndpoints) -> dict[tuple[str, str], Route]:
-    signed = Door.SIGNED
+    signed = SecurityType.SIGNED
     return _fapi(
         [
             ("GET", "v2/account", signed, 5, a.account_v2),
@@ -172,14 +172,14 @@ def _account_routes(a: AccountEndpoints) -> dict[tuple[str, str], Route]:
             ("GET", "v1/leverageBracket", signed, 1, a.leverage_bracket),
             ("GET", "v1/commissionRate", signed, 20, a.commission_rate),
             ("GET", "v1/apiTradingStatus", signed, _by_symbol(1, 10), a.trading_status),
-            ("POST", "v1/positionMargin", signed, 1, a.move_margin),
+            ("POST", "v1/positionMargin", signed, 1, a.change_isolated_margin),
             ("GET", "v1/positionMargin/history", signed, 1, a.margin_history),
         ]
     )
 
 
 def _settings_routes(s: SettingsEndpoints) -> dict[tuple[str, str], Route]:
-    signed, keyed = Door.SIGNED, Door.KEYED
+    signed, api_key = SecurityType.SIGNED, SecurityType.API_KEY
     return _fapi(
         [
             ("POST", "v1/leverage", signed, 1, s.set_leverage),
@@ -192,8 +192,8 @@ def _settings_routes(s: SettingsEndpoints) -> dict[tuple[str, str], Route]:
             ("POST", "v1/multiAssetsMargin", signed, 1, s.set_multi_assets),
             ("GET", "v1/feeBurn", signed, 30, s.fee_burn),
             ("POST", "v1/feeBurn", signed, 1, s.set_fee_burn),
-            ("POST", "v1/listenKey", keyed, 1, s.get_listen_key),
-            ("PUT", "v1/listenKey", keyed, 1, s.extend_listen_key),
-            ("DELETE", "v1/listenKey", keyed, 1, s.close_listen_key),
+            ("POST", "v1/listenKey", api_key, 1, s.get_listen_key),
+            ("PUT", "v1/listenKey", api_key, 1, s.extend_listen_key),
+            ("DELETE", "v1/listenKey", api_key, 1, s.close_listen_key),
         ]
     )

@@ -1,4 +1,4 @@
-"""An order against a symbol's trading rules, price bands and status. Pure."""
+"""Checks of an order against a symbol's filters and price bands. Pure."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from actors.venues.paper.orders import OrderRequest
 
 
 def check_quantity(request: OrderRequest, instrument: Instrument) -> None:
-    """Quantity and price against the filters.
+    """Check quantity and price against the filters.
 
     Raises:
-        ExchangeRefusal: the first rule that is broken.
+        ExchangeRefusal: with the code of the first rule that is broken.
     """
     quantity, price = request.quantity, request.price
     if quantity <= ZERO:
@@ -37,11 +37,11 @@ def check_quantity(request: OrderRequest, instrument: Instrument) -> None:
         raise ExchangeRefusal(PaperCode.PRICE_NOT_INCREASED_BY_TICK_SIZE)
 
 
-def check_value(request: OrderRequest, instrument: Instrument, mark: Decimal) -> None:
-    """The least notional, which reducing orders need not have.
+def check_notional(request: OrderRequest, instrument: Instrument, mark: Decimal) -> None:
+    """Check the minimum notional; reduce-only orders are exempt.
 
     Raises:
-        ExchangeRefusal: it is less.
+        ExchangeRefusal: NOTIONAL.
     """
     notional = request.quantity * (request.price or mark)
     if notional < instrument.min_notional and not request.reduce_only:
@@ -53,10 +53,10 @@ def check_value(request: OrderRequest, instrument: Instrument, mark: Decimal) ->
 
 
 def check_band(request: OrderRequest, band: Band, mark: Decimal, quote: Quote, tick: Decimal) -> None:
-    """The price bands.
+    """Check the price bands (PERCENT_PRICE).
 
     Raises:
-        ExchangeRefusal: a limit beyond its band, or for a market order a touch beyond it.
+        ExchangeRefusal: a limit price beyond its band, or for a market order a best price beyond it.
     """
     buy = request.side is Side.BUY
     bound = mark * (band.up if buy else band.down)
@@ -77,20 +77,20 @@ def check_band(request: OrderRequest, band: Band, mark: Decimal, quote: Quote, t
     )
 
 
-LEVELS = {"OPPONENT": (True, 1), "QUEUE": (False, 1)} | {
+PRICE_MATCH_LEVELS = {"OPPONENT": (True, 1), "QUEUE": (False, 1)} | {
     f"{name}_{depth}": (name == "OPPONENT", depth) for name in ("OPPONENT", "QUEUE") for depth in (5, 10, 20)
 }
-"""``priceMatch``: whether it is the other side's price, and which level of it."""
+"""``priceMatch`` values: whether the price is the opposite side's, and its level."""
 
 
 def matched_price(kind: str, side: Side, quote: Quote, tick: Decimal) -> Decimal:
-    """The price of a ``priceMatch`` order; levels are a tick apart, as in the book that is shown.
+    """The price of a ``priceMatch`` order. Levels are one tick apart.
 
     Raises:
-        ExchangeRefusal: no such kind.
+        ExchangeRefusal: an unknown value.
     """
-    if kind not in LEVELS:
+    if kind not in PRICE_MATCH_LEVELS:
         raise ExchangeRefusal(PaperCode.INVALID_PRICE_MATCH)
-    opponent, level = LEVELS[kind]
+    opponent, level = PRICE_MATCH_LEVELS[kind]
     asks = (side is Side.BUY) == opponent
     return quote.ask + tick * (level - 1) if asks else quote.bid - tick * (level - 1)

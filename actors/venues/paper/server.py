@@ -1,4 +1,4 @@
-"""The paper exchange: its market, its clock and its users, served on one loopback port.
+"""The paper exchange as a server: market data, clock and clients on one loopback port.
 
 I/O: serves HTTP and websockets.
 """
@@ -24,7 +24,7 @@ from actors.core.units import Symbol
 from actors.venues.paper import stream_frames
 from actors.venues.paper.app import application
 from actors.venues.paper.config import PaperAddress, PaperConfig
-from actors.venues.paper.connections import NAMES_MAX, Connection, Hub
+from actors.venues.paper.connections import STREAMS_MAX, Connection, Hub
 from actors.venues.paper.endpoints import Endpoints
 from actors.venues.paper.faults import HttpFault
 from actors.venues.paper.feed_player import FeedPlayer
@@ -43,13 +43,13 @@ encode = msgspec.json.Encoder().encode
 
 
 class PaperServer:
-    """Glue between the exchange, its clock and the network.
+    """Connects the exchange, the price source, the clock and the network.
 
     Args:
-        config: what it was told.
+        config: options.
 
     Raises:
-        BadInput: a recording that cannot be used.
+        BadInput: an unusable recording.
     """
 
     def __init__(self, config: PaperConfig) -> None:
@@ -65,54 +65,58 @@ class PaperServer:
         self.generator = Generator(listings, Random(config.seed), per_symbol)  # noqa: S311 - prices, not secrets
         venue.shock, venue.list_symbol = self.generator.shock, self._list_symbol
         venue.contract_changed, venue.liquidated = self._contract_changed, self._liquidated
-        venue.silent_streams = self.hub.silent
-        self.endpoints.admin.drop_streams = self.hub.end_private
-        # An exchange that was started again must not repeat what its clients have booked already.
+        venue.silent_streams = self.hub.silent_streams
+        self.endpoints.admin.disconnect_user_streams = self.hub.disconnect_user_streams
+        # Ids must not repeat after a restart: clients have booked trades under the old ones.
         venue.update_id = time.time_ns() // 1_000_000
-        venue.exchange.number_from(venue.update_id)
+        venue.exchange.start_ids_at(venue.update_id)
         self.transports: WeakValueDictionary[tuple[str, int], asyncio.Transport] = WeakValueDictionary()
         self.player: FeedPlayer | None = None
         if config.feed_files:
             self.player = FeedPlayer(
-                config.feed_files, config.feed_market, config.feed_end, venue.exchange.instruments, _say
+                config.feed_files,
+                config.feed_market,
+                config.feed_end,
+                venue.exchange.instruments,
+                _print_notice,
             )
-            self.quote(self.player.first())
+            self.publish_quote(self.player.first_quote())
             venue.feed_state = "playing"
         for symbol in self._symbols:
             if self.player is None or symbol not in self.player.symbols:
-                self.quote(self.generator.next(symbol))
+                self.publish_quote(self.generator.next(symbol))
 
-    # -- what happens
+    # -- publishing
 
     def now_ms(self) -> int:
-        """The exchange's clock."""
-        return self.venue.clock.at(machine_ms())
+        """Exchange time, Unix milliseconds."""
+        return self.venue.clock.at(system_ms())
 
-    def quote(self, quote: Quote) -> None:
-        """Publish one L1 update and what it fills."""
+    def publish_quote(self, quote: Quote) -> None:
+        """Publish a quote, and the user events of the fills that it causes."""
         venue, symbol = self.venue, quote.symbol
         if symbol in venue.halted:
             return
         now = self.now_ms()
         events = venue.quote(quote, now)
         low = symbol.lower()
-        if self.hub.wants(f"{low}@bookTicker") or self.hub.wants("!bookTicker"):
-            told = now - venue.faults.quote_age_ms
-            frame = stream_frames.book_ticker(quote, venue.update_id, venue.listings[symbol].pair, told)
+        if self.hub.has_subscribers(f"{low}@bookTicker") or self.hub.has_subscribers("!bookTicker"):
+            quote_ms = now - venue.faults.quote_age_ms
+            frame = stream_frames.book_ticker(quote, venue.update_id, venue.listings[symbol].pair, quote_ms)
             self.hub.publish(f"{low}@bookTicker", frame)
             self.hub.publish("!bookTicker", frame)
-        if self.hub.wants(f"{low}@aggTrade"):
+        if self.hub.has_subscribers(f"{low}@aggTrade"):
             trade = venue.market.of(symbol).trades[-1]
             self.hub.publish(f"{low}@aggTrade", stream_frames.aggregate_trade(symbol, trade, now))
-        if self.hub.wants(f"{low}@trade"):
+        if self.hub.has_subscribers(f"{low}@trade"):
             trade = venue.market.of(symbol).trades[-1]
             self.hub.publish(f"{low}@trade", stream_frames.single_trade(symbol, trade, now))
         if events:
-            self.tell_users(events)
+            self.publish_user_events(events)
 
-    def tell_users(self, events: Iterable[PaperEvent]) -> None:
-        """Send user events to those who listen with a live key."""
-        key = self.venue.listen_keys.live(self.now_ms())
+    def publish_user_events(self, events: Iterable[PaperEvent]) -> None:
+        """Send user events to the subscribers of the valid listen key."""
+        key = self.venue.listen_keys.valid(self.now_ms())
         for event in events:
             copies = self.venue.faults.copies_of_event()
             if not key or not copies:
@@ -124,7 +128,7 @@ class PaperServer:
     def _list_symbol(self, listing: Listing) -> None:
         self.generator.add(listing)
         self._symbols.append(listing.instrument.symbol)
-        self.quote(self.generator.next(listing.instrument.symbol))
+        self.publish_quote(self.generator.next(listing.instrument.symbol))
 
     def _contract_changed(self, symbol: Symbol, now_ms: int) -> None:
         self.generator.add(self.venue.listings[symbol])
@@ -139,99 +143,99 @@ class PaperServer:
     # -- tasks
 
     async def run(self) -> None:
-        """Make the market and tell what is told in intervals, until cancelled.
+        """Run the price source and the periodic streams until cancelled.
 
         Raises:
-            BadInput: a bad line of a recording, or its end.
+            BadInput: a bad line of a recording, or its end if ``feed_end`` is stop.
         """
         async with asyncio.TaskGroup() as group:
             group.create_task(self._broadcast())
-            group.create_task(self._play() if self.player else self._make_market())
+            group.create_task(self._play_recordings() if self.player else self._generate_quotes())
 
-    async def _play(self) -> None:
+    async def _play_recordings(self) -> None:
         assert self.player is not None
         player = self.player
 
         def publish(quote: Quote) -> None:
             self.venue.feed_state = player.state
-            self.quote(quote)
+            self.publish_quote(quote)
 
         await player.play(publish)
 
-    async def _make_market(self) -> None:
+    async def _generate_quotes(self) -> None:
         began, made = time.monotonic(), 0
         while True:
             await asyncio.sleep(TICK_SECONDS)
             due = int((time.monotonic() - began) * self.config.ticks_per_second)
-            # After a stall, carry on at the rate instead of making up for it in a burst.
+            # After a stall, continue at the normal rate instead of catching up in a burst.
             made = max(made, due - self.config.ticks_per_second // 5)
             while made < due:
-                self.quote(self.generator.next(self._symbols[made % len(self._symbols)]))
+                self.publish_quote(self.generator.next(self._symbols[made % len(self._symbols)]))
                 made += 1
 
     async def _broadcast(self) -> None:
-        told: dict[str, int] = {}
+        last_period: dict[str, int] = {}
         while True:
             await asyncio.sleep(BROADCAST_SECONDS)
             now = self.now_ms()
-            expired = self.venue.listen_keys.expire(now)
+            expired = self.venue.listen_keys.pop_expired(now)
             if expired:
                 event = ListenKeyExpired(E=now, listenKey=expired)
                 self.hub.publish_user(expired, "listenKeyExpired", encode(event))
-            self.tell_users(self.venue.tick_clock(now))
-            for stream in self.hub.wanted():
-                turn = now // stream.every_ms if stream.every_ms else 0
-                if turn and told.get(stream.name) != turn:
-                    told[stream.name] = turn
-                    frame = self._frames.of(stream, now)
+            self.publish_user_events(self.venue.on_time(now))
+            for stream in self.hub.subscribed_streams():
+                period = now // stream.update_ms if stream.update_ms else 0
+                if period and last_period.get(stream.name) != period:
+                    last_period[stream.name] = period
+                    frame = self._frames.frame_of(stream, now)
                     if frame is not None:
                         self.hub.publish(stream.name, frame)
 
-    # -- what clients ask
+    # -- requests
 
-    async def answer(self, method: str, path: str, query: str, body: bytes, key: str | None) -> Reply:
-        """Do what one HTTP request asks for; its events are sent before its answer, as the exchange does."""
+    async def handle_http(self, method: str, path: str, query: str, body: bytes, key: str | None) -> Reply:
+        """Answer one HTTP request. Its user events are sent before the answer, as on Binance."""
         if self.config.latency_ms:
             await asyncio.sleep(self.config.latency_ms / 1e3)
-        reply = self.endpoints.handle(method, path, query, body, key, machine_ms())
-        self.tell_users(reply.events)
+        reply = self.endpoints.handle(method, path, query, body, key, system_ms())
+        self.publish_user_events(reply.events)
         if reply.delay_s:
             await asyncio.sleep(reply.delay_s)
         return reply
 
-    async def order(self, text: str) -> WsAnswer:
-        """Do what one frame of the order API asks for."""
+    async def handle_order_frame(self, text: str) -> WsAnswer:
+        """Answer one request frame of the websocket API."""
         if self.config.latency_ms:
             await asyncio.sleep(self.config.latency_ms / 1e3)
-        reply = self.api.handle(text, machine_ms())
-        self.tell_users(reply.events)
+        reply = self.api.handle(text, system_ms())
+        self.publish_user_events(reply.events)
         if reply.delay_s:
             await asyncio.sleep(reply.delay_s)
         return reply
 
-    def join(self, target: Target) -> Connection:
-        """Begin to tell a new connection what its path asks for."""
+    def connect(self, target: Target) -> Connection:
+        """Register a connection and subscribe it to the streams that its path names."""
         connection = Connection(target)
-        self._frames.begin(target.names)
+        self._frames.start_depth(target.names)
         self.hub.subscribe(connection, (*target.names, *([target.listen_key] if target.listen_key else [])))
         return connection
 
-    def leave(self, connection: Connection) -> None:
-        """Tell a connection nothing any more."""
-        self.hub.leave(connection)
+    def disconnect(self, connection: Connection) -> None:
+        """Remove a connection and its subscriptions."""
+        self.hub.remove(connection)
 
     def websocket_fault(self, path: str) -> HttpFault | None:
-        """A fault that somebody asked for on this path."""
-        return self.venue.faults.for_request("WEBSOCKET", path)
+        """The fault planned for a websocket connection to this path, if any."""
+        return self.venue.faults.next_for_request("WEBSOCKET", path)
 
-    def cut(self, client: tuple[str, int]) -> None:
-        """Reset the connection of a client, as a network does."""
+    def reset_connection(self, client: tuple[str, int]) -> None:
+        """Reset a client's TCP connection, as a broken network would."""
         transport = self.transports.get(client)
         if transport is not None:
             transport.abort()
 
-    def command(self, text: str, connection: Connection) -> dict[str, Any]:
-        """Do what one frame of a stream asks for."""
+    def handle_stream_command(self, text: str, connection: Connection) -> dict[str, Any]:
+        """Answer one command frame of a stream: SUBSCRIBE, UNSUBSCRIBE, LIST_SUBSCRIPTIONS."""
         try:
             command = msgspec.json.decode(text)
             method, id_ = command["method"], command.get("id")
@@ -242,29 +246,29 @@ class PaperServer:
             return {"result": list(connection.names), "id": id_}
         if method == "UNSUBSCRIBE":
             self.hub.unsubscribe(connection, names)
-        elif method != "SUBSCRIBE" or len(connection.names) + len(names) > NAMES_MAX:
+        elif method != "SUBSCRIBE" or len(connection.names) + len(names) > STREAMS_MAX:
             return {
                 "error": {"code": 2, "msg": f"Invalid request: {method} of {len(names)} streams"},
                 "id": id_,
             }
         else:
-            self._frames.begin(names)
+            self._frames.start_depth(names)
             self.hub.subscribe(connection, names)
         return {"result": None, "id": id_}
 
 
-def machine_ms() -> int:
-    """The machine's clock: Unix milliseconds."""
+def system_ms() -> int:
+    """System clock, Unix milliseconds."""
     return time.time_ns() // 1_000_000
 
 
-def _say(text: str) -> None:
+def _print_notice(text: str) -> None:
     sys.stderr.write(f"paper exchange: {text}\n")
     sys.stderr.flush()
 
 
-def _protocol(paper: PaperServer) -> type[HttpToolsProtocol]:
-    """HTTP whose connections may be reset as soon as they are accepted."""
+def _http_protocol(paper: PaperServer) -> type[HttpToolsProtocol]:
+    """HTTP protocol class that can reset connections as soon as they are accepted."""
 
     class Protocol(HttpToolsProtocol):
         def connection_made(self, transport: Any) -> None:
@@ -282,7 +286,7 @@ def _protocol(paper: PaperServer) -> type[HttpToolsProtocol]:
     return Protocol
 
 
-def _bound(config: PaperConfig) -> socket.socket:
+def _bind(config: PaperConfig) -> socket.socket:
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -291,8 +295,8 @@ def _bound(config: PaperConfig) -> socket.socket:
     except OSError as error:
         sock.close()
         raise BadConfig(
-            f"port {config.port} on {config.host} cannot be listened on: {error.strerror or error}; "
-            "end what listens there, or give another with --port (0 takes a free one)"
+            f"port {config.port} on {config.host} is not available: {error.strerror or error}; "
+            "stop the process that uses it, or choose another with --port (0 takes a free one)"
         ) from None
     return sock
 
@@ -301,10 +305,10 @@ async def serve(config: PaperConfig, ready: Callable[[PaperAddress], None], stop
     """Run a paper exchange until ``stop`` is set; ``ready`` gets its addresses.
 
     Raises:
-        BadConfig: the port cannot be had.
-        BadInput: a recording that cannot be used, at the start or later.
+        BadConfig: the port is not available.
+        BadInput: an unusable recording, at start or later.
     """
-    sock = _bound(config)
+    sock = _bind(config)
     try:
         paper = PaperServer(config)
     except BaseException:
@@ -315,9 +319,9 @@ async def serve(config: PaperConfig, ready: Callable[[PaperAddress], None], stop
         log_level="warning",
         access_log=False,
         lifespan="off",
-        http=_protocol(paper),
+        http=_http_protocol(paper),
         ws="websockets-sansio",
-        # On loopback compressing costs more than it saves.
+        # On loopback, compression costs more than it saves.
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=1,
     )
@@ -346,7 +350,7 @@ async def serve(config: PaperConfig, ready: Callable[[PaperAddress], None], stop
 
 
 def _raise_first(market: asyncio.Task[None]) -> None:
-    """What ended the market, without the group around it."""
+    """Raise the error that ended the market task, without its exception group."""
     error = market.exception()
     if isinstance(error, BaseExceptionGroup):
         raise error.exceptions[0]

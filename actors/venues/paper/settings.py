@@ -1,4 +1,4 @@
-"""What the master account is set to: leverage and margin type per symbol, modes, who pays fees in what. Pure."""
+"""Settings of the master account: leverage and margin type per symbol, modes, BNB fee burn. Pure."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from actors.core.units import Symbol
-from actors.venues.paper.brackets import LEVERAGE_DEFAULT, LEVERAGE_MAX, most_at
+from actors.venues.paper.brackets import LEVERAGE_DEFAULT, LEVERAGE_MAX, max_notional
 from actors.venues.paper.codes import ExchangeRefusal, PaperCode
 
 MARGIN_TYPES = frozenset({"CROSSED", "ISOLATED"})
 
 
 class AccountSettings:
-    """The settings, and what each change is refused for."""
+    """Account settings, with the exchange's checks on each change."""
 
     def __init__(self) -> None:
         self.leverage: dict[Symbol, int] = {}
@@ -24,18 +24,18 @@ class AccountSettings:
         self.updated_ms = 0
 
     def leverage_of(self, symbol: Symbol) -> int:
-        """A symbol's leverage, 20 until it is changed."""
+        """A symbol's leverage; 20 by default."""
         return self.leverage.get(symbol, LEVERAGE_DEFAULT)
 
     def set_leverage(self, symbol: Symbol, leverage: int, notional: Decimal) -> None:
         """Change a symbol's leverage.
 
         Raises:
-            ExchangeRefusal: out of range, or too high for the position that is open.
+            ExchangeRefusal: out of range, or too high for the open position.
         """
         if not 1 <= leverage <= LEVERAGE_MAX:
             raise ExchangeRefusal(PaperCode.INVALID_LEVERAGE, f"Leverage {leverage} is not valid")
-        if notional > most_at(leverage):
+        if notional > max_notional(leverage):
             raise ExchangeRefusal(PaperCode.MAX_LEVERAGE_RATIO)
         self.leverage[symbol] = leverage
 
@@ -43,7 +43,7 @@ class AccountSettings:
         """Change a symbol's margin type.
 
         Raises:
-            ExchangeRefusal: it is set so already, unknown, or something is open.
+            ExchangeRefusal: unknown, unchanged, or there are open orders or a position.
         """
         if kind not in MARGIN_TYPES:
             raise ExchangeRefusal(
@@ -64,7 +64,7 @@ class AccountSettings:
         """Change between one-way and hedge mode.
 
         Raises:
-            ExchangeRefusal: it is set so already, or something is open.
+            ExchangeRefusal: unchanged, or there are open orders or positions.
         """
         if wanted == self.dual_side:
             raise ExchangeRefusal(PaperCode.NO_NEED_TO_CHANGE_POSITION_SIDE)
@@ -78,7 +78,7 @@ class AccountSettings:
         """Change between single-asset and multi-assets mode.
 
         Raises:
-            ExchangeRefusal: it is set so already, or a symbol is isolated.
+            ExchangeRefusal: unchanged, or a symbol is isolated.
         """
         if wanted == self.multi_assets:
             raise ExchangeRefusal(PaperCode.NO_NEED_TO_CHANGE_JOINT_MARGIN)
@@ -87,10 +87,10 @@ class AccountSettings:
         self.multi_assets = wanted
 
     def check_side(self, position_side: str) -> None:
-        """A new order's position side against the mode.
+        """Check a new order's position side against the position mode.
 
         Raises:
-            ExchangeRefusal: it does not fit, or is none.
+            ExchangeRefusal: invalid, or it does not fit the mode.
         """
         if position_side not in {"BOTH", "LONG", "SHORT"}:
             raise ExchangeRefusal(PaperCode.INVALID_POSITION_SIDE)
@@ -103,15 +103,15 @@ class AccountSettings:
 
 
 def margin_type_name(settings: AccountSettings, symbol: Symbol) -> str:
-    """As symbolConfig says it."""
+    """Margin type as in symbolConfig."""
     return "ISOLATED" if symbol in settings.isolated else "CROSSED"
 
 
-def flag(params: Mapping[str, str], name: str) -> bool:
-    """A boolean parameter.
+def required_bool(params: Mapping[str, str], name: str) -> bool:
+    """A mandatory boolean parameter.
 
     Raises:
-        ExchangeRefusal: it is missing or neither true nor false.
+        ExchangeRefusal: missing, or neither true nor false.
     """
     text = params.get(name, "").lower()
     if text not in {"true", "false"}:

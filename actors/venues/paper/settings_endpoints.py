@@ -1,19 +1,19 @@
-"""What each path about the account's settings and listen keys does. No network; time comes in."""
+"""Endpoints for account settings and listen keys. No network; the time is an argument."""
 
 from __future__ import annotations
 
 from actors.venues.paper import wire_account as wire
-from actors.venues.paper.brackets import most_at
+from actors.venues.paper.brackets import max_notional
 from actors.venues.paper.codes import missing
-from actors.venues.paper.requests import Params, number
-from actors.venues.paper.settings import flag, margin_type_name
+from actors.venues.paper.requests import Params, int_param
+from actors.venues.paper.settings import margin_type_name, required_bool
 from actors.venues.paper.user_events import AccountConfigUpdate, LeverageBody, ModeBody
 from actors.venues.paper.venue import PaperVenue, Reply, answer
 from actors.venues.paper.wire_orders import Done
 
 
 class SettingsEndpoints:
-    """Leverage, margin type, modes and listen keys."""
+    """Endpoints for leverage, margin type, modes and listen keys."""
 
     def __init__(self, venue: PaperVenue) -> None:
         self._venue, self._settings = venue, venue.exchange.settings
@@ -22,15 +22,15 @@ class SettingsEndpoints:
 
     def set_leverage(self, params: Params, now_ms: int) -> Reply:
         """Change a symbol's leverage."""
-        symbol, leverage = self._venue.symbol(params), number(params, "leverage")
+        symbol, leverage = self._venue.symbol(params), int_param(params, "leverage")
         if leverage is None:
             raise missing("leverage")
         exchange = self._venue.exchange
         notional = abs(exchange.positions[symbol].amount * exchange.mark(symbol))
         self._settings.set_leverage(symbol, leverage, notional)
         self._settings.updated_ms = now_ms
-        told = AccountConfigUpdate(E=now_ms, T=now_ms, ac=LeverageBody(symbol, leverage))
-        return answer(wire.ChangedLeverage(symbol, leverage, str(most_at(leverage))), [told])
+        event = AccountConfigUpdate(E=now_ms, T=now_ms, ac=LeverageBody(symbol, leverage))
+        return answer(wire.ChangedLeverage(symbol, leverage, str(max_notional(leverage))), [event])
 
     def set_margin_type(self, params: Params, now_ms: int) -> Reply:
         """Change a symbol's margin type."""
@@ -45,7 +45,7 @@ class SettingsEndpoints:
         return answer(Done())
 
     def symbol_config(self, params: Params, _now_ms: int) -> Reply:
-        """Leverage and margin type of one symbol or of all."""
+        """Leverage and margin type of one symbol, or of all."""
         settings = self._settings
         return answer(
             [
@@ -54,16 +54,16 @@ class SettingsEndpoints:
                     marginType=margin_type_name(settings, s),
                     isAutoAddMargin=False,
                     leverage=settings.leverage_of(s),
-                    maxNotionalValue=str(most_at(settings.leverage_of(s))),
+                    maxNotionalValue=str(max_notional(settings.leverage_of(s))),
                 )
                 for s in self._venue.symbols(params)
             ]
         )
 
-    # -- of the account
+    # -- account
 
     def account_config(self, _params: Params, _now_ms: int) -> Reply:
-        """Modes and permissions."""
+        """Account modes and permissions."""
         return answer(
             wire.AccountConfig(
                 feeTier=0,
@@ -78,14 +78,14 @@ class SettingsEndpoints:
         )
 
     def dual_side(self, _params: Params, _now_ms: int) -> Reply:
-        """Whether positions have sides."""
+        """Whether hedge mode is on."""
         return answer(wire.DualSide(self._settings.dual_side))
 
     def set_dual_side(self, params: Params, now_ms: int) -> Reply:
-        """Change between one-way and hedge mode."""
+        """Switch between one-way and hedge mode."""
         exchange = self._venue.exchange
         self._settings.set_dual_side(
-            flag(params, "dualSidePosition"),
+            required_bool(params, "dualSidePosition"),
             orders=bool(exchange.orders.open_of(None) or exchange.algo.open_of(None)),
             position=any(p.amount for p in exchange.positions.values()),
         )
@@ -93,37 +93,37 @@ class SettingsEndpoints:
         return answer(Done())
 
     def multi_assets(self, _params: Params, _now_ms: int) -> Reply:
-        """Whether all assets are margin."""
+        """Whether multi-assets mode is on."""
         return answer(wire.MultiAssets(self._settings.multi_assets))
 
     def set_multi_assets(self, params: Params, now_ms: int) -> Reply:
         """Change between single-asset and multi-assets mode."""
-        self._settings.set_multi_assets(flag(params, "multiAssetsMargin"))
+        self._settings.set_multi_assets(required_bool(params, "multiAssetsMargin"))
         self._settings.updated_ms = now_ms
-        told = AccountConfigUpdate(E=now_ms, T=now_ms, ai=ModeBody(self._settings.multi_assets))
-        return answer(Done(), [told])
+        event = AccountConfigUpdate(E=now_ms, T=now_ms, ai=ModeBody(self._settings.multi_assets))
+        return answer(Done(), [event])
 
     def fee_burn(self, _params: Params, _now_ms: int) -> Reply:
-        """Whether commissions are paid in BNB."""
+        """Whether BNB fee burn is on."""
         return answer(wire.FeeBurn(self._settings.fee_burn))
 
     def set_fee_burn(self, params: Params, now_ms: int) -> Reply:
-        """Pay commissions in BNB, or no longer."""
-        self._settings.fee_burn = flag(params, "feeBurn")
+        """Switch BNB fee burn on or off."""
+        self._settings.fee_burn = required_bool(params, "feeBurn")
         self._settings.updated_ms = now_ms
         return answer(Done())
 
     # -- listen keys
 
     def get_listen_key(self, _params: Params, now_ms: int) -> Reply:
-        """The live key, or a new one; it lives its whole time from now on."""
+        """Get the valid listen key, or a new one; its validity starts again now."""
         return answer(wire.ListenKeyAnswer(self._venue.listen_keys.get(now_ms)))
 
     def extend_listen_key(self, _params: Params, now_ms: int) -> Reply:
-        """The live key lives its whole time from now on."""
+        """Extend the validity of the listen key."""
         return answer(wire.ListenKeyAnswer(self._venue.listen_keys.extend(now_ms)))
 
     def close_listen_key(self, _params: Params, _now_ms: int) -> Reply:
-        """The key is gone; who still listens to it is told nothing, not even that."""
+        """Invalidate the listen key. Open streams stay connected and receive nothing more, as on Binance."""
         self._venue.listen_keys.close()
         return Reply()

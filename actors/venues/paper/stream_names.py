@@ -1,4 +1,4 @@
-"""Websocket paths and stream names: which stream is told on which route. Pure."""
+"""Parsing of websocket paths and stream names; which route carries which stream. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from actors.venues.paper.market import INTERVALS
 PUBLIC, MARKET, PRIVATE, UNROUTED, ORDER_API = "public", "market", "private", "", "ws-fapi"
 ROUTES = (PUBLIC, MARKET, PRIVATE)
 
-_EVERY = {"100ms": 100, "250ms": 250, "500ms": 500, "1s": 1_000, "3s": 3_000}
+_UPDATE_MS = {"100ms": 100, "250ms": 250, "500ms": 500, "1s": 1_000, "3s": 3_000}
 _KIND = re.compile(r"(?P<kind>[A-Za-z]+?)(?P<arg>_[0-9a-zA-Z]+|\d+)?(?:@(?P<every>\w+))?")
 _DEFAULT_MS = {
     "bookTicker": 0,
@@ -28,7 +28,7 @@ _DEFAULT_MS = {
     "contractInfo": 0,
 }
 _ON_PUBLIC = frozenset({"bookTicker", "depth", "trade"})
-_FOR_ALL = {
+_ALL_SYMBOLS = {
     "!bookTicker": "bookTicker",
     "!ticker@arr": "ticker",
     "!miniTicker@arr": "miniTicker",
@@ -41,23 +41,23 @@ DEPTHS = frozenset({5, 10, 20})
 
 
 class Stream(msgspec.Struct, frozen=True, kw_only=True):
-    """A market stream. ``every_ms`` is 0 for one that is told when something happens; no ``symbol`` means all."""
+    """A market stream. ``update_ms`` is the update interval, 0 for an event-driven stream. No ``symbol``: all."""
 
     name: str
     symbol: Symbol | None
     kind: str
     interval: str = ""
     levels: int = 0
-    every_ms: int = 0
+    update_ms: int = 0
 
     @property
     def route(self) -> str:
-        """Where it is told."""
+        """The route that carries it."""
         return PUBLIC if self.kind in _ON_PUBLIC else MARKET
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """What a websocket path asks for."""
+    """A parsed websocket path: route, stream names, listen key and user event filter."""
 
     route: str
     combined: bool = False
@@ -66,21 +66,21 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     events: frozenset[str] = frozenset()
 
 
-def stream_of(name: str) -> Stream | None:
-    """The market stream of a name, None if there is none such."""
-    if name in _FOR_ALL:
-        kind = _FOR_ALL[name]
-        every = 1_000 if name.endswith("@1s") else _DEFAULT_MS[kind]
-        return Stream(name=name, symbol=None, kind=kind, every_ms=every)
+def parse_stream(name: str) -> Stream | None:
+    """Parse a stream name; None if it is not valid."""
+    if name in _ALL_SYMBOLS:
+        kind = _ALL_SYMBOLS[name]
+        speed_ms = 1_000 if name.endswith("@1s") else _DEFAULT_MS[kind]
+        return Stream(name=name, symbol=None, kind=kind, update_ms=speed_ms)
     symbol, mark, rest = name.partition("@")
     found = _KIND.fullmatch(rest)
-    # The exchange tells lower case only.
+    # Binance accepts symbols in lower case only.
     if not mark or symbol != symbol.lower() or found is None or found["kind"] not in _DEFAULT_MS:
         return None
     kind = str(found["kind"])
     arg = str(found["arg"] or "")
     speed = str(found["every"] or "")
-    if speed and speed not in _EVERY:
+    if speed and speed not in _UPDATE_MS:
         return None
     interval = arg.removeprefix("_") if kind == "kline" else ""
     levels = int(arg) if arg.isdigit() else 0
@@ -98,14 +98,14 @@ def stream_of(name: str) -> Stream | None:
         kind=kind,
         interval=interval,
         levels=levels,
-        every_ms=_EVERY[speed] if speed and _DEFAULT_MS[kind] else _DEFAULT_MS[kind],
+        update_ms=_UPDATE_MS[speed] if speed and _DEFAULT_MS[kind] else _DEFAULT_MS[kind],
     )
 
 
-def target_of(path: str, query: str) -> Target | None:
-    """What a websocket path asks for, None where there is nothing.
+def parse_target(path: str, query: str) -> Target | None:
+    """Parse a websocket path; None if it is not valid.
 
-    Paths without a route are the public ones only: a listen key there is taken and never told anything.
+    A path without a route carries public streams only: a listen key there is accepted and receives nothing.
     """
     if path == "/ws-fapi/v1":
         return Target(route=ORDER_API)

@@ -1,4 +1,4 @@
-"""Events of the user stream, complete, by the exchange's one-letter names. Pure data."""
+"""User data stream events, with the exchange's one-letter field names. Pure data."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class OrderBody(msgspec.Struct, frozen=True, kw_only=True):
-    """The ``o`` of ORDER_TRADE_UPDATE. ``N`` and ``n`` are there only where a commission is told."""
+    """Field ``o`` of ORDER_TRADE_UPDATE. ``N`` and ``n`` are present only with a commission."""
 
     s: str
     c: str
@@ -48,7 +48,7 @@ class OrderBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OrderTradeUpdate(msgspec.Struct, frozen=True, kw_only=True, tag_field="e", tag="ORDER_TRADE_UPDATE"):
-    """Something happened to an order."""
+    """An order changed."""
 
     E: int
     T: int
@@ -56,7 +56,7 @@ class OrderTradeUpdate(msgspec.Struct, frozen=True, kw_only=True, tag_field="e",
 
 
 class TradeLite(msgspec.Struct, frozen=True, kw_only=True, tag_field="e", tag="TRADE_LITE"):
-    """A fill in short, ahead of the others."""
+    """Short form of a fill, sent before the full events."""
 
     E: int
     T: int
@@ -73,7 +73,7 @@ class TradeLite(msgspec.Struct, frozen=True, kw_only=True, tag_field="e", tag="T
 
 
 class BalanceBody(msgspec.Struct, frozen=True):
-    """A balance: wallet, cross wallet, change that is neither profit nor commission."""
+    """A balance: wallet, cross wallet, and the change that is neither profit nor commission."""
 
     a: str
     wb: str
@@ -82,7 +82,7 @@ class BalanceBody(msgspec.Struct, frozen=True):
 
 
 class PositionBody(msgspec.Struct, frozen=True, kw_only=True):
-    """A position: amount, entry, break even, realized so far, unrealized."""
+    """A position: amount, entry price, break-even price, realized so far, unrealized."""
 
     s: str
     pa: str
@@ -96,7 +96,7 @@ class PositionBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AccountBody(msgspec.Struct, frozen=True, kw_only=True):
-    """The ``a`` of ACCOUNT_UPDATE; ``m`` is its reason, ``S`` the symbol that it is about."""
+    """Field ``a`` of ACCOUNT_UPDATE; ``m`` is the reason, ``S`` the symbol of a funding event."""
 
     m: str
     B: tuple[BalanceBody, ...]
@@ -113,7 +113,7 @@ class AccountUpdate(msgspec.Struct, frozen=True, kw_only=True, tag_field="e", ta
 
 
 class AlgoBody(msgspec.Struct, frozen=True, kw_only=True):
-    """The ``o`` of ALGO_UPDATE."""
+    """Field ``o`` of ALGO_UPDATE."""
 
     caid: str
     aid: int
@@ -144,7 +144,7 @@ class AlgoBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AlgoUpdate(msgspec.Struct, frozen=True, kw_only=True, tag_field="e", tag="ALGO_UPDATE"):
-    """Something happened to an algo order."""
+    """An algo order changed."""
 
     T: int
     E: int
@@ -176,7 +176,7 @@ class AccountConfigUpdate(
 
 
 class MarginCallPosition(msgspec.Struct, frozen=True, kw_only=True):
-    """A position that margin runs out for; ``mm`` is the maintenance margin that it needs."""
+    """A position in a margin call; ``mm`` is its maintenance margin."""
 
     s: str
     ps: str
@@ -189,7 +189,7 @@ class MarginCallPosition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MarginCall(msgspec.Struct, frozen=True, kw_only=True, tag_field="e", tag="MARGIN_CALL"):
-    """The exchange warns of a liquidation."""
+    """Warning that a liquidation is near."""
 
     E: int
     cw: str
@@ -197,7 +197,7 @@ class MarginCall(msgspec.Struct, frozen=True, kw_only=True, tag_field="e", tag="
 
 
 class ListenKeyExpired(msgspec.Struct, frozen=True, kw_only=True, tag_field="e", tag="listenKeyExpired"):
-    """The key is no longer valid; nothing more will come."""
+    """The listen key has expired; no more events follow."""
 
     E: int
     listenKey: str

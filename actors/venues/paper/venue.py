@@ -1,4 +1,4 @@
-"""Everything that the paper exchange's endpoints share, in one place. Pure; time comes in."""
+"""State shared by the endpoints of one paper exchange. Pure; the time is an argument."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ encode = msgspec.json.Encoder().encode
 
 
 class Reply(msgspec.Struct, kw_only=True):
-    """An HTTP answer, and the user events to send before it."""
+    """An HTTP answer, and the user events to publish before it."""
 
     status: int = 200
     body: bytes = b"{}"
@@ -35,16 +35,16 @@ class Reply(msgspec.Struct, kw_only=True):
     events: list[PaperEvent] = []
     delay_s: float = 0.0
     reset: bool = False
-    """The connection is cut instead of an answer."""
+    """Fault: reset the connection instead of answering."""
 
 
 def answer(value: Any, events: list[PaperEvent] | None = None) -> Reply:
-    """A good answer."""
+    """A successful answer."""
     return Reply(body=encode(value), events=events or [])
 
 
-def refused(refusal: ExchangeRefusal) -> Reply:
-    """A refusal as an answer."""
+def error_reply(refusal: ExchangeRefusal) -> Reply:
+    """An error answer."""
     return Reply(status=refusal.status, body=encode(ErrorAnswer(int(refusal.code), refusal.text)))
 
 
@@ -52,7 +52,7 @@ class PaperVenue:
     """Exchange, market, listings, limits, faults and keys of one paper exchange.
 
     Args:
-        config: what it was told.
+        config: options.
     """
 
     def __init__(self, config: PaperConfig) -> None:
@@ -80,7 +80,7 @@ class PaperVenue:
         self.keys = {config.api_key: config.api_secret}
         self.halted: set[Symbol] = set()
         self.countdowns: dict[Symbol, int] = {}
-        self.forced: list[PaperOrder] = []
+        self.forced_orders: list[PaperOrder] = []
         self.margin_changes: list[tuple[int, Symbol, int, str]] = []
         self.update_id = 0
         self.shock: Callable[[Symbol | None, float, float], None] = lambda _s, _f, _t: None
@@ -89,16 +89,16 @@ class PaperVenue:
         self.liquidated: Callable[[PaperOrder, int], None] = lambda _o, _n: None
         self.feed_state = "generated"
         self.silent_streams: set[str] = set()
-        """Streams that somebody asked for where they are never told."""
+        """Subscriptions on a route that does not carry the stream; shown in the state."""
 
     def quote(self, quote: Quote, now_ms: int) -> list[PaperEvent]:
-        """A new L1 reaches the matching and the history."""
+        """Send a quote to the market data history and to matching."""
         self.update_id += 1
         self.market.add(quote, self.exchange.instruments[quote.symbol].step_size, now_ms)
         return self.exchange.on_quote(quote, now_ms)
 
-    def tick_clock(self, now_ms: int) -> list[PaperEvent]:
-        """What is due by time alone: countdowns that ran out."""
+    def on_time(self, now_ms: int) -> list[PaperEvent]:
+        """Handle the passing of time: cancel orders whose countdown has ended."""
         events: list[PaperEvent] = []
         for symbol, due in list(self.countdowns.items()):
             if now_ms >= due:
@@ -122,18 +122,18 @@ class PaperVenue:
             events += self.exchange.algo.cancel(algo.algo_id, None, now_ms)[1]
         return events
 
-    def was_forced(self, order: PaperOrder, now_ms: int) -> None:
-        """The exchange closed a position with an order of its own."""
-        self.forced.append(order)
+    def record_forced_order(self, order: PaperOrder, now_ms: int) -> None:
+        """Record an order that the exchange created to close a position."""
+        self.forced_orders.append(order)
         self.liquidated(order, now_ms)
 
-    # -- parameters that are about symbols
+    # -- symbol parameters
 
     def symbol(self, params: Params) -> Symbol:
-        """The symbol that a request must name.
+        """The mandatory symbol of a request.
 
         Raises:
-            ExchangeRefusal: none, or not listed.
+            ExchangeRefusal: missing, or not listed.
         """
         text = params.get("symbol", "")
         if not text:
@@ -144,9 +144,9 @@ class PaperVenue:
         return symbol
 
     def symbols(self, params: Params) -> list[Symbol]:
-        """The symbol that a request names, or all.
+        """The symbol of a request, or all symbols without one.
 
         Raises:
-            ExchangeRefusal: one that is not listed.
+            ExchangeRefusal: not listed.
         """
         return [self.symbol(params)] if params.get("symbol") else list(self.exchange.instruments)

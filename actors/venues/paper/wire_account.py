@@ -1,4 +1,4 @@
-"""Account, balance, positions and settings as the REST API answers them. Pure data; names are the exchange's."""
+"""REST answers about account, balance, positions and settings. Pure data; field names are the exchange's."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class AssetV2(AssetV3, frozen=True, kw_only=True):
     marginAvailable: bool
 
 
-class HeldV3(msgspec.Struct, frozen=True, kw_only=True):
+class AccountPositionV3(msgspec.Struct, frozen=True, kw_only=True):
     """A position of v3/account."""
 
     symbol: str
@@ -44,7 +44,7 @@ class HeldV3(msgspec.Struct, frozen=True, kw_only=True):
     updateTime: int
 
 
-class HeldV2(msgspec.Struct, frozen=True, kw_only=True):
+class AccountPositionV2(msgspec.Struct, frozen=True, kw_only=True):
     """A position of v2/account."""
 
     symbol: str
@@ -68,7 +68,7 @@ class HeldV2(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Totals(msgspec.Struct, frozen=True, kw_only=True):
-    """The sums of both."""
+    """Totals in v2/account and v3/account."""
 
     totalInitialMargin: str
     totalMaintMargin: str
@@ -87,7 +87,7 @@ class AccountV3(Totals, frozen=True, kw_only=True):
     """v3/account: only symbols with a position or open orders."""
 
     assets: tuple[AssetV3, ...]
-    positions: tuple[HeldV3, ...]
+    positions: tuple[AccountPositionV3, ...]
 
 
 class AccountV2(Totals, frozen=True, kw_only=True):
@@ -102,7 +102,7 @@ class AccountV2(Totals, frozen=True, kw_only=True):
     multiAssetsMargin: bool
     tradeGroupId: int
     assets: tuple[AssetV2, ...]
-    positions: tuple[HeldV2, ...]
+    positions: tuple[AccountPositionV2, ...]
 
 
 class BalanceEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -211,7 +211,7 @@ class Commission(msgspec.Struct, frozen=True):
 
 
 class ChangedLeverage(msgspec.Struct, frozen=True):
-    """The answer to a change of leverage."""
+    """Answer to a change of leverage."""
 
     symbol: str
     leverage: int
@@ -236,8 +236,8 @@ class FeeBurn(msgspec.Struct, frozen=True):
     feeBurn: bool
 
 
-class BracketAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """A leverage bracket; numbers, not text."""
+class LeverageBracket(msgspec.Struct, frozen=True, kw_only=True):
+    """A leverage bracket; its values are numbers, not text."""
 
     bracket: int
     initialLeverage: int
@@ -252,11 +252,11 @@ class Brackets(msgspec.Struct, frozen=True):
 
     symbol: str
     notionalCoef: float
-    brackets: tuple[BracketAnswer, ...]
+    brackets: tuple[LeverageBracket, ...]
 
 
 class AdlQuantiles(msgspec.Struct, frozen=True):
-    """How near a position stands to the exchange's deleveraging, 0 to 4."""
+    """ADL quantile, 0 to 4: how close a position is to auto-deleveraging."""
 
     LONG: int
     SHORT: int
@@ -270,8 +270,8 @@ class AdlRank(msgspec.Struct, frozen=True):
     adlQuantile: AdlQuantiles
 
 
-class MarginMoved(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to moving margin to or from an isolated position; ``amount`` is a number here."""
+class PositionMarginAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer to a change of isolated margin; ``amount`` is a number here, not text."""
 
     amount: float
     code: int = 200

@@ -1,4 +1,4 @@
-"""Market data and trading rules as the REST API answers them. Pure data; field names are the exchange's."""
+"""REST answers about market data and trading rules. Pure data; field names are the exchange's."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import msgspec
 
 
 class Time(msgspec.Struct, frozen=True):
-    """The exchange's clock, Unix milliseconds."""
+    """Exchange time, Unix milliseconds."""
 
     serverTime: int
 
 
 class RateLimitRule(msgspec.Struct, frozen=True):
-    """A limit of requests or orders."""
+    """A rate limit."""
 
     rateLimitType: str
     interval: str
@@ -21,7 +21,7 @@ class RateLimitRule(msgspec.Struct, frozen=True):
 
 
 class RuleFilter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An entry of a symbol's ``filters``; which fields it has depends on ``filterType``."""
+    """An entry of a symbol's ``filters``; its fields depend on ``filterType``."""
 
     filterType: str
     minPrice: str = ""
@@ -88,7 +88,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     symbols: tuple[ListedSymbol, ...]
 
 
-class TouchTicker(msgspec.Struct, frozen=True, kw_only=True):
+class BookTicker(msgspec.Struct, frozen=True, kw_only=True):
     """ticker/bookTicker."""
 
     symbol: str
@@ -108,7 +108,7 @@ class PriceTicker(msgspec.Struct, frozen=True):
     time: int
 
 
-class DayTicker(msgspec.Struct, frozen=True, kw_only=True):
+class Ticker24h(msgspec.Struct, frozen=True, kw_only=True):
     """ticker/24hr."""
 
     symbol: str

@@ -1,6 +1,6 @@
-"""Orders, algo orders and trades as the REST API answers them. Pure data.
+"""REST answers about orders, algo orders and trades. Pure data.
 
-The field names are the exchange's. Money, prices and quantities are text, ids and times are integers.
+Field names are the exchange's. Money, prices and quantities are text; ids and times are integers.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import msgspec
 
 
 class OrderBase(msgspec.Struct, frozen=True, kw_only=True):
-    """What every answer about an order holds."""
+    """Fields of every answer about an order."""
 
     orderId: int
     symbol: str
@@ -35,20 +35,20 @@ class OrderBase(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlacedOrder(OrderBase, frozen=True, kw_only=True):
-    """Placing and cancelling: no average price and no value in the quote asset since July 2026."""
+    """Answer to placing and cancelling. Since July 2026 it has no average price and no quote value."""
 
     cumQty: str
 
 
 class ModifiedOrder(PlacedOrder, frozen=True, kw_only=True):
-    """Changing an order."""
+    """Answer to amending an order."""
 
     pair: str
     modifyId: int
 
 
 class QueriedOrder(OrderBase, frozen=True, kw_only=True):
-    """Asking for an order, or for many."""
+    """Answer to querying orders."""
 
     avgPrice: str
     cumQuote: str
@@ -56,7 +56,7 @@ class QueriedOrder(OrderBase, frozen=True, kw_only=True):
 
 
 class ForceOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """An order that the exchange made to close the master's position."""
+    """An order that the exchange created to close the master's position."""
 
     orderId: int
     symbol: str
@@ -88,7 +88,7 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class Amendment(msgspec.Struct, frozen=True, kw_only=True):
-    """What one change of an order changed."""
+    """Changes made by one amendment."""
 
     price: Change
     origQty: Change
@@ -97,7 +97,7 @@ class Amendment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OrderAmendment(msgspec.Struct, frozen=True, kw_only=True):
-    """One entry of an order's history of changes."""
+    """One entry of an order's amendment history."""
 
     amendmentId: int
     symbol: str
@@ -109,7 +109,7 @@ class OrderAmendment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AlgoBase(msgspec.Struct, frozen=True, kw_only=True):
-    """What every answer about an algo order holds."""
+    """Fields of every answer about an algo order."""
 
     algoId: int
     clientAlgoId: str
@@ -139,11 +139,11 @@ class AlgoBase(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlacedAlgo(AlgoBase, frozen=True, kw_only=True):
-    """Placing an algo order."""
+    """Answer to placing an algo order."""
 
 
 class QueriedAlgo(AlgoBase, frozen=True, kw_only=True):
-    """Asking for algo orders: also what became of the order that one set off."""
+    """Answer to querying algo orders, with the order that a triggered one placed."""
 
     actualOrderId: str
     actualPrice: str
@@ -157,7 +157,7 @@ class QueriedAlgo(AlgoBase, frozen=True, kw_only=True):
 
 
 class CancelledAlgo(msgspec.Struct, frozen=True, kw_only=True):
-    """Cancelling an algo order."""
+    """Answer to cancelling an algo order."""
 
     algoId: int
     clientAlgoId: str
@@ -165,7 +165,7 @@ class CancelledAlgo(msgspec.Struct, frozen=True, kw_only=True):
     msg: str = "success"
 
 
-class OwnTrade(msgspec.Struct, frozen=True, kw_only=True):
+class UserTrade(msgspec.Struct, frozen=True, kw_only=True):
     """A trade of the master account."""
 
     id: int
@@ -186,14 +186,14 @@ class OwnTrade(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Done(msgspec.Struct, frozen=True):
-    """An answer that only says that it was done."""
+    """Answer without data: success."""
 
     code: int = 200
     msg: str = "success"
 
 
 class ErrorAnswer(msgspec.Struct, frozen=True):
-    """A refusal."""
+    """Error answer."""
 
     code: int
     msg: str

@@ -1,4 +1,4 @@
-"""Market stream events, by the exchange's one-letter names. Pure data."""
+"""Market stream events, with the exchange's one-letter field names. Pure data."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ class MarkPriceFrame(msgspec.Struct, frozen=True, kw_only=True):
     st: int = 1
 
 
-class CandleBody(msgspec.Struct, frozen=True, kw_only=True):
-    """The ``k`` of a kline event."""
+class KlineBody(msgspec.Struct, frozen=True, kw_only=True):
+    """Field ``k`` of a kline event."""
 
     t: int
     T: int
@@ -90,16 +90,16 @@ class CandleBody(msgspec.Struct, frozen=True, kw_only=True):
     B: str = "0"
 
 
-class CandleFrame(msgspec.Struct, frozen=True, kw_only=True):
+class KlineFrame(msgspec.Struct, frozen=True, kw_only=True):
     """``<symbol>@kline_<interval>``."""
 
     e: str = "kline"
     E: int
     s: str
-    k: CandleBody
+    k: KlineBody
 
 
-class DayTickerFrame(msgspec.Struct, frozen=True, kw_only=True):
+class TickerFrame(msgspec.Struct, frozen=True, kw_only=True):
     """``<symbol>@ticker``."""
 
     e: str = "24hrTicker"
@@ -157,7 +157,7 @@ class DepthFrame(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ForceOrderBody(msgspec.Struct, frozen=True, kw_only=True):
-    """The ``o`` of forceOrder."""
+    """Field ``o`` of forceOrder."""
 
     s: str
     S: str

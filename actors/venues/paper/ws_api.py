@@ -1,7 +1,7 @@
-"""The exchange's order entry over a websocket: each method is one of the REST paths. Pure; time comes in.
+"""Websocket API of the exchange (``/ws-fapi/v1``): each method maps to a REST path. Pure; the time is an argument.
 
-A fault that is planned for one of these paths spoils a request here as it does there: the connection is cut, or the
-answer is none of the exchange's own.
+An HTTP fault planned for one of these paths applies here too: the connection is reset, or the answer is a proxy's error
+page.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from actors.venues.paper.codes import ExchangeRefusal, PaperCode
 from actors.venues.paper.endpoints import Endpoints
 from actors.venues.paper.faults import HttpFault
 from actors.venues.paper.requests import check_key, check_signature, check_time
-from actors.venues.paper.routes import Door
+from actors.venues.paper.routes import SecurityType
 from actors.venues.paper.user_events import PaperEvent
 from actors.venues.paper.venue import Reply
 
@@ -47,63 +47,63 @@ METHODS: dict[str, tuple[str, str]] = {
 
 
 class WsAnswer(msgspec.Struct, kw_only=True):
-    """A frame, the user events to send before it, and how long to wait."""
+    """An answer frame, the user events to publish before it, and a delay in seconds."""
 
     frame: bytes
     events: list[PaperEvent] = []
     delay_s: float = 0.0
     reset: bool = False
-    """The connection is cut instead of an answer."""
+    """Fault: reset the connection instead of answering."""
 
 
 class WsApi:
-    """Requests over a websocket.
+    """Websocket API.
 
     Args:
-        endpoints: what serves them.
+        endpoints: the endpoints that serve the requests.
     """
 
     def __init__(self, endpoints: Endpoints) -> None:
         self._endpoints = endpoints
 
-    def handle(self, text: str, machine_ms: int) -> WsAnswer:
-        """Answer one frame."""
+    def handle(self, text: str, system_ms: int) -> WsAnswer:
+        """Answer one request frame."""
         venue = self._endpoints.venue
-        now_ms = venue.clock.at(machine_ms)
+        now_ms = venue.clock.at(system_ms)
         id_: Any = None
         try:
             request = msgspec.json.decode(text, type=dict[str, Any])
             id_, method = request.get("id"), request.get("method")
             params = {k: as_text(v) for k, v in dict(request.get("params") or {}).items() if v is not None}
         except (msgspec.MsgspecError, TypeError, ValueError):
-            return self._refused(
+            return self._error_answer(
                 id_, ExchangeRefusal(PaperCode.ILLEGAL_CHARS, "The frame is no request."), now_ms
             )
         if not _is_id(id_):
             refusal = ExchangeRefusal(PaperCode.ILLEGAL_CHARS, "Illegal characters found in parameter 'id'.")
-            return self._refused(None, refusal, now_ms)
+            return self._error_answer(None, refusal, now_ms)
         if method not in METHODS:
             refusal = ExchangeRefusal(PaperCode.UNKNOWN, f"no such method: {method}", 404)
-            return self._refused(id_, refusal, now_ms)
-        fault = venue.faults.for_request(*METHODS[method])
-        if fault is not None and not fault.taken:
-            return _spoiled(WsAnswer(frame=b"", delay_s=fault.seconds), fault, id_)
-        found = self._served(id_, method, params, now_ms)
-        return found if fault is None else _spoiled(found, fault, id_)
+            return self._error_answer(id_, refusal, now_ms)
+        fault = venue.faults.next_for_request(*METHODS[method])
+        if fault is not None and not fault.processed:
+            return _with_fault(WsAnswer(frame=b"", delay_s=fault.seconds), fault, id_)
+        reply_frame = self._serve(id_, method, params, now_ms)
+        return reply_frame if fault is None else _with_fault(reply_frame, fault, id_)
 
-    def _served(self, id_: Any, method: str, params: dict[str, str], now_ms: int) -> WsAnswer:
+    def _serve(self, id_: Any, method: str, params: dict[str, str], now_ms: int) -> WsAnswer:
         venue, route = self._endpoints.venue, self._endpoints.table[METHODS[method]]
 
-        def check() -> None:
-            if route.door is Door.PUBLIC:
+        def authorize() -> None:
+            if route.security is SecurityType.NONE:
                 return
             secret = check_key(params.get("apiKey"), venue.keys)
-            if route.door is Door.SIGNED:
+            if route.security is SecurityType.SIGNED:
                 signed = "&".join(f"{k}={params[k]}" for k in sorted(params) if k != "signature")
                 check_signature(signed, params.get("signature", ""), secret)
                 check_time(params, now_ms)
 
-        reply = self._endpoints.serve(route, params, now_ms, check)
+        reply = self._endpoints.dispatch(route, params, now_ms, authorize)
         good = reply.status == HTTP_OK
         frame = msgspec.json.encode(
             {
@@ -115,7 +115,7 @@ class WsApi:
         )
         return WsAnswer(frame=frame, events=reply.events, delay_s=reply.delay_s)
 
-    def _refused(self, id_: Any, refusal: ExchangeRefusal, now_ms: int) -> WsAnswer:
+    def _error_answer(self, id_: Any, refusal: ExchangeRefusal, now_ms: int) -> WsAnswer:
         error = {"code": int(refusal.code), "msg": refusal.text}
         frame = {"id": id_, "status": refusal.status, "error": error, "rateLimits": self._rate_limits(now_ms)}
         return WsAnswer(frame=msgspec.json.encode(frame))
@@ -140,7 +140,7 @@ def _is_id(value: Any) -> bool:
 
 
 def _with_retry(reply: Reply, now_ms: int) -> bytes:
-    """The body of an answer; a refusal for too many requests says when to come again."""
+    """The body of an answer; for a rate limit error with the time of the next allowed request."""
     wait_s = int(reply.headers.get("retry-after", "0"))
     if reply.status not in THROTTLED or not wait_s:
         return reply.body
@@ -148,19 +148,19 @@ def _with_retry(reply: Reply, now_ms: int) -> bytes:
     return msgspec.json.encode({**msgspec.json.decode(reply.body), "data": data})
 
 
-def _spoiled(found: WsAnswer, fault: HttpFault, id_: Any) -> WsAnswer:
-    """What a client sees when something stands in between; events are told all the same."""
-    found.delay_s = fault.seconds
+def _with_fault(reply_frame: WsAnswer, fault: HttpFault, id_: Any) -> WsAnswer:
+    """The answer that a client sees through a faulty network. User events are published all the same."""
+    reply_frame.delay_s = fault.seconds
     if fault.kind == "reset":
-        found.reset = True
-        return found
-    page = {"id": id_, "status": fault.status, "error": {"page": fault.page().decode()}}
-    found.frame = msgspec.json.encode(page)
-    return found
+        reply_frame.reset = True
+        return reply_frame
+    page = {"id": id_, "status": fault.status, "error": {"page": fault.error_page().decode()}}
+    reply_frame.frame = msgspec.json.encode(page)
+    return reply_frame
 
 
 def as_text(value: Any) -> str:
-    """A parameter as it is signed."""
+    """A parameter as text, in the form that is signed."""
     if isinstance(value, bool):
         return str(value).lower()
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()

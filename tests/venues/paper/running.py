@@ -1,4 +1,4 @@
-"""A paper exchange in a thread, over real sockets, and how tests talk to it."""
+"""A paper exchange in a thread, and its clients over real sockets."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Running:
         return self.signed("POST", "/fapi/v1/order", **self.order(**changes))
 
     def resting(self, side="BUY", away="0.02", **changes):
-        """A limit order that far from the touch, as a share of it."""
+        """A limit order at a relative distance (``away``) from the best bid."""
         quote = self.http.get("/fapi/v1/ticker/bookTicker", params={"symbol": "ETHUSDT"}).json()
         factor = 1 - float(away) if side == "BUY" else 1 + float(away)
         price = f"{float(quote['bidPrice']) * factor:.2f}"
@@ -95,7 +95,7 @@ class Running:
         return self.http.post("/fapi/v1/listenKey").json()["listenKey"]
 
     def listening(self, path):
-        """Frames of a websocket path, read in a thread while the test goes on."""
+        """Read the frames of a websocket path in a thread."""
         return Listener(self.address.websocket + path)
 
     def user_stream(self, events=""):
@@ -104,7 +104,7 @@ class Running:
 
 
 class Listener:
-    """One websocket; what came is in ``frames``."""
+    """One websocket; received frames are in ``frames``."""
 
     def __init__(self, url):
         self.url, self.frames = url, []
@@ -140,7 +140,7 @@ class Listener:
         asyncio.run_coroutine_threadsafe(self.socket.send(text), self._loop).result(WAIT)
 
     def until(self, condition, what):
-        """The first frame that fits, waited for."""
+        """Wait for the first frame that matches, and return it."""
         deadline = time.monotonic() + WAIT
         while time.monotonic() < deadline:
             for frame in list(self.frames):

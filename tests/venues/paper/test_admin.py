@@ -1,4 +1,4 @@
-"""Faults and what an exchange does by itself, over real sockets: each shown as a client sees it.
+"""Faults and actions of the exchange, over real sockets: each as a client sees it.
 
 Covers: actors/venues/paper/actions.py, actors/venues/paper/venue.py
 """
@@ -104,7 +104,7 @@ def test_the_exchanges_clock_steps_and_drifts():
         running.stop()
 
 
-def test_a_silent_stream_stays_connected_and_tells_nothing(paper):
+def test_a_silent_stream_stays_connected_and_sends_nothing(paper):
     with paper.user_stream() as stream:
         paper.admin("faults", kind="silent_stream")
         silent = paper.place().json()
@@ -124,7 +124,7 @@ def test_events_are_dropped_and_doubled(paper):
         assert (ids.count(dropped["clientOrderId"]), ids.count(doubled["clientOrderId"])) == (0, 4)
 
 
-def test_a_fill_is_told_without_its_fee(paper):
+def test_a_fill_is_published_without_its_fee(paper):
     with paper.user_stream() as stream:
         paper.admin("faults", kind="fill_without_fee")
         first, second = paper.place().json(), paper.place().json()
@@ -153,7 +153,7 @@ def test_commission_in_bnb_over_the_wire():
         running.stop()
 
 
-def test_an_order_is_shown_with_a_status_that_nobody_knows(paper):
+def test_an_order_is_shown_with_an_unknown_status(paper):
     with paper.user_stream() as stream:
         paper.admin("faults", kind="unknown_status", status="NEW_MYSTERY")
         order = paper.resting()
@@ -191,7 +191,7 @@ def test_the_exchange_closes_a_position_by_itself(paper, kind, begins, listed, s
         assert made["orderId"] in {o["orderId"] for o in found}
 
 
-def test_somebody_trades_the_master_by_hand(paper):
+def test_an_order_from_outside_the_engine(paper):
     with paper.user_stream() as stream:
         made = paper.admin("orders", symbol="ETHUSDT", side="BUY", type="MARKET", quantity="1")
         assert made["clientOrderId"].startswith("web_")
@@ -221,7 +221,7 @@ def test_money_and_positions_move_without_an_order(paper):
     assert D(paper.get("v1/income", incomeType="TRANSFER")[-1]["income"]) == -250
 
 
-def test_funding_is_told_by_balance_alone(paper):
+def test_a_funding_event_has_the_balance_only(paper):
     paper.place(symbol="XRPUSDT", quantity="1000")
     with paper.user_stream() as stream:
         paper.admin("funding", symbol="XRPUSDT", rate="0.001")
@@ -232,7 +232,7 @@ def test_funding_is_told_by_balance_alone(paper):
     assert D(entry["income"]) == D(event["a"]["B"][0]["bc"])
 
 
-def test_somebody_changes_the_masters_settings():
+def test_settings_change_from_outside_the_engine():
     running = Running()
     try:
         with running.user_stream() as stream:

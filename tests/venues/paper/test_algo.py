@@ -1,4 +1,4 @@
-"""Conditional orders: where they are taken, what sets them off, and what is told."""
+"""Conditional orders: placement, triggers and events."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def algo(kind="STOP_MARKET", side=SELL, trigger="1900", quantity="1", name="", *
     return AlgoRequest(order_type=kind, order=order, client_algo_id=name, trigger_price=D(trigger))
 
 
-def told(events):
+def statuses_of(events):
     return [e.o.X for e in events if isinstance(e, AlgoUpdate)]
 
 
@@ -51,38 +51,38 @@ def told(events):
         ("TAKE_PROFIT", BUY, 1900, 1901, 1900),
     ],
 )
-def test_each_kind_is_set_off_by_its_price(kind, side, trigger, not_yet, there):
+def test_each_kind_is_triggered_by_its_price(kind, side, trigger, not_yet, there):
     ex = exchange()
     placed, events = ex.algo.place(algo(kind, side, trigger, name="mine"), 2)
-    assert told(events) == ["NEW"]
+    assert statuses_of(events) == ["NEW"]
     assert price(ex, not_yet) == []
-    statuses = told(price(ex, there))
+    statuses = statuses_of(price(ex, there))
     assert statuses[:2] == ["TRIGGERING", "TRIGGERED"]
     assert ("FINISHED" in statuses) == kind.endswith("MARKET")
-    found = ex.algo.queried(placed)
+    found = ex.algo.queried_answer(placed)
     actual = ex.query(ETH, int(found.actualOrderId), None)
     assert (actual.request.client_order_id, actual.request.orig_type) == ("mine", kind)
     assert not ex.algo.open_of(None)
 
 
-def test_a_limit_that_was_set_off_finishes_when_it_fills():
+def test_a_triggered_limit_order_finishes_when_it_fills():
     ex = exchange()
     placed, _ = ex.algo.place(algo("STOP", SELL, 1900), 2)
     price(ex, "1898.5")
     assert placed.status == "TRIGGERED"
-    assert told(price(ex, 1902)) == ["FINISHED"]
-    found = ex.algo.queried(placed)
+    assert statuses_of(price(ex, 1902)) == ["FINISHED"]
+    found = ex.algo.queried_answer(placed)
     assert (found.algoStatus, found.actualQty, found.actualType) == ("FINISHED", "1", "LIMIT")
     assert D(found.actualPrice) == 1900
 
 
-def test_it_follows_the_mark_when_told_to():
+def test_working_type_mark_price_follows_the_mark_price():
     ex = exchange()
     by_mark, _ = ex.algo.place(algo(working_type="MARK_PRICE"), 2)
     by_price, _ = ex.algo.place(algo(), 2)
     ex.premium[ETH] = D("-0.06")
     price(ex, 1990)
-    assert (by_mark.waits, by_price.waits) == (False, True)
+    assert (by_mark.is_waiting, by_price.is_waiting) == (False, True)
 
 
 def test_a_trailing_stop_waits_for_its_activation_then_follows():
@@ -91,12 +91,14 @@ def test_a_trailing_stop_waits_for_its_activation_then_follows():
     placed, events = ex.algo.place(wanted, 2)
     assert [e.o.ia for e in events] == [False]
     price(ex, 1900)
-    assert placed.waits
+    assert placed.is_waiting
     assert [e.o.ia for e in price(ex, 2060)] == [True]
     for mid in (2100, 2080):
         assert price(ex, mid) == []
-    assert told(price(ex, 2079))[0] == "TRIGGERING"
-    assert told(ex.algo.place(algo("TRAILING_STOP_MARKET", trigger="0", callback_rate=D(20)), 3)[1]) == [
+    assert statuses_of(price(ex, 2079))[0] == "TRIGGERING"
+    assert statuses_of(
+        ex.algo.place(algo("TRAILING_STOP_MARKET", trigger="0", callback_rate=D(20)), 3)[1]
+    ) == [
         "NEW",
         "NEW",
     ]
@@ -108,7 +110,7 @@ def test_closing_a_position_takes_what_is_there():
     price(ex, 1890)
     assert ex.positions[ETH].amount == 0
     ex.algo.place(algo(trigger="1800", quantity="0", close_position=True), 2)
-    assert told(price(ex, 1790)) == ["TRIGGERING", "EXPIRED"]
+    assert statuses_of(price(ex, 1790)) == ["TRIGGERING", "EXPIRED"]
 
 
 def test_what_the_exchange_refuses_then_is_rejected_with_its_reason():
@@ -146,7 +148,7 @@ def test_two_hundred_wait_over_all_symbols_and_a_cancelled_one_makes_room():
     with pytest.raises(ExchangeRefusal) as caught:
         ex.algo.place(algo(), 4)
     assert caught.value.code is PaperCode.MAX_STOP_ORDER_EXCEEDED
-    assert told(ex.algo.cancel(first.algo_id, None, 5)[1]) == ["CANCELED"]
+    assert statuses_of(ex.algo.cancel(first.algo_id, None, 5)[1]) == ["CANCELED"]
     ex.algo.place(algo(), 6)
     with pytest.raises(ExchangeRefusal):
         ex.algo.cancel(first.algo_id, None, 7)

@@ -1,4 +1,4 @@
-"""Changing resting orders."""
+"""Amending resting orders."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from actors.venues.paper.codes import ExchangeRefusal, PaperCode
 from tests.factories import BUY, ETH, SELL
-from tests.venues.paper.test_matching import exchange, limit, quote, told
+from tests.venues.paper.test_matching import exchange, limit, order_events, quote
 
 
 def resting(ex):
@@ -20,14 +20,14 @@ def amend(ex, order, quantity="2", price="1991", side=BUY):
     return ex.amendments.amend(ETH, order.order_id, None, side, D(quantity), D(price), 5)
 
 
-def test_a_change_is_told_recorded_and_may_trade_at_once():
+def test_an_amendment_is_published_recorded_and_may_trade_at_once():
     ex = exchange()
     order = resting(ex)
     _, number, events = amend(ex, order)
-    assert (number, told(events)) == (1, [("c1", "AMENDMENT", "NEW")])
+    assert (number, order_events(events)) == (1, [("c1", "AMENDMENT", "NEW")])
     assert ex.orders.resting[ETH].notional[BUY] == 2 * 1991
     _, _, events = amend(ex, order, "3", "2000.10")
-    assert [x for _, x, _ in told(events)] == ["AMENDMENT", "TRADE"]
+    assert [x for _, x, _ in order_events(events)] == ["AMENDMENT", "TRADE"]
     newest, oldest = ex.amendments.history(order.order_id)
     assert (oldest.amendment.price.before, oldest.amendment.price.after) == ("1990", "1991")
     assert (newest.amendment.count, newest.amendment.origQty.after) == (2, "3")
@@ -38,7 +38,7 @@ def test_a_quantity_that_is_executed_already_ends_it():
     order = resting(ex)
     ex.on_quote(quote("1989.00", "1989.50", size="1.5"), 2)
     _, _, events = amend(ex, order, "1", "1985")
-    assert told(events) == [("c1", "CANCELED", "CANCELED")]
+    assert order_events(events) == [("c1", "CANCELED", "CANCELED")]
     assert not ex.orders.resting[ETH]
 
 

@@ -1,4 +1,4 @@
-"""Recordings as a market: loud about what cannot be played, and about the end."""
+"""Playing recordings: clear errors for unusable files, and a message at the end."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def recording(folder, name="ETHUSDT-bookTicker-1.csv", lines=GOOD):
     return str(path)
 
 
-def player(*files, market="um", end="stop", say=lambda _: None):
-    return FeedPlayer(files, market, end, INSTRUMENTS, say)
+def player(*files, market="um", end="stop", notify=lambda _: None):
+    return FeedPlayer(files, market, end, INSTRUMENTS, notify)
 
 
 def play(made, most=10**6):
@@ -48,7 +48,7 @@ def play(made, most=10**6):
     return quotes, caught.value
 
 
-def test_all_rows_are_played_and_the_end_is_said(tmp_path):
+def test_all_rows_are_played_and_the_end_is_reported(tmp_path):
     path = recording(tmp_path)
     quotes, error = play(player(path))
     assert [str(q.bid) for q in quotes] == ["2000.00", "2001.00"]
@@ -56,36 +56,36 @@ def test_all_rows_are_played_and_the_end_is_said(tmp_path):
 
 
 def test_it_repeats_or_holds_the_last_price(tmp_path, monkeypatch):
-    path, said = recording(tmp_path), []
-    quotes, _ = play(player(path, end="repeat", say=said.append), most=5)
+    path, messages = recording(tmp_path), []
+    quotes, _ = play(player(path, end="repeat", notify=messages.append), most=5)
     assert [str(q.bid) for q in quotes] == ["2000.00", "2001.00", "2000.00", "2001.00", "2000.00"]
-    assert "beginning anew" in said[0]
+    assert "starting again" in messages[0]
     monkeypatch.setattr("actors.venues.paper.feed_player.HOLD_SECONDS", 0.01)
-    holding = player(path, end="hold", say=said.append)
+    holding = player(path, end="hold", notify=messages.append)
     quotes, _ = play(holding, most=4)
     assert [str(q.bid) for q in quotes] == ["2000.00", "2001.00", "2001.00", "2001.00"]
-    assert (holding.state, "going on with the last prices" in said[-1]) == ("ended", True)
+    assert (holding.state, "the last prices are repeated" in messages[-1]) == ("ended", True)
 
 
 @pytest.mark.parametrize(
     ("name", "lines", "market", "text"),
     [
-        ("ETHUSDT-bookTicker-1.csv", [], "um", "holds no rows"),
+        ("ETHUSDT-bookTicker-1.csv", [], "um", "contains no rows"),
         (
             "ETHUSDT-bookTicker-1.csv",
             ["1,2000.005,1,2000.10,1,5,5"],
             "um",
-            ":2: price 2000.005 is no multiple",
+            ":2: price 2000.005 is not a multiple",
         ),
         (
             "ETHUSDT-bookTicker-1.csv",
             ["1,2000.00,1.00055,2000.10,1,5,5"],
             "um",
-            ":2: size 1.00055 is no multiple",
+            ":2: size 1.00055 is not a multiple",
         ),
-        ("ETHUSD_PERP-bookTicker-1.csv", GOOD, "um", "ETHUSD_PERP is of COIN-M"),
-        ("ETHUSD_PERP-bookTicker-1.csv", GOOD, "spot", "ETHUSD_PERP is of COIN-M"),
-        ("ETHUSDT-bookTicker-1.csv", GOOD, "cm", "ETHUSDT is no symbol of COIN-M"),
+        ("ETHUSD_PERP-bookTicker-1.csv", GOOD, "um", "ETHUSD_PERP is a COIN-M recording"),
+        ("ETHUSD_PERP-bookTicker-1.csv", GOOD, "spot", "ETHUSD_PERP is a COIN-M recording"),
+        ("ETHUSDT-bookTicker-1.csv", GOOD, "cm", "ETHUSDT is not a COIN-M symbol"),
     ],
 )
 def test_what_cannot_be_played_is_named_at_the_start(tmp_path, name, lines, market, text):
@@ -100,7 +100,7 @@ def test_a_recording_of_an_unlisted_symbol_is_named(tmp_path):
         player(recording(tmp_path, "NOPEUSDT-bookTicker-1.csv"))
 
 
-def test_spot_and_coin_margined_recordings_are_read_when_told_how(tmp_path):
+def test_spot_and_coin_margined_recordings_are_read_with_their_market(tmp_path):
     spot = recording(tmp_path, "BTCUSDT-bookTicker-1.csv", ["1,60000.03,1.23456,60000.04,0.00001,5,5"])
     with pytest.raises(BadInput, match="--feed-market spot"):
         player(spot)
@@ -135,7 +135,7 @@ class Command:
         (("--port", "-1"), "port: -1 is not a port"),
         (("--port", "0", "--feed", "none-bookTicker-1.csv"), "NONE is not listed"),
         (("--port", "0", "--wallet", "much"), "--wallet: 'much'"),
-        (("--port", "0", "--extra-symbols", "nope"), "'nope' is no symbol"),
+        (("--port", "0", "--extra-symbols", "nope"), "'nope' is not a symbol"),
     ],
 )
 def test_bad_arguments_end_with_a_clear_line(arguments, text):
@@ -151,7 +151,7 @@ def test_a_port_in_use_is_named_with_the_cure():
         port = first.child.stdout.readline().split('"rest":"http://127.0.0.1:')[1].split('"')[0]
         code, out, errors = Command("--port", port).ended()
         assert (code, out) == (2, "")
-        assert f"port {port} on 127.0.0.1 cannot be listened on" in errors
+        assert f"port {port} on 127.0.0.1 is not available" in errors
         assert "--port" in errors
         assert "Traceback" not in errors
     finally:
@@ -159,10 +159,10 @@ def test_a_port_in_use_is_named_with_the_cure():
         assert first.ended()[0] == 0
 
 
-def test_a_bad_line_and_the_end_stop_the_process_where_told_to(tmp_path):
+def test_a_bad_line_stops_the_process_and_so_does_the_end_with_stop(tmp_path):
     bad = recording(tmp_path, lines=[*GOOD, "3,2002.00,1.000,2001.10,1.000,25,25"])
     for arguments, text in (
-        (("--feed", bad), f"{bad}:4: bid 2002.00 and ask 2001.10 make no market"),
+        (("--feed", bad), f"{bad}:4: bid 2002.00 and ask 2001.10 are not a valid market"),
         (
             ("--feed", recording(tmp_path, "BTCUSDT-bookTicker-1.csv", [GOOD[0]]), "--feed-end", "stop"),
             "ended after 1 rows",

@@ -1,4 +1,4 @@
-"""Limits: what is refused, what is counted, and bans."""
+"""Rate limits: rejections, counts and bans."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def windows(ban_after=1_000, ban_ms=60_000):
 
 def test_binances_numbers():
     w = windows()
-    assert [w.take(n, 0, 1).status for n in range(301)] == [200] * 300 + [429]
-    assert w.take(500, 0, 1).retry_after_s == 10
-    assert w.take(10_000, 0, 1).status == 200
+    assert [w.count_request(n, 0, 1).status for n in range(301)] == [200] * 300 + [429]
+    assert w.count_request(500, 0, 1).retry_after_s == 10
+    assert w.count_request(10_000, 0, 1).status == 200
     heavy = windows()
-    assert [heavy.take(n, 40, 0).status for n in range(61)] == [200] * 60 + [429]
-    assert heavy.take(61, 40, 0).headers["x-mbx-used-weight-1m"] == "2400"
-    assert (heavy.seen.rejected_weight, heavy.seen.rejected_orders) == (2, 0)
+    assert [heavy.count_request(n, 40, 0).status for n in range(61)] == [200] * 60 + [429]
+    assert heavy.count_request(61, 40, 0).headers["x-mbx-used-weight-1m"] == "2400"
+    assert (heavy.stats.rejected_weight, heavy.stats.rejected_orders) == (2, 0)
 
 
 @given(st.lists(st.tuples(st.integers(0, 2_000), st.integers(0, 400), st.integers(0, 60)), max_size=200))
@@ -31,24 +31,24 @@ def test_no_window_that_begins_anywhere_is_ever_exceeded(requests):
     w, now, passed = windows(), 0, []
     for wait, weight, orders in requests:
         now += wait
-        if w.take(now, weight, orders).status == 200:
+        if w.count_request(now, weight, orders).status == 200:
             passed.append((now, weight, orders))
     for begins, _, _ in passed:
         minute = [p for p in passed if begins <= p[0] < begins + 60_000]
         assert sum(p[1] for p in minute) <= 2_400
         assert sum(p[2] for p in minute) <= 1_200
         assert sum(p[2] for p in minute if p[0] < begins + 10_000) <= 300
-    assert w.seen.most_weight_in_a_minute <= 2_400
-    assert w.seen.most_orders_in_10s <= 300
+    assert w.stats.most_weight_in_a_minute <= 2_400
+    assert w.stats.most_orders_in_10s <= 300
 
 
-def test_who_goes_on_is_banned_until_the_ban_is_over():
+def test_a_client_that_ignores_429_is_banned_for_a_time():
     w = windows(ban_after=3, ban_ms=5_000)
-    w.take(0, 2_400, 0)
-    assert [w.take(n, 1, 0).status for n in range(1, 5)] == [429, 429, 429, 418]
-    assert w.take(3_003, 0, 0).retry_after_s == 2
-    assert w.take(5_003, 0, 0).status == 200
-    assert w.seen.banned == 1
+    w.count_request(0, 2_400, 0)
+    assert [w.count_request(n, 1, 0).status for n in range(1, 5)] == [429, 429, 429, 418]
+    assert w.count_request(3_003, 0, 0).retry_after_s == 2
+    assert w.count_request(5_003, 0, 0).status == 200
+    assert w.stats.banned == 1
 
 
 def test_over_http_refusals_say_when_and_are_counted():
@@ -64,9 +64,9 @@ def test_over_http_refusals_say_when_and_are_counted():
         banned = running.http.get("/fapi/v1/ping")
         assert (banned.status_code, int(banned.headers["retry-after"]) <= 3) == (418, True)
         assert "banned until" in banned.json()["msg"]
-        seen = running.state()
-        assert (seen["rejected_orders"], seen["rejected_weight"], seen["banned"]) == (1, 2, 1)
-        assert (seen["most_orders_in_10s"], seen["most_weight_in_a_minute"]) == (3, 40)
+        stats = running.state()
+        assert (stats["rejected_orders"], stats["rejected_weight"], stats["banned"]) == (1, 2, 1)
+        assert (stats["most_orders_in_10s"], stats["most_weight_in_a_minute"]) == (3, 40)
     finally:
         running.stop()
 

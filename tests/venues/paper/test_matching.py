@@ -16,7 +16,7 @@ from actors.core.enums import OrderType
 from actors.core.units import Symbol
 from actors.venues.paper.codes import ExchangeRefusal, PaperCode
 from actors.venues.paper.generator import Quote
-from actors.venues.paper.instruments import Band, made_up
+from actors.venues.paper.instruments import Band, listing_for
 from actors.venues.paper.matching import Exchange
 from actors.venues.paper.orders import OrderRequest
 from actors.venues.paper.user_events import AccountUpdate, OrderTradeUpdate, TradeLite
@@ -50,7 +50,7 @@ def refusal(call, *arguments):
     return caught.value.code
 
 
-def told(events):
+def order_events(events):
     return [(e.o.c, e.o.x, e.o.X) for e in events if isinstance(e, OrderTradeUpdate)]
 
 
@@ -99,7 +99,7 @@ def check_books(ex):
         assert order.is_open == (order.order_id in ex.orders.resting[ETH].by_id)
     resting = ex.orders.resting[ETH]
     for side in (BUY, SELL):
-        worth = (o.left * o.request.price for o in resting if o.request.price and o.request.side is side)
+        worth = (o.remaining * o.request.price for o in resting if o.request.price and o.request.side is side)
         assert resting.notional[side] == sum(worth, D(0))
 
 
@@ -162,7 +162,7 @@ def test_without_sweep_a_market_order_takes_what_l1_shows_and_waits_for_more():
     ex.on_quote(quote(size="3"), 1)
     order, events = ex.place(request(quantity="5"), 2)
     assert (order.status, order.executed) == ("PARTIALLY_FILLED", D(3))
-    assert [x for _, _, x in told(events)] == ["NEW", "PARTIALLY_FILLED"]
+    assert [x for _, _, x in order_events(events)] == ["NEW", "PARTIALLY_FILLED"]
     ex.on_quote(quote(ask="2001.00", size="9"), 3)
     done = ex.query(ETH, order.order_id, None)
     assert (done.status, done.cost) == ("FILLED", D(3) * D("2000.10") + D(2) * D("2001.00"))
@@ -185,7 +185,7 @@ def test_with_sweep_it_fills_at_once_at_worse_prices():
     assert order.average > D("2000.10")
 
 
-def test_a_fill_is_told_in_short_by_account_and_by_order():
+def test_a_fill_publishes_trade_lite_account_and_order_events():
     ex = exchange()
     ex.on_quote(quote(), 1)
     _, events = ex.place(request(), 7)
@@ -219,7 +219,7 @@ def test_resting_orders_fill_by_price_then_by_time():
     for n, price in enumerate(("1980", "1990", "1990")):
         ex.place(limit(n, BUY, price), n)
     events = ex.on_quote(quote("1979.90", "1979.95", size="2.5"), 9)
-    assert [c for c, x, _ in told(events) if x == "TRADE"] == ["c1", "c2", "c0"]
+    assert [c for c, x, _ in order_events(events) if x == "TRADE"] == ["c1", "c2", "c0"]
     assert ex.query(ETH, None, "c0").executed == D("0.5")
 
 
@@ -259,7 +259,7 @@ def test_self_trade_prevention(mode, maker, taker, kind):
     )
     takes, events = ex.place(wanted, 3)
     assert (rests.status, takes.status) == (maker, taker)
-    ended = [(c, x) for c, x, status in told(events) if status == "EXPIRED_IN_MATCH"]
+    ended = [(c, x) for c, x, status in order_events(events) if status == "EXPIRED_IN_MATCH"]
     assert ended == [(c, "EXPIRED") for c, s in (("c1", maker), ("c2", taker)) if s == "EXPIRED_IN_MATCH"]
     if mode == "NONE":
         assert [t.id for t in ex.trades[ETH]] == [1, 1]
@@ -401,7 +401,7 @@ def test_commission_in_bnb_at_its_rate_until_there_is_no_more():
 
 
 def test_a_symbol_of_another_quote_asset_moves_its_own_wallet():
-    listing = made_up("ETHUSDC")
+    listing = listing_for("ETHUSDC")
     ex = Exchange({listing.instrument.symbol: listing.instrument}, D(1_000), other_deposits={"USDC": D(500)})
     ex.on_quote(quote(symbol=Symbol("ETHUSDC")), 1)
     ex.place(request(1, quantity="0.1", symbol=Symbol("ETHUSDC")), 2)

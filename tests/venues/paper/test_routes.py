@@ -140,7 +140,7 @@ def paper():
 
 
 def check(value, wanted, where):
-    """Whether a JSON value has the fields and types that are wanted."""
+    """Check that a JSON value has the expected fields and types."""
     if isinstance(wanted, dict):
         for name, kind in wanted.items():
             assert name in value, f"{where}.{name} is missing"
@@ -160,7 +160,7 @@ def test_a_read_has_all_fields_of_the_right_type(paper, path, params, wanted):
     check(paper.get(path, **params), wanted, path)
 
 
-def test_answers_to_placing_cancelling_and_changing_tell_no_average(paper):
+def test_answers_to_placing_cancelling_and_amending_have_no_average_price(paper):
     resting = paper.resting()
     changed = paper.signed(
         "PUT", "/fapi/v1/order", **ETH, side="BUY", orderId=resting["orderId"], quantity="2", price="2000.00"
@@ -174,7 +174,7 @@ def test_answers_to_placing_cancelling_and_changing_tell_no_average(paper):
     assert {"modifyId", "pair"} <= set(changed)
 
 
-def test_acknowledging_tells_no_more_than_that_it_was_taken(paper):
+def test_an_acknowledgement_has_no_execution_details(paper):
     for kind in ("ACK", None):
         answer = paper.place(newOrderRespType=kind).json()
         assert (answer["status"], answer["executedQty"], answer["cumQty"]) == ("NEW", "0", "0")
@@ -239,7 +239,7 @@ def test_depth_agrees_with_l1_and_with_what_a_swept_order_pays():
 
 def test_every_signed_path_wants_a_key_and_a_signature(paper):
     table = routes(PaperVenue(PaperConfig()))
-    signed = [(m, p) for (m, p), r in table.items() if r.door.name == "SIGNED"]
+    signed = [(m, p) for (m, p), r in table.items() if r.security.name == "SIGNED"]
     assert len(signed) > 40
     for method, path in signed:
         assert httpx.request(method, paper.address.rest + path).json()["code"] == -2014, path

@@ -44,8 +44,8 @@ def test_public_endpoints(paper):
     assert paper.http.get("/fapi/v1/nothing").status_code == 404
 
 
-def test_an_exchange_that_is_started_again_repeats_no_number(paper):
-    """Clients that stay have booked its trades; what has a number again is the same trade to them."""
+def test_a_restarted_exchange_repeats_no_id(paper):
+    """Connected clients have booked its trades; a repeated id would be the same trade to them."""
     before = paper.place().json()["orderId"]
     booked = paper.get("v1/userTrades", symbol="ETHUSDT")[-1]["id"]
     again = Running()
@@ -150,18 +150,18 @@ def test_a_bad_order_has_its_own_code(paper, changes, expected):
 def test_leverage_brackets_need_a_signature_and_can_be_used(paper):
     assert paper.http.get("/fapi/v1/leverageBracket").status_code == 400
     answer = paper.signed("GET", "/fapi/v1/leverageBracket", symbol="ETHUSDT")
-    [told] = msgspec.json.decode(answer.content, type=list[rest.LeverageBracket])
-    assert brackets_of(told)[0].rate == D("0.004")
+    [found] = msgspec.json.decode(answer.content, type=list[rest.LeverageBracket])
+    assert brackets_of(found)[0].rate == D("0.004")
     assert paper.signed("GET", "/fapi/v1/leverageBracket", symbol="NOPEUSDT").status_code == 400
 
 
-def test_funding_is_settled_and_told(paper):
+def test_funding_is_settled_and_published(paper):
     assert paper.http.post("/paper/funding", json={"symbol": "ETHUSDT", "rate": "0.0001"}).status_code == 200
     assert paper.http.post("/paper/funding", json={"symbol": "ETHUSDT", "rate": "much"}).status_code == 400
     assert paper.http.post("/paper/funding", json={"symbol": "NOPEUSDT", "rate": "0.1"}).status_code == 400
-    [told] = paper.http.get("/fapi/v1/fundingRate", params={"symbol": "ETHUSDT"}).json()
-    assert (told["symbol"], D(told["fundingRate"])) == ("ETHUSDT", D("0.0001"))
-    later = {"startTime": told["fundingTime"] + 1}
+    [found] = paper.http.get("/fapi/v1/fundingRate", params={"symbol": "ETHUSDT"}).json()
+    assert (found["symbol"], D(found["fundingRate"])) == ("ETHUSDT", D("0.0001"))
+    later = {"startTime": found["fundingTime"] + 1}
     assert paper.http.get("/fapi/v1/fundingRate", params=later).json() == []
 
 
@@ -220,7 +220,7 @@ def test_a_bad_configuration_is_named():
         ({"port": 70_000}, "port: 70000"),
         ({"feed_market": "options"}, "feed_market"),
         ({"feed_end": "explode"}, "feed_end"),
-        ({"extra_symbols": ("nope",)}, "'nope' is no symbol"),
+        ({"extra_symbols": ("nope",)}, "'nope' is not a symbol"),
         ({"made_up_symbols": 5_000}, "made_up_symbols"),
         ({"ban_seconds": 0}, "ban"),
         ({"listen_key_minutes": 0}, "listen_key_minutes"),

@@ -1,4 +1,4 @@
-"""Settings of the account: kept, refused with the exchange's code and text, and told.
+"""Account settings: stored, published, and rejected with the exchange's code and text.
 
 Covers: actors/venues/paper/brackets.py, actors/venues/paper/settings_endpoints.py
 """
@@ -27,7 +27,7 @@ def post(paper, path, **params):
     return paper.signed("POST", f"/fapi/v1/{path}", **params)
 
 
-def test_leverage_is_kept_told_and_bounds_the_position(paper):
+def test_leverage_is_kept_published_and_limits_the_position(paper):
     with paper.user_stream() as stream:
         answer = post(paper, "leverage", **OF, leverage=100).json()
         assert answer == {"symbol": "SOLUSDT", "leverage": 100, "maxNotionalValue": "600000"}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from actors.venues.paper.stream_names import stream_of, target_of
+from actors.venues.paper.stream_names import parse_stream, parse_target
 
 
 @pytest.mark.parametrize(
-    ("name", "kind", "route", "every_ms"),
+    ("name", "kind", "route", "update_ms"),
     [
         ("btcusdt@bookTicker", "bookTicker", "public", 0),
         ("btcusdt@depth", "depth", "public", 250),
@@ -24,9 +24,9 @@ from actors.venues.paper.stream_names import stream_of, target_of
         ("!contractInfo", "contractInfo", "market", 0),
     ],
 )
-def test_streams(name, kind, route, every_ms):
-    found = stream_of(name)
-    assert (found.kind, found.route, found.every_ms) == (kind, route, every_ms)
+def test_streams(name, kind, route, update_ms):
+    found = parse_stream(name)
+    assert (found.kind, found.route, found.update_ms) == (kind, route, update_ms)
 
 
 @pytest.mark.parametrize(
@@ -43,8 +43,8 @@ def test_streams(name, kind, route, every_ms):
         "btcusdt@ticker_1h",
     ],
 )
-def test_names_that_are_none(name):
-    assert stream_of(name) is None
+def test_invalid_names(name):
+    assert parse_stream(name) is None
 
 
 @pytest.mark.parametrize(
@@ -61,10 +61,10 @@ def test_names_that_are_none(name):
     ],
 )
 def test_targets(path, query, wanted):
-    found = target_of(path, query)
+    found = parse_target(path, query)
     assert (found.route, found.combined, found.names, found.listen_key) == wanted
 
 
 @pytest.mark.parametrize("path", ["/", "/private", "/privates/ws", "/wsx", "/public/other"])
-def test_paths_to_nowhere(path):
-    assert target_of(path, "") is None
+def test_unknown_paths(path):
+    assert parse_target(path, "") is None

@@ -1,4 +1,4 @@
-"""Routed websockets over real sockets: what is told where, and what stays silent.
+"""Routed websockets over real sockets: which route carries which stream.
 
 Covers: actors/venues/paper/connections.py, actors/venues/paper/listen_keys.py, actors/venues/paper/stream_frames.py
 """
@@ -36,7 +36,7 @@ MARKET = {
 
 
 @pytest.mark.parametrize(("route", "streams"), [("public", PUBLIC), ("market", MARKET)])
-def test_each_stream_is_told_on_its_route_single_and_combined(paper, route, streams):
+def test_each_stream_is_sent_on_its_route_single_and_combined(paper, route, streams):
     with (
         paper.listening(f"/{route}/stream?streams={'/'.join(streams)}") as combined,
         paper.listening(f"/{route}/ws/{'/'.join(streams)}") as single,
@@ -48,7 +48,7 @@ def test_each_stream_is_told_on_its_route_single_and_combined(paper, route, stre
             assert single.until(lambda f, k=kind: f.get("e") == k, kind)["s"] == "ETHUSDT"
 
 
-def test_a_stream_of_another_route_is_taken_and_never_told(paper):
+def test_a_stream_of_another_route_is_accepted_and_never_sent(paper):
     with (
         paper.listening("/public/stream?streams=ethusdt@aggTrade/ethusdt@bookTicker") as public,
         paper.listening("/market/stream?streams=ethusdt@aggTrade/ethusdt@bookTicker") as market,
@@ -104,7 +104,7 @@ def test_user_events_go_to_private_connections_with_the_live_key_only(paper):
             assert wrapped["stream"] == key
         filtered.event("ORDER_TRADE_UPDATE", **mine)
         assert {f["e"] for f in filtered.frames} == {"ORDER_TRADE_UPDATE"}
-        # Everybody who should be told was told by now; these were sent nothing before that.
+        # Events reached their subscribers by now; these connections got nothing before that.
         for silent in (old, old_combined, wrong_route, dead):
             assert silent.frames == []
 
@@ -123,7 +123,7 @@ def test_the_listen_key_lives_is_extended_and_closed():
         running.stop()
 
 
-def test_an_expired_key_is_told_and_then_nothing(paper):
+def test_an_expired_key_is_published_and_then_nothing(paper):
     with paper.user_stream() as stream:
         key = paper.state()["listen_key"]
         paper.admin("listen-key", action="expire")
@@ -136,7 +136,7 @@ def test_an_expired_key_is_told_and_then_nothing(paper):
         assert stream.frames[-1]["e"] == "listenKeyExpired"
 
 
-def test_a_key_that_somebody_else_deleted_is_silent(paper):
+def test_a_key_that_another_client_deleted_is_silent(paper):
     with paper.user_stream() as stream:
         paper.admin("listen-key", action="delete")
         paper.place()
@@ -146,13 +146,13 @@ def test_a_key_that_somebody_else_deleted_is_silent(paper):
         assert stream.frames == []
 
 
-def test_a_path_that_is_not_is_refused(paper):
+def test_an_unknown_path_is_refused(paper):
     for path in ("/elsewhere", "/public", "/ws-fapi/v9"):
         with pytest.raises(InvalidStatus):
             websockets.sync.client.connect(paper.address.websocket + path)
 
 
-def test_a_websocket_is_refused_by_what_stands_before_it(paper):
+def test_a_proxy_may_refuse_a_websocket(paper):
     paper.admin("faults", kind="proxy", status=403, path="/private")
     key = paper.listen_key()
     with pytest.raises(InvalidStatus) as caught:
@@ -163,7 +163,7 @@ def test_a_websocket_is_refused_by_what_stands_before_it(paper):
         stream.event("ORDER_TRADE_UPDATE", X="FILLED")
 
 
-def test_prices_may_be_told_with_an_old_time(paper):
+def test_quotes_may_have_an_old_timestamp(paper):
     with paper.listening("/public/ws/ethusdt@bookTicker") as feed:
         paper.admin("faults", kind="old_quotes", ms=3_600_000)
         old = feed.until(lambda f: f["E"] < time.time() * 1000 - 3_500_000, "an old price")

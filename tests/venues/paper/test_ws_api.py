@@ -48,7 +48,7 @@ ORDER = {"symbol": "ETHUSDT", "side": "BUY", "type": "MARKET", "quantity": "1", 
 LIMIT = {**ORDER, "type": "LIMIT", "price": "2000.00", "timeInForce": "GTC"}
 
 
-def test_an_orders_life(paper, api):
+def test_the_lifecycle_of_an_order(paper, api):
     with paper.user_stream() as stream:
         placed = api.ask("order.place", **ORDER)
         assert (placed["status"], placed["result"]["status"]) == (200, "FILLED")
