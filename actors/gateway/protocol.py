@@ -3,7 +3,7 @@
 QUEUED -> SENT -> WORKING -> final; SENT or WORKING -> UNKNOWN -> (queried) -> WORKING or final.
 
 Why UNKNOWN is a state. Between "the request left" and "the answer arrived" anything may have happened: a time-out, a
-connection that was cut, a 5xx (see ``venues.binance.errors.outcome_of``) say nothing of the order. Taken as refused, it
+connection that was cut, a 5xx (each venue says which answers are final) say nothing of the order. Taken as refused, it
 may fill all the same, and the account would hold a position that it knows nothing of; sent again, it may fill twice. So
 its margin stays reserved and the exchange is queried by client order id until it answers, or until it can no longer
 accept the request (rule 2).

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from actors.core.enums import Purpose
+from actors.core.enums import OrderStatus, Purpose
 from actors.core.messages import ApplyFunding, OrderClosed, PlaceOrder, SetMode, Wake
 from actors.core.records import NewAccount
 from actors.core.units import AccountId
@@ -41,7 +41,7 @@ def trade(author, ms, quantity, symbol=ETH):
     number = next(TRADE_IDS)
     price = MARKS[symbol]
     author.decide(fill_of(order, price=price, trade_id=number, trade_ms=EIGHT + ms, account_id=owner), at)
-    author.decide(OrderClosed(order.client_order_id, "FILLED", order.quantity), at)
+    author.decide(OrderClosed(order.client_order_id, OrderStatus.FILLED, order.quantity), at)
 
 
 def settle(author, at=0, told=None, symbol=ETH):
