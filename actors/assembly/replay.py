@@ -24,7 +24,7 @@ from rich.progress import Progress
 from actors.assembly.build import Runtime, Settings, build
 from actors.core.enums import OrderStatus, Side
 from actors.core.errors import BadInput, NotDurable
-from actors.core.facts import AnyFact, FillApplied, OrderEnded, OrderIntended
+from actors.core.facts import AnyFact, CloseOutBegan, CloseOutEnded, FillApplied, OrderEnded, OrderIntended
 from actors.core.instruments import Instrument
 from actors.core.messages import PlaceOrder, Tick
 from actors.core.order_ids import FIXED
@@ -89,11 +89,22 @@ class RecordingStore:
 
 
 def _spoken(fact: AnyFact) -> Any:
-    """A fact as it is written; a booked trade in the spelling of the releases before ``Trade``."""
-    if not isinstance(fact, FillApplied):
-        return fact
-    fields = flattened(fact)
-    del fields["fee_asset"]  # ``commission`` says it
+    """A fact as all releases have written it, so that the replays of two releases can be compared byte for byte."""
+    fields: dict[str, Any]
+    match fact:
+        case FillApplied():
+            fields = flattened(fact)
+            del fields["fee_asset"]  # ``commission`` says it
+        case OrderIntended():
+            fields = msgspec.to_builtins(fact)
+            fields["tier"] = fact.tier or fields.pop("attempt")
+            fields = {
+                name: value for name, value in fields.items() if name not in {"attempt", "conditional_id"}
+            }
+        case CloseOutBegan() | CloseOutEnded():
+            fields = {"fact": "ClosingOut", "reason": fact.reason if isinstance(fact, CloseOutBegan) else ""}
+        case _:
+            return fact
     return fields
 
 
