@@ -43,7 +43,7 @@ from actors.subaccount.pretrade import checks
 from actors.subaccount.rejections import RejectCode, Rejection, reject
 from actors.subaccount.situation import Situation
 from actors.subaccount.state import AccountState
-from actors.subaccount.steps import smallest_order
+from actors.subaccount.steps import smallest_order, without_rules
 
 TRAIL_STEP = Decimal("0.125")
 """A better price is made durable when it moves a trailing stop by this share of its callback rate."""
@@ -284,6 +284,8 @@ def _fired(now: Situation, order: ConditionalOrder) -> list[AnyFact]:
     quantity = placed.quantity
     held = state.position(order.symbol)
     if placed.reduce_only and held is not None:
+        if order.symbol not in market.instruments:
+            return without_rules(held)
         touch = dust.touch(market, order.symbol, placed.side)
         smallest = smallest_order(market.instruments[order.symbol], touch)
         quantity = min(max(quantity, smallest), abs(held.quantity))

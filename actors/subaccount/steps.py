@@ -44,7 +44,7 @@ def close(now: Situation, step: Step, sequence: int) -> list[AnyFact]:
     state, market, position, price = now.state, now.market, step.position, step.price
     instrument = market.instruments.get(position.symbol)
     if instrument is None:
-        return _without_rules(position)
+        return without_rules(position)
     held = abs(position.quantity)
     smallest = smallest_order(instrument, price)
     if held < smallest:
@@ -77,7 +77,8 @@ def close(now: Situation, step: Step, sequence: int) -> list[AnyFact]:
     ]
 
 
-def _without_rules(position: Position) -> list[AnyFact]:
+def without_rules(position: Position) -> list[AnyFact]:
+    """Nothing can be ordered in a symbol whose increments are unknown: an alert, once for each position."""
     if Alert.NO_RULES in position.alerts:
         return []
     return [PositionAlerted(position.symbol, Alert.NO_RULES, abs(position.quantity), ZERO)]

@@ -8,8 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from actors.core.constants import CONDITIONALS_MAX, REARM_MAX
-from actors.core.enums import OrderStatus, OrderType
-from actors.core.facts import CancelIntended, OrderIntended
+from actors.core.enums import Alert, OrderStatus, OrderType
+from actors.core.facts import CancelIntended, OrderIntended, PositionAlerted
 from actors.core.messages import OrderClosed, PlaceOrder, TripBreaker
 from actors.subaccount.alerts import alerts_of
 from actors.subaccount.decide import decide, withdraw
@@ -35,6 +35,20 @@ def test_a_stop_does_not_need_another_symbol_s_price():
     order = PlaceOrder(symbol=ETH, side=SELL, quantity=D(1), reduce_only=True)
     assert codes(protected(), order, at("1890")) == []
     assert codes(protected(), PlaceOrder(symbol=ETH, side=BUY, quantity=D(1)), at("1890")) == [Code.NO_PRICE]
+
+
+def test_a_stop_whose_symbol_has_no_rules_waits_for_them_and_alerts_once():
+    state, now = protected(), at("1890")
+    blind = replace(now, instruments={BTC: now.instruments[BTC]})
+    fired = decide(state, WAKE, blind)
+    assert [(f.symbol, f.alert) for f in fired.facts if isinstance(f, PositionAlerted)] == [
+        (ETH, Alert.NO_RULES)
+    ]
+    assert len(fired.state.conditionals) == 1
+    assert decide(fired.state, WAKE, blind).facts == ()
+    assert [f.quantity for f in decide(fired.state, WAKE, now).facts if isinstance(f, OrderIntended)] == [
+        D(1)
+    ]
 
 
 def test_a_remainder_that_is_too_small_for_the_exchange_goes_to_the_house():
