@@ -44,7 +44,7 @@ check: $(STAMP) ## what CI checks beside the tests: format, lint, types, tidines
 	$(PY) -m pytest -q tests/test_tidy.py
 
 settings: $(STAMP) ## write deploy/bulkhead.toml and docs/limits.md from the settings and limits in the code
-	$(PY) -m actors.assembly.sample
+	$(PY) -m actors.assembly.settings_files
 
 mutants: $(STAMP) ## flip comparisons, and see a test notice each: all of the decisions, a sample of the rest
 	$(PY) -m tests.mutants

@@ -21,12 +21,12 @@ from typing import Any
 
 import msgspec
 
+from actors.core.alarm_level import Critical
 from actors.core.errors import BadInput, Fenced, Refused, StateLost
 from actors.core.messages import LoseTriggers
 from actors.core.safe_copy import pairs
 from actors.core.trading_day import DayRule
 from actors.core.units import Nanos
-from actors.core.urgency import Critical
 from actors.feed.actor import Feed
 from actors.gateway.actor import Gateway
 from actors.gateway.budget import OrderBudget

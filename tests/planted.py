@@ -27,7 +27,7 @@ DISPATCHER = "actors/runtime/dispatcher.py"
 MAILBOX = "actors/runtime/mailbox.py"
 QUARANTINE = "actors/supervision/quarantine.py"
 SUPERVISOR_CONTEXT = "actors/supervision/context.py"
-TRIGGERS = "actors/symbol_router/triggers.py"
+TRIGGERS = "actors/symbol_router/trigger_index.py"
 BOOK = "actors/symbol_router/book.py"
 FEED = "actors/feed/actor.py"
 RECONCILIATION = "actors/assembly/reconciliation.py"
@@ -53,7 +53,7 @@ TRANSLATED = ("tests/venues/binance/test_translate.py",)
 SERVED = ("tests/runtime/test_dispatcher.py",)
 PARKED = ("tests/test_quarantine.py",)
 TOUCH = (
-    "tests/symbol_router/test_triggers.py::test_what_touches_is_held_against_its_own_side_of_the_market",
+    "tests/symbol_router/test_trigger_index.py::test_what_touches_is_held_against_its_own_side_of_the_market",
 )
 FED = ("tests/feed/test_actor.py",)
 COMPARED = ("tests/assembly/test_reconciliation.py",)
@@ -562,7 +562,7 @@ FAULTS = (
         BOOK,
         "return tick.event_ms > known.event_ms",
         "return True",
-        ("tests/symbol_router/test_triggers.py::test_the_book_never_goes_back_in_time",),
+        ("tests/symbol_router/test_trigger_index.py::test_the_book_never_goes_back_in_time",),
     ),
     Fault(
         "an older price is accepted from REST",
@@ -570,7 +570,7 @@ FAULTS = (
         "if known is not None and not tick.update_id and tick.event_ms >= known.event_ms:",
         "if known is not None and not tick.update_id:",
         (
-            "tests/symbol_router/test_triggers.py::test_an_answer_of_rest_without_a_number_is_as_old_as_its_time",
+            "tests/symbol_router/test_trigger_index.py::test_an_answer_of_rest_without_a_number_is_as_old_as_its_time",
         ),
     ),
     Fault("REST is asked at three times the age", FEED, "self._max_age_ns // 3", "self._max_age_ns * 3", FED),

@@ -24,11 +24,11 @@ from actors.api.parameters import HttpRequest, Limit, who
 from actors.api.pools import EXCHANGE, INSPECT, QUESTION_SECONDS, STOP
 from actors.api.values import WhyBody
 from actors.assembly.operator_resumption import EMERGENCY
+from actors.core.alarm_level import Critical
 from actors.core.enums import CloseOutScope
 from actors.core.messages import CallOff, CloseOut
 from actors.core.names import told_text
 from actors.core.records import AuditEntry
-from actors.core.urgency import Critical
 from actors.persistence.operator_records import clean
 from actors.runtime import logs
 from actors.runtime.replies import Countdown

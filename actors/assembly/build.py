@@ -15,11 +15,11 @@ import pykka
 import structlog
 from msgspec.structs import replace
 
+from actors.core.alarm_level import Critical
 from actors.core.messages import Lane
 from actors.core.order_ids import Origin
 from actors.core.trading_day import DayRule
 from actors.core.units import AccountId, Nanos
-from actors.core.urgency import Critical
 from actors.gateway.fleets import Fleets
 from actors.limits.model import RiskLimits
 from actors.persistence.queries import StorePort

@@ -8,11 +8,11 @@ from functools import partial
 import pykka
 
 from actors.assembly.build import Assembly
+from actors.core.alarm_level import Critical
 from actors.core.enums import CloseOutScope
 from actors.core.errors import BadInput
 from actors.core.records import RecordAudit
 from actors.core.units import AccountId
-from actors.core.urgency import Critical
 from actors.runtime.replies import Countdown
 from actors.supervision.messages import Quarantine
 from actors.supervision.operator_log import EVERYBODY, QUARANTINE, LoggedAction, OperatorLog

@@ -8,8 +8,8 @@ from decimal import Decimal
 
 import msgspec
 
+from actors.core.alarm_level import Critical
 from actors.core.units import ZERO, Symbol
-from actors.core.urgency import Critical
 
 Positions = Mapping[Symbol, Decimal]
 

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable
 
 from actors.assembly.build import Assembly
 from actors.assembly.reconciliation import Difference, told_of
+from actors.core.alarm_level import Critical
 from actors.core.enums import Purpose
 from actors.core.facts import CancelIntended
 from actors.core.order_messages import Recover, Submit
 from actors.core.records import Recovery
 from actors.core.units import AccountId
-from actors.core.urgency import Critical
 from actors.subaccount.state import AccountState
 
 RECOVERY_SECONDS = 30.0

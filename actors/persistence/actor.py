@@ -26,6 +26,7 @@ import msgspec
 import pykka
 import structlog
 
+from actors.core.alarm_level import Critical
 from actors.core.constants import WRITER_BATCH_MAX, WRITER_WAITING_HIGH, WRITER_WAITING_LOW
 from actors.core.errors import Fenced, NotDurable, StoreBusy, StoreUnreachable
 from actors.core.facts import CancelIntended, OrderIntended
@@ -39,7 +40,6 @@ from actors.core.records import (
     RecordQuarantine,
 )
 from actors.core.units import NANOS_PER_MS, NANOS_PER_SECOND, AccountId, Nanos
-from actors.core.urgency import Critical
 from actors.persistence.messages import AskStore
 from actors.persistence.queries import QueriedStore, StorePort
 from actors.runtime.actor import DispatchedActor, Ref

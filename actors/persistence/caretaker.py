@@ -17,8 +17,8 @@ from typing import Protocol
 
 import structlog
 
+from actors.core.alarm_level import Critical, Info
 from actors.core.errors import StoreUnreachable
-from actors.core.urgency import Critical, Info
 from actors.runtime import logs
 
 log = structlog.get_logger("engine")

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import assert_never
 
+from actors.core.alarm_level import Critical
 from actors.core.constants import ADL_REFUSALS_MAX, ADL_STUCK_EVERY
 from actors.core.enums import Alert, Breaker, ConditionalStatus, Phase
 from actors.core.facts import (
@@ -38,7 +39,6 @@ from actors.core.facts import (
 from actors.core.fees import Commission, FeeBooked, FeeLearned
 from actors.core.orders import end_text, is_refusal
 from actors.core.units import NANOS_PER_SECOND, AccountId, Symbol, plain
-from actors.core.urgency import Critical
 
 
 def alerts_of(account_id: AccountId, facts: Iterable[AnyFact]) -> list[str]:

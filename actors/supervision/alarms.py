@@ -18,9 +18,9 @@ import msgspec
 import structlog
 from msgspec.structs import replace
 
+from actors.core.alarm_level import Critical, Level, level_of
 from actors.core.errors import NotRecorded
 from actors.core.units import NANOS_PER_SECOND
-from actors.core.urgency import Critical, Level, level_of
 from actors.runtime.clock import Clock
 from actors.runtime.local_file import LocalFile
 

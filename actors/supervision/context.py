@@ -6,9 +6,9 @@ from contextlib import suppress
 
 import pykka
 
+from actors.core.alarm_level import Critical
 from actors.core.messages import Message
 from actors.core.units import Nanos
-from actors.core.urgency import Critical
 from actors.runtime.cell import Cell
 from actors.supervision.registry import Registry
 

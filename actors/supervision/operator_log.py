@@ -22,12 +22,12 @@ import msgspec
 import structlog
 from msgspec.structs import replace
 
+from actors.core.alarm_level import Critical
 from actors.core.errors import NotRecorded
 from actors.core.messages import Message
 from actors.core.names import harmless
 from actors.core.records import AuditEntry, RecordAudit
 from actors.core.replay_codec import decode, encode
-from actors.core.urgency import Critical
 from actors.runtime.clock import Clock
 from actors.runtime.local_file import LocalFile
 

@@ -7,8 +7,8 @@ time. When a probe fails, the next one waits twice as long. Who counts what is i
 
 from __future__ import annotations
 
+from actors.core.alarm_level import Critical
 from actors.core.units import NANOS_PER_MS, Nanos
-from actors.core.urgency import Critical
 from actors.supervision.context import SupervisorContext
 from actors.supervision.correlation import FailureBreaker
 from actors.supervision.messages import Free, Probe, ProbeOver

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from actors.core.alarm_level import Critical
 from actors.core.messages import LoseTriggers
 from actors.core.records import LiftQuarantine, RecordQuarantine
 from actors.core.units import AccountId
-from actors.core.urgency import Critical
 from actors.runtime.cell import Cell, CrashReport
 from actors.supervision.context import SupervisorContext
 from actors.supervision.messages import Then

@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 import msgspec
 import structlog
 
+from actors.core.alarm_level import Critical, Info
 from actors.core.units import NANOS_PER_MS, NANOS_PER_SECOND, Nanos
-from actors.core.urgency import Critical, Info
 from actors.runtime.cell import Cell
 from actors.runtime.dispatcher import ThreadedDispatcher
 from actors.runtime.envelope import Envelope, describe

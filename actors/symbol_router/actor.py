@@ -14,7 +14,7 @@ from actors.core.units import NANOS_PER_MS, AccountId, Nanos
 from actors.runtime.actor import DispatchedActor, Ref
 from actors.symbol_router.book import PriceBook
 from actors.symbol_router.price_history import SAMPLE_EVERY
-from actors.symbol_router.triggers import TriggerIndex
+from actors.symbol_router.trigger_index import TriggerIndex
 
 RouterMessage = Tick | RegisterTriggers | LoseTriggers
 

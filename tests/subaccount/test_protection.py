@@ -81,7 +81,7 @@ def test_a_stop_that_the_exchange_does_not_take_is_sent_again_a_bounded_number_o
             refused = OrderClosed(state.orders[0].client_order_id, status, D(0), -1, "no")
             decision = decide(state, refused, market(prices, **clock))
             assert len(decision.state.conditionals) == (sent <= REARM_MAX)
-            if state.orders[0].intent.tier == REARM_MAX:
+            if state.orders[0].intent.attempt == REARM_MAX:
                 assert any("is given up" in text for text in alerts_of("acct-1", decision.facts))
             state = decision.state
     assert sent == REARM_MAX + 1

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
+from actors.core.alarm_level import Critical, Info, Level
 from actors.core.units import Nanos
-from actors.core.urgency import Critical, Info, Level
 from actors.runtime.clock import VirtualClock
 from actors.supervision.alarms import ACCOUNTS_PER_SECOND, AGAIN_EVERY_MS, KEPT, Alarms
 

@@ -1,6 +1,6 @@
 """The files that are made from the settings and limits: ``deploy/bulkhead.toml`` and ``docs/limits.md``.
 
-``make settings`` writes both (``python -m actors.assembly.sample``); a test holds that they are up to date.
+``make settings`` writes both (``python -m actors.assembly.settings_files``); a test holds that they are up to date.
 """
 
 from __future__ import annotations

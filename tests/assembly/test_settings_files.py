@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from actors.assembly.config import EngineConfig, Setting, load
-from actors.assembly.sample import FILES, main, toml
+from actors.assembly.settings_files import FILES, main, toml
 from actors.limits.model import LIMITS, RiskLimits
 from actors.limits.parse import parse
 from actors.limits.profiles import PROFILES
@@ -26,7 +26,7 @@ def test_a_file_in_the_repository_is_what_is_made(name):
 
 
 def test_the_command_writes_all_of_them(tmp_path, monkeypatch):
-    monkeypatch.setattr("actors.assembly.sample.ROOT", tmp_path)
+    monkeypatch.setattr("actors.assembly.settings_files.ROOT", tmp_path)
     for name in FILES:
         (tmp_path / name).parent.mkdir(exist_ok=True)
     main()

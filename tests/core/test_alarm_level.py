@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from actors.core.alarm_level import Critical, Info, Level, level_of
 from actors.core.enums import Phase
 from actors.core.facts import BadDebtRecorded, PhaseChanged
 from actors.core.units import AccountId
-from actors.core.urgency import Critical, Info, Level, level_of
 from actors.subaccount.alerts import alerts_of
 from tests.factories import D
 

@@ -12,7 +12,7 @@ from actors.core.messages import RegisterTriggers, Trigger
 from actors.core.units import AccountId
 from actors.symbol_router import triggers
 from actors.symbol_router.book import PriceBook
-from actors.symbol_router.triggers import COMPACT_AT, TriggerIndex
+from actors.symbol_router.trigger_index import COMPACT_AT, TriggerIndex
 from tests.factories import BTC, ETH, tick
 
 ACCOUNTS = [AccountId(f"a{n}") for n in range(6)]
