@@ -1,14 +1,16 @@
-"""One folder per actor, listed here in the order in which a price becomes an order.
+"""One folder per actor; the order is that of imports: each folder may import those above it.
 
-feed            L1 in: websocket, REST fall-back, replay files
-symbol_router   L1 -> which accounts must look, by trigger price
+core            shared vocabulary: units, enums, facts, messages, errors, constants
+limits          the limits of one account
+runtime         what an actor is: mailbox, dispatcher, clock
+supervision     who watches actors: registry, restart policy, quarantine, gate, watchdog, alarms
+symbol_router   L1 in; decides which accounts a price wakes
+feed            funding and rates in
 subaccount      what one account decides: checks, margin, ADL, fills
-persistence     the writer: decisions made durable, then forwarded
 gateway         intents -> exchange orders -> fills
-api             how people reach the running engine
+persistence     the writer: decisions made durable, then forwarded
 venues          exchanges behind the ports of feed and gateway: binance, and paper, which speaks its protocol
-runtime         what an actor is: mailbox, dispatcher, clock, restart policy
-
-Shared vocabulary, importing nothing of ours but each other:
-units, errors, limits, messages, config.
+assembly        where the parts are wired, for run, replay, simulation, benchmarks and tests
+api             how people reach the running engine
+cli             the command line, which asks the api
 """

@@ -271,7 +271,7 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "stack[-1].last_checkpoint <= number",
     ): "a second checkpoint of one number is absorbed by the first",
     (
-        "symbol_router/triggers",
+        "symbol_router/trigger_index",
         "len(side.heap) <= 2 * side.living + COMPACT_AT",
         "len(side.heap) < 2 * side.living + COMPACT_AT",
     ): "what is old is thrown out one entry earlier or later",

@@ -1,4 +1,4 @@
-"""The style rules of DESIGN 3 as functions over a tree; each fault names file, line and cure."""
+"""The walls between folders, and rules of style, as functions over a tree; each fault names file, line and cure."""
 
 from __future__ import annotations
 

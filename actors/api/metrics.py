@@ -74,7 +74,12 @@ ENGINE: tuple[Figure[Engine], ...] = (
     ),
 )
 REQUEST_WEIGHT: tuple[Figure[RequestWeight], ...] = (
-    Figure(COUNTER, "requests_refused", "Requests not sent for want of request weight", lambda w: w.refused),
+    Figure(
+        COUNTER,
+        "requests_refused",
+        "Requests not sent because the request weight was used up",
+        lambda w: w.refused,
+    ),
     Figure(GAUGE, "request_weight_used", "Weight of this minute's requests, others' too", lambda w: w.used),
     Figure(GAUGE, "request_weight_limit", "Weight that the exchange allows in a minute", lambda w: w.limit),
     Figure(GAUGE, "requests_waiting", "Requests that wait for their turn", lambda w: w.waiting),

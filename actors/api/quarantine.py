@@ -70,7 +70,10 @@ class QuarantineService:
         self._letters = DeadLetterService(context)
 
     async def quarantine(self, account_id: str, reason: str, who: str) -> bool:
-        """Take one account out of service; its orders are cancelled at once, and a guard takes its place."""
+        """Take one account out of service; its orders are cancelled at once, and a guard takes its place.
+
+        The supervisor does it: ``by_operator`` in ``actors/supervision/quarantine.py``.
+        """
         self._lookup.account(account_id)
         text = told_text(reason, "reason")
         if AccountId(account_id) in self._engine.quarantined:

@@ -60,7 +60,7 @@ class Loader:
     """Makes states of rows.
 
     Args:
-        defaults: what accounts may do whom neither the platform nor a row of their own limits.
+        defaults: the limits of accounts that have neither a rule of the platform nor limits of their own.
     """
 
     def __init__(self, defaults: RiskLimits) -> None:

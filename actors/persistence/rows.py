@@ -1,4 +1,4 @@
-"""Decisions to rows, and rows to states. Pure.
+"""Decisions to rows; ``loading`` makes states of rows. Pure.
 
 Rules
 1. A decision becomes statements in the order of its facts; rows of one table keep that order.

@@ -1,1 +1,1 @@
-"""What an actor is: mailbox, dispatcher, clock, restart policy, simulation."""
+"""What an actor is: mailbox, dispatcher, clock, simulated time."""

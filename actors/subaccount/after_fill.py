@@ -1,4 +1,4 @@
-"""What an account would be margined by once all that works and waits has filled. Pure.
+"""Maintenance margin of an account after all its open and waiting orders have filled. Pure.
 
 Per symbol, everything counts on one side: which of two opposite orders fills first is not known.
 """

@@ -36,7 +36,7 @@ SETTLES_WITHIN_MS = 1_000
 """Binance names a settlement's time some milliseconds after the whole hour that it is of."""
 
 LATE_MS = 5_000
-"""Nobody tells funding sooner after its settlement, unless the settlement was at a whole hour."""
+"""Funding is reported at the earliest this long after its settlement, unless that was at a whole hour."""
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):

@@ -1,7 +1,7 @@
 """Whether accounts may take new risk, and whether this process may send orders at all.
 
-New risk is shut by anybody who cannot vouch for the engine: reading is one attribute, every
-closer has a name, and the gate is open when none is left. Sending ends with the lease: a
+Any part that is not healthy closes the gate to new risk. Reading it is one attribute; every closer has a
+name, and the gate is open when none is left. Sending ends with the lease: a
 process that was frozen past it must not send what another one has taken over meanwhile.
 """
 
@@ -27,7 +27,7 @@ class TradingGate:
             self.reduce_only = True
 
     def open(self, who: str) -> None:
-        """Take back ``who``'s objection."""
+        """Remove this closer."""
         if who not in self._closers:
             return
         with self._lock:

@@ -9,7 +9,8 @@ from actors.core.facts import AnyFact, Fact
 from actors.core.fees import FeeBooked, FeeLearned
 from actors.core.messages import FaultOnPurpose, Message
 from actors.core.replay_codec import REPLAYABLE
-from actors.subaccount.decide import AccountMessage
+from actors.subaccount.commands import CAUSES
+from actors.subaccount.decide import AccountMessage, ControlMessage
 
 NOT_FOR_ACCOUNTS = {
     "Tick",
@@ -32,6 +33,10 @@ def test_every_message_is_one_that_accounts_decide_on_or_is_named_here():
     decided_on = {c.__name__ for c in get_args(AccountMessage)}
     assert known - {"Message"} == decided_on | NOT_FOR_ACCOUNTS
     assert not decided_on & NOT_FOR_ACCOUNTS
+
+
+def test_every_command_of_an_operator_names_the_cause_of_what_follows():
+    assert set(CAUSES) == set(get_args(ControlMessage))
 
 
 def test_every_message_of_an_account_can_be_replayed_from_a_dead_letter():

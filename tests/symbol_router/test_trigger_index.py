@@ -10,7 +10,6 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from actors.core.messages import RegisterTriggers, Trigger
 from actors.core.units import AccountId
-from actors.symbol_router import triggers
 from actors.symbol_router.book import PriceBook
 from actors.symbol_router.trigger_index import COMPACT_AT, TriggerIndex
 from tests.factories import BTC, ETH, tick
@@ -189,7 +188,7 @@ def test_an_answer_of_rest_without_a_number_is_as_old_as_its_time():
 
 def test_a_registration_does_not_build_the_heaps_anew(monkeypatch):
     rebuilt = []
-    monkeypatch.setattr(triggers.heapq, "heapify", rebuilt.append)
+    monkeypatch.setattr(trigger_index.heapq, "heapify", rebuilt.append)
     index = TriggerIndex()
     for n in range(3 * COMPACT_AT):
         index.register(RegisterTriggers(AccountId(f"b{n}"), (Trigger(ETH, True, 50.0 + n % 7),)), {})

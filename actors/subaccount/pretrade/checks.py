@@ -77,7 +77,7 @@ def check(now: Situation, order: PlaceOrder, at_price: Decimal | None = None) ->
         at_price: the price to count with, for an order that will be sent only when the market gets there.
 
     Returns:
-        The checked; when accepted, how much margin the order reserves.
+        The result; if accepted, how much margin the order reserves.
     """
     state, market = now.state, now.market
     shape, account = failed(SHAPE_CHECKS, order), failed(ACCOUNT_CHECKS, state)[:1]
@@ -191,7 +191,7 @@ def _proposed(
 def _without_price(
     state: AccountState, order: PlaceOrder, market: Market, *, own_only: bool
 ) -> Rejection | None:
-    """The rejection for want of a fresh price of what the checks need; None if all are there.
+    """The rejection when a price that the checks need is missing or stale; None if all are there.
 
     What reduces needs its own symbol's price only: another one's feed must not keep a stop from closing.
     """

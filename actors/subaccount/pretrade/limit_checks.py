@@ -89,7 +89,7 @@ def margin_usage(p: ProposedOrder) -> Rejection | None:
 def maintenance_margin(p: ProposedOrder) -> Rejection | None:
     """What is filled must not be warned of at once, let alone liquidated: the ratio stays below the warning line.
 
-    Silent where margin lacks already: that says the same, and how much.
+    Not reported if a margin check failed already: that one says how much is missing.
     """
     if available_margin(p) is not None or margin_usage(p) is not None:
         return None

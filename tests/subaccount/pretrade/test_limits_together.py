@@ -95,7 +95,7 @@ def test_everything_that_fails_is_reported_in_one_order():
     as_limit = codes(state, order("1", order_type=OrderType.LIMIT, price=D(2100)), at)
     assert Code.PRICE_DEVIATION_EXCEEDED in as_limit
     # Neither are maintenance, which is silent where margin lacks, and brackets, which this account has none of.
-    assert len(LIMIT_CHECKS) == len(IN_ORDER) + 3
+    assert len(LIMIT_CHECKS) == len(IN_ORDER) + 3, "a new check: bring this account into its trouble too"
 
 
 def test_reducing_passes_whatever_speaks_against_new_risk():
