@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from actors.core.messages import RegisterTriggers, Trigger
 from actors.core.units import AccountId
+from actors.symbol_router import trigger_index
 from actors.symbol_router.book import PriceBook
 from actors.symbol_router.trigger_index import COMPACT_AT, TriggerIndex
 from tests.factories import BTC, ETH, tick
