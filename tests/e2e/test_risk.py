@@ -101,7 +101,8 @@ def test_a_stop_waits_and_goes_with_the_take_profit_that_fires(client, run, pape
     paper.admin("shock", symbol="ETHUSDT", fraction="0.01", seconds=1)
     until(lambda: not client.get("/v1/accounts/acct-2")["positions"], "the take-profit")
     assert client.get("/v1/accounts/acct-2")["conditionals"] == []
-    [record] = client.get("/v1/accounts/acct-2/closed")
+    # The actor knows it before it is durable.
+    [record] = until(lambda: client.get("/v1/accounts/acct-2/closed"), "the closed position's row")
     assert D(record["mfe"]) >= D(record["net"])
     assert D(record["mae"]) <= 0
     assert "ETHUSDT" in run("closed", "acct-2").stdout
