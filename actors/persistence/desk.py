@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from psycopg.rows import dict_row
 
 from actors.errors import BadInput, NotStarted
-from actors.order_ids import PART_LENGTH, FleetId, Origin, StartId, part_of
+from actors.order_ids import PART_LENGTH, FleetId, Origin, StartId, parsed, part_of
 from actors.persistence import sql
 from actors.persistence.messages import QuarantineRecord, RecordAudit, RecordDeadLetter, RecordQuarantine
 from actors.subaccount.orders import end_text
@@ -289,7 +289,7 @@ class Desk:
             for statement in (HISTORY, HISTORY_OF_CONDITIONALS)
             for row in self._connection.execute(statement, (account_id, limit)).fetchall()
         ]
-        found.sort(key=lambda order: int(order.client_order_id.rpartition("-")[2]), reverse=True)
+        found.sort(key=_sequence, reverse=True)
         return found[:limit]
 
     def _orders(self, where: LiteralString, *values: object) -> list[CausedOrder]:
@@ -310,6 +310,12 @@ class Desk:
             tail: LiteralString = " ORDER BY closed_ms DESC, position_id LIMIT %s"
             values = (account_id, *(() if strategy is None else (strategy,)), limit)
             return cursor.execute(sql.CLOSED_POSITIONS + wanted + tail, values).fetchall()
+
+
+def _sequence(order: CausedOrder) -> int:
+    """The place of an order among its account's; its id counts to the base of 32, in an older release's to 10."""
+    name = parsed(order.client_order_id)
+    return -1 if name is None else name.sequence
 
 
 def _caused(row: Sequence[Any]) -> CausedOrder:

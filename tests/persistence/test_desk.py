@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from actors.errors import BadInput, StoreUnreachable
 from actors.messages import PlaceOrder
+from actors.order_ids import parsed
 from actors.persistence import schema
 from actors.persistence.desk import DeadLetterStatus, wanted_status
 from actors.persistence.messages import RecordAudit, RecordDeadLetter, RecordQuarantine
@@ -142,12 +143,13 @@ def test_nan_is_no_balance(store, dsn):
 
 def test_a_history_has_an_account_s_orders_newest_first_and_no_other_s(store):
     one, other = (Author(state) for state in create(store, 2))
-    for author in (one, other, one):
+    for author in (one, other, *[one] * 39):
         author.trade(BUY, "0.1")
         store.commit(author.batch)
         author.batch.clear()
-    found = store.at_desk(lambda d: d.history(AccountId("acct-1"), 10))
-    assert [o.client_order_id.rpartition("-")[2] for o in found] == ["2", "1"]
+    found = store.at_desk(lambda d: d.history(AccountId("acct-1"), 100))
+    # Numbers to the base of 32: "a" is ten, "10" is thirty-two.
+    assert [parsed(o.client_order_id).sequence for o in found] == list(range(40, 0, -1))
     assert {(o.account_id, o.status, o.filled) for o in found} == {("acct-1", "FILLED", "0.1")}
     assert store.at_desk(lambda d: d.history(AccountId("acct-1"), 1)) == found[:1]
     assert store.at_desk(lambda d: d.history(AccountId("nobody"))) == []
