@@ -14,10 +14,11 @@ from actors.core.messages import (
     OrderAccepted,
     OrderClosed,
     PlaceOrder,
+    SettleFee,
     Wake,
 )
 from actors.persistence.rows import when
-from tests.factories import BUY, ETH, SELL, fill_of, market
+from tests.factories import BUY, ETH, SELL, WALL_MS, fill_of, market
 from tests.persistence.authors import NOW, TRADE_IDS, Author, create, rows
 
 AT = when(NOW)
@@ -157,6 +158,20 @@ def test_what_a_trade_changed_names_a_trade_that_there_is(store, dsn, author):
         ("TRADE_PNL", D("-0.1"), "OPEN"),
         ("FUNDING", D(-2), None),
         ("TRADE_PNL", D("-0.1"), "CLOSE"),
+    ]
+
+
+def test_a_fee_that_is_booked_later_names_the_trade_that_it_is_of(store, dsn, author):
+    for side, price in ((BUY, "2000"), (SELL, "2100")):
+        author.decide(PlaceOrder(symbol=ETH, side=side, quantity=D("0.1"), leverage=D(20)))
+        number, order = next(TRADE_IDS), author.state.orders[-1]
+        author.decide(fill_of(order, price=price, fee=None, fee_asset="", trade_ms=WALL_MS, trade_id=number))
+        author.decide(SettleFee(ETH, number, None, D("0.8")))
+    commit(store, author)
+    assert rows(dsn, NAMED) == [
+        ("TRADE_PNL", D(10), "CLOSE"),
+        ("FEE", D("-0.8"), "CLOSE"),
+        ("FEE", D("-0.8"), "OPEN"),
     ]
 
 
