@@ -1,7 +1,8 @@
 """Orders that wait until the exchange's limits let them go, and which one is next. Pure.
 
 Rules
-1. What is urgent goes first; within that, what has waited longest.
+1. What is urgent goes first (what liquidates, and market orders that only reduce: ``orders.is_urgent``); within that,
+   what has waited longest.
 2. An order was decided at the price of that time. One that is to trade at any price and has waited ``STALE_MS``
    is not sent: it goes back to its account, which decides again.
 3. What an account decides instead keeps the place of what went back.
