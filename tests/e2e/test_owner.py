@@ -136,7 +136,13 @@ def test_history_has_the_last_orders_with_their_ends_newest_first(engine, cli):
     )
     assert cli("cancel", account, waiting).returncode == 0
     assert cli("close", account, "--yes").returncode == 0
-    found = engine.client.get(f"/v1/accounts/{account}/history", limit=10)
+
+    def all_ended():
+        # The actor knows an end before it is durable, and the history is read from Postgres.
+        orders = engine.client.get(f"/v1/accounts/{account}/history", limit=10)
+        return orders if "INTENDED" not in {o["status"] for o in orders} else None
+
+    found = until(all_ended, "the end of the last order to be durable")
     whats = [(o["side"], o["order_type"], o["status"], o["filled"]) for o in found]
     assert whats[0] == ("SELL", "MARKET", "FILLED", "0.1")
     assert whats[-1] == ("BUY", "MARKET", "FILLED", "0.1")
