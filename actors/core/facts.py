@@ -38,6 +38,23 @@ class Fact(msgspec.Struct, frozen=True, gc=False, tag_field="fact"):
     """Something that happened to an account."""
 
 
+class AccountOpened(Fact, frozen=True, gc=False, tag=True):
+    """The first fact of an account: it exists, and owns nothing yet. ``maintenance_rate`` is its part of a notional."""
+
+    mode: LiquidationMode
+    maintenance_rate: Decimal
+
+
+class AccountCarried(Fact, frozen=True, gc=False, tag=True):
+    """The first fact of an account that is older than its journal: what it was then.
+
+    ``state`` is what ``subaccount.state_codec`` made of it, ``version`` that codec's version.
+    """
+
+    version: int
+    state: msgspec.Raw
+
+
 class BalanceAdjusted(Fact, frozen=True, gc=False, tag=True):
     """A deposit, a withdrawal, or a correction that the platform made beside us."""
 
@@ -315,5 +332,6 @@ RiskFact = DayBegan | DayStopped | BreakerChanged | CloseOutBegan | CloseOutEnde
 MoneyFact = BalanceAdjusted | FundingPaid | FeeFact | BadDebtRecorded
 PositionFact = PositionTakenOver | PositionClosed | PositionAlerted
 AccountFact = PhaseChanged | StatusChanged | LimitsChanged | ModeChanged
-AnyFact = OrderFact | ConditionalFact | RiskFact | MoneyFact | PositionFact | AccountFact
+FirstFact = AccountOpened | AccountCarried
+AnyFact = OrderFact | ConditionalFact | RiskFact | MoneyFact | PositionFact | AccountFact | FirstFact
 """All of them; whoever takes facts apart ends with ``assert_never``, so mypy names what forgets a new one."""

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, assert_never
 
 from actors.core.facts import (
+    AccountCarried,
+    AccountOpened,
     AnyFact,
     BadDebtRecorded,
     BalanceAdjusted,
@@ -78,6 +80,8 @@ def _changes_risk(state: AccountState, fact: AnyFact) -> bool:
             | StatusChanged()
             | BadDebtRecorded()
             | ModeChanged()
+            | AccountOpened()
+            | AccountCarried()
         ):
             return False
         case _:
@@ -142,6 +146,8 @@ def _of_fact(state: AccountState, fact: AnyFact, wall_ms: int) -> Iterator[State
             | StatusChanged()
             | BadDebtRecorded()
             | ModeChanged()
+            | AccountOpened()
+            | AccountCarried()
         ):
             return
         case _:

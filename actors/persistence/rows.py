@@ -18,6 +18,8 @@ from typing import Any, assert_never
 
 from actors.core.enums import OrderStatus, OrderType, Purpose
 from actors.core.facts import (
+    AccountCarried,
+    AccountOpened,
     AnyFact,
     BadDebtRecorded,
     BalanceAdjusted,
@@ -195,6 +197,8 @@ def _balance_change(fact: AnyFact) -> tuple[Decimal, str]:
             | StatusChanged()
             | LimitsChanged()
             | ModeChanged()
+            | AccountOpened()
+            | AccountCarried()
         ):
             return ZERO, ""
         case _:
@@ -259,6 +263,8 @@ def _fact_rows(  # noqa: PLR0912 - one branch per fact
             | PhaseChanged()
             | BadDebtRecorded()
             | LimitsChanged()
+            | AccountOpened()
+            | AccountCarried()
         ):
             return
         case _:

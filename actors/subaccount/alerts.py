@@ -10,6 +10,8 @@ from actors.core.alarm_level import Critical
 from actors.core.constants import ADL_REFUSALS_MAX, ADL_STUCK_EVERY
 from actors.core.enums import Alert, Breaker, ConditionalStatus, Phase
 from actors.core.facts import (
+    AccountCarried,
+    AccountOpened,
     AnyFact,
     BadDebtRecorded,
     BalanceAdjusted,
@@ -102,6 +104,8 @@ def _text(fact: AnyFact, refusal: str) -> str:
             | StatusChanged()
             | LimitsChanged()
             | ModeChanged()
+            | AccountOpened()
+            | AccountCarried()
         ):
             return ""
         case _:

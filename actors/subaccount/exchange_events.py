@@ -14,10 +14,11 @@ from actors.core.order_ids import sequence_of
 from actors.core.orders import WorkingOrder
 from actors.core.units import ZERO, ClientOrderId, is_sane
 from actors.subaccount import adl, conditionals, fees, funding, unsent_orders
+from actors.subaccount.fold import settlement_of
 from actors.subaccount.market import Market
 from actors.subaccount.pipeline import Decision, assessed, concluded, decided
 from actors.subaccount.situation import Situation
-from actors.subaccount.state import AccountState, settlement_of
+from actors.subaccount.state import AccountState
 
 ExchangeEvent = OrderAccepted | Fill | FeeKnown | RateKnown | OrderClosed | ApplyFunding
 

@@ -13,9 +13,10 @@ from decimal import Decimal
 from actors.core.facts import AnyFact
 from actors.core.units import Symbol
 from actors.subaccount import margin
+from actors.subaccount.fold import folded
 from actors.subaccount.margin import MarginView
 from actors.subaccount.market import Market, marks_of
-from actors.subaccount.state import AccountState, folded
+from actors.subaccount.state import AccountState
 
 
 class Situation:

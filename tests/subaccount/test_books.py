@@ -36,7 +36,8 @@ from actors.core.messages import (
 )
 from actors.core.trading_day import TradingDay
 from actors.subaccount.decide import decide
-from actors.subaccount.state import books_balance, folded
+from actors.subaccount.fold import folded
+from actors.subaccount.state import books_balance
 from tests.factories import BNB, BTC, BUY, ETH, SELL, WALL_MS, account, fill_of, market
 
 SYMBOLS, SIDES = st.sampled_from([ETH, BTC]), st.sampled_from([BUY, SELL])

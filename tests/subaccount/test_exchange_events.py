@@ -12,8 +12,9 @@ from actors.core.errors import StateCorrupt
 from actors.core.facts import FundingPaid, OrderIntended
 from actors.core.messages import ApplyFunding, OrderClosed, PlaceOrder, Wake
 from actors.subaccount.decide import decide
+from actors.subaccount.fold import fold
 from actors.subaccount.rejections import RejectCode as Code
-from actors.subaccount.state import books_balance, fold
+from actors.subaccount.state import books_balance
 from tests.factories import BUY, ETH, SELL, account, fill_of, market, position, run
 
 AT = 1_700_000_000_000

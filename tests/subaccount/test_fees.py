@@ -27,9 +27,10 @@ from actors.limits.model import RiskLimits
 from actors.subaccount import fees, margin
 from actors.subaccount.alerts import alerts_of
 from actors.subaccount.decide import decide
+from actors.subaccount.fold import folded
 from actors.subaccount.pipeline import Accepted
 from actors.subaccount.rejections import RejectCode as Code
-from actors.subaccount.state import books_balance, folded
+from actors.subaccount.state import books_balance
 from tests.factories import BNB, BTC, BUY, ETH, INSTRUMENTS, SELL, WALL_MS, account, fill_of, market, run
 
 BOTH = {ETH: "2000", BNB: "500"}

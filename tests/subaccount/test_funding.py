@@ -15,8 +15,9 @@ from actors.core.errors import StateCorrupt
 from actors.core.facts import FundingPaid, PositionClosed, PositionTakenOver
 from actors.core.messages import ApplyFunding, PlaceOrder, Wake
 from actors.subaccount.decide import decide
+from actors.subaccount.fold import fold, folded
 from actors.subaccount.holdings import TOLD_MS, Settled
-from actors.subaccount.state import books_balance, fold, folded
+from actors.subaccount.state import books_balance
 from tests.factories import BTC, BUY, ETH, SELL, account, fill_of, market, position
 
 HOUR = 3_600_000

@@ -11,7 +11,8 @@ from actors.core.errors import StateCorrupt
 from actors.core.facts import PositionTakenOver
 from actors.core.fees import FeeLearned, FeeShare
 from actors.subaccount.decide import decide
-from actors.subaccount.state import books_balance, fold
+from actors.subaccount.fold import fold
+from actors.subaccount.state import books_balance
 from tests.factories import ETH, account, market, position
 from tests.subaccount.test_fees import ONLY, bnb, pending, placed, rate
 

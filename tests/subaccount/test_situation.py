@@ -11,7 +11,7 @@ from actors.core.enums import LiquidationMode, Phase
 from actors.core.facts import BalanceAdjusted, LimitsChanged, OrderIntended, PhaseChanged, PositionTakenOver
 from actors.core.messages import Wake
 from actors.core.units import Nanos, Symbol
-from actors.subaccount import margin, situation, state
+from actors.subaccount import fold, margin, situation
 from actors.subaccount.decide import decide
 from actors.subaccount.situation import Situation
 from actors.subaccount.triggers import triggers
@@ -35,7 +35,7 @@ def calls(monkeypatch):
 
         monkeypatch.setattr(module, name, call)
 
-    counted(state, "fold")
+    counted(fold, "fold")
     counted(situation, "marks_of")
     counted(margin, "view")
     return found

@@ -18,8 +18,9 @@ from actors.core.messages import PlaceOrder
 from actors.core.order_ids import FIXED, client_order_id
 from actors.core.units import AccountId
 from actors.subaccount.decide import decide
+from actors.subaccount.fold import fold
 from actors.subaccount.position import position_id
-from actors.subaccount.state import books_balance, fold
+from actors.subaccount.state import books_balance
 from tests.factories import BUY, ETH, SELL, account, fill_of, market, position, run
 
 STEPS = st.lists(

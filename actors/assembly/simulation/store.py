@@ -15,7 +15,8 @@ from actors.core.fees import FeeBooked
 from actors.core.records import QuarantineRecord, RecordDeadLetter, RecordQuarantine, Recovery
 from actors.core.units import AccountId, Symbol
 from actors.subaccount.durability import Persist
-from actors.subaccount.state import AccountState, fold
+from actors.subaccount.fold import fold
+from actors.subaccount.state import AccountState
 
 AWAY = 0.05
 """How often the store is away when it is asked for something."""

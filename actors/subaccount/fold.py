@@ -1,0 +1,377 @@
+"""The only function that changes an account.
+
+Rules
+1. ``fold(state, fact)`` builds every new state: live, on restart, in replay and in tests.
+2. A fact that does not fit raises ``StateCorrupt`` and leaves the old state whole.
+3. balance = deposits + realized - fees + funding + bad debt, exactly, after every fold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import assert_never
+
+from msgspec.structs import replace
+
+from actors.core.constants import ORDER_RATE_WINDOW_MS
+from actors.core.enums import Breaker, OrderStatus, Purpose
+from actors.core.errors import BadConfig, StateCorrupt
+from actors.core.facts import (
+    AccountCarried,
+    AccountOpened,
+    AnyFact,
+    BadDebtRecorded,
+    BalanceAdjusted,
+    BreakerChanged,
+    CancelIntended,
+    CloseOutBegan,
+    CloseOutEnded,
+    ConditionalDue,
+    ConditionalEnded,
+    ConditionalFact,
+    ConditionalPlaced,
+    DayBegan,
+    DayStopped,
+    FillApplied,
+    FirstFact,
+    FundingPaid,
+    LimitsChanged,
+    ModeChanged,
+    MoneyFact,
+    OrderAcknowledged,
+    OrderEnded,
+    OrderFact,
+    OrderIntended,
+    PhaseChanged,
+    PositionAlerted,
+    PositionClosed,
+    PositionFact,
+    PositionTakenOver,
+    RiskFact,
+    StatusChanged,
+    TrailMoved,
+)
+from actors.core.fees import FeeBooked, FeeLearned
+from actors.core.orders import ConditionalOrder, WorkingOrder, end_text, is_refusal
+from actors.core.units import ZERO, AccountId, ClientOrderId, Symbol
+from actors.subaccount import ledger, state_codec
+from actors.subaccount.holdings import changed
+from actors.subaccount.holdings import held as held_of
+from actors.subaccount.position import Position, Settlement, pending_of, position_id, settle, with_position
+from actors.subaccount.state import AccountState, with_limits
+
+
+def settlement_of(state: AccountState, fill: FillApplied) -> Settlement:
+    """What a fill of one of the account's working orders does to its position.
+
+    Raises:
+        StateCorrupt: the order is not one of them.
+    """
+    intent = _order(state, fill.client_order_id).intent
+    new_id = position_id(state.account_id, state.next_position_sequence)
+    return settle(state.position(fill.trade.symbol), fill, new_id, intent.leverage, intent.strategy)
+
+
+def fold(state: AccountState, fact: AnyFact) -> AccountState:
+    """The state after ``fact``.
+
+    Raises:
+        StateCorrupt: the fact does not fit the state, or names another account.
+    """
+    match fact:
+        case OrderIntended() | CancelIntended() | OrderAcknowledged() | FillApplied() | OrderEnded():
+            return _fold_order(state, fact)
+        case ConditionalPlaced() | TrailMoved() | ConditionalDue() | ConditionalEnded():
+            return _fold_conditional(state, fact)
+        case DayBegan() | DayStopped() | BreakerChanged() | CloseOutBegan() | CloseOutEnded():
+            return _fold_risk(state, fact)
+        case PositionTakenOver() | PositionClosed() | PositionAlerted():
+            return _fold_position(state, fact)
+        case BalanceAdjusted() | FundingPaid() | FeeLearned() | FeeBooked() | BadDebtRecorded():
+            return _fold_money(state, fact)
+        case PhaseChanged():
+            return replace(state, phase=fact.phase, refusals=fact.refusals, retry_at_ns=fact.retry_at_ns)
+        case StatusChanged():
+            return replace(state, status=fact.status)
+        case ModeChanged():
+            return replace(state, mode=fact.mode)
+        case LimitsChanged():
+            return _fold_limits(state, fact)
+        case AccountOpened() | AccountCarried():
+            return _fold_first(state, fact)
+        case _:
+            assert_never(fact)
+
+
+def _fold_first(state: AccountState, fact: FirstFact) -> AccountState:
+    """The begin of an account's facts; ``state`` is a blank one, with the account's id."""
+    if state != AccountState(account_id=state.account_id, base_limits=state.base_limits, limits=state.limits):
+        raise StateCorrupt(f"{state.account_id}: it began already, and does not begin again")
+    match fact:
+        case AccountOpened():
+            return replace(state, mode=fact.mode, maintenance_rate=fact.maintenance_rate)
+        case AccountCarried():
+            carried = state_codec.decode(fact.version, fact.state, state.base_limits)
+            if carried.account_id != state.account_id:
+                raise StateCorrupt(f"{state.account_id}: the state of {carried.account_id} was carried over")
+            return carried
+        case _:
+            assert_never(fact)
+
+
+def _fold_order(state: AccountState, fact: OrderFact) -> AccountState:
+    match fact:
+        case FillApplied():
+            return _fold_fill(state, fact)
+        case OrderIntended():
+            return _fold_intended(state, fact)
+        case OrderAcknowledged():
+            order = _order(state, fact.client_order_id)
+            acknowledged = replace(
+                order, status=OrderStatus.ACKNOWLEDGED, exchange_order_id=fact.exchange_order_id
+            )
+            return _succeeded(_with_order(state, acknowledged))
+        case CancelIntended():
+            order = _order(state, fact.client_order_id)
+            return _with_order(state, replace(order, cancel_requested=True))
+        case OrderEnded():
+            return _fold_ended(state, fact)
+        case _:
+            assert_never(fact)
+
+
+def _fold_conditional(state: AccountState, fact: ConditionalFact) -> AccountState:
+    match fact:
+        case ConditionalPlaced():
+            return _fold_placed(state, fact)
+        case TrailMoved():
+            return _with_conditional(state, fact.client_order_id, extreme=fact.extreme)
+        case ConditionalDue():
+            return _with_conditional(state, fact.client_order_id, due=True)
+        case ConditionalEnded():
+            ended = _conditional(state, fact.client_order_id)
+            return replace(state, conditionals=tuple(c for c in state.conditionals if c is not ended))
+        case _:
+            assert_never(fact)
+
+
+def _fold_risk(state: AccountState, fact: RiskFact) -> AccountState:
+    match fact:
+        case DayBegan():
+            return _with_risk(state, day_start_ms=fact.start_ms, day_equity=fact.equity, day_stopped=False)
+        case DayStopped():
+            return _with_risk(state, day_stopped=True)
+        case BreakerChanged():
+            return _fold_breaker(state, fact)
+        case CloseOutBegan():
+            return _with_risk(state, close_out=fact)
+        case CloseOutEnded():
+            return _with_risk(state, close_out=None)
+        case _:
+            assert_never(fact)
+
+
+def _fold_money(state: AccountState, fact: MoneyFact) -> AccountState:
+    match fact:
+        case BalanceAdjusted():
+            return ledger.adjust(state, fact)
+        case FundingPaid():
+            return ledger.fund(state, fact)
+        case FeeLearned():
+            return ledger.learn_fee(state, fact)
+        case FeeBooked():
+            return ledger.book_fee(state, fact)
+        case BadDebtRecorded():
+            return replace(state, balance=state.balance + fact.amount, bad_debt=state.bad_debt + fact.amount)
+        case _:
+            assert_never(fact)
+
+
+def _fold_position(state: AccountState, fact: PositionFact) -> AccountState:
+    match fact:
+        case PositionTakenOver():
+            return ledger.take_over(state, fact)
+        case PositionClosed():
+            if fact.net == ZERO or state.limits.max_consecutive_losses is None:
+                return state
+            return _with_risk(state, losses=state.risk.losses + 1 if fact.net < ZERO else 0)
+        case PositionAlerted():
+            held = _position(state, fact.symbol)
+            alerted = replace(held, alerts=(*held.alerts, fact.alert))
+            return replace(state, positions=with_position(state.positions, fact.symbol, alerted))
+        case _:
+            assert_never(fact)
+
+
+def folded(state: AccountState, facts: Iterable[AnyFact]) -> AccountState:
+    """The state after all ``facts``, in order."""
+    for fact in facts:
+        state = fold(state, fact)
+    return state
+
+
+def _succeeded(state: AccountState) -> AccountState:
+    if state.limits.max_consecutive_errors is None:
+        return state
+    return _with_risk(state, errors=0)
+
+
+def _with_risk(state: AccountState, **changes: object) -> AccountState:
+    if all(getattr(state.risk, name) == value for name, value in changes.items()):
+        return state
+    return replace(state, risk=replace(state.risk, **changes))
+
+
+def _next_sequence(state: AccountState, account_id: AccountId, sequence: int) -> int:
+    if account_id != state.account_id:
+        raise StateCorrupt(f"{state.account_id}: an order of {account_id} arrived")
+    if sequence != state.next_order_sequence:
+        raise StateCorrupt(
+            f"{state.account_id}: order {sequence} does not follow {state.next_order_sequence - 1}"
+        )
+    return sequence + 1
+
+
+def _fold_intended(state: AccountState, fact: OrderIntended) -> AccountState:
+    following = _next_sequence(state, fact.account_id, fact.sequence)
+    after = replace(state, orders=(*state.orders, WorkingOrder(intent=fact)), next_order_sequence=following)
+    if state.limits.max_orders_per_minute is None or fact.purpose is not Purpose.USER:
+        return after
+    begin = fact.decided_ms - ORDER_RATE_WINDOW_MS
+    recent = tuple(r for r in state.risk.recent if r[1] > begin)
+    return _with_risk(after, recent=(*recent, (fact.symbol, fact.decided_ms)))
+
+
+def _uncounted(state: AccountState, order: WorkingOrder) -> AccountState:
+    """What was never sent is none of the orders of the last minute."""
+    sent = (order.symbol, order.intent.decided_ms)
+    if sent not in state.risk.recent:
+        return state
+    at = state.risk.recent.index(sent)
+    return _with_risk(state, recent=state.risk.recent[:at] + state.risk.recent[at + 1 :])
+
+
+def _fold_placed(state: AccountState, fact: ConditionalPlaced) -> AccountState:
+    following = _next_sequence(state, fact.account_id, fact.sequence)
+    waiting = ConditionalOrder(placed=fact, extreme=fact.extreme)
+    return replace(state, conditionals=(*state.conditionals, waiting), next_order_sequence=following)
+
+
+def _fold_ended(state: AccountState, fact: OrderEnded) -> AccountState:
+    order = _order(state, fact.client_order_id)
+    left = replace(state, orders=tuple(o for o in state.orders if o is not order))
+    if fact.status is OrderStatus.NEVER_SENT:
+        left = _uncounted(left, order)
+    # Streaks are counted where they are limited, so that other accounts' orders write nothing.
+    refused = order.purpose is Purpose.USER and fact.status is OrderStatus.REJECTED
+    counts = refused and state.limits.max_consecutive_errors is not None
+    text = f"{fact.client_order_id} {end_text(fact.status, fact.code, fact.reason)}"
+    why = text if is_refusal(fact) else state.risk.last_refusal
+    return _with_risk(left, errors=state.risk.errors + counts, last_refusal=why)
+
+
+def _fold_fill(state: AccountState, fact: FillApplied) -> AccountState:
+    trade = fact.trade
+    order = _order(state, fact.client_order_id)
+    if trade.trade_id in order.trade_ids:
+        raise StateCorrupt(f"{state.account_id}: trade {trade.trade_id} of {trade.symbol} is booked already")
+    if trade.quantity <= 0 or trade.quantity > order.remaining:
+        raise StateCorrupt(
+            f"{state.account_id}: a fill of {trade.quantity} does not fit the {order.remaining} "
+            f"that {order.client_order_id} has left"
+        )
+    held = state.position(trade.symbol)
+    settlement = settlement_of(state, fact)
+    if (settlement.closed_quantity, settlement.realized) != (fact.closed_quantity, fact.realized):
+        raise StateCorrupt(f"{state.account_id}: trade {trade.trade_id} was settled on another position")
+    state = _with_order(
+        state,
+        replace(
+            order,
+            filled=order.filled + trade.quantity,
+            trade_ids=(*order.trade_ids, trade.trade_id),
+            exchange_order_id=trade.exchange_order_id,
+        ),
+    )
+    if order.purpose is Purpose.USER:
+        state = _succeeded(state)
+    pending = pending_of(fact, settlement, "" if held is None else held.position_id)
+    if pending is not None:
+        if fact.fee != ZERO:
+            raise StateCorrupt(f"{state.account_id}: the fee of trade {trade.trade_id} is pending and booked")
+        state = replace(state, pending_fees=(*state.pending_fees, pending))
+    return replace(
+        state,
+        positions=with_position(state.positions, trade.symbol, settlement.position),
+        holdings=changed(
+            state.holdings, trade.symbol, trade.trade_ms, held_of(held), held_of(settlement.position)
+        ),
+        next_position_sequence=state.next_position_sequence + settlement.opened_new,
+        balance=state.balance + fact.realized - fact.fee,
+        realized=state.realized + fact.realized,
+        fees=state.fees + fact.fee,
+    )
+
+
+def _fold_breaker(state: AccountState, fact: BreakerChanged) -> AccountState:
+    closes = fact.breaker is not Breaker.OPEN
+    return _with_risk(
+        state,
+        breaker=fact.breaker,
+        breaker_reason=fact.reason,
+        breaker_until_ms=fact.until_ms,
+        breaker_by_hand=fact.by_hand,
+        losses=0 if closes else state.risk.losses,
+        errors=0 if closes else state.risk.errors,
+    )
+
+
+def _fold_limits(state: AccountState, fact: LimitsChanged) -> AccountState:
+    own = dict(state.overrides)
+    for name, text in fact.changes:
+        if text is None:
+            own.pop(name, None)
+        else:
+            own[name] = text
+    try:
+        after = with_limits(state, state.base_limits, tuple(sorted(own.items())))
+    except BadConfig as error:
+        raise StateCorrupt(f"{state.account_id}: {error}") from None
+    if after.limits.needs_day:
+        return after
+    # Without a limit of the day no day is counted; with one again, a new day begins.
+    return _with_risk(after, day_start_ms=0, day_equity=ZERO, day_stopped=False)
+
+
+def _order(state: AccountState, client_order_id_: ClientOrderId) -> WorkingOrder:
+    order = state.order(client_order_id_)
+    if order is None:
+        raise StateCorrupt(f"{state.account_id}: {client_order_id_} is not a working order")
+    return order
+
+
+def _conditional(state: AccountState, client_order_id_: ClientOrderId) -> ConditionalOrder:
+    order = state.conditional(client_order_id_)
+    if order is None:
+        raise StateCorrupt(f"{state.account_id}: {client_order_id_} is not a conditional order")
+    return order
+
+
+def _with_conditional(state: AccountState, id_: ClientOrderId, **changes: object) -> AccountState:
+    waiting = _conditional(state, id_)
+    changed = replace(waiting, **changes)
+    return replace(state, conditionals=tuple(changed if c is waiting else c for c in state.conditionals))
+
+
+def _position(state: AccountState, symbol: Symbol) -> Position:
+    position = state.position(symbol)
+    if position is None:
+        raise StateCorrupt(f"{state.account_id}: there is no position in {symbol}")
+    return position
+
+
+def _with_order(state: AccountState, order: WorkingOrder) -> AccountState:
+    return replace(
+        state,
+        orders=tuple(order if o.client_order_id == order.client_order_id else o for o in state.orders),
+    )
