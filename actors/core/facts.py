@@ -31,7 +31,7 @@ from actors.core.enums import (
 )
 from actors.core.fees import Commission, FeeFact
 from actors.core.trades import Trade
-from actors.core.units import ZERO, AccountId, ClientOrderId, Nanos, Symbol
+from actors.core.units import ZERO, AccountId, ClientOrderId, Symbol
 
 
 class Fact(msgspec.Struct, frozen=True, gc=False, tag_field="fact"):
@@ -156,11 +156,11 @@ class PositionTakenOver(Fact, frozen=True, kw_only=True, gc=False, tag=True):
 
 
 class PhaseChanged(Fact, frozen=True, gc=False, tag=True):
-    """The liquidation state machine moved."""
+    """The liquidation state machine moved. No further step comes before ``retry_at_ms``, 0 for no wait."""
 
     phase: Phase
     refusals: int
-    retry_at_ns: Nanos
+    retry_at_ms: int
 
 
 class StatusChanged(Fact, frozen=True, gc=False, tag=True):

@@ -34,7 +34,7 @@ from actors.core.messages import (
     SettleFee,
     TripBreaker,
 )
-from actors.core.units import DIGITS_MAX, ZERO, Nanos, is_sane, plain
+from actors.core.units import DIGITS_MAX, ZERO, is_sane, plain
 from actors.limits.parse import parse, shown
 from actors.subaccount import adl, after_fill, breaker, fees, losses, margin
 from actors.subaccount.open_order_exposure import order_exposures
@@ -206,7 +206,7 @@ def _close_out(now: Situation, message: CloseOut) -> Decision:
         facts.append(CloseOutBegan(reason, message.scope))
     if state.phase is Phase.STUCK:
         # Whoever stops everything is the operator that a stuck account waits for.
-        facts.append(PhaseChanged(Phase.REDUCING, 0, Nanos(0)))
+        facts.append(PhaseChanged(Phase.REDUCING, 0, 0))
     return assessed(now, facts)
 
 
@@ -217,7 +217,7 @@ def _call_off(now: Situation, message: CallOff) -> Decision:
         return concluded(now, Accepted())
     facts: list[AnyFact] = [CloseOutEnded()]
     if state.phase is not Phase.HEALTHY:
-        facts.append(PhaseChanged(Phase.HEALTHY, state.refusals, Nanos(state.retry_at_ns)))
+        facts.append(PhaseChanged(Phase.HEALTHY, state.refusals, state.retry_at_ms))
     return assessed(now, facts)
 
 
@@ -231,5 +231,5 @@ def _reopen(now: Situation) -> Decision:
     if state.balance <= ZERO:
         text = f"{state.account_id} has a balance of {plain(state.balance)}; deposit something first"
         return refused(now, reject(RejectCode.INSUFFICIENT_MARGIN, text, state.balance, ZERO))
-    facts: list[AnyFact] = [StatusChanged(AccountStatus.ACTIVE), PhaseChanged(Phase.HEALTHY, 0, Nanos(0))]
+    facts: list[AnyFact] = [StatusChanged(AccountStatus.ACTIVE), PhaseChanged(Phase.HEALTHY, 0, 0)]
     return assessed(now, facts)

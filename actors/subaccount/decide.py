@@ -40,8 +40,8 @@ from actors.core.messages import (
     TripBreaker,
     Wake,
 )
-from actors.core.units import Nanos
 from actors.subaccount import (
+    adl,
     breaker,
     commands,
     conditionals,
@@ -213,10 +213,10 @@ def _reconsider(now: Situation, message: Reconsider) -> Decision:
     state, market = now.state, now.market
     facts: list[AnyFact] = fees.due(state, market)
     if state.phase is Phase.STUCK and message.reason is ReconsiderReason.OPERATOR:
-        facts.append(PhaseChanged(Phase.REDUCING, 0, Nanos(0)))
-    elif state.retry_at_ns and market.now_ns >= state.retry_at_ns:
+        facts.append(PhaseChanged(Phase.REDUCING, 0, 0))
+    elif state.retry_at_ms and not adl.waits(state, market.wall_ms):
         phase = Phase.REDUCING if state.phase is Phase.STUCK else state.phase
-        facts.append(PhaseChanged(phase, state.refusals, Nanos(0)))
+        facts.append(PhaseChanged(phase, state.refusals, 0))
     return assessed(now, facts)
 
 

@@ -125,7 +125,7 @@ def _closed(now: Situation, message: OrderClosed) -> Decision:
 
 def _after_its_end(now: Situation, order: WorkingOrder, status: OrderStatus) -> list[AnyFact]:
     if order.purpose is not Purpose.USER:
-        return adl.ended(now.state, order, now.market.now_ns)
+        return adl.ended(now.state, order, now.market.wall_ms)
     match status:
         case OrderStatus.FILLED | OrderStatus.CANCELED:
             return []  # it did what it was for, or somebody wanted it gone

@@ -90,7 +90,7 @@ def fold(state: AccountState, fact: AnyFact) -> AccountState:
         case BalanceAdjusted() | FundingPaid() | FeeLearned() | FeeBooked() | BadDebtRecorded():
             return _fold_money(state, fact)
         case PhaseChanged():
-            return replace(state, phase=fact.phase, refusals=fact.refusals, retry_at_ns=fact.retry_at_ns)
+            return replace(state, phase=fact.phase, refusals=fact.refusals, retry_at_ms=fact.retry_at_ms)
         case StatusChanged():
             return replace(state, status=fact.status)
         case ModeChanged():
