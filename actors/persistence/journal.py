@@ -40,7 +40,11 @@ EXCHANGE = "binance-usdm"
 HEADS_KEPT = 250_000
 """So many ends of streams are kept in memory (some 200 bytes each); more are read again when they are needed."""
 
+VERSION = fact_codec.VERSION
+
 Connection = psycopg.Connection[Any]
+
+_PACK = msgspec.msgpack.Encoder().encode
 
 
 class Head(NamedTuple):
@@ -63,31 +67,20 @@ class Entry(NamedTuple):
     hash: bytes
 
 
-def row_hash(previous: bytes, entry: Entry) -> bytes:
-    """The hash of a row: blake2b, 16 bytes, over the previous row's hash and the row's columns but position and hash.
+def row_hash(  # noqa: PLR0913 - a row's columns
+    previous: bytes, stream: str, sequence: int, wall_ms: int, cause: str, version: int, facts: bytes
+) -> bytes:
+    """The hash of a row: blake2b, 16 bytes, over the msgpack array of the previous row's hash and the row's columns.
 
-    Every part is preceded by its length in 4 bytes, big-endian; numbers are decimal text.
+    Those columns are all but shard, position and the hash itself, in the order of the arguments.
     """
-    digest = hashlib.blake2b(previous, digest_size=HASH_BYTES)
-    for part in (
-        entry.stream.encode(),
-        b"%d" % entry.sequence,
-        b"%d" % entry.wall_ms,
-        entry.cause.encode(),
-        b"%d" % entry.version,
-        entry.facts,
-    ):
-        digest.update(len(part).to_bytes(4))
-        digest.update(part)
-    return digest.digest()
+    covered = _PACK((previous, stream, sequence, wall_ms, cause, version, facts))
+    return hashlib.blake2b(covered, digest_size=HASH_BYTES).digest()
 
 
 def root_of(previous: bytes, hashes: Iterable[bytes]) -> bytes:
     """The root of a commit: blake2b, 16 bytes, over the root of the commit before and its rows' hashes in order."""
-    digest = hashlib.blake2b(previous, digest_size=HASH_BYTES)
-    for one in hashes:
-        digest.update(one)
-    return digest.digest()
+    return hashlib.blake2b(previous + b"".join(hashes), digest_size=HASH_BYTES).digest()
 
 
 class Appended(NamedTuple):
@@ -185,9 +178,8 @@ class JournalEnd:
     ) -> Entry:
         if self._position is None:
             raise NotDurable("the end of the journal is not known")
-        position = self._position + 1 + number
-        unhashed = Entry(position, stream, sequence, wall_ms, cause, fact_codec.VERSION, facts, b"")
-        return unhashed._replace(hash=row_hash(previous, unhashed))
+        hash_ = row_hash(previous, stream, sequence, wall_ms, cause, VERSION, facts)
+        return Entry(self._position + 1 + number, stream, sequence, wall_ms, cause, VERSION, facts, hash_)
 
     def _appended(self, entries: list[Entry], trades: list[tuple[str, str, int]]) -> Appended:
         return Appended(entries, trades, root_of(self._root, (entry.hash for entry in entries)))
