@@ -90,6 +90,9 @@ class SimulatedStore:
         ids = list(self.durable) if account_ids is None else account_ids
         return [self.durable[id_] for id_ in ids]
 
+    def handover(self) -> None:
+        """There are no tables to be made."""
+
     def with_operator_records(self, call: Callable[[Any], Any]) -> Any:
         """Run a call on the records of operators, which are kept here too."""
         if self.faults and self._random.random() < AWAY:
