@@ -235,6 +235,10 @@ class DayBegan(Fact, frozen=True, gc=False, tag=True):
     equity: Decimal
 
 
+class DayEnded(Fact, frozen=True, gc=False, tag=True):
+    """No limit is measured from the begin of the trading day any more, so none is counted. With one again, one begins."""
+
+
 class DayStopped(Fact, frozen=True, gc=False, tag=True):
     """The day's loss reached its limit: no new risk until the next day."""
 
@@ -328,7 +332,7 @@ class ConditionalEnded(Fact, frozen=True, gc=False, tag=True):
 
 OrderFact = OrderIntended | CancelIntended | OrderAcknowledged | FillApplied | OrderEnded
 ConditionalFact = ConditionalPlaced | TrailMoved | ConditionalDue | ConditionalEnded
-RiskFact = DayBegan | DayStopped | BreakerChanged | CloseOutBegan | CloseOutEnded
+RiskFact = DayBegan | DayEnded | DayStopped | BreakerChanged | CloseOutBegan | CloseOutEnded
 MoneyFact = BalanceAdjusted | FundingPaid | FeeFact | BadDebtRecorded
 PositionFact = PositionTakenOver | PositionClosed | PositionAlerted
 AccountFact = PhaseChanged | StatusChanged | LimitsChanged | ModeChanged

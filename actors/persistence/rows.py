@@ -32,6 +32,7 @@ from actors.core.facts import (
     ConditionalEnded,
     ConditionalPlaced,
     DayBegan,
+    DayEnded,
     DayStopped,
     FillApplied,
     FundingPaid,
@@ -188,6 +189,7 @@ def _balance_change(fact: AnyFact) -> tuple[Decimal, str]:
             | ConditionalDue()
             | ConditionalEnded()
             | DayBegan()
+            | DayEnded()
             | DayStopped()
             | BreakerChanged()
             | CloseOutBegan()
@@ -256,6 +258,7 @@ def _fact_rows(  # noqa: PLR0912 - one branch per fact
             | ConditionalDue()
             | ConditionalEnded()
             | DayBegan()
+            | DayEnded()
             | DayStopped()
             | BreakerChanged()
             | CloseOutBegan()

@@ -23,6 +23,7 @@ from actors.core.facts import (
     ConditionalEnded,
     ConditionalPlaced,
     DayBegan,
+    DayEnded,
     DayStopped,
     FillApplied,
     FundingPaid,
@@ -93,6 +94,7 @@ def _text(fact: AnyFact, refusal: str) -> str:
             | ConditionalDue()
             | ConditionalEnded()
             | DayBegan()
+            | DayEnded()
             | BreakerChanged()
             | CloseOutEnded()
             | FeeBooked()

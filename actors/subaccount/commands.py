@@ -171,8 +171,8 @@ def _set_limits(now: Situation, message: SetLimits) -> Decision:
         if own.get(name) != new:
             changes.append((name, new))
     facts: list[AnyFact] = [LimitsChanged(tuple(changes))] if changes else []
-    # A limit of the day that is the account's first needs the day's begin, which is now.
-    facts += losses.begin_day(now.after(facts))
+    # A limit of the day that is the account's first needs the day's begin, which is now; without one no day is counted.
+    facts += losses.turn_of_day(now.after(facts))
     return assessed(now, facts)
 
 

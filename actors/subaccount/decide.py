@@ -171,7 +171,7 @@ def refused_in_quarantine(message: AccountMessage | FaultOnPurpose) -> bool:
 
 def _with_what_is_due(now: Situation) -> Situation:
     """What time alone brought: a new trading day, the end of a breaker's cooldown."""
-    now = now.after(losses.begin_day(now))
+    now = now.after(losses.turn_of_day(now))
     state, wall_ms = now.state, now.market.wall_ms
     if breaker.is_timed(state) and wall_ms >= state.risk.breaker_until_ms:
         return now.after(breaker.after_cooldown(state, now.equity, wall_ms))
