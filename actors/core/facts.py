@@ -111,10 +111,13 @@ class OrderAcknowledged(Fact, frozen=True, gc=False, tag=True):
 class FillApplied(Fact, frozen=True, kw_only=True, gc=False, tag=True):
     """A trade of the exchange, booked. ``realized`` excludes ``fee``; both in quote asset.
 
-    ``trade`` is what the exchange said, ``fee`` what is booked of it; ``closed_quantity`` of the trade reduced the position, the rest opened or added. ``low`` and
-    ``high`` are the extremes of the mid since the position last changed, None when there was no
-    position or they are not known; ``moment`` is the checkpoint that the next extremes count from. ``commission`` is None when
-    the fee was taken in quote asset; one without a rate is pending, and ``fee`` is zero until it is booked.
+    ``trade`` is what the exchange said, ``fee`` what is booked of it; ``closed_quantity`` of the trade reduced the
+    position, the rest opened or added. ``cost``, ``margin``, ``mae`` and ``mfe`` are those of the position that is held
+    now (see ``subaccount.position``), zero if none is; ``closing_fee`` is what of ``fee`` falls on the position that
+    this trade ended, if it did. ``low`` and ``high`` are the extremes of the mid since the position last changed, None
+    when there was no position or they are not known; ``moment`` is the checkpoint that the next extremes count from.
+    ``commission`` is None when the fee was taken in quote asset; one without a rate is pending, and ``fee`` is zero
+    until it is booked.
     """
 
     client_order_id: ClientOrderId
@@ -122,6 +125,11 @@ class FillApplied(Fact, frozen=True, kw_only=True, gc=False, tag=True):
     fee: Decimal
     closed_quantity: Decimal
     realized: Decimal
+    closing_fee: Decimal
+    cost: Decimal
+    margin: Decimal
+    mae: Decimal
+    mfe: Decimal
     purpose: Purpose
     tier: int
     order_type: OrderType

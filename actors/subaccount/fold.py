@@ -5,7 +5,7 @@ Rules
 2. A fact that does not fit raises ``StateCorrupt`` and leaves the old state whole.
 3. balance = deposits + realized - fees + funding + bad debt, exactly, after every fold.
 4. What comes out depends on the state's facts alone: not on limits, which another release or another configuration
-   may have other ones of. Streaks are counted whether they are limited or not; whoever reads one looks at the limit.
+   may have other ones of, nor on how numbers are rounded, as facts carry what came out. Streaks are counted whether they are limited or not; whoever reads one looks at the limit.
 """
 
 from __future__ import annotations
@@ -62,20 +62,9 @@ from actors.core.units import ZERO, AccountId, ClientOrderId, Symbol
 from actors.subaccount import ledger, state_codec
 from actors.subaccount.holdings import changed
 from actors.subaccount.holdings import held as held_of
-from actors.subaccount.position import Position, Settlement, pending_of, position_id, settle, with_position
+from actors.subaccount.position import Position, closed_by, filled, pending_of, position_id, with_position
 from actors.subaccount.risk_state import Recent
 from actors.subaccount.state import AccountState, with_limits
-
-
-def settlement_of(state: AccountState, fill: FillApplied) -> Settlement:
-    """What a fill of one of the account's working orders does to its position.
-
-    Raises:
-        StateCorrupt: the order is not one of them.
-    """
-    intent = _order(state, fill.client_order_id).intent
-    new_id = position_id(state.account_id, state.next_position_sequence)
-    return settle(state.position(fill.trade.symbol), fill, new_id, intent.leverage, intent.strategy)
 
 
 def fold(state: AccountState, fact: AnyFact) -> AccountState:
@@ -301,8 +290,9 @@ def _fold_fill(state: AccountState, fact: FillApplied) -> AccountState:
             f"that {order.client_order_id} has left"
         )
     held = state.position(trade.symbol)
-    settlement = settlement_of(state, fact)
-    if (settlement.closed_quantity, settlement.realized) != (fact.closed_quantity, fact.realized):
+    new_id = position_id(state.account_id, state.next_position_sequence)
+    after = filled(held, fact, new_id, order.intent.strategy)
+    if not _fits(held, after, fact):
         raise StateCorrupt(f"{state.account_id}: trade {trade.trade_id} was settled on another position")
     state = _with_order(
         state,
@@ -315,22 +305,36 @@ def _fold_fill(state: AccountState, fact: FillApplied) -> AccountState:
     )
     if order.purpose is Purpose.USER:
         state = _succeeded(state)
-    pending = pending_of(fact, settlement, "" if held is None else held.position_id)
+    pending = pending_of(fact, held, after)
     if pending is not None:
         if fact.fee != ZERO:
             raise StateCorrupt(f"{state.account_id}: the fee of trade {trade.trade_id} is pending and booked")
         state = replace(state, pending_fees=(*state.pending_fees, pending))
     return replace(
         state,
-        positions=with_position(state.positions, trade.symbol, settlement.position),
-        holdings=changed(
-            state.holdings, trade.symbol, trade.trade_ms, held_of(held), held_of(settlement.position)
-        ),
-        next_position_sequence=state.next_position_sequence + settlement.opened_new,
+        positions=with_position(state.positions, trade.symbol, after),
+        holdings=changed(state.holdings, trade.symbol, trade.trade_ms, held_of(held), held_of(after)),
+        next_position_sequence=state.next_position_sequence
+        + (after is not None and after.position_id == new_id),
         balance=state.balance + fact.realized - fact.fee,
         realized=state.realized + fact.realized,
         fees=state.fees + fact.fee,
     )
+
+
+def _fits(held: Position | None, after: Position | None, fact: FillApplied) -> bool:
+    """Whether a fill was decided on the position that is held: by what is exact, however parts of a cost are rounded.
+
+    What was realized is what the closed part brought less the cost that left with it.
+    """
+    closed = closed_by(held, fact.trade)
+    if fact.closed_quantity != closed:
+        return False
+    if held is None or closed == ZERO:
+        return fact.realized == ZERO
+    is_same = after is not None and after.position_id == held.position_id
+    cost = held.cost - fact.cost if is_same else held.cost
+    return fact.realized == (closed * fact.trade.price - cost) * (1 if held.is_long else -1)
 
 
 def _fold_breaker(state: AccountState, fact: BreakerChanged) -> AccountState:

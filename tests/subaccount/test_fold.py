@@ -21,13 +21,13 @@ from actors.core.facts import (
     PhaseChanged,
     PositionClosed,
 )
-from actors.core.messages import AdjustBalance, PlaceOrder, SetLimits, Wake
+from actors.core.messages import AdjustBalance, Fill, PlaceOrder, SetLimits, Wake
 from actors.core.trading_day import TradingDay
 from actors.limits.model import RiskLimits
 from actors.subaccount.decide import decide
 from actors.subaccount.fold import fold, folded
 from actors.subaccount.state_codec import state_hash
-from tests.factories import BTC, BUY, ETH, WALL_MS, WIDE, account, market, run
+from tests.factories import BTC, BUY, ETH, SELL, WALL_MS, WIDE, account, fill_of, market, run
 from tests.subaccount.days import STEPS, day_of
 
 TIGHT = RiskLimits(
@@ -141,3 +141,94 @@ def test_an_order_that_is_not_among_the_recent_ones_leaves_them():
 def test_a_fact_says_when_the_next_step_may_come_in_the_wall_s_time():
     after = fold(account(), PhaseChanged(Phase.REDUCING, 2, WALL_MS + 400))
     assert (after.phase, after.refusals, after.retry_at_ms) == (Phase.REDUCING, 2, WALL_MS + 400)
+
+
+# -- what a fill carries
+
+
+def held_by_fills(*fills):
+    """An account with a position in ETH, by orders that filled at once: side, quantity and price of each."""
+    state = account("100000")
+    for number, (side, quantity, price) in enumerate(fills, 1):
+        order = PlaceOrder(symbol=ETH, side=side, quantity=D(quantity), leverage=D(20))
+        state = run(state, order, market({ETH: price}))
+        fill = fill_of(state.orders[-1], price=price, trade_id=number, fee="0.3")
+        state = run(state, fill, market({ETH: price}))
+    return state
+
+
+def fill_fact(state, side, quantity, price="2100"):
+    """The fact of one more order that fills, and the account in front of it."""
+    state = run(state, PlaceOrder(symbol=ETH, side=side, quantity=D(quantity)), market({ETH: price}))
+    fill = fill_of(state.orders[-1], price=price, trade_id=99, fee="0.7")
+    return state, decide(state, fill, market({ETH: price})).facts[0]
+
+
+THIRDS = ((BUY, "1", "2000"), (BUY, "2", "2000.01"))
+NUDGE = D("0.01")
+
+
+def test_a_partial_close_takes_the_cost_and_the_margin_that_its_fact_carries():
+    """Another release may have rounded the part of the cost that left in another way; what it booked stays booked."""
+    state, fact = fill_fact(held_by_fills(*THIRDS), SELL, "1")
+    [today] = fold(state, fact).positions
+    other = replace(
+        fact,
+        cost=fact.cost + NUDGE,
+        realized=fact.realized + NUDGE,
+        margin=D(7),
+        mae=D(-3),
+        mfe=D(4),
+        moment=5,
+    )
+    after = fold(state, other)
+    [held] = after.positions
+    assert (held.cost, held.margin, held.mae, held.mfe) == (today.cost + NUDGE, D(7), D(-3), D(4))
+    assert held.realized == today.realized + NUDGE
+    assert after.balance == fold(state, fact).balance + NUDGE
+
+
+def test_what_opens_or_adds_takes_what_its_fact_carries():
+    state, fact = fill_fact(held_by_fills(*THIRDS), BUY, "1")
+    [held] = fold(state, replace(fact, cost=D(11), margin=D(2), mae=D(-1), mfe=D(1))).positions
+    assert (held.cost, held.margin, held.mae, held.mfe, held.quantity) == (D(11), D(2), D(-1), D(1), D(4))
+    state, fact = fill_fact(account("100000"), BUY, "1")
+    [held] = fold(state, replace(fact, cost=D(11), margin=D(2))).positions
+    assert (held.cost, held.margin, held.fees, held.quantity) == (D(11), D(2), D("0.7"), D(1))
+
+
+def test_a_flip_shares_its_fee_as_its_fact_says():
+    state, fact = fill_fact(held_by_fills((BUY, "1", "2000")), SELL, "1.5")
+    assert fact.closing_fee == D("0.466666666667")
+    [held] = fold(state, replace(fact, closing_fee=D("0.5"), cost=D(1050), margin=D(52))).positions
+    assert (held.quantity, held.fees, held.cost, held.margin) == (D("-0.5"), D("0.2"), D(1050), D(52))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"closed_quantity": D("0.5")},
+        {"closed_quantity": D(0), "realized": D(0)},
+        {"realized": D(1)},
+        {"cost": D(1)},
+        {"client_order_id": "bh-of-somebody-else"},
+    ],
+)
+def test_a_fill_that_was_decided_on_another_position_is_refused(changes):
+    state, fact = fill_fact(held_by_fills(*THIRDS), SELL, "1")
+    fold(state, fact)
+    with pytest.raises(StateCorrupt, match=r"settled on another position|not a working order"):
+        fold(state, replace(fact, **changes))
+
+
+def test_a_trade_is_booked_once_and_fits_its_order():
+    state, fact = fill_fact(held_by_fills(*THIRDS), SELL, "1")
+    half = replace(fact.trade, quantity=D("0.5"))
+    twice = fold(
+        state,
+        decide(state, Fill(state.account_id, fact.client_order_id, half), market({ETH: "2100"})).facts[0],
+    )
+    with pytest.raises(StateCorrupt, match="is booked already"):
+        fold(twice, replace(fact, trade=half))
+    with pytest.raises(StateCorrupt, match=r"does not fit the 0\.5"):
+        fold(twice, replace(fact, trade=replace(fact.trade, trade_id=100)))
