@@ -29,6 +29,7 @@ from actors.core.messages import (
     OrderClosed,
     PlaceConditional,
     PlaceOrder,
+    PlatformKnown,
     RateKnown,
     Reconsider,
     Reopen,
@@ -65,6 +66,7 @@ ControlMessage = (
     | SetStatus
     | SetMode
     | SetLimits
+    | PlatformKnown
     | TripBreaker
     | ResetBreaker
     | CloseOut
@@ -123,6 +125,7 @@ def cause_of(message: AccountMessage) -> str:
             | SetStatus()
             | SetMode()
             | SetLimits()
+            | PlatformKnown()
             | TripBreaker()
             | ResetBreaker()
             | CloseOut()
@@ -153,6 +156,7 @@ def refused_in_quarantine(message: AccountMessage | FaultOnPurpose) -> bool:
             Wake()
             | Reconsider()
             | CancelOrder()
+            | PlatformKnown()
             | TripBreaker()
             | ResetBreaker()
             | CloseOut()
@@ -198,6 +202,7 @@ def _decide(now: Situation, message: AccountMessage) -> Decision:
             | SetStatus()
             | SetMode()
             | SetLimits()
+            | PlatformKnown()
             | TripBreaker()
             | ResetBreaker()
             | CloseOut()
