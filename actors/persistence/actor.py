@@ -273,9 +273,18 @@ class Writer(DispatchedActor):
                 self._lost(decision, refusal)
             elif decision.reply_to is not None:
                 decision.reply_to.set(decision.reply)
+        self._hand_over()
         for refusal in results:
             if isinstance(refusal, Fenced):
                 raise refusal  # the supervisor halts the engine
+
+    def _hand_over(self) -> None:
+        """Have the projector make its tables of what was committed; what it misses it reads from the journal."""
+        committed = self._store.handover()
+        projector = self._actors.get("projector")
+        if committed is not None and projector is not None:
+            with suppress(pykka.ActorDeadError):
+                projector.tell(committed)
 
     def _fenced(self, fenced: Fenced) -> None:
         self._gate.halt()
@@ -343,6 +352,7 @@ class Writer(DispatchedActor):
                 query, was_begun, item.is_begun = item.asked.query, item.is_begun, True
                 store = cast("QueriedStore", self._store)
                 found = query.run_again(store) if was_begun else query.run(store)
+                self._hand_over()
         except StoreUnreachable:
             raise
         except Exception as raised:  # noqa: BLE001 - it is for the asker, StoreBusy too, not for the supervisor
