@@ -45,7 +45,8 @@ def symbols_in_use(store: Store) -> set[Symbol]:
         StoreUnreachable: Postgres does not answer.
     """
     ordered = (known.intent.symbol for known in store.recovery().working)
-    return {*store.virtual_totals(), *store.house_positions(), *ordered}
+    virtual, house = store.books()
+    return {*virtual, *house, *ordered}
 
 
 def reconsider_holders(accounts: Mapping[AccountId, Ref], changed: Collection[Symbol]) -> None:

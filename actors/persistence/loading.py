@@ -1,260 +1,170 @@
-"""Rows to states: the way back from ``persistence.rows``. Pure.
+"""States from snapshots and the journal behind them, folded: the only way from the database to an account.
 
-The order of columns is that of ``persistence.sql``: change both together.
+I/O: runs SQL on the connection that it is given.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import groupby
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, LiteralString, NamedTuple
 
-from actors.core.enums import (
-    AccountStatus,
-    Alert,
-    Breaker,
-    CloseOutScope,
-    ConditionalKind,
-    LiquidationMode,
-    OrderStatus,
-    OrderType,
-    Phase,
-    Purpose,
-    Side,
-    TimeInForce,
-)
-from actors.core.errors import BadConfig
-from actors.core.facts import CloseOutBegan, ConditionalPlaced, OrderIntended
-from actors.core.fees import PendingFee
-from actors.core.orders import ConditionalOrder, WorkingOrder, conditional_of
-from actors.core.units import ZERO, AccountId, ClientOrderId, Symbol
+import psycopg
+from msgspec.structs import replace
+
+from actors.core import fact_codec
+from actors.core.errors import BadConfig, StateCorrupt
+from actors.core.facts import AccountCarried, AccountOpened
+from actors.core.units import AccountId
 from actors.limits.layers import merge, with_rule
 from actors.limits.model import RiskLimits
-from actors.subaccount.holdings import Change, Holdings, Settled
-from actors.subaccount.position import Position
-from actors.subaccount.risk_state import INITIAL_RISK_STATE, RiskState
+from actors.subaccount import state_codec
+from actors.subaccount.fold import folded
 from actors.subaccount.state import AccountState
 
+Connection = psycopg.Connection[Any]
 Row = tuple[Any, ...]
 
 
-class Loaded(NamedTuple):
-    """All but the accounts' own rows, by account id; in the order of ``sql.LOAD_ALL``."""
+class Kept(NamedTuple):
+    """A state as the journal has it, after the decision of that sequence, whose row has that hash."""
 
-    positions: dict[str, list[Row]]
-    orders: dict[str, list[Row]]
-    conditionals: dict[str, list[Row]]
-    limits: dict[str, list[Row]]
-    recent: dict[str, list[Row]]
-    pending_fees: dict[str, list[Row]]
-    held: dict[str, list[Row]]
-    settled: dict[str, list[Row]]
+    state: AccountState
+    sequence: int
+    hash: bytes
 
 
-def grouped(rows: Iterable[Row]) -> dict[str, list[Row]]:
-    """Sorted rows by their first column."""
-    return {key: list(group) for key, group in groupby(rows, key=lambda row: row[0])}
-
-
-class Loader:
-    """Makes states of rows.
+class BaseLimits:
+    """The limits below an account: the defaults, with the platform's rule for it over them. Equal ones are one object.
 
     Args:
-        defaults: the limits of accounts that have neither a rule of the platform nor limits of their own.
+        defaults: of accounts that the platform has no rule for.
     """
 
     def __init__(self, defaults: RiskLimits) -> None:
         self._defaults = defaults
-        # Accounts of equal limits share one object of them.
-        self._limits: dict[Row, RiskLimits] = {}
+        self._known: dict[Row, RiskLimits] = {}
 
-    def state_of(self, row: Row, loaded: Loaded) -> AccountState:
-        """An account out of its row of accounts and its other rows.
+    def of(self, rule: Row) -> RiskLimits:
+        """With a row of rules over the defaults."""
+        found = self._known.get(rule)
+        if found is None:
+            found = self._known[rule] = with_rule(self._defaults, rule)
+        return found
+
+    def merged(self, state: AccountState, rule: Row) -> AccountState:
+        """An account with what lies below it now.
 
         Raises:
-            ValueError, ArithmeticError: a value that cannot be.
+            StateCorrupt: a limit of its own that cannot be any more.
         """
-        account_id = AccountId(row[0])
-        base = self.base(row[15:19])
-        own = tuple((name, value) for _, name, value in loaded.limits.get(account_id, ()))
+        base, own = self.of(rule), state.overrides
         limits = base
         if own:
-            limits = self._own(base, own)
-        recent = loaded.recent.get(account_id, ()) if limits.max_orders_per_minute is not None else ()
-        return AccountState(
-            account_id=account_id,
-            status=AccountStatus(row[1]),
-            mode=LiquidationMode(row[2]),
-            maintenance_rate=row[3],
-            sequence=row[4],
-            next_order_sequence=row[5],
-            next_position_sequence=row[6],
-            balance=row[7],
-            deposits=row[8],
-            realized=row[9],
-            fees=row[10],
-            funding=row[11],
-            bad_debt=row[12],
-            phase=Phase(row[13]),
-            refusals=row[14],
-            limits=limits,
-            base_limits=base,
-            overrides=own,
-            positions=tuple(_position(r) for r in loaded.positions.get(account_id, ())),
-            orders=tuple(order_of(r) for r in loaded.orders.get(account_id, ())),
-            conditionals=tuple(_conditional(r) for r in loaded.conditionals.get(account_id, ())),
-            pending_fees=tuple(_pending_fee(r) for r in loaded.pending_fees.get(account_id, ())),
-            holdings=_holdings(loaded.held.get(account_id, ())),
-            settled=_settled(loaded.settled.get(account_id, ())),
-            risk=_risk(row[19:30], tuple((Symbol(r[1]), r[2]) for r in recent), needs_day=limits.needs_day),
-        )
-
-    def _own(self, base: RiskLimits, own: tuple[tuple[str, str], ...]) -> RiskLimits:
-        found = self._limits.get((base, own))
-        if found is None:
             try:
-                found = self._limits[base, own] = merge(base, dict(own))
+                limits = self._known[base, own] = self._known.get((base, own)) or merge(base, dict(own))
             except BadConfig as error:
-                raise ValueError(str(error)) from None
-        return found
-
-    def base(self, rule: Row) -> RiskLimits:
-        """What lies below an account's own limits, with the platform's rule for it, if it has one."""
-        found = self._limits.get(rule)
-        if found is None:
-            found = self._limits[rule] = with_rule(self._defaults, rule)
-        return found
+                raise StateCorrupt(f"{state.account_id}: {error}") from None
+        return replace(state, base_limits=base, limits=limits)
 
 
-def _risk(row: Row, recent: tuple[tuple[Symbol, int], ...], *, needs_day: bool) -> RiskState:
-    if row[0] is None:
-        return RiskState(recent=recent) if recent else INITIAL_RISK_STATE
-    # As ``fold`` has it: a day that nobody counts is over.
-    start, equity, stopped = row[:3] if needs_day else (0, ZERO, False)
-    return RiskState(
-        day_start_ms=start,
-        day_equity=equity,
-        day_stopped=stopped,
-        losses=row[3],
-        errors=row[4],
-        breaker=Breaker(row[5]),
-        breaker_reason=row[6],
-        breaker_until_ms=row[7],
-        breaker_by_hand=row[8],
-        close_out=CloseOutBegan(row[9], CloseOutScope.of_reason(row[9])) if row[9] else None,
-        last_refusal=row[10],
-        recent=recent,
-    )
+def state_after(rows: Sequence[Row], stream: str) -> Kept:
+    """The state of a stream, of its snapshot and of the rows behind that.
+
+    Args:
+        rows: sequence, version, facts (or the snapshot's state), hash, and whether it is the snapshot; in any order.
+        stream: the account's id.
+
+    Raises:
+        StateCorrupt: no row at all, a row that is missing or cannot be read, or a fact that does not fit.
+    """
+    state, sequence, hash_ = AccountState(account_id=AccountId(stream)), -1, b""
+    for number, version, data, row_hash, is_snapshot in sorted(rows):
+        if is_snapshot:
+            state = state_codec.decode(version, data)
+            if state.sequence != number or state.account_id != stream or sequence >= 0:
+                raise StateCorrupt(f"{stream}: its snapshot is of {state.account_id} at {state.sequence}")
+        else:
+            facts = fact_codec.decode(version, data)
+            if sequence < 0 and not (facts and isinstance(facts[0], AccountOpened | AccountCarried)):
+                raise StateCorrupt(f"{stream}: its first row in the journal is missing")
+            if sequence >= 0 and number != sequence + 1:
+                raise StateCorrupt(f"{stream}: decision {number} in the journal does not follow {sequence}")
+            state = replace(folded(state, facts), sequence=number)
+        sequence, hash_ = number, row_hash
+    if sequence < 0:
+        raise StateCorrupt(f"{stream}: the journal has no fact of it")
+    return Kept(state, sequence, hash_)
 
 
-def order_of(row: Row) -> WorkingOrder:
-    """A row of orders, with what is known of its end: the gateway takes over from it."""
-    purpose, cause = Purpose(row[12]), row[15]
-    is_own = purpose is Purpose.USER
-    intended = OrderIntended(
-        account_id=AccountId(row[0]),
-        sequence=row[2],
-        client_order_id=ClientOrderId(row[1]),
-        symbol=Symbol(row[3]),
-        side=Side(row[4]),
-        order_type=OrderType(row[5]),
-        quantity=row[6],
-        price=row[7],
-        time_in_force=TimeInForce(row[8]),
-        reduce_only=row[9],
-        leverage=row[10],
-        margin_reserved=row[11],
-        purpose=purpose,
-        tier=0 if is_own else row[13],
-        decided_ms=row[14],
-        cause=cause,
-        strategy=row[21],
-        reference_price=row[22],
-        attempt=row[13] if is_own else 0,
-        conditional_id=conditional_of(cause) if is_own else None,
-    )
-    return WorkingOrder(
-        intent=intended,
-        status=OrderStatus(row[16]),
-        filled=row[18],
-        exchange_order_id=row[17],
-        trade_ids=tuple(row[20]),
-        cancel_requested=row[19],
-    )
+Failed = Callable[[str, Exception], None]
+"""Informed of a stream that cannot be read, and why."""
 
 
-def _position(row: Row) -> Position:
-    return Position(
-        position_id=row[1],
-        symbol=Symbol(row[2]),
-        quantity=row[3],
-        cost=row[4],
-        margin=row[5],
-        realized=row[6],
-        opened_ms=row[7],
-        peak=row[8],
-        fees=row[9],
-        funding=row[10],
-        mae=row[11],
-        mfe=row[12],
-        since=row[13],
-        strategy=row[14],
-        alerts=tuple(Alert(a) for a in row[15].split(",") if a),
-    )
+def _raise(_stream: str, error: Exception) -> None:
+    raise error
 
 
-def _pending_fee(row: Row) -> PendingFee:
-    return PendingFee(
-        symbol=Symbol(row[1]),
-        trade_id=row[2],
-        client_order_id=ClientOrderId(row[3]),
-        exchange_order_id=row[4],
-        trade_ms=row[5],
-        quantity=row[6],
-        price=row[7],
-        closed_quantity=row[8],
-        position_id=row[9],
-        closed_id=row[10],
-        asset=row[11],
-        amount=row[12],
-    )
+def states_of(connection: Connection, streams: Sequence[str], failed: Failed = _raise) -> dict[str, Kept]:
+    """The states of some streams up to their last decision; no limits below.
+
+    Raises:
+        StateCorrupt: a stream cannot be read, unless ``failed`` takes it.
+    """
+    wanted = list(streams)
+    return _folded(wanted, connection.execute(STREAMS, {"streams": wanted, "last": LAST}), failed)
 
 
-def _holdings(rows: Iterable[Row]) -> tuple[Holdings, ...]:
-    # By the symbols' code points, as ``fold`` has them, and not by the database's collation.
-    by_symbol = {symbol: list(own) for symbol, own in groupby(rows, key=lambda row: row[1])}
-    return tuple(
-        Holdings(Symbol(symbol), tuple(Change(*row[2:]) for row in by_symbol[symbol]))
-        for symbol in sorted(by_symbol)
-    )
+def states_at(
+    connection: Connection, streams: Sequence[str], position: int, failed: Failed = _raise
+) -> dict[str, Kept]:
+    """The states of some streams up to a position (inclusive), which their snapshots are not ahead of; no limits below.
+
+    Raises:
+        StateCorrupt: a stream cannot be read, unless ``failed`` takes it.
+    """
+    wanted = list(streams)
+    return _folded(wanted, connection.execute(STREAMS, {"streams": wanted, "last": position}), failed)
 
 
-def _settled(rows: Iterable[Row]) -> tuple[Settled, ...]:
-    found = [Settled(Symbol(row[1]), *row[2:]) for row in rows]
-    return tuple(sorted(found, key=lambda s: (s.symbol, s.funding_ms)))
+def all_states(connection: Connection, failed: Failed = _raise) -> dict[str, Kept]:
+    """The states of all accounts, as ``states_of`` gives them."""
+    return _folded((), connection.execute(ALL_STREAMS), failed)
 
 
-def _conditional(row: Row) -> ConditionalOrder:
-    placed = ConditionalPlaced(
-        account_id=AccountId(row[0]),
-        client_order_id=ClientOrderId(row[1]),
-        sequence=row[2],
-        kind=ConditionalKind(row[3]),
-        symbol=Symbol(row[4]),
-        side=Side(row[5]),
-        quantity=row[6],
-        trigger_price=row[7],
-        callback_rate=row[8],
-        activation_price=row[9],
-        extreme=row[10],
-        reduce_only=row[13],
-        leverage=row[14],
-        margin_reserved=row[15],
-        strategy=row[16],
-        decided_ms=row[17],
-        moment=row[18],
-        cause=row[19],
-        attempt=row[20],
-        not_before_ms=row[21],
-    )
-    return ConditionalOrder(placed=placed, extreme=row[11], due=row[12])
+def _folded(streams: Iterable[str], rows: Iterable[Row], failed: Failed) -> dict[str, Kept]:
+    by_stream: dict[str, list[Row]] = {stream: [] for stream in streams}
+    for stream, *row in rows:
+        by_stream.setdefault(stream, []).append(tuple(row))
+    found: dict[str, Kept] = {}
+    for stream, own in by_stream.items():
+        try:
+            found[stream] = state_after(own, stream)
+        except (StateCorrupt, ValueError, ArithmeticError, TypeError) as error:
+            failed(stream, error)
+    return found
+
+
+LAST = 2**62
+"""A position behind all."""
+
+# Snapshot and tail in one statement: between two, the projector could move the one past the other.
+STREAMS: LiteralString = """
+    SELECT stream, sequence, version, state, hash, true FROM bulkhead.snapshot WHERE stream = ANY(%(streams)s)
+    UNION ALL
+    SELECT asked.stream, t.sequence, t.version, t.facts, t.hash, false
+    FROM unnest(%(streams)s::text[]) AS asked (stream)
+    LEFT JOIN bulkhead.snapshot s ON s.stream = asked.stream
+    JOIN LATERAL (
+        SELECT sequence, version, facts, hash, position FROM bulkhead.journal j
+        WHERE j.stream = asked.stream AND j.sequence > COALESCE(s.sequence, -1)
+    ) t ON t.position <= %(last)s"""
+
+ALL_STREAMS: LiteralString = """
+    SELECT stream, sequence, version, state, hash, true FROM bulkhead.snapshot
+    UNION ALL
+    SELECT a.account_id, t.sequence, t.version, t.facts, t.hash, false FROM bulkhead.account a
+    LEFT JOIN bulkhead.snapshot s ON s.stream = a.account_id
+    JOIN LATERAL (
+        SELECT sequence, version, facts, hash FROM bulkhead.journal j
+        WHERE j.stream = a.account_id AND j.sequence > COALESCE(s.sequence, -1)
+    ) t ON true"""

@@ -1,4 +1,4 @@
-"""What the writer is asked by the API and at a start.
+"""What the writer is asked by the API and at a start, and what it hands on to the projector.
 
 All of its messages share one lane, so a load sees everything that was sent before it.
 """
@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from actors.core.messages import Lane, Message
 from actors.persistence.queries import Query
+from actors.subaccount.durability import Persist
 
 
 class AskStore(Message, frozen=True, gc=False):
@@ -21,3 +22,16 @@ class AskStore(Message, frozen=True, gc=False):
 
     query: Query[Any]
     begin_by_ns: int = 0
+
+
+class Committed(Message, frozen=True, gc=False):
+    """Decisions that are durable, in the order of their positions in the journal; ``first`` is that of the first.
+
+    ``hashes`` are those of their rows. With a ``first`` of 0 there is more in the journal than was handed over.
+    """
+
+    LANE: ClassVar[Lane] = Lane.FILLS
+
+    first: int
+    decisions: tuple[Persist, ...] = ()
+    hashes: tuple[bytes, ...] = ()

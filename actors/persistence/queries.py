@@ -29,6 +29,10 @@ class StorePort(Protocol):
         """Make decisions durable."""
         ...
 
+    def handover(self) -> Any:
+        """What was committed since the last call, as ``persistence.messages.Committed``; None when that was nothing."""
+        ...
+
     def load(self, account_ids: list[AccountId] | None) -> list[AccountState]:
         """States of some accounts, or of all."""
         ...

@@ -17,7 +17,7 @@ import psycopg
 
 from actors.core.errors import StoreBusy, StoreUnreachable
 from actors.core.units import Symbol
-from actors.persistence import sql
+from actors.persistence import open_books
 from actors.persistence.connection import connect, one_line
 from actors.persistence.operator_records import OperatorRecords
 from actors.persistence.store import BUSY
@@ -60,14 +60,7 @@ class Reader:
 
     def books(self) -> tuple[dict[Symbol, Decimal], dict[Symbol, Decimal]]:
         """Signed positions per symbol: the sum of all accounts, and the house."""
-
-        def read(connection: psycopg.Connection[Any]) -> tuple[dict[Symbol, Decimal], dict[Symbol, Decimal]]:
-            with connection.transaction():
-                connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-                totals = connection.execute(sql.VIRTUAL_TOTALS).fetchall()
-                return dict(totals), dict(connection.execute(sql.HOUSE_POSITIONS).fetchall())
-
-        return self.ask(read)
+        return self.ask(open_books.books)
 
     def close(self) -> None:
         """Disconnect; a question that is under way ends by itself."""

@@ -13,6 +13,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from itertools import groupby
 from typing import Any, assert_never
 
@@ -64,6 +65,7 @@ Statement = tuple[str, tuple[Any, ...]]
 """A name out of ``persistence.sql`` and its parameters."""
 
 
+@lru_cache(maxsize=250_000)
 def shard_of(account_id: AccountId) -> int:
     """The logical shard of an account: a stable hash, never to change."""
     return int.from_bytes(hashlib.blake2b(account_id.encode(), digest_size=8).digest()) % SHARDS

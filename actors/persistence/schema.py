@@ -10,6 +10,7 @@ I/O: runs SQL on the connection that it is given.
 
 from __future__ import annotations
 
+import time
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, cast
@@ -17,11 +18,20 @@ from typing import Any, cast
 import psycopg
 
 from actors.core.errors import ForeignDatabase
+from actors.core.units import NANOS_PER_MS
+from actors.persistence import carrying
+from actors.persistence.connection import BoundedConnection
 
-SCRIPTS = ("bulkhead.sql", *(f"bulkhead_{version}.sql" for version in range(2, 7)))
+SCRIPTS = ("bulkhead.sql", *(f"bulkhead_{version}.sql" for version in range(2, 8)))
 """Our schema's versions, each script making one from the one before."""
 
 VERSION = len(SCRIPTS)
+
+JOURNAL = "bulkhead_7.sql"
+"""The version that needs more than its script."""
+
+MIGRATION_SECONDS = 3_600.0
+"""How long one statement of a migration may take, on tables of any size."""
 
 _HERE = Path(__file__).parent
 
@@ -190,8 +200,24 @@ def init(connection: psycopg.Connection[Any]) -> Found:
         if found is Found.EMPTY:
             connection.execute(_script("platform.sql"))
         for script in SCRIPTS[_our_version(connection) or 0 :]:
-            connection.execute(_script(script))
+            if script == JOURNAL:
+                _begin_journal(connection)
+            else:
+                connection.execute(_script(script))
     return found
+
+
+def _begin_journal(connection: psycopg.Connection[Any]) -> None:
+    """From tables that were overwritten to the journal; see ``carrying``."""
+    connection.execute("SET LOCAL statement_timeout = 0")
+    if isinstance(connection, BoundedConnection):
+        connection.answer_seconds = MIGRATION_SECONDS
+    is_kept = carrying.keep_tables(connection)
+    connection.execute(_script(JOURNAL))
+    if is_kept:
+        carrying.carry(connection, time.time_ns() // NANOS_PER_MS)
+    if isinstance(connection, BoundedConnection):
+        del connection.answer_seconds
 
 
 def _columns(connection: psycopg.Connection[Any]) -> dict[str, frozenset[str]]:

@@ -9,30 +9,11 @@ from typing import LiteralString
 
 from actors.persistence import order_rows
 
-ACCOUNT_UPDATE: LiteralString = """
-    UPDATE bulkhead.account SET sequence = %s, next_order_sequence = %s, next_position_sequence = %s,
-        balance = %s, deposits = %s, realized = %s, fees = %s, funding = %s, bad_debt = %s,
-        phase = %s, refusals = %s
-    WHERE account_id = %s AND sequence = %s"""
-
 FENCE: LiteralString = """
     SELECT s.shard_id FROM bulkhead.shard s
     JOIN unnest(%s::int[], %s::bigint[]) AS held (shard_id, epoch)
         ON held.shard_id = s.shard_id AND held.epoch = s.epoch
     FOR SHARE OF s"""
-
-OWNED_ACCOUNTS: LiteralString = """
-    SELECT a.account_id, a.sequence, a.next_order_sequence, a.next_position_sequence, a.balance, a.deposits,
-        a.realized, a.fees, a.funding, a.bad_debt, a.phase, a.refusals
-    FROM bulkhead.account a
-    JOIN bulkhead.shard s ON s.shard_id = a.shard_id
-    JOIN unnest(%s::text[]) AS asked (account_id) ON asked.account_id = a.account_id
-    JOIN unnest(%s::int[], %s::bigint[]) AS held (shard_id, epoch)
-        ON held.shard_id = s.shard_id AND held.epoch = s.epoch"""
-
-VIRTUAL_TOTALS: LiteralString = "SELECT symbol, sum(quantity) FROM bulkhead.position GROUP BY symbol"
-
-HOUSE_POSITIONS: LiteralString = "SELECT symbol, quantity FROM bulkhead.house_position"
 
 STATEMENTS: dict[str, LiteralString] = {
     "intent_insert": order_rows.insert("bulkhead.intent", order_rows.INTENT),
@@ -177,17 +158,15 @@ TABLE_ORDER = (
 """Statements of one group keep their order; groups may be run one after the other."""
 
 _ACCOUNTS: LiteralString = """
-    SELECT a.account_id, s.status, s.liquidation_mode, s.maintenance_rate::numeric, a.sequence,
-        a.next_order_sequence, a.next_position_sequence, a.balance, a.deposits, a.realized, a.fees,
-        a.funding, a.bad_debt, a.phase, a.refusals,
+    SELECT a.account_id,
         (CASE WHEN own.id IS NULL THEN general.max_leverage ELSE own.max_leverage END)::numeric,
         (CASE WHEN own.id IS NULL THEN general.max_notional_per_trade ELSE own.max_notional_per_trade END)::numeric,
         (CASE WHEN own.id IS NULL THEN general.max_total_exposure ELSE own.max_total_exposure END)::numeric,
         (CASE WHEN own.id IS NULL THEN general.liquidation_threshold ELSE own.liquidation_threshold END)::numeric,
-        r.day_start_ms, r.day_equity, r.day_stopped, r.losses, r.errors, r.breaker, r.breaker_reason,
-        r.breaker_until_ms, r.breaker_by_hand, r.closing_out, r.last_refusal
+        CASE WHEN s.status <> a.platform_status THEN s.status END,
+        CASE WHEN s.liquidation_mode <> a.platform_mode THEN s.liquidation_mode END,
+        CASE WHEN s.maintenance_rate::numeric <> a.platform_rate THEN s.maintenance_rate::numeric END
     FROM bulkhead.account a
-    LEFT JOIN bulkhead.account_risk r ON r.account_id = a.account_id
     JOIN sub_accounts s ON s.id = a.account_id
     LEFT JOIN LATERAL (
         SELECT id, max_leverage, max_notional_per_trade, max_total_exposure, liquidation_threshold
@@ -203,86 +182,11 @@ _ACCOUNTS: LiteralString = """
         FROM rules ORDER BY id LIMIT 1
     ) general ON true"""
 
-_POSITIONS: LiteralString = """
-    SELECT account_id, position_id, symbol, quantity, cost, margin, realized, opened_ms, peak, fees,
-        funding, mae, mfe, since, strategy, alerts
-    FROM bulkhead.position"""
-
-_ORDERS: LiteralString = """
-    SELECT i.account_id, i.client_order_id, i.order_sequence, i.symbol, i.side, i.order_type, i.quantity,
-        i.price, i.time_in_force, i.reduce_only, i.leverage, i.margin_reserved, i.purpose, i.tier,
-        i.decided_ms, i.cause, i.status, i.exchange_order_id, i.filled, i.cancel_requested,
-        COALESCE((SELECT array_agg(f.trade_id ORDER BY f.trade_id) FROM bulkhead.fill f
-            WHERE f.client_order_id = i.client_order_id), '{}'), i.strategy, i.reference_price
-    FROM bulkhead.intent i"""
-
-_WORKING: LiteralString = " WHERE i.status IN ('INTENDED', 'ACKNOWLEDGED')"
-
-_BY_ACCOUNT: LiteralString = " ORDER BY account_id, opened_ms, position_id"
-
-_CONDITIONALS: LiteralString = """
-    SELECT account_id, client_order_id, order_sequence, kind, symbol, side, quantity, trigger_price,
-        callback_rate, activation_price, first_extreme, extreme, due, reduce_only, leverage,
-        margin_reserved, strategy, decided_ms, moment, cause, attempt, not_before_ms
-    FROM bulkhead.conditional WHERE status = 'WAITING'"""
-
-_LIMITS: LiteralString = "SELECT account_id, name, value FROM bulkhead.account_limit"
-
-_RECENT: LiteralString = """
-    SELECT account_id, symbol, decided_ms FROM bulkhead.intent
-    WHERE purpose = 'USER' AND status <> 'NEVER_SENT' AND decided_ms > (extract(epoch FROM now()) * 1000)::bigint - 60000"""
-
-_PENDING_FEES: LiteralString = """
-    SELECT account_id, symbol, trade_id, client_order_id, exchange_order_id, trade_ms, quantity, price,
-        closed_quantity, position_id, closed_id, asset, amount
-    FROM bulkhead.pending_fee"""
-
-_HELD: LiteralString = """
-    SELECT account_id, symbol, until_ms, quantity, position_id FROM bulkhead.held_until"""
-
-_BY_TIME: LiteralString = " ORDER BY account_id, symbol, until_ms"
-
-_SETTLED: LiteralString = """
-    SELECT account_id, symbol, funding_ms, quantity, position_id FROM bulkhead.funding WHERE kept"""
-
-_BY_SETTLEMENT: LiteralString = " ORDER BY account_id, symbol, funding_ms"
-
-_BY_TRADE: LiteralString = " ORDER BY account_id, trade_ms, symbol, trade_id"
-
-_BY_SEQUENCE: LiteralString = " ORDER BY account_id, order_sequence"
-
-LOAD_ALL: tuple[LiteralString, ...] = (
-    _ACCOUNTS + " ORDER BY a.account_id",
-    _POSITIONS + _BY_ACCOUNT,
-    _ORDERS + _WORKING + " ORDER BY i.account_id, i.order_sequence",
-    _CONDITIONALS + _BY_SEQUENCE,
-    _LIMITS + " ORDER BY account_id, name",
-    _RECENT + _BY_SEQUENCE,
-    _PENDING_FEES + _BY_TRADE,
-    _HELD + _BY_TIME,
-    _SETTLED + _BY_SETTLEMENT,
-)
-"""Of all: accounts, open positions, working and conditional orders, own limits, last minute's orders, fees,
-what was held and funded in the last day."""
+ALL_ACCOUNTS: LiteralString = _ACCOUNTS + " ORDER BY a.account_id"
+"""Of each account: its id, the platform's four limits for it, and what the platform changed since we wrote its row."""
 
 # A statement that serves both all and some would be planned for neither, and read whole tables.
-LOAD_SOME: tuple[LiteralString, ...] = (
-    _ACCOUNTS + " WHERE a.account_id = ANY(%s) ORDER BY a.account_id",
-    _POSITIONS + " WHERE account_id = ANY(%s)" + _BY_ACCOUNT,
-    _ORDERS + _WORKING + " AND i.account_id = ANY(%s) ORDER BY i.account_id, i.order_sequence",
-    _CONDITIONALS + " AND account_id = ANY(%s)" + _BY_SEQUENCE,
-    _LIMITS + " WHERE account_id = ANY(%s) ORDER BY account_id, name",
-    _RECENT + " AND account_id = ANY(%s)" + _BY_SEQUENCE,
-    _PENDING_FEES + " WHERE account_id = ANY(%s)" + _BY_TRADE,
-    _HELD + " WHERE account_id = ANY(%s)" + _BY_TIME,
-    _SETTLED + " AND account_id = ANY(%s)" + _BY_SETTLEMENT,
-)
-"""The same, of some accounts; each takes the array of their ids."""
-
-LOAD_WORKING: LiteralString = LOAD_ALL[2]
-
-FIND_ORDER: LiteralString = _ORDERS + " WHERE i.client_order_id = %s"
-
+SOME_ACCOUNTS: LiteralString = _ACCOUNTS + " WHERE a.account_id = ANY(%s) ORDER BY a.account_id"
 
 RULES: LiteralString = """
     SELECT is_global, max_leverage::numeric, max_notional_per_trade::numeric, max_total_exposure::numeric,
@@ -294,9 +198,3 @@ CLOSED_POSITIONS: LiteralString = """
     SELECT position_id, symbol, quantity, entry_price, realized, fees, funding, mae, mfe, strategy, purpose,
         opened_ms, closed_ms
     FROM bulkhead.closed_position WHERE account_id = %s"""
-
-RECENT_ORDERS = """
-    SELECT count(*) FILTER (WHERE decided_ms > now_ms - 15000), count(*)
-    FROM bulkhead.intent, (SELECT (extract(epoch FROM now()) * 1000)::bigint AS now_ms) AS clock
-    WHERE decided_ms > now_ms - 65000 AND status <> 'NEVER_SENT'"""
-"""Orders that the exchange may still count, with five seconds for the way there."""

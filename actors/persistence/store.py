@@ -3,8 +3,9 @@
 Rules
 1. A batch is one transaction; it commits whole, or is split until the bad decision stands alone.
 2. Every commit proves the shards' epochs. A stale one writes nothing.
-3. An account's row moves from the sequence that its first decision met, or the batch fails.
-4. After a lost connection the fate of a commit is read back from sequences and epochs, never guessed.
+3. A decision follows the last durable one of its account, or it is refused alone, with what stands on it.
+4. After a lost connection the fate of a commit is read back from the journal, never guessed.
+5. A decision is durable when it is in the journal. Every other table is made from the journal, behind it.
 
 I/O: runs SQL on a connection of its own.
 """
@@ -19,15 +20,17 @@ from typing import Any, TypeVar
 import psycopg
 import structlog
 
-from actors.core.errors import BadInput, Fenced, NotDurable, StoreBusy, StoreUnreachable
-from actors.core.orders import WorkingOrder
+from actors.core import fact_codec
+from actors.core.errors import BadInput, Fenced, NotDurable, StateCorrupt, StoreBusy, StoreUnreachable
 from actors.core.records import NewAccount, Recovery
-from actors.core.units import AccountId, ClientOrderId, Symbol
+from actors.core.units import AccountId, Symbol
 from actors.limits.model import RiskLimits
-from actors.persistence import rows, schema, sql
-from actors.persistence.accounts import check_new, has_rule, rule
+from actors.persistence import journal, loading, open_books, rows, schema, sql
+from actors.persistence.accounts import check_new, create, opening
 from actors.persistence.connection import connect, one_line
-from actors.persistence.loading import Loaded, Loader, grouped, order_of
+from actors.persistence.journal import Appended, JournalEnd
+from actors.persistence.loading import BaseLimits
+from actors.persistence.messages import Committed
 from actors.persistence.operator_records import OperatorRecords
 from actors.subaccount.durability import Persist
 from actors.subaccount.state import AccountState
@@ -41,8 +44,8 @@ BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled, psycopg.e
 T = TypeVar("T")
 
 
-class _SequenceMoved(Exception):  # noqa: N818 - inside this module only
-    """An account's row was not at the sequence that its decision met."""
+class _Doubtful(Exception):  # noqa: N818 - inside this module only
+    """A decision does not follow the journal's end, which may be its own row of a commit whose answer was lost."""
 
 
 class Store:
@@ -54,7 +57,13 @@ class Store:
         self._connection = connection
         self._epochs: dict[int, int] = {}
         self._owner = ""
+        self._end = JournalEnd()
         self._answers: dict[int, NotDurable | None] = {}
+        self._sent: dict[int, tuple[str, int, bytes]] = {}
+        self._committed: list[tuple[int, bytes, Persist]] = []
+        self._is_whole = True
+        self._refused: set[str] = set()
+        self.root: tuple[bytes, int] = (journal.NO_HASH, 0)
         self._in_doubt = False
         self._lease_seconds = 0
         self.unreadable: dict[AccountId, str] = {}
@@ -172,7 +181,11 @@ class Store:
         if self._in_doubt:
             self._learn_fates(decisions)
         results = self._commit(decisions)
+        # A sequence says only how many decisions came before, not which: until an account is loaded again, what it
+        # decided stands on the refused one, even if the number happens to fit.
+        self._refused.update(d.account_id for d, refusal in zip(decisions, results, strict=True) if refusal)
         self._answers.clear()
+        self._sent.clear()
         self._in_doubt = False
         return results
 
@@ -186,11 +199,16 @@ class Store:
 
     def _attempt(self, decisions: Sequence[Persist]) -> list[NotDurable | None]:
         try:
-            self._transaction(decisions)
+            return self._transaction(decisions)
         except Fenced as fenced:
             return [fenced] * len(decisions)
-        except (psycopg.Error, _SequenceMoved, ValueError, ArithmeticError) as error:
+        except _Doubtful:
+            # If none of them is durable, the journal's end is not of their making, and they cannot follow it.
+            self._in_doubt = self._learn_fates(decisions)
+            return self._commit(decisions)
+        except (psycopg.Error, ValueError, ArithmeticError) as error:
             lost = isinstance(error, psycopg.Error) and self._is_lost(error)
+            self._end.forget()
             if lost:
                 log.warning("connection lost in a commit", error=one_line(error))
                 self._in_doubt = True
@@ -201,37 +219,53 @@ class Store:
             if lost:
                 raise StoreUnreachable(one_line(error)) from None
             if len(decisions) == 1:
+                self._refused.add(decisions[0].account_id)
                 return [NotDurable(f"{decisions[0].account_id}: {one_line(error)}")]
-            # Order is kept: an account's later decisions fail by its sequence if an earlier did.
+            # Order is kept: an account's later decisions do not follow if an earlier one did not land.
             middle = len(decisions) // 2
             return self._commit(decisions[:middle]) + self._commit(decisions[middle:])
-        return [None] * len(decisions)
 
-    def _transaction(self, decisions: Sequence[Persist]) -> None:
-        firsts: dict[AccountId, Persist] = {}
-        lasts: dict[AccountId, Persist] = {}
-        for decision in decisions:
-            previous = lasts.get(decision.account_id)
-            if previous is not None and previous.state.sequence != decision.previous_sequence:
-                raise _SequenceMoved(f"{decision.account_id}: decisions do not follow each other")
-            firsts.setdefault(decision.account_id, decision)
-            lasts[decision.account_id] = decision
-        accounts = [rows.account_row(firsts[a], lasts[a]) for a in firsts]
-        grouped = rows.grouped(decisions)
-        shards = sorted({rows.shard_of(a) for a in firsts})
-        with self._connection.transaction(), self._connection.pipeline() as pipeline:
-            cursor = self._connection.cursor()
-            cursor.execute(sql.FENCE, (shards, [self._epochs.get(s, -1) for s in shards]))
-            updated = self._connection.cursor()
-            updated.executemany(sql.ACCOUNT_UPDATE, accounts)
-            pipeline.sync()
-            if len(cursor.fetchall()) < len(shards):
-                raise Fenced(f"{self._owner} no longer owns the shards of {', '.join(list(firsts)[:3])}")
-            if updated.rowcount != len(accounts):
-                raise _SequenceMoved("an account is not at the sequence that its decision met")
-            for name, parameters in grouped:
-                self._connection.cursor().executemany(sql.STATEMENTS[name], parameters)
-            pipeline.sync()
+    def _transaction(self, decisions: Sequence[Persist]) -> list[NotDurable | None]:
+        """Write decisions in one transaction, all that can follow or none; for each why it cannot follow, else None."""
+        shards = sorted({rows.shard_of(d.account_id) for d in decisions})
+        with self._connection.transaction():
+            self._fence(shards)
+            self._end.learn(self._connection, {d.account_id for d in decisions})
+            appended, refusals = self._end.following(decisions, self._refused)
+            if self._in_doubt and any(refusals):
+                raise _Doubtful
+            followers = [d for d, refusal in zip(decisions, refusals, strict=True) if refusal is None]
+            self._sent.update(
+                (id(d), (e.stream, e.sequence, e.hash))
+                for d, e in zip(followers, appended.entries, strict=True)
+            )
+            if appended.entries:
+                journal.append(self._connection, appended, decisions[-1].wall_ms)
+        self._landed(followers, appended)
+        return refusals
+
+    def _fence(self, shards: Sequence[int]) -> None:
+        """Prove, until the end of the transaction, that these shards are ours."""
+        found = self._connection.execute(sql.FENCE, (list(shards), [self._epochs.get(s, -1) for s in shards]))
+        if len(found.fetchall()) < len(shards):
+            raise Fenced(f"{self._owner} no longer owns the accounts that it decides for")
+
+    def _landed(self, decisions: Sequence[Persist], appended: Appended) -> None:
+        if appended.entries:
+            self._end.moved(appended)
+            self.root = appended.root, appended.entries[-1].position
+        for decision, entry in zip(decisions, appended.entries, strict=True):
+            self._committed.append((entry.position, entry.hash, decision))
+
+    def handover(self) -> Committed | None:
+        """What was committed since the last call, for the projector; None when that was nothing."""
+        found, self._committed = self._committed, []
+        is_whole, self._is_whole = self._is_whole, True
+        if not is_whole:
+            return Committed(0)
+        if not found:
+            return None
+        return Committed(found[0][0], tuple(d for _, _, d in found), tuple(h for _, h, _ in found))
 
     def _is_lost(self, error: psycopg.Error) -> bool:
         """Whether an error is of the connection, not of a decision."""
@@ -244,38 +278,37 @@ class Store:
         """Find out which decisions of a lost connection's commit are durable.
 
         A COMMIT whose connection ends before its answer may have happened or not; sending the batch again would then
-        meet the sequences that it made itself, and look like a conflict. While the epoch is ours no other process
-        writes an account. So an account's row that equals, to the last column, what a decision made of it proves that
-        decision durable, and with it all of the account before it. The sequence alone proves nothing: another decision,
-        made on the same old state, has the same number. With another epoch the new owner may have written
-        since, and nothing can be said: the answer is Fenced.
+        meet the rows that it made itself, and look like a conflict. A row of the journal that has the hash which we made
+        for a decision is that decision, and nothing else: the hash covers all of it and all before it. The sequence alone
+        proves nothing: another decision, made on the same old state, has the same number. While the epoch is ours no
+        other process writes. With another epoch the new owner may have written since, and nothing can be said: the
+        answer is Fenced.
 
         Returns:
             Whether anything is known now that was not before.
         """
         pending = [d for d in decisions if id(d) not in self._answers]
+        sent = {id(d): self._sent[id(d)] for d in pending if id(d) in self._sent}
+        shards = sorted({rows.shard_of(d.account_id) for d in pending})
+        self._end.forget()
         try:
-            found = self._connection.execute(
-                sql.OWNED_ACCOUNTS,
-                (list({d.account_id for d in pending}), list(self._epochs), list(self._epochs.values())),
-            ).fetchall()
+            with self._connection.transaction():
+                self._fence(shards)
+                found = journal.durable(self._connection, sent.values()) if sent else set()
+        except Fenced:
+            text = (
+                f"{self._owner} lost its shards while a commit was under way; whether it is durable is for the new owner "
+                "to say"
+            )
+            self._answers.update((id(d), Fenced(text)) for d in pending)
+            return True
         except psycopg.Error as error:
             self._reconnect()
             raise StoreUnreachable(one_line(error)) from None
-        accounts = {row[0]: row[1:] for row in found}
-        landed: dict[AccountId, int] = {}
-        for decision in pending:
-            durable = accounts.get(decision.account_id)
-            if durable == rows.account_row(decision, decision)[: len(durable or ())]:
-                landed[decision.account_id] = decision.state.sequence
-        for decision in pending:
-            if decision.account_id not in accounts:
-                self._answers[id(decision)] = Fenced(
-                    f"{self._owner} lost the shard of {decision.account_id} while a commit was under way; "
-                    "whether it is durable is for the new owner to say"
-                )
-            elif decision.state.sequence <= landed.get(decision.account_id, -1):
-                self._answers[id(decision)] = None
+        landed = [d for d in pending if sent.get(id(d)) in found]
+        self._answers.update((id(d), None) for d in landed)
+        if landed:
+            self._is_whole = False
         return any(id(d) in self._answers for d in pending)
 
     def _reconnect(self) -> None:
@@ -289,45 +322,25 @@ class Store:
 
         Raises:
             BadInput: an id that exists, or a bad number; names it.
+            Fenced: another process owns the accounts.
         """
-        at = rows.when(wall_ms)
         for account in accounts:
             check_new(account)
+        opened = [(a.account_id, 0, wall_ms, "create", fact_codec.encode(opening(a))) for a in accounts]
         try:
-            with self._reachable(), self._connection.transaction(), self._connection.pipeline():
-                cursor = self._connection.cursor()
-                cursor.executemany(
-                    "INSERT INTO sub_accounts (id, name, initial_balance, current_balance, liquidation_mode, "
-                    "maintenance_rate, updated_at) VALUES (%s, %s, %s, %s, %s, %s, %s)",
-                    [
-                        (a.account_id, a.name, a.deposit, a.deposit, a.mode, a.maintenance_rate, at)
-                        for a in accounts
-                    ],
-                )
-                cursor.executemany(
-                    "INSERT INTO bulkhead.account (account_id, shard_id, sequence, next_order_sequence, "
-                    "next_position_sequence, balance, deposits, realized, fees, funding, bad_debt, phase, refusals) "
-                    "VALUES (%s, %s, 0, 1, 1, %s, %s, 0, 0, 0, 0, 'HEALTHY', 0)",
-                    [(a.account_id, rows.shard_of(a.account_id), a.deposit, a.deposit) for a in accounts],
-                )
-                cursor.executemany(
-                    "INSERT INTO balance_logs (id, sub_account_id, balance_before, balance_after, change_amount, "
-                    "reason, \"timestamp\") VALUES (%s, %s, 0, %s, %s, 'DEPOSIT', %s)",
-                    [(f"deposit-{a.account_id}", a.account_id, a.deposit, a.deposit, at) for a in accounts],
-                )
-                rules = [
-                    (f"rule-{a.account_id}", a.account_id, *rule(a, self._defaults))
-                    for a in accounts
-                    if has_rule(a)
-                ]
-                if rules:
-                    cursor.executemany(
-                        "INSERT INTO risk_rules (id, sub_account_id, max_leverage, max_notional_per_trade, "
-                        "max_total_exposure, liquidation_threshold) VALUES (%s, %s, %s, %s, %s, %s)",
-                        rules,
-                    )
+            with self._reachable(), self._connection.transaction():
+                self._fence(sorted({rows.shard_of(a.account_id) for a in accounts}))
+                self._end.learn(self._connection, [a.account_id for a in accounts])
+                create(self._connection, accounts, self._defaults, wall_ms)
+                appended = self._end.opening(opened)
+                journal.append(self._connection, appended, wall_ms)
         except psycopg.errors.UniqueViolation as error:
             raise BadInput(f"an account of that id exists: {error.diag.message_detail}") from None
+        except (StoreUnreachable, StoreBusy):
+            self._end.forget()
+            raise
+        self._end.moved(appended)
+        self._is_whole = False
 
     def has_created(self, account_ids: Sequence[AccountId], wall_ms: int) -> bool:
         """Whether ``create_accounts`` with that ``wall_ms`` made all of them, though its connection was lost."""
@@ -343,42 +356,41 @@ class Store:
 
         Raises:
             StoreUnreachable, StoreBusy: nothing was read.
-            ValueError: one of some accounts has a row that cannot be.
+            StateCorrupt: one of some accounts cannot be read.
         """
-        statements = sql.LOAD_ALL if account_ids is None else sql.LOAD_SOME
-        parameters = () if account_ids is None else (list(account_ids),)
-        with self._reachable(), self._connection.pipeline():
-            cursors = [self._connection.execute(statement, parameters) for statement in statements]
-            found, *others = (cursor.fetchall() for cursor in cursors)
-        loaded, loader = Loaded(*map(grouped, others)), Loader(self._defaults)
-        if account_ids is not None:
-            return [loader.state_of(row, loaded) for row in found]
-        states = []
-        for row in found:
+        self._refused.difference_update(self._refused.copy() if account_ids is None else account_ids)
+        base = BaseLimits(self._defaults)
+        found: list[AccountState] = []
+        with self._reachable():
+            if account_ids is None:
+                outside = self._connection.execute(sql.ALL_ACCOUNTS).fetchall()
+                kept = loading.all_states(self._connection, self._unreadable)
+            else:
+                wanted = list(account_ids)
+                outside = self._connection.execute(sql.SOME_ACCOUNTS, (wanted,)).fetchall()
+                kept = loading.states_of(self._connection, [row[0] for row in outside])
+        for row in outside:
             try:
-                states.append(loader.state_of(row, loaded))
-            except (ValueError, ArithmeticError) as error:
-                log.critical("an account cannot be read", account=row[0], error=str(error))
-                self.unreadable[AccountId(row[0])] = str(error)
-        return states
+                if row[0] in kept:
+                    found.append(base.merged(kept[row[0]].state, row[1:5]))
+                elif row[0] not in self.unreadable:
+                    loading.state_after((), row[0])  # says so
+            except (StateCorrupt, ValueError, ArithmeticError) as error:
+                if account_ids is not None:
+                    raise
+                self._unreadable(row[0], error)
+        return found
+
+    def _unreadable(self, stream: str, error: Exception) -> None:
+        log.critical("an account cannot be read", account=stream, error=str(error))
+        self.unreadable[AccountId(stream)] = str(error)
 
     # -- what the gateway and operators read
 
     def recovery(self) -> Recovery:
         """Orders without an end, and how many may count at the exchange."""
         with self._reachable():
-            orders = self._connection.execute(sql.LOAD_WORKING).fetchall()
-            recent = self._connection.execute(sql.RECENT_ORDERS).fetchone() or (0, 0)
-        return Recovery(
-            working=tuple(order_of(r) for r in orders),
-            recent=(recent[0], recent[1]),
-        )
-
-    def find_order(self, client_order_id: ClientOrderId) -> WorkingOrder | None:
-        """One order, working or ended."""
-        with self._reachable():
-            row = self._connection.execute(sql.FIND_ORDER, (client_order_id,)).fetchone()
-        return None if row is None else order_of(row)
+            return open_books.recovery(self._connection)
 
     def with_operator_records(self, call: Callable[[OperatorRecords], T]) -> T:
         """Run what operators ask for: dead letters, quarantine, audit.
@@ -399,12 +411,7 @@ class Store:
             self._reconnect()
             raise StoreUnreachable(one_line(error)) from None
 
-    def virtual_totals(self) -> dict[Symbol, Decimal]:
-        """Signed sum of open positions per symbol."""
+    def books(self) -> tuple[dict[Symbol, Decimal], dict[Symbol, Decimal]]:
+        """Signed positions per symbol: the sum of all accounts, and the house."""
         with self._reachable():
-            return dict(self._connection.execute(sql.VIRTUAL_TOTALS).fetchall())
-
-    def house_positions(self) -> dict[Symbol, Decimal]:
-        """What the house took over, per symbol."""
-        with self._reachable():
-            return dict(self._connection.execute(sql.HOUSE_POSITIONS).fetchall())
+            return open_books.books(self._connection)

@@ -92,6 +92,9 @@ class SimulatedStore:
             self.durable[id_] = replace(self.durable[id_], retry_at_ns=0)
         return [self.durable[id_] for id_ in ids]
 
+    def handover(self) -> None:
+        """There are no tables to be made."""
+
     def with_operator_records(self, call: Callable[[Any], Any]) -> Any:
         """Run a call on the records of operators, which are kept here too."""
         if self.faults and self._random.random() < AWAY:

@@ -1,0 +1,281 @@
+"""The journal: every decision as one row, in order, chained by hashes.
+
+Rules
+1. A stream is whoever decides: an account, by its id. Its rows count from the sequence of its first fact, without a gap.
+2. ``position`` counts the rows of the whole journal from 1, without a gap: the cursor of whoever reads on.
+3. A row's hash covers the hash of its stream's previous row, so a row that is changed or missing is found. Each commit
+   has a root over the root of the commit before and its rows' hashes, so that rows that are cut off are found by
+   whoever kept a later root.
+4. Only the owner of the shards appends. It keeps the ends of the streams in memory; the fence in each commit proves that
+   nobody else has moved them.
+
+Why the predecessor is checked, and not only a key kept unique: a key lets n + 2 in after n + 1 was refused.
+
+I/O: runs SQL on the connection that it is given.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, LiteralString, NamedTuple
+
+import msgspec
+import psycopg
+
+from actors.core import fact_codec
+from actors.core.errors import NotDurable
+from actors.core.facts import FillApplied
+from actors.subaccount.durability import Persist
+
+SHARD = 0
+"""Whose positions these are: one engine writes all of them."""
+
+HASH_BYTES = 16
+NO_HASH = bytes(HASH_BYTES)
+"""Stands for the previous row of a stream's first row, and for the root before the first commit."""
+
+EXCHANGE = "binance-usdm"
+
+HEADS_KEPT = 250_000
+"""So many ends of streams are kept in memory (some 200 bytes each); more are read again when they are needed."""
+
+VERSION = fact_codec.VERSION
+
+Connection = psycopg.Connection[Any]
+
+_PACK = msgspec.msgpack.Encoder().encode
+
+
+class Head(NamedTuple):
+    """The last row of a stream."""
+
+    sequence: int
+    hash: bytes
+
+
+class Entry(NamedTuple):
+    """One row, in the order of its columns."""
+
+    position: int
+    stream: str
+    sequence: int
+    wall_ms: int
+    cause: str
+    version: int
+    facts: bytes
+    hash: bytes
+
+
+def row_hash(  # noqa: PLR0913 - a row's columns
+    previous: bytes, stream: str, sequence: int, wall_ms: int, cause: str, version: int, facts: bytes
+) -> bytes:
+    """The hash of a row: blake2b, 16 bytes, over the msgpack array of the previous row's hash and the row's columns.
+
+    Those columns are all but shard, position and the hash itself, in the order of the arguments.
+    """
+    covered = _PACK((previous, stream, sequence, wall_ms, cause, version, facts))
+    return hashlib.blake2b(covered, digest_size=HASH_BYTES).digest()
+
+
+def root_of(previous: bytes, hashes: Iterable[bytes]) -> bytes:
+    """The root of a commit: blake2b, 16 bytes, over the root of the commit before and its rows' hashes in order."""
+    return hashlib.blake2b(previous + b"".join(hashes), digest_size=HASH_BYTES).digest()
+
+
+class Appended(NamedTuple):
+    """Rows that follow the end of the journal, and what that end is after them."""
+
+    entries: list[Entry]
+    trades: list[tuple[str, str, int]]
+    root: bytes
+
+
+class JournalEnd:
+    """What the owner knows of the end of the journal, and how rows are appended to it.
+
+    Not known until ``learn`` was called, nor after ``forget``. Nothing moves before ``moved`` is called for rows that are
+    durable.
+    """
+
+    def __init__(self) -> None:
+        self._position: int | None = None
+        self._root = NO_HASH
+        self._heads: dict[str, Head | None] = {}
+
+    def forget(self) -> None:
+        """What is durable is not known any more: a commit's answer was lost."""
+        self._position = None
+        self._heads.clear()
+
+    def learn(self, connection: Connection, streams: Iterable[str]) -> None:
+        """Read what is not known yet: the journal's end, and those of these streams."""
+        if self._position is None:
+            row = connection.execute(LAST_COMMIT, (SHARD,)).fetchone()
+            self._position, self._root = (0, NO_HASH) if row is None else row
+        if len(self._heads) > HEADS_KEPT:
+            self._heads.clear()
+        unknown = [stream for stream in streams if stream not in self._heads]
+        if unknown:
+            for stream, sequence, hash_ in connection.execute(HEADS, (unknown,)).fetchall():
+                self._heads[stream] = None if sequence is None else Head(sequence, hash_)
+
+    def opening(self, rows: Sequence[tuple[str, int, int, str, bytes]]) -> Appended:
+        """First rows of streams: stream, sequence, Unix milliseconds, cause, facts as encoded.
+
+        Raises:
+            NotDurable: a stream has rows already.
+        """
+        entries: list[Entry] = []
+        for row in rows:
+            if self._heads.get(row[0]) is not None:
+                raise NotDurable(f"{row[0]}: it has decisions in the journal already")
+            entries.append(self._entry(len(entries), *row, NO_HASH))
+        return self._appended(entries, [])
+
+    def following(
+        self, decisions: Sequence[Persist], refused: Collection[str] = ()
+    ) -> tuple[Appended, list[NotDurable | None]]:
+        """The rows of decisions, without those that cannot follow; and for each decision why it cannot, else None.
+
+        A decision follows when its predecessor is the last of its stream, or one of these before it. What follows a
+        refused decision of its stream, or comes of a stream in ``refused``, stands on a state that never was.
+        """
+        ends: dict[str, Head | None] = {}
+        entries: list[Entry] = []
+        trades: list[tuple[str, str, int]] = []
+        refusals: list[NotDurable | None] = []
+        lost: set[str] = set()
+        for decision in decisions:
+            stream = decision.account_id
+            head = ends[stream] if stream in ends else self._heads.get(stream)
+            stands_on = stream in refused or stream in lost
+            refusal = _stands_on_refused(stream) if stands_on else _cannot_follow(decision, head)
+            if refusal is None and head is not None:
+                try:
+                    facts = fact_codec.encode(decision.facts)
+                    row = (
+                        stream,
+                        decision.state.sequence,
+                        decision.wall_ms,
+                        decision.cause,
+                        facts,
+                        head.hash,
+                    )
+                    entries.append(self._entry(len(entries), *row))
+                except (ValueError, TypeError, OverflowError, msgspec.MsgspecError) as error:
+                    refusal = NotDurable(f"{stream}: a decision that cannot be written down: {error}")
+                else:
+                    ends[stream] = Head(entries[-1].sequence, entries[-1].hash)
+                    trades += _trades(decision)
+            if refusal is not None:
+                lost.add(stream)
+            refusals.append(refusal)
+        return self._appended(entries, trades), refusals
+
+    def moved(self, appended: Appended) -> None:
+        """These rows are durable."""
+        for entry in appended.entries:
+            self._heads[entry.stream] = Head(entry.sequence, entry.hash)
+            self._position = entry.position
+        self._root = appended.root
+
+    def _entry(  # noqa: PLR0913 - a row's columns
+        self, number: int, stream: str, sequence: int, wall_ms: int, cause: str, facts: bytes, previous: bytes
+    ) -> Entry:
+        if self._position is None:
+            raise NotDurable("the end of the journal is not known")
+        hash_ = row_hash(previous, stream, sequence, wall_ms, cause, VERSION, facts)
+        return Entry(self._position + 1 + number, stream, sequence, wall_ms, cause, VERSION, facts, hash_)
+
+    def _appended(self, entries: list[Entry], trades: list[tuple[str, str, int]]) -> Appended:
+        return Appended(entries, trades, root_of(self._root, (entry.hash for entry in entries)))
+
+
+def _stands_on_refused(stream: str) -> NotDurable:
+    return NotDurable(f"{stream}: it stands on a decision that was refused")
+
+
+def _cannot_follow(decision: Persist, head: Head | None) -> NotDurable | None:
+    stream = decision.account_id
+    if head is None:
+        return NotDurable(f"{stream}: the journal has no such account")
+    if decision.previous_sequence != head.sequence:
+        return NotDurable(
+            f"{stream}: decision {decision.previous_sequence + 1} does not follow {head.sequence}, the last durable one"
+        )
+    if decision.state.sequence != decision.previous_sequence + 1:
+        return NotDurable(f"{stream}: decision {decision.state.sequence} is not one more than the one before")
+    return None
+
+
+def _trades(decision: Persist) -> list[tuple[str, str, int]]:
+    return [
+        (EXCHANGE, fact.trade.symbol, fact.trade.trade_id)
+        for fact in decision.facts
+        if isinstance(fact, FillApplied)
+    ]
+
+
+def append(connection: Connection, appended: Appended, wall_ms: int) -> None:
+    """Write rows, in the caller's transaction."""
+    cursor = connection.cursor()
+    with cursor.copy(COPY_ROWS) as copy:
+        copy.set_types(("int2", "int8", "text", "int8", "int8", "text", "int2", "bytea", "bytea"))
+        for entry in appended.entries:
+            copy.write_row((SHARD, *entry))
+    if appended.trades:
+        with cursor.copy(COPY_TRADES) as copy:
+            copy.set_types(("text", "text", "int8"))
+            for trade in appended.trades:
+                copy.write_row(trade)
+    last = appended.entries[-1].position
+    cursor.execute(COMMIT_ROW, (SHARD, last, len(appended.entries), wall_ms, appended.root))
+
+
+def read(connection: Connection, after: int, limit: int) -> list[Entry]:
+    """The rows behind a position, in order."""
+    found = connection.execute(READ, (SHARD, after, limit)).fetchall()
+    return [Entry(*row) for row in found]
+
+
+def last_position(connection: Connection) -> int:
+    """The position of the last row; 0 for an empty journal."""
+    row = connection.execute(LAST_COMMIT, (SHARD,)).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def durable(connection: Connection, asked: Iterable[tuple[str, int, bytes]]) -> set[tuple[str, int, bytes]]:
+    """Which of these rows (stream, sequence, hash) are in the journal."""
+    streams, sequences, hashes = ([*column] for column in zip(*asked, strict=True))
+    found = connection.execute(DURABLE, (streams, sequences, hashes)).fetchall()
+    return {(stream, sequence, hash_) for stream, sequence, hash_ in found}
+
+
+COPY_ROWS: LiteralString = """
+    COPY bulkhead.journal (shard, position, stream, sequence, wall_ms, cause, version, facts, hash)
+    FROM STDIN (FORMAT BINARY)"""
+
+COPY_TRADES: LiteralString = """
+    COPY bulkhead.trade_key (exchange, symbol, trade_id) FROM STDIN (FORMAT BINARY)"""
+
+COMMIT_ROW: LiteralString = """
+    INSERT INTO bulkhead.journal_commit (shard, position, rows, wall_ms, root) VALUES (%s, %s, %s, %s, %s)"""
+
+READ: LiteralString = """
+    SELECT position, stream, sequence, wall_ms, cause, version, facts, hash FROM bulkhead.journal
+    WHERE shard = %s AND position > %s ORDER BY position LIMIT %s"""
+
+LAST_COMMIT: LiteralString = """
+    SELECT position, root FROM bulkhead.journal_commit WHERE shard = %s ORDER BY position DESC LIMIT 1"""
+
+HEADS: LiteralString = """
+    SELECT asked.stream, last.sequence, last.hash FROM unnest(%s::text[]) AS asked (stream)
+    LEFT JOIN LATERAL (
+        SELECT sequence, hash FROM bulkhead.journal j WHERE j.stream = asked.stream ORDER BY sequence DESC LIMIT 1
+    ) last ON true"""
+
+DURABLE: LiteralString = """
+    SELECT j.stream, j.sequence, j.hash
+    FROM unnest(%s::text[], %s::bigint[], %s::bytea[]) AS asked (stream, sequence, hash)
+    JOIN bulkhead.journal j ON j.stream = asked.stream AND j.sequence = asked.sequence AND j.hash = asked.hash"""
