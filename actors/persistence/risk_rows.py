@@ -23,7 +23,9 @@ from actors.core.facts import (
     DayStopped,
     FillApplied,
     FundingPaid,
+    LimitsBelowChanged,
     LimitsChanged,
+    MaintenanceRateChanged,
     ModeChanged,
     OrderAcknowledged,
     OrderEnded,
@@ -86,6 +88,8 @@ def _changes_risk(state: AccountState, fact: AnyFact) -> bool:
             | PhaseChanged()
             | StatusChanged()
             | BadDebtRecorded()
+            | LimitsBelowChanged()
+            | MaintenanceRateChanged()
             | ModeChanged()
             | AccountOpened()
             | AccountCarried()
@@ -153,6 +157,8 @@ def _of_fact(state: AccountState, fact: AnyFact, wall_ms: int) -> Iterator[State
             | PhaseChanged()
             | StatusChanged()
             | BadDebtRecorded()
+            | LimitsBelowChanged()
+            | MaintenanceRateChanged()
             | ModeChanged()
             | AccountOpened()
             | AccountCarried()

@@ -36,7 +36,9 @@ from actors.core.facts import (
     DayStopped,
     FillApplied,
     FundingPaid,
+    LimitsBelowChanged,
     LimitsChanged,
+    MaintenanceRateChanged,
     ModeChanged,
     OrderAcknowledged,
     OrderEnded,
@@ -187,6 +189,8 @@ def _balance_change(fact: AnyFact) -> tuple[Decimal, str]:
             | PhaseChanged()
             | StatusChanged()
             | LimitsChanged()
+            | LimitsBelowChanged()
+            | MaintenanceRateChanged()
             | ModeChanged()
             | AccountOpened()
             | AccountCarried()
@@ -255,6 +259,8 @@ def _fact_rows(  # noqa: PLR0912 - one branch per fact
             | PhaseChanged()
             | BadDebtRecorded()
             | LimitsChanged()
+            | LimitsBelowChanged()
+            | MaintenanceRateChanged()
             | AccountOpened()
             | AccountCarried()
         ):

@@ -326,7 +326,10 @@ class Store:
         """
         for account in accounts:
             check_new(account)
-        opened = [(a.account_id, 0, wall_ms, "create", fact_codec.encode(opening(a))) for a in accounts]
+        opened = [
+            (a.account_id, 0, wall_ms, "create", fact_codec.encode(opening(a, self._defaults)))
+            for a in accounts
+        ]
         try:
             with self._reachable(), self._connection.transaction():
                 self._fence(sorted({rows.shard_of(a.account_id) for a in accounts}))
