@@ -11,12 +11,13 @@ import signal
 import time
 from collections import Counter
 
-from tests.chaos.books import Books, Broken
+from tests.chaos.books import Books
+from tests.chaos.journal import Broken
 from tests.chaos.load import DEPOSIT, Load
 from tests.chaos.world import LEASE_SECONDS, World, killed, slept
 from tests.e2e.processes import WAIT, account_bodies, until
 
-QUIET_EVERY = 5
+QUIET_EVERY = 10
 READY = 0.3
 """Which share of the engines is killed after it recovered; the others recover when they are killed."""
 
@@ -61,6 +62,7 @@ class Run:
         self._rng = random.Random(seed)
         self._plan = plan(self._rng, cycles)
         self.faults, self.done, self.takeovers = Counter(), 0, []
+        self.under_way = "the start"
         self.world = World(folder, seed)
         try:
             self._open_accounts(accounts)
@@ -83,7 +85,7 @@ class Run:
         """
         try:
             for number, fault in enumerate(self._plan, 1):
-                began = time.monotonic()
+                began, self.under_way = time.monotonic(), f"cycle {number} ({fault})"
                 self._cycle(fault)
                 self.faults[fault] += 1
                 self.done = number
@@ -107,6 +109,7 @@ class Run:
             "cycles": self.done,
             "faults": dict(self.faults),
             "engines started": self.world.starts,
+            "decisions in the journal": self.books.journal.position,
             "orders at the exchange": len(self.books.exchange.orders),
             "trades booked": len(self.books.exchange.trades),
             "slowest takeover from a frozen engine, s": round(max(self.takeovers, default=0), 1),
@@ -193,7 +196,10 @@ class Run:
         self.load.resume()
         slept(self._rng, 0, 0.5)
         engine.thaw()
-        until(lambda: "the engine halts" in engine.errors, "the halt of an engine whose accounts another one owns")
+        until(
+            lambda: "the engine halts" in engine.errors,
+            "the halt of an engine whose accounts another one owns",
+        )
         code = engine.child.poll()
         world.end(engine)
         if code not in {None, EXIT_HALTED}:
