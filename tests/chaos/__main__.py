@@ -31,7 +31,7 @@ def main() -> int:
     try:
         run = Run(folder, seed, options.cycles, options.accounts, report=_progress)
         run.play()
-    except Exception:
+    except Exception:  # noqa: BLE001 - whatever it was, how to repeat it is printed
         traceback.print_exc()
         where = run.under_way if run is not None else "the start"
         print(f"\nFAILED in {where} after {time.monotonic() - began:.0f} s")
