@@ -27,7 +27,7 @@ from actors.core.units import AccountId, Symbol
 from actors.limits.model import RiskLimits
 from actors.persistence import journal, loading, open_books, rows, schema, sql
 from actors.persistence.accounts import check_new, create, opening
-from actors.persistence.connection import connect, one_line
+from actors.persistence.connection import check_durability, connect, one_line
 from actors.persistence.journal import Appended, JournalEnd
 from actors.persistence.loading import BaseLimits
 from actors.persistence.messages import Committed
@@ -79,6 +79,10 @@ class Store:
         connection = connect(dsn)
         schema.init(connection)
         return cls(dsn, connection, defaults)
+
+    def check_durability(self) -> str:
+        """See ``connection.check_durability``."""
+        return check_durability(self._connection)
 
     def close(self) -> None:
         """Give the lease back and disconnect."""
