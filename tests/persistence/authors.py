@@ -12,6 +12,7 @@ from actors.core.enums import OrderStatus
 from actors.core.messages import OrderAccepted, OrderClosed, PlaceOrder
 from actors.core.records import NewAccount
 from actors.core.units import AccountId
+from actors.persistence.projection.store import Projection
 from actors.persistence.queries import Query
 from actors.subaccount.decide import decide
 from actors.subaccount.durability import Persist
@@ -76,6 +77,20 @@ def load(store, state):
     return store.load([state.account_id])[0]
 
 
+def project(dsn):
+    """Bring all tables up to date with the journal, as the projector does."""
+    projection = Projection(dsn)
+    projection.begin()
+    try:
+        while found := projection.read(1_000):
+            projection.project(found)
+    finally:
+        projection.close()
+    return projection
+
+
 def rows(dsn, query):
+    """What the tables say when all that is durable is projected."""
+    project(dsn)
     with psycopg.connect(dsn) as connection:
         return connection.execute(query).fetchall()

@@ -17,7 +17,7 @@ from actors.core.messages import (
     SettleFee,
     Wake,
 )
-from actors.persistence.rows import when
+from actors.persistence.projection.spelling import when
 from tests.factories import BUY, ETH, SELL, WALL_MS, fill_of, market
 from tests.persistence.authors import NOW, TRADE_IDS, Author, create, rows
 

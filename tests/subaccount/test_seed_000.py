@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal as D
 
 import pytest
+from actors.persistence.rows import statements
 from msgspec.structs import replace
 
 from actors.api.account_views import account_view
@@ -12,7 +13,6 @@ from actors.core.enums import AccountStatus, Purpose
 from actors.core.facts import FillApplied, OrderIntended, PositionClosed
 from actors.core.messages import PlaceOrder, Wake
 from actors.limits.model import SEED_TIERS, MarkSource, RiskLimits
-from actors.persistence.rows import statements
 from actors.runtime.cell import Status
 from actors.subaccount import margin
 from actors.subaccount.decide import decide
