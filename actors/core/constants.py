@@ -76,8 +76,14 @@ HIGHER_LANE_RUN = 16
 
 # -- storing and sending
 
-WRITER_BATCH_MAX = 512
-"""Decisions in one transaction; the measured knee of group commit is between 100 and 1,000."""
+WRITER_BATCH_FIRST = 512
+"""Decisions in one transaction at the start; the measured knee of group commit is between 100 and 1,000."""
+
+WRITER_BATCH_LEAST = 64
+"""However slow a commit is, so many decisions share it."""
+
+WRITER_BATCH_MOST = 2_048
+"""However quick a commit is, no more wait for each other."""
 
 WRITER_WAITING_HIGH = 20_000
 """Decisions waiting for the writer above which accounts take no new risk: some seconds of a full writer's work."""
@@ -121,6 +127,7 @@ UNKNOWN_QUERY_EVERY = Nanos(500 * NANOS_PER_MS)
 CLIENT_ORDER_ID_PREFIX = "bh"
 """Orders on the master account that start with this are of a fleet of ours; ``actors.core.order_ids`` says which."""
 
+assert WRITER_BATCH_LEAST < WRITER_BATCH_FIRST < WRITER_BATCH_MOST
 assert WRITER_WAITING_LOW < WRITER_WAITING_HIGH
 assert PROJECTION_BATCH_MAX <= PROJECTION_LAG_LOW < PROJECTION_LAG_HIGH
 assert PROJECTION_AGE_LOW < PROJECTION_AGE_HIGH

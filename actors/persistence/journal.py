@@ -17,7 +17,7 @@ I/O: runs SQL on the connection that it is given.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, LiteralString, NamedTuple
 
 import msgspec
@@ -40,7 +40,11 @@ EXCHANGE = "binance-usdm"
 HEADS_KEPT = 250_000
 """So many ends of streams are kept in memory (some 200 bytes each); more are read again when they are needed."""
 
+VERSION = fact_codec.VERSION
+
 Connection = psycopg.Connection[Any]
+
+_PACK = msgspec.msgpack.Encoder().encode
 
 
 class Head(NamedTuple):
@@ -63,31 +67,20 @@ class Entry(NamedTuple):
     hash: bytes
 
 
-def row_hash(previous: bytes, entry: Entry) -> bytes:
-    """The hash of a row: blake2b, 16 bytes, over the previous row's hash and the row's columns but position and hash.
+def row_hash(  # noqa: PLR0913 - a row's columns
+    previous: bytes, stream: str, sequence: int, wall_ms: int, cause: str, version: int, facts: bytes
+) -> bytes:
+    """The hash of a row: blake2b, 16 bytes, over the msgpack array of the previous row's hash and the row's columns.
 
-    Every part is preceded by its length in 4 bytes, big-endian; numbers are decimal text.
+    Those columns are all but shard, position and the hash itself, in the order of the arguments.
     """
-    digest = hashlib.blake2b(previous, digest_size=HASH_BYTES)
-    for part in (
-        entry.stream.encode(),
-        b"%d" % entry.sequence,
-        b"%d" % entry.wall_ms,
-        entry.cause.encode(),
-        b"%d" % entry.version,
-        entry.facts,
-    ):
-        digest.update(len(part).to_bytes(4))
-        digest.update(part)
-    return digest.digest()
+    covered = _PACK((previous, stream, sequence, wall_ms, cause, version, facts))
+    return hashlib.blake2b(covered, digest_size=HASH_BYTES).digest()
 
 
 def root_of(previous: bytes, hashes: Iterable[bytes]) -> bytes:
     """The root of a commit: blake2b, 16 bytes, over the root of the commit before and its rows' hashes in order."""
-    digest = hashlib.blake2b(previous, digest_size=HASH_BYTES)
-    for one in hashes:
-        digest.update(one)
-    return digest.digest()
+    return hashlib.blake2b(previous + b"".join(hashes), digest_size=HASH_BYTES).digest()
 
 
 class Appended(NamedTuple):
@@ -140,19 +133,24 @@ class JournalEnd:
             entries.append(self._entry(len(entries), *row, NO_HASH))
         return self._appended(entries, [])
 
-    def following(self, decisions: Sequence[Persist]) -> tuple[Appended, list[NotDurable | None]]:
+    def following(
+        self, decisions: Sequence[Persist], refused: Collection[str] = ()
+    ) -> tuple[Appended, list[NotDurable | None]]:
         """The rows of decisions, without those that cannot follow; and for each decision why it cannot, else None.
 
-        A decision follows when its predecessor is the last of its stream, or one of these before it.
+        A decision follows when its predecessor is the last of its stream, or one of these before it. What follows a
+        refused decision of its stream, or comes of a stream in ``refused``, stands on a state that never was.
         """
         ends: dict[str, Head | None] = {}
         entries: list[Entry] = []
         trades: list[tuple[str, str, int]] = []
         refusals: list[NotDurable | None] = []
+        lost: set[str] = set()
         for decision in decisions:
             stream = decision.account_id
             head = ends[stream] if stream in ends else self._heads.get(stream)
-            refusal = _cannot_follow(decision, head)
+            stands_on = stream in refused or stream in lost
+            refusal = _stands_on_refused(stream) if stands_on else _cannot_follow(decision, head)
             if refusal is None and head is not None:
                 try:
                     facts = fact_codec.encode(decision.facts)
@@ -170,6 +168,8 @@ class JournalEnd:
                 else:
                     ends[stream] = Head(entries[-1].sequence, entries[-1].hash)
                     trades += _trades(decision)
+            if refusal is not None:
+                lost.add(stream)
             refusals.append(refusal)
         return self._appended(entries, trades), refusals
 
@@ -185,12 +185,15 @@ class JournalEnd:
     ) -> Entry:
         if self._position is None:
             raise NotDurable("the end of the journal is not known")
-        position = self._position + 1 + number
-        unhashed = Entry(position, stream, sequence, wall_ms, cause, fact_codec.VERSION, facts, b"")
-        return unhashed._replace(hash=row_hash(previous, unhashed))
+        hash_ = row_hash(previous, stream, sequence, wall_ms, cause, VERSION, facts)
+        return Entry(self._position + 1 + number, stream, sequence, wall_ms, cause, VERSION, facts, hash_)
 
     def _appended(self, entries: list[Entry], trades: list[tuple[str, str, int]]) -> Appended:
         return Appended(entries, trades, root_of(self._root, (entry.hash for entry in entries)))
+
+
+def _stands_on_refused(stream: str) -> NotDurable:
+    return NotDurable(f"{stream}: it stands on a decision that was refused")
 
 
 def _cannot_follow(decision: Persist, head: Head | None) -> NotDurable | None:

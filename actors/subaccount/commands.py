@@ -5,6 +5,7 @@ Each acts in the decision that takes it: the margin and the loss limits are asse
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import assert_never
 
@@ -25,7 +26,6 @@ from actors.core.messages import (
     AdjustBalance,
     CallOff,
     CloseOut,
-    Message,
     Reopen,
     ResetBreaker,
     SetLimits,
@@ -42,7 +42,15 @@ from actors.subaccount.pipeline import Accepted, Decision, assessed, concluded, 
 from actors.subaccount.rejections import RejectCode, Rejection, reject
 from actors.subaccount.situation import Situation
 
-CAUSES: dict[type[Message], str] = {
+Adjusting = AdjustBalance | SettleFee | SetStatus | SetMode | SetLimits | Reopen
+"""Commands that an account in quarantine does not take."""
+
+Protective = TripBreaker | ResetBreaker | CloseOut | CallOff
+"""Commands that an account in quarantine takes too: each stops or closes something, or ends that."""
+
+Command = Adjusting | Protective
+
+CAUSES: Mapping[type[Command], str] = {
     AdjustBalance: "adjust",
     SettleFee: "fee",
     SetStatus: "status",
@@ -57,19 +65,7 @@ CAUSES: dict[type[Message], str] = {
 """What the orders that follow from a command name as their cause."""
 
 
-def decide(
-    now: Situation,
-    message: AdjustBalance
-    | SettleFee
-    | SetStatus
-    | SetMode
-    | SetLimits
-    | TripBreaker
-    | ResetBreaker
-    | CloseOut
-    | CallOff
-    | Reopen,
-) -> Decision:
+def decide(now: Situation, message: Command) -> Decision:
     """Decide on one command of an operator."""
     state = now.state
     match message:

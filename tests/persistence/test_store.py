@@ -30,7 +30,7 @@ from actors.core.messages import (
 from actors.core.records import NewAccount
 from actors.core.trading_day import TradingDay
 from actors.core.units import AccountId
-from actors.persistence.projection.spelling import exchange_symbol, platform_symbol
+from actors.persistence.projection.spelling import platform_symbol
 from actors.persistence.shards import shard_of
 from actors.persistence.store import Store
 from actors.subaccount.pipeline import decided
@@ -348,15 +348,11 @@ def test_a_missing_database_is_named(postgres):
         Store.open(postgres.replace("/postgres?", "/nowhere?"))
 
 
-def test_symbols_cross_the_edge_both_ways():
+def test_symbols_are_stored_as_the_platform_spells_them():
     assert platform_symbol("BTCUSDT") == "BTC/USDT:USDT"
-    assert exchange_symbol("BTC/USDT:USDT") == "BTCUSDT"
     assert platform_symbol("BTCUSDT_261225") == "BTC/USDT:USDT-261225"
     for whole in ("BTCEUR", "USDT"):
         assert platform_symbol(whole) == whole, "what happened in it must not be lost"
-    for bad in ("BTCUSDT", "BTC/USDT", "/USDT:USDT"):
-        with pytest.raises(ValueError, match="does not look like"):
-            exchange_symbol(bad)
 
 
 def test_shards_are_spread_and_stable():

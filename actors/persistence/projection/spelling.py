@@ -22,19 +22,6 @@ def platform_symbol(symbol: Symbol) -> str:
     return symbol
 
 
-def exchange_symbol(symbol: str) -> Symbol:
-    """``BTC/USDT:USDT`` as the exchange says it: ``BTCUSDT``.
-
-    Raises:
-        ValueError: it does not have that shape.
-    """
-    pair, _, settle = symbol.partition(":")
-    base, slash, quote = pair.partition("/")
-    if not slash or not base or quote != settle:
-        raise ValueError(f"{symbol!r} does not look like BTC/USDT:USDT")
-    return Symbol(base + quote)
-
-
 def when(unix_ms: int) -> datetime:
     """A platform timestamp: UTC without a zone."""
     return datetime.fromtimestamp(unix_ms / 1000, UTC).replace(tzinfo=None)

@@ -175,8 +175,9 @@ class Projection:
             StoreUnreachable: nothing is known to be lost; ``begin`` says where we are.
             Overtaken: another projector works on this database.
         """
-        self._project(decisions)
-        self._busy = 0
+        if decisions:
+            self._project(decisions)
+            self._busy = 0
 
     def _project(self, decisions: Sequence[Decided]) -> None:
         try:
