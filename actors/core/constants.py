@@ -109,6 +109,9 @@ PROJECTION_AGE_LOW = Nanos(2 * NANOS_PER_SECOND)
 HANDED_MAX = 20_000
 """Decisions that the projector keeps in memory; what comes on top it reads from the journal later."""
 
+HANDED_WAITING = 200
+"""Hand-overs, a commit each, that wait in the projector's mailbox; what comes on top it reads from the journal later."""
+
 SNAPSHOT_EVERY = 64
 """Decisions of an account between two snapshots: a restart folds so many at the most, in a millisecond or two."""
 
