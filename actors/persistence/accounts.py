@@ -17,7 +17,8 @@ from actors.core.names import checked_id, checked_text
 from actors.core.records import NewAccount
 from actors.limits.layers import differing, with_rule
 from actors.limits.model import RiskLimits
-from actors.persistence.rows import shard_of, when
+from actors.persistence.projection.spelling import when
+from actors.persistence.shards import shard_of
 
 NAME_MAX = 200
 
