@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from actors.core.errors import BadConfig, StateCorrupt
+from actors.core.fact_codec import refuse_no_number, upcast
 from actors.limits.model import RiskLimits
 from actors.subaccount.state import AccountState, with_limits
 
@@ -52,9 +53,10 @@ def decode(
         if version == VERSION:
             state = _DECODER.decode(data)
         else:
-            state = msgspec.convert(_upcast(version, data, upcasts), AccountState)
+            state = _DECODER.decode(upcast("a state", version, VERSION, data, upcasts))
+        refuse_no_number(f"a state of version {version}", data, state)
         return with_limits(state, base, state.overrides)
-    except (msgspec.MsgspecError, BadConfig) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, BadConfig) as error:
         raise StateCorrupt(f"a state of version {version} cannot be read: {error}") from None
 
 
@@ -67,22 +69,15 @@ def state_hash(state: AccountState) -> str:
     return hashlib.blake2b(msgspec.json.encode(_bare(kept), order="sorted"), digest_size=16).hexdigest()
 
 
-def _bare(value: Any) -> Any:
-    """Without fields that are None, empty, zero or false."""
-    if isinstance(value, dict):
-        bare = {name: _bare(inner) for name, inner in value.items()}
-        return {name: inner for name, inner in bare.items() if inner not in (None, "", False, 0, "0", [], {})}
-    if isinstance(value, list):
-        return [_bare(inner) for inner in value]
-    return value
-
-
-def _upcast(version: int, data: bytes | msgspec.Raw, upcasts: Mapping[int, Upcast]) -> dict[str, Any]:
-    if version > VERSION:
-        raise StateCorrupt(f"a state of version {version} is of a later release; this one knows {VERSION}")
-    fields: dict[str, Any] = msgspec.json.decode(data)
-    for step in range(version, VERSION):
-        if step not in upcasts:
-            raise StateCorrupt(f"a state of version {version} cannot be read: nothing leads from {step} on")
-        fields = upcasts[step](fields)
-    return fields
+def _bare(fields: dict[str, Any]) -> dict[str, Any]:
+    """Fields without those that are None, empty, zero or false, at any depth."""
+    bare = {}
+    for name, value in fields.items():
+        kept = value
+        if isinstance(value, dict):
+            kept = _bare(value)
+        elif isinstance(value, list):
+            kept = [_bare(v) if isinstance(v, dict) else v for v in value]
+        if kept and kept != "0":
+            bare[name] = kept
+    return bare
