@@ -5,7 +5,6 @@ I/O: runs SQL on the connection that it is given.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from decimal import Decimal
 from typing import LiteralString
 
@@ -13,7 +12,7 @@ from actors.core.units import ZERO, AccountId
 from actors.persistence.projection import balances
 from actors.persistence.projection.balances import ACCOUNT, LOG, Change, Foreign, Move
 from actors.persistence.projection.decided import Decided
-from actors.persistence.projection.tables import TABLES, Connection, Rows, Table
+from actors.persistence.projection.tables import OURS, TABLES, Connection, Rows, Table
 
 
 class Batch:
@@ -76,9 +75,9 @@ class Batch:
         return foreign
 
 
-def tables_of_ours() -> Sequence[Table]:
-    """Tables that can be made from the journal once more."""
-    return [table for table in TABLES if table.is_ours]
+def names_of_ours() -> list[str]:
+    """Tables that can be made from the journal once more, without their schema."""
+    return sorted({table.name.removeprefix(OURS) for table in TABLES if table.is_ours})
 
 
 REMEMBER: LiteralString = """

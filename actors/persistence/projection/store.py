@@ -84,6 +84,13 @@ class Projection:
         self.parked: dict[str, int] = {}
         """Streams that are left out, and from which position on."""
 
+    @classmethod
+    def on(cls, connection: Connection, parked: dict[str, int]) -> Projection:
+        """One that stands before the journal's first row and works on the caller's connection."""
+        projection = cls("")
+        projection._connection, projection.cursor, projection.parked = connection, 0, parked
+        return projection
+
     # -- where it is
 
     def begin(self) -> int:
@@ -138,11 +145,14 @@ class Projection:
             raise self._lost(error) from None
         return folded(entries, states)
 
+    def _is_left_out(self, stream: str, position: int) -> bool:
+        return position >= self.parked.get(stream, loading.LAST)
+
     def _states_before(self, connection: Connection, entries: Iterable[Entry]) -> dict[str, AccountState]:
         """The states of the streams of these rows as of the cursor."""
         firsts: dict[str, Entry] = {}
         for entry in entries:
-            if entry.sequence > 0 and entry.stream not in self.parked:
+            if entry.sequence > 0 and not self._is_left_out(entry.stream, entry.position):
                 firsts.setdefault(entry.stream, entry)
         states = {}
         for stream, first in firsts.items():
@@ -206,19 +216,28 @@ class Projection:
         with connection.transaction():
             self._move(connection, last)
             wanted = self._not_parked(connection, decisions)
-            batch = Batch()
-            rows.gather(batch, wanted)
-            foreign = batch.write(connection)
-            snapshots = self._due(wanted)
-            _save(connection, snapshots.values())
+            foreign, snapshots = self._write(connection, wanted, Batch())
+        self._moved(last, wanted, snapshots)
+        for found in foreign:
+            self.on_foreign(found)
+
+    def _write(
+        self, connection: Connection, wanted: Sequence[Decided], batch: Batch
+    ) -> tuple[list[Foreign], dict[str, Decided]]:
+        rows.gather(batch, wanted)
+        foreign = batch.write(connection)
+        snapshots = self._due(wanted)
+        _save(connection, snapshots.values())
+        return foreign, snapshots
+
+    def _moved(self, last: int, wanted: Iterable[Decided], snapshots: Iterable[str]) -> None:
+        """It is durable, or will be together with all of it."""
         self.cursor = last
         for decided in wanted:
             self._states[decided.stream] = decided
             self._states.move_to_end(decided.stream)
             self._tails.add(decided.stream)
         self._tails.difference_update(snapshots)
-        for found in foreign:
-            self.on_foreign(found)
 
     def _move(self, connection: Connection, to: int) -> None:
         """First of all: it locks the cursor's row until the end of the transaction."""
@@ -231,7 +250,7 @@ class Projection:
     def _not_parked(self, connection: Connection, decisions: Sequence[Decided]) -> list[Decided]:
         if self.parked:
             self.parked = dict(connection.execute(PARKED).fetchall())  # somebody may have released one
-        return [d for d in decisions if d.stream not in self.parked]
+        return [d for d in decisions if not self._is_left_out(d.stream, d.position)]
 
     def _due(self, decisions: Iterable[Decided]) -> dict[str, Decided]:
         """The last decisions of streams that need a snapshot, and of those that memory has no room for."""
@@ -264,6 +283,22 @@ class Projection:
         self.parked[decided.stream] = decided.position
         log.error("a stream is parked", stream=decided.stream, position=decided.position, error=text)
         self.on_parked(Parked(decided.stream, decided.sequence, decided.position, text))
+
+    # -- once more
+
+    def project_again(self, limit: int) -> int:
+        """Project the next decisions into our own tables, which were emptied, in the caller's transaction; how many.
+
+        Raises:
+            StateCorrupt: a decision cannot be projected; names it.
+        """
+        connection = self._connected()
+        decisions = self.read(limit)
+        if decisions:
+            wanted = [d for d in decisions if not self._is_left_out(d.stream, d.position)]
+            _, snapshots = self._write(connection, wanted, Batch(is_rebuilt=True))
+            self._moved(decisions[-1].position, wanted, snapshots)
+        return len(decisions)
 
     # -- snapshots
 
