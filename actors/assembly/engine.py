@@ -26,6 +26,7 @@ from actors.assembly.fleet import exposure_of, reconsider_holders, states_of, sy
 from actors.assembly.reconciliation import BOOKS_KEPT_S, Difference, Positions, reconcile
 from actors.assembly.shared_answer import SharedAnswer
 from actors.assembly.store_questions import StoreQuestions
+from actors.core.alarm_level import Critical
 from actors.core.order_ids import Origin
 from actors.core.records import NewAccount
 from actors.core.units import NANOS_PER_MS, NANOS_PER_SECOND, AccountId, Nanos
@@ -251,6 +252,8 @@ class Engine:
         self.progress("opening the database")
         self._dsn = dsn
         store = self._store = Store.open(dsn, self.base_limits)
+        if doubt := store.check_durability():
+            self.alarm(Critical(doubt))
         self.reader = Reader(dsn)
         store.acquire(owner_of(Path(self.config.data_dir)), self.config.lease_seconds)
         return store, store.with_operator_records(lambda records: records.begin("bulkhead run"))
@@ -280,7 +283,7 @@ class Engine:
             runtime,
             store,
             self.venue.connect(self.loop),
-            projection=Projection(self._dsn, self.base_limits),
+            projection=Projection(self._dsn),
         )
         self.registry, self.book, self.context = assembly.registry, assembly.book, assembly.context
         self.accounts, self.quarantined = assembly.accounts, assembly.quarantined

@@ -27,7 +27,7 @@ from actors.core.units import AccountId, Symbol
 from actors.limits.model import RiskLimits
 from actors.persistence import journal, loading, open_books, schema, sql
 from actors.persistence.accounts import check_new, create, opening
-from actors.persistence.connection import connect, one_line
+from actors.persistence.connection import check_durability, connect, one_line
 from actors.persistence.journal import Appended, JournalEnd
 from actors.persistence.loading import BaseLimits
 from actors.persistence.messages import Committed
@@ -81,6 +81,10 @@ class Store:
         connection = connect(dsn)
         schema.init(connection)
         return cls(dsn, connection, defaults)
+
+    def check_durability(self) -> str:
+        """See ``connection.check_durability``."""
+        return check_durability(self._connection)
 
     def close(self) -> None:
         """Give the lease back and disconnect."""
@@ -328,7 +332,10 @@ class Store:
         """
         for account in accounts:
             check_new(account)
-        opened = [(a.account_id, 0, wall_ms, "create", fact_codec.encode(opening(a))) for a in accounts]
+        opened = [
+            (a.account_id, 0, wall_ms, "create", fact_codec.encode(opening(a, self._defaults)))
+            for a in accounts
+        ]
         try:
             with self._reachable(), self._connection.transaction():
                 self._fence(sorted({shard_of(a.account_id) for a in accounts}))

@@ -9,20 +9,23 @@ import pytest
 from msgspec.structs import replace
 
 from actors.core.constants import MAILBOX_HIGH
-from actors.core.enums import AccountStatus, OrderType, Purpose
+from actors.core.enums import AccountStatus, ConditionalKind, LiquidationMode, OrderStatus, OrderType, Purpose
 from actors.core.errors import StateLost
-from actors.core.facts import OrderIntended
+from actors.core.facts import LimitsBelowChanged, ModeChanged, OrderIntended, StatusChanged
 from actors.core.messages import (
     AdjustBalance,
     AskFunding,
     OrderAccepted,
+    OrderClosed,
     PlaceConditional,
     PlaceOrder,
+    PlatformKnown,
     SetStatus,
     Wake,
 )
 from actors.core.order_ids import FIXED
-from actors.core.units import AccountId, ClientOrderId, Nanos
+from actors.core.units import NANOS_PER_MS, AccountId, ClientOrderId, Nanos
+from actors.limits.layers import differing
 from actors.runtime.cell import Status
 from actors.runtime.clock import VirtualClock
 from actors.runtime.simulation import SeededDispatcher
@@ -34,17 +37,29 @@ from actors.subaccount.pipeline import Accepted, Rejected
 from actors.subaccount.rejections import RejectCode
 from actors.supervision.gate import TradingGate
 from actors.symbol_router.book import PriceBook
-from tests.factories import BUY, ETH, INSTRUMENTS, SELL, account, fill_of, position, run, tick
+from tests.factories import (
+    BUY,
+    ETH,
+    INSTRUMENTS,
+    SELL,
+    WALL_MS,
+    account,
+    fill_of,
+    market,
+    position,
+    run,
+    tick,
+)
 from tests.sink import Sink
 
 
 class Desk:
     """One account actor, and whom it talks to."""
 
-    def __init__(self, state, **options):
-        self.dispatcher = SeededDispatcher("t", VirtualClock())
+    def __init__(self, state, mid="2000", **options):
+        self.dispatcher = SeededDispatcher("t", VirtualClock(WALL_MS))
         book = PriceBook()
-        book.apply(tick(ETH, "2000"))
+        book.apply(tick(ETH, mid))
         self.context = AccountContext(book, INSTRUMENTS, TradingGate(), FIXED)
         self.writer = self.context.writer = Sink.start("writer", self.dispatcher)
         self.context.router = self.context.gateway = Sink.start("others", self.dispatcher)
@@ -162,6 +177,121 @@ def test_a_guard_liquidates_as_the_account_would():
     orders = [f for p in desk.told(Persist) for f in p.facts if type(f).__name__ == "OrderIntended"]
     assert [(o.side, o.purpose) for o in orders] == [(SELL, Purpose.LIQUIDATION)]
     assert orders[0].cause == "tick:ETHUSDT:2"
+
+
+def refused_step(state, at):
+    """An account whose liquidation was refused once, and waits."""
+    waiting = run(state, Wake(ETH, "t"), at)
+    refusal = OrderClosed(
+        waiting.orders[0].client_order_id, OrderStatus.REJECTED, D(0), -1003, "too many requests"
+    )
+    return run(waiting, refusal, at)
+
+
+def steps_sent(desk):
+    return [f.purpose for p in desk.told(Persist) for f in p.facts if isinstance(f, OrderIntended)]
+
+
+@pytest.mark.parametrize(("ahead_ms", "after_ms"), [(150, 150), (0, 0), (-5_000, 0), (3_600_000, 0)])
+def test_a_restored_account_takes_its_wait_up_again_and_does_not_retry_early_or_never(ahead_ms, after_ms):
+    """Ahead by an hour is what a clock set back makes of a wait of 200 ms: it is due."""
+    at = market({ETH: "1800"})
+    state = refused_step(account("100", [position(quantity="1")]), at)
+    clock_ms = WALL_MS
+    desk = Desk(replace(state, retry_at_ms=clock_ms + ahead_ms), mid="1800")
+    if after_ms:
+        desk.dispatcher.run_until(Nanos((after_ms - 1) * NANOS_PER_MS))
+        assert steps_sent(desk) == []
+    desk.dispatcher.run_until(Nanos(after_ms * NANOS_PER_MS))
+    assert steps_sent(desk) == [Purpose.LIQUIDATION]
+
+
+def test_a_refused_step_comes_again_after_its_wait_by_the_timer_alone():
+    desk = Desk(account("100", [position(quantity="1")]), mid="1800")
+    desk.ref.tell(Wake(ETH, "t"))
+    desk.dispatcher.run_until_quiet()
+    [order_] = desk.ref.cell.actor.state.orders
+    desk.ref.tell(OrderClosed(order_.client_order_id, OrderStatus.REJECTED, D(0), -1003, "too many requests"))
+    desk.dispatcher.run_until(Nanos(199 * NANOS_PER_MS))
+    assert len(steps_sent(desk)) == 1
+    desk.dispatcher.run_until(Nanos(200 * NANOS_PER_MS))
+    assert len(steps_sent(desk)) == 2
+
+
+def test_a_timer_that_comes_too_early_by_the_wall_clock_is_set_again(monkeypatch):
+    desk = Desk(account("100", [position(quantity="1")]), mid="1800")
+    desk.ref.tell(Wake(ETH, "t"))
+    desk.dispatcher.run_until_quiet()
+    [order_] = desk.ref.cell.actor.state.orders
+    desk.ref.tell(OrderClosed(order_.client_order_id, OrderStatus.REJECTED, D(0), -1003, "too many requests"))
+    desk.dispatcher.run_until_quiet()
+    clock = desk.dispatcher.clock
+    right = clock.wall_ms
+    monkeypatch.setattr(clock, "wall_ms", lambda: right() - 100, raising=False)
+    desk.dispatcher.run_until(Nanos(200 * NANOS_PER_MS))
+    assert len(steps_sent(desk)) == 1
+    desk.dispatcher.run_until(Nanos(300 * NANOS_PER_MS))
+    assert len(steps_sent(desk)) == 2
+
+
+@pytest.mark.parametrize("guard", [False, True])
+def test_what_the_platform_changed_is_decided_on_first_when_an_account_is_loaded(guard):
+    told = PlatformKnown(status=AccountStatus.FROZEN)
+    desk = Desk(account(platform=told, below=()), guard=guard)
+    [persist] = desk.told(Persist)
+    assert persist.facts == (
+        LimitsBelowChanged(differing(account().limits)),
+        StatusChanged(AccountStatus.FROZEN),
+    )
+    assert (persist.cause, persist.previous_sequence, persist.reply_to) == ("platform", 0, None)
+    state = desk.ref.cell.actor.state
+    assert (state.status, state.platform) == (AccountStatus.FROZEN, None)
+
+
+def test_an_account_that_knows_what_lies_outside_decides_nothing_when_it_is_loaded():
+    assert Desk(account()).told(Persist) == []
+
+
+def test_a_preloaded_account_decides_on_what_the_platform_changed_too():
+    desk = Desk(account())
+    desk.context.preloaded[AccountId("acct-2")] = replace(
+        account(), account_id=AccountId("acct-2"), platform=PlatformKnown(mode=LiquidationMode.TAKEOVER)
+    )
+    AccountActor.start("acct-2", desk.dispatcher, AccountId("acct-2"), desk.context)
+    desk.dispatcher.run_until_quiet()
+    [persist] = desk.told(Persist)
+    assert persist.facts == (ModeChanged(LiquidationMode.TAKEOVER),)
+
+
+def test_an_operator_s_command_that_overtook_the_load_comes_after_what_the_platform_changed():
+    desk = Desk(account())
+    desk.dispatcher.restart(desk.ref.cell)
+    desk.ref.tell(SetStatus(AccountStatus.ACTIVE))
+    desk.dispatcher.run_until_quiet()
+    desk.ref.tell(AccountLoaded(account(platform=PlatformKnown(status=AccountStatus.FROZEN)), 1))
+    desk.dispatcher.run_until_quiet()
+    assert [f.status for p in desk.told(Persist) for f in p.facts] == [
+        AccountStatus.FROZEN,
+        AccountStatus.ACTIVE,
+    ]
+
+
+def test_a_guard_takes_the_platform_s_word_without_opening_anything():
+    """A stop that would open is due at this price; the guard withdraws it, and fires nothing."""
+    waiting = PlaceConditional(
+        kind=ConditionalKind.STOP_MARKET,
+        symbol=ETH,
+        side=BUY,
+        quantity=D("0.1"),
+        trigger_price=D(2010),
+        leverage=D(20),
+    )
+    state = run(account(), waiting)
+    told = PlatformKnown(maintenance_rate=D("0.01"))
+    desk = Desk(replace(state, platform=told), mid="2020", guard=True)
+    facts = [f for p in desk.told(Persist) for f in p.facts]
+    assert not [f for f in facts if isinstance(f, OrderIntended)]
+    assert desk.ref.cell.actor.state.maintenance_rate == D("0.01")
 
 
 def test_an_account_that_the_database_does_not_know_says_so():

@@ -9,7 +9,9 @@ from actors.core.facts import (
     AccountFact,
     AccountOpened,
     FirstFact,
+    LimitsBelowChanged,
     LimitsChanged,
+    MaintenanceRateChanged,
     ModeChanged,
     PhaseChanged,
     StatusChanged,
@@ -40,11 +42,14 @@ def project(batch: Batch, decided: Decided, fact: AccountFact | FirstFact) -> No
             risk.project_state(batch, decided)
         case StatusChanged():
             batch.of(SUB_ACCOUNT).change(account_id, status=fact.status, updated_at=decided.at)
-            batch.remember(account_id)
+            batch.of(ACCOUNT).change(account_id, platform_status=fact.status)
         case ModeChanged():
             batch.of(SUB_ACCOUNT).change(account_id, liquidation_mode=fact.mode, updated_at=decided.at)
-            batch.remember(account_id)
-        case PhaseChanged() | AccountOpened() | AccountCarried():
+            batch.of(ACCOUNT).change(account_id, platform_mode=fact.mode)
+        case MaintenanceRateChanged():
+            # The platform's own doing: it stands there already.
+            batch.of(ACCOUNT).change(account_id, platform_rate=fact.rate)
+        case PhaseChanged() | LimitsBelowChanged() | AccountOpened() | AccountCarried():
             return
         case _:
             assert_never(fact)

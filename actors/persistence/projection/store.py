@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from typing import Any, LiteralString, NamedTuple
 
 import psycopg
@@ -24,11 +23,9 @@ import structlog
 
 from actors.core.constants import PARKED_MAX, SNAPSHOT_EVERY, STATES_KEPT
 from actors.core.errors import Overtaken, StateCorrupt, StoreUnreachable
-from actors.limits.model import RiskLimits
-from actors.persistence import journal, loading, sql
+from actors.persistence import journal, loading
 from actors.persistence.connection import connect, one_line
 from actors.persistence.journal import SHARD, Entry
-from actors.persistence.loading import BaseLimits
 from actors.persistence.projection import rows, tables
 from actors.persistence.projection.balances import Foreign
 from actors.persistence.projection.batch import Batch
@@ -61,7 +58,6 @@ class Projection:
 
     Args:
         dsn: the writer's database.
-        defaults: limits of accounts that the platform has no rule for.
         on_foreign: informed of balances that the platform changed beside us.
         on_parked: informed of a stream that is parked.
     """
@@ -69,12 +65,10 @@ class Projection:
     def __init__(
         self,
         dsn: str,
-        defaults: RiskLimits = RiskLimits(),  # noqa: B008 - frozen
         on_foreign: Callable[[Foreign], None] = lambda _found: None,
         on_parked: Callable[[Parked], None] = lambda _parked: None,
     ) -> None:
         self._dsn = dsn
-        self._base = BaseLimits(defaults)
         self.on_foreign, self.on_parked = on_foreign, on_parked
         self._connection: Connection | None = None
         self._states: OrderedDict[str, Decided] = OrderedDict()
@@ -160,21 +154,7 @@ class Projection:
             if known is not None and known.sequence == first.sequence - 1:
                 states[stream] = known.state
         unknown = [stream for stream in firsts if stream not in states]
-        return {**states, **self._loaded(connection, unknown, self.cursor)}
-
-    def _loaded(
-        self, connection: Connection, streams: Sequence[str], position: int
-    ) -> dict[str, AccountState]:
-        """States at a position with the limits below them; without those that begin later, or cannot be read."""
-        if not streams:
-            return {}
-        kept = loading.states_at(connection, streams, position, _unreadable)
-        found = {}
-        for row in connection.execute(sql.SOME_ACCOUNTS, (list(streams),)).fetchall():
-            if row[0] in kept:
-                with suppress(StateCorrupt):
-                    found[row[0]] = self._base.merged(kept[row[0]].state, row[1:5])
-        return found
+        return {**states, **_loaded(connection, unknown, self.cursor)}
 
     # -- projecting
 
@@ -336,7 +316,7 @@ class Projection:
                 if row is None:
                     return 0
                 missed = journal_of(connection, stream, row[0], self.cursor)
-                states = self._loaded(connection, [stream], row[1] - 1)
+                states = _loaded(connection, [stream], row[1] - 1)
                 decisions = folded(missed, states)
                 batch = Batch()
                 rows.gather(batch, decisions)
@@ -391,6 +371,14 @@ def folded(entries: Iterable[Entry], states: dict[str, AccountState]) -> list[De
 def journal_of(connection: Connection, stream: str, sequence: int, last: int) -> list[Entry]:
     """The rows of one stream from a sequence on, up to a position."""
     return [Entry(*row) for row in connection.execute(OF_STREAM, (stream, sequence, SHARD, last)).fetchall()]
+
+
+def _loaded(connection: Connection, streams: Sequence[str], position: int) -> dict[str, AccountState]:
+    """States at a position; without those that begin later, or cannot be read."""
+    if not streams:
+        return {}
+    kept = loading.states_at(connection, streams, position, _unreadable)
+    return {stream: found.state for stream, found in kept.items()}
 
 
 def _unreadable(stream: str, error: Exception) -> None:
