@@ -284,8 +284,8 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
     ("persistence/actor", "waiting < WRITER_WAITING_LOW", "waiting <= WRITER_WAITING_LOW"): AWAY,
     (
         "persistence/actor",
-        "len(self._waiting) >= WRITER_BATCH_MAX",
-        "len(self._waiting) > WRITER_BATCH_MAX",
+        "len(self._waiting) >= self._batch_size",
+        "len(self._waiting) > self._batch_size",
     ): "a batch is written one message later, and holds as many",
     ("persistence/rows", "p.quantity > 0", "p.quantity >= 0"): "no position is of nothing",
     ("persistence/rows", "fact.side.sign > 0", "fact.side.sign >= 0"): "a side's sign is 1 or -1",

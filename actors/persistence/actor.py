@@ -27,7 +27,7 @@ import pykka
 import structlog
 
 from actors.core.alarm_level import Critical
-from actors.core.constants import WRITER_BATCH_MAX, WRITER_WAITING_HIGH, WRITER_WAITING_LOW
+from actors.core.constants import WRITER_BATCH_FIRST, WRITER_WAITING_HIGH, WRITER_WAITING_LOW
 from actors.core.errors import Fenced, NotDurable, StoreBusy, StoreUnreachable
 from actors.core.facts import CancelIntended, OrderIntended
 from actors.core.messages import Lane, Message
@@ -40,6 +40,7 @@ from actors.core.records import (
     RecordQuarantine,
 )
 from actors.core.units import NANOS_PER_MS, NANOS_PER_SECOND, AccountId, Nanos
+from actors.persistence import batch_size
 from actors.persistence.messages import AskStore
 from actors.persistence.queries import QueriedStore, StorePort
 from actors.runtime.actor import DispatchedActor, Ref
@@ -147,6 +148,7 @@ class Writer(DispatchedActor):
         self._retry_ns = RETRY_FIRST
         self._is_urgent = self._gathers = False
         self._away = False
+        self._batch_size = WRITER_BATCH_FIRST
         self.stats = WriterStats()
 
     def on_start(self) -> None:
@@ -158,9 +160,9 @@ class Writer(DispatchedActor):
     def handle(self, message: Any) -> Any:
         """Handle one message, and write when no more wait behind it."""
         reply = super().handle(message)
-        is_due = len(self._waiting) >= WRITER_BATCH_MAX or self._cell.mailbox.depth() == 0
+        is_due = len(self._waiting) >= self._batch_size or self._cell.mailbox.depth() == 0
         if self._waiting and is_due and not self.stats.is_down:
-            if self._is_urgent or len(self._waiting) >= WRITER_BATCH_MAX:
+            if self._is_urgent or len(self._waiting) >= self._batch_size:
                 self._write()
             elif not self._gathers:
                 self._gathers = True
@@ -251,12 +253,13 @@ class Writer(DispatchedActor):
     def _write_decisions(self) -> None:
         batch: list[Persist] = []
         for item in self._waiting:
-            if not isinstance(item, Persist) or len(batch) == WRITER_BATCH_MAX:
+            if not isinstance(item, Persist) or len(batch) == self._batch_size:
                 break
             batch.append(item)
         began_ns = self._cell.dispatcher.clock.monotonic_ns()
         results = self._store.commit(batch)
         took_ns = self._cell.dispatcher.clock.monotonic_ns() - began_ns
+        self._batch_size = batch_size.following(self._batch_size, len(batch), Nanos(took_ns))
         for _ in batch:
             self._waiting.popleft()
         self.stats.commits += 1

@@ -17,7 +17,7 @@ I/O: runs SQL on the connection that it is given.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, LiteralString, NamedTuple
 
 import msgspec
@@ -103,6 +103,13 @@ class JournalEnd:
         self._root = NO_HASH
         self._heads: dict[str, Head | None] = {}
 
+    @classmethod
+    def of_empty_journal(cls) -> JournalEnd:
+        """The end of a journal without a row."""
+        end = cls()
+        end._position = 0
+        return end
+
     def forget(self) -> None:
         """What is durable is not known any more: a commit's answer was lost."""
         self._position = None
@@ -133,19 +140,24 @@ class JournalEnd:
             entries.append(self._entry(len(entries), *row, NO_HASH))
         return self._appended(entries, [])
 
-    def following(self, decisions: Sequence[Persist]) -> tuple[Appended, list[NotDurable | None]]:
+    def following(
+        self, decisions: Sequence[Persist], refused: Collection[str] = ()
+    ) -> tuple[Appended, list[NotDurable | None]]:
         """The rows of decisions, without those that cannot follow; and for each decision why it cannot, else None.
 
-        A decision follows when its predecessor is the last of its stream, or one of these before it.
+        A decision follows when its predecessor is the last of its stream, or one of these before it. What follows a
+        refused decision of its stream, or comes of a stream in ``refused``, stands on a state that never was.
         """
         ends: dict[str, Head | None] = {}
         entries: list[Entry] = []
         trades: list[tuple[str, str, int]] = []
         refusals: list[NotDurable | None] = []
+        lost: set[str] = set()
         for decision in decisions:
             stream = decision.account_id
             head = ends[stream] if stream in ends else self._heads.get(stream)
-            refusal = _cannot_follow(decision, head)
+            stands_on = stream in refused or stream in lost
+            refusal = _stands_on_refused(stream) if stands_on else _cannot_follow(decision, head)
             if refusal is None and head is not None:
                 try:
                     facts = fact_codec.encode(decision.facts)
@@ -163,6 +175,8 @@ class JournalEnd:
                 else:
                     ends[stream] = Head(entries[-1].sequence, entries[-1].hash)
                     trades += _trades(decision)
+            if refusal is not None:
+                lost.add(stream)
             refusals.append(refusal)
         return self._appended(entries, trades), refusals
 
@@ -183,6 +197,10 @@ class JournalEnd:
 
     def _appended(self, entries: list[Entry], trades: list[tuple[str, str, int]]) -> Appended:
         return Appended(entries, trades, root_of(self._root, (entry.hash for entry in entries)))
+
+
+def _stands_on_refused(stream: str) -> NotDurable:
+    return NotDurable(f"{stream}: it stands on a decision that was refused")
 
 
 def _cannot_follow(decision: Persist, head: Head | None) -> NotDurable | None:

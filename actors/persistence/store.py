@@ -62,6 +62,7 @@ class Store:
         self._sent: dict[int, tuple[str, int, bytes]] = {}
         self._committed: list[tuple[int, bytes, Persist]] = []
         self._is_whole = True
+        self._refused: set[str] = set()
         self.root: tuple[bytes, int] = (journal.NO_HASH, 0)
         self._in_doubt = False
         self._lease_seconds = 0
@@ -184,6 +185,9 @@ class Store:
         if self._in_doubt:
             self._learn_fates(decisions)
         results = self._commit(decisions)
+        # A sequence says only how many decisions came before, not which: until an account is loaded again, what it
+        # decided stands on the refused one, even if the number happens to fit.
+        self._refused.update(d.account_id for d, refusal in zip(decisions, results, strict=True) if refusal)
         self._answers.clear()
         self._sent.clear()
         self._in_doubt = False
@@ -219,6 +223,7 @@ class Store:
             if lost:
                 raise StoreUnreachable(one_line(error)) from None
             if len(decisions) == 1:
+                self._refused.add(decisions[0].account_id)
                 return [NotDurable(f"{decisions[0].account_id}: {one_line(error)}")]
             # Order is kept: an account's later decisions do not follow if an earlier one did not land.
             middle = len(decisions) // 2
@@ -230,7 +235,7 @@ class Store:
         with self._connection.transaction():
             self._fence(shards)
             self._end.learn(self._connection, {d.account_id for d in decisions})
-            appended, refusals = self._end.following(decisions)
+            appended, refusals = self._end.following(decisions, self._refused)
             if self._in_doubt and any(refusals):
                 raise _Doubtful
             followers = [d for d, refusal in zip(decisions, refusals, strict=True) if refusal is None]
@@ -357,6 +362,7 @@ class Store:
             StoreUnreachable, StoreBusy: nothing was read.
             StateCorrupt: one of some accounts cannot be read.
         """
+        self._refused.difference_update(self._refused.copy() if account_ids is None else account_ids)
         base = BaseLimits(self._defaults)
         found: list[AccountState] = []
         with self._reachable():
@@ -371,6 +377,8 @@ class Store:
             try:
                 if row[0] in kept:
                     found.append(base.merged(kept[row[0]].state, row[1:5]))
+                elif row[0] not in self.unreadable:
+                    loading.state_after((), row[0])  # says so
             except (StateCorrupt, ValueError, ArithmeticError) as error:
                 if account_ids is not None:
                     raise

@@ -36,6 +36,9 @@ class Store:
         self.log.append(len(decisions))
         return [NotDurable("poison") if d.account_id in self.refuse else None for d in decisions]
 
+    def handover(self):
+        return None
+
     def load(self, ids):
         self.log.append("load")
         return [account()]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from threading import Thread
+
 import psycopg
 import pytest
 from msgspec.structs import replace
@@ -10,6 +13,9 @@ from actors.core.errors import Fenced, NotDurable, StoreBusy, StoreUnreachable
 from actors.core.messages import AdjustBalance
 from actors.core.records import NewAccount
 from actors.core.units import AccountId
+from actors.persistence import journal
+from actors.persistence.journal import JournalEnd
+from actors.persistence.messages import Committed
 from actors.persistence.store import Store
 from tests.factories import BUY, D
 from tests.persistence.authors import NOW, Author, create, load, rows
@@ -20,15 +26,14 @@ def test_a_connection_lost_while_a_batch_is_split_forgets_no_answer(store, dsn, 
     for author in authors:
         author.decide(AdjustBalance(D(5), "DEPOSIT"))
     batch = [a.batch[0] for a in authors]
-    batch[3] = replace(batch[3], previous_sequence=9)
+    batch[3] = replace(batch[3], cause="a NUL \0 that Postgres does not take")
     real, calls = store._transaction, []
 
     def cut(decisions):
         calls.append(len(decisions))
         if len(calls) == 3:
-            with psycopg.connect(dsn, autocommit=True) as killer:
-                killer.execute("SELECT pg_terminate_backend(%s)", (store._connection.info.backend_pid,))
-        real(decisions)
+            kill_connection(store, dsn)
+        return real(decisions)
 
     monkeypatch.setattr(store, "_transaction", cut)
     with pytest.raises(StoreUnreachable):
@@ -39,47 +44,39 @@ def test_a_connection_lost_while_a_batch_is_split_forgets_no_answer(store, dsn, 
     assert [load(store, a.state).sequence for a in authors] == [1, 1, 1, 0]
 
 
-@pytest.mark.parametrize("committed_first", [False, True])
-def test_a_lost_connection_never_commits_twice_or_loses(store, dsn, monkeypatch, committed_first):
+def test_a_commit_that_was_cut_off_before_it_landed_is_made_again(store, dsn, monkeypatch):
     author = Author(create(store)[0])
     author.trade(BUY, "0.1")
-    real = store._transaction
-
-    def cut(decisions):
-        monkeypatch.setattr(store, "_transaction", real)
-        if committed_first:
-            real(decisions)
-        with psycopg.connect(dsn, autocommit=True) as killer:
-            killer.execute("SELECT pg_terminate_backend(%s)", (store._connection.info.backend_pid,))
-        real(decisions)
-
-    monkeypatch.setattr(store, "_transaction", cut)
-    if committed_first:
-        assert set(store.commit(author.batch)) == {None}
-    else:
-        with pytest.raises(StoreUnreachable):
-            store.commit(author.batch)
-        assert set(store.commit(author.batch)) == {None}
+    cut_before_the_commit(monkeypatch, store, dsn)
+    with pytest.raises(StoreUnreachable):
+        store.commit(author.batch)
+    assert set(store.commit(author.batch)) == {None}
     assert load(store, author.state) == author.state
-    assert rows(dsn, "SELECT count(*) FROM bulkhead.fill") == [(1,)]
+    assert rows(dsn, "SELECT count(*) FROM bulkhead.trade_key") == [(1,)]
+
+
+def test_a_commit_whose_answer_was_lost_is_known_to_have_landed(store, dsn, monkeypatch):
+    author = Author(create(store)[0])
+    author.trade(BUY, "0.1")
+    cut_in(monkeypatch, store, dsn, "_landed")
+    assert set(store.commit(author.batch)) == {None}
+    assert load(store, author.state) == author.state
+    assert rows(dsn, "SELECT count(*) FROM bulkhead.trade_key") == [(1,)]
+    # Where it stands was not answered: the projector has to look.
+    assert store.handover() == Committed(0)
+    assert_goes_on(store, author)
 
 
 @pytest.mark.parametrize("renews_first", [False, True])
 def test_a_landed_commit_is_known_however_long_postgres_stays_away(store, dsn, monkeypatch, renews_first):
     author = Author(create(store)[0])
     author.trade(BUY, "0.1")
-    real, reconnect = store._transaction, store._reconnect
-
-    def land_and_lose(decisions):
-        monkeypatch.setattr(store, "_transaction", real)
-        real(decisions)
-        kill_connection(store, dsn)
-        real(decisions)
+    reconnect = store._reconnect
 
     def away():
         raise StoreUnreachable("still away")
 
-    monkeypatch.setattr(store, "_transaction", land_and_lose)
+    cut_in(monkeypatch, store, dsn, "_landed")
     monkeypatch.setattr(store, "_reconnect", away)
     with pytest.raises(StoreUnreachable):
         store.commit(author.batch)
@@ -94,27 +91,39 @@ def test_a_landed_commit_is_known_however_long_postgres_stays_away(store, dsn, m
     assert load(store, author.state) == author.state
 
 
-def test_a_commit_that_lands_while_it_is_tried_again_is_known(store, dsn, monkeypatch):
+@pytest.mark.parametrize(
+    "when", ["_learn_fates", "_fence", "learn", "following", "append", "while it waits for it"]
+)
+def test_a_commit_that_lands_while_it_is_tried_again_is_known(store, dsn, monkeypatch, when):
+    """The server still had the old connection's commit to do: it may land at any step of the next try."""
     author = Author(create(store)[0])
     author.trade(BUY, "0.1")
-    real = store._transaction
-
-    def lose(_decisions):
-        monkeypatch.setattr(store, "_transaction", land_late)
-        kill_connection(store, dsn)
-        store._connection.execute("SELECT 1")
-
-    def land_late(decisions):
-        monkeypatch.setattr(store, "_transaction", real)
-        # The old connection's commit, that the server still had in hand.
-        real(decisions)
-        real(decisions)
-
-    monkeypatch.setattr(store, "_transaction", lose)
+    cut_before_the_commit(monkeypatch, store, dsn)
+    late = Thread(target=land, args=(dsn, author.batch, 0.3))
     with pytest.raises(StoreUnreachable):
         store.commit(author.batch)
+    assert rows(dsn, "SELECT count(*) FROM bulkhead.trade_key") == [(0,)]
+
+    holder = {"learn": store._end, "following": store._end, "append": journal}.get(when, store)
+    if when == "while it waits for it":
+        late.start()
+        while not about_to_land(dsn):
+            time.sleep(0.01)
+    else:
+        real = getattr(holder, when)
+
+        def landing(*arguments):
+            monkeypatch.setattr(holder, when, real)
+            land(dsn, author.batch)
+            return real(*arguments)
+
+        monkeypatch.setattr(holder, when, landing)
     assert store.commit(author.batch) == [None] * len(author.batch)
-    assert rows(dsn, "SELECT count(*) FROM bulkhead.fill") == [(1,)]
+    assert rows(dsn, "SELECT count(*) FROM bulkhead.trade_key") == [(1,)]
+    assert load(store, author.state) == author.state
+    if late.ident:
+        late.join()
+    assert_goes_on(store, author)
 
 
 def test_a_doubtful_commit_of_an_owner_that_lost_its_shards_is_not_called_durable(store, dsn, monkeypatch):
@@ -122,12 +131,12 @@ def test_a_doubtful_commit_of_an_owner_that_lost_its_shards_is_not_called_durabl
     author.trade(BUY, "0.1")
     real = store._transaction
 
-    def lose(_decisions):
+    def lose(decisions):
         monkeypatch.setattr(store, "_transaction", real)
+        real(decisions)
         kill_connection(store, dsn)
         newer = Store.open(dsn)
         newer.acquire("me", 30)
-        assert set(newer.commit(author.batch)) == {None}
         newer.close()
         store._connection.execute("SELECT 1")
 
@@ -154,20 +163,16 @@ def test_a_decision_on_an_old_state_is_not_proven_by_somebody_else_s_sequence(st
     with pytest.raises(StoreUnreachable):
         store.commit(account.batch)
     assert all(isinstance(r, NotDurable) for r in store.commit(account.batch))
-    assert rows(dsn, "SELECT count(*) FROM bulkhead.intent") == [(0,)]
+    assert rows(dsn, "SELECT count(*) FROM bulkhead.journal WHERE sequence > 2") == [(0,)]
 
 
-def test_a_lock_on_one_account_s_row_keeps_no_other_waiting(store, dsn):
-    states = create(store, 3)
-    batch = []
-    for state in states:
-        author = Author(state)
+def test_a_lock_that_somebody_holds_on_the_platform_s_rows_keeps_no_decision_waiting(store, dsn):
+    authors = [Author(state) for state in create(store, 3)]
+    for author in authors:
         author.decide(AdjustBalance(D(5), "DEPOSIT"))
-        batch += author.batch
     with psycopg.connect(dsn) as platform:
         platform.execute("SELECT 1 FROM sub_accounts WHERE id = 'acct-2' FOR UPDATE")
-        results = store.commit(batch)
-        assert [r is None for r in results] == [True, False, True]
+        assert store.commit([author.batch[0] for author in authors]) == [None, None, None]
     with psycopg.connect(dsn) as platform:
         platform.execute("LOCK TABLE bulkhead.audit")
         with pytest.raises(StoreBusy):
@@ -178,6 +183,52 @@ def test_a_lock_on_one_account_s_row_keeps_no_other_waiting(store, dsn):
 def kill_connection(store, dsn):
     with psycopg.connect(dsn, autocommit=True) as killer:
         killer.execute("SELECT pg_terminate_backend(%s)", (store._connection.info.backend_pid,))
+
+
+def cut_in(monkeypatch, store, dsn, name):
+    """The next call of a method finds its connection cut."""
+    real = getattr(store, name)
+
+    def cut(*_arguments):
+        monkeypatch.setattr(store, name, real)
+        kill_connection(store, dsn)
+        store._connection.execute("SELECT 1")
+
+    monkeypatch.setattr(store, name, cut)
+
+
+def cut_before_the_commit(monkeypatch, store, dsn):
+    """The next rows are appended, and the connection is cut before their COMMIT was sent."""
+    real = journal.append
+
+    def append(*arguments):
+        monkeypatch.setattr(journal, "append", real)
+        real(*arguments)
+        kill_connection(store, dsn)
+
+    monkeypatch.setattr(journal, "append", append)
+
+
+def land(dsn, decisions, seconds=0.0):
+    """What the server does for a connection that is gone: the same rows, at last committed."""
+    end = JournalEnd()
+    with psycopg.connect(dsn) as connection:
+        end.learn(connection, {d.account_id for d in decisions})
+        appended, refusals = end.following(decisions)
+        assert not any(refusals)
+        journal.append(connection, appended, decisions[-1].wall_ms)
+        connection.execute("SELECT 'late', pg_sleep(%s)", (seconds,))
+
+
+def about_to_land(dsn):
+    return rows(dsn, "SELECT FROM pg_stat_activity WHERE query LIKE 'SELECT ''late''%' AND state = 'active'")
+
+
+def assert_goes_on(store, author):
+    done = len(author.batch)
+    author.trade(BUY, "0.1")
+    assert set(store.commit(author.batch[done:])) == {None}
+    assert load(store, author.state) == author.state
 
 
 def test_accounts_whose_creation_lost_its_connection_are_known_to_be_there_and_others_are_not(store):

@@ -63,7 +63,7 @@ def test_an_account_that_is_not_as_it_must_be_is_found(quiet, changes, text, mon
     actor, state = quiet.accounts[id_].cell.actor, quiet.store.durable[id_]
     monkeypatch.setattr(actor, "state", replace(actor.state, **changes))
     if "positions" in changes:
-        monkeypatch.setitem(quiet.store.durable, id_, replace(state, **changes, retry_at_ns=0))
+        monkeypatch.setitem(quiet.store.durable, id_, replace(state, **changes))
     with pytest.raises(Violation, match=text):
         quiet.check_quiet()
 
@@ -96,8 +96,14 @@ def test_the_store_finds_an_intent_that_comes_twice_and_a_state_that_its_facts_d
     intent = next(iter(quiet.store.intents.values()))
     with pytest.raises(Violation, match="an intent twice"):
         quiet.store._note(intent.account_id, intent)
+    [state] = quiet.store.load(["acct-0"])
+    other = replace(state, balance=D(5), sequence=state.sequence + 1)
     with pytest.raises(Violation, match="differs from the account's own"):
-        quiet.store.commit([decision(quiet, state=replace(quiet.store.durable["acct-0"], balance=D(5)))])
+        quiet.store.commit([decision(quiet, state=other)])
+    quiet.store.durable["acct-0"] = other
+    with pytest.raises(Violation, match="what is loaded differs"):
+        quiet.store.load(["acct-0"])
+    quiet.store.durable["acct-0"] = state
 
 
 def test_the_wire_finds_an_order_that_is_not_durable_and_a_cancel_of_what_is_not_open(quiet):
