@@ -206,7 +206,7 @@ class Run:
         self.load.pause()  # it would change nothing but how long the takeover's recovery takes
         with world.sql() as own:
             [(before,)] = own.execute("SELECT max(epoch) FROM bulkhead.shard").fetchall()
-        second = self._successor(engine)
+        self._successor(engine)
         self.takeovers.append(time.monotonic() - began)
         self.load.resume()
         slept(self._rng, 0, 0.5)
@@ -234,7 +234,7 @@ class Run:
             second = world.start_engine(folder)
             until(lambda e=second: e.client() is not None or e.has_ended, "the second engine", 2 * WAIT)
             if not second.has_ended:
-                return second
+                return
             world.starts -= 1  # the next try is of the same role
             if "owns this database" not in second.errors or time.monotonic() > deadline:
                 raise Broken(f"no engine took over from a frozen one: {second.errors[-3000:]}")
