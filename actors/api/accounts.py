@@ -30,7 +30,7 @@ from actors.api.pools import INSPECT
 from actors.api.values import WhyBody, check_length, decimal_of
 from actors.core.enums import AccountStatus, ReconsiderReason
 from actors.core.errors import BadInput
-from actors.core.messages import AdjustBalance, Message, Reconsider, Reopen, SetMode, SetStatus, SettleFee
+from actors.core.messages import AdjustBalance, Reconsider, Reopen, SetMode, SetStatus, SettleFee
 from actors.core.names import checked_text, told_text
 from actors.core.units import AccountId, Symbol
 from actors.persistence.operator_records import clean
@@ -119,25 +119,25 @@ class AccountService:
 
     async def adjust(self, account_id: str, body: AmountBody, who: str) -> Outcome:
         """Deposit or withdraw."""
-        ref = self._lookup.account(account_id)
+        self._lookup.account(account_id)  # named before a bad amount
         amount = decimal_of(body.amount, "amount")
         reason = checked_text(body.reason, "reason") or ("WITHDRAWAL" if amount < 0 else "DEPOSIT")
         act = OperatorAction(who, "balance", account_id, f"{amount} {body.reason}")
-        return await self._asker.command(ref, AdjustBalance(amount, reason), act)
+        return await self._asker.command(AdjustBalance(amount, reason), act)
 
     async def set_status(self, account_id: str, status: AccountStatus, who: str) -> Outcome:
         """Freeze or unfreeze."""
         freezes = status is AccountStatus.FROZEN
         action = "freeze" if freezes else "unfreeze"
         message = SetStatus(status)
-        return await self._command(
+        return await self._asker.command(
             message, OperatorAction(who, action, account_id, "", message, protects=freezes)
         )
 
     async def set_mode(self, account_id: str, body: ModeBody, who: str) -> Outcome:
         """Another liquidation mode."""
         message = SetMode(body.mode)
-        return await self._command(message, OperatorAction(who, "mode", account_id, body.mode, message))
+        return await self._asker.command(message, OperatorAction(who, "mode", account_id, body.mode, message))
 
     async def settle_fee(self, account_id: str, body: FeeBody, who: str) -> Outcome:
         """Book a pending fee at a rate or an amount that an operator knows."""
@@ -145,12 +145,12 @@ class AccountService:
         amount = None if body.amount is None else decimal_of(body.amount, "amount")
         detail = f"{body.symbol} {body.trade_id}: rate {body.rate}, amount {body.amount}"
         message = SettleFee(Symbol(body.symbol), body.trade_id, rate, amount)
-        return await self._command(message, OperatorAction(who, "fee", account_id, detail))
+        return await self._asker.command(message, OperatorAction(who, "fee", account_id, detail))
 
     async def reopen(self, account_id: str, reason: str, who: str) -> Outcome:
         """Let a LIQUIDATED account that has money trade again."""
         message = Reopen(told_text(reason, "reason"))
-        return await self._command(message, OperatorAction(who, "reopen", account_id, message.reason))
+        return await self._asker.command(message, OperatorAction(who, "reopen", account_id, message.reason))
 
     async def retry(self, account_id: str, who: str) -> bool:
         """Have a STUCK account try its liquidation again."""
@@ -158,9 +158,6 @@ class AccountService:
         await self._asker.record(OperatorAction(who, "retry", account_id, protects=True))
         ref.tell(Reconsider(ReconsiderReason.OPERATOR))
         return True
-
-    async def _command(self, message: Message, act: OperatorAction) -> Outcome:
-        return await self._asker.command(self._lookup.account(act.target), message, act)
 
 
 async def closed_positions(

@@ -17,6 +17,7 @@ import structlog
 from actors.api import awaiting
 from actors.api.answers import Outcome, Pending
 from actors.api.awaiting import Reply
+from actors.api.lookup import Lookup
 from actors.api.pools import OPERATORS, ORDERS
 from actors.assembly.engine import Engine
 from actors.assembly.store_questions import ASK_SECONDS
@@ -48,8 +49,8 @@ LOOK_SECONDS = 0.05
 class Asker:
     """Asks the actors of one engine. All of it runs in the API's event loop."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, lookup: Lookup) -> None:
+        self._engine, self._lookup = engine, lookup
         self._tasks: set[asyncio.Task[None]] = set()
 
     # -- what operators do
@@ -81,14 +82,18 @@ class Asker:
             )
         return logged
 
-    async def command(self, ref: Ref, message: Any, act: OperatorAction) -> Outcome:
+    async def command(self, message: Any, act: OperatorAction) -> Outcome:
         """Record what an operator asks of an account, tell it to the account, and wait for its answer.
 
         Args:
-            ref: the account's actor, or its guard.
             message: the command.
-            act: what the audit says of it. One that protects is answered soon, durable or not.
+            act: what the audit says of it; its target is the account. One that protects is answered soon, durable
+                or not.
+
+        Raises:
+            NotFound: there is no such account.
         """
+        ref = self._lookup.account(act.target)
         with OPERATORS.taken_for():
             logged = await self.record(act)
             reply = Reply(lambda: self._engine.operator_log.settled(logged))

@@ -64,13 +64,13 @@ class BreakerService:
         """Open the breaker."""
         message = TripBreaker(told_text(reason, "reason"))
         act = OperatorAction(who, "trip", account_id, message.reason, message, protects=True)
-        return await self._asker.command(self._lookup.account(account_id), message, act)
+        return await self._asker.command(message, act)
 
     async def reset(self, account_id: str, who: str) -> Outcome:
         """Close the breaker; the account refuses while it cools down."""
         message = ResetBreaker()
         act = OperatorAction(who, "reset", account_id, "", message)
-        return await self._asker.command(self._lookup.account(account_id), message, act)
+        return await self._asker.command(message, act)
 
 
 def risk_view(state: AccountState, market: Market) -> RiskView:

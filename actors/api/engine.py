@@ -187,19 +187,19 @@ class EmergencyStopService:
     """Closes everything of one account or of all. Runs in the API's event loop; ``who`` is the token's name."""
 
     def __init__(self, context: Context) -> None:
-        self._engine, self._lookup, self._asker = context.engine, context.lookup, context.asker
+        self._engine, self._asker = context.engine, context.asker
 
     async def stop(self, account_id: str, reason: str, who: str) -> Outcome:
         """Close everything of an account."""
         message = CloseOut(told_text(reason, "reason"))
         act = OperatorAction(who, "close-out", account_id, message.reason, message, protects=True)
-        return await self._asker.command(self._lookup.account(account_id), message, act)
+        return await self._asker.command(message, act)
 
     async def call_off(self, account_id: str, who: str) -> Outcome:
         """Stop closing everything of an account."""
         message = CallOff()
         act = OperatorAction(who, "close-out called off", account_id, "", message)
-        return await self._asker.command(self._lookup.account(account_id), message, act)
+        return await self._asker.command(message, act)
 
     async def stop_all(self, reason: str, who: str) -> int:
         """Close everything of all accounts, and take no new risk until it is called off, over restarts too.

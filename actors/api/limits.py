@@ -52,7 +52,7 @@ class LimitService:
         detail = ", ".join(f"{n} = {'(taken back)' if v is None else v}" for n, v in body.changes.items())
         message = SetLimits(tuple(body.changes.items()))
         act = OperatorAction(who, "limits", account_id, detail, message)
-        return await self._asker.command(self._lookup.account(account_id), message, act)
+        return await self._asker.command(message, act)
 
 
 def limit_rows(limits: RiskLimits, layers: list[Layer]) -> list[LimitRow]:

@@ -25,7 +25,7 @@ class Context:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.lookup = Lookup(engine)
-        self.asker = Asker(engine)
+        self.asker = Asker(engine, self.lookup)
         self.mailboxes = StatisticsCollector(self.lookup.all_actors, engine.clock.monotonic_ns)
 
 

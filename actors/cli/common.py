@@ -48,7 +48,7 @@ class Terminal(Console):
             yield segment if segment.control else segment._replace(text=safe(segment.text))
 
     def on_broken_pipe(self) -> None:
-        """The reader closed the pipe: end without a message."""
+        """End without a message, as the reader closed the pipe; rich calls it."""
         self.quiet = True
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(EXIT_PIPE_CLOSED)

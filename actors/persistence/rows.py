@@ -32,6 +32,7 @@ from actors.core.facts import (
     ConditionalEnded,
     ConditionalPlaced,
     DayBegan,
+    DayEnded,
     DayStopped,
     FillApplied,
     FundingPaid,
@@ -49,7 +50,7 @@ from actors.core.facts import (
 )
 from actors.core.fees import FeeBooked, FeeLearned
 from actors.core.units import ZERO, AccountId, Symbol
-from actors.persistence import fee_rows, funding_rows, risk_rows, sql
+from actors.persistence import fee_rows, funding_rows, order_rows, risk_rows, sql
 from actors.persistence.row_ids import pending_order_id, row_id, trade_row_id
 from actors.subaccount.durability import Persist
 from actors.subaccount.margin import static_liquidation_price
@@ -82,19 +83,6 @@ def platform_symbol(symbol: Symbol) -> str:
         if pair.endswith(quote) and pair != quote:
             return f"{pair.removesuffix(quote)}/{quote}:{quote}" + (f"-{delivery}" if delivery else "")
     return symbol
-
-
-def exchange_symbol(symbol: str) -> Symbol:
-    """``BTC/USDT:USDT`` as the exchange says it: ``BTCUSDT``.
-
-    Raises:
-        ValueError: it does not have that shape.
-    """
-    pair, _, settle = symbol.partition(":")
-    base, slash, quote = pair.partition("/")
-    if not slash or not base or quote != settle:
-        raise ValueError(f"{symbol!r} does not look like BTC/USDT:USDT")
-    return Symbol(base + quote)
 
 
 def when(unix_ms: int) -> datetime:
@@ -188,6 +176,7 @@ def _balance_change(fact: AnyFact) -> tuple[Decimal, str]:
             | ConditionalDue()
             | ConditionalEnded()
             | DayBegan()
+            | DayEnded()
             | DayStopped()
             | BreakerChanged()
             | CloseOutBegan()
@@ -256,6 +245,7 @@ def _fact_rows(  # noqa: PLR0912 - one branch per fact
             | ConditionalDue()
             | ConditionalEnded()
             | DayBegan()
+            | DayEnded()
             | DayStopped()
             | BreakerChanged()
             | CloseOutBegan()
@@ -274,30 +264,7 @@ def _fact_rows(  # noqa: PLR0912 - one branch per fact
 
 
 def _intent_rows(fact: OrderIntended, at: datetime) -> Iterator[Statement]:
-    yield (
-        "intent_insert",
-        (
-            fact.client_order_id,
-            fact.account_id,
-            fact.sequence,
-            fact.symbol,
-            fact.side,
-            fact.order_type,
-            fact.quantity,
-            fact.price,
-            fact.time_in_force,
-            fact.reduce_only,
-            fact.leverage,
-            fact.margin_reserved,
-            fact.purpose,
-            fact.tier or fact.attempt,  # one column: a step has a tier, an owner's order attempts
-            fact.decided_ms,
-            fact.cause,
-            OrderStatus.INTENDED,
-            fact.strategy,
-            fact.reference_price,
-        ),
-    )
+    yield "intent_insert", order_rows.values(order_rows.INTENT, fact)
     if fact.order_type is OrderType.LIMIT:
         yield (
             "pending_insert",

@@ -373,6 +373,8 @@ class Store:
             try:
                 if row[0] in kept:
                     found.append(base.merged(kept[row[0]].state, row[1:5]))
+                elif row[0] not in self.unreadable:
+                    loading.state_after((), row[0])  # says so
             except (StateCorrupt, ValueError, ArithmeticError) as error:
                 if account_ids is not None:
                     raise

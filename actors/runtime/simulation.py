@@ -55,10 +55,6 @@ class SeededDispatcher(Dispatcher):
             self.run_until_quiet()
         self.clock.advance_to(until_ns)
 
-    def next_timer_ns(self) -> Nanos | None:
-        """When the next timer is due, if there is one."""
-        return Nanos(self._timers[0][0]) if self._timers else None
-
     def _one_turn(self) -> None:
         self.turns += 1
         if self._random is None:

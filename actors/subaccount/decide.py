@@ -16,40 +16,10 @@ from typing import assert_never
 
 from actors.core.enums import ConditionalStatus, Phase, Purpose, ReconsiderReason
 from actors.core.facts import AnyFact, CancelIntended, ConditionalEnded, PhaseChanged
-from actors.core.messages import (
-    AdjustBalance,
-    ApplyFunding,
-    CallOff,
-    CancelOrder,
-    CloseOut,
-    FaultOnPurpose,
-    FeeKnown,
-    Fill,
-    OrderAccepted,
-    OrderClosed,
-    PlaceConditional,
-    PlaceOrder,
-    RateKnown,
-    Reconsider,
-    Reopen,
-    ResetBreaker,
-    SetLimits,
-    SetMode,
-    SetStatus,
-    SettleFee,
-    TripBreaker,
-    Wake,
-)
-from actors.core.units import Nanos
-from actors.subaccount import (
-    breaker,
-    commands,
-    conditionals,
-    dust,
-    exchange_events,
-    fees,
-    losses,
-)
+from actors.core.messages import CancelOrder, FaultOnPurpose, PlaceConditional, PlaceOrder, Reconsider, Wake
+from actors.subaccount import adl, breaker, commands, conditionals, dust, exchange_events, fees, losses
+from actors.subaccount.commands import Command
+from actors.subaccount.exchange_events import ExchangeEvent
 from actors.subaccount.intents import intended
 from actors.subaccount.market import Market
 from actors.subaccount.open_order_exposure import conditional_cancels, order_cancels
@@ -59,27 +29,10 @@ from actors.subaccount.rejections import RejectCode, reject
 from actors.subaccount.situation import Situation
 from actors.subaccount.state import AccountState
 
-ControlMessage = (
-    AdjustBalance
-    | SettleFee
-    | SetStatus
-    | SetMode
-    | SetLimits
-    | TripBreaker
-    | ResetBreaker
-    | CloseOut
-    | CallOff
-    | Reopen
-)
-AccountMessage = (
-    Wake
-    | Reconsider
-    | PlaceOrder
-    | PlaceConditional
-    | CancelOrder
-    | ControlMessage
-    | exchange_events.ExchangeEvent
-)
+Caused = Wake | ExchangeEvent | PlaceOrder | PlaceConditional | CancelOrder | Reconsider
+"""What names its own cause; the most frequent first, as ``isinstance`` tries them in order."""
+
+AccountMessage = Caused | Command
 
 
 def decide(state: AccountState, message: AccountMessage, market: Market) -> Decision:
@@ -102,76 +55,23 @@ def withdraw(now: Situation) -> Decision:
 
 def cause_of(message: AccountMessage) -> str:
     """What set a decision off, as its orders and its row name it."""
-    match message:
-        case (
-            Wake()
-            | Reconsider()
-            | PlaceOrder()
-            | PlaceConditional()
-            | CancelOrder()
-            | OrderAccepted()
-            | Fill()
-            | FeeKnown()
-            | RateKnown()
-            | OrderClosed()
-            | ApplyFunding()
-        ):
-            return message.cause
-        case (
-            AdjustBalance()
-            | SettleFee()
-            | SetStatus()
-            | SetMode()
-            | SetLimits()
-            | TripBreaker()
-            | ResetBreaker()
-            | CloseOut()
-            | CallOff()
-            | Reopen()
-        ):
-            return commands.CAUSES[type(message)]
-        case _:
-            assert_never(message)
+    if isinstance(message, Caused):
+        return message.cause
+    return commands.CAUSES[type(message)]
 
 
 def refused_in_quarantine(message: AccountMessage | FaultOnPurpose) -> bool:
     """Whether a guard takes no part in a message; it cancels, books fills and liquidates."""
-    match message:
-        case (
-            PlaceOrder()
-            | PlaceConditional()
-            | AdjustBalance()
-            | SettleFee()
-            | SetStatus()
-            | SetMode()
-            | SetLimits()
-            | Reopen()
-            | FaultOnPurpose()
-        ):
-            return True
-        case (
-            Wake()
-            | Reconsider()
-            | CancelOrder()
-            | TripBreaker()
-            | ResetBreaker()
-            | CloseOut()
-            | CallOff()
-            | OrderAccepted()
-            | Fill()
-            | FeeKnown()
-            | RateKnown()
-            | OrderClosed()
-            | ApplyFunding()
-        ):
-            return False
-        case _:
-            assert_never(message)
+    if isinstance(message, Wake | ExchangeEvent | Reconsider | CancelOrder | commands.Protective):
+        return False
+    if isinstance(message, PlaceOrder | PlaceConditional | FaultOnPurpose | commands.Adjusting):
+        return True
+    assert_never(message)
 
 
 def _with_what_is_due(now: Situation) -> Situation:
     """What time alone brought: a new trading day, the end of a breaker's cooldown."""
-    now = now.after(losses.begin_day(now))
+    now = now.after(losses.turn_of_day(now))
     state, wall_ms = now.state, now.market.wall_ms
     if breaker.is_timed(state) and wall_ms >= state.risk.breaker_until_ms:
         return now.after(breaker.after_cooldown(state, now.equity, wall_ms))
@@ -190,20 +90,9 @@ def _decide(now: Situation, message: AccountMessage) -> Decision:
             return _place_conditional(now, message)
         case CancelOrder():
             return _cancel(now, message)
-        case OrderAccepted() | Fill() | FeeKnown() | RateKnown() | OrderClosed() | ApplyFunding():
+        case _ if isinstance(message, ExchangeEvent):
             return exchange_events.decide(now, message)
-        case (
-            AdjustBalance()
-            | SettleFee()
-            | SetStatus()
-            | SetMode()
-            | SetLimits()
-            | TripBreaker()
-            | ResetBreaker()
-            | CloseOut()
-            | CallOff()
-            | Reopen()
-        ):
+        case _ if isinstance(message, Command):
             return commands.decide(now, message)
         case _:
             assert_never(message)
@@ -213,10 +102,10 @@ def _reconsider(now: Situation, message: Reconsider) -> Decision:
     state, market = now.state, now.market
     facts: list[AnyFact] = fees.due(state, market)
     if state.phase is Phase.STUCK and message.reason is ReconsiderReason.OPERATOR:
-        facts.append(PhaseChanged(Phase.REDUCING, 0, Nanos(0)))
-    elif state.retry_at_ns and market.now_ns >= state.retry_at_ns:
+        facts.append(PhaseChanged(Phase.REDUCING, 0, 0))
+    elif state.retry_at_ms and not adl.waits(state, market.wall_ms):
         phase = Phase.REDUCING if state.phase is Phase.STUCK else state.phase
-        facts.append(PhaseChanged(phase, state.refusals, Nanos(0)))
+        facts.append(PhaseChanged(phase, state.refusals, 0))
     return assessed(now, facts)
 
 

@@ -62,7 +62,8 @@ def test_timers_fire_in_order_at_their_time():
     dispatcher.run_until(25)
     assert [(m, at) for _, m, at in log] == [(-10, 10), (-20, 20)]
     assert dispatcher.clock.monotonic_ns() == 25
-    assert dispatcher.next_timer_ns() == 30
+    dispatcher.run_until(30)
+    assert log[2:] == [("c", -30, 30)]
 
 
 def test_an_endless_conversation_is_noticed():

@@ -9,8 +9,8 @@ from actors.core.facts import AnyFact, Fact
 from actors.core.fees import FeeBooked, FeeLearned
 from actors.core.messages import FaultOnPurpose, Message
 from actors.core.replay_codec import REPLAYABLE
-from actors.subaccount.commands import CAUSES
-from actors.subaccount.decide import AccountMessage, ControlMessage
+from actors.subaccount.commands import CAUSES, Command
+from actors.subaccount.decide import AccountMessage
 
 NOT_FOR_ACCOUNTS = {
     "Tick",
@@ -36,7 +36,7 @@ def test_every_message_is_one_that_accounts_decide_on_or_is_named_here():
 
 
 def test_every_command_of_an_operator_names_the_cause_of_what_follows():
-    assert set(CAUSES) == set(get_args(ControlMessage))
+    assert set(CAUSES) == set(get_args(Command))
 
 
 def test_every_message_of_an_account_can_be_replayed_from_a_dead_letter():

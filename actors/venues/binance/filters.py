@@ -1,13 +1,12 @@
-"""A symbol's trading rules: exchangeInfo to ``Instrument``, and an order against them. Pure."""
+"""A symbol's trading rules: exchangeInfo to ``Instrument``, and its leverage brackets. Pure."""
 
 from __future__ import annotations
 
 from decimal import Decimal
 
-from actors.core.enums import OrderType
 from actors.core.instruments import Bracket, Instrument
 from actors.core.units import ZERO, Symbol
-from actors.venues.binance.errors import Code, MalformedMessage
+from actors.venues.binance.errors import MalformedMessage
 from actors.venues.binance.rest import Filter, LeverageBracket, SymbolInfo
 from actors.venues.binance.rules import CALLBACK_RATES
 
@@ -78,57 +77,3 @@ def brackets_of(answer: LeverageBracket) -> tuple[Bracket, ...]:
             )
         )
     return tuple(found)
-
-
-def info_of(instrument: Instrument) -> SymbolInfo:
-    """The other way round, for the paper exchange and for ``/fapi`` per account."""
-    lot = {"stepSize": instrument.step_size, "minQty": instrument.min_qty}
-    return SymbolInfo(
-        symbol=instrument.symbol,
-        baseAsset=instrument.base_asset,
-        quoteAsset=instrument.quote_asset,
-        filters=(
-            Filter(
-                filterType="PRICE_FILTER",
-                tickSize=instrument.tick_size,
-                minPrice=instrument.tick_size,
-                maxPrice=Decimal(10_000_000),
-            ),
-            Filter(filterType="LOT_SIZE", maxQty=instrument.max_qty, **lot),
-            Filter(filterType="MARKET_LOT_SIZE", maxQty=instrument.market_max_qty, **lot),
-            Filter(filterType="MIN_NOTIONAL", notional=instrument.min_notional),
-        ),
-    )
-
-
-def check_order(
-    instrument: Instrument,
-    order_type: OrderType,
-    quantity: Decimal,
-    price: Decimal | None,
-    reference_price: Decimal,
-    *,
-    reduce_only: bool,
-) -> Code | None:
-    """The first rule that an order breaks, as the exchange's error code.
-
-    ``reference_price`` stands in for a market order's price in the notional.
-    """
-    if not quantity.is_finite() or quantity <= ZERO:
-        return Code.QTY_LESS_THAN_ZERO
-    if quantity < instrument.min_qty:
-        return Code.QTY_LESS_THAN_MIN_QTY
-    market = order_type is OrderType.MARKET
-    if quantity > (instrument.market_max_qty if market else instrument.max_qty):
-        return Code.QTY_GREATER_THAN_MAX_QTY
-    if not instrument.is_on_step(quantity):
-        return Code.BAD_PRECISION
-    if price is not None:
-        if not price.is_finite() or price <= ZERO:
-            return Code.PRICE_LESS_THAN_ZERO
-        if not instrument.is_on_tick(price):
-            return Code.PRICE_NOT_INCREASED_BY_TICK_SIZE
-    notional = quantity * (reference_price if price is None else price)
-    if notional < instrument.min_notional and not reduce_only:
-        return Code.MIN_NOTIONAL
-    return None

@@ -75,7 +75,6 @@ _ROWS: tuple[tuple[str, str, str, str, str, str, float, str], ...] = (
 
 LISTINGS: dict[Symbol, Listing] = {listing.instrument.symbol: listing for listing in map(_listing, _ROWS)}
 
-QUOTES = ("USDT", "USDC")
 _NAME = re.compile(r"([A-Z0-9]{1,20})(USDT|USDC)(?:_(\d{6}))?")
 
 

@@ -1,4 +1,4 @@
-"""exchangeInfo there and back, and each filter's own code."""
+"""A symbol's rules out of exchangeInfo, and its leverage brackets."""
 
 from __future__ import annotations
 
@@ -6,54 +6,34 @@ from decimal import Decimal as D
 
 import msgspec
 import pytest
-from msgspec.structs import replace
 
-from actors.core.enums import OrderType
-from actors.venues.binance.errors import Code, MalformedMessage
-from actors.venues.binance.filters import brackets_of, check_order, info_of, instrument_of
-from actors.venues.binance.rest import BracketEntry, LeverageBracket
-from tests.factories import ETH, INSTRUMENTS
-
-MARKET, LIMIT = OrderType.MARKET, OrderType.LIMIT
+from actors.venues.binance.errors import MalformedMessage
+from actors.venues.binance.filters import brackets_of, instrument_of
+from actors.venues.binance.rest import BracketEntry, LeverageBracket, SymbolInfo
+from tests.venues.binance.recorded import symbol
 
 
-def test_rules_survive_the_wire():
-    for instrument in INSTRUMENTS.values():
-        assert instrument_of(info_of(instrument)) == instrument
+def info(*kinds):
+    """The entry of BTCUSDT with filters of some kinds."""
+    entry = symbol("BTCUSDT")
+    entry["filters"] = [f for f in entry["filters"] if f["filterType"] in kinds]
+    return msgspec.convert(entry, SymbolInfo, strict=False)
 
 
-@pytest.mark.parametrize("kind", ["PRICE_FILTER", "LOT_SIZE", "MARKET_LOT_SIZE", "MIN_NOTIONAL"])
+FILTERS = ("PRICE_FILTER", "LOT_SIZE", "MARKET_LOT_SIZE", "MIN_NOTIONAL")
+
+
+def test_each_rule_is_read_from_its_filter():
+    found = instrument_of(info(*FILTERS))
+    assert (found.symbol, found.base_asset, found.quote_asset) == ("BTCUSDT", "BTC", "USDT")
+    assert (found.tick_size, found.step_size, found.min_qty) == (D("0.10"), D("0.001"), D("0.001"))
+    assert (found.max_qty, found.market_max_qty, found.min_notional) == (D(1000), D(100), D(100))
+
+
+@pytest.mark.parametrize("kind", FILTERS)
 def test_a_missing_filter_is_named(kind):
-    info = info_of(INSTRUMENTS[ETH])
-    broken = replace(info, filters=tuple(f for f in info.filters if f.filterType != kind))
-    with pytest.raises(MalformedMessage, match=f"ETHUSDT has no usable {kind}"):
-        instrument_of(broken)
-
-
-@pytest.mark.parametrize(
-    ("order_type", "quantity", "price", "code"),
-    [
-        (MARKET, "1", None, None),
-        (LIMIT, "1", "2000.01", None),
-        (MARKET, "0", None, Code.QTY_LESS_THAN_ZERO),
-        (MARKET, "NaN", None, Code.QTY_LESS_THAN_ZERO),
-        (MARKET, "0.0005", None, Code.QTY_LESS_THAN_MIN_QTY),
-        (MARKET, "10001", None, Code.QTY_GREATER_THAN_MAX_QTY),
-        (MARKET, "1.0005", None, Code.BAD_PRECISION),
-        (LIMIT, "1", "2000.001", Code.PRICE_NOT_INCREASED_BY_TICK_SIZE),
-        (LIMIT, "1", "-1", Code.PRICE_LESS_THAN_ZERO),
-        (LIMIT, "1", "NaN", Code.PRICE_LESS_THAN_ZERO),
-        (MARKET, "0.009", None, Code.MIN_NOTIONAL),
-    ],
-)
-def test_the_first_broken_filter(order_type, quantity, price, code):
-    price = None if price is None else D(price)
-    found = check_order(INSTRUMENTS[ETH], order_type, D(quantity), price, D(2000), reduce_only=False)
-    assert found == code
-
-
-def test_reduce_only_needs_no_minimum_notional():
-    assert check_order(INSTRUMENTS[ETH], MARKET, D("0.009"), None, D(2000), reduce_only=True) is None
+    with pytest.raises(MalformedMessage, match=f"BTCUSDT has no usable {kind}"):
+        instrument_of(info(*(f for f in FILTERS if f != kind)))
 
 
 def answer(*rows):
