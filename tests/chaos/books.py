@@ -85,7 +85,9 @@ class Books:
             )
         }
         if wrong := never & sent:
-            raise Broken(f"{len(wrong)} orders are called NEVER_SENT, and the exchange has them: {some(wrong)}")
+            raise Broken(
+                f"{len(wrong)} orders are called NEVER_SENT, and the exchange has them: {some(wrong)}"
+            )
 
     def _acknowledged_is_durable(self, own):
         durable = {id_ for (id_,) in own.execute("SELECT client_order_id FROM bulkhead.intent")}
@@ -125,7 +127,11 @@ class Books:
             FROM bulkhead.account a JOIN sub_accounts s ON s.id = a.account_id"""
         ).fetchall()
         for account, balance, sums, platform, logged, _fees in wrong:
-            if balance != sums or abs(balance - platform) > D("0.000001") or abs(balance - logged) > D("0.000001"):
+            if (
+                balance != sums
+                or abs(balance - platform) > D("0.000001")
+                or abs(balance - logged) > D("0.000001")
+            ):
                 raise Broken(
                     f"{account}: balance {balance}, its parts {sums}, the platform's {platform}, its log {logged}"
                 )
@@ -166,7 +172,8 @@ class Books:
             working = {
                 id_
                 for (id_,) in own.execute(
-                    "SELECT client_order_id FROM bulkhead.intent WHERE status = ANY(%s)", (list(STILL_WORKING),)
+                    "SELECT client_order_id FROM bulkhead.intent WHERE status = ANY(%s)",
+                    (list(STILL_WORKING),),
                 )
             }
             if wrong := working ^ self.exchange.open_orders():
@@ -178,15 +185,23 @@ class Books:
             for key, (order, quantity, price, fee) in booked.items():
                 trade = at_exchange[key]
                 told = (D(trade["qty"]), D(trade["price"]), D(trade["commission"]))
-                if told != (quantity, price, fee) or self.exchange.orders.get(order, trade["orderId"]) != trade["orderId"]:
+                if (
+                    told != (quantity, price, fee)
+                    or self.exchange.orders.get(order, trade["orderId"]) != trade["orderId"]
+                ):
                     return f"the trade {key} is booked as {(order, quantity, price, fee)}, the exchange says {trade}"
             return self._accounts_differ(client, own)
 
     @staticmethod
     def _accounts_differ(client, own):
         """What the actors have in memory against what is durable."""
-        held = {(p["account_id"], p["symbol"]): D(p["quantity"]) for p in client.get("/v1/positions", limit=10_000)}
-        stored = {(a, s): q for a, s, q in own.execute("SELECT account_id, symbol, quantity FROM bulkhead.position")}
+        held = {
+            (p["account_id"], p["symbol"]): D(p["quantity"])
+            for p in client.get("/v1/positions", limit=10_000)
+        }
+        stored = {
+            (a, s): q for a, s, q in own.execute("SELECT account_id, symbol, quantity FROM bulkhead.position")
+        }
         if held != stored:
             return f"positions differ: {some({k for k in held.keys() | stored.keys() if held.get(k) != stored.get(k)})}"
         for account, balance in own.execute("SELECT account_id, balance FROM bulkhead.account").fetchall():

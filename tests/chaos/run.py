@@ -193,7 +193,10 @@ class Run:
         self.load.resume()
         slept(self._rng, 0, 0.5)
         engine.thaw()
-        until(lambda: "the engine halts" in engine.errors, "the halt of an engine whose accounts another one owns")
+        until(
+            lambda: "the engine halts" in engine.errors,
+            "the halt of an engine whose accounts another one owns",
+        )
         code = engine.child.poll()
         world.end(engine)
         if code not in {None, EXIT_HALTED}:

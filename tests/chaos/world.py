@@ -178,7 +178,8 @@ class World:
             return [
                 pid
                 for (pid,) in own.execute(
-                    "SELECT pid FROM pg_stat_activity WHERE application_name LIKE %s ORDER BY pid", (application,)
+                    "SELECT pid FROM pg_stat_activity WHERE application_name LIKE %s ORDER BY pid",
+                    (application,),
                 ).fetchall()
             ]
 
