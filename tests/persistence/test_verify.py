@@ -5,6 +5,7 @@ Covers: actors/persistence/verify_states.py
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from decimal import Decimal as D
 
 import psycopg
@@ -16,13 +17,14 @@ from actors.core.errors import StateCorrupt
 from actors.core.messages import AdjustBalance
 from actors.persistence import verify
 from actors.persistence.connection import connect
-from actors.persistence.journal import SHARD
-from actors.persistence.verify_chain import Wrong
+from actors.persistence.journal import SHARD, Entry
+from actors.persistence.verify_chain import Commit, Wrong
 from actors.subaccount import state_codec
 from actors.subaccount.fleet_hash import fleet_hash
 from actors.supervision.journal_roots import JournalRoot
 from tests.factories import BUY, SELL
 from tests.persistence.authors import Author, create
+from tests.persistence.journals import with_roots_anew, with_stream_rehashed
 
 
 @pytest.fixture
@@ -45,15 +47,23 @@ def connection(dsn, authors):
         yield opened
 
 
-@pytest.fixture
-def change(dsn):
-    """Does what nobody should."""
+TABLES = ("journal", "journal_commit", "trade_key", "snapshot", "projection")
 
-    def run(query, *values):
-        with psycopg.connect(dsn) as meddler:
-            return meddler.execute(query, values).rowcount
 
-    return run
+@contextmanager
+def meddling(dsn, *statements):
+    """Does what nobody should, and undoes it."""
+    with psycopg.connect(dsn, autocommit=True) as meddler:
+        for table in TABLES:
+            meddler.execute(f"CREATE TEMP TABLE kept_{table} AS TABLE bulkhead.{table}")
+        try:
+            for statement, *values in statements:
+                assert meddler.execute(statement, values).rowcount, "it changed nothing"
+            yield
+        finally:
+            for table in TABLES:
+                meddler.execute(f"DELETE FROM bulkhead.{table}")
+                meddler.execute(f"INSERT INTO bulkhead.{table} TABLE kept_{table}")
 
 
 def fault_of(connection, **how):
@@ -116,19 +126,160 @@ FLIPS = {
 }
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(sorted(FLIPS)), st.integers(0, 10_000), st.integers(0, 10_000))
-def test_a_changed_bit_of_any_column_of_any_row_is_found_and_named(connection, column, pick, bit):
+def test_a_changed_bit_of_any_column_of_any_row_is_found_and_named(dsn, connection, column, pick, bit):
     position = 1 + pick % verify.verify(connection, folds=False).position
-    size = 128 if column == "hash" else 1 + 8 * bit % 160
+    size = 128 if column == "hash" else 160
     bits = (bit % size, bit % size) if "%s" in FLIPS[column] else ()
-    with psycopg.connect(connection.info.dsn) as meddler:
-        meddler.execute(f"UPDATE bulkhead.journal SET {FLIPS[column]} WHERE position = %s", (*bits, position))
-        meddler.commit()
-        try:
-            fault = fault_of(connection)
-        finally:
-            meddler.execute("SELECT 1")
-    undo(connection, column, position, bits)
+    change = f"UPDATE bulkhead.journal SET {FLIPS[column]} WHERE position = %s"
+    with meddling(dsn, (change, *bits, position)):
+        fault = fault_of(connection)
     assert (fault.wrong, fault.position, fault.until) == (Wrong.CHANGED, position, position)
-    assert fault_of(connection, folds=False) is None
+
+
+DELETE = "DELETE FROM bulkhead.journal WHERE position = %s"
+MOVE = "UPDATE bulkhead.journal SET position = %s WHERE position = %s"
+
+
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, 10_000), st.integers(0, 10_000))
+@example(0, 1)
+def test_rows_that_were_deleted_or_exchanged_are_found(dsn, connection, one, two):
+    last = verify.verify(connection, folds=False).position
+    first, second = sorted((1 + one % last, 1 + two % last))
+    with meddling(dsn, (DELETE, first)):
+        fault = fault_of(connection)
+    assert (fault.position, fault.until) == (first, first)
+    assert fault.wrong is (Wrong.CUT_OFF if first == last else Wrong.MISSING)
+    if first != second:
+        with meddling(dsn, (MOVE, -1, first), (MOVE, first, second), (MOVE, second, -1)):
+            fault = fault_of(connection)
+        assert fault.position <= first <= fault.until or fault.wrong is Wrong.REORDERED
+
+
+def test_a_tail_that_was_cut_off_with_its_commits_is_found_by_what_this_machine_knows(dsn, connection):
+    report = verify.verify(connection)
+    fleet = verify.fleet_of(connection)
+    known = JournalRoot(journal_root=report.root, position=report.position, at_ms=1, fleet=fleet)
+    of_another = JournalRoot(journal_root="ff", position=7, at_ms=1, fleet="zzzzzz")
+    cut = [(f"DELETE FROM bulkhead.{t} WHERE position > 28",) for t in ("journal", "journal_commit")]
+    keys = "DELETE FROM bulkhead.trade_key"
+    with meddling(dsn, *cut, (keys,)):
+        assert fault_of(connection, folds=False, roots=[of_another]) is None
+        fault = fault_of(connection, folds=False, roots=[known, of_another])
+        accepted = JournalRoot(
+            journal_root=verify.verify(connection, folds=False).root,
+            position=28,
+            at_ms=2,
+            fleet=fleet,
+            accepted="ok",
+        )
+        assert fault_of(connection, folds=False, roots=[known, accepted]) is None
+    assert (fault.wrong, fault.position, fault.until) == (Wrong.CUT_OFF, 29, report.position)
+    assert f"position {report.position}" in fault.text
+    assert fault_of(connection, roots=[known, of_another]) is None
+
+
+def test_a_row_that_cannot_be_folded_is_named_though_its_chain_is_right(dsn, connection, store):
+    rows = [Entry(*r) for r in connection.execute(verify.ROWS, (SHARD,)).fetchall()]
+    commits = [Commit(*r) for r in connection.execute(verify.COMMITS, (SHARD,)).fetchall()]
+    number = next(n for n, row in enumerate(rows) if b"OrderAcknowledged" in row.facts)
+    tampered = list(rows)
+    tampered[number] = rows[number]._replace(facts=b"[]")
+    tampered = with_stream_rehashed(tampered, number)
+    changes = [
+        ("UPDATE bulkhead.journal SET facts = %s, hash = %s WHERE position = %s", r.facts, r.hash, r.position)
+        for r in tampered
+    ]
+    roots = [
+        ("UPDATE bulkhead.journal_commit SET root = %s WHERE position = %s", c.root, c.position)
+        for c in with_roots_anew(tampered, commits)
+    ]
+    known = [
+        JournalRoot(
+            journal_root=c.root.hex(), position=c.position, at_ms=1, fleet=verify.fleet_of(connection)
+        )
+        for c in commits
+    ]
+    broken = with_stream_rehashed(
+        [*rows[:number], rows[number]._replace(facts=b"{"), *rows[number + 1 :]], number
+    )
+    with meddling(dsn, *changes, *roots):
+        # Without the fact the order has no number at the exchange, and all the rest fits.
+        assert fault_of(connection) is None
+        fault = fault_of(connection, roots=known)
+    assert fault.wrong is Wrong.ROOT
+    assert fault.position <= number + 1 <= fault.until
+    changes = [
+        ("UPDATE bulkhead.journal SET facts = %s, hash = %s WHERE position = %s", r.facts, r.hash, r.position)
+        for r in broken
+    ]
+    roots = [
+        ("UPDATE bulkhead.journal_commit SET root = %s WHERE position = %s", c.root, c.position)
+        for c in with_roots_anew(broken, commits)
+    ]
+    with meddling(dsn, *changes, *roots):
+        assert fault_of(connection, folds=False) is None
+        fault = fault_of(connection)
+        with pytest.raises(StateCorrupt):
+            verify.hashes(connection)
+    assert (fault.wrong, fault.position) == (Wrong.UNREADABLE, number + 1)
+
+
+def test_trade_keys_are_those_of_the_trades_that_were_booked(dsn, connection, authors):
+    [(symbol, trade)] = connection.execute(
+        "SELECT symbol, trade_id FROM bulkhead.trade_key ORDER BY trade_id LIMIT 1"
+    ).fetchall()
+    delete = ("DELETE FROM bulkhead.trade_key WHERE trade_id = %s", trade)
+    more = ("INSERT INTO bulkhead.trade_key VALUES ('binance-usdm', 'ETHUSDT', 7)",)
+    with meddling(dsn, delete):
+        fault = fault_of(connection)
+        assert fault_of(connection, folds=False) is None
+    assert fault.wrong is Wrong.TRADES
+    assert f"trade {trade} of {symbol}" in fault.text
+    [(facts,)] = connection.execute(
+        "SELECT facts FROM bulkhead.journal WHERE position = %s", (fault.position,)
+    ).fetchall()
+    assert f'"trade_id":{trade}'.encode() in facts
+    with meddling(dsn, more):
+        fault = fault_of(connection)
+    assert (fault.wrong, fault.position) == (Wrong.TRADES, None)
+    assert "trade 7 of ETHUSDT, which no row books" in fault.text
+
+
+SNAPSHOT = (
+    "INSERT INTO bulkhead.snapshot (stream, sequence, hash, version, state) VALUES (%s, %s, %s, %s, %s)"
+)
+
+
+def test_a_snapshot_is_what_the_journal_makes_and_not_ahead_of_the_projection(dsn, connection, authors):
+    author = authors[1]
+    decision = author.batch[6]
+    sequence, stream = decision.state.sequence, decision.account_id
+    [(position, hash_)] = connection.execute(
+        "SELECT position, hash FROM bulkhead.journal WHERE stream = %s AND sequence = %s", (stream, sequence)
+    ).fetchall()
+    kept = state_codec.encode(decision.state)
+    projected = ("UPDATE bulkhead.projection SET position = %s", position)
+
+    def snapshot(stream=stream, sequence=sequence, hash_=hash_, kept=kept):
+        return (SNAPSHOT, stream, sequence, hash_, state_codec.VERSION, kept)
+
+    with meddling(dsn, snapshot(), projected):
+        report = verify.verify(connection)
+    assert (report.ok, report.snapshots) == (True, 1)
+    cases = {
+        "ahead of the projection": [snapshot()],
+        "names another hash": [snapshot(hash_=bytes(16)), projected],
+        "and the journal makes": [snapshot(kept=state_codec.encode(author.batch[5].state)), projected],
+        "cannot be read": [snapshot(kept=b"{"), projected],
+        "no such decision": [snapshot(sequence=999), projected],
+        "no row of it": [snapshot(stream="acct-9"), projected],
+        "the projection is at position 9999": [("UPDATE bulkhead.projection SET position = 9999",)],
+    }
+    for text, changes in cases.items():
+        with meddling(dsn, *changes):
+            fault = fault_of(connection)
+        assert text in fault.text
+        assert fault.wrong is (Wrong.PROJECTION if "9999" in text else Wrong.SNAPSHOT)
