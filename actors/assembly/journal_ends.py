@@ -9,14 +9,17 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any, LiteralString
 
 import msgspec
 import psycopg
 import structlog
+from msgspec.structs import asdict, replace
 
 from actors.core.errors import ForeignDatabase, NotRecorded
 from actors.core.units import AccountId
 from actors.persistence import journal
+from actors.persistence.verify import fleet_of
 from actors.runtime.clock import Clock
 from actors.subaccount.fleet_hash import fleet_hash_of
 from actors.subaccount.state import AccountState
@@ -39,17 +42,22 @@ End = tuple[bytes, int]
 
 
 class FleetState(msgspec.Struct, frozen=True, kw_only=True):
-    """All accounts at one moment. ``fleet_hash`` is empty if there was no time to make it; hashes are in hex."""
+    """All accounts at one moment. ``fleet_hash`` is empty if there was no time to make it; hashes are in hex.
+
+    ``not_durable`` counts what the writer was sent and did not write before it ended.
+    """
 
     accounts: int
     fleet_hash: str
     position: int
     root: str
+    not_durable: int = 0
 
     def __str__(self) -> str:
         """As ``bulkhead run`` prints it."""
         made = self.fleet_hash or "not hashed"
-        return f"{made} of {self.accounts} accounts, journal position {self.position}, root {self.root}"
+        lost = f"; {self.not_durable} messages to the writer came too late" if self.not_durable else ""
+        return f"{made} of {self.accounts} accounts, journal position {self.position}, root {self.root}{lost}"
 
 
 def check(roots: Sequence[JournalRoot], fleet: str, end: End, root_at: Callable[[int], bytes | None]) -> None:
@@ -72,24 +80,42 @@ def check(roots: Sequence[JournalRoot], fleet: str, end: End, root_at: Callable[
     if there is not None and there.hex() == last.journal_root:
         return
     root, position = end
-    why = f"there that position has the root {there.hex()}" if there else "there no commit ends at that position"
+    why = (
+        f"there that position has the root {there.hex()}"
+        if there
+        else "there no commit ends at that position"
+    )
     if position < last.position:
         why = "what came after is not in this database, as after a restore of an older backup"
     raise ForeignDatabase(
         f"the journal in the database ends at position {position} with the root {root.hex()}, and this data folder knows "
         f"that it had position {last.position} with the root {last.journal_root}: {why}. If that is so on purpose, "
-        '\'bulkhead db accept-restore --reason "..."\' takes the database as it is; else give the database that belongs to '
+        "'bulkhead db accept-restore --reason \"...\"' takes the database as it is; else give the database that belongs to "
         "this data folder"
     )
 
 
-def root_at(connection: psycopg.Connection, position: int) -> bytes | None:  # type: ignore[type-arg]
-    """The root of the commit that ends at a position, None if none does."""
-    row = connection.execute(ROOT_AT, (journal.SHARD, position)).fetchone()
-    return None if row is None else bytes(row[0])
+def compare(connection: psycopg.Connection[Any], roots: Sequence[JournalRoot]) -> None:
+    """``check`` with what is in a database.
+
+    Raises:
+        ForeignDatabase: see ``check``.
+    """
+
+    def root_at(position: int) -> bytes | None:
+        row = connection.execute(ROOT_AT, (journal.SHARD, position)).fetchone()
+        return None if row is None else bytes(row[0])
+
+    check(roots, fleet_of(connection), end_of(connection), root_at)
 
 
-ROOT_AT = "SELECT root FROM bulkhead.journal_commit WHERE shard = %s AND position = %s"
+def end_of(connection: psycopg.Connection[Any]) -> End:
+    """Root and position of the last commit."""
+    row = connection.execute(journal.LAST_COMMIT, (journal.SHARD,)).fetchone()
+    return (journal.NO_HASH, 0) if row is None else (bytes(row[1]), int(row[0]))
+
+
+ROOT_AT: LiteralString = "SELECT root FROM bulkhead.journal_commit WHERE shard = %s AND position = %s"
 
 
 class JournalEnds:
@@ -111,7 +137,13 @@ class JournalEnds:
         end: Callable[[], End],
         say: Callable[[str], None],
     ) -> None:
-        self._operator_log, self._clock, self._fleet, self._end, self._say = operator_log, clock, fleet, end, say
+        self._operator_log, self._clock, self._fleet, self._end, self._say = (
+            operator_log,
+            clock,
+            fleet,
+            end,
+            say,
+        )
         self._written: End | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="journal-ends", daemon=True)
@@ -122,11 +154,12 @@ class JournalEnds:
         self._restored = list(states), end
         self._thread.start()
 
-    def stop(self, states: Iterable[AccountState], seconds: float) -> None:
+    def stop(self, states: Iterable[AccountState], not_durable: int, seconds: float) -> None:
         """Say what was stopped, and write the last end down; the writer has ended before.
 
         Args:
             states: of all accounts.
+            not_durable: decisions in them that the writer could not write any more.
             seconds: how long that may take.
         """
         if not self._thread.is_alive():
@@ -136,7 +169,8 @@ class JournalEnds:
         self._thread.join(STOP_SECONDS)
         self._write()
         found = self._hashed(list(states), self._end(), lambda: time.monotonic() < deadline)
-        log.info("fleet state", at="stop", **msgspec.structs.asdict(found))
+        found = replace(found, not_durable=not_durable)
+        log.info("fleet state", at="stop", **asdict(found))
         self._say(f"fleet state at the stop: {found}")
 
     # -- the thread
@@ -146,7 +180,7 @@ class JournalEnds:
         self._restored = [], end
         found = self._hashed(states, end, self._goes_on)
         if not self._stop.is_set():
-            log.info("fleet state", at="start", **msgspec.structs.asdict(found))
+            log.info("fleet state", at="start", **asdict(found))
             self._say(f"fleet state restored: {found}")
         del states
         self._write()
@@ -181,6 +215,6 @@ class JournalEnds:
         try:
             self._operator_log.keep_root(noted).result(STOP_SECONDS)
         except (NotRecorded, TimeoutError) as error:
-            log.error("the journal's end is not written down", position=position, error=str(error))
+            log.warning("the journal's end is not written down", position=position, error=str(error))
         else:
             self._written = end
