@@ -28,6 +28,7 @@ UPCASTS: Mapping[int, Upcast] = {}
 NOT_KEPT = frozenset({"limits", "base_limits", "platform"})
 
 _ENCODER = msgspec.json.Encoder()
+_SORTED = msgspec.json.Encoder(order="sorted")
 _DECODER = msgspec.json.Decoder(AccountState)
 _UNKEPT = RiskLimits()
 _KEPT = tuple(name for name in AccountState.__struct_fields__ if name not in NOT_KEPT)
@@ -66,18 +67,25 @@ def state_hash(state: AccountState) -> str:
     Fields that are empty, zero or false are left out, so that one which a later release adds does not change it.
     """
     kept = msgspec.to_builtins({name: getattr(state, name) for name in _KEPT})
-    return hashlib.blake2b(msgspec.json.encode(_bare(kept), order="sorted"), digest_size=16).hexdigest()
+    return hashlib.blake2b(_SORTED.encode(_bare(kept)), digest_size=16).hexdigest()
 
 
 def _bare(fields: dict[str, Any]) -> dict[str, Any]:
-    """Fields without those that are None, empty, zero or false, at any depth."""
+    """Without fields that are None, empty, zero or false; written for speed, as a fleet has many accounts."""
     bare = {}
     for name, value in fields.items():
-        kept = value
-        if isinstance(value, dict):
-            kept = _bare(value)
-        elif isinstance(value, list):
-            kept = [_bare(v) if isinstance(v, dict) else v for v in value]
-        if kept and kept != "0":
-            bare[name] = kept
+        if value and value != "0":
+            kind = type(value)
+            if kind is dict:
+                value = _bare(value)  # noqa: PLW2901
+            elif kind is list or kind is tuple:
+                value = [_bare_item(item) for item in value]  # noqa: PLW2901
+            if value:
+                bare[name] = value
     return bare
+
+
+def _bare_item(value: Any) -> Any:
+    if type(value) is dict:
+        return _bare(value)
+    return [_bare_item(item) for item in value] if type(value) in {list, tuple} else value
