@@ -1,7 +1,7 @@
 """Golden journals: what each release wrote, one file a release, and what is made of it today.
 
-A file has a line for each decision of some accounts, as the journal keeps it, and at the end of each account a line with
-the state that the release made of them, as a snapshot keeps it, and its hash. A file is never changed once its release is
+A file has a line for each decision of some accounts, as the journal keeps it, with the hash of the account after it, and at
+the end of each account a line with the state that the release made of them, as a snapshot keeps it. A file is never changed once its release is
 out: whatever a later release does with facts, it must make the same accounts of them.
 """
 
@@ -22,21 +22,21 @@ FOLDER = Path(__file__).parent
 
 
 class Row(msgspec.Struct, frozen=True, tag="decision", tag_field="line"):
-    """One decision."""
-
-    stream: str
-    sequence: int
-    version: int
-    facts: msgspec.Raw
-
-
-class End(msgspec.Struct, frozen=True, tag="end", tag_field="line"):
-    """What the release made of a stream."""
+    """One decision, and the hash of the account after it."""
 
     stream: str
     sequence: int
     version: int
     hash: str
+    facts: msgspec.Raw
+
+
+class End(msgspec.Struct, frozen=True, tag="end", tag_field="line"):
+    """What the release made of a stream, as a snapshot keeps it."""
+
+    stream: str
+    sequence: int
+    version: int
     state: msgspec.Raw
 
 
@@ -55,13 +55,10 @@ def releases():
 
 def lines_of(scene):
     """What is written of one account's life."""
-    for sequence, facts in scene.rows:
-        yield Row(scene.state.account_id, sequence, fact_codec.VERSION, msgspec.Raw(fact_codec.encode(facts)))
-    state = scene.state
-    yield End(
-        state.account_id, state.sequence, state_codec.VERSION, state_codec.state_hash(state),
-        msgspec.Raw(state_codec.encode(state)),
-    )  # fmt: skip
+    id_ = scene.state.account_id
+    for sequence, facts, hash_ in scene.rows:
+        yield Row(id_, sequence, fact_codec.VERSION, hash_, msgspec.Raw(fact_codec.encode(facts)))
+    yield End(id_, scene.state.sequence, state_codec.VERSION, msgspec.Raw(state_codec.encode(scene.state)))
 
 
 def read(path):
@@ -85,12 +82,12 @@ def check(lines):
                 assert (line.stream, line.sequence) == (state.account_id, state.sequence + 1), line
             facts = fact_codec.decode(line.version, bytes(line.facts))
             state = replace(folded(state, facts), sequence=line.sequence)
+            assert state_codec.state_hash(state) == line.hash, f"{line.stream} {line.sequence}: another hash"
             decisions += 1
         else:
             assert (line.stream, line.sequence) == (state.account_id, state.sequence), line
             kept = state_codec.decode(line.version, line.state)
             assert state == kept, f"{line.stream}: the facts make another account than its snapshot"
-            assert state_codec.state_hash(state) == line.hash, f"{line.stream}: another hash"
             state = None
     assert state is None, f"{state.account_id} has no end"
     return decisions

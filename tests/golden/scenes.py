@@ -46,6 +46,7 @@ from actors.subaccount.decide import decide
 from actors.subaccount.fold import folded
 from actors.subaccount.pipeline import Rejected
 from actors.subaccount.state import AccountState
+from actors.subaccount.state_codec import state_hash
 from actors.symbol_router.book import PriceBook
 from tests.factories import BNB, BTC, BUY, ETH, SELL, WALL_MS, WIDE, fill_of, market, tick
 
@@ -53,7 +54,7 @@ SECOND = 1_000_000_000
 
 
 class Scene:
-    """One account; ``rows`` has sequence and facts of all that it decided."""
+    """One account; ``rows`` has sequence, facts and the hash of the account after it for all that it decided."""
 
     def __init__(self, stream):
         self.book, self.now_ns, self.trade_id, self.day_ms = PriceBook(), SECOND, 0, WALL_MS - 3_600_000
@@ -62,7 +63,7 @@ class Scene:
 
     def begin(self, sequence, *facts):
         self.state = replace(folded(self.state, facts), sequence=sequence)
-        self.rows.append((sequence, facts))
+        self.rows.append((sequence, facts, state_hash(self.state)))
         return self
 
     def opened(self, deposit, mode=LiquidationMode.ADL_30, rate="0.005"):
@@ -82,7 +83,7 @@ class Scene:
         decision = decide(self.state, message, replace(seen, ticks=ticks))
         assert not isinstance(decision.reply, Rejected), decision.reply
         if decision.facts:
-            self.rows.append((decision.state.sequence, decision.facts))
+            self.rows.append((decision.state.sequence, decision.facts, state_hash(decision.state)))
         self.state = decision.state
         return decision
 
