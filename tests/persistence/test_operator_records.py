@@ -100,6 +100,7 @@ def test_from_a_cause_to_its_orders_and_back(store, dsn):
     author.trade(BUY, "0.1")
     store.commit(author.batch)
     project(dsn)
+    project(dsn)
     [order] = store.with_operator_records(lambda d: d.caused("tick:ETHUSDT:7"))
     assert (order.account_id, order.quantity, order.status) == ("acct-1", "0.1", "INTENDED")
     assert store.with_operator_records(lambda d: d.order(order.client_order_id)) == order
@@ -151,8 +152,8 @@ def test_a_history_has_an_account_s_orders_newest_first_and_no_other_s(store, ds
     for author in (one, other, *[one] * 39):
         author.trade(BUY, "0.1")
         store.commit(author.batch)
-        project(dsn)
         author.batch.clear()
+    project(dsn)
     found = store.with_operator_records(lambda d: d.history(AccountId("acct-1"), 100))
     # Numbers to the base of 32: "a" is ten, "10" is thirty-two.
     assert [parsed(o.client_order_id).sequence for o in found] == list(range(40, 0, -1))
