@@ -103,6 +103,18 @@ class JournalEnd:
         self._root = NO_HASH
         self._heads: dict[str, Head | None] = {}
 
+    @classmethod
+    def of_empty_journal(cls) -> JournalEnd:
+        """The end of a journal without a row."""
+        end = cls()
+        end._position = 0
+        return end
+
+    @property
+    def last(self) -> tuple[bytes, int]:
+        """Root and position of the last commit; of no journal where it is not known."""
+        return self._root, self._position or 0
+
     def forget(self) -> None:
         """What is durable is not known any more: a commit's answer was lost."""
         self._position = None

@@ -22,6 +22,7 @@ from actors.core.enums import Breaker, OrderStatus, Purpose
 from actors.core.errors import BadConfig, StateCorrupt
 from actors.core.facts import (
     AccountCarried,
+    AccountFact,
     AccountOpened,
     AnyFact,
     BadDebtRecorded,
@@ -40,7 +41,9 @@ from actors.core.facts import (
     FillApplied,
     FirstFact,
     FundingPaid,
+    LimitsBelowChanged,
     LimitsChanged,
+    MaintenanceRateChanged,
     ModeChanged,
     MoneyFact,
     OrderAcknowledged,
@@ -73,29 +76,21 @@ def fold(state: AccountState, fact: AnyFact) -> AccountState:
     Raises:
         StateCorrupt: the fact does not fit the state, or names another account.
     """
-    match fact:
-        case OrderIntended() | CancelIntended() | OrderAcknowledged() | FillApplied() | OrderEnded():
-            return _fold_order(state, fact)
-        case ConditionalPlaced() | TrailMoved() | ConditionalDue() | ConditionalEnded():
-            return _fold_conditional(state, fact)
-        case DayBegan() | DayEnded() | DayStopped() | BreakerChanged() | CloseOutBegan() | CloseOutEnded():
-            return _fold_risk(state, fact)
-        case PositionTakenOver() | PositionClosed() | PositionAlerted():
-            return _fold_position(state, fact)
-        case BalanceAdjusted() | FundingPaid() | FeeLearned() | FeeBooked() | BadDebtRecorded():
-            return _fold_money(state, fact)
-        case PhaseChanged():
-            return replace(state, phase=fact.phase, refusals=fact.refusals, retry_at_ms=fact.retry_at_ms)
-        case StatusChanged():
-            return replace(state, status=fact.status)
-        case ModeChanged():
-            return replace(state, mode=fact.mode)
-        case LimitsChanged():
-            return _fold_limits(state, fact)
-        case AccountOpened() | AccountCarried():
-            return _fold_first(state, fact)
-        case _:
-            assert_never(fact)
+    if isinstance(fact, OrderFact):
+        return _fold_order(state, fact)
+    if isinstance(fact, ConditionalFact):
+        return _fold_conditional(state, fact)
+    if isinstance(fact, PositionFact):
+        return _fold_position(state, fact)
+    if isinstance(fact, AccountFact):
+        return _fold_account(state, fact)
+    if isinstance(fact, MoneyFact):
+        return _fold_money(state, fact)
+    if isinstance(fact, RiskFact):
+        return _fold_risk(state, fact)
+    if isinstance(fact, FirstFact):
+        return _fold_first(state, fact)
+    assert_never(fact)
 
 
 def _fold_first(state: AccountState, fact: FirstFact) -> AccountState:
@@ -104,7 +99,7 @@ def _fold_first(state: AccountState, fact: FirstFact) -> AccountState:
         raise StateCorrupt(f"{state.account_id}: it began already, and does not begin again")
     match fact:
         case AccountOpened():
-            return replace(state, mode=fact.mode, maintenance_rate=fact.maintenance_rate)
+            return replace(state, mode=fact.mode, maintenance_rate=fact.maintenance_rate, below=fact.below)
         case AccountCarried():
             carried = state_codec.decode(fact.version, fact.state, state.base_limits)
             if carried.account_id != state.account_id:
@@ -164,6 +159,24 @@ def _fold_risk(state: AccountState, fact: RiskFact) -> AccountState:
             return _with_risk(state, close_out=fact)
         case CloseOutEnded():
             return _with_risk(state, close_out=None)
+        case _:
+            assert_never(fact)
+
+
+def _fold_account(state: AccountState, fact: AccountFact) -> AccountState:
+    match fact:
+        case PhaseChanged():
+            return replace(state, phase=fact.phase, refusals=fact.refusals, retry_at_ms=fact.retry_at_ms)
+        case StatusChanged():
+            return replace(state, status=fact.status)
+        case ModeChanged():
+            return replace(state, mode=fact.mode)
+        case LimitsChanged():
+            return _fold_limits(state, fact)
+        case LimitsBelowChanged():
+            return replace(state, below=fact.below)
+        case MaintenanceRateChanged():
+            return replace(state, maintenance_rate=fact.rate)
         case _:
             assert_never(fact)
 

@@ -31,10 +31,10 @@ def main() -> int:
     try:
         run = Run(folder, seed, options.cycles, options.accounts, report=_progress)
         run.play()
-    except Exception:
+    except Exception:  # noqa: BLE001 - whatever it was, how to repeat it is printed
         traceback.print_exc()
-        cycle = run.done + 1 if run is not None else 0
-        print(f"\nFAILED in cycle {cycle} after {time.monotonic() - began:.0f} s")
+        where = run.under_way if run is not None else "the start"
+        print(f"\nFAILED in {where} after {time.monotonic() - began:.0f} s")
         print(f"again: {again}")
         print(
             "       (the same choices; processes run as fast as the machine lets them, so not the same run)"

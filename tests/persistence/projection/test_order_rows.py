@@ -13,9 +13,11 @@ from actors.core.enums import ConditionalKind, OrderStatus, OrderType, Purpose, 
 from actors.core.facts import ConditionalPlaced, OrderIntended
 from actors.core.order_tags import TAGS
 from actors.core.units import ClientOrderId
-from actors.persistence import order_rows, sql
 from actors.persistence.operator_records import OperatorRecords
-from tests.factories import ETH
+from actors.persistence.projection import conditionals, order_rows, orders
+from actors.persistence.projection.batch import Batch
+from actors.persistence.projection.decided import Decided
+from tests.factories import ETH, account
 from tests.persistence.authors import create
 
 COMMON = {
@@ -47,13 +49,14 @@ def kept(store, dsn):
     account_id = create(store)[0].account_id
     facts = (intent(account_id), stop(account_id))
     with psycopg.connect(dsn, autocommit=True) as connection:
-        for name, columns, fact in zip(
-            ("intent_insert", "conditional_insert"),
-            (order_rows.INTENT, order_rows.CONDITIONAL),
-            facts,
-            strict=True,
-        ):
-            connection.execute(sql.STATEMENTS[name], order_rows.values(columns, fact))
+        batch = Batch()
+        decided = Decided(
+            stream=account_id, sequence=1, position=1, wall_ms=5, hash=b"", facts=facts, state=account(account_id=account_id)
+        )  # fmt: skip
+        orders.project(batch, decided, facts[0])
+        conditionals.project(batch, facts[1])
+        with connection.transaction():
+            batch.write(connection)
         yield connection, *facts
 
 
@@ -78,10 +81,7 @@ def test_each_field_of_a_fact_is_a_column_of_its_row(kept, table, left_out, also
 @pytest.mark.parametrize(("tier", "attempt", "column"), [(0, 0, 0), (2, 0, 2), (0, 3, 3)])
 def test_a_step_s_tier_and_the_attempt_of_an_owner_s_order_share_a_column(tier, attempt, column):
     fact = intent("acct-1", tier=tier, attempt=attempt)
-    assert (
-        dict(zip(order_rows.INTENT, order_rows.values(order_rows.INTENT, fact), strict=True))["tier"]
-        == column
-    )
+    assert order_rows.values(order_rows.INTENT, fact)["tier"] == column
 
 
 def test_history_shows_what_the_owner_said_of_an_order(kept):

@@ -1,19 +1,21 @@
 """The rows of new orders: each column with what it takes of the fact. Pure.
 
-A field of the fact is a column of its name; only what differs is named here. So a new field needs its column in a
-new version of the schema, and nothing else.
+A field of the fact is a column of its name; only what differs is named here. So a new field needs its column,
+``added`` of the table in ``orders.py`` or ``conditionals.py`` or in a new version of the schema, and nothing else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from operator import attrgetter
-from typing import Any, LiteralString
+from typing import Any
 
 import msgspec
 
 from actors.core.enums import OrderStatus
 from actors.core.facts import ConditionalPlaced, OrderIntended
+
+KEY = "client_order_id"
 
 Columns = dict[str, Callable[[Any], Any]]
 
@@ -39,11 +41,6 @@ CONDITIONAL: Columns = {
 }
 
 
-def insert(table: str, columns: Columns) -> LiteralString:
-    """The statement that inserts such a row."""
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join(['%s'] * len(columns))})"  # noqa: S608 - our own names
-
-
-def values(columns: Columns, fact: msgspec.Struct) -> tuple[Any, ...]:
-    """Its parameters."""
-    return tuple(get(fact) for get in columns.values())
+def values(columns: Columns, fact: msgspec.Struct) -> dict[str, Any]:
+    """Such a row, but for its key."""
+    return {name: get(fact) for name, get in columns.items() if name != KEY}
