@@ -385,7 +385,8 @@ class Store:
         for row in outside:
             try:
                 if row[0] in kept:
-                    found.append(base.merged(kept[row[0]].state, row[1:5]))
+                    platform = loading.platform_of(row[5:8])
+                    found.append(base.merged(kept[row[0]].state, row[1:5], platform))
                 elif row[0] not in self.unreadable:
                     loading.state_after((), row[0])  # says so
             except (StateCorrupt, ValueError, ArithmeticError) as error:

@@ -76,30 +76,21 @@ def fold(state: AccountState, fact: AnyFact) -> AccountState:
     Raises:
         StateCorrupt: the fact does not fit the state, or names another account.
     """
-    match fact:
-        case OrderIntended() | CancelIntended() | OrderAcknowledged() | FillApplied() | OrderEnded():
-            return _fold_order(state, fact)
-        case ConditionalPlaced() | TrailMoved() | ConditionalDue() | ConditionalEnded():
-            return _fold_conditional(state, fact)
-        case DayBegan() | DayEnded() | DayStopped() | BreakerChanged() | CloseOutBegan() | CloseOutEnded():
-            return _fold_risk(state, fact)
-        case PositionTakenOver() | PositionClosed() | PositionAlerted():
-            return _fold_position(state, fact)
-        case BalanceAdjusted() | FundingPaid() | FeeLearned() | FeeBooked() | BadDebtRecorded():
-            return _fold_money(state, fact)
-        case (
-            PhaseChanged()
-            | StatusChanged()
-            | LimitsChanged()
-            | LimitsBelowChanged()
-            | MaintenanceRateChanged()
-            | ModeChanged()
-        ):
-            return _fold_account(state, fact)
-        case AccountOpened() | AccountCarried():
-            return _fold_first(state, fact)
-        case _:
-            assert_never(fact)
+    if isinstance(fact, OrderFact):
+        return _fold_order(state, fact)
+    if isinstance(fact, ConditionalFact):
+        return _fold_conditional(state, fact)
+    if isinstance(fact, PositionFact):
+        return _fold_position(state, fact)
+    if isinstance(fact, AccountFact):
+        return _fold_account(state, fact)
+    if isinstance(fact, MoneyFact):
+        return _fold_money(state, fact)
+    if isinstance(fact, RiskFact):
+        return _fold_risk(state, fact)
+    if isinstance(fact, FirstFact):
+        return _fold_first(state, fact)
+    assert_never(fact)
 
 
 def _fold_first(state: AccountState, fact: FirstFact) -> AccountState:

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from actors.core.errors import BadConfig, StateCorrupt
+from actors.core.fact_codec import refuse_no_number, upcast
 from actors.limits.model import RiskLimits
 from actors.subaccount.state import AccountState, with_limits
 
@@ -53,9 +54,10 @@ def decode(
         if version == VERSION:
             state = _DECODER.decode(data)
         else:
-            state = msgspec.convert(_upcast(version, data, upcasts), AccountState)
+            state = _DECODER.decode(upcast("a state", version, VERSION, data, upcasts))
+        refuse_no_number(f"a state of version {version}", data, state)
         return with_limits(state, base, state.overrides)
-    except (msgspec.MsgspecError, BadConfig) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, BadConfig) as error:
         raise StateCorrupt(f"a state of version {version} cannot be read: {error}") from None
 
 
@@ -87,14 +89,3 @@ def _bare_item(value: Any) -> Any:
     if type(value) is dict:
         return _bare(value)
     return [_bare_item(item) for item in value] if type(value) in {list, tuple} else value
-
-
-def _upcast(version: int, data: bytes | msgspec.Raw, upcasts: Mapping[int, Upcast]) -> dict[str, Any]:
-    if version > VERSION:
-        raise StateCorrupt(f"a state of version {version} is of a later release; this one knows {VERSION}")
-    fields: dict[str, Any] = msgspec.json.decode(data)
-    for step in range(version, VERSION):
-        if step not in upcasts:
-            raise StateCorrupt(f"a state of version {version} cannot be read: nothing leads from {step} on")
-        fields = upcasts[step](fields)
-    return fields
