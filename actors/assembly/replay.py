@@ -24,7 +24,15 @@ from rich.progress import Progress
 from actors.assembly.build import Runtime, Settings, build
 from actors.core.enums import OrderStatus, Side
 from actors.core.errors import BadInput, NotDurable
-from actors.core.facts import AnyFact, CloseOutBegan, CloseOutEnded, FillApplied, OrderEnded, OrderIntended
+from actors.core.facts import (
+    AnyFact,
+    CloseOutBegan,
+    CloseOutEnded,
+    FillApplied,
+    OrderEnded,
+    OrderIntended,
+    PhaseChanged,
+)
 from actors.core.instruments import Instrument
 from actors.core.messages import PlaceOrder, Tick
 from actors.core.order_ids import FIXED
@@ -53,11 +61,15 @@ SETTLE_NS = Nanos(2_000 * NANOS_PER_MS)
 
 
 class RecordingStore:
-    """A store whose decisions are also written down, one JSON line each, and hashed."""
+    """A store whose decisions are also written down, one JSON line each, and hashed.
 
-    def __init__(self, store: Store, out: BinaryIO | None) -> None:
+    ``start_ms`` is the wall time at which its clock's monotonic time is 0.
+    """
+
+    def __init__(self, store: Store, out: BinaryIO | None, start_ms: int = 0) -> None:
         self._store = store
         self._out = out
+        self._start_ms = start_ms
         self.digest = hashlib.sha256()
         self.decisions = 0
         self.not_placed: Counter[str] = Counter()
@@ -72,7 +84,7 @@ class RecordingStore:
                     "account": decision.account_id,
                     "sequence": decision.state.sequence,
                     "cause": decision.cause,
-                    "facts": [_spoken(fact) for fact in decision.facts],
+                    "facts": [_spoken(fact, self._start_ms) for fact in decision.facts],
                     "refused": None if refusal is None else str(refusal),
                 }
             )
@@ -88,13 +100,18 @@ class RecordingStore:
         return getattr(self._store, name)
 
 
-def _spoken(fact: AnyFact) -> Any:
+def _spoken(fact: AnyFact, start_ms: int) -> Any:
     """A fact as all releases have written it, so that the replays of two releases can be compared byte for byte."""
     fields: dict[str, Any]
     match fact:
         case FillApplied():
             fields = flattened(fact)
-            del fields["fee_asset"]  # ``commission`` says it
+            for name in ("fee_asset", "closing_fee", "cost", "margin", "mae", "mfe"):
+                del fields[name]  # ``commission`` says the first; the others follow from the rest
+        case PhaseChanged():
+            fields = msgspec.to_builtins(fact)
+            retry_at_ms = fields.pop("retry_at_ms")
+            fields["retry_at_ns"] = (retry_at_ms - start_ms) * NANOS_PER_MS if retry_at_ms else 0
         case OrderIntended():
             fields = msgspec.to_builtins(fact)
             fields["tier"] = fact.tier or fields.pop("attempt")
@@ -244,7 +261,7 @@ def run_replay(  # noqa: PLR0913 - one per option of the command
         log = output.open("wb") if output else None
         try:
             store.acquire("replay", 3_600)
-            recording = RecordingStore(store, log)
+            recording = RecordingStore(store, log, first.event_ms)
             replay = Replay(recording, symbols, accounts, seed, first.event_ms)
             with Progress(console=err, transient=True) as progress:
                 task = progress.add_task("replaying", total=None)

@@ -18,14 +18,14 @@ WARNING_DISTANCE = Decimal("0.10")
 ADL_REFUSALS_MAX = 10
 """Refused liquidation steps in a row before the account is STUCK and an operator is called."""
 
-ADL_BACKOFF_FIRST = Nanos(200 * NANOS_PER_MS)
-"""Nanoseconds of wait after the first refused step, doubled after each further one: a refusal never becomes a storm."""
+ADL_BACKOFF_FIRST_MS = 200
+"""Milliseconds of wait after the first refused step, doubled after each further one: a refusal never becomes a storm."""
 
-ADL_BACKOFF_MAX = Nanos(30 * NANOS_PER_SECOND)
-"""Nanoseconds: the longest wait between two steps; prices move too far in a longer one."""
+ADL_BACKOFF_MAX_MS = 30_000
+"""Milliseconds: the longest wait between two steps; prices move too far in a longer one."""
 
-ADL_STUCK_EVERY = Nanos(300 * NANOS_PER_SECOND)
-"""Nanoseconds between two tries of a STUCK account: a thousand of them send three orders a second."""
+ADL_STUCK_EVERY_MS = 300_000
+"""Milliseconds between two tries of a STUCK account: a thousand of them send three orders a second."""
 
 CONDITIONALS_MAX = 50
 """Conditional orders of one account. Each is looked at on every wake, and a wake must stay short."""
@@ -104,5 +104,5 @@ assert WRITER_BATCH_LEAST < WRITER_BATCH_FIRST < WRITER_BATCH_MOST
 assert WRITER_WAITING_LOW < WRITER_WAITING_HIGH
 assert MAILBOX_LOW < MAILBOX_HIGH
 assert HIGHER_LANE_RUN < TURN_MESSAGES
-assert ADL_BACKOFF_FIRST < ADL_BACKOFF_MAX < ADL_STUCK_EVERY
+assert ADL_BACKOFF_FIRST_MS < ADL_BACKOFF_MAX_MS < ADL_STUCK_EVERY_MS
 assert FEE_ASK_FIRST < FEE_ASK_MAX

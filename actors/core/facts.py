@@ -31,7 +31,7 @@ from actors.core.enums import (
 )
 from actors.core.fees import Commission, FeeFact
 from actors.core.trades import Trade
-from actors.core.units import ZERO, AccountId, ClientOrderId, Nanos, Symbol
+from actors.core.units import ZERO, AccountId, ClientOrderId, Symbol
 
 
 class Fact(msgspec.Struct, frozen=True, gc=False, tag_field="fact"):
@@ -111,10 +111,13 @@ class OrderAcknowledged(Fact, frozen=True, gc=False, tag=True):
 class FillApplied(Fact, frozen=True, kw_only=True, gc=False, tag=True):
     """A trade of the exchange, booked. ``realized`` excludes ``fee``; both in quote asset.
 
-    ``trade`` is what the exchange said, ``fee`` what is booked of it; ``closed_quantity`` of the trade reduced the position, the rest opened or added. ``low`` and
-    ``high`` are the extremes of the mid since the position last changed, None when there was no
-    position or they are not known; ``moment`` is the checkpoint that the next extremes count from. ``commission`` is None when
-    the fee was taken in quote asset; one without a rate is pending, and ``fee`` is zero until it is booked.
+    ``trade`` is what the exchange said, ``fee`` what is booked of it; ``closed_quantity`` of the trade reduced the
+    position, the rest opened or added. ``cost``, ``margin``, ``mae`` and ``mfe`` are those of the position that is held
+    now (see ``subaccount.position``), zero if none is; ``closing_fee`` is what of ``fee`` falls on the position that
+    this trade ended, if it did. ``low`` and ``high`` are the extremes of the mid since the position last changed, None
+    when there was no position or they are not known; ``moment`` is the checkpoint that the next extremes count from.
+    ``commission`` is None when the fee was taken in quote asset; one without a rate is pending, and ``fee`` is zero
+    until it is booked.
     """
 
     client_order_id: ClientOrderId
@@ -122,6 +125,11 @@ class FillApplied(Fact, frozen=True, kw_only=True, gc=False, tag=True):
     fee: Decimal
     closed_quantity: Decimal
     realized: Decimal
+    closing_fee: Decimal
+    cost: Decimal
+    margin: Decimal
+    mae: Decimal
+    mfe: Decimal
     purpose: Purpose
     tier: int
     order_type: OrderType
@@ -156,11 +164,11 @@ class PositionTakenOver(Fact, frozen=True, kw_only=True, gc=False, tag=True):
 
 
 class PhaseChanged(Fact, frozen=True, gc=False, tag=True):
-    """The liquidation state machine moved."""
+    """The liquidation state machine moved. No further step comes before ``retry_at_ms``, 0 for no wait."""
 
     phase: Phase
     refusals: int
-    retry_at_ns: Nanos
+    retry_at_ms: int
 
 
 class StatusChanged(Fact, frozen=True, gc=False, tag=True):
@@ -233,6 +241,10 @@ class DayBegan(Fact, frozen=True, gc=False, tag=True):
 
     start_ms: int
     equity: Decimal
+
+
+class DayEnded(Fact, frozen=True, gc=False, tag=True):
+    """No limit is measured from the begin of the trading day any more, so none is counted. With one again, one begins."""
 
 
 class DayStopped(Fact, frozen=True, gc=False, tag=True):
@@ -328,7 +340,7 @@ class ConditionalEnded(Fact, frozen=True, gc=False, tag=True):
 
 OrderFact = OrderIntended | CancelIntended | OrderAcknowledged | FillApplied | OrderEnded
 ConditionalFact = ConditionalPlaced | TrailMoved | ConditionalDue | ConditionalEnded
-RiskFact = DayBegan | DayStopped | BreakerChanged | CloseOutBegan | CloseOutEnded
+RiskFact = DayBegan | DayEnded | DayStopped | BreakerChanged | CloseOutBegan | CloseOutEnded
 MoneyFact = BalanceAdjusted | FundingPaid | FeeFact | BadDebtRecorded
 PositionFact = PositionTakenOver | PositionClosed | PositionAlerted
 AccountFact = PhaseChanged | StatusChanged | LimitsChanged | ModeChanged

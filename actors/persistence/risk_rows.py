@@ -19,6 +19,7 @@ from actors.core.facts import (
     ConditionalEnded,
     ConditionalPlaced,
     DayBegan,
+    DayEnded,
     DayStopped,
     FillApplied,
     FundingPaid,
@@ -53,7 +54,13 @@ def statements(state: AccountState, facts: Sequence[AnyFact], wall_ms: int) -> I
 def _changes_risk(state: AccountState, fact: AnyFact) -> bool:
     match fact:
         case (
-            DayBegan() | DayStopped() | BreakerChanged() | CloseOutBegan() | CloseOutEnded() | LimitsChanged()
+            DayBegan()
+            | DayEnded()
+            | DayStopped()
+            | BreakerChanged()
+            | CloseOutBegan()
+            | CloseOutEnded()
+            | LimitsChanged()
         ):
             return True
         case BalanceAdjusted():
@@ -133,6 +140,7 @@ def _of_fact(state: AccountState, fact: AnyFact, wall_ms: int) -> Iterator[State
             | FillApplied()
             | OrderEnded()
             | DayBegan()
+            | DayEnded()
             | DayStopped()
             | BreakerChanged()
             | CloseOutBegan()

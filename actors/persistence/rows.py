@@ -32,6 +32,7 @@ from actors.core.facts import (
     ConditionalEnded,
     ConditionalPlaced,
     DayBegan,
+    DayEnded,
     DayStopped,
     FillApplied,
     FundingPaid,
@@ -175,6 +176,7 @@ def _balance_change(fact: AnyFact) -> tuple[Decimal, str]:
             | ConditionalDue()
             | ConditionalEnded()
             | DayBegan()
+            | DayEnded()
             | DayStopped()
             | BreakerChanged()
             | CloseOutBegan()
@@ -243,6 +245,7 @@ def _fact_rows(  # noqa: PLR0912 - one branch per fact
             | ConditionalDue()
             | ConditionalEnded()
             | DayBegan()
+            | DayEnded()
             | DayStopped()
             | BreakerChanged()
             | CloseOutBegan()

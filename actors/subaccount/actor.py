@@ -7,12 +7,11 @@ from typing import Any
 
 import msgspec
 import structlog
-from msgspec.structs import replace
 
 from actors.core.constants import FEE_ASK_FIRST, FEE_ASK_MAX, ORDER_WAIT_MAX
 from actors.core.enums import Purpose, ReconsiderReason
 from actors.core.errors import FaultInjected, NotDurable, StateLost
-from actors.core.facts import AnyFact, ConditionalPlaced, FillApplied, OrderIntended, PhaseChanged
+from actors.core.facts import AnyFact, ConditionalPlaced, FillApplied, OrderIntended
 from actors.core.fees import PendingFee
 from actors.core.instruments import Instrument
 from actors.core.messages import (
@@ -29,7 +28,7 @@ from actors.core.order_messages import Resync
 from actors.core.orders import WorkingOrder
 from actors.core.units import NANOS_PER_MS, AccountId, Nanos, Symbol
 from actors.runtime.actor import DispatchedActor, Ref
-from actors.subaccount import fees, holdings, monitor
+from actors.subaccount import adl, fees, holdings, monitor
 from actors.subaccount.alerts import alerts_of
 from actors.subaccount.decide import decide, refused_in_quarantine, withdraw
 from actors.subaccount.durability import AccountLoaded, DecisionLost, LoadAccount, Persist
@@ -100,6 +99,7 @@ class AccountActor(DispatchedActor):
         self._context = context
         self._registered: Triggers | None = None
         self._deadline_ms: int | None = None
+        self._retry_ms = 0
         self._early: tuple[tuple[Any, Any], ...] = ()
         self._fees_asked: tuple[PendingFee, ...] = ()
         self._fees_wait: Nanos = FEE_ASK_FIRST
@@ -176,11 +176,11 @@ class AccountActor(DispatchedActor):
         )
 
     def _loaded(self, state: AccountState) -> None:
-        # Monotonic times mean nothing in another run of the process.
-        self.state = replace(state, retry_at_ns=Nanos(0))
-        self._register(triggers(Situation(self.state, self.market())), force=True)
-        self._await_deadline(self.state)
-        self._pursue_fees(self.state)
+        self.state = state
+        self._register(triggers(Situation(state, self.market())), force=True)
+        self._await_deadline(state)
+        self._await_retry(state)
+        self._pursue_fees(state)
         early, self._early = self._early, ()
         for message, future in early:
             self._cell.dispatcher.post(self._cell, message, future)
@@ -197,6 +197,8 @@ class AccountActor(DispatchedActor):
             self._deadline_ms = None
             if message == self._fees_look:
                 self._fees_timer, self._fees_asked = False, ()
+            elif message.reason is ReconsiderReason.BACKOFF:
+                self._retry_ms = 0
         return self._carry_out(state, decide(state, message, market), message)
 
     def _carry_out(self, state: AccountState, decision: Decision, message: Any) -> Accepted | Rejected | None:
@@ -209,6 +211,7 @@ class AccountActor(DispatchedActor):
         reply = self._persist(state, decision, message, market) if decision.facts else decision.reply
         self.state = decision.state
         self._await_deadline(decision.state)
+        self._await_retry(decision.state)
         self._pursue_fees(decision.state)
         for id_ in decision.resync:
             order = decision.state.order(id_)
@@ -238,10 +241,7 @@ class AccountActor(DispatchedActor):
         )
         for fact in decision.facts:
             self._count(fact)
-            if isinstance(fact, PhaseChanged) and fact.retry_at_ns > market.now_ns:
-                wait = Nanos(fact.retry_at_ns - market.now_ns)
-                self._cell.dispatcher.after(wait, self._cell, Reconsider(ReconsiderReason.BACKOFF))
-            elif isinstance(fact, ConditionalPlaced):
+            if isinstance(fact, ConditionalPlaced):
                 self._context.book.checkpoint(fact.symbol)
             elif isinstance(fact, FillApplied):
                 trade = fact.trade
@@ -266,6 +266,16 @@ class AccountActor(DispatchedActor):
         self._cell.dispatcher.after(
             Nanos(wait_ms * NANOS_PER_MS), self._cell, Reconsider(ReconsiderReason.DEADLINE)
         )
+
+    def _await_retry(self, state: AccountState) -> None:
+        """Have a timer look again when the wait before the next step is over."""
+        if not state.retry_at_ms or state.retry_at_ms == self._retry_ms:
+            return
+        self._retry_ms = state.retry_at_ms
+        wall_ms = self._cell.dispatcher.clock.wall_ms()
+        wait_ms = state.retry_at_ms - wall_ms if adl.waits(state, wall_ms) else 0
+        wait = Nanos(min(wait_ms, TIMER_MAX_MS) * NANOS_PER_MS)
+        self._cell.dispatcher.after(wait, self._cell, Reconsider(ReconsiderReason.BACKOFF))
 
     @property
     def _fees_look(self) -> Reconsider:

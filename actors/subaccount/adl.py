@@ -30,7 +30,12 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import assert_never
 
-from actors.core.constants import ADL_BACKOFF_FIRST, ADL_BACKOFF_MAX, ADL_REFUSALS_MAX, ADL_STUCK_EVERY
+from actors.core.constants import (
+    ADL_BACKOFF_FIRST_MS,
+    ADL_BACKOFF_MAX_MS,
+    ADL_REFUSALS_MAX,
+    ADL_STUCK_EVERY_MS,
+)
 from actors.core.enums import AccountStatus, LiquidationMode, Phase, Purpose
 from actors.core.facts import (
     AnyFact,
@@ -42,7 +47,7 @@ from actors.core.facts import (
     StatusChanged,
 )
 from actors.core.orders import WorkingOrder
-from actors.core.units import NANOS_PER_SECOND, ONE, ZERO, Nanos, Symbol
+from actors.core.units import ONE, ZERO, Symbol
 from actors.limits.model import AdlTier
 from actors.subaccount import margin, steps
 from actors.subaccount.market import Market, mark, marks_of
@@ -75,8 +80,8 @@ def _round(now: Situation) -> list[AnyFact]:
     state = now.state
     if not state.positions:
         return _without_positions(state, now.cause)
-    waits = now.market.now_ns < state.retry_at_ns
-    if has_step(state) or (waits and state.refusals):
+    is_waiting = waits(state, now.market.wall_ms)
+    if has_step(state) or (is_waiting and state.refusals):
         return []
     marks, view = now.marks, now.view
     if marks is None or view is None:
@@ -90,20 +95,37 @@ def _round(now: Situation) -> list[AnyFact]:
         return _no_tier_met(state, view.ratio)
     if _closes_all(state, marks, tier):
         return _close_all(now, marks, Purpose.LIQUIDATION)
-    if waits:
+    if is_waiting:
         return _enter(state, Phase.REDUCING)
     return _reduce(now, marks, tier)
 
 
-def refused(state: AccountState, now_ns: Nanos) -> list[AnyFact]:
+def waits(state: AccountState, wall_ms: int) -> bool:
+    """Whether a further step must not come yet.
+
+    One that is further away than any wait of this account is long was put off by a clock that has been set back
+    since: it is due now, so no clock makes an account wait longer than twice the wait that it decided on.
+    """
+    return 0 < state.retry_at_ms - wall_ms <= _longest_wait_ms(state)
+
+
+def _longest_wait_ms(state: AccountState) -> int:
+    return max(_backoff_ms(state.refusals), (state.limits.adl_cooldown_seconds or 0) * 1_000)
+
+
+def _backoff_ms(refusals: int) -> int:
+    if refusals >= ADL_REFUSALS_MAX:
+        return ADL_STUCK_EVERY_MS
+    return min(ADL_BACKOFF_FIRST_MS << (refusals - 1), ADL_BACKOFF_MAX_MS) if refusals else 0
+
+
+def refused(state: AccountState, wall_ms: int) -> list[AnyFact]:
     """The fact that a step came back without having filled; once for all orders of one round."""
-    if state.refusals and state.retry_at_ns > now_ns:
+    if state.refusals and waits(state, wall_ms):
         return []
     refusals = state.refusals + 1
-    if refusals >= ADL_REFUSALS_MAX:
-        return [PhaseChanged(Phase.STUCK, refusals, Nanos(now_ns + ADL_STUCK_EVERY))]
-    wait = min(ADL_BACKOFF_FIRST << (refusals - 1), ADL_BACKOFF_MAX)
-    return [PhaseChanged(state.phase, refusals, Nanos(now_ns + wait))]
+    phase = Phase.STUCK if refusals >= ADL_REFUSALS_MAX else state.phase
+    return [PhaseChanged(phase, refusals, wall_ms + _backoff_ms(refusals))]
 
 
 def filled(state: AccountState) -> list[AnyFact]:
@@ -111,17 +133,17 @@ def filled(state: AccountState) -> list[AnyFact]:
     if not state.refusals:
         return []
     phase = Phase.REDUCING if state.phase is Phase.STUCK else state.phase
-    return [PhaseChanged(phase, 0, Nanos(0))]
+    return [PhaseChanged(phase, 0, 0)]
 
 
-def ended(state: AccountState, order: WorkingOrder, now_ns: Nanos) -> list[AnyFact]:
+def ended(state: AccountState, order: WorkingOrder, wall_ms: int) -> list[AnyFact]:
     """What the end of a step means for the next one: a wait after a refusal, or after a tier step if that is wanted."""
     if order.filled == ZERO:
-        return refused(state, now_ns)
+        return refused(state, wall_ms)
     seconds = state.limits.adl_cooldown_seconds
     if seconds is None or order.purpose is not Purpose.ADL:
         return []
-    return [PhaseChanged(state.phase, state.refusals, Nanos(now_ns + seconds * NANOS_PER_SECOND))]
+    return [PhaseChanged(state.phase, state.refusals, wall_ms + seconds * 1_000)]
 
 
 def recovered(now: Situation) -> list[AnyFact]:
@@ -167,7 +189,7 @@ def _finished(state: AccountState) -> list[AnyFact]:
             return facts if calm else [*facts, _phase_without_refusals(state, Phase.HEALTHY)]
     if state.balance < ZERO:
         facts.append(BadDebtRecorded(-state.balance))
-    facts.append(PhaseChanged(Phase.LIQUIDATED, 0, Nanos(0)))
+    facts.append(PhaseChanged(Phase.LIQUIDATED, 0, 0))
     facts.append(StatusChanged(AccountStatus.LIQUIDATED))
     return facts
 
@@ -242,7 +264,7 @@ def _no_tier_met(state: AccountState, ratio: Decimal) -> list[AnyFact]:
 
 def _phase_without_refusals(state: AccountState, phase: Phase) -> PhaseChanged:
     # A wait after refusals is over with them, one between two steps is not.
-    return PhaseChanged(phase, 0, Nanos(0) if state.refusals else state.retry_at_ns)
+    return PhaseChanged(phase, 0, 0 if state.refusals else state.retry_at_ms)
 
 
 def _cancel_own(state: AccountState, cause: str, *, keep_closing: bool = False) -> list[AnyFact]:
@@ -254,7 +276,7 @@ def _cancel_own(state: AccountState, cause: str, *, keep_closing: bool = False) 
 def _enter(state: AccountState, phase: Phase) -> list[AnyFact]:
     if state.phase is phase:
         return []
-    return [PhaseChanged(phase, state.refusals, state.retry_at_ns)]
+    return [PhaseChanged(phase, state.refusals, state.retry_at_ms)]
 
 
 def _reduce(now: Situation, marks: dict[Symbol, Decimal], tier: AdlTier) -> list[AnyFact]:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import assert_never
 
 from actors.core.alarm_level import Critical
-from actors.core.constants import ADL_REFUSALS_MAX, ADL_STUCK_EVERY
+from actors.core.constants import ADL_REFUSALS_MAX, ADL_STUCK_EVERY_MS
 from actors.core.enums import Alert, Breaker, ConditionalStatus, Phase
 from actors.core.facts import (
     AccountCarried,
@@ -23,6 +23,7 @@ from actors.core.facts import (
     ConditionalEnded,
     ConditionalPlaced,
     DayBegan,
+    DayEnded,
     DayStopped,
     FillApplied,
     FundingPaid,
@@ -40,7 +41,7 @@ from actors.core.facts import (
 )
 from actors.core.fees import Commission, FeeBooked, FeeLearned
 from actors.core.orders import end_text, is_refusal
-from actors.core.units import NANOS_PER_SECOND, AccountId, Symbol, plain
+from actors.core.units import AccountId, Symbol, plain
 
 
 def alerts_of(account_id: AccountId, facts: Iterable[AnyFact]) -> list[str]:
@@ -62,7 +63,7 @@ def _text(fact: AnyFact, refusal: str) -> str:
         case PhaseChanged(phase=Phase.STUCK, refusals=refusals) if refusals == ADL_REFUSALS_MAX:
             return Critical(
                 f"STUCK after {refusals} refused liquidation steps{refusal}; its risk is not shrinking. It tries again "
-                f"every {ADL_STUCK_EVERY // NANOS_PER_SECOND} s, and 'bulkhead retry' has it try now"
+                f"every {ADL_STUCK_EVERY_MS // 1_000} s, and 'bulkhead retry' has it try now"
             )
         case BreakerChanged(breaker=Breaker.OPEN):
             return f"breaker open: {fact.reason}"
@@ -93,6 +94,7 @@ def _text(fact: AnyFact, refusal: str) -> str:
             | ConditionalDue()
             | ConditionalEnded()
             | DayBegan()
+            | DayEnded()
             | BreakerChanged()
             | CloseOutEnded()
             | FeeBooked()

@@ -34,7 +34,7 @@ from actors.core.messages import (
     SettleFee,
     TripBreaker,
 )
-from actors.core.units import DIGITS_MAX, ZERO, Nanos, is_sane, plain
+from actors.core.units import DIGITS_MAX, ZERO, is_sane, plain
 from actors.limits.parse import parse, shown
 from actors.subaccount import adl, after_fill, breaker, fees, losses, margin
 from actors.subaccount.open_order_exposure import order_exposures
@@ -167,8 +167,8 @@ def _set_limits(now: Situation, message: SetLimits) -> Decision:
         if own.get(name) != new:
             changes.append((name, new))
     facts: list[AnyFact] = [LimitsChanged(tuple(changes))] if changes else []
-    # A limit of the day that is the account's first needs the day's begin, which is now.
-    facts += losses.begin_day(now.after(facts))
+    # A limit of the day that is the account's first needs the day's begin, which is now; without one no day is counted.
+    facts += losses.turn_of_day(now.after(facts))
     return assessed(now, facts)
 
 
@@ -202,7 +202,7 @@ def _close_out(now: Situation, message: CloseOut) -> Decision:
         facts.append(CloseOutBegan(reason, message.scope))
     if state.phase is Phase.STUCK:
         # Whoever stops everything is the operator that a stuck account waits for.
-        facts.append(PhaseChanged(Phase.REDUCING, 0, Nanos(0)))
+        facts.append(PhaseChanged(Phase.REDUCING, 0, 0))
     return assessed(now, facts)
 
 
@@ -213,7 +213,7 @@ def _call_off(now: Situation, message: CallOff) -> Decision:
         return concluded(now, Accepted())
     facts: list[AnyFact] = [CloseOutEnded()]
     if state.phase is not Phase.HEALTHY:
-        facts.append(PhaseChanged(Phase.HEALTHY, state.refusals, Nanos(state.retry_at_ns)))
+        facts.append(PhaseChanged(Phase.HEALTHY, state.refusals, state.retry_at_ms))
     return assessed(now, facts)
 
 
@@ -227,5 +227,5 @@ def _reopen(now: Situation) -> Decision:
     if state.balance <= ZERO:
         text = f"{state.account_id} has a balance of {plain(state.balance)}; deposit something first"
         return refused(now, reject(RejectCode.INSUFFICIENT_MARGIN, text, state.balance, ZERO))
-    facts: list[AnyFact] = [StatusChanged(AccountStatus.ACTIVE), PhaseChanged(Phase.HEALTHY, 0, Nanos(0))]
+    facts: list[AnyFact] = [StatusChanged(AccountStatus.ACTIVE), PhaseChanged(Phase.HEALTHY, 0, 0)]
     return assessed(now, facts)

@@ -17,8 +17,7 @@ from typing import assert_never
 from actors.core.enums import ConditionalStatus, Phase, Purpose, ReconsiderReason
 from actors.core.facts import AnyFact, CancelIntended, ConditionalEnded, PhaseChanged
 from actors.core.messages import CancelOrder, FaultOnPurpose, PlaceConditional, PlaceOrder, Reconsider, Wake
-from actors.core.units import Nanos
-from actors.subaccount import breaker, commands, conditionals, dust, exchange_events, fees, losses
+from actors.subaccount import adl, breaker, commands, conditionals, dust, exchange_events, fees, losses
 from actors.subaccount.commands import Command
 from actors.subaccount.exchange_events import ExchangeEvent
 from actors.subaccount.intents import intended
@@ -72,7 +71,7 @@ def refused_in_quarantine(message: AccountMessage | FaultOnPurpose) -> bool:
 
 def _with_what_is_due(now: Situation) -> Situation:
     """What time alone brought: a new trading day, the end of a breaker's cooldown."""
-    now = now.after(losses.begin_day(now))
+    now = now.after(losses.turn_of_day(now))
     state, wall_ms = now.state, now.market.wall_ms
     if breaker.is_timed(state) and wall_ms >= state.risk.breaker_until_ms:
         return now.after(breaker.after_cooldown(state, now.equity, wall_ms))
@@ -103,10 +102,10 @@ def _reconsider(now: Situation, message: Reconsider) -> Decision:
     state, market = now.state, now.market
     facts: list[AnyFact] = fees.due(state, market)
     if state.phase is Phase.STUCK and message.reason is ReconsiderReason.OPERATOR:
-        facts.append(PhaseChanged(Phase.REDUCING, 0, Nanos(0)))
-    elif state.retry_at_ns and market.now_ns >= state.retry_at_ns:
+        facts.append(PhaseChanged(Phase.REDUCING, 0, 0))
+    elif state.retry_at_ms and not adl.waits(state, market.wall_ms):
         phase = Phase.REDUCING if state.phase is Phase.STUCK else state.phase
-        facts.append(PhaseChanged(phase, state.refusals, Nanos(0)))
+        facts.append(PhaseChanged(phase, state.refusals, 0))
     return assessed(now, facts)
 
 

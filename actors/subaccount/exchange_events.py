@@ -14,9 +14,9 @@ from actors.core.order_ids import sequence_of
 from actors.core.orders import WorkingOrder
 from actors.core.units import ZERO, ClientOrderId, is_sane
 from actors.subaccount import adl, conditionals, fees, funding, unsent_orders
-from actors.subaccount.fold import settlement_of
 from actors.subaccount.market import Market
 from actors.subaccount.pipeline import Decision, assessed, concluded, decided
+from actors.subaccount.position import settle
 from actors.subaccount.situation import Situation
 from actors.subaccount.state import AccountState
 
@@ -72,12 +72,18 @@ def _booked(state: AccountState, order: WorkingOrder, fill: Fill, market: Market
     extremes = None if held is None else market.extremes(trade.symbol, held.since)
     low, high = extremes or (None, None)
     fee, commission = fees.taken(state, trade, market)
+    settled = settle(held, trade, fee, order.intent.leverage, (low, high))
     booked = FillApplied(
         client_order_id=fill.client_order_id,
         trade=trade,
         fee=fee,
-        closed_quantity=ZERO,
-        realized=ZERO,
+        closed_quantity=settled.closed_quantity,
+        realized=settled.realized,
+        closing_fee=settled.closing_fee,
+        cost=settled.cost,
+        margin=settled.margin,
+        mae=settled.mae,
+        mfe=settled.mfe,
         purpose=order.purpose,
         tier=order.intent.tier,
         order_type=order.order_type,
@@ -86,14 +92,10 @@ def _booked(state: AccountState, order: WorkingOrder, fill: Fill, market: Market
         moment=market.moment,
         commission=commission,
     )
-    settlement = settlement_of(state, booked)
-    facts: list[AnyFact] = [
-        replace(booked, closed_quantity=settlement.closed_quantity, realized=settlement.realized)
-    ]
-    after = settlement.position
-    if held is not None and (after is None or after.position_id != held.position_id):
+    facts: list[AnyFact] = [booked]
+    if held is not None and settled.closed_quantity == abs(held.quantity):
         facts.append(
-            held.closed(order.purpose, trade.trade_ms, settlement.realized, settlement.closing_fee, extremes)
+            held.closed(order.purpose, trade.trade_ms, settled.realized, settled.closing_fee, extremes)
         )
     return facts
 
@@ -125,7 +127,7 @@ def _closed(now: Situation, message: OrderClosed) -> Decision:
 
 def _after_its_end(now: Situation, order: WorkingOrder, status: OrderStatus) -> list[AnyFact]:
     if order.purpose is not Purpose.USER:
-        return adl.ended(now.state, order, now.market.now_ns)
+        return adl.ended(now.state, order, now.market.wall_ms)
     match status:
         case OrderStatus.FILLED | OrderStatus.CANCELED:
             return []  # it did what it was for, or somebody wanted it gone

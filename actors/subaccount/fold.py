@@ -4,11 +4,15 @@ Rules
 1. ``fold(state, fact)`` builds every new state: live, on restart, in replay and in tests.
 2. A fact that does not fit raises ``StateCorrupt`` and leaves the old state whole.
 3. balance = deposits + realized - fees + funding + bad debt, exactly, after every fold.
+4. What comes out depends on the state's facts alone: not on limits, which another release or another configuration
+   may have other ones of, nor on how numbers are rounded, as facts carry what came out. Streaks are counted whether they are limited or not; whoever reads one looks at the limit.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
+from operator import itemgetter
 from typing import assert_never
 
 from msgspec.structs import replace
@@ -31,6 +35,7 @@ from actors.core.facts import (
     ConditionalFact,
     ConditionalPlaced,
     DayBegan,
+    DayEnded,
     DayStopped,
     FillApplied,
     FirstFact,
@@ -57,19 +62,9 @@ from actors.core.units import ZERO, AccountId, ClientOrderId, Symbol
 from actors.subaccount import ledger, state_codec
 from actors.subaccount.holdings import changed
 from actors.subaccount.holdings import held as held_of
-from actors.subaccount.position import Position, Settlement, pending_of, position_id, settle, with_position
+from actors.subaccount.position import Position, closed_by, filled, pending_of, position_id, with_position
+from actors.subaccount.risk_state import Recent
 from actors.subaccount.state import AccountState, with_limits
-
-
-def settlement_of(state: AccountState, fill: FillApplied) -> Settlement:
-    """What a fill of one of the account's working orders does to its position.
-
-    Raises:
-        StateCorrupt: the order is not one of them.
-    """
-    intent = _order(state, fill.client_order_id).intent
-    new_id = position_id(state.account_id, state.next_position_sequence)
-    return settle(state.position(fill.trade.symbol), fill, new_id, intent.leverage, intent.strategy)
 
 
 def fold(state: AccountState, fact: AnyFact) -> AccountState:
@@ -83,14 +78,14 @@ def fold(state: AccountState, fact: AnyFact) -> AccountState:
             return _fold_order(state, fact)
         case ConditionalPlaced() | TrailMoved() | ConditionalDue() | ConditionalEnded():
             return _fold_conditional(state, fact)
-        case DayBegan() | DayStopped() | BreakerChanged() | CloseOutBegan() | CloseOutEnded():
+        case DayBegan() | DayEnded() | DayStopped() | BreakerChanged() | CloseOutBegan() | CloseOutEnded():
             return _fold_risk(state, fact)
         case PositionTakenOver() | PositionClosed() | PositionAlerted():
             return _fold_position(state, fact)
         case BalanceAdjusted() | FundingPaid() | FeeLearned() | FeeBooked() | BadDebtRecorded():
             return _fold_money(state, fact)
         case PhaseChanged():
-            return replace(state, phase=fact.phase, refusals=fact.refusals, retry_at_ns=fact.retry_at_ns)
+            return replace(state, phase=fact.phase, refusals=fact.refusals, retry_at_ms=fact.retry_at_ms)
         case StatusChanged():
             return replace(state, status=fact.status)
         case ModeChanged():
@@ -159,6 +154,8 @@ def _fold_risk(state: AccountState, fact: RiskFact) -> AccountState:
     match fact:
         case DayBegan():
             return _with_risk(state, day_start_ms=fact.start_ms, day_equity=fact.equity, day_stopped=False)
+        case DayEnded():
+            return _with_risk(state, day_start_ms=0, day_equity=ZERO, day_stopped=False)
         case DayStopped():
             return _with_risk(state, day_stopped=True)
         case BreakerChanged():
@@ -192,7 +189,7 @@ def _fold_position(state: AccountState, fact: PositionFact) -> AccountState:
         case PositionTakenOver():
             return ledger.take_over(state, fact)
         case PositionClosed():
-            if fact.net == ZERO or state.limits.max_consecutive_losses is None:
+            if fact.net == ZERO:
                 return state
             return _with_risk(state, losses=state.risk.losses + 1 if fact.net < ZERO else 0)
         case PositionAlerted():
@@ -211,9 +208,7 @@ def folded(state: AccountState, facts: Iterable[AnyFact]) -> AccountState:
 
 
 def _succeeded(state: AccountState) -> AccountState:
-    if state.limits.max_consecutive_errors is None:
-        return state
-    return _with_risk(state, errors=0)
+    return state if state.risk.errors == 0 else _with_risk(state, errors=0)
 
 
 def _with_risk(state: AccountState, **changes: object) -> AccountState:
@@ -235,20 +230,36 @@ def _next_sequence(state: AccountState, account_id: AccountId, sequence: int) ->
 def _fold_intended(state: AccountState, fact: OrderIntended) -> AccountState:
     following = _next_sequence(state, fact.account_id, fact.sequence)
     after = replace(state, orders=(*state.orders, WorkingOrder(intent=fact)), next_order_sequence=following)
-    if state.limits.max_orders_per_minute is None or fact.purpose is not Purpose.USER:
+    if fact.purpose is not Purpose.USER:
         return after
-    begin = fact.decided_ms - ORDER_RATE_WINDOW_MS
-    recent = tuple(r for r in state.risk.recent if r[1] > begin)
-    return _with_risk(after, recent=(*recent, (fact.symbol, fact.decided_ms)))
+    return replace(after, risk=replace(state.risk, recent=_counted(state.risk.recent, fact)))
+
+
+_SENT_MS = itemgetter(1)
+
+
+def _counted(recent: Recent, sent: OrderIntended) -> Recent:
+    """The account's own orders of the last minute with one more, by time; what is older is cut off in front."""
+    at_ms, one = sent.decided_ms, (sent.symbol, sent.decided_ms)
+    if recent and recent[0][1] <= at_ms - ORDER_RATE_WINDOW_MS:
+        recent = recent[bisect_right(recent, at_ms - ORDER_RATE_WINDOW_MS, key=_SENT_MS) :]
+    if not recent or recent[-1][1] <= at_ms:
+        return (*recent, one)
+    # A clock was set back.
+    at = bisect_right(recent, at_ms, key=_SENT_MS)
+    return (*recent[:at], one, *recent[at:])
 
 
 def _uncounted(state: AccountState, order: WorkingOrder) -> AccountState:
     """What was never sent is none of the orders of the last minute."""
-    sent = (order.symbol, order.intent.decided_ms)
-    if sent not in state.risk.recent:
-        return state
-    at = state.risk.recent.index(sent)
-    return _with_risk(state, recent=state.risk.recent[:at] + state.risk.recent[at + 1 :])
+    recent, sent = state.risk.recent, (order.symbol, order.intent.decided_ms)
+    first = bisect_left(recent, order.intent.decided_ms, key=_SENT_MS)
+    for at in range(first, len(recent)):
+        if recent[at] == sent:
+            return replace(state, risk=replace(state.risk, recent=recent[:at] + recent[at + 1 :]))
+        if recent[at][1] > order.intent.decided_ms:
+            break
+    return state
 
 
 def _fold_placed(state: AccountState, fact: ConditionalPlaced) -> AccountState:
@@ -262,9 +273,7 @@ def _fold_ended(state: AccountState, fact: OrderEnded) -> AccountState:
     left = replace(state, orders=tuple(o for o in state.orders if o is not order))
     if fact.status is OrderStatus.NEVER_SENT:
         left = _uncounted(left, order)
-    # Streaks are counted where they are limited, so that other accounts' orders write nothing.
-    refused = order.purpose is Purpose.USER and fact.status is OrderStatus.REJECTED
-    counts = refused and state.limits.max_consecutive_errors is not None
+    counts = order.purpose is Purpose.USER and fact.status is OrderStatus.REJECTED
     text = f"{fact.client_order_id} {end_text(fact.status, fact.code, fact.reason)}"
     why = text if is_refusal(fact) else state.risk.last_refusal
     return _with_risk(left, errors=state.risk.errors + counts, last_refusal=why)
@@ -281,8 +290,9 @@ def _fold_fill(state: AccountState, fact: FillApplied) -> AccountState:
             f"that {order.client_order_id} has left"
         )
     held = state.position(trade.symbol)
-    settlement = settlement_of(state, fact)
-    if (settlement.closed_quantity, settlement.realized) != (fact.closed_quantity, fact.realized):
+    new_id = position_id(state.account_id, state.next_position_sequence)
+    after = filled(held, fact, new_id, order.intent.strategy)
+    if not _fits(held, after, fact):
         raise StateCorrupt(f"{state.account_id}: trade {trade.trade_id} was settled on another position")
     state = _with_order(
         state,
@@ -295,22 +305,36 @@ def _fold_fill(state: AccountState, fact: FillApplied) -> AccountState:
     )
     if order.purpose is Purpose.USER:
         state = _succeeded(state)
-    pending = pending_of(fact, settlement, "" if held is None else held.position_id)
+    pending = pending_of(fact, held, after)
     if pending is not None:
         if fact.fee != ZERO:
             raise StateCorrupt(f"{state.account_id}: the fee of trade {trade.trade_id} is pending and booked")
         state = replace(state, pending_fees=(*state.pending_fees, pending))
     return replace(
         state,
-        positions=with_position(state.positions, trade.symbol, settlement.position),
-        holdings=changed(
-            state.holdings, trade.symbol, trade.trade_ms, held_of(held), held_of(settlement.position)
-        ),
-        next_position_sequence=state.next_position_sequence + settlement.opened_new,
+        positions=with_position(state.positions, trade.symbol, after),
+        holdings=changed(state.holdings, trade.symbol, trade.trade_ms, held_of(held), held_of(after)),
+        next_position_sequence=state.next_position_sequence
+        + (after is not None and after.position_id == new_id),
         balance=state.balance + fact.realized - fact.fee,
         realized=state.realized + fact.realized,
         fees=state.fees + fact.fee,
     )
+
+
+def _fits(held: Position | None, after: Position | None, fact: FillApplied) -> bool:
+    """Whether a fill was decided on the position that is held: by what is exact, however parts of a cost are rounded.
+
+    What was realized is what the closed part brought less the cost that left with it.
+    """
+    closed = closed_by(held, fact.trade)
+    if fact.closed_quantity != closed:
+        return False
+    if held is None or closed == ZERO:
+        return fact.realized == ZERO
+    is_same = after is not None and after.position_id == held.position_id
+    cost = held.cost - fact.cost if is_same else held.cost
+    return fact.realized == (closed * fact.trade.price - cost) * (1 if held.is_long else -1)
 
 
 def _fold_breaker(state: AccountState, fact: BreakerChanged) -> AccountState:
@@ -334,13 +358,9 @@ def _fold_limits(state: AccountState, fact: LimitsChanged) -> AccountState:
         else:
             own[name] = text
     try:
-        after = with_limits(state, state.base_limits, tuple(sorted(own.items())))
+        return with_limits(state, state.base_limits, tuple(sorted(own.items())))
     except BadConfig as error:
-        raise StateCorrupt(f"{state.account_id}: {error}") from None
-    if after.limits.needs_day:
-        return after
-    # Without a limit of the day no day is counted; with one again, a new day begins.
-    return _with_risk(after, day_start_ms=0, day_equity=ZERO, day_stopped=False)
+        raise StateCorrupt(f"{state.account_id}: its own limits cannot be read: {error}") from None
 
 
 def _order(state: AccountState, client_order_id_: ClientOrderId) -> WorkingOrder:

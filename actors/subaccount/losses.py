@@ -14,7 +14,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from actors.core.enums import AccountStatus, Breaker
-from actors.core.facts import AnyFact, CloseOutBegan, DayBegan, DayStopped
+from actors.core.facts import AnyFact, CloseOutBegan, DayBegan, DayEnded, DayStopped
 from actors.core.units import ZERO, Symbol
 from actors.subaccount import breaker, margin
 from actors.subaccount.market import Market, mark
@@ -57,10 +57,12 @@ def strategy_drawdown(state: AccountState, strategy: str, market: Market) -> Dec
     return max(ZERO, -profit) / notional if notional else ZERO
 
 
-def begin_day(now: Situation) -> list[AnyFact]:
-    """The fact that the account's trading day began, if it did; empty while prices are missing."""
+def turn_of_day(now: Situation) -> list[AnyFact]:
+    """The fact that the account's trading day began, or that none is counted any more; empty while prices are missing."""
     state, start = now.state, now.market.day.start_ms
-    if start <= state.risk.day_start_ms or not state.limits.needs_day:
+    if not state.limits.needs_day:
+        return [DayEnded()] if state.risk.day_start_ms else []
+    if start <= state.risk.day_start_ms:
         return []
     if state.status is AccountStatus.LIQUIDATED:
         return []

@@ -1,7 +1,8 @@
 """One open position, and what a fill does to it.
 
 Rules
-1. ``settle`` is the only place that knows how a fill changes a position.
+1. ``settle`` is the only place that works out how a trade changes a position, when it is decided on; ``filled`` makes
+   the position of what the fact carries, whatever release worked that out.
 2. Between two fills quantity and entry are constant, so the worst and the best unrealized
    profit of that period are at the extremes of the mid; ``excursions`` folds them in.
 3. Kept is the cost, which is exact: products are, and what a partial close takes of it is rounded once and
@@ -20,6 +21,7 @@ from msgspec.structs import replace
 from actors.core.enums import Alert, Purpose
 from actors.core.facts import FillApplied, PositionClosed
 from actors.core.fees import PendingFee
+from actors.core.trades import Trade
 from actors.core.units import ENTRY_QUANTUM, ZERO, AccountId, Symbol, quantize_price
 
 
@@ -118,16 +120,19 @@ class Position(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Settlement(msgspec.Struct, frozen=True, gc=False):
-    """What a fill does to a position: the position after it, and what was realized.
+    """What a fill does to a position, worked out: what ``FillApplied`` carries, and ``filled`` takes as it is.
 
-    ``closing_fee`` is the part of the fee that falls on what was closed.
+    ``cost``, ``margin``, ``mae`` and ``mfe`` are those of the position after it, zero when none is left;
+    ``closing_fee`` is the part of the fee that falls on the position that the fill ended, if it did.
     """
 
-    position: Position | None
-    closed_quantity: Decimal
-    realized: Decimal
-    opened_new: bool
+    closed_quantity: Decimal = ZERO
+    realized: Decimal = ZERO
     closing_fee: Decimal = ZERO
+    cost: Decimal = ZERO
+    margin: Decimal = ZERO
+    mae: Decimal = ZERO
+    mfe: Decimal = ZERO
 
 
 def position_id(account_id: AccountId, sequence: int) -> str:
@@ -136,40 +141,99 @@ def position_id(account_id: AccountId, sequence: int) -> str:
     return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
 
 
+def closed_by(held: Position | None, trade: Trade) -> Decimal:
+    """How much of a trade reduces the account's position in its symbol, netted, one way; the rest opens or adds."""
+    if held is None or held.is_long == (trade.side.sign > 0):
+        return ZERO
+    return min(abs(held.quantity), trade.quantity)
+
+
 def settle(
-    held: Position | None, fill: FillApplied, new_id: str, leverage: Decimal, strategy: str
+    held: Position | None,
+    trade: Trade,
+    fee: Decimal,
+    leverage: Decimal,
+    extremes: tuple[Decimal | None, Decimal | None],
 ) -> Settlement:
-    """Apply one fill to the account's position in its symbol, netted, one way.
+    """What a trade does to the account's position in its symbol.
 
     realized = (closed quantity x price - its share of the cost) x sign of the position, fees excluded.
-    A fill against the position reduces it first; what is left over opens the other side.
+    A trade against the position reduces it first; what is left over opens the other side.
+
+    Args:
+        held: the position before, if any.
+        trade: what the exchange said.
+        fee: what is booked of its fee, in quote asset.
+        leverage: of the order, for what it opens.
+        extremes: of the mid since the position last changed.
     """
-    signed = fill.trade.quantity * fill.trade.side.sign
+    closed = closed_by(held, trade)
+    opened = (trade.quantity - closed) * trade.price
     if held is None:
-        opened = _opened(fill, signed, fill.fee, new_id, leverage, strategy)
-        return Settlement(opened, ZERO, ZERO, opened_new=True)
-    if (held.quantity > 0) == (signed > 0):
-        return Settlement(_added(held, fill, signed, leverage), ZERO, ZERO, opened_new=False)
-    closed = min(abs(held.quantity), fill.trade.quantity)
-    sign = 1 if held.quantity > 0 else -1
+        return Settlement(cost=opened, margin=_margin(opened, leverage))
+    mae, mfe = held.excursions(*extremes)
+    if closed == ZERO:
+        # Margin adds up: taking over the new order's leverage for the whole position, as the
+        # platform does, would let an add free margin.
+        margin = held.margin + _margin(opened, leverage)
+        return Settlement(cost=held.cost + opened, margin=margin, mae=mae, mfe=mfe)
     cost = held.cost_of(closed)
-    realized = (closed * fill.trade.price - cost) * sign
-    left = held.quantity + signed
-    if left == ZERO:
-        return Settlement(None, closed, realized, opened_new=False, closing_fee=fill.fee)
-    if (left > 0) == (held.quantity > 0):
-        return Settlement(_reduced(held, fill, left, cost, realized), closed, realized, opened_new=False)
-    fee = (fill.fee * closed / fill.trade.quantity).quantize(ENTRY_QUANTUM)
-    opened = _opened(fill, left, fill.fee - fee, new_id, leverage, strategy)
-    return Settlement(opened, closed, realized, opened_new=True, closing_fee=fee)
+    realized = (closed * trade.price - cost) * (1 if held.is_long else -1)
+    left = abs(held.quantity) - closed
+    if left:
+        margin = (held.margin * left / abs(held.quantity)).quantize(ENTRY_QUANTUM)
+        return Settlement(closed, realized, ZERO, held.cost - cost, margin, mae, mfe)
+    if closed == trade.quantity:
+        return Settlement(closed, realized, fee)
+    closing_fee = (fee * closed / trade.quantity).quantize(ENTRY_QUANTUM)
+    return Settlement(closed, realized, closing_fee, opened, _margin(opened, leverage))
 
 
-def pending_of(fill: FillApplied, settlement: Settlement, held_id: str) -> PendingFee | None:
-    """The pending fee of a fill that was settled on the position ``held_id``; None if its fee is booked."""
+def filled(held: Position | None, fill: FillApplied, new_id: str, strategy: str) -> Position | None:
+    """The position after a booked trade, by the numbers that it carries; None if none is left.
+
+    Nothing is rounded here, so a release that rounds otherwise makes the same of it.
+    """
+    trade = fill.trade
+    quantity = trade.quantity * trade.side.sign + (ZERO if held is None else held.quantity)
+    if quantity == ZERO:
+        return None
+    if held is None or held.is_long != (quantity > ZERO):
+        return Position(
+            position_id=new_id,
+            symbol=trade.symbol,
+            quantity=quantity,
+            cost=fill.cost,
+            margin=fill.margin,
+            realized=ZERO,
+            opened_ms=trade.trade_ms,
+            peak=quantity,
+            fees=fill.fee - fill.closing_fee,
+            since=fill.moment,
+            strategy=strategy,
+        )
+    is_peak = fill.closed_quantity == ZERO and abs(quantity) > abs(held.peak)
+    return replace(
+        held,
+        quantity=quantity,
+        cost=fill.cost,
+        margin=fill.margin,
+        realized=held.realized + fill.realized,
+        peak=quantity if is_peak else held.peak,
+        fees=held.fees + fill.fee,
+        mae=fill.mae,
+        mfe=fill.mfe,
+        since=fill.moment,
+    )
+
+
+def pending_of(fill: FillApplied, held: Position | None, after: Position | None) -> PendingFee | None:
+    """The pending fee of a fill that made the position ``after`` of the one that was held; None if its fee is booked."""
     commission = fill.commission
     if commission is None or commission.rate is not None:
         return None
-    after_id = "" if settlement.position is None else settlement.position.position_id
+    held_id = "" if held is None else held.position_id
+    after_id = "" if after is None else after.position_id
     return PendingFee(
         symbol=fill.trade.symbol,
         trade_id=fill.trade.trade_id,
@@ -195,57 +259,6 @@ def with_position(
     if any(p.symbol == symbol for p in positions):
         return tuple(position if p.symbol == symbol else p for p in positions)
     return (*positions, position)
-
-
-def _opened(  # noqa: PLR0913 - what a new position is made of
-    fill: FillApplied, signed: Decimal, fee: Decimal, new_id: str, leverage: Decimal, strategy: str
-) -> Position:
-    return Position(
-        position_id=new_id,
-        symbol=fill.trade.symbol,
-        quantity=signed,
-        cost=abs(signed) * fill.trade.price,
-        margin=_margin(abs(signed) * fill.trade.price, leverage),
-        realized=ZERO,
-        opened_ms=fill.trade.trade_ms,
-        peak=signed,
-        fees=fee,
-        since=fill.moment,
-        strategy=strategy,
-    )
-
-
-def _added(held: Position, fill: FillApplied, signed: Decimal, leverage: Decimal) -> Position:
-    # Margin adds up: taking over the new order's leverage for the whole position, as the
-    # platform does, would let an add free margin.
-    quantity = held.quantity + signed
-    mae, mfe = held.excursions(fill.low, fill.high)
-    return replace(
-        held,
-        quantity=quantity,
-        cost=held.cost + fill.trade.quantity * fill.trade.price,
-        margin=held.margin + _margin(fill.trade.quantity * fill.trade.price, leverage),
-        peak=quantity if abs(quantity) > abs(held.peak) else held.peak,
-        fees=held.fees + fill.fee,
-        mae=mae,
-        mfe=mfe,
-        since=fill.moment,
-    )
-
-
-def _reduced(held: Position, fill: FillApplied, left: Decimal, cost: Decimal, realized: Decimal) -> Position:
-    mae, mfe = held.excursions(fill.low, fill.high)
-    return replace(
-        held,
-        quantity=left,
-        cost=held.cost - cost,
-        margin=(held.margin * left / held.quantity).quantize(ENTRY_QUANTUM),
-        realized=held.realized + realized,
-        fees=held.fees + fill.fee,
-        mae=mae,
-        mfe=mfe,
-        since=fill.moment,
-    )
 
 
 def _margin(notional: Decimal, leverage: Decimal) -> Decimal:

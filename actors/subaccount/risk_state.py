@@ -10,6 +10,8 @@ from actors.core.enums import Breaker
 from actors.core.facts import CloseOutBegan
 from actors.core.units import ZERO, Symbol
 
+Recent = tuple[tuple[Symbol, int], ...]
+
 
 class RiskState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What the loss limits and the breaker remember. Durable, so that a restart forgives nothing.
@@ -17,8 +19,8 @@ class RiskState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     ``day_equity`` is the equity at the begin of the trading day, moved by deposits and withdrawals since;
     ``losses`` and ``errors`` count losing trades and refused orders in a row; ``close_out`` is why
     everything must be closed, None when nothing must; ``last_refusal`` names the last order that the exchange
-    refused or ended by itself, with its code and words; ``recent`` holds symbol and time of the orders of the
-    last minute, if their rate is limited.
+    refused or ended by itself, with its code and words; ``recent`` holds symbol and time of the account's own orders
+    of the minute before the last one, that one included, by time. Streaks and orders are counted without a limit too.
     """
 
     day_start_ms: int = 0
@@ -32,7 +34,7 @@ class RiskState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     breaker_by_hand: bool = False
     close_out: CloseOutBegan | None = None
     last_refusal: str = ""
-    recent: tuple[tuple[Symbol, int], ...] = ()
+    recent: Recent = ()
 
     @property
     def close_out_reason(self) -> str:

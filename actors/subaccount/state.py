@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from actors.core.enums import AccountStatus, LiquidationMode, Phase
 from actors.core.fees import PendingFee
 from actors.core.orders import ConditionalOrder, WorkingOrder
-from actors.core.units import ZERO, AccountId, ClientOrderId, Nanos, Symbol
+from actors.core.units import ZERO, AccountId, ClientOrderId, Symbol
 from actors.limits.layers import merge
 from actors.limits.model import RiskLimits
 from actors.subaccount.holdings import Holdings, Settled
@@ -45,7 +45,7 @@ class AccountState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     conditionals: tuple[ConditionalOrder, ...] = ()
     phase: Phase = Phase.HEALTHY
     refusals: int = 0
-    retry_at_ns: Nanos = Nanos(0)
+    retry_at_ms: int = 0
     risk: RiskState = INITIAL_RISK_STATE
     pending_fees: tuple[PendingFee, ...] = ()
     holdings: tuple[Holdings, ...] = ()

@@ -94,7 +94,7 @@ def thresholds(state: AccountState, *, waiting: bool) -> Iterator[Threshold]:
 
 def waits(state: AccountState) -> bool:
     """Whether a price decides nothing about liquidation: a step works, or waits after a refusal."""
-    return has_step(state) or bool(state.refusals and state.retry_at_ns)
+    return has_step(state) or bool(state.refusals and state.retry_at_ms)
 
 
 def triggers(now: Situation) -> Triggers:

@@ -19,6 +19,6 @@ def test_a_plain_text_is_a_warning_and_the_others_say_what_they_are():
 
 
 def test_what_an_account_cannot_mend_itself_is_critical():
-    stuck = PhaseChanged(phase=Phase.STUCK, refusals=10, retry_at_ns=0)
+    stuck = PhaseChanged(phase=Phase.STUCK, refusals=10, retry_at_ms=0)
     told = alerts_of(AccountId("acct-1"), [stuck, BadDebtRecorded(amount=D(5))])
     assert [level_of(text) for text in told] == [Level.CRITICAL] * 2

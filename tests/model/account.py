@@ -12,11 +12,11 @@ from decimal import Decimal as D
 from tests.model.money import ZERO, Holding, Money
 from tests.model.steps import (
     REFUSALS_MAX,
-    STUCK_WAIT_NS,
+    STUCK_WAIT_MS,
     Cut,
     Nothing,
     Sweep,
-    backoff_ns,
+    backoff_ms,
     cut_of,
     first_to_cut,
     smallest,
@@ -118,11 +118,11 @@ class Account:
     now_ns: int = 0
     wall_ms: int = 0
     refusals: int = 0
-    retry_ns: int = 0
+    retry_ms: int = 0
     unknown: set[str] = field(default_factory=set)
     closing_out: bool = False
     breaker_open: bool = False
-    stepped_ns: int | None = None
+    stepped_ms: int | None = None
     next_number: int = 1
     purpose_of_last_fill: str = ""
     outcome: Outcome = field(default_factory=Outcome)
@@ -176,8 +176,8 @@ class Account:
 
     def timer(self) -> Outcome:
         """Something that was waited for is due."""
-        if self.phase == "STUCK" and self.now_ns >= self.retry_ns:
-            self.phase, self.retry_ns = "REDUCING", 0
+        if self.phase == "STUCK" and self.wall_ms >= self.retry_ms:
+            self.phase, self.retry_ms = "REDUCING", 0
         return self._after()
 
     def operator_says_retry(self) -> Outcome:
@@ -202,7 +202,7 @@ class Account:
         """An operator gives a liquidated account that has money back to its owner."""
         if self.status != "LIQUIDATED" or self.money.balance <= 0:
             return self._refused("REOPEN")
-        self.status, self.phase, self.stepped_ns = "ACTIVE", "HEALTHY", None
+        self.status, self.phase, self.stepped_ms = "ACTIVE", "HEALTHY", None
         self._calm_down()
         return self._after()
 
@@ -214,8 +214,8 @@ class Account:
         self.breaker_open = True
         self.closing_out = bool(self.holdings or self.orders)
         if self.phase == "STUCK":
-            self.retry_ns = 0
-        if not self.steps and self.now_ns >= self.retry_ns:
+            self.retry_ms = 0
+        if not self.steps and self.wall_ms >= self.retry_ms:
             self.stops.clear()
         for order in self.own:
             self._ask_cancel(order)
@@ -300,7 +300,7 @@ class Account:
         self.purpose_of_last_fill = order.purpose
         self.money.trade(order.symbol, quantity * order.sign, price, fee, order.leverage, trade_ms)
         if order.purpose != "USER":
-            self.refusals, self.retry_ns = 0, 0
+            self.refusals, self.retry_ms = 0, 0
             if self.phase == "STUCK":
                 self.phase = "REDUCING"
         return self._after()
@@ -309,15 +309,15 @@ class Account:
         """Nothing more comes of an order: filled, cancelled, refused or expired."""
         self.orders.remove(order)
         if order.purpose == "ADL" and order.filled > 0:
-            self.stepped_ns = self.now_ns
-        if order.purpose != "USER" and order.filled == 0 and self.now_ns >= self.retry_ns:
+            self.stepped_ms = self.wall_ms
+        if order.purpose != "USER" and order.filled == 0 and self.wall_ms >= self.retry_ms:
             self.refusals += 1
             # A refused step forgets the wait between two tier steps.
-            self.stepped_ns = None
-            self.retry_ns = self.now_ns + backoff_ns(self.refusals)
+            self.stepped_ms = None
+            self.retry_ms = self.wall_ms + backoff_ms(self.refusals)
             if self.refusals >= REFUSALS_MAX:
                 self.phase = "STUCK"
-                self.retry_ns = self.now_ns + STUCK_WAIT_NS
+                self.retry_ms = self.wall_ms + STUCK_WAIT_MS
         return self._after()
 
     # --- what an order may do ----------------------------------------------------------------
@@ -497,7 +497,7 @@ class Account:
         if not self.holdings:
             self._nothing_left()
             return False
-        if self.steps or self.now_ns < self.retry_ns:
+        if self.steps or self.wall_ms < self.retry_ms:
             return False
         marks = self.marks()
         if marks is None:
@@ -564,7 +564,7 @@ class Account:
         self.phase = "LIQUIDATING" if isinstance(cut, Sweep) else "REDUCING"
         if isinstance(cut, Sweep):
             self.stops.clear()
-        elif self.stepped_ns is not None and self.now_ns < self.stepped_ns + self.terms.cooldown_s * 10**9:
+        elif self.stepped_ms is not None and self.wall_ms < self.stepped_ms + self.terms.cooldown_s * 1_000:
             return False
         if self.own:
             for order in self.own:
@@ -653,7 +653,7 @@ class Account:
             self.phase = "REDUCING"
 
     def _calm_down(self) -> None:
-        self.refusals, self.retry_ns = 0, 0
+        self.refusals, self.retry_ms = 0, 0
 
     # --- small hands ---------------------------------------------------------------------------
 

@@ -102,11 +102,11 @@ class Sequence:
         """One event."""
         rng, model = self.rng, self.model
         chance = rng.random() * (
-            0.55 if self.refuses and (model.steps or model.retry_ns > self.now_ns) else 1
+            0.55 if self.refuses and (model.steps or model.retry_ms > self.wall_ms) else 1
         )
         if model.status == "LIQUIDATED" and chance < 0.4:
             self.come_back()
-        elif not model.orders and model.retry_ns > self.now_ns and chance < 0.5:
+        elif not model.orders and model.retry_ms > self.wall_ms and chance < 0.5:
             self.wait_for_timer()
         elif model.orders and chance < 0.5:
             self.exchange()
@@ -234,11 +234,11 @@ class Sequence:
     def wait_for_timer(self) -> None:
         """To the next moment that something waits for, or just before it."""
         model, times = self.model, []
-        if model.retry_ns:
-            times.append(model.retry_ns)
-        if model.stepped_ns is not None and model.terms.cooldown_s:
-            times.append(model.stepped_ns + model.terms.cooldown_s * SECOND)
-        ahead = [t - self.now_ns for t in times if t > self.now_ns + 1]
+        if model.retry_ms:
+            times.append(model.retry_ms)
+        if model.stepped_ms is not None and model.terms.cooldown_s:
+            times.append(model.stepped_ms + model.terms.cooldown_s * 1_000)
+        ahead = [(t - self.begin_ms) * 1_000_000 - self.now_ns for t in times if t > self.wall_ms]
         self.wait(self.rng.choice(ahead) - self.rng.choice([0, 0, 1]) if ahead else SECOND)
 
     def funding(self) -> None:

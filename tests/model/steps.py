@@ -10,7 +10,7 @@ from tests.model.money import Holding
 from tests.model.terms import Terms, Worth
 
 REFUSALS_MAX = 10
-STUCK_WAIT_NS = 300 * 10**9
+STUCK_WAIT_MS = 300_000
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,6 @@ def first_to_cut(terms: Terms, holdings: dict[str, Holding], marks: dict[str, D]
     return max(in_order, key=lambda h: terms.size_of(h, marks[h.symbol]))
 
 
-def backoff_ns(refusals: int) -> int:
+def backoff_ms(refusals: int) -> int:
     """The wait after the n-th refusal in a row: 200 ms, doubled, at most 30 s."""
-    return min(200_000_000 << (refusals - 1), 30 * 10**9)
+    return min(200 << (refusals - 1), 30_000)

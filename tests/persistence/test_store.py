@@ -99,7 +99,7 @@ def test_what_is_loaded_equals_what_was_folded(postgres_store, steps, cut):
         assert store.commit(author.batch[at : at + cut]) == [None] * len(author.batch[at : at + cut])
     loaded = load(store, author.state)
     # The orders of the last minute are those of the wall clock's; what it counts is tested below.
-    expected = replace(author.state, retry_at_ns=0, risk=replace(author.state.risk, recent=()))
+    expected = replace(author.state, retry_at_ms=0, risk=replace(author.state.risk, recent=()))
     assert replace(loaded, risk=replace(loaded.risk, recent=())) == expected
     everybody = {s.account_id: s for s in store.load(None)}
     assert everybody[loaded.account_id] == loaded

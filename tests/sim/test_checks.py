@@ -63,7 +63,7 @@ def test_an_account_that_is_not_as_it_must_be_is_found(quiet, changes, text, mon
     actor, state = quiet.accounts[id_].cell.actor, quiet.store.durable[id_]
     monkeypatch.setattr(actor, "state", replace(actor.state, **changes))
     if "positions" in changes:
-        monkeypatch.setitem(quiet.store.durable, id_, replace(state, **changes, retry_at_ns=0))
+        monkeypatch.setitem(quiet.store.durable, id_, replace(state, **changes))
     with pytest.raises(Violation, match=text):
         quiet.check_quiet()
 

@@ -9,20 +9,21 @@ import pytest
 from msgspec.structs import replace
 
 from actors.core.constants import MAILBOX_HIGH
-from actors.core.enums import AccountStatus, OrderType, Purpose
+from actors.core.enums import AccountStatus, OrderStatus, OrderType, Purpose
 from actors.core.errors import StateLost
 from actors.core.facts import OrderIntended
 from actors.core.messages import (
     AdjustBalance,
     AskFunding,
     OrderAccepted,
+    OrderClosed,
     PlaceConditional,
     PlaceOrder,
     SetStatus,
     Wake,
 )
 from actors.core.order_ids import FIXED
-from actors.core.units import AccountId, ClientOrderId, Nanos
+from actors.core.units import NANOS_PER_MS, AccountId, ClientOrderId, Nanos
 from actors.runtime.cell import Status
 from actors.runtime.clock import VirtualClock
 from actors.runtime.simulation import SeededDispatcher
@@ -34,17 +35,29 @@ from actors.subaccount.pipeline import Accepted, Rejected
 from actors.subaccount.rejections import RejectCode
 from actors.supervision.gate import TradingGate
 from actors.symbol_router.book import PriceBook
-from tests.factories import BUY, ETH, INSTRUMENTS, SELL, account, fill_of, position, run, tick
+from tests.factories import (
+    BUY,
+    ETH,
+    INSTRUMENTS,
+    SELL,
+    WALL_MS,
+    account,
+    fill_of,
+    market,
+    position,
+    run,
+    tick,
+)
 from tests.sink import Sink
 
 
 class Desk:
     """One account actor, and whom it talks to."""
 
-    def __init__(self, state, **options):
-        self.dispatcher = SeededDispatcher("t", VirtualClock())
+    def __init__(self, state, mid="2000", **options):
+        self.dispatcher = SeededDispatcher("t", VirtualClock(WALL_MS))
         book = PriceBook()
-        book.apply(tick(ETH, "2000"))
+        book.apply(tick(ETH, mid))
         self.context = AccountContext(book, INSTRUMENTS, TradingGate(), FIXED)
         self.writer = self.context.writer = Sink.start("writer", self.dispatcher)
         self.context.router = self.context.gateway = Sink.start("others", self.dispatcher)
@@ -162,6 +175,61 @@ def test_a_guard_liquidates_as_the_account_would():
     orders = [f for p in desk.told(Persist) for f in p.facts if type(f).__name__ == "OrderIntended"]
     assert [(o.side, o.purpose) for o in orders] == [(SELL, Purpose.LIQUIDATION)]
     assert orders[0].cause == "tick:ETHUSDT:2"
+
+
+def refused_step(state, at):
+    """An account whose liquidation was refused once, and waits."""
+    waiting = run(state, Wake(ETH, "t"), at)
+    refusal = OrderClosed(
+        waiting.orders[0].client_order_id, OrderStatus.REJECTED, D(0), -1003, "too many requests"
+    )
+    return run(waiting, refusal, at)
+
+
+def steps_sent(desk):
+    return [f.purpose for p in desk.told(Persist) for f in p.facts if isinstance(f, OrderIntended)]
+
+
+@pytest.mark.parametrize(("ahead_ms", "after_ms"), [(150, 150), (0, 0), (-5_000, 0), (3_600_000, 0)])
+def test_a_restored_account_takes_its_wait_up_again_and_does_not_retry_early_or_never(ahead_ms, after_ms):
+    """Ahead by an hour is what a clock set back makes of a wait of 200 ms: it is due."""
+    at = market({ETH: "1800"})
+    state = refused_step(account("100", [position(quantity="1")]), at)
+    clock_ms = WALL_MS
+    desk = Desk(replace(state, retry_at_ms=clock_ms + ahead_ms), mid="1800")
+    if after_ms:
+        desk.dispatcher.run_until(Nanos((after_ms - 1) * NANOS_PER_MS))
+        assert steps_sent(desk) == []
+    desk.dispatcher.run_until(Nanos(after_ms * NANOS_PER_MS))
+    assert steps_sent(desk) == [Purpose.LIQUIDATION]
+
+
+def test_a_refused_step_comes_again_after_its_wait_by_the_timer_alone():
+    desk = Desk(account("100", [position(quantity="1")]), mid="1800")
+    desk.ref.tell(Wake(ETH, "t"))
+    desk.dispatcher.run_until_quiet()
+    [order_] = desk.ref.cell.actor.state.orders
+    desk.ref.tell(OrderClosed(order_.client_order_id, OrderStatus.REJECTED, D(0), -1003, "too many requests"))
+    desk.dispatcher.run_until(Nanos(199 * NANOS_PER_MS))
+    assert len(steps_sent(desk)) == 1
+    desk.dispatcher.run_until(Nanos(200 * NANOS_PER_MS))
+    assert len(steps_sent(desk)) == 2
+
+
+def test_a_timer_that_comes_too_early_by_the_wall_clock_is_set_again(monkeypatch):
+    desk = Desk(account("100", [position(quantity="1")]), mid="1800")
+    desk.ref.tell(Wake(ETH, "t"))
+    desk.dispatcher.run_until_quiet()
+    [order_] = desk.ref.cell.actor.state.orders
+    desk.ref.tell(OrderClosed(order_.client_order_id, OrderStatus.REJECTED, D(0), -1003, "too many requests"))
+    desk.dispatcher.run_until_quiet()
+    clock = desk.dispatcher.clock
+    right = clock.wall_ms
+    monkeypatch.setattr(clock, "wall_ms", lambda: right() - 100, raising=False)
+    desk.dispatcher.run_until(Nanos(200 * NANOS_PER_MS))
+    assert len(steps_sent(desk)) == 1
+    desk.dispatcher.run_until(Nanos(300 * NANOS_PER_MS))
+    assert len(steps_sent(desk)) == 2
 
 
 def test_an_account_that_the_database_does_not_know_says_so():

@@ -19,10 +19,11 @@ from actors.core.enums import (
     Purpose,
     ReconsiderReason,
 )
-from actors.core.facts import BadDebtRecorded, CancelIntended, OrderIntended, PositionTakenOver
+from actors.core.facts import BadDebtRecorded, CancelIntended, OrderIntended, PhaseChanged, PositionTakenOver
 from actors.core.messages import CloseOut, OrderClosed, PlaceOrder, Reconsider, Wake
+from actors.core.units import NANOS_PER_MS
 from actors.limits.model import AdlTier
-from actors.subaccount import margin
+from actors.subaccount import adl, margin
 from actors.subaccount.decide import decide
 from actors.subaccount.state import books_balance
 from tests.factories import BTC, BUY, ETH, WIDE, account, fill_of, market, position, run
@@ -129,7 +130,7 @@ def test_refusals_back_off_and_end_stuck_with_a_bounded_number_of_orders():
     for _ in range(500):
         decision = decide(
             state,
-            Reconsider(ReconsiderReason.BACKOFF) if state.retry_at_ns else WAKE,
+            Reconsider(ReconsiderReason.BACKOFF) if state.retry_at_ms else WAKE,
             market(now_ns=now, received_ns=now),
         )
         state = decision.state
@@ -271,12 +272,44 @@ def test_a_burst_of_refusals_of_one_round_is_one_refusal():
     for order in state.orders:
         state = run(state, refusal_of(order), at)
     assert (state.refusals, state.phase, len(state.orders)) == (1, Phase.LIQUIDATING, 0)
-    # The round after the wait is another one, to the nanosecond.
-    later = market({ETH: "1800", BTC: "60000"}, now_ns=state.retry_at_ns, received_ns=state.retry_at_ns)
+    # The round after the wait is another one, to the millisecond.
+    wait_ns = (state.retry_at_ms - at.wall_ms) * NANOS_PER_MS
+    later = market({ETH: "1800", BTC: "60000"}, now_ns=wait_ns, received_ns=wait_ns)
     state = run(state, Reconsider(ReconsiderReason.BACKOFF), later)
     assert run(state, refusal_of(state.orders[0]), later).refusals == 2
-    waiting = replace(state, retry_at_ns=later.now_ns)
+    waiting = replace(state, retry_at_ms=later.wall_ms)
     assert run(waiting, refusal_of(state.orders[0]), later).refusals == 2
+
+
+@pytest.mark.parametrize(
+    ("refusals", "cooldown", "longest_ms"),
+    [
+        (1, None, 200),
+        (5, None, 3_200),
+        (9, None, 30_000),
+        (10, None, 300_000),
+        (0, 60, 60_000),
+        (2, 60, 60_000),
+    ],
+)
+def test_a_clock_that_is_set_back_puts_no_step_off_for_longer_than_its_wait(refusals, cooldown, longest_ms):
+    limits = replace(WIDE, adl_cooldown_seconds=cooldown)
+    state = account(limits=limits, refusals=refusals, retry_at_ms=1_000_000)
+    assert adl.waits(state, 1_000_000 - 1)
+    assert adl.waits(state, 1_000_000 - longest_ms)
+    assert not adl.waits(state, 1_000_000)
+    assert not adl.waits(state, 1_000_000 - longest_ms - 1)
+
+
+def test_a_step_whose_wait_a_clock_set_back_has_lengthened_is_decided_at_once():
+    at = market({ETH: "1800"})
+    state = run(account("100", [position(quantity="1")]), WAKE, at)
+    state = run(state, refusal_of(state.orders[0]), at)
+    assert decide(state, WAKE, at).facts == ()
+    back = market({ETH: "1800"}, wall_ms=at.wall_ms - 3_600_000)
+    decision = decide(state, Reconsider(ReconsiderReason.BACKOFF), back)
+    assert [f.retry_at_ms for f in decision.facts if isinstance(f, PhaseChanged)] == [0]
+    assert [f.purpose for f in decision.facts if isinstance(f, OrderIntended)] == [Purpose.LIQUIDATION]
 
 
 def test_a_fill_while_stuck_says_that_the_exchange_takes_orders_again():

@@ -7,13 +7,14 @@ from decimal import Decimal as D
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from msgspec import to_builtins
 
 from actors.core.enums import Purpose
 from actors.core.facts import FillApplied, OrderType
 from actors.core.trades import Trade
 from actors.core.units import ENTRY_QUANTUM
 from actors.subaccount import margin
-from actors.subaccount.position import settle
+from actors.subaccount.position import filled, settle
 from tests.factories import BUY, ETH, SELL, account, position
 
 KINDS = [("1", "0.0000001", 3_000_000_000), ("0.001", "0.01", 5_000), ("0.00000001", "0.1", 10**10), ("1", "0.000000000001", 10**12), ("0.00000001", "0.0000001", 10**10)]  # fmt: skip
@@ -22,14 +23,17 @@ KINDS = [("1", "0.0000001", 3_000_000_000), ("0.001", "0.01", 5_000), ("0.000000
 FILLS = st.lists(st.tuples(st.booleans(), st.floats(0, 1), st.integers(1, 10**7)), min_size=1, max_size=25)
 
 
-def fill(signed, price, number):
-    trade = Trade(
+def trade_of(signed, price, number):
+    return Trade(
         exchange_order_id=1, trade_id=number, symbol=ETH, side=BUY if signed > 0 else SELL, quantity=abs(signed),
         price=price, fee=D(0), maker=False, trade_ms=number,
     )  # fmt: skip
+
+
+def booked(trade, found):
     return FillApplied(
-        client_order_id="o", trade=trade, fee=D(0), closed_quantity=D(0), realized=D(0), purpose=Purpose.USER,
-        tier=0, order_type=OrderType.MARKET,
+        client_order_id="o", trade=trade, fee=D(0), purpose=Purpose.USER, tier=0, order_type=OrderType.MARKET,
+        **to_builtins(found, builtin_types=[D]),
     )  # fmt: skip
 
 
@@ -41,8 +45,9 @@ class Run:
 
     def trade(self, signed, price):
         self.number += 1
-        found = settle(self.held, fill(signed, price, self.number), f"p{self.number}", D(20), "")
-        self.held = found.position
+        trade = trade_of(signed, price, self.number)
+        found = settle(self.held, trade, D(0), D(20), (None, None))
+        self.held = filled(self.held, booked(trade, found), f"p{self.number}", "")
         self.quantity, self.cash = self.quantity + signed, self.cash - signed * price
         self.realized += found.realized
         assert (self.held.quantity if self.held else D(0)) == self.quantity

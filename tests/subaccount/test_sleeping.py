@@ -55,8 +55,8 @@ class Life:
         decision = decide(self.state, message, market)
         self.state = decision.state
         for fact in decision.facts:
-            if isinstance(fact, PhaseChanged) and fact.retry_at_ns > market.now_ns:
-                self.timers.append(fact.retry_at_ns)
+            if isinstance(fact, PhaseChanged) and fact.retry_at_ms > market.wall_ms:
+                self.timers.append(fact.retry_at_ms)
         self.found = triggers(self.state, market)
         return decision
 
@@ -66,8 +66,9 @@ class Life:
             self.take(Wake(symbol, "t"), path.market())
 
     def pass_time(self, path):
-        due = [at for at in self.timers if at <= path.now]
-        self.timers = [at for at in self.timers if at > path.now]
+        wall_ms = path.market().wall_ms
+        due = [at for at in self.timers if at <= wall_ms]
+        self.timers = [at for at in self.timers if at > wall_ms]
         for _ in due:
             self.take(Reconsider(ReconsiderReason.BACKOFF), path.market())
 

@@ -7,7 +7,7 @@ from decimal import Decimal as D
 import pytest
 from msgspec.structs import replace
 
-from actors.core.constants import ADL_REFUSALS_MAX, ADL_STUCK_EVERY
+from actors.core.constants import ADL_REFUSALS_MAX, ADL_STUCK_EVERY_MS
 from actors.core.enums import (
     AccountStatus,
     Alert,
@@ -31,7 +31,7 @@ from actors.core.messages import (
     SetStatus,
     Wake,
 )
-from actors.core.units import NANOS_PER_SECOND, Symbol
+from actors.core.units import NANOS_PER_MS, NANOS_PER_SECOND, Symbol
 from actors.limits.model import AdlOrder, MaintenanceBasis
 from actors.subaccount import margin
 from actors.subaccount.alerts import alerts_of
@@ -44,6 +44,7 @@ from tests.factories import (
     INSTRUMENTS,
     SELL,
     SOL,
+    WALL_MS,
     WIDE,
     account,
     fill_of,
@@ -214,12 +215,10 @@ def test_a_deposit_that_brings_the_ratio_to_the_tier_itself_is_too_little():
 
 @pytest.mark.parametrize("phase", [Phase.REDUCING, Phase.LIQUIDATING, Phase.STUCK])
 def test_a_deposit_lets_go_an_account_that_waits_after_a_refusal_at_once(phase):
-    waiting = account(
-        "105", [position(quantity="10")], phase=phase, refusals=9, retry_at_ns=300 * NANOS_PER_SECOND
-    )
+    waiting = account("105", [position(quantity="10")], phase=phase, refusals=9, retry_at_ms=WALL_MS + 30_000)
     decision = decide(waiting, AdjustBalance(D(100_000), "deposit"), market())
     after = decision.state
-    assert (after.phase, after.refusals, after.retry_at_ns) == (Phase.HEALTHY, 0, 0)
+    assert (after.phase, after.refusals, after.retry_at_ms) == (Phase.HEALTHY, 0, 0)
 
 
 def test_a_deposit_counts_by_equity_and_not_by_balance():
@@ -235,8 +234,8 @@ def test_a_deposit_counts_by_equity_and_not_by_balance():
 def test_an_emergency_stop_has_a_stuck_account_try_at_once_and_leaves_a_wait_after_a_refusal():
     stopped = decide(stuck(), CloseOut("fire"), market({ETH: "1800"}))
     assert [f.quantity for f in stopped.facts if isinstance(f, OrderIntended)] == [D(1)]
-    waiting = account("1000", [position()], phase=Phase.LIQUIDATING, refusals=3, retry_at_ns=NANOS_PER_SECOND)
-    assert run(waiting, CloseOut("fire")).retry_at_ns == NANOS_PER_SECOND
+    waiting = account("1000", [position()], phase=Phase.LIQUIDATING, refusals=3, retry_at_ms=WALL_MS + 800)
+    assert run(waiting, CloseOut("fire")).retry_at_ms == WALL_MS + 800
 
 
 def test_an_emergency_stop_that_is_called_off_while_its_last_order_works_liquidates_nobody():
@@ -410,7 +409,7 @@ def test_a_step_that_filled_partly_and_expired_is_no_refusal():
         state = run(
             state, OrderClosed(order.client_order_id, OrderStatus.EXPIRED, D("0.05")), market({ETH: "1800"})
         )
-        assert (state.refusals, state.retry_at_ns, state.phase) == (0, 0, Phase.LIQUIDATING)
+        assert (state.refusals, state.retry_at_ms, state.phase) == (0, 0, Phase.LIQUIDATING)
 
 
 def stuck():
@@ -420,31 +419,37 @@ def stuck():
     return run(state, refused, market({ETH: "1800"}))
 
 
+STUCK_EVERY = ADL_STUCK_EVERY_MS * NANOS_PER_MS
+
+
 def test_a_stuck_account_tries_again_now_and_then_and_calls_a_human_once():
     state = stuck()
-    assert (state.phase, state.refusals, state.retry_at_ns) == (
+    assert (state.phase, state.refusals, state.retry_at_ms) == (
         Phase.STUCK,
         ADL_REFUSALS_MAX,
-        ADL_STUCK_EVERY,
+        WALL_MS + ADL_STUCK_EVERY_MS,
     )
-    early = market({ETH: "1800"}, now_ns=ADL_STUCK_EVERY - 1, received_ns=ADL_STUCK_EVERY - 1)
+    early = market({ETH: "1800"}, now_ns=STUCK_EVERY - 1, received_ns=STUCK_EVERY - 1)
     assert stepped(state, early) == []
     assert triggers(state, early).every_tick == ()
-    due = market({ETH: "1800"}, now_ns=ADL_STUCK_EVERY, received_ns=ADL_STUCK_EVERY)
+    due = market({ETH: "1800"}, now_ns=STUCK_EVERY, received_ns=STUCK_EVERY)
     again = decide(state, Reconsider(ReconsiderReason.BACKOFF), due)
     assert [f.quantity for f in again.facts if isinstance(f, OrderIntended)] == [D(1)]
     refused = OrderClosed(
         again.state.orders[0].client_order_id, OrderStatus.REJECTED, D(0), -2019, "no margin"
     )
     decision = decide(again.state, refused, due)
-    assert (decision.state.phase, decision.state.retry_at_ns) == (Phase.STUCK, 2 * ADL_STUCK_EVERY)
+    assert (decision.state.phase, decision.state.retry_at_ms) == (
+        Phase.STUCK,
+        WALL_MS + 2 * ADL_STUCK_EVERY_MS,
+    )
     assert alerts_of(state.account_id, [f for f in decision.facts if isinstance(f, PhaseChanged)]) == []
 
 
 def test_a_stuck_account_whose_prices_came_back_is_let_go():
-    due = market({ETH: "2000"}, now_ns=ADL_STUCK_EVERY, received_ns=ADL_STUCK_EVERY)
+    due = market({ETH: "2000"}, now_ns=STUCK_EVERY, received_ns=STUCK_EVERY)
     state = run(stuck(), Reconsider(ReconsiderReason.BACKOFF), due)
-    assert (state.phase, state.refusals, state.retry_at_ns) == (Phase.HEALTHY, 0, 0)
+    assert (state.phase, state.refusals, state.retry_at_ms) == (Phase.HEALTHY, 0, 0)
 
 
 # -- options
@@ -473,7 +478,7 @@ def moment(seconds, mid="2000"):
 def test_between_two_tier_steps_the_account_waits_as_long_as_it_wants():
     state = one_step(run(cooled(), WAKE, moment(1)), moment(2))
     assert (state.phase, state.positions[0].quantity) == (Phase.HEALTHY, D(7))
-    assert state.retry_at_ns == 62 * NANOS_PER_SECOND
+    assert state.retry_at_ms == WALL_MS + 62_000
     # It falls to the first tier again: equity 700, maintenance 637.
     low = "1957.142857"
     waiting = decide(state, WAKE, moment(10, low))
@@ -491,7 +496,7 @@ def test_the_wait_outlives_the_position_that_was_cut():
     held = [position(quantity="0.011")]
     state = at_ratio("0.91", held, {ETH: "2000"}, limits=replace(WIDE, adl_cooldown_seconds=60))
     state = one_step(run(state, WAKE, moment(1)), moment(2))
-    assert (state.phase, state.positions, state.retry_at_ns) == (Phase.HEALTHY, (), 62 * NANOS_PER_SECOND)
+    assert (state.phase, state.positions, state.retry_at_ms) == (Phase.HEALTHY, (), WALL_MS + 62_000)
 
 
 def test_a_healthy_account_that_cools_down_is_woken_by_its_next_tier():
@@ -509,7 +514,7 @@ def test_closing_everything_and_bankruptcy_do_not_wait():
 
 def test_without_the_option_nothing_waits():
     state = one_step(run(cooled(seconds=None), WAKE, moment(1)), moment(2))
-    assert state.retry_at_ns == 0
+    assert state.retry_at_ms == 0
     assert [o.purpose for o in stepped(state, moment(3, "1957.142857"))] == [Purpose.ADL]
 
 

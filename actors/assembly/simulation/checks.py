@@ -11,8 +11,6 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from msgspec.structs import replace
-
 from actors.assembly.simulation.people import SYMBOLS
 from actors.assembly.simulation.violation import must
 from actors.core.enums import Phase, Purpose
@@ -73,10 +71,7 @@ def _check_account(cell: Cell, durable: AccountState) -> None:
     must(cell.status is Status.RUNNING, f"{cell.name} is {cell.status}")
     must(cell.mailbox.depth() == 0, f"{cell.name} has messages left")
     state: AccountState = cell.actor.inspect_state()
-    must(
-        replace(state, retry_at_ns=0) == replace(durable, retry_at_ns=0),
-        f"{cell.name} differs from the store",
-    )
+    must(state == durable, f"{cell.name} differs from the store")
     must(not state.orders, f"{cell.name} has orders left")
     must(not state.risk.close_out_reason, f"{cell.name} is still closing out")
     if not state.positions:

@@ -86,10 +86,8 @@ class SimulatedStore:
             self.late_fees[traded] = fact
 
     def load(self, account_ids: list[AccountId] | None) -> list[Any]:
-        """The durable states; as in the real store, a monotonic time means nothing in another run."""
+        """The durable states."""
         ids = list(self.durable) if account_ids is None else account_ids
-        for id_ in ids:
-            self.durable[id_] = replace(self.durable[id_], retry_at_ns=0)
         return [self.durable[id_] for id_ in ids]
 
     def handover(self) -> None:
