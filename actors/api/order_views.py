@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from enum import StrEnum
+from functools import cache
+from typing import Any
 
 import msgspec
 
 from actors.api.values import ShortText, number_of
+from actors.core.carried import made_of
 from actors.core.enums import ConditionalKind, OrderStatus, OrderType, Purpose, Side, TimeInForce
 from actors.core.errors import BadInput
 from actors.core.instruments import Instrument
 from actors.core.messages import PlaceConditional, PlaceOrder
 from actors.core.names import checked_text
+from actors.core.order_tags import OrderTags
 from actors.core.orders import ConditionalOrder, WorkingOrder
 from actors.core.units import ZERO, ClientOrderId, Symbol
 from actors.subaccount.pipeline import Accepted, Rejected
@@ -21,7 +25,7 @@ from actors.subaccount.position import Position
 from actors.subaccount.state import AccountState
 
 SYMBOL_MAX = 40
-STRATEGY_MAX = 100
+TAG_MAX = 100
 
 PARTS_MAX = 20
 """Orders that one position is closed by at once; a larger one is closed by asking again."""
@@ -37,7 +41,7 @@ class AnyOrderType(StrEnum):
     TRAILING_STOP_MARKET = "TRAILING_STOP_MARKET"
 
 
-class OrderBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class OrderBody(OrderTags, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """POST .../orders. Numbers are text, so that no digit is lost on the way.
 
     ``callback_rate`` is a fraction: 0.01 trails by 1 %.
@@ -58,7 +62,7 @@ class OrderBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     account_id: str | None = None
 
 
-class OrderView(msgspec.Struct, frozen=True, kw_only=True):
+class OrderView(OrderTags, frozen=True, kw_only=True):
     """A working order."""
 
     client_order_id: ClientOrderId
@@ -72,7 +76,7 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True):
     purpose: Purpose
 
 
-class ConditionalView(msgspec.Struct, frozen=True, kw_only=True):
+class ConditionalView(OrderTags, frozen=True, kw_only=True):
     """An order that waits for a price. ``attempt`` counts the orders of a stop that the exchange refused before."""
 
     client_order_id: ClientOrderId
@@ -85,7 +89,6 @@ class ConditionalView(msgspec.Struct, frozen=True, kw_only=True):
     activation_price: Decimal | None
     extreme: Decimal | None
     reduce_only: bool
-    strategy: str
     attempt: int
 
 
@@ -116,80 +119,63 @@ class Closed(msgspec.Struct, frozen=True, kw_only=True):
 
 def order_view(order: WorkingOrder) -> OrderView:
     """A working order as the API shows it."""
-    return OrderView(
-        client_order_id=order.client_order_id,
-        symbol=order.symbol,
-        side=order.side,
-        order_type=order.order_type,
-        quantity=order.quantity,
-        filled=order.filled,
-        price=order.price,
-        status=order.status,
-        purpose=order.purpose,
-    )
+    return made_of(OrderView, order.intent, filled=order.filled, status=order.status)
 
 
 def conditional_view(order: ConditionalOrder) -> ConditionalView:
     """A conditional order as the API shows it."""
-    placed = order.placed
-    return ConditionalView(
-        client_order_id=placed.client_order_id,
-        kind=placed.kind,
-        symbol=placed.symbol,
-        side=placed.side,
-        quantity=placed.quantity,
-        trigger_price=placed.trigger_price,
-        callback_rate=placed.callback_rate,
-        activation_price=placed.activation_price,
-        extreme=order.extreme,
-        reduce_only=placed.reduce_only,
-        strategy=placed.strategy,
-        attempt=placed.attempt,
-    )
+    return made_of(ConditionalView, order.placed, extreme=order.extreme)
 
 
 def order_of(body: OrderBody, cause: str) -> PlaceOrder | PlaceConditional:
     """The command to an account that a request stands for.
 
     Raises:
-        BadInput: a number that is none, or a field that this type of order does not take; names it.
+        BadInput: a number or text that is none, or a field that this type of order does not take; names it.
     """
+    if body.order_type.value in set(ConditionalKind):
+        kind = ConditionalKind(body.order_type.value)
+        return PlaceConditional(kind=kind, cause=cause, **_said(body, PlaceConditional, PlaceOrder))
+    return PlaceOrder(cause=cause, **_said(body, PlaceOrder, PlaceConditional))
 
-    def optional(name: str) -> Decimal | None:
-        text = getattr(body, name)
-        return None if text is None else number_of(text, name)
 
-    symbol = Symbol(checked_text(body.symbol, "symbol", SYMBOL_MAX))
-    waits = body.order_type.value in set(ConditionalKind)
-    for name in ("price",) if waits else ("trigger_price", "callback_rate", "activation_price"):
+def _said(body: OrderBody, kind: type[msgspec.Struct], other: type[msgspec.Struct]) -> dict[str, Any]:
+    """The fields of a ``kind`` of order that a request has; None in a field of the ``other`` kind alone."""
+    for name in _refused(kind, other):
         if getattr(body, name) is not None:
             raise BadInput(f"{name}: a {body.order_type} order takes none")
-    if waits:
-        return PlaceConditional(
-            kind=ConditionalKind(body.order_type.value),
-            symbol=symbol,
-            side=body.side,
-            quantity=number_of(body.quantity, "quantity"),
-            trigger_price=optional("trigger_price"),
-            callback_rate=optional("callback_rate"),
-            activation_price=optional("activation_price"),
-            reduce_only=body.reduce_only,
-            leverage=optional("leverage"),
-            cause=cause,
-            strategy=checked_text(body.strategy, "strategy", STRATEGY_MAX),
-        )
-    return PlaceOrder(
-        symbol=symbol,
-        side=body.side,
-        quantity=number_of(body.quantity, "quantity"),
-        order_type=OrderType(body.order_type.value),
-        price=optional("price"),
-        time_in_force=body.time_in_force,
-        reduce_only=body.reduce_only,
-        leverage=optional("leverage"),
-        cause=cause,
-        strategy=checked_text(body.strategy, "strategy", STRATEGY_MAX),
-    )
+    return {name: read(getattr(body, name), name) for name, read in _readers(kind).items()}
+
+
+@cache
+def _refused(kind: type[msgspec.Struct], other: type[msgspec.Struct]) -> tuple[str, ...]:
+    """What a request may leave out, and must for this ``kind``."""
+    optional = (field.name for field in msgspec.structs.fields(OrderBody) if field.default is None)
+    return tuple(name for name in optional if name in _readers(other) and name not in _readers(kind))
+
+
+@cache
+def _readers(kind: type[msgspec.Struct]) -> dict[str, Callable[[Any, str], Any]]:
+    """By name, how each field of an order that a request has is read from there."""
+    return {
+        field.name: _reader(field.type)
+        for field in msgspec.structs.fields(kind)
+        if field.name in OrderBody.__struct_fields__
+    }
+
+
+def _reader(kind: Any) -> Callable[[Any, str], Any]:
+    if kind is Decimal:
+        return number_of
+    if kind == Decimal | None:
+        return lambda text, name: None if text is None else number_of(text, name)
+    if kind is Symbol:
+        return lambda text, name: Symbol(checked_text(text, name, SYMBOL_MAX))
+    if kind is str:
+        return lambda text, name: checked_text(text, name, TAG_MAX)
+    if kind is OrderType:
+        return lambda chosen, _: OrderType(chosen.value)
+    return lambda value, _: value
 
 
 def closing_orders(

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from actors.cli.table import Sheet
 from actors.cli.values import Found, day_time, price
+from actors.core.order_tags import TAGS
 from actors.core.units import plain
 
 
@@ -31,18 +32,27 @@ def conditional_text(order: Found) -> str:
 
 def orders(account: Found, out: Console) -> None:
     """Working orders, and those that wait for a price."""
-    table = Sheet("what", "Filled", "status", "order", "why", "strategy")
+    tags = _tags([*account["orders"], *account["conditionals"]])
+    table = Sheet("what", "Filled", "status", "order", "why", *tags)
     for o in account["orders"]:
-        table.add_row(order_text(o), o["filled"], o["status"], o["client_order_id"], o["purpose"], "")
+        of_it = (o["filled"], o["status"], o["client_order_id"], o["purpose"])
+        table.add_row(order_text(o), *of_it, *(o[tag] for tag in tags))
     for c in account["conditionals"]:
         status = "WAITING" if not c["attempt"] else f"WAITING, attempt {c['attempt'] + 1}"
-        table.add_row(conditional_text(c), "0", status, c["client_order_id"], "USER", c["strategy"])
+        of_it = ("0", status, c["client_order_id"], "USER")
+        table.add_row(conditional_text(c), *of_it, *(c[tag] for tag in tags))
     out.print(table if table.rows else "no orders")
+
+
+def _tags(found: Found) -> list[str]:
+    """The tags that an order has, each a column."""
+    return [tag for tag in TAGS if any(order[tag] for order in found)]
 
 
 def history(found: Found, out: Console) -> None:
     """One line per order, newest first."""
-    table = Sheet("time", "what", "Filled", "end", "why", "order", "cause")
+    tags = _tags(found)
+    table = Sheet("time", "what", "Filled", "end", "why", "order", "cause", *tags)
     for order in found:
         tier = f" tier {order['tier']}" if order["tier"] and order["purpose"] != "USER" else ""
         table.add_row(
@@ -53,6 +63,7 @@ def history(found: Found, out: Console) -> None:
             f"{order['purpose']}{tier}",
             order["client_order_id"],
             order["cause"],
+            *(order[tag] for tag in tags),
         )
     out.print(table if found else "no orders yet")
 

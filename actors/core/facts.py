@@ -30,6 +30,7 @@ from actors.core.enums import (
     TimeInForce,
 )
 from actors.core.fees import Commission, FeeFact
+from actors.core.order_tags import OrderTags
 from actors.core.trades import Trade
 from actors.core.units import ZERO, AccountId, ClientOrderId, Symbol
 
@@ -62,7 +63,7 @@ class BalanceAdjusted(Fact, frozen=True, gc=False, tag=True):
     reason: str
 
 
-class OrderIntended(Fact, frozen=True, kw_only=True, gc=False, tag=True):
+class OrderIntended(Fact, OrderTags, frozen=True, kw_only=True, gc=False, tag=True):
     """An order that we decided to send. ``sequence`` counts the account's orders from 1.
 
     ``margin_reserved`` is in quote asset, what it held when it was decided; ``reference_price`` is the price
@@ -86,7 +87,6 @@ class OrderIntended(Fact, frozen=True, kw_only=True, gc=False, tag=True):
     tier: int
     decided_ms: int
     cause: str
-    strategy: str = ""
     reference_price: Decimal | None = None
     attempt: int = 0
     conditional_id: ClientOrderId | None = None
@@ -286,7 +286,7 @@ class ModeChanged(Fact, frozen=True, gc=False, tag=True):
     mode: LiquidationMode
 
 
-class ConditionalPlaced(Fact, frozen=True, kw_only=True, gc=False, tag=True):
+class ConditionalPlaced(Fact, OrderTags, frozen=True, kw_only=True, gc=False, tag=True):
     """An order that waits in the account for a price. ``sequence`` as of ``OrderIntended``.
 
     ``trigger_price`` is None for a trailing stop, whose ``callback_rate`` is a fraction of the best
@@ -308,7 +308,6 @@ class ConditionalPlaced(Fact, frozen=True, kw_only=True, gc=False, tag=True):
     reduce_only: bool
     leverage: Decimal
     margin_reserved: Decimal
-    strategy: str
     decided_ms: int
     moment: int
     cause: str

@@ -26,6 +26,7 @@ from actors.core.enums import (
     Side,
     TimeInForce,
 )
+from actors.core.order_tags import OrderTags
 from actors.core.trades import Trade
 from actors.core.units import AccountId, ClientOrderId, Nanos, Symbol
 
@@ -155,7 +156,7 @@ class RateKnown(Message, frozen=True, gc=False):
 # --- commands: the outside -> account ----------------------------------------------------
 
 
-class PlaceOrder(Message, frozen=True, kw_only=True, gc=False):
+class PlaceOrder(Message, OrderTags, frozen=True, kw_only=True, gc=False):
     """Ask an account to open or close. ``price`` only for LIMIT; ``leverage`` for new risk."""
 
     symbol: Symbol
@@ -167,10 +168,9 @@ class PlaceOrder(Message, frozen=True, kw_only=True, gc=False):
     reduce_only: bool = False
     leverage: Decimal | None = None
     cause: str = ""
-    strategy: str = ""
 
 
-class PlaceConditional(Message, frozen=True, kw_only=True, gc=False):
+class PlaceConditional(Message, OrderTags, frozen=True, kw_only=True, gc=False):
     """Ask an account to send a market order once the mid is at ``trigger_price``.
 
     A trailing stop takes ``callback_rate`` (0.01 is 1 %) instead, and may take ``activation_price``.
@@ -186,7 +186,6 @@ class PlaceConditional(Message, frozen=True, kw_only=True, gc=False):
     reduce_only: bool = False
     leverage: Decimal | None = None
     cause: str = ""
-    strategy: str = ""
 
 
 class CancelOrder(Message, frozen=True, gc=False):

@@ -20,6 +20,7 @@ from psycopg.rows import dict_row
 
 from actors.core.errors import BadInput, NotStarted
 from actors.core.order_ids import PART_LENGTH, FleetId, Origin, StartId, parsed, part_of
+from actors.core.order_tags import TAGS, OrderTags
 from actors.core.orders import end_text
 from actors.core.records import AuditEntry, QuarantineRecord, RecordAudit, RecordDeadLetter, RecordQuarantine
 from actors.core.units import AccountId
@@ -52,7 +53,7 @@ class DeadLetter(msgspec.Struct, frozen=True):
     resolved_by: str | None
 
 
-class CausedOrder(msgspec.Struct, frozen=True, kw_only=True):
+class CausedOrder(OrderTags, frozen=True, kw_only=True):
     """An order with its cause and its end.
 
     ``end_code`` and ``end_reason`` are the exchange's own, or ours where it was never sent; ``end`` is status and
@@ -85,16 +86,18 @@ DRAWS_MAX = 8
 _DEAD_LETTER_COLUMNS: LiteralString = ", ".join(DeadLetter.__struct_fields__)
 _QUARANTINE_COLUMNS: LiteralString = ", ".join(QuarantineRecord.__struct_fields__)
 _AUDIT_COLUMNS: LiteralString = ", ".join(AuditEntry.__struct_fields__)
-_ORDER: LiteralString = """
+_TAGS: LiteralString = ", ".join(TAGS)
+_ORDER: LiteralString = f"""
     SELECT i.client_order_id, i.account_id, i.symbol, i.side, i.order_type, i.quantity::text, i.filled::text,
         i.purpose, i.tier, i.status, i.decided_ms, i.cause, i.end_code, i.end_reason,
         COALESCE((SELECT array_agg(f.trade_id ORDER BY f.trade_id) FROM bulkhead.fill f
-            WHERE f.client_order_id = i.client_order_id), '{}'), NULL
-    FROM bulkhead.intent i"""
-_CONDITIONAL: LiteralString = """
-    SELECT client_order_id, account_id, symbol, side, kind, quantity::text, '0', 'USER', attempt, status,
-        decided_ms, cause, NULL::integer, end_reason, '{}'::bigint[], order_id
-    FROM bulkhead.conditional"""
+            WHERE f.client_order_id = i.client_order_id), '{{}}') AS trade_ids, NULL AS became, {_TAGS}
+    FROM bulkhead.intent i"""  # noqa: S608 - our own column names
+_CONDITIONAL: LiteralString = f"""
+    SELECT client_order_id, account_id, symbol, side, kind AS order_type, quantity::text, '0' AS filled,
+        'USER' AS purpose, attempt AS tier, status, decided_ms, cause, NULL::integer AS end_code, end_reason,
+        '{{}}'::bigint[] AS trade_ids, order_id AS became, {_TAGS}
+    FROM bulkhead.conditional"""  # noqa: S608 - our own column names
 
 HISTORY: LiteralString = _ORDER + " WHERE i.account_id = %s ORDER BY i.order_sequence DESC LIMIT %s"
 HISTORY_OF_CONDITIONALS: LiteralString = (
@@ -269,22 +272,25 @@ class OperatorRecords:
         """One order with its cause; a conditional one too."""
         found = self._orders("WHERE i.client_order_id = %s", client_order_id)
         if not found:
-            rows = self._connection.execute(_CONDITIONAL + " WHERE client_order_id = %s", (client_order_id,))
-            found = [_caused(row) for row in rows.fetchall()]
+            found = self._caused(_CONDITIONAL + " WHERE client_order_id = %s", client_order_id)
         return found[0] if found else None
 
     def history(self, account_id: AccountId, limit: int = 100) -> list[CausedOrder]:
         """The last orders of an account, conditional ones too, newest first."""
         found = [
-            _caused(row)
+            order
             for statement in (HISTORY, HISTORY_OF_CONDITIONALS)
-            for row in self._connection.execute(statement, (account_id, limit)).fetchall()
+            for order in self._caused(statement, account_id, limit)
         ]
         found.sort(key=_sequence, reverse=True)
         return found[:limit]
 
     def _orders(self, where: LiteralString, *values: object) -> list[CausedOrder]:
-        return [_caused(row) for row in self._connection.execute(_ORDER + " " + where, values).fetchall()]
+        return self._caused(_ORDER + " " + where, *values)
+
+    def _caused(self, statement: LiteralString, *values: object) -> list[CausedOrder]:
+        with self._connection.cursor(row_factory=dict_row) as cursor:
+            return [_with_end(CausedOrder(**row)) for row in cursor.execute(statement, values)]
 
     # -- what accounts may do, and what they did
 
@@ -309,8 +315,7 @@ def _sequence(order: CausedOrder) -> int:
     return -1 if name is None else name.sequence
 
 
-def _caused(row: Sequence[Any]) -> CausedOrder:
-    order = CausedOrder(**dict(zip(CausedOrder.__struct_fields__, row, strict=False)))
+def _with_end(order: CausedOrder) -> CausedOrder:
     if not order.end_code and not order.end_reason:
         return order
     return replace(order, end=end_text(order.status, order.end_code, order.end_reason))

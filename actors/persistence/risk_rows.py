@@ -37,7 +37,7 @@ from actors.core.facts import (
 )
 from actors.core.fees import FeeBooked, FeeLearned
 from actors.core.orders import is_refusal
-from actors.persistence import funding_rows
+from actors.persistence import funding_rows, order_rows
 from actors.subaccount.state import AccountState
 
 Statement = tuple[str, tuple[Any, ...]]
@@ -126,7 +126,7 @@ def _of_fact(state: AccountState, fact: AnyFact, wall_ms: int) -> Iterator[State
                 else:
                     yield "limit_set", (state.account_id, name, text, wall_ms)
         case ConditionalPlaced():
-            yield "conditional_insert", _placed(fact)
+            yield "conditional_insert", order_rows.values(order_rows.CONDITIONAL, fact)
         case TrailMoved():
             yield "conditional_moved", (fact.extreme, fact.client_order_id)
         case ConditionalDue():
@@ -178,30 +178,4 @@ def _closed(state: AccountState, fact: PositionClosed) -> tuple[Any, ...]:
         fact.purpose,
         fact.opened_ms,
         fact.closed_ms,
-    )
-
-
-def _placed(fact: ConditionalPlaced) -> tuple[Any, ...]:
-    return (
-        fact.client_order_id,
-        fact.account_id,
-        fact.sequence,
-        fact.kind,
-        fact.symbol,
-        fact.side,
-        fact.quantity,
-        fact.trigger_price,
-        fact.callback_rate,
-        fact.activation_price,
-        fact.extreme,
-        fact.extreme,
-        fact.reduce_only,
-        fact.leverage,
-        fact.margin_reserved,
-        fact.strategy,
-        fact.decided_ms,
-        fact.moment,
-        fact.cause,
-        fact.attempt,
-        fact.not_before_ms,
     )

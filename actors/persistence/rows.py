@@ -50,7 +50,7 @@ from actors.core.facts import (
 )
 from actors.core.fees import FeeBooked, FeeLearned
 from actors.core.units import ZERO, AccountId, Symbol
-from actors.persistence import fee_rows, funding_rows, risk_rows, sql
+from actors.persistence import fee_rows, funding_rows, order_rows, risk_rows, sql
 from actors.persistence.row_ids import pending_order_id, row_id, trade_row_id
 from actors.subaccount.durability import Persist
 from actors.subaccount.margin import static_liquidation_price
@@ -264,30 +264,7 @@ def _fact_rows(  # noqa: PLR0912 - one branch per fact
 
 
 def _intent_rows(fact: OrderIntended, at: datetime) -> Iterator[Statement]:
-    yield (
-        "intent_insert",
-        (
-            fact.client_order_id,
-            fact.account_id,
-            fact.sequence,
-            fact.symbol,
-            fact.side,
-            fact.order_type,
-            fact.quantity,
-            fact.price,
-            fact.time_in_force,
-            fact.reduce_only,
-            fact.leverage,
-            fact.margin_reserved,
-            fact.purpose,
-            fact.tier or fact.attempt,  # one column: a step has a tier, an owner's order attempts
-            fact.decided_ms,
-            fact.cause,
-            OrderStatus.INTENDED,
-            fact.strategy,
-            fact.reference_price,
-        ),
-    )
+    yield "intent_insert", order_rows.values(order_rows.INTENT, fact)
     if fact.order_type is OrderType.LIMIT:
         yield (
             "pending_insert",

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import LiteralString
 
+from actors.persistence import order_rows
+
 FENCE: LiteralString = """
     SELECT s.shard_id FROM bulkhead.shard s
     JOIN unnest(%s::int[], %s::bigint[]) AS held (shard_id, epoch)
@@ -14,11 +16,7 @@ FENCE: LiteralString = """
     FOR SHARE OF s"""
 
 STATEMENTS: dict[str, LiteralString] = {
-    "intent_insert": """
-        INSERT INTO bulkhead.intent (client_order_id, account_id, order_sequence, symbol, side,
-            order_type, quantity, price, time_in_force, reduce_only, leverage, margin_reserved,
-            purpose, tier, decided_ms, cause, status, strategy, reference_price)
-        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
+    "intent_insert": order_rows.insert("bulkhead.intent", order_rows.INTENT),
     "intent_cancel": "UPDATE bulkhead.intent SET cancel_requested = true WHERE client_order_id = %s",
     "intent_acknowledged": """
         UPDATE bulkhead.intent SET status = 'ACKNOWLEDGED', exchange_order_id = %s
@@ -92,11 +90,7 @@ STATEMENTS: dict[str, LiteralString] = {
         ON CONFLICT (account_id, name) DO UPDATE SET value = EXCLUDED.value, set_ms = EXCLUDED.set_ms""",
     "limit_unset": "DELETE FROM bulkhead.account_limit WHERE account_id = %s AND name = %s",
     "mode": "UPDATE sub_accounts SET liquidation_mode = %s, updated_at = %s WHERE id = %s",
-    "conditional_insert": """
-        INSERT INTO bulkhead.conditional (client_order_id, account_id, order_sequence, kind, symbol, side,
-            quantity, trigger_price, callback_rate, activation_price, first_extreme, extreme, reduce_only,
-            leverage, margin_reserved, strategy, decided_ms, moment, cause, attempt, not_before_ms, status)
-        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'WAITING')""",
+    "conditional_insert": order_rows.insert("bulkhead.conditional", order_rows.CONDITIONAL),
     "conditional_moved": "UPDATE bulkhead.conditional SET extreme = %s WHERE client_order_id = %s",
     "conditional_due": "UPDATE bulkhead.conditional SET due = true WHERE client_order_id = %s",
     "conditional_ended": """

@@ -8,6 +8,7 @@ import json
 import pytest
 
 from actors.cli import orders
+from actors.core.order_tags import TAGS
 from tests.cli.fake_engine import ACCEPTED, Answers
 
 PLACED = {**ACCEPTED, "client_order_id": "bh-1"}
@@ -49,6 +50,14 @@ def test_the_type_of_an_order_follows_from_its_price_option(options, kind, field
     }  # fmt: skip
     body = {"symbol": "ETHUSDT", "side": "SELL", "quantity": "0.1", "order_type": kind, **plain, **fields}
     assert engine.requests == [(*PLACE, body)]
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_every_tag_of_an_order_is_an_option(tag, engine, cli):
+    engine.answers[PLACE] = PLACED
+    cli(f"order acct-1 sell 0.1 ETHUSDT --{tag.replace('_', '-')} mine")
+    [(*_, body)] = engine.requests
+    assert body[tag] == "mine"
 
 
 def test_two_price_options_are_refused(engine, cli):

@@ -8,16 +8,18 @@ import pytest
 from rich.console import Console
 
 from actors.cli import orders_tables
+from actors.core.order_tags import TAGS
 
 ORDER = {
     "side": "BUY", "quantity": "1", "symbol": "ETHUSDT", "order_type": "LIMIT", "price": "1500", "cause": "request:7",
     "account_id": "acct-1", "client_order_id": "bh-1", "purpose": "USER", "tier": 2, "filled": "0.5", "status": "FILLED",
     "trade_ids": [4, 5], "end": "", "became": "", "decided_ms": 1_795_262_400_123,
+    **dict.fromkeys(TAGS, ""),
 }  # fmt: skip
 STOP = {
     "side": "SELL", "quantity": "1", "symbol": "ETHUSDT", "kind": "STOP_MARKET", "trigger_price": "1400.5",
     "callback_rate": None, "activation_price": None, "reduce_only": True, "attempt": 0, "client_order_id": "bh-2",
-    "strategy": "trend",
+    **dict.fromkeys(TAGS, "trend"),
 }  # fmt: skip
 
 
@@ -55,6 +57,22 @@ def test_working_orders_and_those_that_wait_are_one_table():
     assert "WAITING, attempt 2" in text
     assert "LIMIT at 1,500.00" in text
     assert printed(orders_tables.orders, {"orders": [], "conditionals": []}) == "no orders\n"
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_a_tag_of_an_order_is_a_column_where_an_order_has_it(tag):
+    bare = {**ORDER, **dict.fromkeys(TAGS, "")}
+    waits = {**STOP, **dict.fromkeys(TAGS, "")}
+    mine = {tag: "mine"}
+    for orders, conditionals in (([{**bare, **mine}], [waits]), ([bare], [{**waits, **mine}])):
+        text = printed(orders_tables.orders, {"orders": orders, "conditionals": conditionals})
+        assert tag in text.splitlines()[1]
+        assert text.count("mine") == 1
+    assert tag not in printed(orders_tables.orders, {"orders": [bare], "conditionals": [waits]})
+    text = printed(orders_tables.history, [{**bare, **mine}, bare])
+    assert tag in text.splitlines()[1]
+    assert text.count("mine") == 1
+    assert tag not in printed(orders_tables.history, [bare])
 
 
 def test_history_names_the_tier_of_a_liquidation_only():

@@ -76,8 +76,10 @@ class Process:
 class Paper(Process):
     """The paper exchange, with the limits that Binance has unless load is the point of a test."""
 
-    def __init__(self, *arguments, limits="binance"):
-        super().__init__("paper", "--port", 0, "--ticks-per-second", 200, "--limits", limits, *arguments)
+    def __init__(self, *arguments, limits="binance", program="actors.cli"):
+        super().__init__(
+            "paper", "--port", 0, "--ticks-per-second", 200, "--limits", limits, *arguments, program=program
+        )
         self.address = msgspec.json.decode(self.first_line(), type=PaperAddress)
         self.lost_on_purpose = 0
 
