@@ -8,7 +8,7 @@ CLIENTS := .venv-clients
 HEAVY := .venv-clients-heavy
 COMPILE := $(VENV)/bin/pip-compile -q --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras --allow-unsafe --no-header
 
-.PHONY: help setup demo run test check settings mutants faults model clients bench lock clean
+.PHONY: help setup demo run test check settings mutants faults chaos model clients bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -48,6 +48,9 @@ settings: $(STAMP) ## write deploy/bulkhead.toml and docs/limits.md from the set
 
 mutants: $(STAMP) ## flip comparisons, and see a test notice each: all of the decisions, a sample of the rest
 	$(PY) -m tests.mutants
+
+chaos: $(STAMP) ## kill, freeze and cut off engine and Postgres 200 times, and compare the books
+	$(PY) -m tests.chaos --cycles 200
 
 model: $(STAMP) ## 20,000 sequences of one account, the engine against a model that knows nothing of it
 	$(PY) -m tests.model --sequences 20000

@@ -1,6 +1,6 @@
 """The program on one screen: which actors the engine consists of, in start order, and who restarts them.
 
-    writer -> gateway -> router -> (accounts) -> feed -> (api)
+    writer -> projector -> gateway -> router -> (accounts) -> feed -> (api)
 
 ``actors.assembly.build`` makes the parts, ``actors.assembly.engine`` runs the order. Rules of supervision:
 
@@ -8,9 +8,10 @@
 2. The poison message is set aside as a dead letter with its traceback and the state it met.
 3. Past the restart window an account is quarantined, alone: its mailbox is kept, a guard
    cancels its orders and watches its liquidation until an operator releases it.
-4. The gate lets no new risk in while the writer, the gateway or the router is away.
+4. The gate lets no new risk in while the writer, the projector, the gateway or the router is away.
 5. One cause that fails many accounts trips one breaker instead of thousands of restarts.
-6. What cannot be trusted any more halts the engine.
+6. What cannot be trusted any more halts the engine. The projector alone does not, past its restarts: what it writes is for
+   people and for the platform, and fills, cancels and liquidations must go on without it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Any
 import msgspec
 
 from actors.core.alarm_level import Critical
-from actors.core.errors import BadInput, Fenced, Refused, StateLost
+from actors.core.errors import BadInput, Fenced, Overtaken, Refused, StateLost
 from actors.core.messages import LoseTriggers
 from actors.core.safe_copy import pairs
 from actors.core.trading_day import DayRule
@@ -32,6 +33,8 @@ from actors.gateway.actor import Gateway
 from actors.gateway.budget import OrderBudget
 from actors.gateway.fleets import Fleets
 from actors.persistence.actor import Writer
+from actors.persistence.projection.actor import Projector
+from actors.persistence.projection.store import Projection
 from actors.persistence.queries import StorePort
 from actors.runtime.actor import DispatchedActor, Ref
 from actors.runtime.cell import START_FAILED, Cell, CrashReport, Status
@@ -70,10 +73,12 @@ class Parts(msgspec.Struct, kw_only=True):
 
     main: Dispatcher
     io: Dispatcher
+    projecting: Dispatcher
     registry: Registry
     book: PriceBook
     fleets: Fleets
     store: StorePort | None
+    projection: Projection | None
     venue: VenueConnection
     day_rule: DayRule | None
     price_max_age_ns: Nanos
@@ -86,6 +91,14 @@ def _writer(p: Parts) -> Ref:
     r = p.registry
     return Writer.start(
         "writer", p.io, p.store, r.accounts, r.gate, deque(), r.actors, p.alarm_by_key, p.alarm_over
+    )
+
+
+def _projector(p: Parts) -> Ref:
+    assert p.projection is not None, "a projector needs a projection"
+    r = p.registry
+    return Projector.start(
+        "projector", p.projecting, p.projection, r.gate, r.alarm, p.alarm_by_key, p.alarm_over
     )
 
 
@@ -111,6 +124,9 @@ def _feed(p: Parts) -> Ref:
 
 CHILDREN: tuple[ChildSpec[Parts], ...] = (
     ChildSpec(name="writer", start=_writer),
+    ChildSpec(
+        name="projector", start=_projector, is_vital=False, directives={Overtaken: Directive.QUARANTINE}
+    ),
     ChildSpec(name="gateway", start=_gateway),
     ChildSpec(name="router", start=_router, group="market"),
     ChildSpec(name="feed", start=_feed, group="market"),

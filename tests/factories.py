@@ -11,6 +11,7 @@ from actors.core.messages import Fill, Tick
 from actors.core.order_ids import FIXED
 from actors.core.trades import Trade
 from actors.core.units import AccountId, Nanos, Symbol
+from actors.limits.layers import differing
 from actors.limits.model import RiskLimits
 from actors.subaccount import triggers as trigger_prices
 from actors.subaccount.decide import decide
@@ -83,6 +84,7 @@ def account(balance="1000", positions=(), limits=WIDE, **changes):
         deposits=D(balance),
         limits=limits,
         base_limits=limits,
+        below=differing(limits),
     )
     return replace(state, positions=tuple(positions), **changes)
 

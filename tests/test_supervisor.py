@@ -403,5 +403,5 @@ def test_children_start_and_stop_by_name_in_the_order_of_the_specs(dispatcher):
 
 
 def test_the_engine_s_children_have_a_start_order_and_known_groups():
-    assert [spec.name for spec in CHILDREN] == ["writer", "gateway", "router", "feed"]
+    assert [spec.name for spec in CHILDREN] == ["writer", "projector", "gateway", "router", "feed"]
     assert {spec.group for spec in CHILDREN} - {""} == set(GROUPS)

@@ -93,6 +93,7 @@ class EngineService:
             "account_stats": engine.context.stats,
             "router": inspect("router"),
             "writer": inspect("writer"),
+            "projector": inspect("projector"),
             "gateway": inspect("gateway"),
             "supervisor": inspect("supervisor"),
             "feed": self._feed(),
@@ -114,6 +115,7 @@ class EngineService:
             mailboxes=self._mailboxes.current(),
             router=router if isinstance(router, SymbolRouter) else None,
             writer=lookup.inspect("writer"),
+            projector=lookup.inspect("projector"),
             gateway=lookup.inspect("gateway"),
         )
         return exposition(sources).decode()

@@ -29,6 +29,7 @@ from actors.gateway.actor import GatewayStatus
 from actors.gateway.messages import RequestWeight
 from actors.gateway.stream import StreamState
 from actors.persistence.actor import WriterStats
+from actors.persistence.projection.actor import ProjectorStats
 from actors.runtime import logs
 from actors.runtime.dispatcher import ThreadedDispatcher
 from actors.runtime.logs import LogState
@@ -106,6 +107,21 @@ WRITER: tuple[Figure[WriterStats], ...] = (
     Figure(GAUGE, "writer_down", "1 while Postgres does not answer", lambda w: w.is_down),
     Figure(GAUGE, "commit_seconds", "How long the latest transaction took", lambda w: w.last_commit_ms / 1e3),
 )
+PROJECTOR: tuple[Figure[ProjectorStats], ...] = (
+    Figure(
+        GAUGE,
+        "projection_lag_decisions",
+        "Durable decisions that are not in the tables of people and platform yet",
+        lambda p: p.behind,
+    ),
+    Figure(
+        GAUGE,
+        "projection_lag_seconds",
+        "How long the oldest of them has waited",
+        lambda p: p.age_ms / 1e3,
+    ),
+    Figure(GAUGE, "projection_parked", "Accounts that cannot be projected", lambda p: p.parked),
+)
 GATEWAY: tuple[Figure[GatewayStatus], ...] = (
     Figure(COUNTER, "orders_sent", "Orders sent to the exchange", lambda g: g.sent),
     Figure(
@@ -139,6 +155,7 @@ class Sources(NamedTuple):
     mailboxes: MailboxStatistics
     router: SymbolRouter | None
     writer: WriterStats | None
+    projector: ProjectorStats | None
     gateway: GatewayStatus | None
 
 
@@ -150,7 +167,7 @@ class EngineCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """One scrape."""
-        engine, mailboxes, router, writer, gateway = self._sources
+        engine, mailboxes, router, writer, projector, gateway = self._sources
         yield from _of_mailboxes(mailboxes)
         yield from _of_dispatchers(engine.dispatchers())
         yield _of_tick_lags(router)
@@ -159,6 +176,7 @@ class EngineCollector(Collector):
         yield from _figures(LOG, logs.state())
         yield from _figures(ROUTER, router)
         yield from _figures(WRITER, writer)
+        yield from _figures(PROJECTOR, projector)
         yield from _figures(GATEWAY, gateway)
         yield from _of_api()
         yield from _of_alarms_and_gate(engine)

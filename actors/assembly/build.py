@@ -22,6 +22,7 @@ from actors.core.trading_day import DayRule
 from actors.core.units import AccountId, Nanos
 from actors.gateway.fleets import Fleets
 from actors.limits.model import RiskLimits
+from actors.persistence.projection.store import Projection
 from actors.persistence.queries import StorePort
 from actors.runtime.actor import Ref
 from actors.runtime.cell import Cell, CrashReport
@@ -80,12 +81,14 @@ def _log_halt(reason: str) -> None:
 class Runtime(msgspec.Struct, kw_only=True):
     """What the actors run on, and who is informed of what.
 
-    ``main`` runs all actors but the writer, which runs on ``io``; both may be the same one. ``alarm_by_key`` is
-    for what lasts, until ``alarm_over`` with the same key. ``halt`` gets the reason why nothing may be sent any more.
+    ``main`` runs all actors but the writer, which runs on ``io``, and the projector, which runs on ``projecting``; they may
+    be the same one. ``alarm_by_key`` is for what lasts, until ``alarm_over`` with the same key. ``halt`` gets the reason why
+    nothing may be sent any more.
     """
 
     main: Dispatcher
     io: Dispatcher
+    projecting: Dispatcher | None = None
     gate: TradingGate = msgspec.field(default_factory=TradingGate)
     alarm: Callable[[str], None] = _log_alarm
     alarm_of_account: Callable[[str], None] = _log_alarm
@@ -114,11 +117,11 @@ class Assembly:
         self.actors, self.gate = self.registry.actors, self.registry.gate
 
     def supervise(self) -> Ref:
-        """Start the supervisor, and have all failures and unread messages of both dispatchers reach it and the writer.
+        """Start the supervisor, and have all failures and unread messages of all dispatchers reach it and the writer.
 
         Without it a failed actor is stopped, as a replay wants it.
         """
-        for dispatcher in (self.runtime.main, self.runtime.io):
+        for dispatcher in (self.runtime.main, self.runtime.io, self.parts.projecting):
             dispatcher.on_crash = self._on_crash
             dispatcher.on_dead_letter = self._on_dead_letter
         ref = self.actors["supervisor"] = Supervisor.start("supervisor", self.runtime.main, self.registry)
@@ -185,12 +188,13 @@ class Assembly:
             writer.tell(unread_letter(cell.name, letter[0], why, self.runtime.main.clock.wall_ms()))
 
 
-def build(
+def build(  # noqa: PLR0913 - the parts that differ
     settings: Settings,
     runtime: Runtime,
     store: StorePort | None,
     venue: VenueConnection,
     children: Children = CHILDREN,
+    projection: Projection | None = None,
 ) -> Assembly:
     """Wire the parts of one engine.
 
@@ -200,6 +204,7 @@ def build(
         store: where the writer keeps decisions; None where something else stands in for the writer.
         venue: instruments, and the ways to the exchange.
         children: the engine's own actors in start order; see ``with_stand_ins``.
+        projection: what the projector works with; None where there are no tables to make.
     """
     book = PriceBook(first_checkpoint=settings.first_checkpoint)
     fleets = Fleets(settings.origin)
@@ -225,10 +230,12 @@ def build(
     parts = Parts(
         main=runtime.main,
         io=runtime.io,
+        projecting=runtime.projecting or runtime.io,
         registry=registry,
         book=book,
         fleets=fleets,
         store=store,
+        projection=projection,
         venue=venue,
         day_rule=settings.day_rule,
         price_max_age_ns=settings.price_max_age_ns,

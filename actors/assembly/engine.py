@@ -1,6 +1,6 @@
 """The whole engine as one process: in which order its parts start and stop, and what api and command line use of it.
 
-store -> writer -> gateway -> router -> accounts -> feed        (the api once the accounts are there)
+store -> writer -> projector -> gateway -> router -> accounts -> feed        (the api once the accounts are there)
 
 What is wired is in ``build.py``, where accounts come from in ``accounts.py``, what an earlier run left in
 ``recovery.py`` (orders) and ``operator_resumption.py`` (what people asked for).
@@ -26,6 +26,7 @@ from actors.assembly.fleet import exposure_of, reconsider_holders, states_of, sy
 from actors.assembly.reconciliation import BOOKS_KEPT_S, Difference, Positions, reconcile
 from actors.assembly.shared_answer import SharedAnswer
 from actors.assembly.store_questions import StoreQuestions
+from actors.core.alarm_level import Critical
 from actors.core.order_ids import Origin
 from actors.core.records import NewAccount
 from actors.core.units import NANOS_PER_MS, NANOS_PER_SECOND, AccountId, Nanos
@@ -35,6 +36,7 @@ from actors.persistence.caretaker import Caretaker
 from actors.persistence.connection import owner_of
 from actors.persistence.embedded import EmbeddedPostgres
 from actors.persistence.messages import AskStore
+from actors.persistence.projection.store import Projection
 from actors.persistence.queries import CreateAccounts, FindRecovery, Query
 from actors.persistence.reader import Reader
 from actors.persistence.store import Store
@@ -59,7 +61,7 @@ STOP_SECONDS = 10.0
 DRAIN_SECONDS = 2.0
 """How long orders on their way may take to be answered while the engine stops."""
 
-BEFORE_ACCOUNTS = ("writer", "gateway", "router")
+BEFORE_ACCOUNTS = ("writer", "projector", "gateway", "router")
 AFTER_ACCOUNTS = ("feed",)
 """Prices begin when there are accounts to wake."""
 
@@ -104,17 +106,24 @@ class Engine:
         )
         self.main = ThreadedDispatcher("main", self.clock)
         self.io = ThreadedDispatcher("writer", self.clock)
+        self.projecting = ThreadedDispatcher("projector", self.clock)
         self.loop = IoLoop("exchange")
         self.venue = open_venue(config.venue, config, self.alarm, self._exposure)
         self._books = SharedAnswer(self._read_books, BOOKS_KEPT_S)
         self._embedded: EmbeddedPostgres | None = None
         self._store: Store | None = None
+        self._dsn = ""
         self._is_assembled = False
         self.gc_control = GcControl()
         self.caretaker = Caretaker(self.alarm)
         stuck_ns = Nanos(config.stuck_halt_seconds * NANOS_PER_SECOND)
         self.watchdog = Watchdog(
-            self.dispatchers(), self.gate, self.alarm, self._on_halt, WatchdogPolicy(halt_ns=stuck_ns)
+            # Not the projector's, whose turns are long when it catches up: it watches how far it is behind.
+            (self.main, self.io),
+            self.gate,
+            self.alarm,
+            self._on_halt,
+            WatchdogPolicy(halt_ns=stuck_ns),
         )
 
     # -- start and stop
@@ -176,6 +185,8 @@ class Engine:
             self._stop_accounts,
             lambda: self._stop_children("gateway", "router", seconds=left()),
             lambda: self._stop_children("writer", seconds=left()),
+            # Behind the writer, so that all that was written is projected when the engine has ended.
+            lambda: self._stop_children("projector", seconds=left()),
             self.watchdog.stop,
             self.caretaker.stop,
             self.gc_control.stop,
@@ -239,7 +250,10 @@ class Engine:
             self._embedded = EmbeddedPostgres(Path(self.config.data_dir), self.progress)
             dsn = self._embedded.start()
         self.progress("opening the database")
+        self._dsn = dsn
         store = self._store = Store.open(dsn, self.base_limits)
+        if doubt := store.check_durability():
+            self.alarm(Critical(doubt))
         self.reader = Reader(dsn)
         store.acquire(owner_of(Path(self.config.data_dir)), self.config.lease_seconds)
         return store, store.with_operator_records(lambda records: records.begin("bulkhead run"))
@@ -256,6 +270,7 @@ class Engine:
         runtime = Runtime(
             main=self.main,
             io=self.io,
+            projecting=self.projecting,
             gate=self.gate,
             alarm=self.alarm,
             alarm_of_account=self.alarms.of_account,
@@ -263,7 +278,13 @@ class Engine:
             alarm_over=self.alarms.over,
             halt=self._on_halt,
         )
-        assembly = self.assembly = build(settings, runtime, store, self.venue.connect(self.loop))
+        assembly = self.assembly = build(
+            settings,
+            runtime,
+            store,
+            self.venue.connect(self.loop),
+            projection=Projection(self._dsn, self.base_limits),
+        )
         self.registry, self.book, self.context = assembly.registry, assembly.book, assembly.context
         self.accounts, self.quarantined = assembly.accounts, assembly.quarantined
         self.actors, self.fleets = assembly.actors, assembly.fleets
@@ -300,7 +321,7 @@ class Engine:
 
     def dispatchers(self) -> tuple[ThreadedDispatcher, ...]:
         """All dispatchers."""
-        return (self.main, self.io)
+        return (self.main, self.io, self.projecting)
 
     def question(self, query: Query[Any]) -> AskStore:
         """See ``StoreQuestions.question``."""

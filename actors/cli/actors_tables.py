@@ -32,6 +32,7 @@ SHOWN_ELSEWHERE = frozenset(
         "limits",
         "base_limits",
         "overrides",
+        "below",
         "positions",
         "orders",
         "conditionals",

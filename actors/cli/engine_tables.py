@@ -23,6 +23,8 @@ WHY_CLOSED = {
     "start": "it is starting: the state of some orders is not known yet",
     "stop": "it is stopping",
     "writer": "Postgres is away, or too many decisions wait for it",
+    "projector": "the projector is being restarted, or failed too often; 'bulkhead restart projector'",
+    "projection": "the tables of people and of the platform are too far behind the journal",
     "gateway": "the gateway is being restarted",
     "router": "the router is being restarted",
     "feed": "the feed is being restarted",

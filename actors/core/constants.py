@@ -91,6 +91,36 @@ WRITER_WAITING_HIGH = 20_000
 WRITER_WAITING_LOW = 5_000
 """Decisions waiting below which new risk is allowed again."""
 
+PROJECTION_BATCH_MAX = 4_000
+"""Decisions in one transaction of the projector: a tenth of a second's work, which a failure may have to do again."""
+
+PROJECTION_LAG_HIGH = 20_000
+"""Decisions not projected above which accounts take no new risk: what people and the platform see is too old."""
+
+PROJECTION_LAG_LOW = 4_000
+"""Decisions not projected below which new risk is allowed again."""
+
+PROJECTION_AGE_HIGH = Nanos(10 * NANOS_PER_SECOND)
+"""Nanoseconds that the oldest decision may wait for its projection before accounts take no new risk."""
+
+PROJECTION_AGE_LOW = Nanos(2 * NANOS_PER_SECOND)
+"""Nanoseconds below which new risk is allowed again."""
+
+HANDED_MAX = 20_000
+"""Decisions that the projector keeps in memory; what comes on top it reads from the journal later."""
+
+HANDED_WAITING = 200
+"""Hand-overs, a commit each, that wait in the projector's mailbox; what comes on top it reads from the journal later."""
+
+SNAPSHOT_EVERY = 64
+"""Decisions of an account between two snapshots: a restart folds so many at the most, in a millisecond or two."""
+
+STATES_KEPT = 20_000
+"""States of accounts that the projector keeps in memory, to read on from the journal without their snapshots."""
+
+PARKED_MAX = 100
+"""Accounts that may be left out of the projection one by one. More is a fault of ours, and stops the projector."""
+
 ORDER_MAX_AGE_MS = 30_000
 """Milliseconds: how old a decision that opens risk may be when it is sent; its market is gone after that."""
 
@@ -102,6 +132,8 @@ CLIENT_ORDER_ID_PREFIX = "bh"
 
 assert WRITER_BATCH_LEAST < WRITER_BATCH_FIRST < WRITER_BATCH_MOST
 assert WRITER_WAITING_LOW < WRITER_WAITING_HIGH
+assert PROJECTION_BATCH_MAX <= PROJECTION_LAG_LOW < PROJECTION_LAG_HIGH
+assert PROJECTION_AGE_LOW < PROJECTION_AGE_HIGH
 assert MAILBOX_LOW < MAILBOX_HIGH
 assert HIGHER_LANE_RUN < TURN_MESSAGES
 assert ADL_BACKOFF_FIRST_MS < ADL_BACKOFF_MAX_MS < ADL_STUCK_EVERY_MS

@@ -10,6 +10,7 @@ BulkheadError
 ├── Refused             a mailbox that is full or closed did not take the message
 ├── NotDurable          the writer could not store a decision; it never happened
 │   └── Fenced          the database refused a stale epoch: another process owns the shard
+├── Overtaken           another projector works on this database
 ├── StoreUnreachable    Postgres does not answer
 ├── StoreBusy           Postgres is there, but a lock or a slow statement kept us too long
 ├── Overloaded          too many wait for the same already; says when to come again
@@ -63,6 +64,10 @@ class NotDurable(BulkheadError):  # noqa: N818 - as above
 
 class Fenced(NotDurable):
     """The database knows a newer epoch of the shard."""
+
+
+class Overtaken(BulkheadError):  # noqa: N818 - as above
+    """The projection's cursor is not where we left it: another process projects here."""
 
 
 class StoreUnreachable(BulkheadError):  # noqa: N818 - as above

@@ -40,10 +40,14 @@ class Fact(msgspec.Struct, frozen=True, gc=False, tag_field="fact"):
 
 
 class AccountOpened(Fact, frozen=True, gc=False, tag=True):
-    """The first fact of an account: it exists, and owns nothing yet. ``maintenance_rate`` is its part of a notional."""
+    """The first fact of an account: it exists, and owns nothing yet.
+
+    ``maintenance_rate`` is its part of a notional, ``below`` as of ``LimitsBelowChanged``.
+    """
 
     mode: LiquidationMode
     maintenance_rate: Decimal
+    below: tuple[tuple[str, str], ...] = ()
 
 
 class AccountCarried(Fact, frozen=True, gc=False, tag=True):
@@ -280,6 +284,21 @@ class LimitsChanged(Fact, frozen=True, gc=False, tag=True):
     changes: tuple[tuple[str, str | None], ...]
 
 
+class LimitsBelowChanged(Fact, frozen=True, gc=False, tag=True):
+    """Limits below the account's own (settings, the platform's rules) are others than when it last decided.
+
+    ``below`` has name and text of all of them that differ from the built-in ones, by name.
+    """
+
+    below: tuple[tuple[str, str], ...]
+
+
+class MaintenanceRateChanged(Fact, frozen=True, gc=False, tag=True):
+    """The platform gave the account another maintenance rate: its part of a notional."""
+
+    rate: Decimal
+
+
 class ModeChanged(Fact, frozen=True, gc=False, tag=True):
     """Another liquidation mode."""
 
@@ -342,7 +361,9 @@ ConditionalFact = ConditionalPlaced | TrailMoved | ConditionalDue | ConditionalE
 RiskFact = DayBegan | DayEnded | DayStopped | BreakerChanged | CloseOutBegan | CloseOutEnded
 MoneyFact = BalanceAdjusted | FundingPaid | FeeFact | BadDebtRecorded
 PositionFact = PositionTakenOver | PositionClosed | PositionAlerted
-AccountFact = PhaseChanged | StatusChanged | LimitsChanged | ModeChanged
+AccountFact = (
+    PhaseChanged | StatusChanged | LimitsChanged | LimitsBelowChanged | MaintenanceRateChanged | ModeChanged
+)
 FirstFact = AccountOpened | AccountCarried
 AnyFact = OrderFact | ConditionalFact | RiskFact | MoneyFact | PositionFact | AccountFact | FirstFact
 """All of them; whoever takes facts apart ends with ``assert_never``, so mypy names what forgets a new one."""

@@ -227,6 +227,19 @@ class SetMode(Message, frozen=True, gc=False):
     mode: LiquidationMode
 
 
+class PlatformKnown(Message, frozen=True, gc=False, omit_defaults=True):
+    """What the platform wrote to the account's row since we did, None where nothing; the limits below it may be others too.
+
+    An account sends it to itself when it is loaded, so that what comes from outside becomes facts of its own.
+    """
+
+    LANE: ClassVar[Lane] = Lane.CONTROL
+
+    status: AccountStatus | None = None
+    mode: LiquidationMode | None = None
+    maintenance_rate: Decimal | None = None
+
+
 class SetLimits(Message, frozen=True, gc=False):
     """Change the account's own limits: name and text, None to go back to what lies below."""
 

@@ -22,7 +22,7 @@ from actors.core.errors import BadConfig
 from actors.core.trading_day import DEFAULT_BEGINS, DEFAULT_ZONE, DayRule
 from actors.core.units import ONE, ZERO, plain
 from actors.limits.model import LIMITS, RiskLimits
-from actors.limits.parse import hint, parse
+from actors.limits.parse import hint, parse, shown
 from actors.limits.profiles import PROFILES
 
 PREFIX = "RISK_"
@@ -78,6 +78,18 @@ def merge(base: RiskLimits, values: Mapping[str, str]) -> RiskLimits:
     if not values:
         return base
     return replace(base, **{name: parse(name, text) for name, text in values.items()})
+
+
+def differing(limits: RiskLimits) -> tuple[tuple[str, str], ...]:
+    """The limits that differ from the built-in ones, as names and texts, by name."""
+    values = ((name, getattr(limits, name), default) for name, default in _BUILT_IN)
+    # Most are the very object that the default is.
+    return tuple(
+        (name, shown(value)) for name, value, default in values if value is not default and value != default
+    )
+
+
+_BUILT_IN = tuple(sorted((name, limit.default) for name, limit in LIMITS.items()))
 
 
 def merged(layers: Sequence[Layer]) -> RiskLimits:

@@ -15,8 +15,10 @@ from actors.core.errors import BadInput
 from actors.core.facts import AccountOpened, AnyFact, BalanceAdjusted
 from actors.core.names import checked_id, checked_text
 from actors.core.records import NewAccount
+from actors.limits.layers import differing, with_rule
 from actors.limits.model import RiskLimits
-from actors.persistence.rows import shard_of, when
+from actors.persistence.projection.spelling import when
+from actors.persistence.shards import shard_of
 
 NAME_MAX = 200
 
@@ -58,9 +60,10 @@ def rule(account: NewAccount, defaults: RiskLimits) -> tuple[Decimal, ...]:
     )
 
 
-def opening(account: NewAccount) -> tuple[AnyFact, ...]:
-    """The first facts of an account."""
-    opened = AccountOpened(account.mode, account.maintenance_rate)
+def opening(account: NewAccount, defaults: RiskLimits) -> tuple[AnyFact, ...]:
+    """The first facts of an account, with ``defaults`` below what it brings of its own."""
+    base = with_rule(defaults, rule(account, defaults)) if has_rule(account) else defaults
+    opened = AccountOpened(account.mode, account.maintenance_rate, differing(base))
     return (opened, BalanceAdjusted(account.deposit, "DEPOSIT")) if account.deposit else (opened,)
 
 

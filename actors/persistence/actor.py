@@ -27,7 +27,7 @@ import pykka
 import structlog
 
 from actors.core.alarm_level import Critical
-from actors.core.constants import WRITER_BATCH_FIRST, WRITER_WAITING_HIGH, WRITER_WAITING_LOW
+from actors.core.constants import HANDED_WAITING, WRITER_BATCH_FIRST, WRITER_WAITING_HIGH, WRITER_WAITING_LOW
 from actors.core.errors import Fenced, NotDurable, StoreBusy, StoreUnreachable
 from actors.core.facts import CancelIntended, OrderIntended
 from actors.core.messages import Lane, Message
@@ -285,7 +285,12 @@ class Writer(DispatchedActor):
         """Have the projector make its tables of what was committed; what it misses it reads from the journal."""
         committed = self._store.handover()
         projector = self._actors.get("projector")
-        if committed is not None and projector is not None:
+        # One that does not come to read keeps no more in its mailbox; it finds the rest in the journal.
+        if (
+            committed is not None
+            and projector is not None
+            and projector.cell.mailbox.depth() < HANDED_WAITING
+        ):
             with suppress(pykka.ActorDeadError):
                 projector.tell(committed)
 

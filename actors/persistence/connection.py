@@ -9,13 +9,13 @@ import re
 import socket
 import uuid
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, LiteralString, TypeVar
 from urllib.parse import unquote
 
 import psycopg
 from psycopg.abc import PQGen
 
-from actors.core.errors import StoreUnreachable
+from actors.core.errors import BadConfig, StoreUnreachable
 
 CONNECT_SECONDS = 5
 PLANS = "-c enable_seqscan=off -c jit=off"
@@ -27,6 +27,11 @@ SETTINGS = (
 )
 """Statements end after ten seconds, waits for a lock and idle transactions after two."""
 
+
+WAIT_FOR_DISK: LiteralString = """
+    SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"""
+"""An order is sent once its COMMIT is answered, so that answer must come after the disk's, whatever the database, the role
+or the server have as their default. What waits for a standby too stays as it is."""
 
 READ_ONLY = "-c default_transaction_read_only=on -c statement_timeout=8000 -c lock_timeout=2000"
 """What people ask writes nothing, and ends before they have gone."""
@@ -79,6 +84,8 @@ def connect(dsn: str, *, read_only: bool = False) -> psycopg.Connection[Any]:
         )
         if read_only:
             connection.answer_seconds = READ_SECONDS
+        else:
+            connection.execute(WAIT_FOR_DISK)
         return connection  # noqa: TRY300
     except psycopg.ProgrammingError:
         # libpq quotes what it cannot read, with the password that may be in it.
@@ -89,6 +96,31 @@ def connect(dsn: str, *, read_only: bool = False) -> psycopg.Connection[Any]:
         raise StoreUnreachable(
             f"Postgres cannot be reached: {without_secrets(one_line(error), dsn)}"
         ) from None
+
+
+def check_durability(connection: psycopg.Connection[Any]) -> str:
+    """See whether what the server calls committed outlives a crash of its machine.
+
+    Returns:
+        What an operator must know; empty when there is nothing.
+
+    Raises:
+        BadConfig: the server does not wait for its disk at all; says what to set.
+    """
+    [(fsync, full_pages)] = connection.execute(
+        "SELECT current_setting('fsync'), current_setting('full_page_writes')"
+    ).fetchall()
+    if fsync == "off":
+        raise BadConfig(
+            "Postgres runs with fsync = off: when its machine crashes, decisions are lost whose orders are at the exchange; "
+            "set fsync = on in its postgresql.conf, reload it, and start again"
+        )
+    if full_pages == "off":
+        return (
+            "Postgres runs with full_page_writes = off: when its machine crashes, pages may be left half written, unless "
+            "the file system prevents that, as ZFS does; else set full_page_writes = on in its postgresql.conf"
+        )
+    return ""
 
 
 def _fault_of(dsn: str) -> str:

@@ -28,7 +28,7 @@ from actors.core.facts import CloseOutBegan, ConditionalPlaced, OrderIntended
 from actors.core.fees import PendingFee
 from actors.core.orders import ConditionalOrder, WorkingOrder, conditional_of
 from actors.core.units import AccountId, ClientOrderId, Symbol
-from actors.limits.layers import merge, with_rule
+from actors.limits.layers import differing, merge, with_rule
 from actors.limits.model import RiskLimits
 from actors.subaccount.holdings import Change, Holdings, Settled
 from actors.subaccount.position import Position
@@ -189,6 +189,7 @@ class Loader:
             refusals=row[14],
             limits=limits,
             base_limits=base,
+            below=differing(base),
             overrides=own,
             positions=tuple(_position(r) for r in loaded.positions.get(account_id, ())),
             orders=tuple(order_of(r) for r in loaded.orders.get(account_id, ())),

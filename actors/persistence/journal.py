@@ -103,6 +103,13 @@ class JournalEnd:
         self._root = NO_HASH
         self._heads: dict[str, Head | None] = {}
 
+    @classmethod
+    def of_empty_journal(cls) -> JournalEnd:
+        """The end of a journal without a row."""
+        end = cls()
+        end._position = 0
+        return end
+
     def forget(self) -> None:
         """What is durable is not known any more: a commit's answer was lost."""
         self._position = None

@@ -30,6 +30,9 @@ VERSION = len(SCRIPTS)
 JOURNAL = "bulkhead_7.sql"
 """The version that needs more than its script."""
 
+AFTER_JOURNAL = "bulkhead_7_after.sql"
+"""Its second half, when what was there is kept and carried."""
+
 MIGRATION_SECONDS = 3_600.0
 """How long one statement of a migration may take, on tables of any size."""
 
@@ -216,6 +219,7 @@ def _begin_journal(connection: psycopg.Connection[Any]) -> None:
     connection.execute(_script(JOURNAL))
     if is_kept:
         carrying.carry(connection, time.time_ns() // NANOS_PER_MS)
+    connection.execute(_script(AFTER_JOURNAL))
     if isinstance(connection, BoundedConnection):
         del connection.answer_seconds
 

@@ -25,13 +25,15 @@ from actors.core.errors import BadInput, Fenced, NotDurable, StateCorrupt, Store
 from actors.core.records import NewAccount, Recovery
 from actors.core.units import AccountId, Symbol
 from actors.limits.model import RiskLimits
-from actors.persistence import journal, loading, open_books, rows, schema, sql
+from actors.persistence import journal, loading, open_books, schema, sql
 from actors.persistence.accounts import check_new, create, opening
-from actors.persistence.connection import connect, one_line
+from actors.persistence.connection import check_durability, connect, one_line
 from actors.persistence.journal import Appended, JournalEnd
 from actors.persistence.loading import BaseLimits
 from actors.persistence.messages import Committed
 from actors.persistence.operator_records import OperatorRecords
+from actors.persistence.projection.spelling import when
+from actors.persistence.shards import SHARDS, shard_of
 from actors.subaccount.durability import Persist
 from actors.subaccount.state import AccountState
 
@@ -79,6 +81,10 @@ class Store:
         connection = connect(dsn)
         schema.init(connection)
         return cls(dsn, connection, defaults)
+
+    def check_durability(self) -> str:
+        """See ``connection.check_durability``."""
+        return check_durability(self._connection)
 
     def close(self) -> None:
         """Give the lease back and disconnect."""
@@ -132,7 +138,7 @@ class Store:
                 WHERE lease_until < now() OR owner = %(owner)s RETURNING shard_id, epoch""",
                 {"owner": owner, "seconds": lease_seconds},
             ).fetchall()
-            if len(found) < rows.SHARDS:
+            if len(found) < SHARDS:
                 row = self._connection.execute(
                     "SELECT owner, extract(epoch FROM lease_until - now())::int FROM bulkhead.shard "
                     "WHERE owner <> %s ORDER BY lease_until DESC LIMIT 1",
@@ -227,7 +233,7 @@ class Store:
 
     def _transaction(self, decisions: Sequence[Persist]) -> list[NotDurable | None]:
         """Write decisions in one transaction, all that can follow or none; for each why it cannot follow, else None."""
-        shards = sorted({rows.shard_of(d.account_id) for d in decisions})
+        shards = sorted({shard_of(d.account_id) for d in decisions})
         with self._connection.transaction():
             self._fence(shards)
             self._end.learn(self._connection, {d.account_id for d in decisions})
@@ -289,7 +295,7 @@ class Store:
         """
         pending = [d for d in decisions if id(d) not in self._answers]
         sent = {id(d): self._sent[id(d)] for d in pending if id(d) in self._sent}
-        shards = sorted({rows.shard_of(d.account_id) for d in pending})
+        shards = sorted({shard_of(d.account_id) for d in pending})
         self._end.forget()
         try:
             with self._connection.transaction():
@@ -326,10 +332,13 @@ class Store:
         """
         for account in accounts:
             check_new(account)
-        opened = [(a.account_id, 0, wall_ms, "create", fact_codec.encode(opening(a))) for a in accounts]
+        opened = [
+            (a.account_id, 0, wall_ms, "create", fact_codec.encode(opening(a, self._defaults)))
+            for a in accounts
+        ]
         try:
             with self._reachable(), self._connection.transaction():
-                self._fence(sorted({rows.shard_of(a.account_id) for a in accounts}))
+                self._fence(sorted({shard_of(a.account_id) for a in accounts}))
                 self._end.learn(self._connection, [a.account_id for a in accounts])
                 create(self._connection, accounts, self._defaults, wall_ms)
                 appended = self._end.opening(opened)
@@ -347,7 +356,7 @@ class Store:
         with self._reachable():
             row = self._connection.execute(
                 'SELECT count(*) FROM balance_logs WHERE id = ANY(%s) AND "timestamp" = %s',
-                ([f"deposit-{id_}" for id_ in account_ids], rows.when(wall_ms)),
+                ([f"deposit-{id_}" for id_ in account_ids], when(wall_ms)),
             ).fetchone()
         return row is not None and row[0] == len(account_ids)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from actors.core.constants import FEE_ASK_FIRST, FEE_ASK_MAX, ORDER_WAIT_MAX
 from actors.core.enums import Purpose, ReconsiderReason
@@ -19,6 +20,7 @@ from actors.core.messages import (
     FaultOnPurpose,
     PlaceConditional,
     PlaceOrder,
+    PlatformKnown,
     Reconsider,
     RegisterTriggers,
     Wake,
@@ -27,6 +29,7 @@ from actors.core.order_ids import Origin
 from actors.core.order_messages import Resync
 from actors.core.orders import WorkingOrder
 from actors.core.units import NANOS_PER_MS, AccountId, Nanos, Symbol
+from actors.limits.layers import differing
 from actors.runtime.actor import DispatchedActor, Ref
 from actors.subaccount import adl, fees, holdings, monitor
 from actors.subaccount.alerts import alerts_of
@@ -123,13 +126,13 @@ class AccountActor(DispatchedActor):
             if message.state is None:
                 raise StateLost(message.reason)
             if self.state is None:
-                self._loaded(message.state)
+                state = self._loaded(message.state)
                 self.unhold()
                 self._ask_funding_of_all(message.state)
                 if self._is_guard:
                     # No order of the account may open anything while its own actor decides nothing.
-                    now = Situation(message.state, self.market(), ReconsiderReason.QUARANTINE.value)
-                    self._carry_out(message.state, withdraw(now), Reconsider(ReconsiderReason.QUARANTINE))
+                    now = Situation(state, self.market(), ReconsiderReason.QUARANTINE.value)
+                    self._carry_out(state, withdraw(now), Reconsider(ReconsiderReason.QUARANTINE))
             return None
         if isinstance(message, DecisionLost):
             if message.incarnation == self._cell.restarts:
@@ -175,17 +178,21 @@ class AccountActor(DispatchedActor):
             context.book,
         )
 
-    def _loaded(self, state: AccountState) -> None:
-        self.state = state
+    def _loaded(self, loaded: AccountState) -> AccountState:
+        state = self.state = loaded if loaded.platform is None else replace(loaded, platform=None)
         self._register(triggers(Situation(state, self.market())), force=True)
         self._await_deadline(state)
         self._await_retry(state)
         self._pursue_fees(state)
+        if loaded.platform is not None or state.below != differing(state.base_limits):
+            # In front of all else: what came from outside is a decision of its own.
+            self._cell.dispatcher.post(self._cell, loaded.platform or PlatformKnown(), None)
         early, self._early = self._early, ()
         for message, future in early:
             self._cell.dispatcher.post(self._cell, message, future)
         for order in state.orders:
             self._resync(order)
+        return state
 
     def _decide(self, state: AccountState, message: Any) -> Accepted | Rejected | None:
         stats = self._context.stats
@@ -202,13 +209,13 @@ class AccountActor(DispatchedActor):
         return self._carry_out(state, decide(state, message, market), message)
 
     def _carry_out(self, state: AccountState, decision: Decision, message: Any) -> Accepted | Rejected | None:
-        stats, is_wake, market = self._context.stats, isinstance(message, Wake), decision.now.market
+        stats, is_wake = self._context.stats, isinstance(message, Wake)
         stats.duplicates += decision.duplicate
         stats.stale += decision.stale
         stats.rejected += isinstance(decision.reply, Rejected)
         # All that may raise comes before the first effect: a crash leaves nothing half done.
         found = triggers(decision.now)
-        reply = self._persist(state, decision, message, market) if decision.facts else decision.reply
+        reply = self._persist(state, decision) if decision.facts else decision.reply
         self.state = decision.state
         self._await_deadline(decision.state)
         self._await_retry(decision.state)
@@ -221,9 +228,8 @@ class AccountActor(DispatchedActor):
             self._register(found, force=is_wake)
         return reply
 
-    def _persist(
-        self, before: AccountState, decision: Decision, message: Any, market: Market
-    ) -> Accepted | Rejected | None:
+    def _persist(self, before: AccountState, decision: Decision) -> Accepted | Rejected | None:
+        market = decision.now.market
         self._context.stats.decisions += 1
         future = self.defer_reply()
         self._context.writer.tell(
@@ -236,7 +242,7 @@ class AccountActor(DispatchedActor):
                 incarnation=self._cell.restarts,
                 reply_to=future,
                 reply=decision.reply,
-                cause=getattr(message, "cause", ""),
+                cause=decision.now.cause,
             )
         )
         for fact in decision.facts:

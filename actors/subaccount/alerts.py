@@ -27,7 +27,9 @@ from actors.core.facts import (
     DayStopped,
     FillApplied,
     FundingPaid,
+    LimitsBelowChanged,
     LimitsChanged,
+    MaintenanceRateChanged,
     ModeChanged,
     OrderAcknowledged,
     OrderEnded,
@@ -105,6 +107,8 @@ def _text(fact: AnyFact, refusal: str) -> str:
             | PhaseChanged()
             | StatusChanged()
             | LimitsChanged()
+            | LimitsBelowChanged()
+            | MaintenanceRateChanged()
             | ModeChanged()
             | AccountOpened()
             | AccountCarried()

@@ -10,14 +10,16 @@ from decimal import Decimal
 from typing import assert_never
 
 from actors.core.enums import AccountStatus, Breaker, CloseOutScope, Phase
-from actors.core.errors import BadConfig
+from actors.core.errors import BadConfig, StateCorrupt
 from actors.core.facts import (
     AnyFact,
     BalanceAdjusted,
     BreakerChanged,
     CloseOutBegan,
     CloseOutEnded,
+    LimitsBelowChanged,
     LimitsChanged,
+    MaintenanceRateChanged,
     ModeChanged,
     PhaseChanged,
     StatusChanged,
@@ -26,6 +28,7 @@ from actors.core.messages import (
     AdjustBalance,
     CallOff,
     CloseOut,
+    PlatformKnown,
     Reopen,
     ResetBreaker,
     SetLimits,
@@ -34,7 +37,8 @@ from actors.core.messages import (
     SettleFee,
     TripBreaker,
 )
-from actors.core.units import DIGITS_MAX, ZERO, is_sane, plain
+from actors.core.units import DIGITS_MAX, ONE, ZERO, is_sane, plain
+from actors.limits.layers import differing
 from actors.limits.parse import parse, shown
 from actors.subaccount import adl, after_fill, breaker, fees, losses, margin
 from actors.subaccount.open_order_exposure import order_exposures
@@ -45,8 +49,8 @@ from actors.subaccount.situation import Situation
 Adjusting = AdjustBalance | SettleFee | SetStatus | SetMode | SetLimits | Reopen
 """Commands that an account in quarantine does not take."""
 
-Protective = TripBreaker | ResetBreaker | CloseOut | CallOff
-"""Commands that an account in quarantine takes too: each stops or closes something, or ends that."""
+Protective = TripBreaker | ResetBreaker | CloseOut | CallOff | PlatformKnown
+"""Commands that an account in quarantine takes too: each stops or closes something, or ends that, or says what is so."""
 
 Command = Adjusting | Protective
 
@@ -56,6 +60,7 @@ CAUSES: Mapping[type[Command], str] = {
     SetStatus: "status",
     SetMode: "mode",
     SetLimits: "limits",
+    PlatformKnown: "platform",
     TripBreaker: "breaker",
     ResetBreaker: "breaker",
     CloseOut: "close-out",
@@ -65,7 +70,7 @@ CAUSES: Mapping[type[Command], str] = {
 """What the orders that follow from a command name as their cause."""
 
 
-def decide(now: Situation, message: Command) -> Decision:
+def decide(now: Situation, message: Command) -> Decision:  # noqa: PLR0912 - one branch per command
     """Decide on one command of an operator."""
     state = now.state
     match message:
@@ -83,6 +88,8 @@ def decide(now: Situation, message: Command) -> Decision:
             return assessed(now, changed)
         case SetLimits():
             return _set_limits(now, message)
+        case PlatformKnown():
+            return _platform(now, message)
         case TripBreaker():
             fact = breaker.trip(state, message.reason or "by hand", now.market.wall_ms, by_hand=True)
             return assessed(now, [fact])
@@ -169,6 +176,33 @@ def _set_limits(now: Situation, message: SetLimits) -> Decision:
     facts: list[AnyFact] = [LimitsChanged(tuple(changes))] if changes else []
     # A limit of the day that is the account's first needs the day's begin, which is now; without one no day is counted.
     facts += losses.turn_of_day(now.after(facts))
+    return assessed(now, facts)
+
+
+def _platform(now: Situation, message: PlatformKnown) -> Decision:
+    """What came from outside, as facts, where it is other than what the account knows.
+
+    Raises:
+        StateCorrupt: a maintenance rate that cannot be.
+    """
+    state, rate = now.state, message.maintenance_rate
+    facts: list[AnyFact] = []
+    below = differing(state.base_limits)
+    if below != state.below:
+        facts.append(LimitsBelowChanged(below))
+    if rate is not None and not (is_sane(rate) and ZERO < rate < ONE):
+        raise StateCorrupt(
+            f"{state.account_id}: the platform's maintenance rate of {rate} must be between 0 and 1"
+        )
+    if rate is not None and rate != state.maintenance_rate:
+        facts.append(MaintenanceRateChanged(rate))
+    if message.mode not in {None, state.mode}:
+        facts.append(ModeChanged(message.mode or state.mode))
+    status = message.status
+    if status is not None and status is not state.status:
+        facts.append(StatusChanged(status))
+        if state.status is AccountStatus.LIQUIDATED and state.phase is Phase.LIQUIDATED:
+            facts.append(PhaseChanged(Phase.HEALTHY, 0, 0))
     return assessed(now, facts)
 
 

@@ -23,6 +23,7 @@ from actors.core.enums import Breaker, OrderStatus, Purpose
 from actors.core.errors import BadConfig, StateCorrupt
 from actors.core.facts import (
     AccountCarried,
+    AccountFact,
     AccountOpened,
     AnyFact,
     BadDebtRecorded,
@@ -41,7 +42,9 @@ from actors.core.facts import (
     FillApplied,
     FirstFact,
     FundingPaid,
+    LimitsBelowChanged,
     LimitsChanged,
+    MaintenanceRateChanged,
     ModeChanged,
     MoneyFact,
     OrderAcknowledged,
@@ -95,14 +98,15 @@ def fold(state: AccountState, fact: AnyFact) -> AccountState:
             return _fold_position(state, fact)
         case BalanceAdjusted() | FundingPaid() | FeeLearned() | FeeBooked() | BadDebtRecorded():
             return _fold_money(state, fact)
-        case PhaseChanged():
-            return replace(state, phase=fact.phase, refusals=fact.refusals, retry_at_ms=fact.retry_at_ms)
-        case StatusChanged():
-            return replace(state, status=fact.status)
-        case ModeChanged():
-            return replace(state, mode=fact.mode)
-        case LimitsChanged():
-            return _fold_limits(state, fact)
+        case (
+            PhaseChanged()
+            | StatusChanged()
+            | LimitsChanged()
+            | LimitsBelowChanged()
+            | MaintenanceRateChanged()
+            | ModeChanged()
+        ):
+            return _fold_account(state, fact)
         case AccountOpened() | AccountCarried():
             return _fold_first(state, fact)
         case _:
@@ -115,7 +119,7 @@ def _fold_first(state: AccountState, fact: FirstFact) -> AccountState:
         raise StateCorrupt(f"{state.account_id}: it began already, and does not begin again")
     match fact:
         case AccountOpened():
-            return replace(state, mode=fact.mode, maintenance_rate=fact.maintenance_rate)
+            return replace(state, mode=fact.mode, maintenance_rate=fact.maintenance_rate, below=fact.below)
         case AccountCarried():
             carried = state_codec.decode(fact.version, fact.state, state.base_limits)
             if carried.account_id != state.account_id:
@@ -165,6 +169,24 @@ def _fold_risk(state: AccountState, fact: RiskFact) -> AccountState:
             return _with_risk(state, close_out=fact)
         case CloseOutEnded():
             return _with_risk(state, close_out=None)
+        case _:
+            assert_never(fact)
+
+
+def _fold_account(state: AccountState, fact: AccountFact) -> AccountState:
+    match fact:
+        case PhaseChanged():
+            return replace(state, phase=fact.phase, refusals=fact.refusals, retry_at_ms=fact.retry_at_ms)
+        case StatusChanged():
+            return replace(state, status=fact.status)
+        case ModeChanged():
+            return replace(state, mode=fact.mode)
+        case LimitsChanged():
+            return _fold_limits(state, fact)
+        case LimitsBelowChanged():
+            return replace(state, below=fact.below)
+        case MaintenanceRateChanged():
+            return replace(state, maintenance_rate=fact.rate)
         case _:
             assert_never(fact)
 

@@ -1,6 +1,7 @@
 """What one account is. ``subaccount.fold`` alone changes it, by facts.
 
-``limits`` is ``base_limits`` (all that lies below the account) with ``overrides`` over it, always.
+``limits`` is ``base_limits`` (all that lies below the account) with ``overrides`` over it, always. Both, and ``platform``,
+come from outside: no fact makes them, so they are neither kept nor in the state's hash.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from msgspec.structs import replace
 
 from actors.core.enums import AccountStatus, LiquidationMode, Phase
 from actors.core.fees import PendingFee
+from actors.core.messages import PlatformKnown
 from actors.core.orders import ConditionalOrder, WorkingOrder
 from actors.core.units import ZERO, AccountId, ClientOrderId, Symbol
 from actors.limits.layers import merge
@@ -22,7 +24,12 @@ from actors.subaccount.risk_state import INITIAL_RISK_STATE, RiskState
 
 
 class AccountState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Everything that an account knows. ``sequence`` counts its durable decisions."""
+    """Everything that an account knows. ``sequence`` counts its durable decisions.
+
+    ``below`` is what it knew of ``base_limits`` when it last decided on them: those that differ from the built-in ones,
+    as names and texts. ``platform`` is what the platform has changed meanwhile; both only differ, or are there, between
+    loading and the first decision.
+    """
 
     account_id: AccountId
     status: AccountStatus = AccountStatus.ACTIVE
@@ -31,6 +38,8 @@ class AccountState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     limits: RiskLimits = RiskLimits()
     base_limits: RiskLimits = RiskLimits()
     overrides: tuple[tuple[str, str], ...] = ()
+    below: tuple[tuple[str, str], ...] = ()
+    platform: PlatformKnown | None = None
     sequence: int = 0
     next_order_sequence: int = 1
     next_position_sequence: int = 1

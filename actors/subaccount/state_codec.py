@@ -1,7 +1,8 @@
 """An account's state as it is kept, and its hash. Pure.
 
-What is kept is all that facts make, and nothing else: the limits of the layers below the account (``base_limits``) come
-from elsewhere, and what follows from them (``limits``) is worked out when a state is read.
+What is kept is all that facts make, and nothing else: the limits of the layers below the account (``base_limits``) and
+what the platform changed (``platform``) come from elsewhere, and what follows from limits is worked out when a state is
+read. What an account knew of either when it last decided is kept, as facts made it (``below``, ``status``, ``mode``).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ Upcast = Callable[[dict[str, Any]], dict[str, Any]]
 UPCASTS: Mapping[int, Upcast] = {}
 """From each version before ``VERSION``, a state as it is kept in the next; see ``core.fact_codec``."""
 
-NOT_KEPT = frozenset({"limits", "base_limits"})
+NOT_KEPT = frozenset({"limits", "base_limits", "platform"})
 
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(AccountState)

@@ -46,11 +46,16 @@ class Quarantines:
     # -- into quarantine
 
     def give_up(self, cell: Cell, report: CrashReport, text: str) -> None:
-        """Restart an actor no more: an account goes into quarantine, without a core actor the engine halts."""
+        """Restart an actor no more: an account goes into quarantine, without a vital core actor the engine halts."""
         name, registry = cell.name, self._context.registry
         cell.dispatcher.quarantine(cell)
-        if registry.is_core(name):
+        spec = registry.spec(name)
+        if spec is not None and spec.is_vital:
             self._context.halt(text)
+        elif spec is not None:
+            # Its own name keeps the gate shut.
+            cure = f"no new risk until it runs again: 'bulkhead restart {name}'"
+            registry.alarm(Critical(f"{text}; {cure}"))
         elif is_guard(name):
             self.unguarded.add(account_of(name))
             registry.alarm(

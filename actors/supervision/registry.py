@@ -25,7 +25,8 @@ class ChildSpec(msgspec.Struct, Generic[Parts], frozen=True, kw_only=True):
 
     ``start`` creates it from the assembled parts and is called once: a restart goes through the
     cell, which keeps the mailbox and every ref valid. Children of one ``group`` fail by that
-    group's strategy, in the order of the specs; without a group a child fails alone.
+    group's strategy, in the order of the specs; without a group a child fails alone. Without one that is vital the engine
+    halts, past that child's restarts; another one stays down, and no new risk is taken until an operator restarts it.
     """
 
     name: str
@@ -34,6 +35,7 @@ class ChildSpec(msgspec.Struct, Generic[Parts], frozen=True, kw_only=True):
     policy: RestartPolicy = RestartPolicy(max_restarts=6)
     directives: Directives = msgspec.field(default_factory=dict)
     ready_seconds: float = 10.0
+    is_vital: bool = True
 
 
 class Registry(msgspec.Struct, kw_only=True):

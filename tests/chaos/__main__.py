@@ -23,19 +23,25 @@ def main() -> int:
     options = parser.parse_args()
     seed = options.seed if options.seed is not None else time.time_ns() % 1_000_000
     folder, began = Path(tempfile.mkdtemp(prefix="chaos-")), time.monotonic()
-    again = f"python -m tests.chaos --cycles {options.cycles} --seed {seed} --accounts {options.accounts} --keep"
+    again = (
+        f"python -m tests.chaos --cycles {options.cycles} --seed {seed} --accounts {options.accounts} --keep"
+    )
     print(f"seed {seed}; data and logs in {folder}", flush=True)
     run = None
     try:
         run = Run(folder, seed, options.cycles, options.accounts, report=_progress)
         run.play()
-    except Exception:
+    except Exception:  # noqa: BLE001 - whatever it was, how to repeat it is printed
         traceback.print_exc()
-        cycle = run.done + 1 if run is not None else 0
-        print(f"\nFAILED in cycle {cycle} after {time.monotonic() - began:.0f} s")
+        where = run.under_way if run is not None else "the start"
+        print(f"\nFAILED in {where} after {time.monotonic() - began:.0f} s")
         print(f"again: {again}")
-        print("       (the same choices; processes run as fast as the machine lets them, so not the same run)")
-        print(f"data and logs: {folder}, engines' logs in {folder / 'logs'}, Postgres' in {folder / 'postgres' / 'log'}")
+        print(
+            "       (the same choices; processes run as fast as the machine lets them, so not the same run)"
+        )
+        print(
+            f"data and logs: {folder}, engines' logs in {folder / 'logs'}, Postgres' in {folder / 'postgres' / 'log'}"
+        )
         return 1
     for name, figure in run.figures().items():
         print(f"{name}: {figure}")

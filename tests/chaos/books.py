@@ -1,18 +1,20 @@
-"""What must hold after each fault: the books in Postgres against the exchange, read independently of the engine."""
+"""What must hold after each fault: the journal against the exchange, the engine's memory and the projected tables."""
 
 from __future__ import annotations
 
 import time
 from decimal import Decimal as D
 
+import msgspec
+
+from actors.subaccount.state import AccountState
+from actors.subaccount.state_codec import state_hash
+from tests.chaos.journal import Broken, Journal
 from tests.e2e.processes import WAIT, differences
 
 PAGE = 1000
-STILL_WORKING = ("INTENDED", "ACKNOWLEDGED")
-
-
-class Broken(AssertionError):
-    """An invariant does not hold."""
+SMALL = D("0.000001")
+"""The platform's balances are double precision."""
 
 
 class Exchange:
@@ -53,81 +55,53 @@ class Exchange:
         """Client order ids of what rests."""
         return {o["clientOrderId"] for o in self._paper.signed("/fapi/v1/openOrders")}
 
+    def positions(self):
+        """The master's, by symbol."""
+        return {s: D(q) for s, q in self._paper.state()["positions"].items()}
+
 
 class Books:
     """Checks of one run; raises ``Broken`` with what is wrong."""
 
     def __init__(self, world, load):
         self._world, self._load = world, load
-        self.exchange = Exchange(world.paper)
+        self.exchange, self.journal = Exchange(world.paper), Journal()
         self._epoch = 0
 
     # -- while no engine runs
 
     def check_dead(self):
         """What holds at any time, whoever died in the middle of whatever."""
-        sent = set(self.exchange.read_orders())  # before the database: what it shows is at least as new
+        # In this order: what is read later is at least as new.
+        sent = set(self.exchange.read_orders())
         with self._world.sql() as own:
-            self._durable_before_sent(own, sent)
-            self._acknowledged_is_durable(own)
-            self._no_trade_made_up(own)
-            self._sums(own)
+            journal = self.journal.read(own)
             self._epochs(own)
-
-    def _durable_before_sent(self, own, sent):
-        durable = {id_ for (id_,) in own.execute("SELECT client_order_id FROM bulkhead.intent")}
-        if lost := sent - durable:
-            raise Broken(f"{len(lost)} orders are at the exchange, and not in the database: {some(lost)}")
-        never = {
-            id_
-            for (id_,) in own.execute(
-                "SELECT client_order_id FROM bulkhead.intent WHERE status = 'NEVER_SENT'"
-            )
-        }
+            self._platform(own)
+        if lost := sent - journal.orders.keys():
+            raise Broken(f"{len(lost)} orders are at the exchange without a durable decision: {some(lost)}")
+        never = {id_ for id_, status in journal.ended.items() if status == "NEVER_SENT"}
         if wrong := never & sent:
-            raise Broken(f"{len(wrong)} orders are called NEVER_SENT, and the exchange has them: {some(wrong)}")
-
-    def _acknowledged_is_durable(self, own):
-        durable = {id_ for (id_,) in own.execute("SELECT client_order_id FROM bulkhead.intent")}
-        if lost := set(self._load.accepted) - durable:
-            raise Broken(f"{len(lost)} orders were acknowledged, and are not in the database: {some(lost)}")
-        tried, acknowledged = dict(self._load.tried), dict(self._load.deposited)
-        for account, deposits in own.execute("SELECT account_id, deposits FROM bulkhead.account"):
-            if not acknowledged[account] <= deposits <= tried[account]:
-                raise Broken(
-                    f"{account} has deposits of {deposits}; {acknowledged[account]} were acknowledged, "
-                    f"{tried[account]} were tried"
-                )
-
-    def _no_trade_made_up(self, own):
-        booked = fills(own)
-        if wrong := booked.keys() - self.exchange.read_trades().keys():
+            raise Broken(
+                f"{len(wrong)} orders are called NEVER_SENT, and the exchange has them: {some(wrong)}"
+            )
+        if wrong := journal.trades.keys() - self.exchange.read_trades().keys():
             raise Broken(f"{len(wrong)} trades are booked that the exchange does not have: {some(wrong)}")
-        twice = own.execute(
-            """
-            SELECT f.symbol, f.trade_id, f.quantity, sum(t.quantity) FROM bulkhead.fill f
-            LEFT JOIN trade_executions t ON t.client_order_id = f.client_order_id AND t.sub_account_id = f.account_id
-            JOIN (SELECT client_order_id, count(*) AS n, sum(quantity) AS all_of_it FROM bulkhead.fill GROUP BY 1) o
-                ON o.client_order_id = f.client_order_id
-            GROUP BY f.symbol, f.trade_id, f.quantity, o.all_of_it
-            HAVING abs(coalesce(sum(t.quantity), 0)::numeric - o.all_of_it) > 0.0000001"""
-        ).fetchall()
-        if twice:
-            raise Broken(f"{len(twice)} trades are not in the platform's trade_executions once: {twice[:3]}")
+        self._acknowledged()
+        for account, state in journal.states.items():
+            parts = state.deposits + state.realized - state.fees + state.funding + state.bad_debt
+            if state.balance != parts:
+                raise Broken(f"{account} has a balance of {state.balance}, its parts are {parts}")
 
-    def _sums(self, own):
-        wrong = own.execute(
-            """
-            SELECT a.account_id, a.balance, a.deposits + a.realized - a.fees + a.funding + a.bad_debt,
-                s.current_balance::numeric, (SELECT sum(change_amount)::numeric FROM balance_logs l
-                    WHERE l.sub_account_id = a.account_id),
-                (SELECT sum(fee) FROM bulkhead.fill f WHERE f.account_id = a.account_id)
-            FROM bulkhead.account a JOIN sub_accounts s ON s.id = a.account_id"""
-        ).fetchall()
-        for account, balance, sums, platform, logged, _fees in wrong:
-            if balance != sums or abs(balance - platform) > D("0.000001") or abs(balance - logged) > D("0.000001"):
+    def _acknowledged(self):
+        """What a client was told to be done is durable."""
+        if lost := set(self._load.accepted) - self.journal.orders.keys():
+            raise Broken(f"{len(lost)} orders were acknowledged, and are not in the journal: {some(lost)}")
+        for account, state in self.journal.states.items():
+            least, most = self._load.deposited[account], self._load.tried[account]
+            if not least <= state.deposits <= most:
                 raise Broken(
-                    f"{account}: balance {balance}, its parts {sums}, the platform's {platform}, its log {logged}"
+                    f"{account} has deposits of {state.deposits}; {least} were acknowledged, {most} were tried"
                 )
 
     def _epochs(self, own):
@@ -146,6 +120,16 @@ class Books:
         if found:
             raise Broken(f"an engine wrote after its successor had begun: {found[:3]}")
 
+    @staticmethod
+    def _platform(own):
+        """Each of the platform's balances is the sum of its log, however far the projection has come."""
+        for account, balance, logged in own.execute(
+            "SELECT id, current_balance::numeric, (SELECT sum(change_amount)::numeric FROM balance_logs l "
+            "WHERE l.sub_account_id = s.id) FROM sub_accounts s"
+        ):
+            if abs(balance - logged) > SMALL:
+                raise Broken(f"{account}: the platform's balance is {balance}, its log adds up to {logged}")
+
     # -- while an engine runs and nobody uses it
 
     def check_quiet(self, client, seconds=WAIT):
@@ -159,51 +143,113 @@ class Books:
                 raise Broken(f"after {seconds:.0f} s without load: {wrong}")
             time.sleep(0.1)
         if wrong := {s: d for s, d in differences(client).items() if d}:
-            raise Broken(f"the books differ from the master's positions: {wrong}")
+            raise Broken(f"the engine's books differ from the master's positions: {wrong}")
 
     def _differs(self, client):
         with self._world.sql() as own:
-            working = {
-                id_
-                for (id_,) in own.execute(
-                    "SELECT client_order_id FROM bulkhead.intent WHERE status = ANY(%s)", (list(STILL_WORKING),)
-                )
-            }
-            if wrong := working ^ self.exchange.open_orders():
-                return f"{len(wrong)} orders work on one side only: {some(wrong)}"
-            at_exchange = self.exchange.read_trades()
-            booked = fills(own)
-            if wrong := at_exchange.keys() ^ booked.keys():
-                return f"{len(wrong)} trades are on one side only: {some(wrong)}"
-            for key, (order, quantity, price, fee) in booked.items():
-                trade = at_exchange[key]
-                told = (D(trade["qty"]), D(trade["price"]), D(trade["commission"]))
-                if told != (quantity, price, fee) or self.exchange.orders.get(order, trade["orderId"]) != trade["orderId"]:
-                    return f"the trade {key} is booked as {(order, quantity, price, fee)}, the exchange says {trade}"
-            return self._accounts_differ(client, own)
+            journal = self.journal.read(own)
+            return (
+                self._orders_differ(journal)
+                or self._trades_differ(journal)
+                or self._memory_differs(journal, client)
+                or self._projection_differs(journal, own)
+            )
 
-    @staticmethod
-    def _accounts_differ(client, own):
-        """What the actors have in memory against what is durable."""
-        held = {(p["account_id"], p["symbol"]): D(p["quantity"]) for p in client.get("/v1/positions", limit=10_000)}
-        stored = {(a, s): q for a, s, q in own.execute("SELECT account_id, symbol, quantity FROM bulkhead.position")}
-        if held != stored:
-            return f"positions differ: {some({k for k in held.keys() | stored.keys() if held.get(k) != stored.get(k)})}"
-        for account, balance in own.execute("SELECT account_id, balance FROM bulkhead.account").fetchall():
-            told = D(client.get(f"/v1/accounts/{account}")["balance"])
-            if told != balance:
-                return f"{account} has a balance of {told} in memory and {balance} in the database"
+    def _orders_differ(self, journal):
+        if wrong := journal.working() ^ self.exchange.open_orders():
+            return f"{len(wrong)} orders work on one side only: {some(wrong)}"
+        undecided = journal.orders.keys() - self.exchange.read_orders().keys() - journal.ended.keys()
+        return f"{len(undecided)} orders have no fate: {some(undecided)}" if undecided else ""
+
+    def _trades_differ(self, journal):
+        at_exchange = self.exchange.read_trades()
+        if wrong := at_exchange.keys() ^ journal.trades.keys():
+            return f"{len(wrong)} trades are on one side only: {some(wrong)}"
+        for key, (_, fact) in journal.trades.items():
+            told, own = at_exchange[key], fact.trade
+            same = (D(told["qty"]), D(told["price"]), D(told["commission"]), told["orderId"], told["side"])
+            if same != (own.quantity, own.price, fact.fee, own.exchange_order_id, str(own.side)):
+                return f"the trade {key} is booked as {fact}, the exchange says {told}"
+            if self.exchange.orders[fact.client_order_id] != own.exchange_order_id:
+                return f"the trade {key} is booked on another order: {fact.client_order_id}"
+        if (ours := journal.positions()) != (masters := self.exchange.positions()):
+            return f"positions of accounts and house are {ours}, the master's {masters}"
         return ""
 
+    @staticmethod
+    def _memory_differs(journal, client):
+        """What the actors have in memory is what the journal folds to, to the last field."""
+        for account, state in journal.states.items():
+            shown = client.get(f"/v1/actors/{account}")["state"]
+            live = msgspec.convert(
+                {k: v for k, v in shown.items() if k not in {"limits", "base_limits"}},
+                AccountState,
+                strict=False,
+            )
+            if state_hash(live) != state_hash(state):
+                made = msgspec.to_builtins(state)
+                wrong = {
+                    k: (v, made.get(k)) for k, v in msgspec.to_builtins(live).items() if v != made.get(k)
+                }
+                return f"{account}, in memory and by the journal: {wrong}"
+        return ""
 
-def fills(own):
-    """What is booked, by symbol and trade id; one row each, by the table's key."""
-    return {
-        (symbol, trade): found
-        for symbol, trade, *found in own.execute(
-            "SELECT symbol, trade_id, client_order_id, quantity, price, fee FROM bulkhead.fill"
-        )
-    }
+    def _projection_differs(self, journal, own):
+        """The projected tables, once they are as far as the journal."""
+        if not self._world.is_projected:
+            return ""
+        [(position,)] = own.execute("SELECT position FROM bulkhead.projection WHERE shard = 0").fetchall()
+        if position != journal.position:
+            return f"the projection is at {position}, the journal at {journal.position}"
+        if parked := own.execute("SELECT stream, error FROM bulkhead.parked").fetchall():
+            return f"streams are parked: {parked[:3]}"
+        booked = {
+            (symbol, trade): (order, fee)
+            for symbol, trade, order, fee in own.execute(
+                "SELECT symbol, trade_id, client_order_id, fee FROM bulkhead.fill"
+            )
+        }
+        if booked != {key: (f.client_order_id, f.fee) for key, (_, f) in journal.trades.items()}:
+            return "bulkhead.fill differs from the journal's trades"
+        executed = own.execute(
+            "SELECT client_order_id, sum(quantity)::numeric FROM trade_executions "
+            "WHERE client_order_id = ANY(%s) GROUP BY 1", ([f.client_order_id for _, f in journal.trades.values()],)
+        )  # fmt: skip
+        return _executions_differ(journal, dict(executed.fetchall())) or _tables_differ(journal, own)
+
+
+def _executions_differ(journal, executed):
+    """Each trade is in the platform's trade_executions, in one or two parts, once."""
+    wanted: dict[str, D] = {}
+    for _, fact in journal.trades.values():
+        wanted[fact.client_order_id] = wanted.get(fact.client_order_id, D(0)) + fact.trade.quantity
+    wrong = [id_ for id_, quantity in wanted.items() if abs(executed.get(id_, D(0)) - quantity) > SMALL]
+    return f"trade_executions do not add up for {len(wrong)} orders: {some(wrong)}" if wrong else ""
+
+
+def _tables_differ(journal, own):
+    """Orders, balances and positions of our own tables and the platform's against the states of the journal."""
+    intents = dict(own.execute("SELECT client_order_id, status FROM bulkhead.intent").fetchall())
+    working = {id_ for id_, status in intents.items() if status in {"INTENDED", "ACKNOWLEDGED"}}
+    if intents.keys() != journal.orders.keys() or working != journal.working():
+        return "bulkhead.intent differs from the journal's orders"
+    balances = own.execute(
+        "SELECT account_id, balance, current_balance::numeric FROM bulkhead.account "
+        "JOIN sub_accounts ON id = account_id"
+    ).fetchall()
+    for account, balance, platform in balances:
+        state = journal.states[account]
+        if balance != state.balance or abs(platform - state.balance) > SMALL:
+            return f"{account}: {balance} and the platform's {platform} are not {state.balance}"
+    held = {(a, p.symbol): p.quantity for a, state in journal.states.items() for p in state.positions}
+    query = "SELECT account_id, symbol, quantity FROM bulkhead.position"
+    if held != {(a, s): q for a, s, q in own.execute(query)}:
+        return "bulkhead.position differs from the journal's positions"
+    query = "SELECT sub_account_id, symbol, quantity::numeric FROM virtual_positions WHERE status = 'OPEN'"
+    platform = {(a, s): q for a, s, q in own.execute(query)}
+    if platform.keys() != held.keys() or any(abs(abs(held[k]) - q) > SMALL for k, q in platform.items()):
+        return "the platform's virtual_positions differ from the journal's positions"
+    return ""
 
 
 def some(found):

@@ -46,7 +46,9 @@ class Load:
         self._failure = None
         works = [(self._trade, f"client-{n}") for n in range(CLIENTS)] + [(self._disturb, "market")]
         self._threads = [
-            threading.Thread(target=self._work, args=(work, name, random.Random(f"{seed}:{name}")), daemon=True)
+            threading.Thread(
+                target=self._work, args=(work, name, random.Random(f"{seed}:{name}")), daemon=True
+            )
             for work, name in works
         ]
         for thread in self._threads:

@@ -11,16 +11,18 @@ import signal
 import time
 from collections import Counter
 
-from tests.chaos.books import Books, Broken
+from actors.api.client import EngineError
+from tests.chaos.books import Books
+from tests.chaos.journal import Broken
 from tests.chaos.load import DEPOSIT, Load
 from tests.chaos.world import LEASE_SECONDS, World, killed, slept
 from tests.e2e.processes import WAIT, account_bodies, until
 
-QUIET_EVERY = 5
+QUIET_EVERY = 10
 READY = 0.3
 """Which share of the engines is killed after it recovered; the others recover when they are killed."""
 
-EXIT_HALTED = 3
+EXIT_BAD_START, EXIT_HALTED = 2, 3
 
 SHARES = {
     "kill": 46, "kill at start": 12, "kill with Postgres": 6, "kill Postgres": 8, "kill a backend": 8,
@@ -61,6 +63,8 @@ class Run:
         self._rng = random.Random(seed)
         self._plan = plan(self._rng, cycles)
         self.faults, self.done, self.takeovers = Counter(), 0, []
+        self._disturbed = False
+        self.under_way = "the start"
         self.world = World(folder, seed)
         try:
             self._open_accounts(accounts)
@@ -83,7 +87,7 @@ class Run:
         """
         try:
             for number, fault in enumerate(self._plan, 1):
-                began = time.monotonic()
+                began, self.under_way = time.monotonic(), f"cycle {number} ({fault})"
                 self._cycle(fault)
                 self.faults[fault] += 1
                 self.done = number
@@ -107,6 +111,7 @@ class Run:
             "cycles": self.done,
             "faults": dict(self.faults),
             "engines started": self.world.starts,
+            "decisions in the journal": self.books.journal.position,
             "orders at the exchange": len(self.books.exchange.orders),
             "trades booked": len(self.books.exchange.trades),
             "slowest takeover from a frozen engine, s": round(max(self.takeovers, default=0), 1),
@@ -118,6 +123,7 @@ class Run:
     def _cycle(self, fault):
         world, rng = self.world, self._rng
         engine = world.engine or world.start_engine()
+        self._disturbed = False
         if fault == "kill at start":
             self.load.resume()
             slept(rng, 0.2, 2.0)
@@ -148,6 +154,7 @@ class Run:
             case "restart Postgres":
                 killed(world.postmaster(), signal.SIGINT)  # its fast shutdown
             case "cut connections":
+                self._disturbed = True
                 for _ in range(rng.randint(1, 5)):
                     with world.sql() as own:
                         own.execute(
@@ -158,6 +165,7 @@ class Run:
             case "freeze":
                 self._freeze(engine)
         if fault in {"kill Postgres", "kill a backend", "restart Postgres"}:
+            self._disturbed = True
             slept(rng, 0, 0.4)
             if rng.random() < 0.5:
                 # The engine lives through it; else it is killed while Postgres is away.
@@ -171,12 +179,20 @@ class Run:
         if fault == "kill with Postgres":
             pid = world.postmaster()
             engine.child.kill()
+            engine.child.wait(WAIT)
             killed(pid)
-        code = engine.child.poll()
+        self._check_alive(engine)
         world.end(engine)
         world.revive()
-        if code is not None and code >= 0:
+
+    def _check_alive(self, engine):
+        """An engine ends by itself only when Postgres goes away before it is ready."""
+        code = engine.child.poll()
+        if code is None or code == -signal.SIGKILL:
+            return True
+        if code != EXIT_BAD_START or engine.is_ready.is_set() or not self._disturbed:
             raise Broken(f"the engine ended by itself with {code}: {engine.errors[-3000:]}")
+        return False
 
     def _freeze(self, engine):
         """Freeze the owner in the middle of its work, let another take over, and let the first one go on."""
@@ -193,7 +209,10 @@ class Run:
         self.load.resume()
         slept(self._rng, 0, 0.5)
         engine.thaw()
-        until(lambda: "the engine halts" in engine.errors, "the halt of an engine whose accounts another one owns")
+        until(
+            lambda: "the engine halts" in engine.errors,
+            "the halt of an engine whose accounts another one owns",
+        )
         code = engine.child.poll()
         world.end(engine)
         if code not in {None, EXIT_HALTED}:
@@ -212,7 +231,7 @@ class Run:
         deadline = time.monotonic() + LEASE_SECONDS + WAIT
         while True:
             second = world.start_engine(folder)
-            until(lambda: second.client() is not None or second.has_ended, "the second engine", 2 * WAIT)
+            until(lambda e=second: e.client() is not None or e.has_ended, "the second engine", 2 * WAIT)
             if not second.has_ended:
                 return second
             world.starts -= 1  # the next try is of the same role
@@ -224,10 +243,13 @@ class Run:
         engine = self.world.engine
 
         def is_well():
-            if engine.has_ended:
-                raise Broken(f"the engine ended with {engine.child.poll()}: {engine.errors[-3000:]}")
+            if not self._check_alive(engine):
+                return True
             client = self.world.client()
-            return client is not None and client.get("/v1/health")["status"] == "ok"
+            try:
+                return client is not None and client.get("/v1/health")["status"] == "ok"
+            except EngineError:
+                return False
 
         until(is_well, "new risk allowed again")
 

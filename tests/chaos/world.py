@@ -27,6 +27,8 @@ from tests.e2e.processes import WAIT, Paper, Process, until
 LEASE_SECONDS = 3
 REQUEST_SECONDS = 3.0
 ROLES = ("engine_one", "engine_two")
+PROJECTION = Path(__file__).parents[2] / "actors" / "persistence" / "projection"
+"""There since a release that makes the other tables from the journal."""
 
 WATCHED = (
     "bulkhead.account", "bulkhead.intent", "bulkhead.fill", "bulkhead.position", "bulkhead.journal",
@@ -113,6 +115,7 @@ class World:
             "--latency-ms", 4, "--seed", seed % 1_000_000, limits="none", program="tests.chaos.unmetered"
         )
         self.starts, self.owner, self.engine, self._client = 0, "one", None, None
+        self.is_projected = PROJECTION.exists()
 
     def _watch(self):
         connection = connect(self.dsn)
@@ -178,7 +181,8 @@ class World:
             return [
                 pid
                 for (pid,) in own.execute(
-                    "SELECT pid FROM pg_stat_activity WHERE application_name LIKE %s ORDER BY pid", (application,)
+                    "SELECT pid FROM pg_stat_activity WHERE application_name LIKE %s ORDER BY pid",
+                    (application,),
                 ).fetchall()
             ]
 

@@ -46,7 +46,7 @@ def test_the_type_of_an_order_follows_from_its_price_option(options, kind, field
     assert shown.out == "bh-1 accepted and durable\n"
     plain = {
         "price": None, "trigger_price": None, "callback_rate": None, "activation_price": None, "leverage": None,
-        "strategy": "", "reduce_only": False,
+        "reduce_only": False, **dict.fromkeys(TAGS, ""),
     }  # fmt: skip
     body = {"symbol": "ETHUSDT", "side": "SELL", "quantity": "0.1", "order_type": kind, **plain, **fields}
     assert engine.requests == [(*PLACE, body)]

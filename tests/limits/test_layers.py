@@ -8,7 +8,7 @@ import pytest
 
 from actors.assembly.config import load
 from actors.core.errors import BadConfig
-from actors.limits.layers import merge, merged, read, rule_layer, with_rule
+from actors.limits.layers import differing, merge, merged, read, rule_layer, with_rule
 from actors.limits.model import RiskLimits
 
 
@@ -126,3 +126,16 @@ def test_a_rule_row_is_shown_as_the_layer_of_all_or_of_the_account():
     }
     assert rule_layer(row, is_global=False).source == "platform's rule of the account"
     assert merged([of_all]) == with_rule(RiskLimits(), row)
+
+
+def test_what_differs_from_the_built_in_limits_is_said_by_name_as_the_text_that_would_set_it():
+    assert differing(RiskLimits()) == ()
+    limits = merge(RiskLimits(), {"max_positions": "5", "max_price_deviation": "off", "mark_source": "exit"})
+    limits = with_rule(limits, (D("20.50"), D("200.00"), None, None))
+    assert differing(limits) == (
+        ("mark_source", "exit"),
+        ("max_leverage", "20.5"),
+        ("max_positions", "5"),
+        ("max_price_deviation", "off"),
+    )
+    assert merge(RiskLimits(), dict(differing(limits))) == limits

@@ -34,7 +34,7 @@ from actors.core.messages import (
 from actors.core.order_ids import FIXED
 from actors.core.trades import Trade
 from actors.core.units import AccountId, Nanos, Symbol
-from actors.limits.layers import merge
+from actors.limits.layers import differing, merge
 from actors.limits.model import LIMITS, RiskLimits
 from actors.subaccount.decide import decide
 from actors.subaccount.market import Market
@@ -73,6 +73,7 @@ class Engine:
         self.rules = {Symbol(s): rule for s, rule in terms.rules.items()}
         self.state = AccountState(
             account_id=ACCOUNT, balance=balance, deposits=balance, limits=limits, base_limits=limits,
+            below=differing(limits),
             maintenance_rate=terms.rate, mode=LiquidationMode(terms.mode),
         )  # fmt: skip
         self.ids: dict[int, str] = {}

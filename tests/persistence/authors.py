@@ -12,6 +12,10 @@ from actors.core.enums import OrderStatus
 from actors.core.messages import OrderAccepted, OrderClosed, PlaceOrder
 from actors.core.records import NewAccount
 from actors.core.units import AccountId
+from actors.persistence.projection.batch import Batch
+from actors.persistence.projection.decided import Decided
+from actors.persistence.projection.rows import gather
+from actors.persistence.projection.store import Projection
 from actors.persistence.queries import Query
 from actors.subaccount.decide import decide
 from actors.subaccount.durability import Persist
@@ -36,6 +40,7 @@ def create(store, count=1, **changes):
     store.create_accounts(
         [NewAccount(account_id=i, name=i, deposit=D(1000), **{**wide, **changes}) for i in ids], NOW
     )
+    store.handover()  # what comes after can be handed over
     return store.load(ids)
 
 
@@ -76,6 +81,35 @@ def load(store, state):
     return store.load([state.account_id])[0]
 
 
+def project(dsn):
+    """Bring all tables up to date with the journal, as the projector does."""
+    projection = Projection(dsn)
+    projection.begin()
+    try:
+        while found := projection.read(1_000):
+            projection.project(found)
+    finally:
+        projection.close()
+    return projection
+
+
+def written(state, facts, wall_ms=NOW):
+    """The rows that facts write which led to ``state``, by table; changes of rows too."""
+    batch = Batch()
+    decided = Decided(
+        stream=state.account_id, sequence=state.sequence, position=1, wall_ms=wall_ms, hash=b"", facts=tuple(facts), state=state,
+    )  # fmt: skip
+    gather(batch, [decided])
+    found = {}
+    for table, its in batch._rows.items():
+        parts = (its._new, its._puts, its._changes)
+        values = [row for part in parts for row in part.values()]
+        found.setdefault(table.name, []).extend([*values, *({"gone": key} for key in its._gone)])
+    return {table: its for table, its in found.items() if its}
+
+
 def rows(dsn, query):
+    """What the tables say when all that is durable is projected."""
+    project(dsn)
     with psycopg.connect(dsn) as connection:
         return connection.execute(query).fetchall()

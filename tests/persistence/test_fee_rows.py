@@ -10,6 +10,8 @@ from msgspec.structs import replace
 
 from actors.core.messages import FeeKnown, PlaceOrder, RateKnown, SettleFee
 from actors.persistence import schema
+from actors.persistence.projection.decided import of_handover
+from actors.persistence.projection.store import Projection
 from actors.persistence.store import Store
 from tests.factories import BNB, BUY, ETH, SELL, WALL_MS, WIDE, fill_of, market
 from tests.persistence.authors import TRADE_IDS, Author, create, load, rows
@@ -59,7 +61,6 @@ def test_a_booked_fee_has_its_asset_amount_and_rate_beside_it(store, dsn, author
         (D(1), "BNB", D("0.002"), D(500), 1),
         (D("0.09"), None, None, None, None),
     ]
-    assert rows(dsn, "SELECT count(*) FROM bulkhead.pending_fee") == [(0,)]
     assert rows(dsn, SUMS) == [(D("998.91"), D("1.09"), D("998.91"), D("1.09"), D("1.09"))]
 
 
@@ -141,15 +142,25 @@ def test_a_fee_that_does_not_follow_from_amount_and_rate_is_refused_by_the_datab
     *_, fill = author.batch
     wrong = replace(fill.facts[0], commission=replace(fill.facts[0].commission, rate=D(501)))
     author.batch[-1] = replace(fill, facts=(wrong, *fill.facts[1:]))
-    assert "fill_fee_follows" in str(store.commit(author.batch)[-1])
+    store.commit(author.batch)
+    [(error,)] = rows(dsn, "SELECT error FROM bulkhead.parked")
+    assert "fill_fee_follows" in error
+    assert rows(dsn, FILLS) == []
 
 
 def test_the_books_check_of_the_database_knows_late_fees(store, dsn, author):
     trade(author, BUY, "0.1")
     author.decide(rate())
     last = author.batch[-1]
-    author.batch[-1] = replace(last, state=replace(last.state, balance=D(1000)))
-    assert "account_adds_up" in str(store.commit(author.batch)[-1])
+    wrong = replace(last, state=replace(last.state, balance=D(1000)))
+    assert set(store.commit([*author.batch[:-1], wrong])) == {None}
+    projection = Projection(dsn)
+    projection.begin()
+    projection.project(projection.read(1))
+    projection.project(of_handover(store.handover()))
+    projection.close()
+    [(error,)] = rows(dsn, "SELECT error FROM bulkhead.parked")
+    assert "account_adds_up" in error
 
 
 def test_a_database_of_version_3_with_data_is_upgraded(dsn):

@@ -18,7 +18,7 @@ from actors.gateway.messages import Report, ReportStatus, Surveyed
 from actors.gateway.orders import Request, Survey, Tracked
 from actors.gateway.protocol import GatewayCore
 from actors.persistence import schema
-from actors.persistence.rows import shard_of
+from actors.persistence.shards import shard_of
 from actors.persistence.store import Store
 from actors.venues.binance.rules import RULES
 from tests.factories import BUY, ETH, SELL, fill_of, market

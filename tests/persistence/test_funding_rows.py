@@ -27,8 +27,7 @@ from tests.persistence.authors import TRADE_IDS, Author, create, load, rows
 HOUR = 3_600_000
 EIGHT = 480_000 * HOUR
 MARKS = {ETH: "2000", BTC: "60000"}
-HELD = "SELECT symbol, until_ms - 1728000000000, quantity FROM bulkhead.held_until ORDER BY 1, 2"
-FUNDED = "SELECT funding_ms - 1728000000000, amount, quantity, kept FROM bulkhead.funding ORDER BY 1"
+FUNDED = "SELECT funding_ms - 1728000000000, amount, quantity FROM bulkhead.funding ORDER BY 1"
 
 
 def trade(author, ms, quantity, symbol=ETH):
@@ -42,6 +41,11 @@ def trade(author, ms, quantity, symbol=ETH):
     price = MARKS[symbol]
     author.decide(fill_of(order, price=price, trade_id=number, trade_ms=EIGHT + ms, account_id=owner), at)
     author.decide(OrderClosed(order.client_order_id, OrderStatus.FILLED, order.quantity), at)
+
+
+def held(author):
+    """What an account knows of what it held until when."""
+    return [(h.symbol, c.until_ms - EIGHT, c.quantity) for h in author.state.holdings for c in h.changes]
 
 
 def settle(author, at=0, told=None, symbol=ETH):
@@ -66,7 +70,7 @@ def test_who_closed_since_pays_after_a_restart_and_once(store, dsn):
     author = restarted(store, author)
     assert settle(author).duplicate
     assert author.state.funding == D("-0.04")
-    assert rows(dsn, FUNDED) == [(0, D("-0.04"), D("0.2"), True)]
+    assert rows(dsn, FUNDED) == [(0, D("-0.04"), D("0.2"))]
     assert rows(dsn, "SELECT funding FROM bulkhead.closed_position") == [(D("-0.04"),)]
     assert rows(dsn, "SELECT change_amount FROM balance_logs WHERE reason = 'FUNDING'") == [(D("-0.04"),)]
     assert rows(dsn, "SELECT current_balance FROM sub_accounts") == [(D("999.96"),)]
@@ -78,12 +82,11 @@ def test_a_late_trade_is_found_by_the_account_s_next_life_and_the_difference_is_
     settle(author)
     trade(author, 10_000, "0.3")
     trade(author, -5, "-0.1")
-    assert rows(dsn, HELD) == []
     author = restarted(store, author)
-    assert rows(dsn, HELD) == [(ETH, -5_000_000, D(0)), (ETH, -5, D("0.2")), (ETH, 10_000, D("0.1"))]
+    assert held(author) == [(ETH, -5_000_000, D(0)), (ETH, -5, D("0.2")), (ETH, 10_000, D("0.1"))]
     assert not settle(author, told=HOUR).duplicate
     author = restarted(store, author)
-    assert rows(dsn, FUNDED) == [(0, D("-0.02"), D("0.1"), True)]
+    assert rows(dsn, FUNDED) == [(0, D("-0.02"), D("0.1"))]
     assert author.state.positions[0].funding == D("-0.02")
 
 
@@ -94,11 +97,11 @@ def test_what_is_older_than_a_day_is_dropped_and_its_funding_stays_on_record(sto
     author = restarted(store, author)
     trade(author, 27 * HOUR, "0.01", BTC)
     author = restarted(store, author)
-    assert rows(dsn, HELD) == [(BTC, 27 * HOUR, D(0))]
+    assert held(author) == [(BTC, 27 * HOUR, D(0))]
     settle(author, 32 * HOUR)
     author = restarted(store, author)
     assert [s.funding_ms for s in author.state.settled] == [EIGHT + 32 * HOUR]
-    assert [(row[0], row[3]) for row in rows(dsn, FUNDED)] == [(0, False), (32 * HOUR, True)]
+    assert [row[0] for row in rows(dsn, FUNDED)] == [0, 32 * HOUR]
 
 
 def test_late_trades_beyond_what_is_kept_of_an_hour_leave_no_row_behind(store, dsn):
@@ -106,22 +109,22 @@ def test_late_trades_beyond_what_is_kept_of_an_hour_leave_no_row_behind(store, d
     for n in range(PER_HOUR):
         trade(author, 1_000_000 + n, "0.01")
     author = restarted(store, author)
-    assert len(rows(dsn, HELD)) == PER_HOUR
+    assert len(held(author)) == PER_HOUR
     trade(author, 999_999, "0.01")
     trade(author, 999_998, "0.01")
     author = restarted(store, author)
-    found = [at for _, at, _ in rows(dsn, HELD)]
+    found = [at for _, at, _ in held(author)]
     assert found == [999_998, 999_999, *range(1_000_000, 1_000_000 + PER_HOUR - 2)]
 
 
 def test_what_the_house_took_counts_from_then_also_after_a_restart(store, dsn):
     author = Author(create(store)[0])
     trade(author, -5_000_000, "0.2")
-    [held] = author.state.positions
+    [taken] = author.state.positions
     at = market(MARKS, wall_ms=EIGHT + 10_000)
-    author.note(decided(Situation(author.state, at), take_over(held, D(2000), at, Purpose.USER)))
+    author.note(decided(Situation(author.state, at), take_over(taken, D(2000), at, Purpose.USER)))
     author = restarted(store, author)
-    assert rows(dsn, HELD) == [(ETH, -5_000_000, D(0)), (ETH, 10_000, D("0.2"))]
+    assert held(author) == [(ETH, -5_000_000, D(0)), (ETH, 10_000, D("0.2"))]
     assert not settle(author).duplicate
     assert settle(author, 8 * HOUR).duplicate
     author = restarted(store, author)
@@ -213,7 +216,7 @@ def test_open_positions_of_version_5_have_the_cost_that_their_average_says(upgra
     assert cost == {ETH: D("599.7370370367036"), "1000PEPEUSDT": D("10100.001")}
     assert author.state.position(ETH).entry_price == D("1999.123456789012")
     assert author.state.position("1000PEPEUSDT").entry_price == D("0.000003366667")
-    assert store.virtual_totals() == {ETH: D("-0.3"), "1000PEPEUSDT": D(3_000_000_000)}
+    assert store.books()[0] == {ETH: D("-0.3"), "1000PEPEUSDT": D(3_000_000_000)}
 
 
 def test_funding_that_version_5_booked_is_not_booked_again_and_what_it_did_not_is(upgraded):

@@ -17,7 +17,7 @@ from actors.core.messages import (
     SettleFee,
     Wake,
 )
-from actors.persistence.rows import when
+from actors.persistence.projection.spelling import when
 from tests.factories import BUY, ETH, SELL, WALL_MS, fill_of, market
 from tests.persistence.authors import NOW, TRADE_IDS, Author, create, rows
 
@@ -222,7 +222,7 @@ def test_what_the_house_takes_over_is_flagged_with_who_and_when(store, dsn):
         ("LONG", D(5), "TAKEN_OVER", D(-975), True, "SYSTEM_LIQ", AT, AT, when(5))
     ]
     assert rows(dsn, "SELECT count(*) FROM bulkhead.position") == [(0,)]
-    assert store.house_positions() == {ETH: D(5)}
+    assert store.books()[1] == {ETH: D(5)}
 
 
 # -- resting orders

@@ -30,7 +30,8 @@ from actors.core.messages import (
 from actors.core.records import NewAccount
 from actors.core.trading_day import TradingDay
 from actors.core.units import AccountId
-from actors.persistence.rows import platform_symbol, shard_of
+from actors.persistence.projection.spelling import platform_symbol
+from actors.persistence.shards import shard_of
 from actors.persistence.store import Store
 from actors.subaccount.pipeline import decided
 from actors.subaccount.situation import Situation

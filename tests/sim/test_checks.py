@@ -96,8 +96,14 @@ def test_the_store_finds_an_intent_that_comes_twice_and_a_state_that_its_facts_d
     intent = next(iter(quiet.store.intents.values()))
     with pytest.raises(Violation, match="an intent twice"):
         quiet.store._note(intent.account_id, intent)
+    [state] = quiet.store.load(["acct-0"])
+    other = replace(state, balance=D(5), sequence=state.sequence + 1)
     with pytest.raises(Violation, match="differs from the account's own"):
-        quiet.store.commit([decision(quiet, state=replace(quiet.store.durable["acct-0"], balance=D(5)))])
+        quiet.store.commit([decision(quiet, state=other)])
+    quiet.store.durable["acct-0"] = other
+    with pytest.raises(Violation, match="what is loaded differs"):
+        quiet.store.load(["acct-0"])
+    quiet.store.durable["acct-0"] = state
 
 
 def test_the_wire_finds_an_order_that_is_not_durable_and_a_cancel_of_what_is_not_open(quiet):

@@ -9,9 +9,9 @@ import pytest
 from msgspec.structs import replace
 
 from actors.core.constants import MAILBOX_HIGH
-from actors.core.enums import AccountStatus, OrderStatus, OrderType, Purpose
+from actors.core.enums import AccountStatus, ConditionalKind, LiquidationMode, OrderStatus, OrderType, Purpose
 from actors.core.errors import StateLost
-from actors.core.facts import OrderIntended
+from actors.core.facts import LimitsBelowChanged, ModeChanged, OrderIntended, StatusChanged
 from actors.core.messages import (
     AdjustBalance,
     AskFunding,
@@ -19,11 +19,13 @@ from actors.core.messages import (
     OrderClosed,
     PlaceConditional,
     PlaceOrder,
+    PlatformKnown,
     SetStatus,
     Wake,
 )
 from actors.core.order_ids import FIXED
 from actors.core.units import NANOS_PER_MS, AccountId, ClientOrderId, Nanos
+from actors.limits.layers import differing
 from actors.runtime.cell import Status
 from actors.runtime.clock import VirtualClock
 from actors.runtime.simulation import SeededDispatcher
@@ -230,6 +232,66 @@ def test_a_timer_that_comes_too_early_by_the_wall_clock_is_set_again(monkeypatch
     assert len(steps_sent(desk)) == 1
     desk.dispatcher.run_until(Nanos(300 * NANOS_PER_MS))
     assert len(steps_sent(desk)) == 2
+
+
+@pytest.mark.parametrize("guard", [False, True])
+def test_what_the_platform_changed_is_decided_on_first_when_an_account_is_loaded(guard):
+    told = PlatformKnown(status=AccountStatus.FROZEN)
+    desk = Desk(account(platform=told, below=()), guard=guard)
+    [persist] = desk.told(Persist)
+    assert persist.facts == (
+        LimitsBelowChanged(differing(account().limits)),
+        StatusChanged(AccountStatus.FROZEN),
+    )
+    assert (persist.cause, persist.previous_sequence, persist.reply_to) == ("platform", 0, None)
+    state = desk.ref.cell.actor.state
+    assert (state.status, state.platform) == (AccountStatus.FROZEN, None)
+
+
+def test_an_account_that_knows_what_lies_outside_decides_nothing_when_it_is_loaded():
+    assert Desk(account()).told(Persist) == []
+
+
+def test_a_preloaded_account_decides_on_what_the_platform_changed_too():
+    desk = Desk(account())
+    desk.context.preloaded[AccountId("acct-2")] = replace(
+        account(), account_id=AccountId("acct-2"), platform=PlatformKnown(mode=LiquidationMode.TAKEOVER)
+    )
+    AccountActor.start("acct-2", desk.dispatcher, AccountId("acct-2"), desk.context)
+    desk.dispatcher.run_until_quiet()
+    [persist] = desk.told(Persist)
+    assert persist.facts == (ModeChanged(LiquidationMode.TAKEOVER),)
+
+
+def test_an_operator_s_command_that_overtook_the_load_comes_after_what_the_platform_changed():
+    desk = Desk(account())
+    desk.dispatcher.restart(desk.ref.cell)
+    desk.ref.tell(SetStatus(AccountStatus.ACTIVE))
+    desk.dispatcher.run_until_quiet()
+    desk.ref.tell(AccountLoaded(account(platform=PlatformKnown(status=AccountStatus.FROZEN)), 1))
+    desk.dispatcher.run_until_quiet()
+    assert [f.status for p in desk.told(Persist) for f in p.facts] == [
+        AccountStatus.FROZEN,
+        AccountStatus.ACTIVE,
+    ]
+
+
+def test_a_guard_takes_the_platform_s_word_without_opening_anything():
+    """A stop that would open is due at this price; the guard withdraws it, and fires nothing."""
+    waiting = PlaceConditional(
+        kind=ConditionalKind.STOP_MARKET,
+        symbol=ETH,
+        side=BUY,
+        quantity=D("0.1"),
+        trigger_price=D(2010),
+        leverage=D(20),
+    )
+    state = run(account(), waiting)
+    told = PlatformKnown(maintenance_rate=D("0.01"))
+    desk = Desk(replace(state, platform=told), mid="2020", guard=True)
+    facts = [f for p in desk.told(Persist) for f in p.facts]
+    assert not [f for f in facts if isinstance(f, OrderIntended)]
+    assert desk.ref.cell.actor.state.maintenance_rate == D("0.01")
 
 
 def test_an_account_that_the_database_does_not_know_says_so():

@@ -7,9 +7,19 @@ from decimal import Decimal as D
 import pytest
 from msgspec.structs import replace
 
-from actors.core.enums import AccountStatus, LiquidationMode
-from actors.core.facts import LimitsChanged, ModeChanged, OrderIntended
-from actors.core.messages import AdjustBalance, PlaceOrder, SetLimits, SetMode, SetStatus
+from actors.core.enums import AccountStatus, LiquidationMode, Phase
+from actors.core.errors import StateCorrupt
+from actors.core.facts import (
+    LimitsBelowChanged,
+    LimitsChanged,
+    MaintenanceRateChanged,
+    ModeChanged,
+    OrderIntended,
+    PhaseChanged,
+    StatusChanged,
+)
+from actors.core.messages import AdjustBalance, PlaceOrder, PlatformKnown, SetLimits, SetMode, SetStatus
+from actors.limits.layers import differing
 from actors.subaccount.decide import decide
 from actors.subaccount.pipeline import Accepted
 from actors.subaccount.rejections import RejectCode as Code
@@ -101,3 +111,49 @@ def test_a_deposit_rescues_before_the_step_and_a_withdrawal_must_leave_the_margi
     assert [
         r.code for r in decide(healthy, AdjustBalance(D("-1000.01"), "W"), market()).reply.rejections
     ] == [Code.INSUFFICIENT_MARGIN]
+
+
+# -- what comes from outside
+
+
+def test_what_the_platform_changed_becomes_facts_of_the_account_once():
+    told = PlatformKnown(AccountStatus.FROZEN, LiquidationMode.TAKEOVER, D("0.01"))
+    decision = decide(account(), told, market())
+    assert decision.facts == (
+        MaintenanceRateChanged(D("0.01")),
+        ModeChanged(LiquidationMode.TAKEOVER),
+        StatusChanged(AccountStatus.FROZEN),
+    )
+    assert decision.state.maintenance_rate == D("0.01")
+    assert decide(decision.state, told, market()).facts == ()
+    assert decide(account(), PlatformKnown(), market()).facts == ()
+
+
+def test_other_limits_below_an_account_are_known_by_a_fact_and_act_in_the_same_decision():
+    base = replace(WIDE, max_consecutive_losses=2)
+    state = replace(account(limits=base), below=(("max_leverage", "7"),))
+    state = replace(state, risk=replace(state.risk, losses=2))
+    decision = decide(state, PlatformKnown(), market())
+    assert decision.facts[0] == LimitsBelowChanged(differing(base))
+    assert "2 losing trades" in decision.state.risk.breaker_reason
+    assert decision.state.below == differing(base)
+    assert decide(decision.state, PlatformKnown(), market()).facts == ()
+
+
+def test_a_higher_rate_of_the_platform_deleverages_in_the_same_decision():
+    state = account("1000", [position(quantity="10")], maintenance_rate=D("0.03"))
+    decision = decide(state, PlatformKnown(maintenance_rate=D("0.046")), market())
+    assert [f.quantity for f in decision.facts if isinstance(f, OrderIntended)] == [D(3)]
+    assert decision.facts[-1].cause == "platform"
+
+
+def test_an_account_that_the_platform_gives_back_after_its_liquidation_can_trade_again():
+    over = account("10", status=AccountStatus.LIQUIDATED, phase=Phase.LIQUIDATED)
+    decision = decide(over, PlatformKnown(AccountStatus.ACTIVE), market())
+    assert decision.facts == (StatusChanged(AccountStatus.ACTIVE), PhaseChanged(Phase.HEALTHY, 0, 0))
+
+
+@pytest.mark.parametrize("rate", ["NaN", "0", "-0.01", "1", "1e-30"])
+def test_a_rate_of_the_platform_that_cannot_be_is_refused_by_name(rate):
+    with pytest.raises(StateCorrupt, match="acct-1: the platform's maintenance rate of"):
+        decide(account(), PlatformKnown(maintenance_rate=D(rate)), market())

@@ -12,13 +12,12 @@ from actors.core.enums import AccountStatus, Purpose
 from actors.core.facts import FillApplied, OrderIntended, PositionClosed
 from actors.core.messages import PlaceOrder, Wake
 from actors.limits.model import SEED_TIERS, MarkSource, RiskLimits
-from actors.persistence.rows import statements
 from actors.runtime.cell import Status
 from actors.subaccount import margin
 from actors.subaccount.decide import decide
-from actors.subaccount.durability import Persist
 from actors.subaccount.rejections import RejectCode as Code
 from tests.factories import BTC, BUY, ETH, SELL, account, check, fill_of, market, position, run
+from tests.persistence.authors import written
 
 PLATFORM = RiskLimits()
 """The platform's own defaults: leverage 100, 200 per trade, exposure 500, threshold 0.90."""
@@ -127,11 +126,8 @@ def test_trade_signature_is_a_sha_256_of_what_makes_a_trade():
     def signature(price):
         state = run(account("1000"), order("0.1"))
         decision = decide(state, fill_of(state.orders[0], price=price), market())
-        persist = Persist(
-            account_id="acct-1", previous_sequence=1, facts=decision.facts, state=decision.state, wall_ms=0
-        )
-        [trade] = [values for name, values in statements(persist) if name == "trade_insert"]
-        return trade[13]
+        [trade] = written(decision.state, decision.facts)["trade_executions"]
+        return trade["signature"]
 
     assert len(signature("2000")) == 64
     assert signature("2000") == signature("2000") != signature("2001")

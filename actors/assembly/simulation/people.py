@@ -22,6 +22,7 @@ from actors.core.messages import (
     TripBreaker,
 )
 from actors.core.units import AccountId, Symbol
+from actors.limits.layers import differing
 from actors.limits.model import AdlOrder, BreakerReset, MaintenanceBasis, MarkSource, RiskLimits
 from actors.runtime.actor import Ref
 from actors.subaccount.state import AccountState
@@ -77,6 +78,7 @@ def starting(number: int, account_id: AccountId) -> AccountState:
         deposits=DEPOSIT,
         limits=limits,
         base_limits=limits,
+        below=differing(limits),
         maintenance_rate=D("0.02"),
     )
 

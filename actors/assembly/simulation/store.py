@@ -1,4 +1,7 @@
-"""The store's contract without Postgres: the durable truth that a simulated day is checked on."""
+"""The store's contract without Postgres: the durable truth that a simulated day is checked on.
+
+It keeps what Postgres keeps, the journal's rows as bytes and snapshots, and loads an account as the real store does.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,19 @@ from typing import Any
 from msgspec.structs import replace
 
 from actors.assembly.simulation.violation import must
+from actors.core import fact_codec
 from actors.core.errors import NotDurable, StoreUnreachable
 from actors.core.facts import AnyFact, FillApplied, OrderIntended, PositionTakenOver
 from actors.core.fees import FeeBooked
 from actors.core.records import QuarantineRecord, RecordDeadLetter, RecordQuarantine, Recovery
 from actors.core.units import AccountId, Symbol
+from actors.persistence.journal import NO_HASH, JournalEnd
+from actors.persistence.loading import Row, state_after
+from actors.subaccount import state_codec
 from actors.subaccount.durability import Persist
 from actors.subaccount.fold import fold
-from actors.subaccount.state import AccountState
+from actors.subaccount.state import AccountState, with_limits
+from actors.subaccount.state_codec import state_hash
 
 AWAY = 0.05
 """How often the store is away when it is asked for something."""
@@ -25,8 +33,12 @@ POISON = 0.01
 """How often a decision cannot be stored."""
 
 
+SNAPSHOT_EVERY = 7
+"""Decisions of an account between two snapshots: few, so that loads have both snapshots and tails of any length."""
+
+
 class SimulatedStore:
-    """Keeps decisions in memory by the real store's rules: sequences without a gap, each intent and trade once.
+    """Keeps decisions in memory by the real store's rules: chained rows, each intent and trade once.
 
     Args:
         states: the accounts at the begin.
@@ -36,6 +48,7 @@ class SimulatedStore:
 
     def __init__(self, states: list[AccountState], random: Random, *, faults: bool) -> None:
         self.durable = {s.account_id: s for s in states}
+        self.rows = {s.account_id: [_snapshot(s, NO_HASH)] for s in states}
         self.intents: dict[str, OrderIntended] = {}
         self.trades: dict[tuple[Symbol, int], FillApplied] = {}
         self.late_fees: dict[tuple[Symbol, int], FeeBooked] = {}
@@ -44,6 +57,9 @@ class SimulatedStore:
         self.quarantined: dict[AccountId, RecordQuarantine | QuarantineRecord] = {}
         self.faults = faults
         self._random = random
+        self._refused: set[AccountId] = set()
+        self._end = JournalEnd.of_empty_journal()
+        self._end.moved(self._end.opening([(s.account_id, s.sequence, 0, "", b"[]") for s in states]))
 
     def commit(self, decisions: list[Persist]) -> list[NotDurable | None]:
         """Make decisions durable, each or not at all.
@@ -57,17 +73,25 @@ class SimulatedStore:
         return [self._committed(decision) for decision in decisions]
 
     def _committed(self, decision: Persist) -> NotDurable | None:
-        state = self.durable[decision.account_id]
-        if state.sequence != decision.previous_sequence:
-            return NotDurable("sequence moved")
-        if self.faults and self._random.random() < POISON:
-            return NotDurable("simulated poison row")
-        for fact in decision.facts:
+        id_, state = decision.account_id, self.durable[decision.account_id]
+        appended, [refusal] = self._end.following([decision], self._refused)
+        if refusal is None and self.faults and self._random.random() < POISON:
+            refusal = NotDurable("simulated poison row")
+        if refusal is not None:
+            self._refused.add(id_)
+            return refusal
+        [entry] = appended.entries
+        for fact in fact_codec.decode(entry.version, entry.facts):
             state = fold(state, fact)
-            self._note(decision.account_id, fact)
-        state = replace(state, sequence=state.sequence + 1)
+            self._note(id_, fact)
+        state = replace(state, sequence=entry.sequence)
         must(state == decision.state, "the durable state differs from the account's own")
-        self.durable[decision.account_id] = state
+        must(state_hash(state) == state_hash(decision.state), "equal states have different hashes")
+        self._end.moved(appended)
+        self.durable[id_] = state
+        self.rows[id_].append((entry.sequence, entry.version, entry.facts, entry.hash, False))
+        if len(self.rows[id_]) > SNAPSHOT_EVERY:
+            self.rows[id_] = [_snapshot(state, entry.hash)]
         return None
 
     def _note(self, account_id: AccountId, fact: AnyFact) -> None:
@@ -86,9 +110,16 @@ class SimulatedStore:
             self.late_fees[traded] = fact
 
     def load(self, account_ids: list[AccountId] | None) -> list[Any]:
-        """The durable states."""
+        """The durable states, from snapshots and the rows behind them."""
         ids = list(self.durable) if account_ids is None else account_ids
-        return [self.durable[id_] for id_ in ids]
+        self._refused.difference_update(ids)
+        return [self._loaded(id_) for id_ in ids]
+
+    def _loaded(self, id_: AccountId) -> AccountState:
+        durable, kept = self.durable[id_], state_after(self.rows[id_], id_)
+        state = with_limits(kept.state, durable.base_limits, kept.state.overrides)
+        must(state == durable, "what is loaded differs from what was folded")
+        return state
 
     def handover(self) -> None:
         """There are no tables to be made."""
@@ -118,3 +149,7 @@ class SimulatedStore:
     def recovery(self) -> Recovery:
         """All orders that are not final."""
         return Recovery(working=tuple(o for s in self.durable.values() for o in s.orders))
+
+
+def _snapshot(state: AccountState, row_hash: bytes) -> Row:
+    return state.sequence, state_codec.VERSION, state_codec.encode(state), row_hash, True

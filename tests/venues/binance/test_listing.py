@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from actors.core.instruments import NOT_CONFIGURED
-from actors.persistence.rows import platform_symbol
+from actors.persistence.projection.spelling import platform_symbol
 from actors.venues.binance.errors import MalformedMessage
 from actors.venues.binance.listing import changes, select, told_of, with_brackets
 from actors.venues.binance.rest import LeverageBracket, SymbolInfo

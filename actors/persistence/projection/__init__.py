@@ -1,0 +1,1 @@
+"""The projector: every table but the journal, made from the journal."""

@@ -1,0 +1,74 @@
+"""What is projected of accounts as such: their own row, their own limits, and status and mode on the platform. Pure."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from actors.core.facts import (
+    AccountCarried,
+    AccountFact,
+    AccountOpened,
+    FirstFact,
+    LimitsBelowChanged,
+    LimitsChanged,
+    MaintenanceRateChanged,
+    ModeChanged,
+    PhaseChanged,
+    StatusChanged,
+)
+from actors.persistence.projection import risk
+from actors.persistence.projection.balances import ACCOUNT
+from actors.persistence.projection.batch import Batch
+from actors.persistence.projection.decided import Decided
+from actors.persistence.projection.tables import Table
+from actors.persistence.shards import shard_of
+
+LIMIT = Table("bulkhead.account_limit", ("account_id", "name"), "account_id name value set_ms")
+
+SUB_ACCOUNT = Table("sub_accounts", ("id",), "id status liquidation_mode updated_at")
+"""Its rows are made by whoever creates accounts; balances are in ``balances.py``."""
+
+
+def project(batch: Batch, decided: Decided, fact: AccountFact | FirstFact) -> None:
+    """What a fact of an account writes."""
+    account_id = decided.state.account_id
+    match fact:
+        case LimitsChanged():
+            for name, text in fact.changes:
+                if text is None:
+                    batch.of(LIMIT).remove(account_id, name)
+                else:
+                    batch.of(LIMIT).put(account_id, name, value=text, set_ms=decided.wall_ms)
+            risk.project_state(batch, decided)
+        case StatusChanged():
+            batch.of(SUB_ACCOUNT).change(account_id, status=fact.status, updated_at=decided.at)
+            batch.remember(account_id)
+        case ModeChanged():
+            batch.of(SUB_ACCOUNT).change(account_id, liquidation_mode=fact.mode, updated_at=decided.at)
+            batch.remember(account_id)
+        case MaintenanceRateChanged():
+            batch.remember(account_id)  # the platform wrote it
+        case PhaseChanged() | LimitsBelowChanged() | AccountOpened() | AccountCarried():
+            return
+        case _:
+            assert_never(fact)
+
+
+def project_state(batch: Batch, decided: Decided) -> None:
+    """The account's own row, of the last decision of a batch."""
+    s = decided.state
+    batch.of(ACCOUNT).put(
+        s.account_id,
+        shard_id=shard_of(s.account_id),
+        sequence=decided.sequence,
+        next_order_sequence=s.next_order_sequence,
+        next_position_sequence=s.next_position_sequence,
+        balance=s.balance,
+        deposits=s.deposits,
+        realized=s.realized,
+        fees=s.fees,
+        funding=s.funding,
+        bad_debt=s.bad_debt,
+        phase=s.phase,
+        refusals=s.refusals,
+    )

@@ -1,0 +1,398 @@
+"""The projector's SQL connection: reads the journal on, and writes what follows from it together with its cursor.
+
+Rules
+1. A batch is one transaction: rows, snapshots and the cursor. So each decision is projected once, whatever dies when.
+2. The cursor moves only from where we know it to be. If it is elsewhere another projector works here, and this one ends.
+3. A decision whose rows Postgres or we refuse is found by halving; it alone and its account's later ones are left out
+   (``bulkhead.parked``), until they are released.
+4. A snapshot is written with the decision that it is of, so it is never ahead of the cursor.
+5. A commit of ours does not wait for the disk: what a crash of Postgres takes away it takes away together with the
+   cursor, and it is projected again. Only the journal must be durable.
+
+I/O: runs SQL on a connection of its own.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import Any, LiteralString, NamedTuple
+
+import psycopg
+import structlog
+
+from actors.core.constants import PARKED_MAX, SNAPSHOT_EVERY, STATES_KEPT
+from actors.core.errors import Overtaken, StateCorrupt, StoreUnreachable
+from actors.limits.model import RiskLimits
+from actors.persistence import journal, loading, sql
+from actors.persistence.connection import connect, one_line
+from actors.persistence.journal import SHARD, Entry
+from actors.persistence.loading import BaseLimits
+from actors.persistence.projection import rows, tables
+from actors.persistence.projection.balances import Foreign
+from actors.persistence.projection.batch import Batch
+from actors.persistence.projection.decided import Decided, of_entry
+from actors.subaccount import state_codec
+from actors.subaccount.state import AccountState
+
+log = structlog.get_logger("projector")
+
+Connection = psycopg.Connection[Any]
+
+BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled, psycopg.errors.DeadlockDetected)
+"""Errors of one statement on a connection that is still good."""
+
+BUSY_TRIES = 3
+"""A row that somebody keeps locked is waited for so often, two seconds each; then its account alone is parked."""
+
+
+class Parked(NamedTuple):
+    """A stream that is not projected any more, from this decision on."""
+
+    stream: str
+    sequence: int
+    position: int
+    error: str
+
+
+class Projection:
+    """See the module. Not thread-safe: one thread, one projection.
+
+    Args:
+        dsn: the writer's database.
+        defaults: limits of accounts that the platform has no rule for.
+        on_foreign: informed of balances that the platform changed beside us.
+        on_parked: informed of a stream that is parked.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        defaults: RiskLimits = RiskLimits(),  # noqa: B008 - frozen
+        on_foreign: Callable[[Foreign], None] = lambda _found: None,
+        on_parked: Callable[[Parked], None] = lambda _parked: None,
+    ) -> None:
+        self._dsn = dsn
+        self._base = BaseLimits(defaults)
+        self.on_foreign, self.on_parked = on_foreign, on_parked
+        self._connection: Connection | None = None
+        self._states: OrderedDict[str, Decided] = OrderedDict()
+        self._tails: set[str] = set()
+        self._busy = 0
+        self.cursor = -1
+        self.parked: dict[str, int] = {}
+        """Streams that are left out, and from which position on."""
+
+    # -- where it is
+
+    def begin(self) -> int:
+        """Connect if need be, and learn cursor and parked streams from the database; the cursor.
+
+        Raises:
+            StoreUnreachable: Postgres does not answer.
+        """
+        try:
+            connection = self._connected()
+            if self.cursor < 0:
+                tables.add_missing_columns(connection)
+            row = connection.execute(CURSOR, (SHARD,)).fetchone()
+            self.parked = dict(connection.execute(PARKED).fetchall())
+        except psycopg.Error as error:
+            raise self._lost(error) from None
+        if row is None:
+            raise Overtaken("bulkhead.projection has no row; was this database made by another release?")
+        self.cursor = int(row[0])
+        return self.cursor
+
+    def last(self) -> int:
+        """The journal's last position.
+
+        Raises:
+            StoreUnreachable: Postgres does not answer.
+        """
+        try:
+            return journal.last_position(self._connected())
+        except psycopg.Error as error:
+            raise self._lost(error) from None
+
+    def close(self) -> None:
+        """Disconnect."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    # -- reading on
+
+    def read(self, limit: int) -> list[Decided]:
+        """The decisions behind the cursor, of the journal.
+
+        Raises:
+            StoreUnreachable: Postgres does not answer.
+        """
+        try:
+            connection = self._connected()
+            entries = journal.read(connection, self.cursor, limit)
+            states = self._states_before(connection, entries)
+        except psycopg.Error as error:
+            raise self._lost(error) from None
+        return folded(entries, states)
+
+    def _states_before(self, connection: Connection, entries: Iterable[Entry]) -> dict[str, AccountState]:
+        """The states of the streams of these rows as of the cursor."""
+        firsts: dict[str, Entry] = {}
+        for entry in entries:
+            if entry.sequence > 0 and entry.stream not in self.parked:
+                firsts.setdefault(entry.stream, entry)
+        states = {}
+        for stream, first in firsts.items():
+            known = self._states.get(stream)
+            if known is not None and known.sequence == first.sequence - 1:
+                states[stream] = known.state
+        unknown = [stream for stream in firsts if stream not in states]
+        return {**states, **self._loaded(connection, unknown, self.cursor)}
+
+    def _loaded(
+        self, connection: Connection, streams: Sequence[str], position: int
+    ) -> dict[str, AccountState]:
+        """States at a position with the limits below them; without those that begin later, or cannot be read."""
+        if not streams:
+            return {}
+        kept = loading.states_at(connection, streams, position, _unreadable)
+        found = {}
+        for row in connection.execute(sql.SOME_ACCOUNTS, (list(streams),)).fetchall():
+            if row[0] in kept:
+                with suppress(StateCorrupt):
+                    found[row[0]] = self._base.merged(kept[row[0]].state, row[1:5])
+        return found
+
+    # -- projecting
+
+    def project(self, decisions: Sequence[Decided]) -> None:
+        """Project decisions that follow the cursor.
+
+        Raises:
+            StoreUnreachable: nothing is known to be lost; ``begin`` says where we are.
+            Overtaken: another projector works on this database.
+        """
+        if decisions:
+            self._project(decisions)
+            self._busy = 0
+
+    def _project(self, decisions: Sequence[Decided]) -> None:
+        try:
+            self._transaction(decisions)
+        except (StoreUnreachable, Overtaken):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever one decision meets must not keep all others waiting
+            if isinstance(error, psycopg.Error) and self._is_lost(error):
+                raise self._lost(error) from None
+            if isinstance(error, BUSY) and self._is_patient():
+                raise StoreUnreachable(f"another session holds a lock: {one_line(error)}") from None
+            if len(decisions) == 1:
+                self._park(decisions[0], error)
+                return
+            log.warning("a batch cannot be projected", decisions=len(decisions), error=one_line(error))
+            middle = len(decisions) // 2
+            self._project(decisions[:middle])
+            self._project(decisions[middle:])
+
+    def _is_patient(self) -> bool:
+        self._busy += 1
+        return self._busy < BUSY_TRIES
+
+    def _transaction(self, decisions: Sequence[Decided]) -> None:
+        connection, last = self._connected(), decisions[-1].position
+        with connection.transaction():
+            self._move(connection, last)
+            wanted = self._not_parked(connection, decisions)
+            batch = Batch()
+            rows.gather(batch, wanted)
+            foreign = batch.write(connection)
+            snapshots = self._due(wanted)
+            _save(connection, snapshots.values())
+        self.cursor = last
+        for decided in wanted:
+            self._states[decided.stream] = decided
+            self._states.move_to_end(decided.stream)
+            self._tails.add(decided.stream)
+        self._tails.difference_update(snapshots)
+        for found in foreign:
+            self.on_foreign(found)
+
+    def _move(self, connection: Connection, to: int) -> None:
+        """First of all: it locks the cursor's row until the end of the transaction."""
+        if connection.execute(MOVE, (to, SHARD, self.cursor)).rowcount != 1:
+            raise Overtaken(
+                f"the projection is not at position {self.cursor} any more: another projector works on this database. "
+                "Stop the other engine"
+            )
+
+    def _not_parked(self, connection: Connection, decisions: Sequence[Decided]) -> list[Decided]:
+        if self.parked:
+            self.parked = dict(connection.execute(PARKED).fetchall())  # somebody may have released one
+        return [d for d in decisions if d.stream not in self.parked]
+
+    def _due(self, decisions: Iterable[Decided]) -> dict[str, Decided]:
+        """The last decisions of streams that need a snapshot, and of those that memory has no room for."""
+        lasts, due = {}, {}
+        for decided in decisions:
+            if decided.sequence % SNAPSHOT_EVERY == 0:
+                due[decided.stream] = decided
+            lasts[decided.stream] = decided
+        due = {stream: lasts[stream] for stream in due}
+        while len(self._states) > STATES_KEPT:
+            stream, oldest = self._states.popitem(last=False)
+            if stream in self._tails and stream not in lasts:
+                due[stream] = oldest
+        return due
+
+    def _park(self, decided: Decided, error: Exception) -> None:
+        if len(self.parked) >= PARKED_MAX:
+            raise error
+        text = one_line(error) or type(error).__name__
+        try:
+            connection = self._connected()
+            with connection.transaction():
+                self._move(connection, decided.position)
+                connection.execute(
+                    PARK, (decided.stream, decided.sequence, decided.position, decided.wall_ms, text)
+                )
+        except psycopg.Error as lost:
+            raise self._lost(lost) from None
+        self.cursor = decided.position
+        self.parked[decided.stream] = decided.position
+        log.error("a stream is parked", stream=decided.stream, position=decided.position, error=text)
+        self.on_parked(Parked(decided.stream, decided.sequence, decided.position, text))
+
+    # -- snapshots
+
+    def save_tails(self, limit: int) -> int:
+        """Write snapshots of streams that have decisions since their last; of how many.
+
+        Raises:
+            StoreUnreachable: Postgres does not answer.
+        """
+        some = [self._states[s] for s in list(self._tails)[:limit] if s in self._states]
+        try:
+            connection = self._connected()
+            with connection.transaction():
+                self._move(connection, self.cursor)
+                _save(connection, some)
+        except psycopg.Error as error:
+            raise self._lost(error) from None
+        self._tails.difference_update([d.stream for d in some])
+        return len(some)
+
+    # -- release
+
+    def release(self, stream: str) -> int:
+        """Project the decisions that a parked stream missed, and park it no more; how many they were.
+
+        Raises:
+            StoreUnreachable: Postgres does not answer.
+            StateCorrupt: they cannot be projected; it stays parked, and the text says why.
+        """
+        try:
+            connection = self._connected()
+            with connection.transaction():
+                self._move(connection, self.cursor)
+                row = connection.execute(ONE_PARKED, (stream,)).fetchone()
+                if row is None:
+                    return 0
+                missed = journal_of(connection, stream, row[0], self.cursor)
+                states = self._loaded(connection, [stream], row[1] - 1)
+                decisions = folded(missed, states)
+                batch = Batch()
+                rows.gather(batch, decisions)
+                foreign = batch.write(connection)
+                connection.execute(UNPARK, (stream,))
+        except psycopg.Error as error:
+            if self._is_lost(error):
+                raise self._lost(error) from None
+            raise StateCorrupt(f"{stream} cannot be projected: {one_line(error)}") from None
+        self.parked.pop(stream, None)
+        self._states.pop(stream, None)
+        self._tails.discard(stream)
+        for found in foreign:
+            self.on_foreign(found)
+        return len(decisions)
+
+    # -- the connection
+
+    def _connected(self) -> Connection:
+        if self._connection is None or self._connection.closed:
+            self._connection = connect(self._dsn)
+            self._connection.execute("SET synchronous_commit = off")
+        return self._connection
+
+    def _is_lost(self, error: psycopg.Error) -> bool:
+        connection = self._connection
+        if connection is None or connection.closed:
+            return True
+        return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and not isinstance(
+            error, BUSY
+        )
+
+    def _lost(self, error: psycopg.Error) -> StoreUnreachable:
+        """The connection is gone, and with it, maybe, a commit's answer: ``begin`` reads how far we came."""
+        self.close()
+        return StoreUnreachable(one_line(error))
+
+
+def folded(entries: Iterable[Entry], states: dict[str, AccountState]) -> list[Decided]:
+    """Rows of the journal as decisions, each on the state that the one before it in its stream left."""
+    found = []
+    for entry in entries:
+        decided = of_entry(entry, states.get(entry.stream))
+        if decided.fault:
+            states.pop(entry.stream, None)
+        else:
+            states[entry.stream] = decided.state
+        found.append(decided)
+    return found
+
+
+def journal_of(connection: Connection, stream: str, sequence: int, last: int) -> list[Entry]:
+    """The rows of one stream from a sequence on, up to a position."""
+    return [Entry(*row) for row in connection.execute(OF_STREAM, (stream, sequence, SHARD, last)).fetchall()]
+
+
+def _unreadable(stream: str, error: Exception) -> None:
+    """Its next decision says so, if it is not its first."""
+    log.debug("no state before", stream=stream, error=str(error))
+
+
+def _save(connection: Connection, decisions: Iterable[Decided]) -> None:
+    found = list(decisions)
+    if not found:
+        return
+    states = [state_codec.encode(d.state) for d in found]
+    columns = ([d.stream for d in found], [d.sequence for d in found], [d.hash for d in found], states)
+    connection.execute(SAVE, (state_codec.VERSION, *columns))
+
+
+CURSOR: LiteralString = "SELECT position FROM bulkhead.projection WHERE shard = %s"
+
+MOVE: LiteralString = "UPDATE bulkhead.projection SET position = %s WHERE shard = %s AND position = %s"
+
+PARKED: LiteralString = "SELECT stream, position FROM bulkhead.parked"
+
+PARK: LiteralString = """
+    INSERT INTO bulkhead.parked (stream, sequence, position, since_ms, error) VALUES (%s, %s, %s, %s, %s)"""
+
+ONE_PARKED: LiteralString = "SELECT sequence, position FROM bulkhead.parked WHERE stream = %s"
+
+UNPARK: LiteralString = "DELETE FROM bulkhead.parked WHERE stream = %s"
+
+OF_STREAM: LiteralString = """
+    SELECT position, stream, sequence, wall_ms, cause, version, facts, hash FROM bulkhead.journal
+    WHERE stream = %s AND sequence >= %s AND shard = %s AND position <= %s ORDER BY sequence"""
+
+SAVE: LiteralString = """
+    INSERT INTO bulkhead.snapshot AS s (stream, sequence, hash, version, state)
+    SELECT x.stream, x.sequence, x.hash, %s, x.state
+    FROM unnest(%s::text[], %s::bigint[], %s::bytea[], %s::bytea[]) AS x (stream, sequence, hash, state)
+    ON CONFLICT (stream) DO UPDATE SET sequence = EXCLUDED.sequence, hash = EXCLUDED.hash,
+        version = EXCLUDED.version, state = EXCLUDED.state
+    WHERE s.sequence < EXCLUDED.sequence"""
