@@ -2,9 +2,10 @@
 
 Rules
 1. Facts are past tense and frozen. ``subaccount.state.fold`` builds every state out of them, and they
-   are what the writer stores.
-2. If you add one, put it into a union at the end of this file: mypy then names each ``match`` that lacks it
-   (``subaccount.state``, ``subaccount.alerts``, ``persistence.rows``, ``persistence.risk_rows``).
+   are what the writer stores. A fact carries what came out when it was decided, so that ``fold`` rounds nothing.
+2. If you add one, put it into two unions at the end of this file: the one that ``subaccount.fold`` handles it with, and
+   ``QuietFact``, unless an operator hears of it (``subaccount.alerts``). mypy names what then lacks it, and a test
+   demands it in the golden journal of the next release.
 3. Money is in quote asset; times are Unix milliseconds.
 """
 
@@ -29,7 +30,7 @@ from actors.core.enums import (
     Side,
     TimeInForce,
 )
-from actors.core.fees import Commission, FeeFact
+from actors.core.fees import Commission, FeeBooked, FeeFact
 from actors.core.order_tags import OrderTags
 from actors.core.trades import Trade
 from actors.core.units import ZERO, AccountId, ClientOrderId, Symbol
@@ -367,3 +368,12 @@ AccountFact = (
 FirstFact = AccountOpened | AccountCarried
 AnyFact = OrderFact | ConditionalFact | RiskFact | MoneyFact | PositionFact | AccountFact | FirstFact
 """All of them; whoever takes facts apart ends with ``assert_never``, so mypy names what forgets a new one."""
+
+QuietFact = (
+    OrderIntended | OrderAcknowledged | OrderEnded | CancelIntended
+    | PositionClosed | PositionTakenOver | FundingPaid | FeeBooked | BalanceAdjusted
+    | TrailMoved | ConditionalDue | DayBegan | DayEnded | CloseOutEnded
+    | StatusChanged | LimitsChanged | LimitsBelowChanged | MaintenanceRateChanged | ModeChanged
+    | AccountOpened | AccountCarried
+)  # fmt: skip
+"""Those that no operator is alerted of by themselves, the most frequent first."""

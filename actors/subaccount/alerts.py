@@ -10,38 +10,20 @@ from actors.core.alarm_level import Critical
 from actors.core.constants import ADL_REFUSALS_MAX, ADL_STUCK_EVERY_MS
 from actors.core.enums import Alert, Breaker, ConditionalStatus, Phase
 from actors.core.facts import (
-    AccountCarried,
-    AccountOpened,
     AnyFact,
     BadDebtRecorded,
-    BalanceAdjusted,
     BreakerChanged,
-    CancelIntended,
     CloseOutBegan,
-    CloseOutEnded,
-    ConditionalDue,
     ConditionalEnded,
     ConditionalPlaced,
-    DayBegan,
-    DayEnded,
     DayStopped,
     FillApplied,
-    FundingPaid,
-    LimitsBelowChanged,
-    LimitsChanged,
-    MaintenanceRateChanged,
-    ModeChanged,
-    OrderAcknowledged,
     OrderEnded,
-    OrderIntended,
     PhaseChanged,
     PositionAlerted,
-    PositionClosed,
-    PositionTakenOver,
-    StatusChanged,
-    TrailMoved,
+    QuietFact,
 )
-from actors.core.fees import Commission, FeeBooked, FeeLearned
+from actors.core.fees import Commission, FeeLearned
 from actors.core.orders import end_text, is_refusal
 from actors.core.units import AccountId, Symbol, plain
 
@@ -59,8 +41,10 @@ def alerts_of(account_id: AccountId, facts: Iterable[AnyFact]) -> list[str]:
     return found
 
 
-def _text(fact: AnyFact, refusal: str) -> str:
+def _text(fact: AnyFact, refusal: str) -> str:  # noqa: PLR0912 - one branch per fact
     """What a fact says to an operator, ``Critical`` if somebody must act; empty for most."""
+    if isinstance(fact, QuietFact):
+        return ""
     match fact:
         case PhaseChanged(phase=Phase.STUCK, refusals=refusals) if refusals == ADL_REFUSALS_MAX:
             return Critical(
@@ -85,34 +69,7 @@ def _text(fact: AnyFact, refusal: str) -> str:
             return _fee_pending(fact.symbol, fact.trade_id, fact.amount, fact.asset)
         case ConditionalEnded(status=ConditionalStatus.REJECTED):
             return f"conditional order {fact.client_order_id} triggered and was refused: {fact.reason}"
-        case (
-            OrderIntended()
-            | CancelIntended()
-            | OrderAcknowledged()
-            | FillApplied()
-            | OrderEnded()
-            | ConditionalPlaced()
-            | TrailMoved()
-            | ConditionalDue()
-            | ConditionalEnded()
-            | DayBegan()
-            | DayEnded()
-            | BreakerChanged()
-            | CloseOutEnded()
-            | FeeBooked()
-            | BalanceAdjusted()
-            | PositionTakenOver()
-            | PositionClosed()
-            | FundingPaid()
-            | PhaseChanged()
-            | StatusChanged()
-            | LimitsChanged()
-            | LimitsBelowChanged()
-            | MaintenanceRateChanged()
-            | ModeChanged()
-            | AccountOpened()
-            | AccountCarried()
-        ):
+        case PhaseChanged() | BreakerChanged() | FillApplied() | ConditionalPlaced() | ConditionalEnded():
             return ""
         case _:
             assert_never(fact)

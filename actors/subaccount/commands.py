@@ -52,7 +52,8 @@ Adjusting = AdjustBalance | SettleFee | SetStatus | SetMode | SetLimits | Reopen
 Protective = TripBreaker | ResetBreaker | CloseOut | CallOff | PlatformKnown
 """Commands that an account in quarantine takes too: each stops or closes something, or ends that, or says what is so."""
 
-Command = Adjusting | Protective
+Command = Adjusting | Protective | PlatformKnown
+"""What people set, here or on the platform."""
 
 CAUSES: Mapping[type[Command], str] = {
     AdjustBalance: "adjust",

@@ -16,7 +16,15 @@ from typing import assert_never
 
 from actors.core.enums import ConditionalStatus, Phase, Purpose, ReconsiderReason
 from actors.core.facts import AnyFact, CancelIntended, ConditionalEnded, PhaseChanged
-from actors.core.messages import CancelOrder, FaultOnPurpose, PlaceConditional, PlaceOrder, Reconsider, Wake
+from actors.core.messages import (
+    CancelOrder,
+    FaultOnPurpose,
+    PlaceConditional,
+    PlaceOrder,
+    PlatformKnown,
+    Reconsider,
+    Wake,
+)
 from actors.subaccount import adl, breaker, commands, conditionals, dust, exchange_events, fees, losses
 from actors.subaccount.commands import Command
 from actors.subaccount.exchange_events import ExchangeEvent
@@ -62,7 +70,9 @@ def cause_of(message: AccountMessage) -> str:
 
 def refused_in_quarantine(message: AccountMessage | FaultOnPurpose) -> bool:
     """Whether a guard takes no part in a message; it cancels, books fills and liquidates."""
-    if isinstance(message, Wake | ExchangeEvent | Reconsider | CancelOrder | commands.Protective):
+    if isinstance(
+        message, Wake | ExchangeEvent | Reconsider | CancelOrder | commands.Protective | PlatformKnown
+    ):
         return False
     if isinstance(message, PlaceOrder | PlaceConditional | FaultOnPurpose | commands.Adjusting):
         return True

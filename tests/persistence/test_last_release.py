@@ -21,6 +21,7 @@ from actors.core import fact_codec
 from actors.core.facts import AccountCarried
 from actors.core.messages import FaultOnPurpose
 from actors.core.replay_codec import decode
+from actors.limits.layers import differing
 from actors.persistence import carrying, journal, schema
 from actors.persistence.store import Store
 
@@ -34,6 +35,8 @@ def read(name):
 def as_it_said(state):
     """A state with the fields that the release had: what is three fields now was one text or number then."""
     close_out = state["risk"].pop("close_out")
+    del state["platform"], state["below"]
+    state["retry_at_ns"] = state.pop("retry_at_ms")
     state["risk"]["closing_out"] = "" if close_out is None else close_out["reason"]
     for order in state["orders"]:
         intent = order["intent"]
@@ -68,6 +71,8 @@ def test_its_database_is_older_is_upgraded_and_gives_the_same_accounts(written):
         store.acquire("this release", 30)
         states = sorted(store.load(None), key=lambda state: state.account_id)
         assert store.unreadable == {}
+        # What lies below them is known, and no news at the first start.
+        assert all(state.below == differing(state.base_limits) != () for state in states)
         found = [as_it_said(state) for state in json.loads(msgspec.json.encode(states))]
         assert found == json.loads(read("states.json.gz"))
         assert sum(len(state["positions"]) for state in found) == 56
