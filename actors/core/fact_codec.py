@@ -49,6 +49,20 @@ def decode(version: int, data: bytes, upcasts: Mapping[int, Upcast] = UPCASTS) -
         raise StateCorrupt(f"facts of version {version} cannot be read: {error}") from None
 
 
+def decode_lines(version: int, data: bytes) -> Sequence[tuple[AnyFact, ...]]:
+    """The facts of several decisions of one version, a line each.
+
+    Raises:
+        StateCorrupt: of a later version than this program knows, or not facts at all; says which.
+    """
+    if version != VERSION:
+        return [decode(version, line) for line in data.split(b"\n")]
+    try:
+        return _DECODER.decode_lines(data)
+    except msgspec.MsgspecError as error:
+        raise StateCorrupt(f"facts of version {version} cannot be read: {error}") from None
+
+
 def _upcast(version: int, data: bytes, upcasts: Mapping[int, Upcast]) -> Plain:
     if version > VERSION:
         raise StateCorrupt(f"facts of version {version} are of a later release; this one knows {VERSION}")
