@@ -87,6 +87,15 @@ def test_what_cannot_be_read_is_named_alike_and_the_others_are_there(store, conn
     assert DAMAGES[damage] in named["acct-1"]
 
 
+@pytest.mark.parametrize("damage", [damage for damage in DAMAGES if "snapshot" in damage])
+def test_a_snapshot_that_nothing_follows_is_looked_at_as_well(store, connection, damage):
+    fill(store, connection, [8, 8])
+    connection.execute(damage + " AND stream = 'acct-1'")
+    states, named = faults(connection, loading.all_states)
+    assert [*states] == ["acct-2"]
+    assert DAMAGES[damage] in named["acct-1"]
+
+
 def test_what_lies_before_the_snapshots_is_not_read(store, connection):
     """A plan that reads the whole journal would cost more with every day that it grows."""
     fill(store, connection, [8] * 40)
