@@ -38,6 +38,7 @@ SOCKET = "actors/venues/binance/order_socket.py"
 LOOKS = "actors/gateway/check_schedule.py"
 WAITING = "actors/gateway/send_queue.py"
 CONNECTION = "actors/persistence/connection.py"
+STORE = "actors/persistence/store.py"
 
 OVER_SOCKET = ("tests/venues/binance/test_order_socket.py",)
 FRAMED = ("tests/venues/binance/test_order_frames.py",)
@@ -48,6 +49,8 @@ ACTOR = ("tests/gateway/test_actor.py",)
 HTTP_TESTS = ("tests/venues/binance/test_http.py",)
 BATCHES = ("tests/venues/binance/test_batches.py",)
 LEASE = ("tests/persistence/test_lease.py",)
+STORED = ("tests/persistence/test_store.py", "tests/persistence/test_lost_connections.py")
+CONNECTED = ("tests/persistence/test_connection.py",)
 ROWS_TESTS = "tests/persistence/test_rows.py::"
 TRANSLATED = ("tests/venues/binance/test_translate.py",)
 SERVED = ("tests/runtime/test_dispatcher.py",)
@@ -700,5 +703,42 @@ FAULTS = (
         "            if found is None or not is_guard(found.name):\n",
         "            if found is None or found is not None:\n",
         PARKED,
+    ),
+    Fault(
+        "a commit does not prove its epoch",
+        STORE,
+        "            self._fence(shards)\n            self._end.learn(self._connection, {d.account_id",
+        "            self._end.learn(self._connection, {d.account_id",
+        STORED,
+    ),
+    Fault(
+        "whatever a lost connection had in hand counts as durable",
+        STORE,
+        "landed = [d for d in pending if sent.get(id(d)) in found]",
+        "landed = list(pending)",
+        STORED,
+    ),
+    Fault(
+        "orders are forwarded before their commit",
+        WRITER,
+        "        results = self._store.commit(batch)\n",
+        "        early = tuple(f for d in batch for f in d.facts if isinstance(f, OrderIntended))\n"
+        '        self._actors["gateway"].tell(Submit(early, ()))\n'
+        "        results = self._store.commit(batch)\n",
+        ("tests/persistence/test_actor.py",),
+    ),
+    Fault(
+        "a commit need not wait for the disk",
+        CONNECTION,
+        "            connection.execute(WAIT_FOR_DISK)\n",
+        "            pass\n",
+        CONNECTED,
+    ),
+    Fault(
+        "a server that never waits for its disk will do",
+        CONNECTION,
+        'if fsync == "off":',
+        'if fsync == "never":',
+        CONNECTED,
     ),
 )

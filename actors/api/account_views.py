@@ -22,6 +22,7 @@ from actors.subaccount import margin
 from actors.subaccount.market import Market, marks_of
 from actors.subaccount.position import Position
 from actors.subaccount.state import AccountState
+from actors.subaccount.state_codec import state_hash
 
 
 class AccountBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -92,7 +93,8 @@ class AccountView(msgspec.Struct, frozen=True, kw_only=True):
     """An account; money in quote asset. None where a price is missing or stale.
 
     ``last_refusal`` names the last order that the exchange refused, with its code and text; ``pending_fees`` are
-    of trades whose fee is not booked yet.
+    of trades whose fee is not booked yet. ``sequence`` is the account's last decision in the journal, ``state_hash`` that of
+    all that its decisions made of it: equal before a stop and after the next start.
     """
 
     account_id: AccountId
@@ -115,6 +117,8 @@ class AccountView(msgspec.Struct, frozen=True, kw_only=True):
     positions: list[PositionView]
     orders: list[OrderView]
     conditionals: list[ConditionalView]
+    sequence: int
+    state_hash: str
 
 
 class ClosedPositionView(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,6 +165,8 @@ def account_view(state: AccountState, status: Status, restarts: int, market: Mar
         last_refusal=state.risk.last_refusal,
         pending_fees=list(state.pending_fees),
         conditionals=[conditional_view(c) for c in state.conditionals],
+        sequence=state.sequence,
+        state_hash=state_hash(state),
     )
 
 

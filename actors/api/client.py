@@ -19,6 +19,10 @@ class EngineError(BulkheadError):
     """The engine refused a request; the text is the engine's."""
 
 
+class NotKnown(EngineError):  # noqa: N818 - names read as in actors.core.errors
+    """The engine knows nothing of that name, 404."""
+
+
 class Client:
     """Talks to the engine of a data folder, with the token that it left there unless another is given.
 
@@ -93,4 +97,5 @@ class Client:
             text = msgspec.json.decode(answer.content)["error"]["message"]
         except (msgspec.MsgspecError, KeyError, TypeError):
             text = answer.text[:300]
-        raise EngineError(f"{answer.status_code}: {text}")
+        refused = NotKnown if answer.status_code == httpx.codes.NOT_FOUND else EngineError
+        raise refused(f"{answer.status_code}: {text}")

@@ -16,12 +16,17 @@ from actors.supervision.messages import Quarantine, StillQuarantined
 from actors.supervision.registry import is_guard
 
 
-def restore(assembly: Assembly, questions: StoreQuestions, on_progress: Callable[[str], None]) -> None:
+def restore(
+    assembly: Assembly, questions: StoreQuestions, on_progress: Callable[[str], None]
+) -> list[AccountState]:
     """Start an actor for every account in the database.
 
     An account that an earlier run left in quarantine stays there. One whose id cannot be one goes there: it could
     trade, and no command could name it, so a guard looks after what it holds. One whose rows cannot be read goes
     there alone, and the others start.
+
+    Returns:
+        The states as they were loaded.
 
     Raises:
         StoreUnreachable: Postgres does not answer.
@@ -47,6 +52,7 @@ def restore(assembly: Assembly, questions: StoreQuestions, on_progress: Callable
     for id_, why in unreadable.items():
         assembly.start_account(id_, held=True)
         supervisor.tell(Quarantine(id_, f"its rows cannot be read: {why}"))
+    return states
 
 
 def _start_quarantined(assembly: Assembly, record: QuarantineRecord) -> None:

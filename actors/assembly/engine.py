@@ -19,14 +19,22 @@ import structlog
 from msgspec.structs import replace
 
 from actors.assembly import accounts as account_starts
-from actors.assembly import operator_resumption, recovery
+from actors.assembly import journal_ends, operator_resumption, recovery
 from actors.assembly.build import Assembly, Runtime, Settings, build
 from actors.assembly.config import EngineConfig
-from actors.assembly.fleet import exposure_of, reconsider_holders, states_of, symbols_in_use
+from actors.assembly.fleet import (
+    exposure_of,
+    reconsider_holders,
+    states_of,
+    states_of_all,
+    symbols_in_use,
+)
+from actors.assembly.journal_ends import JournalEnds
 from actors.assembly.reconciliation import BOOKS_KEPT_S, Difference, Positions, reconcile
 from actors.assembly.shared_answer import SharedAnswer
 from actors.assembly.store_questions import StoreQuestions
 from actors.core.alarm_level import Critical
+from actors.core.errors import NotRecorded
 from actors.core.order_ids import Origin
 from actors.core.records import NewAccount
 from actors.core.units import NANOS_PER_MS, NANOS_PER_SECOND, AccountId, Nanos
@@ -113,6 +121,7 @@ class Engine:
         self._embedded: EmbeddedPostgres | None = None
         self._store: Store | None = None
         self._dsn = ""
+        self._ends: JournalEnds | None = None
         self._is_assembled = False
         self.gc_control = GcControl()
         self.caretaker = Caretaker(self.alarm)
@@ -158,10 +167,15 @@ class Engine:
         assembly = self._assemble(store, origin)
         assembly.supervise()
         assembly.start(*BEFORE_ACCOUNTS)
+        end = store.root
         with self.gc_control.held():
-            account_starts.restore(assembly, self.questions, self.progress)
+            restored = account_starts.restore(assembly, self.questions, self.progress)
         assembly.start(*AFTER_ACCOUNTS)
         operator_resumption.resume(assembly, self.operator_log)
+        fleet = origin.fleet
+        self._ends = JournalEnds(self.operator_log, self.clock, fleet, lambda: store.root, self.progress)
+        self._ends.start(restored, end)
+        del restored
         on_accounts()
         recovery.recover(assembly, self.questions.ask(FindRecovery()), self.reconcile, self.progress)
         recovery.wait_for_prices(assembly)
@@ -191,6 +205,7 @@ class Engine:
             self.caretaker.stop,
             self.gc_control.stop,
             lambda: self._stop_dispatchers(left),
+            lambda: self._stop_ends(left()),
             lambda: self._close_store(max(1.0, left())),
             *([self._embedded.stop] if self._embedded is not None else []),
             self.operator_log.stop,
@@ -210,6 +225,12 @@ class Engine:
         if self._is_assembled:
             for ref in [*list(self.accounts.values()), *list(self.quarantined.values())]:
                 self.main.stop_cell(ref.cell)
+
+    def _stop_ends(self, seconds: float) -> None:
+        """Say what was stopped; the writer has ended, and the accounts' states move no more."""
+        if self._ends is not None:
+            writer = self.actors["writer"].cell.actor.inspect_state()
+            self._ends.stop(states_of_all(self.accounts, self.quarantined), writer.waiting, seconds)
 
     def _close_store(self, seconds: float) -> None:
         """Give the lease back; a Postgres that does not answer must not keep us, and the lease ends by itself."""
@@ -255,8 +276,22 @@ class Engine:
         if doubt := store.check_durability():
             self.alarm(Critical(doubt))
         self.reader = Reader(dsn)
+        self._check_end()
         store.acquire(owner_of(Path(self.config.data_dir)), self.config.lease_seconds)
         return store, store.with_operator_records(lambda records: records.begin("bulkhead run"))
+
+    def _check_end(self) -> None:
+        """Whether the journal has what this machine knows that it had.
+
+        Raises:
+            ForeignDatabase: it has not; names both, and the cure.
+        """
+        try:
+            roots = self.operator_log.roots()
+        except NotRecorded as error:
+            self.alarm(Critical(f"whether the journal is whole cannot be said: {error}"))
+        else:
+            self.reader.ask(lambda connection: journal_ends.compare(connection, roots))
 
     def _assemble(self, store: Store, origin: Origin) -> Assembly:
         config = self.config
@@ -283,7 +318,7 @@ class Engine:
             runtime,
             store,
             self.venue.connect(self.loop),
-            projection=Projection(self._dsn, self.base_limits),
+            projection=Projection(self._dsn),
         )
         self.registry, self.book, self.context = assembly.registry, assembly.book, assembly.context
         self.accounts, self.quarantined = assembly.accounts, assembly.quarantined

@@ -23,6 +23,15 @@ def states_of(accounts: Mapping[AccountId, Ref]) -> list[AccountState]:
     return [state for state in found if isinstance(state, AccountState)]
 
 
+def states_of_all(
+    accounts: Mapping[AccountId, Ref], quarantined: Mapping[AccountId, Ref]
+) -> list[AccountState]:
+    """The present states, of one in quarantine its guard's, or its own last one while the guard has none."""
+    known = {state.account_id: state for state in states_of(quarantined)}
+    known |= {state.account_id: state for state in states_of(accounts)}
+    return list(known.values())
+
+
 def exposure_of(states: Iterable[AccountState], ticks: Mapping[Symbol, Tick]) -> FleetExposure:
     """Add accounts up; ``ticks`` give the mids that notionals are taken at."""
     net: dict[Symbol, Decimal] = {}

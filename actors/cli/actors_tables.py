@@ -100,6 +100,9 @@ def _account(account: Found, out: Console) -> None:
     names = {"balance": "balance", "equity": "equity", "available": "available", "maintenance": "maintenance"}
     figures = {name: number(account[key]) for key, name in names.items()}
     _print_pairs({**figures, "margin ratio": number(account["margin_ratio"], 4)}, out)
+    out.print(
+        f"state {account['state_hash']} after decision {account['sequence']} in the journal", highlight=False
+    )
     if account["closing_out"]:
         out.print(Text(f"closing everything: {account['closing_out']}", "red"))
     if account["breaker"] != "CLOSED":

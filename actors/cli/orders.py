@@ -118,9 +118,18 @@ def order(  # noqa: PLR0913 - one per field of an order
 
 
 def _print_end(engine: Client, client_order_id: str, seconds: int, *, json: bool) -> None:
+    from actors.api.client import NotKnown  # noqa: PLC0415 - a second of imports, which Client made already
+
     deadline = time.monotonic() + seconds
     while True:
-        found = engine.get(path("orders", client_order_id))
+        try:
+            found = engine.get(path("orders", client_order_id))
+        except NotKnown:
+            # It is durable; the table that it is looked up in is written behind the journal.
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(POLL_SECONDS)
+            continue
         is_over = found["status"] not in NOT_OVER
         if is_over or time.monotonic() >= deadline:
             break

@@ -10,8 +10,9 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -43,32 +44,86 @@ def decode(version: int, data: bytes, upcasts: Mapping[int, Upcast] = UPCASTS) -
     """
     try:
         if version == VERSION:
-            return _DECODER.decode(data)
-        return msgspec.convert(_upcast(version, data, upcasts), tuple[AnyFact, ...])
-    except msgspec.MsgspecError as error:
+            facts = _DECODER.decode(data)
+        else:
+            facts = _DECODER.decode(upcast("facts", version, VERSION, data, upcasts))
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise StateCorrupt(f"facts of version {version} cannot be read: {error}") from None
+    refuse_no_number(f"facts of version {version}", data, facts)
+    return facts
 
 
 def decode_lines(version: int, data: bytes) -> Sequence[tuple[AnyFact, ...]]:
     """The facts of several decisions of one version, a line each.
 
     Raises:
-        StateCorrupt: of a later version than this program knows, or not facts at all; says which.
+        StateCorrupt: as ``decode`` does.
     """
     if version != VERSION:
         return [decode(version, line) for line in data.split(b"\n")]
     try:
-        return _DECODER.decode_lines(data)
-    except msgspec.MsgspecError as error:
+        decisions = tuple(_DECODER.decode_lines(data))
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise StateCorrupt(f"facts of version {version} cannot be read: {error}") from None
+    refuse_no_number(f"facts of version {version}", data, decisions)
+    return decisions
 
 
-def _upcast(version: int, data: bytes, upcasts: Mapping[int, Upcast]) -> Plain:
-    if version > VERSION:
-        raise StateCorrupt(f"facts of version {version} are of a later release; this one knows {VERSION}")
-    facts: Plain = msgspec.json.decode(data)
-    for step in range(version, VERSION):
+P = TypeVar("P")
+
+
+def upcast(
+    kind: str, version: int, to: int, data: bytes | msgspec.Raw, upcasts: Mapping[int, Callable[[P], P]]
+) -> bytes:
+    """What was written in an earlier version, as JSON of version ``to``.
+
+    Args:
+        kind: what it is, for errors.
+        version: that it was written in.
+        to: the version that is known here.
+        data: JSON.
+        upcasts: the step from each version to the next.
+
+    Raises:
+        StateCorrupt: of a later version, or a step that is missing or fails; says which.
+        msgspec.MsgspecError: not JSON.
+    """
+    if version > to:
+        raise StateCorrupt(f"{kind} of version {version}, which is of a later release: this one knows {to}")
+    plain: P = msgspec.json.decode(data)
+    for step in range(version, to):
         if step not in upcasts:
-            raise StateCorrupt(f"facts of version {version} cannot be read: nothing leads from {step} on")
-        facts = upcasts[step](facts)
-    return facts
+            raise StateCorrupt(f"{kind} of version {version} cannot be read: nothing leads from {step} on")
+        try:
+            plain = upcasts[step](plain)
+        except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+            text = f"{type(error).__name__}: {error}"
+            raise StateCorrupt(
+                f"{kind} of version {version} cannot be read: from {step} on, {text}"
+            ) from None
+    return msgspec.json.encode(plain)
+
+
+def refuse_no_number(kind: str, data: bytes | msgspec.Raw, value: Any) -> None:
+    """Let nothing in that is not a number and compares with none.
+
+    Raises:
+        StateCorrupt: a decimal in ``value``, which ``data`` was decoded to, is NaN or infinite; names it.
+    """
+    text = bytes(data)
+    # As decimals write themselves. Restoring a fleet looks at each row, so all is looked at only if need be.
+    if b"NaN" in text or b"Infinity" in text:
+        for path, number in _decimals("", value):
+            if not number.is_finite():
+                raise StateCorrupt(f"{kind} cannot be read: {path} is {number}, which is no number")
+
+
+def _decimals(path: str, value: Any) -> Iterator[tuple[str, Decimal]]:
+    if isinstance(value, Decimal):
+        yield path, value
+    elif isinstance(value, msgspec.Struct):
+        for name in value.__struct_fields__:
+            yield from _decimals(f"{path}.{name}" if path else name, getattr(value, name))
+    elif isinstance(value, tuple):
+        for number, inner in enumerate(value):
+            yield from _decimals(f"{path}[{number}]", inner)

@@ -110,6 +110,11 @@ class JournalEnd:
         end._position = 0
         return end
 
+    @property
+    def last(self) -> tuple[bytes, int]:
+        """Root and position of the last commit; of no journal where it is not known."""
+        return self._root, self._position or 0
+
     def forget(self) -> None:
         """What is durable is not known any more: a commit's answer was lost."""
         self._position = None

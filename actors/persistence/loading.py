@@ -12,8 +12,10 @@ import psycopg
 from msgspec.structs import replace
 
 from actors.core import fact_codec
+from actors.core.enums import AccountStatus, LiquidationMode
 from actors.core.errors import BadConfig, StateCorrupt
 from actors.core.facts import AccountCarried, AccountOpened, AnyFact
+from actors.core.messages import PlatformKnown
 from actors.core.units import AccountId
 from actors.limits.layers import merge, with_rule
 from actors.limits.model import RiskLimits
@@ -52,8 +54,8 @@ class BaseLimits:
             found = self._known[rule] = with_rule(self._defaults, rule)
         return found
 
-    def merged(self, state: AccountState, rule: Row) -> AccountState:
-        """An account with what lies below it now.
+    def merged(self, state: AccountState, rule: Row, platform: PlatformKnown | None = None) -> AccountState:
+        """An account with what lies below it now, and with what the platform changed of it.
 
         Raises:
             StateCorrupt: a limit of its own that cannot be any more.
@@ -65,7 +67,7 @@ class BaseLimits:
                 limits = self._known[base, own] = self._known.get((base, own)) or merge(base, dict(own))
             except BadConfig as error:
                 raise StateCorrupt(f"{state.account_id}: {error}") from None
-        return replace(state, base_limits=base, limits=limits)
+        return replace(state, base_limits=base, limits=limits, platform=platform)
 
 
 def state_after(rows: Sequence[Row], stream: str) -> Kept:
@@ -95,6 +97,22 @@ def state_after(rows: Sequence[Row], stream: str) -> Kept:
     if sequence < 0:
         raise StateCorrupt(f"{stream}: the journal has no fact of it")
     return Kept(state, sequence, hash_)
+
+
+def platform_of(row: Row) -> PlatformKnown | None:
+    """What the platform changed of an account since we wrote its row: status, mode and maintenance rate, None unchanged.
+
+    Raises:
+        ValueError: a status or mode that there is not.
+    """
+    status, mode, rate = row
+    if status is None and mode is None and rate is None:
+        return None
+    return PlatformKnown(
+        None if status is None else AccountStatus(status),
+        None if mode is None else LiquidationMode(mode),
+        rate,
+    )
 
 
 Failed = Callable[[str, Exception], None]

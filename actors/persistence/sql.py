@@ -1,4 +1,4 @@
-"""Every statement that the store runs on each commit and load, by name. Pure data.
+"""Statements that the store runs on each commit and load. Pure data.
 
 Explicit column lists everywhere: a platform's own columns may come in any order and number.
 """

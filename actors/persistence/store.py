@@ -148,6 +148,9 @@ class Store:
                 raise Fenced(f"{other} owns this database's accounts for {left} s more; stop it, or wait")
         self._owner, self._lease_seconds = owner, lease_seconds
         self._epochs = dict(found)
+        # Ours from here on: nobody else moves the end.
+        self._end.learn(self._connection, ())
+        self.root = self._end.last
 
     def renew(self) -> int:
         """Keep the lease.
@@ -259,7 +262,7 @@ class Store:
     def _landed(self, decisions: Sequence[Persist], appended: Appended) -> None:
         if appended.entries:
             self._end.moved(appended)
-            self.root = appended.root, appended.entries[-1].position
+            self.root = self._end.last
         for decision, entry in zip(decisions, appended.entries, strict=True):
             self._committed.append((entry.position, entry.hash, decision))
 
@@ -349,6 +352,7 @@ class Store:
             self._end.forget()
             raise
         self._end.moved(appended)
+        self.root = self._end.last
         self._is_whole = False
 
     def has_created(self, account_ids: Sequence[AccountId], wall_ms: int) -> bool:
@@ -381,7 +385,8 @@ class Store:
         for row in outside:
             try:
                 if row[0] in kept:
-                    found.append(base.merged(kept[row[0]].state, row[1:5]))
+                    platform = loading.platform_of(row[5:8])
+                    found.append(base.merged(kept[row[0]].state, row[1:5], platform))
                 elif row[0] not in self.unreadable:
                     loading.state_after((), row[0])  # says so
             except (StateCorrupt, ValueError, ArithmeticError) as error:

@@ -49,8 +49,8 @@ from actors.subaccount.situation import Situation
 Adjusting = AdjustBalance | SettleFee | SetStatus | SetMode | SetLimits | Reopen
 """Commands that an account in quarantine does not take."""
 
-Protective = TripBreaker | ResetBreaker | CloseOut | CallOff | PlatformKnown
-"""Commands that an account in quarantine takes too: each stops or closes something, or ends that, or says what is so."""
+Protective = TripBreaker | ResetBreaker | CloseOut | CallOff
+"""Commands that an account in quarantine takes too: each stops or closes something, or ends that."""
 
 Command = Adjusting | Protective | PlatformKnown
 """What people set, here or on the platform."""

@@ -9,6 +9,7 @@ Rules
    was not durable, and looks.
 2. An emergency stop of all accounts stays on over a restart until it is called off.
 3. A logged action leaves the file when it is in the audit and what it asked for is durable, or refused.
+4. The file also keeps ends that the journal had: see ``journal_roots``.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from actors.core.records import AuditEntry, RecordAudit
 from actors.core.replay_codec import decode, encode
 from actors.runtime.clock import Clock
 from actors.runtime.local_file import LocalFile
+from actors.supervision.journal_roots import KEPT, JournalRoot, kept
 
 log = structlog.get_logger("deeds")
 
@@ -113,6 +115,7 @@ class OperatorLog:
         self._clock, self._alarm, self._over = clock, alarm, over
         self._lock = threading.Lock()
         self._open: dict[int, LoggedAction] = {}
+        self._roots: list[JournalRoot] = []
         self._number = 0
         self._at_ms = 0
         self._file = LocalFile(folder / OPERATORS_FILE, self._lines, self._file_fault)
@@ -130,6 +133,7 @@ class OperatorLog:
         try:
             for logged in self._file.entries(LoggedAction):
                 self._restore(logged)
+            self._roots = self._file.entries(JournalRoot)
         except NotRecorded as error:
             self._alarm(Critical(f"what operators did last may not be in the audit: {error}"), OPERATORS_FILE)
         self._file.start()
@@ -213,6 +217,28 @@ class OperatorLog:
         """What the emergency stop of all accounts that is on says; None if none is."""
         return next((d.stops for d in reversed(self.open()) if d.stops is not None), None)
 
+    # -- the journal's ends
+
+    def roots(self) -> list[JournalRoot]:
+        """The ends that journals had, as the file has them, oldest first; also before ``start``.
+
+        Raises:
+            NotRecorded: the file is there and cannot be read.
+        """
+        return self._file.entries(JournalRoot)
+
+    def keep_root(self, root: JournalRoot) -> Future[None]:
+        """Write down an end of a journal.
+
+        Returns:
+            When it is on the disk: with ``NotRecorded`` if it cannot be, of which an alarm has been raised then.
+        """
+        with self._lock:
+            self._roots.append(root)
+            if len(self._roots) > 2 * KEPT:
+                self._roots = kept(self._roots)
+        return self._file.append(msgspec.json.encode(root))
+
     # -- looking
 
     def open(self) -> list[LoggedAction]:
@@ -254,7 +280,9 @@ class OperatorLog:
         self._file.append(msgspec.json.encode(logged))
 
     def _lines(self) -> list[bytes]:
-        return [msgspec.json.encode(logged) for logged in self.open()]
+        with self._lock:
+            roots = kept(self._roots)
+        return [*map(msgspec.json.encode, roots), *map(msgspec.json.encode, self.open())]
 
     def _file_fault(self, fault: str) -> None:
         if fault:

@@ -246,10 +246,15 @@ def _tables_differ(journal, own):
     if held != {(a, s): q for a, s, q in own.execute(query)}:
         return "bulkhead.position differs from the journal's positions"
     query = "SELECT sub_account_id, symbol, quantity::numeric FROM virtual_positions WHERE status = 'OPEN'"
-    platform = {(a, s): q for a, s, q in own.execute(query)}
+    platform = {(a, plain_symbol(s)): q for a, s, q in own.execute(query)}
     if platform.keys() != held.keys() or any(abs(abs(held[k]) - q) > SMALL for k, q in platform.items()):
         return "the platform's virtual_positions differ from the journal's positions"
     return ""
+
+
+def plain_symbol(spelled):
+    """The exchange's symbol of the platform's spelling, BTC/USDT:USDT."""
+    return spelled.partition(":")[0].replace("/", "")
 
 
 def some(found):

@@ -19,7 +19,7 @@ from tests.chaos.world import LEASE_SECONDS, World, killed, slept
 from tests.e2e.processes import WAIT, account_bodies, until
 
 QUIET_EVERY = 10
-READY = 0.3
+READY = 0.15
 """Which share of the engines is killed after it recovered; the others recover when they are killed."""
 
 EXIT_BAD_START, EXIT_HALTED = 2, 3
@@ -114,7 +114,9 @@ class Run:
             "decisions in the journal": self.books.journal.position,
             "orders at the exchange": len(self.books.exchange.orders),
             "trades booked": len(self.books.exchange.trades),
-            "slowest takeover from a frozen engine, s": round(max(self.takeovers, default=0), 1),
+            "slowest takeover from a frozen engine to an API that answers, s": round(
+                max(self.takeovers, default=0), 1
+            ),
             "load": dict(sorted(load.counts.items())),
         }
 
@@ -128,7 +130,7 @@ class Run:
             self.load.resume()
             slept(rng, 0.2, 2.0)
         else:
-            self._wait(engine, is_ready=fault == "freeze" or rng.random() < READY)
+            self._wait(engine, is_ready=rng.random() < READY)
             self.load.resume()
             slept(rng, 0.2, 0.8)
             self._before_the_kill(fault, engine)
@@ -170,7 +172,8 @@ class Run:
             if rng.random() < 0.5:
                 # The engine lives through it; else it is killed while Postgres is away.
                 world.revive()
-                self._trades_again()
+                if engine.is_ready.is_set():
+                    self._trades_again()
         slept(rng, 0, 0.4)
 
     def _kill(self, fault):
@@ -203,8 +206,7 @@ class Run:
         self.load.pause()  # it would change nothing but how long the takeover's recovery takes
         with world.sql() as own:
             [(before,)] = own.execute("SELECT max(epoch) FROM bulkhead.shard").fetchall()
-        second = self._successor(engine)
-        client = world.wait_ready(second)
+        self._successor(engine)
         self.takeovers.append(time.monotonic() - began)
         self.load.resume()
         slept(self._rng, 0, 0.5)
@@ -222,7 +224,6 @@ class Run:
             if after <= before:
                 raise Broken(f"the epoch was {before} before a takeover and is {after} after it")
             self.books.check_writers(own)
-        client.get("/v1/health")
 
     def _successor(self, first):
         """An engine of another folder, once the first one's lease has run out."""
@@ -233,7 +234,7 @@ class Run:
             second = world.start_engine(folder)
             until(lambda e=second: e.client() is not None or e.has_ended, "the second engine", 2 * WAIT)
             if not second.has_ended:
-                return second
+                return
             world.starts -= 1  # the next try is of the same role
             if "owns this database" not in second.errors or time.monotonic() > deadline:
                 raise Broken(f"no engine took over from a frozen one: {second.errors[-3000:]}")

@@ -25,7 +25,7 @@ from actors.persistence.embedded import EmbeddedPostgres
 from tests.e2e.processes import WAIT, Paper, Process, until
 
 LEASE_SECONDS = 3
-REQUEST_SECONDS = 3.0
+REQUEST_SECONDS = 1.5
 ROLES = ("engine_one", "engine_two")
 PROJECTION = Path(__file__).parents[2] / "actors" / "persistence" / "projection"
 """There since a release that makes the other tables from the journal."""

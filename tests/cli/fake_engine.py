@@ -21,13 +21,15 @@ class FakeEngine:
         self.address = SimpleNamespace(url="http://127.0.0.1:1", pid=7)
         self.requests = []
         self.answers = {}
-        """By method and path; a list is answered one entry a time, the last one for ever. A POST is accepted."""
+        """By method and path; ``Answers`` one entry a time, the last one for ever, and an exception is raised. A POST is accepted."""
 
     def _answer(self, method, path, sent):
         self.requests.append((method, path, sent))
         found = self.answers.get((method, path), ACCEPTED)
         if isinstance(found, Answers):
-            return found.pop(0) if len(found) > 1 else found[0]
+            found = found.pop(0) if len(found) > 1 else found[0]
+        if isinstance(found, Exception):
+            raise found
         return found
 
     def get(self, path, **params):

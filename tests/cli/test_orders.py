@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from actors.api.client import NotKnown
 from actors.cli import orders
 from actors.core.order_tags import TAGS
 from tests.cli.fake_engine import ACCEPTED, Answers
@@ -65,6 +66,20 @@ def test_two_price_options_are_refused(engine, cli):
     assert shown.code == 2
     assert "give one of --price, --stop, --take-profit and --trail" in shown.err
     assert engine.requests == []
+
+
+def test_an_order_that_is_durable_but_not_in_the_tables_yet_is_waited_for(engine, cli):
+    engine.answers[PLACE] = PLACED
+    unknown = NotKnown("404: there is no order 'bh-1'")
+    engine.answers["GET", "/v1/orders/bh-1"] = Answers([unknown, unknown, ended("FILLED")])
+    shown = cli("order acct-1 buy 0.1 ETHUSDT --wait 9")
+    assert (shown.code, shown.out) == (0, "bh-1 accepted and durable\nbh-1 FILLED, 0.1 of 0.1 filled\n")
+    engine.answers["GET", "/v1/orders/bh-1"] = unknown
+    shown = cli("order acct-1 buy 0.1 ETHUSDT --wait 0")
+    assert (shown.code, shown.out) == (0, "bh-1 accepted and durable\n")
+    shown = cli("order acct-1 buy 0.1 ETHUSDT --wait 1")
+    assert (shown.code, shown.out) == (2, "bh-1 accepted and durable\n")
+    assert "there is no order" in shown.err
 
 
 @pytest.mark.parametrize(

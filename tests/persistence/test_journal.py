@@ -61,12 +61,13 @@ def test_positions_have_no_gap_and_hashes_are_those_that_the_docs_say(store, dsn
 
 def test_what_was_committed_is_handed_over_once_with_its_place(store):
     [state] = create(store)
+    store.create_accounts([NewAccount(account_id=AccountId("other"), name="x", deposit=D(5))], NOW)
     assert store.handover() == Committed(0), "an opening is only in the journal"
     assert store.handover() is None
     author = deposits(Author(state), 2)
     store.commit(author.batch)
     handed = store.handover()
-    assert (handed.first, handed.decisions) == (2, tuple(author.batch))
+    assert (handed.first, handed.decisions) == (3, tuple(author.batch))
     assert len(handed.hashes) == 2
     assert store.handover() is None
 

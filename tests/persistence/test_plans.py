@@ -9,10 +9,13 @@ import psycopg
 import pytest
 
 from actors.core.records import NewAccount
-from actors.persistence import operator_records, sql
+from actors.persistence import loading, open_books, operator_records, sql
+from actors.persistence.projection import balances
+from actors.persistence.projection.store import Projection
+from actors.persistence.projection.tables import TABLES
 from actors.persistence.store import Store
 from tests.factories import BUY
-from tests.persistence.authors import Author
+from tests.persistence.authors import Author, project
 
 ACCOUNTS, TRADERS, COPIES = 5_000, 250, 40
 BUFFERS_MAX = 60
@@ -45,6 +48,7 @@ def fill(store, dsn):
     for author in authors:
         author.trade(BUY, "0.1")
     store.commit([decision for author in authors for decision in author.batch])
+    project(dsn)
     execute(
         dsn,
         f"""INSERT INTO bulkhead.intent SELECT (jsonb_populate_record(i, jsonb_build_object(
@@ -99,20 +103,30 @@ def buffers(text):
     return sum(int(n) for n in re.findall(r"(?:hit|read)=(\d+)", found[1])) if found else 0
 
 
-@pytest.mark.parametrize("number", range(len(sql.LOAD_SOME)))
-def test_one_account_is_loaded_by_index(filled, number):
-    text = plan(filled, sql.LOAD_SOME[number], (["acct-5"],))
+STREAMS = loading.STREAMS.replace("%(streams)s", "%s").replace("%(last)s", str(loading.LAST))
+
+
+@pytest.mark.parametrize("statement", [sql.SOME_ACCOUNTS, STREAMS])
+def test_one_account_is_loaded_by_index(filled, statement):
+    text = plan(filled, statement, (["acct-5"],) * statement.count("%s"))
     assert "Seq Scan" not in text, text
     assert buffers(text) < BUFFERS_MAX, text
 
 
-def test_each_statement_of_a_commit_finds_its_row_by_index(filled):
+def statements():
+    for table in TABLES:
+        yield table.name, table.delete_sql()
+        yield table.name, table.upsert_sql()
+        yield table.name, table.change_sql(tuple(c for c in table.columns if c not in table.key))
+    balance = balances.COMPARE_AND_SET.replace("%(changes)s", "%s").replace("%(tolerance)s", "0.1")
+    yield "balances", balance.encode()
+
+
+def test_each_statement_of_the_projection_finds_its_row_by_index(filled):
     scans = {}
-    for name, statement in [*sql.STATEMENTS.items(), ("account", sql.ACCOUNT_UPDATE)]:
-        if "WHERE" not in statement:
-            continue
+    for name, statement in statements():
         # As it is planned once for all values, when it was prepared and run some times.
-        text = plan(filled, numbered(statement), options="GENERIC_PLAN")
+        text = plan(filled, numbered(statement.decode()), options="GENERIC_PLAN")
         if "Seq Scan" in text:
             scans[name] = text
     assert scans == {}
@@ -129,13 +143,17 @@ def test_the_history_of_an_account_is_found_by_index_also_of_one_that_never_trad
     assert buffers(text) < BUFFERS_MAX + 20 * 8, text
 
 
-def test_what_is_committed_reads_no_whole_table(filled, dsn):
+def test_what_is_committed_and_projected_reads_no_whole_table(filled, dsn):
     authors = [Author(state) for state in filled.load([f"acct-{n}" for n in range(20)])]
+    projection = Projection(dsn)
+    projection.begin()
     before = settled_scans(filled, dsn)
     for author in authors:
         author.trade(BUY, "0.1")
         assert filled.commit(author.batch) == [None] * len(author.batch)
+        projection.project(projection.read(1_000))
         filled.load([author.state.account_id])
+    projection.close()
     assert settled_scans(filled, dsn) == before
 
 
@@ -150,9 +168,8 @@ def settled_scans(store, dsn):
     return {table: count for table, count in rows if table in FILLED}
 
 
-def test_recovery_reads_no_fill(filled):
-    text = plan(filled, sql.RECENT_ORDERS) + plan(filled, sql.LOAD_WORKING)
+@pytest.mark.parametrize("statement", [open_books.RECENT_ORDERS, open_books.WORKING_ACCOUNTS])
+def test_recovery_reads_no_fill(filled, statement):
+    text = plan(filled, statement, ([],) * statement.count("%s"))
     assert "Seq Scan" not in text, text
-    assert buffers(plan(filled, sql.RECENT_ORDERS)) < BUFFERS_MAX
-    assert buffers(plan(filled, sql.LOAD_WORKING)) < BUFFERS_MAX
-    assert not hasattr(filled.recovery(), "last_trade_id")
+    assert buffers(text) < BUFFERS_MAX

@@ -42,12 +42,13 @@ def project(batch: Batch, decided: Decided, fact: AccountFact | FirstFact) -> No
             risk.project_state(batch, decided)
         case StatusChanged():
             batch.of(SUB_ACCOUNT).change(account_id, status=fact.status, updated_at=decided.at)
-            batch.remember(account_id)
+            batch.of(ACCOUNT).change(account_id, platform_status=fact.status)
         case ModeChanged():
             batch.of(SUB_ACCOUNT).change(account_id, liquidation_mode=fact.mode, updated_at=decided.at)
-            batch.remember(account_id)
+            batch.of(ACCOUNT).change(account_id, platform_mode=fact.mode)
         case MaintenanceRateChanged():
-            batch.remember(account_id)  # the platform wrote it
+            # The platform's own doing: it stands there already.
+            batch.of(ACCOUNT).change(account_id, platform_rate=fact.rate)
         case PhaseChanged() | LimitsBelowChanged() | AccountOpened() | AccountCarried():
             return
         case _:

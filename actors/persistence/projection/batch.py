@@ -5,15 +5,13 @@ I/O: runs SQL on the connection that it is given.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from decimal import Decimal
-from typing import LiteralString
 
 from actors.core.units import ZERO, AccountId
 from actors.persistence.projection import balances
 from actors.persistence.projection.balances import ACCOUNT, LOG, Change, Foreign, Move
 from actors.persistence.projection.decided import Decided
-from actors.persistence.projection.tables import TABLES, Connection, Rows, Table
+from actors.persistence.projection.tables import OURS, TABLES, Connection, Rows, Table
 
 
 class Batch:
@@ -28,7 +26,6 @@ class Batch:
         self._rows: dict[Table, Rows] = {}
         self._changes: dict[AccountId, Change] = {}
         self._moves: list[Move] = []
-        self._remembered: dict[AccountId, None] = {}
         self._number = 0
 
     def of(self, table: Table) -> Rows:
@@ -42,10 +39,6 @@ class Batch:
         """The present fact changes the account's balance; ``reason`` in the platform's words."""
         if amount != ZERO:
             self._moves.append(Move(self._number, amount, reason, trade_id))
-
-    def remember(self, account_id: AccountId) -> None:
-        """The account's status or mode on the platform is written: what then stands there is ours."""
-        self._remembered[account_id] = None
 
     def begin(self, number: int) -> None:
         """The next fact of a decision comes, which stands there in it."""
@@ -71,17 +64,9 @@ class Batch:
             rows = self._rows.get(table)
             if rows is not None and (table.is_ours or not self._is_rebuilt):
                 rows.write(connection)
-        if self._remembered and not self._is_rebuilt:
-            connection.execute(REMEMBER, (list(self._remembered),))
         return foreign
 
 
-def tables_of_ours() -> Sequence[Table]:
-    """Tables that can be made from the journal once more."""
-    return [table for table in TABLES if table.is_ours]
-
-
-REMEMBER: LiteralString = """
-    UPDATE bulkhead.account a SET platform_status = s.status, platform_mode = s.liquidation_mode,
-        platform_rate = s.maintenance_rate::numeric
-    FROM sub_accounts s WHERE s.id = a.account_id AND a.account_id = ANY(%s)"""
+def names_of_ours() -> list[str]:
+    """Tables that can be made from the journal once more, without their schema."""
+    return sorted({table.name.removeprefix(OURS) for table in TABLES if table.is_ours})

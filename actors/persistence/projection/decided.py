@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import lru_cache
 
 import msgspec
 from msgspec.structs import replace
 
 from actors.core import fact_codec
-from actors.core.errors import StateCorrupt
+from actors.core.errors import BadConfig, StateCorrupt
 from actors.core.facts import AccountCarried, AccountOpened, AnyFact
 from actors.core.units import AccountId
+from actors.limits.layers import merge
+from actors.limits.model import RiskLimits
 from actors.persistence.journal import Entry
 from actors.persistence.messages import Committed
 from actors.persistence.projection.spelling import when
@@ -79,10 +82,21 @@ def of_entry(entry: Entry, before: AccountState | None) -> Decided:
     if before is None and not _begins(facts):
         return replace(decided, fault="the state before it cannot be read")
     try:
-        state = replace(folded(before or blank, facts), sequence=entry.sequence)
-    except (StateCorrupt, ValueError, ArithmeticError, TypeError) as error:
+        state = replace(with_known_limits(folded(before or blank, facts)), sequence=entry.sequence)
+    except (StateCorrupt, BadConfig, ValueError, ArithmeticError, TypeError) as error:
         return replace(decided, fault=str(error) or type(error).__name__)
     return replace(decided, facts=facts, state=state)
+
+
+def with_known_limits(state: AccountState) -> AccountState:
+    """The account with the limits that it decided on, which facts say: the platform's figures follow from them."""
+    limits = _limits(state.below, state.overrides)
+    return state if state.limits is limits else replace(state, limits=limits)
+
+
+@lru_cache(maxsize=10_000)
+def _limits(below: tuple[tuple[str, str], ...], own: tuple[tuple[str, str], ...]) -> RiskLimits:
+    return merge(merge(RiskLimits(), dict(below)), dict(own))
 
 
 def _begins(facts: tuple[AnyFact, ...]) -> bool:

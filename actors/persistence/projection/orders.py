@@ -17,7 +17,7 @@ from actors.core.facts import (
     OrderIntended,
 )
 from actors.core.units import ZERO
-from actors.persistence.projection import positions, risk, trades
+from actors.persistence.projection import order_rows, positions, risk, trades
 from actors.persistence.projection.batch import Batch
 from actors.persistence.projection.decided import Decided
 from actors.persistence.projection.row_ids import pending_order_id
@@ -27,9 +27,7 @@ from actors.persistence.projection.tables import Table
 INTENT = Table(
     "bulkhead.intent",
     ("client_order_id",),
-    """client_order_id account_id order_sequence symbol side order_type quantity price time_in_force reduce_only leverage
-    margin_reserved purpose tier decided_ms cause status strategy reference_price exchange_order_id filled
-    cancel_requested end_code end_reason""",
+    " ".join([*order_rows.INTENT, "exchange_order_id filled cancel_requested end_code end_reason"]),
     adds=("filled",),
 )
 
@@ -79,29 +77,8 @@ def project(batch: Batch, decided: Decided, fact: OrderFact) -> None:
 
 
 def _intended(batch: Batch, decided: Decided, fact: OrderIntended) -> None:
-    batch.of(INTENT).insert(
-        fact.client_order_id,
-        account_id=fact.account_id,
-        order_sequence=fact.sequence,
-        symbol=fact.symbol,
-        side=fact.side,
-        order_type=fact.order_type,
-        quantity=fact.quantity,
-        price=fact.price,
-        time_in_force=fact.time_in_force,
-        reduce_only=fact.reduce_only,
-        leverage=fact.leverage,
-        margin_reserved=fact.margin_reserved,
-        purpose=fact.purpose,
-        tier=fact.tier or fact.attempt,  # one column: a step has a tier, an owner's order attempts
-        decided_ms=fact.decided_ms,
-        cause=fact.cause,
-        status=OrderStatus.INTENDED,
-        strategy=fact.strategy,
-        reference_price=fact.reference_price,
-        filled=ZERO,
-        cancel_requested=False,
-    )
+    values = order_rows.values(order_rows.INTENT, fact)
+    batch.of(INTENT).insert(fact.client_order_id, **values, filled=ZERO, cancel_requested=False)
     if fact.order_type is OrderType.LIMIT:
         batch.of(PENDING).insert(
             pending_order_id(fact.client_order_id),

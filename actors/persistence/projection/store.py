@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from typing import Any, LiteralString, NamedTuple
 
 import psycopg
@@ -24,11 +23,9 @@ import structlog
 
 from actors.core.constants import PARKED_MAX, SNAPSHOT_EVERY, STATES_KEPT
 from actors.core.errors import Overtaken, StateCorrupt, StoreUnreachable
-from actors.limits.model import RiskLimits
-from actors.persistence import journal, loading, sql
+from actors.persistence import journal, loading
 from actors.persistence.connection import connect, one_line
 from actors.persistence.journal import SHARD, Entry
-from actors.persistence.loading import BaseLimits
 from actors.persistence.projection import rows, tables
 from actors.persistence.projection.balances import Foreign
 from actors.persistence.projection.batch import Batch
@@ -61,7 +58,6 @@ class Projection:
 
     Args:
         dsn: the writer's database.
-        defaults: limits of accounts that the platform has no rule for.
         on_foreign: informed of balances that the platform changed beside us.
         on_parked: informed of a stream that is parked.
     """
@@ -69,12 +65,10 @@ class Projection:
     def __init__(
         self,
         dsn: str,
-        defaults: RiskLimits = RiskLimits(),  # noqa: B008 - frozen
         on_foreign: Callable[[Foreign], None] = lambda _found: None,
         on_parked: Callable[[Parked], None] = lambda _parked: None,
     ) -> None:
         self._dsn = dsn
-        self._base = BaseLimits(defaults)
         self.on_foreign, self.on_parked = on_foreign, on_parked
         self._connection: Connection | None = None
         self._states: OrderedDict[str, Decided] = OrderedDict()
@@ -83,6 +77,13 @@ class Projection:
         self.cursor = -1
         self.parked: dict[str, int] = {}
         """Streams that are left out, and from which position on."""
+
+    @classmethod
+    def on(cls, connection: Connection, parked: dict[str, int]) -> Projection:
+        """One that stands before the journal's first row and works on the caller's connection."""
+        projection = cls("")
+        projection._connection, projection.cursor, projection.parked = connection, 0, parked
+        return projection
 
     # -- where it is
 
@@ -138,11 +139,14 @@ class Projection:
             raise self._lost(error) from None
         return folded(entries, states)
 
+    def _is_left_out(self, stream: str, position: int) -> bool:
+        return position >= self.parked.get(stream, loading.LAST)
+
     def _states_before(self, connection: Connection, entries: Iterable[Entry]) -> dict[str, AccountState]:
         """The states of the streams of these rows as of the cursor."""
         firsts: dict[str, Entry] = {}
         for entry in entries:
-            if entry.sequence > 0 and entry.stream not in self.parked:
+            if entry.sequence > 0 and not self._is_left_out(entry.stream, entry.position):
                 firsts.setdefault(entry.stream, entry)
         states = {}
         for stream, first in firsts.items():
@@ -150,21 +154,7 @@ class Projection:
             if known is not None and known.sequence == first.sequence - 1:
                 states[stream] = known.state
         unknown = [stream for stream in firsts if stream not in states]
-        return {**states, **self._loaded(connection, unknown, self.cursor)}
-
-    def _loaded(
-        self, connection: Connection, streams: Sequence[str], position: int
-    ) -> dict[str, AccountState]:
-        """States at a position with the limits below them; without those that begin later, or cannot be read."""
-        if not streams:
-            return {}
-        kept = loading.states_at(connection, streams, position, _unreadable)
-        found = {}
-        for row in connection.execute(sql.SOME_ACCOUNTS, (list(streams),)).fetchall():
-            if row[0] in kept:
-                with suppress(StateCorrupt):
-                    found[row[0]] = self._base.merged(kept[row[0]].state, row[1:5])
-        return found
+        return {**states, **_loaded(connection, unknown, self.cursor)}
 
     # -- projecting
 
@@ -206,19 +196,28 @@ class Projection:
         with connection.transaction():
             self._move(connection, last)
             wanted = self._not_parked(connection, decisions)
-            batch = Batch()
-            rows.gather(batch, wanted)
-            foreign = batch.write(connection)
-            snapshots = self._due(wanted)
-            _save(connection, snapshots.values())
+            foreign, snapshots = self._write(connection, wanted, Batch())
+        self._moved(last, wanted, snapshots)
+        for found in foreign:
+            self.on_foreign(found)
+
+    def _write(
+        self, connection: Connection, wanted: Sequence[Decided], batch: Batch
+    ) -> tuple[list[Foreign], dict[str, Decided]]:
+        rows.gather(batch, wanted)
+        foreign = batch.write(connection)
+        snapshots = self._due(wanted)
+        _save(connection, snapshots.values())
+        return foreign, snapshots
+
+    def _moved(self, last: int, wanted: Iterable[Decided], snapshots: Iterable[str]) -> None:
+        """It is durable, or will be together with all of it."""
         self.cursor = last
         for decided in wanted:
             self._states[decided.stream] = decided
             self._states.move_to_end(decided.stream)
             self._tails.add(decided.stream)
         self._tails.difference_update(snapshots)
-        for found in foreign:
-            self.on_foreign(found)
 
     def _move(self, connection: Connection, to: int) -> None:
         """First of all: it locks the cursor's row until the end of the transaction."""
@@ -231,7 +230,7 @@ class Projection:
     def _not_parked(self, connection: Connection, decisions: Sequence[Decided]) -> list[Decided]:
         if self.parked:
             self.parked = dict(connection.execute(PARKED).fetchall())  # somebody may have released one
-        return [d for d in decisions if d.stream not in self.parked]
+        return [d for d in decisions if not self._is_left_out(d.stream, d.position)]
 
     def _due(self, decisions: Iterable[Decided]) -> dict[str, Decided]:
         """The last decisions of streams that need a snapshot, and of those that memory has no room for."""
@@ -264,6 +263,22 @@ class Projection:
         self.parked[decided.stream] = decided.position
         log.error("a stream is parked", stream=decided.stream, position=decided.position, error=text)
         self.on_parked(Parked(decided.stream, decided.sequence, decided.position, text))
+
+    # -- once more
+
+    def project_again(self, limit: int) -> int:
+        """Project the next decisions into our own tables, which were emptied, in the caller's transaction; how many.
+
+        Raises:
+            StateCorrupt: a decision cannot be projected; names it.
+        """
+        connection = self._connected()
+        decisions = self.read(limit)
+        if decisions:
+            wanted = [d for d in decisions if not self._is_left_out(d.stream, d.position)]
+            _, snapshots = self._write(connection, wanted, Batch(is_rebuilt=True))
+            self._moved(decisions[-1].position, wanted, snapshots)
+        return len(decisions)
 
     # -- snapshots
 
@@ -301,7 +316,7 @@ class Projection:
                 if row is None:
                     return 0
                 missed = journal_of(connection, stream, row[0], self.cursor)
-                states = self._loaded(connection, [stream], row[1] - 1)
+                states = _loaded(connection, [stream], row[1] - 1)
                 decisions = folded(missed, states)
                 batch = Batch()
                 rows.gather(batch, decisions)
@@ -356,6 +371,14 @@ def folded(entries: Iterable[Entry], states: dict[str, AccountState]) -> list[De
 def journal_of(connection: Connection, stream: str, sequence: int, last: int) -> list[Entry]:
     """The rows of one stream from a sequence on, up to a position."""
     return [Entry(*row) for row in connection.execute(OF_STREAM, (stream, sequence, SHARD, last)).fetchall()]
+
+
+def _loaded(connection: Connection, streams: Sequence[str], position: int) -> dict[str, AccountState]:
+    """States at a position; without those that begin later, or cannot be read."""
+    if not streams:
+        return {}
+    kept = loading.states_at(connection, streams, position, _unreadable)
+    return {stream: found.state for stream, found in kept.items()}
 
 
 def _unreadable(stream: str, error: Exception) -> None:

@@ -1,0 +1,206 @@
+"""Whether a journal is what the engine wrote, and whether it makes what the tables behind it say.
+
+Everything is read in one transaction that sees one moment and writes nothing, so an engine may go on meanwhile. Rows come
+through cursors of the server: what stays in memory is the end of each stream, and one account's state at a time.
+
+Rules
+1. The first fault ends the check, and names its row (see ``verify_chain``).
+2. A chain that is right proves what was written; folding it proves that it can be read, and that snapshots and trade keys
+   say the same. Only roots that were written down elsewhere prove that its end is not missing.
+
+I/O: runs SQL on the connection that it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, LiteralString, NamedTuple
+
+import msgspec
+import psycopg
+
+from actors.core.units import AccountId
+from actors.persistence.connection import BoundedConnection
+from actors.persistence.journal import LAST_COMMIT, SHARD, Entry
+from actors.persistence.loading import states_of
+from actors.persistence.verify_chain import Chain, Commit, Fault, Found, Wrong
+from actors.persistence.verify_states import ROWS_A_TIME, States
+from actors.subaccount.fleet_hash import fleet_hash_of
+from actors.subaccount.state_codec import state_hash
+from actors.supervision.journal_roots import JournalRoot, binding
+
+Connection = psycopg.Connection[Any]
+Progress = Callable[[str, int, int], None]
+"""Informed of the step, and of how many of its rows are done, of how many."""
+
+ANSWER_SECONDS = 600.0
+"""How long one statement may take: the first row of a sorted table of any size."""
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found up to the fault, or to the end. ``root`` and ``fleet_hash`` are in hex.
+
+    ``fleet_hash`` is empty where not everything was folded. ``known_roots`` is how many roots from elsewhere were compared.
+    """
+
+    ok: bool
+    rows: int
+    commits: int
+    streams: int
+    trades: int
+    snapshots: int
+    known_roots: int
+    position: int
+    root: str
+    fleet_hash: str
+    fault: Fault | None
+
+
+class Hashes(NamedTuple):
+    """The states of all accounts after the last row: of the fleet, and by id each account's sequence and hash."""
+
+    fleet_hash: str
+    position: int
+    root: str
+    accounts: list[tuple[AccountId, int, str]]
+
+
+def verify(
+    connection: Connection,
+    *,
+    folds: bool = True,
+    roots: Sequence[JournalRoot] = (),
+    progress: Progress = lambda _step, _done, _total: None,
+) -> Report:
+    """Check a database of our schema's present version.
+
+    Args:
+        connection: in no transaction.
+        folds: also fold every account, and compare snapshots and trade keys.
+        roots: what this machine wrote down of its journals, oldest first; see ``supervision.journal_roots``.
+        progress: see there.
+
+    Raises:
+        psycopg.Error: Postgres could not answer.
+    """
+    with _one_moment(connection):
+        known = {root.position: root.journal_root for root in binding(roots, fleet_of(connection))}
+        known.pop(0, None)
+        total = _number(connection, TOTAL, SHARD)
+        chain = Chain(
+            known,
+            lambda stream, sequence: _position_of(connection, stream, sequence),
+            lambda rows: progress("chain", rows, total),
+        )
+        states = States(connection, lambda rows: progress("accounts", rows, total))
+        fault: Fault | None = None
+        try:
+            _walk(connection, chain)
+        except Found as found:
+            fault = found.fault
+        if fault is None and folds:
+            fault = states.fold()
+        fault = fault or _ahead(connection, chain.position)
+    return Report(
+        ok=fault is None,
+        rows=chain.position,
+        commits=chain.commits,
+        streams=chain.streams,
+        trades=states.trades,
+        snapshots=states.snapshots,
+        known_roots=len(known),
+        position=chain.position,
+        root=chain.root.hex(),
+        fleet_hash=fleet_hash_of(states.hashes) if folds and fault is None else "",
+        fault=fault,
+    )
+
+
+def hashes(connection: Connection, progress: Progress = lambda _step, _done, _total: None) -> Hashes:
+    """The hash of each account and of the fleet, folded from snapshots and what is behind them.
+
+    Args:
+        connection: in no transaction.
+        progress: see there.
+
+    Raises:
+        StateCorrupt: an account cannot be read; names it.
+        psycopg.Error: Postgres could not answer.
+    """
+    found: list[tuple[AccountId, int, str]] = []
+    with _one_moment(connection):
+        position, root = connection.execute(LAST_COMMIT, (SHARD,)).fetchone() or (0, b"")
+        ids = [row[0] for row in connection.execute(ACCOUNTS).fetchall()]
+        for begin in range(0, len(ids), ROWS_A_TIME):
+            kept = states_of(connection, ids[begin : begin + ROWS_A_TIME])
+            found += [(AccountId(id_), k.sequence, state_hash(k.state)) for id_, k in kept.items()]
+            progress("accounts", len(found), len(ids))
+    found.sort()
+    return Hashes(fleet_hash_of((id_, hash_) for id_, _, hash_ in found), position, root.hex(), found)
+
+
+def fleet_of(connection: Connection) -> str:
+    """The database's id, which its backups have too; empty if it lost it."""
+    row = connection.execute("SELECT fleet_id FROM bulkhead.fleet").fetchone()
+    return "" if row is None else str(row[0])
+
+
+@contextmanager
+def _one_moment(connection: Connection) -> Iterator[None]:
+    if isinstance(connection, BoundedConnection):
+        connection.answer_seconds = ANSWER_SECONDS
+    with connection.transaction():
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        # What is done between two statements takes as long as it takes.
+        connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+        connection.execute("SET LOCAL statement_timeout = 0")
+        yield
+
+
+def _walk(connection: Connection, chain: Chain) -> None:
+    with (
+        connection.cursor("journal_rows", binary=True) as rows,
+        connection.cursor("journal_commits", binary=True) as commits,
+    ):
+        rows.itersize = commits.itersize = ROWS_A_TIME
+        rows.execute(ROWS, (SHARD,))
+        commits.execute(COMMITS, (SHARD,))
+        chain.walk((Entry(*row) for row in rows), (Commit(*row) for row in commits))
+
+
+def _position_of(connection: Connection, stream: str, sequence: int) -> int | None:
+    row = connection.execute(POSITION_OF, (stream, sequence)).fetchone()
+    return None if row is None else int(row[0])
+
+
+def _ahead(connection: Connection, last: int) -> Fault | None:
+    """Whether something was made of rows that the journal does not have."""
+    position = _number(connection, PROJECTED, SHARD)
+    if position > last:
+        text = f"the projection is at position {position}, and the journal ends at {last}"
+        return Fault(wrong=Wrong.PROJECTION, text=text)
+    return None
+
+
+def _number(connection: Connection, query: LiteralString, *values: Any) -> int:
+    row = connection.execute(query, values).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+TOTAL: LiteralString = "SELECT COALESCE(max(position), 0) FROM bulkhead.journal WHERE shard = %s"
+
+ROWS: LiteralString = """
+    SELECT position, stream, sequence, wall_ms, cause, version, facts, hash FROM bulkhead.journal
+    WHERE shard = %s ORDER BY position"""
+
+COMMITS: LiteralString = """
+    SELECT position, rows, root FROM bulkhead.journal_commit WHERE shard = %s ORDER BY position"""
+
+POSITION_OF: LiteralString = "SELECT position FROM bulkhead.journal WHERE stream = %s AND sequence = %s"
+
+ACCOUNTS: LiteralString = """
+    SELECT a.account_id FROM bulkhead.account a
+    WHERE EXISTS (SELECT FROM bulkhead.journal j WHERE j.stream = a.account_id) ORDER BY a.account_id"""
+
+PROJECTED: LiteralString = "SELECT position FROM bulkhead.projection WHERE shard = %s"

@@ -1,0 +1,249 @@
+"""What a journal makes, folded stream by stream, beside what the tables behind it say: snapshots and trade keys.
+
+One state is in memory at a time. All streams are folded, and of several faults the one at the lowest position is kept.
+
+I/O: runs SQL on the connection that it is given, in the caller's transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, LiteralString, NamedTuple
+
+import psycopg
+from msgspec.structs import replace
+
+from actors.core import fact_codec
+from actors.core.errors import StateCorrupt
+from actors.core.facts import FillApplied
+from actors.core.units import AccountId, Symbol
+from actors.persistence.journal import EXCHANGE, SHARD, Entry
+from actors.persistence.verify_chain import Fault, Wrong
+from actors.subaccount import state_codec
+from actors.subaccount.fold import folded
+from actors.subaccount.state import AccountState
+
+Connection = psycopg.Connection[Any]
+
+ROWS_A_TIME = 2_000
+
+
+class Snapshot(NamedTuple):
+    """One row of ``bulkhead.snapshot``."""
+
+    sequence: int
+    hash: bytes
+    version: int
+    state: bytes
+
+
+class States:
+    """Folds a journal whose chain is right.
+
+    Args:
+        connection: in a transaction that sees one moment.
+        on_rows: called with the number of rows, now and then.
+    """
+
+    def __init__(self, connection: Connection, on_rows: Callable[[int], None]) -> None:
+        self._connection, self._on_rows = connection, on_rows
+        self._stream, self._state = "", AccountState(account_id=AccountId(""))
+        self._is_broken = False
+        self._snapshot: Snapshot | None = None
+        self._projected = 0
+        self._trade_sum = 0
+        self.rows = self.trades = self.snapshots = 0
+        self.hashes: list[tuple[AccountId, str]] = []
+        self.lowest: Fault | None = None
+
+    def fold(self) -> Fault | None:
+        """Fold everything; the first fault, if there is one."""
+        self._projected = self._number(PROJECTED, SHARD)
+        with self._connection.cursor("journal_by_stream", binary=True) as cursor:
+            cursor.execute(ROWS_BY_STREAM, (SHARD,))
+            while found := cursor.fetchmany(ROWS_A_TIME):
+                rows = [Entry(*row) for row in found]
+                snapshots = self._snapshots_of({row.stream for row in rows})
+                for row in rows:
+                    if row.stream != self._stream:
+                        self._end()
+                        self._begin(row.stream, snapshots.get(row.stream))
+                    if not self._is_broken:
+                        self._apply(row)
+                self._keys_are_there(rows)
+                self.rows += len(rows)
+                self._on_rows(self.rows)
+        self._end()
+        lonely = self._connection.execute(LONELY_SNAPSHOT).fetchone()
+        if lonely is not None:
+            text = f"there is a snapshot of {lonely[0]} at decision {lonely[1]}, and the journal has no row of it"
+            self._note(Fault(wrong=Wrong.SNAPSHOT, text=text, stream=lonely[0], sequence=lonely[1]))
+        if self.lowest is None:
+            self._trades_are_equal()
+        return self.lowest
+
+    # -- one stream
+
+    def _begin(self, stream: str, snapshot: Snapshot | None) -> None:
+        self._stream, self._snapshot, self._is_broken = stream, snapshot, False
+        self._state = AccountState(account_id=AccountId(stream))
+
+    def _apply(self, row: Entry) -> None:
+        try:
+            facts = fact_codec.decode(row.version, row.facts)
+            self._state = replace(folded(self._state, facts), sequence=row.sequence)
+        except (StateCorrupt, ValueError, ArithmeticError, TypeError) as error:
+            self._is_broken = True
+            self._note(_of(row, Wrong.UNREADABLE, f"it cannot be folded: {error}"))
+            return
+        for fact in facts:
+            if isinstance(fact, FillApplied):
+                self.trades += 1
+                self._trade_sum += hash((fact.trade.symbol, fact.trade.trade_id))
+        if self._snapshot is not None and self._snapshot.sequence == row.sequence:
+            self._compare(row, self._snapshot)
+            self._snapshot = None
+
+    def _compare(self, row: Entry, snapshot: Snapshot) -> None:
+        self.snapshots += 1
+        if snapshot.hash != row.hash:
+            self._note(_of(row, Wrong.SNAPSHOT, "the snapshot after it names another hash"))
+        if row.position > self._projected:
+            text = f"the snapshot after it is ahead of the projection, which is at {self._projected}"
+            self._note(_of(row, Wrong.SNAPSHOT, text))
+        try:
+            state = state_codec.decode(snapshot.version, snapshot.state)
+        except (StateCorrupt, ValueError, ArithmeticError, TypeError) as error:
+            self._note(_of(row, Wrong.SNAPSHOT, f"the snapshot after it cannot be read: {error}"))
+            return
+        kept, made = state_codec.state_hash(state), state_codec.state_hash(self._state)
+        if kept != made:
+            text = f"the snapshot after it has the state {kept}, and the journal makes {made}"
+            self._note(_of(row, Wrong.SNAPSHOT, text))
+
+    def _end(self) -> None:
+        if not self._stream or self._is_broken:
+            return
+        if self._snapshot is not None:
+            sequence = self._snapshot.sequence
+            text = f"there is a snapshot of {self._stream} at decision {sequence}, and the journal has no such decision"
+            self._note(Fault(wrong=Wrong.SNAPSHOT, text=text, stream=self._stream, sequence=sequence))
+        self.hashes.append((AccountId(self._stream), state_codec.state_hash(self._state)))
+
+    def _snapshots_of(self, names: set[str]) -> dict[str, Snapshot]:
+        found = self._connection.execute(SNAPSHOTS, (list(names),)).fetchall()
+        return {stream: Snapshot(*rest) for stream, *rest in found}
+
+    # -- trades
+
+    def _keys_are_there(self, rows: Sequence[Entry]) -> None:
+        trades = {trade: row for row in rows for trade in _trades(row)}
+        if not trades:
+            return
+        symbols, ids = [symbol for symbol, _ in trades], [id_ for _, id_ in trades]
+        for symbol, id_ in self._connection.execute(LACKING_KEYS, (symbols, ids, EXCHANGE)).fetchall():
+            text = f"it books trade {id_} of {symbol}, and trade_key does not have it"
+            self._note(_of(trades[Symbol(symbol), id_], Wrong.TRADES, text))
+
+    def _trades_are_equal(self) -> None:
+        """Whether each key is of one booked trade: by count and by a sum of hashes, which nobody can aim at."""
+        earlier = self._connection.execute(EARLIER_FILLS).fetchone()
+        has_earlier = earlier is not None and earlier[0] is not None
+        if not has_earlier and self._number(CARRIED, SHARD):
+            return  # what was booked before the journal began was kept in bulkhead_6, which is not there any more
+        count = total = 0
+        with self._connection.cursor("trade_keys", binary=True) as cursor:
+            cursor.itersize = ROWS_A_TIME
+            cursor.execute(KEYS_WITHOUT_EARLIER if has_earlier else KEYS)
+            for symbol, id_ in cursor:
+                count, total = count + 1, total + hash((symbol, id_))
+        if (count, total) != (self.trades, self._trade_sum):
+            self._note(self._unequal(has_earlier=has_earlier))
+
+    def _unequal(self, *, has_earlier: bool) -> Fault:
+        """The first trade that is booked twice, or whose key is of no booked trade."""
+        booked: set[tuple[str, int]] = set()
+        with self._connection.cursor("journal_trades", binary=True) as cursor:
+            cursor.itersize = ROWS_A_TIME
+            cursor.execute(ROWS, (SHARD,))
+            for row in map(Entry._make, cursor):
+                for trade in _trades(row):
+                    if trade in booked:
+                        return _of(row, Wrong.TRADES, f"trade {trade[1]} of {trade[0]} was booked before")
+                    booked.add(trade)
+        keys = self._connection.execute(KEYS_WITHOUT_EARLIER if has_earlier else KEYS).fetchall()
+        symbol, id_ = min(set(keys) - booked, default=("", 0))
+        return Fault(wrong=Wrong.TRADES, text=f"trade_key has trade {id_} of {symbol}, which no row books")
+
+    # -- inside
+
+    def _note(self, fault: Fault) -> None:
+        if self.lowest is None or _place(fault) < _place(self.lowest):
+            self.lowest = fault
+
+    def _number(self, query: LiteralString, *values: Any) -> int:
+        row = self._connection.execute(query, values).fetchone()
+        return 0 if row is None else int(row[0])
+
+
+def _place(fault: Fault) -> int:
+    return 2**63 if fault.position is None else fault.position
+
+
+def _of(row: Entry, wrong: Wrong, text: str) -> Fault:
+    return Fault(
+        wrong=wrong,
+        text=text,
+        position=row.position,
+        until=row.position,
+        stream=row.stream,
+        sequence=row.sequence,
+    )
+
+
+def _trades(row: Entry) -> list[tuple[Symbol, int]]:
+    try:
+        facts = fact_codec.decode(row.version, row.facts)
+    except (StateCorrupt, ValueError):
+        return []
+    return [(fact.trade.symbol, fact.trade.trade_id) for fact in facts if isinstance(fact, FillApplied)]
+
+
+ROWS_BY_STREAM: LiteralString = """
+    SELECT position, stream, sequence, wall_ms, cause, version, facts, hash FROM bulkhead.journal
+    WHERE shard = %s ORDER BY stream, sequence"""
+
+ROWS: LiteralString = """
+    SELECT position, stream, sequence, wall_ms, cause, version, facts, hash FROM bulkhead.journal
+    WHERE shard = %s ORDER BY position"""
+
+PROJECTED: LiteralString = "SELECT position FROM bulkhead.projection WHERE shard = %s"
+
+SNAPSHOTS: LiteralString = """
+    SELECT stream, sequence, hash, version, state FROM bulkhead.snapshot WHERE stream = ANY(%s)"""
+
+LONELY_SNAPSHOT: LiteralString = """
+    SELECT s.stream, s.sequence FROM bulkhead.snapshot s
+    WHERE NOT EXISTS (SELECT FROM bulkhead.journal j WHERE j.stream = s.stream) ORDER BY s.stream LIMIT 1"""
+
+LACKING_KEYS: LiteralString = """
+    SELECT asked.symbol, asked.id FROM unnest(%s::text[], %s::bigint[]) AS asked (symbol, id)
+    LEFT JOIN bulkhead.trade_key k ON k.exchange = %s AND k.symbol = asked.symbol AND k.trade_id = asked.id
+    WHERE k.trade_id IS NULL"""
+
+KEYS: LiteralString = "SELECT symbol, trade_id FROM bulkhead.trade_key"
+
+KEYS_WITHOUT_EARLIER: LiteralString = """
+    SELECT k.symbol, k.trade_id FROM bulkhead.trade_key k
+    WHERE NOT EXISTS (
+        SELECT FROM bulkhead_6.fill f
+        WHERE f.exchange = k.exchange AND f.symbol = k.symbol AND f.trade_id = k.trade_id
+    )"""
+
+EARLIER_FILLS: LiteralString = "SELECT to_regclass('bulkhead_6.fill')"
+
+CARRIED: LiteralString = """
+    SELECT count(*) FROM (
+        SELECT FROM bulkhead.journal WHERE shard = %s AND position = 1 AND facts LIKE '%%AccountCarried%%'::bytea
+    ) AS first"""
+"""Whether accounts were carried into the journal: they are its first rows."""
