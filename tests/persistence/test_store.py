@@ -31,6 +31,7 @@ from actors.core.messages import (
 from actors.core.records import NewAccount
 from actors.core.trading_day import TradingDay
 from actors.core.units import AccountId
+from actors.persistence import sql
 from actors.persistence.projection.spelling import platform_symbol
 from actors.persistence.shards import shard_of
 from actors.persistence.store import Store
@@ -229,7 +230,7 @@ def test_a_living_owner_is_not_robbed_and_says_so(store, dsn):
 def test_an_owner_that_froze_inside_a_commit_does_not_keep_others_out_for_ever(store, dsn):
     store._connection.execute("UPDATE bulkhead.shard SET lease_until = now() - interval '1 s'")
     frozen = psycopg.connect(dsn)
-    frozen.execute("SELECT shard_id FROM bulkhead.shard FOR SHARE")
+    assert frozen.execute(sql.FENCE, (0, store._epochs[0])).fetchone() == (0,)
     newer = Store.open(dsn)
     newer.acquire("you", 30)
     with pytest.raises(psycopg.Error):

@@ -62,6 +62,7 @@ class Projection:
 
     Args:
         dsn: the writer's database.
+        epoch: of the owner that it projects for, who may have a successor; None where nobody owns the accounts.
         on_foreign: informed of balances that the platform changed beside us.
         on_parked: informed of a stream that is parked.
     """
@@ -69,10 +70,11 @@ class Projection:
     def __init__(
         self,
         dsn: str,
+        epoch: int | None = None,
         on_foreign: Callable[[Foreign], None] = lambda _found: None,
         on_parked: Callable[[Parked], None] = lambda _parked: None,
     ) -> None:
-        self._dsn = dsn
+        self._dsn, self._epoch = dsn, epoch
         self.on_foreign, self.on_parked = on_foreign, on_parked
         self._connection: Connection | None = None
         self._states: OrderedDict[str, Decided] = OrderedDict()
@@ -229,10 +231,11 @@ class Projection:
 
     def _move(self, connection: Connection, to: int) -> None:
         """First of all: it locks the cursor's row until the end of the transaction."""
-        if connection.execute(MOVE, (to, SHARD, self.cursor)).rowcount != 1:
+        asked = {"to": to, "shard": SHARD, "cursor": self.cursor, "epoch": self._epoch}
+        if connection.execute(MOVE, asked).rowcount != 1:
             raise Overtaken(
-                f"the projection is not at position {self.cursor} any more: another projector works on this database. "
-                "Stop the other engine"
+                f"the projection is not at position {self.cursor} any more, or the accounts have another owner: another "
+                "projector works on this database. Stop the other engine"
             )
 
     def _not_parked(self, connection: Connection, decisions: Sequence[Decided]) -> list[Decided]:
@@ -408,7 +411,12 @@ def _save(connection: Connection, decisions: Iterable[Decided]) -> None:
 
 CURSOR: LiteralString = "SELECT position FROM bulkhead.projection WHERE shard = %s"
 
-MOVE: LiteralString = "UPDATE bulkhead.projection SET position = %s WHERE shard = %s AND position = %s"
+MOVE: LiteralString = """
+    UPDATE bulkhead.projection SET position = %(to)s WHERE shard = %(shard)s AND position = %(cursor)s
+        AND (%(epoch)s::bigint IS NULL OR EXISTS (SELECT FROM bulkhead.shard WHERE epoch = %(epoch)s AND shard_id = 0))"""
+"""A stale owner's projector moves nothing. Else it and the owner's would take each other's place, and the owner's would end.
+All shards have one owner, so one row tells. Without a lock on it, which a renewal of the lease would wait for: a batch that
+commits in the instant of a takeover is of durable decisions, and what follows it is the new owner's."""
 
 PARKED: LiteralString = "SELECT stream, position FROM bulkhead.parked"
 
