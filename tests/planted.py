@@ -374,8 +374,8 @@ FAULTS = (
     Fault(
         "two projectors project the same",
         PROJECTION,
-        "(to, SHARD, self.cursor)).rowcount != 1",
-        "(to, SHARD, self.cursor)).rowcount > 1",
+        "execute(MOVE, asked).rowcount != 1",
+        "execute(MOVE, asked).rowcount > 1",
         (PROJECTED + "test_two_projectors_do_not_project_twice",),
     ),
     Fault(
