@@ -352,6 +352,8 @@ class Projector(DispatchedActor):
             except StoreUnreachable as away:
                 self._went_down(away)
                 return
+            finally:
+                self.stats.parked = len(self._projection.parked)
 
     def _now_ns(self) -> int:
         return self._cell.dispatcher.clock.monotonic_ns()

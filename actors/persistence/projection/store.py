@@ -53,6 +53,10 @@ class Parked(NamedTuple):
     error: str
 
 
+class _Released(Exception):  # noqa: N818 - inside this module only
+    """Somebody released an account on another connection after its decisions were read as left out."""
+
+
 class Projection:
     """See the module. Not thread-safe: one thread, one projection.
 
@@ -135,6 +139,8 @@ class Projection:
         """
         try:
             connection = self._connected()
+            if self.parked:
+                self.parked = dict(connection.execute(PARKED).fetchall())
             entries = journal.read(connection, self.cursor, limit)
             states = self._states_before(connection, entries)
         except psycopg.Error as error:
@@ -161,7 +167,7 @@ class Projection:
     # -- projecting
 
     def project(self, decisions: Sequence[Decided]) -> None:
-        """Project decisions that follow the cursor.
+        """Project decisions that follow the cursor; where it then stands is in ``cursor``.
 
         Raises:
             StoreUnreachable: nothing is known to be lost; ``begin`` says where we are.
@@ -176,6 +182,8 @@ class Projection:
             self._transaction(decisions)
         except (StoreUnreachable, Overtaken):
             raise
+        except _Released:
+            log.info("an account was released meanwhile; its decisions are read again")
         except Exception as error:  # noqa: BLE001 - whatever one decision meets must not keep all others waiting
             if isinstance(error, psycopg.Error) and self._is_lost(error):
                 raise self._lost(error) from None
@@ -232,14 +240,17 @@ class Projection:
 
     def _not_parked(self, connection: Connection, decisions: Sequence[Decided]) -> list[Decided]:
         if self.parked:
-            self.parked = dict(connection.execute(PARKED).fetchall())  # somebody may have released one
+            before, self.parked = self.parked, dict(connection.execute(PARKED).fetchall())
+            released = before.keys() - self.parked.keys()
+            if any(d.fault and d.stream in released for d in decisions):
+                raise _Released
         return [d for d in decisions if not self._is_left_out(d.stream, d.position)]
 
     def _due(self, decisions: Iterable[Decided]) -> dict[str, Decided]:
         """The last decisions of streams that need a snapshot, and of those that memory has no room for."""
         lasts, due = {}, {}
         for decided in decisions:
-            if decided.sequence % SNAPSHOT_EVERY == 0:
+            if decided.sequence and decided.sequence % SNAPSHOT_EVERY == 0:
                 due[decided.stream] = decided
             lasts[decided.stream] = decided
         due = {stream: lasts[stream] for stream in due}
