@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from actors.cli.app import app
 from actors.cli.common import DataDir, Json, err, out, print_json
 from actors.core.errors import BadInput, StoreUnreachable
 from actors.core.names import checked_text, shown
+from actors.runtime import logs
 
 if TYPE_CHECKING:
     import psycopg
@@ -353,6 +355,7 @@ def _running(dsn: str | None, data_dir: Path) -> Iterator[str]:
     from actors.persistence.connection import one_line  # noqa: PLC0415
     from actors.persistence.embedded import EmbeddedPostgres  # noqa: PLC0415
 
+    logs.configure(json=False, level=logging.WARNING)  # what is printed is the answer
     embedded = None if dsn else EmbeddedPostgres(data_dir, err.print)
     try:
         yield dsn or (embedded.start() if embedded else "")
