@@ -707,7 +707,7 @@ FAULTS = (
     Fault(
         "a commit does not prove its epoch",
         STORE,
-        "            self._fence(shards)\n            self._end.learn(self._connection, {d.account_id",
+        "            self._fence()\n            self._end.learn(self._connection, {d.account_id",
         "            self._end.learn(self._connection, {d.account_id",
         STORED,
     ),

@@ -319,7 +319,7 @@ class Engine:
             runtime,
             store,
             self.venue.connect(self.loop),
-            projection=Projection(self._dsn),
+            projection=Projection(self._dsn, store.epoch),
         )
         self.registry, self.book, self.context = assembly.registry, assembly.book, assembly.context
         self.accounts, self.quarantined = assembly.accounts, assembly.quarantined

@@ -53,6 +53,22 @@ def decode(version: int, data: bytes, upcasts: Mapping[int, Upcast] = UPCASTS) -
     return facts
 
 
+def decode_lines(version: int, data: bytes) -> Sequence[tuple[AnyFact, ...]]:
+    """The facts of several decisions of one version, a line each.
+
+    Raises:
+        StateCorrupt: as ``decode`` does.
+    """
+    if version != VERSION:
+        return [decode(version, line) for line in data.split(b"\n")]
+    try:
+        decisions = tuple(_DECODER.decode_lines(data))
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise StateCorrupt(f"facts of version {version} cannot be read: {error}") from None
+    refuse_no_number(f"facts of version {version}", data, decisions)
+    return decisions
+
+
 P = TypeVar("P")
 
 

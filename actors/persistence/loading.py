@@ -14,11 +14,12 @@ from msgspec.structs import replace
 from actors.core import fact_codec
 from actors.core.enums import AccountStatus, LiquidationMode
 from actors.core.errors import BadConfig, StateCorrupt
-from actors.core.facts import AccountCarried, AccountOpened
+from actors.core.facts import AccountCarried, AccountOpened, AnyFact
 from actors.core.messages import PlatformKnown
 from actors.core.units import AccountId
 from actors.limits.layers import merge, with_rule
 from actors.limits.model import RiskLimits
+from actors.persistence.journal import HASH_BYTES
 from actors.subaccount import state_codec
 from actors.subaccount.fold import folded
 from actors.subaccount.state import AccountState
@@ -87,7 +88,7 @@ def state_after(rows: Sequence[Row], stream: str) -> Kept:
                 raise StateCorrupt(f"{stream}: its snapshot is of {state.account_id} at {state.sequence}")
         else:
             facts = fact_codec.decode(version, data)
-            if sequence < 0 and not (facts and isinstance(facts[0], AccountOpened | AccountCarried)):
+            if sequence < 0 and not _begins(facts):
                 raise StateCorrupt(f"{stream}: its first row in the journal is missing")
             if sequence >= 0 and number != sequence + 1:
                 raise StateCorrupt(f"{stream}: decision {number} in the journal does not follow {sequence}")
@@ -145,8 +146,69 @@ def states_at(
 
 
 def all_states(connection: Connection, failed: Failed = _raise) -> dict[str, Kept]:
-    """The states of all accounts, as ``states_of`` gives them."""
-    return _folded((), connection.execute(ALL_STREAMS), failed)
+    """The states of all accounts, as ``states_of`` gives them.
+
+    Postgres finds one account's rows while another's are folded here. What is not as it nearly always is goes the long
+    way, row by row, which says what is wrong with it.
+    """
+    found: dict[str, Kept] = {}
+    unusual: list[str] = []
+    with connection.transaction(), connection.cursor(binary=True) as cursor:
+        # For a million accounts the statement takes longer than any other may; an answer that stops coming is still
+        # noticed (see ``connection``).
+        connection.execute("SET LOCAL statement_timeout = 0")
+        for stream, *row in cursor.stream(WHOLE, size=STREAMED):
+            try:
+                kept = _whole(stream, *row)
+            except (StateCorrupt, ValueError, ArithmeticError, TypeError):
+                kept = None
+            if kept is None:
+                unusual.append(stream)
+            else:
+                found[stream] = kept
+    found.update(states_of(connection, unusual, failed) if unusual else {})
+    return found
+
+
+def _whole(  # noqa: PLR0913 - a row's columns
+    stream: str,
+    sequence: int | None,
+    version: int,
+    data: bytes,
+    hash_: bytes,
+    rows: int,
+    first: int,
+    last: int,
+    facts_version: int | None,
+    facts: bytes,
+    hashes: bytes,
+) -> Kept | None:
+    """The state of a row of ``WHOLE``; None for what ``state_after`` has to look at.
+
+    A stream's sequences are unique and those of the tail lie behind the snapshot, so their number and the last one tell
+    whether one is missing.
+    """
+    is_opening = sequence is None
+    if sequence is None:
+        state, sequence = AccountState(account_id=AccountId(stream)), first - 1
+    else:
+        state = state_codec.decode(version, data)
+        if state.sequence != sequence or state.account_id != stream:
+            return None
+        if not rows:
+            return Kept(state, sequence, hash_)
+    if facts_version is None or last - sequence != rows or len(hashes) != rows * HASH_BYTES:
+        return None
+    decisions = fact_codec.decode_lines(facts_version, facts)
+    if len(decisions) != rows or (is_opening and not _begins(decisions[0])):
+        return None
+    for decision in decisions:
+        state = folded(state, decision)
+    return Kept(replace(state, sequence=last), last, hashes[-HASH_BYTES:])
+
+
+def _begins(facts: Sequence[AnyFact]) -> bool:
+    return bool(facts) and isinstance(facts[0], AccountOpened | AccountCarried)
 
 
 def _folded(streams: Iterable[str], rows: Iterable[Row], failed: Failed) -> dict[str, Kept]:
@@ -177,12 +239,21 @@ STREAMS: LiteralString = """
         WHERE j.stream = asked.stream AND j.sequence > COALESCE(s.sequence, -1)
     ) t ON t.position <= %(last)s"""
 
-ALL_STREAMS: LiteralString = """
-    SELECT stream, sequence, version, state, hash, true FROM bulkhead.snapshot
-    UNION ALL
-    SELECT a.account_id, t.sequence, t.version, t.facts, t.hash, false FROM bulkhead.account a
+STREAMED = 500
+"""So many accounts are taken from the connection at a time."""
+
+# A row for each account. That the tail is aggregated keeps its rows looked up account by account: as a join they would be
+# found by reading the whole journal, which grows for ever. One line for each decision: JSON has none inside.
+WHOLE: LiteralString = r"""
+    SELECT a.account_id, s.sequence, s.version, s.state, s.hash, t.rows, t.first, t.last, t.version, t.facts, t.hashes
+    FROM bulkhead.account a
     LEFT JOIN bulkhead.snapshot s ON s.stream = a.account_id
-    JOIN LATERAL (
-        SELECT sequence, version, facts, hash FROM bulkhead.journal j
-        WHERE j.stream = a.account_id AND j.sequence > COALESCE(s.sequence, -1)
-    ) t ON true"""
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS rows, min(sequence) AS first, max(sequence) AS last,
+            CASE WHEN min(version) = max(version) THEN min(version) END AS version,
+            string_agg(facts, '\x0a'::bytea) AS facts, string_agg(hash, ''::bytea) AS hashes
+        FROM (
+            SELECT sequence, version, facts, hash FROM bulkhead.journal j
+            WHERE j.stream = a.account_id AND j.sequence > COALESCE(s.sequence, -1) ORDER BY j.sequence
+        ) o
+    ) t"""

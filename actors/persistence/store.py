@@ -33,7 +33,7 @@ from actors.persistence.loading import BaseLimits
 from actors.persistence.messages import Committed
 from actors.persistence.operator_records import OperatorRecords
 from actors.persistence.projection.spelling import when
-from actors.persistence.shards import SHARDS, shard_of
+from actors.persistence.shards import SHARDS
 from actors.subaccount.durability import Persist
 from actors.subaccount.state import AccountState
 
@@ -152,6 +152,11 @@ class Store:
         self._end.learn(self._connection, ())
         self.root = self._end.last
 
+    @property
+    def epoch(self) -> int:
+        """Of this owner; -1 for none. All shards are acquired together, so they have the same."""
+        return self._epochs.get(0, -1)
+
     def renew(self) -> int:
         """Keep the lease.
 
@@ -236,9 +241,8 @@ class Store:
 
     def _transaction(self, decisions: Sequence[Persist]) -> list[NotDurable | None]:
         """Write decisions in one transaction, all that can follow or none; for each why it cannot follow, else None."""
-        shards = sorted({shard_of(d.account_id) for d in decisions})
         with self._connection.transaction():
-            self._fence(shards)
+            self._fence()
             self._end.learn(self._connection, {d.account_id for d in decisions})
             appended, refusals = self._end.following(decisions, self._refused)
             if self._in_doubt and any(refusals):
@@ -253,10 +257,10 @@ class Store:
         self._landed(followers, appended)
         return refusals
 
-    def _fence(self, shards: Sequence[int]) -> None:
-        """Prove, until the end of the transaction, that these shards are ours."""
-        found = self._connection.execute(sql.FENCE, (list(shards), [self._epochs.get(s, -1) for s in shards]))
-        if len(found.fetchall()) < len(shards):
+    def _fence(self) -> None:
+        """Prove, until the end of the transaction, that the shards are ours."""
+        shard = journal.SHARD
+        if self._connection.execute(sql.FENCE, (shard, self._epochs.get(shard, -1))).fetchone() is None:
             raise Fenced(f"{self._owner} no longer owns the accounts that it decides for")
 
     def _landed(self, decisions: Sequence[Persist], appended: Appended) -> None:
@@ -298,11 +302,10 @@ class Store:
         """
         pending = [d for d in decisions if id(d) not in self._answers]
         sent = {id(d): self._sent[id(d)] for d in pending if id(d) in self._sent}
-        shards = sorted({shard_of(d.account_id) for d in pending})
         self._end.forget()
         try:
             with self._connection.transaction():
-                self._fence(shards)
+                self._fence()
                 found = journal.durable(self._connection, sent.values()) if sent else set()
         except Fenced:
             text = (
@@ -341,7 +344,7 @@ class Store:
         ]
         try:
             with self._reachable(), self._connection.transaction():
-                self._fence(sorted({shard_of(a.account_id) for a in accounts}))
+                self._fence()
                 self._end.learn(self._connection, [a.account_id for a in accounts])
                 create(self._connection, accounts, self._defaults, wall_ms)
                 appended = self._end.opening(opened)

@@ -18,7 +18,7 @@ from decimal import Decimal
 import msgspec
 from msgspec.structs import replace
 
-from actors.core.enums import Alert, Purpose
+from actors.core.enums import Alert, Purpose, Side
 from actors.core.facts import FillApplied, PositionClosed
 from actors.core.fees import PendingFee
 from actors.core.trades import Trade
@@ -143,7 +143,7 @@ def position_id(account_id: AccountId, sequence: int) -> str:
 
 def closed_by(held: Position | None, trade: Trade) -> Decimal:
     """How much of a trade reduces the account's position in its symbol, netted, one way; the rest opens or adds."""
-    if held is None or held.is_long == (trade.side.sign > 0):
+    if held is None or held.is_long == (trade.side is Side.BUY):
         return ZERO
     return min(abs(held.quantity), trade.quantity)
 
@@ -195,7 +195,9 @@ def filled(held: Position | None, fill: FillApplied, new_id: str, strategy: str)
     Nothing is rounded here, so a release that rounds otherwise makes the same of it.
     """
     trade = fill.trade
-    quantity = trade.quantity * trade.side.sign + (ZERO if held is None else held.quantity)
+    quantity = trade.quantity if trade.side is Side.BUY else -trade.quantity
+    if held is not None:
+        quantity += held.quantity
     if quantity == ZERO:
         return None
     if held is None or held.is_long != (quantity > ZERO):
@@ -256,8 +258,9 @@ def with_position(
     """``positions`` with ``position`` in its symbol's place; without one if it is None."""
     if position is None:
         return tuple(p for p in positions if p.symbol != symbol)
-    if any(p.symbol == symbol for p in positions):
-        return tuple(position if p.symbol == symbol else p for p in positions)
+    for at, held in enumerate(positions):
+        if held.symbol == symbol:
+            return (*positions[:at], position, *positions[at + 1 :])
     return (*positions, position)
 
 

@@ -70,7 +70,7 @@ class AccountState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def order(self, client_order_id: ClientOrderId) -> WorkingOrder | None:
         """The working order of that id, if any."""
         for order in self.orders:
-            if order.client_order_id == client_order_id:
+            if order.intent.client_order_id == client_order_id:
                 return order
         return None
 
