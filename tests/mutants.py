@@ -173,7 +173,10 @@ OTHERS: dict[str, tuple[str, ...]] = {
         "tests/persistence/test_waiting.py",
         "tests/persistence/test_gathering.py",
     ),
-    "actors/persistence/fee_rows.py": ("tests/persistence/test_fee_rows.py",),
+    "actors/persistence/projection/money.py": (
+        "tests/persistence/test_rows.py",
+        "tests/persistence/test_fee_rows.py",
+    ),
     "actors/core/orders.py": (
         "tests/subaccount/test_open_order_exposure.py",
         "tests/subaccount/test_refusals.py",
@@ -183,14 +186,14 @@ OTHERS: dict[str, tuple[str, ...]] = {
         "tests/persistence/test_risk_rows.py",
         *FOLDED,
     ),
-    "actors/persistence/risk_rows.py": (
-        "tests/persistence/test_loading.py",
-        "tests/persistence/test_risk_rows.py",
-    ),
-    "actors/persistence/rows.py": (
+    "actors/persistence/projection/orders.py": ("tests/persistence/test_rows.py",),
+    "actors/persistence/projection/positions.py": (
         "tests/persistence/test_rows.py",
-        "tests/persistence/test_store.py::test_symbols_cross_the_edge_both_ways",
-        *FOLDED,
+        "tests/persistence/projection/test_store.py",
+    ),
+    "actors/persistence/projection/trades.py": (
+        "tests/persistence/test_rows.py",
+        "tests/persistence/test_fee_rows.py",
     ),
     "actors/supervision/correlation.py": (
         "tests/supervision/test_correlation.py",
@@ -299,8 +302,12 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "len(self._waiting) >= self._batch_size",
         "len(self._waiting) > self._batch_size",
     ): "a batch is written one message later, and holds as many",
-    ("persistence/rows", "p.quantity > 0", "p.quantity >= 0"): "no position is of nothing",
-    ("persistence/rows", "fact.side.sign > 0", "fact.side.sign >= 0"): "a side's sign is 1 or -1",
+    ("persistence/projection/positions", "p.quantity > 0", "p.quantity >= 0"): "no position is of nothing",
+    (
+        "persistence/projection/orders",
+        "fact.side.sign > 0",
+        "fact.side.sign >= 0",
+    ): "a side's sign is 1 or -1",
     ("feed/rates", "len(self._known) > KNOWN_MAX", "len(self._known) >= KNOWN_MAX"): BOUND,
     ("runtime/mailbox", "len(lane) >= _LIST_MAX", "len(lane) > _LIST_MAX"): SPEED,
     ("runtime/mailbox", "len(lane) >= _LIST_MAX", "len(lane) < _LIST_MAX"): SPEED,
