@@ -121,6 +121,8 @@ SUITES = {
     "fees": ["test_fees", "test_ledger"],
     "holdings": ["test_holdings", "test_funding", "test_actor"],
     "funding": ["test_funding", "test_exchange_events"],
+    "fold": ["test_fold", "test_state", "test_breaker", "test_refusals"],
+    "position": ["test_fold", "test_position", "test_cost", "test_fees", "test_ledger"],
     "ledger": [
         "test_ledger",
         "test_funding",
@@ -243,6 +245,16 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
     ("commands", "amount < ZERO", "amount <= ZERO"): "an amount of zero was refused before",
     ("commands", "amount > ZERO", "amount >= ZERO"): "an amount of zero was refused before",
     ("margin", "quantity > ZERO", "quantity >= ZERO"): "a position of nothing is none",
+    ("position", "self.quantity > 0", "self.quantity >= 0"): "a position of nothing is none",
+    ("position", "quantity > ZERO", "quantity >= ZERO"): "a position of nothing is none, and returned before",
+    ("position", "trade.side.sign > 0", "trade.side.sign >= 0"): "no side has a sign of zero",
+    (
+        "position",
+        "abs(quantity) > abs(held.peak)",
+        "abs(quantity) >= abs(held.peak)",
+    ): "the peak again is the peak",
+    ("fold", "fact.net < ZERO", "fact.net <= ZERO"): "a trade that brought nothing was left out before",
+    ("fold", "recent[-1][1] <= at_ms", "recent[-1][1] < at_ms"): "the same place is found by bisecting",
     (
         "margin",
         "self.equity <= ZERO",

@@ -786,4 +786,11 @@ FAULTS = (
         'if fsync == "never":',
         CONNECTED,
     ),
+    Fault(
+        "a stale owner's projector goes on",
+        "actors/persistence/projection/store.py",
+        "        AND (%(epoch)s::bigint IS NULL OR EXISTS (",
+        "        AND (%(epoch)s::bigint IS NULL OR true OR EXISTS (",
+        ("tests/persistence/projection/test_successor.py",),
+    ),
 )
