@@ -1,6 +1,6 @@
 """The projector as an actor, on a real Postgres and a clock of the test's own.
 
-Covers: actors/persistence/projection/messages.py
+Covers: actors/persistence/projection/messages.py, actors/persistence/messages.py
 """
 
 from __future__ import annotations
