@@ -333,7 +333,7 @@ class Projector(DispatchedActor):
             Critical(
                 f"{stream} is not projected from position {position} on ({error}): it trades on, but "
                 "people and the platform see it as it was. Repair what the error names; it is tried again every minute, "
-                "and at 'bulkhead restart projector'. If a table of ours is damaged: 'bulkhead db rebuild'"
+                "and at 'bulkhead restart projector'. If a table of ours is damaged: 'bulkhead db rebuild', with the engine stopped"
             )
         )
 
