@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import getpass
+import logging
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +20,8 @@ from actors.assembly.config import DEFAULT_DATA_DIR
 from actors.cli.app import app
 from actors.cli.common import DataDir, Json, err, out, print_json
 from actors.core.errors import BadInput, StoreUnreachable
-from actors.core.names import checked_text
+from actors.core.names import checked_text, shown
+from actors.runtime import logs
 
 if TYPE_CHECKING:
     import psycopg
@@ -30,6 +33,12 @@ db = cyclopts.App(
 app.command(db)
 
 NoFold = Annotated[bool, Parameter("--fold", negative="--no-fold")]
+Yes = Annotated[bool, Parameter("--yes", alias="-y", negative=())]
+DryRun = Annotated[bool, Parameter("--dry-run", negative=())]
+
+LEASE_SECONDS = 60
+"""How long no engine can take the accounts after a command that owns them was killed."""
+
 Accounts = Annotated[bool, Parameter("--accounts", negative=())]
 
 
@@ -197,6 +206,121 @@ def accept_restore(dsn: str | None = None, *, reason: str, data_dir: DataDir = D
         )
 
 
+@db.command
+def rebuild(
+    dsn: str | None = None,
+    *,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    json: Json = False,
+) -> None:
+    """Make our own tables anew from the journal; the journal and the platform's tables stay as they are.
+
+    Example: bulkhead db rebuild --dry-run
+             bulkhead db rebuild --yes
+
+    No engine may use the database. All of it is one transaction: what interrupts it leaves everything as it was.
+
+    Args:
+        dsn: DSN of the database; by default the embedded one.
+        yes: do it; without, nothing is done.
+        dry_run: show how the tables differ from what would come out, and change nothing; exit code 1 if they do.
+        data_dir: the engine's data folder, and that of the embedded database.
+        json: print the answer as JSON.
+    """
+    from actors.cli import db_tables  # noqa: PLC0415
+    from actors.persistence.connection import connect  # noqa: PLC0415
+    from actors.persistence.projection import differences as compare  # noqa: PLC0415
+    from actors.persistence.projection import rebuild as again  # noqa: PLC0415
+
+    if yes == dry_run:
+        raise BadInput(
+            "give --yes to make the tables anew from the journal, or --dry-run to see what that would change; not both"
+        )
+    with (
+        _owned(dsn, data_dir) as (address, renew),
+        connect(address) as connection,
+        _progress() as progress,
+    ):
+
+        def show(done: int, total: int) -> None:
+            renew()
+            progress("decisions", done, total)
+
+        if yes:
+            count = again.rebuild(connection, show)
+        else:
+            found = compare.differences(connection, show)
+    if yes and json:
+        print_json({"projected": count})
+    elif yes:
+        out.print(f"our tables are made anew of {count} decisions", highlight=False)
+    elif json:
+        print_json(db_tables.plain(found))
+    else:
+        db_tables.differences(found, out)
+    if not yes and any(table.wrong or table.lacking for table in found):
+        sys.exit(1)
+
+
+@db.command
+def unpark(account: str, dsn: str | None = None, *, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Try again to bring the tables of a parked account up to date; no engine may use the database.
+
+    Example: bulkhead db unpark acct-42
+
+    A running engine tries by itself, every minute and at its start. 'bulkhead db status' lists what is parked, and why.
+
+    Args:
+        account: the account.
+        dsn: DSN of the database; by default the embedded one.
+        data_dir: the engine's data folder, and that of the embedded database.
+    """
+    from actors.persistence.projection.store import Projection  # noqa: PLC0415
+
+    with _owned(dsn, data_dir) as (address, _):
+        projection = Projection(address)
+        try:
+            projection.begin()
+            if account not in projection.parked:
+                raise BadInput(f"{shown(account)} is not parked; 'bulkhead db status' lists what is")
+            count = projection.release(account)
+        finally:
+            projection.close()
+    out.print(f"{account} is not parked any more: {count} decisions were projected", highlight=False)
+
+
+@contextmanager
+def _owned(dsn: str | None, data_dir: Path) -> Iterator[tuple[str, Callable[[], None]]]:
+    """The DSN of a database whose accounts no engine can take; the function keeps it so, and is called now and then.
+
+    Raises:
+        Fenced: an engine owns them.
+        BadConfig: one runs on the data folder.
+    """
+    from actors.persistence.connection import connect, owner_of  # noqa: PLC0415
+    from actors.persistence.store import Store  # noqa: PLC0415
+
+    with folder_lock.held(data_dir), _running(dsn, data_dir) as address:
+        with connect(address, read_only=True) as connection:
+            _present(connection)
+        store = Store.open(address)
+        try:
+            store.acquire(owner_of(data_dir), LEASE_SECONDS)
+            renewed = time.monotonic()
+
+            def renew() -> None:
+                nonlocal renewed
+                if time.monotonic() > renewed + LEASE_SECONDS / 4:
+                    store.renew()
+                    renewed = time.monotonic()
+
+            yield address, renew
+        finally:
+            store.close()
+
+
 def _user() -> str:
     try:
         return f"{getpass.getuser()} (bulkhead db)"
@@ -213,15 +337,28 @@ def _connected(
     Raises:
         StoreUnreachable: it does not answer, or not any more.
     """
+    from actors.persistence.connection import connect  # noqa: PLC0415
+
+    with _running(dsn, data_dir) as address, connect(address, read_only=read_only) as connection:
+        yield connection
+
+
+@contextmanager
+def _running(dsn: str | None, data_dir: Path) -> Iterator[str]:
+    """The DSN of a database, or of the embedded one, which runs meanwhile.
+
+    Raises:
+        StoreUnreachable: it does not start, or does not answer any more.
+    """
     import psycopg  # noqa: PLC0415 - slow to import, and most commands need none
 
-    from actors.persistence.connection import connect, one_line  # noqa: PLC0415
+    from actors.persistence.connection import one_line  # noqa: PLC0415
     from actors.persistence.embedded import EmbeddedPostgres  # noqa: PLC0415
 
+    logs.configure(json=False, level=logging.WARNING)  # what is printed is the answer
     embedded = None if dsn else EmbeddedPostgres(data_dir, err.print)
     try:
-        with connect(dsn or (embedded.start() if embedded else ""), read_only=read_only) as connection:
-            yield connection
+        yield dsn or (embedded.start() if embedded else "")
     except psycopg.Error as error:
         raise StoreUnreachable(f"Postgres cannot answer: {one_line(error)}") from None
     finally:

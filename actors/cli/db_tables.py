@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 from rich.console import Console
 from rich.text import Text
@@ -9,6 +11,7 @@ from rich.text import Text
 from actors.cli.table import Sheet
 from actors.cli.values import day_time
 from actors.persistence.database_status import DatabaseStatus
+from actors.persistence.projection.differences import TableDifference
 from actors.persistence.schema import Found
 from actors.persistence.verify import Hashes, Report
 from actors.persistence.verify_chain import Fault
@@ -97,6 +100,17 @@ def status(found: DatabaseStatus, out: Console) -> None:
         out.print(sheet)
 
 
+def differences(found: Sequence[TableDifference], out: Console) -> None:
+    """How tables differ from what the journal makes."""
+    sheet = Sheet("table", "Rows", "Wrong", "Lacking")
+    for table in found:
+        sheet.add_row(table.table, str(table.rows), str(table.wrong), str(table.lacking))
+    out.print(sheet)
+    for table in found:
+        for example in table.examples:
+            out.print(f"{table.table} {example}", highlight=False)
+
+
 def as_json(found: Hashes) -> dict[str, object]:
     """Hashes as an object with names."""
     return {
@@ -107,6 +121,6 @@ def as_json(found: Hashes) -> dict[str, object]:
     }
 
 
-def plain(found: Report | DatabaseStatus) -> object:
+def plain(found: Report | DatabaseStatus | Sequence[TableDifference]) -> object:
     """A struct as what JSON is made of."""
     return msgspec.to_builtins(found)

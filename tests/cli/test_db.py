@@ -1,6 +1,6 @@
 """The commands about the database, on real ones: what they print, and with what they exit.
 
-Covers: actors/cli/db_tables.py
+Covers: actors/cli/db_tables.py, actors/persistence/database_status.py, actors/persistence/projection/differences.py
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import psycopg
 import pytest
 
+from actors.persistence.projection.store import Projection
 from actors.persistence.store import Store
 from actors.supervision.operator_log import OPERATORS_FILE
 from tests.e2e.processes import bulkhead
@@ -125,3 +126,77 @@ def test_there_is_nothing_to_accept_where_nothing_is_missing(dsn, journal, tmp_p
     assert "--reason is empty" in shown.stderr
     assert "nothing to accept" in ran(0, "accept-restore", *here, "--reason", "a try")
     assert not (tmp_path / OPERATORS_FILE).exists()
+
+
+@pytest.fixture
+def projected(dsn, journal):
+    """The same with all tables made, and without an owner."""
+    journal.close()
+    projection = Projection(dsn)
+    projection.begin()
+    while found := projection.read(100):
+        projection.project(found)
+    projection.close()
+    return journal.root[1]
+
+
+def rows_of(dsn, *tables):
+    with psycopg.connect(dsn) as connection:
+        return [
+            sorted(connection.execute(f"SELECT t::text FROM bulkhead.{t} t").fetchall())  # type: ignore[arg-type]
+            for t in tables
+        ]
+
+
+def test_rebuild_is_refused_while_an_engine_owns_the_accounts_and_without_a_word_what_to_do(
+    dsn, journal, tmp_path
+):
+    here = (dsn, "--data-dir", tmp_path)
+    for command in (("rebuild", *here, "--yes"), ("unpark", "acct-1", *here)):
+        shown = bulkhead("db", *command)
+        assert shown.returncode == 2
+        assert "me owns this database's accounts for" in shown.stderr
+    for more in ((), ("--yes", "--dry-run")):
+        shown = bulkhead("db", "rebuild", *here, *more)
+        assert shown.returncode == 2
+        assert "give --yes to make the tables anew" in shown.stderr
+
+
+def test_rebuild_shows_what_differs_then_makes_it_anew(dsn, projected, tmp_path):
+    here = (dsn, "--data-dir", tmp_path)
+    before = rows_of(dsn, "fill", "account", "intent", "snapshot")
+    found = json.loads(ran(0, "rebuild", *here, "--dry-run", "--json"))
+    assert {t["wrong"] + t["lacking"] for t in found} == {0}
+    assert {t["table"]: t["rows"] for t in found}.items() >= {"fill": 2, "account": 2, "intent": 2}.items()
+    meddle(dsn, "DELETE FROM bulkhead.fill WHERE account_id = 'acct-1'")
+    meddle(dsn, "UPDATE bulkhead.intent SET strategy = 'invented' WHERE account_id = 'acct-2'")
+    spoiled = rows_of(dsn, "fill", "account", "intent", "snapshot")
+    found = {t["table"]: t for t in json.loads(ran(1, "rebuild", *here, "--dry-run", "--json"))}
+    assert (found["fill"]["wrong"], found["fill"]["lacking"]) == (0, 1)
+    assert (found["intent"]["wrong"], found["intent"]["lacking"]) == (1, 1)
+    shown = ran(1, "rebuild", *here, "--dry-run")
+    assert "intent - (" in shown
+    assert "invented" in shown
+    assert rows_of(dsn, "fill", "account", "intent", "snapshot") == spoiled
+    assert f"made anew of {projected} decisions" in ran(0, "rebuild", *here, "--yes")
+    assert rows_of(dsn, "fill", "account", "intent") == before[:3]
+    ran(0, "rebuild", *here, "--dry-run")
+    ran(0, "verify", *here)
+
+
+def test_unpark_projects_what_a_parked_account_missed(dsn, projected, tmp_path):
+    here = (dsn, "--data-dir", tmp_path)
+    with psycopg.connect(dsn) as connection:
+        [(sequence, position)] = connection.execute(
+            "SELECT sequence, position FROM bulkhead.journal WHERE stream = 'acct-2' ORDER BY position DESC LIMIT 1"
+        ).fetchall()
+        connection.execute(
+            "INSERT INTO bulkhead.parked VALUES ('acct-2', %s, %s, 1, 'a row is locked')",
+            (sequence, position),
+        )
+        connection.execute("DELETE FROM bulkhead.snapshot")
+    assert "acct-2 is not parked any more: 1 decisions were projected" in ran(0, "unpark", "acct-2", *here)
+    assert json.loads(ran(0, "status", dsn, "--json"))["parked"] == []
+    shown = bulkhead("db", "unpark", "acct-2", *here)
+    assert shown.returncode == 2
+    assert "acct-2' is not parked" in shown.stderr
