@@ -82,11 +82,25 @@ def merge(base: RiskLimits, values: Mapping[str, str]) -> RiskLimits:
 
 def differing(limits: RiskLimits) -> tuple[tuple[str, str], ...]:
     """The limits that differ from the built-in ones, as names and texts, by name."""
+    known = _DIFFERING.get(id(limits))
+    if known is not None:
+        return known[1]
     values = ((name, getattr(limits, name), default) for name, default in _BUILT_IN)
     # Most are the very object that the default is.
-    return tuple(
+    found = tuple(
         (name, shown(value)) for name, value, default in values if value is not default and value != default
     )
+    if len(_DIFFERING) >= DIFFERING_MAX:
+        _DIFFERING.clear()
+    _DIFFERING[id(limits)] = limits, found
+    return found
+
+
+DIFFERING_MAX = 1_000
+
+_DIFFERING: dict[int, tuple[RiskLimits, tuple[tuple[str, str], ...]]] = {}
+"""What was asked lately. A fleet shares few objects, and each account asks at its start; an entry keeps its object, so an id
+stands for nothing else."""
 
 
 _BUILT_IN = tuple(sorted((name, limit.default) for name, limit in LIMITS.items()))
