@@ -56,7 +56,7 @@ from actors.runtime.io_loop import IoLoop
 from actors.subaccount.actor import AccountContext
 from actors.supervision.alarms import Alarms
 from actors.supervision.gate import TradingGate
-from actors.supervision.operator_log import OperatorLog
+from actors.supervision.operator_log import OperatorLog, read_roots
 from actors.supervision.registry import Registry
 from actors.supervision.watchdog import Watchdog, WatchdogPolicy
 from actors.symbol_router.book import PriceBook
@@ -190,6 +190,7 @@ class Engine:
             return max(0.1, deadline - time.monotonic())
 
         self.gate.close("stop")
+        writer = self.actors.get("writer") if self._is_assembled else None
         steps: tuple[Callable[[], object], ...] = (
             self.venue.stop,
             lambda: self._stop_children(*AFTER_ACCOUNTS, seconds=left()),
@@ -205,7 +206,7 @@ class Engine:
             self.caretaker.stop,
             self.gc_control.stop,
             lambda: self._stop_dispatchers(left),
-            lambda: self._stop_ends(left()),
+            lambda: self._stop_ends(writer, left()),
             lambda: self._close_store(max(1.0, left())),
             *([self._embedded.stop] if self._embedded is not None else []),
             self.operator_log.stop,
@@ -226,11 +227,11 @@ class Engine:
             for ref in [*list(self.accounts.values()), *list(self.quarantined.values())]:
                 self.main.stop_cell(ref.cell)
 
-    def _stop_ends(self, seconds: float) -> None:
+    def _stop_ends(self, writer: Ref | None, seconds: float) -> None:
         """Say what was stopped; the writer has ended, and the accounts' states move no more."""
-        if self._ends is not None:
-            writer = self.actors["writer"].cell.actor.inspect_state()
-            self._ends.stop(states_of_all(self.accounts, self.quarantined), writer.waiting, seconds)
+        if self._ends is not None and writer is not None:
+            waiting = writer.cell.actor.inspect_state().waiting
+            self._ends.stop(states_of_all(self.accounts, self.quarantined), waiting, seconds)
 
     def _close_store(self, seconds: float) -> None:
         """Give the lease back; a Postgres that does not answer must not keep us, and the lease ends by itself."""
@@ -287,7 +288,7 @@ class Engine:
             ForeignDatabase: it has not; names both, and the cure.
         """
         try:
-            roots = self.operator_log.roots()
+            roots = read_roots(Path(self.config.data_dir))
         except NotRecorded as error:
             self.alarm(Critical(f"whether the journal is whole cannot be said: {error}"))
         else:
@@ -318,7 +319,7 @@ class Engine:
             runtime,
             store,
             self.venue.connect(self.loop),
-            projection=Projection(self._dsn),
+            projection=Projection(self._dsn, store.epoch),
         )
         self.registry, self.book, self.context = assembly.registry, assembly.book, assembly.context
         self.accounts, self.quarantined = assembly.accounts, assembly.quarantined

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, LiteralString
 
 import msgspec
@@ -20,12 +21,12 @@ from actors.core.errors import ForeignDatabase, NotRecorded
 from actors.core.units import AccountId
 from actors.persistence import journal
 from actors.persistence.verify import fleet_of
-from actors.runtime.clock import Clock
+from actors.runtime.clock import Clock, SystemClock
 from actors.subaccount.fleet_hash import fleet_hash_of
 from actors.subaccount.state import AccountState
 from actors.subaccount.state_codec import state_hash
 from actors.supervision.journal_roots import JournalRoot, binding
-from actors.supervision.operator_log import OperatorLog
+from actors.supervision.operator_log import OperatorAction, OperatorLog, read_roots
 
 log = structlog.get_logger("engine")
 
@@ -114,6 +115,48 @@ def end_of(connection: psycopg.Connection[Any]) -> End:
     row = connection.execute(journal.LAST_COMMIT, (journal.SHARD,)).fetchone()
     return (journal.NO_HASH, 0) if row is None else (bytes(row[1]), int(row[0]))
 
+
+def accept(connection: psycopg.Connection[Any], folder: Path, who: str, reason: str) -> JournalRoot | None:
+    """Write down that the journal ends where it ends now, and for the audit who said so; no engine may run.
+
+    Returns:
+        The end; None where nothing is to be accepted.
+
+    Raises:
+        NotRecorded: it cannot be written down, so nothing is accepted.
+    """
+    clock = SystemClock()
+    try:
+        compare(connection, read_roots(folder))
+    except ForeignDatabase as refusal:
+        detail = f"{reason}: {refusal}"
+    else:
+        return None
+    root, position = end_of(connection)
+    accepted = JournalRoot(
+        journal_root=root.hex(),
+        position=position,
+        at_ms=clock.wall_ms(),
+        fleet=fleet_of(connection),
+        accepted=reason,
+    )
+    faults: list[str] = []
+    operator_log = OperatorLog(clock, folder, lambda text, _key: faults.append(text), lambda _key: None)
+    operator_log.start(lambda _record: None)  # the next engine has it in the audit
+    try:
+        if faults:
+            raise NotRecorded(faults[0])
+        operator_log.begin(OperatorAction(who, ACCEPT, "database", detail))[1].result(STOP_SECONDS)
+        operator_log.keep_root(accepted).result(STOP_SECONDS)
+    except TimeoutError:
+        raise NotRecorded(f"the disk of {folder} does not answer") from None
+    finally:
+        operator_log.stop()
+    return accepted
+
+
+ACCEPT = "accept-restore"
+"""The action in the audit."""
 
 ROOT_AT: LiteralString = "SELECT root FROM bulkhead.journal_commit WHERE shard = %s AND position = %s"
 

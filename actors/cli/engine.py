@@ -1,4 +1,4 @@
-"""Commands about the engine as a whole: run it, its status, alarms, audit, books, emergency stop, database."""
+"""Commands about the engine as a whole: run it, its status, alarms, audit, books, emergency stop."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
-import cyclopts
 from cyclopts import Parameter
 
 from actors.assembly import folder_lock
@@ -18,7 +17,6 @@ from actors.cli.common import (
     DataDir,
     Json,
     client,
-    err,
     out,
     path,
     print_answer,
@@ -28,10 +26,6 @@ from actors.cli.common import (
 )
 from actors.core.errors import BadInput, BulkheadError
 from actors.runtime import logs
-
-db = cyclopts.App(name="db", help="The database: check it, or prepare it.")
-
-app.command(db)
 
 
 @app.command
@@ -242,56 +236,3 @@ def emergency_stop(  # noqa: PLR0913 - one per option
         print_done(answer, f"{answer['told']} accounts: {done}", json=json)
     else:
         print_outcome(answer, f"{account}: {done}", json=json)
-
-
-@db.command(name="init")
-def db_init(dsn: str | None = None, *, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
-    """Prepare an empty database, or add our schema beside the platform's tables.
-
-    Example: bulkhead db init postgresql://me@localhost/firm
-
-    Args:
-        dsn: DSN of the database; by default the embedded one.
-        data_dir: folder of the embedded one.
-    """
-    _database(dsn, data_dir, make=True)
-
-
-@db.command(name="check")
-def db_check(dsn: str | None = None, *, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
-    """Check whether a database can be used. Changes nothing.
-
-    Example: bulkhead db check postgresql://me@localhost/firm
-
-    Args:
-        dsn: DSN of the database; by default the embedded one.
-        data_dir: folder of the embedded one.
-    """
-    _database(dsn, data_dir, make=False)
-
-
-def _database(dsn: str | None, data_dir: Path, *, make: bool) -> None:
-    from actors.persistence import schema  # noqa: PLC0415
-    from actors.persistence.connection import connect  # noqa: PLC0415
-    from actors.persistence.embedded import EmbeddedPostgres  # noqa: PLC0415
-
-    embedded = None if dsn else EmbeddedPostgres(data_dir, err.print)
-    address = dsn or (embedded.start() if embedded else "")
-    try:
-        connection = connect(address)
-        found = schema.init(connection) if make else schema.check(connection)
-        connection.close()
-    finally:
-        if embedded:
-            embedded.stop()
-    meaning = {
-        "EMPTY": "empty: both schemas were made" if make else "empty: 'bulkhead db init' prepares it",
-        "PLATFORM": "the platform's: schema bulkhead was added"
-        if make
-        else "the platform's: 'bulkhead db init' adds schema bulkhead beside its tables",
-        "OLDER": "schema bulkhead was upgraded"
-        if make
-        else "ours, of an older version: 'bulkhead db init' upgrades it",
-        "READY": "ready",
-    }
-    out.print(f"{found}: {meaning[found]}")

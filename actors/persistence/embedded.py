@@ -23,7 +23,9 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
+
+import psycopg
 
 from actors.core.errors import BadInput, StoreUnreachable
 
@@ -70,6 +72,16 @@ NOT_IN_AN_ADDRESS = re.compile(r"""[\s'%?&#]""")
 ABANDON_SECONDS = 10.0
 SEEN_SECONDS = 1.0
 """How long a server that was just begun may take to be seen."""
+
+SETTINGS: dict[LiteralString, LiteralString] = {
+    # A new segment of the log is 16 MB of zeros, written and synced while a commit waits: 55 to 75 ms (median) twice a
+    # second at 50,000 rows of 600 bytes. Without, 8 to 16 ms. Commits are as durable: each is synced, and with it what
+    # the file system must know to find the bytes again.
+    "wal_init_zero": "off",
+    # Segments that exist are used again, which costs nothing. So many are kept, once they were needed.
+    "min_wal_size": "512MB",
+}
+"""What our journal needs otherwise than Postgres has it by default; what somebody set to something else stays."""
 
 TRAVERSE = stat.S_IXGRP | stat.S_IXOTH
 
@@ -135,6 +147,7 @@ class EmbeddedPostgres:
                 self._abandon()
             raise
         unfinished.unlink(missing_ok=True)
+        _tune(str(server.get_uri()))
         return server
 
     @contextmanager
@@ -272,6 +285,19 @@ class EmbeddedPostgres:
 
     def __exit__(self, *_error: object) -> None:
         self.stop()
+
+
+def _tune(dsn: str) -> None:
+    """Set what is not set yet; a server that cannot keep it works without."""
+    with suppress(psycopg.Error), psycopg.connect(dsn, autocommit=True) as connection:
+        # initdb writes some defaults down, so where a value comes from does not tell whether somebody chose it.
+        untouched = connection.execute(
+            "SELECT name FROM pg_settings WHERE setting = boot_val AND name = ANY(%s)", (list(SETTINGS),)
+        ).fetchall()
+        for (name,) in untouched:
+            connection.execute(f"ALTER SYSTEM SET {name} = '{SETTINGS[name]}'")
+        if untouched:
+            connection.execute("SELECT pg_reload_conf()")
 
 
 def _first_number(path: Path) -> int | None:

@@ -9,9 +9,10 @@ I/O: asks Postgres on connections of its own.
 from __future__ import annotations
 
 import queue
+import time
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, LiteralString, TypeVar
 
 import psycopg
 
@@ -19,10 +20,16 @@ from actors.core.errors import StoreBusy, StoreUnreachable
 from actors.core.units import Symbol
 from actors.persistence import open_books
 from actors.persistence.connection import connect, one_line
+from actors.persistence.journal import SHARD, last_position
 from actors.persistence.operator_records import OperatorRecords
 from actors.persistence.store import BUSY
 
 T = TypeVar("T")
+
+PROJECTED_WITHIN_S = 0.5
+"""How long a question waits for tables that are behind the journal; normally they are some milliseconds behind."""
+
+LOOK_S = 0.005
 
 
 class Reader:
@@ -55,8 +62,11 @@ class Reader:
             return self._ask(connect(self._dsn, read_only=True), call)
 
     def with_operator_records(self, call: Callable[[OperatorRecords], T]) -> T:
-        """Read dead letters, quarantine, audit and the past of accounts; see ``ask``."""
-        return self.ask(lambda connection: call(OperatorRecords(connection)))
+        """Read dead letters, quarantine, audit and the past of accounts; see ``ask``.
+
+        What was acknowledged before is in the answer, unless the tables are further behind than is worth waiting for.
+        """
+        return self.ask(lambda connection: call(OperatorRecords(_caught_up(connection))))
 
     def books(self) -> tuple[dict[Symbol, Decimal], dict[Symbol, Decimal]]:
         """Signed positions per symbol: the sum of all accounts, and the house."""
@@ -91,3 +101,19 @@ class Reader:
             connection.close()
         else:
             self._idle.put(connection)
+
+
+def _caught_up(connection: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
+    """Wait, a little, until the tables have what is durable now."""
+    last, deadline = last_position(connection), time.monotonic() + PROJECTED_WITHIN_S
+    while _projected(connection) < last and time.monotonic() < deadline:
+        time.sleep(LOOK_S)
+    return connection
+
+
+def _projected(connection: psycopg.Connection[Any]) -> int:
+    row = connection.execute(PROJECTED, (SHARD,)).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+PROJECTED: LiteralString = "SELECT position FROM bulkhead.projection WHERE shard = %s"

@@ -152,6 +152,11 @@ class Store:
         self._end.learn(self._connection, ())
         self.root = self._end.last
 
+    @property
+    def epoch(self) -> int:
+        """Of this owner; -1 for none. All shards are acquired together, so they have the same."""
+        return self._epochs.get(0, -1)
+
     def renew(self) -> int:
         """Keep the lease.
 

@@ -99,6 +99,15 @@ def with_fresh(stored: Sequence[AuditEntry], fresh: Sequence[AuditEntry], limit:
     return sorted([*stored, *new], key=lambda e: (e.at_ms, e.audit_id), reverse=True)[:limit]
 
 
+def read_roots(folder: Path) -> list[JournalRoot]:
+    """The ends that journals had, as the file of a data folder has them, oldest first.
+
+    Raises:
+        NotRecorded: the file is there and cannot be read.
+    """
+    return LocalFile(folder / OPERATORS_FILE, list).entries(JournalRoot)
+
+
 class OperatorLog:
     """See the module. Callable from any thread.
 
@@ -218,14 +227,6 @@ class OperatorLog:
         return next((d.stops for d in reversed(self.open()) if d.stops is not None), None)
 
     # -- the journal's ends
-
-    def roots(self) -> list[JournalRoot]:
-        """The ends that journals had, as the file has them, oldest first; also before ``start``.
-
-        Raises:
-            NotRecorded: the file is there and cannot be read.
-        """
-        return self._file.entries(JournalRoot)
 
     def keep_root(self, root: JournalRoot) -> Future[None]:
         """Write down an end of a journal.

@@ -114,8 +114,8 @@ class Books:
     def check_writers(self, own):
         """Under one epoch one engine wrote, and no other."""
         found = own.execute(
-            "SELECT epoch, array_agg(DISTINCT role), array_agg(DISTINCT relation) FROM chaos.wrote "
-            "GROUP BY epoch HAVING count(DISTINCT role) > 1"
+            "SELECT epoch, role, array_agg(relation ORDER BY relation) FROM chaos.wrote WHERE epoch IN "
+            "(SELECT epoch FROM chaos.wrote GROUP BY epoch HAVING count(DISTINCT role) > 1) GROUP BY 1, 2 ORDER BY 1, 2"
         ).fetchall()
         if found:
             raise Broken(f"an engine wrote after its successor had begun: {found[:3]}")
@@ -132,7 +132,7 @@ class Books:
 
     # -- while an engine runs and nobody uses it
 
-    def check_quiet(self, client, seconds=WAIT):
+    def check_quiet(self, client, seconds=2 * WAIT):
         """The books equal the exchange, once all that is under way is done."""
         deadline = time.monotonic() + seconds
         while True:

@@ -215,6 +215,9 @@ class Run:
             lambda: "the engine halts" in engine.errors,
             "the halt of an engine whose accounts another one owns",
         )
+        if self._rng.random() < 0.4:
+            # To its very end: what it would still write, it writes while it stops.
+            until(lambda: engine.has_ended, "the end of an engine that halted")
         code = engine.child.poll()
         world.end(engine)
         if code not in {None, EXIT_HALTED}:

@@ -108,8 +108,8 @@ def test_a_writer_frozen_in_its_transaction_holds_no_takeover_and_then_writes_no
     assert "Fenced" in engine.errors
     assert contents(dsn) == before
     assert paper.state()["trades"] == traded
-    # What was committed before the freeze is durable, and its requester may know; the next owner has it, and sends it not.
+    # What was committed before the freeze is durable, and its requester may learn that or not; it is the next owner's to send.
     accepted = [a for a in answers if isinstance(a, dict) and a["type"] == "Accepted"]
-    assert len(accepted) == (ACCOUNTS if where == "answer" else 0), answers
+    assert not accepted or where == "answer", answers
     assert took < LEASE_SECONDS + TAKEOVER_SECONDS
     successor.close()

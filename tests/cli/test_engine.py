@@ -1,4 +1,4 @@
-"""Commands about the engine as a whole: what each asks for and prints; settings of run; the database."""
+"""Commands about the engine as a whole: what each asks for and prints; settings of run."""
 
 from __future__ import annotations
 
@@ -19,22 +19,6 @@ def test_no_exchange_is_named(tmp_path, dsn):
     assert shown.returncode == 2
     assert "does not answer as an exchange" in shown.stderr
     assert "bulkhead paper" in shown.stderr
-
-
-def test_db_init_makes_an_empty_database_ready_and_check_says_so(dsn):
-    assert "EMPTY" in bulkhead("db", "check", dsn).stdout
-    assert "both schemas were made" in bulkhead("db", "init", dsn).stdout
-    assert "READY" in bulkhead("db", "check", dsn).stdout
-
-
-def test_a_foreign_database_is_refused(dsn):
-    import psycopg
-
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute("CREATE TABLE invoices (id int)")
-    shown = bulkhead("db", "init", dsn)
-    assert shown.returncode == 2
-    assert "invoices" in shown.stderr
 
 
 ALARM = {

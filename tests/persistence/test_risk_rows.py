@@ -7,9 +7,13 @@ from decimal import Decimal as D
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 
 from actors.core.enums import CloseOutScope, ConditionalKind, OrderStatus, OrderType
+from actors.core.errors import StateCorrupt
+from actors.core.facts import LimitsChanged
 from actors.core.messages import (
+    AdjustBalance,
     ApplyFunding,
     CallOff,
     CloseOut,
@@ -56,17 +60,16 @@ def test_the_record_of_a_closed_position_and_its_funding(store, dsn):
     assert rows(dsn, "SELECT change_amount FROM balance_logs WHERE reason = 'FUNDING'") == [(D(-2),)]
 
 
-@pytest.mark.parametrize("bad", ["('max_positions', 'many')", "('no_such_limit', '1')"])
-def test_an_own_limit_that_cannot_be_read_puts_that_account_alone_out_of_service(store, dsn, bad):
-    one, _ = create(store, 2)
-    with psycopg.connect(dsn) as connection:
-        connection.execute(
-            f"INSERT INTO bulkhead.account_limit (account_id, name, value, set_ms) SELECT 'acct-1', v.*, 0 FROM (VALUES {bad}) v"
-        )
+@pytest.mark.parametrize("bad", [("max_positions", "many"), ("no_such_limit", "1")])
+def test_an_own_limit_that_cannot_be_read_puts_that_account_alone_out_of_service(store, bad):
+    author = Author(create(store, 2)[0])
+    author.decide(AdjustBalance(D(5), "DEPOSIT"))
+    # As a release wrote it that knew another limit.
+    assert store.commit([replace(author.batch[0], facts=(LimitsChanged((bad,)),))]) == [None]
     assert [s.account_id for s in store.load(None)] == ["acct-2"]
-    assert list(store.unreadable) == [one.account_id]
-    with pytest.raises(ValueError, match=r"max_positions|no_such_limit"):
-        store.load([one.account_id])
+    assert list(store.unreadable) == ["acct-1"]
+    with pytest.raises(StateCorrupt, match=r"max_positions|no_such_limit"):
+        store.load([AccountId("acct-1")])
 
 
 def test_what_the_platform_s_rule_says_lies_between_the_defaults_and_the_account_s_own(store, dsn):

@@ -1,10 +1,11 @@
 """The store on a real Postgres: what is committed is what is loaded, once, by the owner only.
 
-Covers: actors/persistence/accounts.py, actors/persistence/connection.py, actors/persistence/row_ids.py
+Covers: actors/persistence/accounts.py, actors/persistence/connection.py
 """
 
 from __future__ import annotations
 
+import time
 from decimal import Decimal as D
 
 import psycopg
@@ -38,7 +39,7 @@ from actors.subaccount.pipeline import decided
 from actors.subaccount.situation import Situation
 from actors.subaccount.steps import take_over
 from tests.factories import BUY, ETH, SELL, fill_of, market
-from tests.persistence.authors import NOW, Author, create, load, rows
+from tests.persistence.authors import NOW, Author, create, load, project, rows
 
 OWN_LIMITS = {
     "max_daily_loss": "50",
@@ -237,7 +238,7 @@ def test_an_owner_that_froze_inside_a_commit_does_not_keep_others_out_for_ever(s
     newer.close()
 
 
-def test_restart_finds_what_works(store):
+def test_restart_finds_what_works(store, dsn):
     author = Author(create(store)[0])
     author.trade(BUY, "0.1")
     author.decide(PlaceOrder(symbol=ETH, side=BUY, quantity=D("0.2")))
@@ -251,18 +252,21 @@ def test_restart_finds_what_works(store):
         D("0.05"),
         (777_777,),
     )
-    assert store.find_order(order.client_order_id) == known
-    assert store.find_order("bh-none-1") is None
-    assert store.virtual_totals() == {ETH: D("0.15")}
+    assert store.books() == ({ETH: D("0.15")}, {})
+    # The same when all of it is in the tables, and nothing is read behind them.
+    project(dsn)
+    assert store.recovery() == recovery
+    assert store.books() == ({ETH: D("0.15")}, {})
 
 
-def test_a_takeover_adds_to_the_house(store):
+def test_a_takeover_adds_to_the_house(store, dsn):
     author = Author(create(store, mode=LiquidationMode.TAKEOVER)[0])
     author.trade(BUY, "5")
     author.decide(Wake(ETH, "t"), market({ETH: "1805"}))
     store.commit(author.batch)
-    assert store.house_positions() == {ETH: D(5)}
-    assert store.virtual_totals() == {}
+    assert store.books() == ({}, {ETH: D(5)})
+    project(dsn)
+    assert store.books() == ({}, {ETH: D(5)})
 
 
 def test_the_fee_of_a_takeover_is_in_every_sum(store, dsn):
@@ -373,6 +377,7 @@ def test_recovery_counts_the_orders_that_the_exchange_may_still_count(store, dsn
             PlaceOrder(symbol=ETH, side=BUY, quantity=D("0.1"), order_type=OrderType.LIMIT, price=D(1990))
         )
     assert store.commit(author.batch) == [None] * len(author.batch)
+    project(dsn)
     ages_s = (1, 30, 30, 600)
     with psycopg.connect(dsn, autocommit=True) as clock:
         for sequence, age_s in enumerate(ages_s, 1):
@@ -384,3 +389,11 @@ def test_recovery_counts_the_orders_that_the_exchange_may_still_count(store, dsn
         assert store.recovery().recent == (1, 3)
         clock.execute("UPDATE bulkhead.intent SET status = 'NEVER_SENT' WHERE order_sequence = 2")
     assert store.recovery().recent == (1, 2)
+    now_ms = time.time_ns() // 1_000_000
+    for age_s in ages_s:
+        author.decide(
+            PlaceOrder(symbol=ETH, side=BUY, quantity=D("0.1"), order_type=OrderType.LIMIT, price=D(1990)),
+            market(wall_ms=now_ms - age_s * 1_000),
+        )
+    assert store.commit(author.batch[4:]) == [None] * 4
+    assert store.recovery().recent == (2, 5), "what is not in the tables yet counts too"

@@ -17,16 +17,13 @@ from actors.core.facts import (
     StatusChanged,
 )
 from actors.persistence.projection import risk
-from actors.persistence.projection.balances import ACCOUNT
+from actors.persistence.projection.balances import ACCOUNT, SUB_ACCOUNT
 from actors.persistence.projection.batch import Batch
 from actors.persistence.projection.decided import Decided
 from actors.persistence.projection.tables import Table
 from actors.persistence.shards import shard_of
 
 LIMIT = Table("bulkhead.account_limit", ("account_id", "name"), "account_id name value set_ms")
-
-SUB_ACCOUNT = Table("sub_accounts", ("id",), "id status liquidation_mode updated_at")
-"""Its rows are made by whoever creates accounts; balances are in ``balances.py``."""
 
 
 def project(batch: Batch, decided: Decided, fact: AccountFact | FirstFact) -> None:

@@ -28,7 +28,7 @@ from actors.core.constants import (
     PROJECTION_LAG_HIGH,
     PROJECTION_LAG_LOW,
 )
-from actors.core.errors import StateCorrupt, StoreUnreachable
+from actors.core.errors import Overtaken, StateCorrupt, StoreUnreachable
 from actors.core.messages import Lane, Message
 from actors.core.units import NANOS_PER_MS, NANOS_PER_SECOND, Nanos
 from actors.persistence.messages import Committed
@@ -161,7 +161,7 @@ class Projector(DispatchedActor):
                 pass
             while self._now_ns() < until_ns and self._projection.save_tails(SNAPSHOTS_AT_ONCE):
                 pass
-        except StoreUnreachable as away:
+        except (StoreUnreachable, Overtaken) as away:
             log.warning("not projected to the end; the next start goes on", error=str(away))
         finally:
             self._projection.close()
@@ -352,6 +352,8 @@ class Projector(DispatchedActor):
             except StoreUnreachable as away:
                 self._went_down(away)
                 return
+            finally:
+                self.stats.parked = len(self._projection.parked)
 
     def _now_ns(self) -> int:
         return self._cell.dispatcher.clock.monotonic_ns()

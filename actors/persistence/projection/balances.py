@@ -30,6 +30,9 @@ ACCOUNT = Table(
 )
 """An account's own row; ``accounts.py`` writes all of it but what stands on the platform."""
 
+SUB_ACCOUNT = Table("sub_accounts", ("id",), "id status liquidation_mode updated_at")
+"""The account's row on the platform, but for its balance; whoever creates accounts makes it."""
+
 LOG = Table(
     "balance_logs",
     ("id",),

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from actors.core.units import ZERO, AccountId
 from actors.persistence.projection import balances
-from actors.persistence.projection.balances import ACCOUNT, LOG, Change, Foreign, Move
+from actors.persistence.projection.balances import ACCOUNT, LOG, SUB_ACCOUNT, Change, Foreign, Move
 from actors.persistence.projection.decided import Decided
 from actors.persistence.projection.tables import OURS, TABLES, Connection, Rows, Table
 
@@ -53,6 +53,8 @@ class Batch:
         earlier = self._changes.get(change.account_id)
         if earlier is not None:
             change.before = earlier.before
+        # It is written after the balance is.
+        self.of(SUB_ACCOUNT).amend(change.account_id, updated_at=change.at)
         self._changes[change.account_id] = change
 
     def write(self, connection: Connection) -> list[Foreign]:

@@ -53,11 +53,16 @@ class Parked(NamedTuple):
     error: str
 
 
+class _Released(Exception):  # noqa: N818 - inside this module only
+    """Somebody released an account on another connection after its decisions were read as left out."""
+
+
 class Projection:
     """See the module. Not thread-safe: one thread, one projection.
 
     Args:
         dsn: the writer's database.
+        epoch: of the owner that it projects for, who may have a successor; None where nobody owns the accounts.
         on_foreign: informed of balances that the platform changed beside us.
         on_parked: informed of a stream that is parked.
     """
@@ -65,10 +70,11 @@ class Projection:
     def __init__(
         self,
         dsn: str,
+        epoch: int | None = None,
         on_foreign: Callable[[Foreign], None] = lambda _found: None,
         on_parked: Callable[[Parked], None] = lambda _parked: None,
     ) -> None:
-        self._dsn = dsn
+        self._dsn, self._epoch = dsn, epoch
         self.on_foreign, self.on_parked = on_foreign, on_parked
         self._connection: Connection | None = None
         self._states: OrderedDict[str, Decided] = OrderedDict()
@@ -133,6 +139,8 @@ class Projection:
         """
         try:
             connection = self._connected()
+            if self.parked:
+                self.parked = dict(connection.execute(PARKED).fetchall())
             entries = journal.read(connection, self.cursor, limit)
             states = self._states_before(connection, entries)
         except psycopg.Error as error:
@@ -159,7 +167,7 @@ class Projection:
     # -- projecting
 
     def project(self, decisions: Sequence[Decided]) -> None:
-        """Project decisions that follow the cursor.
+        """Project decisions that follow the cursor; where it then stands is in ``cursor``.
 
         Raises:
             StoreUnreachable: nothing is known to be lost; ``begin`` says where we are.
@@ -174,6 +182,8 @@ class Projection:
             self._transaction(decisions)
         except (StoreUnreachable, Overtaken):
             raise
+        except _Released:
+            log.info("an account was released meanwhile; its decisions are read again")
         except Exception as error:  # noqa: BLE001 - whatever one decision meets must not keep all others waiting
             if isinstance(error, psycopg.Error) and self._is_lost(error):
                 raise self._lost(error) from None
@@ -221,22 +231,26 @@ class Projection:
 
     def _move(self, connection: Connection, to: int) -> None:
         """First of all: it locks the cursor's row until the end of the transaction."""
-        if connection.execute(MOVE, (to, SHARD, self.cursor)).rowcount != 1:
+        asked = {"to": to, "shard": SHARD, "cursor": self.cursor, "epoch": self._epoch}
+        if connection.execute(MOVE, asked).rowcount != 1:
             raise Overtaken(
-                f"the projection is not at position {self.cursor} any more: another projector works on this database. "
-                "Stop the other engine"
+                f"the projection is not at position {self.cursor} any more, or the accounts have another owner: another "
+                "projector works on this database. Stop the other engine"
             )
 
     def _not_parked(self, connection: Connection, decisions: Sequence[Decided]) -> list[Decided]:
         if self.parked:
-            self.parked = dict(connection.execute(PARKED).fetchall())  # somebody may have released one
+            before, self.parked = self.parked, dict(connection.execute(PARKED).fetchall())
+            released = before.keys() - self.parked.keys()
+            if any(d.fault and d.stream in released for d in decisions):
+                raise _Released
         return [d for d in decisions if not self._is_left_out(d.stream, d.position)]
 
     def _due(self, decisions: Iterable[Decided]) -> dict[str, Decided]:
         """The last decisions of streams that need a snapshot, and of those that memory has no room for."""
         lasts, due = {}, {}
         for decided in decisions:
-            if decided.sequence % SNAPSHOT_EVERY == 0:
+            if decided.sequence and decided.sequence % SNAPSHOT_EVERY == 0:
                 due[decided.stream] = decided
             lasts[decided.stream] = decided
         due = {stream: lasts[stream] for stream in due}
@@ -397,7 +411,12 @@ def _save(connection: Connection, decisions: Iterable[Decided]) -> None:
 
 CURSOR: LiteralString = "SELECT position FROM bulkhead.projection WHERE shard = %s"
 
-MOVE: LiteralString = "UPDATE bulkhead.projection SET position = %s WHERE shard = %s AND position = %s"
+MOVE: LiteralString = """
+    UPDATE bulkhead.projection SET position = %(to)s WHERE shard = %(shard)s AND position = %(cursor)s
+        AND (%(epoch)s::bigint IS NULL OR EXISTS (SELECT FROM bulkhead.shard WHERE epoch = %(epoch)s AND shard_id = 0))"""
+"""A stale owner's projector moves nothing. Else it and the owner's would take each other's place, and the owner's would end.
+All shards have one owner, so one row tells. Without a lock on it, which a renewal of the lease would wait for: a batch that
+commits in the instant of a takeover is of durable decisions, and what follows it is the new owner's."""
 
 PARKED: LiteralString = "SELECT stream, position FROM bulkhead.parked"
 

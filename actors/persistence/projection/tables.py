@@ -153,6 +153,12 @@ class Rows:
         else:
             self._merge(row, values)
 
+    def amend(self, *key: Any, **values: Any) -> None:
+        """As ``change``, where this batch changes the row already."""
+        row = self._changes.get(key)
+        if row is not None:
+            self._merge(row, values)
+
     def remove(self, *key: Any) -> None:
         """Delete a row, if it is there."""
         self._puts.pop(key, None)
