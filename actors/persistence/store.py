@@ -112,6 +112,7 @@ class Store:
             except psycopg.errors.LockNotAvailable:
                 self._evict(owner)
             else:
+                self._end_earlier_projection()
                 return
         raise Fenced("an owner that does not answer holds this database's accounts in a commit; try again")
 
@@ -128,6 +129,19 @@ class Store:
             (owner,),
         ).rowcount
         log.warning("ended connections of a frozen owner", connections=ended)
+
+    def _end_earlier_projection(self) -> None:
+        """End connections that are projecting for an earlier owner.
+
+        One that is frozen in the middle of it would keep our projector waiting for its lock on the cursor.
+        """
+        ended = self._connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM (SELECT DISTINCT pid FROM pg_locks WHERE granted "
+            "AND relation = 'bulkhead.projection'::regclass AND mode = 'RowExclusiveLock' "
+            "AND pid <> pg_backend_pid()) l"
+        ).rowcount
+        if ended:
+            log.warning("ended the projection of an earlier owner", connections=ended)
 
     def _acquire(self, owner: str, lease_seconds: int) -> None:
         with self._connection.transaction():

@@ -238,6 +238,19 @@ def test_an_owner_that_froze_inside_a_commit_does_not_keep_others_out_for_ever(s
     newer.close()
 
 
+def test_a_projector_that_froze_inside_its_transaction_does_not_keep_the_next_owner_s_waiting(store, dsn):
+    create(store)
+    frozen = psycopg.connect(dsn)
+    frozen.execute("UPDATE bulkhead.projection SET position = position")
+    newer = Store.open(dsn)
+    newer.acquire("me", 30)
+    with psycopg.connect(dsn, options="-c lock_timeout=1000") as connection:
+        connection.execute("UPDATE bulkhead.projection SET position = position")
+    with pytest.raises(psycopg.Error):
+        frozen.execute("SELECT 1")
+    newer.close()
+
+
 def test_restart_finds_what_works(store, dsn):
     author = Author(create(store)[0])
     author.trade(BUY, "0.1")
