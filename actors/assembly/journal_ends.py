@@ -6,6 +6,7 @@ which ends the journal had, so an engine does not go on with less unless an oper
 
 from __future__ import annotations
 
+import heapq
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -22,7 +23,7 @@ from actors.core.units import AccountId
 from actors.persistence import journal
 from actors.persistence.verify import fleet_of
 from actors.runtime.clock import Clock, SystemClock
-from actors.subaccount.fleet_hash import fleet_hash_of
+from actors.subaccount.fleet_hash import fleet_hash_in_order
 from actors.subaccount.state import AccountState
 from actors.subaccount.state_codec import state_hash
 from actors.supervision.journal_roots import JournalRoot, binding
@@ -234,16 +235,17 @@ class JournalEnds:
         return not self._stop.wait(PAUSE_SECONDS)
 
     def _hashed(self, states: list[AccountState], end: End, goes_on: Callable[[], bool]) -> FleetState:
-        hashes: list[tuple[AccountId, str]] = []
+        parts: list[list[tuple[AccountId, str]]] = []
         for begin in range(0, len(states), AT_ONCE):
             if begin and not goes_on():
                 break
-            hashes += [(s.account_id, state_hash(s)) for s in states[begin : begin + AT_ONCE]]
-        whole = len(hashes) == len(states)
+            parts.append(sorted((s.account_id, state_hash(s)) for s in states[begin : begin + AT_ONCE]))
+        whole = sum(map(len, parts)) == len(states)
         root, position = end
         return FleetState(
             accounts=len(states),
-            fleet_hash=fleet_hash_of(hashes) if whole else "",
+            # Merged, as a sort of all would keep every other thread from running for as long as it takes.
+            fleet_hash=fleet_hash_in_order(heapq.merge(*parts)) if whole else "",
             position=position,
             root=root.hex(),
         )
