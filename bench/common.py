@@ -9,11 +9,8 @@ from decimal import Decimal
 from random import Random
 
 from actors.assembly.build import Runtime, Settings, build, with_stand_ins
-from actors.core.enums import Side
-from actors.core.facts import OrderIntended
-from actors.core.messages import Fill, PlaceOrder, Tick
+from actors.core.messages import Tick
 from actors.core.order_ids import FIXED
-from actors.core.trades import Trade
 from actors.core.units import AccountId, Nanos, Symbol
 from actors.limits.model import RiskLimits
 from actors.runtime.actor import DispatchedActor, Ref
@@ -21,10 +18,6 @@ from actors.runtime.clock import VirtualClock
 from actors.runtime.dispatcher import Dispatcher
 from actors.runtime.simulation import SeededDispatcher
 from actors.subaccount.actor import AccountActor
-from actors.subaccount.decide import decide
-from actors.subaccount.durability import Persist
-from actors.subaccount.market import Market
-from actors.subaccount.pipeline import Decision
 from actors.subaccount.position import Position, position_id
 from actors.subaccount.state import AccountState
 from actors.venues.paper.generator import Generator
@@ -98,40 +91,6 @@ def state(number: int) -> AccountState:
                 opened_ms=0,
             ),
         ),
-    )
-
-
-def placed_and_filled(state: AccountState, trade_id: int) -> tuple[Persist, Persist]:
-    """What an account decides when it buys 0.1 ETHUSDT, and when that is filled."""
-    tick = Tick(ETH, Decimal(2000), Decimal(1), Decimal(2000), Decimal(1), 1, 1, Nanos(0), 2000.0)
-    market = Market({ETH: tick}, {ETH: LISTINGS[ETH].instrument}, Nanos(0), 0, FIXED)
-    placed = decide(
-        state, PlaceOrder(symbol=ETH, side=Side.BUY, quantity=Decimal("0.1"), leverage=Decimal(20)), market
-    )
-    intended = next(f for f in placed.facts if isinstance(f, OrderIntended))
-    trade = Trade(
-        exchange_order_id=1,
-        trade_id=trade_id,
-        symbol=ETH,
-        side=Side.BUY,
-        quantity=intended.quantity,
-        price=Decimal(2000),
-        fee=Decimal("0.1"),
-        maker=False,
-        trade_ms=0,
-    )
-    fill = Fill(account_id=state.account_id, client_order_id=intended.client_order_id, trade=trade)
-    filled = decide(placed.state, fill, market)
-    return _persist(state, placed), _persist(placed.state, filled)
-
-
-def _persist(before: AccountState, decision: Decision) -> Persist:
-    return Persist(
-        account_id=before.account_id,
-        previous_sequence=before.sequence,
-        facts=decision.facts,
-        state=decision.state,
-        wall_ms=0,
     )
 
 

@@ -121,6 +121,8 @@ SUITES = {
     "fees": ["test_fees", "test_ledger"],
     "holdings": ["test_holdings", "test_funding", "test_actor"],
     "funding": ["test_funding", "test_exchange_events"],
+    "fold": ["test_fold", "test_state", "test_breaker", "test_refusals"],
+    "position": ["test_fold", "test_position", "test_cost", "test_fees", "test_ledger"],
     "ledger": [
         "test_ledger",
         "test_funding",
@@ -171,7 +173,10 @@ OTHERS: dict[str, tuple[str, ...]] = {
         "tests/persistence/test_waiting.py",
         "tests/persistence/test_gathering.py",
     ),
-    "actors/persistence/fee_rows.py": ("tests/persistence/test_fee_rows.py",),
+    "actors/persistence/projection/money.py": (
+        "tests/persistence/test_rows.py",
+        "tests/persistence/test_fee_rows.py",
+    ),
     "actors/core/orders.py": (
         "tests/subaccount/test_open_order_exposure.py",
         "tests/subaccount/test_refusals.py",
@@ -181,14 +186,14 @@ OTHERS: dict[str, tuple[str, ...]] = {
         "tests/persistence/test_risk_rows.py",
         *FOLDED,
     ),
-    "actors/persistence/risk_rows.py": (
-        "tests/persistence/test_loading.py",
-        "tests/persistence/test_risk_rows.py",
-    ),
-    "actors/persistence/rows.py": (
+    "actors/persistence/projection/orders.py": ("tests/persistence/test_rows.py",),
+    "actors/persistence/projection/positions.py": (
         "tests/persistence/test_rows.py",
-        "tests/persistence/test_store.py::test_symbols_cross_the_edge_both_ways",
-        *FOLDED,
+        "tests/persistence/projection/test_store.py",
+    ),
+    "actors/persistence/projection/trades.py": (
+        "tests/persistence/test_rows.py",
+        "tests/persistence/test_fee_rows.py",
     ),
     "actors/supervision/correlation.py": (
         "tests/supervision/test_correlation.py",
@@ -240,6 +245,15 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
     ("commands", "amount < ZERO", "amount <= ZERO"): "an amount of zero was refused before",
     ("commands", "amount > ZERO", "amount >= ZERO"): "an amount of zero was refused before",
     ("margin", "quantity > ZERO", "quantity >= ZERO"): "a position of nothing is none",
+    ("position", "self.quantity > 0", "self.quantity >= 0"): "a position of nothing is none",
+    ("position", "quantity > ZERO", "quantity >= ZERO"): "a position of nothing is none, and returned before",
+    (
+        "position",
+        "abs(quantity) > abs(held.peak)",
+        "abs(quantity) >= abs(held.peak)",
+    ): "the peak again is the peak",
+    ("fold", "fact.net < ZERO", "fact.net <= ZERO"): "a trade that brought nothing was left out before",
+    ("fold", "recent[-1][1] <= at_ms", "recent[-1][1] < at_ms"): "the same place is found by bisecting",
     (
         "margin",
         "self.equity <= ZERO",
@@ -287,8 +301,12 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "len(self._waiting) >= self._batch_size",
         "len(self._waiting) > self._batch_size",
     ): "a batch is written one message later, and holds as many",
-    ("persistence/rows", "p.quantity > 0", "p.quantity >= 0"): "no position is of nothing",
-    ("persistence/rows", "fact.side.sign > 0", "fact.side.sign >= 0"): "a side's sign is 1 or -1",
+    ("persistence/projection/positions", "p.quantity > 0", "p.quantity >= 0"): "no position is of nothing",
+    (
+        "persistence/projection/orders",
+        "fact.side.sign > 0",
+        "fact.side.sign >= 0",
+    ): "a side's sign is 1 or -1",
     ("feed/rates", "len(self._known) > KNOWN_MAX", "len(self._known) >= KNOWN_MAX"): BOUND,
     ("runtime/mailbox", "len(lane) >= _LIST_MAX", "len(lane) > _LIST_MAX"): SPEED,
     ("runtime/mailbox", "len(lane) >= _LIST_MAX", "len(lane) < _LIST_MAX"): SPEED,

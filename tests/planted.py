@@ -22,7 +22,13 @@ HTTP = "actors/venues/binance/http.py"
 ORDERS = "actors/venues/binance/orders.py"
 TRANSLATE = "actors/venues/binance/translate.py"
 WRITER = "actors/persistence/actor.py"
-ROWS = "actors/persistence/rows.py"
+MONEY_ROWS = "actors/persistence/projection/money.py"
+ORDER_ROWS = "actors/persistence/projection/orders.py"
+POSITION_ROWS = "actors/persistence/projection/positions.py"
+TRADE_ROWS = "actors/persistence/projection/trades.py"
+PROJECTION = "actors/persistence/projection/store.py"
+PROJECTOR = "actors/persistence/projection/actor.py"
+BALANCES = "actors/persistence/projection/balances.py"
 DISPATCHER = "actors/runtime/dispatcher.py"
 MAILBOX = "actors/runtime/mailbox.py"
 QUARANTINE = "actors/supervision/quarantine.py"
@@ -52,6 +58,7 @@ LEASE = ("tests/persistence/test_lease.py",)
 STORED = ("tests/persistence/test_store.py", "tests/persistence/test_lost_connections.py")
 CONNECTED = ("tests/persistence/test_connection.py",)
 ROWS_TESTS = "tests/persistence/test_rows.py::"
+PROJECTED = "tests/persistence/projection/test_store.py::"
 TRANSLATED = ("tests/venues/binance/test_translate.py",)
 SERVED = ("tests/runtime/test_dispatcher.py",)
 PARKED = ("tests/test_quarantine.py",)
@@ -371,120 +378,158 @@ FAULTS = (
         "a lease is used to its last moment", WRITER, "(seconds - LEASE_MARGIN_SECONDS)", "(seconds)", LEASE
     ),
     Fault(
+        "two projectors project the same",
+        PROJECTION,
+        "execute(MOVE, asked).rowcount != 1",
+        "execute(MOVE, asked).rowcount > 1",
+        (PROJECTED + "test_two_projectors_do_not_project_twice",),
+    ),
+    Fault(
+        "an account that is left out is projected on",
+        PROJECTION,
+        "wanted = self._not_parked(connection, decisions)",
+        "wanted = list(decisions)",
+        (
+            PROJECTED
+            + "test_one_bad_decision_leaves_out_its_account_alone_and_a_release_projects_what_it_missed",
+        ),
+    ),
+    Fault(
+        "what the platform paid in is overwritten",
+        BALANCES,
+        "ELSE found + (after - before) END",
+        "ELSE after END",
+        (PROJECTED + "test_what_the_platform_changed_of_a_balance_is_kept_and_named_once",),
+    ),
+    Fault(
+        "what is handed over is taken with a gap in it",
+        PROJECTOR,
+        "follows = not self._handed or self._handed[-1].position + 1 == committed.first",
+        "follows = True",
+        ("tests/persistence/projection/test_actor.py",),
+    ),
+    Fault(
+        "a rebuild writes the platform's rows once more",
+        "actors/persistence/projection/batch.py",
+        "if rows is not None and (table.is_ours or not self._is_rebuilt):",
+        "if rows is not None:",
+        ("tests/persistence/projection/test_rebuild.py",),
+    ),
+    Fault(
         "a liquidation is logged as a trade",
-        ROWS,
+        MONEY_ROWS,
         'reason = "LIQUIDATION" if fact.purpose',
         'reason = "TRADE_PNL" if fact.purpose',
         (ROWS_TESTS + "test_a_liquidation_is_called_so_wherever_it_is_read",),
     ),
     Fault(
         "deleveraging is logged as a trade",
-        ROWS,
+        MONEY_ROWS,
         'reason = f"ADL_TIER{fact.tier}"',
         'reason = "TRADE_PNL"',
         (ROWS_TESTS + "test_deleveraging_is_called_so_with_its_tier",),
     ),
     Fault(
         "deleveraging is logged without its tier",
-        ROWS,
+        MONEY_ROWS,
         'reason = f"ADL_TIER{fact.tier}"',
         'reason = "ADL_TIER0"',
         (ROWS_TESTS + "test_deleveraging_is_called_so_with_its_tier",),
     ),
     Fault(
         "a close-out is logged as a trade",
-        ROWS,
+        MONEY_ROWS,
         'reason = "CLOSE_OUT"',
         'reason = "TRADE_PNL"',
         (ROWS_TESTS + "test_a_close_out_is_called_so_wherever_it_is_read",),
     ),
     Fault(
         "funding is logged as a trade",
-        ROWS,
-        'return fact.amount, "FUNDING"',
-        'return fact.amount, "TRADE_PNL"',
+        MONEY_ROWS,
+        'fact.amount, "FUNDING")',
+        'fact.amount, "TRADE_PNL")',
         (ROWS_TESTS + "test_profit_deposits_and_funding_have_their_reasons",),
     ),
     Fault(
         "bad debt is logged as a trade",
-        ROWS,
-        'return fact.amount, "BAD_DEBT"',
-        'return fact.amount, "TRADE_PNL"',
+        MONEY_ROWS,
+        'fact.amount, "BAD_DEBT")',
+        'fact.amount, "TRADE_PNL")',
         (ROWS_TESTS + "test_a_liquidation_is_called_so_wherever_it_is_read",),
     ),
     Fault(
         "a take-over is logged as a trade",
-        ROWS,
-        'return fact.realized - fact.fee, "ADMIN_TAKEOVER"',
-        'return fact.realized - fact.fee, "TRADE_PNL"',
+        POSITION_ROWS,
+        'batch.balance(fact.realized - fact.fee, "ADMIN_TAKEOVER")',
+        'batch.balance(fact.realized - fact.fee, "TRADE_PNL")',
         (ROWS_TESTS + "test_what_the_house_takes_over_is_flagged_with_who_and_when",),
     ),
     Fault(
         "a later fee is logged as a trade",
-        ROWS,
-        'return -fact.fee, "FEE"',
-        'return -fact.fee, "TRADE_PNL"',
+        MONEY_ROWS,
+        'batch.balance(-fact.fee, "FEE",',
+        'batch.balance(-fact.fee, "TRADE_PNL",',
         ("tests/persistence/test_fee_rows.py::test_a_pending_fee_survives_and_is_booked_in_every_table",),
     ),
     Fault(
         "filled and cancelled times are swapped",
-        ROWS,
-        "(status, at if filled else None, None if filled else at,",
-        "(status, None if filled else at, at if filled else None,",
+        ORDER_ROWS,
+        "filled_at=decided.at if filled else None",
+        "filled_at=None if filled else decided.at",
         (ROWS_TESTS + "test_a_resting_order_ends_at_its_own_time_and_at_no_other",),
     ),
     Fault(
         "an expired order is stored as cancelled",
-        ROWS,
+        ORDER_ROWS,
         'else "EXPIRED" if fact.status is OrderStatus.EXPIRED else',
         'else "CANCELLED" if fact.status is OrderStatus.EXPIRED else',
         (ROWS_TESTS + "test_a_resting_order_ends_at_its_own_time_and_at_no_other",),
     ),
     Fault(
         "a partial close ends the platform's position",
-        ROWS,
-        "        if position is None or opened > ZERO:\n",
-        "        if True:\n",
+        POSITION_ROWS,
+        "(held is None or fact.trade.quantity > fact.closed_quantity)",
+        "True",
         (ROWS_TESTS + "test_a_partial_close_leaves_the_position_open_with_what_it_realized",),
     ),
     Fault(
         "a flip leaves the platform's old position open",
-        ROWS,
-        "        if position is None or opened > ZERO:\n",
-        "        if position is None:\n",
+        POSITION_ROWS,
+        "(held is None or fact.trade.quantity > fact.closed_quantity)",
+        "held is None",
         (ROWS_TESTS + "test_a_flip_closes_one_position_and_opens_another",),
     ),
     Fault(
         "what was closed is stored as taken over",
-        ROWS,
-        "(*closed[:1], False, *closed[1:])",
-        "(*closed[:1], True, *closed[1:])",
+        POSITION_ROWS,
+        '"taken_over": taken_at is not None',
+        '"taken_over": True',
         (ROWS_TESTS + "test_a_partial_close_leaves_the_position_open_with_what_it_realized",),
     ),
     Fault(
         "what was taken over is not flagged",
-        ROWS,
-        '"TAKEN_OVER",\n        True,',
-        '"TAKEN_OVER",\n        False,',
+        POSITION_ROWS,
+        '"taken_over": taken_at is not None',
+        '"taken_over": False',
         (ROWS_TESTS + "test_what_the_house_takes_over_is_flagged_with_who_and_when",),
     ),
     Fault(
         "the house takes nothing over",
-        ROWS,
-        '    yield "house_add", (fact.symbol, fact.quantity)\n',
+        POSITION_ROWS,
+        "            batch.of(HOUSE_POSITION).put(fact.symbol, quantity=fact.quantity)\n",
         "",
         (ROWS_TESTS + "test_what_the_house_takes_over_is_flagged_with_who_and_when",),
     ),
     Fault(
         "a liquidated position is stored as closed",
-        ROWS,
+        TRADE_ROWS,
         'return "LIQUIDATE", "LIQUIDATED"',
         'return "LIQUIDATE", "CLOSED"',
         (ROWS_TESTS + "test_a_liquidation_is_called_so_wherever_it_is_read",),
     ),
     Fault(
         "a liquidating trade is stored as a close",
-        ROWS,
+        TRADE_ROWS,
         'return "LIQUIDATE", "LIQUIDATED"',
         'return "CLOSE", "LIQUIDATED"',
         (ROWS_TESTS + "test_a_liquidation_is_called_so_wherever_it_is_read",),
@@ -635,9 +680,9 @@ FAULTS = (
     ),
     Fault(
         "what an opening trade changed names a trade that there is not",
-        ROWS,
-        "trade_row_id(state, fact.trade, int(fact.closed_quantity == ZERO))",
-        "trade_row_id(state, fact.trade, 0)",
+        MONEY_ROWS,
+        "    leg = int(fact.closed_quantity == ZERO)\n    batch.balance(fact.realized",
+        "    leg = 0\n    batch.balance(fact.realized",
         (ROWS_TESTS + "test_what_a_trade_changed_names_a_trade_that_there_is",),
     ),
     Fault(
@@ -795,5 +840,12 @@ FAULTS = (
         '        operator_log.begin(OperatorAction(who, ACCEPT, "database", detail))[1].result(STOP_SECONDS)\n',
         "        del who, detail\n",
         ENDED,
+    ),
+    Fault(
+        "a stale owner's projector goes on",
+        "actors/persistence/projection/store.py",
+        "        AND (%(epoch)s::bigint IS NULL OR EXISTS (",
+        "        AND (%(epoch)s::bigint IS NULL OR true OR EXISTS (",
+        ("tests/persistence/projection/test_successor.py",),
     ),
 )

@@ -12,7 +12,7 @@ from itertools import pairwise
 import pytest
 
 from actors.core.enums import ReconsiderReason
-from actors.core.errors import BadInput, Fenced, NotStarted, StateLost
+from actors.core.errors import BadInput, Fenced, NotStarted, Overtaken, StateLost
 from actors.core.messages import LoseTriggers, Reconsider
 from actors.core.records import LoadRecovery, RecordDeadLetter
 from actors.runtime.cell import Status
@@ -21,7 +21,7 @@ from actors.supervision import lifecycle
 from actors.supervision.messages import Quarantine, RestartNow
 from actors.supervision.policy import GiveUp, after_crash
 from actors.supervision.registry import ChildSpec
-from actors.supervision.strategy import Strategy
+from actors.supervision.strategy import Directive, Strategy
 from supervisor import ACCOUNT_POLICY, CHILDREN, GROUPS, GUARD_POLICY
 from tests.trees import SECOND, Child, Deaf, Tree, Unbuildable, Waits
 
@@ -304,6 +304,32 @@ def test_a_core_actor_that_keeps_failing_halts_the_engine():
     assert any("gateway is quarantined" in a for a in tree.alarms)
     assert len(tree.halts) == 1
     assert not tree.gate.may_send(0)
+
+
+def test_a_projector_that_keeps_failing_takes_no_new_risk_until_an_operator_restarts_it_and_halts_nothing():
+    tree = Tree()
+    for _ in range(4):
+        tree.actors["projector"].tell("boom")
+    tree.run(20)
+    assert tree.gate.closers == ("projector",)
+    assert tree.gate.may_send(0)
+    assert tree.cell("projector").status is Status.QUARANTINED
+    assert any("no new risk until it runs again: 'bulkhead restart projector'" in a for a in tree.alarms)
+    assert tree.halts == []
+    tree.actors["supervisor"].tell(RestartNow("projector", by_operator=True))
+    tree.run(5)
+    assert (tree.cell("projector").status, tree.gate.closers) == (Status.RUNNING, ())
+
+
+def test_a_projector_beside_another_one_is_not_restarted():
+    tree = Tree()
+    spec = next(spec for spec in CHILDREN if spec.name == "projector")
+    assert spec.directives == {Overtaken: Directive.QUARANTINE}
+    cell = tree.cell("projector")
+    tree.dispatcher.fail(cell, Overtaken("another projector works on this database"))
+    tree.run(20)
+    assert (cell.status, cell.restarts, tree.halts) == (Status.QUARANTINED, 0, [])
+    assert tree.gate.closers == ("projector",)
 
 
 def test_an_operator_quarantines_an_account_but_not_the_engine():

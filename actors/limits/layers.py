@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -82,14 +83,29 @@ def merge(base: RiskLimits, values: Mapping[str, str]) -> RiskLimits:
 
 def differing(limits: RiskLimits) -> tuple[tuple[str, str], ...]:
     """The limits that differ from the built-in ones, as names and texts, by name."""
-    values = ((name, getattr(limits, name), default) for name, default in _BUILT_IN)
+    known = _DIFFERING.get(id(limits))
+    if known is not None:
+        return known[1]
     # Most are the very object that the default is.
-    return tuple(
-        (name, shown(value)) for name, value, default in values if value is not default and value != default
+    found = tuple(
+        (name, shown(value))
+        for name, value, default in zip(_NAMES, _VALUES(limits), _BUILT_IN, strict=True)
+        if value is not default and value != default
     )
+    if len(_DIFFERING) >= DIFFERING_KNOWN:
+        _DIFFERING.clear()
+    _DIFFERING[id(limits)] = limits, found
+    return found
 
 
-_BUILT_IN = tuple(sorted((name, limit.default) for name, limit in LIMITS.items()))
+DIFFERING_KNOWN = 64
+"""So many limits are remembered with what differs in them: each account that is loaded compares, and most share one object."""
+
+_NAMES = tuple(sorted(LIMITS))
+_VALUES = attrgetter(*_NAMES)
+_BUILT_IN = _VALUES(RiskLimits())
+# By identity, which holds as long as the object is kept here.
+_DIFFERING: dict[int, tuple[RiskLimits, tuple[tuple[str, str], ...]]] = {}
 
 
 def merged(layers: Sequence[Layer]) -> RiskLimits:

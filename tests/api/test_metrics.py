@@ -14,6 +14,7 @@ from actors.core.units import AccountId
 from actors.gateway.messages import RequestWeight
 from actors.gateway.stream import StreamState
 from actors.persistence.actor import WriterStats
+from actors.persistence.projection.actor import ProjectorStats
 from actors.runtime.dispatcher import TurnStats
 from actors.symbol_router.actor import RouterStats
 
@@ -54,7 +55,8 @@ def sources(engine):
     gateway = SimpleNamespace(
         sent=8, lost=1, unknown=("a", "b"), in_flight=2, queued=0, stream=StreamState.UP
     )
-    return Sources(engine, mailboxes, router, WriterStats(decisions=6, is_down=True), gateway)
+    projector = ProjectorStats(position=5, last=12, age_ms=1_500, parked=2)
+    return Sources(engine, mailboxes, router, WriterStats(decisions=6, is_down=True), projector, gateway)
 
 
 def samples_of(sources):
@@ -81,6 +83,9 @@ def test_the_exposition_is_what_prometheus_parses_and_its_figures_are_ours(sourc
     assert samples["bulkhead_ticks_total", ()] == 7
     assert samples["bulkhead_decisions_total", ()] == 6
     assert samples["bulkhead_writer_down", ()] == 1
+    assert samples["bulkhead_projection_lag_decisions", ()] == 7
+    assert samples["bulkhead_projection_lag_seconds", ()] == 1.5
+    assert samples["bulkhead_projection_parked", ()] == 2
     assert samples["bulkhead_orders_unknown", ()] == 2
     assert (samples["bulkhead_user_stream_up", ()], samples["bulkhead_user_stream_down", ()]) == (1, 0)
     assert samples["bulkhead_request_weight_used", ()] == 9

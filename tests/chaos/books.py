@@ -132,7 +132,7 @@ class Books:
 
     # -- while an engine runs and nobody uses it
 
-    def check_quiet(self, client, seconds=WAIT):
+    def check_quiet(self, client, seconds=2 * WAIT):
         """The books equal the exchange, once all that is under way is done."""
         deadline = time.monotonic() + seconds
         while True:

@@ -12,7 +12,7 @@ from tests.chaos.run import SHARES, Run, plan
 CYCLES = 50
 SEED = 13
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 
 def test_each_kind_of_fault_comes_and_the_same_seed_plans_the_same():

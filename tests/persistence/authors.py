@@ -40,7 +40,6 @@ def create(store, count=1, **changes):
     store.create_accounts(
         [NewAccount(account_id=i, name=i, deposit=D(1000), **{**wide, **changes}) for i in ids], NOW
     )
-    store.handover()  # what comes after can be handed over
     return store.load(ids)
 
 

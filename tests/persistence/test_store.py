@@ -1,6 +1,6 @@
 """The store on a real Postgres: what is committed is what is loaded, once, by the owner only.
 
-Covers: actors/persistence/accounts.py, actors/persistence/connection.py, actors/persistence/row_ids.py
+Covers: actors/persistence/accounts.py, actors/persistence/connection.py
 """
 
 from __future__ import annotations

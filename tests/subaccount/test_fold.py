@@ -7,27 +7,46 @@ from decimal import Decimal as D
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import Raw
 from msgspec.structs import replace
 
 from actors.core.constants import ORDER_RATE_WINDOW_MS
-from actors.core.enums import OrderStatus, Phase, Purpose
+from actors.core.enums import (
+    Alert,
+    Breaker,
+    ConditionalKind,
+    ConditionalStatus,
+    LiquidationMode,
+    OrderStatus,
+    Phase,
+    Purpose,
+)
 from actors.core.errors import StateCorrupt
 from actors.core.facts import (
+    AccountCarried,
+    AccountOpened,
+    BreakerChanged,
+    ConditionalEnded,
     DayBegan,
     DayEnded,
     LimitsChanged,
     OrderAcknowledged,
     OrderEnded,
     PhaseChanged,
+    PositionAlerted,
     PositionClosed,
+    TrailMoved,
 )
-from actors.core.messages import AdjustBalance, Fill, PlaceOrder, SetLimits, Wake
+from actors.core.messages import AdjustBalance, Fill, PlaceConditional, PlaceOrder, SetLimits, Wake
 from actors.core.trading_day import TradingDay
+from actors.core.units import AccountId
 from actors.limits.model import RiskLimits
 from actors.subaccount.decide import decide
 from actors.subaccount.fold import fold, folded
-from actors.subaccount.state_codec import state_hash
-from tests.factories import BTC, BUY, ETH, SELL, WALL_MS, WIDE, account, fill_of, market, run
+from actors.subaccount.risk_state import RiskState
+from actors.subaccount.state import AccountState
+from actors.subaccount.state_codec import encode, state_hash
+from tests.factories import BTC, BUY, ETH, SELL, WALL_MS, WIDE, account, fill_of, market, position, run
 from tests.subaccount.days import STEPS, day_of
 
 TIGHT = RiskLimits(
@@ -232,3 +251,84 @@ def test_a_trade_is_booked_once_and_fits_its_order():
         fold(twice, replace(fact, trade=half))
     with pytest.raises(StateCorrupt, match=r"does not fit the 0\.5"):
         fold(twice, replace(fact, trade=replace(fact.trade, trade_id=100)))
+
+
+# -- what does not fit, and what stays as it is
+
+
+def test_an_account_begins_once_and_as_itself():
+    opened = AccountOpened(LiquidationMode.TAKEOVER, D("0.01"), (("max_leverage", "7"),))
+    state = fold(AccountState(account_id=AccountId("acct-1")), opened)
+    assert (state.mode, state.maintenance_rate, state.below) == (
+        LiquidationMode.TAKEOVER,
+        D("0.01"),
+        opened.below,
+    )
+    for fact in (opened, AccountCarried(1, Raw(encode(account())))):
+        with pytest.raises(StateCorrupt, match="it began already"):
+            fold(account(), fact)
+    with pytest.raises(StateCorrupt, match="acct-2: the state of acct-1 was carried over"):
+        fold(AccountState(account_id=AccountId("acct-2")), AccountCarried(1, Raw(encode(account()))))
+
+
+def test_an_order_s_end_and_a_trail_s_move_leave_the_others_alone():
+    state = placed(placed(account("1000000")), symbol=BTC)
+    one, other = state.orders
+    assert fold(state, OrderEnded(one.client_order_id, OrderStatus.CANCELED, 0, "")).orders == (other,)
+    trail = PlaceConditional(
+        kind=ConditionalKind.TRAILING_STOP_MARKET,
+        symbol=ETH,
+        side=SELL,
+        quantity=D(1),
+        callback_rate=D("0.01"),
+        leverage=D(20),
+    )
+    state = run(run(state, trail), trail)
+    one, other = state.conditionals
+    moved = fold(state, TrailMoved(one.client_order_id, D(2222))).conditionals
+    assert [c.extreme for c in moved] == [D(2222), other.extreme]
+    assert fold(
+        state, ConditionalEnded(one.client_order_id, ConditionalStatus.CANCELED, "")
+    ).conditionals == (other,)
+
+
+def test_an_alert_is_of_a_position_that_is_held():
+    fact = PositionAlerted(ETH, Alert.TIMEOUT, D(1), D(1))
+    assert fold(account(positions=[position()]), fact).positions[0].alerts == (Alert.TIMEOUT,)
+    with pytest.raises(StateCorrupt, match="there is no position in ETHUSDT"):
+        fold(account(), fact)
+
+
+def test_a_trade_of_nothing_is_refused():
+    state, fact = fill_fact(held_by_fills(*THIRDS), SELL, "1")
+    with pytest.raises(StateCorrupt, match="a fill of 0 does not fit"):
+        fold(state, replace(fact, trade=replace(fact.trade, quantity=D(0))))
+
+
+@pytest.mark.parametrize(
+    ("breaker", "counts"), [(Breaker.OPEN, (2, 1)), (Breaker.CLOSED, (0, 0)), (Breaker.HALF_OPEN, (0, 0))]
+)
+def test_a_breaker_that_opens_keeps_the_streaks_and_one_that_closes_forgets_them(breaker, counts):
+    state = account(risk=RiskState(losses=2, errors=1))
+    after = fold(state, BreakerChanged(breaker, "t", 5)).risk
+    assert (after.losses, after.errors) == counts
+
+
+def test_an_order_of_exactly_a_minute_ago_is_none_of_the_last_minute_s():
+    state = placed(placed(account("1000000")), WALL_MS + 1)
+    after = placed(state, WALL_MS + ORDER_RATE_WINDOW_MS)
+    assert [at - WALL_MS for _, at in after.risk.recent] == [1, ORDER_RATE_WINDOW_MS]
+
+
+def test_of_two_orders_of_one_millisecond_the_one_that_was_never_sent_is_forgotten():
+    state = placed(placed(account("1000000")), symbol=BTC)
+    never = OrderEnded(state.orders[1].client_order_id, OrderStatus.NEVER_SENT, 0, "waited")
+    assert fold(state, never).risk.recent == ((ETH, WALL_MS),)
+
+
+def test_only_a_position_that_opens_takes_the_next_number():
+    numbers = []
+    for quantity in ("0.5", "1", "1.5"):
+        state, fact = fill_fact(held_by_fills((BUY, "1", "2000")), SELL, quantity)
+        numbers.append(fold(state, fact).next_position_sequence)
+    assert numbers == [2, 2, 3]
