@@ -206,30 +206,37 @@ class JournalEnds:
             not_durable: decisions in them that the writer could not write any more.
             seconds: how long that may take.
         """
-        if not self._thread.is_alive():
+        if self._thread.ident is None:
             return
         deadline = time.monotonic() + seconds
         self._stop.set()
         self._thread.join(STOP_SECONDS)
         self._write()
         found = self._hashed(list(states), self._end(), lambda: time.monotonic() < deadline)
-        found = replace(found, not_durable=not_durable)
-        log.info("fleet state", at="stop", **asdict(found))
-        self._say(f"fleet state at the stop: {found}")
+        self._tell("stop", "at the stop", replace(found, not_durable=not_durable))
 
     # -- the thread
 
     def _work(self) -> None:
+        self._write()
+        try:
+            self._say_what_came_back()
+        except (Exception, SystemExit):
+            # Not worth the roots: a state that cannot be hashed, or nobody who reads what is printed.
+            log.exception("the fleet's state cannot be said")
+        while not self._stop.wait(WRITE_SECONDS):
+            self._write()
+
+    def _say_what_came_back(self) -> None:
         states, end = self._restored
         self._restored = [], end
         found = self._hashed(states, end, self._goes_on)
         if not self._stop.is_set():
-            log.info("fleet state", at="start", **asdict(found))
-            self._say(f"fleet state restored: {found}")
-        del states
-        self._write()
-        while not self._stop.wait(WRITE_SECONDS):
-            self._write()
+            self._tell("start", "restored", found)
+
+    def _tell(self, at: str, when: str, found: FleetState) -> None:
+        log.info("fleet state", at=at, **asdict(found))
+        self._say(f"fleet state {when}: {found}")
 
     def _goes_on(self) -> bool:
         return not self._stop.wait(PAUSE_SECONDS)
