@@ -31,7 +31,9 @@ from bench.trading import Trader, commit, traders
 
 COUNT = 100_000
 CHUNK = 2_000
-TAIL_TRADES = 2
+TAIL = (Side.BUY, Side.SELL)
+"""Two trades of four facts each: of more, and of a part of the position."""
+
 RESTARTS = 300
 LOADS = 3
 WAIT_SECONDS = 10
@@ -78,8 +80,8 @@ def populate(store: Store) -> list[AccountState]:
         _commit(store, some)
         _save(store, some)
         for trader in some:
-            for _ in range(TAIL_TRADES):
-                trader.trade()
+            for side in TAIL:
+                trader.trade(side)
         _commit(store, some)
     return [trader.state for trader in found]
 
@@ -124,7 +126,7 @@ def _restore(store: Store) -> list[AccountState]:
         )
     best = took.index(min(took))
     print(
-        f"restore: {COUNT:,} accounts with a position, a working order and a tail of {4 * TAIL_TRADES} facts read in "
+        f"restore: {COUNT:,} accounts with a position, a working order and a tail of {4 * len(TAIL)} facts read in "
         f"{took[best]:.2f} s, best of {LOADS} (first {took[0]:.2f} s; processor {ours[best]:.2f} s ours, "
         f"{theirs[best]:.2f} s Postgres'; {os.cpu_count()} cores, load {psutil.getloadavg()[0]:.1f})"
     )

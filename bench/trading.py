@@ -38,9 +38,9 @@ class Trader:
         self.decided: list[Persist] = []
         self._last = Side.SELL
 
-    def trade(self) -> None:
-        """Four decisions of one fact each: in turn buy a lot at the market, and sell one."""
-        side = self._last = Side.BUY if self._last is Side.SELL else Side.SELL
+    def trade(self, side: Side | None = None) -> None:
+        """Four decisions of one fact each: buy or sell a lot at the market; in turn unless it is said."""
+        side = self._last = side or (Side.BUY if self._last is Side.SELL else Side.SELL)
         order_id = self.place(side, None)
         trade = Trade(
             exchange_order_id=1,

@@ -15,7 +15,7 @@ from actors.core.units import plain
 from actors.venues.paper.instruments import LISTINGS
 from tests.e2e.processes import KEY, until
 
-DEPOSIT = D(2000)
+DEPOSIT = D(800)
 LARGE = 0.15
 """Which share of the orders is larger than what lies at the best price, and trades in parts."""
 
@@ -180,7 +180,7 @@ class Load:
     def _move(self, paper, rng):
         symbol = rng.choice(list(LISTINGS))
         back = self._moved[symbol]
-        step = -back if abs(back) > 0.05 else rng.uniform(-0.03, 0.03)
+        step = -back if abs(back) > 0.08 else rng.uniform(-0.05, 0.05)
         self._moved[symbol] += step
         paper.admin("shock", symbol=symbol, fraction=f"{step:.5f}", seconds=0.2)
         self.counts["price moves"] += 1
