@@ -6,6 +6,7 @@ which ends the journal had, so an engine does not go on with less unless an oper
 
 from __future__ import annotations
 
+import heapq
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -22,7 +23,7 @@ from actors.core.units import AccountId
 from actors.persistence import journal
 from actors.persistence.verify import fleet_of
 from actors.runtime.clock import Clock, SystemClock
-from actors.subaccount.fleet_hash import fleet_hash_of
+from actors.subaccount.fleet_hash import fleet_hash_in_order
 from actors.subaccount.state import AccountState
 from actors.subaccount.state_codec import state_hash
 from actors.supervision.journal_roots import JournalRoot, binding
@@ -205,45 +206,53 @@ class JournalEnds:
             not_durable: decisions in them that the writer could not write any more.
             seconds: how long that may take.
         """
-        if not self._thread.is_alive():
+        if self._thread.ident is None:
             return
         deadline = time.monotonic() + seconds
         self._stop.set()
         self._thread.join(STOP_SECONDS)
         self._write()
         found = self._hashed(list(states), self._end(), lambda: time.monotonic() < deadline)
-        found = replace(found, not_durable=not_durable)
-        log.info("fleet state", at="stop", **asdict(found))
-        self._say(f"fleet state at the stop: {found}")
+        self._tell("stop", "at the stop", replace(found, not_durable=not_durable))
 
     # -- the thread
 
     def _work(self) -> None:
+        self._write()
+        try:
+            self._say_what_came_back()
+        except (Exception, SystemExit):
+            # Not worth the roots: a state that cannot be hashed, or nobody who reads what is printed.
+            log.exception("the fleet's state cannot be said")
+        while not self._stop.wait(WRITE_SECONDS):
+            self._write()
+
+    def _say_what_came_back(self) -> None:
         states, end = self._restored
         self._restored = [], end
         found = self._hashed(states, end, self._goes_on)
         if not self._stop.is_set():
-            log.info("fleet state", at="start", **asdict(found))
-            self._say(f"fleet state restored: {found}")
-        del states
-        self._write()
-        while not self._stop.wait(WRITE_SECONDS):
-            self._write()
+            self._tell("start", "restored", found)
+
+    def _tell(self, at: str, when: str, found: FleetState) -> None:
+        log.info("fleet state", at=at, **asdict(found))
+        self._say(f"fleet state {when}: {found}")
 
     def _goes_on(self) -> bool:
         return not self._stop.wait(PAUSE_SECONDS)
 
     def _hashed(self, states: list[AccountState], end: End, goes_on: Callable[[], bool]) -> FleetState:
-        hashes: list[tuple[AccountId, str]] = []
+        parts: list[list[tuple[AccountId, str]]] = []
         for begin in range(0, len(states), AT_ONCE):
             if begin and not goes_on():
                 break
-            hashes += [(s.account_id, state_hash(s)) for s in states[begin : begin + AT_ONCE]]
-        whole = len(hashes) == len(states)
+            parts.append(sorted((s.account_id, state_hash(s)) for s in states[begin : begin + AT_ONCE]))
+        whole = sum(map(len, parts)) == len(states)
         root, position = end
         return FleetState(
             accounts=len(states),
-            fleet_hash=fleet_hash_of(hashes) if whole else "",
+            # Merged, as a sort of all would keep every other thread from running for as long as it takes.
+            fleet_hash=fleet_hash_in_order(heapq.merge(*parts)) if whole else "",
             position=position,
             root=root.hex(),
         )

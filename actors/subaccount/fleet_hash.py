@@ -20,11 +20,13 @@ def fleet_hash(states: Iterable[AccountState]) -> str:
 
 
 def fleet_hash_of(hashes: Iterable[tuple[AccountId, str]]) -> str:
-    """The same, of account ids with their state hashes; a whole fleet's states need not be in memory for it.
+    """The same, of account ids with their state hashes; a whole fleet's states need not be in memory for it."""
+    return fleet_hash_in_order(sorted(hashes))
 
-    blake2b, 16 bytes, over the msgpack arrays of id and hash, sorted by id.
-    """
+
+def fleet_hash_in_order(hashes: Iterable[tuple[AccountId, str]]) -> str:
+    """The same, of what is sorted by id: blake2b, 16 bytes, over the msgpack arrays of id and hash."""
     digest = hashlib.blake2b(digest_size=16)
-    for pair in sorted(hashes):
+    for pair in hashes:
         digest.update(_PACK(pair))
     return digest.hexdigest()

@@ -207,3 +207,21 @@ def test_a_file_that_cannot_be_written_is_an_alarm_and_the_end_is_tried_again(tm
     until(lambda: _positions(tmp_path) == [1])
     running.stop([])
     assert len(running.alarms) == 2, "one alarm, and its end"
+
+
+def test_ends_are_written_down_though_the_state_cannot_be_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(journal_ends, "WRITE_SECONDS", 0.01)
+
+    def fails(_state):
+        raise TypeError("no hash of that")
+
+    monkeypatch.setattr(journal_ends, "state_hash", fails)
+    running = Running(tmp_path)
+    running.ends.start(STATES, running.end)
+    running.end = (b"four", 4)
+    until(lambda: _positions(tmp_path)[-1:] == [4])
+    assert running.said == []
+    running.stop([])
+    assert running.said == [
+        f"fleet state at the stop: {fleet_hash([])} of 0 accounts, journal position 4, root {b'four'.hex()}"
+    ]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from decimal import Decimal as D
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -15,9 +16,12 @@ from hypothesis import strategies as st
 
 from actors.core.errors import StateCorrupt
 from actors.core.messages import AdjustBalance
-from actors.persistence import verify
+from actors.core.records import NewAccount
+from actors.core.units import AccountId
+from actors.persistence import schema, verify
 from actors.persistence.connection import connect
 from actors.persistence.journal import SHARD, Entry
+from actors.persistence.store import Store
 from actors.persistence.verify_chain import Commit, Wrong
 from actors.subaccount import state_codec
 from actors.subaccount.fleet_hash import fleet_hash
@@ -25,6 +29,7 @@ from actors.supervision.journal_roots import JournalRoot
 from tests.factories import BUY, SELL
 from tests.persistence.authors import NOW, Author, create
 from tests.persistence.journals import with_roots_anew, with_stream_rehashed
+from tests.persistence.test_last_release import read
 
 
 @pytest.fixture
@@ -298,3 +303,31 @@ def test_people_read_the_journal_s_facts_in_sql(connection, authors):
     )  # fmt: skip
     assert [row[3] for row in rest] == [type(fact).__name__ for fact in decided]
     assert {row[2].timestamp() * 1_000 for row in found} == {NOW}
+
+
+def test_a_database_that_was_carried_into_the_journal_is_right_and_so_is_what_came_since(dsn):
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(read("database.sql.gz"))
+        connection.execute(Path(schema.__file__).with_name("bulkhead_6.sql").read_bytes())
+    store = Store.open(dsn)
+    store.acquire("me", 30)
+    store.create_accounts([NewAccount(account_id=AccountId("fresh"), name="fresh", deposit=D(5_000))], NOW)
+    author = Author(store.load(["fresh"])[0])
+    author.trade(BUY, "0.01")
+    assert len(author.batch) > 2
+    assert not any(store.commit(author.batch))
+    states = store.load(None)
+    store.close()
+    with connect(dsn, read_only=True) as opened:
+        report = verify.verify(opened)
+        fills = opened.execute("SELECT count(*) FROM bulkhead_6.fill").fetchone()[0]
+        assert report.fault is None
+        assert (report.streams, report.trades, report.fleet_hash) == (len(states), 1, fleet_hash(states))
+        assert fills > 0, "trades that are in no row of the journal"
+        more = ("INSERT INTO bulkhead.trade_key VALUES ('binance-usdm', 'ETHUSDT', 7)",)
+        with meddling(dsn, more):
+            assert fault_of(opened).wrong is Wrong.TRADES
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA bulkhead_6 CASCADE")
+    with connect(dsn, read_only=True) as opened:
+        assert fault_of(opened) is None, "then keys of before the journal cannot be told from others"
