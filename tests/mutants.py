@@ -247,7 +247,6 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
     ("margin", "quantity > ZERO", "quantity >= ZERO"): "a position of nothing is none",
     ("position", "self.quantity > 0", "self.quantity >= 0"): "a position of nothing is none",
     ("position", "quantity > ZERO", "quantity >= ZERO"): "a position of nothing is none, and returned before",
-    ("position", "trade.side.sign > 0", "trade.side.sign >= 0"): "no side has a sign of zero",
     (
         "position",
         "abs(quantity) > abs(held.peak)",

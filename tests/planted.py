@@ -68,6 +68,12 @@ TOUCH = (
 FED = ("tests/feed/test_actor.py",)
 COMPARED = ("tests/assembly/test_reconciliation.py",)
 
+CHAIN = "actors/persistence/verify_chain.py"
+CHAINED = ("tests/persistence/test_verify_chain.py",)
+VERIFIED = ("tests/persistence/test_verify.py",)
+ENDS = "actors/assembly/journal_ends.py"
+ENDED = ("tests/assembly/test_journal_ends.py",)
+
 FAULTS = (
     Fault(
         "an order that a websocket lost goes by REST",
@@ -792,5 +798,54 @@ FAULTS = (
         "        AND (%(epoch)s::bigint IS NULL OR EXISTS (",
         "        AND (%(epoch)s::bigint IS NULL OR true OR EXISTS (",
         ("tests/persistence/projection/test_successor.py",),
+    ),
+    Fault(
+        "a check of the journal does not look at hashes of rows",
+        CHAIN,
+        "return row.sequence == head.sequence + 1 and row.hash == _hash_of(row, head.hash)",
+        "return row.sequence == head.sequence + 1",
+        CHAINED,
+    ),
+    Fault(
+        "a check of the journal does not look at roots",
+        CHAIN,
+        "        if not is_right:\n",
+        "        if False:\n",
+        CHAINED,
+    ),
+    Fault(
+        "a check of the journal forgets what this machine knows of its end",
+        CHAIN,
+        "later = [position for position in self._known if position > self.position]",
+        "later: list[int] = []",
+        CHAINED,
+    ),
+    Fault(
+        "a snapshot that says something else than the journal is passed over",
+        "actors/persistence/verify_states.py",
+        "        if kept != made:\n",
+        "        if False:\n",
+        VERIFIED,
+    ),
+    Fault(
+        "a trade without its key is passed over",
+        "actors/persistence/verify_states.py",
+        '    WHERE k.trade_id IS NULL"""',
+        '    WHERE false"""',
+        VERIFIED,
+    ),
+    Fault(
+        "an engine starts on a journal that ends too early",
+        ENDS,
+        "    check(roots, fleet_of(connection), end_of(connection), root_at)\n",
+        "    del roots, root_at\n",
+        ENDED,
+    ),
+    Fault(
+        "what an operator accepts is not in the audit",
+        ENDS,
+        '        operator_log.begin(OperatorAction(who, ACCEPT, "database", detail))[1].result(STOP_SECONDS)\n',
+        "        del who, detail\n",
+        ENDED,
     ),
 )

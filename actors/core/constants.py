@@ -115,8 +115,9 @@ HANDED_WAITING = 200
 SNAPSHOT_EVERY = 64
 """Decisions of an account between two snapshots: a restart folds so many at the most, in a millisecond or two."""
 
-STATES_KEPT = 20_000
-"""States of accounts that the projector keeps in memory, to read on from the journal without their snapshots."""
+STATES_KEPT = 250_000
+"""States of accounts that the projector remembers, to read on from the journal and to write snapshots at a stop. They are
+the accounts' own objects, so that each takes some 200 bytes more."""
 
 PARKED_MAX = 100
 """Accounts that may be left out of the projection one by one. More is a fault of ours, and stops the projector."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -85,25 +86,26 @@ def differing(limits: RiskLimits) -> tuple[tuple[str, str], ...]:
     known = _DIFFERING.get(id(limits))
     if known is not None:
         return known[1]
-    values = ((name, getattr(limits, name), default) for name, default in _BUILT_IN)
     # Most are the very object that the default is.
     found = tuple(
-        (name, shown(value)) for name, value, default in values if value is not default and value != default
+        (name, shown(value))
+        for name, value, default in zip(_NAMES, _VALUES(limits), _BUILT_IN, strict=True)
+        if value is not default and value != default
     )
-    if len(_DIFFERING) >= DIFFERING_MAX:
+    if len(_DIFFERING) >= DIFFERING_KNOWN:
         _DIFFERING.clear()
     _DIFFERING[id(limits)] = limits, found
     return found
 
 
-DIFFERING_MAX = 1_000
+DIFFERING_KNOWN = 64
+"""So many limits are remembered with what differs in them: each account that is loaded compares, and most share one object."""
 
+_NAMES = tuple(sorted(LIMITS))
+_VALUES = attrgetter(*_NAMES)
+_BUILT_IN = _VALUES(RiskLimits())
+# By identity, which holds as long as the object is kept here.
 _DIFFERING: dict[int, tuple[RiskLimits, tuple[tuple[str, str], ...]]] = {}
-"""What was asked lately. A fleet shares few objects, and each account asks at its start; an entry keeps its object, so an id
-stands for nothing else."""
-
-
-_BUILT_IN = tuple(sorted((name, limit.default) for name, limit in LIMITS.items()))
 
 
 def merged(layers: Sequence[Layer]) -> RiskLimits:

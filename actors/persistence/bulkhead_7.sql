@@ -38,6 +38,13 @@ CREATE TABLE bulkhead.trade_key (
 );
 INSERT INTO bulkhead.trade_key (exchange, symbol, trade_id) SELECT exchange, symbol, trade_id FROM bulkhead.fill;
 
+-- The journal as people read it: one row for each fact, in order. Nothing in the program reads it.
+CREATE VIEW bulkhead.journal_facts AS
+    SELECT j.shard, j.position, f.number, j.stream, j.sequence, to_timestamp(j.wall_ms / 1000.0) AS at, j.cause, j.version,
+        f.fact ->> 'fact' AS fact, f.fact - 'fact' AS content
+    FROM bulkhead.journal j
+    CROSS JOIN LATERAL jsonb_array_elements(convert_from(j.facts, 'UTF8')::jsonb) WITH ORDINALITY AS f (fact, number);
+
 -- The state of a stream after its decision of that sequence, whose row has that hash. Never ahead of the projection.
 CREATE TABLE bulkhead.snapshot (
     stream text CONSTRAINT snapshot_stream PRIMARY KEY,

@@ -17,7 +17,7 @@ from actors.core.enums import AccountStatus, LiquidationMode
 from actors.core.errors import BadConfig, StateCorrupt
 from actors.core.facts import AccountCarried, AccountOpened, AnyFact
 from actors.core.messages import PlatformKnown
-from actors.core.units import AccountId
+from actors.core.units import ONE, ZERO, AccountId
 from actors.limits.layers import merge, with_rule
 from actors.limits.model import RiskLimits
 from actors.persistence.journal import HASH_BYTES
@@ -104,11 +104,13 @@ def platform_of(row: Row) -> PlatformKnown | None:
     """What the platform changed of an account since we wrote its row: status, mode and maintenance rate, None unchanged.
 
     Raises:
-        ValueError: a status or mode that there is not.
+        ValueError: a status or mode that there is not, or a rate that cannot be.
     """
     status, mode, rate = row
     if status is None and mode is None and rate is None:
         return None
+    if rate is not None and not ZERO < rate < ONE:
+        raise ValueError(f"a maintenance rate of {rate}, which must be between 0 and 1")
     return PlatformKnown(
         None if status is None else AccountStatus(status),
         None if mode is None else LiquidationMode(mode),

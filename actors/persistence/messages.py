@@ -35,3 +35,7 @@ class Committed(Message, frozen=True, gc=False):
     first: int
     decisions: tuple[Persist, ...] = ()
     hashes: tuple[bytes, ...] = ()
+
+    def __repr__(self) -> str:
+        """In short: an operator looks at it while it waits, and thousands of decisions would take a second to write out."""
+        return f"Committed(first={self.first}, decisions={len(self.decisions)})"

@@ -20,7 +20,8 @@ _ACCOUNTS: LiteralString = """
         (CASE WHEN own.id IS NULL THEN general.liquidation_threshold ELSE own.liquidation_threshold END)::numeric,
         CASE WHEN s.status <> a.platform_status THEN s.status END,
         CASE WHEN s.liquidation_mode <> a.platform_mode THEN s.liquidation_mode END,
-        CASE WHEN s.maintenance_rate::numeric <> a.platform_rate THEN s.maintenance_rate::numeric END
+        CASE WHEN s.maintenance_rate::numeric <> a.platform_rate THEN s.maintenance_rate::numeric END,
+        a.sequence
     FROM bulkhead.account a
     JOIN sub_accounts s ON s.id = a.account_id
     LEFT JOIN LATERAL (
@@ -38,7 +39,8 @@ _ACCOUNTS: LiteralString = """
     ) general ON true"""
 
 ALL_ACCOUNTS: LiteralString = _ACCOUNTS + " ORDER BY a.account_id"
-"""Of each account: its id, the platform's four limits for it, and what the platform changed since we wrote its row."""
+"""Of each account: its id, the platform's four limits for it, what the platform changed since we wrote its row, and up
+to which decision our tables are."""
 
 # A statement that serves both all and some would be planned for neither, and read whole tables.
 SOME_ACCOUNTS: LiteralString = _ACCOUNTS + " WHERE a.account_id = ANY(%s) ORDER BY a.account_id"

@@ -388,8 +388,10 @@ class Store:
         for row in outside:
             try:
                 if row[0] in kept:
-                    platform = loading.platform_of(row[5:8])
-                    found.append(base.merged(kept[row[0]].state, row[1:5], platform))
+                    known = kept[row[0]]
+                    # While our own tables are behind, what differs there may be our own.
+                    platform = loading.platform_of(row[5:8]) if row[8] == known.sequence else None
+                    found.append(base.merged(known.state, row[1:5], platform))
                 elif row[0] not in self.unreadable:
                     loading.state_after((), row[0])  # says so
             except (StateCorrupt, ValueError, ArithmeticError) as error:

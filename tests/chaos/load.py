@@ -15,7 +15,10 @@ from actors.core.units import plain
 from actors.venues.paper.instruments import LISTINGS
 from tests.e2e.processes import KEY, until
 
-DEPOSIT = D(400)
+DEPOSIT = D(800)
+LARGE = 0.15
+"""Which share of the orders is larger than what lies at the best price, and trades in parts."""
+
 CLIENTS = 3
 PAUSE = 0.02
 
@@ -98,11 +101,12 @@ class Load:
     def _an_order(self, rng):
         symbol = rng.choice(list(LISTINGS))
         instrument, price = LISTINGS[symbol].instrument, self._prices[symbol]
-        side = rng.choice(("BUY", "SELL"))
+        side, is_large = rng.choice(("BUY", "SELL")), rng.random() < LARGE
+        notional = D(rng.randint(8_000, 60_000) if is_large else rng.randint(30, 3_000))
         body = {
             "account_id": account_name(rng.randint(1, self._accounts)), "symbol": symbol, "side": side,
-            "quantity": plain(instrument.ceil_qty(D(rng.randint(30, 3_000)) / price)),
-            "leverage": rng.choice(("5", "20", "50")),
+            "quantity": plain(instrument.ceil_qty(notional / price)),
+            "leverage": "50" if is_large else rng.choice(("5", "20", "50")),
         }  # fmt: skip
         if rng.random() < 0.3:
             away = D(1) + D(rng.randint(-150, 150)) / 10_000
@@ -176,7 +180,7 @@ class Load:
     def _move(self, paper, rng):
         symbol = rng.choice(list(LISTINGS))
         back = self._moved[symbol]
-        step = -back if abs(back) > 0.05 else rng.uniform(-0.03, 0.03)
+        step = -back if abs(back) > 0.08 else rng.uniform(-0.05, 0.05)
         self._moved[symbol] += step
         paper.admin("shock", symbol=symbol, fraction=f"{step:.5f}", seconds=0.2)
         self.counts["price moves"] += 1

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 
 from actors.api.client import EngineError
+from actors.core.enums import Purpose
 from tests.chaos.books import Books
 from tests.chaos.journal import Broken
 from tests.chaos.load import DEPOSIT, Load
@@ -114,6 +115,9 @@ class Run:
             "decisions in the journal": self.books.journal.position,
             "orders at the exchange": len(self.books.exchange.orders),
             "trades booked": len(self.books.exchange.trades),
+            "of them by liquidations": sum(
+                f.purpose in {Purpose.ADL, Purpose.LIQUIDATION} for _, f in self.books.journal.trades.values()
+            ),
             "slowest takeover from a frozen engine to an API that answers, s": round(
                 max(self.takeovers, default=0), 1
             ),

@@ -41,4 +41,5 @@ def test_fifty_cycles_leave_the_books_equal(tmp_path):
     found = run.figures()
     assert found["trades booked"] > 10 * CYCLES, found
     assert found["orders at the exchange"] > 10 * CYCLES, found
+    assert found["of them by liquidations"] > 0, found
     assert found["load"]["exchange: duplicate_events"], found

@@ -8,7 +8,16 @@ import pytest
 
 from actors.assembly.config import load
 from actors.core.errors import BadConfig
-from actors.limits.layers import differing, merge, merged, read, rule_layer, with_rule
+from actors.limits.layers import (
+    _DIFFERING,
+    DIFFERING_KNOWN,
+    differing,
+    merge,
+    merged,
+    read,
+    rule_layer,
+    with_rule,
+)
 from actors.limits.model import RiskLimits
 
 
@@ -139,3 +148,11 @@ def test_what_differs_from_the_built_in_limits_is_said_by_name_as_the_text_that_
         ("max_price_deviation", "off"),
     )
     assert merge(RiskLimits(), dict(differing(limits))) == limits
+
+
+def test_what_differs_is_remembered_of_some_limits_and_never_of_others_at_their_place():
+    for count in range(1, 3 * DIFFERING_KNOWN):
+        limits = merge(RiskLimits(), {"max_positions": str(count)})
+        assert differing(limits) == differing(limits) == (("max_positions", str(count)),)
+        del limits  # its place in memory is free for the next
+    assert len(_DIFFERING) <= DIFFERING_KNOWN

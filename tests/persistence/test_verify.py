@@ -23,7 +23,7 @@ from actors.subaccount import state_codec
 from actors.subaccount.fleet_hash import fleet_hash
 from actors.supervision.journal_roots import JournalRoot
 from tests.factories import BUY, SELL
-from tests.persistence.authors import Author, create
+from tests.persistence.authors import NOW, Author, create
 from tests.persistence.journals import with_roots_anew, with_stream_rehashed
 
 
@@ -283,3 +283,18 @@ def test_a_snapshot_is_what_the_journal_makes_and_not_ahead_of_the_projection(ds
             fault = fault_of(connection)
         assert text in fault.text
         assert fault.wrong is (Wrong.PROJECTION if "9999" in text else Wrong.SNAPSHOT)
+
+
+def test_people_read_the_journal_s_facts_in_sql(connection, authors):
+    found = connection.execute(
+        "SELECT position, number, at, fact, content ->> 'amount' FROM bulkhead.journal_facts "
+        "WHERE stream = %s ORDER BY position, number",
+        (authors[0].state.account_id,),
+    ).fetchall()
+    decided = [fact for decision in authors[0].batch for fact in decision.facts]
+    opened, deposited, *rest = found
+    assert (opened[3], deposited[3:], opened[:2], deposited[:2]) == (
+        "AccountOpened", ("BalanceAdjusted", "1000"), (1, 1), (1, 2)
+    )  # fmt: skip
+    assert [row[3] for row in rest] == [type(fact).__name__ for fact in decided]
+    assert {row[2].timestamp() * 1_000 for row in found} == {NOW}

@@ -324,3 +324,11 @@ def test_of_two_orders_of_one_millisecond_the_one_that_was_never_sent_is_forgott
     state = placed(placed(account("1000000")), symbol=BTC)
     never = OrderEnded(state.orders[1].client_order_id, OrderStatus.NEVER_SENT, 0, "waited")
     assert fold(state, never).risk.recent == ((ETH, WALL_MS),)
+
+
+def test_only_a_position_that_opens_takes_the_next_number():
+    numbers = []
+    for quantity in ("0.5", "1", "1.5"):
+        state, fact = fill_fact(held_by_fills((BUY, "1", "2000")), SELL, quantity)
+        numbers.append(fold(state, fact).next_position_sequence)
+    assert numbers == [2, 2, 3]

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -30,6 +29,7 @@ from actors.core.constants import (
 )
 from actors.core.errors import Overtaken, StateCorrupt, StoreUnreachable
 from actors.core.messages import Lane, Message
+from actors.core.safe_copy import pairs
 from actors.core.units import NANOS_PER_MS, NANOS_PER_SECOND, Nanos
 from actors.persistence.messages import Committed
 from actors.persistence.projection.balances import Foreign
@@ -127,6 +127,7 @@ class Projector(DispatchedActor):
         self._due = False
         self._knows = False
         self._looks = 0
+        self._named: set[str] = set()
         self.stats = ProjectorStats()
 
     # -- messages
@@ -321,11 +322,18 @@ class Projector(DispatchedActor):
         self._alarm(found.text)
 
     def _parked(self, parked: Parked) -> None:
+        self._name(parked.stream, parked.position, parked.error)
+
+    def _name(self, stream: str, position: int, error: str) -> None:
+        """Raise the alarm of an account that is left out, once in this run."""
+        if stream in self._named:
+            return
+        self._named.add(stream)
         self._alarm(
             Critical(
-                f"{parked.stream} is not projected from position {parked.position} on ({parked.error}): it trades on, but "
+                f"{stream} is not projected from position {position} on ({error}): it trades on, but "
                 "people and the platform see it as it was. Repair what the error names; it is tried again every minute, "
-                "and at 'bulkhead restart projector'. If a table of ours is damaged: 'bulkhead db rebuild'"
+                "and at 'bulkhead restart projector'. If a table of ours is damaged: 'bulkhead db rebuild', with the engine stopped"
             )
         )
 
@@ -345,15 +353,18 @@ class Projector(DispatchedActor):
             future.set(answer)
 
     def _release_all(self) -> None:
-        for stream in list(self._projection.parked):
-            try:
-                with suppress(StateCorrupt):
+        try:
+            for stream, position in pairs(self._projection.parked):
+                try:
                     self._projection.release(stream)
-            except StoreUnreachable as away:
-                self._went_down(away)
-                return
-            finally:
-                self.stats.parked = len(self._projection.parked)
+                except StateCorrupt as error:
+                    self._name(stream, position, str(error))
+                else:
+                    self._named.discard(stream)
+        except StoreUnreachable as away:
+            self._went_down(away)
+        finally:
+            self.stats.parked = len(self._projection.parked)
 
     def _now_ns(self) -> int:
         return self._cell.dispatcher.clock.monotonic_ns()

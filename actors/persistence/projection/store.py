@@ -26,6 +26,7 @@ from actors.core.errors import Overtaken, StateCorrupt, StoreUnreachable
 from actors.persistence import journal, loading
 from actors.persistence.connection import connect, one_line
 from actors.persistence.journal import SHARD, Entry
+from actors.persistence.loading import Kept
 from actors.persistence.projection import rows, tables
 from actors.persistence.projection.balances import Foreign
 from actors.persistence.projection.batch import Batch
@@ -77,7 +78,7 @@ class Projection:
         self._dsn, self._epoch = dsn, epoch
         self.on_foreign, self.on_parked = on_foreign, on_parked
         self._connection: Connection | None = None
-        self._states: OrderedDict[str, Decided] = OrderedDict()
+        self._states: OrderedDict[str, Kept] = OrderedDict()
         self._tails: set[str] = set()
         self._busy = 0
         self.cursor = -1
@@ -213,7 +214,7 @@ class Projection:
 
     def _write(
         self, connection: Connection, wanted: Sequence[Decided], batch: Batch
-    ) -> tuple[list[Foreign], dict[str, Decided]]:
+    ) -> tuple[list[Foreign], dict[str, Kept]]:
         rows.gather(batch, wanted)
         foreign = batch.write(connection)
         snapshots = self._due(wanted)
@@ -224,10 +225,14 @@ class Projection:
         """It is durable, or will be together with all of it."""
         self.cursor = last
         for decided in wanted:
-            self._states[decided.stream] = decided
+            self._states[decided.stream] = _kept(decided)
             self._states.move_to_end(decided.stream)
             self._tails.add(decided.stream)
         self._tails.difference_update(snapshots)
+        while len(self._states) > STATES_KEPT:
+            # Its snapshot comes when it is due, or not: its tail is short.
+            stream, _ = self._states.popitem(last=False)
+            self._tails.discard(stream)
 
     def _move(self, connection: Connection, to: int) -> None:
         """First of all: it locks the cursor's row until the end of the transaction."""
@@ -246,19 +251,14 @@ class Projection:
                 raise _Released
         return [d for d in decisions if not self._is_left_out(d.stream, d.position)]
 
-    def _due(self, decisions: Iterable[Decided]) -> dict[str, Decided]:
-        """The last decisions of streams that need a snapshot, and of those that memory has no room for."""
-        lasts, due = {}, {}
+    def _due(self, decisions: Iterable[Decided]) -> dict[str, Kept]:
+        """Of the streams that need a snapshot, their states after the last of these decisions."""
+        lasts, due = {}, set()
         for decided in decisions:
-            if decided.sequence and decided.sequence % SNAPSHOT_EVERY == 0:
-                due[decided.stream] = decided
             lasts[decided.stream] = decided
-        due = {stream: lasts[stream] for stream in due}
-        while len(self._states) > STATES_KEPT:
-            stream, oldest = self._states.popitem(last=False)
-            if stream in self._tails and stream not in lasts:
-                due[stream] = oldest
-        return due
+            if decided.sequence and decided.sequence % SNAPSHOT_EVERY == 0:
+                due.add(decided.stream)
+        return {stream: _kept(lasts[stream]) for stream in due}
 
     def _park(self, decided: Decided, error: Exception) -> None:
         if len(self.parked) >= PARKED_MAX:
@@ -310,7 +310,7 @@ class Projection:
                 _save(connection, some)
         except psycopg.Error as error:
             raise self._lost(error) from None
-        self._tails.difference_update([d.stream for d in some])
+        self._tails.difference_update([kept.state.account_id for kept in some])
         return len(some)
 
     # -- release
@@ -400,12 +400,20 @@ def _unreadable(stream: str, error: Exception) -> None:
     log.debug("no state before", stream=stream, error=str(error))
 
 
-def _save(connection: Connection, decisions: Iterable[Decided]) -> None:
-    found = list(decisions)
+def _kept(decided: Decided) -> Kept:
+    return Kept(decided.state, decided.sequence, decided.hash)
+
+
+def _save(connection: Connection, states: Iterable[Kept]) -> None:
+    found = list(states)
     if not found:
         return
-    states = [state_codec.encode(d.state) for d in found]
-    columns = ([d.stream for d in found], [d.sequence for d in found], [d.hash for d in found], states)
+    columns = (
+        [kept.state.account_id for kept in found],
+        [kept.sequence for kept in found],
+        [kept.hash for kept in found],
+        [state_codec.encode(kept.state) for kept in found],
+    )
     connection.execute(SAVE, (state_codec.VERSION, *columns))
 
 

@@ -1,6 +1,6 @@
 """The projector as an actor, on a real Postgres and a clock of the test's own.
 
-Covers: actors/persistence/projection/messages.py
+Covers: actors/persistence/projection/messages.py, actors/persistence/messages.py
 """
 
 from __future__ import annotations
@@ -263,6 +263,25 @@ def test_what_is_left_out_is_tried_again_after_a_minute(rig, authors):
     assert rig.stats.parked == 1
     rig.run(31_000)
     assert (rig.balances(), rig.stats.parked, len(rig.alarms)) == ([D(1001)] * 3, 0, 1)
+
+
+def test_who_was_left_out_by_an_earlier_run_is_named_once_at_the_start(rig, authors):
+    in_the_way(rig)
+    rig.decide(*authors)
+    rig.run()
+    rig.dispatcher.stop_cell(rig.ref.cell)
+    again = Rig(rig.dsn, rig.store)
+    again.run(130_000)
+    assert len(again.alarms) == 1
+    assert again.alarms[0].startswith(
+        "acct-2 is not projected from position 5 on (acct-2 cannot be projected: new row"
+    )
+    assert again.stats.parked == 1
+    again.projection.close()
+
+
+def test_what_was_handed_over_is_shown_in_short(rig, authors):
+    assert repr(rig.decide(*authors)) == "Committed(first=4, decisions=3)"
 
 
 # -- the end

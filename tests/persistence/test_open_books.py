@@ -1,0 +1,73 @@
+"""What is open now, from the tables and from what is not in them yet, is the same at every place of the cursor."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from actors.core.enums import LiquidationMode, OrderType
+from actors.core.messages import PlaceOrder, Wake
+from actors.persistence.open_books import books, recovery
+from tests.factories import BUY, ETH, SELL, D, market
+from tests.persistence.authors import Author, create, project
+
+
+@pytest.fixture
+def authors(store):
+    """Three accounts: one holds and has an order working, one is flat, one was taken over by the house."""
+    held, flat, taken = (Author(state) for state in create(store, 3, mode=LiquidationMode.TAKEOVER))
+    held.trade(BUY, "0.3")
+    held.trade(SELL, "0.1")
+    held.decide(
+        PlaceOrder(symbol=ETH, side=BUY, quantity=D("0.2"), order_type=OrderType.LIMIT, price=D(1990))
+    )
+    flat.trade(SELL, "0.1")
+    flat.trade(BUY, "0.1")
+    taken.trade(BUY, "5")
+    taken.decide(Wake(ETH, "t"), market({ETH: "1805"}))
+    return held, flat, taken
+
+
+def commit_in_part(store, dsn, authors, projected):
+    """The first decisions are in the tables, the others in the journal alone."""
+    longest = max(len(author.batch) for author in authors)
+    mixed = [a.batch[n] for n in range(longest) for a in authors if n < len(a.batch)]
+    assert not any(store.commit(mixed[:projected])) if projected else True
+    project(dsn)
+    assert not any(store.commit(mixed[projected:]))
+    return mixed
+
+
+@pytest.mark.parametrize("projected", [0, 1, 4, 7, 10, 13, 16, 18])
+def test_books_and_orders_do_not_depend_on_what_is_projected(store, dsn, authors, projected):
+    commit_in_part(store, dsn, authors, projected)
+    held = authors[0].state
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        assert books(connection) == ({ETH: D("0.2")}, {ETH: D(5)})
+        assert recovery(connection).working == held.orders
+
+
+def test_a_parked_account_counts_as_it_is_and_not_as_its_tables_say(store, dsn, authors):
+    commit_in_part(store, dsn, authors, 6)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        parked = """
+            INSERT INTO bulkhead.parked (stream, sequence, position, since_ms, error)
+            SELECT stream, sequence, position, 0, 'for the test' FROM bulkhead.journal
+            WHERE stream = %s AND position > (SELECT position FROM bulkhead.projection) ORDER BY sequence LIMIT 1"""
+        connection.execute(parked, ("acct-1",))
+        connection.execute(parked, ("acct-3",))
+    project(dsn)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        assert connection.execute("SELECT count(*) FROM bulkhead.house_position").fetchone() == (0,)
+        assert books(connection) == ({ETH: D("0.2")}, {ETH: D(5)})
+        assert recovery(connection).working == authors[0].state.orders
+
+
+def test_an_account_that_cannot_be_read_keeps_no_other_from_being_counted(store, dsn, authors):
+    commit_in_part(store, dsn, authors, 0)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(
+            r"UPDATE bulkhead.journal SET facts = '\xff' WHERE stream = 'acct-2' AND sequence = 2"
+        )
+        assert books(connection) == ({ETH: D("0.2")}, {ETH: D(5)})
+        assert recovery(connection).working == authors[0].state.orders
