@@ -167,7 +167,10 @@ def _through_the_writer(store: Store, dsn: str, found: Sequence[Trader]) -> None
         rate = len(decisions) / (time.perf_counter() - began)
         print(f"  writer's mailbox:         {rate:>8,.0f} durable decisions/s, each answered")
         projector = Projector.start("projector", projecting, Projection(dsn), gate, print)
+        began = time.perf_counter()
         _until(projector, lambda stats: stats.last > 0 and stats.behind == 0)
+        rate = _stats(projector).projected / (time.perf_counter() - began)
+        print(f"  projector, from behind:   {rate:>8,.0f} decisions/s read from the journal and projected")
         actors["projector"] = projector
         rate, worst = _sustained(writer, projector, found)
         print(
