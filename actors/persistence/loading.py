@@ -6,6 +6,7 @@ I/O: runs SQL on the connection that it is given.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import Any, LiteralString, NamedTuple
 
 import psycopg
@@ -204,8 +205,7 @@ def _whole(  # noqa: PLR0913 - a row's columns
     decisions = fact_codec.decode_lines(facts_version, facts)
     if len(decisions) != rows or (is_opening and not _begins(decisions[0])):
         return None
-    for decision in decisions:
-        state = folded(state, decision)
+    state = folded(state, chain.from_iterable(decisions))
     return Kept(replace(state, sequence=last), last, hashes[-HASH_BYTES:])
 
 

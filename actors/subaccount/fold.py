@@ -231,7 +231,7 @@ def _fold_position(state: AccountState, fact: PositionFact) -> AccountState:
 def folded(state: AccountState, facts: Iterable[AnyFact]) -> AccountState:
     """The state after all ``facts``, in order."""
     for fact in facts:
-        state = fold(state, fact)
+        state = _OFTEN.get(type(fact), fold)(state, fact)
     return state
 
 
