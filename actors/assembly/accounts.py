@@ -34,8 +34,7 @@ def restore(
     states = questions.ask(LoadAll())
     if states:
         on_progress(f"restoring {len(states):,} accounts")
-    # Those with positions first: they are the ones that can lose money.
-    states.sort(key=lambda s: (not s.positions, not s.orders, s.account_id))
+    states.sort(key=_urgency)
     records, unreadable = questions.ask(OutOfService())
     quarantined = {record.account_id: record for record in records}
     supervisor = assembly.actors["supervisor"]
@@ -53,6 +52,12 @@ def restore(
         assembly.start_account(id_, held=True)
         supervisor.tell(Quarantine(id_, f"its rows cannot be read: {why}"))
     return states
+
+
+def _urgency(state: AccountState) -> tuple[bool, bool, bool, str]:
+    """What is being liquidated or closed comes first, then what can lose money, then what has orders."""
+    is_calm = state.phase.is_calm and state.risk.close_out is None
+    return is_calm, not state.positions, not state.orders, state.account_id
 
 
 def _start_quarantined(assembly: Assembly, record: QuarantineRecord) -> None:

@@ -352,6 +352,8 @@ class Store:
         """
         for account in accounts:
             check_new(account)
+        if not accounts:
+            return
         opened = [
             (a.account_id, 0, wall_ms, "create", fact_codec.encode(opening(a, self._defaults)))
             for a in accounts

@@ -6,7 +6,9 @@ import pytest
 from msgspec.structs import replace
 
 from actors.assembly.accounts import creation, restore
+from actors.core.enums import Phase
 from actors.core.errors import BadInput, StoreUnreachable
+from actors.core.facts import CloseOutBegan
 from actors.core.records import NewAccount, QuarantineRecord
 from actors.runtime.cell import Status
 from actors.supervision.messages import Quarantine, StillQuarantined
@@ -67,6 +69,18 @@ def test_those_with_positions_start_first_and_each_from_its_state(built):
     assert built.assembly.accounts["b"].cell.actor.state.positions
     assert said == ["restoring 2 accounts"]
     assert built.got("supervisor") == []
+
+
+def test_what_is_being_liquidated_or_closed_starts_before_all_else(built):
+    closing = replace(account().risk, close_out=CloseOutBegan("odd prices"))
+    store = Store(
+        named("a", positions=[position()]),
+        named("b", positions=[position()], phase=Phase.REDUCING),
+        named("c", risk=closing),
+        named("d"),
+    )
+    restore(built.assembly, store, lambda _text: None)
+    assert list(built.assembly.accounts) == ["b", "c", "a", "d"]
 
 
 def test_who_was_in_quarantine_stays_there_and_who_cannot_be_served_goes_there(built):

@@ -194,6 +194,15 @@ def test_the_platform_s_account_that_nobody_could_reach_is_guarded_and_named(pap
                 f"INSERT INTO {table} SELECT (jsonb_populate_record(a, %s)).* FROM {table} a WHERE {column} = 'acct-1'",
                 (Jsonb({column: "desk/../7"}),),
             )
+        # Its first facts too, behind all others.
+        platform.execute(
+            "INSERT INTO bulkhead.journal SELECT shard, (SELECT max(position) + 1 FROM bulkhead.journal), 'desk/../7', "
+            "sequence, wall_ms, cause, version, facts, hash FROM bulkhead.journal WHERE stream = 'acct-1' AND sequence = 0"
+        )
+        platform.execute(
+            "INSERT INTO bulkhead.journal_commit SELECT shard, position + 1, 1, wall_ms, root "
+            "FROM bulkhead.journal_commit ORDER BY position DESC LIMIT 1"
+        )
     first.stop()
     second = EngineProcess(paper, tmp_path)
     try:

@@ -127,6 +127,11 @@ def test_a_trade_is_booked_once_whoever_books_it(store, dsn):
     ]
 
 
+def test_no_accounts_are_created_at_once(store, dsn):
+    store.create_accounts([], NOW)
+    assert (entries(dsn), store.handover()) == ([], None)
+
+
 def test_an_account_is_opened_once_and_all_or_none(store, dsn):
     create(store, 1)
     new = [NewAccount(account_id=AccountId(f"acct-{n}"), name="x", deposit=D(5)) for n in (2, 1)]

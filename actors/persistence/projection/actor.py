@@ -195,6 +195,8 @@ class Projector(DispatchedActor):
         if last <= self.stats.last:
             return
         self.stats.last = last
+        if last <= self.stats.position:
+            return  # found in the journal, and projected by an earlier run
         if len(self._marks) >= MARKS_MAX:
             self._marks[-1] = (last, self._marks[-1][1])
         else:

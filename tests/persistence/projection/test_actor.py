@@ -31,6 +31,7 @@ class Rig:
     def __init__(self, dsn, store):
         self.dsn, self.store = dsn, store
         self.dispatcher = SeededDispatcher("t", VirtualClock())
+        self.dispatcher.run_until(NANOS_PER_SECOND)  # an age that began at 0 would look like none
         self.gate, self.alarms, self.lasting, self.over = TradingGate(), [], {}, []
         self.projection = Projection(dsn)
         self.ref = Projector.start(
@@ -195,6 +196,20 @@ def test_postgres_away_closes_the_gate_after_some_seconds_and_loses_nothing(rig,
     assert rig.balances() == [D(1001)] * 3
     assert (rig.gate.closers, rig.stats.is_down, rig.stats.age_ms) == ((), False, 0)
     assert "projection away" in rig.over
+
+
+def test_an_idle_engine_that_was_started_again_is_behind_nothing(store, dsn):
+    create(store, 3)
+    project_all(dsn)
+    rig = Rig(dsn, store)
+    try:
+        for _ in range(20):
+            rig.run(1_000)
+        assert (rig.stats.position, rig.stats.behind, rig.stats.age_ms) == (3, 0, 0.0)
+        assert rig.gate.closers == ()
+        assert not rig.lasting
+    finally:
+        rig.projection.close()
 
 
 def test_a_new_instance_goes_on_where_the_last_one_was(rig, authors):
