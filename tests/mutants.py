@@ -167,6 +167,12 @@ OTHERS: dict[str, tuple[str, ...]] = {
         "tests/gateway/test_send_queue.py",
         "tests/gateway/test_lost_and_late.py",
     ),
+    "actors/persistence/batch_size.py": ("tests/persistence/test_batch_size.py",),
+    "actors/persistence/journal.py": ("tests/persistence/test_journal.py",),
+    "actors/persistence/open_books.py": (
+        "tests/persistence/test_open_books.py",
+        "tests/persistence/test_store.py",
+    ),
     "actors/persistence/actor.py": (
         "tests/persistence/test_actor.py",
         "tests/persistence/test_lease.py",

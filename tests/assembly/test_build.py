@@ -112,7 +112,8 @@ def test_a_stand_in_for_no_child_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("name", "what"), [("writer", "store"), ("gateway", "transport"), ("feed", "source")]
+    ("name", "what"),
+    [("writer", "store"), ("projector", "projection"), ("gateway", "transport"), ("feed", "source")],
 )
 def test_a_child_without_what_it_needs_says_so(name, what):
     made = Built()

@@ -19,6 +19,7 @@ from actors.persistence.batch_size import QUICK, SLOW, following
         (512, 511, QUICK - 1, 512),
         (2000, 2000, 0, WRITER_BATCH_MOST),
         (512, 512, SLOW, 512),
+        (512, 400, SLOW, 512),
         (512, 512, SLOW * 512 // 500, 500),
         (512, 400, SLOW * 2, 200),
         (512, 400, SLOW * 50, 200),
