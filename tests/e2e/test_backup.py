@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -142,6 +143,15 @@ def test_a_dump_taken_under_load_is_started_against_the_same_exchange_and_ends_w
     assert ours - {t["order"] for t in unknown} <= orders_of(dsn), "no order without its fact"
     verified = bulkhead("db", "verify", dsn, "--data-dir", data)
     assert verified.returncode == 0, verified.stdout
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_running(tmp_path):
+    """The embedded Postgres of an engine that was killed goes on."""
+    yield
+    left = tmp_path / ".data" / "bulkhead" / "postgres" / "postmaster.pid"
+    if left.exists():
+        os.kill(int(left.read_text().split("\n", 1)[0]), signal.SIGINT)
 
 
 def killed_after_a_dump(paper, data, folder):

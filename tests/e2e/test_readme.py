@@ -123,7 +123,12 @@ class Shell:
             os.killpg(self.child.pid, signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.child.wait(WAIT)
+        # The shell is gone at once; an engine in it still stops its Postgres.
+        deadline = time.monotonic() + WAIT
         with contextlib.suppress(ProcessLookupError):
+            while time.monotonic() < deadline:
+                os.killpg(self.child.pid, 0)
+                time.sleep(0.05)
             os.killpg(self.child.pid, signal.SIGKILL)
 
 
