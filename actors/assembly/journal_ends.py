@@ -21,6 +21,7 @@ from msgspec.structs import asdict, replace
 from actors.core.errors import ForeignDatabase, NotRecorded
 from actors.core.units import AccountId
 from actors.persistence import journal
+from actors.persistence.journal import End, end_of
 from actors.persistence.verify import fleet_of
 from actors.runtime.clock import Clock, SystemClock
 from actors.subaccount.fleet_hash import fleet_hash_in_order
@@ -38,9 +39,6 @@ STOP_SECONDS = 2.0
 AT_ONCE = 500
 PAUSE_SECONDS = 0.005
 """While an engine begins to trade its accounts are hashed in the background, a few at a time with pauses between."""
-
-End = tuple[bytes, int]
-"""Root and position of a commit."""
 
 
 class FleetState(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,12 +107,6 @@ def compare(connection: psycopg.Connection[Any], roots: Sequence[JournalRoot]) -
         return None if row is None else bytes(row[0])
 
     check(roots, fleet_of(connection), end_of(connection), root_at)
-
-
-def end_of(connection: psycopg.Connection[Any]) -> End:
-    """Root and position of the last commit."""
-    row = connection.execute(journal.LAST_COMMIT, (journal.SHARD,)).fetchone()
-    return (journal.NO_HASH, 0) if row is None else (bytes(row[1]), int(row[0]))
 
 
 def accept(connection: psycopg.Connection[Any], folder: Path, who: str, reason: str) -> JournalRoot | None:

@@ -11,6 +11,7 @@ Rules
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 import msgspec
@@ -377,3 +378,8 @@ QuietFact = (
     | AccountOpened | AccountCarried
 )  # fmt: skip
 """Those that no operator is alerted of by themselves, the most frequent first."""
+
+
+def begins(facts: Sequence[AnyFact]) -> bool:
+    """Whether an account begins with these facts of one decision."""
+    return bool(facts) and isinstance(facts[0], FirstFact)

@@ -80,7 +80,7 @@ def carry(connection: Connection, wall_ms: int, progress: Callable[[int], None] 
         end.moved(appended)
         done += len(rows)
         progress(done)
-    connection.execute(PROJECTED, (journal.last_position(connection), journal.SHARD))
+    connection.execute(PROJECTED, (end.last[1], journal.SHARD))
     return done
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 import socket
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, LiteralString, TypeVar
 from urllib.parse import unquote
@@ -43,6 +45,9 @@ READ_SECONDS = 12.0
 """The same for what people ask."""
 
 DSN_LOOKS_LIKE = "postgresql://user@host:5432/name"
+
+BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled, psycopg.errors.DeadlockDetected)
+"""Errors of one statement on a connection that is still good."""
 
 T = TypeVar("T")
 
@@ -156,3 +161,39 @@ def owner_of(data_dir: Path) -> str:
     if not path.exists():
         path.write_text(f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}")
     return path.read_text().strip()
+
+
+def is_lost(connection: psycopg.Connection[Any], error: psycopg.Error) -> bool:
+    """Whether an error is of the connection, not of what it was asked."""
+    if connection.closed:
+        return True
+    return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and not isinstance(
+        error, BUSY
+    )
+
+
+@contextmanager
+def one_moment(connection: psycopg.Connection[Any]) -> Iterator[None]:
+    """A transaction that sees one moment, and writes nothing."""
+    with connection.transaction():
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        yield
+
+
+@contextmanager
+def answers_within(connection: psycopg.Connection[Any], seconds: float) -> Iterator[None]:
+    """Wait so long for one answer of the server, for statements on tables of any size."""
+    if not isinstance(connection, BoundedConnection):
+        yield
+        return
+    before, connection.answer_seconds = connection.answer_seconds, seconds
+    try:
+        yield
+    finally:
+        connection.answer_seconds = before
+
+
+def lift_limits(connection: psycopg.Connection[Any]) -> None:
+    """No limit of the server's on the rest of the transaction: neither on a statement nor on the time between two."""
+    connection.execute("SET LOCAL statement_timeout = 0")
+    connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")

@@ -11,7 +11,8 @@ import msgspec
 import psycopg
 
 from actors.persistence import carrying, schema
-from actors.persistence.journal import LAST_COMMIT, NO_HASH, SHARD
+from actors.persistence.connection import one_moment
+from actors.persistence.journal import NO_HASH, SHARD, end_of, projected
 
 Connection = psycopg.Connection[Any]
 
@@ -62,10 +63,9 @@ def status(connection: Connection) -> DatabaseStatus:
     version = _one(connection, VERSION) if found in {schema.Found.OLDER, schema.Found.READY} else 0
     if found is not schema.Found.READY:
         return DatabaseStatus(found=found, version=version, program_version=schema.VERSION)
-    with connection.transaction():
-        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        position, root = connection.execute(LAST_COMMIT, (SHARD,)).fetchone() or (0, NO_HASH)
-        projection = _one(connection, PROJECTED, SHARD)
+    with one_moment(connection):
+        root, position = end_of(connection)
+        projection = projected(connection) or 0
         return DatabaseStatus(
             found=found,
             version=version,
@@ -78,8 +78,8 @@ def status(connection: Connection) -> DatabaseStatus:
             last_ms=_one(connection, LAST_MS, SHARD) or 0,
             journal_bytes=_one(connection, JOURNAL_BYTES),
             database_bytes=_one(connection, "SELECT pg_database_size(current_database())"),
-            projection=projection or 0,
-            projection_lag=max(0, position - (projection or 0)),
+            projection=projection,
+            projection_lag=max(0, position - projection),
             snapshots=_one(connection, "SELECT count(*) FROM bulkhead.snapshot"),
             has_version_6=_one(connection, "SELECT to_regnamespace(%s)", carrying.KEPT_IN) is not None,
             parked=tuple(ParkedStream(*row) for row in connection.execute(PARKED).fetchall()),
@@ -98,8 +98,6 @@ FLEET: LiteralString = "SELECT fleet_id FROM bulkhead.fleet"
 OWNER: LiteralString = (
     "SELECT owner FROM bulkhead.shard WHERE lease_until > now() ORDER BY lease_until DESC LIMIT 1"
 )
-
-PROJECTED: LiteralString = "SELECT position FROM bulkhead.projection WHERE shard = %s"
 
 LAST_MS: LiteralString = """
     SELECT wall_ms FROM bulkhead.journal_commit WHERE shard = %s ORDER BY position DESC LIMIT 1"""

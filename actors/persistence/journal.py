@@ -25,7 +25,8 @@ import psycopg
 
 from actors.core import fact_codec
 from actors.core.errors import NotDurable
-from actors.core.facts import FillApplied
+from actors.core.facts import AnyFact, FillApplied
+from actors.core.units import Symbol
 from actors.subaccount.durability import Persist
 
 SHARD = 0
@@ -43,6 +44,9 @@ HEADS_KEPT = 250_000
 VERSION = fact_codec.VERSION
 
 Connection = psycopg.Connection[Any]
+
+End = tuple[bytes, int]
+"""Root and position of a commit."""
 
 _PACK = msgspec.msgpack.Encoder().encode
 
@@ -111,8 +115,8 @@ class JournalEnd:
         return end
 
     @property
-    def last(self) -> tuple[bytes, int]:
-        """Root and position of the last commit; of no journal where it is not known."""
+    def last(self) -> End:
+        """The last commit; of no journal where it is not known."""
         return self._root, self._position or 0
 
     def forget(self) -> None:
@@ -123,8 +127,7 @@ class JournalEnd:
     def learn(self, connection: Connection, streams: Iterable[str]) -> None:
         """Read what is not known yet: the journal's end, and those of these streams."""
         if self._position is None:
-            row = connection.execute(LAST_COMMIT, (SHARD,)).fetchone()
-            self._position, self._root = (0, NO_HASH) if row is None else row
+            self._root, self._position = end_of(connection)
         if len(self._heads) > HEADS_KEPT:
             self._heads.clear()
         unknown = [stream for stream in streams if stream not in self._heads]
@@ -179,7 +182,7 @@ class JournalEnd:
                     refusal = NotDurable(f"{stream}: a decision that cannot be written down: {error}")
                 else:
                     ends[stream] = Head(entries[-1].sequence, entries[-1].hash)
-                    trades += _trades(decision)
+                    trades += [(EXCHANGE, *trade) for trade in trades_of(decision.facts)]
             if refusal is not None:
                 lost.add(stream)
             refusals.append(refusal)
@@ -221,14 +224,6 @@ def _cannot_follow(decision: Persist, head: Head | None) -> NotDurable | None:
     return None
 
 
-def _trades(decision: Persist) -> list[tuple[str, str, int]]:
-    return [
-        (EXCHANGE, fact.trade.symbol, fact.trade.trade_id)
-        for fact in decision.facts
-        if isinstance(fact, FillApplied)
-    ]
-
-
 def append(connection: Connection, appended: Appended, wall_ms: int) -> None:
     """Write rows, in the caller's transaction."""
     cursor = connection.cursor()
@@ -251,10 +246,31 @@ def read(connection: Connection, after: int, limit: int) -> list[Entry]:
     return [Entry(*row) for row in found]
 
 
+def of_stream(connection: Connection, stream: str, sequence: int, last: int) -> list[Entry]:
+    """The rows of one stream from a sequence on, up to a position."""
+    return [Entry(*row) for row in connection.execute(OF_STREAM, (stream, sequence, SHARD, last)).fetchall()]
+
+
+def end_of(connection: Connection) -> End:
+    """Root and position of the last commit."""
+    row = connection.execute(LAST_COMMIT, (SHARD,)).fetchone()
+    return (NO_HASH, 0) if row is None else (bytes(row[0]), int(row[1]))
+
+
 def last_position(connection: Connection) -> int:
     """The position of the last row; 0 for an empty journal."""
-    row = connection.execute(LAST_COMMIT, (SHARD,)).fetchone()
-    return 0 if row is None else int(row[0])
+    return end_of(connection)[1]
+
+
+def projected(connection: Connection) -> int | None:
+    """Up to which position the tables are made from the journal; None in a database that lost its cursor."""
+    row = connection.execute(PROJECTED, (SHARD,)).fetchone()
+    return None if row is None else int(row[0])
+
+
+def trades_of(facts: Iterable[AnyFact]) -> list[tuple[Symbol, int]]:
+    """The trades that facts book: symbol and trade id."""
+    return [(f.trade.symbol, f.trade.trade_id) for f in facts if isinstance(f, FillApplied)]
 
 
 def durable(connection: Connection, asked: Iterable[tuple[str, int, bytes]]) -> set[tuple[str, int, bytes]]:
@@ -274,12 +290,22 @@ COPY_TRADES: LiteralString = """
 COMMIT_ROW: LiteralString = """
     INSERT INTO bulkhead.journal_commit (shard, position, rows, wall_ms, root) VALUES (%s, %s, %s, %s, %s)"""
 
-READ: LiteralString = """
-    SELECT position, stream, sequence, wall_ms, cause, version, facts, hash FROM bulkhead.journal
-    WHERE shard = %s AND position > %s ORDER BY position LIMIT %s"""
+ENTRIES: LiteralString = """
+    SELECT position, stream, sequence, wall_ms, cause, version, facts, hash FROM bulkhead.journal"""
+"""Rows as ``Entry`` has them."""
+
+READ: LiteralString = ENTRIES + " WHERE shard = %s AND position > %s ORDER BY position LIMIT %s"
+
+BY_POSITION: LiteralString = ENTRIES + " WHERE shard = %s ORDER BY position"
+
+OF_STREAM: LiteralString = (
+    ENTRIES + " WHERE stream = %s AND sequence >= %s AND shard = %s AND position <= %s ORDER BY sequence"
+)
+
+PROJECTED: LiteralString = "SELECT position FROM bulkhead.projection WHERE shard = %s"
 
 LAST_COMMIT: LiteralString = """
-    SELECT position, root FROM bulkhead.journal_commit WHERE shard = %s ORDER BY position DESC LIMIT 1"""
+    SELECT root, position FROM bulkhead.journal_commit WHERE shard = %s ORDER BY position DESC LIMIT 1"""
 
 HEADS: LiteralString = """
     SELECT asked.stream, last.sequence, last.hash FROM unnest(%s::text[]) AS asked (stream)

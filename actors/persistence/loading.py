@@ -15,11 +15,12 @@ from msgspec.structs import replace
 from actors.core import fact_codec
 from actors.core.enums import AccountStatus, LiquidationMode
 from actors.core.errors import BadConfig, StateCorrupt
-from actors.core.facts import AccountCarried, AccountOpened, AnyFact
+from actors.core.facts import begins
 from actors.core.messages import PlatformKnown
 from actors.core.units import ONE, ZERO, AccountId
 from actors.limits.layers import merge, with_rule
 from actors.limits.model import RiskLimits
+from actors.persistence.connection import lift_limits
 from actors.persistence.journal import HASH_BYTES
 from actors.subaccount import state_codec
 from actors.subaccount.fold import folded
@@ -89,7 +90,7 @@ def state_after(rows: Sequence[Row], stream: str) -> Kept:
                 raise StateCorrupt(f"{stream}: its snapshot is of {state.account_id} at {state.sequence}")
         else:
             facts = fact_codec.decode(version, data)
-            if sequence < 0 and not _begins(facts):
+            if sequence < 0 and not begins(facts):
                 raise StateCorrupt(f"{stream}: its first row in the journal is missing")
             if sequence >= 0 and number != sequence + 1:
                 raise StateCorrupt(f"{stream}: decision {number} in the journal does not follow {sequence}")
@@ -132,8 +133,7 @@ def states_of(connection: Connection, streams: Sequence[str], failed: Failed = _
     Raises:
         StateCorrupt: a stream cannot be read, unless ``failed`` takes it.
     """
-    wanted = list(streams)
-    return _folded(wanted, connection.execute(STREAMS, {"streams": wanted, "last": LAST}), failed)
+    return states_at(connection, streams, LAST, failed)
 
 
 def states_at(
@@ -159,7 +159,7 @@ def all_states(connection: Connection, failed: Failed = _raise) -> dict[str, Kep
     with connection.transaction(), connection.cursor(binary=True) as cursor:
         # For a million accounts the statement takes longer than any other may; an answer that stops coming is still
         # noticed (see ``connection``).
-        connection.execute("SET LOCAL statement_timeout = 0")
+        lift_limits(connection)
         for stream, *row in cursor.stream(WHOLE, size=STREAMED):
             try:
                 kept = _whole(stream, *row)
@@ -203,14 +203,10 @@ def _whole(  # noqa: PLR0913 - a row's columns
     if facts_version is None or last - sequence != rows or len(hashes) != rows * HASH_BYTES:
         return None
     decisions = fact_codec.decode_lines(facts_version, facts)
-    if len(decisions) != rows or (is_opening and not _begins(decisions[0])):
+    if len(decisions) != rows or (is_opening and not begins(decisions[0])):
         return None
     state = folded(state, chain.from_iterable(decisions))
     return Kept(replace(state, sequence=last), last, hashes[-HASH_BYTES:])
-
-
-def _begins(facts: Sequence[AnyFact]) -> bool:
-    return bool(facts) and isinstance(facts[0], AccountOpened | AccountCarried)
 
 
 def _folded(streams: Iterable[str], rows: Iterable[Row], failed: Failed) -> dict[str, Kept]:

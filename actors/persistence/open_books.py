@@ -21,6 +21,7 @@ from actors.core.facts import OrderIntended, PositionTakenOver
 from actors.core.orders import WorkingOrder
 from actors.core.records import Recovery
 from actors.core.units import ZERO, Symbol
+from actors.persistence.connection import one_moment
 from actors.persistence.journal import SHARD
 from actors.persistence.loading import Kept, states_of
 
@@ -44,8 +45,7 @@ class _Behind(NamedTuple):
 
 def recovery(connection: Connection) -> Recovery:
     """Orders without an end, and how many may count at the exchange."""
-    with connection.transaction():
-        connection.execute(REPEATABLE)
+    with one_moment(connection):
         behind = _behind(connection)
         working = [row[0] for row in connection.execute(WORKING_ACCOUNTS, (behind.streams,)).fetchall()]
         states = {**states_of(connection, working, _unreadable), **behind.states}
@@ -59,8 +59,7 @@ def recovery(connection: Connection) -> Recovery:
 
 def books(connection: Connection) -> tuple[Positions, Positions]:
     """Signed positions per symbol: the sum of all accounts, and the house."""
-    with connection.transaction():
-        connection.execute(REPEATABLE)
+    with one_moment(connection):
         behind = _behind(connection)
         virtual: Positions = dict(connection.execute(POSITIONS_BUT_OF, (behind.streams,)).fetchall())
         for kept in behind.states.values():
@@ -96,8 +95,6 @@ def _orders(states: Iterable[Kept]) -> Iterable[WorkingOrder]:
     for kept in sorted(states, key=lambda kept: kept.state.account_id):
         yield from kept.state.orders
 
-
-REPEATABLE: LiteralString = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
 
 BEHIND: LiteralString = """
     SELECT j.stream, j.version, j.facts FROM bulkhead.journal j

@@ -12,17 +12,16 @@ import queue
 import time
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any, LiteralString, TypeVar
+from typing import Any, TypeVar
 
 import psycopg
 
 from actors.core.errors import StoreBusy, StoreUnreachable
 from actors.core.units import Symbol
 from actors.persistence import open_books
-from actors.persistence.connection import connect, one_line
-from actors.persistence.journal import SHARD, last_position
+from actors.persistence.connection import BUSY, connect, one_line
+from actors.persistence.journal import last_position, projected
 from actors.persistence.operator_records import OperatorRecords
-from actors.persistence.store import BUSY
 
 T = TypeVar("T")
 
@@ -106,14 +105,6 @@ class Reader:
 def _caught_up(connection: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
     """Wait, a little, until the tables have what is durable now."""
     last, deadline = last_position(connection), time.monotonic() + PROJECTED_WITHIN_S
-    while _projected(connection) < last and time.monotonic() < deadline:
+    while (projected(connection) or 0) < last and time.monotonic() < deadline:
         time.sleep(LOOK_S)
     return connection
-
-
-def _projected(connection: psycopg.Connection[Any]) -> int:
-    row = connection.execute(PROJECTED, (SHARD,)).fetchone()
-    return 0 if row is None else int(row[0])
-
-
-PROJECTED: LiteralString = "SELECT position FROM bulkhead.projection WHERE shard = %s"

@@ -20,7 +20,7 @@ import psycopg
 from actors.core.errors import ForeignDatabase
 from actors.core.units import NANOS_PER_MS
 from actors.persistence import carrying
-from actors.persistence.connection import BoundedConnection
+from actors.persistence.connection import answers_within, lift_limits
 
 SCRIPTS = ("bulkhead.sql", *(f"bulkhead_{version}.sql" for version in range(2, 8)))
 """Our schema's versions, each script making one from the one before."""
@@ -212,16 +212,13 @@ def init(connection: psycopg.Connection[Any]) -> Found:
 
 def _begin_journal(connection: psycopg.Connection[Any]) -> None:
     """From tables that were overwritten to the journal; see ``carrying``."""
-    connection.execute("SET LOCAL statement_timeout = 0")
-    if isinstance(connection, BoundedConnection):
-        connection.answer_seconds = MIGRATION_SECONDS
-    is_kept = carrying.keep_tables(connection)
-    connection.execute(_script(JOURNAL))
-    if is_kept:
-        carrying.carry(connection, time.time_ns() // NANOS_PER_MS)
-    connection.execute(_script(AFTER_JOURNAL))
-    if isinstance(connection, BoundedConnection):
-        del connection.answer_seconds
+    with answers_within(connection, MIGRATION_SECONDS):
+        lift_limits(connection)
+        is_kept = carrying.keep_tables(connection)
+        connection.execute(_script(JOURNAL))
+        if is_kept:
+            carrying.carry(connection, time.time_ns() // NANOS_PER_MS)
+        connection.execute(_script(AFTER_JOURNAL))
 
 
 def _columns(connection: psycopg.Connection[Any]) -> dict[str, frozenset[str]]:

@@ -27,7 +27,7 @@ from actors.core.units import AccountId, Symbol
 from actors.limits.model import RiskLimits
 from actors.persistence import journal, loading, open_books, schema, sql
 from actors.persistence.accounts import check_new, create, opening
-from actors.persistence.connection import check_durability, connect, one_line
+from actors.persistence.connection import BUSY, check_durability, connect, is_lost, one_line
 from actors.persistence.journal import Appended, JournalEnd
 from actors.persistence.loading import BaseLimits
 from actors.persistence.messages import Committed
@@ -40,9 +40,6 @@ from actors.subaccount.state import AccountState
 log = structlog.get_logger("store")
 
 TAKEOVER_TRIES = 3
-BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled, psycopg.errors.DeadlockDetected)
-"""Errors of one statement on a connection that is still good."""
-
 T = TypeVar("T")
 
 
@@ -235,7 +232,7 @@ class Store:
             self._in_doubt = self._learn_fates(decisions)
             return self._commit(decisions)
         except (psycopg.Error, ValueError, ArithmeticError) as error:
-            lost = isinstance(error, psycopg.Error) and self._is_lost(error)
+            lost = isinstance(error, psycopg.Error) and is_lost(self._connection, error)
             self._end.forget()
             if lost:
                 log.warning("connection lost in a commit", error=one_line(error))
@@ -273,8 +270,7 @@ class Store:
 
     def _fence(self) -> None:
         """Prove, until the end of the transaction, that the shards are ours."""
-        shard = journal.SHARD
-        if self._connection.execute(sql.FENCE, (shard, self._epochs.get(shard, -1))).fetchone() is None:
+        if self._connection.execute(sql.FENCE, (journal.SHARD, self.epoch)).fetchone() is None:
             raise Fenced(f"{self._owner} no longer owns the accounts that it decides for")
 
     def _landed(self, decisions: Sequence[Persist], appended: Appended) -> None:
@@ -293,13 +289,6 @@ class Store:
         if not found:
             return None
         return Committed(found[0][0], tuple(d for _, _, d in found), tuple(h for _, h, _ in found))
-
-    def _is_lost(self, error: psycopg.Error) -> bool:
-        """Whether an error is of the connection, not of a decision."""
-        if isinstance(error, BUSY) and not self._connection.closed:
-            return False
-        lost = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
-        return lost or self._connection.closed
 
     def _learn_fates(self, decisions: Sequence[Persist]) -> bool:
         """Find out which decisions of a lost connection's commit are durable.

@@ -21,11 +21,12 @@ import msgspec
 import psycopg
 
 from actors.core.units import AccountId
-from actors.persistence.connection import BoundedConnection
-from actors.persistence.journal import LAST_COMMIT, SHARD, Entry
+from actors.persistence import journal
+from actors.persistence.connection import answers_within, lift_limits, one_moment
+from actors.persistence.journal import SHARD, Entry
 from actors.persistence.loading import states_of
 from actors.persistence.verify_chain import Chain, Commit, Fault, Found, Wrong
-from actors.persistence.verify_states import ROWS_A_TIME, States
+from actors.persistence.verify_states import ROWS_A_TIME, States, number
 from actors.subaccount.fleet_hash import fleet_hash_of
 from actors.subaccount.state_codec import state_hash
 from actors.supervision.journal_roots import JournalRoot, binding
@@ -84,10 +85,10 @@ def verify(
     Raises:
         psycopg.Error: Postgres could not answer.
     """
-    with _one_moment(connection):
+    with _at_leisure(connection):
         known = {root.position: root.journal_root for root in binding(roots, fleet_of(connection))}
         known.pop(0, None)
-        total = _number(connection, TOTAL, SHARD)
+        total = number(connection, TOTAL, SHARD)
         chain = Chain(
             known,
             lambda stream, sequence: _position_of(connection, stream, sequence),
@@ -129,15 +130,20 @@ def hashes(connection: Connection, progress: Progress = lambda _step, _done, _to
         psycopg.Error: Postgres could not answer.
     """
     found: list[tuple[AccountId, int, str]] = []
-    with _one_moment(connection):
-        position, root = connection.execute(LAST_COMMIT, (SHARD,)).fetchone() or (0, b"")
+    with _at_leisure(connection):
+        root, position = journal.end_of(connection)
         ids = [row[0] for row in connection.execute(ACCOUNTS).fetchall()]
         for begin in range(0, len(ids), ROWS_A_TIME):
             kept = states_of(connection, ids[begin : begin + ROWS_A_TIME])
             found += [(AccountId(id_), k.sequence, state_hash(k.state)) for id_, k in kept.items()]
             progress("accounts", len(found), len(ids))
     found.sort()
-    return Hashes(fleet_hash_of((id_, hash_) for id_, _, hash_ in found), position, root.hex(), found)
+    return Hashes(
+        fleet_hash_of((id_, hash_) for id_, _, hash_ in found),
+        position,
+        root.hex() if position else "",
+        found,
+    )
 
 
 def fleet_of(connection: Connection) -> str:
@@ -147,14 +153,10 @@ def fleet_of(connection: Connection) -> str:
 
 
 @contextmanager
-def _one_moment(connection: Connection) -> Iterator[None]:
-    if isinstance(connection, BoundedConnection):
-        connection.answer_seconds = ANSWER_SECONDS
-    with connection.transaction():
-        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        # What is done between two statements takes as long as it takes.
-        connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-        connection.execute("SET LOCAL statement_timeout = 0")
+def _at_leisure(connection: Connection) -> Iterator[None]:
+    """One moment, however long it takes to look at it, or what is done between two statements."""
+    with answers_within(connection, ANSWER_SECONDS), one_moment(connection):
+        lift_limits(connection)
         yield
 
 
@@ -164,7 +166,7 @@ def _walk(connection: Connection, chain: Chain) -> None:
         connection.cursor("journal_commits", binary=True) as commits,
     ):
         rows.itersize = commits.itersize = ROWS_A_TIME
-        rows.execute(ROWS, (SHARD,))
+        rows.execute(journal.BY_POSITION, (SHARD,))
         commits.execute(COMMITS, (SHARD,))
         chain.walk((Entry(*row) for row in rows), (Commit(*row) for row in commits))
 
@@ -176,23 +178,14 @@ def _position_of(connection: Connection, stream: str, sequence: int) -> int | No
 
 def _ahead(connection: Connection, last: int) -> Fault | None:
     """Whether something was made of rows that the journal does not have."""
-    position = _number(connection, PROJECTED, SHARD)
+    position = journal.projected(connection) or 0
     if position > last:
         text = f"the projection is at position {position}, and the journal ends at {last}"
         return Fault(wrong=Wrong.PROJECTION, text=text)
     return None
 
 
-def _number(connection: Connection, query: LiteralString, *values: Any) -> int:
-    row = connection.execute(query, values).fetchone()
-    return 0 if row is None else int(row[0])
-
-
 TOTAL: LiteralString = "SELECT COALESCE(max(position), 0) FROM bulkhead.journal WHERE shard = %s"
-
-ROWS: LiteralString = """
-    SELECT position, stream, sequence, wall_ms, cause, version, facts, hash FROM bulkhead.journal
-    WHERE shard = %s ORDER BY position"""
 
 COMMITS: LiteralString = """
     SELECT position, rows, root FROM bulkhead.journal_commit WHERE shard = %s ORDER BY position"""
@@ -202,5 +195,3 @@ POSITION_OF: LiteralString = "SELECT position FROM bulkhead.journal WHERE stream
 ACCOUNTS: LiteralString = """
     SELECT a.account_id FROM bulkhead.account a
     WHERE EXISTS (SELECT FROM bulkhead.journal j WHERE j.stream = a.account_id) ORDER BY a.account_id"""
-
-PROJECTED: LiteralString = "SELECT position FROM bulkhead.projection WHERE shard = %s"

@@ -16,7 +16,7 @@ import msgspec
 
 from actors.core import fact_codec
 from actors.core.errors import StateCorrupt
-from actors.core.facts import AccountCarried, AccountOpened
+from actors.core.facts import AccountOpened, begins
 from actors.persistence.journal import NO_HASH, Entry, Head, root_of, row_hash
 
 
@@ -47,6 +47,18 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     until: int | None = None
     stream: str = ""
     sequence: int | None = None
+
+    @classmethod
+    def of(cls, row: Entry, wrong: Wrong, text: str) -> Fault:
+        """One row's."""
+        return cls(
+            wrong=wrong,
+            text=text,
+            position=row.position,
+            until=row.position,
+            stream=row.stream,
+            sequence=row.sequence,
+        )
 
 
 class Commit(NamedTuple):
@@ -116,12 +128,12 @@ class Chain:
             text = (
                 f"no commit has the rows from position {row.position} on: rows of journal_commit are missing"
             )
-            raise Found(_of(row, Wrong.MISSING, text))
+            raise Found(Fault.of(row, Wrong.MISSING, text))
         self._later()
 
     def _in_place(self, row: Entry, expected: int, commit: Commit) -> None:
         if row.position < expected:
-            raise Found(_of(row, Wrong.CHANGED, f"position {row.position} is none that a row can have"))
+            raise Found(Fault.of(row, Wrong.CHANGED, f"position {row.position} is none that a row can have"))
         if row.position > expected:
             raise Found(
                 _missing(expected, row.position - 1, f"position {row.position} follows {expected - 1}")
@@ -159,7 +171,7 @@ class Chain:
             head = self._heads.get(row.stream)
             if not _follows(row, head):
                 if is_right:
-                    raise Found(_of(row, Wrong.CHANGED, _why_changed(row, head)))
+                    raise Found(Fault.of(row, Wrong.CHANGED, _why_changed(row, head)))
                 raise Found(self._judged(row, head, batch, number, commit, before.get(row.stream)))
             self._heads[row.stream] = Head(row.sequence, row.hash)
             before[row.stream] = row.position
@@ -187,21 +199,23 @@ class Chain:
         hashes = [other.hash for other in batch]
         hashes[number] = _hash_of(row, NO_HASH if head is None else head.hash)
         if root_of(self.root, hashes) == commit.root:
-            return _of(row, Wrong.CHANGED, "its hash was changed, and nothing else")
+            return Fault.of(row, Wrong.CHANGED, "its hash was changed, and nothing else")
         at = self._position_of(row.stream, expected)
         if at is not None and at != row.position and row.sequence > expected:
-            return _of(row, Wrong.REORDERED, f"decision {expected} of {row.stream} comes after it, at {at}")
+            return Fault.of(
+                row, Wrong.REORDERED, f"decision {expected} of {row.stream} comes after it, at {at}"
+            )
         if row.sequence > expected:
-            return _of(
+            return Fault.of(
                 row, Wrong.MISSING, f"decision {expected} of {row.stream}, which is before it, is missing"
             )
         if row.sequence < expected:
-            return _of(row, Wrong.REORDERED, f"it comes after decision {expected - 1} of {row.stream}")
+            return Fault.of(row, Wrong.REORDERED, f"it comes after decision {expected - 1} of {row.stream}")
         if before is not None:
             text = f"replaced together with its hash: position {row.position}, the next of its stream, does not follow it"
             other = batch[before - batch[0].position]
-            return _of(other, Wrong.CHANGED, text)
-        return _of(row, Wrong.CHANGED, "its hash is not that of what it says")
+            return Fault.of(other, Wrong.CHANGED, text)
+        return Fault.of(row, Wrong.CHANGED, "its hash is not that of what it says")
 
     def _compare(self, commit: Commit) -> None:
         """With what was written down elsewhere."""
@@ -250,21 +264,10 @@ def _why_changed(row: Entry, head: Head | None) -> str:
 def _begins(row: Entry) -> bool:
     """Whether a row is one that a stream begins with."""
     try:
-        first, *_ = fact_codec.decode(row.version, row.facts)
+        facts = fact_codec.decode(row.version, row.facts)
     except (StateCorrupt, ValueError):
         return False
-    return isinstance(first, AccountCarried) or (isinstance(first, AccountOpened) and row.sequence == 0)
-
-
-def _of(row: Entry, wrong: Wrong, text: str) -> Fault:
-    return Fault(
-        wrong=wrong,
-        text=text,
-        position=row.position,
-        until=row.position,
-        stream=row.stream,
-        sequence=row.sequence,
-    )
+    return begins(facts) and (row.sequence == 0 or not isinstance(facts[0], AccountOpened))
 
 
 def _missing(first: int, last: int, why: str) -> Fault:

@@ -15,9 +15,8 @@ from msgspec.structs import replace
 
 from actors.core import fact_codec
 from actors.core.errors import StateCorrupt
-from actors.core.facts import FillApplied
 from actors.core.units import AccountId, Symbol
-from actors.persistence.journal import EXCHANGE, SHARD, Entry
+from actors.persistence.journal import BY_POSITION, ENTRIES, EXCHANGE, SHARD, Entry, projected, trades_of
 from actors.persistence.verify_chain import Fault, Wrong
 from actors.subaccount import state_codec
 from actors.subaccount.fold import folded
@@ -58,7 +57,7 @@ class States:
 
     def fold(self) -> Fault | None:
         """Fold everything; the first fault, if there is one."""
-        self._projected = self._number(PROJECTED, SHARD)
+        self._projected = projected(self._connection) or 0
         with self._connection.cursor("journal_by_stream", binary=True) as cursor:
             cursor.execute(ROWS_BY_STREAM, (SHARD,))
             while found := cursor.fetchmany(ROWS_A_TIME):
@@ -94,12 +93,11 @@ class States:
             self._state = replace(folded(self._state, facts), sequence=row.sequence)
         except (StateCorrupt, ValueError, ArithmeticError, TypeError) as error:
             self._is_broken = True
-            self._note(_of(row, Wrong.UNREADABLE, f"it cannot be folded: {error}"))
+            self._note(Fault.of(row, Wrong.UNREADABLE, f"it cannot be folded: {error}"))
             return
-        for fact in facts:
-            if isinstance(fact, FillApplied):
-                self.trades += 1
-                self._trade_sum += hash((fact.trade.symbol, fact.trade.trade_id))
+        for trade in trades_of(facts):
+            self.trades += 1
+            self._trade_sum += hash(trade)
         if self._snapshot is not None and self._snapshot.sequence == row.sequence:
             self._compare(row, self._snapshot)
             self._snapshot = None
@@ -107,19 +105,19 @@ class States:
     def _compare(self, row: Entry, snapshot: Snapshot) -> None:
         self.snapshots += 1
         if snapshot.hash != row.hash:
-            self._note(_of(row, Wrong.SNAPSHOT, "the snapshot after it names another hash"))
+            self._note(Fault.of(row, Wrong.SNAPSHOT, "the snapshot after it names another hash"))
         if row.position > self._projected:
             text = f"the snapshot after it is ahead of the projection, which is at {self._projected}"
-            self._note(_of(row, Wrong.SNAPSHOT, text))
+            self._note(Fault.of(row, Wrong.SNAPSHOT, text))
         try:
             state = state_codec.decode(snapshot.version, snapshot.state)
         except (StateCorrupt, ValueError, ArithmeticError, TypeError) as error:
-            self._note(_of(row, Wrong.SNAPSHOT, f"the snapshot after it cannot be read: {error}"))
+            self._note(Fault.of(row, Wrong.SNAPSHOT, f"the snapshot after it cannot be read: {error}"))
             return
         kept, made = state_codec.state_hash(state), state_codec.state_hash(self._state)
         if kept != made:
             text = f"the snapshot after it has the state {kept}, and the journal makes {made}"
-            self._note(_of(row, Wrong.SNAPSHOT, text))
+            self._note(Fault.of(row, Wrong.SNAPSHOT, text))
 
     def _end(self) -> None:
         if not self._stream or self._is_broken:
@@ -143,13 +141,13 @@ class States:
         symbols, ids = [symbol for symbol, _ in trades], [id_ for _, id_ in trades]
         for symbol, id_ in self._connection.execute(LACKING_KEYS, (symbols, ids, EXCHANGE)).fetchall():
             text = f"it books trade {id_} of {symbol}, and trade_key does not have it"
-            self._note(_of(trades[Symbol(symbol), id_], Wrong.TRADES, text))
+            self._note(Fault.of(trades[Symbol(symbol), id_], Wrong.TRADES, text))
 
     def _trades_are_equal(self) -> None:
         """Whether each key is of one booked trade: by count and by a sum of hashes, which nobody can aim at."""
         earlier = self._connection.execute(EARLIER_FILLS).fetchone()
         has_earlier = earlier is not None and earlier[0] is not None
-        if not has_earlier and self._number(CARRIED, SHARD):
+        if not has_earlier and number(self._connection, CARRIED, SHARD):
             return  # what was booked before the journal began was kept in bulkhead_6, which is not there any more
         count = total = 0
         with self._connection.cursor("trade_keys", binary=True) as cursor:
@@ -165,11 +163,13 @@ class States:
         booked: set[tuple[str, int]] = set()
         with self._connection.cursor("journal_trades", binary=True) as cursor:
             cursor.itersize = ROWS_A_TIME
-            cursor.execute(ROWS, (SHARD,))
+            cursor.execute(BY_POSITION, (SHARD,))
             for row in map(Entry._make, cursor):
                 for trade in _trades(row):
                     if trade in booked:
-                        return _of(row, Wrong.TRADES, f"trade {trade[1]} of {trade[0]} was booked before")
+                        return Fault.of(
+                            row, Wrong.TRADES, f"trade {trade[1]} of {trade[0]} was booked before"
+                        )
                     booked.add(trade)
         keys = self._connection.execute(KEYS_WITHOUT_EARLIER if has_earlier else KEYS).fetchall()
         symbol, id_ = min(set(keys) - booked, default=("", 0))
@@ -181,43 +181,25 @@ class States:
         if self.lowest is None or _place(fault) < _place(self.lowest):
             self.lowest = fault
 
-    def _number(self, query: LiteralString, *values: Any) -> int:
-        row = self._connection.execute(query, values).fetchone()
-        return 0 if row is None else int(row[0])
+
+def number(connection: Connection, query: LiteralString, *values: Any) -> int:
+    """The one number of a query; 0 without a row."""
+    row = connection.execute(query, values).fetchone()
+    return 0 if row is None else int(row[0])
 
 
 def _place(fault: Fault) -> int:
     return 2**63 if fault.position is None else fault.position
 
 
-def _of(row: Entry, wrong: Wrong, text: str) -> Fault:
-    return Fault(
-        wrong=wrong,
-        text=text,
-        position=row.position,
-        until=row.position,
-        stream=row.stream,
-        sequence=row.sequence,
-    )
-
-
 def _trades(row: Entry) -> list[tuple[Symbol, int]]:
     try:
-        facts = fact_codec.decode(row.version, row.facts)
+        return trades_of(fact_codec.decode(row.version, row.facts))
     except (StateCorrupt, ValueError):
         return []
-    return [(fact.trade.symbol, fact.trade.trade_id) for fact in facts if isinstance(fact, FillApplied)]
 
 
-ROWS_BY_STREAM: LiteralString = """
-    SELECT position, stream, sequence, wall_ms, cause, version, facts, hash FROM bulkhead.journal
-    WHERE shard = %s ORDER BY stream, sequence"""
-
-ROWS: LiteralString = """
-    SELECT position, stream, sequence, wall_ms, cause, version, facts, hash FROM bulkhead.journal
-    WHERE shard = %s ORDER BY position"""
-
-PROJECTED: LiteralString = "SELECT position FROM bulkhead.projection WHERE shard = %s"
+ROWS_BY_STREAM: LiteralString = ENTRIES + " WHERE shard = %s ORDER BY stream, sequence"
 
 SNAPSHOTS: LiteralString = """
     SELECT stream, sequence, hash, version, state FROM bulkhead.snapshot WHERE stream = ANY(%s)"""

@@ -84,9 +84,6 @@ def fold(state: AccountState, fact: AnyFact) -> AccountState:
     Raises:
         StateCorrupt: the fact does not fit the state, or names another account.
     """
-    often = _OFTEN.get(type(fact))
-    if often is not None:
-        return often(state, fact)
     if isinstance(fact, OrderFact):
         return _fold_order(state, fact)
     if isinstance(fact, ConditionalFact):

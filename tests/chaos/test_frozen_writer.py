@@ -18,8 +18,7 @@ from actors.api.client import EngineError
 from actors.cli.serving import EXIT_HALTED
 from actors.core.errors import Fenced
 from actors.persistence.store import Store
-from tests.chaos.proxy import PostgresProxy
-from tests.e2e.processes import EngineProcess, Paper, account_bodies, idle, order_bodies, until
+from tests.e2e.processes import EngineProcess, account_bodies, idle, order_bodies, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
@@ -28,20 +27,6 @@ TAKEOVER_SECONDS = 5
 ACCOUNTS = 10
 NOT_THE_OWNERS = ("shard", "migration", "engine_start", "fleet", "audit", "dead_letter")
 """What the lease is kept in, and what does not need one: what operators did is recorded whoever owns the accounts."""
-
-
-@pytest.fixture
-def paper():
-    process = Paper("--latency-ms", 2, limits="none")
-    yield process
-    process.stop()
-
-
-@pytest.fixture
-def proxy(dsn):
-    between = PostgresProxy(dsn)
-    yield between
-    between.stop()
 
 
 def contents(dsn):

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from actors.core import fact_codec
 from actors.core.errors import BadConfig, StateCorrupt
-from actors.core.facts import AccountCarried, AccountOpened, AnyFact
+from actors.core.facts import AnyFact, begins
 from actors.core.units import AccountId
 from actors.limits.layers import merge
 from actors.limits.model import RiskLimits
@@ -44,7 +44,7 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     @property
     def is_first(self) -> bool:
         """Whether the account begins with it: its rows were written together with it, or long before."""
-        return _begins(self.facts)
+        return begins(self.facts)
 
 
 def of_handover(committed: Committed) -> list[Decided]:
@@ -79,7 +79,7 @@ def of_entry(entry: Entry, before: AccountState | None) -> Decided:
         facts = fact_codec.decode(entry.version, entry.facts)
     except StateCorrupt as error:
         return replace(decided, fault=str(error))
-    if before is None and not _begins(facts):
+    if before is None and not begins(facts):
         return replace(decided, fault="the state before it cannot be read")
     try:
         state = replace(with_known_limits(folded(before or blank, facts)), sequence=entry.sequence)
@@ -97,7 +97,3 @@ def with_known_limits(state: AccountState) -> AccountState:
 @lru_cache(maxsize=10_000)
 def _limits(below: tuple[tuple[str, str], ...], own: tuple[tuple[str, str], ...]) -> RiskLimits:
     return merge(merge(RiskLimits(), dict(below)), dict(own))
-
-
-def _begins(facts: tuple[AnyFact, ...]) -> bool:
-    return bool(facts) and isinstance(facts[0], AccountOpened | AccountCarried)

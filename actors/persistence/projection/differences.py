@@ -12,6 +12,7 @@ import msgspec
 import psycopg
 from psycopg import sql
 
+from actors.persistence.connection import lift_limits
 from actors.persistence.projection.batch import names_of_ours
 from actors.persistence.projection.rebuild import rebuild
 from actors.persistence.projection.tables import add_missing_columns
@@ -49,8 +50,7 @@ def differences(
         psycopg.Error: Postgres refuses, or is gone.
     """
     with connection.transaction(force_rollback=True):
-        connection.execute("SET LOCAL statement_timeout = 0")
-        connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+        lift_limits(connection)
         add_missing_columns(connection)
         names = names_of_ours()
         for name in names:

@@ -17,10 +17,10 @@ from psycopg import sql
 
 from actors.core.errors import StateCorrupt
 from actors.persistence.carrying import KEPT_IN
-from actors.persistence.connection import BoundedConnection, one_line
-from actors.persistence.journal import SHARD
+from actors.persistence.connection import answers_within, lift_limits, one_line
+from actors.persistence.journal import PROJECTED, SHARD
 from actors.persistence.projection.batch import names_of_ours
-from actors.persistence.projection.store import CURSOR, PARKED, Projection
+from actors.persistence.projection.store import PARKED, Projection
 from actors.persistence.projection.tables import add_missing_columns
 
 Connection = psycopg.Connection[Any]
@@ -45,20 +45,13 @@ def rebuild(connection: Connection, progress: Callable[[int, int], None] = lambd
         StateCorrupt: a decision cannot be projected; names it. The database is unchanged.
         psycopg.Error: Postgres refuses, or is gone. The database is unchanged.
     """
-    if isinstance(connection, BoundedConnection):
-        connection.answer_seconds = REBUILD_SECONDS
-    try:
-        with connection.transaction():
-            return _rebuild(connection, progress)
-    finally:
-        if isinstance(connection, BoundedConnection):
-            del connection.answer_seconds
+    with answers_within(connection, REBUILD_SECONDS), connection.transaction():
+        lift_limits(connection)
+        return _rebuild(connection, progress)
 
 
 def _rebuild(connection: Connection, progress: Callable[[int, int], None]) -> int:
-    for setting in SETTINGS:
-        connection.execute(setting)
-    row = connection.execute(CURSOR + " FOR UPDATE", (SHARD,)).fetchone()
+    row = connection.execute(PROJECTED + " FOR UPDATE", (SHARD,)).fetchone()
     last = 0 if row is None else int(row[0])
     parked: dict[str, int] = dict(connection.execute(PARKED).fetchall())
     add_missing_columns(connection)
@@ -94,11 +87,6 @@ def _bring_back(connection: Connection, name: str) -> None:
         ours, kept = sql.Identifier("bulkhead", name), sql.Identifier(KEPT_IN, name)
         connection.execute(copied.format(ours, columns, columns, kept))
 
-
-SETTINGS: tuple[LiteralString, ...] = (
-    "SET LOCAL statement_timeout = 0",
-    "SET LOCAL idle_in_transaction_session_timeout = 0",
-)
 
 COMMON_COLUMNS: LiteralString = """
     SELECT kept.column_name FROM information_schema.columns kept

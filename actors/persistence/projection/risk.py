@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from actors.core.units import AccountId
 from actors.persistence.projection.batch import Batch
 from actors.persistence.projection.decided import Decided
 from actors.persistence.projection.tables import Table
@@ -24,15 +23,9 @@ def project_state(batch: Batch, decided: Decided) -> None:
     An account that nothing ever happened to has no row. One that is as at its begin again keeps its row: whether there is
     one depends on the decisions alone, and not on how they came in batches.
     """
-    values = _values(decided.state.risk)
-    _write(batch, decided.state.account_id, values, is_initial=values == _INITIAL)
-
-
-def _write(batch: Batch, account_id: AccountId, values: dict[str, Any], *, is_initial: bool) -> None:
-    if is_initial:
-        batch.of(RISK).change(account_id, **values)
-    else:
-        batch.of(RISK).put(account_id, **values)
+    rows, values = batch.of(RISK), _values(decided.state.risk)
+    write = rows.change if values == _INITIAL else rows.put
+    write(decided.state.account_id, **values)
 
 
 def _values(risk: RiskState) -> dict[str, Any]:

@@ -24,7 +24,7 @@ import structlog
 from actors.core.constants import PARKED_MAX, SNAPSHOT_EVERY, STATES_KEPT
 from actors.core.errors import Overtaken, StateCorrupt, StoreUnreachable
 from actors.persistence import journal, loading
-from actors.persistence.connection import connect, one_line
+from actors.persistence.connection import BUSY, connect, is_lost, one_line
 from actors.persistence.journal import SHARD, Entry
 from actors.persistence.loading import Kept
 from actors.persistence.projection import rows, tables
@@ -37,9 +37,6 @@ from actors.subaccount.state import AccountState
 log = structlog.get_logger("projector")
 
 Connection = psycopg.Connection[Any]
-
-BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled, psycopg.errors.DeadlockDetected)
-"""Errors of one statement on a connection that is still good."""
 
 BUSY_TRIES = 3
 """A row that somebody keeps locked is waited for so often, two seconds each; then its account alone is parked."""
@@ -104,14 +101,14 @@ class Projection:
             connection = self._connected()
             if self.cursor < 0:
                 tables.add_missing_columns(connection)
-            row = connection.execute(CURSOR, (SHARD,)).fetchone()
+            cursor = journal.projected(connection)
             self.parked = dict(connection.execute(PARKED).fetchall())
         except psycopg.Error as error:
             raise self._lost(error) from None
-        if row is None:
+        if cursor is None:
             raise Overtaken("bulkhead.projection has no row; was this database made by another release?")
-        self.cursor = int(row[0])
-        return self.cursor
+        self.cursor = cursor
+        return cursor
 
     def last(self) -> int:
         """The journal's last position.
@@ -329,7 +326,7 @@ class Projection:
                 row = connection.execute(ONE_PARKED, (stream,)).fetchone()
                 if row is None:
                     return 0
-                missed = journal_of(connection, stream, row[0], self.cursor)
+                missed = journal.of_stream(connection, stream, row[0], self.cursor)
                 states = _loaded(connection, [stream], row[1] - 1)
                 decisions = folded(missed, states)
                 batch = Batch()
@@ -356,12 +353,7 @@ class Projection:
         return self._connection
 
     def _is_lost(self, error: psycopg.Error) -> bool:
-        connection = self._connection
-        if connection is None or connection.closed:
-            return True
-        return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and not isinstance(
-            error, BUSY
-        )
+        return self._connection is None or is_lost(self._connection, error)
 
     def _lost(self, error: psycopg.Error) -> StoreUnreachable:
         """The connection is gone, and with it, maybe, a commit's answer: ``begin`` reads how far we came."""
@@ -380,11 +372,6 @@ def folded(entries: Iterable[Entry], states: dict[str, AccountState]) -> list[De
             states[entry.stream] = decided.state
         found.append(decided)
     return found
-
-
-def journal_of(connection: Connection, stream: str, sequence: int, last: int) -> list[Entry]:
-    """The rows of one stream from a sequence on, up to a position."""
-    return [Entry(*row) for row in connection.execute(OF_STREAM, (stream, sequence, SHARD, last)).fetchall()]
 
 
 def _loaded(connection: Connection, streams: Sequence[str], position: int) -> dict[str, AccountState]:
@@ -417,8 +404,6 @@ def _save(connection: Connection, states: Iterable[Kept]) -> None:
     connection.execute(SAVE, (state_codec.VERSION, *columns))
 
 
-CURSOR: LiteralString = "SELECT position FROM bulkhead.projection WHERE shard = %s"
-
 MOVE: LiteralString = """
     UPDATE bulkhead.projection SET position = %(to)s WHERE shard = %(shard)s AND position = %(cursor)s
         AND (%(epoch)s::bigint IS NULL OR EXISTS (SELECT FROM bulkhead.shard WHERE epoch = %(epoch)s AND shard_id = 0))"""
@@ -434,10 +419,6 @@ PARK: LiteralString = """
 ONE_PARKED: LiteralString = "SELECT sequence, position FROM bulkhead.parked WHERE stream = %s"
 
 UNPARK: LiteralString = "DELETE FROM bulkhead.parked WHERE stream = %s"
-
-OF_STREAM: LiteralString = """
-    SELECT position, stream, sequence, wall_ms, cause, version, facts, hash FROM bulkhead.journal
-    WHERE stream = %s AND sequence >= %s AND shard = %s AND position <= %s ORDER BY sequence"""
 
 SAVE: LiteralString = """
     INSERT INTO bulkhead.snapshot AS s (stream, sequence, hash, version, state)
