@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 
+from actors.core.durability import Persist
 from actors.core.enums import OrderStatus
 from actors.core.messages import OrderAccepted, OrderClosed, PlaceOrder
 from actors.core.records import NewAccount
@@ -18,7 +19,6 @@ from actors.persistence.projection.rows import gather
 from actors.persistence.projection.store import Projection
 from actors.persistence.queries import Query
 from actors.subaccount.decide import decide
-from actors.subaccount.durability import Persist
 from tests.factories import ETH, fill_of, market
 
 NOW = 1_700_000_000_000
@@ -56,7 +56,7 @@ class Author:
         if decision.facts:
             self.batch.append(
                 Persist(
-                    account_id=self.state.account_id, previous_sequence=self.state.sequence, facts=decision.facts,
+                    stream=self.state.account_id, previous_sequence=self.state.sequence, facts=decision.facts,
                     state=decision.state, wall_ms=NOW,
                 )
             )  # fmt: skip
