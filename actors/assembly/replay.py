@@ -117,7 +117,9 @@ def _spoken(fact: AnyFact | ClearingFact, start_ms: int) -> Any:
             fields = msgspec.to_builtins(fact)
             fields["tier"] = fact.tier or fields.pop("attempt")
             fields = {
-                name: value for name, value in fields.items() if name not in {"attempt", "conditional_id"}
+                name: value
+                for name, value in fields.items()
+                if name not in {"attempt", "conditional_id", "shortfall"}
             }
         case CloseOutBegan() | CloseOutEnded():
             fields = {"fact": "ClosingOut", "reason": fact.reason if isinstance(fact, CloseOutBegan) else ""}

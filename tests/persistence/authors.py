@@ -63,7 +63,7 @@ class Author:
         self.state = decision.state
         return decision
 
-    def trade(self, side, quantity, price="2000", trade_id=None):
+    def trade(self, side, quantity, price="2000", trade_id=None, **more):
         self.decide(PlaceOrder(symbol=ETH, side=side, quantity=D(quantity), leverage=D(20)))
         if not self.state.orders:
             return
@@ -71,7 +71,8 @@ class Author:
         self.trades += 1
         number = trade_id or next(TRADE_IDS)
         self.decide(OrderAccepted(order.client_order_id, 50))
-        self.decide(fill_of(order, price=price, fee="0.1", trade_id=number, account_id=self.state.account_id))
+        account_id = self.state.account_id
+        self.decide(fill_of(order, price=price, fee="0.1", trade_id=number, account_id=account_id, **more))
         if self.state.order(order.client_order_id):
             self.decide(OrderClosed(order.client_order_id, OrderStatus.FILLED, order.quantity))
 
