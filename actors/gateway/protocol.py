@@ -477,8 +477,12 @@ class GatewayCore:
         if not tracked.cancel_wanted:
             self.send_policy.requeue(tracked)
             return []
+        return self._cancelled_here(tracked)
+
+    def _cancelled_here(self, tracked: Tracked) -> list[Effect]:
+        """It was cancelled before the exchange had it: that is no refusal."""
         tracked.final, tracked.reason = OrderStatus.CANCELED, "cancelled before it was sent"
-        return self._close(tracked)
+        return self._close(tracked, waited=True)
 
     def _not_found(self, tracked: Tracked, now_ms: int) -> list[Effect]:
         rules = self._rules
@@ -533,8 +537,7 @@ class GatewayCore:
         tracked.cancel_wanted = True
         if tracked.stage is Stage.QUEUED:
             self.send_policy.withdraw(tracked)
-            tracked.final, tracked.reason = OrderStatus.CANCELED, "cancelled before it was sent"
-            return self._close(tracked)
+            return self._cancelled_here(tracked)
         if tracked.stage is Stage.WORKING:
             return self._send_cancel(tracked, now_ms)
         return []

@@ -23,6 +23,7 @@ from actors.core.clearing_messages import (
     clearing_name,
 )
 from actors.core.enums import OrderClass, OrderStatus, Purpose, Side
+from actors.core.facts import CancelIntended
 from actors.core.messages import Fill, OrderAccepted, OrderClosed, PlaceOrder
 from actors.core.order_ids import FIXED
 from actors.core.order_messages import Submit
@@ -237,6 +238,21 @@ def test_a_step_that_was_sent_cannot_be_replaced(core):
     assert core.replace_step(replacing, T0) == under_way
     core.answered(answered(step, Outcome.REFUSED), T0)
     assert core.replace_step(replacing, T0) == under_way, "its end is on its way to the account"
+
+
+@pytest.mark.parametrize("under_way", [False, True])
+def test_a_step_that_is_cancelled_before_the_exchange_had_it_was_refused_by_nobody(core, under_way):
+    """Else its account would count a refusal, and back off from a liquidation."""
+    step = liquidation(1)
+    if not under_way:
+        core.budget.pause(T0 + 1_000)
+    core.submit(Submit((step,), ()), T0)
+    effects = core.submit(Submit((), (CancelIntended("a1", step.client_order_id, ETH, ""),)), T0)
+    if under_way:
+        effects = core.answered(answered(step, Outcome.NOT_SENT), T0 + 1)
+    [closed] = [e.message for e in effects if isinstance(e, Deliver)]
+    assert (closed.status, closed.waited, closed.again) == (OrderStatus.CANCELED, True, False)
+    assert core.queued == 0
 
 
 # -- all of it
