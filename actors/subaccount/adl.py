@@ -298,7 +298,7 @@ def _close_all(now: Situation, marks: dict[Symbol, Decimal], purpose: Purpose) -
         return facts
     tier, max_age = len(state.limits.tiers()), state.limits.price_max_age_ns
     to_house = purpose is Purpose.LIQUIDATION and _to_house(state.mode)
-    sequence = state.next_order_sequence
+    sequence, shortfall = state.next_order_sequence, _shortfall(now, marks)
     for position in state.positions:
         price = marks[position.symbol]
         if purpose is Purpose.LIQUIDATION and market.fresh(position.symbol, max_age) is None:
@@ -306,7 +306,14 @@ def _close_all(now: Situation, marks: dict[Symbol, Decimal], purpose: Purpose) -
         if to_house:
             facts += steps.take_over(position, price, market, purpose)
             continue
-        closing = steps.close(now, Step(position, abs(position.quantity), price, purpose, tier), sequence)
+        step = Step(position, abs(position.quantity), price, purpose, tier, shortfall)
+        closing = steps.close(now, step, sequence)
         sequence += sum(isinstance(fact, OrderIntended) for fact in closing)
         facts += closing
     return facts
+
+
+def _shortfall(now: Situation, marks: Mapping[Symbol, Decimal]) -> Decimal:
+    """What the account lacks of its maintenance margin, at the last known prices if there are no fresh ones."""
+    view = now.view or margin.view(now.state, marks, now.market.instruments)
+    return view.shortfall
