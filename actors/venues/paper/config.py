@@ -9,13 +9,11 @@ import msgspec
 
 from actors.core.errors import BadConfig
 from actors.core.units import ZERO, Symbol
-from actors.venues.paper.depth import KINDS, DepthKind
 from actors.venues.paper.instruments import LISTINGS, Listing, listing_for
 from actors.venues.paper.limits import PROFILES, Limits
 
 CHOICES: dict[str, Collection[str]] = {
     "limits": PROFILES,
-    "depth": KINDS,
     "feed_market": ("um", "spot", "cm"),
     "feed_end": ("hold", "stop", "repeat"),
 }
@@ -31,8 +29,7 @@ class PaperConfig(msgspec.Struct, frozen=True, kw_only=True):
     ``extra_symbols`` are listed in addition to ``symbols``, for example BTCUSDC, BTCUSDT_261225 or NEWUSDT.
     ``made_up_symbols`` is a number of further symbols with generated names. ``limits`` names a profile; the three
     rate limits override it where they are given. ``feed_market`` is the market of the recordings. ``feed_end`` is
-    the action at their end: hold the last price, stop the process, or repeat. ``depth`` is the order book behind L1, see
-    ``depth.py``.
+    the action at their end: hold the last price, stop the process, or repeat.
 
     Raises:
         BadConfig: a value out of range; the message names it.
@@ -53,7 +50,6 @@ class PaperConfig(msgspec.Struct, frozen=True, kw_only=True):
     bnb_burn: bool = False
     taker_fee: Decimal = Decimal("0.0005")
     maker_fee: Decimal = Decimal("0.0002")
-    depth: DepthKind = "model"
     api_key: str = "paper"
     api_secret: str = "paper-secret"  # noqa: S105 - published on purpose
     limits: str = "none"

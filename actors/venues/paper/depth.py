@@ -1,18 +1,13 @@
 """The order book behind L1: what an order finds level by level, what it takes, and how that comes back. Pure.
 
 L1 comes from the generator or a recording: it is the rest of the market. This file says what stands behind it, and what
-the master's own orders have taken out of it and was not refilled yet. Three kinds:
-
-``model``   The default of the paper exchange. Each side has the touch, with the quantity that L1 says, and ``LEVELS``
-            levels behind it. What an order takes is missing from its level and comes back exponentially, towards the
-            level's normal quantity and never above it: ``missing(t) = missing(0) * exp(-t / REFILL_MS)``. So a large
-            order pays for its size, and so do small ones that follow one another faster than the book refills. An
-            order beyond the last level ends unfilled. It is the order book of Obizhaeva and Wang, "Optimal trading
-            strategy and supply/demand dynamics" (Journal of Financial Markets 16, 2013), level by level: a constant
-            density behind the touch, and exponential resilience.
-``touch``   L1 alone, refilled by each quote.
-``endless`` Levels three ticks apart, each with twice the quantity of the one before, which nothing ever empties. For
-            simulations whose subject is not the price of size.
+the master's own orders have taken out of it and was not refilled yet. Each side has the touch, with the quantity that L1
+says, and ``LEVELS`` levels behind it. What an order takes is missing from its level and comes back exponentially, towards
+the level's normal quantity and never above it: ``missing(t) = missing(0) * exp(-t / REFILL_MS)``, in steps of
+``REFILL_STEP_MS`` of the exchange's clock. So a large order pays for its size, and so do small ones that follow one
+another faster than the book refills. What an order finds no level for expires. It is the order book of Obizhaeva and
+Wang, "Optimal trading strategy and supply/demand dynamics" (Journal of Financial Markets 16, 2013), level by level: a
+constant density behind the touch, and exponential resilience.
 
 The model's numbers were measured on 344 s of Binance USD-M L1 (BTCUSDT and ETHUSDT, 2024-08-09, 120,081 updates; the
 measurement is ``tests/venues/paper/test_depth_sizing.py``). They are shares of the price and multiples of the symbol's
@@ -35,8 +30,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from decimal import ROUND_UP, Decimal
+from functools import cache
 from itertools import groupby, islice
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple
 
 import msgspec
 
@@ -44,9 +40,6 @@ from actors.core.enums import Side
 from actors.core.instruments import Instrument
 from actors.core.units import ZERO, Symbol
 from actors.venues.paper.generator import Quote
-
-DepthKind = Literal["model", "endless", "touch"]
-KINDS: tuple[DepthKind, ...] = ("model", "endless", "touch")
 
 FIRST_LEVEL = Decimal("0.28")
 """Distance of the first level from the touch, in basis points."""
@@ -63,6 +56,10 @@ DENSITY = Decimal("0.5")
 REFILL_MS = 400
 """Time constant of the refill, in milliseconds: after so long 63 % of what was taken is back."""
 
+REFILL_STEP_MS = 50
+"""The refill comes in steps, as the orders of others come in lots: otherwise every level of a book that was just emptied
+would have a little of it, and each order that follows would be dozens of tiny trades."""
+
 FULL_AFTER_MS = 20 * REFILL_MS
 """From then on nothing counts as missing: exp(-20) of it is below one step of any order."""
 
@@ -70,9 +67,6 @@ SAMPLE_MS = 100
 SAMPLES = 50
 """The normal quantity is a mean of about so many samples, at least ``SAMPLE_MS`` apart."""
 
-ENDLESS_TICKS = 3
-ENDLESS_LEVELS = 1_000
-ENDLESS_DOUBLINGS = 10
 BASIS_POINT = Decimal("0.0001")
 
 
@@ -82,55 +76,6 @@ class Level(NamedTuple):
     price: Decimal
     quantity: Decimal
     parts: tuple[tuple[int, Decimal], ...] = ()
-
-
-class Depth(Protocol):
-    """What stands behind L1. ``side`` is that of the order that takes: a buy finds asks."""
-
-    def on_quote(self, quote: Quote, now_ms: int) -> None:
-        """Take note of a new L1."""
-
-    def levels(self, quote: Quote, side: Side, now_ms: int) -> Iterator[Level]:
-        """What an order finds now, best price first, without empty levels. Changes nothing."""
-
-    def take(self, symbol: Symbol, side: Side, level: Level, quantity: Decimal, now_ms: int) -> None:
-        """Take a quantity out of a level that ``levels`` has just shown."""
-
-    def shown(self, quote: Quote, now_ms: int) -> Quote:
-        """L1 as it is left: the best level of each side. Changes nothing."""
-
-
-def book_for(kind: DepthKind, instruments: Mapping[Symbol, Instrument]) -> Depth:
-    """The order book of a kind.
-
-    Args:
-        kind: see the top of this file.
-        instruments: trading rules; may change later.
-    """
-    if kind == "model":
-        return ModelDepth(instruments)
-    return QuotedDepth(instruments, 1 if kind == "touch" else ENDLESS_LEVELS)
-
-
-def top(
-    depth: Depth, quote: Quote, levels: int, now_ms: int
-) -> tuple[list[tuple[Decimal, Decimal]], list[tuple[Decimal, Decimal]]]:
-    """Bids and asks as (price, quantity), best first, at most ``levels`` of each."""
-    bids, asks = (
-        [(level.price, level.quantity) for level in islice(depth.levels(quote, side, now_ms), levels)]
-        for side in (Side.SELL, Side.BUY)
-    )
-    return bids, asks
-
-
-def quantity_up_to(depth: Depth, quote: Quote, side: Side, limit: Decimal, now_ms: int) -> Decimal:
-    """What an order can trade at its limit price or better."""
-    total = ZERO
-    for level in depth.levels(quote, side, now_ms):
-        if (level.price - limit) * side.sign > ZERO:
-            break
-        total += level.quantity
-    return total
 
 
 def _touch(quote: Quote, side: Side) -> tuple[Decimal, Decimal]:
@@ -151,6 +96,12 @@ def _model_shape() -> tuple[tuple[Decimal, Decimal], ...]:
 SHAPE = _model_shape()
 
 
+@cache
+def _share_missing(passed_ms: int) -> Decimal:
+    """What share of what was taken is still missing after so many milliseconds."""
+    return (Decimal(-passed_ms) / REFILL_MS).exp().quantize(Decimal("1e-12"))
+
+
 class _Missing(msgspec.Struct, frozen=True, gc=False):
     """What was missing from a level at a time."""
 
@@ -159,12 +110,12 @@ class _Missing(msgspec.Struct, frozen=True, gc=False):
 
     def left_at(self, now_ms: int) -> Decimal:
         """What is still missing. A clock that goes back refills nothing."""
-        passed = now_ms - self.at_ms
+        passed = (now_ms // REFILL_STEP_MS - self.at_ms // REFILL_STEP_MS) * REFILL_STEP_MS
         if passed <= 0:
             return self.quantity
         if passed >= FULL_AFTER_MS:
             return ZERO
-        return self.quantity * (Decimal(-passed) / REFILL_MS).exp()
+        return self.quantity * _share_missing(passed)
 
 
 class _Normal(msgspec.Struct, gc=False):
@@ -175,8 +126,8 @@ class _Normal(msgspec.Struct, gc=False):
     next_ms: int
 
 
-class ModelDepth:
-    """The model.
+class DepthModel:
+    """The order books of all symbols. ``side`` is that of the order that takes: a buy finds asks.
 
     Args:
         instruments: trading rules; may change later.
@@ -204,7 +155,10 @@ class ModelDepth:
                 del self._missing[quote.symbol, side]
 
     def levels(self, quote: Quote, side: Side, now_ms: int) -> Iterator[Level]:
-        """What an order finds now. Levels whose prices are the same tick are one."""
+        """What an order finds now, best price first, without empty levels. Changes nothing.
+
+        Levels whose prices are the same tick are one.
+        """
         instrument = self._instruments[quote.symbol]
         missing = self._missing.get((quote.symbol, side), {})
         for price, numbered in groupby(self._normal_levels(quote, side), key=lambda found: found[0]):
@@ -218,7 +172,7 @@ class ModelDepth:
                 yield Level(price, sum((q for _, q in parts), ZERO), tuple(parts))
 
     def take(self, symbol: Symbol, side: Side, level: Level, quantity: Decimal, now_ms: int) -> None:
-        """Take a quantity out of a level, the nearest part first.
+        """Take a quantity out of a level that ``levels`` has just shown, the nearest part first.
 
         Raises:
             ValueError: there is not so much.
@@ -238,7 +192,7 @@ class ModelDepth:
             quantity -= taken
 
     def shown(self, quote: Quote, now_ms: int) -> Quote:
-        """L1 as it is left; ``quote`` itself when nothing is missing."""
+        """L1 as it is left: the best level of each side; ``quote`` itself when nothing is missing. Changes nothing."""
         if not any((quote.symbol, side) in self._missing for side in Side):
             return quote
         bid = self._best(quote, Side.SELL, now_ms)
@@ -268,35 +222,22 @@ class ModelDepth:
             yield at, number, max(instrument.step_size, instrument.floor_qty(mean * share))
 
 
-class QuotedDepth:
-    """L1, and levels that follow from it alone and that nothing empties.
+def top(
+    depth: DepthModel, quote: Quote, levels: int, now_ms: int
+) -> tuple[list[tuple[Decimal, Decimal]], list[tuple[Decimal, Decimal]]]:
+    """Bids and asks as (price, quantity), best first, at most ``levels`` of each."""
+    bids, asks = (
+        [(level.price, level.quantity) for level in islice(depth.levels(quote, side, now_ms), levels)]
+        for side in (Side.SELL, Side.BUY)
+    )
+    return bids, asks
 
-    Args:
-        instruments: trading rules; may change later.
-        levels: how many, with the touch.
-    """
 
-    def __init__(self, instruments: Mapping[Symbol, Instrument], levels: int) -> None:
-        self._instruments = instruments
-        self._levels = levels
-
-    def on_quote(self, quote: Quote, now_ms: int) -> None:
-        """Nothing to remember."""
-
-    def levels(self, quote: Quote, side: Side, now_ms: int) -> Iterator[Level]:  # noqa: ARG002 - the port's
-        """L1, then levels ``ENDLESS_TICKS`` apart, each with twice the quantity, to a thousand times."""
-        price, quantity = _touch(quote, side)
-        step = self._instruments[quote.symbol].tick_size * ENDLESS_TICKS * side.sign
-        for number in range(self._levels):
-            if price <= ZERO or quantity <= ZERO:
-                return
-            yield Level(price, quantity)
-            price += step
-            quantity *= 2 if number < ENDLESS_DOUBLINGS else 1
-
-    def take(self, symbol: Symbol, side: Side, level: Level, quantity: Decimal, now_ms: int) -> None:
-        """Nothing is ever missing."""
-
-    def shown(self, quote: Quote, now_ms: int) -> Quote:  # noqa: ARG002 - the port's
-        """L1 itself."""
-        return quote
+def quantity_up_to(depth: DepthModel, quote: Quote, side: Side, limit: Decimal, now_ms: int) -> Decimal:
+    """What an order can trade at its limit price or better."""
+    total = ZERO
+    for level in depth.levels(quote, side, now_ms):
+        if (level.price - limit) * side.sign > ZERO:
+            break
+        total += level.quantity
+    return total

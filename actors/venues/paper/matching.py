@@ -29,7 +29,7 @@ from actors.venues.paper.algo import AlgoBook
 from actors.venues.paper.amend import Amendments
 from actors.venues.paper.checks import OrderChecks
 from actors.venues.paper.codes import ExchangeRefusal, PaperCode
-from actors.venues.paper.depth import DepthKind, book_for
+from actors.venues.paper.depth import DepthModel
 from actors.venues.paper.generator import Quote
 from actors.venues.paper.orders import OrderRequest, OrderStore, PaperOrder, Trade
 from actors.venues.paper.rules import matched_price
@@ -55,7 +55,6 @@ class Exchange(MasterAccount):
         deposit: USDT at the start.
         taker_fee: taker fee rate, as a share of notional.
         maker_fee: maker fee rate, as a share of notional.
-        depth: the order book behind L1, see ``depth.py``.
         open_orders_max: maximum number of open orders per symbol.
         conditional_orders_max: maximum number of waiting algo orders over all symbols.
         other_deposits: other assets at the start.
@@ -68,7 +67,6 @@ class Exchange(MasterAccount):
         taker_fee: Decimal = Decimal("0.0005"),
         maker_fee: Decimal = Decimal("0.0002"),
         *,
-        depth: DepthKind = "endless",
         open_orders_max: int = OPEN_ORDERS_MAX,
         conditional_orders_max: int = CONDITIONAL_ORDERS_MAX,
         other_deposits: Mapping[str, Decimal] | None = None,
@@ -76,7 +74,7 @@ class Exchange(MasterAccount):
         super().__init__(instruments, deposit, taker_fee, maker_fee, other_deposits)
         self.orders = OrderStore()
         self.trades: defaultdict[Symbol, list[Trade]] = defaultdict(list)
-        self.book = book_for(depth, self.instruments)
+        self.book = DepthModel(self.instruments)
         self.checks = OrderChecks(self, open_orders_max)
         self.algo = AlgoBook(self, conditional_orders_max)
         self.amendments = Amendments(self)

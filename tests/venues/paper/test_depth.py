@@ -5,27 +5,30 @@ from __future__ import annotations
 import itertools
 from decimal import Decimal as D
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.core.enums import OrderType, Side
 from actors.core.units import Symbol
+from actors.venues.paper.config import PaperConfig
 from actors.venues.paper.depth import (
     DENSITY,
     FULL_AFTER_MS,
     LEVELS,
     REFILL_MS,
     SHAPE,
-    ModelDepth,
-    book_for,
+    DepthModel,
     quantity_up_to,
     top,
 )
 from actors.venues.paper.generator import Quote
 from actors.venues.paper.instruments import LISTINGS
+from actors.venues.paper.market_endpoints import MarketEndpoints
 from actors.venues.paper.matching import Exchange
 from actors.venues.paper.orders import OrderRequest
+from actors.venues.paper.venue import PaperVenue
 from tests.factories import BUY, ETH, INSTRUMENTS, SELL
 
 STEP = INSTRUMENTS[ETH].step_size
@@ -37,7 +40,7 @@ QUOTE = Quote(ETH, D("2000.00"), D(40), D("2000.10"), D(40))
 
 
 def model(quote=QUOTE, now_ms=0):
-    book = ModelDepth(INSTRUMENTS)
+    book = DepthModel(INSTRUMENTS)
     book.on_quote(quote, now_ms)
     return book
 
@@ -63,8 +66,8 @@ def cost(trades):
     return sum(p * q for p, q in trades)
 
 
-def exchange(quote=QUOTE, kind="model"):
-    ex = Exchange(INSTRUMENTS, D(10) ** 9, depth=kind)
+def exchange(quote=QUOTE):
+    ex = Exchange(INSTRUMENTS, D(10) ** 9)
     ex.on_quote(quote, 0)
     return ex
 
@@ -85,6 +88,21 @@ def test_quantity_is_conserved(side, sizes):
         assert traded == min(quantity, before)
         assert total(book, side, 5) == before - traded
     assert total(book, Side.SELL if side is BUY else BUY, 5) == total(model(), side, 0), "the other side"
+
+
+@given(st.lists(st.integers(1, 300_000).map(D), min_size=1, max_size=8))
+def test_quantity_is_conserved_where_many_levels_are_one_tick(sizes):
+    listing = LISTINGS[Symbol("ADAUSDT")]
+    coarse = Quote(listing.instrument.symbol, D("0.3391"), D(80_000), D("0.3392"), D(80_000))
+    book = DepthModel({coarse.symbol: listing.instrument})
+    book.on_quote(coarse, 0)
+    levels = list(book.levels(coarse, BUY, 0))
+    assert max(len(level.parts) for level in levels) > 2
+    for quantity in sizes:
+        before = total(book, BUY, 5, coarse)
+        trades = buy(book, quantity, 5, quote=coarse)
+        assert len({price for price, _ in trades}) == len(trades)
+        assert total(book, BUY, 5, coarse) == before - sum(q for _, q in trades)
 
 
 @given(SIDES, SIZES, st.integers(0, 3_000))
@@ -199,6 +217,7 @@ def test_a_clock_that_goes_back_refills_nothing():
     book = model()
     buy(book, D(40), 5_000)
     assert next(book.levels(QUOTE, BUY, 1_000)).price > QUOTE.ask
+    assert total(book, BUY, 1_000) == total(book, BUY, 5_000)
 
 
 def test_what_is_missing_stays_at_its_distance_when_the_price_moves():
@@ -224,7 +243,7 @@ def test_the_same_share_of_the_touch_costs_the_same_at_every_symbol(symbol):
     instrument, size = listing.instrument, listing.best_size
     bid = listing.start_price
     quote = Quote(symbol, bid, size, bid + instrument.tick_size, size)
-    book = ModelDepth({symbol: instrument})
+    book = DepthModel({symbol: instrument})
     book.on_quote(quote, 0)
     trades = buy(book, size * 11, 0, quote=quote)
     worst = (trades[-1][0] / quote.ask - 1) * 10_000
@@ -247,26 +266,16 @@ def test_the_normal_quantity_follows_the_touch_slowly():
 
 def test_levels_end_above_zero():
     low = Quote(ETH, D("0.02"), D(1), D("0.03"), D(1))
-    for kind in ("model", "endless"):
-        book = book_for(kind, INSTRUMENTS)
-        book.on_quote(low, 0)
-        prices = [p for p, _ in top(book, low, 50, 0)[0]]
-        assert prices[0] == D("0.02")
-        assert all(p > 0 for p in prices)
+    bids, asks = top(model(low), low, 50, 0)
+    assert [p for p, _ in bids] == [D("0.02"), D("0.01")]
+    assert len({p for p, _ in asks}) == len(asks)
 
 
-def test_the_other_kinds():
-    endless, touch = book_for("endless", INSTRUMENTS), book_for("touch", INSTRUMENTS)
-    bids, asks = top(endless, QUOTE, 20, 0)
-    assert (bids[0], asks[0], len(bids), len(asks)) == ((QUOTE.bid, D(40)), (QUOTE.ask, D(40)), 20, 20)
-    assert asks[1] == (QUOTE.ask + 3 * INSTRUMENTS[ETH].tick_size, D(80))
-    assert top(touch, QUOTE, 20, 0) == ([(QUOTE.bid, D(40))], [(QUOTE.ask, D(40))])
-    for book in (endless, touch):
-        buy(book, D(40), 0)
-        assert book.shown(QUOTE, 0) is QUOTE
-        assert next(book.levels(QUOTE, BUY, 0)).quantity == 40
-    nothing = Quote(ETH, D(2_000), D(0), D(2_001), D(0))
-    assert not list(endless.levels(nothing, BUY, 0))
+def test_an_empty_l1_has_levels_behind_it_and_a_new_symbol_has_what_l1_says():
+    nothing = Quote(ETH, D("2000.00"), D(0), D("2000.10"), D(0))
+    assert [level.quantity for level in model(nothing).levels(nothing, BUY, 0)] == [STEP] * LEVELS
+    unseen = DepthModel(INSTRUMENTS)
+    assert total(unseen, BUY, 0) == total(model(), BUY, 0)
 
 
 def test_quantity_up_to_a_limit():
@@ -285,3 +294,46 @@ def test_each_symbol_has_a_book_of_its_own():
     buy(book, D(40), 0)
     assert book.shown(quote, 0) is quote
     assert next(book.levels(quote, BUY, 0)).quantity == 60
+
+
+def test_endpoints_show_the_book_as_it_is_left():
+    venue = PaperVenue(PaperConfig(symbols=(ETH,)))
+    venue.quote(QUOTE, 0)
+    market(venue.exchange, 1, BUY, D(60), 0)
+    endpoints = MarketEndpoints(venue)
+    [ticker, depth] = [
+        msgspec.json.decode(reply.body)
+        for reply in (
+            endpoints.book_ticker({"symbol": ETH}, 100),
+            endpoints.depth({"symbol": ETH, "limit": "5"}, 100),
+        )
+    ]
+    assert [ticker["askPrice"], ticker["askQty"]] == depth["asks"][0]
+    assert [ticker["bidPrice"], ticker["bidQty"]] == depth["bids"][0] == ["2000.00", "40"]
+    # A quarter of 400 ms has passed: 1 - exp(-1/4) = 22 % of the 40 are back at the touch.
+    assert (D(ticker["askPrice"]), D(ticker["askQty"])) == (QUOTE.ask, D("8.847"))
+    order = market(venue.exchange, 2, BUY, sum(D(q) for _, q in depth["asks"]), 100)
+    assert order.cost == sum(D(p) * D(q) for p, q in depth["asks"])
+
+
+def test_a_price_that_matches_the_opponents_is_that_of_the_book():
+    ex = exchange()
+    market(ex, 1, BUY, D(60), 0)
+    shown = ex.shown(ETH, 0)
+    assert shown.ask > QUOTE.ask
+    order = OrderRequest(
+        symbol=ETH, side=BUY, type=OrderType.LIMIT, quantity=D(1), price_match="OPPONENT", client_order_id="m"
+    )
+    placed, _ = ex.place(order, 0)
+    assert (placed.status, placed.average) == ("FILLED", shown.ask)
+
+
+def test_the_example_of_the_documents():
+    def basis_points(order):
+        return round(float(order.average / QUOTE.ask - 1) * 10_000)
+
+    ex = exchange()
+    assert basis_points(market(ex, 0, BUY, D(40), 0)) == 0
+    ex = exchange()
+    first, second, later = (market(ex, n, BUY, D(440), at) for n, at in enumerate((0, 0, 5_000)))
+    assert [basis_points(order) for order in (first, second, later)] == [10, 33, 10]
