@@ -758,8 +758,8 @@ FAULTS = (
     Fault(
         "a commit does not prove its epoch",
         STORE,
-        "            self._fence()\n            self._end.learn(self._connection, {d.account_id",
-        "            self._end.learn(self._connection, {d.account_id",
+        "            self._fence()\n            self._end.learn(self._connection, {d.stream",
+        "            self._end.learn(self._connection, {d.stream",
         STORED,
     ),
     Fault(

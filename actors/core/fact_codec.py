@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from actors.core.clearing_facts import ClearingFact
 from actors.core.errors import StateCorrupt
 from actors.core.facts import AnyFact
 
@@ -31,7 +32,7 @@ _ENCODER = msgspec.json.Encoder()
 _DECODER: msgspec.json.Decoder[tuple[AnyFact, ...]] = msgspec.json.Decoder(tuple[AnyFact, ...])
 
 
-def encode(facts: Sequence[AnyFact]) -> bytes:
+def encode(facts: Sequence[AnyFact] | Sequence[ClearingFact]) -> bytes:
     """The facts of one decision, in the present version."""
     return _ENCODER.encode(facts)
 

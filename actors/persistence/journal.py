@@ -24,10 +24,10 @@ import msgspec
 import psycopg
 
 from actors.core import fact_codec
+from actors.core.durability import Persist, StreamFacts
 from actors.core.errors import NotDurable
-from actors.core.facts import AnyFact, FillApplied
+from actors.core.facts import FillApplied
 from actors.core.units import Symbol
-from actors.subaccount.durability import Persist
 
 SHARD = 0
 """Whose positions these are: one engine writes all of them."""
@@ -162,7 +162,7 @@ class JournalEnd:
         refusals: list[NotDurable | None] = []
         lost: set[str] = set()
         for decision in decisions:
-            stream = decision.account_id
+            stream = decision.stream
             head = ends[stream] if stream in ends else self._heads.get(stream)
             stands_on = stream in refused or stream in lost
             refusal = _stands_on_refused(stream) if stands_on else _cannot_follow(decision, head)
@@ -212,7 +212,7 @@ def _stands_on_refused(stream: str) -> NotDurable:
 
 
 def _cannot_follow(decision: Persist, head: Head | None) -> NotDurable | None:
-    stream = decision.account_id
+    stream = decision.stream
     if head is None:
         return NotDurable(f"{stream}: the journal has no such account")
     if decision.previous_sequence != head.sequence:
@@ -268,7 +268,7 @@ def projected(connection: Connection) -> int | None:
     return None if row is None else int(row[0])
 
 
-def trades_of(facts: Iterable[AnyFact]) -> list[tuple[Symbol, int]]:
+def trades_of(facts: StreamFacts) -> list[tuple[Symbol, int]]:
     """The trades that facts book: symbol and trade id."""
     return [(f.trade.symbol, f.trade.trade_id) for f in facts if isinstance(f, FillApplied)]
 

@@ -261,7 +261,7 @@ SNAPSHOT = (
 def test_a_snapshot_is_what_the_journal_makes_and_not_ahead_of_the_projection(dsn, connection, authors):
     author = authors[1]
     decision = author.batch[6]
-    sequence, stream = decision.state.sequence, decision.account_id
+    sequence, stream = decision.state.sequence, decision.stream
     [(position, hash_)] = connection.execute(
         "SELECT position, hash FROM bulkhead.journal WHERE stream = %s AND sequence = %s", (stream, sequence)
     ).fetchall()

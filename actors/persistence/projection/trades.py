@@ -60,13 +60,14 @@ def project_fill(batch: Batch, decided: Decided, fact: FillApplied) -> None:
     )
     opened = trade.quantity - fact.closed_quantity
     share = fact.fee * fact.closed_quantity / trade.quantity
+    brought, paid = trade.divided(fact.closed_quantity)
     if fact.closed_quantity > ZERO:
         action, _ = closing_action(fact)
-        _leg(batch, decided, fact, 0, fact.closed_quantity, share, fact.realized, action)
+        _leg(batch, decided, fact, 0, fact.closed_quantity, brought, share, fact.realized, action)
     if opened > ZERO:
         held = state.position(trade.symbol)
         fresh = held is not None and held.realized == ZERO and abs(held.quantity) == opened
-        _leg(batch, decided, fact, 1, opened, fact.fee - share, None, "OPEN" if fresh else "ADD")
+        _leg(batch, decided, fact, 1, opened, paid, fact.fee - share, None, "OPEN" if fresh else "ADD")
 
 
 def project_fee(batch: Batch, decided: Decided, fact: FeeBooked | FeeLearned) -> None:
@@ -112,6 +113,7 @@ def _leg(  # noqa: PLR0913 - what differs between the legs of a fill
     fact: FillApplied,
     leg: int,
     quantity: Decimal,
+    notional: Decimal,
     fee: Decimal,
     realized: Decimal | None,
     action: str,
@@ -128,7 +130,7 @@ def _leg(  # noqa: PLR0913 - what differs between the legs of a fill
         type=fact.order_type,
         price=trade.price,
         quantity=quantity,
-        notional=quantity * trade.price,
+        notional=notional,
         fee=fee,
         realized_pnl=realized,
         action=action,

@@ -80,7 +80,7 @@ def test_the_tables_say_what_the_accounts_are(store, dsn, monkeypatch):
     decisions = live(store, range(20, 26), monkeypatch)
     commit(store, decisions)
     project_all(dsn)
-    for state in {d.account_id: d.state for d in decisions}.values():
+    for state in {d.stream: d.state for d in decisions}.values():
         id_ = state.account_id
         [found] = ask(
             dsn,
