@@ -421,6 +421,8 @@ def _exchanged(
     orders: tuple[WorkingOrder, ...], old: WorkingOrder, new: WorkingOrder | None = None
 ) -> tuple[WorkingOrder, ...]:
     """With ``new`` in the place of ``old``, which is one of them; without ``old`` if there is none."""
+    if orders[-1] is old:  # nearly always
+        return orders[:-1] if new is None else (*orders[:-1], new)
     for at, order in enumerate(orders):  # noqa: B007 - a generator costs several times as much
         if order is old:
             break
