@@ -32,6 +32,10 @@ TOKEN_LENGTH_MIN = 16
 
 LEVERAGE_MAX = 125
 
+CLEARING = ("on", "off")
+
+SPLIT_AT_DEPTH_MAX = 1_000_000
+
 DAY_S = 86_400
 """The longest wait that can be asked for; far longer ones are more than the operating system takes."""
 
@@ -156,6 +160,20 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             "{ default = 20, BTCUSDT = 50 }; a symbol without one keeps what it has"
         ),
     ] = {}
+    clearing: Annotated[
+        str,
+        Setting(
+            "on: market orders and liquidations of one symbol that wait together go to the exchange as one block order; "
+            "off: each by itself"
+        ),
+    ] = "on"
+    block_split_at_depth: Annotated[
+        int,
+        Setting(
+            "a block order is split at so many times the quantity that is shown at the best price; 0: only at the "
+            "exchange's largest quantity"
+        ),
+    ] = 0
     faults_allowed: Annotated[
         bool, Setting("let accounts be made to fail on purpose, for the demo and for tests")
     ] = False
@@ -167,12 +185,22 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         if len({t.token for t in self.api_tokens}) != len(self.api_tokens):
             raise BadConfig("api_tokens: two have the same token; each needs its own")
         self._check_master()
+        self._check_clearing()
         for asset in self.fee_assets:
             if not (asset.isascii() and asset.isalnum() and asset == asset.upper()):
                 raise BadConfig(
                     f"fee_assets: {asset!r} is no asset in the exchange's spelling, for example BNB"
                 )
         self._check_times()
+
+    def _check_clearing(self) -> None:
+        if self.clearing not in CLEARING:
+            raise BadConfig(f"clearing: {self.clearing!r} is none of {', '.join(CLEARING)}")
+        depth = self.block_split_at_depth
+        if not 0 <= depth <= SPLIT_AT_DEPTH_MAX:
+            raise BadConfig(
+                f"block_split_at_depth: {depth} must be 0 (never split by depth) to {SPLIT_AT_DEPTH_MAX:,}"
+            )
 
     def _check_times(self) -> None:
         least = {

@@ -52,6 +52,14 @@ class Purpose(StrEnum):
     """Everything must go for another reason than margin: a loss limit, or an emergency stop."""
 
 
+class OrderClass(StrEnum):
+    """Who goes first when the exchange's limits make orders wait, in this order."""
+
+    LIQUIDATION = "LIQUIDATION"
+    REDUCING = "REDUCING"
+    NEW_RISK = "NEW_RISK"
+
+
 class OrderStatus(StrEnum):
     """Life of an order. The last five are terminal."""
 

@@ -24,6 +24,7 @@ from actors.core.enums import (
     ConditionalKind,
     ConditionalStatus,
     LiquidationMode,
+    OrderClass,
     OrderStatus,
     OrderType,
     Phase,
@@ -75,6 +76,7 @@ class OrderIntended(Fact, OrderTags, frozen=True, kw_only=True, gc=False, tag=Tr
     ``margin_reserved`` is in quote asset, what it held when it was decided; ``reference_price`` is the price
     that what it may still open is counted with. ``tier`` is the ADL tier that a step is of, 0 for an owner's order.
     ``conditional_id`` is the conditional order that it came of, ``attempt`` how often that was refused before.
+    ``shortfall`` is what the account lacked of its maintenance margin when a step was decided, in quote asset, never negative.
     """
 
     account_id: AccountId
@@ -96,6 +98,14 @@ class OrderIntended(Fact, OrderTags, frozen=True, kw_only=True, gc=False, tag=Tr
     reference_price: Decimal | None = None
     attempt: int = 0
     conditional_id: ClientOrderId | None = None
+    shortfall: Decimal = ZERO
+
+    @property
+    def order_class(self) -> OrderClass:
+        """Who it goes before: what liquidates, then what only reduces, then new risk."""
+        if self.purpose is not Purpose.USER:
+            return OrderClass.LIQUIDATION
+        return OrderClass.REDUCING if self.reduce_only else OrderClass.NEW_RISK
 
 
 class CancelIntended(Fact, frozen=True, gc=False, tag=True):

@@ -11,12 +11,16 @@ from actors.core.units import AccountId, ClientOrderId, Symbol
 
 
 class Submit(Message, frozen=True, gc=False):
-    """Writer to gateway: these orders and cancels are durable, send them."""
+    """Writer to clearing or gateway, clearing to gateway: these orders and cancels are durable, send them.
+
+    With a ``slot`` the one order in it was granted that by the gateway, and is sent at once.
+    """
 
     LANE: ClassVar[Lane] = Lane.FILLS
 
     orders: tuple[OrderIntended, ...]
     cancels: tuple[CancelIntended, ...]
+    slot: int = 0
 
 
 class Resync(Message, frozen=True, gc=False):

@@ -19,7 +19,8 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A trade of one order. ``quantity`` in base asset, ``price`` in quote asset, ``trade_ms`` in Unix milliseconds.
 
     ``fee`` is what the exchange took, in ``fee_asset`` (empty: the quote asset), positive when paid; None when it has
-    not said so yet. ``trade_id`` is unique within a symbol.
+    not said so yet. ``trade_id`` is unique within a symbol. ``quote_quantity`` is what it cost, where that is not quantity
+    times price: a part of several trades at several prices, whose price is rounded.
     """
 
     exchange_order_id: int
@@ -32,6 +33,12 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     maker: bool
     trade_ms: int
     fee_asset: str = ""
+    quote_quantity: Decimal | None = None
+
+    @property
+    def value(self) -> Decimal:
+        """What was paid or received for it without fee, in quote asset, exact."""
+        return self.quantity * self.price if self.quote_quantity is None else self.quote_quantity
 
 
 TRADE_FIELDS = frozenset(Trade.__struct_fields__)
