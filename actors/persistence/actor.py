@@ -32,6 +32,7 @@ from actors.core.errors import Fenced, NotDurable, StoreBusy, StoreUnreachable
 from actors.core.facts import CancelIntended, OrderIntended
 from actors.core.messages import Lane, Message
 from actors.core.order_messages import Recover, Submit
+from actors.core.orders import is_recovered
 from actors.core.records import (
     LiftQuarantine,
     LoadRecovery,
@@ -266,8 +267,11 @@ class Writer(DispatchedActor):
         self.stats.last_commit_ms = took_ns / NANOS_PER_MS
         durable = [d for d, refusal in zip(batch, results, strict=True) if refusal is None]
         self.stats.decisions += len(durable)
-        # First of all: if the writer fails after this line, the gateway knows what was committed.
-        orders = tuple(f for d in durable for f in d.facts if isinstance(f, OrderIntended))
+        # First of all: if the writer fails after this line, the gateway knows what was committed. One that was learned
+        # from the exchange has been there already, and must never be sent again.
+        orders = tuple(
+            f for d in durable for f in d.facts if isinstance(f, OrderIntended) and not is_recovered(f)
+        )
         cancels = tuple(f for d in durable for f in d.facts if isinstance(f, CancelIntended))
         if orders or cancels:
             self._actors["gateway"].tell(Submit(orders, cancels))

@@ -8,7 +8,7 @@ I/O: runs SQL on the connection that it is given.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from decimal import Decimal
 from typing import Any, LiteralString, NamedTuple
 
@@ -20,7 +20,7 @@ from actors.core.errors import StateCorrupt
 from actors.core.facts import OrderIntended, PositionTakenOver
 from actors.core.orders import WorkingOrder
 from actors.core.records import Recovery
-from actors.core.units import ZERO, Symbol
+from actors.core.units import ZERO, ClientOrderId, Symbol
 from actors.persistence.connection import one_moment
 from actors.persistence.journal import SHARD
 from actors.persistence.loading import Kept, states_of
@@ -72,6 +72,15 @@ def books(connection: Connection) -> tuple[Positions, Positions]:
     return {s: q for s, q in virtual.items() if q}, {s: q for s, q in house.items() if q}
 
 
+def known_orders(connection: Connection, ids: Collection[ClientOrderId]) -> set[ClientOrderId]:
+    """Which of some client order ids have an intent."""
+    with one_moment(connection):
+        known = {row[0] for row in connection.execute(KNOWN_ORDERS, (list(ids),)).fetchall()}
+        behind = connection.execute(BEHIND, {"shard": SHARD}).fetchall()
+    decided = (fact for fact in _facts((row[1], row[2]) for row in behind) if isinstance(fact, OrderIntended))
+    return known | {fact.client_order_id for fact in decided}.intersection(ids)
+
+
 def _behind(connection: Connection) -> _Behind:
     found = connection.execute(BEHIND, {"shard": SHARD}).fetchall()
     streams = sorted({row[0] for row in found})
@@ -108,6 +117,8 @@ BEHIND: LiteralString = """
 WORKING_ACCOUNTS: LiteralString = """
     SELECT DISTINCT account_id FROM bulkhead.intent
     WHERE status IN ('INTENDED', 'ACKNOWLEDGED') AND account_id <> ALL(%s)"""
+
+KNOWN_ORDERS: LiteralString = "SELECT client_order_id FROM bulkhead.intent WHERE client_order_id = ANY(%s)"
 
 POSITIONS_BUT_OF: LiteralString = """
     SELECT symbol, sum(quantity) FROM bulkhead.position WHERE account_id <> ALL(%s) GROUP BY symbol"""
