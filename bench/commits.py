@@ -16,6 +16,7 @@ import psutil
 from msgspec.structs import replace
 
 from actors.core.constants import WRITER_BATCH_FIRST
+from actors.core.durability import Persist
 from actors.core.units import NANOS_PER_SECOND, Nanos
 from actors.persistence import batch_size
 from actors.persistence.actor import Writer
@@ -25,7 +26,6 @@ from actors.persistence.projection.store import Projection
 from actors.persistence.store import Store
 from actors.runtime.actor import Ref
 from actors.runtime.dispatcher import ThreadedDispatcher
-from actors.subaccount.durability import Persist
 from actors.supervision.gate import TradingGate
 from bench.common import Sink
 from bench.trading import Trader, in_turn, traders

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
+from actors.core.durability import Persist
 from actors.core.enums import OrderStatus, OrderType, Side
 from actors.core.messages import Fill, OrderAccepted, OrderClosed, PlaceOrder, Tick
 from actors.core.order_ids import FIXED
@@ -14,7 +15,6 @@ from actors.core.trades import Trade
 from actors.core.units import AccountId, ClientOrderId, Nanos
 from actors.persistence.store import Store
 from actors.subaccount.decide import AccountMessage, decide
-from actors.subaccount.durability import Persist
 from actors.subaccount.market import Market
 from actors.subaccount.state import AccountState
 from actors.venues.paper.instruments import LISTINGS
@@ -77,7 +77,7 @@ class Trader:
         made = decide(self.state, message, _MARKET)
         self.decided.append(
             Persist(
-                account_id=self.state.account_id,
+                stream=self.state.account_id,
                 previous_sequence=self.state.sequence,
                 facts=made.facts,
                 state=made.state,

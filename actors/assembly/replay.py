@@ -22,6 +22,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from actors.assembly.build import Runtime, Settings, build
+from actors.core.clearing_facts import ClearingFact
+from actors.core.durability import Persist, StreamFacts
 from actors.core.enums import OrderStatus, Side
 from actors.core.errors import BadInput, NotDurable
 from actors.core.facts import (
@@ -44,7 +46,6 @@ from actors.persistence.store import Store
 from actors.runtime.clock import VirtualClock
 from actors.runtime.simulation import SeededDispatcher
 from actors.subaccount import margin
-from actors.subaccount.durability import Persist
 from actors.subaccount.state import AccountState
 from actors.venues.paper.generator import Quote
 from actors.venues.paper.in_process import InProcessExchange
@@ -81,7 +82,7 @@ class RecordingStore:
             line = msgspec.json.encode(
                 {
                     "at_ms": decision.wall_ms,
-                    "account": decision.account_id,
+                    "account": decision.stream,
                     "sequence": decision.state.sequence,
                     "cause": decision.cause,
                     "facts": [_spoken(fact, self._start_ms) for fact in decision.facts],
@@ -100,7 +101,7 @@ class RecordingStore:
         return getattr(self._store, name)
 
 
-def _spoken(fact: AnyFact, start_ms: int) -> Any:
+def _spoken(fact: AnyFact | ClearingFact, start_ms: int) -> Any:
     """A fact as all releases have written it, so that the replays of two releases can be compared byte for byte."""
     fields: dict[str, Any]
     match fact:
@@ -116,7 +117,9 @@ def _spoken(fact: AnyFact, start_ms: int) -> Any:
             fields = msgspec.to_builtins(fact)
             fields["tier"] = fact.tier or fields.pop("attempt")
             fields = {
-                name: value for name, value in fields.items() if name not in {"attempt", "conditional_id"}
+                name: value
+                for name, value in fields.items()
+                if name not in {"attempt", "conditional_id", "shortfall"}
             }
         case CloseOutBegan() | CloseOutEnded():
             fields = {"fact": "ClosingOut", "reason": fact.reason if isinstance(fact, CloseOutBegan) else ""}
@@ -125,7 +128,7 @@ def _spoken(fact: AnyFact, start_ms: int) -> Any:
     return fields
 
 
-def _not_placed(facts: Sequence[AnyFact]) -> Iterator[str]:
+def _not_placed(facts: StreamFacts) -> Iterator[str]:
     """Why an order ended without a trade, if nothing was decided in its place."""
     if any(isinstance(fact, OrderIntended) for fact in facts):
         return

@@ -29,8 +29,10 @@ class Commission(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     rate_ms: int = 0
 
 
-class PendingFee(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class PendingFee(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """The fee of a booked trade that is not booked yet; ``asset`` and ``amount`` as of ``Commission``.
+
+    ``price`` and ``quote_quantity`` are those of the trade, the second written down only where the trade has it.
 
     ``position_id`` is the position that the trade opened, added to or reduced; empty when it only closed.
     ``closed_id`` is the one that it closed, ``closed_quantity`` of the trade's ``quantity`` did.
@@ -46,8 +48,15 @@ class PendingFee(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     closed_quantity: Decimal
     position_id: str
     closed_id: str
-    asset: str = ""
-    amount: Decimal | None = None
+    # msgspec leaves a default out only when it is a plain value: these two are always written.
+    asset: str = msgspec.field(default_factory=str)
+    amount: Decimal | None = msgspec.field(default_factory=lambda: None)
+    quote_quantity: Decimal | None = None
+
+    @property
+    def value(self) -> Decimal:
+        """What the trade was worth without fee, in quote asset."""
+        return self.quantity * self.price if self.quote_quantity is None else self.quote_quantity
 
 
 class FeeShare(msgspec.Struct, frozen=True, gc=False):

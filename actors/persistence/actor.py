@@ -28,6 +28,7 @@ import structlog
 
 from actors.core.alarm_level import Critical
 from actors.core.constants import HANDED_WAITING, WRITER_BATCH_FIRST, WRITER_WAITING_HIGH, WRITER_WAITING_LOW
+from actors.core.durability import DecisionLost, Persist
 from actors.core.errors import Fenced, NotDurable, StoreBusy, StoreUnreachable
 from actors.core.facts import CancelIntended, OrderIntended
 from actors.core.messages import Lane, Message
@@ -45,7 +46,7 @@ from actors.persistence import batch_size
 from actors.persistence.messages import AskStore
 from actors.persistence.queries import QueriedStore, StorePort
 from actors.runtime.actor import DispatchedActor, Ref
-from actors.subaccount.durability import AccountLoaded, DecisionLost, LoadAccount, Persist
+from actors.subaccount.durability import AccountLoaded, LoadAccount
 from actors.supervision.gate import TradingGate
 
 log = structlog.get_logger("writer")
@@ -309,10 +310,10 @@ class Writer(DispatchedActor):
         self.stats.refused += 1
         if isinstance(refusal, Fenced):
             self._fenced(refusal)
-        log.error("decision refused", account=decision.account_id, error=str(refusal))
+        log.error("decision refused", account=decision.stream, error=str(refusal))
         if decision.reply_to is not None:
             decision.reply_to.set_exception((type(refusal), refusal, None))
-        ref = self._accounts.get(decision.account_id)
+        ref = self._accounts.get(AccountId(decision.stream))
         if ref is not None:
             with suppress(pykka.ActorDeadError):
                 ref.tell(DecisionLost(decision.incarnation, str(refusal)))

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from actors.core.durability import Persist
 from actors.core.messages import Lane, Message
 from actors.persistence.queries import Query
-from actors.subaccount.durability import Persist
 
 
 class AskStore(Message, frozen=True, gc=False):

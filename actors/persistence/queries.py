@@ -11,11 +11,11 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
+from actors.core.durability import Persist
 from actors.core.errors import NotDurable
 from actors.core.records import NewAccount, QuarantineRecord, Recovery
 from actors.core.units import AccountId
 from actors.persistence.operator_records import DeadLetter, DeadLetterStatus, OperatorRecords
-from actors.subaccount.durability import Persist
 from actors.subaccount.state import AccountState
 
 A = TypeVar("A")

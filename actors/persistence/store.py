@@ -21,6 +21,7 @@ import psycopg
 import structlog
 
 from actors.core import fact_codec
+from actors.core.durability import Persist
 from actors.core.errors import BadInput, Fenced, NotDurable, StateCorrupt, StoreBusy, StoreUnreachable
 from actors.core.records import NewAccount, Recovery
 from actors.core.units import AccountId, Symbol
@@ -34,7 +35,6 @@ from actors.persistence.messages import Committed
 from actors.persistence.operator_records import OperatorRecords
 from actors.persistence.projection.spelling import when
 from actors.persistence.shards import SHARDS
-from actors.subaccount.durability import Persist
 from actors.subaccount.state import AccountState
 
 log = structlog.get_logger("store")
@@ -208,7 +208,7 @@ class Store:
         results = self._commit(decisions)
         # A sequence says only how many decisions came before, not which: until an account is loaded again, what it
         # decided stands on the refused one, even if the number happens to fit.
-        self._refused.update(d.account_id for d, refusal in zip(decisions, results, strict=True) if refusal)
+        self._refused.update(d.stream for d, refusal in zip(decisions, results, strict=True) if refusal)
         self._answers.clear()
         self._sent.clear()
         self._in_doubt = False
@@ -244,8 +244,8 @@ class Store:
             if lost:
                 raise StoreUnreachable(one_line(error)) from None
             if len(decisions) == 1:
-                self._refused.add(decisions[0].account_id)
-                return [NotDurable(f"{decisions[0].account_id}: {one_line(error)}")]
+                self._refused.add(decisions[0].stream)
+                return [NotDurable(f"{decisions[0].stream}: {one_line(error)}")]
             # Order is kept: an account's later decisions do not follow if an earlier one did not land.
             middle = len(decisions) // 2
             return self._commit(decisions[:middle]) + self._commit(decisions[middle:])
@@ -254,7 +254,7 @@ class Store:
         """Write decisions in one transaction, all that can follow or none; for each why it cannot follow, else None."""
         with self._connection.transaction():
             self._fence()
-            self._end.learn(self._connection, {d.account_id for d in decisions})
+            self._end.learn(self._connection, {d.stream for d in decisions})
             appended, refusals = self._end.following(decisions, self._refused)
             if self._in_doubt and any(refusals):
                 raise _Doubtful

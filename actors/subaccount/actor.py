@@ -10,6 +10,7 @@ import structlog
 from msgspec.structs import replace
 
 from actors.core.constants import FEE_ASK_FIRST, FEE_ASK_MAX, ORDER_WAIT_MAX
+from actors.core.durability import DecisionLost, Persist
 from actors.core.enums import Purpose, ReconsiderReason
 from actors.core.errors import FaultInjected, NotDurable, StateLost
 from actors.core.facts import AnyFact, ConditionalPlaced, FillApplied, OrderIntended
@@ -34,7 +35,7 @@ from actors.runtime.actor import DispatchedActor, Ref
 from actors.subaccount import adl, fees, holdings, monitor
 from actors.subaccount.alerts import alerts_of
 from actors.subaccount.decide import decide, refused_in_quarantine, withdraw
-from actors.subaccount.durability import AccountLoaded, DecisionLost, LoadAccount, Persist
+from actors.subaccount.durability import AccountLoaded, LoadAccount
 from actors.subaccount.market import Market
 from actors.subaccount.pipeline import Accepted, Decision, Rejected
 from actors.subaccount.rejections import RejectCode, Rejection
@@ -234,7 +235,7 @@ class AccountActor(DispatchedActor):
         future = self.defer_reply()
         self._context.writer.tell(
             Persist(
-                account_id=self.account_id,
+                stream=self.account_id,
                 previous_sequence=before.sequence,
                 facts=decision.facts,
                 state=decision.state,

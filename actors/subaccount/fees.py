@@ -152,7 +152,7 @@ def questions(
 
 def reserve(state: AccountState) -> Decimal:
     """What pending fees hold of the account's margin, in quote asset; see rule 4."""
-    return sum((fee.quantity * fee.price * RESERVE for fee in state.pending_fees), ZERO)
+    return sum((fee.value * RESERVE for fee in state.pending_fees), ZERO)
 
 
 def _present(state: AccountState, asset: str, symbol: Symbol, trade_ms: int, market: Market) -> Rate | None:

@@ -178,7 +178,13 @@ def _fold_risk(state: AccountState, fact: RiskFact) -> AccountState:
 def _fold_account(state: AccountState, fact: AccountFact) -> AccountState:
     match fact:
         case PhaseChanged():
-            return replace(state, phase=fact.phase, refusals=fact.refusals, retry_at_ms=fact.retry_at_ms)
+            return replace(
+                state,
+                phase=fact.phase,
+                refusals=fact.refusals,
+                retry_at_ms=fact.retry_at_ms,
+                unsent=fact.unsent,
+            )
         case StatusChanged():
             return replace(state, status=fact.status)
         case ModeChanged():
@@ -365,7 +371,13 @@ def _fits(held: Position | None, after: Position | None, fact: FillApplied, clos
         return fact.realized == ZERO
     is_same = after is not None and after.position_id == held.position_id
     cost = held.cost - fact.cost if is_same else held.cost
-    return fact.realized == (closed * fact.trade.price - cost) * (1 if held.is_long else -1)
+    trade = fact.trade
+    if trade.quote_quantity is None:
+        brought = closed * trade.price
+    else:
+        # The fact says how its value was divided: what opened the other side is that position's cost.
+        brought = trade.value if is_same or after is None else trade.value - fact.cost
+    return fact.realized == (brought - cost) * (1 if held.is_long else -1)
 
 
 def _fold_breaker(state: AccountState, fact: BreakerChanged) -> AccountState:

@@ -157,7 +157,7 @@ def settle(
 ) -> Settlement:
     """What a trade does to the account's position in its symbol.
 
-    realized = (closed quantity x price - its share of the cost) x sign of the position, fees excluded.
+    realized = (value of the closed part - its share of the cost) x sign of the position, fees excluded.
     A trade against the position reduces it first; what is left over opens the other side.
 
     Args:
@@ -168,7 +168,7 @@ def settle(
         extremes: of the mid since the position last changed.
     """
     closed = closed_by(held, trade)
-    opened = (trade.quantity - closed) * trade.price
+    brought, opened = trade.divided(closed)
     if held is None:
         return Settlement(cost=opened, margin=_margin(opened, leverage))
     mae, mfe = held.excursions(*extremes)
@@ -178,7 +178,7 @@ def settle(
         margin = held.margin + _margin(opened, leverage)
         return Settlement(cost=held.cost + opened, margin=margin, mae=mae, mfe=mfe)
     cost = held.cost_of(closed)
-    realized = (closed * trade.price - cost) * (1 if held.is_long else -1)
+    realized = (brought - cost) * (1 if held.is_long else -1)
     left = abs(held.quantity) - closed
     if left:
         margin = (held.margin * left / abs(held.quantity)).quantize(ENTRY_QUANTUM)
@@ -244,6 +244,7 @@ def pending_of(fill: FillApplied, held: Position | None, after: Position | None)
         trade_ms=fill.trade.trade_ms,
         quantity=fill.trade.quantity,
         price=fill.trade.price,
+        quote_quantity=fill.trade.quote_quantity,
         closed_quantity=fill.closed_quantity,
         position_id=after_id,
         closed_id="" if held_id == after_id else held_id,

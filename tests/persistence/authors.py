@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 
+from actors.core.durability import Persist
 from actors.core.enums import OrderStatus
 from actors.core.messages import OrderAccepted, OrderClosed, PlaceOrder
 from actors.core.records import NewAccount
@@ -18,7 +19,6 @@ from actors.persistence.projection.rows import gather
 from actors.persistence.projection.store import Projection
 from actors.persistence.queries import Query
 from actors.subaccount.decide import decide
-from actors.subaccount.durability import Persist
 from tests.factories import ETH, fill_of, market
 
 NOW = 1_700_000_000_000
@@ -56,14 +56,14 @@ class Author:
         if decision.facts:
             self.batch.append(
                 Persist(
-                    account_id=self.state.account_id, previous_sequence=self.state.sequence, facts=decision.facts,
+                    stream=self.state.account_id, previous_sequence=self.state.sequence, facts=decision.facts,
                     state=decision.state, wall_ms=NOW,
                 )
             )  # fmt: skip
         self.state = decision.state
         return decision
 
-    def trade(self, side, quantity, price="2000", trade_id=None):
+    def trade(self, side, quantity, price="2000", trade_id=None, **more):
         self.decide(PlaceOrder(symbol=ETH, side=side, quantity=D(quantity), leverage=D(20)))
         if not self.state.orders:
             return
@@ -71,7 +71,8 @@ class Author:
         self.trades += 1
         number = trade_id or next(TRADE_IDS)
         self.decide(OrderAccepted(order.client_order_id, 50))
-        self.decide(fill_of(order, price=price, fee="0.1", trade_id=number, account_id=self.state.account_id))
+        account_id = self.state.account_id
+        self.decide(fill_of(order, price=price, fee="0.1", trade_id=number, account_id=account_id, **more))
         if self.state.order(order.client_order_id):
             self.decide(OrderClosed(order.client_order_id, OrderStatus.FILLED, order.quantity))
 

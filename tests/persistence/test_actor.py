@@ -1,4 +1,7 @@
-"""The writer: order, groups, and what happens while Postgres is away."""
+"""The writer: order, groups, and what happens while Postgres is away.
+
+Covers: actors/core/durability.py, actors/core/clearing_messages.py
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 from msgspec.structs import replace
 
+from actors.core.durability import DecisionLost, Persist
 from actors.core.errors import NotDurable, StoreBusy, StoreUnreachable
 from actors.core.messages import PlaceOrder
 from actors.core.order_messages import Submit
@@ -19,7 +23,7 @@ from actors.runtime.cell import Status
 from actors.runtime.clock import VirtualClock
 from actors.runtime.simulation import SeededDispatcher
 from actors.subaccount.decide import decide
-from actors.subaccount.durability import AccountLoaded, DecisionLost, LoadAccount, Persist
+from actors.subaccount.durability import AccountLoaded, LoadAccount
 from actors.subaccount.pipeline import Accepted
 from actors.supervision.gate import TradingGate
 from tests.factories import BUY, ETH, account, market
@@ -35,7 +39,7 @@ class Store:
         if self.away:
             raise StoreUnreachable("away")
         self.log.append(len(decisions))
-        return [NotDurable("poison") if d.account_id in self.refuse else None for d in decisions]
+        return [NotDurable("poison") if d.stream in self.refuse else None for d in decisions]
 
     def handover(self):
         return None
@@ -68,7 +72,7 @@ class Bench:
 def persist(reply_to=None, incarnation=0):
     decision = decide(account(), PlaceOrder(symbol=ETH, side=BUY, quantity=D(1)), market())
     return Persist(
-        account_id="acct-1", previous_sequence=0, facts=decision.facts, state=decision.state, wall_ms=1,
+        stream="acct-1", previous_sequence=0, facts=decision.facts, state=decision.state, wall_ms=1,
         reply_to=reply_to, reply=decision.reply, incarnation=incarnation,
     )  # fmt: skip
 

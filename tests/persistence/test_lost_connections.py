@@ -213,7 +213,7 @@ def land(dsn, decisions, seconds=0.0):
     """What the server does for a connection that is gone: the same rows, at last committed."""
     end = JournalEnd()
     with psycopg.connect(dsn) as connection:
-        end.learn(connection, {d.account_id for d in decisions})
+        end.learn(connection, {d.stream for d in decisions})
         appended, refusals = end.following(decisions)
         assert not any(refusals)
         journal.append(connection, appended, decisions[-1].wall_ms)

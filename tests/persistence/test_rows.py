@@ -94,6 +94,17 @@ def test_a_flip_closes_one_position_and_opens_another(store, dsn, author):
     assert rows(dsn, "SELECT quantity FROM bulkhead.position") == [(D("-0.5"),)]
 
 
+def test_the_two_rows_of_a_part_that_flips_hold_its_value_together(store, dsn, author):
+    author.trade(BUY, "1")
+    # Its price is rounded: 1.5 times it would be 3000.9.
+    author.trade(SELL, "1.5", "2000.6", quote_quantity=D("3000.900000000001"))
+    commit(store, author)
+    found = rows(dsn, "SELECT action, notional FROM trade_executions WHERE side = 'SELL' ORDER BY action")
+    assert found == [("CLOSE", D("2000.600000000001")), ("OPEN", D("1000.300000000000"))]
+    assert author.state.realized == D("0.600000000001")
+    assert rows(dsn, "SELECT cost FROM bulkhead.position") == [(D("1000.300000000000"),)]
+
+
 def test_what_opens_adds_or_closes_is_called_so(store, dsn, author):
     for side, quantity in ((BUY, "1"), (BUY, "0.5"), (SELL, "0.5"), (SELL, "1"), (SELL, "1"), (BUY, "1.5")):
         author.trade(side, quantity)

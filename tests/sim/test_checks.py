@@ -13,10 +13,10 @@ from msgspec.structs import replace
 
 from actors.assembly.simulation.violation import Violation
 from actors.assembly.simulation.world import World
+from actors.core.durability import Persist
 from actors.core.enums import Phase
 from actors.core.errors import NotDurable
 from actors.gateway.orders import Request
-from actors.subaccount.durability import Persist
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def decision(world, **changes):
     """A decision of nothing, by an account that is right in all else."""
     state = world.store.durable["acct-0"]
     made = Persist(
-        account_id="acct-0", previous_sequence=state.sequence, facts=(), wall_ms=0,
+        stream="acct-0", previous_sequence=state.sequence, facts=(), wall_ms=0,
         state=replace(state, sequence=state.sequence + 1),
     )  # fmt: skip
     return replace(made, **changes)

@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from actors.core.constants import MAILBOX_HIGH
+from actors.core.durability import Persist
 from actors.core.enums import AccountStatus, ConditionalKind, LiquidationMode, OrderStatus, OrderType, Purpose
 from actors.core.errors import StateLost
 from actors.core.facts import LimitsBelowChanged, ModeChanged, OrderIntended, StatusChanged
@@ -31,7 +32,7 @@ from actors.runtime.clock import VirtualClock
 from actors.runtime.simulation import SeededDispatcher
 from actors.subaccount.actor import AccountActor, AccountContext
 from actors.subaccount.decide import decide
-from actors.subaccount.durability import AccountLoaded, LoadAccount, Persist
+from actors.subaccount.durability import AccountLoaded, LoadAccount
 from actors.subaccount.holdings import changed
 from actors.subaccount.pipeline import Accepted, Rejected
 from actors.subaccount.rejections import RejectCode

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 from msgspec.structs import replace
 
 from actors.assembly.simulation.violation import must
 from actors.core import fact_codec
+from actors.core.durability import Persist
 from actors.core.errors import NotDurable, StoreUnreachable
 from actors.core.facts import AnyFact, FillApplied, OrderIntended, PositionTakenOver
 from actors.core.fees import FeeBooked
@@ -21,7 +22,6 @@ from actors.core.units import AccountId, Symbol
 from actors.persistence.journal import NO_HASH, JournalEnd
 from actors.persistence.loading import Row, state_after
 from actors.subaccount import state_codec
-from actors.subaccount.durability import Persist
 from actors.subaccount.fold import fold
 from actors.subaccount.state import AccountState, with_limits
 from actors.subaccount.state_codec import state_hash
@@ -73,7 +73,8 @@ class SimulatedStore:
         return [self._committed(decision) for decision in decisions]
 
     def _committed(self, decision: Persist) -> NotDurable | None:
-        id_, state = decision.account_id, self.durable[decision.account_id]
+        id_ = AccountId(decision.stream)
+        state = self.durable[id_]
         appended, [refusal] = self._end.following([decision], self._refused)
         if refusal is None and self.faults and self._random.random() < POISON:
             refusal = NotDurable("simulated poison row")
@@ -86,7 +87,10 @@ class SimulatedStore:
             self._note(id_, fact)
         state = replace(state, sequence=entry.sequence)
         must(state == decision.state, "the durable state differs from the account's own")
-        must(state_hash(state) == state_hash(decision.state), "equal states have different hashes")
+        must(
+            state_hash(state) == state_hash(cast("AccountState", decision.state)),
+            "equal states have different hashes",
+        )
         self._end.moved(appended)
         self.durable[id_] = state
         self.rows[id_].append((entry.sequence, entry.version, entry.facts, entry.hash, False))

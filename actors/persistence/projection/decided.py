@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import lru_cache
+from typing import cast
 
 import msgspec
 from msgspec.structs import replace
@@ -51,13 +52,13 @@ def of_handover(committed: Committed) -> list[Decided]:
     """What the writer handed over."""
     return [
         Decided(
-            stream=p.account_id,
+            stream=p.stream,
             sequence=p.state.sequence,
             position=committed.first + number,
             wall_ms=p.wall_ms,
             hash=committed.hashes[number],
-            facts=p.facts,
-            state=p.state,
+            facts=cast("tuple[AnyFact, ...]", p.facts),
+            state=cast("AccountState", p.state),
         )
         for number, p in enumerate(committed.decisions)
     ]

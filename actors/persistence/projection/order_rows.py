@@ -25,7 +25,7 @@ def _by_name(fact: type[msgspec.Struct], but: Collection[str]) -> Columns:
 
 
 INTENT: Columns = {
-    **_by_name(OrderIntended, {"sequence", "attempt", "conditional_id"}),
+    **_by_name(OrderIntended, {"sequence", "attempt", "conditional_id", "shortfall"}),
     "order_sequence": attrgetter("sequence"),
     "tier": lambda fact: (
         fact.tier or fact.attempt

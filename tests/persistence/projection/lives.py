@@ -10,13 +10,13 @@ import psycopg
 from msgspec.structs import replace
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from actors.core.durability import Persist
 from actors.core.facts import LimitsBelowChanged
 from actors.core.records import NewAccount
 from actors.core.units import AccountId
 from actors.persistence.projection.batch import names_of_ours
 from actors.persistence.projection.store import Projection
 from actors.persistence.schema import REQUIRED
-from actors.subaccount.durability import Persist
 from tests.model import engine
 from tests.model.sequence import Sequence
 
@@ -36,7 +36,7 @@ class _Recorder(engine.Engine):
     def note(self, before, facts, after, wall_ms):
         self.persists.append(
             Persist(
-                account_id=before.account_id, previous_sequence=before.sequence, facts=facts, state=after, wall_ms=wall_ms
+                stream=before.account_id, previous_sequence=before.sequence, facts=facts, state=after, wall_ms=wall_ms
             )
         )  # fmt: skip
 

@@ -63,7 +63,7 @@ def kept(store, dsn):
 @pytest.mark.parametrize(
     ("table", "left_out", "also"),
     [
-        ("intent", {"attempt", "conditional_id"}, {"tier": 0, "status": OrderStatus.INTENDED}),
+        ("intent", {"attempt", "conditional_id", "shortfall"}, {"tier": 0, "status": OrderStatus.INTENDED}),
         ("conditional", set(), {"first_extreme": D(2050), "status": "WAITING", "due": False}),
     ],
 )

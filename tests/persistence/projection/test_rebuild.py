@@ -110,13 +110,13 @@ def test_a_parked_account_comes_as_far_as_it_was(store, dsn, monkeypatch):
     commit(store, decisions)
     projection = Projection(dsn)
     projection.begin()
-    bad = next(d for d in decisions if d.account_id == "life-1" and d.state.sequence == 9)
+    bad = next(d for d in decisions if d.stream == "life-1" and d.state.sequence == 9)
     from actors.persistence.projection import accounts
 
     real = accounts.project_state
 
     def fails(batch, decided):
-        if (decided.stream, decided.sequence) == (bad.account_id, 9):
+        if (decided.stream, decided.sequence) == (bad.stream, 9):
             raise ValueError("spoiled")
         real(batch, decided)
 
