@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from actors.assembly import lost_orders
 from actors.assembly.lost_orders import EARLIER_MS, Fleet, book, first_root, pending
+from actors.core.durability import Persist
 from actors.core.enums import OrderType, TimeInForce
 from actors.core.errors import StateCorrupt
 from actors.core.facts import FillApplied, OrderIntended
@@ -16,7 +17,6 @@ from actors.core.order_ids import FIXED, Origin, StartId, client_order_id
 from actors.core.trades import Trade
 from actors.core.units import AccountId
 from actors.gateway.messages import Report, ReportStatus
-from actors.subaccount.durability import Persist
 from actors.subaccount.pipeline import Accepted
 from actors.supervision.journal_roots import JournalRoot
 from actors.venues.port import PastOrder
@@ -138,7 +138,7 @@ def test_each_order_that_no_intent_explains_is_booked_by_its_account_in_the_orde
     exchange = Exchange(known, early, late, second, past(5, 904, executed="0"))
     assert book(exchange, [ETH, BTC], SINCE, fleet(built, known={known.report.client_order_id}))
     found = [
-        (m.account_id, [f.client_order_id for f in m.facts if isinstance(f, OrderIntended)])
+        (m.stream, [f.client_order_id for f in m.facts if isinstance(f, OrderIntended)])
         for m in decided(built)
     ]
     assert found == [
