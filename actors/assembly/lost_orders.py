@@ -5,8 +5,8 @@ Rules
    that the database has. What was looked for is written down, so a start that is interrupted does it again.
 2. An order of our fleet that no intent explains belongs to the account whose hash is in its client order id. The account
    books it by its own ``decide`` and ``fold``: a position, its fees and triggers follow, and the books are equal.
-3. Nothing is guessed: an order without an account here, of two accounts alike, not final, or whose trades do not add up,
-   is an alarm that names it.
+3. Nothing is guessed: an order without an account here, of two accounts alike, a block of several accounts' orders, one that
+   is not final or whose trades do not add up, is an alarm that names it.
 
 I/O: asks the exchange, and waits for the accounts.
 """
@@ -24,6 +24,7 @@ import structlog
 
 from actors.assembly.build import Assembly
 from actors.core.alarm_level import Critical
+from actors.core.clearing_messages import clearing_name
 from actors.core.constants import CLIENT_ORDER_ID_PREFIX
 from actors.core.enums import OrderStatus
 from actors.core.errors import NotRecorded
@@ -233,13 +234,18 @@ def _attributed(
     for order in orders:
         own = tuple(by_order.get(order.report.exchange_order_id, ()))
         name = parsed(order.report.client_order_id)
-        owner = owners.get(name.account, ()) if name is not None else ()
-        why = _unbookable(order, own, owner)
+        part = "" if name is None else name.account
+        is_block = part == account_part(AccountId(clearing_name(order.report.symbol)))
+        owner = owners.get(part, ())
+        why = BLOCK if is_block else _unbookable(order, own, owner)
         if why:
             fleet.alarm(_named(order, why))
         else:
             found.append((owner[0], _message(order, own)))
     return found
+
+
+BLOCK = "it was a block of several accounts' orders, and whose they were only the lost journal knew"
 
 
 def _owners(account_ids: Iterable[AccountId]) -> Mapping[str, Sequence[AccountId]]:

@@ -15,7 +15,9 @@ from typing import Any, LiteralString, NamedTuple
 import psycopg
 import structlog
 
-from actors.core import fact_codec
+from actors.core import clearing_fact_codec, fact_codec
+from actors.core.clearing_facts import BlockFormed
+from actors.core.clearing_messages import is_clearing
 from actors.core.errors import StateCorrupt
 from actors.core.facts import OrderIntended, PositionTakenOver
 from actors.core.orders import WorkingOrder
@@ -73,12 +75,17 @@ def books(connection: Connection) -> tuple[Positions, Positions]:
 
 
 def known_orders(connection: Connection, ids: Collection[ClientOrderId]) -> set[ClientOrderId]:
-    """Which of some client order ids have an intent."""
+    """Which of some client order ids have an intent, of an account or of a block."""
     with one_moment(connection):
-        known = {row[0] for row in connection.execute(KNOWN_ORDERS, (list(ids),)).fetchall()}
+        known = {row[0] for row in connection.execute(KNOWN_ORDERS, {"ids": list(ids)}).fetchall()}
         behind = connection.execute(BEHIND, {"shard": SHARD}).fetchall()
-    decided = (fact for fact in _facts((row[1], row[2]) for row in behind) if isinstance(fact, OrderIntended))
-    return known | {fact.client_order_id for fact in decided}.intersection(ids)
+    own = ((version, data) for stream, version, data in behind if not is_clearing(stream))
+    known |= {fact.client_order_id for fact in _facts(own) if isinstance(fact, OrderIntended)}
+    for stream, version, data in behind:
+        if is_clearing(stream):
+            formed = (f for f in clearing_fact_codec.decode(version, data) if isinstance(f, BlockFormed))
+            known |= {fact.order.client_order_id for fact in formed}
+    return known.intersection(ids)
 
 
 def _behind(connection: Connection) -> _Behind:
@@ -118,7 +125,10 @@ WORKING_ACCOUNTS: LiteralString = """
     SELECT DISTINCT account_id FROM bulkhead.intent
     WHERE status IN ('INTENDED', 'ACKNOWLEDGED') AND account_id <> ALL(%s)"""
 
-KNOWN_ORDERS: LiteralString = "SELECT client_order_id FROM bulkhead.intent WHERE client_order_id = ANY(%s)"
+KNOWN_ORDERS: LiteralString = """
+    SELECT client_order_id FROM bulkhead.intent WHERE client_order_id = ANY(%(ids)s)
+    UNION ALL
+    SELECT client_order_id FROM bulkhead.block WHERE client_order_id = ANY(%(ids)s)"""
 
 POSITIONS_BUT_OF: LiteralString = """
     SELECT symbol, sum(quantity) FROM bulkhead.position WHERE account_id <> ALL(%s) GROUP BY symbol"""

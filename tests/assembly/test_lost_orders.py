@@ -9,11 +9,12 @@ from msgspec.structs import replace
 
 from actors.assembly import lost_orders
 from actors.assembly.lost_orders import EARLIER_MS, Fleet, book, first_root, pending
+from actors.core.clearing_messages import clearing_name
 from actors.core.durability import Persist
 from actors.core.enums import OrderType, TimeInForce
 from actors.core.errors import StateCorrupt
 from actors.core.facts import FillApplied, OrderIntended
-from actors.core.order_ids import FIXED, Origin, StartId, client_order_id
+from actors.core.order_ids import FIXED, Origin, StartId, account_part, client_order_id
 from actors.core.trades import Trade
 from actors.core.units import AccountId
 from actors.gateway.messages import Report, ReportStatus
@@ -194,10 +195,18 @@ def test_what_no_account_can_be_given_is_named_and_not_looked_for_again(built):
     assert "0 trades of it, which do not add up" in trades
 
 
+def test_a_block_of_several_accounts_orders_is_named_as_one(built):
+    block = past(2, 902, clearing_name(ETH))
+    assert book(Exchange(block), [ETH], SINCE, fleet(built))
+    assert decided(built) == []
+    [alarm] = built.alarms
+    assert block.report.client_order_id in alarm
+    assert "a block of several accounts' orders" in alarm
+
+
 def test_nobody_guesses_between_accounts_that_share_a_hash(built, monkeypatch):
-    monkeypatch.setattr(
-        lost_orders, "account_part", lambda _id: lost_orders.parsed(past(1, 1).report.client_order_id).account
-    )
+    alike = {"acct-2": account_part("acct-1")}
+    monkeypatch.setattr(lost_orders, "account_part", lambda id_: alike.get(id_) or account_part(id_))
     assert book(Exchange(past(2, 902)), [ETH], SINCE, fleet(built))
     assert decided(built) == []
     assert "its id may be of acct-1 or acct-2" in built.alarms[0]
