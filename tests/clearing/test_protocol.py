@@ -15,7 +15,7 @@ from actors.clearing.book import group_of
 from actors.clearing.effects import ToGateway
 from actors.core.clearing_facts import BlockEnded, BlockFormed, BlocksForgotten, RoundAllocated
 from actors.core.clearing_messages import Grant, Group, OrderDone, ReturnSlot, StepUnderWay, Want
-from actors.core.enums import OrderStatus, OrderType, Purpose, Side
+from actors.core.enums import OrderClass, OrderStatus, OrderType, Purpose, Side
 from actors.core.errors import StateCorrupt
 from actors.core.facts import CancelIntended
 from actors.core.messages import Fill, OrderAccepted, OrderClosed
@@ -23,8 +23,8 @@ from actors.core.order_messages import Resync, Submit
 from tests.clearing.world import Owned, World, new_risk, order, reducing
 from tests.factories import BTC, ETH
 
-LIQUIDATION = group_of(order())
-NEW_RISK = group_of(new_risk())
+LIQUIDATION = Group(ETH, Side.SELL, OrderClass.LIQUIDATION)
+NEW_RISK = Group(ETH, Side.SELL, OrderClass.NEW_RISK)
 
 
 def sent_to_gateway(world, kind):
