@@ -421,7 +421,7 @@ def figures(outcome: Outcome) -> list[tuple[str, str]]:
         ("decision to covering order, p50", f"{percentile(m.covered_after, 0.5):.2f} s"),
         ("  p99", f"{percentile(m.covered_after, 0.99):.2f} s"),
         ("  max", f"{percentile(m.covered_after, 1.0):.2f} s"),
-        ("  steps without a trade at the end", f"{m.uncovered:,}"),
+        ("  without a trade at the end", f"{m.uncovered:,}"),
         ("first breach to last calm", f"> {case.seconds:.0f} s" if outcome.not_calm else f"{calm:.1f} s"),
         ("steps decided", f"{m.steps:,}"),
         ("exchange orders, liquidation", f"{m.risk_orders:,}"),
