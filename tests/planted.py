@@ -17,6 +17,8 @@ class Fault(msgspec.Struct, frozen=True):
 
 PROTOCOL = "actors/gateway/protocol.py"
 GATEWAY = "actors/gateway/actor.py"
+SURVEYS = "actors/gateway/survey_schedule.py"
+QUERIES = "actors/gateway/queries.py"
 BUDGET = "actors/gateway/budget.py"
 HTTP = "actors/venues/binance/http.py"
 ORDERS = "actors/venues/binance/orders.py"
@@ -164,7 +166,7 @@ FAULTS = (
     Fault(
         "a slot is kept for ever for who is decided anew",
         WAITING,
-        "while self._slot_ends and self._slot_ends[0][0] < now_ms:",
+        "while self._expected_ends and self._expected_ends[0][0] < now_ms:",
         "while False:",
         ("tests/gateway/test_send_queue.py",),
     ),
@@ -192,14 +194,14 @@ FAULTS = (
     Fault(
         "a trades answer never frees its slot",
         PROTOCOL,
-        "        self._queries_sent.discard(message.client_order_id)\n        effects = self._send_queries(now_ms)\n",
+        "        self._queries.answered(message.client_order_id)\n        effects = self._send_queries(now_ms)\n",
         "        effects = self._send_queries(now_ms)\n",
         LATE,
     ),
     Fault(
         "a query answer never frees its slot",
         PROTOCOL,
-        '        if message.request == "query":\n            self._queries_sent.discard(message.client_order_id)\n',
+        '        if message.request == "query":\n            self._queries.answered(message.client_order_id)\n',
         "",
         (
             "tests/gateway/test_protocol.py::test_never_more_queries_at_once_than_the_bound_and_each_gets_its_turn",
@@ -347,7 +349,7 @@ FAULTS = (
     Fault(
         "the user stream is back and nothing is asked for",
         PROTOCOL,
-        "            tracked.predates_stream = True\n        return self._survey(now_ms)",
+        "            tracked.predates_stream = True\n        return self._surveys.ask_anew(now_ms)",
         "            tracked.predates_stream = True\n        return []",
         LATE,
     ),
@@ -666,16 +668,16 @@ FAULTS = (
     ),
     Fault(
         "answers that an earlier run asked for make room for more",
-        PROTOCOL,
-        "len(self._queries_sent) < QUERIES_MAX",
-        "len(self._queries_sent) < 2 * QUERIES_MAX",
+        QUERIES,
+        "len(self._sent) < QUERIES_MAX",
+        "len(self._sent) < 2 * QUERIES_MAX",
         LATE,
     ),
     Fault(
         "a look at everything is waited for for ever",
-        PROTOCOL,
-        "is_time or self._survey_again or never_answered else []",
-        "is_time or self._survey_again else []",
+        SURVEYS,
+        "is_time or self._wanted or never_answered else []",
+        "is_time or self._wanted else []",
         LATE,
     ),
     Fault(
