@@ -39,6 +39,8 @@ TRIGGERS = "actors/symbol_router/trigger_index.py"
 BOOK = "actors/symbol_router/book.py"
 FEED = "actors/feed/actor.py"
 RECONCILIATION = "actors/assembly/reconciliation.py"
+DEPTH = "actors/venues/paper/depth.py"
+MATCHING = "actors/venues/paper/matching.py"
 ENGINE = "actors/assembly/engine.py"
 
 FRAMES = "actors/venues/binance/order_frames.py"
@@ -84,7 +86,30 @@ CLEARED = ("tests/clearing/test_protocol.py",)
 CLEARING_DAYS = ("tests/clearing/test_days.py",)
 EVERY_STEP = ("tests/clearing/test_every_step.py",)
 
+DEPTH_TESTS = ("tests/venues/paper/test_depth.py",)
+
 FAULTS = (
+    Fault(
+        "an order takes nothing out of the book",
+        MATCHING,
+        "            self.book.take(request.symbol, request.side, level, quantity, now_ms)\n",
+        "",
+        DEPTH_TESTS,
+    ),
+    Fault(
+        "the book refills above its normal size",
+        DEPTH,
+        "        return self.quantity * _share_missing(passed)",
+        "        return self.quantity * (2 * _share_missing(passed) - 1)",
+        DEPTH_TESTS,
+    ),
+    Fault(
+        "a level is taken at the price of the touch",
+        MATCHING,
+        "self.trade(order, quantity, level.price, now_ms, maker=False)",
+        "self.trade(order, quantity, touch, now_ms, maker=False)",
+        DEPTH_TESTS,
+    ),
     Fault(
         "an order that a websocket lost goes by REST",
         ORDERS,
