@@ -112,7 +112,9 @@ def _gateway(p: Parts) -> Ref:
     assert p.venue.transport is not None, "a gateway needs a transport"
     transport, r = p.venue.transport, p.registry
     budget = OrderBudget.of(transport.rules)
-    return Gateway.start("gateway", p.main, transport, r.accounts, r.gate, p.fleets, budget, r.alarm)
+    return Gateway.start(
+        "gateway", p.main, transport, r.accounts, r.gate, p.fleets, budget, r.alarm, r.actors
+    )
 
 
 def _clearing(symbol: Symbol, p: Parts) -> Ref:

@@ -142,13 +142,18 @@ GATEWAY = (
     "tests/gateway/test_send_queue.py",
     "tests/gateway/test_actor.py",
     "tests/gateway/test_fleets.py",
+    "tests/gateway/test_slots.py",
 )
 FOLDED = ("tests/persistence/test_store.py::test_what_is_loaded_equals_what_was_folded",)
 SUPERVISED = ("tests/test_quarantine.py", "tests/test_restarts.py", "tests/test_supervisor.py")
 
 OTHERS: dict[str, tuple[str, ...]] = {
     "actors/gateway/actor.py": ("tests/gateway/test_actor.py",),
-    "actors/gateway/budget.py": ("tests/gateway/test_budget.py", "tests/gateway/test_lost_and_late.py"),
+    "actors/gateway/budget.py": (
+        "tests/gateway/test_budget.py",
+        "tests/gateway/test_lost_and_late.py",
+        "tests/gateway/test_slots.py",
+    ),
     "actors/gateway/fees.py": ("tests/gateway/test_fees.py",),
     "actors/gateway/fleets.py": ("tests/gateway/test_fleets.py",),
     "actors/gateway/check_schedule.py": ("tests/gateway/test_check_schedule.py", *GATEWAY),
@@ -160,10 +165,18 @@ OTHERS: dict[str, tuple[str, ...]] = {
         "tests/gateway/test_send_queue.py",
         "tests/gateway/test_lost_and_late.py",
         "tests/gateway/test_survey.py",
+        "tests/gateway/test_slots.py",
+    ),
+    "actors/gateway/service_order.py": ("tests/gateway/test_service_order.py",),
+    "actors/gateway/slots.py": ("tests/gateway/test_slots.py",),
+    "actors/gateway/survey_schedule.py": (
+        "tests/gateway/test_survey.py",
+        "tests/gateway/test_lost_and_late.py",
     ),
     "actors/gateway/foreign_orders.py": ("tests/gateway/test_foreign_orders.py",),
     "actors/gateway/stream.py": ("tests/gateway/test_stream.py", "tests/gateway/test_survey.py"),
     "actors/gateway/send_queue.py": (
+        "tests/gateway/test_service_order.py",
         "tests/gateway/test_send_queue.py",
         "tests/gateway/test_lost_and_late.py",
     ),

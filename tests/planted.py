@@ -17,6 +17,7 @@ class Fault(msgspec.Struct, frozen=True):
 
 PROTOCOL = "actors/gateway/protocol.py"
 GATEWAY = "actors/gateway/actor.py"
+SURVEYS = "actors/gateway/survey_schedule.py"
 BUDGET = "actors/gateway/budget.py"
 HTTP = "actors/venues/binance/http.py"
 ORDERS = "actors/venues/binance/orders.py"
@@ -164,7 +165,7 @@ FAULTS = (
     Fault(
         "a slot is kept for ever for who is decided anew",
         WAITING,
-        "while self._slot_ends and self._slot_ends[0][0] < now_ms:",
+        "while self._expected_ends and self._expected_ends[0][0] < now_ms:",
         "while False:",
         ("tests/gateway/test_send_queue.py",),
     ),
@@ -347,7 +348,7 @@ FAULTS = (
     Fault(
         "the user stream is back and nothing is asked for",
         PROTOCOL,
-        "            tracked.predates_stream = True\n        return self._survey(now_ms)",
+        "            tracked.predates_stream = True\n        return self._surveys.ask_anew(now_ms)",
         "            tracked.predates_stream = True\n        return []",
         LATE,
     ),
@@ -673,9 +674,9 @@ FAULTS = (
     ),
     Fault(
         "a look at everything is waited for for ever",
-        PROTOCOL,
-        "is_time or self._survey_again or never_answered else []",
-        "is_time or self._survey_again else []",
+        SURVEYS,
+        "is_time or self._wanted or never_answered else []",
+        "is_time or self._wanted else []",
         LATE,
     ),
     Fault(

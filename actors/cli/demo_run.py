@@ -7,6 +7,7 @@ its API, as an operator would.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shlex
 import shutil
@@ -48,6 +49,10 @@ DROP_SECONDS = 4
 SEED = 7
 TOO_EARLY = frozenset({RejectCode.NO_PRICE, RejectCode.STALE_PRICE, RejectCode.REDUCE_ONLY_MODE})
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+LIMITS_TEXT = {
+    "binance": "with Binance's limits (300 orders in 10 s, 1,200 a minute)",
+    "none": "without limits",
+}
 DEEPEST = 4
 """Mailboxes that the live view names."""
 
@@ -87,8 +92,14 @@ class Processes:
                 child.wait(5)
 
 
-def run_demo(accounts: int, seconds: int, *, keep: bool) -> int:
+def run_demo(accounts: int, seconds: int, limits: str, *, keep: bool) -> int:
     """Run the demo.
+
+    Args:
+        accounts: how many.
+        seconds: how long to trade after all have a position.
+        limits: the paper exchange's: binance or none.
+        keep: keep running after the summary, until Ctrl-C.
 
     Returns:
         0 when the books agree with the exchange for every symbol, else 1.
@@ -106,7 +117,7 @@ def run_demo(accounts: int, seconds: int, *, keep: bool) -> int:
     for number in ENDING[1:]:  # Ctrl-C raises by itself
         signal.signal(number, _end)
     try:
-        exchange = _start_exchange(processes, out)
+        exchange = _start_exchange(processes, limits, out)
         client = _start_engine(processes, exchange, out)
         _create_accounts(client, accounts, out)
         _open_positions(client, accounts, out)
@@ -135,11 +146,10 @@ def _fresh_folder() -> None:
     DATA_DIR.mkdir(parents=True)
 
 
-def _start_exchange(processes: Processes, out: Console) -> PaperAddress:
-    out.print("starting the paper exchange")
-    child = processes.start(
-        "paper", "paper", "--port", "0", "--seed", str(SEED), "--ticks-per-second", "1000"
-    )
+def _start_exchange(processes: Processes, limits: str, out: Console) -> PaperAddress:
+    out.print(f"starting the paper exchange, {LIMITS_TEXT[limits]}")
+    options = {"--port": "0", "--seed": str(SEED), "--ticks-per-second": "1000", "--limits": limits}
+    child = processes.start("paper", "paper", *itertools.chain.from_iterable(options.items()))
     return msgspec.json.decode(_first_line(child, "the paper exchange"), type=PaperAddress)
 
 

@@ -147,6 +147,13 @@ def histogram(ratios: dict[str, int], width: int = BAR_WIDTH) -> Text:
     return Text("\n".join(lines) or "    none")
 
 
+def sent_line(stats: Stats) -> str:
+    """How many orders the exchange got for the orders that accounts decided."""
+    decided, sent = stats["account_stats"]["orders"], stats["gateway"]["sent"]
+    rate = f"{1_000 * sent / decided:,.0f}" if decided else "0"
+    return f"exchange orders sent per thousand decided {rate} ({sent:,} for {decided:,})"
+
+
 def summary(stats: Stats, differences: list[dict[str, Any]], victim: str, out: Console) -> None:
     """The counters and the books at the end of the demo."""
     accounts, router = stats["account_stats"], stats["router"]["stats"]
@@ -158,6 +165,6 @@ def summary(stats: Stats, differences: list[dict[str, Any]], victim: str, out: C
         f"ADL steps {accounts['adl_steps']:,}  liquidated {stats['phases'].get('LIQUIDATED', 0):,}  "
         f"bad debt {Decimal(stats['bad_debt']):.2f} USDT  commits {stats['writer']['commits']:,}"
     )
-    out.print(f"\n{traded}\n{lost}", highlight=False)
+    out.print(f"\n{traded}\n{lost}\n{sent_line(stats)}", highlight=False)
     out.print(f"restarts {stats['restarts']} ({victim} was crashed on purpose)\n", highlight=False)
     engine_tables.reconciliation(differences, out)

@@ -21,6 +21,10 @@ ADL_REFUSALS_MAX = 10
 ADL_BACKOFF_FIRST_MS = 200
 """Milliseconds of wait after the first refused step, doubled after each further one: a refusal never becomes a storm."""
 
+ADL_UNSENT_MAX_MS = 2_000
+"""Milliseconds: the longest wait after a step that the exchange never got, which is no refusal. It begins with
+``ADL_BACKOFF_FIRST_MS`` and doubles; nothing is decided more often than an order that waits is called stale."""
+
 ADL_BACKOFF_MAX_MS = 30_000
 """Milliseconds: the longest wait between two steps; prices move too far in a longer one."""
 

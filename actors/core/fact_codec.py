@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from actors.core.clearing_facts import ClearingFact
 from actors.core.errors import StateCorrupt
 from actors.core.facts import AnyFact
 
@@ -32,7 +31,7 @@ _ENCODER = msgspec.json.Encoder()
 _DECODER: msgspec.json.Decoder[tuple[AnyFact, ...]] = msgspec.json.Decoder(tuple[AnyFact, ...])
 
 
-def encode(facts: Sequence[AnyFact] | Sequence[ClearingFact]) -> bytes:
+def encode(facts: Sequence[AnyFact]) -> bytes:
     """The facts of one decision, in the present version."""
     return _ENCODER.encode(facts)
 

@@ -179,12 +179,17 @@ class PositionTakenOver(Fact, frozen=True, kw_only=True, gc=False, tag=True):
     taken_ms: int = 0
 
 
-class PhaseChanged(Fact, frozen=True, gc=False, tag=True):
-    """The liquidation state machine moved. No further step comes before ``retry_at_ms``, 0 for no wait."""
+class PhaseChanged(Fact, frozen=True, gc=False, tag=True, omit_defaults=True):
+    """The liquidation state machine moved. No further step comes before ``retry_at_ms``, 0 for no wait.
+
+    ``refusals`` counts rounds of steps in a row that the exchange refused, ``unsent`` those that it surely never got,
+    or that somebody cancelled; the second is written down only when there are any.
+    """
 
     phase: Phase
     refusals: int
     retry_at_ms: int
+    unsent: int = 0
 
 
 class StatusChanged(Fact, frozen=True, gc=False, tag=True):

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 import structlog
 
+from actors.core.clearing_messages import (
+    GatewayStarted,
+    Grant,
+    ReplaceStep,
+    ReturnSlot,
+    Want,
+    clearing_name,
+    is_clearing,
+)
+from actors.core.enums import OrderClass
 from actors.core.order_messages import AskFees, Recover, Resync, Submit
 from actors.core.orders import WorkingOrder
 from actors.core.safe_copy import keys
@@ -32,7 +43,7 @@ from actors.gateway.messages import (
     UserStreamConnected,
     UserStreamDown,
 )
-from actors.gateway.orders import Alarm, Deliver, Effect, RenewStream, Request, Survey, Tracked
+from actors.gateway.orders import Alarm, Deliver, Effect, RenewStream, Request, Survey, ToClearing, Tracked
 from actors.gateway.port import Transport
 from actors.gateway.protocol import GatewayCore
 from actors.gateway.stream import StreamState
@@ -58,6 +69,7 @@ class GatewayStatus(msgspec.Struct, frozen=True):
     lost: int
     duplicates: int
     foreign: int = msgspec.field(name="strangers")
+    room_liquidations: int
     room_reducing: int
     room_new_risk: int
     paused_until_ms: int
@@ -81,6 +93,7 @@ class Gateway(DispatchedActor):
         fleets: our own and the others seen; outlives a crash of this actor.
         budget: what may be sent when; outlives it too, for the exchange goes on counting.
         on_alarm: where alarms go, and are logged; without it they are logged here.
+        actors: refs of the engine's own actors by name, the symbols' clearing among them.
     """
 
     def __init__(  # noqa: PLR0913 - its neighbours, and what outlives it
@@ -91,17 +104,23 @@ class Gateway(DispatchedActor):
         fleets: Fleets,
         budget: OrderBudget,
         on_alarm: Callable[[str], None] | None = None,
+        actors: Mapping[str, Ref] = MappingProxyType({}),
     ) -> None:
         super().__init__()
         self._gate = gate
         self._transport = transport
         self._accounts = accounts
         self._on_alarm = on_alarm
+        self._actors = actors
         self._core = GatewayCore(budget, transport.rules, fleets)
         self._fees = FeeQuestions()
 
     def on_start(self) -> None:
-        """Begin to send and to listen."""
+        """Begin to send and to listen; what an earlier life granted and was asked for is forgotten."""
+        self._core.budget.slots.take_back_all()
+        for name in keys(self._actors):
+            if is_clearing(name):
+                self._actors[name].tell(GatewayStarted())
         self._transport.start(self.actor_ref)
         self._set_timer()
 
@@ -121,6 +140,8 @@ class Gateway(DispatchedActor):
                 effects = core.traded(message, now_ms)
             case AskFees():
                 effects = self._fees.queue(message, now_ms)
+            case Want() | ReturnSlot() | ReplaceStep():
+                effects = self._on_what_waits(message, now_ms)
             case Resync():
                 effects = core.resync(_tracked(message.order), now_ms)
             case Recover():
@@ -134,6 +155,16 @@ class Gateway(DispatchedActor):
                 effects = self._on_exchange_state(message, now_ms)
         self._carry_out(effects)
         self._update_gate()
+
+    def _on_what_waits(self, message: Want | ReturnSlot | ReplaceStep, now_ms: int) -> list[Effect]:
+        """News of what has not been sent yet."""
+        match message:
+            case Want():
+                return self._core.want(message, now_ms)
+            case ReturnSlot():
+                return self._core.slot_returned(message.slot, now_ms)
+            case ReplaceStep():
+                return self._core.replace_step(message, now_ms)
 
     def _on_exchange_state(self, message: Any, now_ms: int) -> list[Effect]:
         """News of the exchange itself, of the master account, of the user stream and of the time."""
@@ -171,8 +202,9 @@ class Gateway(DispatchedActor):
             lost=core.lost,
             duplicates=core.duplicates,
             foreign=core.foreign,
-            room_reducing=core.budget.room(now_ms, reducing=True),
-            room_new_risk=core.budget.room(now_ms, reducing=False),
+            room_liquidations=core.budget.room(now_ms, OrderClass.LIQUIDATION),
+            room_reducing=core.budget.room(now_ms, OrderClass.REDUCING),
+            room_new_risk=core.budget.room(now_ms, OrderClass.NEW_RISK),
             paused_until_ms=core.budget.paused_until_ms,
             stream=core.proof.state,
             stream_reason=core.proof.reason,
@@ -231,15 +263,26 @@ class Gateway(DispatchedActor):
                 case RenewStream():
                     self._transport.renew_stream()
                 case Deliver():
-                    ref = self._accounts.get(effect.account_id)
+                    owner = effect.account_id
+                    ref = self._accounts.get(owner) or self._actors.get(owner)
                     if ref is None or not ref.is_alive():
-                        self._alarm(f"{effect.account_id} is not running, but has {effect.message!r}")
+                        self._alarm(f"{owner} is not running, but has {effect.message!r}")
                     else:
                         ref.tell(effect.message)
+                case ToClearing():
+                    self._tell_clearing(effect)
                 case Alarm():
                     self._alarm(effect.text)
                     if effect.closes:
                         self._gate.close(effect.closes)
+
+    def _tell_clearing(self, effect: ToClearing) -> None:
+        ref = self._actors.get(clearing_name(effect.symbol))
+        if ref is not None and ref.is_alive():
+            ref.tell(effect.message)
+        elif isinstance(effect.message, Grant):
+            # It said what it wants, and stopped since.
+            self.actor_ref.tell(ReturnSlot(effect.symbol, effect.message.slot))
 
     def _request(self, request: Request) -> None:
         if request.kind != "place" or self._gate.may_send(self._cell.dispatcher.clock.monotonic_ns()):

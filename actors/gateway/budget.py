@@ -3,20 +3,25 @@
 Rules
 1. No window of ten seconds or of a minute ever holds more orders than the exchange allows, wherever in it the
    exchange sees them: an order counts from when it is sent, and leaves a window that long after its answer.
-2. A share of each window is kept for reducing orders; new risk can never use it up.
+2. A share of each window is kept for what liquidates, and a larger one for that and what reduces: a crowd of reduce-only
+   limit orders can not use up what liquidations need, nor new risk what both need.
 3. Cancels do not count as orders at the exchange and are not held back here.
 4. What the exchange counts beyond that is counted too: an earlier run of ours, or another client, sent it.
-5. ``room`` changes nothing and may be called from any thread; everything else has one caller.
+5. A slot counts from when it is granted; the order that is sent with it takes its place.
+6. ``room`` changes nothing and may be called from any thread; everything else has one caller.
 """
 
 from __future__ import annotations
 
 from collections import deque
 
-from actors.gateway.orders import VenueRules
+from actors.core.clearing_messages import Group
+from actors.core.enums import OrderClass
+from actors.gateway.orders import IN_FLIGHT_MAX, VenueRules
+from actors.gateway.slots import Slots
 
-RESERVED_FOR_REDUCING = 0.2
-"""Share of each window that only reducing orders may use."""
+RESERVED_SHARE = {OrderClass.LIQUIDATION: 0.0, OrderClass.REDUCING: 0.1, OrderClass.NEW_RISK: 0.2}
+"""Share of each window, and of what may be in flight, that is kept for higher classes."""
 
 WINDOWS_MS = (10_000, 60_000)
 
@@ -31,6 +36,7 @@ class OrderBudget:
         self.set_limits(per_10s, per_minute)
         self._answered: tuple[deque[int], deque[int]] = (deque(), deque())
         self._under_way: deque[int] = deque()
+        self.slots = Slots()
         self._paused_until_ms = 0
 
     def set_limits(self, per_10s: int, per_minute: int) -> None:
@@ -43,25 +49,49 @@ class OrderBudget:
             raise ValueError(f"order limits must be at least 1, not {per_10s} and {per_minute}")
         self.limits = (per_10s, per_minute)
 
-    def take(self, now_ms: int, *, reducing: bool) -> bool:
+    def take(self, now_ms: int, order_class: OrderClass) -> bool:
         """Use one order's worth, if there is one; ``answered`` must follow.
 
         Returns:
             Whether an order may be sent now.
         """
-        if now_ms < self._paused_until_ms:
+        if not self._allows(now_ms, order_class):
             return False
-        self.expire(now_ms)
-        for answered, window_ms, limit in zip(self._answered, WINDOWS_MS, self.limits, strict=True):
-            while answered and answered[0] <= now_ms - window_ms:
-                answered.popleft()
-            if len(answered) + len(self._under_way) >= _usable(limit, reducing=reducing):
-                return False
         self._under_way.append(now_ms)
         return True
 
+    def grant(self, group: Group, now_ms: int) -> int | None:
+        """Take one order's worth for a group, if there is one; ``use`` or ``slots.give_back`` must follow.
+
+        Returns:
+            The slot.
+        """
+        return self.slots.grant(group, now_ms) if self._allows(now_ms, group.order_class) else None
+
+    def use(self, slot: int, group: Group, now_ms: int) -> bool:
+        """An order of a group is sent with a slot instead of with ``take``; whether the slot is held for it."""
+        self.expire(now_ms)
+        if not self.slots.use(slot, group):
+            return False
+        self._under_way.append(now_ms)
+        return True
+
+    def _allows(self, now_ms: int, order_class: OrderClass) -> bool:
+        if now_ms < self._paused_until_ms:
+            return False
+        self.expire(now_ms)
+        if self.in_flight >= usable(IN_FLIGHT_MAX, order_class):
+            return False
+        for answered, window_ms, limit in zip(self._answered, WINDOWS_MS, self.limits, strict=True):
+            while answered and answered[0] <= now_ms - window_ms:
+                answered.popleft()
+            if len(answered) + self.in_flight >= usable(limit, order_class):
+                return False
+        return True
+
     def expire(self, now_ms: int) -> None:
-        """Orders without an answer for ``ANSWER_MAX_MS`` are no longer under way."""
+        """Orders without an answer for ``ANSWER_MAX_MS`` are no longer under way; slots that nobody uses are taken back."""
+        self.slots.expire(now_ms)
         while self._under_way and self._under_way[0] <= now_ms - ANSWER_MAX_MS:
             self.answered(now_ms)
 
@@ -78,17 +108,15 @@ class OrderBudget:
         for times, window_ms, count in zip(self._answered, WINDOWS_MS, used, strict=True):
             while times and times[0] <= now_ms - window_ms:
                 times.popleft()
-            ours = len(self._under_way) + len(times)
+            ours = self.under_way + len(times)
             times.extend([now_ms] * min(max(0, count - ours), max(self.limits)))
 
-    def room(self, now_ms: int, *, reducing: bool) -> int:
-        """How many orders may be sent now."""
+    def room(self, now_ms: int, order_class: OrderClass) -> int:
+        """How many orders the windows have room for."""
         if now_ms < self._paused_until_ms:
             return 0
         room = [
-            _usable(limit, reducing=reducing)
-            - len(self._under_way)
-            - sum(t > now_ms - window_ms for t in list(times))
+            usable(limit, order_class) - self.in_flight - sum(t > now_ms - window_ms for t in list(times))
             for times, window_ms, limit in zip(self._answered, WINDOWS_MS, self.limits, strict=True)
         ]
         return max(0, min(room))
@@ -108,10 +136,16 @@ class OrderBudget:
         return len(self._under_way)
 
     @property
+    def in_flight(self) -> int:
+        """Orders that are under way, and slots that are held for others."""
+        return len(self._under_way) + len(self.slots)
+
+    @property
     def paused_until_ms(self) -> int:
         """When the exchange lets us send again; 0 when it never stopped us."""
         return self._paused_until_ms
 
 
-def _usable(limit: int, *, reducing: bool) -> int:
-    return limit if reducing else limit - int(limit * RESERVED_FOR_REDUCING)
+def usable(limit: int, order_class: OrderClass) -> int:
+    """What of a limit a class may use."""
+    return limit - int(limit * RESERVED_SHARE[order_class])

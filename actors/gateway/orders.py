@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from actors.core.clearing_messages import Grant, OrderDone, StepUnderWay
 from actors.core.constants import UNKNOWN_QUERY_EVERY
-from actors.core.enums import OrderStatus, OrderType, Purpose
+from actors.core.enums import OrderStatus, OrderType
 from actors.core.facts import OrderIntended
 from actors.core.messages import FeeKnown, Fill, OrderAccepted, OrderClosed
 from actors.core.units import NANOS_PER_MS, ZERO, AccountId, ClientOrderId, Symbol
@@ -58,12 +59,6 @@ QUERIES_MAX = 8
 which makes it slower (found by the demo: 2,000 orders, a stalled event loop)."""
 
 
-def is_urgent(order: OrderIntended) -> bool:
-    """Whether an order goes before others: what liquidates, and market orders that only reduce, such as stops."""
-    protects = order.reduce_only and order.order_type is OrderType.MARKET
-    return protects or order.purpose is not Purpose.USER
-
-
 class Stage(StrEnum):
     """Where an order is."""
 
@@ -98,10 +93,17 @@ class RenewStream(msgspec.Struct, frozen=True):
 
 
 class Deliver(msgspec.Struct, frozen=True):
-    """Effect: send a message to an account."""
+    """Effect: send a message to the owner of an order: an account, or the clearing whose block it is."""
 
     account_id: AccountId
-    message: OrderAccepted | Fill | FeeKnown | OrderClosed
+    message: OrderAccepted | Fill | FeeKnown | OrderClosed | StepUnderWay
+
+
+class ToClearing(msgspec.Struct, frozen=True):
+    """Effect: send a message to a symbol's clearing, if there is one."""
+
+    symbol: Symbol
+    message: Grant | OrderDone
 
 
 class Alarm(msgspec.Struct, frozen=True):
@@ -111,7 +113,7 @@ class Alarm(msgspec.Struct, frozen=True):
     closes: str = ""
 
 
-Effect = Request | Survey | RenewStream | Deliver | Alarm
+Effect = Request | Survey | RenewStream | Deliver | ToClearing | Alarm
 
 
 class VenueRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,7 +137,10 @@ class Place(NamedTuple):
 
 
 class Tracked(msgspec.Struct, kw_only=True):
-    """One order under way. Times are the gateway's, except ``signed_venue_ms``: the exchange's."""
+    """One order under way. Times are the gateway's, except ``signed_venue_ms``: the exchange's.
+
+    ``had_turn``: it was granted a slot that ran out, or its turn of new risk was used and it could not be sent.
+    """
 
     order: OrderIntended
     stage: Stage = Stage.QUEUED
@@ -149,6 +154,7 @@ class Tracked(msgspec.Struct, kw_only=True):
     reason: str = ""
     queued_ms: int = 0
     place: Place = Place(0, 0)
+    had_turn: bool = False
     signed_ms: int = 0
     signed_venue_ms: int = 0
     asked_ms: int = 0

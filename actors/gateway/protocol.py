@@ -26,7 +26,8 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from actors.core.enums import OrderStatus
+from actors.core.clearing_messages import Grant, OrderDone, ReplaceStep, StepUnderWay, Want, is_clearing
+from actors.core.enums import OrderStatus, OrderType
 from actors.core.facts import CancelIntended
 from actors.core.messages import Fill, OrderAccepted, OrderClosed
 from actors.core.order_messages import Submit
@@ -54,21 +55,19 @@ from actors.gateway.orders import (
     QUERY_EVERY_MS,
     REMEMBERED_FINALS,
     SENT_MAX_MS,
-    SURVEY_APART_MS,
-    SURVEY_EVERY_MS,
-    SURVEY_UNPROVEN_MS,
     Alarm,
     Deliver,
     Effect,
     RenewStream,
     Request,
     Stage,
-    Survey,
+    ToClearing,
     Tracked,
     VenueRules,
 )
-from actors.gateway.send_policy import SendPolicy, WaitedTooLong
+from actors.gateway.send_policy import SendPolicy, SlotGranted, WaitedTooLong
 from actors.gateway.stream import Known, StreamProof, StreamState
+from actors.gateway.survey_schedule import SurveySchedule
 
 
 class GatewayCore:
@@ -90,12 +89,7 @@ class GatewayCore:
         self._queries_waiting: deque[tuple[ClientOrderId, str]] = deque()
         self._queries_sent: set[ClientOrderId] = set()
         self.proof = StreamProof()
-        self._surveying_since_ms: int | None = None
-        self._surveyed_ms: int | None = None
-        self._survey_again = False
-        self._survey_next_ms = 0
-        # A list that was requested earlier is older than what it would be compared with.
-        self._lists_from_ms = 0
+        self._surveys = SurveySchedule()
         self._alarms = AlarmLimiter()
         self._schedule = CheckSchedule()
         self._orphans_wanted = False
@@ -118,7 +112,9 @@ class GatewayCore:
     # -- from inside
 
     def submit(self, message: Submit, now_ms: int) -> list[Effect]:
-        """Queue durable orders and cancels, and send what the budget allows."""
+        """Queue durable orders and cancels, and send what the budget allows; an order with a slot goes at once."""
+        effects: list[Effect] = []
+        slot = message.slot
         for order in message.orders:
             if order.client_order_id in self.tracked or order.client_order_id in self._finals:
                 self.duplicates += 1
@@ -127,11 +123,35 @@ class GatewayCore:
             age_ms = max(0, now_ms + self.wall_ahead_ms - order.decided_ms)
             tracked = Tracked(order=order, queued_ms=now_ms - age_ms)
             self.tracked[order.client_order_id] = tracked
-            self.send_policy.queue(tracked, now_ms)
-        effects: list[Effect] = []
+            given, slot = slot, 0
+            if given and self.send_policy.use_slot(tracked, given, now_ms):
+                effects.append(self._send(tracked, now_ms))
+            else:
+                self.send_policy.queue(tracked, now_ms)
+        if slot:
+            self.budget.slots.give_back(slot)
         for cancel in message.cancels:
             effects += self._cancel(cancel, now_ms)
         return effects + self._send_due(now_ms)
+
+    def want(self, message: Want, now_ms: int) -> list[Effect]:
+        """A clearing says what waits in a group, and is granted a slot when that is first and the budget allows."""
+        self.send_policy.want(message, now_ms + self.wall_ahead_ms, now_ms)
+        return self._send_due(now_ms)
+
+    def slot_returned(self, slot: int, now_ms: int) -> list[Effect]:
+        """A clearing sends nothing with a slot: the next one may have it."""
+        self.budget.slots.give_back(slot)
+        return self._send_due(now_ms)
+
+    def replace_step(self, message: ReplaceStep, now_ms: int) -> list[Effect]:
+        """An account would decide otherwise by now: an order that still waits here goes back to it."""
+        tracked = self.tracked.get(message.client_order_id)
+        if tracked is None or tracked.stage is not Stage.QUEUED:
+            return [Deliver(message.account_id, StepUnderWay(message.client_order_id))]
+        self.send_policy.give_back(tracked, now_ms)
+        tracked.final, tracked.reason = OrderStatus.NEVER_SENT, "its account decides anew"
+        return self._close(tracked, waited=True, again=True) + self._send_due(now_ms)
 
     def resume_orders(self, tracked: Iterable[Tracked], now_ms: int) -> list[Effect]:
         """Take over orders of an earlier run, each of unknown fate: one question for all that are open.
@@ -143,8 +163,7 @@ class GatewayCore:
                 self._track_unknown(known, now_ms)
                 known.awaits_survey = True
         self._recovered = self._orphans_wanted = True
-        self._lists_from_ms, self._survey_next_ms = now_ms, now_ms
-        return self._survey(now_ms)
+        return self._surveys.ask_anew(now_ms, at_once=True)
 
     def resync(self, known: Tracked, now_ms: int) -> list[Effect]:
         """An account says what it knows of an order: query the exchange, deliver what it lacks."""
@@ -196,10 +215,9 @@ class GatewayCore:
     def connected(self, now_ms: int) -> list[Effect]:
         """The user stream is connected: a survey finds what it missed; it is not expected to report that itself."""
         self.proof.connected()
-        self._lists_from_ms = now_ms
         for tracked in self.tracked.values():
             tracked.predates_stream = True
-        return self._survey(now_ms)
+        return self._surveys.ask_anew(now_ms)
 
     def disconnected(self, reason: str) -> list[Effect]:
         """The user stream is gone."""
@@ -208,7 +226,7 @@ class GatewayCore:
     def unreadable(self, text: str, now_ms: int) -> list[Effect]:
         """An event of the user stream cannot be read: it may have been about any order."""
         said = self._alarms.alarm("unreadable", f"an event of the user stream cannot be read: {text}", now_ms)
-        return [*said, *self._survey(now_ms)]
+        return [*said, *self._surveys.ask(now_ms)]
 
     def master_changed(self, message: MasterChanged) -> list[Effect]:
         """The user stream reported balances or positions of the master."""
@@ -219,9 +237,8 @@ class GatewayCore:
 
     def surveyed(self, message: Surveyed, now_ms: int) -> list[Effect]:
         """All open orders and positions: what is listed works, what is missing is queried."""
-        self._surveying_since_ms, self._surveyed_ms = None, now_ms
-        if message.asked_ms < self._lists_from_ms:
-            return self._survey(now_ms)
+        if not self._surveys.answered(message.asked_ms, now_ms):
+            return self._surveys.ask(now_ms)
         effects: list[Effect] = []
         if message.orders is not None:
             effects += self._compare(message.orders, message.asked_ms, now_ms)
@@ -234,9 +251,7 @@ class GatewayCore:
             if tracked.awaits_survey:
                 tracked.awaits_survey = False
                 self._schedule.mark_active(id_)
-        if self._survey_again:
-            effects += self._survey(now_ms)
-        return effects
+        return effects + self._surveys.ask_if_wanted(now_ms)
 
     def _compare(self, reports: Iterable[Report], asked_ms: int, now_ms: int) -> list[Effect]:
         effects: list[Effect] = []
@@ -254,29 +269,12 @@ class GatewayCore:
                 effects += self._query(tracked, now_ms)
         return effects
 
-    def _is_surveying(self, now_ms: int) -> bool:
-        """Whether the answer to a survey may still come."""
-        return self._surveying_since_ms is not None and now_ms - self._surveying_since_ms < SENT_MAX_MS
-
-    def _survey(self, now_ms: int) -> list[Effect]:
-        if self._is_surveying(now_ms) or now_ms < self._survey_next_ms:
-            self._survey_again = True
-            return []
-        self._surveying_since_ms, self._survey_again = now_ms, False
-        self._survey_next_ms = now_ms + SURVEY_APART_MS
-        return [Survey(now_ms)]
-
     def _check_stream(self, now_ms: int) -> list[Effect]:
         """Reconnect a stream that lacks what REST knows, and survey every so often."""
         reason = self.proof.overdue(now_ms)
         if reason and self.proof.down(reason):
             return [Alarm(f"the user stream is silent: {reason}; reconnecting it"), RenewStream()]
-        every_ms = SURVEY_EVERY_MS if self.proof.state is StreamState.UP else SURVEY_UNPROVEN_MS
-        is_time = self._surveyed_ms is not None and now_ms - self._surveyed_ms >= every_ms
-        if self._is_surveying(now_ms):
-            return []
-        never_answered = self._surveying_since_ms is not None
-        return self._survey(now_ms) if is_time or self._survey_again or never_answered else []
+        return self._surveys.check(now_ms, proven=self.proof.state is StreamState.UP)
 
     # -- from the exchange
 
@@ -414,9 +412,9 @@ class GatewayCore:
             return effects
         # If a query says the same, only the list of open orders shows whether it still works. That is fetched every
         # few seconds only: the list costs forty times what a query costs.
-        recent = self._surveyed_ms is not None and now_ms - self._surveyed_ms < SURVEY_UNPROVEN_MS
+        recent = self._surveys.was_answered_lately(now_ms)
         # If it was cancelled, its end is waited for, by an emergency stop perhaps.
-        return effects if recent and not tracked.cancel_sent else effects + self._survey(now_ms)
+        return effects if recent and not tracked.cancel_sent else effects + self._surveys.ask(now_ms)
 
     def _deliver(self, tracked: Tracked, trade: Trade, *, count: bool) -> list[Effect]:
         if trade.trade_id in tracked.trade_ids:
@@ -454,7 +452,10 @@ class GatewayCore:
             waited=waited,
             again=again,
         )
-        return [Deliver(order.account_id, closed)]
+        effects: list[Effect] = [Deliver(order.account_id, closed)]
+        if order.order_type is OrderType.MARKET and not is_clearing(order.account_id):
+            effects.append(ToClearing(order.symbol, OrderDone(order.symbol, order.client_order_id)))
+        return effects
 
     def _place_failed(self, tracked: Tracked, message: Answered, now_ms: int) -> list[Effect]:
         if message.outcome in {Outcome.NOT_SENT, Outcome.MISTIMED}:
@@ -476,8 +477,12 @@ class GatewayCore:
         if not tracked.cancel_wanted:
             self.send_policy.requeue(tracked)
             return []
+        return self._cancelled_here(tracked)
+
+    def _cancelled_here(self, tracked: Tracked) -> list[Effect]:
+        """It was cancelled before the exchange had it: that is no refusal."""
         tracked.final, tracked.reason = OrderStatus.CANCELED, "cancelled before it was sent"
-        return self._close(tracked)
+        return self._close(tracked, waited=True)
 
     def _not_found(self, tracked: Tracked, now_ms: int) -> list[Effect]:
         rules = self._rules
@@ -531,8 +536,8 @@ class GatewayCore:
             return []
         tracked.cancel_wanted = True
         if tracked.stage is Stage.QUEUED:
-            tracked.final, tracked.reason = OrderStatus.CANCELED, "cancelled before it was sent"
-            return self._close(tracked)
+            self.send_policy.withdraw(tracked)
+            return self._cancelled_here(tracked)
         if tracked.stage is Stage.WORKING:
             return self._send_cancel(tracked, now_ms)
         return []
@@ -567,15 +572,19 @@ class GatewayCore:
     def _send_due(self, now_ms: int) -> list[Effect]:
         effects = self._send_queries(now_ms)
         for due in self.send_policy.due(self.tracked, now_ms):
-            tracked = due.tracked
-            if isinstance(due, WaitedTooLong):
-                effects += self._waited_too_long(tracked, now_ms, again=due.again)
-                continue
-            tracked.stage = Stage.SENT
-            self._schedule.mark_active(tracked.order.client_order_id)
-            tracked.signed_ms, tracked.signed_venue_ms = now_ms, now_ms + self.venue_ahead_ms
-            effects.append(self._request("place", tracked, now_ms))
+            if isinstance(due, SlotGranted):
+                effects.append(ToClearing(due.group.symbol, Grant(due.group, due.slot)))
+            elif isinstance(due, WaitedTooLong):
+                effects += self._waited_too_long(due.tracked, now_ms, again=due.again)
+            else:
+                effects.append(self._send(due.tracked, now_ms))
         return effects
+
+    def _send(self, tracked: Tracked, now_ms: int) -> Request:
+        tracked.stage = Stage.SENT
+        self._schedule.mark_active(tracked.order.client_order_id)
+        tracked.signed_ms, tracked.signed_venue_ms = now_ms, now_ms + self.venue_ahead_ms
+        return self._request("place", tracked, now_ms)
 
     def _request(self, kind: str, tracked: Tracked, now_ms: int) -> Request:
         return Request(

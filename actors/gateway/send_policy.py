@@ -9,19 +9,20 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
+from actors.core.clearing_messages import Group, Want, is_clearing
 from actors.core.constants import ORDER_MAX_AGE_MS
+from actors.core.enums import OrderClass
 from actors.core.units import ClientOrderId
 from actors.gateway.budget import OrderBudget
 from actors.gateway.messages import Answered, Outcome
 from actors.gateway.orders import (
-    IN_FLIGHT_MAX,
     UNREACHABLE_PAUSE_MAX_MS,
     UNREACHABLE_PAUSE_MS,
-    Place,
     Stage,
     Tracked,
 )
 from actors.gateway.send_queue import SendQueue, is_stale
+from actors.gateway.service_order import ServiceKey
 
 
 class SendNow(msgspec.Struct, frozen=True):
@@ -35,6 +36,13 @@ class WaitedTooLong(msgspec.Struct, frozen=True):
 
     tracked: Tracked
     again: bool
+
+
+class SlotGranted(msgspec.Struct, frozen=True):
+    """One order of this group may be sent, with this slot."""
+
+    group: Group
+    slot: int
 
 
 class SendPolicy:
@@ -55,15 +63,48 @@ class SendPolicy:
         """An order is durable and may be sent."""
         kept = self._waiting.reserved_place(tracked.order, now_ms)
         tracked.place = kept or self._waiting.new_place(tracked.queued_ms)
-        if kept is not None:
-            # Decided again already: if even that took long to be durable, the next one would too.
+        if kept is not None or tracked.had_turn:
+            # Decided again already, or granted: if even that took long to be durable, the next one would too.
             tracked.queued_ms = now_ms
-        self._waiting.add(tracked.order, tracked.place)
+        self._waiting.add(tracked)
+
+    def use_slot(self, tracked: Tracked, slot: int, now_ms: int) -> bool:
+        """Send a durable order with its slot, at once.
+
+        Returns:
+            Whether it is sent. If not, the slot is given back, and the order is to be queued: before the others of its
+            class, unless the slot was another group's.
+        """
+        order = tracked.order
+        group = Group(order.symbol, order.side, order.order_class)
+        may_send = not self.clock_lost and now_ms >= self.budget.paused_until_ms
+        if may_send and self.budget.use(slot, group, now_ms):
+            self.sent += 1
+            tracked.place = self._waiting.new_place(tracked.queued_ms)
+            return True
+        holder = self.budget.slots.holder(slot)
+        tracked.had_turn = holder is None or holder == group
+        self.budget.slots.give_back(slot)
+        return False
+
+    def want(self, message: Want, wall_ms: int, now_ms: int) -> None:
+        """A group of orders waits in its clearing, or waits no more."""
+        self._waiting.want(message, now_ms - max(0, wall_ms - message.since_ms))
+
+    def withdraw(self, tracked: Tracked) -> None:
+        """An order that waits is not to be sent any more."""
+        self._waiting.remove(tracked)
+
+    def give_back(self, tracked: Tracked, now_ms: int) -> None:
+        """An order that waits is decided again: what comes instead keeps its place."""
+        self._waiting.remove(tracked)
+        self._waiting.reserve_place(tracked.order, tracked.place, now_ms)
 
     def requeue(self, tracked: Tracked) -> None:
         """An order surely did not reach the exchange: it stands where it stood."""
         tracked.stage = Stage.QUEUED
-        self._waiting.add(tracked.order, tracked.place)
+        tracked.had_turn = tracked.had_turn or tracked.order.order_class is OrderClass.NEW_RISK
+        self._waiting.add(tracked)
 
     def expire(self, now_ms: int) -> None:
         """Timer: keep no place for accounts that decided otherwise, nor for answers that will not come."""
@@ -92,47 +133,59 @@ class SendPolicy:
         self._unreachable += 1
         return self._unreachable == 1
 
-    def due(self, tracked: Mapping[ClientOrderId, Tracked], now_ms: int) -> Iterator[SendNow | WaitedTooLong]:
+    def due(
+        self, tracked: Mapping[ClientOrderId, Tracked], now_ms: int
+    ) -> Iterator[SendNow | SlotGranted | WaitedTooLong]:
         """What is sent now, in order; the caller changes the stage of each before it takes the next."""
         if self.clock_lost:
             return
-        for urgent in (True, False):
-            yield from self._due(tracked, now_ms, urgent=urgent)
+        for order_class in OrderClass:
+            yield from self._due(tracked, order_class, now_ms)
+            if self._waiting.first(order_class) is not None:
+                return  # nothing goes before what waits of a higher class
 
     def _due(
-        self, tracked: Mapping[ClientOrderId, Tracked], now_ms: int, *, urgent: bool
-    ) -> Iterator[SendNow | WaitedTooLong]:
-        """The longest waits first, as many as the limits allow; what is stale is decided again first."""
+        self, tracked: Mapping[ClientOrderId, Tracked], order_class: OrderClass, now_ms: int
+    ) -> Iterator[SendNow | SlotGranted | WaitedTooLong]:
+        """As many as the limits allow, in the order of service; what is stale is decided again first."""
         room: int | None = None
-        while (first := self._waiting.first(urgent=urgent)) and self.budget.under_way < IN_FLIGHT_MAX:
-            place, id_ = first
-            order = tracked.get(id_)
+        while first := self._waiting.first(order_class):
+            key, what = first
+            if isinstance(what, Group):
+                slot = (
+                    None if self._is_promised(key, order_class, now_ms) else self.budget.grant(what, now_ms)
+                )
+                if slot is None:
+                    return
+                self._waiting.pop(order_class, served=True)
+                yield SlotGranted(what, slot)
+                continue
+            order = tracked.get(what)
             if order is None or order.stage is not Stage.QUEUED:
-                self._waiting.pop(urgent=urgent)
-            elif not urgent and now_ms - place.since_ms > ORDER_MAX_AGE_MS:
-                self._waiting.pop(urgent=urgent)
+                self._waiting.pop(order_class, served=False)
+            elif order_class is OrderClass.NEW_RISK and now_ms - key.since_ms > ORDER_MAX_AGE_MS:
+                self._waiting.pop(order_class, served=False)
                 yield WaitedTooLong(order, again=False)
             elif is_stale(order, now_ms):
                 # Only as many as could be sent now: they will be fresh when they are back.
                 if room is None:
-                    before = self._waiting.expected_before(place, now_ms)
-                    room = self.budget.room(now_ms, reducing=urgent) - before
+                    before = self._waiting.expected_before(key, now_ms)
+                    room = self.budget.room(now_ms, order_class) - before
                 if room <= 0:
                     return
                 room -= 1
-                self._waiting.pop(urgent=urgent)
-                self._waiting.reserve_place(order.order, place, now_ms)
+                self._waiting.pop(order_class, served=False)
+                if not is_clearing(order.order.account_id):
+                    self._waiting.reserve_place(order.order, order.place, now_ms)
                 yield WaitedTooLong(order, again=True)
-            elif self._is_reserved(place, now_ms, urgent=urgent) or not self.budget.take(
-                now_ms, reducing=urgent
-            ):
+            elif self._is_promised(key, order_class, now_ms) or not self.budget.take(now_ms, order_class):
                 return
             else:
-                self._waiting.pop(urgent=urgent)
+                self._waiting.pop(order_class, served=True)
                 self.sent += 1
                 yield SendNow(order)
 
-    def _is_reserved(self, place: Place, now_ms: int, *, urgent: bool) -> bool:
-        """Whether those that are being decided again, and stand before this place, need all the room that there is."""
-        before = self._waiting.expected_before(place, now_ms)
-        return before > 0 and self.budget.room(now_ms, reducing=urgent) <= before
+    def _is_promised(self, key: ServiceKey, order_class: OrderClass, now_ms: int) -> bool:
+        """Whether those that are being decided again, and whose turn is before this one, need all the room there is."""
+        before = self._waiting.expected_before(key, now_ms)
+        return before > 0 and self.budget.room(now_ms, order_class) <= before

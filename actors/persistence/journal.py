@@ -1,12 +1,15 @@
 """The journal: every decision as one row, in order, chained by hashes.
 
 Rules
-1. A stream is whoever decides: an account, by its id. Its rows count from the sequence of its first fact, without a gap.
+1. A stream is whoever decides: an account, by its id, or a symbol's clearing, by its name. Its rows count without a gap:
+   an account's from the sequence of its first fact, a clearing's from 1, as it begins with its first block.
 2. ``position`` counts the rows of the whole journal from 1, without a gap: the cursor of whoever reads on.
 3. A row's hash covers the hash of its stream's previous row, so a row that is changed or missing is found. Each commit
    has a root over the root of the commit before and its rows' hashes, so that rows that are cut off are found by
    whoever kept a later root.
-4. Only the owner of the shards appends. It keeps the ends of the streams in memory; the fence in each commit proves that
+4. A trade of the exchange is used once: by an account's fill, or by one round of a block order. Of a round each member books
+   its part once. Keys that are made in the commit prove both (``trades_of``).
+5. Only the owner of the shards appends. It keeps the ends of the streams in memory; the fence in each commit proves that
    nobody else has moved them.
 
 Why the predecessor is checked, and not only a key kept unique: a key lets n + 2 in after n + 1 was refused.
@@ -18,15 +21,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any, LiteralString, NamedTuple
+from typing import Any, LiteralString, NamedTuple, cast
 
 import msgspec
 import psycopg
 
-from actors.core import fact_codec
+from actors.core import clearing_fact_codec, fact_codec
+from actors.core.clearing_facts import ClearingFact, RoundAllocated
+from actors.core.clearing_messages import is_clearing
 from actors.core.durability import Persist, StreamFacts
 from actors.core.errors import NotDurable
-from actors.core.facts import FillApplied
+from actors.core.facts import AnyFact, FillApplied
 from actors.core.units import Symbol
 
 SHARD = 0
@@ -41,8 +46,6 @@ EXCHANGE = "binance-usdm"
 HEADS_KEPT = 250_000
 """So many ends of streams are kept in memory (some 200 bytes each); more are read again when they are needed."""
 
-VERSION = fact_codec.VERSION
-
 Connection = psycopg.Connection[Any]
 
 End = tuple[bytes, int]
@@ -56,6 +59,21 @@ class Head(NamedTuple):
 
     sequence: int
     hash: bytes
+
+
+START = Head(0, NO_HASH)
+"""Stands before the first row of a clearing."""
+
+
+class TradeKey(NamedTuple):
+    """What is booked once. ``member`` is empty for a trade of the exchange.
+
+    For a part of a round it is the member's client order id, and ``trade_id`` that of the round.
+    """
+
+    symbol: Symbol
+    trade_id: int
+    member: str
 
 
 class Entry(NamedTuple):
@@ -91,7 +109,7 @@ class Appended(NamedTuple):
     """Rows that follow the end of the journal, and what that end is after them."""
 
     entries: list[Entry]
-    trades: list[tuple[str, str, int]]
+    trades: list[TradeKey]
     root: bytes
 
 
@@ -145,7 +163,12 @@ class JournalEnd:
         for row in rows:
             if self._heads.get(row[0]) is not None:
                 raise NotDurable(f"{row[0]}: it has decisions in the journal already")
-            entries.append(self._entry(len(entries), *row, NO_HASH))
+            stream, sequence, wall_ms, cause, facts = row
+            entries.append(
+                self._entry(
+                    len(entries), stream, sequence, wall_ms, cause, fact_codec.VERSION, facts, NO_HASH
+                )
+            )
         return self._appended(entries, [])
 
     def following(
@@ -158,22 +181,25 @@ class JournalEnd:
         """
         ends: dict[str, Head | None] = {}
         entries: list[Entry] = []
-        trades: list[tuple[str, str, int]] = []
+        trades: list[TradeKey] = []
         refusals: list[NotDurable | None] = []
         lost: set[str] = set()
         for decision in decisions:
             stream = decision.stream
             head = ends[stream] if stream in ends else self._heads.get(stream)
+            if head is None and is_clearing(stream):
+                head = START
             stands_on = stream in refused or stream in lost
             refusal = _stands_on_refused(stream) if stands_on else _cannot_follow(decision, head)
             if refusal is None and head is not None:
                 try:
-                    facts = fact_codec.encode(decision.facts)
+                    version, facts = encoded(stream, decision.facts)
                     row = (
                         stream,
                         decision.state.sequence,
                         decision.wall_ms,
                         decision.cause,
+                        version,
                         facts,
                         head.hash,
                     )
@@ -182,7 +208,7 @@ class JournalEnd:
                     refusal = NotDurable(f"{stream}: a decision that cannot be written down: {error}")
                 else:
                     ends[stream] = Head(entries[-1].sequence, entries[-1].hash)
-                    trades += [(EXCHANGE, *trade) for trade in trades_of(decision.facts)]
+                    trades += trades_of(decision.facts)
             if refusal is not None:
                 lost.add(stream)
             refusals.append(refusal)
@@ -196,14 +222,22 @@ class JournalEnd:
         self._root = appended.root
 
     def _entry(  # noqa: PLR0913 - a row's columns
-        self, number: int, stream: str, sequence: int, wall_ms: int, cause: str, facts: bytes, previous: bytes
+        self,
+        number: int,
+        stream: str,
+        sequence: int,
+        wall_ms: int,
+        cause: str,
+        version: int,
+        facts: bytes,
+        previous: bytes,
     ) -> Entry:
         if self._position is None:
             raise NotDurable("the end of the journal is not known")
-        hash_ = row_hash(previous, stream, sequence, wall_ms, cause, VERSION, facts)
-        return Entry(self._position + 1 + number, stream, sequence, wall_ms, cause, VERSION, facts, hash_)
+        hash_ = row_hash(previous, stream, sequence, wall_ms, cause, version, facts)
+        return Entry(self._position + 1 + number, stream, sequence, wall_ms, cause, version, facts, hash_)
 
-    def _appended(self, entries: list[Entry], trades: list[tuple[str, str, int]]) -> Appended:
+    def _appended(self, entries: list[Entry], trades: list[TradeKey]) -> Appended:
         return Appended(entries, trades, root_of(self._root, (entry.hash for entry in entries)))
 
 
@@ -233,9 +267,9 @@ def append(connection: Connection, appended: Appended, wall_ms: int) -> None:
             copy.write_row((SHARD, *entry))
     if appended.trades:
         with cursor.copy(COPY_TRADES) as copy:
-            copy.set_types(("text", "text", "int8"))
+            copy.set_types(("text", "text", "int8", "text"))
             for trade in appended.trades:
-                copy.write_row(trade)
+                copy.write_row((EXCHANGE, *trade))
     last = appended.entries[-1].position
     cursor.execute(COMMIT_ROW, (SHARD, last, len(appended.entries), wall_ms, appended.root))
 
@@ -268,9 +302,40 @@ def projected(connection: Connection) -> int | None:
     return None if row is None else int(row[0])
 
 
-def trades_of(facts: StreamFacts) -> list[tuple[Symbol, int]]:
-    """The trades that facts book: symbol and trade id."""
-    return [(f.trade.symbol, f.trade.trade_id) for f in facts if isinstance(f, FillApplied)]
+def trades_of(facts: StreamFacts) -> list[TradeKey]:
+    """The keys of the trades that facts book, or give to the members of a round.
+
+    A fill of a round says what it cost; an account's own trade of the exchange does not.
+    """
+    found: list[TradeKey] = []
+    for fact in facts:
+        if isinstance(fact, FillApplied):
+            trade = fact.trade
+            member = "" if trade.quote_quantity is None else fact.client_order_id
+            found.append(TradeKey(trade.symbol, trade.trade_id, member))
+        elif isinstance(fact, RoundAllocated):
+            found += [TradeKey(trade.symbol, trade.trade_id, "") for trade in fact.trades]
+    return found
+
+
+def encoded(stream: str, facts: StreamFacts) -> tuple[int, bytes]:
+    """Facts as the rows of that stream have them, with the version of its vocabulary."""
+    if is_clearing(stream):
+        return clearing_fact_codec.VERSION, clearing_fact_codec.encode(
+            cast("tuple[ClearingFact, ...]", facts)
+        )
+    return fact_codec.VERSION, fact_codec.encode(cast("tuple[AnyFact, ...]", facts))
+
+
+def decoded(stream: str, version: int, data: bytes) -> StreamFacts:
+    """The facts of a row of that stream.
+
+    Raises:
+        StateCorrupt: they cannot be read; see ``fact_codec.decode``.
+    """
+    if is_clearing(stream):
+        return clearing_fact_codec.decode(version, data)
+    return fact_codec.decode(version, data)
 
 
 def durable(connection: Connection, asked: Iterable[tuple[str, int, bytes]]) -> set[tuple[str, int, bytes]]:
@@ -285,7 +350,7 @@ COPY_ROWS: LiteralString = """
     FROM STDIN (FORMAT BINARY)"""
 
 COPY_TRADES: LiteralString = """
-    COPY bulkhead.trade_key (exchange, symbol, trade_id) FROM STDIN (FORMAT BINARY)"""
+    COPY bulkhead.trade_key (exchange, symbol, trade_id, member) FROM STDIN (FORMAT BINARY)"""
 
 COMMIT_ROW: LiteralString = """
     INSERT INTO bulkhead.journal_commit (shard, position, rows, wall_ms, root) VALUES (%s, %s, %s, %s, %s)"""

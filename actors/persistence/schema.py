@@ -22,7 +22,7 @@ from actors.core.units import NANOS_PER_MS
 from actors.persistence import carrying
 from actors.persistence.connection import answers_within, lift_limits
 
-SCRIPTS = ("bulkhead.sql", *(f"bulkhead_{version}.sql" for version in range(2, 8)))
+SCRIPTS = ("bulkhead.sql", *(f"bulkhead_{version}.sql" for version in range(2, 9)))
 """Our schema's versions, each script making one from the one before."""
 
 VERSION = len(SCRIPTS)
@@ -202,23 +202,24 @@ def init(connection: psycopg.Connection[Any]) -> Found:
         found = check(connection)
         if found is Found.EMPTY:
             connection.execute(_script("platform.sql"))
-        for script in SCRIPTS[_our_version(connection) or 0 :]:
-            if script == JOURNAL:
-                _begin_journal(connection)
-            else:
-                connection.execute(_script(script))
+        # Tables may be of any size, and some are looked through or sorted.
+        with answers_within(connection, MIGRATION_SECONDS):
+            for script in SCRIPTS[_our_version(connection) or 0 :]:
+                lift_limits(connection)
+                if script == JOURNAL:
+                    _begin_journal(connection)
+                else:
+                    connection.execute(_script(script))
     return found
 
 
 def _begin_journal(connection: psycopg.Connection[Any]) -> None:
     """From tables that were overwritten to the journal; see ``carrying``."""
-    with answers_within(connection, MIGRATION_SECONDS):
-        lift_limits(connection)
-        is_kept = carrying.keep_tables(connection)
-        connection.execute(_script(JOURNAL))
-        if is_kept:
-            carrying.carry(connection, time.time_ns() // NANOS_PER_MS)
-        connection.execute(_script(AFTER_JOURNAL))
+    is_kept = carrying.keep_tables(connection)
+    connection.execute(_script(JOURNAL))
+    if is_kept:
+        carrying.carry(connection, time.time_ns() // NANOS_PER_MS)
+    connection.execute(_script(AFTER_JOURNAL))
 
 
 def _columns(connection: psycopg.Connection[Any]) -> dict[str, frozenset[str]]:

@@ -16,7 +16,17 @@ from msgspec.structs import replace
 from actors.core import fact_codec
 from actors.core.errors import StateCorrupt
 from actors.core.units import AccountId, Symbol
-from actors.persistence.journal import BY_POSITION, ENTRIES, EXCHANGE, SHARD, Entry, projected, trades_of
+from actors.persistence.journal import (
+    BY_POSITION,
+    ENTRIES,
+    EXCHANGE,
+    SHARD,
+    Entry,
+    TradeKey,
+    decoded,
+    projected,
+    trades_of,
+)
 from actors.persistence.verify_chain import Fault, Wrong
 from actors.subaccount import state_codec
 from actors.subaccount.fold import folded
@@ -138,10 +148,11 @@ class States:
         trades = {trade: row for row in rows for trade in _trades(row)}
         if not trades:
             return
-        symbols, ids = [symbol for symbol, _ in trades], [id_ for _, id_ in trades]
-        for symbol, id_ in self._connection.execute(LACKING_KEYS, (symbols, ids, EXCHANGE)).fetchall():
-            text = f"it books trade {id_} of {symbol}, and trade_key does not have it"
-            self._note(Fault.of(trades[Symbol(symbol), id_], Wrong.TRADES, text))
+        symbols, ids, members = ([*column] for column in zip(*trades, strict=True))
+        lacking = self._connection.execute(LACKING_KEYS, (symbols, ids, members, EXCHANGE)).fetchall()
+        for key in map(TradeKey._make, lacking):
+            text = f"it books {_named(key)}, and trade_key does not have it"
+            self._note(Fault.of(trades[key], Wrong.TRADES, text))
 
     def _trades_are_equal(self) -> None:
         """Whether each key is of one booked trade: by count and by a sum of hashes, which nobody can aim at."""
@@ -153,27 +164,25 @@ class States:
         with self._connection.cursor("trade_keys", binary=True) as cursor:
             cursor.itersize = ROWS_A_TIME
             cursor.execute(KEYS_WITHOUT_EARLIER if has_earlier else KEYS)
-            for symbol, id_ in cursor:
-                count, total = count + 1, total + hash((symbol, id_))
+            for key in cursor:
+                count, total = count + 1, total + hash(key)
         if (count, total) != (self.trades, self._trade_sum):
             self._note(self._unequal(has_earlier=has_earlier))
 
     def _unequal(self, *, has_earlier: bool) -> Fault:
         """The first trade that is booked twice, or whose key is of no booked trade."""
-        booked: set[tuple[str, int]] = set()
+        booked: set[TradeKey] = set()
         with self._connection.cursor("journal_trades", binary=True) as cursor:
             cursor.itersize = ROWS_A_TIME
             cursor.execute(BY_POSITION, (SHARD,))
             for row in map(Entry._make, cursor):
                 for trade in _trades(row):
                     if trade in booked:
-                        return Fault.of(
-                            row, Wrong.TRADES, f"trade {trade[1]} of {trade[0]} was booked before"
-                        )
+                        return Fault.of(row, Wrong.TRADES, f"{_named(trade)} was booked before")
                     booked.add(trade)
         keys = self._connection.execute(KEYS_WITHOUT_EARLIER if has_earlier else KEYS).fetchall()
-        symbol, id_ = min(set(keys) - booked, default=("", 0))
-        return Fault(wrong=Wrong.TRADES, text=f"trade_key has trade {id_} of {symbol}, which no row books")
+        lonely = min(set(map(TradeKey._make, keys)) - booked, default=TradeKey(Symbol(""), 0, ""))
+        return Fault(wrong=Wrong.TRADES, text=f"trade_key has {_named(lonely)}, which no row books")
 
     # -- inside
 
@@ -192,9 +201,14 @@ def _place(fault: Fault) -> int:
     return 2**63 if fault.position is None else fault.position
 
 
-def _trades(row: Entry) -> list[tuple[Symbol, int]]:
+def _named(key: TradeKey) -> str:
+    whose = f" (the part of {key.member} in that round)" if key.member else ""
+    return f"trade {key.trade_id} of {key.symbol}{whose}"
+
+
+def _trades(row: Entry) -> list[TradeKey]:
     try:
-        return trades_of(fact_codec.decode(row.version, row.facts))
+        return trades_of(decoded(row.stream, row.version, row.facts))
     except (StateCorrupt, ValueError):
         return []
 
@@ -209,15 +223,17 @@ LONELY_SNAPSHOT: LiteralString = """
     WHERE NOT EXISTS (SELECT FROM bulkhead.journal j WHERE j.stream = s.stream) ORDER BY s.stream LIMIT 1"""
 
 LACKING_KEYS: LiteralString = """
-    SELECT asked.symbol, asked.id FROM unnest(%s::text[], %s::bigint[]) AS asked (symbol, id)
+    SELECT asked.symbol, asked.id, asked.member
+    FROM unnest(%s::text[], %s::bigint[], %s::text[]) AS asked (symbol, id, member)
     LEFT JOIN bulkhead.trade_key k ON k.exchange = %s AND k.symbol = asked.symbol AND k.trade_id = asked.id
+        AND k.member = asked.member
     WHERE k.trade_id IS NULL"""
 
-KEYS: LiteralString = "SELECT symbol, trade_id FROM bulkhead.trade_key"
+KEYS: LiteralString = "SELECT symbol, trade_id, member FROM bulkhead.trade_key"
 
 KEYS_WITHOUT_EARLIER: LiteralString = """
-    SELECT k.symbol, k.trade_id FROM bulkhead.trade_key k
-    WHERE NOT EXISTS (
+    SELECT k.symbol, k.trade_id, k.member FROM bulkhead.trade_key k
+    WHERE k.member <> '' OR NOT EXISTS (
         SELECT FROM bulkhead_6.fill f
         WHERE f.exchange = k.exchange AND f.symbol = k.symbol AND f.trade_id = k.trade_id
     )"""

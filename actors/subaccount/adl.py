@@ -10,8 +10,10 @@ Rules
 3. Prices must be fresh. With an old one nothing is decided, unless the account is bankrupt even with the last known
    price: then what is fresh is closed. A close-out goes on all the same: its market orders need a price for
    nothing but the smallest quantity that the exchange takes.
-4. A refused step waits, twice as long each time; after ``ADL_REFUSALS_MAX`` the account is
-   STUCK: it takes no new risk, tries again now and then, and at once when an operator says so.
+4. A step that the exchange refused makes the next one wait, twice as long each time; after ``ADL_REFUSALS_MAX`` the
+   account is STUCK: it takes no new risk, tries again now and then, and at once when an operator says so. Only what
+   the exchange said counts: one that it never got, or that somebody cancelled, makes the next one wait too, lest it
+   storms, but ``ADL_UNSENT_MAX_MS`` at most, and never ends STUCK. One that waited here for its turn makes nothing wait.
 5. A close-out (a loss limit, or an operator's emergency stop) takes the same way, and ends HEALTHY.
 6. LIQUIDATED only when no position and no order is left. What the balance cannot bear is bad
    debt wherever the last position went, recorded, never clamped away.
@@ -35,8 +37,9 @@ from actors.core.constants import (
     ADL_BACKOFF_MAX_MS,
     ADL_REFUSALS_MAX,
     ADL_STUCK_EVERY_MS,
+    ADL_UNSENT_MAX_MS,
 )
-from actors.core.enums import AccountStatus, LiquidationMode, Phase, Purpose
+from actors.core.enums import AccountStatus, LiquidationMode, OrderStatus, Phase, Purpose
 from actors.core.facts import (
     AnyFact,
     BadDebtRecorded,
@@ -81,7 +84,7 @@ def _round(now: Situation) -> list[AnyFact]:
     if not state.positions:
         return _without_positions(state, now.cause)
     is_waiting = waits(state, now.market.wall_ms)
-    if has_step(state) or (is_waiting and state.refusals):
+    if has_step(state) or (is_waiting and came_back(state)):
         return []
     marks, view = now.marks, now.view
     if marks is None or view is None:
@@ -110,7 +113,8 @@ def waits(state: AccountState, wall_ms: int) -> bool:
 
 
 def _longest_wait_ms(state: AccountState) -> int:
-    return max(_backoff_ms(state.refusals), (state.limits.adl_cooldown_seconds or 0) * 1_000)
+    cooldown_ms = (state.limits.adl_cooldown_seconds or 0) * 1_000
+    return max(_backoff_ms(state.refusals), _unsent_ms(state.unsent), cooldown_ms)
 
 
 def _backoff_ms(refusals: int) -> int:
@@ -119,9 +123,26 @@ def _backoff_ms(refusals: int) -> int:
     return min(ADL_BACKOFF_FIRST_MS << (refusals - 1), ADL_BACKOFF_MAX_MS) if refusals else 0
 
 
+def _unsent_ms(unsent: int) -> int:
+    return min(ADL_BACKOFF_FIRST_MS << min(unsent - 1, 10), ADL_UNSENT_MAX_MS) if unsent else 0
+
+
+def came_back(state: AccountState) -> bool:
+    """Whether the last round of steps came back without a fill: what waits then is everything, and not only a tier."""
+    return bool(state.refusals or state.unsent)
+
+
+def never_sent(state: AccountState, wall_ms: int) -> list[AnyFact]:
+    """The fact that a step came back which the exchange said nothing of; once for all orders of one round."""
+    if came_back(state) and waits(state, wall_ms):
+        return []
+    unsent = state.unsent + 1
+    return [PhaseChanged(state.phase, state.refusals, wall_ms + _unsent_ms(unsent), unsent)]
+
+
 def refused(state: AccountState, wall_ms: int) -> list[AnyFact]:
-    """The fact that a step came back without having filled; once for all orders of one round."""
-    if state.refusals and waits(state, wall_ms):
+    """The fact that the exchange refused a step; once for all orders of one round."""
+    if state.refusals and not state.unsent and waits(state, wall_ms):
         return []
     refusals = state.refusals + 1
     phase = Phase.STUCK if refusals >= ADL_REFUSALS_MAX else state.phase
@@ -130,20 +151,20 @@ def refused(state: AccountState, wall_ms: int) -> list[AnyFact]:
 
 def filled(state: AccountState) -> list[AnyFact]:
     """The fact that a step filled: the exchange takes them, so nothing is refused or stuck any more."""
-    if not state.refusals:
+    if not came_back(state):
         return []
     phase = Phase.REDUCING if state.phase is Phase.STUCK else state.phase
     return [PhaseChanged(phase, 0, 0)]
 
 
-def ended(state: AccountState, order: WorkingOrder, wall_ms: int) -> list[AnyFact]:
-    """What the end of a step means for the next one: a wait after a refusal, or after a tier step if that is wanted."""
+def ended(state: AccountState, order: WorkingOrder, status: OrderStatus, wall_ms: int) -> list[AnyFact]:
+    """What the end of a step means for the next one: a wait if it came back, or after a tier step if that is wanted."""
     if order.filled == ZERO:
-        return refused(state, wall_ms)
+        return refused(state, wall_ms) if status.is_refusal else never_sent(state, wall_ms)
     seconds = state.limits.adl_cooldown_seconds
     if seconds is None or order.purpose is not Purpose.ADL:
         return []
-    return [PhaseChanged(state.phase, state.refusals, wall_ms + seconds * 1_000)]
+    return [PhaseChanged(state.phase, state.refusals, wall_ms + seconds * 1_000, state.unsent)]
 
 
 def recovered(now: Situation) -> list[AnyFact]:
@@ -257,14 +278,14 @@ def _no_tier_met(state: AccountState, ratio: Decimal) -> list[AnyFact]:
         phase = Phase.WARNING
     else:
         phase = Phase.HEALTHY
-    if phase is state.phase and state.refusals == 0:
+    if phase is state.phase and not came_back(state):
         return []
     return [_phase_without_refusals(state, phase)]
 
 
 def _phase_without_refusals(state: AccountState, phase: Phase) -> PhaseChanged:
     # A wait after refusals is over with them, one between two steps is not.
-    return PhaseChanged(phase, 0, 0 if state.refusals else state.retry_at_ms)
+    return PhaseChanged(phase, 0, 0 if came_back(state) else state.retry_at_ms)
 
 
 def _cancel_own(state: AccountState, cause: str, *, keep_closing: bool = False) -> list[AnyFact]:
@@ -276,7 +297,7 @@ def _cancel_own(state: AccountState, cause: str, *, keep_closing: bool = False) 
 def _enter(state: AccountState, phase: Phase) -> list[AnyFact]:
     if state.phase is phase:
         return []
-    return [PhaseChanged(phase, state.refusals, state.retry_at_ms)]
+    return [PhaseChanged(phase, state.refusals, state.retry_at_ms, state.unsent)]
 
 
 def _reduce(now: Situation, marks: dict[Symbol, Decimal], tier: AdlTier) -> list[AnyFact]:
@@ -298,7 +319,7 @@ def _close_all(now: Situation, marks: dict[Symbol, Decimal], purpose: Purpose) -
         return facts
     tier, max_age = len(state.limits.tiers()), state.limits.price_max_age_ns
     to_house = purpose is Purpose.LIQUIDATION and _to_house(state.mode)
-    sequence = state.next_order_sequence
+    sequence, shortfall = state.next_order_sequence, _shortfall(now, marks)
     for position in state.positions:
         price = marks[position.symbol]
         if purpose is Purpose.LIQUIDATION and market.fresh(position.symbol, max_age) is None:
@@ -306,7 +327,14 @@ def _close_all(now: Situation, marks: dict[Symbol, Decimal], purpose: Purpose) -
         if to_house:
             facts += steps.take_over(position, price, market, purpose)
             continue
-        closing = steps.close(now, Step(position, abs(position.quantity), price, purpose, tier), sequence)
+        step = Step(position, abs(position.quantity), price, purpose, tier, shortfall)
+        closing = steps.close(now, step, sequence)
         sequence += sum(isinstance(fact, OrderIntended) for fact in closing)
         facts += closing
     return facts
+
+
+def _shortfall(now: Situation, marks: Mapping[Symbol, Decimal]) -> Decimal:
+    """What the account lacks of its maintenance margin, at the last known prices if there are no fresh ones."""
+    view = now.view or margin.view(now.state, marks, now.market.instruments)
+    return view.shortfall

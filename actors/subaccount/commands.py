@@ -248,7 +248,7 @@ def _call_off(now: Situation, message: CallOff) -> Decision:
         return concluded(now, Accepted())
     facts: list[AnyFact] = [CloseOutEnded()]
     if state.phase is not Phase.HEALTHY:
-        facts.append(PhaseChanged(Phase.HEALTHY, state.refusals, state.retry_at_ms))
+        facts.append(PhaseChanged(Phase.HEALTHY, state.refusals, state.retry_at_ms, state.unsent))
     return assessed(now, facts)
 
 

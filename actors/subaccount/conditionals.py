@@ -120,6 +120,13 @@ def rearmed(now: Situation, order: WorkingOrder) -> list[AnyFact]:
     return again(now, order, attempt, now.market.wall_ms + (REARM_FIRST_MS << (attempt - 1)))
 
 
+def never_sent(now: Situation, order: WorkingOrder) -> list[AnyFact]:
+    """A protective order that the exchange never got waits a little once more, and uses up no try."""
+    if not is_protective(order.intent):
+        return []
+    return again(now, order, order.intent.attempt, now.market.wall_ms + REARM_FIRST_MS)
+
+
 def _protects(now: Situation, order: WorkingOrder) -> Position | None:
     """The position that what is left of a protective order is for, if there are both, and a price."""
     if order.remaining <= ZERO or order.symbol not in now.market.ticks:

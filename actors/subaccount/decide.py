@@ -115,7 +115,7 @@ def _reconsider(now: Situation, message: Reconsider) -> Decision:
         facts.append(PhaseChanged(Phase.REDUCING, 0, 0))
     elif state.retry_at_ms and not adl.waits(state, market.wall_ms):
         phase = Phase.REDUCING if state.phase is Phase.STUCK else state.phase
-        facts.append(PhaseChanged(phase, state.refusals, 0))
+        facts.append(PhaseChanged(phase, state.refusals, 0, state.unsent))
     return assessed(now, facts)
 
 

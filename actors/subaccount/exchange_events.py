@@ -127,12 +127,14 @@ def _closed(now: Situation, message: OrderClosed) -> Decision:
 
 def _after_its_end(now: Situation, order: WorkingOrder, status: OrderStatus) -> list[AnyFact]:
     if order.purpose is not Purpose.USER:
-        return adl.ended(now.state, order, now.market.wall_ms)
+        return adl.ended(now.state, order, status, now.market.wall_ms)
     match status:
         case OrderStatus.FILLED | OrderStatus.CANCELED:
             return []  # it did what it was for, or somebody wanted it gone
-        case OrderStatus.REJECTED | OrderStatus.EXPIRED | OrderStatus.NEVER_SENT:
+        case OrderStatus.REJECTED | OrderStatus.EXPIRED:
             return conditionals.rearmed(now, order)
+        case OrderStatus.NEVER_SENT:
+            return conditionals.never_sent(now, order)
         case OrderStatus.INTENDED | OrderStatus.ACKNOWLEDGED:
             return conditionals.rearmed(
                 now, order

@@ -178,7 +178,13 @@ def _fold_risk(state: AccountState, fact: RiskFact) -> AccountState:
 def _fold_account(state: AccountState, fact: AccountFact) -> AccountState:
     match fact:
         case PhaseChanged():
-            return replace(state, phase=fact.phase, refusals=fact.refusals, retry_at_ms=fact.retry_at_ms)
+            return replace(
+                state,
+                phase=fact.phase,
+                refusals=fact.refusals,
+                retry_at_ms=fact.retry_at_ms,
+                unsent=fact.unsent,
+            )
         case StatusChanged():
             return replace(state, status=fact.status)
         case ModeChanged():

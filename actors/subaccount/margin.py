@@ -43,6 +43,11 @@ class MarginView(msgspec.Struct, frozen=True, gc=False):
         return self.equity - self.margin_used - self.margin_held
 
     @property
+    def shortfall(self) -> Decimal:
+        """What equity lacks of the maintenance margin; zero when it lacks nothing."""
+        return max(ZERO, self.maintenance - self.equity)
+
+    @property
     def is_bankrupt(self) -> bool:
         """Whether everything must be closed whatever the tiers say: no equity, or no more than is to be maintained."""
         return self.equity <= ZERO or self.ratio >= ONE

@@ -54,6 +54,7 @@ class AccountState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     conditionals: tuple[ConditionalOrder, ...] = ()
     phase: Phase = Phase.HEALTHY
     refusals: int = 0
+    unsent: int = 0
     retry_at_ms: int = 0
     risk: RiskState = INITIAL_RISK_STATE
     pending_fees: tuple[PendingFee, ...] = ()

@@ -24,13 +24,18 @@ from actors.subaccount.situation import Situation
 
 
 class Step(msgspec.Struct, frozen=True, gc=False):
-    """What to close: about ``quantity`` (> 0) of a position that is worth ``price`` each, for ``tier``."""
+    """What to close: about ``quantity`` (> 0) of a position that is worth ``price`` each, for ``tier``.
+
+    ``shortfall`` is what the account lacks of its maintenance margin now, in quote asset: nothing at any tier, as an
+    account that lacks some is bankrupt.
+    """
 
     position: Position
     quantity: Decimal
     price: Decimal
     purpose: Purpose
     tier: int
+    shortfall: Decimal = ZERO
 
 
 def close(now: Situation, step: Step, sequence: int) -> list[AnyFact]:
@@ -73,6 +78,7 @@ def close(now: Situation, step: Step, sequence: int) -> list[AnyFact]:
             tier=step.tier,
             decided_ms=market.wall_ms,
             cause=now.cause,
+            shortfall=step.shortfall,
         )
     ]
 

@@ -33,7 +33,7 @@ from actors.core.messages import Trigger
 from actors.core.orders import ConditionalOrder
 from actors.core.units import ONE, ZERO, Symbol
 from actors.limits.model import MaintenanceBasis, MarkSource
-from actors.subaccount import conditionals, losses, monitor
+from actors.subaccount import adl, conditionals, losses, monitor
 from actors.subaccount.adl import WARNING_HYSTERESIS, has_step
 from actors.subaccount.market import Market
 from actors.subaccount.situation import Situation
@@ -93,8 +93,8 @@ def thresholds(state: AccountState, *, waiting: bool) -> Iterator[Threshold]:
 
 
 def waits(state: AccountState) -> bool:
-    """Whether a price decides nothing about liquidation: a step works, or waits after a refusal."""
-    return has_step(state) or bool(state.refusals and state.retry_at_ms)
+    """Whether a price decides nothing about liquidation: a step works, or the next one waits as the last came back."""
+    return has_step(state) or (adl.came_back(state) and state.retry_at_ms > 0)
 
 
 def triggers(now: Situation) -> Triggers:

@@ -48,7 +48,10 @@ def test_the_assets_that_fees_are_taken_in_are_a_list():
         ("price_max_age_ms = 0", "at least 1"),
         ('clearing = "yes"', "clearing: 'yes' is none of on, off"),
         ("clearing = true", "clearing: True is not a text in quotes"),
-        ("block_split_at_depth = -1", "block_split_at_depth: -1 must be 0 (never split by depth) to 1,000,000"),
+        (
+            "block_split_at_depth = -1",
+            "block_split_at_depth: -1 must be 0 (never split by depth) to 1,000,000",
+        ),
         ("block_split_at_depth = 1000001", "1000001 must be 0"),
         ("block_split_at_depth = 0.5", "block_split_at_depth: 0.5 is not a whole number"),
         ('fee_assets = ["bnb"]', "fee_assets: 'bnb' is no asset"),

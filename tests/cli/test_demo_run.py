@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from rich.console import Console
 
 from actors.cli import demo_run
+from actors.cli.demo import Limits
 
 ACCEPTED = {"type": "Accepted", "client_order_id": "bh-0-1"}
 
@@ -65,6 +67,22 @@ def test_that_ends_when_the_market_never_comes(monkeypatch):
 )
 def test_only_what_is_accepted_soon_after_is_early(answer, early):
     assert demo_run.too_early(answer) is early
+
+
+@pytest.mark.parametrize("limits", get_args(Limits))
+def test_the_exchange_is_started_with_the_limits_that_were_asked_for(limits, monkeypatch, capsys):
+    started = []
+
+    class Processes:
+        def start(self, *arguments):
+            started.append(arguments)
+
+    line = '{"rest": "http://x", "websocket": "ws://x"}'
+    monkeypatch.setattr(demo_run, "_first_line", lambda _child, _what: line)
+    demo_run._start_exchange(Processes(), limits, Console(width=200))
+    [arguments] = started
+    assert arguments[arguments.index("--limits") + 1] == limits
+    assert demo_run.LIMITS_TEXT[limits] in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("known", [True, False])

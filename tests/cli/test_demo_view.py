@@ -43,6 +43,19 @@ def test_the_live_view_is_never_taller_than_the_screen(width, height, notes):
         assert text in out.getvalue()
 
 
+@pytest.mark.parametrize(
+    ("decided", "sent", "expected"),
+    [
+        (12_000, 12_000, "1,000 (12,000 for 12,000)"),
+        (10_000, 264, "26 (264 for 10,000)"),
+        (0, 0, "0 (0 for 0)"),
+    ],
+)
+def test_orders_sent_per_thousand_decided(decided, sent, expected):
+    counted = {"account_stats": {"orders": decided}, "gateway": {"sent": sent}}
+    assert demo_view.sent_line(counted) == f"exchange orders sent per thousand decided {expected}"
+
+
 def test_a_view_of_nothing_yet():
     out = io.StringIO()
     Console(file=out, width=80).print(demo_view.screen(stats({}), None, 0.0, [], [], width=80, height=24))

@@ -38,7 +38,7 @@ def test_a_simulated_day_with_faults_is_what_its_decoded_facts_make(seed):
     def noting(decision):
         refusal = committed(decision)
         if refusal is None:
-            journal.setdefault(decision.account_id, []).append(encode(decision.facts))
+            journal.setdefault(decision.stream, []).append(encode(decision.facts))
         return refusal
 
     world.store._committed = noting

@@ -8,7 +8,18 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from actors.core.enums import OrderStatus, OrderType
+from actors.core.clearing_messages import (
+    GatewayStarted,
+    Grant,
+    Group,
+    OrderDone,
+    ReplaceStep,
+    ReturnSlot,
+    StepUnderWay,
+    Want,
+    clearing_name,
+)
+from actors.core.enums import OrderClass, OrderStatus, OrderType
 from actors.core.facts import CancelIntended
 from actors.core.messages import Fill, OrderAccepted, OrderClosed, PlaceOrder
 from actors.core.order_ids import FIXED
@@ -40,6 +51,7 @@ from actors.subaccount.decide import decide
 from actors.supervision.gate import TradingGate
 from tests.factories import BUY, ETH, account, market
 from tests.gateway.test_protocol import RULES, answered, report, trade
+from tests.gateway.test_slots import block_of
 from tests.sink import Sink
 
 
@@ -83,11 +95,18 @@ class Bench:
         self.wire = Wire(self.dispatcher.clock)
         self.account = Sink.start("acct-1", self.dispatcher)
         self.accounts = {"acct-1": self.account}
+        self.actors = {}
         self.ref = Gateway.start(
             "gateway", self.dispatcher, self.wire, self.accounts, self.gate, Fleets(FIXED),
-            OrderBudget.of(self.wire.rules), self.alarms.append,
+            OrderBudget.of(self.wire.rules), self.alarms.append, self.actors,
         )  # fmt: skip
         self.dispatcher.run_until_quiet()
+
+    def starts_clearing(self, symbol=ETH):
+        name = clearing_name(symbol)
+        self.actors[name] = Sink.start(name, self.dispatcher)
+        self.dispatcher.run_until_quiet()
+        return self.actors[name]
 
     def tell(self, *messages):
         for message in messages:
@@ -168,13 +187,72 @@ def test_limits_are_those_of_the_venue_and_then_those_that_it_tells(bench):
     assert (bench.status.room_reducing, bench.status.room_new_risk) == (7, 6)
     bench.tell(LimitsLearned(orders_per_10s=3, orders_per_minute=100))
     assert bench.status.room_reducing == 3
-    bench.tell(Recover(Recovery(working=(), recent=(0, 98))))
+    bench.tell(Recover(Recovery(working=(), recent=(0, 88))))
     assert bench.status.room_reducing == 2, "a minute's limit is its own"
+    assert bench.status.room_liquidations == 3, "a tenth of it is theirs alone"
 
 
 def test_what_an_earlier_life_sent_counts(bench):
     bench.tell(Recover(Recovery(working=(), recent=(5, 6))))
     assert bench.status.room_reducing == 2
+
+
+# -- clearing
+
+
+def test_a_grant_goes_to_the_symbol_s_clearing_and_a_block_s_events_come_there(bench):
+    clearing = bench.starts_clearing()
+    group = Group(ETH, BUY, OrderClass.NEW_RISK)
+    bench.tell(Want(group=group, orders=2, since_ms=0))
+    [grant] = clearing.cell.actor.got
+    assert grant == Grant(group, 1)
+    block = block_of(group, 1)
+    bench.tell(Submit((block,), (), grant.slot))
+    assert bench.wire.kinds() == ["place"]
+    bench.tell(Reported(report(block, "FILLED", "1", trade=trade(block))))
+    assert [type(m) for m in clearing.cell.actor.got[1:]] == [OrderAccepted, Fill, OrderClosed]
+    assert bench.told() == []
+    assert bench.alarms == []
+
+
+def test_a_grant_that_nobody_takes_is_given_to_the_next_one(bench):
+    bench.tell(LimitsLearned(orders_per_10s=1, orders_per_minute=100))
+    clearing = bench.starts_clearing()
+    gone, group = Group("BTCUSDT", BUY, OrderClass.LIQUIDATION), Group(ETH, BUY, OrderClass.LIQUIDATION)
+    bench.tell(Want(group=gone, orders=1), Want(group=group, orders=1))
+    assert clearing.cell.actor.got == [Grant(group, 2)]
+    bench.tell(ReturnSlot(ETH, 2))
+    assert bench.status.room_liquidations == 1
+
+
+def test_the_end_of_an_account_s_market_order_is_told_to_its_clearing_if_there_is_one(bench, order):
+    at_market = replace(order, order_type=OrderType.MARKET, price=None)
+    bench.tell(Submit((at_market,), ()), answered(at_market, Outcome.REFUSED))
+    assert bench.told() == [OrderClosed]
+    assert bench.alarms == []
+    clearing = bench.starts_clearing()
+    again = replace(at_market, client_order_id="bh-x-2")
+    bench.tell(Submit((again,), ()), answered(again, Outcome.REFUSED))
+    assert clearing.cell.actor.got == [OrderDone(ETH, again.client_order_id)]
+
+
+def test_a_step_that_was_sent_is_under_way_and_its_account_is_told_so(bench, order):
+    bench.tell(Submit((order,), ()), ReplaceStep("acct-1", ETH, order.client_order_id))
+    assert bench.told() == [StepUnderWay]
+
+
+def test_a_new_life_holds_no_slot_and_has_every_clearing_say_again_what_waits(bench):
+    clearing = bench.starts_clearing()
+    bench.tell(Want(group=Group(ETH, BUY, OrderClass.LIQUIDATION), orders=2))
+    assert bench.status.room_liquidations == 6
+    bench.dispatcher.restart(bench.ref.cell)
+    bench.dispatcher.run_until_quiet()
+    assert clearing.cell.actor.got[1:] == [GatewayStarted()]
+    assert bench.status.room_liquidations == 7
+    # A block that became durable meanwhile is not lost.
+    block = block_of(Group(ETH, BUY, OrderClass.LIQUIDATION), 1)
+    bench.tell(Submit((block,), (), 1))
+    assert bench.wire.kinds() == ["place"]
 
 
 # -- time, and who may be believed

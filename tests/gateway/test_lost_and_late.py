@@ -7,7 +7,7 @@ from decimal import Decimal as D
 import pytest
 from msgspec.structs import replace
 
-from actors.core.enums import OrderStatus, OrderType, Purpose
+from actors.core.enums import OrderClass, OrderStatus, OrderType, Purpose
 from actors.core.facts import CancelIntended
 from actors.core.messages import Fill, OrderAccepted, OrderClosed
 from actors.core.order_messages import Submit
@@ -29,9 +29,8 @@ from actors.gateway.orders import (
     Stage,
     Survey,
     Tracked,
-    is_urgent,
 )
-from actors.gateway.send_queue import PLACE_KEPT_MS, SLOT_KEPT_MS, SendQueue
+from actors.gateway.send_queue import PLACE_KEPT_MS, TURN_KEPT_MS, SendQueue
 from actors.gateway.stream import StreamState
 from tests.factories import ETH
 from tests.gateway.test_protocol import RULES, T0, answered, asked, core_of, report, submit, told, trade
@@ -264,7 +263,7 @@ def test_ten_seconds_and_a_minute_have_their_own_limits():
     budget_limits = []
     for ms in range(0, 60_000, 1_000):
         took = 0
-        while budget.take(ms, reducing=True):
+        while budget.take(ms, OrderClass.LIQUIDATION):
             budget.answered(ms)
             took += 1
         budget_limits += [ms] * took
@@ -273,23 +272,32 @@ def test_ten_seconds_and_a_minute_have_their_own_limits():
 
 def test_an_order_leaves_the_windows_after_whole_ten_seconds_and_a_whole_minute():
     ten = OrderBudget(1, 100)
-    assert ten.take(0, reducing=True)
+    assert ten.take(0, OrderClass.LIQUIDATION)
     ten.answered(0)
-    assert (ten.room(9_999, reducing=True), ten.room(10_000, reducing=True)) == (0, 1)
-    assert (ten.take(9_999, reducing=True), ten.take(10_000, reducing=True)) == (False, True)
+    assert (ten.room(9_999, OrderClass.LIQUIDATION), ten.room(10_000, OrderClass.LIQUIDATION)) == (0, 1)
+    assert (ten.take(9_999, OrderClass.LIQUIDATION), ten.take(10_000, OrderClass.LIQUIDATION)) == (
+        False,
+        True,
+    )
     minute = OrderBudget(100, 1)
-    assert minute.take(0, reducing=True)
+    assert minute.take(0, OrderClass.LIQUIDATION)
     minute.answered(0)
-    assert (minute.room(59_999, reducing=True), minute.room(60_000, reducing=True)) == (0, 1)
-    assert (minute.take(59_999, reducing=True), minute.take(60_000, reducing=True)) == (False, True)
+    assert (minute.room(59_999, OrderClass.LIQUIDATION), minute.room(60_000, OrderClass.LIQUIDATION)) == (
+        0,
+        1,
+    )
+    assert (minute.take(59_999, OrderClass.LIQUIDATION), minute.take(60_000, OrderClass.LIQUIDATION)) == (
+        False,
+        True,
+    )
 
 
 def test_an_order_that_left_the_windows_is_not_counted_as_ours_when_the_exchange_counts():
     budget = OrderBudget(10, 100)
-    assert budget.take(0, reducing=True)
+    assert budget.take(0, OrderClass.LIQUIDATION)
     budget.answered(0)
     budget.count_used((3, 3), 10_000)
-    assert budget.room(10_000, reducing=True) == 7, (
+    assert budget.room(10_000, OrderClass.LIQUIDATION) == 7, (
         "all three are somebody else's: ours has left the ten seconds"
     )
 
@@ -305,7 +313,7 @@ def test_only_the_answer_to_an_order_gives_its_place_back_and_only_what_never_le
     assert core.budget.under_way == 1
     core.answered(answered(order, outcome, report=report(order) if outcome is Outcome.OK else None), T0 + 1)
     assert core.budget.under_way == 0
-    assert core.budget.room(T0 + 9_000, reducing=True) == room
+    assert core.budget.room(T0 + 9_000, OrderClass.LIQUIDATION) == room
 
 
 # -- when it is asked again
@@ -394,21 +402,6 @@ def test_a_throttled_cancel_is_sent_again_with_the_next_word_of_the_order(core, 
 # -- whose turn it is
 
 
-@pytest.mark.parametrize(
-    ("purpose", "reduce_only", "kind", "urgent"),
-    [
-        (Purpose.USER, False, OrderType.MARKET, False),
-        (Purpose.USER, True, OrderType.LIMIT, False),
-        (Purpose.USER, True, OrderType.MARKET, True),
-        (Purpose.ADL, True, OrderType.LIMIT, True),
-        (Purpose.LIQUIDATION, False, OrderType.MARKET, True),
-    ],
-)
-def test_what_protects_goes_before_others(order, purpose, reduce_only, kind, urgent):
-    one = replace(order, purpose=purpose, reduce_only=reduce_only, order_type=kind)
-    assert is_urgent(one) is urgent
-
-
 def waited(core, order, count):
     """Liquidations that waited ten seconds and went back, where ``count`` could be sent now."""
     orders = [
@@ -430,7 +423,7 @@ def fresh(order, number, now_ms):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(("after_ms", "goes"), [(SLOT_KEPT_MS, False), (SLOT_KEPT_MS + 1, True)])
+@pytest.mark.parametrize(("after_ms", "goes"), [(TURN_KEPT_MS, False), (TURN_KEPT_MS + 1, True)])
 def test_who_comes_later_waits_for_what_is_decided_anew_but_not_for_long(order, after_ms, goes):
     core = core_of(1, 1_000)
     waited(core, order, 1)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from actors.core.constants import ORDER_MAX_AGE_MS
-from actors.core.enums import OrderStatus, OrderType, Purpose
+from actors.core.enums import OrderClass, OrderStatus, OrderType, Purpose
 from actors.core.facts import CancelIntended
 from actors.core.messages import PlaceOrder
 from actors.core.order_ids import FIXED
@@ -23,7 +23,8 @@ from actors.gateway.fleets import Fleets
 from actors.gateway.messages import Answered, Outcome
 from actors.gateway.orders import IN_FLIGHT_MAX, Deliver, Place, Request
 from actors.gateway.protocol import GatewayCore
-from actors.gateway.send_queue import PLACE_KEPT_MS, SLOT_KEPT_MS, STALE_MS, SendQueue
+from actors.gateway.send_queue import PLACE_KEPT_MS, STALE_MS, TURN_KEPT_MS, SendQueue
+from actors.gateway.service_order import service_key
 from actors.subaccount.decide import decide
 from tests.factories import BUY, ETH, account, market
 from tests.gateway.test_protocol import RULES, T0, core_of
@@ -76,7 +77,7 @@ def test_what_waited_two_seconds_goes_back_and_its_successor_keeps_the_place(ord
 def test_a_limit_order_says_itself_what_it_accepts_and_is_sent_as_it_is(order):
     core = core_of(1, 1_000)
     resting = many(order, 2, order_type=OrderType.LIMIT, price=D(2_000))
-    core.budget.take(T0, reducing=True)
+    core.budget.take(T0, OrderClass.LIQUIDATION)
     core.budget.answered(T0)
     assert sent(submit(core, resting[:1], T0)) == []
     assert sent(core.check_orders(T0 + 10_000)) == ["bh-x-0"]
@@ -196,7 +197,7 @@ def test_connections_that_are_cut_hold_sending_back_longer_each_time(order):
 def test_a_life_that_ended_with_all_places_under_way_stops_nobody_for_ever(order):
     budget = OrderBudget(300, 1_200)
     for _ in range(IN_FLIGHT_MAX):
-        assert budget.take(T0, reducing=True)
+        assert budget.take(T0, OrderClass.LIQUIDATION)
     # They were taken, and the actor crashed before any was handed on: no answer will come.
     core = GatewayCore(budget, RULES, Fleets(FIXED))
     [late] = many(order, 1, order_type=OrderType.LIMIT, price=D(2_000), decided_ms=T0 + 50_000)
@@ -240,5 +241,6 @@ def test_the_slots_of_those_that_are_decided_anew_are_those_kept_a_moment_ago(or
             assert found == (expected[1] if expected else None)
             kept = [k for k in kept if k is not expected]
         asked = Place(3, 10)
-        fresh = [p for _, p, at in kept if now - at <= SLOT_KEPT_MS]
-        assert waiting.expected_before(asked, now) == sum(p < asked for p in fresh)
+        fresh = [p for _, p, at in kept if now - at <= TURN_KEPT_MS]
+        key = service_key(order.order_class, order.shortfall, asked)
+        assert waiting.expected_before(key, now) == sum(p < asked for p in fresh)

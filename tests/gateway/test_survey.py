@@ -1,4 +1,7 @@
-"""Everything at once: what the list of open orders and positions tells, and statuses that nobody knows."""
+"""Everything at once: what the list of open orders and positions tells, and statuses that nobody knows.
+
+Covers: actors/gateway/survey_schedule.py
+"""
 
 from __future__ import annotations
 

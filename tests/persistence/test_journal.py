@@ -122,8 +122,8 @@ def test_a_trade_is_booked_once_whoever_books_it(store, dsn):
     assert set(store.commit(one.batch)) == {None}
     results = store.commit(two.batch)
     assert [r is None for r in results] == [True, True, False, False]
-    assert rows(dsn, "SELECT exchange, symbol, trade_id FROM bulkhead.trade_key") == [
-        ("binance-usdm", "ETHUSDT", 7)
+    assert rows(dsn, "SELECT exchange, symbol, trade_id, member FROM bulkhead.trade_key") == [
+        ("binance-usdm", "ETHUSDT", 7, "")
     ]
 
 

@@ -43,6 +43,7 @@ def as_it_said(state):
         intent["tier"] = intent["tier"] or intent.pop("attempt")
         intent.pop("attempt", None)
         conditional_id = intent.pop("conditional_id")
+        assert intent.pop("shortfall") == "0"
         assert intent["cause"].startswith("trigger:") == (conditional_id is not None)
     return state
 

@@ -189,7 +189,7 @@ def test_a_poison_decision_among_fifty_is_refused_alone(store):
     batch = [p for a in authors for p in a.batch]
     results = store.commit(batch)
     refused = [p for p, r in zip(batch, results, strict=True) if r is not None]
-    assert {p.account_id for p in refused} == {poison.state.account_id}
+    assert {p.stream for p in refused} == {poison.state.account_id}
     assert refused == poison.batch[2:]
     assert all(load(store, a.state) == a.state for a in authors if a is not poison)
     assert load(store, poison.state).sequence == 2

@@ -237,7 +237,7 @@ def test_trade_keys_are_those_of_the_trades_that_were_booked(dsn, connection, au
         "SELECT symbol, trade_id FROM bulkhead.trade_key ORDER BY trade_id LIMIT 1"
     ).fetchall()
     delete = ("DELETE FROM bulkhead.trade_key WHERE trade_id = %s", trade)
-    more = ("INSERT INTO bulkhead.trade_key VALUES ('binance-usdm', 'ETHUSDT', 7)",)
+    more = ("INSERT INTO bulkhead.trade_key VALUES ('binance-usdm', 'ETHUSDT', 7, '')",)
     with meddling(dsn, delete):
         fault = fault_of(connection)
         assert fault_of(connection, folds=False) is None
@@ -324,7 +324,7 @@ def test_a_database_that_was_carried_into_the_journal_is_right_and_so_is_what_ca
         assert report.fault is None
         assert (report.streams, report.trades, report.fleet_hash) == (len(states), 1, fleet_hash(states))
         assert fills > 0, "trades that are in no row of the journal"
-        more = ("INSERT INTO bulkhead.trade_key VALUES ('binance-usdm', 'ETHUSDT', 7)",)
+        more = ("INSERT INTO bulkhead.trade_key VALUES ('binance-usdm', 'ETHUSDT', 7, '')",)
         with meddling(dsn, more):
             assert fault_of(opened).wrong is Wrong.TRADES
     with psycopg.connect(dsn, autocommit=True) as connection:

@@ -61,6 +61,35 @@ def test_the_seed_s_tiers(ratio, quantity, purpose):
         assert [(o.quantity, o.purpose, o.side.value) for o in orders] == [(D(quantity), purpose, "SELL")]
 
 
+@pytest.mark.parametrize(("ratio", "lacks"), [("0.90", "0"), ("0.95", "0"), ("1", "0"), ("1.25", "250")])
+def test_a_step_says_what_the_account_lacks_of_its_maintenance_margin(ratio, lacks):
+    state = run(at_ratio(ratio), WAKE)
+    assert state.orders[0].intent.shortfall == D(lacks)
+    assert state.orders[0].intent.shortfall == margin.view(state, {ETH: D(2000)}).shortfall
+
+
+def test_each_step_of_a_round_says_what_the_whole_account_lacks():
+    broke = account("100", [position(quantity="1"), position(BTC, "-0.1", "60000", number=2)])
+    # Maintenance of 8,000 x 0.005, and a loss of 200 of which 100 were there.
+    assert [o.shortfall for o in step(broke, market({ETH: "1800", BTC: "60000"}))] == [D(140), D(140)]
+
+
+def test_a_close_out_says_what_the_account_lacks_at_the_last_known_prices():
+    state = account("100", [position(quantity="1"), position(BTC, "-0.1", "60000", number=2)])
+    now = 60 * NANOS_PER_MS * 1000
+    ticks = market({ETH: "1800"}, now_ns=now).ticks
+    decision = decide(state, CloseOut("stop"), replace(market({}, now_ns=now), ticks=ticks))
+    # BTC never had a price, so it counts at its entry.
+    assert [o.shortfall for o in decision.facts if isinstance(o, OrderIntended)] == [D(140), D(140)]
+    rich = decide(replace(state, balance=D(9_000), deposits=D(9_000)), CloseOut("stop"), market({}))
+    assert [o.shortfall for o in rich.facts if isinstance(o, OrderIntended)] == [D(0), D(0)]
+
+
+def test_an_owner_s_order_lacks_nothing():
+    state = run(account("9000", [position()]), PlaceOrder(symbol=ETH, side=BUY, quantity=D("0.1")))
+    assert state.orders[0].intent.shortfall == 0
+
+
 def test_tiers_shift_with_the_account_s_threshold():
     limits = replace(account().limits, liquidation_threshold=D("0.80"))
     assert step(at_ratio("0.80", limits=limits))[0].quantity == D(3)

@@ -68,7 +68,7 @@ def test_a_stop_that_became_too_small_closes_what_the_exchange_takes():
     assert intent.quantity == D("0.012")
 
 
-@pytest.mark.parametrize("status", [OrderStatus.REJECTED, OrderStatus.NEVER_SENT, OrderStatus.EXPIRED])
+@pytest.mark.parametrize("status", [OrderStatus.REJECTED, OrderStatus.EXPIRED])
 def test_a_stop_that_the_exchange_does_not_take_is_sent_again_a_bounded_number_of_times(status):
     state, sent, now_ms = protected(), 0, 0
     prices = {ETH: "1890", BTC: "60000"}

@@ -8,6 +8,10 @@ from actors.core.units import AccountId
 from actors.subaccount.position import position_id
 from actors.subaccount.state import AccountState
 
+ORDER_IDS_BELOW = 9_000_000_000_000_000
+MEMBER_ORDERS_FROM = ORDER_IDS_BELOW - 10**15
+"""Above it is the id of an account's order in a block; of an order of the exchange's it would do no harm."""
+
 
 def row_id(*parts: object) -> str:
     """The id of whatever ``parts`` name, in UUID shape."""
@@ -20,5 +24,10 @@ def pending_order_id(client_order_id: str) -> str:
 
 
 def trade_row_id(state: AccountState, trade: Trade | PendingFee, leg: int) -> str:
-    """Of the platform's trade: leg 0 is what it closed, leg 1 what it opened."""
+    """Of the platform's trade: leg 0 is what it closed, leg 1 what it opened.
+
+    Two orders of an account may have parts of one round, which have the round's trade id both.
+    """
+    if MEMBER_ORDERS_FROM < trade.exchange_order_id <= ORDER_IDS_BELOW:
+        return row_id("trade", state.account_id, trade.symbol, trade.trade_id, trade.exchange_order_id, leg)
     return row_id("trade", state.account_id, trade.symbol, trade.trade_id, leg)

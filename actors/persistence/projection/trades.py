@@ -9,9 +9,10 @@ import hashlib
 from decimal import Decimal
 
 from actors.core.enums import OrderType, Purpose
+from actors.core.errors import StateCorrupt
 from actors.core.facts import FillApplied
 from actors.core.fees import FeeBooked, FeeLearned
-from actors.core.units import ZERO
+from actors.core.units import ZERO, ClientOrderId
 from actors.persistence.journal import EXCHANGE
 from actors.persistence.projection.batch import Batch
 from actors.persistence.projection.decided import Decided
@@ -21,9 +22,9 @@ from actors.persistence.projection.tables import Table
 
 FILL = Table(
     "bulkhead.fill",
-    ("exchange", "symbol", "trade_id"),
+    ("exchange", "symbol", "trade_id", "client_order_id"),
     """exchange symbol trade_id client_order_id account_id exchange_order_id side quantity price fee maker trade_ms
-    closed_quantity realized fee_asset fee_amount fee_rate fee_rate_ms""",
+    closed_quantity realized fee_asset fee_amount fee_rate fee_rate_ms quote_quantity""",
 )
 
 TRADE = Table(
@@ -42,7 +43,7 @@ def project_fill(batch: Batch, decided: Decided, fact: FillApplied) -> None:
         EXCHANGE,
         trade.symbol,
         trade.trade_id,
-        client_order_id=fact.client_order_id,
+        fact.client_order_id,
         account_id=state.account_id,
         exchange_order_id=trade.exchange_order_id,
         side=trade.side,
@@ -57,6 +58,7 @@ def project_fill(batch: Batch, decided: Decided, fact: FillApplied) -> None:
         fee_amount=taken.amount if taken else None,
         fee_rate=taken.rate if taken else None,
         fee_rate_ms=taken.rate_ms if taken and taken.rate is not None else None,
+        quote_quantity=trade.quote_quantity,
     )
     opened = trade.quantity - fact.closed_quantity
     share = fact.fee * fact.closed_quantity / trade.quantity
@@ -74,8 +76,15 @@ def project_fee(batch: Batch, decided: Decided, fact: FeeBooked | FeeLearned) ->
     """A fee that became known, or was booked, after its trade."""
     rows = batch.of(FILL)
     if isinstance(fact, FeeLearned):
+        order_id = _order_of(decided, fact)
         rows.change(
-            EXCHANGE, fact.symbol, fact.trade_id, fee=ZERO, fee_asset=fact.asset, fee_amount=fact.amount
+            EXCHANGE,
+            fact.symbol,
+            fact.trade_id,
+            order_id,
+            fee=ZERO,
+            fee_asset=fact.asset,
+            fee_amount=fact.amount,
         )
         return
     fee = fact.pending
@@ -84,6 +93,7 @@ def project_fee(batch: Batch, decided: Decided, fact: FeeBooked | FeeLearned) ->
         EXCHANGE,
         fee.symbol,
         fee.trade_id,
+        fee.client_order_id,
         fee=fact.fee,
         fee_asset=fee.asset if in_other else None,
         fee_amount=fee.amount if in_other else None,
@@ -94,6 +104,18 @@ def project_fee(batch: Batch, decided: Decided, fact: FeeBooked | FeeLearned) ->
     for leg, part in enumerate((closing, fact.fee - closing)):
         if part != ZERO:
             batch.of(TRADE).change(trade_row_id(decided.state, fee, leg), fee=part)
+
+
+def _order_of(decided: Decided, fact: FeeLearned) -> ClientOrderId:
+    """The order whose trade it is: the fee is pending after the decision, unless it was booked by the same."""
+    for other in decided.facts:
+        known = other.pending if isinstance(other, FeeBooked) else None
+        if known is not None and (known.symbol, known.trade_id) == (fact.symbol, fact.trade_id):
+            return known.client_order_id
+    pending = decided.state.pending_fee(fact.symbol, fact.trade_id)
+    if pending is None:
+        raise StateCorrupt(f"{decided.stream}: no fee of trade {fact.trade_id} of {fact.symbol} is pending")
+    return pending.client_order_id
 
 
 def closing_action(fact: FillApplied) -> tuple[str, str]:
@@ -119,7 +141,19 @@ def _leg(  # noqa: PLR0913 - what differs between the legs of a fill
     action: str,
 ) -> None:
     trade, account_id = fact.trade, decided.state.account_id
-    signed = (account_id, trade.symbol, trade.side, quantity, trade.price, trade.trade_id, leg)
+    notional = quantity * trade.price
+    signed: tuple[object, ...] = (
+        account_id,
+        trade.symbol,
+        trade.side,
+        quantity,
+        trade.price,
+        trade.trade_id,
+        leg,
+    )
+    if trade.quote_quantity is not None:
+        signed = (*signed, fact.client_order_id)
+        notional = trade.value * quantity / trade.quantity
     batch.of(TRADE).insert(
         trade_row_id(decided.state, trade, leg),
         sub_account_id=account_id,

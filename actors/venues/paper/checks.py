@@ -9,6 +9,7 @@ from actors.core.enums import Side
 from actors.core.units import ZERO, Symbol
 from actors.venues.paper.brackets import max_notional
 from actors.venues.paper.codes import ExchangeRefusal, PaperCode
+from actors.venues.paper.depth import quantity_up_to
 from actors.venues.paper.generator import Quote
 from actors.venues.paper.margin import exposure
 from actors.venues.paper.orders import OrderRequest
@@ -52,7 +53,7 @@ class OrderChecks:
             raise ExchangeRefusal(PaperCode.REDUCE_ONLY_REJECT)
         if len(exchange.orders.resting[request.symbol]) >= self._open_orders_max:
             raise ExchangeRefusal(PaperCode.MAX_OPEN_ORDER_EXCEEDED)
-        self._check_post_only_and_fok(request, quote)
+        self._check_post_only_and_fok(request, quote, now_ms)
         self.check_margin(request, quote)
 
     def quote_of(self, symbol: Symbol) -> Quote:
@@ -82,17 +83,17 @@ class OrderChecks:
         check_notional(request, instrument, mark)
         check_band(request, exchange.bands[symbol], mark, quote, instrument.tick_size)
 
-    def _check_post_only_and_fok(self, request: OrderRequest, quote: Quote) -> None:
+    def _check_post_only_and_fok(self, request: OrderRequest, quote: Quote, now_ms: int) -> None:
         if request.time_in_force not in {"GTX", "FOK"} or request.price is None:
             return
         buy = request.side is Side.BUY
-        touch, size = (quote.ask, quote.ask_qty) if buy else (quote.bid, quote.bid_qty)
-        crosses = (touch - request.price) * request.side.sign <= ZERO
+        book, side = self._exchange.book, request.side
+        available = quantity_up_to(book, quote, side, request.price, now_ms)
         if request.time_in_force == "GTX":
             other = Side.SELL if buy else Side.BUY
-            if crosses or self._exchange.orders.resting[request.symbol].crossed_by(other, request.price):
+            if available or self._exchange.orders.resting[request.symbol].crossed_by(other, request.price):
                 raise ExchangeRefusal(PaperCode.GTX_ORDER_REJECT)
-        elif not crosses or size < request.quantity:
+        elif available < request.quantity:
             raise ExchangeRefusal(PaperCode.FOK_ORDER_REJECT)
 
     def check_margin(self, request: OrderRequest, quote: Quote, freed: Decimal = ZERO) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from decimal import Decimal
 
 import msgspec
@@ -11,8 +12,11 @@ from actors.core.units import ZERO, Symbol
 from actors.venues.paper.instruments import LISTINGS, Listing, listing_for
 from actors.venues.paper.limits import PROFILES, Limits
 
-FEED_ENDS = ("hold", "stop", "repeat")
-FEED_MARKETS = ("um", "spot", "cm")
+CHOICES: dict[str, Collection[str]] = {
+    "limits": PROFILES,
+    "feed_market": ("um", "spot", "cm"),
+    "feed_end": ("hold", "stop", "repeat"),
+}
 PORT_MAX = 65_535
 MADE_UP_MAX = 1_000
 
@@ -46,7 +50,6 @@ class PaperConfig(msgspec.Struct, frozen=True, kw_only=True):
     bnb_burn: bool = False
     taker_fee: Decimal = Decimal("0.0005")
     maker_fee: Decimal = Decimal("0.0002")
-    market_sweep: bool = True
     api_key: str = "paper"
     api_secret: str = "paper-secret"  # noqa: S105 - published on purpose
     limits: str = "none"
@@ -68,8 +71,9 @@ class PaperConfig(msgspec.Struct, frozen=True, kw_only=True):
             raise BadConfig(f"port: {self.port} is not a port; give 1 to {PORT_MAX}, or 0 for a free one")
         if self.ticks_per_second < 1:
             raise BadConfig(f"ticks_per_second: {self.ticks_per_second} must be at least 1")
-        if self.limits not in PROFILES:
-            raise BadConfig(f"limits: {self.limits!r} is not one of {', '.join(PROFILES)}")
+        for name, choices in CHOICES.items():
+            if (value := getattr(self, name)) not in choices:
+                raise BadConfig(f"{name}: {value!r} is not one of {', '.join(choices)}")
         given = [
             n for n in (self.weight_per_minute, self.orders_per_10s, self.orders_per_minute) if n is not None
         ]
@@ -81,10 +85,6 @@ class PaperConfig(msgspec.Struct, frozen=True, kw_only=True):
             raise BadConfig(f"latency_ms: {self.latency_ms} must not be negative")
         if self.listen_key_minutes <= 0:
             raise BadConfig(f"listen_key_minutes: {self.listen_key_minutes} must be above 0")
-        if self.feed_market not in FEED_MARKETS:
-            raise BadConfig(f"feed_market: {self.feed_market!r} is not one of {', '.join(FEED_MARKETS)}")
-        if self.feed_end not in FEED_ENDS:
-            raise BadConfig(f"feed_end: {self.feed_end!r} is not one of {', '.join(FEED_ENDS)}")
         if not 0 <= self.made_up_symbols <= MADE_UP_MAX:
             raise BadConfig(f"made_up_symbols: {self.made_up_symbols} must be 0 to {MADE_UP_MAX}")
         if min(self.wallet_balance, self.bnb_balance) < 0:

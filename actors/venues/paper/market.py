@@ -1,4 +1,4 @@
-"""Market data derived from quotes: public trades, klines, 24-hour statistics, depth. Pure; bounded memory.
+"""Market data derived from quotes: public trades, klines, 24-hour statistics. Pure; bounded memory.
 
 Each quote counts as one public trade of one step size, at the ask and the bid in turn. So trades, klines and the
 24-hour statistics agree with each other.
@@ -12,7 +12,6 @@ from decimal import Decimal
 
 import msgspec
 
-from actors.core.instruments import Instrument
 from actors.core.units import ZERO, Symbol
 from actors.venues.paper.generator import Quote
 
@@ -22,7 +21,6 @@ KLINES_MAX = 1_500
 
 TRADES_MAX = 1_000
 DAY_MS = 86_400_000
-DEPTH_LEVELS_MAX = 1_000
 
 INTERVALS = {
     "1m": 1,
@@ -139,23 +137,6 @@ def last_24_hours(klines: Iterable[Kline], now_ms: int) -> Kline | None:
         whole.quote_volume += c.quote_volume
         whole.count += c.count
     return whole
-
-
-Level = tuple[Decimal, Decimal]
-
-
-def depth_of(quote: Quote, instrument: Instrument, levels: int) -> tuple[list[Level], list[Level]]:
-    """Bids and asks, best first: the quote, then deeper levels as a swept market order finds them."""
-    tick = instrument.tick_size
-    bids: list[Level] = [(quote.bid, quote.bid_qty)]
-    asks: list[Level] = [(quote.ask, quote.ask_qty)]
-    for number in range(1, min(levels, DEPTH_LEVELS_MAX)):
-        grown = 2 ** min(number, 10)
-        below = quote.bid - tick * (3 * number)
-        if below > ZERO:
-            bids.append((below, quote.bid_qty * grown))
-        asks.append((quote.ask + tick * (3 * number), quote.ask_qty * grown))
-    return bids, asks
 
 
 class Market:

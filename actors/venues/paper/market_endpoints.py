@@ -8,8 +8,9 @@ from typing import Any
 from actors.core.units import ZERO, Symbol
 from actors.venues.paper import wire_market as wire
 from actors.venues.paper.codes import ExchangeRefusal, PaperCode
+from actors.venues.paper.depth import top
 from actors.venues.paper.instruments import exchange_info_entry
-from actors.venues.paper.market import INTERVALS, MINUTE_MS, Kline, depth_of, last_24_hours, merged_klines
+from actors.venues.paper.market import INTERVALS, MINUTE_MS, Kline, last_24_hours, merged_klines
 from actors.venues.paper.reports import text
 from actors.venues.paper.requests import Params, int_param, limit_param
 from actors.venues.paper.venue import PaperVenue, Reply, answer
@@ -88,7 +89,7 @@ class MarketEndpoints:
         """Best bid and ask of one symbol, or of all."""
         venue, found = self._venue, []
         for symbol in self._quoted_symbols(params):
-            q = venue.exchange.quotes[symbol]
+            q = venue.exchange.shown(symbol, now_ms)
             found.append(
                 wire.BookTicker(
                     symbol=symbol,
@@ -143,21 +144,24 @@ class MarketEndpoints:
         )
 
     def depth(self, params: Params, now_ms: int) -> Reply:
-        """Order book depth, derived from the quote."""
+        """The order book."""
         symbol, limit = self._venue.symbol(params), int_param(params, "limit") or 500
         if limit not in DEPTH_LIMITS:
             raise ExchangeRefusal(PaperCode.ILLEGAL_CHARS, f"Illegal parameter 'limit': {limit}.")
-        bids, asks = self.levels(symbol, limit)
+        bids, asks = self.levels(symbol, limit, now_ms)
         return answer(
             wire.Depth(lastUpdateId=self._venue.update_id, E=now_ms, T=now_ms, bids=bids, asks=asks)
         )
 
-    def levels(self, symbol: Symbol, limit: int) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-        """``limit`` levels of a symbol's order book, as text."""
-        quote = self._venue.exchange.quotes.get(symbol)
+    def levels(
+        self, symbol: Symbol, limit: int, now_ms: int
+    ) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+        """At most ``limit`` levels of each side of a symbol's order book, as text."""
+        exchange = self._venue.exchange
+        quote = exchange.quotes.get(symbol)
         if quote is None:
             return [], []
-        bids, asks = depth_of(quote, self._venue.exchange.instruments[symbol], limit)
+        bids, asks = top(exchange.book, quote, limit, now_ms)
         return [(text(p), text(q)) for p, q in bids], [(text(p), text(q)) for p, q in asks]
 
     def trades(self, params: Params, _now_ms: int) -> Reply:

@@ -2,10 +2,10 @@
 
 Rules
 1. Positions are net, in one-way mode. wallet = deposit + realized - fees + funding, exactly.
-2. A market order takes the quantity that the quote shows. With ``market_sweep`` the rest fills at once at worse
-   prices, as if there were depth behind the best level. Without it the rest waits for the next quote.
-3. A limit order takes the liquidity that it crosses on arrival. The rest becomes a resting order and fills as maker
-   when a later quote crosses it.
+2. A market order takes the order book level by level (``depth.py``), at most as far from the mark price as the symbol's
+   price band allows. What the book does not have expires.
+3. A limit order takes the levels that it crosses on arrival. The rest becomes a resting order and fills as maker when a
+   later quote crosses it, with the quantity that the touch has then.
 4. Before an order takes liquidity at a price, it meets the master's own resting orders at that price or better.
    Self-trade prevention decides by the taker's mode: the maker expires, the taker expires, both, or they trade.
 5. Trade ids increase by one per symbol, order ids by one over all symbols. A client order id is unique among open
@@ -20,7 +20,7 @@ from decimal import Decimal
 
 import msgspec
 
-from actors.core.enums import OrderType, Side
+from actors.core.enums import Side
 from actors.core.instruments import Instrument
 from actors.core.units import ZERO, Symbol
 from actors.venues.paper import reports
@@ -29,13 +29,11 @@ from actors.venues.paper.algo import AlgoBook
 from actors.venues.paper.amend import Amendments
 from actors.venues.paper.checks import OrderChecks
 from actors.venues.paper.codes import ExchangeRefusal, PaperCode
+from actors.venues.paper.depth import DepthModel
 from actors.venues.paper.generator import Quote
 from actors.venues.paper.orders import OrderRequest, OrderStore, PaperOrder, Trade
 from actors.venues.paper.rules import matched_price
 from actors.venues.paper.user_events import PaperEvent
-
-SWEEP_TICKS = 3
-"""Distance in ticks between the levels that a swept market order trades through."""
 
 OPEN_ORDERS_MAX = 200
 CONDITIONAL_ORDERS_MAX = 200
@@ -45,6 +43,7 @@ EXPIRY_SELF_TRADE = "1"
 EXPIRY_IOC = "2"
 EXPIRY_IOC_SELF_TRADE = "3"
 EXPIRY_REDUCE_ONLY = "4"
+EXPIRY_MARKET = "9"
 EXPIRY_TIME = "0"
 
 
@@ -56,7 +55,6 @@ class Exchange(MasterAccount):
         deposit: USDT at the start.
         taker_fee: taker fee rate, as a share of notional.
         maker_fee: maker fee rate, as a share of notional.
-        market_sweep: see rule 2.
         open_orders_max: maximum number of open orders per symbol.
         conditional_orders_max: maximum number of waiting algo orders over all symbols.
         other_deposits: other assets at the start.
@@ -69,7 +67,6 @@ class Exchange(MasterAccount):
         taker_fee: Decimal = Decimal("0.0005"),
         maker_fee: Decimal = Decimal("0.0002"),
         *,
-        market_sweep: bool = True,
         open_orders_max: int = OPEN_ORDERS_MAX,
         conditional_orders_max: int = CONDITIONAL_ORDERS_MAX,
         other_deposits: Mapping[str, Decimal] | None = None,
@@ -77,7 +74,7 @@ class Exchange(MasterAccount):
         super().__init__(instruments, deposit, taker_fee, maker_fee, other_deposits)
         self.orders = OrderStore()
         self.trades: defaultdict[Symbol, list[Trade]] = defaultdict(list)
-        self.sweep = market_sweep
+        self.book = DepthModel(self.instruments)
         self.checks = OrderChecks(self, open_orders_max)
         self.algo = AlgoBook(self, conditional_orders_max)
         self.amendments = Amendments(self)
@@ -99,25 +96,36 @@ class Exchange(MasterAccount):
     def on_quote(self, quote: Quote, now_ms: int) -> list[PaperEvent]:
         """Handle a new quote: expire GTD orders, fill crossed resting orders, trigger conditional orders."""
         self.quotes[quote.symbol] = quote
+        self.book.on_quote(quote, now_ms)
         events: list[PaperEvent] = []
         if self._gtd_orders:
             events += self._expire_gtd_orders(now_ms)
         resting = self.orders.resting.get(quote.symbol)
         if resting:
-            for side, best, size in (
-                (Side.BUY, quote.ask, quote.ask_qty),
-                (Side.SELL, quote.bid, quote.bid_qty),
-            ):
-                left = size
-                for order in resting.crossed_by(side, best):
-                    left -= self._fill_resting(order, left, order.request.price or best, now_ms, events)
-                for order in [o for o in resting.unpriced.values() if o.request.side is side]:
-                    # The rest of a market order is still a taker (rule 2), so it meets own orders first (rule 4).
-                    self._prevent_self_trade(order, best, now_ms, events)
-                    left -= self._fill_resting(order, left, best, now_ms, events)
+            for side, best in ((Side.BUY, quote.ask), (Side.SELL, quote.bid)):
+                self._fill_crossed(resting.crossed_by(side, best), quote, best, now_ms, events)
         if self.algo.has_waiting(quote.symbol):
             events += self.algo.on_price(quote.symbol, now_ms)
         return events
+
+    def shown(self, symbol: Symbol, now_ms: int) -> Quote:
+        """L1 as the market sees it: the last quote without what orders have taken from it."""
+        return self.book.shown(self.quotes[symbol], now_ms)
+
+    def _fill_crossed(
+        self, crossed: list[PaperOrder], quote: Quote, best: Decimal, now_ms: int, events: list[PaperEvent]
+    ) -> None:
+        """Fill resting orders of one side that the touch has reached, with the quantity that it has."""
+        if not crossed:
+            return
+        side = crossed[0].request.side
+        touch = next(self.book.levels(quote, side, now_ms), None)
+        if touch is None or touch.price != best:
+            return
+        left = touch.quantity
+        for order in crossed:
+            left -= self._fill_resting(order, left, order.request.price or best, now_ms, events)
+        self.book.take(quote.symbol, side, touch, touch.quantity - left, now_ms)
 
     def _fill_resting(
         self, order: PaperOrder, size: Decimal, price: Decimal, now_ms: int, events: list[PaperEvent]
@@ -134,7 +142,7 @@ class Exchange(MasterAccount):
                 events += self.end(order, "EXPIRED", now_ms, EXPIRY_REDUCE_ONLY)
         if quantity <= ZERO or not order.is_open:
             return ZERO
-        events += self.trade(order, quantity, price, now_ms, maker=request.type is OrderType.LIMIT)
+        events += self.trade(order, quantity, price, now_ms, maker=True)
         return quantity
 
     def _expire_gtd_orders(self, now_ms: int) -> list[PaperEvent]:
@@ -155,7 +163,7 @@ class Exchange(MasterAccount):
         Raises:
             ExchangeRefusal: it breaks a rule; the order is not recorded.
         """
-        request = self._with_defaults(request)
+        request = self._with_defaults(request, now_ms)
         self.checks.check(request, now_ms)
         return self.accept(request, now_ms)
 
@@ -208,11 +216,12 @@ class Exchange(MasterAccount):
             return [t for t in trades if t.id >= from_id][:limit]
         return trades[-limit:]
 
-    def _with_defaults(self, request: OrderRequest) -> OrderRequest:
+    def _with_defaults(self, request: OrderRequest, now_ms: int) -> OrderRequest:
         quote = self.quotes.get(request.symbol)
         if request.price_match != "NONE" and quote is not None and request.symbol in self.instruments:
             tick = self.instruments[request.symbol].tick_size
-            price = matched_price(request.price_match, request.side, quote, tick)
+            shown = self.book.shown(quote, now_ms)
+            price = matched_price(request.price_match, request.side, shown, tick)
             request = msgspec.structs.replace(request, price=price)
         if not request.client_order_id:
             request = msgspec.structs.replace(request, client_order_id=self.new_client_order_id())
@@ -221,38 +230,44 @@ class Exchange(MasterAccount):
     # -- matching
 
     def match(self, order: PaperOrder, now_ms: int, events: list[PaperEvent]) -> None:
-        """Match a new or amended order; the rest becomes a resting order, or expires if it is IOC.
+        """Match a new or amended order; the rest becomes a resting order, or expires if it is IOC or a market order.
 
-        Each pass of the loop is one price level: first the master's own orders at this level or better, then the
-        level's quantity. A limit order sees only the quote's level. A swept market order goes on to deeper levels,
-        each ``SWEEP_TICKS`` further away with twice the quantity.
+        Each pass of the loop is one price: first the master's own orders at this price or better, then the level's
+        quantity.
         """
         request, quote = order.request, self.quotes[order.request.symbol]
-        buy, limit = request.side is Side.BUY, request.price
-        level, size = (quote.ask, quote.ask_qty) if buy else (quote.bid, quote.bid_qty)
-        step = self.instruments[request.symbol].tick_size * SWEEP_TICKS * request.side.sign
-        while (
-            order.is_open and level > ZERO and (limit is None or (level - limit) * request.side.sign <= ZERO)
-        ):
+        bound = self._worst_price(request)
+        for level in self.book.levels(quote, request.side, now_ms):
+            if (level.price - bound) * request.side.sign > ZERO:
+                break
             # Rule 4: own orders come before the liquidity of others at the same price.
-            self._prevent_self_trade(order, level, now_ms, events)
-            if not order.is_open or size <= ZERO:
+            self._prevent_self_trade(order, level.price, now_ms, events)
+            if not order.is_open:
                 break
-            events += self.trade(order, min(order.remaining, size), level, now_ms, maker=False)
-            if limit is not None or not self.sweep:
+            quantity = min(order.remaining, level.quantity)
+            self.book.take(request.symbol, request.side, level, quantity, now_ms)
+            events += self.trade(order, quantity, level.price, now_ms, maker=False)
+            if order.remaining == ZERO:
                 break
-            level, size = level + step, size * 2
         # The rest will rest at its limit, so no own order may remain on the other side up to that price.
-        if order.is_open and limit is not None:
-            self._prevent_self_trade(order, limit, now_ms, events)
+        if order.is_open and request.price is not None:
+            self._prevent_self_trade(order, request.price, now_ms, events)
         if not order.is_open:
             return
-        if request.time_in_force == "IOC":
-            events += self.end(order, "EXPIRED", now_ms, EXPIRY_IOC)
+        if request.price is None or request.time_in_force == "IOC":
+            reason = EXPIRY_MARKET if request.price is None else EXPIRY_IOC
+            events += self.end(order, "EXPIRED", now_ms, reason)
             return
         self.orders.resting[request.symbol].add(order)
         if request.good_till_ms:
             self._gtd_orders[order.order_id] = order
+
+    def _worst_price(self, request: OrderRequest) -> Decimal:
+        """The limit of an order; of a market order the price band, which is Binance's ``marketTakeBound`` here."""
+        if request.price is not None:
+            return request.price
+        band = self.bands[request.symbol]
+        return self.mark(request.symbol) * (band.up if request.side is Side.BUY else band.down)
 
     def _prevent_self_trade(
         self, order: PaperOrder, bound: Decimal, now_ms: int, events: list[PaperEvent]

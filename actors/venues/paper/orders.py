@@ -97,17 +97,14 @@ class RestingOrders:
 
     def __init__(self) -> None:
         self.by_id: dict[int, PaperOrder] = {}
-        self.unpriced: dict[int, PaperOrder] = {}
         self.notional = {Side.BUY: ZERO, Side.SELL: ZERO}
         self._sorted: dict[Side, list[tuple[Decimal, int]]] = {Side.BUY: [], Side.SELL: []}
 
     def add(self, order: PaperOrder) -> None:
-        """Add an order."""
-        self.by_id[order.order_id] = order
+        """Add a limit order."""
         price = order.request.price
-        if price is None:
-            self.unpriced[order.order_id] = order
-            return
+        assert price is not None, "a market order never rests"
+        self.by_id[order.order_id] = order
         insort(self._sorted[order.request.side], self._priority(order, price))
         self.notional[order.request.side] += self._margined_notional(order, order.remaining)
 
@@ -116,9 +113,7 @@ class RestingOrders:
         if self.by_id.pop(order.order_id, None) is None:
             return
         price = order.request.price
-        if price is None:
-            del self.unpriced[order.order_id]
-            return
+        assert price is not None
         priorities = self._sorted[order.request.side]
         del priorities[bisect_left(priorities, self._priority(order, price))]
         self.notional[order.request.side] -= self._margined_notional(order, order.remaining)

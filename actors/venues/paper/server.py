@@ -102,7 +102,8 @@ class PaperServer:
         low = symbol.lower()
         if self.hub.has_subscribers(f"{low}@bookTicker") or self.hub.has_subscribers("!bookTicker"):
             quote_ms = now - venue.faults.quote_age_ms
-            frame = stream_frames.book_ticker(quote, venue.update_id, venue.listings[symbol].pair, quote_ms)
+            shown = venue.exchange.shown(symbol, now)
+            frame = stream_frames.book_ticker(shown, venue.update_id, venue.listings[symbol].pair, quote_ms)
             self.hub.publish(f"{low}@bookTicker", frame)
             self.hub.publish("!bookTicker", frame)
         if self.hub.has_subscribers(f"{low}@aggTrade"):
@@ -216,7 +217,7 @@ class PaperServer:
     def connect(self, target: Target) -> Connection:
         """Register a connection and subscribe it to the streams that its path names."""
         connection = Connection(target)
-        self._frames.start_depth(target.names)
+        self._frames.start_depth(target.names, self.now_ms())
         self.hub.subscribe(connection, (*target.names, *([target.listen_key] if target.listen_key else [])))
         return connection
 
@@ -252,7 +253,7 @@ class PaperServer:
                 "id": id_,
             }
         else:
-            self._frames.start_depth(names)
+            self._frames.start_depth(names, self.now_ms())
             self.hub.subscribe(connection, names)
         return {"result": None, "id": id_}
 

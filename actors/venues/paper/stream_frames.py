@@ -90,7 +90,7 @@ class Frames:
         self._market = MarketEndpoints(venue)
         self._last_depth: dict[str, tuple[int, dict[str, str], dict[str, str]]] = {}
 
-    def start_depth(self, names: Iterable[str]) -> None:
+    def start_depth(self, names: Iterable[str], now_ms: int) -> None:
         """Record the current order book as the base of the first diff of each new depth stream.
 
         Without it, a client could not connect a REST snapshot, taken between its subscription and the first event, to
@@ -103,7 +103,7 @@ class Frames:
                 and stream.name not in self._last_depth
                 and symbol in self._venue.exchange.quotes
             ):
-                bids, asks = self._market.levels(symbol, stream.levels or DIFF_LEVELS)
+                bids, asks = self._market.levels(symbol, stream.levels or DIFF_LEVELS, now_ms)
                 self._last_depth[stream.name] = (self._venue.update_id, dict(bids), dict(asks))
 
     def frame_of(self, stream: Stream, now_ms: int) -> bytes | None:
@@ -173,7 +173,7 @@ class Frames:
         return wire.KlineFrame(E=now_ms, s=symbol, k=body)
 
     def _depth(self, stream: Stream, symbol: Symbol, now_ms: int) -> Any:
-        bids, asks = self._market.levels(symbol, stream.levels or DIFF_LEVELS)
+        bids, asks = self._market.levels(symbol, stream.levels or DIFF_LEVELS, now_ms)
         update_id = self._venue.update_id
         before, old_bids, old_asks = self._last_depth.get(stream.name, (update_id - 1, {}, {}))
         self._last_depth[stream.name] = (update_id, dict(bids), dict(asks))

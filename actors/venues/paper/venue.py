@@ -64,7 +64,6 @@ class PaperVenue:
             config.wallet_balance,
             config.taker_fee,
             config.maker_fee,
-            market_sweep=config.market_sweep,
             open_orders_max=limits.open_orders_per_symbol,
             conditional_orders_max=limits.conditional_orders,
             other_deposits={"BNB": config.bnb_balance},

@@ -203,14 +203,15 @@ def spoiled(store, dsn, projection):
     """Three accounts that traded; a row of the second's is in the way."""
     authors = [Author(state) for state in create(store, 3)]
     projection.project(projection.read(100))
+    authors[0].trade(BUY, "0.1")
+    authors[1].trade(BUY, "0.1", trade_id=77)
+    order_id = authors[1].batch[0].facts[0].client_order_id
     change(
         dsn,
         "INSERT INTO bulkhead.fill (exchange, symbol, trade_id, client_order_id, account_id, exchange_order_id, side, "
-        f"quantity, price, fee, maker, trade_ms, closed_quantity, realized) VALUES ('binance-usdm', '{ETH}', 77, 'x', 'x', "
-        "1, 'BUY', 1, 1, 0, false, 1, 0, 0)",
+        f"quantity, price, fee, maker, trade_ms, closed_quantity, realized) VALUES ('binance-usdm', '{ETH}', 77, "
+        f"'{order_id}', 'x', 1, 'BUY', 1, 1, 0, false, 1, 0, 0)",
     )
-    authors[0].trade(BUY, "0.1")
-    authors[1].trade(BUY, "0.1", trade_id=77)
     authors[2].trade(BUY, "0.1")
     mixed = [d for same in zip(*(a.batch for a in authors), strict=True) for d in same]
     assert set(store.commit(mixed)) == {None}

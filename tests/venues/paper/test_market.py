@@ -14,11 +14,10 @@ from actors.venues.paper.market import (
     MINUTE_MS,
     TRADES_MAX,
     SymbolMarket,
-    depth_of,
     last_24_hours,
     merged_klines,
 )
-from tests.factories import ETH, INSTRUMENTS
+from tests.factories import ETH
 
 STEP = D("0.001")
 
@@ -55,13 +54,3 @@ def test_memory_is_bounded():
     assert (len(market.klines), len(market.trades)) == (KLINES_MAX, TRADES_MAX)
     assert last_24_hours(market.klines, (KLINES_MAX + 500) * MINUTE_MS).count <= 1_440
     assert last_24_hours([], 5) is None
-
-
-def test_depth_begins_with_l1_and_gets_worse_with_every_level():
-    bids, asks = depth_of(quote(2_000), INSTRUMENTS[ETH], 20)
-    assert (bids[0], asks[0]) == ((D(1_999), D(5)), (D(2_001), D(7)))
-    assert [p for p, _ in bids] == sorted((p for p, _ in bids), reverse=True)
-    assert [p for p, _ in asks] == sorted(p for p, _ in asks)
-    assert len(bids) == len(asks) == 20
-    low = Quote(ETH, D("0.02"), D(1), D("0.03"), D(1))
-    assert all(p > 0 for p, _ in depth_of(low, INSTRUMENTS[ETH], 20)[0])

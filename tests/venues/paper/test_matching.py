@@ -103,9 +103,9 @@ def check_books(ex):
         assert resting.notional[side] == sum(worth, D(0))
 
 
-@given(st.lists(STEP, max_size=40), st.booleans(), st.sampled_from(MODES))
-def test_position_wallet_and_orders_always_add_up(steps, sweep, mode):
-    ex = exchange(market_sweep=sweep)
+@given(st.lists(STEP, max_size=40), st.sampled_from(MODES))
+def test_position_wallet_and_orders_always_add_up(steps, mode):
+    ex = exchange()
     ex.on_quote(quote(), 1)
     for n, step in enumerate(steps):
         with suppress(ExchangeRefusal):
@@ -117,9 +117,9 @@ def test_position_wallet_and_orders_always_add_up(steps, sweep, mode):
         assert mode == "NONE" or len(set(ids)) == len(ids)
 
 
-@given(st.lists(STEP, max_size=40), st.booleans(), st.sampled_from(MODES[:3]))
-def test_two_orders_of_the_master_never_meet(steps, sweep, mode):
-    ex = exchange(market_sweep=sweep)
+@given(st.lists(STEP, max_size=40), st.sampled_from(MODES[:3]))
+def test_two_orders_of_the_master_never_meet(steps, mode):
+    ex = exchange()
     ex.on_quote(quote(), 1)
     for n, step in enumerate(steps):
         before = {o.order_id: o.request for o in ex.orders.resting[ETH]}
@@ -157,32 +157,70 @@ def test_open_orders_of_a_symbol_stay_below_the_exchanges_number(most, orders):
         assert len(ex.orders.resting[ETH]) <= most
 
 
-def test_without_sweep_a_market_order_takes_what_l1_shows_and_waits_for_more():
-    ex = exchange(market_sweep=False)
-    ex.on_quote(quote(size="3"), 1)
-    order, events = ex.place(request(quantity="5"), 2)
-    assert (order.status, order.executed) == ("PARTIALLY_FILLED", D(3))
-    assert [x for _, _, x in order_events(events)] == ["NEW", "PARTIALLY_FILLED"]
-    ex.on_quote(quote(ask="2001.00", size="9"), 3)
-    done = ex.query(ETH, order.order_id, None)
-    assert (done.status, done.cost) == ("FILLED", D(3) * D("2000.10") + D(2) * D("2001.00"))
-
-
-def test_a_market_order_that_waited_meets_its_own_before_it_takes_more():
-    ex = exchange(market_sweep=False)
+def test_what_the_book_does_not_have_expires_with_what_traded():
+    ex = exchange()
     ex.on_quote(quote(size="1"), 1)
-    waits, _ = ex.place(request(1, quantity="2"), 2)
-    own, _ = ex.place(limit(2, SELL, "2000.20", self_trade="EXPIRE_TAKER"), 3)
-    ex.on_quote(quote("2000.10", "2000.30"), 4)
-    assert (waits.status, own.status) == ("FILLED", "EXPIRED_IN_MATCH")
+    order, events = ex.place(request(quantity="400"), 2)
+    assert (order.status, order.expiry) == ("EXPIRED", "9")
+    assert 200 < order.executed < 400
+    assert {x for _, _, x in order_events(events)[1:-1]} == {"PARTIALLY_FILLED"}
+    assert order_events(events)[-1][1:] == ("EXPIRED", "EXPIRED")
+    assert not ex.orders.resting[ETH].by_id
 
 
-def test_with_sweep_it_fills_at_once_at_worse_prices():
+def test_a_large_order_trades_at_several_prices():
     ex = exchange()
     ex.on_quote(quote(size="3"), 1)
     order, _ = ex.place(request(quantity="5"), 2)
-    assert order.status == "FILLED"
-    assert order.average > D("2000.10")
+    prices = [t.price for t in ex.user_trades(ETH, None, order.order_id, 10)]
+    assert (order.status, prices[0]) == ("FILLED", D("2000.10"))
+    assert len(prices) > 1
+    assert prices == sorted(set(prices))
+
+
+@pytest.mark.parametrize(("side", "touch"), [(BUY, "2000.10"), (SELL, "2000.00")])
+def test_a_market_order_goes_no_farther_than_the_price_band(side, touch):
+    ex = exchange()
+    ex.bands[ETH] = Band(up=D("1.001"), down=D("0.999"))
+    ex.on_quote(quote(size="0.001"), 1)
+    order, _ = ex.place(request(side=side, quantity="100"), 2)
+    assert (order.status, order.expiry) == ("EXPIRED", "9")
+    prices = [t.price for t in ex.user_trades(ETH, None, order.order_id, 1_000)]
+    assert prices[0] == D(touch)
+    left = next(ex.book.levels(ex.quotes[ETH], side, 2)).price
+    assert abs(prices[-1] - ex.mark(ETH)) <= ex.mark(ETH) * D("0.001") < abs(left - ex.mark(ETH))
+
+
+def test_a_limit_order_takes_the_levels_that_it_crosses_and_rests():
+    ex = exchange()
+    ex.on_quote(quote(size="3"), 1)
+    order, _ = ex.place(limit(1, BUY, "2000.50", "50"), 2)
+    prices = [t.price for t in ex.user_trades(ETH, None, order.order_id, 99)]
+    assert order.status == "PARTIALLY_FILLED"
+    assert len(prices) > 1
+    assert max(prices) <= D("2000.50")
+
+
+def test_a_fill_or_kill_counts_every_level_that_it_may_take():
+    ex = exchange()
+    ex.on_quote(quote(size="3"), 1)
+    kill = limit(1, BUY, "2000.10", "3.1", time_in_force="FOK")
+    assert refusal(ex.place, kill, 2) is PaperCode.FOK_ORDER_REJECT
+    fill, _ = ex.place(limit(2, BUY, "2001.00", "3.1", time_in_force="FOK"), 2)
+    assert fill.status == "FILLED"
+
+
+def test_resting_orders_share_what_the_touch_has_left():
+    ex = exchange()
+    ex.on_quote(quote(size="3"), 1)
+    first, _ = ex.place(limit(1, BUY, "1999", "2"), 2)
+    second, _ = ex.place(limit(2, BUY, "1999", "5"), 2)
+    ex.on_quote(quote("1998.80", "1998.90", size="3"), 3)
+    assert (first.executed, second.executed) == (D(2), D(1))
+    ex.on_quote(quote("1998.80", "1998.90", size="3"), 4)
+    assert second.executed < D("1.1"), "the touch was taken a millisecond ago"
+    ex.on_quote(quote("1998.80", "1998.90", size="3"), 4_000)
+    assert second.executed > D("3.5")
 
 
 def test_a_fill_publishes_trade_lite_account_and_order_events():
