@@ -7,7 +7,6 @@ read. What an account knew of either when it last decided is kept, as facts made
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,6 +14,7 @@ import msgspec
 
 from actors.core.errors import BadConfig, StateCorrupt
 from actors.core.fact_codec import refuse_no_number, upcast
+from actors.core.state_hash import hash_of
 from actors.limits.model import RiskLimits
 from actors.subaccount.state import AccountState, with_limits
 
@@ -28,7 +28,6 @@ UPCASTS: Mapping[int, Upcast] = {}
 NOT_KEPT = frozenset({"limits", "base_limits", "platform"})
 
 _ENCODER = msgspec.json.Encoder()
-_SORTED = msgspec.json.Encoder(order="sorted")
 _DECODER = msgspec.json.Decoder(AccountState)
 _UNKEPT = RiskLimits()
 _KEPT = tuple(name for name in AccountState.__struct_fields__ if name not in NOT_KEPT)
@@ -62,30 +61,5 @@ def decode(
 
 
 def state_hash(state: AccountState) -> str:
-    """A hash of all that facts made of an account, in hex: equal for the same facts, whoever folded them, and when.
-
-    Fields that are empty, zero or false are left out, so that one which a later release adds does not change it.
-    """
-    kept = msgspec.to_builtins({name: getattr(state, name) for name in _KEPT})
-    return hashlib.blake2b(_SORTED.encode(_bare(kept)), digest_size=16).hexdigest()
-
-
-def _bare(fields: dict[str, Any]) -> dict[str, Any]:
-    """Without fields that are None, empty, zero or false; written for speed, as a fleet has many accounts."""
-    bare = {}
-    for name, value in fields.items():
-        if value and value != "0":
-            kind = type(value)
-            if kind is dict:
-                value = _bare(value)  # noqa: PLW2901
-            elif kind is list or kind is tuple:
-                value = [_bare_item(item) for item in value]  # noqa: PLW2901
-            if value:
-                bare[name] = value
-    return bare
-
-
-def _bare_item(value: Any) -> Any:
-    if type(value) is dict:
-        return _bare(value)
-    return [_bare_item(item) for item in value] if type(value) in {list, tuple} else value
+    """A hash of all that facts made of an account, in hex: equal for the same facts, whoever folded them, and when."""
+    return hash_of(msgspec.to_builtins({name: getattr(state, name) for name in _KEPT}))
