@@ -14,12 +14,13 @@ from actors.clearing.durability import ClearingLoaded, LoadClearing
 from actors.clearing.effects import Again, Alarm, Decide, Deliver, Effect, Moment, ToGateway
 from actors.clearing.protocol import Clearing
 from actors.clearing.state import ClearingState
+from actors.clearing.view import view
 from actors.core.clearing_messages import (
-    Booked,
     Durable,
     GatewayStarted,
     Grant,
     OrderDone,
+    OrdersBooked,
     ReplaceStep,
     StillWorking,
     clearing_name,
@@ -31,7 +32,7 @@ from actors.core.instruments import Instrument
 from actors.core.messages import FeeKnown, Fill, Lane, Message, OrderAccepted, OrderClosed
 from actors.core.order_ids import Origin
 from actors.core.order_messages import Resync, Submit
-from actors.core.units import NANOS_PER_MS, AccountId, Nanos, Symbol
+from actors.core.units import NANOS_PER_MS, AccountId, ClientOrderId, Nanos, Symbol
 from actors.runtime.actor import DispatchedActor, Ref
 from actors.symbol_router.book import PriceBook
 
@@ -77,10 +78,10 @@ class ClearingContext:
         self.preloaded: dict[Symbol, ClearingState] = {}
         self.books: dict[Symbol, Book] = {}
 
-    def waits(self, client_order_id: str, symbol: Symbol) -> bool:
+    def waits(self, client_order_id: ClientOrderId, symbol: Symbol) -> bool:
         """Whether an order waits in its symbol's clearing, or is in a block that is not sent: the exchange knows nothing of it."""
         book = self.books.get(symbol)
-        return book is not None and book.has_not_sent(client_order_id)
+        return book is not None and book.is_unsent(client_order_id)
 
 
 class ClearingActor(DispatchedActor):
@@ -123,7 +124,8 @@ class ClearingActor(DispatchedActor):
 
     def inspect_state(self) -> Any:
         """What waits, what is under way, and what was done."""
-        return None if self._core is None else self._core.view(self._moment())
+        core = self._core
+        return None if core is None else view(core.state, core.book, self._moment())
 
     def _loaded(self, state: ClearingState) -> None:
         context = self._context
@@ -147,26 +149,14 @@ class ClearingActor(DispatchedActor):
                 return core.durable(message.sequence, at)
             case Grant():
                 return core.granted(message, at)
-            case Fill():
-                return core.filled(message, at)
-            case OrderAccepted():
-                return core.accepted(message, at)
-            case OrderClosed():
-                return core.closed(message, at)
-            case FeeKnown():
-                return core.fee_known(message, at)
-            case OrderDone():
-                return core.done(message, at)
             case Resync():
-                return core.resync(message, at)
+                return core.resync(message)
             case ReplaceStep():
                 return core.replace(message, at)
-            case Booked():
-                core.booked(message.client_order_ids)
-                return ()
+            case OrdersBooked():
+                return core.booked(message.client_order_ids)
             case StillWorking():
-                core.still_working(message.client_order_ids)
-                return ()
+                return core.still_working(message.client_order_ids)
             case GatewayStarted():
                 return core.gateway_started(at)
             case TimerDue():
@@ -175,7 +165,7 @@ class ClearingActor(DispatchedActor):
                 self._timer_ms = None
                 return core.timer(at)
             case _:
-                raise TypeError(f"a clearing does not understand {type(message).__name__}")
+                return _exchange_event(core, message, at)
 
     def _moment(self, side: Side | None = None) -> Moment:
         """The present moment; with the depth for orders of a side, if blocks are split by it."""
@@ -238,3 +228,20 @@ class ClearingActor(DispatchedActor):
     @property
     def _writer(self) -> Ref:
         return self._context.actors["writer"]
+
+
+def _exchange_event(core: Clearing, message: Any, at: Moment) -> Iterable[Effect]:
+    """What the gateway says of a block, and of an order that went alone."""
+    match message:
+        case Fill():
+            return core.filled(message, at)
+        case OrderAccepted():
+            return core.accepted(message, at)
+        case OrderClosed():
+            return core.closed(message, at)
+        case FeeKnown():
+            return core.fee_known(message, at)
+        case OrderDone():
+            return core.done(message, at)
+        case _:
+            raise TypeError(f"a clearing does not understand {type(message).__name__}")

@@ -17,7 +17,7 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from decimal import Decimal
 
 from msgspec.structs import replace
@@ -143,12 +143,19 @@ class Clearing:
         parts = self._parts_of(number)
         return self._when_durable([Deliver(member.account_id, told) for told in parts.told(member)])
 
-    def booked(self, client_order_ids: Iterable[ClientOrderId]) -> None:
+    def booked(self, client_order_ids: Iterable[ClientOrderId]) -> list[Effect]:
         """The ends of these orders are durable in their accounts: nobody asks for them any more."""
         for id_ in client_order_ids:
             known = self._members.get(id_)
             if known is not None:
                 self.book.unbooked[known[0]].discard(id_)
+        return []
+
+    def still_working(self, client_order_ids: Collection[ClientOrderId]) -> list[Effect]:
+        """At the start of a process: of all members, only these have no durable end in their accounts."""
+        for number in self.book.unbooked:
+            self.book.unbooked[number].intersection_update(client_order_ids)
+        return []
 
     # -- from the gateway
 

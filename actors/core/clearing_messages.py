@@ -92,14 +92,6 @@ class Durable(Message, frozen=True, gc=False):
     sequence: int
 
 
-class Booked(Message, frozen=True, gc=False):
-    """Writer to clearing: the ends of these market orders are durable in their accounts."""
-
-    LANE: ClassVar[Lane] = Lane.FILLS
-
-    client_order_ids: tuple[ClientOrderId, ...]
-
-
 class StillWorking(Message, frozen=True, gc=False):
     """Engine to clearing at the start: of all orders of its symbol, only these have no durable end in their accounts."""
 

@@ -76,7 +76,7 @@ class World:
 
     dispatcher: SeededDispatcher
 
-    def __init__(  # noqa: PLR0913 - what days differ in
+    def __init__(
         self,
         seed: int,
         accounts: int = 12,

@@ -1,0 +1,29 @@
+"""How a symbol's clearing is read back; ``persistence`` implements it."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from actors.clearing.state import ClearingState
+from actors.core.messages import Lane, Message
+from actors.core.units import Symbol
+
+
+class LoadClearing(Message, frozen=True, gc=False):
+    """Answer ``asker``, a ref, with ``ClearingLoaded``, after all that was told before."""
+
+    LANE: ClassVar[Lane] = Lane.FILLS
+
+    symbol: Symbol
+    asker: Any
+    incarnation: int
+
+
+class ClearingLoaded(Message, frozen=True, gc=False):
+    """The durable state of a symbol's clearing, one without decisions for a new symbol; None, and why, if it cannot be read."""
+
+    LANE: ClassVar[Lane] = Lane.CONTROL
+
+    state: ClearingState | None
+    incarnation: int
+    reason: str = ""
