@@ -18,6 +18,7 @@ class Fault(msgspec.Struct, frozen=True):
 PROTOCOL = "actors/gateway/protocol.py"
 GATEWAY = "actors/gateway/actor.py"
 SURVEYS = "actors/gateway/survey_schedule.py"
+QUERIES = "actors/gateway/queries.py"
 BUDGET = "actors/gateway/budget.py"
 HTTP = "actors/venues/binance/http.py"
 ORDERS = "actors/venues/binance/orders.py"
@@ -193,14 +194,14 @@ FAULTS = (
     Fault(
         "a trades answer never frees its slot",
         PROTOCOL,
-        "        self._queries_sent.discard(message.client_order_id)\n        effects = self._send_queries(now_ms)\n",
+        "        self._queries.answered(message.client_order_id)\n        effects = self._send_queries(now_ms)\n",
         "        effects = self._send_queries(now_ms)\n",
         LATE,
     ),
     Fault(
         "a query answer never frees its slot",
         PROTOCOL,
-        '        if message.request == "query":\n            self._queries_sent.discard(message.client_order_id)\n',
+        '        if message.request == "query":\n            self._queries.answered(message.client_order_id)\n',
         "",
         (
             "tests/gateway/test_protocol.py::test_never_more_queries_at_once_than_the_bound_and_each_gets_its_turn",
@@ -667,9 +668,9 @@ FAULTS = (
     ),
     Fault(
         "answers that an earlier run asked for make room for more",
-        PROTOCOL,
-        "len(self._queries_sent) < QUERIES_MAX",
-        "len(self._queries_sent) < 2 * QUERIES_MAX",
+        QUERIES,
+        "len(self._sent) < QUERIES_MAX",
+        "len(self._sent) < 2 * QUERIES_MAX",
         LATE,
     ),
     Fault(

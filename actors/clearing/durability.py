@@ -1,4 +1,4 @@
-"""How a symbol's clearing is read back; ``persistence`` implements it."""
+"""The port that a clearing's state is loaded through; the writer implements it. ``core.durability`` is how decisions are stored."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from actors.core.units import Symbol
 
 
 class LoadClearing(Message, frozen=True, gc=False):
-    """Answer ``asker``, a ref, with ``ClearingLoaded``, after all that was told before."""
+    """Answer ``asker``, a ref, with ``ClearingLoaded``, after all that was told before.
+
+    ``incarnation`` is how often the asker was restarted: an answer to another incarnation of it is no answer.
+    """
 
     LANE: ClassVar[Lane] = Lane.FILLS
 
@@ -20,7 +23,7 @@ class LoadClearing(Message, frozen=True, gc=False):
 
 
 class ClearingLoaded(Message, frozen=True, gc=False):
-    """The durable state of a symbol's clearing, one without decisions for a new symbol; None, and why, if it cannot be read."""
+    """The durable state of a symbol's clearing, blank where it decided nothing yet; None, and why, if it cannot be read."""
 
     LANE: ClassVar[Lane] = Lane.CONTROL
 

@@ -2,7 +2,7 @@
 
 Rules
 1. First in, first out, loads included: a restarted account reads all that it wrote before.
-2. No order is forwarded to the gateway, and no request answered, before the commit.
+2. No order is forwarded, to its symbol's clearing or to the gateway, and no request answered, before the commit.
 3. When Postgres is away everything waits, and the gate lets no new risk in.
 4. A decision with a requester, or with orders, is written at once. One that only records what happened at the
    exchange waits ``GATHER`` for more of them: an order's acceptance, trade and end come close together.
@@ -18,7 +18,7 @@ forwarding and answers. ``_waiting`` outlives a crash of this actor, so its next
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, cast
 
@@ -27,6 +27,7 @@ import pykka
 import structlog
 
 from actors.core.alarm_level import Critical
+from actors.core.clearing_messages import Durable, clearing_name, is_clearing
 from actors.core.constants import HANDED_WAITING, WRITER_BATCH_FIRST, WRITER_WAITING_HIGH, WRITER_WAITING_LOW
 from actors.core.durability import DecisionLost, Persist
 from actors.core.errors import Fenced, NotDurable, StoreBusy, StoreUnreachable
@@ -40,7 +41,7 @@ from actors.core.records import (
     RecordDeadLetter,
     RecordQuarantine,
 )
-from actors.core.units import NANOS_PER_MS, NANOS_PER_SECOND, AccountId, Nanos
+from actors.core.units import NANOS_PER_MS, NANOS_PER_SECOND, AccountId, Nanos, Symbol
 from actors.persistence import batch_size
 from actors.persistence.messages import AskStore
 from actors.persistence.queries import QueriedStore, StorePort
@@ -78,6 +79,8 @@ class Question(msgspec.Struct, gc=False):
 
 
 Waiting = Persist | LoadAccount | LoadRecovery | Question | Record
+
+GATEWAY = "gateway"
 
 AWAY_KEY = "postgres is away"
 
@@ -124,7 +127,7 @@ class Writer(DispatchedActor):
         accounts: refs by account id.
         gate: closed for new risk while too much waits.
         waiting: what is not written yet; outlives a crash of this actor.
-        actors: refs by name, of which it uses the gateway.
+        actors: refs by name, of which it uses the gateway, the clearing of each symbol that has one, and the projector.
         alarm: called with a text and a key when Postgres is away.
         over: called with the key when it is back.
     """
@@ -268,10 +271,7 @@ class Writer(DispatchedActor):
         durable = [d for d, refusal in zip(batch, results, strict=True) if refusal is None]
         self.stats.decisions += len(durable)
         # First of all: if the writer fails after this line, the gateway knows what was committed.
-        orders = tuple(f for d in durable for f in d.facts if isinstance(f, OrderIntended))
-        cancels = tuple(f for d in durable for f in d.facts if isinstance(f, CancelIntended))
-        if orders or cancels:
-            self._actors["gateway"].tell(Submit(orders, cancels))
+        self._forward(durable)
         for decision, refusal in zip(batch, results, strict=True):
             if refusal is not None:
                 self._lost(decision, refusal)
@@ -281,6 +281,43 @@ class Writer(DispatchedActor):
         for refusal in results:
             if isinstance(refusal, Fenced):
                 raise refusal  # the supervisor halts the engine
+
+    def _forward(self, durable: Iterable[Persist]) -> None:
+        """Send what accounts ordered to whoever sends it on, and tell each clearing how far it is durable.
+
+        A block order is not sent from here: its clearing does that when it knows that it is durable.
+        """
+        sent: dict[str, tuple[list[OrderIntended], list[CancelIntended]]] = {}
+        ends: dict[str, int] = {}
+        for decision in durable:
+            if is_clearing(decision.stream):
+                ends[decision.stream] = decision.state.sequence
+                continue
+            for fact in decision.facts:
+                if isinstance(fact, OrderIntended):
+                    sent.setdefault(self._sender_of(fact.symbol), ([], []))[0].append(fact)
+                elif isinstance(fact, CancelIntended):
+                    sent.setdefault(self._sender_of(fact.symbol), ([], []))[1].append(fact)
+        for name, (orders, cancels) in sent.items():
+            submit = Submit(tuple(orders), tuple(cancels))
+            try:
+                self._actors[name].tell(submit)
+            except pykka.ActorDeadError:
+                if name == GATEWAY:
+                    raise
+                self._actors[GATEWAY].tell(submit)
+        for stream, sequence in ends.items():
+            self._tell_clearing(stream, Durable(sequence))
+
+    def _sender_of(self, symbol: Symbol) -> str:
+        name = clearing_name(symbol)
+        return name if name in self._actors else GATEWAY
+
+    def _tell_clearing(self, stream: str, message: Message) -> None:
+        ref = self._actors.get(stream)
+        if ref is not None:
+            with suppress(pykka.ActorDeadError):
+                ref.tell(message)
 
     def _hand_over(self) -> None:
         """Have the projector make its tables of what was committed; what it misses it reads from the journal."""
@@ -306,19 +343,23 @@ class Writer(DispatchedActor):
         self.stats.refused += 1
         if isinstance(refusal, Fenced):
             self._fenced(refusal)
-        log.error("decision refused", account=decision.stream, error=str(refusal))
+        log.error("decision refused", stream=decision.stream, error=str(refusal))
         if decision.reply_to is not None:
             decision.reply_to.set_exception((type(refusal), refusal, None))
+        lost = DecisionLost(decision.incarnation, str(refusal))
+        if is_clearing(decision.stream):
+            self._tell_clearing(decision.stream, lost)
+            return
         ref = self._accounts.get(AccountId(decision.stream))
         if ref is not None:
             with suppress(pykka.ActorDeadError):
-                ref.tell(DecisionLost(decision.incarnation, str(refusal)))
+                ref.tell(lost)
 
     def _serve(self, item: Any) -> None:
         if isinstance(item, LoadAccount):
             self._load(item)
         elif isinstance(item, LoadRecovery):
-            self._actors["gateway"].tell(Recover(self._store.recovery()))
+            self._actors[GATEWAY].tell(Recover(self._store.recovery()))
         elif isinstance(item, Record):
             self._record(item)
         else:
@@ -412,8 +453,10 @@ class Writer(DispatchedActor):
 
 
 def _is_urgent(item: Waiting) -> bool:
-    """Whether a requester waits for it, or orders follow from it."""
+    """Whether a requester waits for it, or orders or fills follow from it."""
     if not isinstance(item, Persist) or item.reply_to is not None:
+        return True
+    if is_clearing(item.stream):
         return True
     return any(isinstance(fact, OrderIntended | CancelIntended) for fact in item.facts)
 
