@@ -8,19 +8,21 @@ I/O: runs SQL on the connection that it is given.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from decimal import Decimal
 from typing import Any, LiteralString, NamedTuple
 
 import psycopg
 import structlog
 
-from actors.core import fact_codec
+from actors.core import clearing_fact_codec, fact_codec
+from actors.core.clearing_facts import BlockFormed
+from actors.core.clearing_messages import is_clearing
 from actors.core.errors import StateCorrupt
 from actors.core.facts import OrderIntended, PositionTakenOver
 from actors.core.orders import WorkingOrder
 from actors.core.records import Recovery
-from actors.core.units import ZERO, Symbol
+from actors.core.units import ZERO, ClientOrderId, Symbol
 from actors.persistence.connection import one_moment
 from actors.persistence.journal import SHARD
 from actors.persistence.loading import Kept, states_of
@@ -72,6 +74,20 @@ def books(connection: Connection) -> tuple[Positions, Positions]:
     return {s: q for s, q in virtual.items() if q}, {s: q for s, q in house.items() if q}
 
 
+def known_orders(connection: Connection, ids: Collection[ClientOrderId]) -> set[ClientOrderId]:
+    """Which of some client order ids have an intent, of an account or of a block."""
+    with one_moment(connection):
+        known = {row[0] for row in connection.execute(KNOWN_ORDERS, {"ids": list(ids)}).fetchall()}
+        behind = connection.execute(BEHIND, {"shard": SHARD}).fetchall()
+    own = ((version, data) for stream, version, data in behind if not is_clearing(stream))
+    known |= {fact.client_order_id for fact in _facts(own) if isinstance(fact, OrderIntended)}
+    for stream, version, data in behind:
+        if is_clearing(stream):
+            formed = (f for f in clearing_fact_codec.decode(version, data) if isinstance(f, BlockFormed))
+            known |= {fact.order.client_order_id for fact in formed}
+    return known.intersection(ids)
+
+
 def _behind(connection: Connection) -> _Behind:
     found = connection.execute(BEHIND, {"shard": SHARD}).fetchall()
     streams = sorted({row[0] for row in found})
@@ -108,6 +124,11 @@ BEHIND: LiteralString = """
 WORKING_ACCOUNTS: LiteralString = """
     SELECT DISTINCT account_id FROM bulkhead.intent
     WHERE status IN ('INTENDED', 'ACKNOWLEDGED') AND account_id <> ALL(%s)"""
+
+KNOWN_ORDERS: LiteralString = """
+    SELECT client_order_id FROM bulkhead.intent WHERE client_order_id = ANY(%(ids)s)
+    UNION ALL
+    SELECT client_order_id FROM bulkhead.block WHERE client_order_id = ANY(%(ids)s)"""
 
 POSITIONS_BUT_OF: LiteralString = """
     SELECT symbol, sum(quantity) FROM bulkhead.position WHERE account_id <> ALL(%s) GROUP BY symbol"""
