@@ -17,11 +17,11 @@ from msgspec.structs import replace
 
 from actors.clearing.actor import ClearingContext
 from actors.core.alarm_level import Critical
-from actors.core.clearing_messages import StillWorking, clearing_name, is_clearing, symbol_of
+from actors.core.clearing_messages import clearing_name, is_clearing
 from actors.core.messages import Lane
 from actors.core.order_ids import Origin
 from actors.core.trading_day import DayRule
-from actors.core.units import AccountId, ClientOrderId, Nanos, Symbol
+from actors.core.units import AccountId, Nanos, Symbol
 from actors.gateway.fleets import Fleets
 from actors.limits.model import RiskLimits
 from actors.persistence.projection.store import Projection
@@ -154,16 +154,6 @@ class Assembly:
         new = [clearing_child(symbol) for symbol in symbols if clearing_name(symbol) not in self.actors]
         self.registry.add_specs(new)
         lifecycle.start(self.registry.specs, [s.name for s in new], self.parts, self.actors, prove=prove)
-
-    def resume_clearing(self, states: Iterable[AccountState]) -> None:
-        """Tell each symbol's clearing which orders have no durable end, by the states of all accounts as they were loaded."""
-        working: dict[Symbol, set[ClientOrderId]] = {}
-        for state in states:
-            for order in state.orders:
-                working.setdefault(order.symbol, set()).add(order.client_order_id)
-        for name, ref in list(self.actors.items()):
-            if is_clearing(name):
-                ref.tell(StillWorking(frozenset(working.get(symbol_of(name), ()))))
 
     def stop_clearing(self, timeout_s: float) -> list[str]:
         """Stop the clearing of all symbols; see ``lifecycle.stop``."""

@@ -174,7 +174,6 @@ class Engine:
         end = store.root
         with self.gc_control.held():
             restored = account_starts.restore(assembly, self.questions, self.progress)
-        assembly.resume_clearing(restored)
         assembly.start(*AFTER_ACCOUNTS)
         operator_resumption.resume(assembly, self.operator_log)
         fleet = origin.fleet

@@ -22,7 +22,6 @@ from actors.core.clearing_messages import (
     OrderDone,
     OrdersBooked,
     ReplaceStep,
-    StillWorking,
     clearing_name,
 )
 from actors.core.durability import DecisionLost, Persist
@@ -31,7 +30,7 @@ from actors.core.errors import NotDurable, StateLost
 from actors.core.instruments import Instrument
 from actors.core.messages import FeeKnown, Fill, Lane, Message, OrderAccepted, OrderClosed
 from actors.core.order_ids import Origin
-from actors.core.order_messages import Resync, Submit
+from actors.core.order_messages import AskFees, Resync, Submit
 from actors.core.units import NANOS_PER_MS, AccountId, ClientOrderId, Nanos, Symbol
 from actors.runtime.actor import DispatchedActor, Ref
 from actors.symbol_router.book import PriceBook
@@ -155,8 +154,8 @@ class ClearingActor(DispatchedActor):
                 return core.replace(message, at)
             case OrdersBooked():
                 return core.booked(message.client_order_ids)
-            case StillWorking():
-                return core.still_working(message.client_order_ids)
+            case AskFees():
+                return core.ask_fees(message)
             case GatewayStarted():
                 return core.gateway_started(at)
             case TimerDue():

@@ -218,7 +218,9 @@ class Book:
         """Whether an order waits, or is in a block that is not durable yet: the exchange cannot have it."""
         if client_order_id in self.where:
             return True
-        return any(w.order.client_order_id == client_order_id for f in self.forming.values() for w in f.members)
+        return any(
+            w.order.client_order_id == client_order_id for f in self.forming.values() for w in f.members
+        )
 
     def arrives(self, order: OrderIntended, at: Moment) -> None:
         """An order begins to wait, at the place that is kept for it, if there is one."""

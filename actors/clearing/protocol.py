@@ -17,7 +17,7 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from msgspec.structs import replace
@@ -150,12 +150,6 @@ class Clearing:
             known = self._members.get(id_)
             if known is not None:
                 self.book.unbooked[known[0]].discard(id_)
-        return []
-
-    def still_working(self, client_order_ids: Collection[ClientOrderId]) -> list[Effect]:
-        """At the start of a process: of all members, only these have no durable end in their accounts."""
-        for number in self.book.unbooked:
-            self.book.unbooked[number].intersection_update(client_order_ids)
         return []
 
     # -- from the gateway

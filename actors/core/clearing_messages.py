@@ -18,11 +18,6 @@ def clearing_name(symbol: Symbol) -> str:
     return CLEARING_PREFIX + symbol
 
 
-def symbol_of(name: str) -> Symbol:
-    """The symbol of a clearing's name."""
-    return Symbol(name.removeprefix(CLEARING_PREFIX))
-
-
 def is_clearing(stream: str) -> bool:
     """Whether a stream, or the owner of an order, is a symbol's clearing."""
     return stream.startswith(CLEARING_PREFIX)
@@ -90,14 +85,6 @@ class Durable(Message, frozen=True, gc=False):
     LANE: ClassVar[Lane] = Lane.FILLS
 
     sequence: int
-
-
-class StillWorking(Message, frozen=True, gc=False):
-    """Engine to clearing at the start: of all orders of its symbol, only these have no durable end in their accounts."""
-
-    LANE: ClassVar[Lane] = Lane.FILLS
-
-    client_order_ids: frozenset[ClientOrderId]
 
 
 class ReplaceStep(Message, frozen=True, gc=False):

@@ -20,6 +20,7 @@ from actors.assembly.simulation.people import SYMBOLS
 from actors.assembly.simulation.store import SimulatedStore
 from actors.assembly.simulation.violation import Violation, must
 from actors.assembly.simulation.wire import LossyWire
+from actors.core.clearing_messages import is_clearing
 from actors.core.enums import ReconsiderReason
 from actors.core.messages import FaultOnPurpose, Reconsider, Tick
 from actors.core.order_ids import FIXED
@@ -55,8 +56,8 @@ LAST_NS = Nanos(10_000 * NANOS_PER_MS)
 """For what the last look of all accounts leads to."""
 
 # How often something happens in a step.
-TRADE, CLOSE, FUNDING, SETTING = 0.7, 0.15, 0.05, 0.1
-ACCOUNT_CRASH, CORE_CRASH, OPERATOR, RECONNECT = 0.05, 0.005, 0.03, 0.3
+TRADE, CLOSE, FUNDING, SETTING, CROWD = 0.7, 0.15, 0.05, 0.1, 0.25
+ACCOUNT_CRASH, CORE_CRASH, OPERATOR, RECONNECT = 0.05, 0.05, 0.03, 0.3
 
 
 class Killed(BaseException):
@@ -143,7 +144,6 @@ class World:
             self.assembly.start_account(id_, held=record is not None)
             if record is not None:
                 self.actors["supervisor"].tell(StillQuarantined(id_, record.reason))
-        self.assembly.resume_clearing(self.store.durable.values())
         self.dispatcher.after_turn = self._after_turn
         self.dispatcher.run_until_quiet()
         if self.bnb_fees is not None:
@@ -182,6 +182,8 @@ class World:
             self.ticks()
             if chance() < TRADE:
                 people.trade(self)
+            if self.clearing and chance() < CROWD:
+                people.crowd(self)
             if chance() < CLOSE:
                 people.close(self)
             if chance() < FUNDING:
@@ -237,8 +239,8 @@ class World:
         )
 
     def crash_a_core_actor(self) -> None:
-        """Send the gateway or the router what it cannot handle."""
-        name = self.random.choice(["gateway", "router"])
+        """Send the gateway, the router or a symbol's clearing what it cannot handle."""
+        name = self.random.choice(["gateway", "router", *filter(is_clearing, self.actors)])
         self.actors[name].tell("no such message")
 
     def calm(self, seconds: int = 60) -> None:
