@@ -50,6 +50,7 @@ from actors.persistence.queries import CreateAccounts, FindRecovery, Query
 from actors.persistence.reader import Reader
 from actors.persistence.store import Store
 from actors.runtime.actor import Ref
+from actors.runtime.cell import Status
 from actors.runtime.clock import SystemClock
 from actors.runtime.dispatcher import ThreadedDispatcher
 from actors.runtime.gc_control import GcControl
@@ -68,6 +69,9 @@ from actors.venues.registry import open_venue
 log = structlog.get_logger("engine")
 
 STOP_SECONDS = 10.0
+HALTED_SECONDS = 0.5
+"""How long the stop waits for a part whose failure has halted the engine."""
+
 DRAIN_SECONDS = 2.0
 """How long orders on their way may take to be answered while the engine stops."""
 
@@ -226,8 +230,12 @@ class Engine:
                 log.exception("a part of the engine did not stop as it should")
 
     def _stop_children(self, *names: str, seconds: float) -> None:
-        if self._is_assembled:
-            self.assembly.stop(*names, timeout_s=seconds)
+        if not self._is_assembled:
+            return
+        if self.halted.is_set() and any(_has_crashed(self.actors.get(name)) for name in names):
+            # Nobody restarts it, so it answers no more.
+            seconds = min(seconds, HALTED_SECONDS)
+        self.assembly.stop(*names, timeout_s=seconds)
 
     def _stop_clearing(self, seconds: float) -> None:
         if self._is_assembled:
@@ -407,3 +415,8 @@ class Engine:
     def reconcile(self, settle_seconds: float = 0.0) -> list[Difference]:
         """Compare the books with the exchange; see ``actors.assembly.reconciliation``."""
         return reconcile(self._books.get, self.context.instruments, settle_seconds)
+
+
+def _has_crashed(ref: Ref | None) -> bool:
+    """Whether an actor has failed, and handles nothing until it is restarted."""
+    return ref is not None and ref.cell.status is Status.CRASHED
