@@ -113,7 +113,16 @@ def _gateway(p: Parts) -> Ref:
     transport, r = p.venue.transport, p.registry
     budget = OrderBudget.of(transport.rules)
     return Gateway.start(
-        "gateway", p.main, transport, r.accounts, r.gate, p.fleets, budget, r.alarm, r.actors
+        "gateway",
+        p.main,
+        transport,
+        r.accounts,
+        r.gate,
+        p.fleets,
+        budget,
+        r.alarm,
+        r.actors,
+        waits_elsewhere=p.clearing.waits,
     )
 
 

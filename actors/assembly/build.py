@@ -16,6 +16,7 @@ import structlog
 from msgspec.structs import replace
 
 from actors.clearing.actor import ClearingContext
+from actors.clearing.state import ClearingState
 from actors.core.alarm_level import Critical
 from actors.core.clearing_messages import clearing_name, is_clearing
 from actors.core.messages import Lane
@@ -143,8 +144,21 @@ class Assembly:
         for name in names:
             setattr(self.context, name, self.actors[name])
 
-    def start_clearing(self, symbols: Iterable[Symbol], *, prove: bool = True) -> None:
+    def start_clearing(
+        self,
+        symbols: Iterable[Symbol],
+        known: Mapping[Symbol, ClearingState] | None = None,
+        *,
+        prove: bool = True,
+    ) -> None:
         """Start the clearing of symbols that have none yet, unless it is switched off.
+
+        Args:
+            symbols: which.
+            known: the durable states of those that ever decided something. One that has no blocks starts from that, one
+                without a state from a blank one; the others, or all where this is not given, are loaded by the writer, who
+                knows which of their members have ended.
+            prove: as of ``start``.
 
         Raises:
             NotStarted: one did not answer in time.
@@ -152,6 +166,9 @@ class Assembly:
         if not self.settings.clearing:
             return
         new = [clearing_child(symbol) for symbol in symbols if clearing_name(symbol) not in self.actors]
+        if known is not None:
+            blank = {s: known.get(s, ClearingState(symbol=s)) for s in symbols}
+            self.parts.clearing.preloaded.update({s: state for s, state in blank.items() if not state.blocks})
         self.registry.add_specs(new)
         lifecycle.start(self.registry.specs, [s.name for s in new], self.parts, self.actors, prove=prove)
 

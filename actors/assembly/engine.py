@@ -172,9 +172,10 @@ class Engine:
         self.watchdog.start()
         self.loop.start()
         assembly = self._assemble(store, origin)
+        clearings = store.clearing_states()
         assembly.supervise()
         assembly.start(*BEFORE_ACCOUNTS)
-        assembly.start_clearing(self.venue.instruments)
+        assembly.start_clearing(self.venue.instruments, clearings)
         end = store.root
         with self.gc_control.held():
             restored = account_starts.restore(assembly, self.questions, self.progress)

@@ -57,7 +57,8 @@ LAST_NS = Nanos(10_000 * NANOS_PER_MS)
 
 # How often something happens in a step.
 TRADE, CLOSE, FUNDING, SETTING, CROWD = 0.7, 0.15, 0.05, 0.1, 0.25
-ACCOUNT_CRASH, CORE_CRASH, OPERATOR, RECONNECT = 0.05, 0.05, 0.03, 0.3
+CLEARING_CRASH = 0.02
+ACCOUNT_CRASH, CORE_CRASH, OPERATOR, RECONNECT = 0.05, 0.005, 0.03, 0.3
 
 
 class Killed(BaseException):
@@ -194,6 +195,8 @@ class World:
                 self.random.choice(list(self.accounts.values())).tell(FaultOnPurpose("sim"))
             if self.faults and chance() < CORE_CRASH:
                 self.crash_a_core_actor()
+            if self.clearing and self.faults and chance() < CLEARING_CRASH:
+                self._crash([name for name in self.actors if is_clearing(name)])
             if self.faults and chance() < OPERATOR:
                 people.operate(self)
             self.run(STEP_NS)
@@ -239,8 +242,11 @@ class World:
         )
 
     def crash_a_core_actor(self) -> None:
-        """Send the gateway, the router or a symbol's clearing what it cannot handle."""
-        name = self.random.choice(["gateway", "router", *filter(is_clearing, self.actors)])
+        """Send the gateway or the router what it cannot handle."""
+        self._crash(["gateway", "router"])
+
+    def _crash(self, names: list[str]) -> None:
+        name = self.random.choice(names)
         self.actors[name].tell("no such message")
 
     def calm(self, seconds: int = 60) -> None:
