@@ -275,8 +275,6 @@ class Clearing:
 
     def timer(self, at: Moment) -> list[Effect]:
         """What was wished for with ``Again``, or at any other time."""
-        if self._wished_ms is not None and at.now_ms >= self._wished_ms:
-            self._wished_ms = None
         expired = [
             w for line in self.book.lines.values() for w in line.waiting.values() if is_expired(w, at.wall_ms)
         ]
