@@ -276,6 +276,11 @@ BOUND = "a bound on memory: one more or less of what is remembered long enough"
 EQUIVALENT: dict[tuple[str, str, str], str] = {
     ("clearing/allocation", "total < ZERO", "total <= ZERO"): "nothing has no sign",
     ("clearing/fold", "t.fee is None", "t.fee is not None"): "as many kinds of trades either way round",
+    (
+        "clearing/rounds",
+        "trade.fee is None",
+        "trade.fee is not None",
+    ): "the same groups of trades either way round",
     ("commands", "amount < ZERO", "amount <= ZERO"): "an amount of zero was refused before",
     ("commands", "amount > ZERO", "amount >= ZERO"): "an amount of zero was refused before",
     ("margin", "quantity > ZERO", "quantity >= ZERO"): "a position of nothing is none",

@@ -12,7 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from actors.clearing.book import group_of
-from actors.clearing.effects import ToGateway
+from actors.clearing.effects import Again, ToGateway
 from actors.core.clearing_facts import BlockEnded, BlockFormed, BlocksForgotten, RoundAllocated
 from actors.core.clearing_messages import Grant, Group, OrderDone, ReturnSlot, StepUnderWay, Want
 from actors.core.enums import OrderClass, OrderStatus, OrderType, Purpose, Side
@@ -258,6 +258,15 @@ def test_what_only_reduces_waits_for_no_minimum(make):
     world = World()
     world.place(make("a", quantity="0.001"))
     assert world.wants
+
+
+@pytest.mark.parametrize(("early_ms", "again"), [(5, True), (6, False)])
+def test_a_timer_that_goes_off_too_early_is_wished_for_again(early_ms, again):
+    world = World()
+    world.place(order("a"), order("b"))
+    world.now_ms += 10 - early_ms
+    effects = world.core.timer(world.at)
+    assert effects == ([Again(world.now_ms + early_ms)] if again else [])
 
 
 # -- grants
