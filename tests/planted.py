@@ -18,6 +18,7 @@ class Fault(msgspec.Struct, frozen=True):
 PROTOCOL = "actors/gateway/protocol.py"
 GATEWAY = "actors/gateway/actor.py"
 SURVEYS = "actors/gateway/survey_schedule.py"
+QUERIES = "actors/gateway/queries.py"
 BUDGET = "actors/gateway/budget.py"
 HTTP = "actors/venues/binance/http.py"
 ORDERS = "actors/venues/binance/orders.py"
@@ -38,12 +39,16 @@ TRIGGERS = "actors/symbol_router/trigger_index.py"
 BOOK = "actors/symbol_router/book.py"
 FEED = "actors/feed/actor.py"
 RECONCILIATION = "actors/assembly/reconciliation.py"
+DEPTH = "actors/venues/paper/depth.py"
+MATCHING = "actors/venues/paper/matching.py"
 ENGINE = "actors/assembly/engine.py"
 
 FRAMES = "actors/venues/binance/order_frames.py"
 SOCKET = "actors/venues/binance/order_socket.py"
 LOOKS = "actors/gateway/check_schedule.py"
 WAITING = "actors/gateway/send_queue.py"
+SLOTS = "actors/gateway/slots.py"
+SERVICE_ORDER = "actors/gateway/service_order.py"
 CONNECTION = "actors/persistence/connection.py"
 STORE = "actors/persistence/store.py"
 
@@ -53,6 +58,8 @@ HALTS = ("tests/test_halts.py",)
 LOGS = ("tests/runtime/test_logs.py",)
 LATE = ("tests/gateway/test_lost_and_late.py",)
 ACTOR = ("tests/gateway/test_actor.py",)
+SLOTS_TESTS = ("tests/gateway/test_slots.py",)
+SERVED_FIRST = ("tests/gateway/test_service_order.py",)
 HTTP_TESTS = ("tests/venues/binance/test_http.py",)
 BATCHES = ("tests/venues/binance/test_batches.py",)
 LEASE = ("tests/persistence/test_lease.py",)
@@ -75,7 +82,38 @@ VERIFIED = ("tests/persistence/test_verify.py",)
 ENDS = "actors/assembly/journal_ends.py"
 ENDED = ("tests/assembly/test_journal_ends.py",)
 
+CLEARING = "actors/clearing/protocol.py"
+ROUNDS = "actors/clearing/rounds.py"
+FORMING = "actors/clearing/forming.py"
+BLOCKS = "actors/clearing/book.py"
+CLEARED = ("tests/clearing/test_protocol.py",)
+CLEARING_DAYS = ("tests/clearing/test_days.py",)
+EVERY_STEP = ("tests/clearing/test_every_step.py",)
+
+DEPTH_TESTS = ("tests/venues/paper/test_depth.py",)
+
 FAULTS = (
+    Fault(
+        "an order takes nothing out of the book",
+        MATCHING,
+        "            self.book.take(request.symbol, request.side, level, quantity, now_ms)\n",
+        "",
+        DEPTH_TESTS,
+    ),
+    Fault(
+        "the book refills above its normal size",
+        DEPTH,
+        "        return self.quantity * _share_missing(passed)",
+        "        return self.quantity * (2 * _share_missing(passed) - 1)",
+        DEPTH_TESTS,
+    ),
+    Fault(
+        "a level is taken at the price of the touch",
+        MATCHING,
+        "self.trade(order, quantity, level.price, now_ms, maker=False)",
+        "self.trade(order, quantity, touch, now_ms, maker=False)",
+        DEPTH_TESTS,
+    ),
     Fault(
         "an order that a websocket lost goes by REST",
         ORDERS,
@@ -163,7 +201,98 @@ FAULTS = (
         ("tests/gateway/test_check_schedule.py",),
     ),
     Fault(
-        "a slot is kept for ever for who is decided anew",
+        "a slot that nobody uses is never taken back",
+        SLOTS,
+        "            if now_ms - granted_ms < SLOT_UNUSED_MS:\n",
+        "            if granted_ms:\n",
+        SLOTS_TESTS,
+    ),
+    Fault(
+        "a slot is used as often as one likes",
+        SLOTS,
+        "        del self._held[slot]\n        self.used += 1\n",
+        "        self.used += 1\n",
+        SLOTS_TESTS,
+    ),
+    Fault(
+        "a slot is used for an order of another class",
+        SLOTS,
+        "if slot not in self._held or self._held[slot][0] != group:",
+        "if slot not in self._held:",
+        SLOTS_TESTS,
+    ),
+    Fault(
+        "a slot that is held does not count in the windows",
+        BUDGET,
+        "        return len(self._under_way) + len(self.slots)\n",
+        "        return len(self._under_way)\n",
+        SLOTS_TESTS,
+    ),
+    Fault(
+        "a slot of an order that is known already is never given back",
+        PROTOCOL,
+        "        if slot:\n            self.budget.slots.give_back(slot)\n",
+        "",
+        SLOTS_TESTS,
+    ),
+    Fault(
+        "slots outlive the gateway that granted them",
+        GATEWAY,
+        "        self._core.budget.slots.take_back_all()\n",
+        "",
+        ACTOR,
+    ),
+    Fault(
+        "new risk goes before liquidations",
+        "actors/gateway/send_policy.py",
+        "        for order_class in OrderClass:\n            yield from",
+        "        for order_class in reversed(OrderClass):\n            yield from",
+        SERVED_FIRST,
+    ),
+    Fault(
+        "the largest shortfall goes last",
+        SERVICE_ORDER,
+        "ZERO if by_turns else -shortfall",
+        "ZERO if by_turns else shortfall",
+        SERVED_FIRST,
+    ),
+    Fault(
+        "who sends a hundred orders has a hundred turns in a round",
+        SERVICE_ORDER,
+        "            self._served.add(participant)\n",
+        "",
+        SERVED_FIRST,
+    ),
+    Fault(
+        "the first of a crowd use up the window",
+        BUDGET,
+        "            if left > 0 and used >= burst:\n",
+        "            if left > 10**9 and used >= burst:\n",
+        ("tests/gateway/test_pacing.py",),
+    ),
+    Fault(
+        "a step that is cancelled while it waits is counted as refused",
+        PROTOCOL,
+        '"cancelled before it was sent"\n        return self._close(tracked, waited=True)\n',
+        '"cancelled before it was sent"\n        return self._close(tracked)\n',
+        SLOTS_TESTS,
+    ),
+    Fault(
+        "what waits in a clearing is queried, and then never sent",
+        GATEWAY,
+        "[o for o in recovery.working if not self._waits_elsewhere(o.client_order_id, o.symbol)]",
+        "list(recovery.working)",
+        ACTOR,
+    ),
+    Fault(
+        "new risk of an earlier life is decided again",
+        "actors/gateway/orders.py",
+        "reduces = order.order_class is OrderClass.REDUCING and order.order_type is OrderType.MARKET",
+        "reduces = order.order_type is OrderType.MARKET",
+        SLOTS_TESTS,
+    ),
+    Fault(
+        "a turn is kept for ever for who is decided anew",
         WAITING,
         "while self._expected_ends and self._expected_ends[0][0] < now_ms:",
         "while False:",
@@ -193,14 +322,14 @@ FAULTS = (
     Fault(
         "a trades answer never frees its slot",
         PROTOCOL,
-        "        self._queries_sent.discard(message.client_order_id)\n        effects = self._send_queries(now_ms)\n",
+        "        self._queries.answered(message.client_order_id)\n        effects = self._send_queries(now_ms)\n",
         "        effects = self._send_queries(now_ms)\n",
         LATE,
     ),
     Fault(
         "a query answer never frees its slot",
         PROTOCOL,
-        '        if message.request == "query":\n            self._queries_sent.discard(message.client_order_id)\n',
+        '        if message.request == "query":\n            self._queries.answered(message.client_order_id)\n',
         "",
         (
             "tests/gateway/test_protocol.py::test_never_more_queries_at_once_than_the_bound_and_each_gets_its_turn",
@@ -639,8 +768,8 @@ FAULTS = (
     Fault(
         "only what we hold is compared",
         RECONCILIATION,
-        "{*virtual, *house, *master, *listed}",
-        "{*virtual, *house, *listed}",
+        "{*books.virtual, *books.house, *books.in_flight, *master, *listed}",
+        "{*books.virtual, *books.house, *books.in_flight, *listed}",
         COMPARED,
     ),
     Fault(
@@ -667,9 +796,9 @@ FAULTS = (
     ),
     Fault(
         "answers that an earlier run asked for make room for more",
-        PROTOCOL,
-        "len(self._queries_sent) < QUERIES_MAX",
-        "len(self._queries_sent) < 2 * QUERIES_MAX",
+        QUERIES,
+        "len(self._sent) < QUERIES_MAX",
+        "len(self._sent) < 2 * QUERIES_MAX",
         LATE,
     ),
     Fault(
@@ -824,8 +953,8 @@ FAULTS = (
     Fault(
         "a trade without its key is passed over",
         "actors/persistence/verify_states.py",
-        '    WHERE k.trade_id IS NULL"""',
-        '    WHERE false"""',
+        "        for key in map(TradeKey._make, lacking):\n",
+        "        for key in map(TradeKey._make, []):\n",
         VERIFIED,
     ),
     Fault(
@@ -848,5 +977,152 @@ FAULTS = (
         "        AND (%(epoch)s::bigint IS NULL OR EXISTS (",
         "        AND (%(epoch)s::bigint IS NULL OR true OR EXISTS (",
         ("tests/persistence/projection/test_successor.py",),
+    ),
+    Fault(
+        "a block is sent before it is durable",
+        CLEARING,
+        "        effects = self._decide([fact], folded(self.state, [fact]), [], forming=forming)\n",
+        "        effects = self._decide([fact], folded(self.state, [fact]), [], forming=forming)\n        effects.append(ToGateway(Submit((fact.order,), (), grant.slot)))\n",
+        CLEARING_DAYS,
+    ),
+    Fault(
+        "members hear of a round before it is durable",
+        CLEARING,
+        "        effects = self._decide(facts, state, told, ended=number if ends else None)\n",
+        "        effects = [*self._decide(facts, state, [], ended=number if ends else None), *told]\n",
+        CLEARING_DAYS,
+    ),
+    Fault(
+        "a round's trades are given again",
+        CLEARING,
+        "            heard.decide(trades)\n",
+        "            del trades\n",
+        CLEARING_DAYS,
+    ),
+    Fault(
+        "a trade may be allocated twice",
+        "actors/clearing/fold.py",
+        "    if again := set(ids).intersection(",
+        "    if again := set[int]().intersection(",
+        ("tests/clearing/test_fold.py",),
+    ),
+    Fault(
+        "a round is given over whole quantities, not over what is lacked",
+        ROUNDS,
+        "allocate(block.lacks(), trades, step)",
+        "allocate({m.client_order_id: m.quantity for m in block.members}, trades, step)",
+        CLEARING_DAYS,
+    ),
+    Fault(
+        "a member may get more than its quantity",
+        "actors/clearing/fold.py",
+        "part.quantity > lacks.pop(part.client_order_id, ZERO)",
+        "part.client_order_id not in lacks",
+        ("tests/clearing/test_fold.py",),
+    ),
+    Fault(
+        "what is left of a round goes to the first in the list",
+        "actors/clearing/allocation.py",
+        "        remainders.sort()\n",
+        "",
+        ("tests/clearing/test_allocation.py",),
+    ),
+    Fault(
+        "new risk goes out in one block with liquidations",
+        BLOCKS,
+        "    return Group(order.symbol, order.side, order.order_class)",
+        "    return Group(order.symbol, order.side, OrderClass.LIQUIDATION)",
+        CLEARING_DAYS,
+    ),
+    Fault(
+        "a slot that nobody needs is kept",
+        CLEARING,
+        "            return [returned, *self._next(at)]\n",
+        "            return self._next(at)\n",
+        CLEARED,
+    ),
+    Fault(
+        "the slot of a block whose decision is lost is kept",
+        CLEARING,
+        "        if forming.slot:\n            effects.append(",
+        "        if not forming.slot:\n            effects.append(",
+        CLEARED,
+    ),
+    Fault(
+        "a slot of a gateway that is gone is used",
+        CLEARING,
+        "            forming.slot = 0\n",
+        "            del forming\n",
+        CLEARED,
+    ),
+    Fault(
+        "an order that waited counts as refused",
+        "actors/clearing/waiting.py",
+        "            waited=True,\n",
+        "            waited=False,\n",
+        CLEARED,
+    ),
+    Fault(
+        "members of a block whose decision is lost are forgotten",
+        CLEARING,
+        "            self.book.returns(waiting, at.now_ms)\n            if",
+        "            if",
+        CLEARING_DAYS,
+    ),
+    Fault(
+        "a member goes on waiting",
+        CLEARING,
+        "        book.leave(chosen.taken)\n",
+        "",
+        CLEARING_DAYS,
+    ),
+    Fault(
+        "a block is forgotten before its members booked it",
+        CLEARING,
+        " and not book.unbooked[b.number]",
+        "",
+        CLEARING_DAYS,
+    ),
+    Fault(
+        "a stale order is sent",
+        FORMING,
+        "at.wall_ms - one.fresh_ms > STALE_MS",
+        "at.wall_ms - one.fresh_ms > 10 * STALE_MS",
+        CLEARED,
+    ),
+    Fault(
+        "a block ends before its last trades are known",
+        ROUNDS,
+        "closed is not None and heard.executed == closed.executed_quantity",
+        "closed is not None",
+        CLEARING_DAYS,
+    ),
+    Fault(
+        "members of a block that was never sent are told that it was",
+        ROUNDS,
+        "waited=again, again=again)",
+        "waited=False, again=False)",
+        CLEARED,
+    ),
+    Fault(
+        "a crashed actor's members never hear what it had not told",
+        CLEARING,
+        "        if book.was_loaded:\n",
+        "        if not book.was_loaded:\n",
+        CLEARED,
+    ),
+    Fault(
+        "after kill nobody asks what became of a block",
+        CLEARING,
+        "                open_blocks.append(block)\n",
+        "",
+        EVERY_STEP,
+    ),
+    Fault(
+        "a block whose decision was durable all the same is not sent",
+        CLEARING,
+        "        released = self._released(state.sequence, at)\n",
+        "        released = self._released(0, at)\n",
+        CLEARED,
     ),
 )

@@ -46,7 +46,7 @@ LAYERS = (
     ("runtime",),
     ("supervision",),
     ("symbol_router",),
-    ("feed", "subaccount", "gateway"),
+    ("feed", "subaccount", "gateway", "clearing"),
     ("persistence", "venues"),
     ("supervisor",),
     ("assembly",),
@@ -57,7 +57,7 @@ LAYERS = (
 
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
-PURE = ("core", "limits", "symbol_router", "feed", "subaccount", "gateway")
+PURE = ("core", "limits", "symbol_router", "feed", "subaccount", "gateway", "clearing")
 """Folders that decide: what they know of clocks, sockets, threads and mailboxes is in ``actor.py``."""
 
 SPOKEN = frozenset({"messages", "port", "book", "durability"})
@@ -70,7 +70,9 @@ NO_FLOATS = (
     "actors/core/units.py",
     "actors/core/instruments.py",
     "actors/core/facts.py",
+    "actors/core/clearing_facts.py",
     "actors/subaccount/",
+    "actors/clearing/",
 )
 
 SAYS_IO = re.compile(r"\bI/O\b")

@@ -27,7 +27,7 @@ def report(found: Report, out: Console) -> None:
     counts = {
         "rows": found.rows,
         "commits": found.commits,
-        "accounts": found.streams,
+        "accounts": found.streams - found.clearings,
         "trades": found.trades,
         "snapshots": found.snapshots,
     }
@@ -58,7 +58,7 @@ def hashes(found: Hashes, out: Console, *, accounts: bool) -> None:
     """The fleet's hash, and each account's."""
     if accounts:
         sheet = Sheet("account", "Decision", "state hash")
-        for account_id, sequence, hash_ in found.accounts:
+        for account_id, sequence, hash_ in [*found.accounts, *found.clearings]:
             sheet.add_row(account_id, str(sequence), hash_)
         out.print(sheet)
     out.print(
@@ -117,6 +117,9 @@ def as_json(found: Hashes) -> dict[str, object]:
         **found._asdict(),
         "accounts": [
             dict(zip(("account_id", "sequence", "state_hash"), row, strict=True)) for row in found.accounts
+        ],
+        "clearings": [
+            dict(zip(("stream", "sequence", "state_hash"), row, strict=True)) for row in found.clearings
         ],
     }
 

@@ -106,3 +106,15 @@ class StepUnderWay(Message, frozen=True, gc=False):
     LANE: ClassVar[Lane] = Lane.FILLS
 
     client_order_id: ClientOrderId
+
+
+class OrdersBooked(Message, frozen=True, gc=False):
+    """Writer (or account) to clearing: the ends of these orders are durable in their accounts; nobody asks for them again.
+
+    A block is forgotten when all of its members are booked; without this message it is kept, which is safe and takes room.
+    """
+
+    LANE: ClassVar[Lane] = Lane.FILLS
+
+    symbol: Symbol
+    client_order_ids: tuple[ClientOrderId, ...]

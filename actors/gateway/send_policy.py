@@ -21,8 +21,9 @@ from actors.gateway.orders import (
     Stage,
     Tracked,
 )
-from actors.gateway.send_queue import SendQueue, is_stale
+from actors.gateway.send_queue import TURN_KEPT_MS, SendQueue, is_stale
 from actors.gateway.service_order import ServiceKey
+from actors.gateway.waiting import WaitingList, waiting
 
 
 class SendNow(msgspec.Struct, frozen=True):
@@ -58,6 +59,12 @@ class SendPolicy:
     def __len__(self) -> int:
         """Orders that wait."""
         return len(self._waiting)
+
+    def waiting(
+        self, tracked: Mapping[ClientOrderId, Tracked], now_ms: int, wall_ahead_ms: int
+    ) -> WaitingList:
+        """What waits, for people. Callable from any thread."""
+        return waiting(self._waiting, tracked, self.budget, now_ms, wall_ahead_ms)
 
     def queue(self, tracked: Tracked, now_ms: int) -> None:
         """An order is durable and may be sent."""
@@ -170,7 +177,7 @@ class SendPolicy:
                 # Only as many as could be sent now: they will be fresh when they are back.
                 if room is None:
                     before = self._waiting.expected_before(key, now_ms)
-                    room = self.budget.room(now_ms, order_class) - before
+                    room = self.budget.ready(now_ms, order_class, TURN_KEPT_MS) - before
                 if room <= 0:
                     return
                 room -= 1
@@ -188,4 +195,4 @@ class SendPolicy:
     def _is_promised(self, key: ServiceKey, order_class: OrderClass, now_ms: int) -> bool:
         """Whether those that are being decided again, and whose turn is before this one, need all the room there is."""
         before = self._waiting.expected_before(key, now_ms)
-        return before > 0 and self.budget.room(now_ms, order_class) <= before
+        return before > 0 and self.budget.ready(now_ms, order_class) <= before

@@ -2,7 +2,7 @@
 
 Rules
 1. First in, first out, loads included: a restarted account reads all that it wrote before.
-2. No order is forwarded to the gateway, and no request answered, before the commit.
+2. No order is forwarded, to its symbol's clearing or to the gateway, and no request answered, before the commit.
 3. When Postgres is away everything waits, and the gate lets no new risk in.
 4. A decision with a requester, or with orders, is written at once. One that only records what happened at the
    exchange waits ``GATHER`` for more of them: an order's acceptance, trade and end come close together.
@@ -18,7 +18,7 @@ forwarding and answers. ``_waiting`` outlives a crash of this actor, so its next
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, cast
 
@@ -26,13 +26,18 @@ import msgspec
 import pykka
 import structlog
 
+from actors.clearing.durability import ClearingLoaded, LoadClearing
+from actors.clearing.state import ClearingState
 from actors.core.alarm_level import Critical
+from actors.core.clearing_facts import BlockFormed
+from actors.core.clearing_messages import Durable, OrdersBooked, clearing_name, is_clearing
 from actors.core.constants import HANDED_WAITING, WRITER_BATCH_FIRST, WRITER_WAITING_HIGH, WRITER_WAITING_LOW
 from actors.core.durability import DecisionLost, Persist
 from actors.core.errors import Fenced, NotDurable, StoreBusy, StoreUnreachable
-from actors.core.facts import CancelIntended, OrderIntended
+from actors.core.facts import CancelIntended, OrderEnded, OrderIntended
 from actors.core.messages import Lane, Message
 from actors.core.order_messages import Recover, Submit
+from actors.core.orders import is_recovered
 from actors.core.records import (
     LiftQuarantine,
     LoadRecovery,
@@ -40,7 +45,7 @@ from actors.core.records import (
     RecordDeadLetter,
     RecordQuarantine,
 )
-from actors.core.units import NANOS_PER_MS, NANOS_PER_SECOND, AccountId, Nanos
+from actors.core.units import NANOS_PER_MS, NANOS_PER_SECOND, AccountId, ClientOrderId, Nanos, Symbol
 from actors.persistence import batch_size
 from actors.persistence.messages import AskStore
 from actors.persistence.queries import QueriedStore, StorePort
@@ -77,7 +82,9 @@ class Question(msgspec.Struct, gc=False):
     is_begun: bool = False
 
 
-Waiting = Persist | LoadAccount | LoadRecovery | Question | Record
+Waiting = Persist | LoadAccount | LoadClearing | LoadRecovery | Question | Record
+
+GATEWAY = "gateway"
 
 AWAY_KEY = "postgres is away"
 
@@ -124,9 +131,11 @@ class Writer(DispatchedActor):
         accounts: refs by account id.
         gate: closed for new risk while too much waits.
         waiting: what is not written yet; outlives a crash of this actor.
-        actors: refs by name, of which it uses the gateway.
+        actors: refs by name, of which it uses the gateway, the clearing of each symbol that has one, and the projector.
         alarm: called with a text and a key when Postgres is away.
         over: called with the key when it is back.
+        members: orders in blocks that have not ended in their accounts, with their symbol; outlives a crash of this actor.
+            What is not in it, of a block whose clearing runs on, is asked for until that is loaded again.
     """
 
     def __init__(  # noqa: PLR0913 - one per neighbour
@@ -138,6 +147,7 @@ class Writer(DispatchedActor):
         actors: Mapping[str, Ref],
         alarm: Callable[[str, str], None] = lambda _text, _key: None,
         over: Callable[[str], None] = lambda _key: None,
+        members: dict[ClientOrderId, Symbol] | None = None,
     ) -> None:
         super().__init__()
         self._alarm, self._over = alarm, over
@@ -146,6 +156,7 @@ class Writer(DispatchedActor):
         self._gate = gate
         self._waiting = waiting
         self._actors = actors
+        self._members: dict[ClientOrderId, Symbol] = {} if members is None else members
         self._retry_ns = RETRY_FIRST
         self._is_urgent = self._gathers = False
         self._away = False
@@ -176,6 +187,7 @@ class Writer(DispatchedActor):
             case (
                 Persist()
                 | LoadAccount()
+                | LoadClearing()
                 | LoadRecovery()
                 | RecordDeadLetter()
                 | RecordQuarantine()
@@ -267,11 +279,8 @@ class Writer(DispatchedActor):
         self.stats.last_commit_ms = took_ns / NANOS_PER_MS
         durable = [d for d, refusal in zip(batch, results, strict=True) if refusal is None]
         self.stats.decisions += len(durable)
-        # First of all: if the writer fails after this line, the gateway knows what was committed.
-        orders = tuple(f for d in durable for f in d.facts if isinstance(f, OrderIntended))
-        cancels = tuple(f for d in durable for f in d.facts if isinstance(f, CancelIntended))
-        if orders or cancels:
-            self._actors["gateway"].tell(Submit(orders, cancels))
+        # First of all: if the writer fails after this line, what was committed is known to who sends it.
+        self._forward(durable)
         for decision, refusal in zip(batch, results, strict=True):
             if refusal is not None:
                 self._lost(decision, refusal)
@@ -281,6 +290,57 @@ class Writer(DispatchedActor):
         for refusal in results:
             if isinstance(refusal, Fenced):
                 raise refusal  # the supervisor halts the engine
+
+    def _forward(self, durable: Iterable[Persist]) -> None:
+        """Send what accounts ordered to whoever sends it on, and tell each clearing how far it is durable.
+
+        A block order is not sent from here: its clearing does that when it knows that it is durable.
+        """
+        sent: dict[str, tuple[list[OrderIntended], list[CancelIntended]]] = {}
+        ends: dict[str, int] = {}
+        booked: dict[Symbol, list[ClientOrderId]] = {}
+        for decision in durable:
+            if is_clearing(decision.stream):
+                ends[decision.stream] = decision.state.sequence
+                self._know_members(decision)
+                continue
+            for fact in decision.facts:
+                # One that was learned from the exchange has been there already, and must never be sent again.
+                if isinstance(fact, OrderIntended) and not is_recovered(fact):
+                    sent.setdefault(self._sender_of(fact.symbol), ([], []))[0].append(fact)
+                elif isinstance(fact, CancelIntended):
+                    sent.setdefault(self._sender_of(fact.symbol), ([], []))[1].append(fact)
+                elif isinstance(fact, OrderEnded) and fact.client_order_id in self._members:
+                    symbol = self._members.pop(fact.client_order_id)
+                    booked.setdefault(symbol, []).append(fact.client_order_id)
+        for name, (orders, cancels) in sent.items():
+            submit = Submit(tuple(orders), tuple(cancels))
+            try:
+                self._actors[name].tell(submit)
+            except pykka.ActorDeadError:
+                if name == GATEWAY:
+                    raise
+                self._actors[GATEWAY].tell(submit)
+        for stream, sequence in ends.items():
+            self._tell_clearing(stream, Durable(sequence))
+        for symbol, ids in booked.items():
+            self._tell_clearing(clearing_name(symbol), OrdersBooked(symbol, tuple(ids)))
+
+    def _know_members(self, decision: Persist) -> None:
+        for fact in decision.facts:
+            if isinstance(fact, BlockFormed):
+                symbol = fact.order.symbol
+                self._members.update((member.client_order_id, symbol) for member in fact.members)
+
+    def _sender_of(self, symbol: Symbol) -> str:
+        name = clearing_name(symbol)
+        return name if name in self._actors else GATEWAY
+
+    def _tell_clearing(self, stream: str, message: Message) -> None:
+        ref = self._actors.get(stream)
+        if ref is not None:
+            with suppress(pykka.ActorDeadError):
+                ref.tell(message)
 
     def _hand_over(self) -> None:
         """Have the projector make its tables of what was committed; what it misses it reads from the journal."""
@@ -306,19 +366,25 @@ class Writer(DispatchedActor):
         self.stats.refused += 1
         if isinstance(refusal, Fenced):
             self._fenced(refusal)
-        log.error("decision refused", account=decision.stream, error=str(refusal))
+        log.error("decision refused", stream=decision.stream, error=str(refusal))
         if decision.reply_to is not None:
             decision.reply_to.set_exception((type(refusal), refusal, None))
+        lost = DecisionLost(decision.incarnation, str(refusal))
+        if is_clearing(decision.stream):
+            self._tell_clearing(decision.stream, lost)
+            return
         ref = self._accounts.get(AccountId(decision.stream))
         if ref is not None:
             with suppress(pykka.ActorDeadError):
-                ref.tell(DecisionLost(decision.incarnation, str(refusal)))
+                ref.tell(lost)
 
     def _serve(self, item: Any) -> None:
         if isinstance(item, LoadAccount):
             self._load(item)
+        elif isinstance(item, LoadClearing):
+            self._load_clearing(item)
         elif isinstance(item, LoadRecovery):
-            self._actors["gateway"].tell(Recover(self._store.recovery()))
+            self._actors[GATEWAY].tell(Recover(self._store.recovery()))
         elif isinstance(item, Record):
             self._record(item)
         else:
@@ -337,6 +403,25 @@ class Writer(DispatchedActor):
             found, reason = None, f"{item.account_id} cannot be read from the database: {error}"
         with suppress(pykka.ActorDeadError):
             item.asker.tell(AccountLoaded(found, item.incarnation, reason))
+
+    def _load_clearing(self, item: LoadClearing) -> None:
+        found: ClearingState | None = None
+        booked: tuple[ClientOrderId, ...] = ()
+        reason = ""
+        try:
+            found, booked = self._store.load_clearing(item.symbol)
+        except (StoreUnreachable, StoreBusy):
+            raise
+        except Exception as error:
+            log.exception("a clearing cannot be read", symbol=item.symbol)
+            reason = f"the clearing of {item.symbol} cannot be read from the database: {error}"
+        else:
+            members = {m.client_order_id for block in found.blocks for m in block.members}
+            self._members.update((id_, item.symbol) for id_ in members.difference(booked))
+        with suppress(pykka.ActorDeadError):
+            item.asker.tell(ClearingLoaded(found, item.incarnation, reason))
+            if booked:
+                item.asker.tell(OrdersBooked(item.symbol, booked))
 
     def _record(self, item: Record) -> None:
         try:
@@ -412,8 +497,10 @@ class Writer(DispatchedActor):
 
 
 def _is_urgent(item: Waiting) -> bool:
-    """Whether a requester waits for it, or orders follow from it."""
+    """Whether a requester waits for it, or orders or fills follow from it."""
     if not isinstance(item, Persist) or item.reply_to is not None:
+        return True
+    if is_clearing(item.stream):
         return True
     return any(isinstance(fact, OrderIntended | CancelIntended) for fact in item.facts)
 

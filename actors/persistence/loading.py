@@ -6,13 +6,16 @@ I/O: runs SQL on the connection that it is given.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
 from itertools import chain
-from typing import Any, LiteralString, NamedTuple
+from typing import Any, Generic, LiteralString, NamedTuple
 
 import psycopg
 from msgspec.structs import replace
 
+from actors.clearing.state import ClearingState
 from actors.core import fact_codec
+from actors.core.clearing_messages import is_clearing
 from actors.core.enums import AccountStatus, LiquidationMode
 from actors.core.errors import BadConfig, StateCorrupt
 from actors.core.facts import begins
@@ -22,6 +25,7 @@ from actors.limits.layers import merge, with_rule
 from actors.limits.model import RiskLimits
 from actors.persistence.connection import lift_limits
 from actors.persistence.journal import HASH_BYTES
+from actors.persistence.streams import ACCOUNTS, CLEARINGS, Kind, S
 from actors.subaccount import state_codec
 from actors.subaccount.fold import folded
 from actors.subaccount.state import AccountState
@@ -30,12 +34,17 @@ Connection = psycopg.Connection[Any]
 Row = tuple[Any, ...]
 
 
-class Kept(NamedTuple):
+class KeptOf(NamedTuple, Generic[S]):
     """A state as the journal has it, after the decision of that sequence, whose row has that hash."""
 
-    state: AccountState
+    state: S
     sequence: int
     hash: bytes
+
+
+Kept = KeptOf[AccountState]
+KeptClearing = KeptOf[ClearingState]
+AnyKept = Kept | KeptClearing
 
 
 class BaseLimits:
@@ -49,14 +58,23 @@ class BaseLimits:
         self._defaults = defaults
         self._known: dict[Row, RiskLimits] = {}
 
-    def of(self, rule: Row) -> RiskLimits:
-        """With a row of rules over the defaults."""
-        found = self._known.get(rule)
+    def of(self, rule: Sequence[str | None]) -> RiskLimits:
+        """With a row of rules over the defaults; numbers as text, as a fleet has few rows and many accounts.
+
+        Raises:
+            ArithmeticError: a number that is none.
+        """
+        texts = tuple(rule)
+        found = self._known.get(texts)
         if found is None:
-            found = self._known[rule] = with_rule(self._defaults, rule)
+            numbers = tuple(None if text is None else Decimal(text) for text in texts)
+            limits = with_rule(self._defaults, numbers)
+            found = self._known[texts] = self._known.setdefault(numbers, limits)
         return found
 
-    def merged(self, state: AccountState, rule: Row, platform: PlatformKnown | None = None) -> AccountState:
+    def merged(
+        self, state: AccountState, rule: Sequence[str | None], platform: PlatformKnown | None = None
+    ) -> AccountState:
         """An account with what lies below it now, and with what the platform changed of it.
 
         Raises:
@@ -73,32 +91,40 @@ class BaseLimits:
 
 
 def state_after(rows: Sequence[Row], stream: str) -> Kept:
+    """An account's state; see ``state_of_rows``."""
+    return state_of_rows(ACCOUNTS, rows, stream)
+
+
+def state_of_rows(kind: Kind[S], rows: Sequence[Row], stream: str) -> KeptOf[S]:
     """The state of a stream, of its snapshot and of the rows behind that.
 
     Args:
+        kind: of the stream.
         rows: sequence, version, facts (or the snapshot's state), hash, and whether it is the snapshot; in any order.
-        stream: the account's id.
+        stream: the account's id, or the clearing's name.
 
     Raises:
         StateCorrupt: no row at all, a row that is missing or cannot be read, or a fact that does not fit.
     """
-    state, sequence, hash_ = AccountState(account_id=AccountId(stream)), -1, b""
+    state, sequence, hash_ = kind.blank(stream), -1, b""
     for number, version, data, row_hash, is_snapshot in sorted(rows):
         if is_snapshot:
-            state = state_codec.decode(version, data)
-            if state.sequence != number or state.account_id != stream or sequence >= 0:
-                raise StateCorrupt(f"{stream}: its snapshot is of {state.account_id} at {state.sequence}")
+            state = kind.decode(version, data)
+            if state.sequence != number or kind.stream_of(state) != stream or sequence >= 0:
+                raise StateCorrupt(
+                    f"{stream}: its snapshot is of {kind.stream_of(state)} at {state.sequence}"
+                )
         else:
-            facts = fact_codec.decode(version, data)
-            if sequence < 0 and not begins(facts):
-                raise StateCorrupt(f"{stream}: its first row in the journal is missing")
             if sequence >= 0 and number != sequence + 1:
                 raise StateCorrupt(f"{stream}: decision {number} in the journal does not follow {sequence}")
-            state = replace(folded(state, facts), sequence=number)
+            facts = kind.facts(version, data)
+            if sequence < 0 and not kind.begins(number, facts):
+                raise StateCorrupt(f"{stream}: its first row in the journal is missing")
+            state = kind.after(state, facts, number)
         sequence, hash_ = number, row_hash
     if sequence < 0:
         raise StateCorrupt(f"{stream}: the journal has no fact of it")
-    return Kept(state, sequence, hash_)
+    return KeptOf(state, sequence, hash_)
 
 
 def platform_of(row: Row) -> PlatformKnown | None:
@@ -144,8 +170,57 @@ def states_at(
     Raises:
         StateCorrupt: a stream cannot be read, unless ``failed`` takes it.
     """
+    return _at(ACCOUNTS, connection, streams, position, failed)
+
+
+def clearings_at(
+    connection: Connection, streams: Sequence[str], position: int, failed: Failed = _raise
+) -> dict[str, KeptClearing]:
+    """As ``states_at``, of clearings.
+
+    Raises:
+        StateCorrupt: see there.
+    """
+    return _at(CLEARINGS, connection, streams, position, failed)
+
+
+def any_at(
+    connection: Connection, streams: Sequence[str], position: int, failed: Failed = _raise
+) -> tuple[dict[str, Kept], dict[str, KeptClearing]]:
+    """``states_at`` and ``clearings_at`` of streams of both kinds.
+
+    Raises:
+        StateCorrupt: see there.
+    """
+    clearings = [stream for stream in streams if is_clearing(stream)]
+    if not clearings:
+        return states_at(connection, streams, position, failed), {}
+    accounts = [stream for stream in streams if not is_clearing(stream)]
+    return (
+        states_at(connection, accounts, position, failed) if accounts else {},
+        clearings_at(connection, clearings, position, failed),
+    )
+
+
+def clearings_of(
+    connection: Connection, streams: Sequence[str] | None = None, failed: Failed = _raise
+) -> dict[str, KeptClearing]:
+    """The states of some clearings, or of all that ever formed a block, up to their last decision.
+
+    Raises:
+        StateCorrupt: see ``states_at``.
+    """
+    if streams is None:
+        streams = [row[0] for row in connection.execute(CLEARING_STREAMS).fetchall()]
+    return clearings_at(connection, streams, LAST, failed) if streams else {}
+
+
+def _at(
+    kind: Kind[S], connection: Connection, streams: Sequence[str], position: int, failed: Failed
+) -> dict[str, KeptOf[S]]:
     wanted = list(streams)
-    return _folded(wanted, connection.execute(STREAMS, {"streams": wanted, "last": position}), failed)
+    rows = connection.execute(STREAMS, {"streams": wanted, "last": position})
+    return _folded(kind, wanted, rows, failed)
 
 
 def all_states(connection: Connection, failed: Failed = _raise) -> dict[str, Kept]:
@@ -199,24 +274,26 @@ def _whole(  # noqa: PLR0913 - a row's columns
         if state.sequence != sequence or state.account_id != stream:
             return None
         if not rows:
-            return Kept(state, sequence, hash_)
+            return KeptOf(state, sequence, hash_)
     if facts_version is None or last - sequence != rows or len(hashes) != rows * HASH_BYTES:
         return None
     decisions = fact_codec.decode_lines(facts_version, facts)
     if len(decisions) != rows or (is_opening and not begins(decisions[0])):
         return None
     state = folded(state, chain.from_iterable(decisions))
-    return Kept(replace(state, sequence=last), last, hashes[-HASH_BYTES:])
+    return KeptOf(replace(state, sequence=last), last, hashes[-HASH_BYTES:])
 
 
-def _folded(streams: Iterable[str], rows: Iterable[Row], failed: Failed) -> dict[str, Kept]:
+def _folded(
+    kind: Kind[S], streams: Iterable[str], rows: Iterable[Row], failed: Failed
+) -> dict[str, KeptOf[S]]:
     by_stream: dict[str, list[Row]] = {stream: [] for stream in streams}
     for stream, *row in rows:
         by_stream.setdefault(stream, []).append(tuple(row))
-    found: dict[str, Kept] = {}
+    found: dict[str, KeptOf[S]] = {}
     for stream, own in by_stream.items():
         try:
-            found[stream] = state_after(own, stream)
+            found[stream] = state_of_rows(kind, own, stream)
         except (StateCorrupt, ValueError, ArithmeticError, TypeError) as error:
             failed(stream, error)
     return found
@@ -236,6 +313,10 @@ STREAMS: LiteralString = """
         SELECT sequence, version, facts, hash, position FROM bulkhead.journal j
         WHERE j.stream = asked.stream AND j.sequence > COALESCE(s.sequence, -1)
     ) t ON t.position <= %(last)s"""
+
+CLEARING_STREAMS: LiteralString = """
+    SELECT stream FROM bulkhead.journal WHERE sequence = 1 AND starts_with(stream, 'clearing:') ORDER BY stream"""
+"""Each has its first row in an index of its own."""
 
 STREAMED = 500
 """So many accounts are taken from the connection at a time."""

@@ -24,7 +24,8 @@ from actors.core.units import AccountId
 from actors.persistence import journal
 from actors.persistence.connection import answers_within, lift_limits, one_moment
 from actors.persistence.journal import SHARD, Entry
-from actors.persistence.loading import states_of
+from actors.persistence.loading import clearings_of, states_of
+from actors.persistence.streams import CLEARINGS
 from actors.persistence.verify_chain import Chain, Commit, Fault, Found, Wrong
 from actors.persistence.verify_states import ROWS_A_TIME, States, number
 from actors.subaccount.fleet_hash import fleet_hash_of
@@ -49,6 +50,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     commits: int
     streams: int
+    clearings: int
     trades: int
     snapshots: int
     known_roots: int
@@ -59,12 +61,13 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hashes(NamedTuple):
-    """The states of all accounts after the last row: of the fleet, and by id each account's sequence and hash."""
+    """The states of all accounts and clearings after the last row: of the fleet, and of each its sequence and hash, by id."""
 
     fleet_hash: str
     position: int
     root: str
     accounts: list[tuple[AccountId, int, str]]
+    clearings: list[tuple[str, int, str]]
 
 
 def verify(
@@ -108,6 +111,7 @@ def verify(
         rows=chain.position,
         commits=chain.commits,
         streams=chain.streams,
+        clearings=chain.clearings,
         trades=states.trades,
         snapshots=states.snapshots,
         known_roots=len(known),
@@ -119,7 +123,7 @@ def verify(
 
 
 def hashes(connection: Connection, progress: Progress = lambda _step, _done, _total: None) -> Hashes:
-    """The hash of each account and of the fleet, folded from snapshots and what is behind them.
+    """The hash of each account and clearing and of the fleet, folded from snapshots and what is behind them.
 
     Args:
         connection: in no transaction.
@@ -137,12 +141,16 @@ def hashes(connection: Connection, progress: Progress = lambda _step, _done, _to
             kept = states_of(connection, ids[begin : begin + ROWS_A_TIME])
             found += [(AccountId(id_), k.sequence, state_hash(k.state)) for id_, k in kept.items()]
             progress("accounts", len(found), len(ids))
+        clearings = [
+            (stream, k.sequence, CLEARINGS.hash_of(k.state)) for stream, k in clearings_of(connection).items()
+        ]
     found.sort()
     return Hashes(
-        fleet_hash_of((id_, hash_) for id_, _, hash_ in found),
+        fleet_hash_of((AccountId(stream), hash_) for stream, _, hash_ in [*found, *clearings]),
         position,
         root.hex() if position else "",
         found,
+        sorted(clearings),
     )
 
 

@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from actors.core import fact_codec
+from actors.core.clearing_messages import is_clearing
 from actors.core.errors import StateCorrupt
-from actors.core.facts import AccountOpened, begins
 from actors.persistence.journal import NO_HASH, Entry, Head, root_of, row_hash
+from actors.persistence.streams import kind_of
 
 
 class Wrong(StrEnum):
@@ -102,6 +102,11 @@ class Chain:
     def streams(self) -> int:
         """How many streams have rows."""
         return len(self._heads)
+
+    @property
+    def clearings(self) -> int:
+        """How many of them are of clearing."""
+        return sum(map(is_clearing, self._heads))
 
     def walk(self, rows: Iterable[Entry], commits: Iterable[Commit]) -> None:
         """Walk to the end.
@@ -195,7 +200,7 @@ class Chain:
         before: int | None,
     ) -> Fault:
         """What happened to the first row that does not fit, where the root of its commit does not match either."""
-        expected = 0 if head is None else head.sequence + 1
+        expected = int(is_clearing(row.stream)) if head is None else head.sequence + 1
         hashes = [other.hash for other in batch]
         hashes[number] = _hash_of(row, NO_HASH if head is None else head.hash)
         if root_of(self.root, hashes) == commit.root:
@@ -264,10 +269,10 @@ def _why_changed(row: Entry, head: Head | None) -> str:
 def _begins(row: Entry) -> bool:
     """Whether a row is one that a stream begins with."""
     try:
-        facts = fact_codec.decode(row.version, row.facts)
+        kind = kind_of(row.stream)
+        return kind.begins(row.sequence, kind.facts(row.version, row.facts))
     except (StateCorrupt, ValueError):
         return False
-    return begins(facts) and (row.sequence == 0 or not isinstance(facts[0], AccountOpened))
 
 
 def _missing(first: int, last: int, why: str) -> Fault:

@@ -11,9 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, LiteralString, NamedTuple
 
 import psycopg
-from msgspec.structs import replace
 
-from actors.core import fact_codec
 from actors.core.errors import StateCorrupt
 from actors.core.units import AccountId, Symbol
 from actors.persistence.journal import (
@@ -27,10 +25,9 @@ from actors.persistence.journal import (
     projected,
     trades_of,
 )
+from actors.persistence.open_books import UNBOOKED
+from actors.persistence.streams import kind_of
 from actors.persistence.verify_chain import Fault, Wrong
-from actors.subaccount import state_codec
-from actors.subaccount.fold import folded
-from actors.subaccount.state import AccountState
 
 Connection = psycopg.Connection[Any]
 
@@ -56,7 +53,7 @@ class States:
 
     def __init__(self, connection: Connection, on_rows: Callable[[int], None]) -> None:
         self._connection, self._on_rows = connection, on_rows
-        self._stream, self._state = "", AccountState(account_id=AccountId(""))
+        self._stream, self._kind, self._state = "", kind_of(""), kind_of("").blank("")
         self._is_broken = False
         self._snapshot: Snapshot | None = None
         self._projected = 0
@@ -95,12 +92,13 @@ class States:
 
     def _begin(self, stream: str, snapshot: Snapshot | None) -> None:
         self._stream, self._snapshot, self._is_broken = stream, snapshot, False
-        self._state = AccountState(account_id=AccountId(stream))
+        self._kind = kind_of(stream)
+        self._state = self._kind.blank(stream)
 
     def _apply(self, row: Entry) -> None:
         try:
-            facts = fact_codec.decode(row.version, row.facts)
-            self._state = replace(folded(self._state, facts), sequence=row.sequence)
+            facts = self._kind.facts(row.version, row.facts)
+            self._state = self._kind.after(self._state, facts, row.sequence)
         except (StateCorrupt, ValueError, ArithmeticError, TypeError) as error:
             self._is_broken = True
             self._note(Fault.of(row, Wrong.UNREADABLE, f"it cannot be folded: {error}"))
@@ -120,11 +118,11 @@ class States:
             text = f"the snapshot after it is ahead of the projection, which is at {self._projected}"
             self._note(Fault.of(row, Wrong.SNAPSHOT, text))
         try:
-            state = state_codec.decode(snapshot.version, snapshot.state)
+            state = self._kind.decode(snapshot.version, snapshot.state)
         except (StateCorrupt, ValueError, ArithmeticError, TypeError) as error:
             self._note(Fault.of(row, Wrong.SNAPSHOT, f"the snapshot after it cannot be read: {error}"))
             return
-        kept, made = state_codec.state_hash(state), state_codec.state_hash(self._state)
+        kept, made = self._kind.hash_of(state), self._kind.hash_of(self._state)
         if kept != made:
             text = f"the snapshot after it has the state {kept}, and the journal makes {made}"
             self._note(Fault.of(row, Wrong.SNAPSHOT, text))
@@ -136,7 +134,7 @@ class States:
             sequence = self._snapshot.sequence
             text = f"there is a snapshot of {self._stream} at decision {sequence}, and the journal has no such decision"
             self._note(Fault(wrong=Wrong.SNAPSHOT, text=text, stream=self._stream, sequence=sequence))
-        self.hashes.append((AccountId(self._stream), state_codec.state_hash(self._state)))
+        self.hashes.append((AccountId(self._stream), self._kind.hash_of(self._state)))
 
     def _snapshots_of(self, names: set[str]) -> dict[str, Snapshot]:
         found = self._connection.execute(SNAPSHOTS, (list(names),)).fetchall()
@@ -149,7 +147,7 @@ class States:
         if not trades:
             return
         symbols, ids, members = ([*column] for column in zip(*trades, strict=True))
-        lacking = self._connection.execute(LACKING_KEYS, (symbols, ids, members, EXCHANGE)).fetchall()
+        lacking = self._connection.execute(UNBOOKED, (symbols, ids, members, EXCHANGE)).fetchall()
         for key in map(TradeKey._make, lacking):
             text = f"it books {_named(key)}, and trade_key does not have it"
             self._note(Fault.of(trades[key], Wrong.TRADES, text))
@@ -221,13 +219,6 @@ SNAPSHOTS: LiteralString = """
 LONELY_SNAPSHOT: LiteralString = """
     SELECT s.stream, s.sequence FROM bulkhead.snapshot s
     WHERE NOT EXISTS (SELECT FROM bulkhead.journal j WHERE j.stream = s.stream) ORDER BY s.stream LIMIT 1"""
-
-LACKING_KEYS: LiteralString = """
-    SELECT asked.symbol, asked.id, asked.member
-    FROM unnest(%s::text[], %s::bigint[], %s::text[]) AS asked (symbol, id, member)
-    LEFT JOIN bulkhead.trade_key k ON k.exchange = %s AND k.symbol = asked.symbol AND k.trade_id = asked.id
-        AND k.member = asked.member
-    WHERE k.trade_id IS NULL"""
 
 KEYS: LiteralString = "SELECT symbol, trade_id, member FROM bulkhead.trade_key"
 

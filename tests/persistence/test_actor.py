@@ -10,13 +10,17 @@ from decimal import Decimal as D
 from types import SimpleNamespace
 
 import pytest
+from msgspec.structs import replace
 
+from actors.core.clearing_messages import Durable
 from actors.core.durability import DecisionLost, Persist
+from actors.core.enums import OrderStatus
 from actors.core.errors import NotDurable, StoreBusy, StoreUnreachable
+from actors.core.facts import CancelIntended
 from actors.core.messages import PlaceOrder
 from actors.core.order_messages import Submit
 from actors.core.records import RecordAudit
-from actors.persistence.actor import Writer
+from actors.persistence.actor import GATHER, Writer
 from actors.persistence.messages import AskStore
 from actors.runtime.cell import Status
 from actors.runtime.clock import VirtualClock
@@ -27,6 +31,7 @@ from actors.subaccount.pipeline import Accepted
 from actors.supervision.gate import TradingGate
 from tests.factories import BUY, ETH, account, market
 from tests.persistence.authors import Call
+from tests.persistence.blocks import Blocks
 from tests.sink import Sink
 
 
@@ -121,6 +126,84 @@ def test_a_refused_decision_fails_its_asker_and_tells_its_account():
         assert "poison" in str(refused)
     else:
         raise AssertionError("the asker was not told")
+
+
+def intent(symbol, number):
+    return replace(persist().facts[0], symbol=symbol, sequence=number, client_order_id=f"a-{number}")
+
+
+def cancel(symbol, number):
+    return CancelIntended("acct-1", f"a-{number}", symbol, "test")
+
+
+def tell(bench, *messages):
+    for message in messages:
+        bench.writer.tell(message)
+    bench.dispatcher.run_until_quiet()
+
+
+def test_orders_and_cancels_go_to_their_symbol_s_clearing_in_one_piece_and_in_order_else_to_the_gateway():
+    bench = Bench()
+    bench.actors["clearing:ETHUSDT"] = Sink.start("clearing:ETHUSDT", bench.dispatcher)
+    decisions = (
+        (intent(ETH, 1), intent("BTCUSDT", 2)),
+        (cancel(ETH, 3), intent(ETH, 4)),
+        (intent("SOLUSDT", 5), cancel("BTCUSDT", 6)),
+        (intent(ETH, 7),),
+    )
+    tell(bench, *(replace(persist(), facts=facts) for facts in decisions))
+    assert bench.got("clearing:ETHUSDT") == [
+        Submit((intent(ETH, 1), intent(ETH, 4), intent(ETH, 7)), (cancel(ETH, 3),))
+    ]
+    assert bench.got("gateway") == [
+        Submit((intent("BTCUSDT", 2), intent("SOLUSDT", 5)), (cancel("BTCUSDT", 6),))
+    ]
+
+
+def test_what_a_clearing_that_ended_would_have_got_goes_to_the_gateway():
+    bench = Bench()
+    gone = bench.actors["clearing:ETHUSDT"] = Sink.start("clearing:ETHUSDT", bench.dispatcher)
+    gone.stop(block=False)
+    bench.dispatcher.run_until_quiet()
+    tell(bench, replace(persist(), facts=(intent(ETH, 1),)))
+    assert bench.got("gateway") == [Submit((intent(ETH, 1),), ())]
+
+
+def test_a_clearing_is_told_how_far_it_is_durable_and_its_block_is_not_sent_from_here():
+    bench = Bench()
+    stream = "clearing:ETHUSDT"
+    bench.actors[stream] = Sink.start(stream, bench.dispatcher)
+    clearing, other = Blocks(), Blocks("BTCUSDT")
+    for number in range(3):
+        clearing.form([("acct-1", f"a-{number}", "0.1")])
+    other.form([("acct-1", "b-1", "0.1")])
+    tell(bench, *clearing.batch, *other.batch)
+    assert bench.got(stream) == [Durable(3)]
+    assert bench.got("gateway") == []
+    bench.store.refuse = {stream}
+    clearing.batch.clear()
+    clearing.form([("acct-1", "a-9", "0.1")])
+    tell(bench, *(replace(lost, incarnation=5) for lost in clearing.batch))
+    assert bench.got(stream)[1:] == [DecisionLost(5, "poison")]
+
+
+def test_nothing_of_a_clearing_is_told_before_it_is_durable_and_it_waits_for_no_others():
+    bench = Bench()
+    bench.actors["clearing:ETHUSDT"] = Sink.start("clearing:ETHUSDT", bench.dispatcher)
+    clearing = Blocks()
+    clearing.form([("acct-1", "a-1", "0.1")])
+    bench.store.away = True
+    bench.writer.tell(clearing.batch[0])
+    bench.dispatcher.run_until(50_000_000)
+    assert bench.got("clearing:ETHUSDT") == []
+    bench.store.away = False
+    bench.dispatcher.run_until(500_000_000)
+    assert bench.got("clearing:ETHUSDT") == [Durable(1)]
+    clearing.end(clearing.batch[0].facts[0], 0, OrderStatus.EXPIRED)
+    now = bench.dispatcher.clock.monotonic_ns()
+    bench.writer.tell(clearing.batch[1])
+    bench.dispatcher.run_until(now + GATHER // 2)
+    assert bench.got("clearing:ETHUSDT") == [Durable(1), Durable(2)]
 
 
 def test_a_crash_of_the_writer_keeps_what_waits():
@@ -290,3 +373,13 @@ def test_what_an_operator_did_is_stored_and_says_so_once_postgres_is_there():
     bench.store.away = False
     bench.dispatcher.run_until(5_000_000_000)
     assert (kept, stored) == ([record], [1])
+
+
+def test_an_order_that_was_learned_from_the_exchange_is_never_sent_and_what_follows_from_it_is():
+    bench, decided = Bench(), persist()
+    learned = [replace(fact, cause="recovered:900") for fact in decided.facts]
+    bench.writer.tell(replace(decided, facts=(*learned, *decided.facts)))
+    bench.writer.tell(replace(decided, facts=tuple(learned)))
+    bench.dispatcher.run_until_quiet()
+    assert bench.store.log == [2]
+    assert [message.orders for message in bench.got("gateway")] == [decided.facts]

@@ -33,7 +33,7 @@ from actors.core.safe_copy import pairs
 from actors.core.units import NANOS_PER_MS, NANOS_PER_SECOND, Nanos
 from actors.persistence.messages import Committed
 from actors.persistence.projection.balances import Foreign
-from actors.persistence.projection.decided import Decided, of_handover
+from actors.persistence.projection.decided import AnyDecided, of_handover
 from actors.persistence.projection.messages import ReleaseParked
 from actors.persistence.projection.store import Parked, Projection
 from actors.runtime.actor import DispatchedActor
@@ -120,7 +120,7 @@ class Projector(DispatchedActor):
         self._projection, self._gate = projection, gate
         self._alarm, self._alarm_by_key, self._over = alarm, alarm_by_key, over
         projection.on_foreign, projection.on_parked = self._foreign, self._parked
-        self._handed: deque[Decided] = deque()
+        self._handed: deque[AnyDecided] = deque()
         self._marks: deque[tuple[int, int]] = deque()
         self._oldest_ns = 0
         self._retry_ns = RETRY_FIRST
@@ -270,7 +270,7 @@ class Projector(DispatchedActor):
         self._oldest_ns = self._marks[0][1] if self._marks else 0
         return bool(decisions) and self.stats.last > cursor
 
-    def _next_batch(self) -> list[Decided]:
+    def _next_batch(self) -> list[AnyDecided]:
         cursor, handed = self._projection.cursor, self._handed
         while handed and handed[0].position <= cursor:
             handed.popleft()

@@ -26,12 +26,12 @@ from actors.core.facts import (
     PositionFact,
     RiskFact,
 )
-from actors.persistence.projection import accounts, conditionals, money, orders, positions, risk
+from actors.persistence.projection import accounts, clearing, conditionals, money, orders, positions, risk
 from actors.persistence.projection.batch import Batch
-from actors.persistence.projection.decided import Decided
+from actors.persistence.projection.decided import AnyDecided, Decided, DecidedClearing
 
 
-def gather(batch: Batch, decisions: Iterable[Decided]) -> None:
+def gather(batch: Batch, decisions: Iterable[AnyDecided]) -> None:
     """What some decisions write.
 
     Raises:
@@ -43,6 +43,10 @@ def gather(batch: Batch, decisions: Iterable[Decided]) -> None:
             raise StateCorrupt(
                 f"{decided.stream}: decision {decided.sequence} cannot be read: {decided.fault}"
             )
+        if isinstance(decided, DecidedClearing):
+            for clearing_fact in decided.facts:
+                clearing.project(batch, decided, clearing_fact)
+            continue
         lasts[decided.stream] = decided
         if decided.is_first:
             continue

@@ -15,7 +15,7 @@ I/O: runs SQL on a connection of its own.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, LiteralString, NamedTuple
 
 import psycopg
@@ -26,13 +26,12 @@ from actors.core.errors import Overtaken, StateCorrupt, StoreUnreachable
 from actors.persistence import journal, loading
 from actors.persistence.connection import BUSY, connect, is_lost, one_line
 from actors.persistence.journal import SHARD, Entry
-from actors.persistence.loading import Kept
+from actors.persistence.loading import AnyKept, KeptOf
 from actors.persistence.projection import rows, tables
 from actors.persistence.projection.balances import Foreign
 from actors.persistence.projection.batch import Batch
-from actors.persistence.projection.decided import Decided, of_entry
-from actors.subaccount import state_codec
-from actors.subaccount.state import AccountState
+from actors.persistence.projection.decided import AnyDecided, DecidedClearing, of_entry
+from actors.persistence.streams import StreamState, kind_of
 
 log = structlog.get_logger("projector")
 
@@ -75,7 +74,7 @@ class Projection:
         self._dsn, self._epoch = dsn, epoch
         self.on_foreign, self.on_parked = on_foreign, on_parked
         self._connection: Connection | None = None
-        self._states: OrderedDict[str, Kept] = OrderedDict()
+        self._states: OrderedDict[str, AnyKept] = OrderedDict()
         self._tails: set[str] = set()
         self._busy = 0
         self.cursor = -1
@@ -129,7 +128,7 @@ class Projection:
 
     # -- reading on
 
-    def read(self, limit: int) -> list[Decided]:
+    def read(self, limit: int) -> list[AnyDecided]:
         """The decisions behind the cursor, of the journal.
 
         Raises:
@@ -148,7 +147,7 @@ class Projection:
     def _is_left_out(self, stream: str, position: int) -> bool:
         return position >= self.parked.get(stream, loading.LAST)
 
-    def _states_before(self, connection: Connection, entries: Iterable[Entry]) -> dict[str, AccountState]:
+    def _states_before(self, connection: Connection, entries: Iterable[Entry]) -> dict[str, StreamState]:
         """The states of the streams of these rows as of the cursor."""
         firsts: dict[str, Entry] = {}
         for entry in entries:
@@ -164,7 +163,7 @@ class Projection:
 
     # -- projecting
 
-    def project(self, decisions: Sequence[Decided]) -> None:
+    def project(self, decisions: Sequence[AnyDecided]) -> None:
         """Project decisions that follow the cursor; where it then stands is in ``cursor``.
 
         Raises:
@@ -175,7 +174,7 @@ class Projection:
             self._project(decisions)
             self._busy = 0
 
-    def _project(self, decisions: Sequence[Decided]) -> None:
+    def _project(self, decisions: Sequence[AnyDecided]) -> None:
         try:
             self._transaction(decisions)
         except (StoreUnreachable, Overtaken):
@@ -199,7 +198,7 @@ class Projection:
         self._busy += 1
         return self._busy < BUSY_TRIES
 
-    def _transaction(self, decisions: Sequence[Decided]) -> None:
+    def _transaction(self, decisions: Sequence[AnyDecided]) -> None:
         connection, last = self._connected(), decisions[-1].position
         with connection.transaction():
             self._move(connection, last)
@@ -210,15 +209,15 @@ class Projection:
             self.on_foreign(found)
 
     def _write(
-        self, connection: Connection, wanted: Sequence[Decided], batch: Batch
-    ) -> tuple[list[Foreign], dict[str, Kept]]:
+        self, connection: Connection, wanted: Sequence[AnyDecided], batch: Batch
+    ) -> tuple[list[Foreign], dict[str, AnyKept]]:
         rows.gather(batch, wanted)
         foreign = batch.write(connection)
         snapshots = self._due(wanted)
-        _save(connection, snapshots.values())
+        _save(connection, snapshots)
         return foreign, snapshots
 
-    def _moved(self, last: int, wanted: Iterable[Decided], snapshots: Iterable[str]) -> None:
+    def _moved(self, last: int, wanted: Iterable[AnyDecided], snapshots: Iterable[str]) -> None:
         """It is durable, or will be together with all of it."""
         self.cursor = last
         for decided in wanted:
@@ -240,7 +239,7 @@ class Projection:
                 "projector works on this database. Stop the other engine"
             )
 
-    def _not_parked(self, connection: Connection, decisions: Sequence[Decided]) -> list[Decided]:
+    def _not_parked(self, connection: Connection, decisions: Sequence[AnyDecided]) -> list[AnyDecided]:
         if self.parked:
             before, self.parked = self.parked, dict(connection.execute(PARKED).fetchall())
             released = before.keys() - self.parked.keys()
@@ -248,7 +247,7 @@ class Projection:
                 raise _Released
         return [d for d in decisions if not self._is_left_out(d.stream, d.position)]
 
-    def _due(self, decisions: Iterable[Decided]) -> dict[str, Kept]:
+    def _due(self, decisions: Iterable[AnyDecided]) -> dict[str, AnyKept]:
         """Of the streams that need a snapshot, their states after the last of these decisions."""
         lasts, due = {}, set()
         for decided in decisions:
@@ -257,7 +256,7 @@ class Projection:
                 due.add(decided.stream)
         return {stream: _kept(lasts[stream]) for stream in due}
 
-    def _park(self, decided: Decided, error: Exception) -> None:
+    def _park(self, decided: AnyDecided, error: Exception) -> None:
         if len(self.parked) >= PARKED_MAX:
             raise error
         text = one_line(error) or type(error).__name__
@@ -299,7 +298,7 @@ class Projection:
         Raises:
             StoreUnreachable: Postgres does not answer.
         """
-        some = [self._states[s] for s in list(self._tails)[:limit] if s in self._states]
+        some = {s: self._states[s] for s in list(self._tails)[:limit] if s in self._states}
         try:
             connection = self._connected()
             with connection.transaction():
@@ -307,7 +306,7 @@ class Projection:
                 _save(connection, some)
         except psycopg.Error as error:
             raise self._lost(error) from None
-        self._tails.difference_update([kept.state.account_id for kept in some])
+        self._tails.difference_update(some)
         return len(some)
 
     # -- release
@@ -361,7 +360,7 @@ class Projection:
         return StoreUnreachable(one_line(error))
 
 
-def folded(entries: Iterable[Entry], states: dict[str, AccountState]) -> list[Decided]:
+def folded(entries: Iterable[Entry], states: dict[str, StreamState]) -> list[AnyDecided]:
     """Rows of the journal as decisions, each on the state that the one before it in its stream left."""
     found = []
     for entry in entries:
@@ -374,12 +373,14 @@ def folded(entries: Iterable[Entry], states: dict[str, AccountState]) -> list[De
     return found
 
 
-def _loaded(connection: Connection, streams: Sequence[str], position: int) -> dict[str, AccountState]:
+def _loaded(connection: Connection, streams: Sequence[str], position: int) -> dict[str, StreamState]:
     """States at a position; without those that begin later, or cannot be read."""
     if not streams:
         return {}
-    kept = loading.states_at(connection, streams, position, _unreadable)
-    return {stream: found.state for stream, found in kept.items()}
+    accounts, clearings = loading.any_at(connection, streams, position, _unreadable)
+    found: dict[str, StreamState] = {stream: kept.state for stream, kept in accounts.items()}
+    found.update((stream, kept.state) for stream, kept in clearings.items())
+    return found
 
 
 def _unreadable(stream: str, error: Exception) -> None:
@@ -387,21 +388,24 @@ def _unreadable(stream: str, error: Exception) -> None:
     log.debug("no state before", stream=stream, error=str(error))
 
 
-def _kept(decided: Decided) -> Kept:
-    return Kept(decided.state, decided.sequence, decided.hash)
+def _kept(decided: AnyDecided) -> AnyKept:
+    if isinstance(decided, DecidedClearing):
+        return KeptOf(decided.state, decided.sequence, decided.hash)
+    return KeptOf(decided.state, decided.sequence, decided.hash)
 
 
-def _save(connection: Connection, states: Iterable[Kept]) -> None:
-    found = list(states)
-    if not found:
+def _save(connection: Connection, states: Mapping[str, AnyKept]) -> None:
+    if not states:
         return
+    kinds = {stream: kind_of(stream) for stream in states}
     columns = (
-        [kept.state.account_id for kept in found],
-        [kept.sequence for kept in found],
-        [kept.hash for kept in found],
-        [state_codec.encode(kept.state) for kept in found],
+        list(states),
+        [kept.sequence for kept in states.values()],
+        [kept.hash for kept in states.values()],
+        [kind.version for kind in kinds.values()],
+        [kinds[stream].encode(kept.state) for stream, kept in states.items()],
     )
-    connection.execute(SAVE, (state_codec.VERSION, *columns))
+    connection.execute(SAVE, columns)
 
 
 MOVE: LiteralString = """
@@ -422,8 +426,9 @@ UNPARK: LiteralString = "DELETE FROM bulkhead.parked WHERE stream = %s"
 
 SAVE: LiteralString = """
     INSERT INTO bulkhead.snapshot AS s (stream, sequence, hash, version, state)
-    SELECT x.stream, x.sequence, x.hash, %s, x.state
-    FROM unnest(%s::text[], %s::bigint[], %s::bytea[], %s::bytea[]) AS x (stream, sequence, hash, state)
+    SELECT x.stream, x.sequence, x.hash, x.version, x.state
+    FROM unnest(%s::text[], %s::bigint[], %s::bytea[], %s::smallint[], %s::bytea[])
+        AS x (stream, sequence, hash, version, state)
     ON CONFLICT (stream) DO UPDATE SET sequence = EXCLUDED.sequence, hash = EXCLUDED.hash,
         version = EXCLUDED.version, state = EXCLUDED.state
     WHERE s.sequence < EXCLUDED.sequence"""
