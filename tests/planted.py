@@ -25,6 +25,11 @@ ORDERS = "actors/venues/binance/orders.py"
 TRANSLATE = "actors/venues/binance/translate.py"
 WRITER = "actors/persistence/actor.py"
 MONEY_ROWS = "actors/persistence/projection/money.py"
+ACCOUNT = "actors/subaccount/actor.py"
+ADL = "actors/subaccount/adl.py"
+EXCHANGE_EVENTS = "actors/subaccount/exchange_events.py"
+POSITION = "actors/subaccount/position.py"
+ACCOUNT_TRIGGERS = "actors/subaccount/triggers.py"
 ORDER_ROWS = "actors/persistence/projection/orders.py"
 POSITION_ROWS = "actors/persistence/projection/positions.py"
 TRADE_ROWS = "actors/persistence/projection/trades.py"
@@ -39,6 +44,8 @@ TRIGGERS = "actors/symbol_router/trigger_index.py"
 BOOK = "actors/symbol_router/book.py"
 FEED = "actors/feed/actor.py"
 RECONCILIATION = "actors/assembly/reconciliation.py"
+DEPTH = "actors/venues/paper/depth.py"
+MATCHING = "actors/venues/paper/matching.py"
 ENGINE = "actors/assembly/engine.py"
 
 FRAMES = "actors/venues/binance/order_frames.py"
@@ -90,7 +97,30 @@ CLEARED = ("tests/clearing/test_protocol.py",)
 CLEARING_DAYS = ("tests/clearing/test_days.py",)
 EVERY_STEP = ("tests/clearing/test_every_step.py",)
 
+DEPTH_TESTS = ("tests/venues/paper/test_depth.py",)
+
 FAULTS = (
+    Fault(
+        "an order takes nothing out of the book",
+        MATCHING,
+        "            self.book.take(request.symbol, request.side, level, quantity, now_ms)\n",
+        "",
+        DEPTH_TESTS,
+    ),
+    Fault(
+        "the book refills above its normal size",
+        DEPTH,
+        "        return self.quantity * _share_missing(passed)",
+        "        return self.quantity * (2 * _share_missing(passed) - 1)",
+        DEPTH_TESTS,
+    ),
+    Fault(
+        "a level is taken at the price of the touch",
+        MATCHING,
+        "self.trade(order, quantity, level.price, now_ms, maker=False)",
+        "self.trade(order, quantity, touch, now_ms, maker=False)",
+        DEPTH_TESTS,
+    ),
     Fault(
         "an order that a websocket lost goes by REST",
         ORDERS,
@@ -773,8 +803,8 @@ FAULTS = (
     Fault(
         "only what we hold is compared",
         RECONCILIATION,
-        "{*virtual, *house, *master, *listed}",
-        "{*virtual, *house, *listed}",
+        "{*books.virtual, *books.house, *books.in_flight, *master, *listed}",
+        "{*books.virtual, *books.house, *books.in_flight, *listed}",
         COMPARED,
     ),
     Fault(
@@ -958,8 +988,8 @@ FAULTS = (
     Fault(
         "a trade without its key is passed over",
         "actors/persistence/verify_states.py",
-        '    WHERE k.trade_id IS NULL"""',
-        '    WHERE false"""',
+        "        for key in map(TradeKey._make, lacking):\n",
+        "        for key in map(TradeKey._make, []):\n",
         VERIFIED,
     ),
     Fault(
@@ -1129,5 +1159,47 @@ FAULTS = (
         "        released = self._released(state.sequence, at)\n",
         "        released = self._released(0, at)\n",
         CLEARED,
+    ),
+    Fault(
+        "a step that the exchange never got counts as refused",
+        ADL,
+        "return refused(state, wall_ms) if status.is_refusal else never_sent(state, wall_ms)",
+        "return refused(state, wall_ms)",
+        ("tests/subaccount/test_never_sent.py",),
+    ),
+    Fault(
+        "a step that waited here counts as refused",
+        EXCHANGE_EVENTS,
+        "    if message.waited:\n",
+        "    if message.waited and order.purpose is Purpose.USER:\n",
+        ("tests/subaccount/test_unsent_orders.py",),
+    ),
+    Fault(
+        "a waiting step keeps no triggers",
+        ACCOUNT_TRIGGERS,
+        "    may_replace = waiting.all_wait(",
+        "    may_replace = False and waiting.all_wait(",
+        ("tests/subaccount/test_triggers.py",),
+    ),
+    Fault(
+        "a position gets a second step while its first one works",
+        ADL,
+        "        if position.symbol in covered:\n            continue\n",
+        "",
+        ("tests/subaccount/test_waiting.py",),
+    ),
+    Fault(
+        "a waiting step is asked back with every tick",
+        ACCOUNT,
+        "at_work & {*self._past_replacing, *steps}",
+        "at_work & self._past_replacing",
+        ("tests/subaccount/test_actor.py",),
+    ),
+    Fault(
+        "a part of a round is booked at its rounded price",
+        POSITION,
+        "brought, opened = trade.divided(closed)",
+        "brought, opened = closed * trade.price, (trade.quantity - closed) * trade.price",
+        ("tests/subaccount/test_parts.py",),
     ),
 )

@@ -7,24 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
-from typing import Any, cast
-
-from msgspec.structs import replace
+from typing import Any
 
 from actors.assembly.simulation.violation import must
-from actors.core import fact_codec
+from actors.clearing.state import ClearingState
+from actors.core.clearing_facts import BlockFormed, ClearingFact, RoundAllocated
+from actors.core.clearing_messages import clearing_name, is_clearing
 from actors.core.durability import Persist
 from actors.core.errors import NotDurable, StoreUnreachable
 from actors.core.facts import AnyFact, FillApplied, OrderIntended, PositionTakenOver
 from actors.core.fees import FeeBooked
+from actors.core.orders import WorkingOrder
 from actors.core.records import QuarantineRecord, RecordDeadLetter, RecordQuarantine, Recovery
-from actors.core.units import AccountId, Symbol
+from actors.core.units import AccountId, ClientOrderId, Symbol
 from actors.persistence.journal import NO_HASH, JournalEnd
-from actors.persistence.loading import Row, state_after
-from actors.subaccount import state_codec
-from actors.subaccount.fold import fold
+from actors.persistence.loading import Row, state_after, state_of_rows
+from actors.persistence.streams import CLEARINGS, StreamState, kind_of
 from actors.subaccount.state import AccountState, with_limits
-from actors.subaccount.state_codec import state_hash
 
 AWAY = 0.05
 """How often the store is away when it is asked for something."""
@@ -40,6 +39,10 @@ SNAPSHOT_EVERY = 7
 class SimulatedStore:
     """Keeps decisions in memory by the real store's rules: chained rows, each intent and trade once.
 
+    ``durable`` has the accounts, ``clearings`` the symbols' clearings by stream. ``trades`` are those of the exchange, each
+    with the account's fill that booked it or the round that shared it out; ``parts`` the fills of rounds, by symbol, round
+    and the member's client order id.
+
     Args:
         states: the accounts at the begin.
         random: of its faults.
@@ -48,16 +51,22 @@ class SimulatedStore:
 
     def __init__(self, states: list[AccountState], random: Random, *, faults: bool) -> None:
         self.durable = {s.account_id: s for s in states}
-        self.rows = {s.account_id: [_snapshot(s, NO_HASH)] for s in states}
+        self.clearings: dict[str, ClearingState] = {}
+        self.rows: dict[str, list[Row]] = {
+            s.account_id: [_snapshot(s.account_id, s, NO_HASH)] for s in states
+        }
         self.intents: dict[str, OrderIntended] = {}
-        self.trades: dict[tuple[Symbol, int], FillApplied] = {}
-        self.late_fees: dict[tuple[Symbol, int], FeeBooked] = {}
+        self.members: dict[str, int] = {}
+        self.trades: dict[tuple[Symbol, int], FillApplied | RoundAllocated] = {}
+        self.parts: dict[tuple[Symbol, int, ClientOrderId], FillApplied] = {}
+        self.rounds: list[tuple[str, RoundAllocated]] = []
+        self.late_fees: dict[tuple[Symbol, int, ClientOrderId], FeeBooked] = {}
         self.taken: list[tuple[AccountId, PositionTakenOver]] = []
         self.dead: list[RecordDeadLetter] = []
         self.quarantined: dict[AccountId, RecordQuarantine | QuarantineRecord] = {}
         self.faults = faults
         self._random = random
-        self._refused: set[AccountId] = set()
+        self._refused: set[str] = set()
         self._end = JournalEnd.of_empty_journal()
         self._end.moved(self._end.opening([(s.account_id, s.sequence, 0, "", b"[]") for s in states]))
 
@@ -73,45 +82,80 @@ class SimulatedStore:
         return [self._committed(decision) for decision in decisions]
 
     def _committed(self, decision: Persist) -> NotDurable | None:
-        id_ = AccountId(decision.stream)
-        state = self.durable[id_]
+        stream = decision.stream
         appended, [refusal] = self._end.following([decision], self._refused)
         if refusal is None and self.faults and self._random.random() < POISON:
             refusal = NotDurable("simulated poison row")
         if refusal is not None:
-            self._refused.add(id_)
+            self._refused.add(stream)
             return refusal
         [entry] = appended.entries
-        for fact in fact_codec.decode(entry.version, entry.facts):
-            state = fold(state, fact)
-            self._note(id_, fact)
-        state = replace(state, sequence=entry.sequence)
-        must(state == decision.state, "the durable state differs from the account's own")
-        must(
-            state_hash(state) == state_hash(cast("AccountState", decision.state)),
-            "equal states have different hashes",
-        )
+        kind = kind_of(stream)
+        facts = kind.facts(entry.version, entry.facts)
+        before = self.durable.get(AccountId(stream)) or self.clearings.get(stream) or kind.blank(stream)
+        state = kind.after(before, facts, entry.sequence)
+        for fact in facts:
+            self._note(stream, fact)
+        must(state == decision.state, "the durable state differs from that of who decided")
+        must(kind.hash_of(state) == kind.hash_of(decision.state), "equal states have different hashes")
         self._end.moved(appended)
-        self.durable[id_] = state
-        self.rows[id_].append((entry.sequence, entry.version, entry.facts, entry.hash, False))
-        if len(self.rows[id_]) > SNAPSHOT_EVERY:
-            self.rows[id_] = [_snapshot(state, entry.hash)]
+        if is_clearing(stream):
+            self.clearings[stream] = state
+        else:
+            self.durable[AccountId(stream)] = state
+        rows = self.rows.setdefault(stream, [])
+        rows.append((entry.sequence, entry.version, entry.facts, entry.hash, False))
+        if len(rows) > SNAPSHOT_EVERY:
+            self.rows[stream] = [_snapshot(stream, state, entry.hash)]
         return None
 
-    def _note(self, account_id: AccountId, fact: AnyFact) -> None:
-        if isinstance(fact, OrderIntended):
-            must(fact.client_order_id not in self.intents, "an intent twice")
-            self.intents[fact.client_order_id] = fact
-        if isinstance(fact, FillApplied):
-            key = fact.trade.symbol, fact.trade.trade_id
-            must(key not in self.trades, "a trade twice")
-            self.trades[key] = fact
-        if isinstance(fact, PositionTakenOver):
-            self.taken.append((account_id, fact))
-        if isinstance(fact, FeeBooked):
-            traded = fact.pending.symbol, fact.pending.trade_id
-            must(traded in self.trades and traded not in self.late_fees, "a fee twice, or of no trade")
-            self.late_fees[traded] = fact
+    def _note(self, stream: str, fact: AnyFact | ClearingFact) -> None:
+        match fact:
+            case OrderIntended():
+                self._note_intent(fact)
+            case BlockFormed():
+                self._note_intent(fact.order)
+                for member in fact.members:
+                    intent = self.intents.get(member.client_order_id)
+                    must(intent is not None, "a member whose order is not durable")
+                    owner = None if intent is None else intent.account_id
+                    must(owner == member.account_id, "a member of another account")
+                    must(member.client_order_id not in self.members, "a member of two blocks")
+                    self.members[member.client_order_id] = fact.order.sequence
+            case RoundAllocated():
+                for trade in fact.trades:
+                    self._note_trade(trade.symbol, trade.trade_id, fact)
+                self.rounds.append((stream, fact))
+            case FillApplied():
+                self._note_fill(fact)
+            case PositionTakenOver():
+                self.taken.append((AccountId(stream), fact))
+            case FeeBooked():
+                pending = fact.pending
+                key = pending.symbol, pending.trade_id, pending.client_order_id
+                must(key not in self.late_fees, "a fee twice")
+                known = key in self.parts or key[:2] in self.trades
+                must(known, "a fee of no trade")
+                self.late_fees[key] = fact
+            case _:
+                pass
+
+    def _note_intent(self, order: OrderIntended) -> None:
+        must(order.client_order_id not in self.intents, "an intent twice")
+        self.intents[order.client_order_id] = order
+
+    def _note_trade(self, symbol: Symbol, trade_id: int, fact: FillApplied | RoundAllocated) -> None:
+        must((symbol, trade_id) not in self.trades, "a trade twice")
+        self.trades[symbol, trade_id] = fact
+
+    def _note_fill(self, fact: FillApplied) -> None:
+        trade = fact.trade
+        if trade.quote_quantity is None:
+            self._note_trade(trade.symbol, trade.trade_id, fact)
+            return
+        key = trade.symbol, trade.trade_id, fact.client_order_id
+        must(key not in self.parts, "a member's part of a round twice")
+        self.parts[key] = fact
 
     def load(self, account_ids: list[AccountId] | None) -> list[Any]:
         """The durable states, from snapshots and the rows behind them."""
@@ -124,6 +168,21 @@ class SimulatedStore:
         state = with_limits(kept.state, durable.base_limits, kept.state.overrides)
         must(state == durable, "what is loaded differs from what was folded")
         return state
+
+    def load_clearing(self, symbol: Symbol) -> tuple[ClearingState, tuple[ClientOrderId, ...]]:
+        """A clearing's durable state, and the members who ended in their accounts."""
+        stream = clearing_name(symbol)
+        self._refused.discard(stream)
+        if stream not in self.clearings:
+            return ClearingState(symbol=symbol), ()
+        state = state_of_rows(CLEARINGS, self.rows[stream], stream).state
+        must(state == self.clearings[stream], "what is loaded differs from what was folded")
+        working = self._working()
+        members = (m.client_order_id for block in state.blocks for m in block.members)
+        return state, tuple(id_ for id_ in members if id_ not in working)
+
+    def _working(self) -> dict[ClientOrderId, WorkingOrder]:
+        return {o.client_order_id: o for s in self.durable.values() for o in s.orders}
 
     def handover(self) -> None:
         """There are no tables to be made."""
@@ -151,9 +210,13 @@ class SimulatedStore:
         return None
 
     def recovery(self) -> Recovery:
-        """All orders that are not final."""
-        return Recovery(working=tuple(o for s in self.durable.values() for o in s.orders))
+        """All orders that are not final at the exchange: a block is one, its members are none."""
+        blocks = [block for state in self.clearings.values() for block in state.blocks]
+        members = {member.client_order_id for block in blocks for member in block.members}
+        own = [order for id_, order in self._working().items() if id_ not in members]
+        return Recovery(working=(*own, *(block.working() for block in blocks if block.ended is None)))
 
 
-def _snapshot(state: AccountState, row_hash: bytes) -> Row:
-    return state.sequence, state_codec.VERSION, state_codec.encode(state), row_hash, True
+def _snapshot(stream: str, state: StreamState, row_hash: bytes) -> Row:
+    kind = kind_of(stream)
+    return state.sequence, kind.version, kind.encode(state), row_hash, True
