@@ -418,6 +418,7 @@ def test_what_is_decided_again_stands_where_it_stood_and_is_fresh_however_long_t
     world.place(order("b", 2))
     again = replace(order("a", 2), cause="tick:a:1", decided_ms=first_ms)
     world.owned[again.client_order_id] = Owned(again)
+    world.again.add(again.client_order_id)
     world.apply(world.core.submit(Submit((again,), ()), world.at))
     world.wait(10)
     assert world.wants[LIQUIDATION].since_ms in {first_ms, world.at.wall_ms - 10}
