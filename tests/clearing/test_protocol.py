@@ -269,6 +269,16 @@ def test_a_timer_that_goes_off_too_early_is_wished_for_again(early_ms, again):
     assert effects == ([Again(world.now_ms + early_ms)] if again else [])
 
 
+def test_what_happens_before_a_timer_that_is_late_takes_no_timer_away():
+    world = World()
+    world.late_ms = 3
+    world.place(order("a"), order("b"))
+    world.wait(11)
+    world.place(order("c"))
+    world.wait(20)
+    assert world.wants[LIQUIDATION].orders == 3
+
+
 # -- grants
 
 

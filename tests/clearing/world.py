@@ -129,6 +129,8 @@ class World:
         self.trade_id = 100
         self.to_core = deque()
         self.timers = []
+        self.timer_ms = None
+        self.late_ms = 0
         self.alarms = []
         self.passed_through = []
         self.formed, self.block_of, self.round_ids, self.block_ends = {}, {}, {}, {}
@@ -238,8 +240,10 @@ class World:
                     self._check_durable(effect.message)
                     self._told(effect.account_id, effect.message)
                 case Again():
-                    assert effect.at_ms >= self.now_ms
-                    self.timers.append(effect.at_ms)
+                    # As the actor: one timer at a time, the earliest.
+                    if self.timer_ms is None or effect.at_ms < self.timer_ms:
+                        self.timer_ms = effect.at_ms
+                        self.timers.append(effect.at_ms)
                 case Alarm():
                     self.alarms.append(effect.text)
         self.check()
@@ -310,6 +314,7 @@ class World:
         self.undecided.clear()
         self.core = Clearing(self.instrument, FIXED, self.book)
         self.timers.clear()
+        self.timer_ms = None
         self.load()
 
     def kill(self, keep=0):
@@ -322,6 +327,7 @@ class World:
             if id_ not in self.booked:
                 one.fills, one.ended = {}, None
         self.timers.clear()
+        self.timer_ms = None
         self.wants.clear()
         self.slots.clear()
         self.book = Book()
@@ -503,12 +509,13 @@ class World:
             self.deliver()
 
     def wait(self, ms):
-        """Time passes; timers that were wished for go off."""
+        """Time passes; timers that were wished for go off, ``late_ms`` too late."""
         until = self.now_ms + ms
-        while self.timers and min(self.timers) <= until:
+        while self.timers and min(self.timers) + self.late_ms <= until:
             at_ms = min(self.timers)
             self.timers.remove(at_ms)
-            self.now_ms = max(self.now_ms, at_ms)
+            self.now_ms = max(self.now_ms, at_ms + self.late_ms)
+            self.timer_ms = None
             self.apply(self.core.timer(self.at))
         self.now_ms = until
 
