@@ -442,7 +442,8 @@ class Clearing:
             return []
         effects = wants(self.book, self.instrument, at)
         again_ms = self._again_ms(at)
-        if again_ms is None or (self._wished_ms is not None and at.now_ms < self._wished_ms <= again_ms):
+        # A wish whose time has come already counts as long as its timer has not gone off: that wishes anew.
+        if again_ms is None or (self._wished_ms is not None and self._wished_ms <= again_ms):
             return effects
         self._wished_ms = again_ms
         return [*effects, Again(again_ms)]
