@@ -341,7 +341,7 @@ class AccountActor(DispatchedActor):
     def _ask_fees(self, new: list[PendingFee]) -> None:
         trades, rates = fees.questions(self.account_id, new, self._context.instruments)
         for question in trades:
-            self._context.gateway.tell(question)
+            self._context.order_path(question.symbol).tell(question)
         if self._context.feed is not None:
             for asked in rates:
                 self._context.feed.tell(asked)
