@@ -25,6 +25,11 @@ ORDERS = "actors/venues/binance/orders.py"
 TRANSLATE = "actors/venues/binance/translate.py"
 WRITER = "actors/persistence/actor.py"
 MONEY_ROWS = "actors/persistence/projection/money.py"
+ACCOUNT = "actors/subaccount/actor.py"
+ADL = "actors/subaccount/adl.py"
+EXCHANGE_EVENTS = "actors/subaccount/exchange_events.py"
+POSITION = "actors/subaccount/position.py"
+ACCOUNT_TRIGGERS = "actors/subaccount/triggers.py"
 ORDER_ROWS = "actors/persistence/projection/orders.py"
 POSITION_ROWS = "actors/persistence/projection/positions.py"
 TRADE_ROWS = "actors/persistence/projection/trades.py"
@@ -1124,5 +1129,47 @@ FAULTS = (
         "        released = self._released(state.sequence, at)\n",
         "        released = self._released(0, at)\n",
         CLEARED,
+    ),
+    Fault(
+        "a step that the exchange never got counts as refused",
+        ADL,
+        "return refused(state, wall_ms) if status.is_refusal else never_sent(state, wall_ms)",
+        "return refused(state, wall_ms)",
+        ("tests/subaccount/test_never_sent.py",),
+    ),
+    Fault(
+        "a step that waited here counts as refused",
+        EXCHANGE_EVENTS,
+        "    if message.waited:\n",
+        "    if message.waited and order.purpose is Purpose.USER:\n",
+        ("tests/subaccount/test_unsent_orders.py",),
+    ),
+    Fault(
+        "a waiting step keeps no triggers",
+        ACCOUNT_TRIGGERS,
+        "    may_replace = waiting.all_wait(",
+        "    may_replace = False and waiting.all_wait(",
+        ("tests/subaccount/test_triggers.py",),
+    ),
+    Fault(
+        "a position gets a second step while its first one works",
+        ADL,
+        "        if position.symbol in covered:\n            continue\n",
+        "",
+        ("tests/subaccount/test_waiting.py",),
+    ),
+    Fault(
+        "a waiting step is asked back with every tick",
+        ACCOUNT,
+        "at_work & {*self._past_replacing, *steps}",
+        "at_work & self._past_replacing",
+        ("tests/subaccount/test_actor.py",),
+    ),
+    Fault(
+        "a part of a round is booked at its rounded price",
+        POSITION,
+        "brought, opened = trade.divided(closed)",
+        "brought, opened = closed * trade.price, (trade.quantity - closed) * trade.price",
+        ("tests/subaccount/test_parts.py",),
     ),
 )

@@ -52,6 +52,9 @@ from actors.core.units import AccountId, ClientOrderId
 ACCEPTANCE_TOLD_MS = 1_000
 """A block that works for longer is accepted for its members too; before, their fills say it, at no cost of their own."""
 
+EARLY_MS = 5
+"""A timer that goes off so much too early was the one that was wished for: it is wished for again."""
+
 
 class Clearing:
     """One symbol's clearing. ``book`` may outlive this object; ``state`` is loaded before anything is decided."""
@@ -144,12 +147,13 @@ class Clearing:
         parts = self._parts_of(number)
         return self._when_durable([Deliver(member.account_id, told) for told in parts.told(member)])
 
-    def booked(self, client_order_ids: Iterable[ClientOrderId]) -> None:
+    def booked(self, client_order_ids: Iterable[ClientOrderId]) -> list[Effect]:
         """The ends of these orders are durable in their accounts: nobody asks for them any more."""
         for id_ in client_order_ids:
             known = self._members.get(id_)
             if known is not None:
                 self.book.unbooked[known[0]].discard(id_)
+        return []
 
     # -- from the gateway
 
@@ -275,7 +279,7 @@ class Clearing:
 
     def timer(self, at: Moment) -> list[Effect]:
         """What was wished for with ``Again``, or at any other time."""
-        if self._wished_ms is not None and at.now_ms >= self._wished_ms:
+        if self._wished_ms is not None and at.now_ms >= self._wished_ms - EARLY_MS:
             self._wished_ms = None
         expired = [
             w for line in self.book.lines.values() for w in line.waiting.values() if is_expired(w, at.wall_ms)

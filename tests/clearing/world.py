@@ -130,7 +130,7 @@ class World:
         self.timers = []
         self.alarms = []
         self.passed_through = []
-        self.formed, self.round_ids, self.block_ends = {}, {}, {}
+        self.formed, self.block_of, self.round_ids, self.block_ends = {}, {}, {}, {}
         self.sent_to_gateway = []
         self.delivered = []
         self.book = Book()
@@ -231,13 +231,14 @@ class World:
 
     def _check_durable(self, message):
         """What an account is told of a block follows from durable facts."""
-        for number, formed in self.formed.items():
-            ids = {m.client_order_id for m in formed.members}
-            if getattr(message, "client_order_id", "") in ids:
-                if isinstance(message, Fill):
-                    assert message.client_order_id in self.round_ids[number, message.trade.trade_id]
-                elif isinstance(message, OrderClosed):
-                    assert number in self.block_ends
+        id_ = getattr(message, "client_order_id", "")
+        number = self.block_of.get(id_)
+        if number is None:
+            return
+        if isinstance(message, Fill):
+            assert id_ in self.round_ids[number, message.trade.trade_id]
+        elif isinstance(message, OrderClosed):
+            assert number in self.block_ends
 
     def store(self, decisions=1):
         """The writer makes some decisions durable."""
@@ -255,6 +256,7 @@ class World:
             match fact:
                 case BlockFormed():
                     self.formed[fact.order.sequence] = fact
+                    self.block_of.update((m.client_order_id, fact.order.sequence) for m in fact.members)
                     kinds = {kind_of(self.owned[m.client_order_id].intent) for m in fact.members}
                     assert kinds == {kind_of(fact.order)}, "classes are mixed"
                     quantities = {m.client_order_id: m.quantity for m in fact.members}
@@ -344,7 +346,7 @@ class World:
             assert intent.sequence in self.formed, "sent before it was durable"
         elif intent.order_type is OrderType.MARKET:
             assert self.owned[id_].ended is None
-            assert not any(id_ in {m.client_order_id for m in f.members} for f in self.formed.values())
+            assert id_ not in self.block_of
         self.exchange[id_] = Traded(intent)
 
     def _queried(self, message):

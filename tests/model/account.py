@@ -497,7 +497,11 @@ class Account:
         if not self.holdings:
             self._nothing_left()
             return False
-        if self.steps or self.wall_ms < self.retry_ms:
+        if self.wall_ms < self.retry_ms:
+            return False
+        # A tier cuts one position at a time; when all go, each has a step of its own.
+        busy = {o.symbol for o in self.steps}
+        if any(o.purpose == "ADL" for o in self.steps) or (busy and busy >= set(self.holdings)):
             return False
         marks = self.marks()
         if marks is None:
@@ -508,6 +512,8 @@ class Account:
         if not all(fresh) and not (any(fresh) and worth.is_insolvent):
             return False
         cut = cut_of(self.terms, worth)
+        if busy and not isinstance(cut, Sweep):
+            return False
         if isinstance(cut, Nothing):
             self._let_go(worth)
             return False
@@ -595,6 +601,8 @@ class Account:
         sent = took = False
         for held in list(self.holdings.values()):
             known, fresh = held.symbol not in self.unknown, self.is_fresh(held.symbol)
+            if any(o.symbol == held.symbol for o in self.steps):
+                continue
             to_house = sweep.to_house or (known and held.size < self._least(held.symbol, marks))
             if (to_house and not fresh) or (not to_house and not known) or not (fresh or sweep.close_out):
                 continue
