@@ -6,7 +6,7 @@ import platform
 import sys
 
 from actors.runtime import logs
-from bench import commits, isolation, latency, memory, messages, million, restart, router, symbols
+from bench import clearing, commits, isolation, latency, memory, messages, million, restart, router, symbols
 
 ALL = {
     "memory": memory.run,
@@ -18,6 +18,7 @@ ALL = {
     "million": million.run,
     "symbols": symbols.run,
     "latency": latency.run,
+    "clearing": clearing.run,
 }
 
 

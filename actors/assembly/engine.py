@@ -19,7 +19,7 @@ import structlog
 from msgspec.structs import replace
 
 from actors.assembly import accounts as account_starts
-from actors.assembly import journal_ends, operator_resumption, recovery
+from actors.assembly import journal_ends, lost_orders, operator_resumption, recovery
 from actors.assembly.build import Assembly, Runtime, Settings, build
 from actors.assembly.config import EngineConfig
 from actors.assembly.fleet import (
@@ -43,6 +43,7 @@ from actors.gateway.fleets import Fleets
 from actors.persistence.caretaker import Caretaker
 from actors.persistence.connection import owner_of
 from actors.persistence.embedded import EmbeddedPostgres
+from actors.persistence.journal import End
 from actors.persistence.messages import AskStore
 from actors.persistence.open_books import Books
 from actors.persistence.projection.store import Projection
@@ -50,6 +51,7 @@ from actors.persistence.queries import CreateAccounts, FindRecovery, Query
 from actors.persistence.reader import Reader
 from actors.persistence.store import Store
 from actors.runtime.actor import Ref
+from actors.runtime.cell import Status
 from actors.runtime.clock import SystemClock
 from actors.runtime.dispatcher import ThreadedDispatcher
 from actors.runtime.gc_control import GcControl
@@ -57,6 +59,7 @@ from actors.runtime.io_loop import IoLoop
 from actors.subaccount.actor import AccountContext
 from actors.supervision.alarms import Alarms
 from actors.supervision.gate import TradingGate
+from actors.supervision.journal_roots import JournalRoot
 from actors.supervision.operator_log import OperatorLog, read_roots
 from actors.supervision.registry import Registry
 from actors.supervision.watchdog import Watchdog, WatchdogPolicy
@@ -67,6 +70,9 @@ from actors.venues.registry import open_venue
 log = structlog.get_logger("engine")
 
 STOP_SECONDS = 10.0
+HALTED_SECONDS = 0.5
+"""How long the stop waits for a part whose failure has halted the engine."""
+
 DRAIN_SECONDS = 2.0
 """How long orders on their way may take to be answered while the engine stops."""
 
@@ -123,6 +129,7 @@ class Engine:
         self._store: Store | None = None
         self._dsn = ""
         self._ends: JournalEnds | None = None
+        self._roots: list[JournalRoot] | None = None
         self._is_assembled = False
         self.gc_control = GcControl()
         self.caretaker = Caretaker(self.alarm)
@@ -174,11 +181,13 @@ class Engine:
         assembly.start(*AFTER_ACCOUNTS)
         operator_resumption.resume(assembly, self.operator_log)
         fleet = origin.fleet
+        self._note_new_folder(fleet, end)
         self._ends = JournalEnds(self.operator_log, self.clock, fleet, lambda: store.root, self.progress)
         self._ends.start(restored, end)
         del restored
         on_accounts()
-        recovery.recover(assembly, self.questions.ask(FindRecovery()), self.reconcile, self.progress)
+        left = self.questions.ask(FindRecovery())
+        recovery.recover(assembly, left, self.reconcile, self.progress, self._book_lost_orders)
         recovery.wait_for_prices(assembly)
         self.venue.watch(self._apply_rules)
         self.gate.open("start")
@@ -220,8 +229,12 @@ class Engine:
                 log.exception("a part of the engine did not stop as it should")
 
     def _stop_children(self, *names: str, seconds: float) -> None:
-        if self._is_assembled:
-            self.assembly.stop(*names, timeout_s=seconds)
+        if not self._is_assembled:
+            return
+        if self.halted.is_set() and any(_has_crashed(self.actors.get(name)) for name in names):
+            # Nobody restarts it, so it answers no more.
+            seconds = min(seconds, HALTED_SECONDS)
+        self.assembly.stop(*names, timeout_s=seconds)
 
     def _stop_accounts(self) -> None:
         if self._is_assembled:
@@ -293,7 +306,22 @@ class Engine:
         except NotRecorded as error:
             self.alarm(Critical(f"whether the journal is whole cannot be said: {error}"))
         else:
+            self._roots = roots
             self.reader.ask(lambda connection: journal_ends.compare(connection, roots))
+
+    def _note_new_folder(self, fleet: str, end: End) -> None:
+        """If the file cannot be read or written, an alarm has said so; nothing is then known of the database."""
+        if self._roots is not None:
+            first = lost_orders.first_root(self._roots, fleet, end, self.clock.wall_ms())
+            if first is not None:
+                self._roots.append(first)
+                self.operator_log.keep_root(first)
+
+    def _book_lost_orders(self) -> None:
+        store = self._store
+        if store is not None:
+            ends = lost_orders.KnownEnds(self._roots or (), self.operator_log, lambda: store.root)
+            lost_orders.book_after_restore(self.assembly, self.venue, self.reader, ends, self.progress)
 
     def _assemble(self, store: Store, origin: Origin) -> Assembly:
         config = self.config
@@ -379,3 +407,8 @@ class Engine:
     def reconcile(self, settle_seconds: float = 0.0) -> list[Difference]:
         """Compare the books with the exchange; see ``actors.assembly.reconciliation``."""
         return reconcile(self._books.get, self.context.instruments, settle_seconds)
+
+
+def _has_crashed(ref: Ref | None) -> bool:
+    """Whether an actor has failed, and handles nothing until it is restarted."""
+    return ref is not None and ref.cell.status is Status.CRASHED

@@ -34,6 +34,7 @@ def recover(
     recovery: Recovery,
     reconcile: Callable[[float], Iterable[Difference]],
     on_progress: Callable[[str], None],
+    book_lost: Callable[[], None] = lambda: None,
 ) -> None:
     """Resolve every order of an earlier run; what stays unknown, or differs, is an alarm.
 
@@ -42,6 +43,7 @@ def recover(
         recovery: orders that were not final, from the database.
         reconcile: compares the books, with seconds that a difference may take to go away.
         on_progress: informed of what takes seconds.
+        book_lost: books what the database does not know, before the books are compared (``lost_orders``).
 
     Raises:
         ExchangeUnreachable, ExchangeBusy, StoreUnreachable: the books cannot be compared.
@@ -59,6 +61,7 @@ def recover(
         alarm(
             Critical("some orders of the last run are still of unknown fate; see 'bulkhead inspect gateway'")
         )
+    book_lost()
     for text in told_of(reconcile(SETTLE_SECONDS)):
         alarm(text)
 

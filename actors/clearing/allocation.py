@@ -88,6 +88,12 @@ def allocate(
     )
 
 
+def weights_of(quantities: Sequence[Decimal]) -> list[int]:
+    """Quantities as whole numbers in proportion to them."""
+    exponent = min(_exponent(quantity) for quantity in quantities)
+    return [int(quantity.scaleb(-exponent)) for quantity in quantities]
+
+
 def _lot(step: Decimal, quantities: Sequence[Decimal]) -> Decimal:
     """The step; should a quantity be no multiple of it (the exchange changed it since), the last digit of any of them."""
     if all(quantity % step == 0 for quantity in quantities):

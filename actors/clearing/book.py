@@ -13,6 +13,7 @@ from decimal import Decimal
 import msgspec
 
 from actors.clearing.effects import Effect, Moment
+from actors.clearing.fees import FeeShares
 from actors.core.clearing_messages import Group
 from actors.core.enums import OrderClass
 from actors.core.facts import OrderIntended
@@ -37,12 +38,12 @@ PLACE_KEPT_MS = 60_000
 
 
 class Waiting(msgspec.Struct, frozen=True, gc=False):
-    """An order that waits. ``since_ms`` (Unix time) is its place, ``number`` breaks ties; ``arrived_ms`` as of ``now_ms``."""
+    """An order that waits. ``since_ms`` is its place, ``number`` breaks ties; it is as fresh as of ``fresh_ms``, Unix time all."""
 
     order: OrderIntended
     since_ms: int
     number: int
-    arrived_ms: int
+    fresh_ms: int
 
 
 class Line(msgspec.Struct):
@@ -196,6 +197,7 @@ class Book:
         self.heard: dict[int, Heard] = {}
         self.unbooked: dict[int, set[ClientOrderId]] = {}
         self.counters = Counters()
+        self.fees = FeeShares()
         self.was_loaded = False
         self._places: dict[tuple[AccountId, str], list[tuple[int, int]]] = {}
         self._number = 0
@@ -212,13 +214,15 @@ class Book:
         group = self.where.get(client_order_id)
         return None if group is None else self.lines[group].waiting[client_order_id]
 
-    def arrives(self, order: OrderIntended, now_ms: int) -> None:
+    def arrives(self, order: OrderIntended, at: Moment) -> None:
         """An order begins to wait, at the place that is kept for it, if there is one."""
         self._number += 1
-        since_ms = self._kept_place(order, now_ms)
-        self.returns(
-            Waiting(order, order.decided_ms if since_ms is None else since_ms, self._number, now_ms), now_ms
+        kept_ms = self._kept_place(order, at.now_ms)
+        # Decided again already: if even that took long to be durable, the next one would too.
+        since_ms, fresh_ms = (
+            (order.decided_ms, order.decided_ms) if kept_ms is None else (kept_ms, at.wall_ms)
         )
+        self.returns(Waiting(order, since_ms, self._number, fresh_ms), at.now_ms)
 
     def returns(self, waiting: Waiting, now_ms: int) -> None:
         """An order waits again, where it stood."""

@@ -55,7 +55,7 @@ def choose(waiting: Iterable[Waiting], market_max: Decimal, at: Moment) -> Chose
     for one in waiting:
         if is_expired(one, at.wall_ms):
             expired.append(one)
-        elif at.wall_ms - one.order.decided_ms > STALE_MS:
+        elif at.wall_ms - one.fresh_ms > STALE_MS:
             stale.append(one)
         else:
             fresh.append(one)

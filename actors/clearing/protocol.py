@@ -24,6 +24,7 @@ from msgspec.structs import replace
 
 from actors.clearing.book import Book, Forming, Heard, Pending, Waiting, group_of
 from actors.clearing.effects import Again, Alarm, Decide, Deliver, Effect, Moment, ToGateway
+from actors.clearing.fees import over_and_done
 from actors.clearing.fold import folded
 from actors.clearing.forming import choose, formed, is_expired
 from actors.clearing.rounds import Parts, allocated, due, ended, ends_of, fills
@@ -105,7 +106,7 @@ class Clearing:
             elif self._is_known(order.client_order_id):
                 self.book.counters.duplicates += 1
             else:
-                self.book.arrives(order, at.now_ms)
+                self.book.arrives(order, at)
         effects: list[Effect] = []
         onward: list[CancelIntended] = []
         for cancel in message.cancels:
@@ -227,18 +228,31 @@ class Clearing:
         return effects + self._advance(number, at) + self._next(at)
 
     def fee_known(self, message: FeeKnown, at: Moment) -> list[Effect]:
-        """The fee of a trade whose fill did not say it."""
+        """The fee of a trade whose fill did not say it: before its round, or after."""
         for number, heard in self.book.heard.items():
             if message.trade_id in heard.pool:
                 return self._fee_told(number, message.trade_id, message.fee, message.fee_asset, at)
-        return []
+        return [e for block in self.state.blocks for e in self.book.fees.learned(block, message)]
+
+    def ask_fees(self, message: AskFees) -> list[Effect]:
+        """An account asks what was taken for its parts of rounds that had no fee; or for trades of an order that went alone."""
+        known = self._members.get(message.client_order_id)
+        if known is None:
+            return [ToGateway(message)]
+        return self.book.fees.asked(_block_of(self.state, known[0]), known[1], message)
 
     def closed(self, message: OrderClosed, at: Moment) -> list[Effect]:
-        """Nothing more happens to a block at the exchange."""
+        """Nothing more happens to a block at the exchange.
+
+        Raises:
+            StateCorrupt: that is no end.
+        """
         number = self._number_of(message.client_order_id)
         if not self._takes(number):
             self.book.counters.duplicates += 1
             return []
+        if not message.status.is_terminal:
+            raise StateCorrupt(f"{self._name}: block {number} cannot end as {message.status}")
         heard, block = self._heard(number), self.state.block(number)
         heard.closed = message
         effects: list[Effect] = []
@@ -360,9 +374,9 @@ class Clearing:
         With it those blocks are forgotten that nobody can ask for any more.
         """
         book, before = self.book, self.state
-        over = [
+        over = over_and_done(
             b for b in before.blocks if b.ended and b.number not in book.heard and not book.unbooked[b.number]
-        ]
+        )
         forgotten = tuple(b.number for b in over)
         if over:
             facts = [*facts, BlocksForgotten(forgotten)]
@@ -525,6 +539,7 @@ class Clearing:
         for member in block.members:
             del self._members[member.client_order_id]
         self._parts.pop(block.number, None)
+        self.book.fees.forget(block)
         del self.book.unbooked[block.number]
 
     def _parts_of(self, number: int) -> Parts:

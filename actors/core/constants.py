@@ -143,3 +143,6 @@ assert MAILBOX_LOW < MAILBOX_HIGH
 assert HIGHER_LANE_RUN < TURN_MESSAGES
 assert ADL_BACKOFF_FIRST_MS < ADL_BACKOFF_MAX_MS < ADL_STUCK_EVERY_MS
 assert FEE_ASK_FIRST < FEE_ASK_MAX
+
+RECOVERED_FROM = "recovered:"
+"""How the cause of an order begins that was learned from the exchange, as the journal that had it is lost."""

@@ -370,6 +370,32 @@ class FeeKnown(Message, frozen=True, gc=False):
     cause: str = ""
 
 
+class BookRecovered(Message, frozen=True, kw_only=True, gc=False):
+    """Engine to account: an order of yours that your journal does not know, as after a restored backup; it has ended.
+
+    ``trades`` are all of its trades, oldest first; ``placed_ms`` is the exchange's time.
+    """
+
+    LANE: ClassVar[Lane] = Lane.FILLS
+
+    client_order_id: ClientOrderId
+    exchange_order_id: int
+    symbol: Symbol
+    side: Side
+    order_type: OrderType
+    quantity: Decimal
+    price: Decimal | None
+    time_in_force: TimeInForce
+    status: OrderStatus
+    placed_ms: int
+    trades: tuple[Trade, ...]
+
+    @property
+    def cause(self) -> str:
+        """How its row names it, and the orders that it sets off."""
+        return f"history:{self.exchange_order_id}"
+
+
 class OrderClosed(Message, frozen=True, gc=False):
     """The order is final at the exchange, with ``executed_quantity`` in all.
 

@@ -65,7 +65,7 @@ def client_order_id(origin: Origin, account_id: AccountId, sequence: int) -> Cli
     exchange takes before 35 million million.
     """
     return ClientOrderId(
-        f"{CLIENT_ORDER_ID_PREFIX}-{origin.fleet}-{origin.start}{_account(account_id)}-{_number(sequence)}"
+        f"{CLIENT_ORDER_ID_PREFIX}-{origin.fleet}-{origin.start}{account_part(account_id)}-{_number(sequence)}"
     )
 
 
@@ -85,7 +85,7 @@ def sequence_of(id_: str, fleet: FleetId, account_id: AccountId) -> int | None:
     if name is None:
         return None
     if name.fleet:
-        is_its_own = name.fleet == fleet and name.account == _account(account_id)
+        is_its_own = name.fleet == fleet and name.account == account_part(account_id)
     else:
         is_its_own = name.account == hashlib.blake2b(account_id.encode(), digest_size=8).hexdigest()
     return name.sequence if is_its_own else None
@@ -96,7 +96,8 @@ def part_of(random: bytes) -> str:
     return "".join(DIGITS[byte % len(DIGITS)] for byte in random[:PART_LENGTH])
 
 
-def _account(account_id: AccountId) -> str:
+def account_part(account_id: AccountId) -> str:
+    """What an account's ids have of it: ten digits of a hash, which another account may share."""
     # 50 bits: of a million accounts, two are alike in one fleet of two thousand, and then the database
     # refuses the second order of that id, which is never sent.
     value = int.from_bytes(hashlib.blake2b(account_id.encode(), digest_size=8).digest()[:7])

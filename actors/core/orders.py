@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import msgspec
 
+from actors.core.constants import RECOVERED_FROM
 from actors.core.enums import OrderStatus, OrderType, Purpose, Side
 from actors.core.facts import ConditionalPlaced, OrderEnded, OrderIntended
 from actors.core.units import ZERO, ClientOrderId, Symbol
@@ -17,6 +18,11 @@ TRIGGERED_BY = "trigger:"
 def conditional_of(cause: str) -> ClientOrderId | None:
     """The conditional order that a stored order's cause names, if it came of one."""
     return ClientOrderId(cause.removeprefix(TRIGGERED_BY)) if cause.startswith(TRIGGERED_BY) else None
+
+
+def is_recovered(intent: OrderIntended) -> bool:
+    """Whether an order was learned from the exchange, where it has ended: it is never sent."""
+    return intent.cause.startswith(RECOVERED_FROM)
 
 
 class WorkingOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -11,6 +11,7 @@ from actors.core.errors import BadInput
 from actors.core.messages import (
     AdjustBalance,
     ApplyFunding,
+    BookRecovered,
     CallOff,
     CancelOrder,
     CloseOut,
@@ -61,6 +62,7 @@ REPLAYABLE: dict[str, type[Message]] = {
         Fill,
         FeeKnown,
         RateKnown,
+        BookRecovered,
         OrderClosed,
     )
 }

@@ -8,7 +8,8 @@ Rules
 3. Cancels do not count as orders at the exchange and are not held back here.
 4. What the exchange counts beyond that is counted too: an earlier run of ours, or another client, sent it.
 5. A slot counts from when it is granted; the order that is sent with it takes its place.
-6. ``room`` changes nothing and may be called from any thread; everything else has one caller.
+6. Within its windows a class sends at its pace (``pacing``): a burst, then evenly.
+7. ``room`` changes nothing and may be called from any thread; everything else has one caller.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections import deque
 from actors.core.clearing_messages import Group
 from actors.core.enums import OrderClass
 from actors.gateway.orders import IN_FLIGHT_MAX, VenueRules
+from actors.gateway.pacing import burst_of, pause_ms
 from actors.gateway.slots import Slots
 
 RESERVED_SHARE = {OrderClass.LIQUIDATION: 0.0, OrderClass.REDUCING: 0.1, OrderClass.NEW_RISK: 0.2}
@@ -29,14 +31,37 @@ ANSWER_MAX_MS = 60_000
 """An order whose answer never came to us counts as answered after this long."""
 
 
+CATCH_UP_MS = 100
+"""How far the pace may be made up for: the gateway looks at its queue that often when nothing else happens."""
+
+
+class Window:
+    """Orders that the exchange counts in the last ``length_ms``, by when they were answered."""
+
+    def __init__(self, length_ms: int) -> None:
+        self.length_ms = length_ms
+        self.limit = 1
+        self.times: deque[int] = deque()
+
+    def expire(self, now_ms: int) -> None:
+        """Forget what has left it."""
+        while self.times and self.times[0] <= now_ms - self.length_ms:
+            self.times.popleft()
+
+    def count(self, now_ms: int) -> int:
+        """How many are in it, of those that were answered. Callable from any thread."""
+        return sum(t > now_ms - self.length_ms for t in list(self.times))
+
+
 class OrderBudget:
     """Sliding windows over the orders that are under way, and the times at which others were answered."""
 
     def __init__(self, per_10s: int, per_minute: int) -> None:
+        self._windows = tuple(Window(length_ms) for length_ms in WINDOWS_MS)
         self.set_limits(per_10s, per_minute)
-        self._answered: tuple[deque[int], deque[int]] = (deque(), deque())
         self._under_way: deque[int] = deque()
         self.slots = Slots()
+        self._paced_ms: float = 0
         self._paused_until_ms = 0
 
     def set_limits(self, per_10s: int, per_minute: int) -> None:
@@ -48,6 +73,8 @@ class OrderBudget:
         if per_10s < 1 or per_minute < 1:
             raise ValueError(f"order limits must be at least 1, not {per_10s} and {per_minute}")
         self.limits = (per_10s, per_minute)
+        for window, limit in zip(self._windows, self.limits, strict=True):
+            window.limit = limit
 
     def take(self, now_ms: int, order_class: OrderClass) -> bool:
         """Use one order's worth, if there is one; ``answered`` must follow.
@@ -55,7 +82,7 @@ class OrderBudget:
         Returns:
             Whether an order may be sent now.
         """
-        if not self._allows(now_ms, order_class):
+        if not self._uses_up(now_ms, order_class):
             return False
         self._under_way.append(now_ms)
         return True
@@ -66,7 +93,7 @@ class OrderBudget:
         Returns:
             The slot.
         """
-        return self.slots.grant(group, now_ms) if self._allows(now_ms, group.order_class) else None
+        return self.slots.grant(group, now_ms) if self._uses_up(now_ms, group.order_class) else None
 
     def use(self, slot: int, group: Group, now_ms: int) -> bool:
         """An order of a group is sent with a slot instead of with ``take``; whether the slot is held for it."""
@@ -76,18 +103,37 @@ class OrderBudget:
         self._under_way.append(now_ms)
         return True
 
-    def _allows(self, now_ms: int, order_class: OrderClass) -> bool:
-        if now_ms < self._paused_until_ms:
+    def ready(self, now_ms: int, order_class: OrderClass, within_ms: int = 0) -> int:
+        """How many orders of a class may be sent within a time, at its pace and as the windows are now."""
+        room, at_once, pause = self._pace(now_ms, order_class)
+        if pause == 0:
+            return min(room, at_once)
+        since_ms = min(now_ms - self._paced_ms, max(pause, CATCH_UP_MS))
+        return min(room, int((since_ms + within_ms) / pause))
+
+    def _uses_up(self, now_ms: int, order_class: OrderClass) -> bool:
+        """Whether an order of a class may be sent now; then its pause begins."""
+        room, _, pause = self._pace(now_ms, order_class)
+        if room <= 0 or now_ms - self._paced_ms < pause:
             return False
-        self.expire(now_ms)
-        if self.in_flight >= usable(IN_FLIGHT_MAX, order_class):
-            return False
-        for answered, window_ms, limit in zip(self._answered, WINDOWS_MS, self.limits, strict=True):
-            while answered and answered[0] <= now_ms - window_ms:
-                answered.popleft()
-            if len(answered) + self.in_flight >= usable(limit, order_class):
-                return False
+        self._paced_ms = max(self._paced_ms + pause, now_ms - CATCH_UP_MS) if pause else now_ms
         return True
+
+    def _pace(self, now_ms: int, order_class: OrderClass) -> tuple[int, int, float]:
+        """How many orders there is room for, how many of them at once, and the pause between two of them."""
+        self.expire(now_ms)
+        room = at_once = usable(IN_FLIGHT_MAX, order_class) - self.in_flight
+        pause = 0.0
+        for window in self._windows:
+            window.expire(now_ms)
+            used, burst = len(window.times) + self.in_flight, burst_of(window.limit, order_class)
+            left = usable(window.limit, order_class) - used
+            room, at_once = min(room, left), min(at_once, burst - used)
+            if left > 0 and used >= burst:
+                pause = max(pause, pause_ms(left, window.times, now_ms, window.length_ms))
+        if now_ms < self._paused_until_ms or room <= 0:
+            return 0, 0, float("inf")
+        return room, at_once, pause
 
     def expire(self, now_ms: int) -> None:
         """Orders without an answer for ``ANSWER_MAX_MS`` are no longer under way; slots that nobody uses are taken back."""
@@ -100,26 +146,22 @@ class OrderBudget:
         if self._under_way:
             self._under_way.popleft()
         if counts:
-            for times in self._answered:
-                times.append(now_ms)
+            for window in self._windows:
+                window.times.append(now_ms)
 
     def count_used(self, used: tuple[int, int], now_ms: int) -> None:
         """Count at least as many orders as the exchange says it counts, in ten seconds and in a minute."""
-        for times, window_ms, count in zip(self._answered, WINDOWS_MS, used, strict=True):
-            while times and times[0] <= now_ms - window_ms:
-                times.popleft()
-            ours = self.under_way + len(times)
-            times.extend([now_ms] * min(max(0, count - ours), max(self.limits)))
+        for window, count in zip(self._windows, used, strict=True):
+            window.expire(now_ms)
+            ours = self.under_way + len(window.times)
+            window.times.extend([now_ms] * min(max(0, count - ours), max(self.limits)))
 
     def room(self, now_ms: int, order_class: OrderClass) -> int:
-        """How many orders the windows have room for."""
+        """How many orders the windows have room for, at whatever pace."""
         if now_ms < self._paused_until_ms:
             return 0
-        room = [
-            usable(limit, order_class) - self.in_flight - sum(t > now_ms - window_ms for t in list(times))
-            for times, window_ms, limit in zip(self._answered, WINDOWS_MS, self.limits, strict=True)
-        ]
-        return max(0, min(room))
+        in_flight = self.in_flight
+        return max(0, min(usable(w.limit, order_class) - in_flight - w.count(now_ms) for w in self._windows))
 
     def pause(self, until_ms: int) -> None:
         """The exchange said to wait: send nothing before ``until_ms``."""

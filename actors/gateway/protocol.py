@@ -21,7 +21,7 @@ Rules
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Iterable
 
 from msgspec.structs import replace
@@ -51,7 +51,6 @@ from actors.gateway.messages import (
 from actors.gateway.orders import (
     CLOSE_GRACE_MS,
     FINAL_MARGIN_MS,
-    QUERIES_MAX,
     QUERY_EVERY_MS,
     REMEMBERED_FINALS,
     SENT_MAX_MS,
@@ -65,6 +64,7 @@ from actors.gateway.orders import (
     Tracked,
     VenueRules,
 )
+from actors.gateway.queries import Queries
 from actors.gateway.send_policy import SendPolicy, SlotGranted, WaitedTooLong
 from actors.gateway.stream import Known, StreamProof, StreamState
 from actors.gateway.survey_schedule import SurveySchedule
@@ -86,8 +86,7 @@ class GatewayCore:
         self.venue_ahead_ms = self.wall_ahead_ms = 0
         self.tracked: dict[ClientOrderId, Tracked] = {}
         self._finals: OrderedDict[ClientOrderId, None] = OrderedDict()
-        self._queries_waiting: deque[tuple[ClientOrderId, str]] = deque()
-        self._queries_sent: set[ClientOrderId] = set()
+        self._queries = Queries()
         self.proof = StreamProof()
         self._surveys = SurveySchedule()
         self._alarms = AlarmLimiter()
@@ -288,7 +287,7 @@ class GatewayCore:
         if message.request == "place":
             self.send_policy.answered(message, now_ms)
         if message.request == "query":
-            self._queries_sent.discard(message.client_order_id)
+            self._queries.answered(message.client_order_id)
         if tracked is None:
             return effects + self._send_due(now_ms)
         if message.request == "query":
@@ -328,7 +327,7 @@ class GatewayCore:
     def traded(self, message: Traded, now_ms: int) -> list[Effect]:
         """The trades of one order, whole."""
         tracked = self._find(message.client_order_id)
-        self._queries_sent.discard(message.client_order_id)
+        self._queries.answered(message.client_order_id)
         effects = self._send_queries(now_ms)
         if tracked is None:
             return effects
@@ -494,11 +493,10 @@ class GatewayCore:
         # A request signed ahead of the exchange's clock is honoured for that much longer.
         if now_ms <= tracked.signed_ms + window_ms + rules.future_tolerance_ms:
             return []
-        return self._never_sent(tracked, "the exchange never got it, and can no longer accept it")
-
-    def _never_sent(self, tracked: Tracked, reason: str) -> list[Effect]:
-        tracked.final, tracked.reason = OrderStatus.NEVER_SENT, reason
-        return self._close(tracked)
+        tracked.final = OrderStatus.NEVER_SENT
+        tracked.reason = "the exchange never got it, and can no longer accept it"
+        again = tracked.returns_to_waiting
+        return self._close(tracked, waited=again, again=again)
 
     def _waited_too_long(self, tracked: Tracked, now_ms: int, *, again: bool) -> list[Effect]:
         """It waited here too long: nothing stale is sent, and the exchange has not refused it."""
@@ -515,7 +513,7 @@ class GatewayCore:
         """An order of an earlier run: it may have been signed just before."""
         known.stage = Stage.UNKNOWN
         known.signed_ms, known.signed_venue_ms = now_ms, now_ms + self.venue_ahead_ms
-        known.predates_stream = True
+        known.predates_stream = known.of_earlier_life = True
         self.tracked[known.order.client_order_id] = known
         self._schedule.mark_active(known.order.client_order_id)
 
@@ -551,23 +549,13 @@ class GatewayCore:
 
     def _query(self, tracked: Tracked, now_ms: int, kind: str = "query") -> list[Effect]:
         """Query an order, or its trades, once fewer than ``QUERIES_MAX`` are under way."""
-        if tracked.query_pending:
-            return []
-        tracked.query_pending = True
-        tracked.asked_ms = now_ms
-        self._queries_waiting.append((tracked.order.client_order_id, kind))
+        self._queries.ask(tracked, kind, now_ms)
         return self._send_queries(now_ms)
 
     def _send_queries(self, now_ms: int) -> list[Effect]:
-        effects: list[Effect] = []
-        while self._queries_waiting and len(self._queries_sent) < QUERIES_MAX:
-            id_, kind = self._queries_waiting.popleft()
-            tracked = self.tracked.get(id_)
-            if tracked is not None:
-                tracked.asked_ms = now_ms
-                self._queries_sent.add(id_)
-                effects.append(self._request(kind, tracked, now_ms))
-        return effects
+        return [
+            self._request(kind, tracked, now_ms) for kind, tracked in self._queries.due(self.tracked, now_ms)
+        ]
 
     def _send_due(self, now_ms: int) -> list[Effect]:
         effects = self._send_queries(now_ms)

@@ -21,7 +21,7 @@ from actors.gateway.orders import (
     Stage,
     Tracked,
 )
-from actors.gateway.send_queue import SendQueue, is_stale
+from actors.gateway.send_queue import TURN_KEPT_MS, SendQueue, is_stale
 from actors.gateway.service_order import ServiceKey
 
 
@@ -170,7 +170,7 @@ class SendPolicy:
                 # Only as many as could be sent now: they will be fresh when they are back.
                 if room is None:
                     before = self._waiting.expected_before(key, now_ms)
-                    room = self.budget.room(now_ms, order_class) - before
+                    room = self.budget.ready(now_ms, order_class, TURN_KEPT_MS) - before
                 if room <= 0:
                     return
                 room -= 1
@@ -188,4 +188,4 @@ class SendPolicy:
     def _is_promised(self, key: ServiceKey, order_class: OrderClass, now_ms: int) -> bool:
         """Whether those that are being decided again, and whose turn is before this one, need all the room there is."""
         before = self._waiting.expected_before(key, now_ms)
-        return before > 0 and self.budget.room(now_ms, order_class) <= before
+        return before > 0 and self.budget.ready(now_ms, order_class) <= before

@@ -37,6 +37,7 @@ from actors.core.errors import Fenced, NotDurable, StoreBusy, StoreUnreachable
 from actors.core.facts import CancelIntended, OrderEnded, OrderIntended
 from actors.core.messages import Lane, Message
 from actors.core.order_messages import Recover, Submit
+from actors.core.orders import is_recovered
 from actors.core.records import (
     LiftQuarantine,
     LoadRecovery,
@@ -304,7 +305,8 @@ class Writer(DispatchedActor):
                 self._know_members(decision)
                 continue
             for fact in decision.facts:
-                if isinstance(fact, OrderIntended):
+                # One that was learned from the exchange has been there already, and must never be sent again.
+                if isinstance(fact, OrderIntended) and not is_recovered(fact):
                     sent.setdefault(self._sender_of(fact.symbol), ([], []))[0].append(fact)
                 elif isinstance(fact, CancelIntended):
                     sent.setdefault(self._sender_of(fact.symbol), ([], []))[1].append(fact)

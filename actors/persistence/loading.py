@@ -6,6 +6,7 @@ I/O: runs SQL on the connection that it is given.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
 from itertools import chain
 from typing import Any, Generic, LiteralString, NamedTuple
 
@@ -57,14 +58,23 @@ class BaseLimits:
         self._defaults = defaults
         self._known: dict[Row, RiskLimits] = {}
 
-    def of(self, rule: Row) -> RiskLimits:
-        """With a row of rules over the defaults."""
-        found = self._known.get(rule)
+    def of(self, rule: Sequence[str | None]) -> RiskLimits:
+        """With a row of rules over the defaults; numbers as text, as a fleet has few rows and many accounts.
+
+        Raises:
+            ArithmeticError: a number that is none.
+        """
+        texts = tuple(rule)
+        found = self._known.get(texts)
         if found is None:
-            found = self._known[rule] = with_rule(self._defaults, rule)
+            numbers = tuple(None if text is None else Decimal(text) for text in texts)
+            limits = with_rule(self._defaults, numbers)
+            found = self._known[texts] = self._known.setdefault(numbers, limits)
         return found
 
-    def merged(self, state: AccountState, rule: Row, platform: PlatformKnown | None = None) -> AccountState:
+    def merged(
+        self, state: AccountState, rule: Sequence[str | None], platform: PlatformKnown | None = None
+    ) -> AccountState:
         """An account with what lies below it now, and with what the platform changed of it.
 
         Raises:

@@ -10,7 +10,7 @@ I/O: runs SQL on the connection that it is given.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from decimal import Decimal
 from typing import Any, LiteralString, NamedTuple
 
@@ -158,6 +158,19 @@ def _blocks(connection: Connection) -> list[Block]:
     return [block for stream in sorted(kept) for block in kept[stream].state.blocks]
 
 
+def known_orders(connection: Connection, ids: Collection[ClientOrderId]) -> set[ClientOrderId]:
+    """Which of some client order ids have an intent, of an account or of a block."""
+    with one_moment(connection):
+        known = {row[0] for row in connection.execute(KNOWN_ORDERS, {"ids": list(ids)}).fetchall()}
+        behind = connection.execute(BEHIND, {"shard": SHARD}).fetchall()
+    for fact in _facts(behind):
+        if isinstance(fact, OrderIntended):
+            known.add(fact.client_order_id)
+        elif isinstance(fact, BlockFormed):
+            known.add(fact.order.client_order_id)
+    return known.intersection(ids)
+
+
 def _behind(connection: Connection) -> _Behind:
     found = connection.execute(BEHIND, {"shard": SHARD}).fetchall()
     streams = sorted({row[0] for row in found if not is_clearing(row[0])})
@@ -194,6 +207,11 @@ BEHIND: LiteralString = """
 WORKING_ACCOUNTS: LiteralString = """
     SELECT DISTINCT account_id FROM bulkhead.intent
     WHERE status IN ('INTENDED', 'ACKNOWLEDGED') AND account_id <> ALL(%s)"""
+
+KNOWN_ORDERS: LiteralString = """
+    SELECT client_order_id FROM bulkhead.intent WHERE client_order_id = ANY(%(ids)s)
+    UNION ALL
+    SELECT client_order_id FROM bulkhead.block WHERE client_order_id = ANY(%(ids)s)"""
 
 POSITIONS_BUT_OF: LiteralString = """
     SELECT symbol, sum(quantity) FROM bulkhead.position WHERE account_id <> ALL(%s) GROUP BY symbol"""

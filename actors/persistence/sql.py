@@ -14,10 +14,10 @@ tenth of a large commit."""
 
 _ACCOUNTS: LiteralString = """
     SELECT a.account_id,
-        (CASE WHEN own.id IS NULL THEN general.max_leverage ELSE own.max_leverage END)::numeric,
-        (CASE WHEN own.id IS NULL THEN general.max_notional_per_trade ELSE own.max_notional_per_trade END)::numeric,
-        (CASE WHEN own.id IS NULL THEN general.max_total_exposure ELSE own.max_total_exposure END)::numeric,
-        (CASE WHEN own.id IS NULL THEN general.liquidation_threshold ELSE own.liquidation_threshold END)::numeric,
+        (CASE WHEN own.id IS NULL THEN general.max_leverage ELSE own.max_leverage END)::numeric::text,
+        (CASE WHEN own.id IS NULL THEN general.max_notional_per_trade ELSE own.max_notional_per_trade END)::numeric::text,
+        (CASE WHEN own.id IS NULL THEN general.max_total_exposure ELSE own.max_total_exposure END)::numeric::text,
+        (CASE WHEN own.id IS NULL THEN general.liquidation_threshold ELSE own.liquidation_threshold END)::numeric::text,
         CASE WHEN s.status <> a.platform_status THEN s.status END,
         CASE WHEN s.liquidation_mode <> a.platform_mode THEN s.liquidation_mode END,
         CASE WHEN s.maintenance_rate::numeric <> a.platform_rate THEN s.maintenance_rate::numeric END,
@@ -39,8 +39,8 @@ _ACCOUNTS: LiteralString = """
     ) general ON true"""
 
 ALL_ACCOUNTS: LiteralString = _ACCOUNTS + " ORDER BY a.account_id"
-"""Of each account: its id, the platform's four limits for it, what the platform changed since we wrote its row, and up
-to which decision our tables are."""
+"""Of each account: its id, the platform's four limits for it (as text, which costs a third), what the platform changed
+since we wrote its row, and up to which decision our tables are."""
 
 # A statement that serves both all and some would be planned for neither, and read whole tables.
 SOME_ACCOUNTS: LiteralString = _ACCOUNTS + " WHERE a.account_id = ANY(%s) ORDER BY a.account_id"

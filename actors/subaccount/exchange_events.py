@@ -6,10 +6,19 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
+from actors.core.constants import RECOVERED_FROM
 from actors.core.enums import OrderStatus, Purpose
 from actors.core.errors import StateCorrupt
-from actors.core.facts import AnyFact, FillApplied, OrderAcknowledged, OrderEnded
-from actors.core.messages import ApplyFunding, FeeKnown, Fill, OrderAccepted, OrderClosed, RateKnown
+from actors.core.facts import AnyFact, FillApplied, OrderAcknowledged, OrderEnded, OrderIntended
+from actors.core.messages import (
+    ApplyFunding,
+    BookRecovered,
+    FeeKnown,
+    Fill,
+    OrderAccepted,
+    OrderClosed,
+    RateKnown,
+)
 from actors.core.order_ids import sequence_of
 from actors.core.orders import WorkingOrder
 from actors.core.units import ZERO, ClientOrderId, is_sane
@@ -17,10 +26,11 @@ from actors.subaccount import adl, conditionals, fees, funding, unsent_orders
 from actors.subaccount.market import Market
 from actors.subaccount.pipeline import Decision, assessed, concluded, decided
 from actors.subaccount.position import settle
+from actors.subaccount.pretrade.checks import DEFAULT_LEVERAGE
 from actors.subaccount.situation import Situation
 from actors.subaccount.state import AccountState
 
-ExchangeEvent = OrderAccepted | Fill | FeeKnown | RateKnown | OrderClosed | ApplyFunding
+ExchangeEvent = OrderAccepted | Fill | FeeKnown | RateKnown | OrderClosed | ApplyFunding | BookRecovered
 
 
 def decide(now: Situation, message: ExchangeEvent) -> Decision:
@@ -42,6 +52,8 @@ def decide(now: Situation, message: ExchangeEvent) -> Decision:
             return _closed(now, message)
         case ApplyFunding():
             return _funding(now, message)
+        case BookRecovered():
+            return _recovered(now, message)
         case _:
             assert_never(message)
 
@@ -164,6 +176,57 @@ def _funding(now: Situation, message: ApplyFunding) -> Decision:
     if paid is None:
         return concluded(now, duplicate=True)
     return assessed(now, [paid])
+
+
+def _recovered(now: Situation, message: BookRecovered) -> Decision:
+    """Book a whole order that the journal lacks: what it was, all its trades, and its end.
+
+    Its number may be one that the account has used since for another order, whose id is of another start; then it
+    counts as the next one. Who decided it, and with which leverage, only the lost journal knew.
+    """
+    state, id_ = now.state, message.client_order_id
+    number = sequence_of(id_, now.market.origin.fleet, state.account_id)
+    if number is None:
+        raise StateCorrupt(f"{state.account_id}: {id_} is no order of it")
+    if state.order(id_) is not None:
+        return concluded(now, duplicate=True)
+    executed = sum((trade.quantity for trade in message.trades), ZERO)
+    if not ZERO < executed <= message.quantity:
+        raise StateCorrupt(
+            f"{state.account_id}: trades of {executed} are not all of {id_}, {message.quantity}"
+        )
+    intended = OrderIntended(
+        account_id=state.account_id,
+        sequence=max(number, state.next_order_sequence),
+        client_order_id=id_,
+        symbol=message.symbol,
+        side=message.side,
+        order_type=message.order_type,
+        quantity=message.quantity,
+        price=message.price,
+        time_in_force=message.time_in_force,
+        reduce_only=False,
+        leverage=min(DEFAULT_LEVERAGE, state.limits.max_leverage),
+        margin_reserved=ZERO,
+        purpose=Purpose.USER,
+        tier=0,
+        decided_ms=message.placed_ms,
+        # Not the decision's, which is that of orders too that it sets off, and those are sent.
+        cause=f"{RECOVERED_FROM}{message.exchange_order_id}",
+        reference_price=message.trades[0].price,
+    )
+    facts: list[AnyFact] = [intended, OrderAcknowledged(id_, message.exchange_order_id)]
+    then = now.after(facts)
+    for trade in message.trades:
+        order = then.state.order(id_)
+        if order is None or (order.symbol, order.side) != (trade.symbol, trade.side):
+            raise StateCorrupt(f"{state.account_id}: trade {trade.trade_id} is not of {id_}")
+        fill = Fill(state.account_id, id_, trade, now.cause)
+        booked = _booked(then.state, order, fill, now.market)
+        facts += booked
+        then = then.after(booked)
+    facts.append(OrderEnded(id_, message.status, 0, "learned from the exchange"))
+    return assessed(now, facts)
 
 
 def _known_or_corrupt(now: Situation, id_: ClientOrderId) -> Decision:

@@ -61,7 +61,7 @@ from actors.core.facts import (
     TrailMoved,
 )
 from actors.core.fees import FeeBooked, FeeLearned
-from actors.core.orders import ConditionalOrder, WorkingOrder, end_text, is_refusal
+from actors.core.orders import ConditionalOrder, WorkingOrder, end_text, is_recovered, is_refusal
 from actors.core.units import ZERO, AccountId, ClientOrderId, Symbol
 from actors.subaccount import ledger, state_codec
 from actors.subaccount.holdings import changed
@@ -248,10 +248,13 @@ def _with_risk(state: AccountState, **changes: object) -> AccountState:
     return replace(state, risk=replace(state.risk, **changes))
 
 
-def _next_sequence(state: AccountState, account_id: AccountId, sequence: int) -> int:
+def _next_sequence(
+    state: AccountState, account_id: AccountId, sequence: int, *, may_skip: bool = False
+) -> int:
     if account_id != state.account_id:
         raise StateCorrupt(f"{state.account_id}: an order of {account_id} arrived")
-    if sequence != state.next_order_sequence:
+    is_next = sequence >= state.next_order_sequence if may_skip else sequence == state.next_order_sequence
+    if not is_next:
         raise StateCorrupt(
             f"{state.account_id}: order {sequence} does not follow {state.next_order_sequence - 1}"
         )
@@ -259,7 +262,8 @@ def _next_sequence(state: AccountState, account_id: AccountId, sequence: int) ->
 
 
 def _fold_intended(state: AccountState, fact: OrderIntended) -> AccountState:
-    following = _next_sequence(state, fact.account_id, fact.sequence)
+    # Between orders that were learned from the exchange may be some that never traded.
+    following = _next_sequence(state, fact.account_id, fact.sequence, may_skip=is_recovered(fact))
     risk = state.risk
     if fact.purpose is Purpose.USER:
         risk = replace(risk, recent=_counted(risk.recent, fact))
@@ -433,6 +437,8 @@ def _exchanged(
     orders: tuple[WorkingOrder, ...], old: WorkingOrder, new: WorkingOrder | None = None
 ) -> tuple[WorkingOrder, ...]:
     """With ``new`` in the place of ``old``, which is one of them; without ``old`` if there is none."""
+    if orders[-1] is old:  # nearly always
+        return orders[:-1] if new is None else (*orders[:-1], new)
     for at, order in enumerate(orders):  # noqa: B007 - a generator costs several times as much
         if order is old:
             break

@@ -69,8 +69,8 @@ class AccountState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return None
 
     def order(self, client_order_id: ClientOrderId) -> WorkingOrder | None:
-        """The working order of that id, if any."""
-        for order in self.orders:
+        """The working order of that id, if any; the newest are asked for most."""
+        for order in reversed(self.orders):
             if order.intent.client_order_id == client_order_id:
                 return order
         return None

@@ -8,9 +8,11 @@ read. What an account knew of either when it last decided is kept, as facts made
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 import msgspec
+from msgspec.structs import fields
 
 from actors.core.errors import BadConfig, StateCorrupt
 from actors.core.fact_codec import refuse_no_number, upcast
@@ -34,8 +36,46 @@ _KEPT = tuple(name for name in AccountState.__struct_fields__ if name not in NOT
 
 
 def encode(state: AccountState) -> bytes:
-    """What is kept of a state, as JSON."""
-    return _ENCODER.encode({name: getattr(state, name) for name in _KEPT})
+    """What is kept of a state, as JSON.
+
+    Fields that are empty, zero or false by default and are so are left out, as in the hash: most are, and reading them
+    back was a sixth of a restore. So such a default is never changed.
+    """
+    kept = _builtins(state)
+    _leave_out(state, kept)
+    return _ENCODER.encode(kept)
+
+
+def _builtins(state: AccountState) -> dict[str, Any]:
+    kept: dict[str, Any] = msgspec.to_builtins({name: getattr(state, name) for name in _KEPT})
+    return kept
+
+
+def _leave_out(value: msgspec.Struct, plain: dict[str, Any]) -> None:
+    """Take out of what a struct is as plain values all that its defaults say; in the structs inside it too."""
+    optional = _optional(type(value))
+    for name in value.__struct_fields__:
+        if name not in plain:
+            continue
+        said, inner = plain[name], getattr(value, name)
+        if name in optional and said == optional[name]:
+            del plain[name]
+        elif isinstance(inner, msgspec.Struct):
+            _leave_out(inner, said)
+        elif isinstance(inner, tuple):
+            for one, said_of_one in zip(inner, said, strict=True):
+                if isinstance(one, msgspec.Struct):
+                    _leave_out(one, said_of_one)
+
+
+@cache
+def _optional(kind: type[msgspec.Struct]) -> Mapping[str, Any]:
+    """The fields of a kind of struct whose defaults are empty, zero or false, with those as plain values."""
+    return {
+        field.name: msgspec.to_builtins(field.default)
+        for field in fields(kind)
+        if field.default is not msgspec.NODEFAULT and not field.default
+    }
 
 
 def decode(
@@ -55,6 +95,8 @@ def decode(
         else:
             state = _DECODER.decode(upcast("a state", version, VERSION, data, upcasts))
         refuse_no_number(f"a state of version {version}", data, state)
+        if base is _UNKEPT and not state.overrides:
+            return state
         return with_limits(state, base, state.overrides)
     except (msgspec.MsgspecError, UnicodeDecodeError, BadConfig) as error:
         raise StateCorrupt(f"a state of version {version} cannot be read: {error}") from None
@@ -62,4 +104,4 @@ def decode(
 
 def state_hash(state: AccountState) -> str:
     """A hash of all that facts made of an account, in hex: equal for the same facts, whoever folded them, and when."""
-    return hash_of(msgspec.to_builtins({name: getattr(state, name) for name in _KEPT}))
+    return hash_of(_builtins(state))

@@ -20,7 +20,8 @@ class JournalRoot(msgspec.Struct, frozen=True, kw_only=True):
 
     ``fleet`` is the database's id, which a backup of it has too. ``journal_root`` is the root of the commit whose last
     row has that ``position``, in hex. ``accepted`` is why an operator said that the journal ends here and no later, whatever
-    was known before; else empty.
+    was known before; else empty. ``looked`` says that orders were looked for which the exchange has and the restored
+    journal does not (``assembly.lost_orders``).
     """
 
     journal_root: str
@@ -28,6 +29,7 @@ class JournalRoot(msgspec.Struct, frozen=True, kw_only=True):
     at_ms: int
     fleet: str
     accepted: str = ""
+    looked: bool = False
 
 
 def binding(roots: Iterable[JournalRoot], fleet: str) -> list[JournalRoot]:

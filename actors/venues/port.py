@@ -12,10 +12,12 @@ from typing import Protocol
 
 import msgspec
 
+from actors.core.enums import OrderType, Side, TimeInForce
 from actors.core.instruments import Instrument
+from actors.core.trades import Trade
 from actors.core.units import Symbol
 from actors.feed.port import Source
-from actors.gateway.messages import RequestWeight
+from actors.gateway.messages import Report, RequestWeight
 from actors.gateway.port import Transport
 from actors.runtime.io_loop import IoLoop
 
@@ -77,6 +79,18 @@ class MasterView(msgspec.Struct, frozen=True):
     symbols: list[SymbolView]
 
 
+class PastOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """An order as the exchange's history has it. ``placed_ms`` is the exchange's time."""
+
+    report: Report
+    side: Side
+    quantity: Decimal
+    order_type: OrderType
+    price: Decimal | None
+    time_in_force: TimeInForce
+    placed_ms: int
+
+
 class RulesChanged(msgspec.Struct, frozen=True):
     """The venue's rules are other ones: all instruments as they are now, and which of them changed."""
 
@@ -120,6 +134,22 @@ class Venue(Protocol):
 
     def positions(self) -> dict[Symbol, Decimal]:
         """The master's positions.
+
+        Raises:
+            ExchangeUnreachable, VenueRefused, ExchangeBusy: no answer; says when to try again.
+        """
+        ...
+
+    def past_orders(self, symbol: Symbol, since_ms: int, prefix: str) -> list[PastOrder]:
+        """The master's orders of a symbol since a time of the exchange's clock, of ids that begin so; oldest first.
+
+        Raises:
+            ExchangeUnreachable, VenueRefused, ExchangeBusy: no answer; says when to try again.
+        """
+        ...
+
+    def past_trades(self, symbol: Symbol, since_ms: int) -> list[Trade]:
+        """The master's trades of a symbol since a time of the exchange's clock, oldest first.
 
         Raises:
             ExchangeUnreachable, VenueRefused, ExchangeBusy: no answer; says when to try again.

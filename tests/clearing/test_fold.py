@@ -28,7 +28,7 @@ BLANK = ClearingState(symbol=ETH)
 
 
 def block_of(*orders, state=BLANK):
-    taken = [Waiting(o, WALL_MS, n, 0) for n, o in enumerate(orders)]
+    taken = [Waiting(o, WALL_MS, n, WALL_MS) for n, o in enumerate(orders)]
     return formed(state, group_of(orders[0]), taken, FIXED, Moment(0, WALL_MS))
 
 

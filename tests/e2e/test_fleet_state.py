@@ -37,6 +37,9 @@ def paper():
     process.stop()
 
 
+LOOKS = "looking for orders at the exchange that the restored database does not know"
+
+
 def said(engine, when):
     """Fleet hash, accounts, position and root as the engine printed them."""
 
@@ -124,10 +127,21 @@ def test_an_older_copy_of_the_database_is_refused_until_an_operator_accepts_it(p
 
     engine = EngineProcess(paper, data)
     assert said(engine, "restored") == before
+    until(lambda: LOOKS in engine.errors, "a look for lost orders")
     [entry] = until(
         lambda: [e for e in engine.client.get("/v1/audit", limit=50) if e["action"] == "accept-restore"],
         "the audit",
     )
     assert "the disk failed" in entry["detail"]
-    assert any(differences(engine.client).values()), "what the copy does not know is missing in the books"
+    until(lambda: engine.client.get("/v1/health")["status"] == "ok", "trading")
+    assert not any(differences(engine.client).values()), (
+        "what the copy does not know was learned from the exchange"
+    )
+    engine.stop()
+    booked = said(engine, "at the stop")
+    assert int(booked[2]) > int(before[2])
+    engine = EngineProcess(paper, data)
+    assert said(engine, "restored") == booked, "it is not looked for again"
+    until(lambda: engine.client.get("/v1/health")["status"] == "ok", "trading")
+    assert LOOKS not in engine.errors
     engine.stop()

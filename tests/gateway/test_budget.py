@@ -23,7 +23,7 @@ def test_every_window_holds_wherever_between_sending_and_answer_the_exchange_see
         for at in sorted(a for a in answers if a <= now):
             budget.answered(at)
         answers = [a for a in answers if a > now]
-        room = budget.room(now, order_class)
+        room = budget.ready(now, order_class)
         took = budget.take(now, order_class)
         assert took == (room > 0)
         if took:
@@ -98,5 +98,5 @@ def test_what_left_a_window_is_not_looked_at_again():
         assert budget.take(now, OrderClass.LIQUIDATION)
         budget.answered(now)
     budget.count_used((0, 0), 200_000)
-    assert [len(times) for times in budget._answered] == [0, 0]
+    assert [len(window.times) for window in budget._windows] == [0, 0]
     assert budget.room(200_000, OrderClass.LIQUIDATION) == 10**6

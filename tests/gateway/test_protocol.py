@@ -1,6 +1,7 @@
 """What becomes of an order, whatever the wire does: sent once, never guessed, closed once.
 
 Covers: actors/core/enums.py, actors/gateway/messages.py, actors/gateway/orders.py, actors/gateway/port.py
+Covers: actors/gateway/queries.py
 """
 
 from __future__ import annotations

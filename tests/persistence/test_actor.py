@@ -373,3 +373,13 @@ def test_what_an_operator_did_is_stored_and_says_so_once_postgres_is_there():
     bench.store.away = False
     bench.dispatcher.run_until(5_000_000_000)
     assert (kept, stored) == ([record], [1])
+
+
+def test_an_order_that_was_learned_from_the_exchange_is_never_sent_and_what_follows_from_it_is():
+    bench, decided = Bench(), persist()
+    learned = [replace(fact, cause="recovered:900") for fact in decided.facts]
+    bench.writer.tell(replace(decided, facts=(*learned, *decided.facts)))
+    bench.writer.tell(replace(decided, facts=tuple(learned)))
+    bench.dispatcher.run_until_quiet()
+    assert bench.store.log == [2]
+    assert [message.orders for message in bench.got("gateway")] == [decided.facts]

@@ -6,10 +6,12 @@ import psycopg
 import pytest
 
 from actors.core.enums import LiquidationMode, OrderType
+from actors.core.facts import OrderIntended
 from actors.core.messages import PlaceOrder, Wake
-from actors.persistence.open_books import books, recovery
+from actors.persistence.open_books import books, known_orders, recovery
 from tests.factories import BUY, ETH, SELL, D, market
 from tests.persistence.authors import Author, create, project
+from tests.persistence.blocks import Blocks
 
 
 @pytest.fixture
@@ -45,6 +47,37 @@ def test_books_and_orders_do_not_depend_on_what_is_projected(store, dsn, authors
     with psycopg.connect(dsn, autocommit=True) as connection:
         assert books(connection) == ({ETH: D("0.2")}, {ETH: D(5)}, {})
         assert recovery(connection).working == held.orders
+
+
+@pytest.mark.parametrize("projected", [0, 4, 10, 18])
+def test_orders_that_have_an_intent_are_known_wherever_it_is(store, dsn, authors, projected):
+    commit_in_part(store, dsn, authors, projected)
+    intents = [
+        f.client_order_id for a in authors for d in a.batch for f in d.facts if isinstance(f, OrderIntended)
+    ]
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        assert len(intents) > 5
+        assert known_orders(connection, [*intents, "bh-000000-0000000000000000-1"]) == set(intents)
+        assert known_orders(connection, intents[:1]) == set(intents[:1])
+        assert known_orders(connection, []) == set()
+
+
+def test_blocks_that_have_an_intent_are_known_too(store, dsn, authors):
+    formed = Blocks()
+    block = formed.form([("acct-1", "bh-one", "1")])
+    assert not any(store.commit(formed.batch))
+    id_ = block.order.client_order_id
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        assert known_orders(connection, [id_, "bh-one"]) == {id_}
+        connection.execute("UPDATE bulkhead.projection SET position = 1000")
+        assert known_orders(connection, [id_]) == set()
+        connection.execute(
+            "INSERT INTO bulkhead.block (symbol, block, client_order_id, side, class, quantity, executed, value, fee, "
+            "fee_asset, status, code, reason, formed_ms) "
+            "VALUES ('ETHUSDT', 1, %s, 'BUY', 'LIQUIDATION', 1, 0, 0, 0, '', 'INTENDED', 0, '', 1)",
+            (id_,),
+        )
+        assert known_orders(connection, [id_, "bh-two"]) == {id_}
 
 
 def test_a_parked_account_counts_as_it_is_and_not_as_its_tables_say(store, dsn, authors):

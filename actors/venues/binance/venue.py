@@ -19,10 +19,11 @@ from msgspec.structs import replace
 
 from actors.core.errors import BulkheadError
 from actors.core.instruments import Instrument
+from actors.core.trades import Trade
 from actors.core.units import NANOS_PER_MS, ZERO, Nanos, Symbol
 from actors.gateway.messages import RequestWeight
 from actors.runtime.io_loop import IoLoop
-from actors.venues.binance import rest
+from actors.venues.binance import history, rest
 from actors.venues.binance.addresses import addresses
 from actors.venues.binance.asking import Asker
 from actors.venues.binance.discovery import VenueRules, discover, listed_with_brackets, master_positions
@@ -38,6 +39,7 @@ from actors.venues.port import (
     MasterView,
     OnAlarm,
     OnProgress,
+    PastOrder,
     RulesChanged,
     SymbolView,
     Venue,
@@ -315,6 +317,14 @@ class BinanceVenue:
             ExchangeUnreachable, VenueRefused, ExchangeBusy: no answer; says when to try again.
         """
         return master_positions(self.asker, self._asks_for)
+
+    def past_orders(self, symbol: Symbol, since_ms: int, prefix: str) -> list[PastOrder]:
+        """See ``history``."""
+        return history.past_orders(self.asker, symbol, since_ms, prefix)
+
+    def past_trades(self, symbol: Symbol, since_ms: int) -> list[Trade]:
+        """See ``history``."""
+        return history.past_trades(self.asker, symbol, since_ms)
 
     def weight(self) -> RequestWeight:
         """Where the budget of request weight stands."""

@@ -22,6 +22,7 @@ from actors.venues.paper.json_body import (
     read_integer,
     read_number,
 )
+from actors.venues.paper.limits import PROFILES
 from actors.venues.paper.orders import PaperOrder
 from actors.venues.paper.reports import queried_order, text
 from actors.venues.paper.requests import fraction_of, parse_order
@@ -43,6 +44,7 @@ class Admin:
             ("POST", "/paper/shock"): self._shock,
             ("POST", "/paper/halt"): self._halt,
             ("POST", "/paper/faults"): self._fault,
+            ("POST", "/paper/limits"): self._limits,
             ("POST", "/paper/funding"): self._funding,
             ("GET", "/paper/state"): lambda _w, now: answer(self.state(now)),
             ("POST", "/paper/mark"): self._mark,
@@ -119,6 +121,14 @@ class Admin:
         symbol = self._symbol(body)
         halted, on = self._venue.halted, read_flag(body, "halted", default=True)
         (halted.add if on else halted.discard)(symbol)
+        return self._done()
+
+    def _limits(self, body: JsonBody, _now_ms: int) -> Reply:
+        """Set other rate limits, and count afresh."""
+        name = body.get("profile")
+        if name not in PROFILES:
+            raise ValueError(f"profile: {name!r} is not one of {', '.join(PROFILES)}")
+        self._venue.windows.start(PROFILES[str(name)])
         return self._done()
 
     def _mark(self, body: JsonBody, _now_ms: int) -> Reply:
@@ -275,6 +285,9 @@ class Admin:
                 a: msgspec.to_builtins(w, builtin_types=()) for a, w in exchange.ledger.wallets.items()
             },
             "positions": {s: p.amount for s, p in exchange.positions.items() if p.amount},
+            "orders": len(exchange.orders.all),
+            "taken": exchange.taken,
+            "paid_for_depth": exchange.paid_for_depth,
             "trades": {s: len(t) for s, t in exchange.trades.items()},
             "open_orders": len(exchange.orders.open_of(None)),
             "open_algo_orders": len(exchange.algo.open_of(None)),

@@ -102,9 +102,13 @@ class RateWindows:
     """
 
     def __init__(self, limits: Limits, ban_after: int, ban_ms: int) -> None:
-        self.limits = limits
         self.stats = RequestStats()
         self._ban_after, self._ban_ms = ban_after, ban_ms
+        self.start(limits)
+
+    def start(self, limits: Limits) -> None:
+        """Set the limits, and forget what was counted; the peaks stay."""
+        self.limits = limits
         self._weight = _Window(MINUTE_MS)
         self._orders_10s, self._orders_minute = _Window(TEN_SECONDS_MS), _Window(MINUTE_MS)
         self._refused = _Window(MINUTE_MS)

@@ -191,6 +191,24 @@ def test_the_exchange_closes_a_position_by_itself(paper, kind, begins, listed, s
         assert made["orderId"] in {o["orderId"] for o in found}
 
 
+def test_rate_limits_change_while_it_runs():
+    running = Running(orders_per_10s=2)
+    try:
+        before = running.state()["orders"]
+        assert [running.place().status_code for _ in range(3)] == [200, 200, 429]
+        running.admin("limits", profile="binance")
+        told = running.get("v1/exchangeInfo")["rateLimits"]
+        assert [(r["interval"], r["limit"]) for r in told if r["rateLimitType"] == "ORDERS"] == [
+            ("MINUTE", 1_200),
+            ("SECOND", 300),
+        ]
+        assert [running.place().status_code for _ in range(3)] == [200, 200, 200]
+        state = running.state()
+        assert (state["orders"] - before, state["most_orders_in_10s"], state["rejected_orders"]) == (5, 3, 1)
+    finally:
+        running.stop()
+
+
 def test_an_order_from_outside_the_engine(paper):
     with paper.user_stream() as stream:
         made = paper.admin("orders", symbol="ETHUSDT", side="BUY", type="MARKET", quantity="1")
@@ -298,6 +316,7 @@ def test_delivery_contracts_and_other_quote_assets_are_listed_on_request():
         ("funding", {"symbol": "ETHUSDT", "rate": "-2"}),
         ("halt", {"symbol": "ETHUSDT", "halted": "false"}),
         ("settings", {"dual_side": "false"}),
+        ("limits", {"profile": "wide"}),
         ("settings", {"symbol": "ETHUSDT", "leverage": 0}),
         ("settings", {"symbol": "ETHUSDT", "leverage": 2.5}),
     ],
@@ -316,5 +335,6 @@ def test_bad_input_is_named(paper, path, body):
         "halted",
         "leverage",
         "dual_side",
+        "profile",
     }:
         assert f"{name}: {value!r}" in answer.json()["msg"]

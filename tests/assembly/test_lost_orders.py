@@ -1,0 +1,261 @@
+"""Orders that a restored database does not know are found in the exchange's history and booked, or named."""
+
+from __future__ import annotations
+
+from decimal import Decimal as D
+
+import pytest
+from msgspec.structs import replace
+
+from actors.assembly import lost_orders
+from actors.assembly.lost_orders import EARLIER_MS, Fleet, book, first_root, pending
+from actors.core.clearing_messages import clearing_name
+from actors.core.durability import Persist
+from actors.core.enums import OrderType, TimeInForce
+from actors.core.errors import StateCorrupt
+from actors.core.facts import FillApplied, OrderIntended
+from actors.core.order_ids import FIXED, Origin, StartId, account_part, client_order_id
+from actors.core.trades import Trade
+from actors.core.units import AccountId
+from actors.gateway.messages import Report, ReportStatus
+from actors.subaccount.pipeline import Accepted
+from actors.supervision.journal_roots import JournalRoot
+from actors.venues.port import PastOrder
+from tests.assembly.test_build import Built
+from tests.factories import BTC, BUY, ETH, SELL, account
+
+EARLIER = Origin(FIXED.fleet, StartId("0000zz"))
+SINCE = 1_700_000_000_000
+
+
+class Exchange:
+    """Past orders with their trades, some of which end only when they are asked for again."""
+
+    def __init__(self, *orders):
+        self.orders, self.trades, self.asked, self.open = list(orders), [], [], {}
+        for order in orders:
+            self.traded(order, order.report.executed)
+
+    def traded(self, order, quantity):
+        if quantity:
+            self.trades.append(
+                Trade(
+                    exchange_order_id=order.report.exchange_order_id, trade_id=len(self.trades) + 1, quantity=quantity,
+                    symbol=order.report.symbol, side=order.side, price=D(2000), fee=D("0.5"), maker=False,
+                    trade_ms=SINCE + len(self.trades),
+                )
+            )  # fmt: skip
+
+    def past_orders(self, symbol, since_ms, prefix):
+        self.asked.append((symbol, since_ms))
+        found = [
+            o
+            for o in self.orders
+            if o.report.symbol == symbol and o.report.client_order_id.startswith(prefix)
+        ]
+        return [self._now(order) for order in found]
+
+    def _now(self, order):
+        left = self.open.get(order.report.exchange_order_id, 0)
+        self.open[order.report.exchange_order_id] = left - 1
+        return replace(order, report=replace(order.report, status=ReportStatus.NEW)) if left > 0 else order
+
+    def past_trades(self, symbol, since_ms):
+        self.asked.append((symbol, since_ms))
+        return [t for t in self.trades if t.symbol == symbol]
+
+
+def past(number, exchange_order_id, account_id="acct-1", side=BUY, executed="1", origin=EARLIER, symbol=ETH):
+    return PastOrder(
+        report=Report(
+            client_order_id=client_order_id(origin, AccountId(account_id), number), exchange_order_id=exchange_order_id,
+            symbol=symbol, status=ReportStatus.FILLED, executed=D(executed), stated="NEW",
+        ),
+        side=side, quantity=D(2), order_type=OrderType.MARKET, price=None, time_in_force=TimeInForce.GTC,
+        placed_ms=SINCE + number,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def built():
+    made = Built()
+    made.assembly.supervise()
+    made.assembly.start("writer", "gateway", "router", prove=False)
+    made.run()
+    return made
+
+
+class Asked:
+    """Stands for a ref: what an account is asked it decides, and answers at once, or raises."""
+
+    def __init__(self, built, ref, error=None):
+        self._built, self._ref, self._error = built, ref, error
+
+    def ask(self, message, block):
+        assert block is False
+        self._ref.tell(message)
+        self._built.run()
+        return self
+
+    def get(self, timeout):
+        assert timeout > 0
+        if self._error is not None:
+            raise self._error
+        return Accepted()
+
+
+def fleet(built, ids=("acct-1", "acct-2"), known=(), errors=None):
+    errors = errors or {}
+    for n in ids:
+        if n not in errors:
+            built.assembly.start_account(AccountId(n), replace(account("50000"), account_id=AccountId(n)))
+    built.run()
+    refs = built.assembly.accounts
+
+    def find(id_):
+        return (
+            Asked(built, refs.get(id_) or next(iter(refs.values())), errors.get(id_)) if id_ in ids else None
+        )
+
+    return Fleet(
+        fleet=FIXED.fleet, account_ids=ids, account=find,
+        known=lambda asked: [id_ for id_ in asked if id_ in known], alarm=built.alarms.append,
+    )  # fmt: skip
+
+
+def decided(built):
+    return [m for m in built.got("writer") if isinstance(m, Persist)]
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch):
+    monkeypatch.setattr(lost_orders.time, "sleep", lambda _s: None)
+
+
+def test_each_order_that_no_intent_explains_is_booked_by_its_account_in_the_order_of_trades(built):
+    known = past(1, 900)
+    late, early = past(2, 902, side=SELL), past(3, 901, "acct-2", symbol=BTC)
+    second = past(4, 903)
+    exchange = Exchange(known, early, late, second, past(5, 904, executed="0"))
+    assert book(exchange, [ETH, BTC], SINCE, fleet(built, known={known.report.client_order_id}))
+    found = [
+        (m.stream, [f.client_order_id for f in m.facts if isinstance(f, OrderIntended)])
+        for m in decided(built)
+    ]
+    assert found == [
+        ("acct-2", [early.report.client_order_id]),
+        ("acct-1", [late.report.client_order_id]),
+        ("acct-1", [second.report.client_order_id]),
+    ]
+    assert sum(isinstance(f, FillApplied) for m in decided(built) for f in m.facts) == 3
+    assert {since_ms for _, since_ms in exchange.asked} == {SINCE - EARLIER_MS}
+    [alarm] = built.alarms
+    assert "3 orders" in alarm
+    assert "their 3 trades are booked to 2 accounts" in alarm
+    states = {id_: ref.cell.actor.state for id_, ref in built.assembly.accounts.items()}
+    assert [p.quantity for p in states["acct-2"].positions] == [D(1)]
+    assert (states["acct-1"].positions, states["acct-1"].next_order_sequence) == ((), 5)
+
+
+def test_without_any_nothing_is_said_and_trades_are_not_asked_for(built):
+    exchange = Exchange(past(5, 904, executed="0"), past(6, 905, origin=Origin("00000z", StartId("000000"))))
+    assert book(exchange, [ETH], 5, fleet(built))
+    assert (built.alarms, decided(built), exchange.asked) == ([], [], [(ETH, 0)])
+
+
+def test_one_that_is_being_cancelled_is_waited_for(built):
+    order = past(2, 902)
+    exchange = Exchange(order)
+    exchange.open[902] = 2
+    assert book(exchange, [ETH, BTC], SINCE, fleet(built))
+    assert len(decided(built)) == 1
+    assert [symbol for symbol, _ in exchange.asked] == [ETH, BTC, ETH, ETH, ETH]
+
+
+@pytest.mark.parametrize("executed", ["0", "1"])
+def test_one_that_does_not_end_is_named_if_it_traded_and_looked_for_again(built, executed, monkeypatch):
+    monkeypatch.setattr(lost_orders, "END_SECONDS", -1)
+    exchange = Exchange(past(2, 902, executed=executed))
+    exchange.open[902] = 99
+    assert not book(exchange, [ETH], SINCE, fleet(built))
+    assert decided(built) == []
+    assert ["the exchange still calls it NEW" in a for a in built.alarms] == [True] * int(executed)
+
+
+def test_what_no_account_can_be_given_is_named_and_not_looked_for_again(built):
+    newer, short = past(2, 902, "acct-9"), past(3, 903)
+    exchange = Exchange(newer, short, past(4, 904))
+    exchange.trades = [t for t in exchange.trades if t.exchange_order_id != 903]
+    assert book(exchange, [ETH], SINCE, fleet(built))
+    assert len(decided(built)) == 1
+    created, trades, _ = built.alarms
+    assert newer.report.client_order_id in created
+    assert "created after the backup" in created
+    assert "BUY 1 ETHUSDT" in created
+    assert "0 trades of it, which do not add up" in trades
+
+
+def test_a_block_of_several_accounts_orders_is_named_as_one(built):
+    block = past(2, 902, clearing_name(ETH))
+    assert book(Exchange(block), [ETH], SINCE, fleet(built))
+    assert decided(built) == []
+    [alarm] = built.alarms
+    assert block.report.client_order_id in alarm
+    assert "a block of several accounts' orders" in alarm
+
+
+def test_nobody_guesses_between_accounts_that_share_a_hash(built, monkeypatch):
+    alike = {"acct-2": account_part("acct-1")}
+    monkeypatch.setattr(lost_orders, "account_part", lambda id_: alike.get(id_) or account_part(id_))
+    assert book(Exchange(past(2, 902)), [ETH], SINCE, fleet(built))
+    assert decided(built) == []
+    assert "its id may be of acct-1 or acct-2" in built.alarms[0]
+
+
+@pytest.mark.parametrize("error", [StateCorrupt("odd"), TimeoutError()])
+def test_an_account_that_cannot_book_is_named_the_others_book_and_it_is_tried_again(built, error):
+    exchange = Exchange(past(2, 902, "acct-2"), past(3, 903))
+    assert not book(exchange, [ETH], SINCE, fleet(built, errors={"acct-2": error}))
+    refused, done = built.alarms
+    assert "acct-2 could not book it: " + (str(error) or "TimeoutError") in refused
+    assert "the next start tries again" in refused
+    assert "1 orders" in done
+
+
+def test_an_account_that_does_not_run_is_no_account_that_has_booked(built):
+    some = replace(fleet(built), account=lambda _id: None)
+    assert not book(Exchange(past(2, 902)), [ETH], SINCE, some)
+    assert "acct-1 is not running" in built.alarms[0]
+
+
+def root(position, *, accepted="", looked=False, fleet_id="f"):
+    return JournalRoot(
+        journal_root="", position=position, at_ms=1, fleet=fleet_id, accepted=accepted, looked=looked
+    )
+
+
+@pytest.mark.parametrize(
+    ("roots", "position"),
+    [
+        ([], None),
+        ([root(5)], None),
+        ([root(9), root(5, accepted="x")], 5),
+        ([root(9), root(5, accepted="x"), root(7)], 5),
+        ([root(9), root(5, accepted="x"), root(7, looked=True), root(8)], None),
+        ([root(9, looked=True), root(5, accepted="x")], 5),
+        ([root(5, accepted="x"), root(7, looked=True), root(6, accepted="y")], 6),
+        ([root(5, accepted="x", fleet_id="g")], None),
+        ([root(5, accepted="x"), root(7, looked=True, fleet_id="g")], 5),
+    ],
+)
+def test_a_restored_journal_is_looked_behind_once(roots, position):
+    found = pending(roots, "f")
+    assert (None if found is None else found.position) == position
+
+
+def test_a_new_data_folder_may_have_got_a_restored_database_and_one_that_knows_it_has_not():
+    first = first_root([root(9, fleet_id="g")], "f", (b"five", 5), 77)
+    assert (first.journal_root, first.position, first.at_ms, first.fleet) == (b"five".hex(), 5, 77, "f")
+    assert pending([first, root(6)], "f") is first
+    assert first_root([root(4)], "f", (b"five", 5), 77) is None
+    assert first_root([], "f", (bytes(16), 0), 77) is None
