@@ -163,11 +163,9 @@ def known_orders(connection: Connection, ids: Collection[ClientOrderId]) -> set[
     with one_moment(connection):
         known = {row[0] for row in connection.execute(KNOWN_ORDERS, {"ids": list(ids)}).fetchall()}
         behind = connection.execute(BEHIND, {"shard": SHARD}).fetchall()
-    for fact in _facts(behind):
-        if isinstance(fact, OrderIntended):
-            known.add(fact.client_order_id)
-        elif isinstance(fact, BlockFormed):
-            known.add(fact.order.client_order_id)
+    facts = list(_facts(behind))
+    known |= {fact.client_order_id for fact in facts if isinstance(fact, OrderIntended)}
+    known |= {fact.order.client_order_id for fact in facts if isinstance(fact, BlockFormed)}
     return known.intersection(ids)
 
 
