@@ -1,6 +1,6 @@
 """The program on one screen: which actors the engine consists of, in start order, and who restarts them.
 
-    writer -> projector -> gateway -> router -> (accounts) -> feed -> (api)
+    writer -> projector -> gateway -> router -> (clearing of each symbol) -> (accounts) -> feed -> (api)
 
 ``actors.assembly.build`` makes the parts, ``actors.assembly.engine`` runs the order. Rules of supervision:
 
@@ -10,7 +10,9 @@
    cancels its orders and watches its liquidation until an operator releases it.
 4. The gate lets no new risk in while the writer, the projector, the gateway or the router is away.
 5. One cause that fails many accounts trips one breaker instead of thousands of restarts.
-6. What cannot be trusted any more halts the engine. The projector alone does not, past its restarts: what it writes is for
+6. A symbol's clearing that fails alone is restarted alone. Past its restarts it stays down: no new risk, and the orders of
+   its symbol go to the gateway one by one.
+7. What cannot be trusted any more halts the engine. The projector alone does not, past its restarts: what it writes is for
    people and for the platform, and fills, cancels and liquidations must go on without it.
 """
 
@@ -18,16 +20,19 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
 
+from actors.clearing.actor import ClearingActor, ClearingContext
 from actors.core.alarm_level import Critical
+from actors.core.clearing_messages import clearing_name
 from actors.core.errors import BadInput, Fenced, Overtaken, Refused, StateLost
 from actors.core.messages import LoseTriggers
 from actors.core.safe_copy import pairs
 from actors.core.trading_day import DayRule
-from actors.core.units import Nanos
+from actors.core.units import Nanos, Symbol
 from actors.feed.actor import Feed
 from actors.gateway.actor import Gateway
 from actors.gateway.budget import OrderBudget
@@ -80,6 +85,7 @@ class Parts(msgspec.Struct, kw_only=True):
     store: StorePort | None
     projection: Projection | None
     venue: VenueConnection
+    clearing: ClearingContext
     day_rule: DayRule | None
     price_max_age_ns: Nanos
     alarm_by_key: Callable[[str, str], None]
@@ -107,8 +113,21 @@ def _gateway(p: Parts) -> Ref:
     transport, r = p.venue.transport, p.registry
     budget = OrderBudget.of(transport.rules)
     return Gateway.start(
-        "gateway", p.main, transport, r.accounts, r.gate, p.fleets, budget, r.alarm, r.actors
+        "gateway",
+        p.main,
+        transport,
+        r.accounts,
+        r.gate,
+        p.fleets,
+        budget,
+        r.alarm,
+        r.actors,
+        waits_elsewhere=p.clearing.waits,
     )
+
+
+def _clearing(symbol: Symbol, p: Parts) -> Ref:
+    return ClearingActor.start(clearing_name(symbol), p.main, symbol, p.clearing)
 
 
 def _router(p: Parts) -> Ref:
@@ -133,7 +152,13 @@ CHILDREN: tuple[ChildSpec[Parts], ...] = (
     ChildSpec(name="router", start=_router, group="market"),
     ChildSpec(name="feed", start=_feed, group="market"),
 )
-"""In start order. The accounts start after the router and before the feed."""
+"""In start order. The symbols' clearing starts after the router, then the accounts, then the feed."""
+
+
+def clearing_child(symbol: Symbol) -> ChildSpec[Parts]:
+    """The clearing of one symbol."""
+    return ChildSpec(name=clearing_name(symbol), start=partial(_clearing, symbol), is_vital=False)
+
 
 GROUPS: dict[str, Strategy] = {"market": Strategy.REST_FOR_ONE}
 """A new router knows no prices until the feed, started after it, has asked for all of them."""

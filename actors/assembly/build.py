@@ -7,7 +7,7 @@ where a test or a benchmark has no use for one of the children, what stands in f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 
 import msgspec
@@ -15,17 +15,20 @@ import pykka
 import structlog
 from msgspec.structs import replace
 
+from actors.clearing.actor import ClearingContext
+from actors.clearing.state import ClearingState
 from actors.core.alarm_level import Critical
+from actors.core.clearing_messages import clearing_name, is_clearing
 from actors.core.messages import Lane
 from actors.core.order_ids import Origin
 from actors.core.trading_day import DayRule
-from actors.core.units import AccountId, Nanos
+from actors.core.units import AccountId, Nanos, Symbol
 from actors.gateway.fleets import Fleets
 from actors.limits.model import RiskLimits
 from actors.persistence.projection.store import Projection
 from actors.persistence.queries import StorePort
 from actors.runtime.actor import Ref
-from actors.runtime.cell import Cell, CrashReport
+from actors.runtime.cell import Cell, CrashReport, Status
 from actors.runtime.dispatcher import Dispatcher
 from actors.runtime.envelope import Envelope, lane_of
 from actors.subaccount.actor import AccountActor, AccountContext
@@ -39,7 +42,7 @@ from actors.supervision.registry import ChildSpec, Registry, guard_name
 from actors.supervision.strategy import Strategy
 from actors.symbol_router.book import PriceBook
 from actors.venues.port import VenueConnection
-from supervisor import CHILDREN, GROUPS, Parts, Supervisor
+from supervisor import CHILDREN, GROUPS, Parts, Supervisor, clearing_child
 
 log = structlog.get_logger("engine")
 
@@ -49,7 +52,8 @@ Children = tuple[ChildSpec[Parts], ...]
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What the wiring needs to know.
 
-    ``origin`` is what the ids of all orders begin with. ``first_checkpoint`` is where the price book begins to
+    ``origin`` is what the ids of all orders begin with. ``clearing`` says whether market orders of one symbol may go out as
+    blocks, ``split_at_depth`` at how many times the quantity at the best price these are split, 0 for never. ``first_checkpoint`` is where the price book begins to
     number its checkpoints: above those of earlier runs whose accounts are loaded.
     """
 
@@ -57,6 +61,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     price_max_age_ns: Nanos = RiskLimits().price_max_age_ns
     day_rule: DayRule | None = None
     faults_allowed: bool = False
+    clearing: bool = False
+    split_at_depth: int = 0
     first_checkpoint: int = 0
     groups: dict[str, Strategy] = msgspec.field(default_factory=GROUPS.copy)
     correlation: CorrelationPolicy = CorrelationPolicy()
@@ -137,6 +143,46 @@ class Assembly:
         lifecycle.start(self.registry.specs, names, self.parts, self.actors, prove=prove)
         for name in names:
             setattr(self.context, name, self.actors[name])
+
+    def start_clearing(
+        self,
+        symbols: Iterable[Symbol],
+        known: Mapping[Symbol, ClearingState] | None = None,
+        *,
+        prove: bool = True,
+    ) -> None:
+        """Start the clearing of symbols that have none yet, unless it is switched off.
+
+        Args:
+            symbols: which.
+            known: the durable states of those that ever decided something. One that has no blocks starts from that, one
+                without a state from a blank one; the others, or all where this is not given, are loaded by the writer, who
+                knows which of their members have ended.
+            prove: as of ``start``.
+
+        Raises:
+            NotStarted: one did not answer in time.
+        """
+        if not self.settings.clearing:
+            return
+        new = [clearing_child(symbol) for symbol in symbols if clearing_name(symbol) not in self.actors]
+        if known is not None:
+            blank = {s: known.get(s, ClearingState(symbol=s)) for s in symbols}
+            self.parts.clearing.preloaded.update({s: state for s, state in blank.items() if not state.blocks})
+        self.registry.add_specs(new)
+        lifecycle.start(self.registry.specs, [s.name for s in new], self.parts, self.actors, prove=prove)
+
+    def stop_clearing(self, timeout_s: float) -> list[str]:
+        """Stop the clearing of all symbols; see ``lifecycle.stop``."""
+        names = [name for name in list(self.actors) if is_clearing(name)]
+        return lifecycle.stop(self.registry.specs, names, self.actors, timeout_s)
+
+    def order_path(self, symbol: Symbol) -> Ref:
+        """Who takes orders of a symbol: its clearing, or the gateway where there is none that serves."""
+        clearing = self.actors.get(clearing_name(symbol))
+        if clearing is None or clearing.cell.status is Status.QUARANTINED:
+            return self.actors["gateway"]
+        return clearing
 
     def stop(self, *names: str, timeout_s: float) -> list[str]:
         """Stop children by name, in reverse start order; see ``lifecycle.stop``."""
@@ -227,7 +273,17 @@ def build(  # noqa: PLR0913 - the parts that differ
         groups=settings.groups,
         correlation=settings.correlation,
     )
+    clearing = ClearingContext(
+        actors=registry.actors,
+        accounts=registry.accounts,
+        instruments=lambda: context.instruments,
+        prices=book,
+        origin=settings.origin,
+        split_at_depth=settings.split_at_depth,
+        alarm=runtime.alarm,
+    )
     parts = Parts(
+        clearing=clearing,
         main=runtime.main,
         io=runtime.io,
         projecting=runtime.projecting or runtime.io,
@@ -242,4 +298,6 @@ def build(  # noqa: PLR0913 - the parts that differ
         alarm_by_key=runtime.alarm_by_key,
         alarm_over=runtime.alarm_over,
     )
-    return Assembly(settings, runtime, parts, context)
+    assembly = Assembly(settings, runtime, parts, context)
+    context.order_path = assembly.order_path
+    return assembly

@@ -1,6 +1,6 @@
 """The whole engine as one process: in which order its parts start and stop, and what api and command line use of it.
 
-store -> writer -> projector -> gateway -> router -> accounts -> feed        (the api once the accounts are there)
+store -> writer -> projector -> gateway -> router -> clearing -> accounts -> feed        (the api once the accounts are there)
 
 What is wired is in ``build.py``, where accounts come from in ``accounts.py``, what an earlier run left in
 ``recovery.py`` (orders) and ``operator_resumption.py`` (what people asked for).
@@ -173,8 +173,10 @@ class Engine:
         self.watchdog.start()
         self.loop.start()
         assembly = self._assemble(store, origin)
+        clearings = store.clearing_states()
         assembly.supervise()
         assembly.start(*BEFORE_ACCOUNTS)
+        assembly.start_clearing(self.venue.instruments, clearings)
         end = store.root
         with self.gc_control.held():
             restored = account_starts.restore(assembly, self.questions, self.progress)
@@ -208,6 +210,7 @@ class Engine:
             # The network first: what it would still tell is asked for again at the next start.
             lambda: self.loop.stop(left()),
             self._stop_accounts,
+            lambda: self._stop_clearing(left()),
             lambda: self._stop_children("gateway", "router", seconds=left()),
             lambda: self._stop_children("writer", seconds=left()),
             # Behind the writer, so that all that was written is projected when the engine has ended.
@@ -235,6 +238,10 @@ class Engine:
             # Nobody restarts it, so it answers no more.
             seconds = min(seconds, HALTED_SECONDS)
         self.assembly.stop(*names, timeout_s=seconds)
+
+    def _stop_clearing(self, seconds: float) -> None:
+        if self._is_assembled:
+            self.assembly.stop_clearing(seconds)
 
     def _stop_accounts(self) -> None:
         if self._is_assembled:
@@ -329,6 +336,8 @@ class Engine:
             origin=origin,
             price_max_age_ns=self.base_limits.price_max_age_ns,
             day_rule=config.risk.day_rule,
+            clearing=config.clearing == "on",
+            split_at_depth=config.block_split_at_depth,
             faults_allowed=config.faults_allowed,
             first_checkpoint=self.clock.wall_ms() * 1_000,
         )
@@ -360,6 +369,7 @@ class Engine:
     def _apply_rules(self, rules: RulesChanged) -> None:
         """The exchange's rules are other ones now; each decision from here on sees all of them."""
         self.context.instruments = rules.instruments
+        self.assembly.start_clearing(rules.instruments)
         self.actors["feed"].tell(Listed(tuple(self.venue.watched)))
         reconsider_holders(self.accounts, rules.changed)
 

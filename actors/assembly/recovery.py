@@ -97,6 +97,6 @@ def cancel_at_once(assembly: Assembly, account_id: AccountId, *, all_own: bool =
         for o in state.orders
         if o.cancel_requested or (all_own and o.purpose is Purpose.USER)
     )
-    if cancels:
-        gateway.tell(Submit((), cancels))
+    for cancel in cancels:
+        assembly.order_path(cancel.symbol).tell(Submit((), (cancel,)))
     return len(cancels)

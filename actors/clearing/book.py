@@ -214,6 +214,14 @@ class Book:
         group = self.where.get(client_order_id)
         return None if group is None else self.lines[group].waiting[client_order_id]
 
+    def is_unsent(self, client_order_id: ClientOrderId) -> bool:
+        """Whether an order waits, or is in a block that is not durable yet: the exchange cannot have it."""
+        if client_order_id in self.where:
+            return True
+        return any(
+            w.order.client_order_id == client_order_id for f in self.forming.values() for w in f.members
+        )
+
     def arrives(self, order: OrderIntended, at: Moment) -> None:
         """An order begins to wait, at the place that is kept for it, if there is one."""
         self._number += 1

@@ -144,12 +144,13 @@ class Clearing:
         parts = self._parts_of(number)
         return self._when_durable([Deliver(member.account_id, told) for told in parts.told(member)])
 
-    def booked(self, client_order_ids: Iterable[ClientOrderId]) -> None:
+    def booked(self, client_order_ids: Iterable[ClientOrderId]) -> list[Effect]:
         """The ends of these orders are durable in their accounts: nobody asks for them any more."""
         for id_ in client_order_ids:
             known = self._members.get(id_)
             if known is not None:
                 self.book.unbooked[known[0]].discard(id_)
+        return []
 
     # -- from the gateway
 

@@ -10,6 +10,7 @@ from decimal import Decimal
 import msgspec
 
 from actors.core.clearing_facts import BlockEnded, BlockFormed, Member, RoundAllocated
+from actors.core.orders import WorkingOrder
 from actors.core.trades import Trade
 from actors.core.units import ZERO, ClientOrderId, Symbol
 
@@ -66,6 +67,16 @@ class Block(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """What each member still lacks of its quantity, zero included, in base asset."""
         got = self.allocated()
         return {m.client_order_id: m.quantity - got[m.client_order_id] for m in self.members}
+
+    def working(self) -> WorkingOrder:
+        """It as the gateway takes over the orders of an earlier run."""
+        trades = self.trades
+        return WorkingOrder(
+            intent=self.formed.order,
+            exchange_order_id=trades[-1].exchange_order_id if trades else None,
+            filled=self.executed,
+            trade_ids=tuple(trade.trade_id for trade in trades),
+        )
 
 
 class ClearingState(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -80,6 +80,7 @@ class AccountContext:
         self.writer: Ref
         self.router: Ref
         self.gateway: Ref
+        self.order_path: Callable[[Symbol], Ref] = lambda _symbol: self.gateway
         self.feed: Ref | None = None
         self.preloaded: dict[AccountId, AccountState] = {}
         self.stats = AccountStats()
@@ -261,7 +262,7 @@ class AccountActor(DispatchedActor):
         return decision.reply if future is None else None
 
     def _resync(self, order: WorkingOrder) -> None:
-        self._context.gateway.tell(Resync(order))
+        self._context.order_path(order.symbol).tell(Resync(order))
 
     def _await_deadline(self, state: AccountState) -> None:
         """Have a timer look at the next position that becomes too old."""
@@ -313,7 +314,7 @@ class AccountActor(DispatchedActor):
     def _ask_fees(self, new: list[PendingFee]) -> None:
         trades, rates = fees.questions(self.account_id, new, self._context.instruments)
         for question in trades:
-            self._context.gateway.tell(question)
+            self._context.order_path(question.symbol).tell(question)
         if self._context.feed is not None:
             for asked in rates:
                 self._context.feed.tell(asked)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -76,6 +76,11 @@ class Registry(msgspec.Struct, kw_only=True):
     def spec(self, name: str) -> ChildSpec[Any] | None:
         """The spec of one of the engine's own actors; None for accounts and guards."""
         return next((spec for spec in self.specs if spec.name == name), None)
+
+    def add_specs(self, specs: Iterable[ChildSpec[Any]]) -> None:
+        """More of the engine's own actors, such as those of symbols that were listed meanwhile; known names are left out."""
+        known = {spec.name for spec in self.specs}
+        self.specs = (*self.specs, *(spec for spec in specs if spec.name not in known))
 
     def is_core(self, name: str) -> bool:
         """Whether it is one of the engine's own actors: neither an account nor a guard."""

@@ -98,7 +98,7 @@ def test_the_store_finds_an_intent_that_comes_twice_and_a_state_that_its_facts_d
         quiet.store._note(intent.account_id, intent)
     [state] = quiet.store.load(["acct-0"])
     other = replace(state, balance=D(5), sequence=state.sequence + 1)
-    with pytest.raises(Violation, match="differs from the account's own"):
+    with pytest.raises(Violation, match="differs from that of who decided"):
         quiet.store.commit([decision(quiet, state=other)])
     quiet.store.durable["acct-0"] = other
     with pytest.raises(Violation, match="what is loaded differs"):

@@ -133,18 +133,30 @@ class BnbFees:
         """
         store = self._world.store
         paid = dict.fromkeys(store.durable, ZERO)
-        for (symbol, trade_id), fact in store.trades.items():
-            late = store.late_fees.get((symbol, trade_id))
-            [trade] = [t for t in self._world.exchange.trades[symbol] if t.id == trade_id]
-            amount, rate, fee = _taken(fact, late)
-            must(amount == amount_of(trade.commission), (symbol, trade_id))
-            must(amount is not None and rate is not None and fee == amount * rate, (symbol, trade_id))
+        commission = {
+            (symbol, t.id): amount_of(t.commission)
+            for symbol, trades in self._world.exchange.trades.items()
+            for t in trades
+        }
+        shares: dict[tuple[Symbol, int], Decimal] = {}
+        fills = dict(store.parts)
+        for (symbol, id_), used in store.trades.items():
+            if isinstance(used, FillApplied):
+                fills[symbol, id_, used.client_order_id] = used
+        for key, fact in fills.items():
+            amount, rate, fee = _taken(fact, store.late_fees.get(key))
+            must(amount is not None and rate is not None and fee == amount * rate, key)
             lowest, highest = min(map(min, self._minutes.values())), max(map(max, self._minutes.values()))
-            must(rate is not None and lowest <= rate <= highest, (symbol, trade_id))
+            must(rate is not None and lowest <= rate <= highest, key)
+            shares[key[:2]] = shares.get(key[:2], ZERO) + (amount or ZERO)
             paid[store.intents[fact.client_order_id].account_id] += fee
-        for part, fact in store.parts.items():
-            _, _, fee = _taken(fact, store.late_parts.get(part))
-            paid[store.intents[fact.client_order_id].account_id] += fee
+        for traded, used in store.trades.items():
+            if isinstance(used, FillApplied):
+                must(shares[traded] == commission[traded], traded)
+        for _, round_ in store.rounds:
+            symbol = round_.trades[0].symbol
+            taken = sum((commission[symbol, t.trade_id] for t in round_.trades), ZERO)
+            must(shares[symbol, round_.round_id] == taken, round_)
         for account_id, takeover in store.taken:
             paid[account_id] += takeover.fee
         for account_id, state in store.durable.items():

@@ -104,6 +104,26 @@ def trade(world: World) -> None:
     _place_later(world, symbol, side, quantity, tick.mid)
 
 
+def crowd(world: World) -> None:
+    """Several accounts, some of them twice, want to trade one symbol on one side at the same time."""
+    symbol, side = world.random.choice(SYMBOLS), world.random.choice([Side.BUY, Side.SELL])
+    listing = LISTINGS[symbol]
+    closes = world.random.random() < 0.3  # noqa: PLR2004 - nearly a third
+    for _ in range(world.random.randint(2, 12)):
+        notional = D(world.random.randint(100, 4_000))
+        quantity = listing.instrument.floor_qty(notional / listing.start_price)
+        one_of(world).tell(
+            PlaceOrder(
+                symbol=symbol,
+                side=side,
+                quantity=quantity,
+                leverage=LEVERAGE,
+                cause="crowd",
+                reduce_only=closes,
+            )
+        )
+
+
 def _place_later(world: World, symbol: Symbol, side: Side, quantity: Decimal, mid: Decimal) -> None:
     step = LISTINGS[symbol].instrument.tick_size
     kind = world.random.choice(list(ConditionalKind))

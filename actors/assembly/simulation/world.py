@@ -20,6 +20,7 @@ from actors.assembly.simulation.people import SYMBOLS
 from actors.assembly.simulation.store import SimulatedStore
 from actors.assembly.simulation.violation import Violation, must
 from actors.assembly.simulation.wire import LossyWire
+from actors.core.clearing_messages import is_clearing
 from actors.core.enums import ReconsiderReason
 from actors.core.messages import FaultOnPurpose, Reconsider, Tick
 from actors.core.order_ids import FIXED
@@ -30,7 +31,7 @@ from actors.gateway.messages import UserStreamConnected
 from actors.runtime.cell import Cell, CrashReport
 from actors.runtime.clock import VirtualClock
 from actors.runtime.simulation import SeededDispatcher
-from actors.supervision.messages import RestartNow
+from actors.supervision.messages import RestartNow, StillQuarantined
 from actors.supervision.policy import RestartPolicy
 from actors.venues.paper.generator import Generator
 from actors.venues.paper.instruments import LISTINGS
@@ -55,8 +56,13 @@ LAST_NS = Nanos(10_000 * NANOS_PER_MS)
 """For what the last look of all accounts leads to."""
 
 # How often something happens in a step.
-TRADE, CLOSE, FUNDING, SETTING = 0.7, 0.15, 0.05, 0.1
+TRADE, CLOSE, FUNDING, SETTING, CROWD = 0.7, 0.15, 0.05, 0.1, 0.25
+CLEARING_CRASH = 0.02
 ACCOUNT_CRASH, CORE_CRASH, OPERATOR, RECONNECT = 0.05, 0.005, 0.03, 0.3
+
+
+class Killed(BaseException):
+    """The process dies here."""
 
 
 class World:
@@ -67,30 +73,49 @@ class World:
         accounts: how many.
         faults: whether anything fails.
         random_order: whether actors that are ready run in a random order, or in that of arrival.
+        clearing: whether market orders of one symbol go out as block orders.
     """
 
+    dispatcher: SeededDispatcher
+
     def __init__(
-        self, seed: int, accounts: int = 12, *, faults: bool = True, random_order: bool = True
+        self,
+        seed: int,
+        accounts: int = 12,
+        *,
+        faults: bool = True,
+        random_order: bool = True,
+        clearing: bool = False,
     ) -> None:
         self.random = Random(seed)
         self.clock = VirtualClock(START_MS)
-        self.dispatcher = SeededDispatcher("sim", self.clock, Random(seed + 1) if random_order else None)
+        self.clearing = clearing
+        self._order = Random(seed + 1) if random_order else None
+        self.dispatcher = SeededDispatcher("sim", self.clock, self._order)
         self.generator = Generator([LISTINGS[s] for s in SYMBOLS], Random(seed + 2), float(STEPS_PER_SECOND))
-        instruments = {s: LISTINGS[s].instrument for s in SYMBOLS}
+        self.instruments = {s: LISTINGS[s].instrument for s in SYMBOLS}
         ids = [AccountId(f"acct-{n}") for n in range(accounts)]
         states = [people.starting(n, i) for n, i in enumerate(ids)]
         self.store = SimulatedStore(states, Random(seed + 3), faults=faults)
-        self.exchange = Exchange(instruments, MASTER_WALLET)
+        self.exchange = Exchange(self.instruments, MASTER_WALLET)
         self.wire = LossyWire(self.exchange, self.dispatcher, Random(seed + 4), self.store)
         self.faults = self.wire.faults = faults
         self.alarms: list[str] = []
         self.violations: list[Violation] = []
         self.halts: list[str] = []
         self._guarded: checks.GuardedOrders = {}
-        self._update = 0
+        self._update = self.deaths = 0
+        self.dies_in = -1
+        """The process is killed after so many turns; never, when it is negative."""
         self.bnb_fees = BnbFees(seed, self) if pays_in_bnb(seed) else None
+        if self.bnb_fees is not None:
+            self.wire.on_event = self.bnb_fees.event
+        self._start_process()
+
+    def _start_process(self) -> None:
+        """One process of the engine, on what earlier ones left in the store and at the exchange."""
         self.assembly = build(
-            Settings(origin=FIXED, day_rule=DayRule()),
+            Settings(origin=FIXED, day_rule=DayRule(), clearing=self.clearing, first_checkpoint=self._update),
             Runtime(
                 main=self.dispatcher,
                 io=self.dispatcher,
@@ -99,7 +124,7 @@ class World:
                 halt=self.halts.append,
             ),
             self.store,
-            VenueConnection(instruments=instruments, transport=self.wire, source=self.bnb_fees),
+            VenueConnection(instruments=self.instruments, transport=self.wire, source=self.bnb_fees),
             CHILDREN_OF_A_DAY,
         )
         self.registry, self.book, self.gate = (
@@ -109,21 +134,32 @@ class World:
         )
         self.accounts, self.actors = self.assembly.accounts, self.assembly.actors
         self.context = self.assembly.context
-        self._start(ids)
-        if self.bnb_fees is not None:
-            self.wire.on_event = self.bnb_fees.event
-            self.assembly.start("feed", prove=False)
-
-    def _start(self, ids: list[AccountId]) -> None:
         self.assembly.supervise()
         self._report_crash = self.dispatcher.on_crash
         self.dispatcher.on_crash = self._on_crash
         self.assembly.start("writer", "gateway", "router", prove=False)
+        self.assembly.start_clearing(SYMBOLS, prove=False)
         self.actors["gateway"].tell(Recover(self.store.recovery()))
-        for id_ in ids:
-            self.assembly.start_account(id_)
+        for id_ in list(self.store.durable):
+            record = self.store.quarantined.get(id_)
+            self.assembly.start_account(id_, held=record is not None)
+            if record is not None:
+                self.actors["supervisor"].tell(StillQuarantined(id_, record.reason))
         self.dispatcher.after_turn = self._after_turn
         self.dispatcher.run_until_quiet()
+        if self.bnb_fees is not None:
+            self.assembly.start("feed", prove=False)
+
+    def kill(self) -> None:
+        """The process dies, as by kill -9, and another one starts: what is not in the store or at the exchange is gone.
+
+        Answers and events on their way are lost too.
+        """
+        self.deaths += 1
+        self.dispatcher = SeededDispatcher("sim", self.clock, self._order)
+        self.wire.move_to(self.dispatcher)
+        self._guarded.clear()
+        self._start_process()
 
     def _on_crash(self, cell: Cell, report: CrashReport, error: BaseException) -> None:
         if isinstance(error, Violation):
@@ -134,6 +170,9 @@ class World:
     def _after_turn(self, cell: Cell) -> None:
         must(not self.violations, self.violations)
         checks.check_turn(cell, self._guarded)
+        if self.dies_in == 0:
+            raise Killed
+        self.dies_in -= 1
 
     # -- what happens
 
@@ -144,6 +183,8 @@ class World:
             self.ticks()
             if chance() < TRADE:
                 people.trade(self)
+            if self.clearing and chance() < CROWD:
+                people.crowd(self)
             if chance() < CLOSE:
                 people.close(self)
             if chance() < FUNDING:
@@ -154,6 +195,8 @@ class World:
                 self.random.choice(list(self.accounts.values())).tell(FaultOnPurpose("sim"))
             if self.faults and chance() < CORE_CRASH:
                 self.crash_a_core_actor()
+            if self.clearing and self.faults and chance() < CLEARING_CRASH:
+                self._crash([name for name in self.actors if is_clearing(name)])
             if self.faults and chance() < OPERATOR:
                 people.operate(self)
             self.run(STEP_NS)
@@ -162,7 +205,15 @@ class World:
 
     def run(self, ns: Nanos) -> None:
         """Let time pass, and everything happen that is due."""
-        self.dispatcher.run_until(Nanos(self.clock.monotonic_ns() + ns))
+        until_ns = Nanos(self.clock.monotonic_ns() + ns)
+        while True:
+            try:
+                self.dispatcher.run_until(until_ns)
+            except Killed:
+                self.dies_in = -1
+                self.kill()
+            else:
+                return
 
     def ticks(self) -> None:
         """Each symbol moves once."""
@@ -192,7 +243,10 @@ class World:
 
     def crash_a_core_actor(self) -> None:
         """Send the gateway or the router what it cannot handle."""
-        name = self.random.choice(["gateway", "router"])
+        self._crash(["gateway", "router"])
+
+    def _crash(self, names: list[str]) -> None:
+        name = self.random.choice(names)
         self.actors[name].tell("no such message")
 
     def calm(self, seconds: int = 60) -> None:

@@ -65,6 +65,10 @@ class InProcessExchange:
         """Set the gateway that receives answers and events."""
         self._gateway = gateway
 
+    def move_to(self, dispatcher: Any) -> None:
+        """Serve a gateway on another dispatcher from now on; what was on its way to the one before is lost."""
+        self._dispatcher = dispatcher
+
     def weight(self) -> None:
         """No request weight is counted here."""
 

@@ -1,0 +1,246 @@
+"""One symbol's clearing: lets ``Clearing`` decide, and hands the outcome on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import pykka
+import structlog
+
+from actors.clearing.book import Book
+from actors.clearing.durability import ClearingLoaded, LoadClearing
+from actors.clearing.effects import Again, Alarm, Decide, Deliver, Effect, Moment, ToGateway
+from actors.clearing.protocol import Clearing
+from actors.clearing.state import ClearingState
+from actors.clearing.view import view
+from actors.core.clearing_messages import (
+    Durable,
+    GatewayStarted,
+    Grant,
+    OrderDone,
+    OrdersBooked,
+    ReplaceStep,
+    clearing_name,
+)
+from actors.core.durability import DecisionLost, Persist
+from actors.core.enums import Side
+from actors.core.errors import NotDurable, StateLost
+from actors.core.instruments import Instrument
+from actors.core.messages import FeeKnown, Fill, Lane, Message, OrderAccepted, OrderClosed
+from actors.core.order_ids import Origin
+from actors.core.order_messages import AskFees, Resync, Submit
+from actors.core.units import NANOS_PER_MS, AccountId, ClientOrderId, Nanos, Symbol
+from actors.runtime.actor import DispatchedActor, Ref
+from actors.symbol_router.book import PriceBook
+
+log = structlog.get_logger("clearing")
+
+PRICE_MAX_AGE_NS = 10_000 * NANOS_PER_MS
+"""An older price says nothing of what a block is worth, nor of the depth."""
+
+
+class TimerDue(Message, frozen=True, gc=False):
+    """The clearing's own timer."""
+
+    LANE = Lane.CONTROL
+
+    incarnation: int
+
+
+class ClearingContext:
+    """What the clearing of all symbols shares. What they remember without storing it outlives a crash of their actors here.
+
+    Args:
+        actors: refs by name, of which they use writer and gateway.
+        accounts: refs by account id.
+        instruments: the exchange's rules, as they are now.
+        prices: the L1 of all symbols.
+        origin: what the ids of all orders begin with.
+        split_at_depth: at how many times the quantity at the best price a block is split; 0 for never.
+        alarm: called with a text.
+    """
+
+    def __init__(  # noqa: PLR0913 - its neighbours
+        self,
+        actors: Mapping[str, Ref],
+        accounts: Mapping[AccountId, Ref],
+        instruments: Callable[[], Mapping[Symbol, Instrument]],
+        prices: PriceBook,
+        origin: Origin,
+        split_at_depth: int,
+        alarm: Callable[[str], None],
+    ) -> None:
+        self.actors, self.accounts, self.instruments = actors, accounts, instruments
+        self.prices, self.origin, self.split_at_depth, self.alarm = prices, origin, split_at_depth, alarm
+        self.preloaded: dict[Symbol, ClearingState] = {}
+        self.books: dict[Symbol, Book] = {}
+
+    def waits(self, client_order_id: ClientOrderId, symbol: Symbol) -> bool:
+        """Whether an order waits in its symbol's clearing, or is in a block that is not sent: the exchange knows nothing of it."""
+        book = self.books.get(symbol)
+        return book is not None and book.is_unsent(client_order_id)
+
+
+class ClearingActor(DispatchedActor):
+    """See the module. What it decides stands in ``Clearing``; its state is replaced whole, and its book outlives it."""
+
+    def __init__(self, symbol: Symbol, context: ClearingContext) -> None:
+        super().__init__()
+        self.symbol = symbol
+        self._context = context
+        self._core: Clearing | None = None
+        self._timer_ms: int | None = None
+
+    def on_start(self) -> None:
+        """Take the preloaded state, or have the writer load it."""
+        preloaded = self._context.preloaded.pop(self.symbol, None)
+        if preloaded is not None:
+            self._loaded(preloaded)
+            return
+        self.hold()
+        self._writer.tell(LoadClearing(self.symbol, self.actor_ref, self._cell.restarts))
+
+    def on_receive(self, message: Any) -> Any:
+        """Handle one message."""
+        if isinstance(message, ClearingLoaded):
+            if message.incarnation == self._cell.restarts and self._core is None:
+                if message.state is None:
+                    raise StateLost(message.reason)
+                self._loaded(message.state)
+                self.unhold()
+            return None
+        if isinstance(message, DecisionLost):
+            if message.incarnation == self._cell.restarts:
+                raise NotDurable(message.reason)
+            return None
+        if self._core is None:
+            # A control message that overtook the load; what it would change is not there yet.
+            return None
+        self._carry_out(self._decide(self._core, message))
+        return None
+
+    def inspect_state(self) -> Any:
+        """What waits, what is under way, and what was done."""
+        core = self._core
+        return None if core is None else view(core.state, core.book, self._moment())
+
+    def _loaded(self, state: ClearingState) -> None:
+        context = self._context
+        book = context.books.get(self.symbol)
+        if book is None:
+            book = context.books[self.symbol] = Book()
+        core = Clearing(context.instruments()[self.symbol], context.origin, book)
+        effects = core.loaded(state, self._moment())
+        self._core = core
+        self._carry_out(effects)
+
+    def _decide(self, core: Clearing, message: Any) -> Iterable[Effect]:
+        instrument = self._context.instruments().get(self.symbol)
+        if instrument is not None:
+            core.instrument = instrument  # the exchange's rules may be other ones now
+        at = self._moment(message.group.side if isinstance(message, Grant) else None)
+        match message:
+            case Submit():
+                return core.submit(message, at)
+            case Durable():
+                return core.durable(message.sequence, at)
+            case Grant():
+                return core.granted(message, at)
+            case Resync():
+                return core.resync(message)
+            case ReplaceStep():
+                return core.replace(message, at)
+            case OrdersBooked():
+                return core.booked(message.client_order_ids)
+            case AskFees():
+                return core.ask_fees(message)
+            case GatewayStarted():
+                return core.gateway_started(at)
+            case TimerDue():
+                if message.incarnation != self._cell.restarts:
+                    return ()  # a timer of an earlier incarnation
+                self._timer_ms = None
+                return core.timer(at)
+            case _:
+                return _exchange_event(core, message, at)
+
+    def _moment(self, side: Side | None = None) -> Moment:
+        """The present moment; with the depth for orders of a side, if blocks are split by it."""
+        clock, context = self._cell.dispatcher.clock, self._context
+        now_ns = clock.monotonic_ns()
+        now_ms, wall_ms = now_ns // NANOS_PER_MS, clock.wall_ms()
+        tick = context.prices.ticks.get(self.symbol)
+        if tick is None or now_ns - tick.received_ns + tick.delay_ns > PRICE_MAX_AGE_NS:
+            return Moment(now_ms, wall_ms)
+        if side is None or not context.split_at_depth:
+            return Moment(now_ms, wall_ms, tick.mid)
+        shown = tick.ask_qty if side is Side.BUY else tick.bid_qty
+        return Moment(now_ms, wall_ms, tick.mid, context.split_at_depth * shown)
+
+    def _carry_out(self, effects: Iterable[Effect]) -> None:
+        gateway = self._context.actors.get("gateway")
+        for effect in effects:
+            match effect:
+                case Decide():
+                    self._persist(effect)
+                case ToGateway():
+                    if gateway is not None:
+                        gateway.tell(effect.message)
+                case Deliver():
+                    self._deliver(effect)
+                case Again():
+                    self._set_timer(effect.at_ms)
+                case Alarm():
+                    self._context.alarm(effect.text)
+
+    def _persist(self, decided: Decide) -> None:
+        self._writer.tell(
+            Persist(
+                stream=clearing_name(self.symbol),
+                previous_sequence=decided.previous_sequence,
+                facts=decided.facts,
+                state=decided.state,
+                wall_ms=self._cell.dispatcher.clock.wall_ms(),
+                incarnation=self._cell.restarts,
+            )
+        )
+
+    def _deliver(self, effect: Deliver) -> None:
+        ref = self._context.accounts.get(effect.account_id)
+        if ref is None or not ref.is_alive():
+            self._context.alarm(f"{effect.account_id} is not running, but has {effect.message!r}")
+            return
+        with suppress(pykka.ActorDeadError):
+            ref.tell(effect.message)
+
+    def _set_timer(self, at_ms: int) -> None:
+        """One timer at a time, the earliest; the others are wished for again when it fires."""
+        if self._timer_ms is not None and self._timer_ms <= at_ms:
+            return
+        self._timer_ms = at_ms
+        wait_ms = max(1, at_ms - self._cell.dispatcher.clock.monotonic_ns() // NANOS_PER_MS)
+        due = TimerDue(self._cell.restarts)
+        self._cell.dispatcher.after(Nanos(wait_ms * NANOS_PER_MS), self._cell, due)
+
+    @property
+    def _writer(self) -> Ref:
+        return self._context.actors["writer"]
+
+
+def _exchange_event(core: Clearing, message: Any, at: Moment) -> Iterable[Effect]:
+    """What the gateway says of a block, and of an order that went alone."""
+    match message:
+        case Fill():
+            return core.filled(message, at)
+        case OrderAccepted():
+            return core.accepted(message, at)
+        case OrderClosed():
+            return core.closed(message, at)
+        case FeeKnown():
+            return core.fee_known(message, at)
+        case OrderDone():
+            return core.done(message, at)
+        case _:
+            raise TypeError(f"a clearing does not understand {type(message).__name__}")
