@@ -23,6 +23,7 @@ from actors.assembly import journal_ends, lost_orders, operator_resumption, reco
 from actors.assembly.build import Assembly, Runtime, Settings, build
 from actors.assembly.config import EngineConfig
 from actors.assembly.fleet import (
+    clearing_states_of,
     exposure_of,
     reconsider_holders,
     states_of,
@@ -33,11 +34,12 @@ from actors.assembly.journal_ends import JournalEnds
 from actors.assembly.reconciliation import BOOKS_KEPT_S, Difference, Positions, reconcile
 from actors.assembly.shared_answer import SharedAnswer
 from actors.assembly.store_questions import StoreQuestions
+from actors.clearing.state import ClearingState
 from actors.core.alarm_level import Critical
 from actors.core.errors import NotRecorded
 from actors.core.order_ids import Origin
 from actors.core.records import NewAccount
-from actors.core.units import NANOS_PER_MS, NANOS_PER_SECOND, AccountId, Nanos
+from actors.core.units import NANOS_PER_MS, NANOS_PER_SECOND, AccountId, Nanos, Symbol
 from actors.feed.actor import Listed
 from actors.gateway.fleets import Fleets
 from actors.persistence.caretaker import Caretaker
@@ -129,6 +131,7 @@ class Engine:
         self._store: Store | None = None
         self._dsn = ""
         self._ends: JournalEnds | None = None
+        self._clearings: dict[Symbol, ClearingState] = {}
         self._roots: list[JournalRoot] | None = None
         self._is_assembled = False
         self.gc_control = GcControl()
@@ -173,7 +176,7 @@ class Engine:
         self.watchdog.start()
         self.loop.start()
         assembly = self._assemble(store, origin)
-        clearings = store.clearing_states()
+        clearings = self._clearings = store.clearing_states()
         assembly.supervise()
         assembly.start(*BEFORE_ACCOUNTS)
         assembly.start_clearing(self.venue.instruments, clearings)
@@ -185,7 +188,7 @@ class Engine:
         fleet = origin.fleet
         self._note_new_folder(fleet, end)
         self._ends = JournalEnds(self.operator_log, self.clock, fleet, lambda: store.root, self.progress)
-        self._ends.start(restored, end)
+        self._ends.start([*restored, *clearings.values()], end)
         del restored
         on_accounts()
         left = self.questions.ask(FindRecovery())
@@ -252,7 +255,9 @@ class Engine:
         """Say what was stopped; the writer has ended, and the accounts' states move no more."""
         if self._ends is not None and writer is not None:
             waiting = writer.cell.actor.inspect_state().waiting
-            self._ends.stop(states_of_all(self.accounts, self.quarantined), waiting, seconds)
+            states = states_of_all(self.accounts, self.quarantined)
+            clearings = clearing_states_of(self.actors, self._clearings)
+            self._ends.stop([*states, *clearings], waiting, seconds)
 
     def _close_store(self, seconds: float) -> None:
         """Give the lease back; a Postgres that does not answer must not keep us, and the lease ends by itself."""
