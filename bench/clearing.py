@@ -110,6 +110,8 @@ class Outcome:
     case: Case
     measured: Measured
     exchange_orders: int
+    depth_share: Decimal
+    """What the orders paid beyond the price of L1, as a share of their notional."""
     shortfall: Decimal
     """Equity below zero of the accounts that were not calm at the end."""
     not_calm: int
@@ -197,11 +199,11 @@ def _phase(found: Measured, steps: _Steps, stream: str, wall_ms: int, phase: Pha
         found.liquidated.add(stream)
 
 
-def read_journal(dsn: str, since_ms: int) -> Iterator[Row]:
-    """Decisions from a time on, in their order."""
-    query = "SELECT stream, wall_ms, facts FROM bulkhead.journal WHERE wall_ms >= %s ORDER BY position"
+def read_journal(dsn: str, since_ms: int, until_ms: int) -> Iterator[Row]:
+    """Decisions of a span of time, in their order."""
+    query = "SELECT stream, wall_ms, facts FROM bulkhead.journal WHERE wall_ms BETWEEN %s AND %s ORDER BY position"
     with psycopg.connect(dsn) as connection, connection.cursor("journal") as cursor:
-        cursor.execute(query, (since_ms,))
+        cursor.execute(query, (since_ms, until_ms))
         for stream, wall_ms, facts in cursor:
             yield Row(stream, wall_ms, msgspec.json.decode(facts))
 
@@ -282,21 +284,26 @@ class Running:
         for some in _chunks(accounts(self.case.accounts)):
             self.client.post("/v1/accounts", some)
         deadline = time.monotonic() + OPEN_SECONDS
-        for some in _chunks(opening_orders(self.case.accounts, self.symbols)):
-            waiting = some
-            while waiting:
-                answers = self.client.post("/v1/orders", waiting)
-                # On a busy machine the engine takes no new risk for moments.
-                waiting = [o for o, a in zip(waiting, answers, strict=True) if a["type"] != "Accepted"]
-                if waiting and time.monotonic() > deadline:
-                    refused = next(a for a in answers if a["type"] != "Accepted")
-                    raise RuntimeError(f"positions cannot be opened: {refused}")
-                time.sleep(0.1 if waiting else 0)
-        while (stats := self.client.get("/v1/stats"))["working_orders"]:
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"{stats['working_orders']} opening orders are still under way")
-            time.sleep(0.25)
-        return int(stats["with_positions"])
+        missing: Sequence[dict[str, str]] = opening_orders(self.case.accounts, self.symbols)
+        while missing and time.monotonic() < deadline:
+            for some in _chunks(missing):
+                # What is refused (a busy engine takes no new risk for moments), or waits until it is too old, comes again.
+                self.client.post("/v1/orders", some)
+                self._wait_for_orders(CHUNK, deadline)
+            self._wait_for_orders(0, deadline)
+            opened = {view["account_id"] for view in self.views() if view["positions"]}
+            missing = [order for order in missing if order["account_id"] not in opened]
+        return self.case.accounts - len(missing)
+
+    def _wait_for_orders(self, most: int, deadline: float) -> None:
+        """Until at most so many orders are under way."""
+        while self.client.get("/v1/stats")["working_orders"] > most and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+    def views(self) -> Iterator[dict[str, Any]]:
+        """All accounts."""
+        for offset in range(0, self.case.accounts, PAGE):
+            yield from self.client.get("/v1/accounts", limit=PAGE, offset=offset)
 
     def wait_until_calm(self) -> Counter[str]:
         """Until nobody is being liquidated for a while, or the time is over; accounts by phase."""
@@ -312,12 +319,8 @@ class Running:
 
     def shortfall(self) -> Decimal:
         """Equity below zero of accounts that are not calm."""
-        total = Decimal(0)
-        for offset in range(0, self.case.accounts, PAGE):
-            for view in self.client.get("/v1/accounts", limit=PAGE, offset=offset):
-                if view["phase"] in NOT_CALM and view["equity"] is not None:
-                    total += max(Decimal(0), -Decimal(view["equity"]))
-        return total
+        late = (view for view in self.views() if view["phase"] in NOT_CALM and view["equity"] is not None)
+        return sum((max(Decimal(0), -Decimal(view["equity"])) for view in late), Decimal(0))
 
 
 def _chunks(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
@@ -373,24 +376,31 @@ def column(case: Case) -> Outcome:
         running.exchange("limits", profile=case.limits)
         running.start_engine()
         time.sleep(2)
-        orders_before = running.exchange("state")["orders"]
+        before = running.exchange("state")
         began_ms = time.time_ns() // 1_000_000
         running.exchange("shock", symbol="*", fraction=DROP, seconds=DROP_SECONDS)
         phases = running.wait_until_calm()
+        ended_ms = time.time_ns() // 1_000_000
         not_calm = sum(phases[p] for p in NOT_CALM)
         shortfall = running.shortfall() if not_calm else Decimal(0)
-        exchange_orders = running.exchange("state")["orders"] - orders_before
+        after = running.exchange("state")
         books = running.client.get("/v1/reconciliation", settle_seconds=10)
         running.stop_engine()
         return Outcome(
             case=case,
-            measured=measure(read_journal(dsn, began_ms)),
-            exchange_orders=exchange_orders,
+            measured=measure(read_journal(dsn, began_ms, ended_ms)),
+            exchange_orders=after["orders"] - before["orders"],
+            depth_share=_change(before, after, "paid_for_depth")
+            / max(Decimal(1), _change(before, after, "taken")),
             shortfall=shortfall,
             not_calm=not_calm,
             difference=sum((abs(Decimal(b["difference"])) for b in books), Decimal(0)),
             opened=opened,
         )
+
+
+def _change(before: dict[str, Any], after: dict[str, Any], name: str) -> Decimal:
+    return Decimal(after[name]) - Decimal(before[name])
 
 
 # -- the report
@@ -424,9 +434,10 @@ def figures(outcome: Outcome) -> list[tuple[str, str]]:
         ("  without a trade at the end", f"{m.uncovered:,}"),
         ("first breach to last calm", f"> {case.seconds:.0f} s" if outcome.not_calm else f"{calm:.1f} s"),
         ("steps decided", f"{m.steps:,}"),
-        ("exchange orders, liquidation", f"{m.risk_orders:,}"),
-        ("  of them blocks", f"{m.block_orders:,}"),
-        ("exchange orders, other", f"{outcome.exchange_orders - m.risk_orders:,}"),
+        ("orders that the exchange got", f"{outcome.exchange_orders:,}"),
+        ("  of them liquidating", f"{m.risk_orders:,}"),
+        ("  of these blocks", f"{m.block_orders:,}"),
+        ("paid for depth, basis points", f"{outcome.depth_share * 10_000:.1f}"),
         ("reconciliation difference", plain(outcome.difference)),
     ]
 
@@ -476,7 +487,8 @@ def report(cases: Iterable[Case]) -> None:
         outcomes.append(column(case))
         took = time.monotonic() - began
         print(
-            f"{case.accounts:,} accounts, limits {case.limits}, clearing {case.clearing}: {took:.0f} s",
+            f"{case.accounts:,} accounts, limits {case.limits}, clearing {case.clearing}: {took:.0f} s, "
+            f"load {os.getloadavg()[0]:.1f} of {os.cpu_count()} processors",
             file=sys.stderr,
         )
     shown = 4

@@ -76,6 +76,14 @@ VERIFIED = ("tests/persistence/test_verify.py",)
 ENDS = "actors/assembly/journal_ends.py"
 ENDED = ("tests/assembly/test_journal_ends.py",)
 
+CLEARING = "actors/clearing/protocol.py"
+ROUNDS = "actors/clearing/rounds.py"
+FORMING = "actors/clearing/forming.py"
+BLOCKS = "actors/clearing/book.py"
+CLEARED = ("tests/clearing/test_protocol.py",)
+CLEARING_DAYS = ("tests/clearing/test_days.py",)
+EVERY_STEP = ("tests/clearing/test_every_step.py",)
+
 FAULTS = (
     Fault(
         "an order that a websocket lost goes by REST",
@@ -849,5 +857,152 @@ FAULTS = (
         "        AND (%(epoch)s::bigint IS NULL OR EXISTS (",
         "        AND (%(epoch)s::bigint IS NULL OR true OR EXISTS (",
         ("tests/persistence/projection/test_successor.py",),
+    ),
+    Fault(
+        "a block is sent before it is durable",
+        CLEARING,
+        "        effects = self._decide([fact], folded(self.state, [fact]), [], forming=forming)\n",
+        "        effects = self._decide([fact], folded(self.state, [fact]), [], forming=forming)\n        effects.append(ToGateway(Submit((fact.order,), (), grant.slot)))\n",
+        CLEARING_DAYS,
+    ),
+    Fault(
+        "members hear of a round before it is durable",
+        CLEARING,
+        "        effects = self._decide(facts, state, told, ended=number if ends else None)\n",
+        "        effects = [*self._decide(facts, state, [], ended=number if ends else None), *told]\n",
+        CLEARING_DAYS,
+    ),
+    Fault(
+        "a round's trades are given again",
+        CLEARING,
+        "            heard.decide(trades)\n",
+        "            del trades\n",
+        CLEARING_DAYS,
+    ),
+    Fault(
+        "a trade may be allocated twice",
+        "actors/clearing/fold.py",
+        "    if again := set(ids).intersection(",
+        "    if again := set[int]().intersection(",
+        ("tests/clearing/test_fold.py",),
+    ),
+    Fault(
+        "a round is given over whole quantities, not over what is lacked",
+        ROUNDS,
+        "allocate(block.lacks(), trades, step)",
+        "allocate({m.client_order_id: m.quantity for m in block.members}, trades, step)",
+        CLEARING_DAYS,
+    ),
+    Fault(
+        "a member may get more than its quantity",
+        "actors/clearing/fold.py",
+        "part.quantity > lacks.pop(part.client_order_id, ZERO)",
+        "part.client_order_id not in lacks",
+        ("tests/clearing/test_fold.py",),
+    ),
+    Fault(
+        "what is left of a round goes to the first in the list",
+        "actors/clearing/allocation.py",
+        "        remainders.sort()\n",
+        "",
+        ("tests/clearing/test_allocation.py",),
+    ),
+    Fault(
+        "new risk goes out in one block with liquidations",
+        BLOCKS,
+        "    return Group(order.symbol, order.side, order.order_class)",
+        "    return Group(order.symbol, order.side, OrderClass.LIQUIDATION)",
+        CLEARING_DAYS,
+    ),
+    Fault(
+        "a slot that nobody needs is kept",
+        CLEARING,
+        "            return [returned, *self._next(at)]\n",
+        "            return self._next(at)\n",
+        CLEARED,
+    ),
+    Fault(
+        "the slot of a block whose decision is lost is kept",
+        CLEARING,
+        "        if forming.slot:\n            effects.append(",
+        "        if not forming.slot:\n            effects.append(",
+        CLEARED,
+    ),
+    Fault(
+        "a slot of a gateway that is gone is used",
+        CLEARING,
+        "            forming.slot = 0\n",
+        "            del forming\n",
+        CLEARED,
+    ),
+    Fault(
+        "an order that waited counts as refused",
+        "actors/clearing/waiting.py",
+        "            waited=True,\n",
+        "            waited=False,\n",
+        CLEARED,
+    ),
+    Fault(
+        "members of a block whose decision is lost are forgotten",
+        CLEARING,
+        "            self.book.returns(waiting, at.now_ms)\n            if",
+        "            if",
+        CLEARING_DAYS,
+    ),
+    Fault(
+        "a member goes on waiting",
+        CLEARING,
+        "        book.leave(chosen.taken)\n",
+        "",
+        CLEARING_DAYS,
+    ),
+    Fault(
+        "a block is forgotten before its members booked it",
+        CLEARING,
+        " and not book.unbooked[b.number]",
+        "",
+        CLEARING_DAYS,
+    ),
+    Fault(
+        "a stale order is sent",
+        FORMING,
+        "at.wall_ms - one.fresh_ms > STALE_MS",
+        "at.wall_ms - one.fresh_ms > 10 * STALE_MS",
+        CLEARED,
+    ),
+    Fault(
+        "a block ends before its last trades are known",
+        ROUNDS,
+        "closed is not None and heard.executed == closed.executed_quantity",
+        "closed is not None",
+        CLEARING_DAYS,
+    ),
+    Fault(
+        "members of a block that was never sent are told that it was",
+        ROUNDS,
+        "waited=again, again=again)",
+        "waited=False, again=False)",
+        CLEARED,
+    ),
+    Fault(
+        "a crashed actor's members never hear what it had not told",
+        CLEARING,
+        "        if book.was_loaded:\n",
+        "        if not book.was_loaded:\n",
+        CLEARED,
+    ),
+    Fault(
+        "after kill nobody asks what became of a block",
+        CLEARING,
+        "                open_blocks.append(block)\n",
+        "",
+        EVERY_STEP,
+    ),
+    Fault(
+        "a block whose decision was durable all the same is not sent",
+        CLEARING,
+        "        released = self._released(state.sequence, at)\n",
+        "        released = self._released(0, at)\n",
+        CLEARED,
     ),
 )

@@ -21,8 +21,9 @@ from actors.core.clearing_messages import (
 from actors.core.enums import OrderClass
 from actors.core.order_messages import AskFees, Recover, Resync, Submit
 from actors.core.orders import WorkingOrder
+from actors.core.records import Recovery
 from actors.core.safe_copy import keys
-from actors.core.units import NANOS_PER_MS, AccountId, Nanos
+from actors.core.units import NANOS_PER_MS, AccountId, ClientOrderId, Nanos, Symbol
 from actors.gateway.budget import OrderBudget
 from actors.gateway.fees import FeeQuestions
 from actors.gateway.fleets import Fleets
@@ -94,6 +95,7 @@ class Gateway(DispatchedActor):
         budget: what may be sent when; outlives it too, for the exchange goes on counting.
         on_alarm: where alarms go, and are logged; without it they are logged here.
         actors: refs of the engine's own actors by name, the symbols' clearing among them.
+        waits_elsewhere: whether an order of a symbol waits in that one's clearing, and has not been sent.
     """
 
     def __init__(  # noqa: PLR0913 - its neighbours, and what outlives it
@@ -105,6 +107,7 @@ class Gateway(DispatchedActor):
         budget: OrderBudget,
         on_alarm: Callable[[str], None] | None = None,
         actors: Mapping[str, Ref] = MappingProxyType({}),
+        waits_elsewhere: Callable[[ClientOrderId, Symbol], bool] = lambda _id, _symbol: False,
     ) -> None:
         super().__init__()
         self._gate = gate
@@ -112,6 +115,7 @@ class Gateway(DispatchedActor):
         self._accounts = accounts
         self._on_alarm = on_alarm
         self._actors = actors
+        self._waits_elsewhere = waits_elsewhere
         self._core = GatewayCore(budget, transport.rules, fleets)
         self._fees = FeeQuestions()
 
@@ -145,8 +149,7 @@ class Gateway(DispatchedActor):
             case Resync():
                 effects = core.resync(_tracked(message.order), now_ms)
             case Recover():
-                core.budget.count_used(message.recovery.recent, now_ms)
-                effects = core.resume_orders(map(_tracked, message.recovery.working), now_ms)
+                effects = self._recover(message.recovery, now_ms)
             case Surveyed():
                 effects = core.surveyed(message, now_ms)
             case TimerFired():
@@ -155,6 +158,12 @@ class Gateway(DispatchedActor):
                 effects = self._on_exchange_state(message, now_ms)
         self._carry_out(effects)
         self._update_gate()
+
+    def _recover(self, recovery: Recovery, now_ms: int) -> list[Effect]:
+        """Orders of an earlier life: what waits in a clearing, which outlived it, was not sent and comes with its slot."""
+        self._core.budget.count_used(recovery.recent, now_ms)
+        working = [o for o in recovery.working if not self._waits_elsewhere(o.client_order_id, o.symbol)]
+        return self._core.resume_orders(map(_tracked, working), now_ms)
 
     def _on_what_waits(self, message: Want | ReturnSlot | ReplaceStep, now_ms: int) -> list[Effect]:
         """News of what has not been sent yet."""

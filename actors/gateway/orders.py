@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from actors.core.clearing_messages import Grant, OrderDone, StepUnderWay
+from actors.core.clearing_messages import Grant, OrderDone, StepUnderWay, is_clearing
 from actors.core.constants import UNKNOWN_QUERY_EVERY
-from actors.core.enums import OrderStatus, OrderType
+from actors.core.enums import OrderClass, OrderStatus, OrderType
 from actors.core.facts import OrderIntended
 from actors.core.messages import FeeKnown, Fill, OrderAccepted, OrderClosed
 from actors.core.units import NANOS_PER_MS, ZERO, AccountId, ClientOrderId, Symbol
@@ -168,7 +168,7 @@ class Tracked(msgspec.Struct, kw_only=True):
     acceptance_delivered: bool = False
     awaits_survey: bool = False
     predates_stream: bool = False
-
+    of_earlier_life: bool = False
     duplicate_code: int = 0
     conflict_alarmed: bool = False
 
@@ -206,6 +206,17 @@ class Tracked(msgspec.Struct, kw_only=True):
         if self.exchange_order_id is None:
             return False
         return self.recount or self.delivered != self.executed
+
+    @property
+    def returns_to_waiting(self) -> bool:
+        """Whether its owner is to decide again, should the exchange never have got it.
+
+        A life that ended kept it from being sent, not the exchange. New risk ends with that life; a liquidation follows
+        from its account's state, and a block's members are its clearing's affair.
+        """
+        order = self.order
+        reduces = order.order_class is OrderClass.REDUCING and order.order_type is OrderType.MARKET
+        return self.of_earlier_life and reduces and not is_clearing(order.account_id)
 
     def is_idle(self, *, proven: bool) -> bool:
         """Whether the timer has nothing to do for it until something is heard of it."""

@@ -493,11 +493,10 @@ class GatewayCore:
         # A request signed ahead of the exchange's clock is honoured for that much longer.
         if now_ms <= tracked.signed_ms + window_ms + rules.future_tolerance_ms:
             return []
-        return self._never_sent(tracked, "the exchange never got it, and can no longer accept it")
-
-    def _never_sent(self, tracked: Tracked, reason: str) -> list[Effect]:
-        tracked.final, tracked.reason = OrderStatus.NEVER_SENT, reason
-        return self._close(tracked)
+        tracked.final = OrderStatus.NEVER_SENT
+        tracked.reason = "the exchange never got it, and can no longer accept it"
+        again = tracked.returns_to_waiting
+        return self._close(tracked, waited=again, again=again)
 
     def _waited_too_long(self, tracked: Tracked, now_ms: int, *, again: bool) -> list[Effect]:
         """It waited here too long: nothing stale is sent, and the exchange has not refused it."""
@@ -514,7 +513,7 @@ class GatewayCore:
         """An order of an earlier run: it may have been signed just before."""
         known.stage = Stage.UNKNOWN
         known.signed_ms, known.signed_venue_ms = now_ms, now_ms + self.venue_ahead_ms
-        known.predates_stream = True
+        known.predates_stream = known.of_earlier_life = True
         self.tracked[known.order.client_order_id] = known
         self._schedule.mark_active(known.order.client_order_id)
 

@@ -105,7 +105,14 @@ def outcome(count=2_000, limits="none", state="off", bad_debt="10", liquidated=1
         first_breach_ms=1_000,
         last_calm_ms=3_500,
     )
-    values = {"exchange_orders": 123, "shortfall": D(0), "not_calm": 0, "difference": D(0), "opened": count}
+    values = {
+        "exchange_orders": 123,
+        "depth_share": D("0.00123"),
+        "shortfall": D(0),
+        "not_calm": 0,
+        "difference": D(0),
+        "opened": count,
+    }
     return Outcome(Case(count, limits, state, 10, 60), measured, **(values | changes))
 
 
@@ -119,7 +126,17 @@ def test_four_columns_fit_a_terminal():
     lines = clearing.table(columns).split("\n")
     assert max(map(len, lines)) <= 80
     text = "\n".join(lines)
-    for shown in ("10,000", "binance", "> 60 s", "2.5 s", "0.49 s", "0.98 s", "1.00 s", "1,234,567.89"):
+    for shown in (
+        "10,000",
+        "binance",
+        "> 60 s",
+        "2.5 s",
+        "0.50 s",
+        "0.99 s",
+        "1.00 s",
+        "12.3",
+        "1,234,567.89",
+    ):
         assert shown in text
     # What those that are not done will lose counts, and so do they.
     assert columns[1].lost_each == (D(10) + D("123456.78")) / 20

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from decimal import Decimal as D
 
+from actors.clearing.book import group_of
 from actors.clearing.effects import Deliver, ToGateway
 from actors.clearing.fees import WITHOUT_FEE_KEPT
 from actors.core.messages import FeeKnown, Fill
 from actors.core.order_messages import AskFees
-from tests.clearing.world import ETH, World, group_of, order
+from tests.clearing.world import World, order
+from tests.factories import ETH
 
 
 def world_with_block(*quantities):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from decimal import Decimal as D
 
+from actors.clearing.book import group_of
 from actors.clearing.view import view, waiting_orders
 from actors.core.enums import OrderClass, Side
-from tests.clearing.world import World, group_of, new_risk, order
+from tests.clearing.world import World, new_risk, order
 
 
 def seen(world):

@@ -11,7 +11,7 @@ from decimal import Decimal as D
 import msgspec
 from msgspec.structs import replace
 
-from actors.clearing.book import Book, group_of
+from actors.clearing.book import Book
 from actors.clearing.effects import Again, Alarm, Decide, Deliver, Moment, ToGateway
 from actors.clearing.fold import folded
 from actors.clearing.protocol import Clearing
@@ -76,6 +76,12 @@ def reducing(account="a", number=1, quantity="1", **more):
     return order(account, number, quantity, **{"purpose": Purpose.USER, **more})
 
 
+def kind_of(intent):
+    """What must not meet in one block, said without the code that is tested."""
+    is_step = intent.purpose is not Purpose.USER
+    return intent.side, is_step, intent.reduce_only and not is_step
+
+
 class Owned(msgspec.Struct):
     """One order as its account knows it."""
 
@@ -115,6 +121,7 @@ class World:
         self.numbers = {}
         self.exchange = {}
         self.never = set()
+        self.booked = set()
         self.wants = {}
         self.slots = set()
         self.slot = 0
@@ -248,8 +255,8 @@ class World:
             match fact:
                 case BlockFormed():
                     self.formed[fact.order.sequence] = fact
-                    kinds = {group_of(self.owned[m.client_order_id].intent) for m in fact.members}
-                    assert kinds == {group_of(fact.order)}, "classes are mixed"
+                    kinds = {kind_of(self.owned[m.client_order_id].intent) for m in fact.members}
+                    assert kinds == {kind_of(fact.order)}, "classes are mixed"
                     quantities = {m.client_order_id: m.quantity for m in fact.members}
                     assert quantities == {i: self.owned[i].intent.quantity for i in quantities}
                 case RoundAllocated():
@@ -261,7 +268,7 @@ class World:
                 case BlocksForgotten():
                     for number in fact.blocks:
                         for member in self.formed[number].members:
-                            assert self.owned[member.client_order_id].ended is not None
+                            assert member.client_order_id in self.booked
 
     def refuse(self, keep=0):
         """The writer makes some decisions durable and refuses the next one, so that all after it are lost."""
@@ -284,11 +291,14 @@ class World:
         self.load()
 
     def kill(self, keep=0):
-        """kill -9: what is durable stays, and what the exchange has."""
+        """kill -9: what is durable stays, and what the exchange has. Ends that no account had stored are lost with it."""
         for _ in range(min(keep, len(self.undecided))):
             self._commit()
         self.undecided.clear()
         self.to_core.clear()
+        for id_, one in self.owned.items():
+            if id_ not in self.booked:
+                one.fills, one.ended = {}, None
         self.timers.clear()
         self.wants.clear()
         self.slots.clear()
@@ -441,10 +451,12 @@ class World:
             case ("resync", id_):
                 self.resync(id_)
             case ("booked", id_):
+                self.booked.add(id_)
                 self.core.booked([id_])
             case ("fee", id_, trade_id):
                 self.fee(id_, trade_id)
             case ("again", id_):
+                self.booked.add(id_)
                 before = self.owned[id_].intent
                 number = self.numbers[before.account_id] = self.numbers.get(before.account_id, 0) + 100
                 again = replace(

@@ -95,10 +95,11 @@ class Bench:
         self.wire = Wire(self.dispatcher.clock)
         self.account = Sink.start("acct-1", self.dispatcher)
         self.accounts = {"acct-1": self.account}
-        self.actors = {}
+        self.actors, self.waiting_elsewhere = {}, set()
         self.ref = Gateway.start(
             "gateway", self.dispatcher, self.wire, self.accounts, self.gate, Fleets(FIXED),
             OrderBudget.of(self.wire.rules), self.alarms.append, self.actors,
+            lambda id_, symbol: (id_, symbol) in self.waiting_elsewhere,
         )  # fmt: skip
         self.dispatcher.run_until_quiet()
 
@@ -252,6 +253,17 @@ def test_a_new_life_holds_no_slot_and_has_every_clearing_say_again_what_waits(be
     # A block that became durable meanwhile is not lost.
     block = block_of(Group(ETH, BUY, OrderClass.LIQUIDATION), 1)
     bench.tell(Submit((block,), (), 1))
+    assert bench.wire.kinds() == ["place"]
+
+
+def test_what_waits_in_a_clearing_is_not_asked_after(bench, order):
+    waits, unknown = (replace(order, client_order_id=f"bh-x-{n}") for n in range(2))
+    bench.waiting_elsewhere.add((waits.client_order_id, ETH))
+    working = tuple(WorkingOrder(intent=one) for one in (waits, unknown))
+    bench.tell(Recover(Recovery(working=working)))
+    assert bench.status.unknown == (unknown.client_order_id,)
+    # It comes with its slot when its turn has come.
+    bench.tell(Submit((waits,), ()))
     assert bench.wire.kinds() == ["place"]
 
 

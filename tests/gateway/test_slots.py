@@ -22,15 +22,15 @@ from actors.core.clearing_messages import (
     Want,
     clearing_name,
 )
-from actors.core.enums import OrderClass, OrderStatus, Purpose, Side
+from actors.core.enums import OrderClass, OrderStatus, OrderType, Purpose, Side
 from actors.core.facts import CancelIntended
 from actors.core.messages import Fill, OrderAccepted, OrderClosed, PlaceOrder
 from actors.core.order_ids import FIXED
 from actors.core.order_messages import Submit
 from actors.core.units import Symbol
 from actors.gateway.fleets import Fleets
-from actors.gateway.messages import Answered, Outcome
-from actors.gateway.orders import IN_FLIGHT_MAX, Deliver, Request, Stage, ToClearing
+from actors.gateway.messages import Answered, Outcome, Surveyed
+from actors.gateway.orders import IN_FLIGHT_MAX, Deliver, Request, Stage, ToClearing, Tracked
 from actors.gateway.protocol import GatewayCore
 from actors.gateway.slots import SLOT_UNUSED_MS
 from actors.subaccount.decide import decide
@@ -253,6 +253,46 @@ def test_a_step_that_is_cancelled_before_the_exchange_had_it_was_refused_by_nobo
     [closed] = [e.message for e in effects if isinstance(e, Deliver)]
     assert (closed.status, closed.waited, closed.again) == (OrderStatus.CANCELED, True, False)
     assert core.queued == 0
+
+
+# -- after a restart
+
+
+NEVER = answered(USUAL, Outcome.NOT_FOUND, "query")
+
+
+def end_of_recovered(core, order):
+    """What an order of an earlier life ends with that the exchange never got."""
+    core.resume_orders([Tracked(order=order)], T0)
+    core.surveyed(Surveyed(asked_ms=T0, orders=(), positions=None), T0)
+    effects = core.answered(replace(NEVER, client_order_id=order.client_order_id), T0 + 60_000)
+    [closed] = [e.message for e in effects if isinstance(e, Deliver)]
+    assert (closed.status, closed.executed_quantity) == (OrderStatus.NEVER_SENT, D(0))
+    return closed.waited, closed.again
+
+
+@pytest.mark.parametrize(
+    ("what", "given_back"),
+    [
+        (replace(USUAL, reduce_only=True), (True, True)),
+        (USUAL, (False, False)),
+        (liquidation(1), (False, False)),
+        (replace(USUAL, reduce_only=True, order_type=OrderType.LIMIT, price=D(2_000)), (False, False)),
+        (block_of(Group(ETH, BUY, REDUCING), 1), (False, False)),
+    ],
+    ids=["reduces", "new risk", "liquidation", "rests", "block"],
+)
+def test_what_the_exchange_never_got_is_decided_again_when_it_reduces(core, what, given_back):
+    assert end_of_recovered(core, what) == given_back
+
+
+def test_an_order_of_this_life_that_never_got_there_is_not_decided_again(core):
+    reducing = replace(USUAL, decided_ms=T0, reduce_only=True)
+    core.submit(Submit((reducing,), ()), T0)
+    core.answered(answered(reducing, Outcome.UNKNOWN), T0)
+    effects = core.answered(replace(NEVER, client_order_id=reducing.client_order_id), T0 + 60_000)
+    [closed] = [e.message for e in effects if isinstance(e, Deliver)]
+    assert (closed.status, closed.waited) == (OrderStatus.NEVER_SENT, False)
 
 
 # -- all of it

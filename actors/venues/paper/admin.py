@@ -286,6 +286,8 @@ class Admin:
             },
             "positions": {s: p.amount for s, p in exchange.positions.items() if p.amount},
             "orders": len(exchange.orders.all),
+            "taken": exchange.taken,
+            "paid_for_depth": exchange.paid_for_depth,
             "trades": {s: len(t) for s, t in exchange.trades.items()},
             "open_orders": len(exchange.orders.open_of(None)),
             "open_algo_orders": len(exchange.algo.open_of(None)),

@@ -78,6 +78,8 @@ class Exchange(MasterAccount):
         self.checks = OrderChecks(self, open_orders_max)
         self.algo = AlgoBook(self, conditional_orders_max)
         self.amendments = Amendments(self)
+        self.taken = self.paid_for_depth = ZERO
+        """Notional that orders took from the book, and what of it they paid beyond the price of L1."""
         self.fills_without_fee = 0
         """Fault: number of fills still to be published without their fee."""
         self.next_shown_statuses: list[str] = []
@@ -237,6 +239,7 @@ class Exchange(MasterAccount):
         """
         request, quote = order.request, self.quotes[order.request.symbol]
         bound = self._worst_price(request)
+        touch = quote.ask if request.side is Side.BUY else quote.bid
         for level in self.book.levels(quote, request.side, now_ms):
             if (level.price - bound) * request.side.sign > ZERO:
                 break
@@ -246,6 +249,8 @@ class Exchange(MasterAccount):
                 break
             quantity = min(order.remaining, level.quantity)
             self.book.take(request.symbol, request.side, level, quantity, now_ms)
+            self.taken += quantity * level.price
+            self.paid_for_depth += quantity * abs(level.price - touch)
             events += self.trade(order, quantity, level.price, now_ms, maker=False)
             if order.remaining == ZERO:
                 break

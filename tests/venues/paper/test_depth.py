@@ -327,6 +327,15 @@ def test_a_price_that_matches_the_opponents_is_that_of_the_book():
     assert (placed.status, placed.average) == ("FILLED", shown.ask)
 
 
+@pytest.mark.parametrize("side", [BUY, SELL])
+def test_what_size_cost_is_counted(side):
+    ex = exchange()
+    small, large = market(ex, 1, side, D(40), 0), market(ex, 2, side, D(440), 0)
+    touch = QUOTE.ask if side is BUY else QUOTE.bid
+    assert ex.taken == small.cost + large.cost
+    assert ex.paid_for_depth == abs(large.cost - touch * 440) > 0
+
+
 def test_the_example_of_the_documents():
     def basis_points(order):
         return round(float(order.average / QUOTE.ask - 1) * 10_000)
