@@ -6,6 +6,7 @@ accounts and positions are; prices are to the noise of some ticks, since the exc
 happened is read from the journal afterwards.
 
     python -m bench.clearing --accounts 2000 --limits none binance --clearing off on --symbols 10 --seconds 60
+    python -m bench.clearing --accounts 10000 --symbols 1 --drop 0.07 --drop-seconds 0      (all by one tick)
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ CLEARING = ("off",)
 SEED = 7
 DEPOSIT = Decimal(200)
 LEVERAGES = (20, 25, 30, 50)
-DROP, DROP_SECONDS = "-0.045", 4
+DROP, DROP_SECONDS = 0.045, 4.0
 SECONDS = 60.0
 """How long a column may take to become calm, from the begin of the drop."""
 
@@ -67,15 +68,18 @@ class Case(NamedTuple):
     accounts: int
     limits: str
     clearing: str
-    symbols: int
-    seconds: float
+    symbols: int = len(LISTINGS)
+    seconds: float = SECONDS
+    drop: float = DROP
+    drop_seconds: float = DROP_SECONDS
 
 
 class Row(NamedTuple):
-    """A decision in the journal; ``facts`` as plain data."""
+    """A decision in the journal: when it was made and committed, and its facts as plain data."""
 
     stream: str
     wall_ms: int
+    committed_ms: int
     facts: Sequence[dict[str, Any]]
 
 
@@ -96,6 +100,9 @@ class Measured:
     block_orders: int = 0
     first_breach_ms: int = 0
     last_calm_ms: int = 0
+    first_trade_ms: int = 0
+    last_fill_ms: int = 0
+    """When the last fill of a step was committed."""
 
     @property
     def risk_orders(self) -> int:
@@ -146,14 +153,17 @@ class _Steps:
         self._symbols[order["client_order_id"]] = order["symbol"]
         self._since.setdefault((stream, order["symbol"]), wall_ms)
 
-    def trade(self, stream: str, fill: dict[str, Any]) -> None:
-        id_ = fill["client_order_id"]
-        if id_ in self.traded or id_ not in self._symbols:
-            return
+    def trade(self, stream: str, fill: dict[str, Any]) -> bool:
+        """Whether it is one of a step."""
+        id_, at_ms = fill["client_order_id"], fill["trade"]["trade_ms"]
+        if id_ not in self._symbols:
+            return False
+        self._measured.first_trade_ms = min(at_ms, self._measured.first_trade_ms or at_ms)
+        since = None if id_ in self.traded else self._since.pop((stream, self._symbols[id_]), None)
         self.traded.add(id_)
-        since = self._since.pop((stream, self._symbols[id_]), None)
         if since is not None:
-            self._measured.covered_after.append(fill["trade"]["trade_ms"] - since)
+            self._measured.covered_after.append(at_ms - since)
+        return True
 
     def calm(self, stream: str) -> None:
         for key in [k for k in self._since if k[0] == stream]:
@@ -168,13 +178,14 @@ def measure(rows: Iterable[Row]) -> Measured:
     found = Measured()
     steps = _Steps(found)
     in_blocks: set[str] = set()
-    for stream, wall_ms, facts in rows:
+    for stream, wall_ms, committed_ms, facts in rows:
         for fact in facts:
             match fact["fact"]:
                 case "OrderIntended" if fact["purpose"] in RISK:
                     steps.decided(stream, wall_ms, fact)
                 case "FillApplied":
-                    steps.trade(stream, fact)
+                    if steps.trade(stream, fact):
+                        found.last_fill_ms = committed_ms
                 case "BlockFormed":
                     in_blocks.update(member["client_order_id"] for member in fact["members"])
                     found.block_orders += fact["order"]["purpose"] in RISK
@@ -201,11 +212,15 @@ def _phase(found: Measured, steps: _Steps, stream: str, wall_ms: int, phase: Pha
 
 def read_journal(dsn: str, since_ms: int, until_ms: int) -> Iterator[Row]:
     """Decisions of a span of time, in their order."""
-    query = "SELECT stream, wall_ms, facts FROM bulkhead.journal WHERE wall_ms BETWEEN %s AND %s ORDER BY position"
+    query = (
+        "SELECT j.stream, j.wall_ms, (SELECT c.wall_ms FROM bulkhead.journal_commit c WHERE c.shard = j.shard AND "
+        "c.position >= j.position ORDER BY c.position LIMIT 1), j.facts FROM bulkhead.journal j "
+        "WHERE j.wall_ms BETWEEN %s AND %s ORDER BY j.position"
+    )
     with psycopg.connect(dsn) as connection, connection.cursor("journal") as cursor:
         cursor.execute(query, (since_ms, until_ms))
-        for stream, wall_ms, facts in cursor:
-            yield Row(stream, wall_ms, msgspec.json.decode(facts))
+        for stream, wall_ms, committed_ms, facts in cursor:
+            yield Row(stream, wall_ms, committed_ms, msgspec.json.decode(facts))
 
 
 # -- the processes
@@ -308,7 +323,7 @@ class Running:
     def wait_until_calm(self) -> Counter[str]:
         """Until nobody is being liquidated for a while, or the time is over; accounts by phase."""
         deadline, calm_since = time.monotonic() + self.case.seconds, 0.0
-        time.sleep(DROP_SECONDS)
+        time.sleep(self.case.drop_seconds)
         while True:
             stats, now = self.client.get("/v1/stats"), time.monotonic()
             busy = stats["working_orders"] + sum(stats["phases"].get(p, 0) for p in NOT_CALM)
@@ -378,7 +393,7 @@ def column(case: Case) -> Outcome:
         time.sleep(2)
         before = running.exchange("state")
         began_ms = time.time_ns() // 1_000_000
-        running.exchange("shock", symbol="*", fraction=DROP, seconds=DROP_SECONDS)
+        running.exchange("shock", symbol="*", fraction=str(-case.drop), seconds=case.drop_seconds)
         phases = running.wait_until_calm()
         ended_ms = time.time_ns() // 1_000_000
         not_calm = sum(phases[p] for p in NOT_CALM)
@@ -421,6 +436,7 @@ def figures(outcome: Outcome) -> list[tuple[str, str]]:
         ("exchange's limits", case.limits),
         ("clearing", case.clearing),
         ("symbols", str(case.symbols)),
+        ("prices fall", f"{case.drop:.1%}, {case.drop_seconds:g} s"),
         ("positions opened", f"{outcome.opened:,}"),
         ("accounts that had to reduce", f"{len(m.breached):,}"),
         ("accounts liquidated", f"{len(m.liquidated):,}"),
@@ -433,6 +449,7 @@ def figures(outcome: Outcome) -> list[tuple[str, str]]:
         ("  max", f"{percentile(m.covered_after, 1.0):.2f} s"),
         ("  without a trade at the end", f"{m.uncovered:,}"),
         ("first breach to last calm", f"> {case.seconds:.0f} s" if outcome.not_calm else f"{calm:.1f} s"),
+        ("first trade to last durable fill", f"{(m.last_fill_ms - m.first_trade_ms) / 1_000:.2f} s"),
         ("steps decided", f"{m.steps:,}"),
         ("orders that the exchange got", f"{outcome.exchange_orders:,}"),
         ("  of them liquidating", f"{m.risk_orders:,}"),
@@ -501,11 +518,10 @@ def cases(
     counts: Sequence[int] = ACCOUNTS,
     limits: Sequence[str] = LIMITS,
     clearing: Sequence[str] = CLEARING,
-    symbols: int = len(LISTINGS),
-    seconds: float = SECONDS,
+    **same: Any,
 ) -> list[Case]:
-    """The columns of a run, those to compare beside each other."""
-    return [Case(n, a, c, symbols, seconds) for c in clearing for n in counts for a in limits]
+    """The columns of a run, those to compare beside each other; ``same`` are the other fields of all of them."""
+    return [Case(n, a, c, **same) for c in clearing for n in counts for a in limits]
 
 
 def run() -> None:
@@ -521,8 +537,10 @@ def main() -> None:
     parser.add_argument("--clearing", choices=("off", "on"), nargs="+", default=CLEARING)
     parser.add_argument("--symbols", type=int, choices=range(1, len(LISTINGS) + 1), default=len(LISTINGS))
     parser.add_argument("--seconds", type=float, default=SECONDS)
-    given = parser.parse_args()
-    report(cases(given.accounts, given.limits, given.clearing, given.symbols, given.seconds))
+    parser.add_argument("--drop", type=float, default=DROP, help="share of the price")
+    parser.add_argument("--drop-seconds", type=float, default=DROP_SECONDS)
+    axes = vars(parser.parse_args())
+    report(cases(axes.pop("accounts"), axes.pop("limits"), axes.pop("clearing"), **axes))
 
 
 if __name__ == "__main__":

@@ -155,7 +155,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
         "tests/gateway/test_slots.py",
         "tests/gateway/test_pacing.py",
     ),
-    "actors/gateway/pacing.py": ("tests/gateway/test_pacing.py",),
+    "actors/gateway/pacing.py": ("tests/gateway/test_pacing.py", "tests/gateway/test_waiting.py"),
     "actors/gateway/fees.py": ("tests/gateway/test_fees.py",),
     "actors/gateway/fleets.py": ("tests/gateway/test_fleets.py",),
     "actors/gateway/check_schedule.py": ("tests/gateway/test_check_schedule.py", *GATEWAY),
@@ -170,8 +170,12 @@ OTHERS: dict[str, tuple[str, ...]] = {
         "tests/gateway/test_survey.py",
         "tests/gateway/test_slots.py",
     ),
-    "actors/gateway/service_order.py": ("tests/gateway/test_service_order.py",),
+    "actors/gateway/service_order.py": (
+        "tests/gateway/test_service_order.py",
+        "tests/gateway/test_waiting.py",
+    ),
     "actors/gateway/slots.py": ("tests/gateway/test_slots.py",),
+    "actors/gateway/waiting.py": ("tests/gateway/test_waiting.py",),
     "actors/gateway/survey_schedule.py": (
         "tests/gateway/test_survey.py",
         "tests/gateway/test_lost_and_late.py",

@@ -39,12 +39,16 @@ TRIGGERS = "actors/symbol_router/trigger_index.py"
 BOOK = "actors/symbol_router/book.py"
 FEED = "actors/feed/actor.py"
 RECONCILIATION = "actors/assembly/reconciliation.py"
+DEPTH = "actors/venues/paper/depth.py"
+MATCHING = "actors/venues/paper/matching.py"
 ENGINE = "actors/assembly/engine.py"
 
 FRAMES = "actors/venues/binance/order_frames.py"
 SOCKET = "actors/venues/binance/order_socket.py"
 LOOKS = "actors/gateway/check_schedule.py"
 WAITING = "actors/gateway/send_queue.py"
+SLOTS = "actors/gateway/slots.py"
+SERVICE_ORDER = "actors/gateway/service_order.py"
 CONNECTION = "actors/persistence/connection.py"
 STORE = "actors/persistence/store.py"
 
@@ -54,6 +58,8 @@ HALTS = ("tests/test_halts.py",)
 LOGS = ("tests/runtime/test_logs.py",)
 LATE = ("tests/gateway/test_lost_and_late.py",)
 ACTOR = ("tests/gateway/test_actor.py",)
+SLOTS_TESTS = ("tests/gateway/test_slots.py",)
+SERVED_FIRST = ("tests/gateway/test_service_order.py",)
 HTTP_TESTS = ("tests/venues/binance/test_http.py",)
 BATCHES = ("tests/venues/binance/test_batches.py",)
 LEASE = ("tests/persistence/test_lease.py",)
@@ -84,7 +90,30 @@ CLEARED = ("tests/clearing/test_protocol.py",)
 CLEARING_DAYS = ("tests/clearing/test_days.py",)
 EVERY_STEP = ("tests/clearing/test_every_step.py",)
 
+DEPTH_TESTS = ("tests/venues/paper/test_depth.py",)
+
 FAULTS = (
+    Fault(
+        "an order takes nothing out of the book",
+        MATCHING,
+        "            self.book.take(request.symbol, request.side, level, quantity, now_ms)\n",
+        "",
+        DEPTH_TESTS,
+    ),
+    Fault(
+        "the book refills above its normal size",
+        DEPTH,
+        "        return self.quantity * _share_missing(passed)",
+        "        return self.quantity * (2 * _share_missing(passed) - 1)",
+        DEPTH_TESTS,
+    ),
+    Fault(
+        "a level is taken at the price of the touch",
+        MATCHING,
+        "self.trade(order, quantity, level.price, now_ms, maker=False)",
+        "self.trade(order, quantity, touch, now_ms, maker=False)",
+        DEPTH_TESTS,
+    ),
     Fault(
         "an order that a websocket lost goes by REST",
         ORDERS,
@@ -172,7 +201,98 @@ FAULTS = (
         ("tests/gateway/test_check_schedule.py",),
     ),
     Fault(
-        "a slot is kept for ever for who is decided anew",
+        "a slot that nobody uses is never taken back",
+        SLOTS,
+        "            if now_ms - granted_ms < SLOT_UNUSED_MS:\n",
+        "            if granted_ms:\n",
+        SLOTS_TESTS,
+    ),
+    Fault(
+        "a slot is used as often as one likes",
+        SLOTS,
+        "        del self._held[slot]\n        self.used += 1\n",
+        "        self.used += 1\n",
+        SLOTS_TESTS,
+    ),
+    Fault(
+        "a slot is used for an order of another class",
+        SLOTS,
+        "if slot not in self._held or self._held[slot][0] != group:",
+        "if slot not in self._held:",
+        SLOTS_TESTS,
+    ),
+    Fault(
+        "a slot that is held does not count in the windows",
+        BUDGET,
+        "        return len(self._under_way) + len(self.slots)\n",
+        "        return len(self._under_way)\n",
+        SLOTS_TESTS,
+    ),
+    Fault(
+        "a slot of an order that is known already is never given back",
+        PROTOCOL,
+        "        if slot:\n            self.budget.slots.give_back(slot)\n",
+        "",
+        SLOTS_TESTS,
+    ),
+    Fault(
+        "slots outlive the gateway that granted them",
+        GATEWAY,
+        "        self._core.budget.slots.take_back_all()\n",
+        "",
+        ACTOR,
+    ),
+    Fault(
+        "new risk goes before liquidations",
+        "actors/gateway/send_policy.py",
+        "        for order_class in OrderClass:\n            yield from",
+        "        for order_class in reversed(OrderClass):\n            yield from",
+        SERVED_FIRST,
+    ),
+    Fault(
+        "the largest shortfall goes last",
+        SERVICE_ORDER,
+        "ZERO if by_turns else -shortfall",
+        "ZERO if by_turns else shortfall",
+        SERVED_FIRST,
+    ),
+    Fault(
+        "who sends a hundred orders has a hundred turns in a round",
+        SERVICE_ORDER,
+        "            self._served.add(participant)\n",
+        "",
+        SERVED_FIRST,
+    ),
+    Fault(
+        "the first of a crowd use up the window",
+        BUDGET,
+        "            if left > 0 and used >= burst:\n",
+        "            if left > 10**9 and used >= burst:\n",
+        ("tests/gateway/test_pacing.py",),
+    ),
+    Fault(
+        "a step that is cancelled while it waits is counted as refused",
+        PROTOCOL,
+        '"cancelled before it was sent"\n        return self._close(tracked, waited=True)\n',
+        '"cancelled before it was sent"\n        return self._close(tracked)\n',
+        SLOTS_TESTS,
+    ),
+    Fault(
+        "what waits in a clearing is queried, and then never sent",
+        GATEWAY,
+        "[o for o in recovery.working if not self._waits_elsewhere(o.client_order_id, o.symbol)]",
+        "list(recovery.working)",
+        ACTOR,
+    ),
+    Fault(
+        "new risk of an earlier life is decided again",
+        "actors/gateway/orders.py",
+        "reduces = order.order_class is OrderClass.REDUCING and order.order_type is OrderType.MARKET",
+        "reduces = order.order_type is OrderType.MARKET",
+        SLOTS_TESTS,
+    ),
+    Fault(
+        "a turn is kept for ever for who is decided anew",
         WAITING,
         "while self._expected_ends and self._expected_ends[0][0] < now_ms:",
         "while False:",
@@ -648,8 +768,8 @@ FAULTS = (
     Fault(
         "only what we hold is compared",
         RECONCILIATION,
-        "{*virtual, *house, *master, *listed}",
-        "{*virtual, *house, *listed}",
+        "{*books.virtual, *books.house, *books.in_flight, *master, *listed}",
+        "{*books.virtual, *books.house, *books.in_flight, *listed}",
         COMPARED,
     ),
     Fault(
@@ -833,8 +953,8 @@ FAULTS = (
     Fault(
         "a trade without its key is passed over",
         "actors/persistence/verify_states.py",
-        '    WHERE k.trade_id IS NULL"""',
-        '    WHERE false"""',
+        "        for key in map(TradeKey._make, lacking):\n",
+        "        for key in map(TradeKey._make, []):\n",
         VERIFIED,
     ),
     Fault(

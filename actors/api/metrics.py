@@ -132,7 +132,32 @@ GATEWAY: tuple[Figure[GatewayStatus], ...] = (
     ),
     Figure(GAUGE, "orders_unknown", "Orders of unknown fate, up to 100", lambda g: len(g.unknown)),
     Figure(GAUGE, "orders_in_flight", "Orders on their way to the exchange", lambda g: g.in_flight),
-    Figure(GAUGE, "orders_queued", "Orders that wait for the budget", lambda g: g.queued),
+    Figure(
+        GAUGE,
+        "orders_queued",
+        "Orders that wait for the budget, a symbol's group of them counted as one",
+        lambda g: g.queued,
+    ),
+    Figure(
+        GAUGE,
+        "orders_longest_wait_seconds",
+        "How long the order has waited for the budget that waits longest",
+        lambda g: g.waiting.longest_ms / 1e3,
+    ),
+    Figure(
+        GAUGE,
+        "liquidations_longest_wait_seconds",
+        "The same of liquidations",
+        lambda g: g.waiting.longest_liquidation_ms / 1e3,
+    ),
+    Figure(COUNTER, "slots_granted", "Slots granted to clearings", lambda g: g.slots.granted),
+    Figure(
+        COUNTER,
+        "slots_expired",
+        "Slots taken back because no order came with them",
+        lambda g: g.slots.expired,
+    ),
+    Figure(GAUGE, "slots_held", "Slots that clearings hold", lambda g: g.slots.held),
     Figure(
         GAUGE,
         "user_stream_up",

@@ -45,6 +45,7 @@ from actors.persistence.connection import owner_of
 from actors.persistence.embedded import EmbeddedPostgres
 from actors.persistence.journal import End
 from actors.persistence.messages import AskStore
+from actors.persistence.open_books import Books
 from actors.persistence.projection.store import Projection
 from actors.persistence.queries import CreateAccounts, FindRecovery, Query
 from actors.persistence.reader import Reader
@@ -365,8 +366,8 @@ class Engine:
     def _exposure(self) -> FleetExposure:
         return exposure_of(states_of(self.accounts), self.book.ticks)
 
-    def _read_books(self) -> tuple[Positions, Positions, Positions]:
-        return *self.reader.books(), self.venue.positions()
+    def _read_books(self) -> tuple[Books, Positions]:
+        return self.reader.books(), self.venue.positions()
 
     def _on_halt(self, reason: str) -> None:
         """Nothing may be sent or risked any more; whoever runs the engine stops it."""

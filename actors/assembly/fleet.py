@@ -54,8 +54,8 @@ def symbols_in_use(store: Store) -> set[Symbol]:
         StoreUnreachable: Postgres does not answer.
     """
     ordered = (known.intent.symbol for known in store.recovery().working)
-    virtual, house = store.books()
-    return {*virtual, *house, *ordered}
+    virtual, house, in_flight = store.books()
+    return {*virtual, *house, *in_flight, *ordered}
 
 
 def reconsider_holders(accounts: Mapping[AccountId, Ref], changed: Collection[Symbol]) -> None:

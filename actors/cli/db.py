@@ -367,7 +367,7 @@ def _running(dsn: str | None, data_dir: Path) -> Iterator[str]:
 
 
 def _present(connection: psycopg.Connection[Any]) -> None:
-    """Refuse a database without a journal.
+    """Refuse a database without a journal of the present version.
 
     Raises:
         BadInput: it is none of ours, or of an older version; says what makes it one.
@@ -377,7 +377,7 @@ def _present(connection: psycopg.Connection[Any]) -> None:
     found = schema.check(connection)
     if found is schema.Found.OLDER:
         raise BadInput(
-            "schema bulkhead is of an older version, which has no journal; 'bulkhead db init', or a start of the engine, "
+            "schema bulkhead is of an older version, which this program does not read; 'bulkhead db init', or a start of the engine, "
             "upgrades it"
         )
     if found is not schema.Found.READY:

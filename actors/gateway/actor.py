@@ -47,7 +47,9 @@ from actors.gateway.messages import (
 from actors.gateway.orders import Alarm, Deliver, Effect, RenewStream, Request, Survey, ToClearing, Tracked
 from actors.gateway.port import Transport
 from actors.gateway.protocol import GatewayCore
+from actors.gateway.slots import SlotCounts
 from actors.gateway.stream import StreamState
+from actors.gateway.waiting import WaitingList
 from actors.runtime.actor import DispatchedActor, Ref
 from actors.supervision.gate import TradingGate
 
@@ -74,6 +76,8 @@ class GatewayStatus(msgspec.Struct, frozen=True):
     room_reducing: int
     room_new_risk: int
     paused_until_ms: int
+    waiting: WaitingList
+    slots: SlotCounts
     stream: StreamState
     stream_reason: str
     clock_lost: str
@@ -215,6 +219,8 @@ class Gateway(DispatchedActor):
             room_reducing=core.budget.room(now_ms, OrderClass.REDUCING),
             room_new_risk=core.budget.room(now_ms, OrderClass.NEW_RISK),
             paused_until_ms=core.budget.paused_until_ms,
+            waiting=core.send_policy.waiting(core.tracked, now_ms, core.wall_ahead_ms),
+            slots=core.budget.slots.counts(),
             stream=core.proof.state,
             stream_reason=core.proof.reason,
             clock_lost=core.send_policy.clock_lost,

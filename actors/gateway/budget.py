@@ -9,17 +9,18 @@ Rules
 4. What the exchange counts beyond that is counted too: an earlier run of ours, or another client, sent it.
 5. A slot counts from when it is granted; the order that is sent with it takes its place.
 6. Within its windows a class sends at its pace (``pacing``): a burst, then evenly.
-7. ``room`` changes nothing and may be called from any thread; everything else has one caller.
+7. ``room`` and ``forecast`` change nothing and may be called from any thread; everything else has one caller.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from typing import NamedTuple
 
 from actors.core.clearing_messages import Group
 from actors.core.enums import OrderClass
 from actors.gateway.orders import IN_FLIGHT_MAX, VenueRules
-from actors.gateway.pacing import burst_of, pause_ms
+from actors.gateway.pacing import WindowNow, burst_of, pause_ms, wait_ms
 from actors.gateway.slots import Slots
 
 RESERVED_SHARE = {OrderClass.LIQUIDATION: 0.0, OrderClass.REDUCING: 0.1, OrderClass.NEW_RISK: 0.2}
@@ -48,9 +49,28 @@ class Window:
         while self.times and self.times[0] <= now_ms - self.length_ms:
             self.times.popleft()
 
-    def count(self, now_ms: int) -> int:
-        """How many are in it, of those that were answered. Callable from any thread."""
-        return sum(t > now_ms - self.length_ms for t in list(self.times))
+    def now(self, now_ms: int) -> list[int]:
+        """When those were answered that are in it. Callable from any thread."""
+        return [t for t in list(self.times) if t > now_ms - self.length_ms]
+
+
+class Forecast(NamedTuple):
+    """The windows at one time: length, limit, and when those in it were answered."""
+
+    windows: list[tuple[int, int, list[int]]]
+    in_flight: int
+    now_ms: int
+    paused_until_ms: int
+
+    def wait_ms(self, ahead: int, order_class: OrderClass) -> int:
+        """How long an order of a class waits that has so many before it, at the pace of now."""
+        wait = float(max(0, self.paused_until_ms - self.now_ms))
+        for length_ms, limit, times in self.windows:
+            window = WindowNow(
+                length_ms, usable(limit, order_class), burst_of(limit, order_class), times, self.in_flight
+            )
+            wait = max(wait, wait_ms(window, ahead, self.now_ms))
+        return int(wait)
 
 
 class OrderBudget:
@@ -161,7 +181,14 @@ class OrderBudget:
         if now_ms < self._paused_until_ms:
             return 0
         in_flight = self.in_flight
-        return max(0, min(usable(w.limit, order_class) - in_flight - w.count(now_ms) for w in self._windows))
+        return max(
+            0, min(usable(w.limit, order_class) - in_flight - len(w.now(now_ms)) for w in self._windows)
+        )
+
+    def forecast(self, now_ms: int) -> Forecast:
+        """How long orders will wait, as things are now. Callable from any thread."""
+        windows = [(w.length_ms, w.limit, w.now(now_ms)) for w in self._windows]
+        return Forecast(windows, self.in_flight, now_ms, self._paused_until_ms)
 
     def pause(self, until_ms: int) -> None:
         """The exchange said to wait: send nothing before ``until_ms``."""

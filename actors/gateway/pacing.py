@@ -26,6 +26,7 @@ Times are milliseconds.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from actors.core.enums import OrderClass
 
@@ -63,3 +64,33 @@ def pause_ms(room: int, times: Sequence[int], now_ms: int, length_ms: int) -> fl
         last = min(gone + step, len(times)) - 1
         pause = max(pause, (times[last] + length_ms - now_ms) / (room + gone))
     return pause
+
+
+class WindowNow(NamedTuple):
+    """A window as it is: its length, the limit of a class in it, its burst, who is in it, and how many besides are in flight."""
+
+    length_ms: int
+    limit: int
+    burst: int
+    times: Sequence[int]
+    in_flight: int
+
+
+def wait_ms(window: WindowNow, ahead: int, now_ms: int) -> float:
+    """How long an order waits that has so many before it, at the pace of now, as far as this window goes.
+
+    What leaves the window in time is in the pace; as it only rises, the wait is not longer than this.
+    """
+    used = len(window.times) + window.in_flight
+    at_once = max(0, min(window.burst, window.limit) - used)
+    behind = ahead + 1 - at_once
+    if behind <= 0:
+        return 0
+    room = window.limit - max(used, min(window.burst, window.limit))
+    if room > 0:
+        return behind * pause_ms(room, window.times, now_ms, window.length_ms)
+    # Full, or a limit of a few orders, or lowered: the next one goes when enough have left.
+    leaves = behind - 1 - room
+    if leaves < len(window.times):
+        return window.times[leaves] + window.length_ms - now_ms
+    return window.length_ms * (1 + (leaves - len(window.times)) // window.limit)

@@ -23,6 +23,7 @@ from actors.gateway.orders import (
 )
 from actors.gateway.send_queue import TURN_KEPT_MS, SendQueue, is_stale
 from actors.gateway.service_order import ServiceKey
+from actors.gateway.waiting import WaitingList, waiting
 
 
 class SendNow(msgspec.Struct, frozen=True):
@@ -58,6 +59,12 @@ class SendPolicy:
     def __len__(self) -> int:
         """Orders that wait."""
         return len(self._waiting)
+
+    def waiting(
+        self, tracked: Mapping[ClientOrderId, Tracked], now_ms: int, wall_ahead_ms: int
+    ) -> WaitingList:
+        """What waits, for people. Callable from any thread."""
+        return waiting(self._waiting, tracked, self.budget, now_ms, wall_ahead_ms)
 
     def queue(self, tracked: Tracked, now_ms: int) -> None:
         """An order is durable and may be sent."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Iterator
+from heapq import nsmallest
 from typing import NamedTuple
 
 from actors.core.clearing_messages import Group, Want
@@ -54,6 +54,7 @@ class SendQueue:
         self._number = 0
 
     def __len__(self) -> int:
+        """Callable from any thread."""
         return sum(len(waiting) for waiting in self._sorted.values()) + len(self._turns)
 
     def add(self, tracked: Tracked) -> None:
@@ -114,11 +115,18 @@ class SendQueue:
         else:
             self._turns.pop(served=served)
 
-    def in_order(self) -> Iterator[Waiting]:
-        """All that wait, in the order of service. Callable from any thread."""
+    def first_of_all(self, count: int) -> list[Waiting]:
+        """So many of all that wait, in the order of service. Callable from any thread."""
+        found: list[Waiting] = []
         for order_class in OrderClass:
-            yield from list(self._sorted[order_class])
-        yield from sorted(_in_turn(*entry) for entry in self._turns.all())
+            found += self._sorted[order_class][: count - len(found)]
+        return found + nsmallest(count - len(found), (_in_turn(*entry) for entry in self._turns.all()))
+
+    def longest_since(self) -> dict[OrderClass, int]:
+        """Since when the one of each class waits that waits longest. Callable from any thread."""
+        since = {c: [w.key.since_ms for w in list(queue)] for c, queue in self._sorted.items()}
+        since[OrderClass.NEW_RISK] += [place.since_ms for _, place, _what in self._turns.all()]
+        return {order_class: min(found) for order_class, found in since.items() if found}
 
     def reserve_place(self, order: OrderIntended, place: Place, now_ms: int) -> None:
         """What its account decides instead, for the same cause, stands where this order stood."""

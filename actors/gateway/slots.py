@@ -12,11 +12,23 @@ Times are milliseconds that never go back.
 
 from __future__ import annotations
 
+import msgspec
+
 from actors.core.clearing_messages import Group
 from actors.core.safe_copy import pairs
 
 SLOT_UNUSED_MS = 5_000
 """How long a slot may be held; a commit takes milliseconds."""
+
+
+class SlotCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of all slots."""
+
+    granted: int
+    used: int
+    returned: int
+    expired: int
+    held: int
 
 
 class Slots:
@@ -68,6 +80,12 @@ class Slots:
         """A new life of the gateway: who held a slot says again what waits."""
         self.expired += len(self._held)
         self._held.clear()
+
+    def counts(self) -> SlotCounts:
+        """For operators. Callable from any thread."""
+        return SlotCounts(
+            granted=self.granted, used=self.used, returned=self.returned, expired=self.expired, held=len(self)
+        )
 
     def held(self) -> list[tuple[int, Group]]:
         """Those that are held, longest first. Callable from any thread."""

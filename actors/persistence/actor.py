@@ -26,12 +26,15 @@ import msgspec
 import pykka
 import structlog
 
+from actors.clearing.durability import ClearingLoaded, LoadClearing
+from actors.clearing.state import ClearingState
 from actors.core.alarm_level import Critical
-from actors.core.clearing_messages import Durable, clearing_name, is_clearing
+from actors.core.clearing_facts import BlockFormed
+from actors.core.clearing_messages import Durable, OrdersBooked, clearing_name, is_clearing
 from actors.core.constants import HANDED_WAITING, WRITER_BATCH_FIRST, WRITER_WAITING_HIGH, WRITER_WAITING_LOW
 from actors.core.durability import DecisionLost, Persist
 from actors.core.errors import Fenced, NotDurable, StoreBusy, StoreUnreachable
-from actors.core.facts import CancelIntended, OrderIntended
+from actors.core.facts import CancelIntended, OrderEnded, OrderIntended
 from actors.core.messages import Lane, Message
 from actors.core.order_messages import Recover, Submit
 from actors.core.orders import is_recovered
@@ -42,7 +45,7 @@ from actors.core.records import (
     RecordDeadLetter,
     RecordQuarantine,
 )
-from actors.core.units import NANOS_PER_MS, NANOS_PER_SECOND, AccountId, Nanos, Symbol
+from actors.core.units import NANOS_PER_MS, NANOS_PER_SECOND, AccountId, ClientOrderId, Nanos, Symbol
 from actors.persistence import batch_size
 from actors.persistence.messages import AskStore
 from actors.persistence.queries import QueriedStore, StorePort
@@ -79,7 +82,7 @@ class Question(msgspec.Struct, gc=False):
     is_begun: bool = False
 
 
-Waiting = Persist | LoadAccount | LoadRecovery | Question | Record
+Waiting = Persist | LoadAccount | LoadClearing | LoadRecovery | Question | Record
 
 GATEWAY = "gateway"
 
@@ -131,6 +134,8 @@ class Writer(DispatchedActor):
         actors: refs by name, of which it uses the gateway, the clearing of each symbol that has one, and the projector.
         alarm: called with a text and a key when Postgres is away.
         over: called with the key when it is back.
+        members: orders in blocks that have not ended in their accounts, with their symbol; outlives a crash of this actor.
+            What is not in it, of a block whose clearing runs on, is asked for until that is loaded again.
     """
 
     def __init__(  # noqa: PLR0913 - one per neighbour
@@ -142,6 +147,7 @@ class Writer(DispatchedActor):
         actors: Mapping[str, Ref],
         alarm: Callable[[str, str], None] = lambda _text, _key: None,
         over: Callable[[str], None] = lambda _key: None,
+        members: dict[ClientOrderId, Symbol] | None = None,
     ) -> None:
         super().__init__()
         self._alarm, self._over = alarm, over
@@ -150,6 +156,7 @@ class Writer(DispatchedActor):
         self._gate = gate
         self._waiting = waiting
         self._actors = actors
+        self._members: dict[ClientOrderId, Symbol] = {} if members is None else members
         self._retry_ns = RETRY_FIRST
         self._is_urgent = self._gathers = False
         self._away = False
@@ -180,6 +187,7 @@ class Writer(DispatchedActor):
             case (
                 Persist()
                 | LoadAccount()
+                | LoadClearing()
                 | LoadRecovery()
                 | RecordDeadLetter()
                 | RecordQuarantine()
@@ -271,7 +279,7 @@ class Writer(DispatchedActor):
         self.stats.last_commit_ms = took_ns / NANOS_PER_MS
         durable = [d for d, refusal in zip(batch, results, strict=True) if refusal is None]
         self.stats.decisions += len(durable)
-        # First of all: if the writer fails after this line, the gateway knows what was committed.
+        # First of all: if the writer fails after this line, what was committed is known to who sends it.
         self._forward(durable)
         for decision, refusal in zip(batch, results, strict=True):
             if refusal is not None:
@@ -290,9 +298,11 @@ class Writer(DispatchedActor):
         """
         sent: dict[str, tuple[list[OrderIntended], list[CancelIntended]]] = {}
         ends: dict[str, int] = {}
+        booked: dict[Symbol, list[ClientOrderId]] = {}
         for decision in durable:
             if is_clearing(decision.stream):
                 ends[decision.stream] = decision.state.sequence
+                self._know_members(decision)
                 continue
             for fact in decision.facts:
                 # One that was learned from the exchange has been there already, and must never be sent again.
@@ -300,6 +310,9 @@ class Writer(DispatchedActor):
                     sent.setdefault(self._sender_of(fact.symbol), ([], []))[0].append(fact)
                 elif isinstance(fact, CancelIntended):
                     sent.setdefault(self._sender_of(fact.symbol), ([], []))[1].append(fact)
+                elif isinstance(fact, OrderEnded) and fact.client_order_id in self._members:
+                    symbol = self._members.pop(fact.client_order_id)
+                    booked.setdefault(symbol, []).append(fact.client_order_id)
         for name, (orders, cancels) in sent.items():
             submit = Submit(tuple(orders), tuple(cancels))
             try:
@@ -310,6 +323,14 @@ class Writer(DispatchedActor):
                 self._actors[GATEWAY].tell(submit)
         for stream, sequence in ends.items():
             self._tell_clearing(stream, Durable(sequence))
+        for symbol, ids in booked.items():
+            self._tell_clearing(clearing_name(symbol), OrdersBooked(symbol, tuple(ids)))
+
+    def _know_members(self, decision: Persist) -> None:
+        for fact in decision.facts:
+            if isinstance(fact, BlockFormed):
+                symbol = fact.order.symbol
+                self._members.update((member.client_order_id, symbol) for member in fact.members)
 
     def _sender_of(self, symbol: Symbol) -> str:
         name = clearing_name(symbol)
@@ -360,6 +381,8 @@ class Writer(DispatchedActor):
     def _serve(self, item: Any) -> None:
         if isinstance(item, LoadAccount):
             self._load(item)
+        elif isinstance(item, LoadClearing):
+            self._load_clearing(item)
         elif isinstance(item, LoadRecovery):
             self._actors[GATEWAY].tell(Recover(self._store.recovery()))
         elif isinstance(item, Record):
@@ -380,6 +403,25 @@ class Writer(DispatchedActor):
             found, reason = None, f"{item.account_id} cannot be read from the database: {error}"
         with suppress(pykka.ActorDeadError):
             item.asker.tell(AccountLoaded(found, item.incarnation, reason))
+
+    def _load_clearing(self, item: LoadClearing) -> None:
+        found: ClearingState | None = None
+        booked: tuple[ClientOrderId, ...] = ()
+        reason = ""
+        try:
+            found, booked = self._store.load_clearing(item.symbol)
+        except (StoreUnreachable, StoreBusy):
+            raise
+        except Exception as error:
+            log.exception("a clearing cannot be read", symbol=item.symbol)
+            reason = f"the clearing of {item.symbol} cannot be read from the database: {error}"
+        else:
+            members = {m.client_order_id for block in found.blocks for m in block.members}
+            self._members.update((id_, item.symbol) for id_ in members.difference(booked))
+        with suppress(pykka.ActorDeadError):
+            item.asker.tell(ClearingLoaded(found, item.incarnation, reason))
+            if booked:
+                item.asker.tell(OrdersBooked(item.symbol, booked))
 
     def _record(self, item: Record) -> None:
         try:

@@ -1,7 +1,9 @@
 """What is open now, read from Postgres: working orders and positions of all accounts.
 
 The projected tables answer for accounts whose every decision is projected; for the others, which are few, their states
-are folded from the journal. So an answer is never older than the last commit.
+are folded from the journal, and so are those of all clearings. So an answer is never older than the last commit.
+
+A block is one order at the exchange. Its members' orders are none: what becomes of them their clearing says.
 
 I/O: runs SQL on the connection that it is given.
 """
@@ -15,7 +17,7 @@ from typing import Any, LiteralString, NamedTuple
 import psycopg
 import structlog
 
-from actors.core import clearing_fact_codec, fact_codec
+from actors.clearing.state import Block, ClearingState
 from actors.core.clearing_facts import BlockFormed
 from actors.core.clearing_messages import is_clearing
 from actors.core.errors import StateCorrupt
@@ -24,8 +26,8 @@ from actors.core.orders import WorkingOrder
 from actors.core.records import Recovery
 from actors.core.units import ZERO, ClientOrderId, Symbol
 from actors.persistence.connection import one_moment
-from actors.persistence.journal import SHARD
-from actors.persistence.loading import Kept, states_of
+from actors.persistence.journal import EXCHANGE, SHARD, decoded
+from actors.persistence.loading import Kept, clearings_of, states_of
 
 log = structlog.get_logger("store")
 
@@ -37,12 +39,23 @@ MINUTE_MS = 65_000
 """The exchange's windows of orders, with five seconds for the way there."""
 
 
+class Books(NamedTuple):
+    """Signed positions per symbol: the sum of all accounts, the house, and what traded for members who have not booked it.
+
+    The last is of rounds that are durable: it is on its way to the accounts.
+    """
+
+    virtual: Positions
+    house: Positions
+    in_flight: Positions
+
+
 class _Behind(NamedTuple):
     """What is not projected yet: the streams of these decisions with their states, and what the decisions were."""
 
     streams: list[str]
     states: dict[str, Kept]
-    rows: list[tuple[int, bytes]]
+    rows: list[tuple[str, int, bytes]]
 
 
 def recovery(connection: Connection) -> Recovery:
@@ -51,16 +64,45 @@ def recovery(connection: Connection) -> Recovery:
         behind = _behind(connection)
         working = [row[0] for row in connection.execute(WORKING_ACCOUNTS, (behind.streams,)).fetchall()]
         states = {**states_of(connection, working, _unreadable), **behind.states}
-        now_ms, short, long = connection.execute(RECENT_ORDERS).fetchone() or (0, 0, 0)
-        for fact in _facts(behind.rows):
-            if isinstance(fact, OrderIntended):
-                short += fact.decided_ms > now_ms - SECONDS_10_MS
-                long += fact.decided_ms > now_ms - MINUTE_MS
-    return Recovery(working=tuple(_orders(states.values())), recent=(short, long))
+        blocks = _blocks(connection)
+        recent = _recent(connection, behind)
+    members = {member.client_order_id for block in blocks for member in block.members}
+    own = [order for order in _orders(states.values()) if order.client_order_id not in members]
+    sent = [working_block(block) for block in blocks if block.ended is None]
+    return Recovery(working=(*own, *sent), recent=recent)
 
 
-def books(connection: Connection) -> tuple[Positions, Positions]:
-    """Signed positions per symbol: the sum of all accounts, and the house."""
+def working_block(block: Block) -> WorkingOrder:
+    """A block as the gateway takes over an order of an earlier run; what is allocated of it is booked."""
+    trades = block.trades
+    return WorkingOrder(
+        intent=block.formed.order,
+        exchange_order_id=trades[-1].exchange_order_id if trades else None,
+        filled=block.executed,
+        trade_ids=tuple(sorted(trade.trade_id for trade in trades)),
+    )
+
+
+def _recent(connection: Connection, behind: _Behind) -> tuple[int, int]:
+    """How many orders may still count in the exchange's windows: a block is one, its members none."""
+    facts = list(_facts(behind.rows))
+    formed = [fact for fact in facts if isinstance(fact, BlockFormed)]
+    members = {member.client_order_id for fact in formed for member in fact.members}
+    now_ms, short, long = connection.execute(RECENT_ORDERS, {"members": list(members)}).fetchone() or (
+        0,
+        0,
+        0,
+    )
+    sent = [fact.order for fact in formed]
+    sent += [f for f in facts if isinstance(f, OrderIntended) and f.client_order_id not in members]
+    for order in sent:
+        short += order.decided_ms > now_ms - SECONDS_10_MS
+        long += order.decided_ms > now_ms - MINUTE_MS
+    return short, long
+
+
+def books(connection: Connection) -> Books:
+    """What the books say now."""
     with one_moment(connection):
         behind = _behind(connection)
         virtual: Positions = dict(connection.execute(POSITIONS_BUT_OF, (behind.streams,)).fetchall())
@@ -71,7 +113,49 @@ def books(connection: Connection) -> tuple[Positions, Positions]:
         for fact in _facts(behind.rows):
             if isinstance(fact, PositionTakenOver):
                 house[fact.symbol] = house.get(fact.symbol, ZERO) + fact.quantity
-    return {s: q for s, q in virtual.items() if q}, {s: q for s, q in house.items() if q}
+        in_flight = _in_flight(connection)
+    return Books(*({s: q for s, q in found.items() if q} for found in (virtual, house, in_flight)))
+
+
+def _in_flight(connection: Connection) -> Positions:
+    """Parts of rounds that their members have not booked: their keys are not there, and keys come with the commit."""
+    parts = {
+        (block.formed.order.symbol, round_.round_id, part.client_order_id): (
+            part.quantity * block.formed.order.side.sign
+        )
+        for block in _blocks(connection)
+        for round_ in block.rounds
+        for part in round_.allocations
+    }
+    if not parts:
+        return {}
+    symbols, ids, members = ([*column] for column in zip(*parts, strict=True))
+    found: Positions = {}
+    for symbol, id_, member in connection.execute(UNBOOKED, (symbols, ids, members, EXCHANGE)).fetchall():
+        found[symbol] = found.get(symbol, ZERO) + parts[symbol, id_, member]
+    return found
+
+
+def ended_members(connection: Connection, state: ClearingState) -> tuple[ClientOrderId, ...]:
+    """Of a clearing's blocks, the members whose orders have ended in their accounts: nobody asks for them any more."""
+    account_of = {m.client_order_id: m.account_id for block in state.blocks for m in block.members}
+    if not account_of:
+        return ()
+    with one_moment(connection):
+        behind = _behind(connection)
+        ended = connection.execute(ENDED_ORDERS, (list(account_of), behind.streams)).fetchall()
+    found = {ClientOrderId(row[0]) for row in ended}
+    for id_, account_id in account_of.items():
+        kept = behind.states.get(account_id)
+        if kept is not None and kept.state.order(id_) is None:
+            found.add(id_)
+    return tuple(id_ for id_ in account_of if id_ in found)
+
+
+def _blocks(connection: Connection) -> list[Block]:
+    """Those of all clearings that are not forgotten."""
+    kept = clearings_of(connection, failed=_unreadable)
+    return [block for stream in sorted(kept) for block in kept[stream].state.blocks]
 
 
 def known_orders(connection: Connection, ids: Collection[ClientOrderId]) -> set[ClientOrderId]:
@@ -79,30 +163,27 @@ def known_orders(connection: Connection, ids: Collection[ClientOrderId]) -> set[
     with one_moment(connection):
         known = {row[0] for row in connection.execute(KNOWN_ORDERS, {"ids": list(ids)}).fetchall()}
         behind = connection.execute(BEHIND, {"shard": SHARD}).fetchall()
-    own = ((version, data) for stream, version, data in behind if not is_clearing(stream))
-    known |= {fact.client_order_id for fact in _facts(own) if isinstance(fact, OrderIntended)}
-    for stream, version, data in behind:
-        if is_clearing(stream):
-            formed = (f for f in clearing_fact_codec.decode(version, data) if isinstance(f, BlockFormed))
-            known |= {fact.order.client_order_id for fact in formed}
+    facts = list(_facts(behind))
+    known |= {fact.client_order_id for fact in facts if isinstance(fact, OrderIntended)}
+    known |= {fact.order.client_order_id for fact in facts if isinstance(fact, BlockFormed)}
     return known.intersection(ids)
 
 
 def _behind(connection: Connection) -> _Behind:
     found = connection.execute(BEHIND, {"shard": SHARD}).fetchall()
-    streams = sorted({row[0] for row in found})
+    streams = sorted({row[0] for row in found if not is_clearing(row[0])})
     states = states_of(connection, streams, _unreadable)
-    return _Behind(streams, states, [(row[1], row[2]) for row in found])
+    return _Behind(streams, states, found)
 
 
 def _unreadable(stream: str, error: Exception) -> None:
-    log.error("an account cannot be read; what it has open is not counted", account=stream, error=str(error))
+    log.error("a stream cannot be read; what it has open is not counted", stream=stream, error=str(error))
 
 
-def _facts(rows: Iterable[tuple[int, bytes]]) -> Iterable[Any]:
-    for version, data in rows:
+def _facts(rows: Iterable[tuple[str, int, bytes]]) -> Iterable[Any]:
+    for stream, version, data in rows:
         try:
-            yield from fact_codec.decode(version, data)
+            yield from decoded(stream, version, data)
         except StateCorrupt as error:
             log.warning("a decision in the journal cannot be read", error=str(error))
 
@@ -138,6 +219,26 @@ HOUSE_POSITIONS: LiteralString = "SELECT symbol, quantity FROM bulkhead.house_po
 RECENT_ORDERS: LiteralString = """
     SELECT now_ms, count(*) FILTER (WHERE decided_ms > now_ms - 15000), count(decided_ms)
     FROM (SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms) AS clock
-    LEFT JOIN bulkhead.intent ON decided_ms > now_ms - 65000 AND status <> 'NEVER_SENT'
+    LEFT JOIN LATERAL (
+        SELECT decided_ms FROM bulkhead.intent i
+        WHERE decided_ms > now_ms - 65000 AND status <> 'NEVER_SENT' AND client_order_id <> ALL(%(members)s)
+            AND NOT EXISTS (SELECT FROM bulkhead.block_member m WHERE m.client_order_id = i.client_order_id)
+        UNION ALL
+        SELECT formed_ms FROM bulkhead.block WHERE formed_ms > now_ms - 65000 AND status <> 'NEVER_SENT'
+    ) AS sent ON true
     GROUP BY now_ms"""
-"""Of the projected orders, those that the exchange may still count; NULL decided_ms is of no order."""
+"""Of the projected orders and blocks, those that the exchange may still count; NULL decided_ms is of no order.
+
+``members`` are in blocks that are not projected yet."""
+
+UNBOOKED: LiteralString = """
+    SELECT asked.symbol, asked.id, asked.member
+    FROM unnest(%s::text[], %s::bigint[], %s::text[]) AS asked (symbol, id, member)
+    LEFT JOIN bulkhead.trade_key k ON k.exchange = %s AND k.symbol = asked.symbol AND k.trade_id = asked.id
+        AND k.member = asked.member
+    WHERE k.trade_id IS NULL"""
+"""Which of these keys are not there."""
+
+ENDED_ORDERS: LiteralString = """
+    SELECT client_order_id FROM bulkhead.intent
+    WHERE client_order_id = ANY(%s) AND status NOT IN ('INTENDED', 'ACKNOWLEDGED') AND account_id <> ALL(%s)"""

@@ -11,10 +11,11 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
+from actors.clearing.state import ClearingState
 from actors.core.durability import Persist
 from actors.core.errors import NotDurable
 from actors.core.records import NewAccount, QuarantineRecord, Recovery
-from actors.core.units import AccountId
+from actors.core.units import AccountId, ClientOrderId, Symbol
 from actors.persistence.operator_records import DeadLetter, DeadLetterStatus, OperatorRecords
 from actors.subaccount.state import AccountState
 
@@ -35,6 +36,10 @@ class StorePort(Protocol):
 
     def load(self, account_ids: list[AccountId] | None) -> list[AccountState]:
         """States of some accounts, or of all."""
+        ...
+
+    def load_clearing(self, symbol: Symbol) -> tuple[ClearingState, tuple[ClientOrderId, ...]]:
+        """The state of a symbol's clearing, and the members who ended in their accounts."""
         ...
 
     def with_operator_records(self, call: Callable[[OperatorRecords], T]) -> T:

@@ -11,16 +11,15 @@ from __future__ import annotations
 import queue
 import time
 from collections.abc import Callable
-from decimal import Decimal
 from typing import Any, TypeVar
 
 import psycopg
 
 from actors.core.errors import StoreBusy, StoreUnreachable
-from actors.core.units import Symbol
 from actors.persistence import open_books
 from actors.persistence.connection import BUSY, connect, one_line
 from actors.persistence.journal import last_position, projected
+from actors.persistence.open_books import Books
 from actors.persistence.operator_records import OperatorRecords
 
 T = TypeVar("T")
@@ -67,8 +66,8 @@ class Reader:
         """
         return self.ask(lambda connection: call(OperatorRecords(_caught_up(connection))))
 
-    def books(self) -> tuple[dict[Symbol, Decimal], dict[Symbol, Decimal]]:
-        """Signed positions per symbol: the sum of all accounts, and the house."""
+    def books(self) -> Books:
+        """Signed positions per symbol."""
         return self.ask(open_books.books)
 
     def close(self) -> None:

@@ -14,17 +14,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from decimal import Decimal
 from typing import Any, TypeVar
 
 import psycopg
 import structlog
 
+from actors.clearing.state import ClearingState
 from actors.core import fact_codec
+from actors.core.clearing_messages import clearing_name
 from actors.core.durability import Persist
 from actors.core.errors import BadInput, Fenced, NotDurable, StateCorrupt, StoreBusy, StoreUnreachable
 from actors.core.records import NewAccount, Recovery
-from actors.core.units import AccountId, Symbol
+from actors.core.units import AccountId, ClientOrderId, Symbol
 from actors.limits.model import RiskLimits
 from actors.persistence import journal, loading, open_books, schema, sql
 from actors.persistence.accounts import check_new, create, opening
@@ -32,6 +33,7 @@ from actors.persistence.connection import BUSY, check_durability, connect, is_lo
 from actors.persistence.journal import Appended, JournalEnd
 from actors.persistence.loading import BaseLimits
 from actors.persistence.messages import Committed
+from actors.persistence.open_books import Books
 from actors.persistence.operator_records import OperatorRecords
 from actors.persistence.projection.spelling import when
 from actors.persistence.shards import SHARDS
@@ -405,6 +407,33 @@ class Store:
                 self._unreadable(row[0], error)
         return found
 
+    def clearing_states(self) -> dict[Symbol, ClearingState]:
+        """The states of all clearings that ever formed a block.
+
+        Raises:
+            StoreUnreachable, StoreBusy: nothing was read.
+            StateCorrupt: one of them cannot be read.
+        """
+        with self._reachable():
+            kept = loading.clearings_of(self._connection)
+        return {found.state.symbol: found.state for found in kept.values()}
+
+    def load_clearing(self, symbol: Symbol) -> tuple[ClearingState, tuple[ClientOrderId, ...]]:
+        """The state of a symbol's clearing, blank if it decided nothing yet, and the members who ended in their accounts.
+
+        Raises:
+            StoreUnreachable, StoreBusy: nothing was read.
+            StateCorrupt: it cannot be read.
+        """
+        stream = clearing_name(symbol)
+        self._refused.discard(stream)
+        with self._reachable():
+            head = self._connection.execute(journal.HEADS, ([stream],)).fetchone()
+            if head is None or head[1] is None:
+                return ClearingState(symbol=symbol), ()
+            state = loading.clearings_of(self._connection, [stream])[stream].state
+            return state, open_books.ended_members(self._connection, state)
+
     def _unreadable(self, stream: str, error: Exception) -> None:
         log.critical("an account cannot be read", account=stream, error=str(error))
         self.unreadable[AccountId(stream)] = str(error)
@@ -435,7 +464,7 @@ class Store:
             self._reconnect()
             raise StoreUnreachable(one_line(error)) from None
 
-    def books(self) -> tuple[dict[Symbol, Decimal], dict[Symbol, Decimal]]:
-        """Signed positions per symbol: the sum of all accounts, and the house."""
+    def books(self) -> Books:
+        """Signed positions per symbol."""
         with self._reachable():
             return open_books.books(self._connection)

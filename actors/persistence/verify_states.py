@@ -25,6 +25,7 @@ from actors.persistence.journal import (
     projected,
     trades_of,
 )
+from actors.persistence.open_books import UNBOOKED
 from actors.persistence.streams import kind_of
 from actors.persistence.verify_chain import Fault, Wrong
 
@@ -146,7 +147,7 @@ class States:
         if not trades:
             return
         symbols, ids, members = ([*column] for column in zip(*trades, strict=True))
-        lacking = self._connection.execute(LACKING_KEYS, (symbols, ids, members, EXCHANGE)).fetchall()
+        lacking = self._connection.execute(UNBOOKED, (symbols, ids, members, EXCHANGE)).fetchall()
         for key in map(TradeKey._make, lacking):
             text = f"it books {_named(key)}, and trade_key does not have it"
             self._note(Fault.of(trades[key], Wrong.TRADES, text))
@@ -218,13 +219,6 @@ SNAPSHOTS: LiteralString = """
 LONELY_SNAPSHOT: LiteralString = """
     SELECT s.stream, s.sequence FROM bulkhead.snapshot s
     WHERE NOT EXISTS (SELECT FROM bulkhead.journal j WHERE j.stream = s.stream) ORDER BY s.stream LIMIT 1"""
-
-LACKING_KEYS: LiteralString = """
-    SELECT asked.symbol, asked.id, asked.member
-    FROM unnest(%s::text[], %s::bigint[], %s::text[]) AS asked (symbol, id, member)
-    LEFT JOIN bulkhead.trade_key k ON k.exchange = %s AND k.symbol = asked.symbol AND k.trade_id = asked.id
-        AND k.member = asked.member
-    WHERE k.trade_id IS NULL"""
 
 KEYS: LiteralString = "SELECT symbol, trade_id, member FROM bulkhead.trade_key"
 

@@ -12,7 +12,9 @@ from actors.api.mailbox_statistics import MailboxStatistics
 from actors.api.metrics import Sources, exposition
 from actors.core.units import AccountId
 from actors.gateway.messages import RequestWeight
+from actors.gateway.slots import SlotCounts
 from actors.gateway.stream import StreamState
+from actors.gateway.waiting import WaitingList
 from actors.persistence.actor import WriterStats
 from actors.persistence.projection.actor import ProjectorStats
 from actors.runtime.dispatcher import TurnStats
@@ -53,8 +55,10 @@ def sources(engine):
         stats=RouterStats(ticks=7), lags=[0] * 12 + [7] + [0] * 51, lags_sum_ns=SECOND // 2
     )
     gateway = SimpleNamespace(
-        sent=8, lost=1, unknown=("a", "b"), in_flight=2, queued=0, stream=StreamState.UP
-    )
+        sent=8, lost=1, unknown=("a", "b"), in_flight=2, queued=0, stream=StreamState.UP,
+        waiting=WaitingList(total=3, longest_ms=2_500, longest_liquidation_ms=1_500, rows=()),
+        slots=SlotCounts(granted=9, used=4, returned=2, expired=2, held=1),
+    )  # fmt: skip
     projector = ProjectorStats(position=5, last=12, age_ms=1_500, parked=2)
     return Sources(engine, mailboxes, router, WriterStats(decisions=6, is_down=True), projector, gateway)
 
@@ -87,6 +91,11 @@ def test_the_exposition_is_what_prometheus_parses_and_its_figures_are_ours(sourc
     assert samples["bulkhead_projection_lag_seconds", ()] == 1.5
     assert samples["bulkhead_projection_parked", ()] == 2
     assert samples["bulkhead_orders_unknown", ()] == 2
+    assert samples["bulkhead_orders_longest_wait_seconds", ()] == 2.5
+    assert samples["bulkhead_liquidations_longest_wait_seconds", ()] == 1.5
+    assert samples["bulkhead_slots_granted_total", ()] == 9
+    assert samples["bulkhead_slots_expired_total", ()] == 2
+    assert samples["bulkhead_slots_held", ()] == 1
     assert (samples["bulkhead_user_stream_up", ()], samples["bulkhead_user_stream_down", ()]) == (1, 0)
     assert samples["bulkhead_request_weight_used", ()] == 9
     assert samples["bulkhead_gc_longest_pause_seconds", ()] == 0.02

@@ -9,6 +9,7 @@ import pytest
 
 from actors.assembly import reconciliation
 from actors.assembly.reconciliation import Difference, reconcile, told_of
+from actors.persistence import open_books
 from tests.factories import BTC, ETH, SOL
 
 
@@ -20,7 +21,8 @@ class Books:
 
     def __call__(self):
         self.read += 1
-        return self.readings.pop(0) if len(self.readings) > 1 else self.readings[0]
+        virtual, house, master, *more = self.readings.pop(0) if len(self.readings) > 1 else self.readings[0]
+        return open_books.Books(virtual, house, *(more or [{}])), master
 
 
 @pytest.fixture
@@ -52,9 +54,16 @@ def test_accounts_and_house_together_are_held_against_the_master():
     assert told_of([Difference(ETH, D(3), D(1), D(4))]) == []
 
 
-@pytest.mark.parametrize("side", [0, 1, 2])
+def test_what_a_block_traded_for_members_who_have_not_booked_it_is_theirs():
+    [found] = reconcile(Books(({ETH: D(3)}, {}, {ETH: D(5)}, {ETH: D(2)})), [], 0)
+    assert (found.in_flight, found.difference, told_of([found])) == (D(2), D(0), [])
+    [found] = reconcile(Books(({ETH: D(3)}, {}, {ETH: D(5)}, {ETH: D(1)})), [], 0)
+    assert "and 1 is on its way from a block order to its members: 1 belongs to nobody" in told_of([found])[0]
+
+
+@pytest.mark.parametrize("side", [0, 1, 2, 3])
 def test_what_any_side_alone_has_is_compared(side):
-    books = [{}, {}, {}]
+    books = [{}, {}, {}, {}]
     books[side] = {SOL: D(2)}
     [found] = reconcile(Books(tuple(books)), [], 0)
     assert (found.symbol, abs(found.difference)) == (SOL, D(2))

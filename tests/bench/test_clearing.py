@@ -23,7 +23,7 @@ def phase(name):
 
 
 def rows(*decisions):
-    return [Row(stream, at_ms, facts) for stream, at_ms, *facts in decisions]
+    return [Row(stream, at_ms, at_ms + 5, facts) for stream, at_ms, *facts in decisions]
 
 
 def test_a_step_counts_from_its_decision_to_its_first_trade():
@@ -40,6 +40,7 @@ def test_a_step_counts_from_its_decision_to_its_first_trade():
     assert found.covered_after == [50, 300]
     assert (found.breached, found.liquidated, found.bad_debt) == ({"a", "b"}, {"b"}, D("2.5"))
     assert (found.first_breach_ms, found.last_calm_ms) == (1_000, 1_400)
+    assert (found.first_trade_ms, found.last_fill_ms) == (1_050, 1_405)
     assert (found.steps, found.own_orders, found.block_orders, found.uncovered) == (2, 2, 0, 0)
 
 
@@ -104,6 +105,8 @@ def outcome(count=2_000, limits="none", state="off", bad_debt="10", liquidated=1
         covered_after=list(range(1_000)),
         first_breach_ms=1_000,
         last_calm_ms=3_500,
+        first_trade_ms=1_100,
+        last_fill_ms=1_310,
     )
     values = {
         "exchange_orders": 123,
@@ -113,7 +116,7 @@ def outcome(count=2_000, limits="none", state="off", bad_debt="10", liquidated=1
         "difference": D(0),
         "opened": count,
     }
-    return Outcome(Case(count, limits, state, 10, 60), measured, **(values | changes))
+    return Outcome(Case(count, limits, state), measured, **(values | changes))
 
 
 def test_four_columns_fit_a_terminal():
@@ -135,6 +138,8 @@ def test_four_columns_fit_a_terminal():
         "0.99 s",
         "1.00 s",
         "12.3",
+        "0.21 s",
+        "4.5%, 4 s",
         "1,234,567.89",
     ):
         assert shown in text

@@ -66,7 +66,7 @@ def test_what_waited_two_seconds_goes_back_and_its_successor_keeps_the_place(ord
         "a1", OrderStatus.NEVER_SENT, True, True,
     )  # fmt: skip
     assert "waited 10.0 s" in message.reason
-    # Its slot is kept: nobody from behind is sent meanwhile.
+    # Its turn is kept: nobody from behind is sent meanwhile.
     assert core.check_orders(T0 + 10_001) == []
     anew = replace(orders[1], client_order_id="bh-x-anew", decided_ms=T0 + 10_010)
     late = replace(orders[1], account_id="a9", client_order_id="bh-x-late", decided_ms=T0 + 10_010)

@@ -9,13 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from actors.core.clearing_messages import Group, Want
+from actors.core.clearing_messages import Grant, Group, Want
 from actors.core.enums import OrderClass, OrderType, Purpose
+from actors.core.order_messages import Submit
 from actors.core.units import Symbol
-from actors.gateway.orders import Place, Tracked
+from actors.gateway.messages import Answered, Outcome
+from actors.gateway.orders import Place, Request, ToClearing, Tracked
 from actors.gateway.send_queue import SendQueue
 from actors.gateway.service_order import Turns, service_key
 from tests.factories import BUY
+from tests.gateway.test_protocol import T0, core_of
 from tests.gateway.test_slots import USUAL
 
 LIQUIDATION, REDUCING, NEW_RISK = OrderClass
@@ -107,7 +110,7 @@ STEPS = st.lists(
 def test_the_order_of_service_is_the_sort_key_whatever_came_and_went(steps):
     queue, tracked, served = SendQueue(), {}, []
     for number, (do, *how) in enumerate(steps):
-        waiting = list(queue.in_order())
+        waiting = queue.first_of_all(1_000)
         if do == "order":
             order_class, who, since, shortfall, had_turn = how
             order = order_of(order_class, f"a{who}", number, shortfall=D(shortfall))
@@ -128,11 +131,18 @@ def test_the_order_of_service_is_the_sort_key_whatever_came_and_went(steps):
             assert queue.first(order_class) == waiting[0]
             queue.pop(order_class, served=how[0])
             served.append(waiting[0].key)
-            assert [w.what for w in queue.in_order()] == [
+            assert [w.what for w in queue.first_of_all(1_000)] == [
                 w.what for w in waiting[1:]
             ] or order_class is NEW_RISK
-        keys = [w.key for w in queue.in_order()]
+        keys = [w.key for w in queue.first_of_all(1_000)]
         assert keys == sorted(keys)
+        assert [w.key for w in queue.first_of_all(3)] == keys[:3]
+        ages = {
+            c: min(k.since_ms for k in keys if k.rank == rank)
+            for rank, c in enumerate(OrderClass)
+            if any(k.rank == rank for k in keys)
+        }
+        assert queue.longest_since() == ages
         assert len(set(keys)) == len(keys) == len(queue)
 
 
@@ -147,3 +157,74 @@ def test_nobody_has_two_turns_while_another_waits_for_the_first(arrivals):
     assert len(set(went)) == len(went), "one turn each in a round"
     assert went == sorted(went, key=lambda turn: turn[0]), "round by round"
     assert len(turns) == 0
+
+
+ARRIVALS = st.lists(
+    st.tuples(
+        st.sampled_from(["order", "want", "answer"]), st.sampled_from("ABC"), KINDS, st.integers(0, 3),
+        st.integers(0, 2_500),
+    ),
+    max_size=50,
+)  # fmt: skip
+
+
+@given(ARRIVALS, st.integers(1, 4))
+def test_across_symbols_nothing_goes_before_what_sorts_first(arrivals, per_10s):
+    """Orders and groups of three symbols over a master that allows a few: whoever is served is the first of all."""
+    core, now, waits, sent = core_of(per_10s, 1_000), T0, {}, []
+
+    def served(effects):
+        for effect in effects:
+            if isinstance(effect, Request):
+                key = waits.pop(effect.client_order_id)
+                sent.append(effect.order)
+            elif isinstance(effect, ToClearing) and isinstance(effect.message, Grant):
+                key = waits.pop(effect.message.group)
+                core.budget.slots.give_back(effect.message.slot)
+                core.budget.take(now, LIQUIDATION)
+                core.budget.answered(now)
+            else:
+                continue
+            assert all(key <= other for other in waits.values())
+
+    for number, (do, symbol, order_class, shortfall, wait_ms) in enumerate(arrivals):
+        now += wait_ms
+        served(core.check_orders(now))
+        # New risk is compared by its class alone here: turns have their own tests.
+        rank = list(OrderClass).index(order_class)
+        key = (rank,) if order_class is NEW_RISK else (rank, -shortfall, now, number)
+        if do == "order":
+            order = order_of(
+                order_class, f"a{number}", number, shortfall=D(shortfall), decided_ms=now,
+                symbol=Symbol(symbol), order_type=OrderType.LIMIT, price=D(2_000),
+            )  # fmt: skip
+            waits[order.client_order_id] = key
+            served(core.submit(Submit((order,), ()), now))
+        elif do == "want":
+            group = Group(Symbol(symbol), BUY, order_class)
+            known = waits.get(group)
+            since = now if known is None or order_class is NEW_RISK else known[2]
+            waits[group] = (
+                key if known is None or order_class is NEW_RISK else (rank, -shortfall, since, known[3])
+            )
+            said = Want(group=group, orders=1, shortfall=D(shortfall), since_ms=since)
+            served(core.want(said, now))
+        elif sent:
+            order = sent.pop(0)
+            refused = Answered(
+                request="place", client_order_id=order.client_order_id, outcome=Outcome.REFUSED
+            )
+            served(core.answered(refused, now))
+
+
+def test_what_could_not_be_sent_stands_where_it_stood():
+    core = core_of(1, 1_000)
+    first, second = (order_of(NEW_RISK, f"a{n}", n, decided_ms=T0) for n in range(2))
+    resting = [replace(o, order_type=OrderType.LIMIT, price=D(2_000)) for o in (first, second)]
+    core.submit(Submit(tuple(resting), ()), T0)
+    unsent = Answered(request="place", client_order_id=first.client_order_id, outcome=Outcome.MISTIMED)
+    core.answered(unsent, T0 + 1)
+    effects = [e for ms in (10_001, 20_002) for e in core.check_orders(T0 + ms)]
+    assert [e.client_order_id for e in effects if isinstance(e, Request) and e.kind == "place"] == [
+        first.client_order_id
+    ]

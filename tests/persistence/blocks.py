@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal as D
-from types import SimpleNamespace
 
+from msgspec.structs import replace
+
+from actors.clearing.fold import folded
+from actors.clearing.state import ClearingState, member_order_id
 from actors.core.clearing_facts import (
     Allocation,
     BlockEnded,
@@ -23,81 +26,70 @@ from actors.core.units import AccountId, ClientOrderId
 from tests.factories import ETH
 from tests.persistence.authors import NOW
 
-MEMBER_IDS = 9_000_000_000_000_000
-
 
 class Blocks:
     """Makes decisions of one symbol's clearing, and remembers what is not committed yet in ``batch``."""
 
     def __init__(self, symbol=ETH):
         self.symbol, self.stream = symbol, clearing_name(symbol)
-        self.batch, self.blocks, self.members = [], 0, 0
-        self.state = SimpleNamespace(sequence=0)
+        self.batch, self.state = [], ClearingState(symbol=symbol)
 
     def note(self, *facts):
         before = self.state.sequence
-        self.state = SimpleNamespace(sequence=before + 1)
-        self.batch.append(
-            Persist(
-                stream=self.stream, previous_sequence=before, facts=facts, state=self.state, wall_ms=NOW, cause="test",
-            )
+        self.state = replace(folded(self.state, facts), sequence=before + 1)
+        made = Persist(
+            stream=self.stream, previous_sequence=before, facts=facts, state=self.state, wall_ms=NOW, cause="test"
         )  # fmt: skip
+        self.batch.append(made)
         return facts[-1]
+
+    def take(self):
+        """What was decided since the last call."""
+        found, self.batch = self.batch, []
+        return found
 
     def form(self, orders, *, side=Side.BUY, decided_ms=NOW):
         """A block of orders: account id, client order id and quantity of each."""
-        self.blocks += 1
-        members = []
-        for account_id, client_order_id, quantity in orders:
-            self.members += 1
-            members.append(
-                Member(
-                    AccountId(account_id),
-                    ClientOrderId(client_order_id),
-                    D(quantity),
-                    MEMBER_IDS - self.members,
-                )
-            )
+        number, first = self.state.next_block, self.state.next_order_id
+        members = tuple(
+            Member(AccountId(account_id), ClientOrderId(id_), D(quantity), member_order_id(first + offset))
+            for offset, (account_id, id_, quantity) in enumerate(orders)
+        )
         order = OrderIntended(
-            account_id=AccountId(self.stream), sequence=self.blocks,
-            client_order_id=ClientOrderId(f"bh-block-{self.symbol}-{self.blocks}"), symbol=self.symbol, side=side,
+            account_id=AccountId(self.stream), sequence=number,
+            client_order_id=ClientOrderId(f"bh-block-{self.symbol}-{number}"), symbol=self.symbol, side=side,
             order_type=OrderType.MARKET, quantity=sum((m.quantity for m in members), D(0)), price=None,
             time_in_force=TimeInForce.GTC, reduce_only=False, leverage=D(1), margin_reserved=D(0), purpose=Purpose.USER,
             tier=0, decided_ms=decided_ms, cause="test",
         )  # fmt: skip
-        return self.note(BlockFormed(order=order, members=tuple(members)))
+        return self.note(BlockFormed(order=order, members=members))
 
-    def round(self, formed, trades, parts, *, fee="0.01"):
+    def round(self, formed, trades, parts, *, fee="0.01", fee_asset=""):
         """A round: trades as (id, quantity, price), and what each member gets as (client order id, quantity).
 
-        All trades of it have one price, and each pays the same fee, which the first member carries.
+        All trades of it have one price, and each pays the same fee, which the first member carries; None for one that was
+        not told.
         """
         made = tuple(
             Trade(
-                exchange_order_id=700 + formed.order.sequence, trade_id=id_, symbol=self.symbol,
-                side=formed.order.side, quantity=D(quantity), price=D(price), fee=D(fee), maker=False, trade_ms=5,
+                exchange_order_id=700 + formed.order.sequence, trade_id=id_, symbol=self.symbol, side=formed.order.side,
+                quantity=D(quantity), price=D(price), fee=None if fee is None else D(fee), maker=False, trade_ms=5,
+                fee_asset=fee_asset,
             )
             for id_, quantity, price in trades
         )  # fmt: skip
-        price, fees = D(trades[0][2]), D(fee) * len(trades)
+        price, fees = D(trades[0][2]), D(fee or 0) * len(trades)
         given = tuple(
             Allocation(ClientOrderId(id_), D(quantity), D(quantity) * price, fees if number == 0 else D(0))
             for number, (id_, quantity) in enumerate(parts)
         )
-        return self.note(
-            RoundAllocated(
-                block=formed.order.sequence,
-                round_id=max(t.trade_id for t in made),
-                trades=made,
-                allocations=given,
-            )
-        )
+        number, round_id = formed.order.sequence, max(trade.trade_id for trade in made)
+        return self.note(RoundAllocated(block=number, round_id=round_id, trades=made, allocations=given))
 
     def end(self, formed, executed, status=OrderStatus.FILLED, code=0, reason=""):
+        number = formed.order.sequence
         return self.note(
-            BlockEnded(
-                block=formed.order.sequence, status=status, executed=D(executed), code=code, reason=reason
-            )
+            BlockEnded(block=number, status=status, executed=D(executed), code=code, reason=reason)
         )
 
     def forget(self, *numbers):

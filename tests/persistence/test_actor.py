@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from actors.core.clearing_messages import Durable
 from actors.core.durability import DecisionLost, Persist
+from actors.core.enums import OrderStatus
 from actors.core.errors import NotDurable, StoreBusy, StoreUnreachable
 from actors.core.facts import CancelIntended
 from actors.core.messages import PlaceOrder
@@ -173,15 +174,15 @@ def test_a_clearing_is_told_how_far_it_is_durable_and_its_block_is_not_sent_from
     stream = "clearing:ETHUSDT"
     bench.actors[stream] = Sink.start(stream, bench.dispatcher)
     clearing, other = Blocks(), Blocks("BTCUSDT")
-    for _ in range(3):
-        clearing.form([("acct-1", "a-1", "0.1")])
+    for number in range(3):
+        clearing.form([("acct-1", f"a-{number}", "0.1")])
     other.form([("acct-1", "b-1", "0.1")])
     tell(bench, *clearing.batch, *other.batch)
     assert bench.got(stream) == [Durable(3)]
     assert bench.got("gateway") == []
     bench.store.refuse = {stream}
     clearing.batch.clear()
-    clearing.form([("acct-1", "a-2", "0.1")])
+    clearing.form([("acct-1", "a-9", "0.1")])
     tell(bench, *(replace(lost, incarnation=5) for lost in clearing.batch))
     assert bench.got(stream)[1:] == [DecisionLost(5, "poison")]
 
@@ -198,7 +199,7 @@ def test_nothing_of_a_clearing_is_told_before_it_is_durable_and_it_waits_for_no_
     bench.store.away = False
     bench.dispatcher.run_until(500_000_000)
     assert bench.got("clearing:ETHUSDT") == [Durable(1)]
-    clearing.end(clearing.batch[0].facts[0], 0)
+    clearing.end(clearing.batch[0].facts[0], 0, OrderStatus.EXPIRED)
     now = bench.dispatcher.clock.monotonic_ns()
     bench.writer.tell(clearing.batch[1])
     bench.dispatcher.run_until(now + GATHER // 2)

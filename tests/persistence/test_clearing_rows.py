@@ -48,7 +48,7 @@ def test_a_clearing_s_stream_begins_with_its_first_decision_and_goes_on_without_
     clearing.form([("acct-1", "a-1", "0.1")])
     clearing.form([("acct-1", "a-2", "0.1")])
     first, second = clearing.batch
-    third = replace(second, previous_sequence=7, state=type(second.state)(sequence=8))
+    third = replace(second, previous_sequence=7, state=replace(second.state, sequence=8))
     other = Blocks("BTCUSDT")
     other.form([("acct-1", "b-1", "0.1")])
     other.form([("acct-1", "b-2", "0.1")])
@@ -105,9 +105,12 @@ def test_a_round_uses_each_of_its_trades_once_and_each_member_books_it_once(stor
 
 @pytest.mark.parametrize("trade_ids", [[7, 9], [9, 11], [11, 7]])
 def test_a_trade_of_one_round_is_refused_in_another(store, dsn, trade_ids):
-    _, clearing, formed = block_of(store)
-    round_of(clearing, formed, [7, 9])
-    round_of(clearing, formed, trade_ids)
+    [author] = [Author(state) for state in create(store)]
+    clearing = Blocks()
+    formed = [clearing.form([(author.state.account_id, id_, "0.1")]) for id_ in ("a-1", "a-2")]
+    assert not any(store.commit(clearing.take()))
+    round_of(clearing, formed[0], [7, 9])
+    round_of(clearing, formed[1], trade_ids)
     first, second = store.commit(clearing.batch)
     assert first is None
     assert "trade_once" in str(second)

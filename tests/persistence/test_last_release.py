@@ -36,6 +36,7 @@ def as_it_said(state):
     """A state with the fields that the release had: what is three fields now was one text or number then."""
     close_out = state["risk"].pop("close_out")
     del state["platform"], state["below"]
+    assert state.pop("unsent") == 0
     state["retry_at_ns"] = state.pop("retry_at_ms")
     state["risk"]["closing_out"] = "" if close_out is None else close_out["reason"]
     for order in state["orders"]:

@@ -29,7 +29,7 @@ def pid(connection):
 def test_it_reads_what_was_committed_and_can_write_nothing(store, reader):
     create(store)
     assert reader.with_operator_records(lambda d: d.quarantined()) == []
-    assert reader.books() == ({}, {})
+    assert reader.books() == ({}, {}, {})
     with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
         reader.ask(lambda c: c.execute("DELETE FROM bulkhead.audit"))
 

@@ -265,11 +265,11 @@ def test_restart_finds_what_works(store, dsn):
         D("0.05"),
         (777_777,),
     )
-    assert store.books() == ({ETH: D("0.15")}, {})
+    assert store.books() == ({ETH: D("0.15")}, {}, {})
     # The same when all of it is in the tables, and nothing is read behind them.
     project(dsn)
     assert store.recovery() == recovery
-    assert store.books() == ({ETH: D("0.15")}, {})
+    assert store.books() == ({ETH: D("0.15")}, {}, {})
 
 
 def test_a_takeover_adds_to_the_house(store, dsn):
@@ -277,9 +277,9 @@ def test_a_takeover_adds_to_the_house(store, dsn):
     author.trade(BUY, "5")
     author.decide(Wake(ETH, "t"), market({ETH: "1805"}))
     store.commit(author.batch)
-    assert store.books() == ({}, {ETH: D(5)})
+    assert store.books() == ({}, {ETH: D(5)}, {})
     project(dsn)
-    assert store.books() == ({}, {ETH: D(5)})
+    assert store.books() == ({}, {ETH: D(5)}, {})
 
 
 def test_the_fee_of_a_takeover_is_in_every_sum(store, dsn):

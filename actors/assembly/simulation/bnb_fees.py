@@ -142,6 +142,9 @@ class BnbFees:
             lowest, highest = min(map(min, self._minutes.values())), max(map(max, self._minutes.values()))
             must(rate is not None and lowest <= rate <= highest, (symbol, trade_id))
             paid[store.intents[fact.client_order_id].account_id] += fee
+        for part, fact in store.parts.items():
+            _, _, fee = _taken(fact, store.late_parts.get(part))
+            paid[store.intents[fact.client_order_id].account_id] += fee
         for account_id, takeover in store.taken:
             paid[account_id] += takeover.fee
         for account_id, state in store.durable.items():

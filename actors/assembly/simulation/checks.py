@@ -62,7 +62,12 @@ def check_quiet(world: World) -> None:
         master = world.exchange.positions[symbol].amount
         must(sum(held, ZERO) + house_of(world, symbol) == master, f"{symbol}: the books differ")
     booked = {(symbol, t.id) for symbol in SYMBOLS for t in world.exchange.trades[symbol]}
-    must(booked == set(world.store.trades), "a trade of the exchange is not booked, or one is invented")
+    used = world.store.trades.keys() | world.store.rounds.keys()
+    must(booked == used, "a trade of the exchange is not booked, or one is invented")
+    for key, round_ in world.store.rounds.items():
+        if round_.round_id == key[1]:
+            given = {(*key, part.client_order_id) for part in round_.allocations}
+            must(given <= world.store.parts.keys(), "a member did not book its part of a round")
     if world.bnb_fees is not None:
         world.bnb_fees.check_quiet()
 

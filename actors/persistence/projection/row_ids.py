@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from actors.clearing.state import ORDER_IDS_BELOW
 from actors.core.fees import PendingFee
 from actors.core.trades import Trade
 from actors.core.units import AccountId
 from actors.subaccount.position import position_id
 from actors.subaccount.state import AccountState
 
-ORDER_IDS_BELOW = 9_000_000_000_000_000
 MEMBER_ORDERS_FROM = ORDER_IDS_BELOW - 10**15
 """Above it is the id of an account's order in a block; of an order of the exchange's it would do no harm."""
 

@@ -141,7 +141,6 @@ def _leg(  # noqa: PLR0913 - what differs between the legs of a fill
     action: str,
 ) -> None:
     trade, account_id = fact.trade, decided.state.account_id
-    notional = quantity * trade.price
     signed: tuple[object, ...] = (
         account_id,
         trade.symbol,
@@ -153,7 +152,6 @@ def _leg(  # noqa: PLR0913 - what differs between the legs of a fill
     )
     if trade.quote_quantity is not None:
         signed = (*signed, fact.client_order_id)
-        notional = trade.value * quantity / trade.quantity
     batch.of(TRADE).insert(
         trade_row_id(decided.state, trade, leg),
         sub_account_id=account_id,
