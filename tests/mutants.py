@@ -272,8 +272,8 @@ BOUND = "a bound on memory: one more or less of what is remembered long enough"
 EQUIVALENT: dict[tuple[str, str, str], str] = {
     (
         "assembly/lost_orders",
-        "time.monotonic() > deadline",
         "time.monotonic() >= deadline",
+        "time.monotonic() > deadline",
     ): "the very nanosecond",
     (
         "venues/binance/history",

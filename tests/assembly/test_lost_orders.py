@@ -15,7 +15,7 @@ from actors.assembly.lost_orders import (
     book,
     book_after_restore,
     committed_ms,
-    first_root,
+    first_roots,
     pending,
 )
 from actors.core.clearing_messages import clearing_name
@@ -30,8 +30,10 @@ from actors.core.units import AccountId
 from actors.gateway.messages import Report, ReportStatus
 from actors.persistence.connection import connect
 from actors.persistence.store import Store
+from actors.runtime.clock import VirtualClock
 from actors.subaccount.pipeline import Accepted
 from actors.supervision.journal_roots import JournalRoot
+from actors.supervision.operator_log import OPERATORS_FILE, read_roots
 from actors.venues.port import PastOrder
 from tests.assembly.test_build import Built
 from tests.factories import BTC, BUY, ETH, SELL, account
@@ -203,6 +205,16 @@ def test_one_that_does_not_end_is_named_if_it_traded_and_looked_for_again(built,
     assert ["the exchange still calls it NEW" in a for a in built.alarms] == [True] * int(executed)
 
 
+def test_a_first_look_books_what_it_can_and_neither_waits_nor_speaks_of_the_rest(built, monkeypatch):
+    ended, working, newer = past(2, 902), past(3, 903), past(4, 904, "acct-9")
+    exchange = Exchange(ended, working, newer)
+    exchange.open[903] = 99
+    assert not book(exchange, [ETH], SINCE, fleet(built), is_last=False)
+    assert len(decided(built)) == 1
+    assert ["1 orders" in alarm for alarm in built.alarms] == [True]
+    assert exchange.asked == [(ETH, SINCE - EARLIER_MS)] * 2
+
+
 def test_what_no_account_can_be_given_is_named_and_not_looked_for_again(built):
     newer, short = past(2, 902, "acct-9"), past(3, 903)
     exchange = Exchange(newer, short, past(4, 904))
@@ -274,12 +286,26 @@ def test_a_restored_journal_is_looked_behind_once(roots, position):
     assert (None if found is None else found.position) == position
 
 
-def test_a_new_data_folder_may_have_got_a_restored_database_and_one_that_knows_it_has_not():
-    first = first_root([root(9, fleet_id="g")], "f", (b"five", 5), 77)
-    assert (first.journal_root, first.position, first.at_ms, first.fleet) == (b"five".hex(), 5, 77, "f")
+def test_a_new_data_folder_may_have_got_a_restored_database_and_one_that_knows_it_has_not(tmp_path):
+    clock = VirtualClock(77_000_000)
+    [first] = first_roots(tmp_path, clock, [root(9, fleet_id="g")], "f", (b"five", 5))
+    assert (first.journal_root, first.position, first.at_ms, first.fleet) == (
+        b"five".hex(),
+        5,
+        clock.wall_ms(),
+        "f",
+    )
+    assert read_roots(tmp_path) == [first]
     assert pending([first, root(6)], "f") is first
-    assert first_root([root(4)], "f", (b"five", 5), 77) is None
-    assert first_root([], "f", (bytes(16), 0), 77) is None
+    assert first_roots(tmp_path, clock, [root(4)], "f", (b"five", 5)) == []
+    assert first_roots(tmp_path, clock, [], "f", (bytes(16), 0)) == []
+    assert read_roots(tmp_path) == [first]
+
+
+def test_a_folder_that_cannot_be_written_keeps_no_engine_from_looking(tmp_path):
+    (tmp_path / OPERATORS_FILE).mkdir()
+    [first] = first_roots(tmp_path, VirtualClock(1), [], "f", (b"five", 5))
+    assert pending([first], "f") is first
 
 
 class Read:
@@ -307,10 +333,10 @@ class Kept:
             raise self.error
 
 
-def looked_after(built, roots, *answers, exchange=None, file=None):
+def looked_after(built, roots, *answers, exchange=None, file=None, is_last=True):
     """What was said and what was written down."""
     said, file = [], file or Kept()
-    ends = KnownEnds(roots, file, lambda: (b"nine", 9))
+    ends = KnownEnds(roots, file if is_last else None, lambda: (b"nine", 9))
     book_after_restore(built.assembly, exchange or Exchange(), Read(*answers), ends, said.append)
     return said, file.roots
 
@@ -335,6 +361,12 @@ def test_once_looked_for_it_is_written_down_with_the_journal_s_end(built):
     assert pending([ACCEPTED, kept], FIXED.fleet) is None
     said, kept = looked_after(built, [ACCEPTED], SINCE, file=Kept(NotRecorded("full")))
     assert len(kept) == 1
+
+
+def test_a_first_look_is_not_all(built):
+    order = past(2, 902, "acct-9")
+    said, kept = looked_after(built, [ACCEPTED], SINCE, set(), exchange=Exchange(order), is_last=False)
+    assert (len(said), kept, built.alarms) == (1, [], [])
 
 
 def test_what_could_not_be_booked_is_looked_for_again(built, monkeypatch):
