@@ -45,13 +45,14 @@ from actors.gateway.fleets import Fleets
 from actors.persistence.caretaker import Caretaker
 from actors.persistence.connection import owner_of
 from actors.persistence.embedded import EmbeddedPostgres
-from actors.persistence.journal import End
+from actors.persistence.journal import end_of
 from actors.persistence.messages import AskStore
 from actors.persistence.open_books import Books
 from actors.persistence.projection.store import Projection
 from actors.persistence.queries import CreateAccounts, FindRecovery, Query
 from actors.persistence.reader import Reader
 from actors.persistence.store import Store
+from actors.persistence.verify import fleet_of
 from actors.runtime.actor import Ref
 from actors.runtime.cell import Status
 from actors.runtime.clock import SystemClock
@@ -132,7 +133,7 @@ class Engine:
         self._dsn = ""
         self._ends: JournalEnds | None = None
         self._clearings: dict[Symbol, ClearingState] = {}
-        self._roots: list[JournalRoot] | None = None
+        self._roots: Sequence[JournalRoot] = ()
         self._is_assembled = False
         self.gc_control = GcControl()
         self.caretaker = Caretaker(self.alarm)
@@ -183,16 +184,17 @@ class Engine:
         end = store.root
         with self.gc_control.held():
             restored = account_starts.restore(assembly, self.questions, self.progress)
+        self._book_lost_orders(None)
         assembly.start(*AFTER_ACCOUNTS)
         operator_resumption.resume(assembly, self.operator_log)
         fleet = origin.fleet
-        self._note_new_folder(fleet, end)
         self._ends = JournalEnds(self.operator_log, self.clock, fleet, lambda: store.root, self.progress)
         self._ends.start([*restored, *clearings.values()], end)
         del restored
         on_accounts()
         left = self.questions.ask(FindRecovery())
-        recovery.recover(assembly, left, self.reconcile, self.progress, self._book_lost_orders)
+        last_look = partial(self._book_lost_orders, self.operator_log)
+        recovery.recover(assembly, left, self.reconcile, self.progress, last_look)
         recovery.wait_for_prices(assembly)
         self.venue.watch(self._apply_rules)
         self.gate.open("start")
@@ -318,21 +320,17 @@ class Engine:
         except NotRecorded as error:
             self.alarm(Critical(f"whether the journal is whole cannot be said: {error}"))
         else:
-            self._roots = roots
             self.reader.ask(lambda connection: journal_ends.compare(connection, roots))
+            ends = self.reader.ask(lambda connection: (fleet_of(connection), end_of(connection)))
+            self._roots = [
+                *roots,
+                *lost_orders.first_roots(Path(self.config.data_dir), self.clock, roots, *ends),
+            ]
 
-    def _note_new_folder(self, fleet: str, end: End) -> None:
-        """If the file cannot be read or written, an alarm has said so; nothing is then known of the database."""
-        if self._roots is not None:
-            first = lost_orders.first_root(self._roots, fleet, end, self.clock.wall_ms())
-            if first is not None:
-                self._roots.append(first)
-                self.operator_log.keep_root(first)
-
-    def _book_lost_orders(self) -> None:
+    def _book_lost_orders(self, operator_log: OperatorLog | None) -> None:
         store = self._store
         if store is not None:
-            ends = lost_orders.KnownEnds(self._roots or (), self.operator_log, lambda: store.root)
+            ends = lost_orders.KnownEnds(self._roots, operator_log, lambda: store.root)
             lost_orders.book_after_restore(self.assembly, self.venue, self.reader, ends, self.progress)
 
     def _assemble(self, store: Store, origin: Origin) -> Assembly:
