@@ -103,10 +103,19 @@ SUITES = {
         "test_decide",
         "test_books",
         "test_fees",
+        "test_never_sent",
+        "test_waiting",
     ],
+    "waiting": ["test_waiting"],
     "losses": ["test_losses", "test_seeds_002_to_004", "pretrade/test_limit_checks", "test_breaker"],
     "breaker": ["test_breaker", "test_seeds_002_to_004"],
-    "conditionals": ["test_conditionals", "test_protection", "test_breaker", "test_unsent_orders"],
+    "conditionals": [
+        "test_conditionals",
+        "test_protection",
+        "test_breaker",
+        "test_unsent_orders",
+        "test_never_sent",
+    ],
     "unsent_orders": ["test_unsent_orders"],
     "monitor": ["test_monitor"],
     "margin": ["test_margin", "test_steps", "test_adl", "test_after_fill"],
@@ -121,8 +130,8 @@ SUITES = {
     "fees": ["test_fees", "test_ledger"],
     "holdings": ["test_holdings", "test_funding", "test_actor"],
     "funding": ["test_funding", "test_exchange_events"],
-    "fold": ["test_fold", "test_state", "test_breaker", "test_refusals"],
-    "position": ["test_fold", "test_position", "test_cost", "test_fees", "test_ledger"],
+    "fold": ["test_fold", "test_state", "test_breaker", "test_refusals", "test_parts"],
+    "position": ["test_fold", "test_position", "test_cost", "test_fees", "test_ledger", "test_parts"],
     "ledger": [
         "test_ledger",
         "test_funding",
@@ -144,10 +153,20 @@ GATEWAY = (
     "tests/gateway/test_fleets.py",
     "tests/gateway/test_slots.py",
 )
+CLEARED = ("tests/clearing/test_protocol.py",)
 FOLDED = ("tests/persistence/test_store.py::test_what_is_loaded_equals_what_was_folded",)
 SUPERVISED = ("tests/test_quarantine.py", "tests/test_restarts.py", "tests/test_supervisor.py")
 
 OTHERS: dict[str, tuple[str, ...]] = {
+    "actors/clearing/allocation.py": ("tests/clearing/test_allocation.py",),
+    "actors/clearing/book.py": CLEARED,
+    "actors/clearing/fees.py": ("tests/clearing/test_fees.py",),
+    "actors/clearing/fold.py": ("tests/clearing/test_fold.py",),
+    "actors/clearing/forming.py": CLEARED,
+    "actors/clearing/protocol.py": (*CLEARED, "tests/clearing/test_fees.py", "tests/clearing/test_days.py"),
+    "actors/clearing/rounds.py": (*CLEARED, "tests/clearing/test_fees.py", "tests/clearing/test_days.py"),
+    "actors/clearing/state.py": ("tests/clearing/test_fold.py",),
+    "actors/clearing/waiting.py": CLEARED,
     "actors/gateway/actor.py": ("tests/gateway/test_actor.py",),
     "actors/gateway/budget.py": (
         "tests/gateway/test_budget.py",
@@ -175,6 +194,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
         "tests/gateway/test_waiting.py",
     ),
     "actors/gateway/slots.py": ("tests/gateway/test_slots.py",),
+    "actors/gateway/recovery.py": ("tests/gateway/test_recovery.py",),
     "actors/gateway/waiting.py": ("tests/gateway/test_waiting.py",),
     "actors/gateway/survey_schedule.py": (
         "tests/gateway/test_survey.py",
@@ -268,6 +288,13 @@ AWAY = "so many wait only while Postgres is away, and then the gate is shut for 
 SPEED = "a list and a deque hold the same; what differs is memory and speed"
 BOUND = "a bound on memory: one more or less of what is remembered long enough"
 EQUIVALENT: dict[tuple[str, str, str], str] = {
+    ("clearing/allocation", "total < ZERO", "total <= ZERO"): "nothing has no sign",
+    ("clearing/fold", "t.fee is None", "t.fee is not None"): "as many kinds of trades either way round",
+    (
+        "clearing/rounds",
+        "trade.fee is None",
+        "trade.fee is not None",
+    ): "the same groups of trades either way round",
     ("commands", "amount < ZERO", "amount <= ZERO"): "an amount of zero was refused before",
     ("commands", "amount > ZERO", "amount >= ZERO"): "an amount of zero was refused before",
     ("margin", "quantity > ZERO", "quantity >= ZERO"): "a position of nothing is none",

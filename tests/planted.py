@@ -25,6 +25,11 @@ ORDERS = "actors/venues/binance/orders.py"
 TRANSLATE = "actors/venues/binance/translate.py"
 WRITER = "actors/persistence/actor.py"
 MONEY_ROWS = "actors/persistence/projection/money.py"
+ACCOUNT = "actors/subaccount/actor.py"
+ADL = "actors/subaccount/adl.py"
+EXCHANGE_EVENTS = "actors/subaccount/exchange_events.py"
+POSITION = "actors/subaccount/position.py"
+ACCOUNT_TRIGGERS = "actors/subaccount/triggers.py"
 ORDER_ROWS = "actors/persistence/projection/orders.py"
 POSITION_ROWS = "actors/persistence/projection/positions.py"
 TRADE_ROWS = "actors/persistence/projection/trades.py"
@@ -48,6 +53,7 @@ SOCKET = "actors/venues/binance/order_socket.py"
 LOOKS = "actors/gateway/check_schedule.py"
 WAITING = "actors/gateway/send_queue.py"
 SLOTS = "actors/gateway/slots.py"
+RECOVERY = "actors/gateway/recovery.py"
 SERVICE_ORDER = "actors/gateway/service_order.py"
 CONNECTION = "actors/persistence/connection.py"
 STORE = "actors/persistence/store.py"
@@ -60,6 +66,7 @@ HALTS = ("tests/test_halts.py",)
 LOGS = ("tests/runtime/test_logs.py",)
 LATE = ("tests/gateway/test_lost_and_late.py",)
 ACTOR = ("tests/gateway/test_actor.py",)
+RECOVERED = ("tests/gateway/test_recovery.py",)
 SLOTS_TESTS = ("tests/gateway/test_slots.py",)
 SERVED_FIRST = ("tests/gateway/test_service_order.py",)
 HTTP_TESTS = ("tests/venues/binance/test_http.py",)
@@ -294,6 +301,34 @@ FAULTS = (
         "reduces = order.order_class is OrderClass.REDUCING and order.order_type is OrderType.MARKET",
         "reduces = order.order_type is OrderType.MARKET",
         SLOTS_TESTS,
+    ),
+    Fault(
+        "what the first history lacks is never sent",
+        RECOVERY,
+        "        if not lookup.missing:\n",
+        "        if len(lookup.missing) > 10**9:\n",
+        RECOVERED,
+    ),
+    Fault(
+        "a history that lags behind ends orders that are there",
+        RECOVERY,
+        "        if lookup.missing.isdisjoint(listed):\n",
+        "        if lookup.missing:\n",
+        RECOVERED,
+    ),
+    Fault(
+        "an order that the exchange acknowledged is missing in a history",
+        RECOVERY,
+        "for t in missing if t.exchange_order_id is None for e",
+        "for t in missing for e",
+        RECOVERED,
+    ),
+    Fault(
+        "a history that never comes is waited for for ever",
+        RECOVERY,
+        "elif not lookup.again_ms and now_ms - lookup.asked_ms >= ANSWER_MAX_MS:",
+        "elif not lookup.again_ms and now_ms < lookup.asked_ms:",
+        RECOVERED,
     ),
     Fault(
         "a turn is kept for ever for who is decided anew",
@@ -1128,6 +1163,48 @@ FAULTS = (
         "        released = self._released(state.sequence, at)\n",
         "        released = self._released(0, at)\n",
         CLEARED,
+    ),
+    Fault(
+        "a step that the exchange never got counts as refused",
+        ADL,
+        "return refused(state, wall_ms) if status.is_refusal else never_sent(state, wall_ms)",
+        "return refused(state, wall_ms)",
+        ("tests/subaccount/test_never_sent.py",),
+    ),
+    Fault(
+        "a step that waited here counts as refused",
+        EXCHANGE_EVENTS,
+        "    if message.waited:\n",
+        "    if message.waited and order.purpose is Purpose.USER:\n",
+        ("tests/subaccount/test_unsent_orders.py",),
+    ),
+    Fault(
+        "a waiting step keeps no triggers",
+        ACCOUNT_TRIGGERS,
+        "    may_replace = waiting.all_wait(",
+        "    may_replace = False and waiting.all_wait(",
+        ("tests/subaccount/test_triggers.py",),
+    ),
+    Fault(
+        "a position gets a second step while its first one works",
+        ADL,
+        "        if position.symbol in covered:\n            continue\n",
+        "",
+        ("tests/subaccount/test_waiting.py",),
+    ),
+    Fault(
+        "a waiting step is asked back with every tick",
+        ACCOUNT,
+        "at_work & {*self._past_replacing, *steps}",
+        "at_work & self._past_replacing",
+        ("tests/subaccount/test_actor.py",),
+    ),
+    Fault(
+        "a part of a round is booked at its rounded price",
+        POSITION,
+        "brought, opened = trade.divided(closed)",
+        "brought, opened = closed * trade.price, (trade.quantity - closed) * trade.price",
+        ("tests/subaccount/test_parts.py",),
     ),
     Fault(
         "a round's trades may be used once more",

@@ -52,6 +52,9 @@ from actors.core.units import AccountId, ClientOrderId
 ACCEPTANCE_TOLD_MS = 1_000
 """A block that works for longer is accepted for its members too; before, their fills say it, at no cost of their own."""
 
+EARLY_MS = 5
+"""A timer that goes off so much too early was the one that was wished for: it is wished for again."""
+
 
 class Clearing:
     """One symbol's clearing. ``book`` may outlive this object; ``state`` is loaded before anything is decided."""
@@ -276,7 +279,7 @@ class Clearing:
 
     def timer(self, at: Moment) -> list[Effect]:
         """What was wished for with ``Again``, or at any other time."""
-        if self._wished_ms is not None and at.now_ms >= self._wished_ms:
+        if self._wished_ms is not None and at.now_ms >= self._wished_ms - EARLY_MS:
             self._wished_ms = None
         expired = [
             w for line in self.book.lines.values() for w in line.waiting.values() if is_expired(w, at.wall_ms)
@@ -439,7 +442,8 @@ class Clearing:
             return []
         effects = wants(self.book, self.instrument, at)
         again_ms = self._again_ms(at)
-        if again_ms is None or (self._wished_ms is not None and at.now_ms < self._wished_ms <= again_ms):
+        # A wish whose time has come already counts as long as its timer has not gone off: that wishes anew.
+        if again_ms is None or (self._wished_ms is not None and self._wished_ms <= again_ms):
             return effects
         self._wished_ms = again_ms
         return [*effects, Again(again_ms)]

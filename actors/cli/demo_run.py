@@ -241,12 +241,19 @@ def _open_positions(client: Client, accounts: int, out: Console) -> None:
             refused += _place_all(client, chunk)
             progress.advance(task, len(chunk))
         deadline = time.monotonic() + FILL_SECONDS + accounts / 50
-        while client.get("/v1/stats")["working_orders"] and time.monotonic() < deadline:
+        while (stats := client.get("/v1/stats"))["working_orders"] and time.monotonic() < deadline:
             time.sleep(0.25)
     took = time.monotonic() - began
-    out.print(f"{accounts - len(refused):,} positions opened in {took:.1f} s, {len(refused)} orders refused")
+    out.print(opened_line(accounts, stats["with_positions"], len(refused), took))
     if refused:
         out.print(f"first refusal: {refused[0]}", markup=False)
+
+
+def opened_line(accounts: int, opened: int, refused: int, seconds: float) -> str:
+    """How the opening went; under the exchange's limits an order may have waited until it was too old to be sent."""
+    unfilled = accounts - opened - refused
+    rest = f", {unfilled:,} not filled" if unfilled else ""
+    return f"{opened:,} positions opened in {seconds:.1f} s, {refused:,} orders refused{rest}"
 
 
 def _place_all(client: Client, orders: Sequence[dict[str, Any]]) -> list[Any]:

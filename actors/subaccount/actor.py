@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 import structlog
 from msgspec.structs import replace
 
+from actors.core.clearing_messages import ReplaceStep, StepUnderWay
 from actors.core.constants import FEE_ASK_FIRST, FEE_ASK_MAX, ORDER_WAIT_MAX
 from actors.core.durability import DecisionLost, Persist
 from actors.core.enums import Purpose, ReconsiderReason
@@ -29,7 +30,7 @@ from actors.core.messages import (
 from actors.core.order_ids import Origin
 from actors.core.order_messages import Resync
 from actors.core.orders import WorkingOrder
-from actors.core.units import NANOS_PER_MS, AccountId, Nanos, Symbol
+from actors.core.units import NANOS_PER_MS, AccountId, ClientOrderId, Nanos, Symbol
 from actors.limits.layers import differing
 from actors.runtime.actor import DispatchedActor, Ref
 from actors.subaccount import adl, fees, holdings, monitor
@@ -42,6 +43,7 @@ from actors.subaccount.rejections import RejectCode, Rejection
 from actors.subaccount.situation import Situation
 from actors.subaccount.state import AccountState
 from actors.subaccount.triggers import Triggers, triggers
+from actors.subaccount.waiting import outdated
 from actors.supervision.gate import TradingGate
 from actors.symbol_router.book import PriceBook
 
@@ -67,7 +69,8 @@ class AccountStats(msgspec.Struct):
 class AccountContext:
     """What all accounts of an engine share. ``preloaded`` holds states read in bulk at start.
 
-    ``origin`` is what the ids of their orders begin with; it stays when one of them is restarted.
+    ``origin`` is what the ids of their orders begin with; it stays when one of them is restarted. ``order_path`` is who
+    is asked about an order of a symbol: the symbol's clearing, or the gateway where there is none.
     """
 
     def __init__(
@@ -80,7 +83,7 @@ class AccountContext:
         self.writer: Ref
         self.router: Ref
         self.gateway: Ref
-        self.order_path: Callable[[Symbol], Ref] = lambda _symbol: self.gateway
+        self.order_path: Callable[[Symbol], Ref] = lambda _: self.gateway
         self.feed: Ref | None = None
         self.preloaded: dict[AccountId, AccountState] = {}
         self.stats = AccountStats()
@@ -109,6 +112,7 @@ class AccountActor(DispatchedActor):
         self._fees_asked: tuple[PendingFee, ...] = ()
         self._fees_wait: Nanos = FEE_ASK_FIRST
         self._fees_timer = False
+        self._past_replacing: frozenset[ClientOrderId] = frozenset()
 
     def on_start(self) -> None:
         """Take the preloaded state, or have the writer load it."""
@@ -178,11 +182,14 @@ class AccountActor(DispatchedActor):
             context.book.day,
             context.book.day_ticks,
             context.book,
+            self._past_replacing,
         )
 
     def _loaded(self, loaded: AccountState) -> AccountState:
         state = self.state = loaded if loaded.platform is None else replace(loaded, platform=None)
-        self._register(triggers(Situation(state, self.market())), force=True)
+        now = Situation(state, self.market())
+        self._register(triggers(now), force=True)
+        self._replace_steps(state, outdated(now))
         self._await_deadline(state)
         self._await_retry(state)
         self._pursue_fees(state)
@@ -197,6 +204,9 @@ class AccountActor(DispatchedActor):
         return state
 
     def _decide(self, state: AccountState, message: Any) -> Accepted | Rejected | None:
+        if isinstance(message, StepUnderWay):
+            self._step_under_way(state, message.client_order_id)
+            return None
         stats = self._context.stats
         market = self.market()
         stats.wakes += isinstance(message, Wake)
@@ -226,7 +236,8 @@ class AccountActor(DispatchedActor):
             order = decision.state.order(id_)
             if order is not None:
                 self._resync(order)
-        if is_wake or decision.facts or self._registered is None:
+        self._replace_steps(decision.state, decision.replace)
+        if is_wake or decision.facts or decision.replace or self._registered is None:
             self._register(found, force=is_wake)
         return reply
 
@@ -263,6 +274,22 @@ class AccountActor(DispatchedActor):
 
     def _resync(self, order: WorkingOrder) -> None:
         self._context.order_path(order.symbol).tell(Resync(order))
+
+    def _replace_steps(self, state: AccountState, steps: Sequence[ClientOrderId]) -> None:
+        """Ask for waiting steps back, each once; and remember nothing of those that are no more."""
+        for order in state.orders:
+            if order.client_order_id in steps:
+                asked = ReplaceStep(self.account_id, order.symbol, order.client_order_id)
+                self._context.order_path(order.symbol).tell(asked)
+        if steps or self._past_replacing:
+            at_work = frozenset(order.client_order_id for order in state.orders)
+            self._past_replacing = at_work & {*self._past_replacing, *steps}
+
+    def _step_under_way(self, state: AccountState, id_: ClientOrderId) -> None:
+        """Its end decides from now on, and no price: what it is asked for is known to nobody after a restart."""
+        if state.order(id_) is not None and id_ not in self._past_replacing:
+            self._past_replacing |= {id_}
+            self._register(triggers(Situation(state, self.market())), force=False)
 
     def _await_deadline(self, state: AccountState) -> None:
         """Have a timer look at the next position that becomes too old."""

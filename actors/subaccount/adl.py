@@ -3,8 +3,9 @@
 HEALTHY -> WARNING -> REDUCING -> LIQUIDATING -> LIQUIDATED, or STUCK after too many refusals.
 
 Rules
-1. One step at a time: while an ADL or liquidation order works, nothing new is decided. When it is over the
-   account is assessed again, so one whose prices or money came back is left alone.
+1. One step of a position at a time, and while a tier's step works nothing new is decided at all. When it is over the
+   account is assessed again, so one whose prices or money came back is left alone. While everything goes, a position
+   whose step came back before those of the others gets its next one at once.
 2. The account's own orders are cancelled and gone before the first step is sent, else a
    resting close and a step could close the same position twice.
 3. Prices must be fresh. With an old one nothing is decided, unless the account is bankrupt even with the last known
@@ -69,6 +70,20 @@ def has_step(state: AccountState) -> bool:
     return bool(state.orders) and any(o.purpose is not Purpose.USER for o in state.orders)
 
 
+def steps_at_work(state: AccountState) -> tuple[WorkingOrder, ...]:
+    """The ADL, liquidation and close-out orders that work now."""
+    return tuple(o for o in state.orders if o.purpose is not Purpose.USER)
+
+
+def may_add(state: AccountState) -> bool:
+    """Whether a step may be added to those at work: only everything goes at once, and a position is left without one."""
+    at_work = steps_at_work(state)
+    if not at_work or any(step.purpose is Purpose.ADL for step in at_work):
+        return False
+    covered = {step.symbol for step in at_work}
+    return any(p.symbol not in covered for p in state.positions)
+
+
 def assess(now: Situation) -> Situation:
     """What must happen to the account now."""
     while True:
@@ -84,7 +99,8 @@ def _round(now: Situation) -> list[AnyFact]:
     if not state.positions:
         return _without_positions(state, now.cause)
     is_waiting = waits(state, now.market.wall_ms)
-    if has_step(state) or (is_waiting and came_back(state)):
+    is_at_work = has_step(state)
+    if (is_waiting and came_back(state)) or (is_at_work and not may_add(state)):
         return []
     marks, view = now.marks, now.view
     if marks is None or view is None:
@@ -93,11 +109,13 @@ def _round(now: Situation) -> list[AnyFact]:
         return _close_all(now, marks, Purpose.LIQUIDATION)
     if state.risk.close_out is not None:
         return _close_all(now, marks, Purpose.CLOSE_OUT)
-    tier = _tier(state.limits.tiers(), view.ratio)
+    tier = tier_met(state.limits.tiers(), view.ratio)
+    if tier is not None and closes_all(state, marks, tier):
+        return _close_all(now, marks, Purpose.LIQUIDATION)
+    if is_at_work:
+        return []
     if tier is None:
         return _no_tier_met(state, view.ratio)
-    if _closes_all(state, marks, tier):
-        return _close_all(now, marks, Purpose.LIQUIDATION)
     if is_waiting:
         return _enter(state, Phase.REDUCING)
     return _reduce(now, marks, tier)
@@ -236,21 +254,28 @@ def _last_known(state: AccountState, market: Market) -> dict[Symbol, Decimal]:
     }
 
 
-def _tier(tiers: tuple[AdlTier, ...], ratio: Decimal) -> AdlTier | None:
+def tier_met(tiers: tuple[AdlTier, ...], ratio: Decimal) -> AdlTier | None:
+    """The highest tier that a margin ratio meets, if it meets one."""
     met = [tier for tier in tiers if ratio >= tier.margin_ratio]
     return max(met, key=lambda tier: (tier.margin_ratio, tier.fraction)) if met else None
 
 
-def _closes_all(state: AccountState, marks: Mapping[Symbol, Decimal], tier: AdlTier) -> bool:
-    if tier.fraction >= ONE or not _in_tiers(state.mode):
+def closes_all(
+    state: AccountState, marks: Mapping[Symbol, Decimal], tier: AdlTier, share: Decimal = ONE
+) -> bool:
+    """Whether everything goes at a tier: by the tier, by the account's mode, or as ``share`` of all is too little."""
+    if tier.fraction >= ONE or not in_tiers(state.mode):
         return True
     below = state.limits.adl_all_below
-    return (
-        below is not None and sum((abs(p.quantity) * marks[p.symbol] for p in state.positions), ZERO) < below
-    )
+    return below is not None and worth(state, marks) * share < below
 
 
-def _in_tiers(mode: LiquidationMode) -> bool:
+def worth(state: AccountState, marks: Mapping[Symbol, Decimal]) -> Decimal:
+    """The notional of all positions at some marks, in quote asset."""
+    return sum((abs(p.quantity) * marks[p.symbol] for p in state.positions), ZERO)
+
+
+def in_tiers(mode: LiquidationMode) -> bool:
     """Whether a mode shrinks an account tier by tier, and does not close everything at the first."""
     match mode:
         case LiquidationMode.ADL_30:
@@ -315,12 +340,15 @@ def _reduce(now: Situation, marks: dict[Symbol, Decimal], tier: AdlTier) -> list
 def _close_all(now: Situation, marks: dict[Symbol, Decimal], purpose: Purpose) -> list[AnyFact]:
     state, market = now.state, now.market
     facts = _enter(state, Phase.LIQUIDATING) + _cancel_own(state, now.cause)
-    if state.orders:
+    covered = {step.symbol for step in steps_at_work(state)}
+    if any(order.purpose is Purpose.USER for order in state.orders):
         return facts
     tier, max_age = len(state.limits.tiers()), state.limits.price_max_age_ns
     to_house = purpose is Purpose.LIQUIDATION and _to_house(state.mode)
     sequence, shortfall = state.next_order_sequence, _shortfall(now, marks)
     for position in state.positions:
+        if position.symbol in covered:
+            continue
         price = marks[position.symbol]
         if purpose is Purpose.LIQUIDATION and market.fresh(position.symbol, max_age) is None:
             continue

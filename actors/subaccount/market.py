@@ -12,7 +12,7 @@ from actors.core.instruments import Instrument
 from actors.core.messages import Tick
 from actors.core.order_ids import Origin
 from actors.core.trading_day import ALWAYS, TradingDay
-from actors.core.units import Nanos, Symbol
+from actors.core.units import ClientOrderId, Nanos, Symbol
 from actors.limits.model import MarkSource
 from actors.subaccount.position import Position
 from actors.subaccount.state import AccountState
@@ -42,7 +42,8 @@ class PriceHistory(Protocol):
 class Market(msgspec.Struct, frozen=True, gc=False):
     """See the module. ``day_ticks`` are the prices at the begin of ``day``, None if they are not known.
 
-    ``origin`` is what the ids of new orders begin with, so that no decision is random.
+    ``origin`` is what the ids of new orders begin with, so that no decision is random. ``past_replacing`` are steps that
+    wait no more, as the order path says, or that were asked back already.
     """
 
     ticks: Mapping[Symbol, Tick]
@@ -54,6 +55,7 @@ class Market(msgspec.Struct, frozen=True, gc=False):
     day: TradingDay = ALWAYS
     day_ticks: Mapping[Symbol, Tick] | None = None
     price_history: PriceHistory | None = None
+    past_replacing: frozenset[ClientOrderId] = frozenset()
 
     def fresh(self, symbol: Symbol, max_age_ns: Nanos) -> Tick | None:
         """The symbol's L1 unless it is missing or older than ``max_age_ns``, on its way or since."""

@@ -29,6 +29,7 @@ from actors.subaccount.open_order_exposure import order_cancels, reduce_only_exc
 from actors.subaccount.rejections import Rejection
 from actors.subaccount.situation import Situation
 from actors.subaccount.state import AccountState, books_balance
+from actors.subaccount.waiting import outdated
 
 
 class HouseTook(msgspec.Struct, frozen=True):
@@ -60,12 +61,14 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What follows from a message.
 
     ``now`` is the situation after it. ``resync`` names orders whose fills do not add up, so the gateway must ask
-    again; ``duplicate`` says that the message was seen before, ``stale`` that a position has no fresh price.
+    again; ``replace`` names waiting steps that it would not decide any more as they are (``subaccount.waiting``);
+    ``duplicate`` says that the message was seen before, ``stale`` that a position has no fresh price.
     """
 
     now: Situation
     reply: Accepted | Rejected | None = None
     resync: tuple[ClientOrderId, ...] = ()
+    replace: tuple[ClientOrderId, ...] = ()
     duplicate: bool = False
     stale: bool = False
 
@@ -97,7 +100,7 @@ def concluded(
         if not books_balance(state):
             raise StateCorrupt(f"{state.account_id}: the balance does not add up after {now.facts!r}")
         now = now.supposing(replace(state, sequence=state.sequence + 1))
-    return Decision(now=now, reply=reply, resync=resync, duplicate=duplicate)
+    return Decision(now=now, reply=reply, resync=resync, replace=outdated(now), duplicate=duplicate)
 
 
 def decided(now: Situation, facts: Iterable[AnyFact], reply: Accepted | Rejected | None = None) -> Decision:

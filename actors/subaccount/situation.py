@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 
+from actors.core.enums import Purpose
 from actors.core.facts import AnyFact
+from actors.core.orders import WorkingOrder
 from actors.core.units import Symbol
 from actors.subaccount import margin
 from actors.subaccount.fold import folded
@@ -91,10 +93,15 @@ class Situation:
         other._marks, other._marks_known = self._marks, self._marks_known
         if (
             state.balance is mine.balance
-            and state.orders is mine.orders
+            and (state.orders is mine.orders or not _hold_margin(*mine.orders, *state.orders))
             and state.conditionals is mine.conditionals
             and state.pending_fees is mine.pending_fees
             and state.maintenance_rate is mine.maintenance_rate
         ):
             other._view = self._view
         return other
+
+
+def _hold_margin(*orders: WorkingOrder) -> bool:
+    """Whether some orders may hold margin; what deleverages never does."""
+    return any(order.purpose is Purpose.USER for order in orders)

@@ -15,9 +15,12 @@ Rules
 1. A wake is early or exact, never late: prices are rounded towards the market, by more than
    the router's own float mid can be off.
 2. No prices, a breach already, or a price that would be met at once: wake on every tick.
-3. While a step works, or waits for its own timer, a price decides nothing but loss limits: no other triggers.
-   The step's fill, its end or the timer assesses again (measured: waking 800 such accounts on
+3. While a step is under way, or the next one waits for a timer, a price decides nothing but loss limits: no other
+   triggers. The step's fill, its end or the timer assesses again (measured: waking 800 such accounts on
    every tick cost nine tenths of the router's throughput).
+4. While all steps wait for their turn to be sent, what makes them outdated (``subaccount.waiting``) has triggers: the
+   next tier or the end of all, and the way back. One that was asked back already waits for the answer.
+5. While everything goes and a position is left without a step, the account looks at every tick: a few seconds at most.
 """
 
 from __future__ import annotations
@@ -27,14 +30,15 @@ from decimal import Decimal
 
 import msgspec
 
-from actors.core.enums import Breaker, ConditionalKind, Phase, Side
+from actors.core.enums import Breaker, ConditionalKind, Phase, Purpose, Side
 from actors.core.instruments import Instrument
 from actors.core.messages import Trigger
 from actors.core.orders import ConditionalOrder
 from actors.core.units import ONE, ZERO, Symbol
 from actors.limits.model import MaintenanceBasis, MarkSource
-from actors.subaccount import adl, conditionals, losses, monitor
+from actors.subaccount import adl, conditionals, losses, monitor, waiting
 from actors.subaccount.adl import WARNING_HYSTERESIS, has_step
+from actors.subaccount.margin import MarginView
 from actors.subaccount.market import Market
 from actors.subaccount.situation import Situation
 from actors.subaccount.state import AccountState
@@ -55,11 +59,15 @@ NONE = Triggers((), ())
 
 
 class Threshold(msgspec.Struct, frozen=True, gc=False):
-    """f = equity x ``equity`` + maintenance x ``maintenance`` + ``constant``; breached when f <= 0."""
+    """f = equity x ``equity`` + maintenance x ``maintenance`` + notional x ``notional`` + ``constant``; breached when f <= 0.
+
+    Linear in each price, as the notional at the mark is too.
+    """
 
     equity: Decimal
     maintenance: Decimal
     constant: Decimal
+    notional: Decimal = ZERO
 
 
 def threshold(state: AccountState) -> Decimal:
@@ -93,8 +101,43 @@ def thresholds(state: AccountState, *, waiting: bool) -> Iterator[Threshold]:
 
 
 def waits(state: AccountState) -> bool:
-    """Whether a price decides nothing about liquidation: a step works, or the next one waits as the last came back."""
-    return has_step(state) or (adl.came_back(state) and state.retry_at_ms > 0)
+    """Whether a price decides no new step: one works, or the next one waits as the last came back."""
+    return has_step(state) or _awaits_timer(state)
+
+
+def _awaits_timer(state: AccountState) -> bool:
+    return adl.came_back(state) and state.retry_at_ms > 0
+
+
+def of_waiting_steps(state: AccountState, view: MarginView) -> Iterator[Threshold]:
+    """All that would make steps outdated which wait and are not: more severe, or less."""
+    tiers, all_of_it = state.limits.tiers(), waiting.everything(state)
+    at_work = adl.steps_at_work(state)
+    decided = {waiting.severity_of(state, step) for step in at_work}
+    below = state.limits.adl_all_below if adl.in_tiers(state.mode) else None
+    if min(decided) < all_of_it:
+        yield Threshold(min([ONE, *(t.margin_ratio for t in tiers[min(decided) :])]), -ONE, ZERO)
+        if below is not None:
+            yield Threshold(ZERO, ZERO, -below, ONE)
+    elif any(step.purpose is Purpose.CLOSE_OUT for step in at_work):
+        yield Threshold(ONE, -ONE, ZERO)
+    if state.risk.close_out is not None:
+        return
+    if max(decided) < all_of_it:
+        yield _way_back(tiers[max(decided) - 1].margin_ratio)
+        return
+    whole = [t.margin_ratio for t in tiers if t.fraction >= ONE or not adl.in_tiers(state.mode)]
+    ends = min([ONE, *whole])
+    if below is None or view.ratio + waiting.RATIO_BAND >= ends:
+        yield _way_back(ends)
+        return
+    # All goes because it is too little, and may be let go altogether, or become enough for a tier.
+    yield _way_back(tiers[0].margin_ratio)
+    yield Threshold(ZERO, ZERO, below, -waiting.NOTIONAL_SHARE)
+
+
+def _way_back(margin_ratio: Decimal) -> Threshold:
+    return Threshold(waiting.RATIO_BAND - margin_ratio, ONE, ZERO)
 
 
 def triggers(now: Situation) -> Triggers:
@@ -102,19 +145,26 @@ def triggers(now: Situation) -> Triggers:
     state, market = now.state, now.market
     if not state.positions and not state.conditionals:
         return NONE
-    waiting = waits(state)
-    if waiting and not (state.limits.watches_equity and state.positions):
+    if adl.may_add(state) and not _awaits_timer(state):
+        return _every_tick(state)
+    holds = waits(state)
+    may_replace = waiting.all_wait(state, market) and not _awaits_timer(state) and not waiting.outdated(now)
+    if holds and not may_replace and not (state.limits.watches_equity and state.positions):
         return NONE
     calm = state.phase.is_calm and state.risk.close_out is None
     marks = now.marks
     awaits_day = state.limits.needs_day and market.day.start_ms > state.risk.day_start_ms
-    if marks is None or not (calm or waiting) or (awaits_day and state.positions):
+    if marks is None or not (calm or holds) or (awaits_day and state.positions):
         return _every_tick(state)
     nearest = _Nearest(market)
     view = now.view if state.positions else None
     if view is not None:
-        for bound in thresholds(state, waiting=waiting):
+        bounds = thresholds(state, waiting=holds)
+        of_steps = of_waiting_steps(state, view) if may_replace else ()
+        for bound in (*bounds, *of_steps):
             slack = bound.equity * view.equity + bound.maintenance * view.maintenance + bound.constant
+            if bound.notional:
+                slack += bound.notional * adl.worth(state, marks)
             if slack <= ZERO:
                 return _every_tick(state)
             _divide_slack(state, bound, slack, marks, market, nearest)
@@ -123,7 +173,7 @@ def triggers(now: Situation) -> Triggers:
             if price is not None:
                 touch = state.limits.mark_source is MarkSource.EXIT
                 nearest.add(position.symbol, price, below=position.is_long, touch=touch)
-    for order in () if waiting else state.conditionals:
+    for order in () if holds else state.conditionals:
         _conditional(order, state, market, nearest)
     return nearest.result()
 
@@ -183,6 +233,8 @@ def _divide_slack(  # noqa: PLR0913 - one threshold over all positions
         mark = marks[position.symbol]
         # How fast f falls, at the most, per unit that the price falls and per unit that it rises.
         falling = bound.equity * position.quantity
+        if bound.notional:
+            falling += bound.notional * abs(position.quantity)
         rising = -falling
         if state.limits.maintenance_basis is not MaintenanceBasis.ENTRY and bound.maintenance:
             rates = _rates(state, market.instruments.get(position.symbol))

@@ -113,7 +113,7 @@ def outcome(count=2_000, limits="none", state="off", bad_debt="10", liquidated=1
         "depth_share": D("0.00123"),
         "shortfall": D(0),
         "not_calm": 0,
-        "difference": D(0),
+        "differing": 0,
         "opened": count,
     }
     return Outcome(Case(count, limits, state), measured, **(values | changes))

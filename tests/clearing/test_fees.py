@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal as D
 
+from msgspec.structs import replace
+
 from actors.clearing.book import group_of
 from actors.clearing.effects import Deliver, ToGateway
 from actors.clearing.fees import WITHOUT_FEE_KEPT
@@ -45,6 +47,21 @@ def test_a_trade_without_fee_waits_for_it_and_the_others_do_not():
     world.fee(block, 103, "0.6")
     world.store()
     assert [(f.trade.trade_id, f.trade.fee) for f in told(world)[2:]] == [(103, D("0.2")), (103, D("0.4"))]
+    world.settle()
+
+
+def test_a_trade_that_is_told_again_with_its_fee_waits_no_more():
+    world, block = world_with_block("1", "2")
+    trade = world.trade(block, "0.9", fee=None)
+    world.deliver()
+    world.to_core.clear()
+    for fee in (None, D("0.3"), D("0.6")):
+        again = Fill("clearing:ETHUSDT", block, replace(trade, fee=fee))
+        world.apply(world.core.filled(again, world.at))
+    world.exchange[block].trades[0] = replace(trade, fee=D("0.3"))
+    world.wait(20)
+    world.store()
+    assert [f.trade.fee for f in told(world)] == [D("0.1"), D("0.2")]
     world.settle()
 
 

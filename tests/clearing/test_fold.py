@@ -75,7 +75,7 @@ NOT_FORMED = {
     "another quantity": _with_order(quantity=D(4)),
     "no members": _members(),
     "a member twice": _members(A, replace(B, client_order_id=A.client_order_id)),
-    "a member with nothing": _members(A, replace(B, quantity=D(0))),
+    "a member with nothing": replace(_with_order(quantity=D(1)), members=(A, replace(B, quantity=D(0)))),
     "another order id": _members(A, replace(B, order_id=B.order_id + 1)),
 }
 
@@ -91,6 +91,12 @@ def test_an_order_is_in_one_block(state):
     again = block_of(order("b", quantity="2"), order("c"), state=state)
     with pytest.raises(StateCorrupt, match="already"):
         fold(state, again)
+
+
+def test_other_orders_make_the_next_block():
+    state = fold(WITH_END, block_of(order("c"), order("d"), state=WITH_END))
+    assert [block.number for block in state.blocks] == [1, 2]
+    assert state.next_order_id == 5
 
 
 def _given(place, **changes):

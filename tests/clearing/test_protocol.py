@@ -12,7 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from actors.clearing.book import group_of
-from actors.clearing.effects import ToGateway
+from actors.clearing.effects import Again, ToGateway
 from actors.core.clearing_facts import BlockEnded, BlockFormed, BlocksForgotten, RoundAllocated
 from actors.core.clearing_messages import Grant, Group, OrderDone, ReturnSlot, StepUnderWay, Want
 from actors.core.enums import OrderClass, OrderStatus, OrderType, Purpose, Side
@@ -20,7 +20,7 @@ from actors.core.errors import StateCorrupt
 from actors.core.facts import CancelIntended
 from actors.core.messages import Fill, OrderAccepted, OrderClosed
 from actors.core.order_messages import Resync, Submit
-from tests.clearing.world import Owned, World, new_risk, order, reducing
+from tests.clearing.world import INSTRUMENT, Owned, World, new_risk, order, reducing
 from tests.factories import BTC, ETH
 
 LIQUIDATION = Group(ETH, Side.SELL, OrderClass.LIQUIDATION)
@@ -260,6 +260,25 @@ def test_what_only_reduces_waits_for_no_minimum(make):
     assert world.wants
 
 
+@pytest.mark.parametrize(("early_ms", "again"), [(5, True), (6, False)])
+def test_a_timer_that_goes_off_too_early_is_wished_for_again(early_ms, again):
+    world = World()
+    world.place(order("a"), order("b"))
+    world.now_ms += 10 - early_ms
+    effects = world.core.timer(world.at)
+    assert effects == ([Again(world.now_ms + early_ms)] if again else [])
+
+
+def test_what_happens_before_a_timer_that_is_late_takes_no_timer_away():
+    world = World()
+    world.late_ms = 3
+    world.place(order("a"), order("b"))
+    world.wait(11)
+    world.place(order("c"))
+    world.wait(20)
+    assert world.wants[LIQUIDATION].orders == 3
+
+
 # -- grants
 
 
@@ -316,6 +335,23 @@ def test_an_order_larger_than_the_maximum_goes_alone():
     world.wait(10)
     world.grant(LIQUIDATION)
     assert [one.order.quantity for one in world.exchange.values()] == [D(25)]
+    assert world.book.counters.splits == 1
+
+
+def test_an_order_larger_than_the_maximum_splits_nothing_where_nobody_else_waits():
+    world = World()
+    world.place(order("a", quantity="25"))
+    world.grant(LIQUIDATION)
+    assert world.book.counters.splits == 0
+
+
+def test_without_a_maximum_nothing_is_split():
+    world = World(replace(INSTRUMENT, market_max_qty=D(0)))
+    world.place(*(order(f"a{n}", quantity="500") for n in range(3)))
+    world.wait(10)
+    world.grant(LIQUIDATION)
+    [formed] = world.undecided[0].facts
+    assert formed.order.quantity == D(1_500)
 
 
 def test_split_by_the_depth_shown_the_rest_waits_for_the_end_of_what_is_in_flight():
@@ -392,6 +428,7 @@ def test_what_is_decided_again_stands_where_it_stood_and_is_fresh_however_long_t
     world.place(order("b", 2))
     again = replace(order("a", 2), cause="tick:a:1", decided_ms=first_ms)
     world.owned[again.client_order_id] = Owned(again)
+    world.again.add(again.client_order_id)
     world.apply(world.core.submit(Submit((again,), ()), world.at))
     world.wait(10)
     assert world.wants[LIQUIDATION].since_ms in {first_ms, world.at.wall_ms - 10}
@@ -811,7 +848,8 @@ def test_an_actor_that_crashed_asks_for_its_blocks_and_tells_again_what_was_not_
     world.store()
     world.delivered.clear()
     world.crash()
-    assert [m.order.client_order_id for m in sent_to_gateway(world, Resync)] == [block]
+    [asked] = sent_to_gateway(world, Resync)
+    assert (asked.order.client_order_id, asked.order.exchange_order_id) == (block, 5)
     assert fills(world) == [("a", D("0.5")), ("b", D(1))]
     world.settle()
 

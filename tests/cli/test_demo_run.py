@@ -69,6 +69,18 @@ def test_only_what_is_accepted_soon_after_is_early(answer, early):
     assert demo_run.too_early(answer) is early
 
 
+@pytest.mark.parametrize(
+    ("opened", "refused", "expected"),
+    [
+        (2_000, 0, "2,000 positions opened in 3.2 s, 0 orders refused"),
+        (1_990, 10, "1,990 positions opened in 3.2 s, 10 orders refused"),
+        (600, 10, "600 positions opened in 3.2 s, 10 orders refused, 1,390 not filled"),
+    ],
+)
+def test_only_positions_that_are_there_count_as_opened(opened, refused, expected):
+    assert demo_run.opened_line(2_000, opened, refused, 3.21) == expected
+
+
 @pytest.mark.parametrize("limits", get_args(Limits))
 def test_the_exchange_is_started_with_the_limits_that_were_asked_for(limits, monkeypatch, capsys):
     started = []

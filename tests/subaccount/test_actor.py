@@ -8,6 +8,7 @@ import pykka
 import pytest
 from msgspec.structs import replace
 
+from actors.core.clearing_messages import ReplaceStep, StepUnderWay
 from actors.core.constants import MAILBOX_HIGH
 from actors.core.durability import Persist
 from actors.core.enums import AccountStatus, ConditionalKind, LiquidationMode, OrderStatus, OrderType, Purpose
@@ -21,10 +22,12 @@ from actors.core.messages import (
     PlaceConditional,
     PlaceOrder,
     PlatformKnown,
+    RegisterTriggers,
     SetStatus,
     Wake,
 )
 from actors.core.order_ids import FIXED
+from actors.core.order_messages import Resync
 from actors.core.units import NANOS_PER_MS, AccountId, ClientOrderId, Nanos
 from actors.limits.layers import differing
 from actors.runtime.cell import Status
@@ -372,3 +375,107 @@ def test_an_engine_without_a_feed_books_a_late_trade_all_the_same():
     desk.ref.tell(fill_of(working, trade_ms=-1))
     desk.dispatcher.run_until_quiet()
     assert desk.ref.cell.actor.state.positions
+
+
+# -- steps that wait
+
+
+class Path(Desk):
+    """A desk whose orders of ETH go through a clearing; ten from 2,000 with 1,000 and a ratio of 0.90."""
+
+    def __init__(self, **options):
+        super().__init__(account("1000", [position(quantity="10")], maintenance_rate=D("0.045")), **options)
+        self.clearing = Sink.start("clearing:ETHUSDT", self.dispatcher)
+        self.context.order_path = lambda symbol: self.clearing if symbol == ETH else self.context.gateway
+
+    @property
+    def actor(self):
+        return self.ref.cell.actor
+
+    def price(self, mid):
+        """A tick, and the wake of the router for it."""
+        number = self.context.book.ticks[ETH].update_id + 1
+        assert self.context.book.apply(tick(ETH, mid, update_id=number, event_ms=number))
+        self.tell(Wake(ETH, "t"))
+
+    def tell(self, message):
+        self.ref.tell(message)
+        self.dispatcher.run_until_quiet()
+
+    def asked(self):
+        return [m for m in self.clearing.cell.actor.got if isinstance(m, ReplaceStep)]
+
+    def registered(self):
+        return [m for m in self.context.router.cell.actor.got if isinstance(m, RegisterTriggers)][-1]
+
+
+def test_a_waiting_step_is_asked_for_once_and_along_its_own_path():
+    desk = Path()
+    desk.price("2000")
+    [step] = desk.actor.state.orders
+    assert {t.below for t in desk.registered().triggers} == {True, False}
+    persisted = len(desk.told(Persist))
+    for mid in ("1990", "1989", "1990"):
+        desk.price(mid)
+    assert desk.asked() == [ReplaceStep(AccountId("acct-1"), ETH, step.client_order_id)]
+    # Asking is no decision, and until the answer a price decides nothing.
+    assert len(desk.told(Persist)) == persisted
+    assert (desk.registered().triggers, desk.registered().every_tick) == ((), ())
+
+
+def test_a_step_that_is_given_back_is_decided_anew_and_may_be_asked_for_again():
+    desk = Path()
+    desk.price("2000")
+    desk.price("1990")
+    [step] = desk.actor.state.orders
+    assert step.quantity == D(3)
+    desk.tell(OrderClosed(step.client_order_id, OrderStatus.NEVER_SENT, D(0), waited=True, again=True))
+    [again] = desk.actor.state.orders
+    assert (again.quantity, again.purpose) == (D(10), Purpose.LIQUIDATION)
+    assert desk.actor.market().past_replacing == frozenset()
+    desk.price("2100")
+    assert [m.client_order_id for m in desk.asked()] == [step.client_order_id, again.client_order_id]
+
+
+def test_a_step_that_is_under_way_keeps_its_account_quiet():
+    desk = Path()
+    desk.price("2000")
+    [step] = desk.actor.state.orders
+    before = desk.actor.state
+    desk.tell(StepUnderWay(step.client_order_id))
+    assert (desk.registered().triggers, desk.registered().every_tick) == ((), ())
+    for mid in ("1990", "2100"):
+        desk.price(mid)
+    assert desk.asked() == []
+    assert desk.actor.state is before
+    # One that is no more, or that was never its own, is no matter.
+    for id_ in ("bh-other-1", step.client_order_id):
+        desk.tell(StepUnderWay(ClientOrderId(id_)))
+    assert desk.actor.market().past_replacing == {step.client_order_id}
+
+
+def test_after_a_restart_it_asks_again_as_it_forgot_the_answer():
+    first = Path()
+    first.price("2000")
+    desk = Desk(first.actor.state, mid="1990")
+    asked = [m for m in desk.context.gateway.cell.actor.got if isinstance(m, ReplaceStep | Resync)]
+    [step] = first.actor.state.orders
+    assert [type(m) for m in asked] == [ReplaceStep, Resync]
+    assert asked[0] == ReplaceStep(AccountId("acct-1"), ETH, step.client_order_id)
+    assert desk.ref.cell.actor.market().past_replacing == {step.client_order_id}
+
+
+def test_an_order_is_asked_about_along_its_own_path():
+    desk = Path()
+    desk.price("2000")
+    [step] = desk.actor.state.orders
+    desk.tell(OrderClosed(step.client_order_id, OrderStatus.FILLED, D(3)))
+    assert [m.order for m in desk.clearing.cell.actor.got if isinstance(m, Resync)] == [step]
+    assert not [m for m in desk.context.gateway.cell.actor.got if isinstance(m, Resync)]
+
+
+def test_a_guard_asks_for_steps_that_wait_too():
+    desk = Path(guard=True)
+    desk.price("2000")
+    desk.price("1990")
+    assert len(desk.asked()) == 1

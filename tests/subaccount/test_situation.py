@@ -9,13 +9,13 @@ from msgspec.structs import replace
 
 from actors.core.enums import LiquidationMode, Phase
 from actors.core.facts import BalanceAdjusted, LimitsChanged, OrderIntended, PhaseChanged, PositionTakenOver
-from actors.core.messages import Wake
+from actors.core.messages import PlaceOrder, Wake
 from actors.core.units import Nanos, Symbol
 from actors.subaccount import fold, margin, situation
 from actors.subaccount.decide import decide
 from actors.subaccount.situation import Situation
 from actors.subaccount.triggers import triggers
-from tests.factories import BTC, ETH, INSTRUMENTS, WIDE, account, market, position
+from tests.factories import BTC, BUY, ETH, INSTRUMENTS, WIDE, account, market, position, run
 
 NAMES = tuple(Symbol(f"S{n}USDT") for n in range(8))
 EIGHT = [position(symbol) for symbol in NAMES]
@@ -91,7 +91,7 @@ def test_facts_follow_those_before_and_nothing_changes_without_one():
         {"limits": replace(WIDE, maintenance_basis="mark")},
         {"maintenance_rate": D("0.1")},
         {"pending_fees": "fees"},
-        {"orders": "orders"},
+        {"orders": run(account(), PlaceOrder(symbol=ETH, side=BUY, quantity=D("0.1"))).orders},
         {"conditionals": "stops"},
     ],
 )
@@ -115,6 +115,14 @@ def test_what_it_does_not_depend_on_leaves_it(calls):
     assert limited.marks == marks
     assert limited.marks is not marks
     assert calls["marks_of"] == 2
+
+
+def test_what_deleverages_holds_no_margin():
+    now = Situation(account("1000", EIGHT), market({**dict.fromkeys(NAMES, "1885.4")}))
+    view = now.view
+    stepped = woken(account("1000", EIGHT), "1885.4").state.orders
+    assert now.supposing(replace(now.state, orders=stepped)).view is view
+    assert margin.view(replace(now.state, orders=stepped), now.marks) == view
 
 
 def test_situations_are_equal_by_what_they_are_made_of():

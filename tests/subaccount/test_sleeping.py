@@ -1,23 +1,25 @@
 """An account that sleeps until a trigger or a timer decides as one that looks at every tick, whatever happens to it.
 
-Old prices, refused, partly filled and expired steps, waits between steps, deposits: two copies of one account live
-through the same seconds, and are the same after each.
+Old prices, refused, partly filled and expired steps, waits between steps, deposits; steps that wait for their turn, are
+given back, asked back, or found to be under way: two copies of one account live through the same seconds, ask for the
+same steps at the same ticks, and are the same after each.
 """
 
 from __future__ import annotations
 
 from decimal import Decimal as D
 
-from hypothesis import given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from actors.core.enums import LiquidationMode, OrderStatus, ReconsiderReason
 from actors.core.facts import PhaseChanged
-from actors.core.messages import AdjustBalance, OrderClosed, Reconsider, Wake
+from actors.core.messages import AdjustBalance, OrderAccepted, OrderClosed, Reconsider, Wake
 from actors.core.units import NANOS_PER_SECOND
 from actors.limits.model import AdlOrder, MaintenanceBasis, MarkSource
 from actors.subaccount import margin
+from actors.subaccount import triggers as trigger_prices
 from actors.subaccount.decide import decide
 from tests.factories import BTC, ETH, SOL, WIDE, account, fill_of, position, triggers
 from tests.subaccount.test_triggers import BRACKETED, START, Path
@@ -31,15 +33,18 @@ LIMITS = st.builds(
     mark_source=st.sampled_from(MarkSource),
 )
 SIGN = st.sampled_from([1, -1])
-END = st.sampled_from(["filled", "filled", "filled", "slipped", "part", "refused", "refused", "late"])
+END = st.sampled_from(
+    ["filled", "filled", "filled", "slipped", "part", "refused", "refused", "late", "late", "late", "stale", "under way", "accepted", "never sent"]
+)  # fmt: skip
 SECOND = st.tuples(
     st.integers(1, 12),
     st.lists(
         st.tuples(st.sampled_from([ETH, ETH, BTC, SOL]), st.decimals("-1.2", "1.2", places=3), st.booleans()),
         max_size=4,
     ),
-    END,
+    st.lists(END, min_size=1, max_size=3),
     st.integers(0, 60),
+    st.booleans(),
 )
 
 
@@ -49,16 +54,54 @@ class Life:
     def __init__(self, state, *, sleeps):
         self.state, self.sleeps, self.timers, self.looks = state, sleeps, [], 0
         self.found = None
+        self.past_replacing, self.asked, self.unanswered = frozenset(), [], []
+
+    def market(self, market):
+        return replace(market, past_replacing=self.past_replacing)
 
     def take(self, message, market):
         self.looks += isinstance(message, Wake)
+        market = self.market(market)
         decision = decide(self.state, message, market)
         self.state = decision.state
+        self.remember(decision.replace)
+        self.asked += decision.replace
+        self.unanswered += decision.replace
+        self.is_whole()
         for fact in decision.facts:
             if isinstance(fact, PhaseChanged) and fact.retry_at_ms > market.wall_ms:
                 self.timers.append(fact.retry_at_ms)
-        self.found = triggers(self.state, market)
+        self.found = trigger_prices.triggers(decision.now)
         return decision
+
+    def remember(self, ids):
+        """As the actor does."""
+        at_work = frozenset(o.client_order_id for o in self.state.orders)
+        self.past_replacing = at_work & {*self.past_replacing, *ids}
+
+    def is_whole(self):
+        """Never two steps of one position at work, never more closed than held, and none asked back twice."""
+        symbols = [o.symbol for o in self.state.orders]
+        assert len(symbols) == len(set(symbols))
+        for order in self.state.orders:
+            held = self.state.position(order.symbol)
+            assert order.remaining == 0 or order.remaining <= abs(held.quantity)
+            assert order.remaining == 0 or order.side.sign == (-1 if held.is_long else 1)
+        assert len(self.asked) == len(set(self.asked))
+
+    def answer(self, path):
+        """The order path gives back all that was asked for, which still waits there."""
+        answered, self.unanswered = self.unanswered, []
+        for id_ in answered:
+            if self.state.order(id_) is not None:
+                self.give_back(id_, path)
+
+    def give_back(self, id_, path):
+        self.take(OrderClosed(id_, OrderStatus.NEVER_SENT, D(0), waited=True, again=True), path.market())
+
+    def under_way(self, id_, path):
+        self.remember([id_])
+        self.found = triggers(self.state, self.market(path.market()))
 
     def tick(self, symbol, path):
         watched = symbol in self.state.symbols
@@ -72,21 +115,35 @@ class Life:
         for _ in due:
             self.take(Reconsider(ReconsiderReason.BACKOFF), path.market())
 
-    def end_orders(self, end, path, trade_id):
-        """The exchange's word on every order that works, the same for both copies."""
+    def end_orders(self, ends, path, trade_id):
+        """What becomes of every order that works, the same for both copies."""
         for number, order in enumerate(self.state.orders):
-            mid = path.book.ticks[order.symbol].mid
-            slip = D("0.97") if end == "slipped" else D(1)
-            price = round(mid * (slip if order.side.sign < 0 else 1 / slip), 4)
-            part = order.quantity if end != "part" else max(D("0.001"), round(order.quantity / 3, 3))
-            traded = D(0)
-            if end in {"filled", "slipped", "part"}:
-                traded = min(part, order.quantity)
-                fill = fill_of(order, quantity=traded, price=price, fee="0.01", trade_id=trade_id + number)
-                self.take(fill, path.market())
-            status = OrderStatus.REJECTED if end == "refused" else OrderStatus.EXPIRED
-            status = OrderStatus.FILLED if traded == order.quantity else status
-            self.take(OrderClosed(order.client_order_id, status, traded), path.market())
+            end = ends[number % len(ends)]
+            waits = order.status is OrderStatus.INTENDED and order.filled == 0
+            if end == "stale" and waits:
+                self.give_back(order.client_order_id, path)
+            elif end == "under way" and waits:
+                self.under_way(order.client_order_id, path)
+            elif end == "accepted" and waits:
+                self.take(OrderAccepted(order.client_order_id, 100 + order.sequence), path.market())
+            elif end == "never sent" and waits:
+                self.take(OrderClosed(order.client_order_id, OrderStatus.NEVER_SENT, D(0)), path.market())
+            elif end in {"filled", "slipped", "part", "refused"}:
+                self.end_order(order, end, path, trade_id + number)
+
+    def end_order(self, order, end, path, trade_id):
+        mid = path.book.ticks[order.symbol].mid
+        slip = D("0.97") if end == "slipped" else D(1)
+        price = round(mid * (slip if order.side.sign < 0 else 1 / slip), 4)
+        part = order.quantity if end != "part" else max(D("0.001"), round(order.quantity / 3, 3))
+        traded = D(0)
+        if end != "refused":
+            traded = min(part, order.quantity)
+            fill = fill_of(order, quantity=traded, price=price, fee="0.01", trade_id=trade_id)
+            self.take(fill, path.market())
+        status = OrderStatus.REJECTED if end == "refused" else OrderStatus.EXPIRED
+        status = OrderStatus.FILLED if traded == order.quantity else status
+        self.take(OrderClosed(order.client_order_id, status, traded), path.market())
 
 
 def aimed(state, symbol, mids, step):
@@ -118,7 +175,7 @@ def test_sleeping_and_looking_decide_the_same(signs, balance, limits, mode, seco
     for life in lives:
         life.take(Reconsider(ReconsiderReason.ROUTER_RESTARTED), path.market())
     mids, trade_id = dict(START), 0
-    for wait, ticks, end, deposit in seconds:
+    for wait, ticks, ends, deposit, prompt in seconds:
         path.now += wait * NANOS_PER_SECOND
         for life in lives:
             life.pass_time(path)
@@ -128,11 +185,14 @@ def test_sleeping_and_looking_decide_the_same(signs, balance, limits, mode, seco
             path.tick(symbol, mids[symbol], D("0.02"))
             for life in lives:
                 life.tick(symbol, path)
-        assert lives[0].state.orders == lives[1].state.orders
+            assert lives[0].asked == lives[1].asked
+            assert lives[0].state.orders == lives[1].state.orders
+            if prompt:
+                for life in lives:
+                    life.answer(path)
         trade_id += 10
-        if end != "late":
-            for life in lives:
-                life.end_orders(end, path, trade_id)
+        for life in lives:
+            life.end_orders(ends, path, trade_id)
         if deposit > 55:
             for life in lives:
                 life.take(AdjustBalance(D(deposit), "t"), path.market())
@@ -142,3 +202,4 @@ def test_sleeping_and_looking_decide_the_same(signs, balance, limits, mode, seco
         assert not at_rest or asleep.balance >= 0
         assert not at_rest or asleep.phase in {"HEALTHY", "LIQUIDATED"}
     assert lives[0].looks <= lives[1].looks
+    event(f"steps asked back: {min(len(lives[0].asked), 5)}")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from decimal import Decimal as D
 
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from actors.core.enums import Breaker, ConditionalKind
 from actors.core.instruments import Bracket
-from actors.core.messages import PlaceConditional, Tick, Wake
+from actors.core.messages import CloseOut, OrderAccepted, PlaceConditional, Tick, Wake
 from actors.core.order_ids import FIXED
 from actors.core.trading_day import TradingDay
 from actors.core.units import Nanos
@@ -33,6 +34,7 @@ from tests.factories import (
     account,
     market,
     position,
+    run,
     triggers,
 )
 
@@ -238,10 +240,67 @@ def test_a_limit_that_needs_the_day_is_watched_until_the_day_has_begun():
     assert triggers(begun, market(day=DAY)).every_tick == ()
 
 
-def test_while_a_step_works_prices_decide_nothing():
+def test_while_a_step_is_under_way_prices_decide_nothing():
     sick = account("105", [position(quantity="10", entry="2000")])
     stepped = decide(sick, Wake(ETH, "t"), market()).state
-    assert stepped.orders
-    assert triggers(stepped, market()) == NONE
+    [order] = stepped.orders
+    accepted = run(stepped, OrderAccepted(order.client_order_id, 7))
+    assert triggers(accepted, market()) == NONE
+    # So it is when its clearing said that it went out, or when it was asked back.
+    assert triggers(stepped, market(past_replacing=frozenset([order.client_order_id]))) == NONE
     # and without the step it must look at every tick, for it is beyond its threshold
     assert triggers(replace(stepped, orders=()), market()).every_tick == (ETH,)
+
+
+def at_tier(ratio, **changes):
+    """Ten from 2,000 with 1,000, and a margin ratio of exactly ``ratio`` there; the step of that, which waits."""
+    sick = account("1000", [position(quantity="10")], maintenance_rate=D(ratio) / 20, **changes)
+    state = decide(sick, Wake(ETH, "t"), market()).state
+    assert len(state.orders) == 1
+    return state
+
+
+def price_at(state, ratio):
+    """The mid at which the account's margin ratio is ``ratio``: equity is 1,000 + 10 x (mid - 2,000)."""
+    return 2000 + (state.maintenance_rate * 20_000 / D(ratio) - 1000) / 10
+
+
+@pytest.mark.parametrize(
+    ("ratio", "worse", "better"),
+    [("0.90", "0.925", "0.88"), ("0.925", "0.95", "0.905"), ("0.95", None, "0.93"), ("1.2", None, "0.93")],
+)
+def test_a_step_that_waits_has_triggers_at_the_next_tier_and_on_the_way_back(ratio, worse, better):
+    state = at_tier(ratio)
+    found = {t.below: t.price for t in triggers(state, market()).prices}
+    expected = {False: float(price_at(state, better))}
+    if worse is not None:
+        expected[True] = float(price_at(state, worse))
+    assert found == {below: pytest.approx(price, rel=1e-12) for below, price in expected.items()}
+    assert triggers(state, market()).every_tick == ()
+
+
+def test_a_close_out_that_waits_is_woken_when_the_account_is_bankrupt_and_never_lets_go():
+    state = run(account("1000", [position(quantity="10")]), CloseOut("x"))
+    [trigger] = triggers(state, market()).prices
+    assert (trigger.below, trigger.price) == (True, pytest.approx(float(price_at(state, 1)), rel=1e-12))
+    bankrupt = run(state, Wake(ETH, "t"), market({ETH: "1905"}))
+    assert triggers(bankrupt, market({ETH: "1905"})) == NONE  # asked back by then
+
+
+def test_a_step_that_waits_without_a_price_looks_at_every_tick():
+    state = at_tier("0.90")
+    assert triggers(state, market({})).every_tick == (ETH,)
+    accepted = run(state, OrderAccepted(state.orders[0].client_order_id, 7))
+    assert triggers(accepted, market({})) == NONE
+
+
+def test_a_position_without_a_step_while_all_go_is_looked_at_with_every_tick():
+    broke = account("100", [position(quantity="1"), position(BTC, "-0.1", "60000", number=2)])
+    both = market({ETH: "1800", BTC: "60000"})
+    state = run(broke, Wake(ETH, "t"), both)
+    assert triggers(state, both).every_tick == ()
+    one = replace(state, orders=state.orders[:1])
+    assert set(triggers(one, both).every_tick) == {ETH, BTC}
+    # Not while what came back waits for its timer, nor for a tier, which cuts one position only.
+    waits = replace(one, refusals=1, retry_at_ms=WALL_MS + 200)
+    assert triggers(waits, both) == NONE

@@ -15,7 +15,6 @@ from actors.assembly.simulation.people import SYMBOLS
 from actors.assembly.simulation.violation import must
 from actors.core.enums import Phase, Purpose
 from actors.core.units import ZERO, ClientOrderId, Symbol
-from actors.persistence.streams import symbol_of
 from actors.runtime.cell import Cell, Status
 from actors.subaccount.state import AccountState, books_balance
 from actors.supervision.registry import is_guard
@@ -64,11 +63,29 @@ def check_quiet(world: World) -> None:
         must(sum(held, ZERO) + house_of(world, symbol) == master, f"{symbol}: the books differ")
     booked = {(symbol, t.id) for symbol in SYMBOLS for t in world.exchange.trades[symbol]}
     must(booked == set(world.store.trades), "a trade of the exchange is not booked, or one is invented")
-    for stream, round_ in world.store.rounds:
-        parts = {(symbol_of(stream), round_.round_id, part.client_order_id) for part in round_.allocations}
-        must(parts <= world.store.parts.keys(), "a member has not booked its part of a round")
+    _check_rounds(world)
     if world.bnb_fees is not None:
         world.bnb_fees.check_quiet()
+
+
+def _check_rounds(world: World) -> None:
+    """Each member has booked exactly its part of each round, and nobody anything else; nothing is under way any more."""
+    given = {
+        (round_.trades[0].symbol, round_.round_id, part.client_order_id): part
+        for _, round_ in world.store.rounds
+        for part in round_.allocations
+    }
+    must(given.keys() == world.store.parts.keys(), "a part of a round is not booked, or one is invented")
+    for key, fact in world.store.parts.items():
+        part, trade = given[key], fact.trade
+        must(
+            (part.quantity, part.value) == (trade.quantity, trade.value),
+            f"{key}: another part than was given",
+        )
+    for state in world.store.clearings.values():
+        must(not state.live, f"{state.symbol}: blocks are under way at rest")
+    for symbol, book in world.assembly.parts.clearing.books.items():
+        must(not book.where and not book.forming and not book.alone, f"{symbol}: orders wait at rest")
 
 
 def _check_account(cell: Cell, durable: AccountState) -> None:

@@ -58,9 +58,9 @@ class SimulatedStore:
         self.intents: dict[str, OrderIntended] = {}
         self.members: dict[str, int] = {}
         self.trades: dict[tuple[Symbol, int], FillApplied | RoundAllocated] = {}
-        self.parts: dict[tuple[Symbol, int, str], FillApplied] = {}
+        self.parts: dict[tuple[Symbol, int, ClientOrderId], FillApplied] = {}
         self.rounds: list[tuple[str, RoundAllocated]] = []
-        self.late_fees: dict[tuple[Symbol, int, str], FeeBooked] = {}
+        self.late_fees: dict[tuple[Symbol, int, ClientOrderId], FeeBooked] = {}
         self.taken: list[tuple[AccountId, PositionTakenOver]] = []
         self.dead: list[RecordDeadLetter] = []
         self.quarantined: dict[AccountId, RecordQuarantine | QuarantineRecord] = {}

@@ -48,5 +48,7 @@ EXPIRY_REASONS = {
     "5": "it expired because the exchange liquidated the master",
     "6": "its condition until which it was good was not met",
     "7": "the exchange cancelled it because the symbol is delisted",
+    "8": "it expired when its stop order was triggered",
+    "9": "market order: the book did not have the rest at prices that the exchange allows, so it was cancelled",
 }
 """``er`` of an order event, as Binance documents it under "Event: Order Update"."""

@@ -221,9 +221,7 @@ class Exchange(MasterAccount):
     def _with_defaults(self, request: OrderRequest, now_ms: int) -> OrderRequest:
         quote = self.quotes.get(request.symbol)
         if request.price_match != "NONE" and quote is not None and request.symbol in self.instruments:
-            tick = self.instruments[request.symbol].tick_size
-            shown = self.book.shown(quote, now_ms)
-            price = matched_price(request.price_match, request.side, shown, tick)
+            price = matched_price(request.price_match, request.side, self.book, quote, now_ms)
             request = msgspec.structs.replace(request, price=price)
         if not request.client_order_id:
             request = msgspec.structs.replace(request, client_order_id=self.new_client_order_id())

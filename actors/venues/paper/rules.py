@@ -8,6 +8,7 @@ from actors.core.enums import OrderType, Side
 from actors.core.instruments import Instrument
 from actors.core.units import ZERO
 from actors.venues.paper.codes import ExchangeRefusal, PaperCode
+from actors.venues.paper.depth import DepthModel, top
 from actors.venues.paper.generator import Quote
 from actors.venues.paper.instruments import Band
 from actors.venues.paper.orders import OrderRequest
@@ -83,8 +84,8 @@ PRICE_MATCH_LEVELS = {"OPPONENT": (True, 1), "QUEUE": (False, 1)} | {
 """``priceMatch`` values: whether the price is the opposite side's, and its level."""
 
 
-def matched_price(kind: str, side: Side, quote: Quote, tick: Decimal) -> Decimal:
-    """The price of a ``priceMatch`` order. Levels are one tick apart.
+def matched_price(kind: str, side: Side, depth: DepthModel, quote: Quote, now_ms: int) -> Decimal:
+    """The price of a ``priceMatch`` order: that of a level of the book, or of the last one if there are fewer.
 
     Raises:
         ExchangeRefusal: an unknown value.
@@ -92,5 +93,7 @@ def matched_price(kind: str, side: Side, quote: Quote, tick: Decimal) -> Decimal
     if kind not in PRICE_MATCH_LEVELS:
         raise ExchangeRefusal(PaperCode.INVALID_PRICE_MATCH)
     opponent, level = PRICE_MATCH_LEVELS[kind]
-    asks = (side is Side.BUY) == opponent
-    return quote.ask + tick * (level - 1) if asks else quote.bid - tick * (level - 1)
+    bids, asks = top(depth, quote, level, now_ms)
+    from_asks = (side is Side.BUY) == opponent
+    levels = asks if from_asks else bids
+    return levels[-1][0] if levels else (quote.ask if from_asks else quote.bid)

@@ -10,9 +10,10 @@ from msgspec.structs import replace
 
 from actors.core.enums import OrderType
 from actors.core.messages import PlaceOrder
+from actors.gateway.messages import ReportStatus
 from actors.subaccount.decide import decide
 from actors.venues.binance import rest
-from actors.venues.binance.streams import decode_user_event
+from actors.venues.binance.streams import OrderTradeUpdate, decode_user_event
 from actors.venues.binance.translate import (
     COUNT_DIGITS_MAX,
     RETRY_UNREADABLE_MS,
@@ -22,7 +23,10 @@ from actors.venues.binance.translate import (
     retry_after_ms,
     trade_of,
 )
-from tests.factories import BUY, ETH, account, market
+from actors.venues.paper.generator import Quote
+from actors.venues.paper.matching import Exchange
+from actors.venues.paper.orders import OrderRequest
+from tests.factories import BUY, ETH, INSTRUMENTS, account, market
 
 NOW = 1_800_000_000.0
 
@@ -149,3 +153,21 @@ def test_only_an_execution_tells_of_a_trade():
     assert event(x="TRADE").trade is not None
     assert event(x="CANCELED", X="CANCELED").trade is None
     assert event(x="TRADE", t=0).trade is None
+
+
+def test_a_market_order_larger_than_the_book_ends_with_what_traded_and_says_why():
+    exchange = Exchange(INSTRUMENTS, D(10) ** 9)
+    exchange.on_quote(Quote(ETH, D(2_000), D(1), D("2000.10"), D(1)), 1)
+    order = OrderRequest(
+        symbol=ETH, side=BUY, type=OrderType.MARKET, quantity=D(5_000), client_order_id="large"
+    )
+    placed, events = exchange.place(order, 2)
+    reports = [
+        report_of_event(read.o)
+        for read in (decode_user_event(msgspec.json.encode(e)) for e in events)
+        if isinstance(read, OrderTradeUpdate)
+    ]
+    end = reports[-1]
+    assert (end.status, end.executed, end.quantity) == (ReportStatus.EXPIRED, placed.executed, 5_000)
+    assert sum(r.trade.quantity for r in reports if r.trade) == placed.executed
+    assert "the book did not have the rest" in end.reason

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from actors.core.enums import OrderType
 from actors.core.units import Symbol
 from actors.venues.paper.codes import ExchangeRefusal, PaperCode
+from actors.venues.paper.depth import top
 from actors.venues.paper.generator import Quote
 from actors.venues.paper.instruments import Band, listing_for
 from actors.venues.paper.matching import Exchange
@@ -450,7 +451,11 @@ def test_a_symbol_of_another_quote_asset_moves_its_own_wallet():
 def test_a_price_match_takes_its_price_from_the_book():
     ex = exchange()
     ex.on_quote(quote(), 1)
-    for kind, price in (("QUEUE", "2000.00"), ("QUEUE_5", "1999.96"), ("OPPONENT_10", "2000.19")):
+    bids, asks = top(ex.book, ex.quotes[ETH], 20, 2)
+    for kind, price in (("QUEUE", bids[0]), ("QUEUE_5", bids[4]), ("OPPONENT_10", asks[9])):
         order, _ = ex.place(request(kind, quantity="0.1", **LIMIT, price_match=kind), 2)
-        assert order.request.price == D(price), kind
+        assert order.request.price == price[0], kind
+    ex.on_quote(quote("0.02", "0.03", symbol=BNB), 1)
+    few, _ = ex.place(request("few", quantity="1000", symbol=BNB, **LIMIT, price_match="QUEUE_20"), 2)
+    assert few.request.price == D("0.01"), "the last of two levels"
     assert refusal(ex.place, request(9, **LIMIT, price_match="MIDDLE"), 2) is PaperCode.INVALID_PRICE_MATCH
