@@ -194,6 +194,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
         "tests/gateway/test_waiting.py",
     ),
     "actors/gateway/slots.py": ("tests/gateway/test_slots.py",),
+    "actors/gateway/recovery.py": ("tests/gateway/test_recovery.py",),
     "actors/gateway/waiting.py": ("tests/gateway/test_waiting.py",),
     "actors/gateway/survey_schedule.py": (
         "tests/gateway/test_survey.py",

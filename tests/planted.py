@@ -53,6 +53,7 @@ SOCKET = "actors/venues/binance/order_socket.py"
 LOOKS = "actors/gateway/check_schedule.py"
 WAITING = "actors/gateway/send_queue.py"
 SLOTS = "actors/gateway/slots.py"
+RECOVERY = "actors/gateway/recovery.py"
 SERVICE_ORDER = "actors/gateway/service_order.py"
 CONNECTION = "actors/persistence/connection.py"
 STORE = "actors/persistence/store.py"
@@ -63,6 +64,7 @@ HALTS = ("tests/test_halts.py",)
 LOGS = ("tests/runtime/test_logs.py",)
 LATE = ("tests/gateway/test_lost_and_late.py",)
 ACTOR = ("tests/gateway/test_actor.py",)
+RECOVERED = ("tests/gateway/test_recovery.py",)
 SLOTS_TESTS = ("tests/gateway/test_slots.py",)
 SERVED_FIRST = ("tests/gateway/test_service_order.py",)
 HTTP_TESTS = ("tests/venues/binance/test_http.py",)
@@ -295,6 +297,34 @@ FAULTS = (
         "reduces = order.order_class is OrderClass.REDUCING and order.order_type is OrderType.MARKET",
         "reduces = order.order_type is OrderType.MARKET",
         SLOTS_TESTS,
+    ),
+    Fault(
+        "what the first history lacks is never sent",
+        RECOVERY,
+        "        if not lookup.missing:\n",
+        "        if len(lookup.missing) > 10**9:\n",
+        RECOVERED,
+    ),
+    Fault(
+        "a history that lags behind ends orders that are there",
+        RECOVERY,
+        "        if lookup.missing.isdisjoint(listed):\n",
+        "        if lookup.missing:\n",
+        RECOVERED,
+    ),
+    Fault(
+        "an order that the exchange acknowledged is missing in a history",
+        RECOVERY,
+        "for t in missing if t.exchange_order_id is None for e",
+        "for t in missing for e",
+        RECOVERED,
+    ),
+    Fault(
+        "a history that never comes is waited for for ever",
+        RECOVERY,
+        "elif not lookup.again_ms and now_ms - lookup.asked_ms >= ANSWER_MAX_MS:",
+        "elif not lookup.again_ms and now_ms < lookup.asked_ms:",
+        RECOVERED,
     ),
     Fault(
         "a turn is kept for ever for who is decided anew",

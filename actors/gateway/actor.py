@@ -1,4 +1,4 @@
-"""The gateway: carries out what ``GatewayCore`` decides, over a transport."""
+"""The gateway: carries out what ``RecoveringCore`` decides, over a transport."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ from actors.gateway.messages import (
     Answered,
     ClockLost,
     ClockMeasured,
+    HistoryListed,
     LimitsLearned,
     MasterChanged,
     MasterWarned,
@@ -44,9 +45,19 @@ from actors.gateway.messages import (
     UserStreamConnected,
     UserStreamDown,
 )
-from actors.gateway.orders import Alarm, Deliver, Effect, RenewStream, Request, Survey, ToClearing, Tracked
+from actors.gateway.orders import (
+    Alarm,
+    Deliver,
+    Effect,
+    History,
+    RenewStream,
+    Request,
+    Survey,
+    ToClearing,
+    Tracked,
+)
 from actors.gateway.port import Transport
-from actors.gateway.protocol import GatewayCore
+from actors.gateway.recovery import RecoveringCore
 from actors.gateway.slots import SlotCounts
 from actors.gateway.stream import StreamState
 from actors.gateway.waiting import WaitingList
@@ -120,7 +131,7 @@ class Gateway(DispatchedActor):
         self._on_alarm = on_alarm
         self._actors = actors
         self._waits_elsewhere = waits_elsewhere
-        self._core = GatewayCore(budget, transport.rules, fleets)
+        self._core = RecoveringCore(budget, transport.rules, fleets)
         self._fees = FeeQuestions()
 
     def on_start(self) -> None:
@@ -154,8 +165,8 @@ class Gateway(DispatchedActor):
                 effects = core.resync(_tracked(message.order), now_ms)
             case Recover():
                 effects = self._recover(message.recovery, now_ms)
-            case Surveyed():
-                effects = core.surveyed(message, now_ms)
+            case Surveyed() | HistoryListed():
+                effects = self._listed(message, now_ms)
             case TimerFired():
                 effects = self._timer_fired(message.incarnation, now_ms)
             case _:
@@ -168,6 +179,12 @@ class Gateway(DispatchedActor):
         self._core.budget.count_used(recovery.recent, now_ms)
         working = [o for o in recovery.working if not self._waits_elsewhere(o.client_order_id, o.symbol)]
         return self._core.resume_orders(map(_tracked, working), now_ms)
+
+    def _listed(self, message: Surveyed | HistoryListed, now_ms: int) -> list[Effect]:
+        """Many orders at once: all that are open, or a symbol's since some time."""
+        if isinstance(message, Surveyed):
+            return self._core.surveyed(message, now_ms)
+        return self._core.history_listed(message, now_ms)
 
     def _on_what_waits(self, message: Want | ReturnSlot | ReplaceStep, now_ms: int) -> list[Effect]:
         """News of what has not been sent yet."""
@@ -275,6 +292,8 @@ class Gateway(DispatchedActor):
                     self._request(effect)
                 case Survey():
                     self._transport.survey(effect.asked_ms)
+                case History():
+                    self._transport.history(effect.symbol, effect.since_ms, effect.asked_ms)
                 case RenewStream():
                     self._transport.renew_stream()
                 case Deliver():

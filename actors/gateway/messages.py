@@ -128,6 +128,20 @@ class Surveyed(Message, frozen=True, kw_only=True, gc=False):
     positions: dict[Symbol, Decimal] | None
 
 
+class HistoryListed(Message, frozen=True, kw_only=True, gc=False):
+    """Transport to gateway: all orders and trades of a symbol since the time that was asked for; None where that failed.
+
+    ``asked_ms`` is when it was requested, on the gateway's clock.
+    """
+
+    LANE: ClassVar[Lane] = Lane.FILLS
+
+    symbol: Symbol
+    asked_ms: int
+    orders: tuple[Report, ...] | None
+    trades: tuple[Trade, ...] | None
+
+
 class UserStreamConnected(Message, frozen=True, gc=False):
     """The user stream is connected (again): events may have been missed before, and may be from now on."""
 

@@ -88,6 +88,14 @@ class Survey(msgspec.Struct, frozen=True):
     asked_ms: int
 
 
+class History(msgspec.Struct, frozen=True):
+    """Effect: ask for all orders and trades of a symbol since then, in Unix milliseconds on the exchange's clock."""
+
+    symbol: Symbol
+    since_ms: int
+    asked_ms: int
+
+
 class RenewStream(msgspec.Struct, frozen=True):
     """Effect: the user stream is not reliable; reconnect it, with a new key if need be."""
 
@@ -113,7 +121,7 @@ class Alarm(msgspec.Struct, frozen=True):
     closes: str = ""
 
 
-Effect = Request | Survey | RenewStream | Deliver | ToClearing | Alarm
+Effect = Request | Survey | History | RenewStream | Deliver | ToClearing | Alarm
 
 
 class VenueRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,6 +177,7 @@ class Tracked(msgspec.Struct, kw_only=True):
     awaits_survey: bool = False
     predates_stream: bool = False
     of_earlier_life: bool = False
+    awaits_history: bool = False
     duplicate_code: int = 0
     conflict_alarmed: bool = False
 
@@ -220,7 +229,7 @@ class Tracked(msgspec.Struct, kw_only=True):
 
     def is_idle(self, *, proven: bool) -> bool:
         """Whether the timer has nothing to do for it until something is heard of it."""
-        if self.query_pending or self.awaits_survey or self.stage is Stage.QUEUED:
+        if self.query_pending or self.awaits_survey or self.awaits_history or self.stage is Stage.QUEUED:
             return True
         if self.stage is not Stage.WORKING or self.final is not None or self.cancel_wanted:
             return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from actors.core.units import Symbol
 from actors.gateway.messages import RequestWeight
 from actors.gateway.orders import Request, VenueRules
 from actors.runtime.actor import Ref
@@ -24,6 +25,13 @@ class Transport(Protocol):
 
     def survey(self, asked_ms: int) -> None:
         """Ask for all open orders and positions of the master; answered as ``Surveyed`` with ``asked_ms``."""
+        ...
+
+    def history(self, symbol: Symbol, since_ms: int, asked_ms: int) -> None:
+        """Ask for all orders and trades of a symbol since then, in Unix milliseconds on the exchange's clock.
+
+        Answered as ``HistoryListed`` with ``asked_ms``: whole, or with None.
+        """
         ...
 
     def renew_stream(self) -> None:

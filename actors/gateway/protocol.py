@@ -22,7 +22,7 @@ Rules
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
@@ -254,6 +254,7 @@ class GatewayCore:
 
     def _compare(self, reports: Iterable[Report], asked_ms: int, now_ms: int) -> list[Effect]:
         effects: list[Effect] = []
+        missing: list[Tracked] = []
         listed = {report.client_order_id: report for report in reports}
         for id_, tracked in pairs(self.tracked):
             if tracked.stage not in {Stage.WORKING, Stage.UNKNOWN} or tracked.final is not None:
@@ -265,8 +266,12 @@ class GatewayCore:
             if found is not None:
                 effects += self._take_report(tracked, found, now_ms, rest=True, listed=True)
             else:
-                effects += self._query(tracked, now_ms)
-        return effects
+                missing.append(tracked)
+        return effects + self._ask_after(missing, now_ms)
+
+    def _ask_after(self, missing: Sequence[Tracked], now_ms: int) -> list[Effect]:
+        """Orders that are not open: each is queried."""
+        return [e for tracked in missing for e in self._query(tracked, now_ms)]
 
     def _check_stream(self, now_ms: int) -> list[Effect]:
         """Reconnect a stream that lacks what REST knows, and survey every so often."""
@@ -334,14 +339,18 @@ class GatewayCore:
         tracked.query_pending = False
         if message.trades is None:
             return effects
-        for trade in sorted(message.trades, key=lambda t: t.trade_id):
-            effects += self._deliver(tracked, trade, count=False)
-        tracked.recount = False
-        tracked.delivered = sum((t.quantity for t in message.trades), ZERO)
-        tracked.executed = max(tracked.executed, tracked.delivered)
-        return effects + self._maybe_close(tracked, now_ms)
+        return effects + self._take_trades(tracked, message.trades, now_ms)
 
     # -- inside
+
+    def _take_trades(self, tracked: Tracked, trades: Sequence[Trade], now_ms: int) -> list[Effect]:
+        effects: list[Effect] = []
+        for trade in sorted(trades, key=lambda t: t.trade_id):
+            effects += self._deliver(tracked, trade, count=False)
+        tracked.recount = False
+        tracked.delivered = sum((t.quantity for t in trades), ZERO)
+        tracked.executed = max(tracked.executed, tracked.delivered)
+        return effects + self._maybe_close(tracked, now_ms)
 
     def _find(self, id_: ClientOrderId) -> Tracked | None:
         """An order that something is known of now; the timer checks it again."""

@@ -72,6 +72,9 @@ class Wire:
     def survey(self, asked_ms):
         self.given.append(("survey", asked_ms))
 
+    def history(self, symbol, since_ms, asked_ms):
+        self.given.append(("history", symbol, since_ms, asked_ms))
+
     def renew_stream(self):
         self.given.append("renew")
 

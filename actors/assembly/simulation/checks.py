@@ -78,7 +78,10 @@ def _check_rounds(world: World) -> None:
     must(given.keys() == world.store.parts.keys(), "a part of a round is not booked, or one is invented")
     for key, fact in world.store.parts.items():
         part, trade = given[key], fact.trade
-        must((part.quantity, part.value) == (trade.quantity, trade.value), f"{key}: another part than was given")
+        must(
+            (part.quantity, part.value) == (trade.quantity, trade.value),
+            f"{key}: another part than was given",
+        )
     for state in world.store.clearings.values():
         must(not state.live, f"{state.symbol}: blocks are under way at rest")
     for symbol, book in world.assembly.parts.clearing.books.items():

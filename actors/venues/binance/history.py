@@ -54,7 +54,7 @@ def past_orders(asker: Asker, symbol: Symbol, since_ms: int, prefix: str) -> lis
     """
 
     def page(begin_ms: int, end_ms: int) -> list[rest.Order]:
-        return _asked(asker, "/fapi/v1/allOrders", list[rest.Order], _span(symbol, begin_ms, end_ms))
+        return _asked(asker, "/fapi/v1/allOrders", list[rest.Order], span(symbol, begin_ms, end_ms))
 
     rows = {o.orderId: o for o in _all(page, since_ms, asker.now_ms() + LATER_MS)}
     return _read(
@@ -70,7 +70,7 @@ def past_trades(asker: Asker, symbol: Symbol, since_ms: int) -> list[Trade]:
     """
 
     def page(begin_ms: int, end_ms: int) -> list[rest.UserTrade]:
-        return _asked(asker, "/fapi/v1/userTrades", list[rest.UserTrade], _span(symbol, begin_ms, end_ms))
+        return _asked(asker, "/fapi/v1/userTrades", list[rest.UserTrade], span(symbol, begin_ms, end_ms))
 
     rows = {t.id: t for t in _all(page, since_ms, asker.now_ms() + LATER_MS)}
     return _read(asker, trade_of, [t for _, t in sorted(rows.items())])
@@ -88,7 +88,8 @@ def _asked(asker: Asker, path: str, kind: type[list[Row]], params: dict[str, str
             time.sleep(BUSY_WAIT_SECONDS)
 
 
-def _span(symbol: Symbol, begin_ms: int, end_ms: int) -> dict[str, str]:
+def span(symbol: Symbol, begin_ms: int, end_ms: int) -> dict[str, str]:
+    """Parameters of one page."""
     return {"symbol": symbol, "startTime": str(begin_ms), "endTime": str(end_ms), "limit": str(ROWS_MAX)}
 
 

@@ -24,6 +24,7 @@ from actors.core.trades import Trade
 from actors.core.units import ClientOrderId, Symbol
 from actors.gateway.messages import (
     Answered,
+    HistoryListed,
     LimitsLearned,
     MasterWarned,
     Outcome,
@@ -41,6 +42,7 @@ from actors.venues.binance.discovery import VenueRules
 from actors.venues.binance.errors import RULE_CODES, outcome_of
 from actors.venues.binance.http import Answer, SignedHttp
 from actors.venues.binance.order_frames import CANCEL, PLACE
+from actors.venues.binance.order_pages import listed_since
 from actors.venues.binance.order_socket import OrderSocket
 from actors.venues.binance.rules import RULES
 from actors.venues.binance.throttle import Throttle
@@ -142,6 +144,10 @@ class BinanceOrders:
     def survey(self, asked_ms: int) -> None:
         """Ask for all open orders and positions, once each."""
         self._loop.spawn(self._survey(asked_ms))
+
+    def history(self, symbol: Symbol, since_ms: int, asked_ms: int) -> None:
+        """Ask for a symbol's orders and trades since then, in pages."""
+        self._loop.spawn(self._history(symbol, since_ms, asked_ms))
 
     def renew_stream(self) -> None:
         """Reconnect the user stream."""
@@ -260,6 +266,15 @@ class BinanceOrders:
             # The gateway waits for an answer, whatever went wrong.
             log.exception("a survey failed in the transport")
         self._gateway.tell(Surveyed(asked_ms=asked_ms, orders=orders, positions=positions))
+
+    async def _history(self, symbol: Symbol, since_ms: int, asked_ms: int) -> None:
+        orders, trades = None, None
+        try:
+            orders, trades = await listed_since(self._http, symbol, since_ms, self.now_ms())
+        except Exception:
+            # The gateway waits for an answer, whatever went wrong.
+            log.exception("a symbol's history failed in the transport", symbol=symbol)
+        self._gateway.tell(HistoryListed(symbol=symbol, asked_ms=asked_ms, orders=orders, trades=trades))
 
     async def _open_orders(self) -> tuple[Report, ...] | None:
         answer = await self._http.call("GET", "/fapi/v1/openOrders", {})

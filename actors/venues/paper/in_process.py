@@ -15,6 +15,7 @@ import msgspec
 from actors.core.units import NANOS_PER_MS, Nanos, Symbol
 from actors.gateway.messages import (
     Answered,
+    HistoryListed,
     MasterChanged,
     Outcome,
     Reported,
@@ -103,6 +104,18 @@ class InProcessExchange:
             asked_ms=asked_ms,
             orders=tuple(report_of(_read(o)) for o in self.exchange.orders.open_of(None)),
             positions={s: p.amount for s, p in self.exchange.positions.items()},
+        )
+        self._dispatcher.after(self._latency_ns, self._gateway.cell, answer)
+
+    def history(self, symbol: Symbol, since_ms: int, asked_ms: int) -> None:
+        """Send all orders and trades of a symbol since then after the latency."""
+        orders = [o for o in self.exchange.orders.by_symbol.get(symbol, []) if o.time >= since_ms]
+        trades = encode([reports.user_trade(t) for t in self.exchange.trades[symbol] if t.time >= since_ms])
+        answer = HistoryListed(
+            symbol=symbol,
+            asked_ms=asked_ms,
+            orders=tuple(report_of(_read(o)) for o in orders),
+            trades=tuple(trade_of(t) for t in _trades.decode(trades)),
         )
         self._dispatcher.after(self._latency_ns, self._gateway.cell, answer)
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from actors.core.enums import OrderType
 from actors.core.messages import PlaceOrder
-from actors.gateway.messages import Answered, ClockLost, Outcome, Surveyed
+from actors.gateway.messages import Answered, ClockLost, HistoryListed, Outcome, Surveyed
 from actors.gateway.orders import Request
 from actors.subaccount.decide import decide
 from actors.venues.binance import throttle as throttling
@@ -122,6 +122,16 @@ def test_amounts_that_cannot_be_are_no_answer(exchange, loop, amount):
     transport.survey(5)
     [survey] = told.of(Surveyed)
     assert survey.positions is None
+
+
+@pytest.mark.parametrize(
+    ("http", "found"), [(b"[]", ()), (b"{", None), (None, None)], ids=["empty", "garbage", "fails"]
+)
+def test_each_question_for_a_history_is_answered(exchange, loop, http, found):
+    transport, told = orders_of(exchange, loop, Throttle())
+    transport._http = None if http is None else Fixed(http)
+    transport.history(ETH, 1_000, 5)
+    assert told.of(HistoryListed) == [HistoryListed(symbol=ETH, asked_ms=5, orders=found, trades=found)]
 
 
 class Fixed:
