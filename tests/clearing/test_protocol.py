@@ -777,6 +777,19 @@ def test_an_order_that_arrives_twice_counts_once():
     assert world.book.counters.duplicates == 2
 
 
+def test_what_waits_and_what_is_in_a_block_that_is_not_durable_is_not_sent():
+    world = World()
+    world.place(order("a"), order("b"), new_risk("c"))
+    ids = world.open_ids()
+    assert [world.book.is_unsent(id_) for id_ in ids] == [True, True, True]
+    world.wait(10)
+    world.grant(LIQUIDATION)
+    world.grant(NEW_RISK)
+    assert [world.book.is_unsent(id_) for id_ in ids] == [True, True, False]
+    world.store()
+    assert not any(world.book.is_unsent(id_) for id_ in ids)
+
+
 # -- what goes wrong
 
 
