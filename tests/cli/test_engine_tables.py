@@ -10,7 +10,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from actors.cli.engine_tables import WHY_CLOSED, reconciliation, status
+from actors.cli.engine_tables import WHY_CLOSED, reconciliation, status, why_closed
 from tests.factories import BTC, ETH
 
 ROOT = Path(__file__).parents[2]
@@ -106,7 +106,9 @@ def test_everything_that_closes_the_gate_is_explained():
     """docs/operating.md has the same table; a new entry must be in both."""
     table = (ROOT / "docs" / "operating.md").read_text().partition("| who | why |")[2].partition("\n\n")[0]
     names = {n.strip() for row in re.findall(r"^\| ([^|]+) \|", table, re.MULTILINE) for n in row.split(",")}
-    assert names - {"---"} - set(WHY_CLOSED) == set()
+    # Of a clearing each symbol has one; ``why_closed`` knows it by its prefix.
+    assert names - {"---"} - set(WHY_CLOSED) == {"clearing:SYMBOL"}
+    assert "bulkhead restart clearing:ETHUSDT" in why_closed("clearing:ETHUSDT")
 
 
 @pytest.mark.parametrize(
