@@ -6,7 +6,19 @@ import platform
 import sys
 
 from actors.runtime import logs
-from bench import clearing, commits, isolation, latency, memory, messages, million, restart, router, symbols
+from bench import (
+    clearing,
+    commits,
+    flow,
+    isolation,
+    latency,
+    memory,
+    messages,
+    million,
+    restart,
+    router,
+    symbols,
+)
 
 ALL = {
     "memory": memory.run,
@@ -19,6 +31,7 @@ ALL = {
     "symbols": symbols.run,
     "latency": latency.run,
     "clearing": clearing.run,
+    "flow": flow.run,
 }
 
 

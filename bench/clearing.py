@@ -42,8 +42,8 @@ from actors.venues.paper.instruments import LISTINGS
 
 ACCOUNTS = (2_000, 10_000)
 LIMITS = ("none", "binance")
-CLEARING = ("off",)
-"""The columns of a run that names none; with clearing in the tree: ("off", "on")."""
+CLEARING = ("off", "on")
+"""The columns of a run that names none."""
 
 SEED = 7
 DEPOSIT = Decimal(200)
@@ -229,13 +229,13 @@ def read_journal(dsn: str, since_ms: int, until_ms: int) -> Iterator[Row]:
 
 
 class Running:
-    """One column's exchange and engine; the caller ends them."""
+    """One column's exchange and engine; the caller ends them. ``limits`` are those that the exchange begins with."""
 
-    def __init__(self, case: Case, folder: Path, dsn: str) -> None:
+    def __init__(self, case: Case, folder: Path, dsn: str, limits: str = "none") -> None:
         self.case, self.folder, self._dsn = case, folder, dsn
         self._children: list[subprocess.Popen[str]] = []
         self.symbols = list(LISTINGS)[: case.symbols]
-        arguments = ["--port", "0", "--seed", str(SEED), "--symbols", *self.symbols]
+        arguments = ["--port", "0", "--seed", str(SEED), "--limits", limits, "--symbols", *self.symbols]
         self._paper = httpx.Client(
             base_url=json.loads(self._started("paper", *arguments))["rest"],
             headers={"X-MBX-APIKEY": PaperConfig().api_key},

@@ -24,6 +24,7 @@ from actors.api.mailbox_statistics import by_status
 from actors.api.noun import Context, Noun
 from actors.api.parameters import HttpRequest, Limit, who
 from actors.api.pools import INSPECT
+from actors.core.clearing_messages import is_clearing
 from actors.core.errors import BadInput
 from actors.core.messages import Trigger
 from actors.core.names import shown
@@ -41,7 +42,7 @@ from actors.symbol_router.actor import SymbolRouter
 from supervisor import Supervisor
 
 TROUBLED_LISTED = 50
-"""Accounts that are named in the tree because they are not running."""
+"""Accounts, or symbols' clearings, that are named in the tree because they are not running."""
 
 TAP_READ_SECONDS = 0.1
 
@@ -178,25 +179,21 @@ class Inspector:
         )
 
     def tree(self) -> TreeNode:
-        """The supervision tree; accounts that are not running are named, the others only counted."""
+        """The supervision tree; accounts and clearings that are not running are named, the others only counted."""
         engine, registry = self._engine, self._engine.registry
         children = []
+        clearings: list[Ref] = []
         for spec in registry.specs:
             ref = engine.actors.get(spec.name)
-            if ref is not None:
+            if ref is not None and is_clearing(spec.name):
+                clearings.append(ref)
+            elif ref is not None:
                 strategy = registry.groups.get(spec.group, Strategy.ONE_FOR_ONE)
                 children.append(_node(ref, strategy, spec.group))
+        if clearings:
+            children.append(_counted("clearing", f"{len(clearings):,} symbols", clearings))
         own = registry.own_actors()
-        troubled = heapq.nsmallest(
-            TROUBLED_LISTED, (r for r in own if r.cell.status is not Status.RUNNING), key=lambda r: r.name
-        )
-        accounts = TreeNode(
-            name="accounts",
-            status=f"{len(own)} accounts",
-            strategy=Strategy.ONE_FOR_ONE,
-            counts=by_status(own),
-            children=[_node(r, Strategy.ONE_FOR_ONE, "") for r in troubled],
-        )
+        accounts = _counted("accounts", f"{len(own)} accounts", own)
         root, closers = engine.actors.get("supervisor"), engine.gate.closers
         gate = f"no new risk: {', '.join(closers)}" if closers else "open for new risk"
         status = root.cell.status if root else Status.STOPPED
@@ -217,6 +214,20 @@ class Inspector:
     def stuck(self) -> list[StuckTurn]:
         """Turns that the watchdog caught, newest first."""
         return list(self._engine.watchdog.stuck)[::-1]
+
+
+def _counted(name: str, status: str, refs: list[Ref]) -> TreeNode:
+    """Many actors of one kind: counted, and those that are not running by name."""
+    troubled = heapq.nsmallest(
+        TROUBLED_LISTED, (r for r in refs if r.cell.status is not Status.RUNNING), key=lambda r: r.name
+    )
+    return TreeNode(
+        name=name,
+        status=status,
+        strategy=Strategy.ONE_FOR_ONE,
+        counts=by_status(refs),
+        children=[_node(r, Strategy.ONE_FOR_ONE, "") for r in troubled],
+    )
 
 
 def _node(ref: Ref, strategy: str, group: str) -> TreeNode:

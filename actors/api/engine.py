@@ -15,6 +15,7 @@ from litestar.params import Parameter
 
 from actors.api.answers import OUTCOMES, Outcome, outcome_response, plain_json
 from actors.api.asking import PROTECT_SECONDS
+from actors.api.clearing import ClearingInspector
 from actors.api.errors import ERRORS, Conflict, NotFound
 from actors.api.lookup import account_state
 from actors.api.mailbox_statistics import by_status
@@ -66,6 +67,7 @@ class EngineService:
     def __init__(self, context: Context) -> None:
         self._engine, self._lookup, self._asker = context.engine, context.lookup, context.asker
         self._mailboxes = context.mailboxes
+        self._clearings = ClearingInspector(context)
 
     def health(self) -> Health:
         """Whether the engine takes new risk. Needs no thread, no actor and no database."""
@@ -95,6 +97,7 @@ class EngineService:
             "writer": inspect("writer"),
             "projector": inspect("projector"),
             "gateway": inspect("gateway"),
+            "clearing": self._clearings.totals(),
             "supervisor": inspect("supervisor"),
             "feed": self._feed(),
             "gate_closed_by": engine.gate.closers,
@@ -117,6 +120,7 @@ class EngineService:
             writer=lookup.inspect("writer"),
             projector=lookup.inspect("projector"),
             gateway=lookup.inspect("gateway"),
+            clearing=self._clearings.totals(),
         )
         return exposition(sources).decode()
 

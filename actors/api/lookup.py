@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import psycopg
+
 from actors.api.errors import NotFound
 from actors.api.pools import STORE
 from actors.assembly.engine import Engine
+from actors.core.clearing_messages import is_clearing
 from actors.core.names import shown
 from actors.core.units import AccountId, Nanos
 from actors.persistence.operator_records import OperatorRecords
@@ -39,7 +42,8 @@ class Lookup:
         """
         ref = self._engine.find(name)
         if ref is None:
-            known = ", ".join(self._engine.actors)
+            # Of a symbol's clearing there are hundreds.
+            known = ", ".join(n for n in list(self._engine.actors) if not is_clearing(n))
             raise NotFound(f"there is no actor {shown(name)}; give an account id or one of {known}")
         return ref
 
@@ -106,6 +110,10 @@ class Lookup:
             StoreUnreachable: no answer in time.
         """
         return await STORE.ask(self._engine.reader.with_operator_records, question)
+
+    async def read_tables(self, question: Callable[[psycopg.Connection[Any]], T]) -> T:
+        """Read tables and journal; see ``read``."""
+        return await STORE.ask(self._engine.reader.with_tables, question)
 
 
 def account_state(ref: Ref) -> AccountState | None:

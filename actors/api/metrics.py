@@ -22,6 +22,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from actors.api import pools
+from actors.api.clearing_totals import ClearingTotals
 from actors.api.mailbox_statistics import MailboxStatistics
 from actors.assembly.engine import Engine
 from actors.core.units import NANOS_PER_SECOND
@@ -151,6 +152,8 @@ GATEWAY: tuple[Figure[GatewayStatus], ...] = (
         lambda g: g.waiting.longest_liquidation_ms / 1e3,
     ),
     Figure(COUNTER, "slots_granted", "Slots granted to clearings", lambda g: g.slots.granted),
+    Figure(COUNTER, "slots_used", "Slots that an order was sent with", lambda g: g.slots.used),
+    Figure(COUNTER, "slots_returned", "Slots given back, as nothing was to send", lambda g: g.slots.returned),
     Figure(
         COUNTER,
         "slots_expired",
@@ -171,6 +174,41 @@ GATEWAY: tuple[Figure[GatewayStatus], ...] = (
         lambda g: g.stream is StreamState.DOWN,
     ),
 )
+CLEARING: tuple[Figure[ClearingTotals], ...] = (
+    Figure(COUNTER, "blocks", "Block orders formed", lambda c: c.counters.get("blocks", 0)),
+    Figure(COUNTER, "block_members", "Accounts' orders in them", lambda c: c.counters.get("members", 0)),
+    Figure(
+        COUNTER,
+        "block_rounds",
+        "Times that trades of a block were given to its members",
+        lambda c: c.counters.get("rounds", 0),
+    ),
+    Figure(
+        COUNTER,
+        "block_splits",
+        "Blocks that the largest quantity or the depth split",
+        lambda c: c.counters.get("splits", 0),
+    ),
+    Figure(
+        COUNTER, "orders_alone", "Market orders that went by themselves", lambda c: c.counters.get("alone", 0)
+    ),
+    Figure(
+        COUNTER,
+        "orders_given_back",
+        "Orders that waited and were given back unsent",
+        lambda c: c.counters.get("given_back", 0),
+    ),
+    Figure(
+        COUNTER,
+        "cancels_too_late",
+        "Cancels of orders that were in a block already",
+        lambda c: c.counters.get("late_cancels", 0),
+    ),
+    Figure(GAUGE, "blocks_in_flight", "Block orders that have not ended", lambda c: c.blocks_in_flight),
+    Figure(
+        GAUGE, "clearings_not_running", "Symbols whose clearing is not running", lambda c: len(c.troubled)
+    ),
+)
 
 
 class Sources(NamedTuple):
@@ -182,6 +220,7 @@ class Sources(NamedTuple):
     writer: WriterStats | None
     projector: ProjectorStats | None
     gateway: GatewayStatus | None
+    clearing: ClearingTotals
 
 
 class EngineCollector(Collector):
@@ -192,7 +231,7 @@ class EngineCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """One scrape."""
-        engine, mailboxes, router, writer, projector, gateway = self._sources
+        engine, mailboxes, router, writer, projector, gateway, clearing = self._sources
         yield from _of_mailboxes(mailboxes)
         yield from _of_dispatchers(engine.dispatchers())
         yield _of_tick_lags(router)
@@ -203,6 +242,8 @@ class EngineCollector(Collector):
         yield from _figures(WRITER, writer)
         yield from _figures(PROJECTOR, projector)
         yield from _figures(GATEWAY, gateway)
+        yield from _figures(CLEARING, clearing)
+        yield from _of_waiting(clearing)
         yield from _of_api()
         yield from _of_alarms_and_gate(engine)
 
@@ -277,6 +318,19 @@ def _of_tick_lags(router: SymbolRouter | None) -> Metric:
     )
     lags.add_metric([], _cumulative(counts, TIME_BUCKETS, _seconds), sum_ns * NANOS)
     return lags
+
+
+def _of_waiting(clearing: ClearingTotals) -> Iterator[Metric]:
+    waiting = GaugeMetricFamily(
+        "bulkhead_orders_waiting", "Accounts' orders that wait in their symbol's clearing", labels=["class"]
+    )
+    oldest = GaugeMetricFamily(
+        "bulkhead_orders_oldest_wait_seconds", "How long the oldest of them has waited", labels=["class"]
+    )
+    for order_class, count in clearing.waiting.items():
+        waiting.add_metric([order_class], count)
+        oldest.add_metric([order_class], clearing.oldest_ms[order_class] / 1e3)
+    yield from (waiting, oldest)
 
 
 def _of_api() -> Iterator[Metric]:

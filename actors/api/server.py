@@ -26,6 +26,7 @@ from actors.api import (
     accounts,
     actors,
     breaker,
+    clearing,
     deadletters,
     engine,
     limits,
@@ -46,6 +47,7 @@ from actors.core.errors import BulkheadError
 NOUNS: tuple[Noun, ...] = (
     accounts.NOUN,
     orders.NOUN,
+    clearing.NOUN,
     position_sizes.NOUN,
     limits.NOUN,
     breaker.NOUN,

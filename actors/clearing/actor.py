@@ -13,12 +13,13 @@ from actors.clearing.book import Book
 from actors.clearing.durability import ClearingLoaded, LoadClearing
 from actors.clearing.effects import Again, Alarm, Decide, Deliver, Effect, Moment, ToGateway
 from actors.clearing.protocol import Clearing
-from actors.clearing.state import ClearingState
-from actors.clearing.view import view
+from actors.clearing.state import Block, ClearingState
+from actors.clearing.view import WaitingOrder, view, waiting_orders
 from actors.core.clearing_messages import (
     Durable,
     GatewayStarted,
     Grant,
+    Group,
     OrderDone,
     OrdersBooked,
     ReplaceStep,
@@ -121,10 +122,24 @@ class ClearingActor(DispatchedActor):
         self._carry_out(self._decide(self._core, message))
         return None
 
+    def inspect_decided(self) -> ClearingState | None:
+        """Its state as of its last decision; None while it is not loaded."""
+        return None if self._core is None else self._core.state
+
     def inspect_state(self) -> Any:
         """What waits, what is under way, and what was done."""
         core = self._core
         return None if core is None else view(core.state, core.book, self._moment())
+
+    def inspect_orders(self) -> dict[Group, tuple[WaitingOrder, ...]]:
+        """All orders that wait, each group's in the order in which they go out. Callable from any thread."""
+        core = self._core
+        return {} if core is None else waiting_orders(core.book, self._moment())
+
+    def inspect_blocks(self) -> tuple[Block, ...]:
+        """Blocks that have not ended, with their members. Callable from any thread."""
+        core = self._core
+        return () if core is None else core.state.live
 
     def _loaded(self, state: ClearingState) -> None:
         context = self._context

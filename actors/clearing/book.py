@@ -114,7 +114,7 @@ class Forming(msgspec.Struct):
     order: OrderIntended
     group: Group
     slot: int
-    members: tuple[Waiting, ...]
+    members: dict[ClientOrderId, Waiting]
     cancelled: set[ClientOrderId] = msgspec.field(default_factory=set)
 
 
@@ -218,9 +218,7 @@ class Book:
         """Whether an order waits, or is in a block that is not durable yet: the exchange cannot have it."""
         if client_order_id in self.where:
             return True
-        return any(
-            w.order.client_order_id == client_order_id for f in self.forming.values() for w in f.members
-        )
+        return any(client_order_id in forming.members for forming in list(self.forming.values()))
 
     def arrives(self, order: OrderIntended, at: Moment) -> None:
         """An order begins to wait, at the place that is kept for it, if there is one."""

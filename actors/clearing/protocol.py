@@ -333,11 +333,12 @@ class Clearing:
     def _form(self, grant: Grant, taken: Sequence[Waiting], at: Moment) -> list[Effect]:
         """Decide a block of these orders; it is sent with the slot once it is durable."""
         fact = formed(self.state, grant.group, taken, self._origin, at)
-        forming = Forming(fact.order, grant.group, grant.slot, tuple(taken))
+        members = {one.order.client_order_id: one for one in taken}
+        forming = Forming(fact.order, grant.group, grant.slot, members)
         effects = self._decide([fact], folded(self.state, [fact]), [], forming=forming)
         number = fact.order.sequence
         self.book.forming[number] = forming
-        self.book.heard[number] = Heard(since={w.order.client_order_id: w.since_ms for w in taken})
+        self.book.heard[number] = Heard(since={id_: one.since_ms for id_, one in members.items()})
         self.book.line(grant.group).in_flight[fact.order.client_order_id] = None
         self._know(_block_of(self.state, number))
         return effects
@@ -428,9 +429,9 @@ class Clearing:
         self.book.line(forming.group).in_flight.pop(order.client_order_id, None)
         if forming.slot:
             effects.append(ToGateway(ReturnSlot(order.symbol, forming.slot)))
-        for waiting in forming.members:
+        for id_, waiting in forming.members.items():
             self.book.returns(waiting, at.now_ms)
-            if waiting.order.client_order_id in forming.cancelled:
+            if id_ in forming.cancelled:
                 effects.append(withdrawn(self.book, waiting))
         return effects
 
@@ -442,7 +443,8 @@ class Clearing:
             return []
         effects = wants(self.book, self.instrument, at)
         again_ms = self._again_ms(at)
-        if again_ms is None or (self._wished_ms is not None and at.now_ms < self._wished_ms <= again_ms):
+        # A wish whose time has come already counts as long as its timer has not gone off: that wishes anew.
+        if again_ms is None or (self._wished_ms is not None and self._wished_ms <= again_ms):
             return effects
         self._wished_ms = again_ms
         return [*effects, Again(again_ms)]

@@ -12,12 +12,16 @@ from rich.text import Text
 from actors.cli.safe import safe
 from actors.cli.table import Sheet
 from actors.cli.values import Found, brief, day_time
+from actors.core.clearing_messages import is_clearing
 from actors.core.units import plain
 
 NAME_WIDTH = 11
 """Cells of the first column."""
 
 ALARMS_SHOWN = 3
+
+TROUBLED_NAMED = 5
+"""Clearings that are named because they are not running."""
 
 WHY_CLOSED = {
     "start": "it is starting: the state of some orders is not known yet",
@@ -60,14 +64,22 @@ def status(found: Found, out: Console) -> None:
         halted = "halted" if health["status"] == "halted" else "none; reducing orders only"
         _line("new risk", halted, out, BAD)
         for closer in health["closed_by"]:
-            _line("", f"{closer}: {WHY_CLOSED.get(closer, 'being restarted')}", out, BAD)
+            _line("", f"{closer}: {why_closed(closer)}", out, BAD)
     if not stats:
         _line("the rest", f"not available: {found['untold']}", out, BAD)
         return
     _postgres(stats["writer"], out)
     _exchange(stats["gateway"], out)
+    _clearing(stats["clearing"], out)
     _accounts(stats, out)
     _alarms(stats["alarms"], found["alarms"], out)
+
+
+def why_closed(closer: str) -> str:
+    """Why something lets no new risk in, and what to do."""
+    if is_clearing(closer):
+        return f"it is being restarted, or failed too often; 'bulkhead restart {closer}'"
+    return WHY_CLOSED.get(closer, "being restarted")
 
 
 def _line(name: str, text: str, out: Console, style: str = "") -> None:
@@ -116,6 +128,26 @@ def _exchange(gateway: Found, out: Console) -> None:
         out,
         BAD if gateway["unknown"] else "",
     )
+
+
+def _clearing(found: Found, out: Console) -> None:
+    if found["clearing"] != "on":
+        _line("clearing", "off; every order is sent by itself", out)
+    else:
+        waiting = sum(found["waiting"].values())
+        oldest_ms = max(found["oldest_ms"].values(), default=0)
+        since = f", the oldest since {oldest_ms / 1_000:,.1f} s" if waiting else ""
+        flight = f"{found['blocks_in_flight']:,} blocks in flight"
+        _line(
+            "clearing",
+            f"{found['symbols']:,} symbols; {waiting:,} orders wait to be sent{since}; {flight}",
+            out,
+        )
+    if found["troubled"]:
+        named = ", ".join(found["troubled"][:TROUBLED_NAMED])
+        more = len(found["troubled"]) - TROUBLED_NAMED
+        rest = f" and {more:,} more" if more > 0 else ""
+        _line("", f"not running: {named}{rest}; 'bulkhead tree' shows why", out, BAD)
 
 
 def _accounts(stats: dict[str, Any], out: Console) -> None:

@@ -9,6 +9,7 @@ from actors.cli import (
     accounts,
     actors,
     breaker,
+    clearing,
     db,
     deadletters,
     demo,
@@ -27,6 +28,7 @@ from actors.core.errors import BulkheadError
 NOUNS = (
     accounts,
     orders,
+    clearing,
     limits,
     position_sizes,
     breaker,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from actors.assembly.config import DEFAULT_DATA_DIR
-from actors.cli import accounts_tables, orders_tables
+from actors.cli import accounts_tables, clearing_tables, orders_tables
 from actors.cli.app import app
 from actors.cli.common import (
     DataDir,
@@ -157,11 +157,34 @@ def cancel(
 
 
 @app.command
-def orders(account: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
+def orders(
+    account: str | None = None,
+    *,
+    waiting: Annotated[bool, Parameter(negative=())] = False,
+    limit: int = 100,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    json: Json = False,
+) -> None:
     """List an account's working orders, and those that wait for a price; 'bulkhead history' lists the others.
 
     Example: bulkhead orders acct-42
+             bulkhead orders --waiting
+
+    With --waiting: the orders of all accounts that wait to be sent, in the order in which they go. Those that go out as one
+    block order are one line.
+
+    Args:
+        account: whose orders.
+        waiting: list what waits to be sent instead.
+        limit: with --waiting, show at most this many lines.
+        data_dir: the engine's data folder.
+        json: print the answer as JSON.
     """
+    if (account is None) != waiting:
+        raise BadInput("give an account, or --waiting for what waits to be sent of all accounts")
+    if waiting:
+        print_answer(client(data_dir).get("/v1/waiting", limit=limit), clearing_tables.line, json=json)
+        return
     found = client(data_dir).get(path("accounts", account))
     if json:
         print_json({"orders": found["orders"], "conditionals": found["conditionals"]})
@@ -183,12 +206,13 @@ def history(
 
 @app.command
 def why(client_order_id: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
-    """Show the cause and the result of an order.
+    """Follow an order from its decision to its end: cause, waiting, block, trades, price, fees, the exchange's words.
 
     Example: bulkhead why bh-k7m2qx-4t0w9c5e8h2r6v1n-3
+
+    The id of a block order shows the block's rounds and its members.
     """
-    found = client(data_dir).get(path("orders", client_order_id))
-    print_answer([found], orders_tables.caused, json=json)
+    print_answer(client(data_dir).get(path("why", client_order_id)), clearing_tables.trail, json=json)
 
 
 @app.command

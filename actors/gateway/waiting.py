@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from actors.core.clearing_messages import Group, clearing_name
 from actors.core.enums import OrderClass, Side
-from actors.core.units import AccountId, ClientOrderId, Symbol
+from actors.core.units import ZERO, AccountId, ClientOrderId, Symbol
 from actors.gateway.budget import OrderBudget
 from actors.gateway.orders import Stage, Tracked
 from actors.gateway.send_queue import SendQueue
@@ -27,7 +27,7 @@ class WaitingRow(msgspec.Struct, frozen=True, kw_only=True):
     """One that waits, at its place in the order of service, from 1.
 
     ``account_id`` is a symbol's clearing where a group waits; that has no ``client_order_id`` yet, and ``orders`` of them.
-    ``shortfall`` is in quote asset, ``since_ms`` Unix milliseconds, ``expected_wait_ms`` from now on.
+    ``quantity`` is an order's, in base asset; zero for a group. ``shortfall`` is in quote asset, ``since_ms`` Unix milliseconds, ``expected_wait_ms`` from now on.
     """
 
     place: int = 0
@@ -37,6 +37,7 @@ class WaitingRow(msgspec.Struct, frozen=True, kw_only=True):
     account_id: AccountId
     client_order_id: ClientOrderId | None
     orders: int
+    quantity: Decimal = ZERO
     shortfall: Decimal
     since_ms: int = 0
     expected_wait_ms: int = 0
@@ -104,5 +105,6 @@ def _of_order(id_: ClientOrderId, tracked: Mapping[ClientOrderId, Tracked]) -> W
         account_id=order.account_id,
         client_order_id=id_,
         orders=1,
+        quantity=order.quantity,
         shortfall=order.shortfall,
     )

@@ -64,7 +64,11 @@ class Reader:
 
         What was acknowledged before is in the answer, unless the tables are further behind than is worth waiting for.
         """
-        return self.ask(lambda connection: call(OperatorRecords(_caught_up(connection))))
+        return self.with_tables(lambda connection: call(OperatorRecords(connection)))
+
+    def with_tables(self, call: Callable[[psycopg.Connection[Any]], T]) -> T:
+        """Read any table, as ``with_operator_records`` does."""
+        return self.ask(lambda connection: call(_caught_up(connection)))
 
     def books(self) -> Books:
         """Signed positions per symbol."""

@@ -8,6 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from actors.api import pools
+from actors.api.clearing_totals import ClearingTotals
 from actors.api.mailbox_statistics import MailboxStatistics
 from actors.api.metrics import Sources, exposition
 from actors.core.units import AccountId
@@ -59,8 +60,29 @@ def sources(engine):
         waiting=WaitingList(total=3, longest_ms=2_500, longest_liquidation_ms=1_500, rows=()),
         slots=SlotCounts(granted=9, used=4, returned=2, expired=2, held=1),
     )  # fmt: skip
+    clearing = ClearingTotals(
+        clearing="on",
+        symbols=2,
+        troubled=("clearing:BTCUSDT",),
+        waiting={"LIQUIDATION": 311, "REDUCING": 0, "NEW_RISK": 4},
+        oldest_ms={"LIQUIDATION": 1_250, "REDUCING": 0, "NEW_RISK": 20},
+        blocks_in_flight=2,
+        alone_in_flight=1,
+        not_durable=0,
+        counters={
+            "blocks": 7,
+            "members": 900,
+            "rounds": 12,
+            "splits": 1,
+            "alone": 40,
+            "late_cancels": 2,
+            "given_back": 6,
+        },
+    )
     projector = ProjectorStats(position=5, last=12, age_ms=1_500, parked=2)
-    return Sources(engine, mailboxes, router, WriterStats(decisions=6, is_down=True), projector, gateway)
+    return Sources(
+        engine, mailboxes, router, WriterStats(decisions=6, is_down=True), projector, gateway, clearing
+    )
 
 
 def samples_of(sources):
@@ -97,6 +119,15 @@ def test_the_exposition_is_what_prometheus_parses_and_its_figures_are_ours(sourc
     assert samples["bulkhead_slots_expired_total", ()] == 2
     assert samples["bulkhead_slots_held", ()] == 1
     assert (samples["bulkhead_user_stream_up", ()], samples["bulkhead_user_stream_down", ()]) == (1, 0)
+    assert samples["bulkhead_orders_waiting", (("class", "LIQUIDATION"),)] == 311
+    assert samples["bulkhead_orders_waiting", (("class", "REDUCING"),)] == 0
+    assert samples["bulkhead_orders_oldest_wait_seconds", (("class", "LIQUIDATION"),)] == 1.25
+    counted = ("blocks", "block_members", "block_rounds", "block_splits", "orders_alone", "cancels_too_late")
+    assert [samples[f"bulkhead_{name}_total", ()] for name in counted] == [7, 900, 12, 1, 40, 2]
+    assert samples["bulkhead_orders_given_back_total", ()] == 6
+    assert samples["bulkhead_blocks_in_flight", ()] == 2
+    assert samples["bulkhead_clearings_not_running", ()] == 1
+    assert (samples["bulkhead_slots_used_total", ()], samples["bulkhead_slots_returned_total", ()]) == (4, 2)
     assert samples["bulkhead_request_weight_used", ()] == 9
     assert samples["bulkhead_gc_longest_pause_seconds", ()] == 0.02
     assert samples["bulkhead_alarms_unacknowledged", (("level", "CRITICAL"),)] == 1
@@ -114,4 +145,4 @@ def test_no_label_grows_with_the_fleet(sources):
     many = sources._replace(mailboxes=MailboxStatistics(statuses={"RUNNING": 10**6}))
     text = exposition(many).decode()
     labels = {key for f in text_string_to_metric_families(text) for s in f.samples for key in s.labels}
-    assert labels <= {"le", "by", "outcome", "status", "dispatcher", "level", "for"}
+    assert labels <= {"le", "by", "outcome", "status", "dispatcher", "level", "for", "class"}

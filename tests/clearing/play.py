@@ -115,6 +115,7 @@ def play(seed, steps=120):
     """A day by a seed, with all checks; the world after it."""
     dice = random.Random(seed)
     world = World(depth=dice.choice((None, None, D(12))))
+    world.late_ms = dice.choice((0, 0, 7))
     faults = FAULTS if seed % 3 else ()
     try:
         for _ in range(steps):

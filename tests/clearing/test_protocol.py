@@ -269,6 +269,16 @@ def test_a_timer_that_goes_off_too_early_is_wished_for_again(early_ms, again):
     assert effects == ([Again(world.now_ms + early_ms)] if again else [])
 
 
+def test_what_happens_before_a_timer_that_is_late_takes_no_timer_away():
+    world = World()
+    world.late_ms = 3
+    world.place(order("a"), order("b"))
+    world.wait(11)
+    world.place(order("c"))
+    world.wait(20)
+    assert world.wants[LIQUIDATION].orders == 3
+
+
 # -- grants
 
 
@@ -418,6 +428,7 @@ def test_what_is_decided_again_stands_where_it_stood_and_is_fresh_however_long_t
     world.place(order("b", 2))
     again = replace(order("a", 2), cause="tick:a:1", decided_ms=first_ms)
     world.owned[again.client_order_id] = Owned(again)
+    world.again.add(again.client_order_id)
     world.apply(world.core.submit(Submit((again,), ()), world.at))
     world.wait(10)
     assert world.wants[LIQUIDATION].since_ms in {first_ms, world.at.wall_ms - 10}
@@ -764,6 +775,19 @@ def test_an_order_that_arrives_twice_counts_once():
         world.apply(world.core.submit(Submit((one.intent,), ()), world.at))
     assert not world.book.where
     assert world.book.counters.duplicates == 2
+
+
+def test_what_waits_and_what_is_in_a_block_that_is_not_durable_is_not_sent():
+    world = World()
+    world.place(order("a"), order("b"), new_risk("c"))
+    ids = world.open_ids()
+    assert [world.book.is_unsent(id_) for id_ in ids] == [True, True, True]
+    world.wait(10)
+    world.grant(LIQUIDATION)
+    world.grant(NEW_RISK)
+    assert [world.book.is_unsent(id_) for id_ in ids] == [True, True, False]
+    world.store()
+    assert not any(world.book.is_unsent(id_) for id_ in ids)
 
 
 # -- what goes wrong

@@ -122,12 +122,15 @@ class World:
         self.exchange = {}
         self.never = set()
         self.booked = set()
+        self.again = set()
         self.wants = {}
         self.slots = set()
         self.slot = 0
         self.trade_id = 100
         self.to_core = deque()
         self.timers = []
+        self.timer_ms = None
+        self.late_ms = 0
         self.alarms = []
         self.passed_through = []
         self.formed, self.block_of, self.round_ids, self.block_ends = {}, {}, {}, {}
@@ -197,6 +200,7 @@ class World:
         elif isinstance(message, OrderClosed):
             if one.ended is not None:
                 return
+            self._check_waited(one.intent, message)
             assert message.executed_quantity >= one.filled
             if message.executed_quantity > one.filled:
                 self.to_core.append(("resync", message.client_order_id))
@@ -205,6 +209,17 @@ class World:
             self.to_core.append(("booked", message.client_order_id))
             if message.again and not one.cancelled:
                 self.to_core.append(("again", message.client_order_id))
+
+    def _check_waited(self, intent, message):
+        """Waiting is no refusal, and what reduces is decided again when the exchange surely never got it."""
+        id_ = intent.client_order_id
+        if message.status is not OrderStatus.NEVER_SENT:
+            assert not message.waited
+        elif id_ in self.block_of:
+            reduces = intent.reduce_only or intent.purpose is not Purpose.USER
+            assert (message.waited, message.again) == (reduces, reduces)
+        else:
+            assert message.waited == (id_ not in self.never)
 
     # -- the writer
 
@@ -216,6 +231,8 @@ class World:
                     last = self.undecided[-1].state.sequence if self.undecided else self.stored.sequence
                     assert effect.previous_sequence == last
                     assert effect.state.sequence == last + 1
+                    formed = [m for f in effect.facts if isinstance(f, BlockFormed) for m in f.members]
+                    self._check_fresh(self.owned[m.client_order_id].intent for m in formed)
                     self.undecided.append(effect)
                 case ToGateway():
                     self._gateway(effect.message)
@@ -223,11 +240,18 @@ class World:
                     self._check_durable(effect.message)
                     self._told(effect.account_id, effect.message)
                 case Again():
-                    assert effect.at_ms >= self.now_ms
-                    self.timers.append(effect.at_ms)
+                    # As the actor: one timer at a time, the earliest.
+                    if self.timer_ms is None or effect.at_ms < self.timer_ms:
+                        self.timer_ms = effect.at_ms
+                        self.timers.append(effect.at_ms)
                 case Alarm():
                     self.alarms.append(effect.text)
         self.check()
+
+    def _check_fresh(self, orders):
+        for intent in orders:
+            is_old = self.at.wall_ms - intent.decided_ms > 2_000
+            assert not is_old or intent.client_order_id in self.again, "stale"
 
     def _check_durable(self, message):
         """What an account is told of a block follows from durable facts."""
@@ -290,6 +314,7 @@ class World:
         self.undecided.clear()
         self.core = Clearing(self.instrument, FIXED, self.book)
         self.timers.clear()
+        self.timer_ms = None
         self.load()
 
     def kill(self, keep=0):
@@ -302,6 +327,7 @@ class World:
             if id_ not in self.booked:
                 one.fills, one.ended = {}, None
         self.timers.clear()
+        self.timer_ms = None
         self.wants.clear()
         self.slots.clear()
         self.book = Book()
@@ -325,10 +351,11 @@ class World:
                 else:
                     self.wants.pop(message.group, None)
             case ReturnSlot():
-                self.slots.discard(message.slot)
+                self.slots.remove(message.slot)
             case Submit():
                 if message.slot:
-                    self.slots.discard(message.slot)
+                    self.slots.remove(message.slot)
+                    self._check_fresh(o for o in message.orders if not is_clearing(o.account_id))
                 for intent in message.orders:
                     self._sent(intent)
                 self.passed_through += message.cancels
@@ -482,12 +509,13 @@ class World:
             self.deliver()
 
     def wait(self, ms):
-        """Time passes; timers that were wished for go off."""
+        """Time passes; timers that were wished for go off, ``late_ms`` too late."""
         until = self.now_ms + ms
-        while self.timers and min(self.timers) <= until:
+        while self.timers and min(self.timers) + self.late_ms <= until:
             at_ms = min(self.timers)
             self.timers.remove(at_ms)
-            self.now_ms = max(self.now_ms, at_ms)
+            self.now_ms = max(self.now_ms, at_ms + self.late_ms)
+            self.timer_ms = None
             self.apply(self.core.timer(self.at))
         self.now_ms = until
 

@@ -18,6 +18,10 @@ STATS = {
     "uptime_s": 93_784.2, "fleet": {"fleet": "abc123"}, "accounts": 2_000, "phases": {"WARNING": 3, "HEALTHY": 1_997},
     "with_positions": 1_500, "working_orders": 12, "quarantined": 0, "alarms": 0,
     "writer": {"is_down": False, "waiting": 0, "commits": 9, "last_commit_ms": 4.44},
+    "clearing": {
+        "clearing": "on", "symbols": 312, "troubled": [], "waiting": {"LIQUIDATION": 0, "NEW_RISK": 0}, "blocks_in_flight": 0,
+        "oldest_ms": {"LIQUIDATION": 0, "NEW_RISK": 0},
+    },
     "gateway": {
         "stream": "UP", "stream_reason": "", "tracked": 12, "queued": 3, "unknown": [],
         "weight": {"used": 100, "limit": 2_400},
@@ -42,11 +46,35 @@ def test_a_healthy_engine(width):
     for part in (
         "engine up 1 d 2 h, fleet abc123, http://127.0.0.1:8780, process 7", "new risk open",
         "postgres answers; the last commit took 4.4 ms; 0 decisions wait", "exchange user stream UP",
+        "clearing 312 symbols; 0 orders wait to be sent; 0 blocks in flight accounts",
         "12 working orders, 3 waiting to be sent, 0 in unknown state; request weight 100 of 2,400",
         "accounts 2,000: 1,997 HEALTHY, 3 WARNING", "1,500 with positions, 12 working orders", "alarms 0",
     ):  # fmt: skip
         assert part in text, text
     assert "quarantine" not in text
+
+
+def test_what_waits_in_clearing_and_which_is_not_running_is_said():
+    names = [f"clearing:SYM{n}USDT" for n in range(8)]
+    busy = {
+        **STATS["clearing"], "waiting": {"LIQUIDATION": 1_200, "NEW_RISK": 34}, "oldest_ms": {"LIQUIDATION": 1_240, "NEW_RISK": 5},
+        "blocks_in_flight": 2, "troubled": names,
+    }  # fmt: skip
+    text = shown({**STATS, "clearing": busy})
+    assert "1,234 orders wait to be sent, the oldest since 1.2 s; 2 blocks in flight" in text
+    assert "not running: clearing:SYM0USDT, clearing:SYM1USDT" in text
+    assert "clearing:SYM4USDT and 3 more; 'bulkhead tree' shows why" in text
+    assert "SYM5USDT" not in text
+    off = shown({**STATS, "clearing": {**STATS["clearing"], "clearing": "off", "symbols": 0}})
+    assert "clearing off; every order is sent by itself" in off
+
+
+def test_a_clearing_that_keeps_new_risk_out_says_what_to_do():
+    text = shown(closed_by=("clearing:ETHUSDT",))
+    assert (
+        "clearing:ETHUSDT: it is being restarted, or failed too often; 'bulkhead restart clearing:ETHUSDT'"
+        in text
+    )
 
 
 def test_what_is_wrong_is_said():

@@ -116,7 +116,8 @@ def test_cancel_is_one_delete(engine, cli):
     ("line", "path", "params"),
     [
         ("history acct-1 --limit 3", "/v1/accounts/acct-1/history", {"limit": 3}),
-        ("why bh-1", "/v1/orders/bh-1", {}),
+        ("why bh-1", "/v1/why/bh-1", {}),
+        ("orders --waiting --limit 7", "/v1/waiting", {"limit": 7}),
         ("caused tick:BTCUSDT:1", "/v1/causes/tick%3ABTCUSDT%3A1", {}),
     ],
 )
@@ -130,6 +131,13 @@ def test_orders_are_those_of_the_account(engine, cli):
     engine.answers["GET", "/v1/accounts/acct-1"] = account(*HELD, resting=[{"client_order_id": "bh-1"}])
     found = json.loads(cli("orders acct-1 --json").out)
     assert found == {"orders": [{"client_order_id": "bh-1"}], "conditionals": []}
+
+
+@pytest.mark.parametrize("line", ["orders", "orders acct-1 --waiting"])
+def test_orders_are_of_an_account_or_those_that_wait(line, engine, cli):
+    shown = cli(line)
+    assert (shown.code, engine.requests) == (2, [])
+    assert "give an account, or --waiting" in shown.err
 
 
 CLOSE = ("POST", "/v1/accounts/acct-1/close")

@@ -24,11 +24,15 @@ from tests.model.steps import (
 from tests.model.terms import WARNING_ENDS, Quote, Terms, Worth, worth_of
 
 BUY, SELL = "BUY", "SELL"
+RATIO_SPARE, NOTIONAL_SHARE = D("0.02"), D("0.98")
 
 
 @dataclass
 class Order:
-    """An order that works. ``counted`` is the price that what it may open is counted with."""
+    """An order that works. ``counted`` is the price that what it may open is counted with.
+
+    ``rank`` is how severe the decision was that a step is of; ``left`` that it waits no more, or was asked back.
+    """
 
     number: int
     symbol: str
@@ -41,6 +45,8 @@ class Order:
     counted: D
     filled: D = ZERO
     of_stop: bool = False
+    rank: int = 0
+    left: bool = False
     cancel_asked: bool = False
 
     @property
@@ -102,6 +108,7 @@ class Outcome:
     stops: list[Stop] = field(default_factory=list)
     codes: frozenset[str] | None = None
     to_house: list[tuple[str, D, D]] = field(default_factory=list)
+    asks: list[int] = field(default_factory=list)
 
 
 @dataclass
@@ -118,6 +125,7 @@ class Account:
     now_ns: int = 0
     wall_ms: int = 0
     refusals: int = 0
+    unsent: int = 0
     retry_ms: int = 0
     unknown: set[str] = field(default_factory=set)
     closing_out: bool = False
@@ -238,7 +246,7 @@ class Account:
         """Funding of a symbol was settled at ``ms``."""
         if self.money.fund(symbol, mark, rate, ms):
             return self._after()
-        return Outcome()
+        return Outcome(asks=self._asks())
 
     def _no_withdrawal(self, amount: D) -> str | None:
         if not all(self.is_fresh(s) for s in self.holdings):
@@ -300,25 +308,70 @@ class Account:
         self.purpose_of_last_fill = order.purpose
         self.money.trade(order.symbol, quantity * order.sign, price, fee, order.leverage, trade_ms)
         if order.purpose != "USER":
-            self.refusals, self.retry_ms = 0, 0
+            self._calm_down()
             if self.phase == "STUCK":
                 self.phase = "REDUCING"
         return self._after()
 
-    def ended(self, order: Order) -> Outcome:
-        """Nothing more comes of an order: filled, cancelled, refused or expired."""
+    def accepted(self, order: Order) -> Outcome:
+        """The exchange has it."""
+        order.left = True
+        return Outcome(asks=self._asks())
+
+    def ended(self, order: Order, status: str) -> Outcome:
+        """Nothing more comes of an order. ``WAITED``: it was given back before it was sent."""
         self.orders.remove(order)
         if order.purpose == "ADL" and order.filled > 0:
             self.stepped_ms = self.wall_ms
-        if order.purpose != "USER" and order.filled == 0 and self.wall_ms >= self.retry_ms:
-            self.refusals += 1
-            # A refused step forgets the wait between two tier steps.
-            self.stepped_ms = None
-            self.retry_ms = self.wall_ms + backoff_ms(self.refusals)
-            if self.refusals >= REFUSALS_MAX:
-                self.phase = "STUCK"
-                self.retry_ms = self.wall_ms + STUCK_WAIT_MS
+        if order.purpose != "USER" and order.filled == 0 and status != "WAITED":
+            self._came_back(refused=status in {"REJECTED", "EXPIRED"})
         return self._after()
+
+    def _came_back(self, *, refused: bool) -> None:
+        """A step did nothing; what the exchange says counts, and all orders of one round once."""
+        waits = self.wall_ms < self.retry_ms
+        if waits and not (refused and self.unsent):
+            return
+        # A step that came back forgets the wait between two tier steps.
+        self.stepped_ms = None
+        if not refused:
+            self.unsent += 1
+            self.retry_ms = self.wall_ms + min(200 << (self.unsent - 1), 2_000)
+            return
+        self.refusals, self.unsent = self.refusals + 1, 0
+        self.retry_ms = self.wall_ms + backoff_ms(self.refusals)
+        if self.refusals >= REFUSALS_MAX:
+            self.phase = "STUCK"
+            self.retry_ms = self.wall_ms + STUCK_WAIT_MS
+
+    # --- steps that wait for their turn ------------------------------------------------------
+
+    def _rank(self, worth: Worth, spare: D = ZERO, share: D = D(1)) -> int:
+        """How severe a decision is due: nothing, the number of a tier, or everything."""
+        terms = self.terms
+        everything = len(terms.tiers) + 1
+        if self.closing_out or worth.is_insolvent or worth.reaches(1 - spare):
+            return everything
+        met = [n for n, (ratio, _) in enumerate(terms.tiers, 1) if worth.reaches(ratio - spare)]
+        if not met:
+            return 0
+        small = terms.all_below is not None and worth.notional * share < terms.all_below
+        if terms.mode != "ADL_30" or terms.tiers[met[-1] - 1][1] == 1 or small:
+            return everything
+        return met[-1]
+
+    def _asks(self) -> list[int]:
+        """Steps that the account would not decide so by now, while all of them wait; each is asked for once."""
+        if not self.steps or any(o.left or o.filled for o in self.steps) or self.wall_ms < self.retry_ms:
+            return []
+        if not self.holdings or not all(self.is_fresh(s) for s in self.holdings):
+            return []
+        worth = self.worth(self.marks())
+        now, at_least = self._rank(worth), self._rank(worth, RATIO_SPARE, NOTIONAL_SHARE)
+        for order in self.steps:
+            first = order.purpose == "CLOSE_OUT" and worth.is_insolvent
+            order.left = now > order.rank or at_least < order.rank or first
+        return [o.number for o in self.steps if o.left]
 
     # --- what an order may do ----------------------------------------------------------------
 
@@ -490,6 +543,8 @@ class Account:
             if order.reduce_only and opening > 0:
                 self._ask_cancel(order)
         outcome, self.outcome = self.outcome, Outcome()
+        if not self.steps or any(o not in outcome.orders for o in self.steps):
+            outcome.asks = self._asks()
         return outcome
 
     def _assess(self) -> bool:
@@ -661,7 +716,7 @@ class Account:
             self.phase = "REDUCING"
 
     def _calm_down(self) -> None:
-        self.refusals, self.retry_ms = 0, 0
+        self.refusals, self.unsent, self.retry_ms = 0, 0, 0
 
     # --- small hands ---------------------------------------------------------------------------
 
@@ -676,6 +731,8 @@ class Account:
 
     def _reduce_by_order(self, held, quantity: D, purpose: str) -> None:
         self._send(held.symbol, SELL if held.sign > 0 else BUY, quantity, purpose)
+        tier = purpose == "ADL"
+        self.orders[-1].rank = self._rank(self.worth(self.marks())) if tier else len(self.terms.tiers) + 1
 
     def _to_house(self, symbol: str, price: D, fee: D) -> None:
         self.outcome.to_house.append((symbol, self.holdings[symbol].quantity, price))
@@ -688,7 +745,7 @@ class Account:
 
     def _refused(self, *codes: str) -> Outcome:
         self.outcome = Outcome()
-        return Outcome(codes=frozenset(codes))
+        return Outcome(codes=frozenset(codes), asks=self._asks())
 
 
 def _with(thing, **changes):

@@ -86,6 +86,8 @@ def _orders(engine: Engine, outcome: Outcome) -> list[str]:
     if not found:
         ids = sorted(engine.ids[n] for n in outcome.cancels)
         found = _differ("cancels", ids, sorted(engine.cancelled()))
+        asks = sorted(engine.ids[n] for n in outcome.asks)
+        found += _differ("asked back", asks, sorted(engine.decision.replace))
     return found
 
 

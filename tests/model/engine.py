@@ -77,15 +77,17 @@ class Engine:
             maintenance_rate=terms.rate, mode=LiquidationMode(terms.mode),
         )  # fmt: skip
         self.ids: dict[int, str] = {}
+        self.past_replacing: frozenset[str] = frozenset()
         self.decision = None
 
     def told(self, message, quotes: dict[str, Quote], unknown: set[str], now_ns: int, wall_ms: int):
         """Let it decide, with the rules of some symbols ``unknown``."""
         ticks = {Symbol(s): tick_of(s, quote) for s, quote in quotes.items()}
         rules = {s: rule for s, rule in self.rules.items() if s not in unknown}
-        market = Market(ticks, rules, Nanos(now_ns), wall_ms, FIXED)
+        market = Market(ticks, rules, Nanos(now_ns), wall_ms, FIXED, past_replacing=self.past_replacing)
         self.decision = decide(self.state, message, market)
         self.state = self.decision.state
+        self.past_replacing |= {*self.decision.replace}
         return self.decision
 
     def of(self, kind):
@@ -162,6 +164,11 @@ def closed(id_: str, status: str, executed: D) -> OrderClosed:
     return OrderClosed(
         id_, OrderStatus(status), executed, -2019 if refused else 0, "no margin" if refused else ""
     )
+
+
+def given_back(id_: str) -> OrderClosed:
+    """It waited for its turn, and was not sent."""
+    return OrderClosed(id_, OrderStatus.NEVER_SENT, D(0), waited=True, again=True)
 
 
 def wake(symbol: str) -> Wake:

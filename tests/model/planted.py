@@ -88,7 +88,7 @@ FAULTS = (
     ),
     Fault(
         "the largest position is told by entry notional on every basis",
-        "margin", "_largest", "size(state, p, marks[p.symbol])", "p.notional", 150,
+        "margin", "_largest", "size(state, p, marks[p.symbol])", "p.notional", 600,
     ),
     Fault(
         "an owner's rest goes to the house without a fee",
@@ -104,11 +104,31 @@ FAULTS = (
     ),
     Fault(
         "the tiers are met above their ratio only",
-        "adl", "_tier", "ratio >= tier.margin_ratio", "ratio > tier.margin_ratio", 50,
+        "adl", "tier_met", "ratio >= tier.margin_ratio", "ratio > tier.margin_ratio", 150,
     ),
     Fault(
         "no equity left is no bankruptcy while a penny of it is",
         "adl", "_round", "if view.is_bankrupt:", "if view.equity < ZERO:", 200,
+    ),
+    Fault(
+        "a step is asked back without anything to spare",
+        "waiting", "outdated", "band=RATIO_BAND", "band=ZERO", 50,
+    ),
+    Fault(
+        "a bankrupt account's close-out keeps its place",
+        "waiting", "outdated", "step.purpose is Purpose.CLOSE_OUT and view.is_bankrupt", "False", 600,
+    ),
+    Fault(
+        "what was asked back already is asked for again",
+        "waiting", "_waits", "step.client_order_id not in market.past_replacing", "True", 50,
+    ),
+    Fault(
+        "a step that the exchange never got counts as refused",
+        "adl", "ended", "if status.is_refusal else never_sent(state, wall_ms)", "", 100,
+    ),
+    Fault(
+        "a tier adds steps to those at work",
+        "adl", "may_add", "any(step.purpose is Purpose.ADL for step in at_work)", "False", 50,
     ),
 )  # fmt: skip
 """Each in one function of the engine, most of them as it once was."""

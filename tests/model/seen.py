@@ -22,6 +22,8 @@ MUST_BE_SEEN = (
     "NOTHING_TO_REDUCE", "REDUCE_ONLY_CONFLICT", "MAX_LEVERAGE_EXCEEDED", "MAX_NOTIONAL_EXCEEDED",
     "MAX_EXPOSURE_EXCEEDED", "INSUFFICIENT_MARGIN", "MARGIN_RATIO_EXCEEDED", "MAINTENANCE_MARGIN_EXCEEDED",
     "BRACKET_LEVERAGE_EXCEEDED", "CLOSING_OUT",
+    "asked back for more", "asked back for less", "given back as asked", "decided anew beside another step",
+    "never sent again",
 )  # fmt: skip
 """Each at least once in the 2,000 sequences of an ordinary run."""
 
@@ -71,6 +73,21 @@ def seen(before: Before, account: Account, outcome: Outcome, event: str) -> Iter
     if outcome.orders and event.startswith(("price", "FILLED", "CANCELED")):
         yield from {"a stop that fired" for o in outcome.orders if o.of_stop}
     yield from _steps(before, account, outcome, event)
+    yield from _waiting(account, outcome, event)
+
+
+def _waiting(account: Account, outcome: Outcome, event: str) -> Iterator[str]:
+    for order in account.steps:
+        if order.number in outcome.asks:
+            due = account._rank(account.worth(account.marks()))
+            yield "asked back for more" if due > order.rank else "asked back for less"
+    if event.startswith("given back") and event.endswith("as asked"):
+        yield "given back as asked"
+    steps = [o for o in outcome.orders if o.purpose != "USER"]
+    if event.startswith("given back") and steps and len(account.steps) > len(steps):
+        yield "decided anew beside another step"
+    if event.startswith("NEVER_SENT") and account.unsent > 1:
+        yield "never sent again"
 
 
 def _ends(before: Before, account: Account, outcome: Outcome, event: str) -> Iterator[str]:

@@ -354,6 +354,9 @@ class Sequence:
         rng, order = self.rng, self.rng.choice(self.model.orders)
         if order.remaining == 0:
             return self.end(order, "FILLED")
+        waits = order.purpose != "USER" and order.number not in self.accepted and order.filled == 0
+        if waits and rng.random() < (0.7 if order.left else 0.35):
+            return self.in_line(order)
         if order.number not in self.accepted and rng.random() < 0.3:
             return self.accept(order)
         chance = rng.random()
@@ -366,16 +369,33 @@ class Sequence:
             return self.end(order, "REJECTED" if fresh else "EXPIRED")
         return self.fill(order)
 
+    def in_line(self, order: Order) -> None:
+        """A step that waits for its turn stays there for a price or two, or is given back, sent or lost."""
+        rng, id_ = self.rng, self.engine.ids[order.number]
+        kind = rng.choice(["price", "price", "price", "WAITED", "WAITED", "under way", "NEVER_SENT"])
+        if kind == "price":
+            self.aim_price()
+        elif kind == "under way":
+            # No decision: only the actor hears of it.
+            order.left = True
+            self.engine.past_replacing |= {id_}
+            self.log.append(f"{self.now_ns / SECOND:.3f} under way #{order.number}")
+        elif kind == "WAITED":
+            text = f"given back #{order.number}{' as asked' * order.left}"
+            self._tell(text, lambda: self.model.ended(order, kind), engine.given_back(id_))
+        else:
+            self.end(order, kind)
+
     def accept(self, order: Order) -> None:
         """The exchange has it."""
         self.accepted.add(order.number)
         message = engine.accepted(self.engine.ids[order.number], order.number)
-        self._tell(f"accepted #{order.number}", Outcome, message)
+        self._tell(f"accepted #{order.number}", lambda: self.model.accepted(order), message)
 
     def end(self, order: Order, status: str) -> None:
         """Nothing more comes of it."""
         message = engine.closed(self.engine.ids[order.number], status, order.filled)
-        self._tell(f"{status} #{order.number}", lambda: self.model.ended(order), message)
+        self._tell(f"{status} #{order.number}", lambda: self.model.ended(order, status), message)
 
     def fill(self, order: Order) -> None:
         """All or a part of it trades, with or without slippage."""

@@ -16,7 +16,7 @@ def test_a_planted_fault_is_noticed(fault):
 
 
 def test_a_fault_that_no_longer_fits_the_source_is_an_error_and_no_success():
-    fault = Fault("gone", "adl", "_tier", "no such text", "", 1)
+    fault = Fault("gone", "adl", "tier_met", "no such text", "", 1)
     with pytest.raises(ValueError, match="0 times in adl"), planted(fault):
         pass
 

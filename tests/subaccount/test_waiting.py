@@ -20,6 +20,7 @@ from actors.core.messages import (
     SetMode,
     Wake,
 )
+from actors.limits.model import AdlTier
 from actors.subaccount import waiting
 from actors.subaccount.decide import decide
 from tests.factories import (
@@ -230,3 +231,15 @@ def test_an_owner_s_order_is_none_of_it():
     state = run(account("9000", [position()]), PlaceOrder(symbol=ETH, side=BUY, quantity=D("0.1")), at(2000))
     assert not waiting.all_wait(state, at(2000))
     assert asked(state, 2000) == 0
+
+
+def test_what_only_bankruptcy_closes_is_let_go_with_as_much_to_spare():
+    small = replace(WIDE, adl_tiers=(AdlTier(D("0.5"), D("0.1")),))
+    state = account("1000", [position(quantity="10")], small, maintenance_rate=D("0.049"))
+    state = run(state, WAKE, at(1990))
+    assert [o.purpose for o in state.orders] == [Purpose.LIQUIDATION]
+    # A ratio of exactly 0.98, and less.
+    assert (asked(state, 2000), asked(state, "2000.1")) == (0, 1)
+    assert [(t.below, t.price) for t in triggers(state, at(1990)).prices] == [
+        (False, pytest.approx(2000, rel=1e-12))
+    ]
