@@ -199,6 +199,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "actors/gateway/service_order.py": (
         "tests/gateway/test_service_order.py",
         "tests/gateway/test_waiting.py",
+        "tests/gateway/test_waiting.py",
     ),
     "actors/gateway/slots.py": ("tests/gateway/test_slots.py",),
     "actors/gateway/recovery.py": ("tests/gateway/test_recovery.py",),

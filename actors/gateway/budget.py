@@ -133,8 +133,8 @@ class OrderBudget:
 
     def _uses_up(self, now_ms: int, order_class: OrderClass) -> bool:
         """Whether an order of a class may be sent now; then its pause begins."""
-        room, _, pause = self._pace(now_ms, order_class)
-        if room <= 0 or now_ms - self._paced_ms < pause:
+        _, _, pause = self._pace(now_ms, order_class)
+        if now_ms - self._paced_ms < pause:
             return False
         self._paced_ms = max(self._paced_ms + pause, now_ms - CATCH_UP_MS) if pause else now_ms
         return True

@@ -82,6 +82,7 @@ def test_a_pause_stops_everything_until_it_is_over():
     budget.pause(300)
     assert not budget.take(499, OrderClass.LIQUIDATION)
     assert budget.room(499, OrderClass.LIQUIDATION) == 0
+    assert budget.room(500, OrderClass.LIQUIDATION) == 10
     assert budget.take(500, OrderClass.LIQUIDATION)
 
 

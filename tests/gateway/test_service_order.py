@@ -98,6 +98,17 @@ def test_all_who_were_served_in_a_round_wait_for_the_next_one():
     assert went == ["c", "a again", "b again"]
 
 
+@pytest.mark.parametrize("order_class", OrderClass)
+def test_what_does_not_wait_cannot_leave(order_class):
+    queue = SendQueue()
+    one = Tracked(order=order_of(order_class), place=queue.new_place(5))
+    queue.remove(one)
+    queue.add(one)
+    queue.remove(one)
+    queue.remove(one)
+    assert len(queue) == 0
+
+
 def test_what_leaves_unserved_used_no_turn():
     turns = Turns()
     turns.add("a", Place(0, 1), "stale")
@@ -146,6 +157,7 @@ def test_the_order_of_service_is_the_sort_key_whatever_came_and_went(steps):
             assert queue.first(order_class) == waiting[0]
             queue.pop(order_class, served=how[0])
             served.append(waiting[0].key)
+            assert not isinstance(waiting[0].what, Group) or queue.wanted(waiting[0].what) is None
             assert [w.what for w in queue.first_of_all(1_000)] == [
                 w.what for w in waiting[1:]
             ] or order_class is NEW_RISK
