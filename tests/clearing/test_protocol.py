@@ -704,7 +704,7 @@ def test_a_trade_that_cannot_be_is_refused_and_changes_nothing(changes):
 def test_events_of_what_was_never_formed_are_refused():
     world, block = with_block()
     with pytest.raises(StateCorrupt):
-        world.core.accepted(OrderAccepted(block[:-1] + "7", 5), world.at)
+        world.core.accepted(OrderAccepted(block[:-1] + "2", 5), world.at)
     with pytest.raises(StateCorrupt):
         world.core.closed(OrderClosed(order().client_order_id, OrderStatus.FILLED, D(1)), world.at)
     with pytest.raises(StateCorrupt):
@@ -864,6 +864,17 @@ def test_an_actor_that_crashed_asks_for_its_blocks_and_tells_again_what_was_not_
     [asked] = sent_to_gateway(world, Resync)
     assert (asked.order.client_order_id, asked.order.exchange_order_id) == (block, 5)
     assert fills(world) == [("a", D("0.5")), ("b", D(1))]
+    world.settle()
+
+
+def test_an_actor_that_crashed_knows_what_went_alone():
+    world = World()
+    world.place(order("a"))
+    world.grant(LIQUIDATION)
+    world.place(order("b"))
+    world.crash()
+    world.wait(500)
+    assert not world.wants
     world.settle()
 
 
