@@ -130,7 +130,14 @@ SUITES = {
     "fees": ["test_fees", "test_ledger"],
     "holdings": ["test_holdings", "test_funding", "test_actor"],
     "funding": ["test_funding", "test_exchange_events"],
-    "fold": ["test_fold", "test_state", "test_breaker", "test_refusals", "test_parts"],
+    "fold": [
+        "test_fold",
+        "test_state",
+        "test_breaker",
+        "test_refusals",
+        "test_parts",
+        "test_recovered_orders",
+    ],
     "position": ["test_fold", "test_position", "test_cost", "test_fees", "test_ledger", "test_parts"],
     "ledger": [
         "test_ledger",
@@ -207,6 +214,8 @@ OTHERS: dict[str, tuple[str, ...]] = {
         "tests/gateway/test_send_queue.py",
         "tests/gateway/test_lost_and_late.py",
     ),
+    "actors/assembly/lost_orders.py": ("tests/assembly/test_lost_orders.py",),
+    "actors/venues/binance/history.py": ("tests/venues/binance/test_history.py",),
     "actors/persistence/batch_size.py": ("tests/persistence/test_batch_size.py",),
     "actors/persistence/journal.py": ("tests/persistence/test_journal.py",),
     "actors/persistence/open_books.py": (
@@ -295,6 +304,16 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "trade.fee is None",
         "trade.fee is not None",
     ): "the same groups of trades either way round",
+    (
+        "assembly/lost_orders",
+        "time.monotonic() >= deadline",
+        "time.monotonic() > deadline",
+    ): "the very nanosecond",
+    (
+        "venues/binance/history",
+        "time.monotonic() > deadline",
+        "time.monotonic() >= deadline",
+    ): "the very nanosecond",
     ("commands", "amount < ZERO", "amount <= ZERO"): "an amount of zero was refused before",
     ("commands", "amount > ZERO", "amount >= ZERO"): "an amount of zero was refused before",
     ("margin", "quantity > ZERO", "quantity >= ZERO"): "a position of nothing is none",

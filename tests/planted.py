@@ -57,6 +57,8 @@ RECOVERY = "actors/gateway/recovery.py"
 SERVICE_ORDER = "actors/gateway/service_order.py"
 CONNECTION = "actors/persistence/connection.py"
 STORE = "actors/persistence/store.py"
+JOURNAL = "actors/persistence/journal.py"
+OPEN_BOOKS = "actors/persistence/open_books.py"
 
 OVER_SOCKET = ("tests/venues/binance/test_order_socket.py",)
 FRAMED = ("tests/venues/binance/test_order_frames.py",)
@@ -70,6 +72,8 @@ SERVED_FIRST = ("tests/gateway/test_service_order.py",)
 HTTP_TESTS = ("tests/venues/binance/test_http.py",)
 BATCHES = ("tests/venues/binance/test_batches.py",)
 LEASE = ("tests/persistence/test_lease.py",)
+CLEARING_ROWS = ("tests/persistence/test_clearing_rows.py",)
+CLEARING_STREAMS = ("tests/persistence/test_clearing_streams.py",)
 STORED = ("tests/persistence/test_store.py", "tests/persistence/test_lost_connections.py")
 CONNECTED = ("tests/persistence/test_connection.py",)
 ROWS_TESTS = "tests/persistence/test_rows.py::"
@@ -1201,5 +1205,131 @@ FAULTS = (
         "brought, opened = trade.divided(closed)",
         "brought, opened = closed * trade.price, (trade.quantity - closed) * trade.price",
         ("tests/subaccount/test_parts.py",),
+    ),
+    Fault(
+        "a round's trades may be used once more",
+        JOURNAL,
+        '            found += [TradeKey(trade.symbol, trade.trade_id, "") for trade in fact.trades]\n',
+        "            pass\n",
+        CLEARING_ROWS,
+    ),
+    Fault(
+        "a member may book a round twice",
+        JOURNAL,
+        '            member = "" if trade.quote_quantity is None else fact.client_order_id\n',
+        '            member = "" if trade.quote_quantity is None else f"{fact.client_order_id}{len(facts)}{id(fact)}"\n',
+        CLEARING_ROWS,
+    ),
+    Fault(
+        "members of a round take each other's key",
+        JOURNAL,
+        '            member = "" if trade.quote_quantity is None else fact.client_order_id\n',
+        '            member = ""\n',
+        CLEARING_ROWS,
+    ),
+    Fault(
+        "a clearing's stream may begin anywhere",
+        JOURNAL,
+        "                head = START\n",
+        "                head = Head(decision.previous_sequence, NO_HASH)\n",
+        CLEARING_ROWS,
+    ),
+    Fault(
+        "members of a block are working orders after a restart",
+        OPEN_BOOKS,
+        "if order.client_order_id not in members]\n    sent",
+        "if order]\n    sent",
+        CLEARING_STREAMS,
+    ),
+    Fault(
+        "what a member has not booked belongs to nobody",
+        OPEN_BOOKS,
+        "        in_flight = _in_flight(connection)\n",
+        "        in_flight: Positions = {}\n",
+        CLEARING_STREAMS,
+    ),
+    Fault(
+        "a block and each of its members count as orders of the last minute",
+        OPEN_BOOKS,
+        "            AND NOT EXISTS (SELECT FROM bulkhead.block_member m WHERE m.client_order_id = i.client_order_id)\n",
+        "",
+        CLEARING_STREAMS,
+    ),
+    Fault(
+        "a clearing is told that a refused decision is durable",
+        WRITER,
+        "        self._forward(durable)\n",
+        "        self._forward(batch)\n",
+        ("tests/persistence/test_actor.py",),
+    ),
+    Fault(
+        "an order goes past its symbol's clearing",
+        WRITER,
+        "        return name if name in self._actors else GATEWAY\n",
+        "        return GATEWAY\n",
+        ("tests/persistence/test_actor.py",),
+    ),
+    Fault(
+        "a clearing forgets members who have not booked the end",
+        WRITER,
+        "            self._members.update((id_, item.symbol) for id_ in members.difference(booked))\n",
+        "            booked = tuple(members)\n",
+        ("tests/persistence/test_actor.py",),
+    ),
+    Fault(
+        "a simulated member may book what it was not given",
+        "actors/assembly/simulation/store.py",
+        '        must(given == [(trade.quantity, trade.value)], "a member booked another part than it was given")\n',
+        "",
+        ("tests/sim/test_clearing_store.py",),
+    ),
+    Fault(
+        "an order that was learned from the exchange is sent again",
+        WRITER,
+        " and not is_recovered(fact)",
+        "",
+        ("tests/persistence/test_actor.py",),
+    ),
+    Fault(
+        "an order that was learned from the exchange looks like one to send",
+        "actors/subaccount/exchange_events.py",
+        'cause=f"{RECOVERED_FROM}{message.exchange_order_id}"',
+        "cause=now.cause",
+        ("tests/subaccount/test_recovered_orders.py",),
+    ),
+    Fault(
+        "lost orders are guessed between accounts that share a hash",
+        "actors/assembly/lost_orders.py",
+        "    if len(owner) > 1:\n",
+        "    if len(owner) > 2:\n",
+        ("tests/assembly/test_lost_orders.py",),
+    ),
+    Fault(
+        "a lost order is booked with the trades that the exchange happens to name",
+        "actors/assembly/lost_orders.py",
+        " != order.report.executed:",
+        " > order.report.executed:",
+        ("tests/assembly/test_lost_orders.py",),
+    ),
+    Fault(
+        "what could not be booked is never looked for again",
+        "actors/assembly/lost_orders.py",
+        "    if ends.operator_log is None or not is_done:\n",
+        "    if ends.operator_log is None:\n",
+        ("tests/assembly/test_lost_orders.py",),
+    ),
+    Fault(
+        "only the newest page of the past is read",
+        "actors/venues/binance/history.py",
+        "    if len(rows) < ROWS_MAX:\n",
+        "    if rows:\n",
+        ("tests/venues/binance/test_history.py",),
+    ),
+    Fault(
+        "a snapshot leaves out a zero whose text is another",
+        "actors/subaccount/state_codec.py",
+        " or str(value) not in _EMPTY_TEXTS",
+        "",
+        ("tests/subaccount/test_state_codec.py",),
     ),
 )

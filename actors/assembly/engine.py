@@ -23,6 +23,7 @@ from actors.assembly import journal_ends, lost_orders, operator_resumption, reco
 from actors.assembly.build import Assembly, Runtime, Settings, build
 from actors.assembly.config import EngineConfig
 from actors.assembly.fleet import (
+    clearing_states_of,
     exposure_of,
     reconsider_holders,
     states_of,
@@ -33,23 +34,25 @@ from actors.assembly.journal_ends import JournalEnds
 from actors.assembly.reconciliation import BOOKS_KEPT_S, Difference, Positions, reconcile
 from actors.assembly.shared_answer import SharedAnswer
 from actors.assembly.store_questions import StoreQuestions
+from actors.clearing.state import ClearingState
 from actors.core.alarm_level import Critical
 from actors.core.errors import NotRecorded
 from actors.core.order_ids import Origin
 from actors.core.records import NewAccount
-from actors.core.units import NANOS_PER_MS, NANOS_PER_SECOND, AccountId, Nanos
+from actors.core.units import NANOS_PER_MS, NANOS_PER_SECOND, AccountId, Nanos, Symbol
 from actors.feed.actor import Listed
 from actors.gateway.fleets import Fleets
 from actors.persistence.caretaker import Caretaker
 from actors.persistence.connection import owner_of
 from actors.persistence.embedded import EmbeddedPostgres
-from actors.persistence.journal import End
+from actors.persistence.journal import end_of
 from actors.persistence.messages import AskStore
 from actors.persistence.open_books import Books
 from actors.persistence.projection.store import Projection
 from actors.persistence.queries import CreateAccounts, FindRecovery, Query
 from actors.persistence.reader import Reader
 from actors.persistence.store import Store
+from actors.persistence.verify import fleet_of
 from actors.runtime.actor import Ref
 from actors.runtime.cell import Status
 from actors.runtime.clock import SystemClock
@@ -129,7 +132,8 @@ class Engine:
         self._store: Store | None = None
         self._dsn = ""
         self._ends: JournalEnds | None = None
-        self._roots: list[JournalRoot] | None = None
+        self._clearings: dict[Symbol, ClearingState] = {}
+        self._roots: Sequence[JournalRoot] = ()
         self._is_assembled = False
         self.gc_control = GcControl()
         self.caretaker = Caretaker(self.alarm)
@@ -173,23 +177,24 @@ class Engine:
         self.watchdog.start()
         self.loop.start()
         assembly = self._assemble(store, origin)
-        clearings = store.clearing_states()
+        clearings = self._clearings = store.clearing_states()
         assembly.supervise()
         assembly.start(*BEFORE_ACCOUNTS)
         assembly.start_clearing(self.venue.instruments, clearings)
         end = store.root
         with self.gc_control.held():
             restored = account_starts.restore(assembly, self.questions, self.progress)
+        self._book_lost_orders(None)
         assembly.start(*AFTER_ACCOUNTS)
         operator_resumption.resume(assembly, self.operator_log)
         fleet = origin.fleet
-        self._note_new_folder(fleet, end)
         self._ends = JournalEnds(self.operator_log, self.clock, fleet, lambda: store.root, self.progress)
-        self._ends.start(restored, end)
+        self._ends.start([*restored, *clearings.values()], end)
         del restored
         on_accounts()
         left = self.questions.ask(FindRecovery())
-        recovery.recover(assembly, left, self.reconcile, self.progress, self._book_lost_orders)
+        last_look = partial(self._book_lost_orders, self.operator_log)
+        recovery.recover(assembly, left, self.reconcile, self.progress, last_look)
         recovery.wait_for_prices(assembly)
         self.venue.watch(self._apply_rules)
         self.gate.open("start")
@@ -252,7 +257,9 @@ class Engine:
         """Say what was stopped; the writer has ended, and the accounts' states move no more."""
         if self._ends is not None and writer is not None:
             waiting = writer.cell.actor.inspect_state().waiting
-            self._ends.stop(states_of_all(self.accounts, self.quarantined), waiting, seconds)
+            states = states_of_all(self.accounts, self.quarantined)
+            clearings = clearing_states_of(self.actors, self._clearings)
+            self._ends.stop([*states, *clearings], waiting, seconds)
 
     def _close_store(self, seconds: float) -> None:
         """Give the lease back; a Postgres that does not answer must not keep us, and the lease ends by itself."""
@@ -313,21 +320,17 @@ class Engine:
         except NotRecorded as error:
             self.alarm(Critical(f"whether the journal is whole cannot be said: {error}"))
         else:
-            self._roots = roots
             self.reader.ask(lambda connection: journal_ends.compare(connection, roots))
+            ends = self.reader.ask(lambda connection: (fleet_of(connection), end_of(connection)))
+            self._roots = [
+                *roots,
+                *lost_orders.first_roots(Path(self.config.data_dir), self.clock, roots, *ends),
+            ]
 
-    def _note_new_folder(self, fleet: str, end: End) -> None:
-        """If the file cannot be read or written, an alarm has said so; nothing is then known of the database."""
-        if self._roots is not None:
-            first = lost_orders.first_root(self._roots, fleet, end, self.clock.wall_ms())
-            if first is not None:
-                self._roots.append(first)
-                self.operator_log.keep_root(first)
-
-    def _book_lost_orders(self) -> None:
+    def _book_lost_orders(self, operator_log: OperatorLog | None) -> None:
         store = self._store
         if store is not None:
-            ends = lost_orders.KnownEnds(self._roots or (), self.operator_log, lambda: store.root)
+            ends = lost_orders.KnownEnds(self._roots, operator_log, lambda: store.root)
             lost_orders.book_after_restore(self.assembly, self.venue, self.reader, ends, self.progress)
 
     def _assemble(self, store: Store, origin: Origin) -> Assembly:

@@ -8,6 +8,9 @@ from decimal import Decimal
 
 import pykka
 
+from actors.clearing.actor import ClearingActor
+from actors.clearing.state import ClearingState
+from actors.core.clearing_messages import is_clearing
 from actors.core.enums import ReconsiderReason
 from actors.core.messages import Reconsider, Tick
 from actors.core.units import ZERO, AccountId, Symbol
@@ -30,6 +33,19 @@ def states_of_all(
     known = {state.account_id: state for state in states_of(quarantined)}
     known |= {state.account_id: state for state in states_of(accounts)}
     return list(known.values())
+
+
+def clearing_states_of(
+    actors: Mapping[str, Ref], known: Mapping[Symbol, ClearingState]
+) -> list[ClearingState]:
+    """The present states of all clearings; ``known`` has those of a start, which stand where none is served any more."""
+    found = dict(known)
+    for name in filter(is_clearing, list(actors)):
+        actor = actors[name].cell.actor
+        state = actor.inspect_decided() if isinstance(actor, ClearingActor) else None
+        if state is not None:
+            found[state.symbol] = state
+    return list(found.values())
 
 
 def exposure_of(states: Iterable[AccountState], ticks: Mapping[Symbol, Tick]) -> FleetExposure:

@@ -19,14 +19,13 @@ import structlog
 from msgspec.structs import asdict, replace
 
 from actors.core.errors import ForeignDatabase, NotRecorded
-from actors.core.units import AccountId
 from actors.persistence import journal
 from actors.persistence.journal import End, end_of
+from actors.persistence.streams import StreamState, named_hash
 from actors.persistence.verify import fleet_of
 from actors.runtime.clock import Clock, SystemClock
 from actors.subaccount.fleet_hash import fleet_hash_in_order
 from actors.subaccount.state import AccountState
-from actors.subaccount.state_codec import state_hash
 from actors.supervision.journal_roots import JournalRoot, binding
 from actors.supervision.operator_log import OperatorAction, OperatorLog, read_roots
 
@@ -42,7 +41,7 @@ PAUSE_SECONDS = 0.005
 
 
 class FleetState(msgspec.Struct, frozen=True, kw_only=True):
-    """All accounts at one moment. ``fleet_hash`` is empty if there was no time to make it; hashes are in hex.
+    """All accounts at one moment, and the clearings that ever decided. ``fleet_hash`` is empty if there was no time to make it; hashes are in hex.
 
     ``not_durable`` counts what the writer was sent and did not write before it ended.
     """
@@ -183,18 +182,18 @@ class JournalEnds:
         self._written: End | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="journal-ends", daemon=True)
-        self._restored: tuple[list[AccountState], End] = ([], (journal.NO_HASH, 0))
+        self._restored: tuple[list[StreamState], End] = ([], (journal.NO_HASH, 0))
 
-    def start(self, states: Iterable[AccountState], end: End) -> None:
+    def start(self, states: Iterable[StreamState], end: End) -> None:
         """Begin, with the states that were restored and the end of the journal that they are from."""
         self._restored = list(states), end
         self._thread.start()
 
-    def stop(self, states: Iterable[AccountState], not_durable: int, seconds: float) -> None:
+    def stop(self, states: Iterable[StreamState], not_durable: int, seconds: float) -> None:
         """Say what was stopped, and write the last end down; the writer has ended before.
 
         Args:
-            states: of all accounts.
+            states: of all accounts and clearings.
             not_durable: decisions in them that the writer could not write any more.
             seconds: how long that may take.
         """
@@ -233,16 +232,18 @@ class JournalEnds:
     def _goes_on(self) -> bool:
         return not self._stop.wait(PAUSE_SECONDS)
 
-    def _hashed(self, states: list[AccountState], end: End, goes_on: Callable[[], bool]) -> FleetState:
-        parts: list[list[tuple[AccountId, str]]] = []
+    def _hashed(self, states: list[StreamState], end: End, goes_on: Callable[[], bool]) -> FleetState:
+        # A clearing that never decided is in no journal.
+        states = [state for state in states if state.sequence or isinstance(state, AccountState)]
+        parts: list[list[tuple[str, str]]] = []
         for begin in range(0, len(states), AT_ONCE):
             if begin and not goes_on():
                 break
-            parts.append(sorted((s.account_id, state_hash(s)) for s in states[begin : begin + AT_ONCE]))
+            parts.append(sorted(map(named_hash, states[begin : begin + AT_ONCE])))
         whole = sum(map(len, parts)) == len(states)
         root, position = end
         return FleetState(
-            accounts=len(states),
+            accounts=sum(isinstance(state, AccountState) for state in states),
             # Merged, as a sort of all would keep every other thread from running for as long as it takes.
             fleet_hash=fleet_hash_in_order(heapq.merge(*parts)) if whole else "",
             position=position,

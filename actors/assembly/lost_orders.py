@@ -2,7 +2,8 @@
 
 Rules
 1. Looked for once after ``bulkhead db accept-restore`` or with a new data folder, before new risk: in the exchange's history since the last commit
-   that the database has. What was looked for is written down, so a start that is interrupted does it again.
+   that the database has. First before there are prices, as no account may liquidate what it has closed long ago, and again
+   when what rests has been cancelled. Then it is written down, so a start that is interrupted does it again.
 2. An order of our fleet that no intent explains belongs to the account whose hash is in its client order id. The account
    books it by its own ``decide`` and ``fold``: a position, its fees and triggers follow, and the books are equal.
 3. Nothing is guessed: an order without an account here, of two accounts alike, a block of several accounts' orders, one that
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, LiteralString, NamedTuple, Protocol
 
 import msgspec
@@ -36,6 +38,7 @@ from actors.persistence import journal, open_books
 from actors.persistence.journal import End
 from actors.persistence.reader import Reader
 from actors.runtime.actor import Ref
+from actors.runtime.clock import Clock
 from actors.subaccount.pipeline import Accepted
 from actors.supervision.journal_roots import JournalRoot, binding
 from actors.supervision.operator_log import OperatorLog
@@ -81,10 +84,10 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KnownEnds(NamedTuple):
-    """What this machine knew of the journal's ends when it started, the file that has them, and the end now."""
+    """What this machine knew of the journal's ends when it started, the file that has them once it runs, and the end now."""
 
     roots: Sequence[JournalRoot]
-    operator_log: OperatorLog
+    operator_log: OperatorLog | None
     now: Callable[[], End]
 
 
@@ -96,6 +99,8 @@ def book_after_restore(
     on_progress: Callable[[str], None],
 ) -> None:
     """What ``book`` does, if a restored database was accepted and nothing was looked for since.
+
+    Once the operators' log runs this is the last look: what it finds is said, and written down as done.
 
     Args:
         assembly: with accounts, a gateway that has cancelled what rests and is not known, and a writer.
@@ -122,7 +127,9 @@ def book_after_restore(
         known=lambda ids: reader.ask(lambda connection: open_books.known_orders(connection, ids)),
         alarm=assembly.runtime.alarm,
     )
-    if not book(venue, list(assembly.context.instruments), since_ms, fleet):
+    is_last = ends.operator_log is not None
+    is_done = book(venue, list(assembly.context.instruments), since_ms, fleet, is_last=is_last)
+    if ends.operator_log is None or not is_done:
         return
     root, position = ends.now()
     looked = JournalRoot(
@@ -147,14 +154,32 @@ def committed_ms(connection: psycopg.Connection[Any], position: int) -> int | No
 COMMITTED_MS: LiteralString = "SELECT wall_ms FROM bulkhead.journal_commit WHERE shard = %s AND position = %s"
 
 
-def first_root(roots: Iterable[JournalRoot], fleet: str, end: End, at_ms: int) -> JournalRoot | None:
-    """What is written down where this machine knows nothing of a database, which may be a restored one; else None."""
+def first_roots(
+    folder: Path, clock: Clock, roots: Iterable[JournalRoot], fleet: str, end: End
+) -> list[JournalRoot]:
+    """What is written down where this machine knows nothing of a database, which may be a restored one; else nothing.
+
+    Before anything is booked: by it a start that is interrupted looks behind the same commit again.
+    """
     root, position = end
     if not position or binding(roots, fleet):
-        return None
-    return JournalRoot(
-        journal_root=root.hex(), position=position, at_ms=at_ms, fleet=fleet, accepted="a new data folder"
+        return []
+    first = JournalRoot(
+        journal_root=root.hex(),
+        position=position,
+        at_ms=clock.wall_ms(),
+        fleet=fleet,
+        accepted="a new data folder",
     )
+    operator_log = OperatorLog(clock, folder, lambda _text, _key: None, lambda _key: None)
+    operator_log.start(lambda _record: None)  # what it has for the audit the engine's own sends
+    try:
+        operator_log.keep_root(first).result(WRITE_SECONDS)
+    except (NotRecorded, TimeoutError) as error:
+        log.warning("a start that is interrupted may not look for lost orders again", error=str(error))
+    finally:
+        operator_log.stop()
+    return [first]
 
 
 def pending(roots: Iterable[JournalRoot], fleet: str) -> JournalRoot | None:
@@ -165,7 +190,9 @@ def pending(roots: Iterable[JournalRoot], fleet: str) -> JournalRoot | None:
     return bound[0]
 
 
-def book(history: History, symbols: Collection[Symbol], since_ms: int, fleet: Fleet) -> bool:
+def book(
+    history: History, symbols: Collection[Symbol], since_ms: int, fleet: Fleet, *, is_last: bool = True
+) -> bool:
     """Find the orders, and have their accounts book them.
 
     Args:
@@ -173,6 +200,7 @@ def book(history: History, symbols: Collection[Symbol], since_ms: int, fleet: Fl
         symbols: that may have been traded.
         since_ms: Unix milliseconds of the last commit that the database has.
         fleet: whose orders.
+        is_last: wait for what has not ended, and say what cannot be booked.
 
     Returns:
         Whether it need not be done again.
@@ -182,12 +210,15 @@ def book(history: History, symbols: Collection[Symbol], since_ms: int, fleet: Fl
         StoreUnreachable: Postgres does not.
     """
     begin_ms = max(0, since_ms - EARLIER_MS)
-    unknown = _unknown(history, symbols, begin_ms, fleet)
+    unknown = _unknown(history, symbols, begin_ms, fleet, END_SECONDS if is_last else 0.0)
     lost = {symbol: [o for o in orders if o.report.executed] for symbol, orders in unknown.items()}
     messages: list[tuple[AccountId, BookRecovered]] = []
     for symbol, orders in lost.items():
         if orders:
-            messages += _attributed(orders, history.past_trades(symbol, begin_ms), fleet)
+            found, unbookable = _attributed(orders, history.past_trades(symbol, begin_ms), fleet.account_ids)
+            messages += found
+            for text in unbookable if is_last else ():
+                fleet.alarm(text)
     messages.sort(key=lambda found: (found[1].trades[0].trade_ms, found[1].exchange_order_id))
     booked = _booked(messages, fleet)
     if booked:
@@ -203,19 +234,19 @@ def book(history: History, symbols: Collection[Symbol], since_ms: int, fleet: Fl
 
 
 def _unknown(
-    history: History, symbols: Collection[Symbol], begin_ms: int, fleet: Fleet
+    history: History, symbols: Collection[Symbol], begin_ms: int, fleet: Fleet, seconds: float
 ) -> dict[Symbol, list[PastOrder]]:
     """Orders by symbol that no intent explains, once they have ended: those that rest are being cancelled."""
     prefix = f"{CLIENT_ORDER_ID_PREFIX}-{fleet.fleet}-"
     found: dict[Symbol, list[PastOrder]] = {}
-    asked, deadline = list(symbols), time.monotonic() + END_SECONDS
+    asked, deadline = list(symbols), time.monotonic() + seconds
     while asked:
         for symbol in asked:
             orders = history.past_orders(symbol, begin_ms, prefix)
             known = set(fleet.known([o.report.client_order_id for o in orders])) if orders else set()
             found[symbol] = [o for o in orders if o.report.client_order_id not in known]
         asked = [s for s in asked if not all(o.report.status.is_final for o in found[s])]
-        if asked and time.monotonic() > deadline:
+        if asked and time.monotonic() >= deadline:
             break
         if asked:
             time.sleep(LOOK_SECONDS)
@@ -223,14 +254,14 @@ def _unknown(
 
 
 def _attributed(
-    orders: Sequence[PastOrder], trades: Sequence[Trade], fleet: Fleet
-) -> list[tuple[AccountId, BookRecovered]]:
-    """What each account has to book; what none has is an alarm."""
+    orders: Sequence[PastOrder], trades: Sequence[Trade], account_ids: Collection[AccountId]
+) -> tuple[list[tuple[AccountId, BookRecovered]], list[str]]:
+    """What each account has to book, and alarms of what none can."""
     by_order: dict[int, list[Trade]] = {}
     for trade in trades:
         by_order.setdefault(trade.exchange_order_id, []).append(trade)
-    owners = _owners(fleet.account_ids)
-    found = []
+    owners = _owners(account_ids)
+    found, unbookable = [], []
     for order in orders:
         own = tuple(by_order.get(order.report.exchange_order_id, ()))
         name = parsed(order.report.client_order_id)
@@ -239,10 +270,10 @@ def _attributed(
         owner = owners.get(part, ())
         why = BLOCK if is_block else _unbookable(order, own, owner)
         if why:
-            fleet.alarm(_named(order, why))
+            unbookable.append(_named(order, why))
         else:
             found.append((owner[0], _message(order, own)))
-    return found
+    return found, unbookable
 
 
 BLOCK = "it was a block of several accounts' orders, and whose they were only the lost journal knew"

@@ -122,6 +122,10 @@ class ClearingActor(DispatchedActor):
         self._carry_out(self._decide(self._core, message))
         return None
 
+    def inspect_decided(self) -> ClearingState | None:
+        """Its state as of its last decision; None while it is not loaded."""
+        return None if self._core is None else self._core.state
+
     def inspect_state(self) -> Any:
         """What waits, what is under way, and what was done."""
         core = self._core

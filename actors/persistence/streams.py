@@ -126,3 +126,10 @@ def symbol_of(stream: str) -> Symbol:
 def kind_of(stream: str) -> Kind[Any]:
     """How the rows of that stream are read."""
     return CLEARINGS if is_clearing(stream) else ACCOUNTS
+
+
+def named_hash(state: StreamState) -> tuple[str, str]:
+    """Whose state it is, and its hash in hex."""
+    if isinstance(state, ClearingState):
+        return CLEARINGS.stream_of(state), CLEARINGS.hash_of(state)
+    return ACCOUNTS.stream_of(state), ACCOUNTS.hash_of(state)

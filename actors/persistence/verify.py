@@ -146,7 +146,7 @@ def hashes(connection: Connection, progress: Progress = lambda _step, _done, _to
         ]
     found.sort()
     return Hashes(
-        fleet_hash_of((AccountId(stream), hash_) for stream, _, hash_ in [*found, *clearings]),
+        fleet_hash_of((stream, hash_) for stream, _, hash_ in [*found, *clearings]),
         position,
         root.hex() if position else "",
         found,

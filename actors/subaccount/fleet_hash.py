@@ -1,4 +1,4 @@
-"""One hash over the states of all accounts: what was stopped is what came back. Pure."""
+"""One hash over the states of all accounts and clearings: what was stopped is what came back. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Iterable
 
 import msgspec
 
-from actors.core.units import AccountId
 from actors.subaccount.state import AccountState
 from actors.subaccount.state_codec import state_hash
 
@@ -19,12 +18,12 @@ def fleet_hash(states: Iterable[AccountState]) -> str:
     return fleet_hash_of((state.account_id, state_hash(state)) for state in states)
 
 
-def fleet_hash_of(hashes: Iterable[tuple[AccountId, str]]) -> str:
-    """The same, of account ids with their state hashes; a whole fleet's states need not be in memory for it."""
+def fleet_hash_of(hashes: Iterable[tuple[str, str]]) -> str:
+    """The same, of streams with their state hashes; a whole fleet's states need not be in memory for it."""
     return fleet_hash_in_order(sorted(hashes))
 
 
-def fleet_hash_in_order(hashes: Iterable[tuple[AccountId, str]]) -> str:
+def fleet_hash_in_order(hashes: Iterable[tuple[str, str]]) -> str:
     """The same, of what is sorted by id: blake2b, 16 bytes, over the msgpack arrays of id and hash."""
     digest = hashlib.blake2b(digest_size=16)
     for pair in hashes:

@@ -8,7 +8,6 @@ read. What an account knew of either when it last decided is kept, as facts made
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
 from typing import Any
 
 import msgspec
@@ -33,49 +32,28 @@ _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(AccountState)
 _UNKEPT = RiskLimits()
 _KEPT = tuple(name for name in AccountState.__struct_fields__ if name not in NOT_KEPT)
+_EMPTY = {
+    f.name: f.default for f in fields(AccountState) if f.default is not msgspec.NODEFAULT and not f.default
+}
+"""Fields whose defaults are empty or zero, with those."""
+
+_EMPTY_TEXTS = frozenset(map(str, _EMPTY.values()))
 
 
 def encode(state: AccountState) -> bytes:
     """What is kept of a state, as JSON.
 
-    Fields that are empty, zero or false by default and are so are left out, as in the hash: most are, and reading them
-    back was a sixth of a restore. So such a default is never changed.
+    A field of its own that is empty or zero, as its default is, is left out, as in the hash: reading it back takes longer
+    than to see that here. So such a default is never changed. Those of positions and orders are written: to take
+    them out costs more than to read them.
     """
-    kept = _builtins(state)
-    _leave_out(state, kept)
+    kept = {}
+    for name in _KEPT:
+        value = getattr(state, name)
+        # A zero of another text, as 0E-12, is written: the hash tells them apart.
+        if value or name not in _EMPTY or (value != _EMPTY[name] or str(value) not in _EMPTY_TEXTS):
+            kept[name] = value
     return _ENCODER.encode(kept)
-
-
-def _builtins(state: AccountState) -> dict[str, Any]:
-    kept: dict[str, Any] = msgspec.to_builtins({name: getattr(state, name) for name in _KEPT})
-    return kept
-
-
-def _leave_out(value: msgspec.Struct, plain: dict[str, Any]) -> None:
-    """Take out of what a struct is as plain values all that its defaults say; in the structs inside it too."""
-    optional = _optional(type(value))
-    for name in value.__struct_fields__:
-        if name not in plain:
-            continue
-        said, inner = plain[name], getattr(value, name)
-        if name in optional and said == optional[name]:
-            del plain[name]
-        elif isinstance(inner, msgspec.Struct):
-            _leave_out(inner, said)
-        elif isinstance(inner, tuple):
-            for one, said_of_one in zip(inner, said, strict=True):
-                if isinstance(one, msgspec.Struct):
-                    _leave_out(one, said_of_one)
-
-
-@cache
-def _optional(kind: type[msgspec.Struct]) -> Mapping[str, Any]:
-    """The fields of a kind of struct whose defaults are empty, zero or false, with those as plain values."""
-    return {
-        field.name: msgspec.to_builtins(field.default)
-        for field in fields(kind)
-        if field.default is not msgspec.NODEFAULT and not field.default
-    }
 
 
 def decode(
@@ -104,4 +82,4 @@ def decode(
 
 def state_hash(state: AccountState) -> str:
     """A hash of all that facts made of an account, in hex: equal for the same facts, whoever folded them, and when."""
-    return hash_of(_builtins(state))
+    return hash_of(msgspec.to_builtins({name: getattr(state, name) for name in _KEPT}))

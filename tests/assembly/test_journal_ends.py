@@ -11,6 +11,8 @@ from msgspec.structs import replace
 
 from actors.assembly import journal_ends
 from actors.assembly.journal_ends import ACCEPT, JournalEnds, accept, check, compare, end_of
+from actors.clearing.state import ClearingState
+from actors.clearing.state_codec import state_hash as clearing_hash
 from actors.core.errors import ForeignDatabase, NotRecorded
 from actors.core.messages import AdjustBalance
 from actors.core.units import AccountId
@@ -18,10 +20,11 @@ from actors.persistence.connection import connect
 from actors.persistence.store import Store
 from actors.persistence.verify import fleet_of
 from actors.runtime.clock import VirtualClock
-from actors.subaccount.fleet_hash import fleet_hash
+from actors.subaccount.fleet_hash import fleet_hash, fleet_hash_of
+from actors.subaccount.state_codec import state_hash as account_hash
 from actors.supervision.journal_roots import JournalRoot
 from actors.supervision.operator_log import OPERATORS_FILE, OperatorLog, read_roots
-from tests.factories import account
+from tests.factories import BTC, ETH, account
 from tests.persistence.authors import Author, create
 
 FLEET = "f00000"
@@ -174,6 +177,18 @@ def _positions(folder):
     return [r.position for r in read_roots(folder)]
 
 
+def test_clearings_that_ever_decided_are_in_the_hash_and_are_no_accounts(tmp_path):
+    decided, blank = ClearingState(symbol=ETH, sequence=3, next_block=2), ClearingState(symbol=BTC)
+    running = Running(tmp_path)
+    running.ends.start([STATES[0], decided, blank], (b"one", 1))
+    until(lambda: running.said)
+    pairs = [("a-0", account_hash(STATES[0])), ("clearing:ETHUSDT", clearing_hash(decided))]
+    assert f"{fleet_hash_of(pairs)} of 1 accounts" in running.said[0]
+    running.end = (b"four", 4)
+    running.stop([decided, STATES[0]])
+    assert f"{fleet_hash_of(pairs)} of 1 accounts" in running.said[1]
+
+
 def test_what_comes_back_and_what_is_stopped_is_said_with_the_same_hash(tmp_path):
     running = Running(tmp_path)
     running.ends.start(STATES, (b"one", 1))
@@ -215,7 +230,7 @@ def test_ends_are_written_down_though_the_state_cannot_be_said(tmp_path, monkeyp
     def fails(_state):
         raise TypeError("no hash of that")
 
-    monkeypatch.setattr(journal_ends, "state_hash", fails)
+    monkeypatch.setattr(journal_ends, "named_hash", fails)
     running = Running(tmp_path)
     running.ends.start(STATES, running.end)
     running.end = (b"four", 4)

@@ -8,21 +8,36 @@ import pytest
 from msgspec.structs import replace
 
 from actors.assembly import lost_orders
-from actors.assembly.lost_orders import EARLIER_MS, Fleet, book, first_root, pending
+from actors.assembly.lost_orders import (
+    EARLIER_MS,
+    Fleet,
+    KnownEnds,
+    book,
+    book_after_restore,
+    committed_ms,
+    first_roots,
+    pending,
+)
 from actors.core.clearing_messages import clearing_name
 from actors.core.durability import Persist
 from actors.core.enums import OrderType, TimeInForce
-from actors.core.errors import StateCorrupt
+from actors.core.errors import NotRecorded, StateCorrupt
 from actors.core.facts import FillApplied, OrderIntended
+from actors.core.messages import AdjustBalance
 from actors.core.order_ids import FIXED, Origin, StartId, account_part, client_order_id
 from actors.core.trades import Trade
 from actors.core.units import AccountId
 from actors.gateway.messages import Report, ReportStatus
+from actors.persistence.connection import connect
+from actors.persistence.store import Store
+from actors.runtime.clock import VirtualClock
 from actors.subaccount.pipeline import Accepted
 from actors.supervision.journal_roots import JournalRoot
+from actors.supervision.operator_log import OPERATORS_FILE, read_roots
 from actors.venues.port import PastOrder
 from tests.assembly.test_build import Built
 from tests.factories import BTC, BUY, ETH, SELL, account
+from tests.persistence.authors import Author, create
 
 EARLIER = Origin(FIXED.fleet, StartId("0000zz"))
 SINCE = 1_700_000_000_000
@@ -83,6 +98,14 @@ def built():
     made.assembly.start("writer", "gateway", "router", prove=False)
     made.run()
     return made
+
+
+@pytest.fixture
+def store(dsn):
+    opened = Store.open(dsn)
+    opened.acquire("me", 30)
+    yield opened
+    opened.close()
 
 
 class Asked:
@@ -182,6 +205,16 @@ def test_one_that_does_not_end_is_named_if_it_traded_and_looked_for_again(built,
     assert ["the exchange still calls it NEW" in a for a in built.alarms] == [True] * int(executed)
 
 
+def test_a_first_look_books_what_it_can_and_neither_waits_nor_speaks_of_the_rest(built, monkeypatch):
+    ended, working, newer = past(2, 902), past(3, 903), past(4, 904, "acct-9")
+    exchange = Exchange(ended, working, newer)
+    exchange.open[903] = 99
+    assert not book(exchange, [ETH], SINCE, fleet(built), is_last=False)
+    assert len(decided(built)) == 1
+    assert ["1 orders" in alarm for alarm in built.alarms] == [True]
+    assert exchange.asked == [(ETH, SINCE - EARLIER_MS)] * 2
+
+
 def test_what_no_account_can_be_given_is_named_and_not_looked_for_again(built):
     newer, short = past(2, 902, "acct-9"), past(3, 903)
     exchange = Exchange(newer, short, past(4, 904))
@@ -253,9 +286,119 @@ def test_a_restored_journal_is_looked_behind_once(roots, position):
     assert (None if found is None else found.position) == position
 
 
-def test_a_new_data_folder_may_have_got_a_restored_database_and_one_that_knows_it_has_not():
-    first = first_root([root(9, fleet_id="g")], "f", (b"five", 5), 77)
-    assert (first.journal_root, first.position, first.at_ms, first.fleet) == (b"five".hex(), 5, 77, "f")
+def test_a_new_data_folder_may_have_got_a_restored_database_and_one_that_knows_it_has_not(tmp_path):
+    clock = VirtualClock(77_000_000)
+    [first] = first_roots(tmp_path, clock, [root(9, fleet_id="g")], "f", (b"five", 5))
+    assert (first.journal_root, first.position, first.at_ms, first.fleet) == (
+        b"five".hex(),
+        5,
+        clock.wall_ms(),
+        "f",
+    )
+    assert read_roots(tmp_path) == [first]
     assert pending([first, root(6)], "f") is first
-    assert first_root([root(4)], "f", (b"five", 5), 77) is None
-    assert first_root([], "f", (bytes(16), 0), 77) is None
+    assert first_roots(tmp_path, clock, [root(4)], "f", (b"five", 5)) == []
+    assert first_roots(tmp_path, clock, [], "f", (bytes(16), 0)) == []
+    assert read_roots(tmp_path) == [first]
+
+
+def test_a_folder_that_cannot_be_written_keeps_no_engine_from_looking(tmp_path):
+    (tmp_path / OPERATORS_FILE).mkdir()
+    [first] = first_roots(tmp_path, VirtualClock(1), [], "f", (b"five", 5))
+    assert pending([first], "f") is first
+
+
+class Read:
+    """Answers in turn what is asked of the database."""
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+
+    def ask(self, _call):
+        return self.answers.pop(0)
+
+
+class Kept:
+    """A file of roots."""
+
+    def __init__(self, error=None):
+        self.roots, self.error = [], error
+
+    def keep_root(self, kept):
+        self.roots.append(kept)
+        return self
+
+    def result(self, _seconds):
+        if self.error is not None:
+            raise self.error
+
+
+def looked_after(built, roots, *answers, exchange=None, file=None, is_last=True):
+    """What was said and what was written down."""
+    said, file = [], file or Kept()
+    ends = KnownEnds(roots, file if is_last else None, lambda: (b"nine", 9))
+    book_after_restore(built.assembly, exchange or Exchange(), Read(*answers), ends, said.append)
+    return said, file.roots
+
+
+ACCEPTED = root(5, accepted="restored", fleet_id=FIXED.fleet)
+
+
+def test_nothing_is_asked_where_no_restored_database_was_accepted_or_it_is_empty(built):
+    assert looked_after(built, [root(5, fleet_id=FIXED.fleet)]) == ([], [])
+    assert looked_after(built, [ACCEPTED], None) == ([], [])
+
+
+def test_once_looked_for_it_is_written_down_with_the_journal_s_end(built):
+    said, [kept] = looked_after(built, [ACCEPTED], SINCE)
+    assert "looking for orders" in said[0]
+    assert (kept.journal_root, kept.position, kept.fleet, kept.looked) == (
+        b"nine".hex(),
+        9,
+        FIXED.fleet,
+        True,
+    )
+    assert pending([ACCEPTED, kept], FIXED.fleet) is None
+    said, kept = looked_after(built, [ACCEPTED], SINCE, file=Kept(NotRecorded("full")))
+    assert len(kept) == 1
+
+
+def test_a_first_look_is_not_all(built):
+    order = past(2, 902, "acct-9")
+    said, kept = looked_after(built, [ACCEPTED], SINCE, set(), exchange=Exchange(order), is_last=False)
+    assert (len(said), kept, built.alarms) == (1, [], [])
+
+
+def test_what_could_not_be_booked_is_looked_for_again(built, monkeypatch):
+    monkeypatch.setattr(lost_orders, "END_SECONDS", -1)
+    exchange = Exchange(past(2, 902))
+    exchange.open[902] = 99
+    assert looked_after(built, [ACCEPTED], SINCE, set(), exchange=exchange)[1] == []
+
+
+@pytest.mark.parametrize("left", ["accounts", "quarantined"])
+def test_its_account_is_found_in_quarantine_too(built, left):
+    asked = []
+
+    class Ref:
+        def ask(self, message, block):
+            asked.append((message.client_order_id, block))
+            return self
+
+        def get(self, timeout):
+            return Accepted()
+
+    order = past(2, 902)
+    getattr(built.assembly, left)["acct-1"] = Ref()
+    assert len(looked_after(built, [ACCEPTED], SINCE, set(), exchange=Exchange(order))[1]) == 1
+    assert asked == [(order.report.client_order_id, False)]
+    getattr(built.assembly, left).clear()
+
+
+def test_a_commit_says_when_it_was_made(store, dsn):
+    author = Author(create(store)[0])
+    author.decide(AdjustBalance(D(1), "DEPOSIT"))
+    assert not any(store.commit(author.batch))
+    with connect(dsn, read_only=True) as connection:
+        assert committed_ms(connection, store.root[1]) == author.batch[-1].wall_ms
+        assert committed_ms(connection, 99) is None

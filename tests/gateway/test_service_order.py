@@ -83,6 +83,21 @@ def test_who_has_a_hundred_orders_has_one_turn_in_each_round():
     assert [turns.first()[2], turns.turn_of("crowd") - turns.turn_of("a1")] == ["a1-second", 1]
 
 
+def test_all_who_were_served_in_a_round_wait_for_the_next_one():
+    turns = Turns()
+    for number, who in enumerate("abc"):
+        turns.add(who, Place(5, number), who)
+    turns.pop(served=True)
+    turns.pop(served=True)
+    turns.add("a", Place(0, 10), "a again")
+    turns.add("b", Place(0, 11), "b again")
+    went = []
+    while (first := turns.first()) is not None:
+        went.append(first[2])
+        turns.pop(served=True)
+    assert went == ["c", "a again", "b again"]
+
+
 def test_what_leaves_unserved_used_no_turn():
     turns = Turns()
     turns.add("a", Place(0, 1), "stale")

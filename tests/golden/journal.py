@@ -1,8 +1,8 @@
 """Golden journals: what each release wrote, one file a release, and what is made of it today.
 
-A file has a line for each decision of some accounts, as the journal keeps it, with the hash of the account after it, and at
-the end of each account a line with the state that the release made of them, as a snapshot keeps it. A file is never changed once its release is
-out: whatever a later release does with facts, it must make the same accounts of them.
+A file has a line for each decision of some accounts, and of a clearing, as the journal keeps it, with the hash of the state
+after it, and at the end of each stream a line with the state that the release made of them, as a snapshot keeps it. A file is
+never changed once its release is out: whatever a later release does with facts, it must make the same states of them.
 """
 
 from __future__ import annotations
@@ -10,19 +10,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
-from msgspec.structs import replace
 
-from actors.core import fact_codec
-from actors.core.units import AccountId
-from actors.subaccount import state_codec
-from actors.subaccount.fold import folded
-from actors.subaccount.state import AccountState
+from actors.persistence.journal import encoded
+from actors.persistence.streams import kind_of
 
 FOLDER = Path(__file__).parent
 
 
 class Row(msgspec.Struct, frozen=True, tag="decision", tag_field="line"):
-    """One decision, and the hash of the account after it."""
+    """One decision, and the hash of the state after it."""
 
     stream: str
     sequence: int
@@ -54,11 +50,12 @@ def releases():
 
 
 def lines_of(scene):
-    """What is written of one account's life."""
-    id_ = scene.state.account_id
+    """What is written of one stream's life."""
+    stream, kind = scene.stream, kind_of(scene.stream)
     for sequence, facts, hash_ in scene.rows:
-        yield Row(id_, sequence, fact_codec.VERSION, hash_, msgspec.Raw(fact_codec.encode(facts)))
-    yield End(id_, scene.state.sequence, state_codec.VERSION, msgspec.Raw(state_codec.encode(scene.state)))
+        version, data = encoded(stream, facts)
+        yield Row(stream, sequence, version, hash_, msgspec.Raw(data))
+    yield End(stream, scene.state.sequence, kind.version, msgspec.Raw(kind.encode(scene.state)))
 
 
 def read(path):
@@ -67,27 +64,28 @@ def read(path):
 
 
 def check(lines):
-    """Fold each account of a file and compare it with what the release made of it; how many decisions there were.
+    """Fold each stream of a file and compare it with what the release made of it; how many decisions there were.
 
     Raises:
         AssertionError: another state, a decision that is missing, or a stream without an end.
     """
     state, decisions = None, 0
     for line in lines:
+        kind = kind_of(line.stream)
         if isinstance(line, Row):
-            begins = state is None
-            if begins:
-                state = AccountState(account_id=AccountId(line.stream))
+            facts = kind.facts(line.version, bytes(line.facts))
+            if state is None:
+                assert kind.begins(line.sequence, facts), line
+                state = kind.blank(line.stream)
             else:
-                assert (line.stream, line.sequence) == (state.account_id, state.sequence + 1), line
-            facts = fact_codec.decode(line.version, bytes(line.facts))
-            state = replace(folded(state, facts), sequence=line.sequence)
-            assert state_codec.state_hash(state) == line.hash, f"{line.stream} {line.sequence}: another hash"
+                assert (line.stream, line.sequence) == (kind.stream_of(state), state.sequence + 1), line
+            state = kind.after(state, facts, line.sequence)
+            assert kind.hash_of(state) == line.hash, f"{line.stream} {line.sequence}: another hash"
             decisions += 1
         else:
-            assert (line.stream, line.sequence) == (state.account_id, state.sequence), line
-            kept = state_codec.decode(line.version, line.state)
-            assert state == kept, f"{line.stream}: the facts make another account than its snapshot"
+            assert (line.stream, line.sequence) == (kind.stream_of(state), state.sequence), line
+            kept = kind.decode(line.version, line.state)
+            assert state == kept, f"{line.stream}: the facts make another state than its snapshot"
             state = None
-    assert state is None, f"{state.account_id} has no end"
+    assert state is None, f"{line.stream} has no end"
     return decisions

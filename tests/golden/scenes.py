@@ -1,4 +1,4 @@
-"""Some accounts' lives, which between them have every kind of fact: what a release's golden journal is written of.
+"""Some accounts' lives and a clearing's, which between them have every kind of fact: what a release's golden journal is written of.
 
 They are for writing the journal of a new release. What is written stays as it is, so a change here changes no golden journal.
 """
@@ -10,6 +10,8 @@ from decimal import Decimal as D
 import msgspec
 from msgspec.structs import replace
 
+from actors.clearing.state_codec import state_hash as clearing_hash
+from actors.core.clearing_facts import BlocksForgotten
 from actors.core.enums import (
     AccountStatus,
     ConditionalKind,
@@ -49,6 +51,7 @@ from actors.subaccount.state import AccountState
 from actors.subaccount.state_codec import state_hash
 from actors.symbol_router.book import PriceBook
 from tests.factories import BNB, BTC, BUY, ETH, SELL, WALL_MS, WIDE, fill_of, market, tick
+from tests.persistence.blocks import Blocks
 
 SECOND = 1_000_000_000
 
@@ -60,6 +63,10 @@ class Scene:
         self.book, self.now_ns, self.trade_id, self.day_ms = PriceBook(), SECOND, 0, WALL_MS - 3_600_000
         self.state = AccountState(account_id=AccountId(stream), base_limits=WIDE, limits=WIDE)
         self.rows = []
+
+    @property
+    def stream(self):
+        return self.state.account_id
 
     def begin(self, sequence, *facts):
         self.state = replace(folded(self.state, facts), sequence=sequence)
@@ -278,4 +285,57 @@ def carried():
     return scene
 
 
-SCENES = (trader, stopper, limited, liquidated, taken_over, carried)
+def member():
+    """Its orders were in blocks: it books parts of rounds, at what they cost."""
+    scene = Scene("golden-member").opened("10000")
+    scene.price(ETH, "2000")
+    order = scene.order(BUY, "0.9")
+    scene.filled(order, "2000.333333333333", "0.6", quote_quantity=D("1200.2"))
+    scene.filled(scene.state.orders[0], "2000.5", "0.3", fee=None, quote_quantity=D("600.15"))
+    scene.ended(scene.state.orders[0])
+    order = scene.order(SELL, "0.9")
+    scene.filled(order, "2001.1", quote_quantity=D("1800.99"))
+    scene.ended(order)
+    return scene
+
+
+class Cleared:
+    """A symbol's clearing, as ``Scene`` is an account."""
+
+    def __init__(self, author):
+        self.stream, self.state = author.stream, author.state
+        self.rows = [(d.state.sequence, d.facts, clearing_hash(d.state)) for d in author.batch]
+
+
+def cleared():
+    """Blocks in rounds with fees in several assets and one that is not told; refused, never sent, ended in part, forgotten."""
+    author = Blocks()
+    first = author.form([("golden-a", "a-1", "0.6"), ("golden-b", "b-1", "0.30")])
+    author.round(first, [(7, "0.3", "2000.01"), (9, "0.15", "2000.01")], [("a-1", "0.30"), ("b-1", "0.15")])
+    second = author.form([("golden-c", "c-1", "1.5")], side=SELL)
+    author.round(
+        first, [(12, "0.15", "2000.5")], [("a-1", "0.1"), ("b-1", "0.05")], fee="0.00021", fee_asset="BNB"
+    )
+    author.end(second, 0, OrderStatus.REJECTED, -2019, "Margin is insufficient.")
+    author.round(first, [(13, "0.3", "2001")], [("a-1", "0.2"), ("b-1", "0.1")], fee=None)
+    author.end(first, "0.9")
+    author.note(BlocksForgotten((2,)), *blocks_of(author, ("golden-d", "d-1", "0.2")))
+    third = author.state.blocks[-1].formed
+    author.end(third, 0, OrderStatus.NEVER_SENT, 0, "the engine was stopped")
+    author.forget(1)
+    last = author.form([("golden-d", "d-2", "0.2"), ("golden-e", "e-1", "0.1")])
+    author.round(last, [(20, "0.1", "1999.99")], [("d-2", "0.1")])
+    author.end(last, "0.1", OrderStatus.EXPIRED, 0, "no more depth")
+    author.form([("golden-e", "e-2", "0.7")])
+    return Cleared(author)
+
+
+def blocks_of(author, *orders):
+    """The facts of a block that is formed in the same decision as others."""
+    other = Blocks(author.symbol)
+    other.state = author.state
+    other.form(orders)
+    return other.batch[0].facts
+
+
+SCENES = (trader, stopper, limited, liquidated, taken_over, carried, member, cleared)

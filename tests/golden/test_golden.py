@@ -12,9 +12,10 @@ import pytest
 from msgspec import Raw
 from msgspec.structs import replace
 
-from actors.core import fact_codec
+from actors.core.clearing_facts import ClearingFact
 from actors.core.errors import StateCorrupt
 from actors.core.facts import AnyFact
+from actors.persistence.streams import kind_of
 from actors.subaccount import fees, position
 from tests.golden import __main__ as command
 from tests.golden import journal
@@ -24,7 +25,7 @@ from tests.golden.scenes import SCENES
 
 def kinds(lines):
     rows = [line for line in lines if isinstance(line, Row)]
-    return {type(fact) for row in rows for fact in fact_codec.decode(row.version, bytes(row.facts))}
+    return {type(fact) for row in rows for fact in kind_of(row.stream).facts(row.version, bytes(row.facts))}
 
 
 @pytest.mark.parametrize("path", releases(), ids=lambda path: path.stem)
@@ -53,7 +54,8 @@ def test_the_next_release_s_journal_will_have_every_kind_of_fact():
     """A fact that no scene has would be in no golden journal, and nothing would keep a later release to it."""
     lines = [line for scene in SCENES for line in lines_of(scene())]
     assert check(lines) > 100
-    assert {k.__name__ for k in get_args(AnyFact)} - {k.__name__ for k in kinds(lines)} == set()
+    every = (*get_args(AnyFact), *get_args(ClearingFact))
+    assert {k.__name__ for k in every} - {k.__name__ for k in kinds(lines)} == set()
 
 
 # -- the check itself
@@ -79,9 +81,22 @@ def test_a_snapshot_of_another_account_is_found():
     assert isinstance(lines[-1], End)
     other = Raw(bytes(lines[-1].state).replace(b'"deposits":"2000"', b'"deposits":"2001"'))
     with pytest.raises(
-        AssertionError, match="golden-carried: the facts make another account than its snapshot"
+        AssertionError, match="golden-carried: the facts make another state than its snapshot"
     ):
         check([*lines[:-1], replace(lines[-1], state=other)])
+
+
+def test_a_clearing_s_fact_that_is_changed_or_missing_is_found():
+    lines = list(lines_of(SCENES[-1]()))
+    assert (lines[0].stream, check(lines)) == ("clearing:ETHUSDT", 14)
+    ended = next(n for n, line in enumerate(lines) if b'"REJECTED"' in bytes(getattr(line, "facts", b"")))
+    other = Raw(bytes(lines[ended].facts).replace(b"-2019", b"-2020"))
+    with pytest.raises(AssertionError, match=r"clearing:ETHUSDT \d+: another hash"):
+        check([*lines[:ended], replace(lines[ended], facts=other), *lines[ended + 1 :]])
+    with pytest.raises(AssertionError):
+        check(lines[1:])
+    with pytest.raises((AssertionError, StateCorrupt)):
+        check([*lines[:3], *lines[4:]])
 
 
 def test_the_command_writes_a_journal_once(tmp_path, monkeypatch, capsys):

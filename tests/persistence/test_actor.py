@@ -12,11 +12,13 @@ from types import SimpleNamespace
 import pytest
 from msgspec.structs import replace
 
-from actors.core.clearing_messages import Durable
+from actors.clearing.durability import ClearingLoaded, LoadClearing
+from actors.clearing.state import ClearingState
+from actors.core.clearing_messages import Durable, OrdersBooked
 from actors.core.durability import DecisionLost, Persist
 from actors.core.enums import OrderStatus
-from actors.core.errors import NotDurable, StoreBusy, StoreUnreachable
-from actors.core.facts import CancelIntended
+from actors.core.errors import NotDurable, StateCorrupt, StoreBusy, StoreUnreachable
+from actors.core.facts import CancelIntended, OrderEnded
 from actors.core.messages import PlaceOrder
 from actors.core.order_messages import Submit
 from actors.core.records import RecordAudit
@@ -38,6 +40,7 @@ from tests.sink import Sink
 class Store:
     def __init__(self):
         self.away, self.refuse, self.log = False, set(), []
+        self.clearing = ClearingState(symbol=ETH), ()
 
     def commit(self, decisions):
         if self.away:
@@ -51,6 +54,12 @@ class Store:
     def load(self, ids):
         self.log.append("load")
         return [account()]
+
+    def load_clearing(self, symbol):
+        self.log.append(f"load {symbol}")
+        if isinstance(self.clearing, Exception):
+            raise self.clearing
+        return self.clearing
 
     def renew(self):
         pass
@@ -140,6 +149,8 @@ def tell(bench, *messages):
     for message in messages:
         bench.writer.tell(message)
     bench.dispatcher.run_until_quiet()
+    # What waits for more of its kind is written too.
+    bench.dispatcher.run_until(bench.dispatcher.clock.monotonic_ns() + 2 * GATHER)
 
 
 def test_orders_and_cancels_go_to_their_symbol_s_clearing_in_one_piece_and_in_order_else_to_the_gateway():
@@ -204,6 +215,76 @@ def test_nothing_of_a_clearing_is_told_before_it_is_durable_and_it_waits_for_no_
     bench.writer.tell(clearing.batch[1])
     bench.dispatcher.run_until(now + GATHER // 2)
     assert bench.got("clearing:ETHUSDT") == [Durable(1), Durable(2)]
+
+
+def with_clearing():
+    bench = Bench()
+    ref = bench.actors["clearing:ETHUSDT"] = Sink.start("clearing:ETHUSDT", bench.dispatcher)
+    return bench, ref
+
+
+def ended(*ids):
+    return replace(persist(), facts=tuple(OrderEnded(id_, OrderStatus.FILLED, 0, "") for id_ in ids))
+
+
+def test_a_clearing_is_loaded_after_all_that_was_told_before():
+    bench, ref = with_clearing()
+    clearing = Blocks()
+    clearing.form([("acct-1", "a-1", "0.1")])
+    bench.store.clearing = clearing.state, ()
+    tell(bench, persist(), *clearing.batch, LoadClearing(ETH, ref, 3), persist())
+    assert bench.store.log == [2, "load ETHUSDT", 1]
+    assert ClearingLoaded(clearing.state, 3) in bench.got("clearing:ETHUSDT")
+
+
+def test_a_clearing_that_cannot_be_read_is_told_why_and_the_writer_goes_on():
+    bench, ref = with_clearing()
+    bench.store.clearing = StateCorrupt("the row is spoiled")
+    tell(bench, LoadClearing(ETH, ref, 0), persist())
+    told = next(m for m in bench.got("clearing:ETHUSDT") if isinstance(m, ClearingLoaded))
+    assert (told.state, "the row is spoiled" in told.reason) == (None, True)
+    assert bench.store.log == ["load ETHUSDT", 1]
+
+
+def test_a_load_waits_while_postgres_is_away():
+    bench, ref = with_clearing()
+    bench.store.clearing = StoreUnreachable("away")
+    bench.writer.tell(LoadClearing(ETH, ref, 0))
+    bench.dispatcher.run_until(50_000_000)
+    assert bench.got("clearing:ETHUSDT") == []
+    bench.store.clearing = ClearingState(symbol=ETH), ()
+    bench.dispatcher.run_until(500_000_000)
+    assert bench.got("clearing:ETHUSDT") == [ClearingLoaded(ClearingState(symbol=ETH), 0)]
+
+
+def test_a_clearing_is_told_once_which_of_its_members_ended_in_their_accounts():
+    bench, _ = with_clearing()
+    clearing = Blocks()
+    clearing.form([("acct-1", "a-1", "0.1"), ("acct-2", "b-1", "0.1")])
+    tell(bench, ended("b-1"))  # of no block yet
+    tell(bench, *clearing.batch)
+    assert bench.got("clearing:ETHUSDT") == [Durable(1)]
+    tell(bench, ended("a-1", "c-1"))
+    tell(bench, ended("a-1"))
+    assert bench.got("clearing:ETHUSDT")[1:] == [OrdersBooked(ETH, ("a-1",))]
+    bench.store.refuse = {"acct-1"}
+    tell(bench, ended("b-1"))
+    bench.store.refuse = set()
+    assert len(bench.got("clearing:ETHUSDT")) == 2
+    tell(bench, ended("b-1"))
+    assert bench.got("clearing:ETHUSDT")[2:] == [OrdersBooked(ETH, ("b-1",))]
+
+
+def test_a_load_says_who_ended_meanwhile_and_the_others_are_told_when_they_do():
+    bench, ref = with_clearing()
+    clearing = Blocks()
+    clearing.form([("acct-1", "a-1", "0.1"), ("acct-2", "b-1", "0.1")])
+    bench.store.clearing = clearing.state, ("a-1",)
+    tell(bench, LoadClearing(ETH, ref, 0))
+    tell(bench, ended("a-1"), ended("b-1"))
+    assert bench.got("clearing:ETHUSDT") == [
+        ClearingLoaded(clearing.state, 0), OrdersBooked(ETH, ("a-1",)), OrdersBooked(ETH, ("b-1",))
+    ]  # fmt: skip
 
 
 def test_a_crash_of_the_writer_keeps_what_waits():

@@ -168,14 +168,15 @@ def test_an_upcast_that_cannot_be_made_is_refused_as_what_cannot_be_read():
         decode(0, b"garbage", upcasts={0: lambda plain: plain})
 
 
-def test_defaults_that_are_empty_zero_or_false_are_not_written_and_a_zero_that_is_no_default_is():
-    state = account(positions=[position()], deposits=D("0.00"), phase=Phase.HEALTHY)
-    [held] = state.positions
-    state = replace(state, positions=(replace(held, mae=D("0E-12"), realized=D(0), fees=D(0)),))
+def test_fields_that_are_empty_or_zero_by_default_are_not_written_and_a_zero_of_another_text_is():
+    [held] = [replace(position(), mae=D("0E-12"), realized=D(0))]
+    state = account(
+        positions=[held], deposits=D("0.00"), realized=D("0E-12"), fees=D("-0"), phase=Phase.HEALTHY
+    )
     written = json.loads(encode(state))
-    assert {"funding", "orders", "retry_at_ms", "settled"}.isdisjoint(written)
-    assert {"deposits", "phase", "status", "maintenance_rate"} <= set(written)
-    assert "fees" not in written["positions"][0]
+    assert {"funding", "bad_debt", "orders", "retry_at_ms", "settled", "overrides"}.isdisjoint(written)
+    assert {"phase", "status", "maintenance_rate", "risk"} <= set(written)
+    assert (written["deposits"], written["realized"], written["fees"]) == ("0.00", "0E-12", "-0")
     assert (written["positions"][0]["mae"], written["positions"][0]["realized"]) == ("0E-12", "0")
     assert kept(state) == state
     assert state_hash(kept(state)) == state_hash(state)

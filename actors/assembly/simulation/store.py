@@ -117,9 +117,9 @@ class SimulatedStore:
                 self._note_intent(fact.order)
                 for member in fact.members:
                     intent = self.intents.get(member.client_order_id)
-                    must(intent is not None, "a member whose order is not durable")
-                    owner = None if intent is None else intent.account_id
-                    must(owner == member.account_id, "a member of another account")
+                    must(intent is not None, "a member without an intent")
+                    is_own = intent is not None and intent.account_id == member.account_id
+                    must(is_own, "a member whose intent is of another account")
                     must(member.client_order_id not in self.members, "a member of two blocks")
                     self.members[member.client_order_id] = fact.order.sequence
             case RoundAllocated():
@@ -155,6 +155,15 @@ class SimulatedStore:
             return
         key = trade.symbol, trade.trade_id, fact.client_order_id
         must(key not in self.parts, "a member's part of a round twice")
+        round_ = self.trades.get(key[:2])
+        is_round = isinstance(round_, RoundAllocated) and round_.round_id == trade.trade_id
+        must(is_round, "a part of a round that is not durable")
+        given = [
+            (part.quantity, part.value)
+            for part in (round_.allocations if isinstance(round_, RoundAllocated) else ())
+            if part.client_order_id == fact.client_order_id
+        ]
+        must(given == [(trade.quantity, trade.value)], "a member booked another part than it was given")
         self.parts[key] = fact
 
     def load(self, account_ids: list[AccountId] | None) -> list[Any]:
