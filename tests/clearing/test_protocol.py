@@ -793,6 +793,20 @@ def test_what_waits_and_what_is_in_a_block_that_is_not_durable_is_not_sent():
 # -- what goes wrong
 
 
+def test_a_wish_for_a_timer_outlives_a_decision_that_is_lost():
+    world = World()
+    world.place(order("a"))
+    world.place(new_risk("b", quantity="0.001"))
+    world.wait(50)
+    world.cancel(world.open_ids()[1])
+    world.refuse()
+    world.load()
+    world.place(order("c"))
+    world.wait(3_000)
+    assert world.now_ms - world.book.lines[LIQUIDATION].wanted_ms <= 1_000
+    world.settle()
+
+
 def test_the_members_of_a_block_whose_decision_was_lost_wait_again_and_its_slot_is_returned():
     world = World()
     world.place(order("a"), order("b"), order("c"))
