@@ -42,8 +42,8 @@ from actors.venues.paper.instruments import LISTINGS
 
 ACCOUNTS = (2_000, 10_000)
 LIMITS = ("none", "binance")
-CLEARING = ("off",)
-"""The columns of a run that names none; with clearing in the tree: ("off", "on")."""
+CLEARING = ("off", "on")
+"""The columns of a run that names none."""
 
 SEED = 7
 DEPOSIT = Decimal(200)

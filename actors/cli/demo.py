@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from actors.cli.app import app
 
 Limits = Literal["binance", "none"]
-LIMITS: Limits = "none"
+LIMITS: Limits = "binance"
 """The exchange's limits of a demo that says nothing else."""
 
 
