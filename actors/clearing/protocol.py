@@ -75,7 +75,7 @@ class Clearing:
     def loaded(self, state: ClearingState, at: Moment) -> list[Effect]:
         """The state that is durable, at the start and after a decision was lost; all decisions before are in it or lost."""
         book = self.book
-        self.state, self.is_halted, self._wished_ms = state, False, None
+        self.state, self.is_halted = state, False
         released = self._released(state.sequence, at)
         effects = [effect for lost in book.pending for effect in self._lost(lost, at)]
         book.pending.clear()

@@ -704,7 +704,7 @@ def test_a_trade_that_cannot_be_is_refused_and_changes_nothing(changes):
 def test_events_of_what_was_never_formed_are_refused():
     world, block = with_block()
     with pytest.raises(StateCorrupt):
-        world.core.accepted(OrderAccepted(block[:-1] + "7", 5), world.at)
+        world.core.accepted(OrderAccepted(block[:-1] + "2", 5), world.at)
     with pytest.raises(StateCorrupt):
         world.core.closed(OrderClosed(order().client_order_id, OrderStatus.FILLED, D(1)), world.at)
     with pytest.raises(StateCorrupt):
@@ -793,6 +793,20 @@ def test_what_waits_and_what_is_in_a_block_that_is_not_durable_is_not_sent():
 # -- what goes wrong
 
 
+def test_a_wish_for_a_timer_outlives_a_decision_that_is_lost():
+    world = World()
+    world.place(order("a"))
+    world.place(new_risk("b", quantity="0.001"))
+    world.wait(50)
+    world.cancel(world.open_ids()[1])
+    world.refuse()
+    world.load()
+    world.place(order("c"))
+    world.wait(3_000)
+    assert world.now_ms - world.book.lines[LIQUIDATION].wanted_ms <= 1_000
+    world.settle()
+
+
 def test_the_members_of_a_block_whose_decision_was_lost_wait_again_and_its_slot_is_returned():
     world = World()
     world.place(order("a"), order("b"), order("c"))
@@ -864,6 +878,17 @@ def test_an_actor_that_crashed_asks_for_its_blocks_and_tells_again_what_was_not_
     [asked] = sent_to_gateway(world, Resync)
     assert (asked.order.client_order_id, asked.order.exchange_order_id) == (block, 5)
     assert fills(world) == [("a", D("0.5")), ("b", D(1))]
+    world.settle()
+
+
+def test_an_actor_that_crashed_knows_what_went_alone():
+    world = World()
+    world.place(order("a"))
+    world.grant(LIQUIDATION)
+    world.place(order("b"))
+    world.crash()
+    world.wait(500)
+    assert not world.wants
     world.settle()
 
 
