@@ -96,7 +96,7 @@ def _writer(p: Parts) -> Ref:
     assert p.store is not None, "a writer needs a store"
     r = p.registry
     return Writer.start(
-        "writer", p.io, p.store, r.accounts, r.gate, deque(), r.actors, p.alarm_by_key, p.alarm_over
+        "writer", p.io, p.store, r.accounts, r.gate, deque(), r.actors, p.alarm_by_key, p.alarm_over, {}
     )
 
 

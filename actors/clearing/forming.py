@@ -3,7 +3,8 @@
 Rules
 1. The largest shortfall goes first, then the longest wait; new risk by its wait alone.
 2. A market order was decided at the price of that time: after ``STALE_MS`` it is not sent but decided again.
-3. An order is never cut: a block is of whole orders, as many as its limits take, at least one. What one account may order is
+3. An account has one order in a block: the fills of two would have one trade id, and whose fee is told later could not be said.
+4. An order is never cut: a block is of whole orders, as many as its limits take, at least one. What one account may order is
    within the exchange's maximum by the account's own checks.
 """
 
@@ -62,12 +63,16 @@ def choose(waiting: Iterable[Waiting], market_max: Decimal, at: Moment) -> Chose
     fresh.sort(key=service_key)
     taken: list[Waiting] = []
     total, is_split = ZERO, False
+    owners: set[AccountId] = set()
     for one in fresh:
+        if one.order.account_id in owners:
+            continue
         total += one.order.quantity
         is_split = ZERO < market_max < total
         if taken and (is_split or (at.depth is not None and total > at.depth)):
             break
         taken.append(one)
+        owners.add(one.order.account_id)
     return Chosen(tuple(taken), tuple(stale), tuple(expired), is_split and len(taken) < len(fresh))
 
 

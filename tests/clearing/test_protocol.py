@@ -130,7 +130,7 @@ def test_a_block_is_of_its_members_class(make):
 def test_sides_and_classes_never_meet():
     world = World()
     makes = [(make, side) for make in (order, reducing, new_risk) for side in Side]
-    world.place(*(make(f"{n}", m + 1, side=side) for n, (make, side) in enumerate(makes) for m in range(2)))
+    world.place(*(make(f"{n}{m}", side=side) for n, (make, side) in enumerate(makes) for m in range(2)))
     world.wait(10)
     assert len(world.wants) == 6
     assert all(want.orders == 2 for want in world.wants.values())
@@ -922,3 +922,14 @@ def test_what_is_told_of_a_block_after_its_end_is_a_duplicate():
     assert world.core.closed(OrderClosed(block, OrderStatus.FILLED, D(3)), world.at) == []
     assert world.book.counters.duplicates == 2
     assert not world.book.heard
+
+
+def test_an_account_has_one_order_in_a_block_and_the_other_one_goes_with_the_next():
+    world = World()
+    first, second, other = order("a"), order("a", number=2), order("b")
+    world.place(first, second, other)
+    world.wait(10)
+    world.grant(LIQUIDATION)
+    [block] = world.core.state.blocks
+    assert [m.client_order_id for m in block.members] == [first.client_order_id, other.client_order_id]
+    assert world.book.waiting(second.client_order_id) is not None
