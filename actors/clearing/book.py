@@ -192,6 +192,8 @@ class Book:
         self.lines: dict[Group, Line] = {}
         self.where: dict[ClientOrderId, Group] = {}
         self.alone: dict[ClientOrderId, Group] = {}
+        self.unwanted: dict[ClientOrderId, int] = {}
+        """Steps that were asked back before they arrived (they are being made durable), and when."""
         self.forming: dict[int, Forming] = {}
         self.pending: deque[Pending] = deque()
         self.heard: dict[int, Heard] = {}
@@ -257,7 +259,9 @@ class Book:
         return None
 
     def forget_places(self, now_ms: int) -> None:
-        """Keep no place for accounts that decided otherwise."""
+        """Keep no place for accounts that decided otherwise, and expect no order that does not come."""
+        for id_ in [i for i, asked_ms in self.unwanted.items() if now_ms - asked_ms > PLACE_KEPT_MS]:
+            del self.unwanted[id_]
         for key in [k for k, places in self._places.items() if now_ms - places[-1][1] > PLACE_KEPT_MS]:
             del self._places[key]
 

@@ -110,7 +110,7 @@ class Clearing:
                 self.book.counters.duplicates += 1
             else:
                 self.book.arrives(order, at)
-        effects: list[Effect] = []
+        effects = self._unwanted(message.orders, at)
         onward: list[CancelIntended] = []
         for cancel in message.cancels:
             id_ = cancel.client_order_id
@@ -129,11 +129,25 @@ class Clearing:
         return effects + self._next(at)
 
     def replace(self, message: ReplaceStep, at: Moment) -> list[Effect]:
-        """An account would decide otherwise by now: it may, if its order still waits."""
-        waiting = self.book.waiting(message.client_order_id)
-        if waiting is None:
-            return [Deliver(message.account_id, StepUnderWay(message.client_order_id))]
-        return [*given_back(self.book, [waiting], at, again=True), *self._next(at)]
+        """An account would decide otherwise by now: it may, if its order still waits, or is not durable yet."""
+        id_ = message.client_order_id
+        waiting = self.book.waiting(id_)
+        if waiting is not None:
+            return [*given_back(self.book, [waiting], at, again=True), *self._next(at)]
+        if self._is_known(id_):
+            return [Deliver(message.account_id, StepUnderWay(id_))]
+        self.book.unwanted[id_] = at.now_ms
+        return []
+
+    def _unwanted(self, arrived: Iterable[OrderIntended], at: Moment) -> list[Effect]:
+        """Orders that arrived after their accounts asked for them back."""
+        if not self.book.unwanted:
+            return []
+        asked = [
+            o.client_order_id for o in arrived if self.book.unwanted.pop(o.client_order_id, None) is not None
+        ]
+        waiting = [one for id_ in asked if (one := self.book.waiting(id_)) is not None]
+        return given_back(self.book, waiting, at, again=True)
 
     def resync(self, message: Resync) -> list[Effect]:
         """An account says what it knows of an order: it is told again what it may lack."""

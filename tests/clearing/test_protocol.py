@@ -523,6 +523,31 @@ def test_a_step_that_waits_can_be_replaced_and_keeps_its_place():
     world.settle()
 
 
+def test_a_step_that_is_asked_back_before_it_is_durable_is_given_back_when_it_arrives():
+    world = World()
+    early, other = order("a"), order("b")
+    world.owned[early.client_order_id] = Owned(early)
+    world.replace(early.client_order_id)
+    assert world.delivered == []
+    del world.owned[early.client_order_id]
+    world.place(early, other)
+    [end] = closed(world).values()
+    assert (end.client_order_id, end.waited, end.again) == (early.client_order_id, True, True)
+    world.wait(10)
+    [want] = sent_to_gateway(world, Want)
+    assert want.orders == 1
+
+
+def test_a_step_that_is_asked_back_and_never_arrives_is_expected_for_a_minute():
+    world = World()
+    early = order("a")
+    world.owned[early.client_order_id] = Owned(early)
+    world.replace(early.client_order_id)
+    world.wait(60_001)
+    world.core.timer(world.at)
+    assert world.book.unwanted == {}
+
+
 def test_a_step_that_waits_no_more_cannot_be_replaced():
     world, _ = with_block()
     world.replace(world.open_ids()[0])
