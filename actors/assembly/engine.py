@@ -36,6 +36,7 @@ from actors.assembly.shared_answer import SharedAnswer
 from actors.assembly.store_questions import StoreQuestions
 from actors.clearing.state import ClearingState
 from actors.core.alarm_level import Critical
+from actors.core.clearing_messages import is_clearing
 from actors.core.errors import NotRecorded
 from actors.core.order_ids import Origin
 from actors.core.records import NewAccount
@@ -245,8 +246,13 @@ class Engine:
         self.assembly.stop(*names, timeout_s=seconds)
 
     def _stop_clearing(self, seconds: float) -> None:
-        if self._is_assembled:
-            self.assembly.stop_clearing(seconds)
+        if not self._is_assembled:
+            return
+        refs = {name: ref for name, ref in list(self.actors.items()) if is_clearing(name)}
+        self.assembly.stop_clearing(seconds)
+        # Those that have stopped are found by name no more, and their states move no more.
+        found = clearing_states_of(refs, self._clearings)
+        self._clearings = {state.symbol: state for state in found}
 
     def _stop_accounts(self) -> None:
         if self._is_assembled:
@@ -258,8 +264,7 @@ class Engine:
         if self._ends is not None and writer is not None:
             waiting = writer.cell.actor.inspect_state().waiting
             states = states_of_all(self.accounts, self.quarantined)
-            clearings = clearing_states_of(self.actors, self._clearings)
-            self._ends.stop([*states, *clearings], waiting, seconds)
+            self._ends.stop([*states, *self._clearings.values()], waiting, seconds)
 
     def _close_store(self, seconds: float) -> None:
         """Give the lease back; a Postgres that does not answer must not keep us, and the lease ends by itself."""

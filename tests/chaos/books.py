@@ -78,9 +78,10 @@ class Books:
             journal = self.journal.read(own)
             self._epochs(own)
             self._platform(own)
-        if lost := sent - journal.orders.keys():
+        if lost := sent - journal.orders.keys() - journal.blocks.keys():
             raise Broken(f"{len(lost)} orders are at the exchange without a durable decision: {some(lost)}")
-        never = {id_ for id_, status in journal.ended.items() if status == "NEVER_SENT"}
+        ends = [*journal.ended.items(), *journal.blocks_ended.items()]
+        never = {id_ for id_, status in ends if status == "NEVER_SENT"}
         if wrong := never & sent:
             raise Broken(
                 f"{len(wrong)} orders are called NEVER_SENT, and the exchange has them: {some(wrong)}"
@@ -159,19 +160,22 @@ class Books:
         if wrong := journal.working() ^ self.exchange.open_orders():
             return f"{len(wrong)} orders work on one side only: {some(wrong)}"
         undecided = journal.orders.keys() - self.exchange.read_orders().keys() - journal.ended.keys()
+        undecided |= journal.blocks.keys() - journal.blocks_ended.keys()
         return f"{len(undecided)} orders have no fate: {some(undecided)}" if undecided else ""
 
     def _trades_differ(self, journal):
         at_exchange = self.exchange.read_trades()
         if wrong := at_exchange.keys() ^ journal.trades.keys():
             return f"{len(wrong)} trades are on one side only: {some(wrong)}"
-        for key, (_, fact) in journal.trades.items():
-            told, own = at_exchange[key], fact.trade
+        for key, (order, own, fee) in journal.trades.items():
+            told = at_exchange[key]
             same = (D(told["qty"]), D(told["price"]), D(told["commission"]), told["orderId"], told["side"])
-            if same != (own.quantity, own.price, fact.fee, own.exchange_order_id, str(own.side)):
-                return f"the trade {key} is booked as {fact}, the exchange says {told}"
-            if self.exchange.orders[fact.client_order_id] != own.exchange_order_id:
-                return f"the trade {key} is booked on another order: {fact.client_order_id}"
+            if same != (own.quantity, own.price, fee, own.exchange_order_id, str(own.side)):
+                return f"the trade {key} is booked as {own}, the exchange says {told}"
+            if self.exchange.orders[order] != own.exchange_order_id:
+                return f"the trade {key} is booked on another order: {order}"
+        if lost := journal.parts.keys() - journal.fills.keys():
+            return f"{len(lost)} parts of rounds are not booked: {some(lost)}"
         if (ours := journal.positions()) != (masters := self.exchange.positions()):
             return f"positions of accounts and house are {ours}, the master's {masters}"
         return ""
@@ -204,16 +208,16 @@ class Books:
         if parked := own.execute("SELECT stream, error FROM bulkhead.parked").fetchall():
             return f"streams are parked: {parked[:3]}"
         booked = {
-            (symbol, trade): (order, fee)
+            (symbol, trade, order): fee
             for symbol, trade, order, fee in own.execute(
                 "SELECT symbol, trade_id, client_order_id, fee FROM bulkhead.fill"
             )
         }
-        if booked != {key: (f.client_order_id, f.fee) for key, (_, f) in journal.trades.items()}:
+        if booked != {key: f.fee for key, (_, f) in journal.fills.items()}:
             return "bulkhead.fill differs from the journal's trades"
         executed = own.execute(
             "SELECT client_order_id, sum(quantity)::numeric FROM trade_executions "
-            "WHERE client_order_id = ANY(%s) GROUP BY 1", ([f.client_order_id for _, f in journal.trades.values()],)
+            "WHERE client_order_id = ANY(%s) GROUP BY 1", ([f.client_order_id for _, f in journal.fills.values()],)
         )  # fmt: skip
         return _executions_differ(journal, dict(executed.fetchall())) or _tables_differ(journal, own)
 
@@ -221,7 +225,7 @@ class Books:
 def _executions_differ(journal, executed):
     """Each trade is in the platform's trade_executions, in one or two parts, once."""
     wanted: dict[str, D] = {}
-    for _, fact in journal.trades.values():
+    for _, fact in journal.fills.values():
         wanted[fact.client_order_id] = wanted.get(fact.client_order_id, D(0)) + fact.trade.quantity
     wrong = [id_ for id_, quantity in wanted.items() if abs(executed.get(id_, D(0)) - quantity) > SMALL]
     return f"trade_executions do not add up for {len(wrong)} orders: {some(wrong)}" if wrong else ""

@@ -116,7 +116,7 @@ class Run:
             "orders at the exchange": len(self.books.exchange.orders),
             "trades booked": len(self.books.exchange.trades),
             "of them by liquidations": sum(
-                f.purpose in {Purpose.ADL, Purpose.LIQUIDATION} for _, f in self.books.journal.trades.values()
+                f.purpose in {Purpose.ADL, Purpose.LIQUIDATION} for _, f in self.books.journal.fills.values()
             ),
             "slowest takeover from a frozen engine to an API that answers, s": round(
                 max(self.takeovers, default=0), 1

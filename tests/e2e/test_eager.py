@@ -46,7 +46,14 @@ def paths(client):
     """Every path that can be looked at, as the engine's own document lists them, with names that exist."""
     document = client.get("/schema/openapi.json")
     order = client.get("/v1/positions")[0]["account_id"]
-    names = {"account_id": order, "dead_letter_id": "1", "client_order_id": "none", "cause_id": "none"}
+    names = {
+        "account_id": order,
+        "dead_letter_id": "1",
+        "client_order_id": "none",
+        "cause_id": "none",
+        "symbol": "BTCUSDT",
+        "order": "none",
+    }
     found = []
     for path, operations in document["paths"].items():
         if "get" not in operations or path.endswith("/trace"):

@@ -78,10 +78,10 @@ def test_one_that_is_killed_in_the_middle_changed_nothing(store, dsn, monkeypatc
     commit(store, live(store, range(3), monkeypatch))
     project_all(dsn)
     before = ours(dsn), platform(dsn)
-    monkeypatch.setattr(module, "AT_ONCE", 20)
+    monkeypatch.setattr(module, "AT_ONCE", 10)
 
     def killed(done, _all):
-        if done > 40:
+        if done > 20:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
