@@ -154,7 +154,7 @@ def test_a_dump_taken_under_load_is_started_against_the_same_exchange_and_ends_w
     accepted = bulkhead("db", "accept-restore", dsn, "--data-dir", data, "--reason", "the drill")
     assert accepted.returncode == 0, accepted.stderr
 
-    engine = EngineProcess(paper, data, "--dsn", dsn)
+    engine = EngineProcess(paper, data, "--dsn", dsn, BULKHEAD_CLEARING="off")
     until(lambda: in_step(engine.client, paper), "every order known, and the unknown ones cancelled")
     assert not orphans & open_orders(paper)
     alarms = [a["text"] for a in engine.client.get("/v1/alarms")]
