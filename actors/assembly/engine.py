@@ -40,6 +40,7 @@ from actors.core.clearing_messages import is_clearing
 from actors.core.errors import NotRecorded
 from actors.core.order_ids import Origin
 from actors.core.records import NewAccount
+from actors.core.safe_copy import pairs
 from actors.core.units import NANOS_PER_MS, NANOS_PER_SECOND, AccountId, Nanos, Symbol
 from actors.feed.actor import Listed
 from actors.gateway.fleets import Fleets
@@ -248,7 +249,7 @@ class Engine:
     def _stop_clearing(self, seconds: float) -> None:
         if not self._is_assembled:
             return
-        refs = {name: ref for name, ref in list(self.actors.items()) if is_clearing(name)}
+        refs = {name: ref for name, ref in pairs(self.actors) if is_clearing(name)}
         self.assembly.stop_clearing(seconds)
         # Those that have stopped are found by name no more, and their states move no more.
         found = clearing_states_of(refs, self._clearings)
