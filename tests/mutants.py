@@ -310,6 +310,16 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "len(self._unknown(lookup.orders)) >= HANDFUL",
     ): "a second history for one order fewer finds the same fates",
     (
+        "gateway/recovery",
+        "len(ids) <= HANDFUL",
+        "len(ids) < HANDFUL",
+    ): "twenty are queried singly or looked up once more: the same fates",
+    (
+        "gateway/recovery",
+        "now_ms > lookup.singly_ms",
+        "now_ms >= lookup.singly_ms",
+    ): "a millisecond beyond the exchange's window and a margin of half a second",
+    (
         "persistence/projection/trades",
         "(known.symbol, known.trade_id) == (fact.symbol, fact.trade_id)",
         "(known.symbol, known.trade_id) != (fact.symbol, fact.trade_id)",

@@ -380,3 +380,16 @@ class SlotMachine(RuleBasedStateMachine):
 
 SlotMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
 TestSlots = SlotMachine.TestCase
+
+
+def test_a_slot_is_used_from_the_very_end_of_a_pause_on(core):
+    slot, block = one_slot(core), block_of(GROUP, 1)
+    core.budget.pause(T0 + 500)
+    assert sent(core.submit(Submit((block,), (), slot), T0 + 500)) == [block.client_order_id]
+
+
+def test_new_risk_that_never_left_keeps_the_turn_that_it_used_and_a_liquidation_needs_none(core):
+    for order_class, keeps in ((NEW_RISK, True), (LIQUIDATION, False)):
+        tracked = Tracked(order=block_of(Group(ETH, BUY, order_class), 1))
+        core.send_policy.requeue(tracked)
+        assert tracked.had_turn is keeps
