@@ -109,6 +109,35 @@ class Paper(Process):
         ).json()
 
 
+class PatientClient(Client):
+    """As the command line's, and an order waits while the engine is behind because other tests use the machine.
+
+    Only then: any other refusal, and any other reason for which the gate is closed, is what a test gets to see.
+    """
+
+    def post(self, path, body=None):
+        if not path.endswith("/orders"):
+            return super().post(path, body)
+        bodies = body if isinstance(body, list) else [body]
+        found = super().post(path, body)
+        answers = found if isinstance(body, list) else [found]
+        deadline = time.monotonic() + WAIT
+        while (late := [n for n, answer in enumerate(answers) if self._machine_is_busy(answer)]) and (
+            time.monotonic() < deadline
+        ):
+            time.sleep(0.2)
+            again = [bodies[n] for n in late]
+            found = super().post(path, again if isinstance(body, list) else again[0])
+            for n, answer in zip(late, found if isinstance(body, list) else [found], strict=True):
+                answers[n] = answer
+        return answers if isinstance(body, list) else answers[0]
+
+    def _machine_is_busy(self, answer):
+        if {r["code"] for r in answer.get("rejections", ())} != {"REDUCE_ONLY_MODE"}:
+            return False
+        return set(self.get("/v1/health")["closed_by"]) <= {"overload", "watchdog"}
+
+
 class EngineProcess(Process):
     """The engine, against a paper exchange."""
 
@@ -118,7 +147,7 @@ class EngineProcess(Process):
             *arguments, program=program, **environment,
         )  # fmt: skip
         self.ready = self.first_line()
-        self.client = Client(Path(data_dir))
+        self.client = PatientClient(Path(data_dir))
 
 
 def bulkhead(*arguments, **environment):

@@ -14,13 +14,13 @@ import httpx
 import psutil
 import pytest
 
-from actors.api.client import Client
 from actors.cli.serving import EXIT_HALTED
 from tests.e2e.processes import (
     ROOT,
     WAIT,
     EngineProcess,
     Paper,
+    PatientClient,
     _started,
     account_bodies,
     idle,
@@ -58,7 +58,7 @@ class Logging(EngineProcess):
         _started.append(self.child)
         self.errors = "nobody read them"
         self.first_line()
-        self.client = Client(Path(folder))
+        self.client = PatientClient(Path(folder))
         self.postmaster = int((folder / "postgres" / "postmaster.pid").read_text().split("\n")[0])
 
     def leave(self):
