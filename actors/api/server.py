@@ -33,6 +33,7 @@ from actors.api import (
     orders,
     position_sizes,
     quarantine,
+    time_travel,
 )
 from actors.api.address import API_FILE, Address
 from actors.api.auth import Tokens, may
@@ -48,6 +49,7 @@ NOUNS: tuple[Noun, ...] = (
     accounts.NOUN,
     orders.NOUN,
     clearing.NOUN,
+    time_travel.NOUN,
     position_sizes.NOUN,
     limits.NOUN,
     breaker.NOUN,

@@ -20,6 +20,7 @@ from actors.cli import (
     position_sizes,
     quarantine,
     replay,
+    time_travel,
 )
 from actors.cli.app import app
 from actors.cli.common import err
@@ -33,6 +34,7 @@ NOUNS = (
     position_sizes,
     breaker,
     actors,
+    time_travel,
     quarantine,
     deadletters,
     engine,

@@ -109,7 +109,7 @@ class Handled(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     cause: str
     content: str
-    took_ns: int
+    took_us: int
 
 
 class Capture(msgspec.Struct, frozen=True, kw_only=True):
