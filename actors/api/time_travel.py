@@ -14,7 +14,7 @@ from actors.api.account_views import account_view
 from actors.api.answers import plain_json
 from actors.api.errors import ERRORS
 from actors.api.noun import Context, Noun
-from actors.api.parameters import Limit
+from actors.api.parameters import CAPTURE_TYPE, Limit
 from actors.api.pools import INSPECT, STORE
 from actors.assembly.past_views import DiffView, PastView, check_order, diff_view, past_view
 from actors.core.errors import StoreBusy, StoreUnreachable
@@ -38,7 +38,6 @@ FOLD_SECONDS = 20.0
 """A fold beside a running engine ends after so long; its client waits for thirty seconds."""
 
 CURE = "give the database itself with --dsn, or give a later point"
-CAPTURE_TYPE = "application/x-bulkhead-capture"
 NO_MARKET = Market({}, {}, Nanos(0), 0, FIXED)
 
 Last = Annotated[int, Parameter(ge=0, le=RECORDED_OF_ONE)]

@@ -132,12 +132,12 @@ def capture(
         raise BadInput(
             f"--last: {last} must be 0 to {LAST}, which is what the engine remembers of one account"
         )
-    target = _free(output or Path(f"{account}.capture"), force=force)
+    target = free(output or Path(f"{account}.capture"), force=force)
     data = client(data_dir).download(path("accounts", account, "capture"), last=last)
     write_capture(data, target)
 
 
-def _free(target: Path, *, force: bool) -> Path:
+def free(target: Path, *, force: bool) -> Path:
     """A file that may be written.
 
     Raises:

@@ -101,9 +101,7 @@ def _value(value: Any) -> str:
 
 def _fields(fact: Found) -> str:
     told = (
-        f"{name} {_value(value)}"
-        for name, value in fact.items()
-        if name != "fact" and value not in (None, "", [])
+        f"{name} {_value(value)}" for name, value in fact.items() if name not in UNSAID and value not in UNSET
     )
     return brief(", ".join(told), SHOWN)
 
@@ -111,9 +109,10 @@ def _fields(fact: Found) -> str:
 def written(found: Capture, name: str, size: int, out: Console) -> None:
     """What a capture holds."""
     decided = [one for one in found.decisions if not one.is_look]
-    durable = sum(one.position > 0 for one in decided)
+    durable, failed = sum(one.position > 0 for one in decided), sum(bool(one.error) for one in decided)
+    what = "one that failed" if failed else f"{durable} in the journal"
     out.print(
-        f"{name}: {_counted(len(decided), 'decision')} of {found.account} ({durable} in the journal), "
+        f"{name}: {_counted(len(decided), 'decision')} of {found.account} ({what}), "
         f"{'what it would decide now, ' if len(decided) < len(found.decisions) else ''}{size:,} bytes; "
         f"'bulkhead rerun {name}' makes them again",
         highlight=False,
@@ -173,6 +172,12 @@ def summary(found: Capture, outcomes: Sequence[Rerun], out: Console) -> None:
         out.print("the file holds no decision", style="yellow")
         return
     differing = [one for one in outcomes if one.difference]
+    failed = sum(one.verdict == "SAME_ERROR" for one in outcomes)
+    if failed:
+        what = "it fails as it did" if len(outcomes) == 1 else f"{failed} of {len(outcomes)} fail as they did"
+        out.print(f"{what}: with the same error, at the same lines", style="green" if not differing else "")
+        if not differing:
+            return
     if not differing:
         durable = sum(one.recorded.position > 0 for one in outcomes)
         out.print(
