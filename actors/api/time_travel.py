@@ -27,9 +27,8 @@ from actors.runtime.cell import Status
 from actors.runtime.failure_text import traceback_text
 from actors.subaccount import capture
 from actors.subaccount.capture import Capture, CapturedDecision, Handled
-from actors.subaccount.decide import decide
 from actors.subaccount.market import Market
-from actors.subaccount.recording import RECORDED_OF_ONE, Action, Recorded, inputs_of, watched
+from actors.subaccount.recording import RECORDED_OF_ONE, Action, Recorded, decide_in, inputs_of, watched
 from actors.subaccount.state import AccountState
 
 V = TypeVar("V")
@@ -148,7 +147,7 @@ class TimeTravelService:
         symbol = state.symbols[0] if state.positions else Symbol("")
         message = Wake(symbol, "capture")
         try:
-            decision = decide(state, message, market)
+            decision = decide_in(market, state, message)
         except Exception as error:  # noqa: BLE001 - that it fails is what the capture is to show
             failed = Recorded(before=state, message=message, inputs=inputs_of(market))
             text = f"{type(error).__name__}: {error}"

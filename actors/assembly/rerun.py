@@ -23,7 +23,7 @@ from actors.subaccount.state import AccountState
 from actors.subaccount.state_codec import state_hash
 
 CALLERS = ("subaccount/actor.py:", "assembly/rerun.py:")
-LAST_CALLER = " decide_again"
+LAST_CALLERS = (" decide_again", " decide_in")
 """Frames that lead to a decision, by file or by function; those behind the last of them belong to it."""
 
 
@@ -121,13 +121,22 @@ def _first_difference(recorded: bytes, now: bytes) -> str:
         kind, now_kind = one.get("fact"), other.get("fact")
         if kind != now_kind:
             return f"fact {number} is {now_kind} instead of {kind}"
-        for name in {**one, **other}:
-            if one.get(name) != other.get(name):
-                return f"fact {number}, {kind}: {name} is {_json(other.get(name))} instead of {_json(one.get(name))}"
+        return f"fact {number}, {kind}: {_field(one, other)}"
     if len(was) != len(is_):
         kinds = ", ".join(str(fact.get("fact")) for fact in (was[len(is_) :] or is_[len(was) :]))
         return f"{len(is_)} facts instead of {len(was)}: {'without' if len(is_) < len(was) else 'besides'} {kinds}"
     return "the facts say the same in other bytes"
+
+
+def _field(was: dict[str, Any], is_: dict[str, Any], path: str = "") -> str:
+    """The first field that differs, of a fact or of what is in it."""
+    for name in {**was, **is_}:
+        one, other = was.get(name), is_.get(name)
+        if isinstance(one, dict) and isinstance(other, dict) and one != other:
+            return _field(one, other, f"{path}{name}.")
+        if one != other:
+            return f"{path}{name} is {_json(other)} instead of {_json(one)}"
+    return "it is the same"
 
 
 def _difference_of_errors(recorded: CapturedDecision, error: str, text: str) -> str:
@@ -150,7 +159,7 @@ def own_frames(text: str) -> list[str]:
             number, _, function = rest.partition(", in ")
             found.append(f"{'/'.join(PurePath(file).parts[-2:])}:{number} {function}")
     last = max(
-        (n for n, f in enumerate(found) if f.startswith(CALLERS) or f.endswith(LAST_CALLER)), default=-1
+        (n for n, f in enumerate(found) if f.startswith(CALLERS) or f.endswith(LAST_CALLERS)), default=-1
     )
     return found[last + 1 :]
 

@@ -183,7 +183,7 @@ def decode(data: bytes, name: str) -> Capture:
     """
     head, newline, body = data[:HEAD_MAX].partition(b"\n")
     if not head.startswith(MAGIC):
-        if data and MAGIC.startswith(data):
+        if MAGIC.startswith(data):
             raise BadInput(f"{name}: cut off after {len(data)} bytes; make it again")
         raise BadInput(f"{name}: not a capture; 'bulkhead capture ACCOUNT -o FILE' makes one")
     fields = head.removeprefix(MAGIC).decode("ascii", "replace").split(" ")

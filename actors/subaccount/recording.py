@@ -408,12 +408,20 @@ def decide_again(state: AccountState, message: Any, inputs: Inputs | None, actio
         fail_on_purpose(message)
     if inputs is None:
         _refuse("the market")
-    market = market_of(inputs)
+    return decide_in(market_of(inputs), state, message, action)
+
+
+def decide_in(market: Market, state: AccountState, message: Any, action: Action = Action.DECIDE) -> Decision:
+    """Make a decision with all that it reads, as an account's actor does: its triggers are of it, and may fail too.
+
+    Raises:
+        Exception: what the decision raises.
+    """
     if action is Action.WITHDRAW:
         decision = withdraw(Situation(state, market, message.reason.value))
     else:
         decision = decide(state, message, market)
-    triggers(decision.now)  # the last step of a decision that may fail
+    triggers(decision.now)
     return decision
 
 
