@@ -143,7 +143,7 @@ WRONG = (
     ("inspect nobody --at now", "the journal has no account 'nobody'", 2),
     ("inspect acct-1 --at 2020-01-01", "acct-1 did not exist then; it begins with", 2),
     ("inspect acct-1 --at 99999999", "is in the future: the journal ends at", 2),
-    ("diff acct-1 now #0", "give the earlier one first", 2),
+    ("diff acct-7 now #0", "give the earlier one first", 2),
     ("capture nobody", "there is no account 'nobody'", 2),
     ("deadletters export 999999", "there is no dead letter 999999", 2),
     ("trace nobody --follow", "there is no actor 'nobody'", 2),
