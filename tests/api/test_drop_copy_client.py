@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import random
-import socket
 import threading
 
 import msgspec
@@ -16,6 +14,7 @@ from actors.api.client import EngineError
 from actors.api.drop_copy_client import DropCopyClient
 from actors.core.errors import BadInput
 from tests.api.served import OPERATOR, VIEWER, Served, until
+from tests.cutter import Cutter
 
 
 @pytest.fixture(autouse=True)
@@ -40,51 +39,6 @@ def address(folder, url, token=VIEWER):
 @pytest.fixture
 def folder(served, tmp_path):
     return address(tmp_path, served.url)
-
-
-class Cutter:
-    """Between a client and a server: passes bytes on, and cuts all connections when it is told to, in the middle of anything."""
-
-    def __init__(self, port):
-        self._there, self._sockets = ("127.0.0.1", port), []
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._server.accept()
-                try:
-                    server = socket.create_connection(self._there)
-                except OSError:
-                    client.close()
-                    continue
-                self._sockets += [client, server]
-                for source, target in ((client, server), (server, client)):
-                    threading.Thread(target=self._pass, args=(source, target), daemon=True).start()
-
-    def _pass(self, source, target):
-        with contextlib.suppress(OSError):
-            while data := source.recv(1_000):
-                target.sendall(data)
-        end(source, target)
-
-    def cut(self):
-        """End what is connected now."""
-        sockets, self._sockets = self._sockets, []
-        end(*sockets)
-
-    def stop(self):
-        end(self._server)
-        self.cut()
-
-
-def end(*sockets):
-    for one in sockets:
-        with contextlib.suppress(OSError):
-            one.shutdown(socket.SHUT_RDWR)
-        one.close()
 
 
 @pytest.fixture
