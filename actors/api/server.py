@@ -29,6 +29,7 @@ from actors.api import (
     clearing,
     deadletters,
     engine,
+    history,
     limits,
     orders,
     position_sizes,
@@ -55,6 +56,7 @@ NOUNS: tuple[Noun, ...] = (
     quarantine.NOUN,
     deadletters.NOUN,
     engine.NOUN,
+    history.NOUN,
 )
 
 START_SECONDS = 10.0

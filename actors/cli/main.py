@@ -14,12 +14,14 @@ from actors.cli import (
     deadletters,
     demo,
     engine,
+    history,
     limits,
     orders,
     paper,
     position_sizes,
     quarantine,
     replay,
+    statement,
 )
 from actors.cli.app import app
 from actors.cli.common import err
@@ -28,6 +30,8 @@ from actors.core.errors import BulkheadError
 NOUNS = (
     accounts,
     orders,
+    history,
+    statement,
     clearing,
     limits,
     position_sizes,
