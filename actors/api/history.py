@@ -15,7 +15,7 @@ from actors.core.units import AccountId, Symbol
 from actors.persistence import alert_history, history
 from actors.persistence.alert_history import AlertRecord
 from actors.persistence.history import Page, Wanted
-from actors.persistence.history_records import HistoryKind
+from actors.persistence.history_records import kinds_of
 from actors.persistence.operator_records import clean
 from actors.persistence.statement import Statement, statement
 
@@ -71,7 +71,7 @@ class HistoryRoutes(Controller):
         history: HistoryService,
         account_id: str | None = None,
         symbol: str | None = None,
-        kind: list[HistoryKind] | None = None,
+        kind: list[str] | None = None,
         from_ms: Milliseconds = 0,
         to_ms: Milliseconds = MS_MAX,
         limit: Limit = 100,
@@ -81,7 +81,7 @@ class HistoryRoutes(Controller):
         wanted = Wanted(
             account_id=None if account_id is None else AccountId(account_id),
             symbol=None if symbol is None else Symbol(clean(symbol).upper()),
-            kinds=frozenset(kind or ()),
+            kinds=kinds_of(kind or ()),
             from_ms=from_ms,
             to_ms=to_ms,
         )

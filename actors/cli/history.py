@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 HOURS = 24.0
 LIMIT_MAX = 100_000
 PAGE = 1_000
-
-KINDS = "order, refused, insufficient-balance, fill, close, liquidation, funding, balance"
 
 From = Annotated[str | None, Parameter("--from")]
 Kind = Annotated[list[str] | None, Parameter("--kind", negative=())]
@@ -174,12 +173,12 @@ def _reader(connection: psycopg.Connection[Any], asked: dict[str, Any]) -> Any:
     import msgspec  # noqa: PLC0415
 
     from actors.persistence.history import END, Wanted, page  # noqa: PLC0415
-    from actors.persistence.history_records import HistoryKind  # noqa: PLC0415
+    from actors.persistence.history_records import kinds_of  # noqa: PLC0415
 
     wanted = Wanted(
         account_id=asked["account_id"],
         symbol=asked["symbol"],
-        kinds=frozenset(map(HistoryKind, asked["kind"] or ())),
+        kinds=kinds_of(asked["kind"] or ()),
         from_ms=asked["from_ms"],
         to_ms=END if asked["to_ms"] is None else asked["to_ms"],
     )
@@ -197,16 +196,10 @@ def _pages(read: Any, limit: int, before: str | None) -> dict[str, Any]:
             return {"records": found, "next": before}
 
 
-def _kinds(texts: Any) -> list[str]:
-    from actors.persistence.history_records import HistoryKind  # noqa: PLC0415
+def _kinds(texts: Sequence[str]) -> list[str]:
+    from actors.persistence.history_records import kinds_of  # noqa: PLC0415
 
-    found = []
-    for text in texts:
-        name = text.upper().replace("-", "_")
-        if name not in set(HistoryKind):
-            raise BadInput(f"--kind: there is no {text[:40]!r}; there are {KINDS}")
-        found.append(name)
-    return found
+    return sorted(kinds_of(texts))
 
 
 def _one_format(*, csv: bool, json: bool) -> None:

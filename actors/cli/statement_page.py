@@ -20,11 +20,13 @@ WIDTH = 78
 LISTED = 30
 """Trades, and entries without a trade, that the page lists; CSV and JSON have all."""
 
+PRICE_MAX = 11
+
 WORDS = {
     "TRANSFER": "deposits and withdrawals",
     "REALIZED_PNL": "realized profit and loss",
-    "COMMISSION": "trading fees",
     "FUNDING_FEE": "funding",
+    "COMMISSION": "trading fees",
     "INSURANCE_CLEAR": "losses borne by the house",
 }
 INFO = {"OPENING_BALANCE": "balance carried over", "BAD_DEBT": "loss borne by the house"}
@@ -76,7 +78,10 @@ def lines(found: Found) -> Iterator[str]:
 
 def _balances(found: Found) -> Iterator[str]:
     yield _line("Opening balance", money(found["opening"]))
-    for each in found["sums"]:
+    order = list(WORDS)
+    for each in sorted(
+        found["sums"], key=lambda s: order.index(s["name"]) if s["name"] in WORDS else len(order)
+    ):
         name = f"  {each['name']:<16} {WORDS.get(each['name'], '')}"
         yield _line(f"{name:<47}{each['count']:>7,}", money(each["amount"], sign=True))
     if not found["sums"]:
@@ -122,17 +127,26 @@ def _trades(found: Found) -> Iterator[str]:
     if not rows:
         return
     yield f"Trades ({len(rows):,})"
-    yield f"  {'time':<15}{'':<5}{'quantity':>12} {'symbol':<13}{'price':>14}{'realized':>15}"
+    yield f"  {'time':<17}{'':<5}{'quantity':>9} {'symbol':<11}{'price':>12}{'realized':>10}{'fee':>11}"
     for t in rows[:LISTED]:
-        closed = "" if not Decimal(t["realized"]) else cents(t["realized"])
-        why = "" if t["purpose"] == "USER" else f"  {t['purpose']}"
-        quantity, price = plain(Decimal(t["quantity"])), plain(Decimal(t["price"]))
-        # A price of a part of several trades has more digits than anybody reads.
-        price = price if len(price) <= len("12345678.12345") else f"{Decimal(t['price']):.5f}"
-        yield (
-            f"  {utc(t['trade_ms'])[5:]:<15}{t['side']:<5}{quantity:>12} {t['symbol']:<13}{price:>14}{closed:>15}{why}"
-        )
+        yield _trade(t)
     yield from _more(len(rows))
+
+
+def _trade(t: Found) -> str:
+    closed = "" if not Decimal(t["realized"]) else f"{Decimal(t['realized']):+,.2f}"
+    quantity, price = plain(Decimal(t["quantity"])), plain(Decimal(t["price"]))
+    # A part of several trades has a price of more digits than anybody reads.
+    price = price if len(price) <= PRICE_MAX else f"{Decimal(t['price']):.4f}"
+    if t["fee"] is None:
+        fee = "not known"
+    elif t["fee_asset"]:
+        fee = f"{plain(round(Decimal(t['fee']), 6))} {t['fee_asset']}"
+    else:
+        fee = f"{Decimal(t['fee']):,.4f}"
+    why = "" if t["purpose"] == "USER" else f"  {t['purpose']}"
+    left = f"  {utc(t['trade_ms'])[:16]:<17}{t['side']:<5}{quantity:>9} {t['symbol']:<11}"
+    return f"{left}{price:>12}{closed:>10}{fee:>11}{why}"
 
 
 def _more(count: int) -> Iterator[str]:
@@ -165,11 +179,6 @@ def money(value: str, *, sign: bool = False) -> str:
     number = Decimal(plain(Decimal(value)))
     digits = max(2, -int(number.as_tuple().exponent))
     return f"{number:{'+' if sign else ''},.{digits}f}"
-
-
-def cents(value: str) -> str:
-    """An amount that is in a sum elsewhere with all digits."""
-    return f"{Decimal(value):+,.2f}"
 
 
 COLUMNS = (

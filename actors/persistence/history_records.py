@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
@@ -11,6 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from actors.core.enums import ConditionalStatus, OrderStatus, Purpose
+from actors.core.errors import BadInput
 from actors.core.facts import (
     AccountCarried,
     AccountOpened,
@@ -28,6 +29,7 @@ from actors.core.facts import (
     PositionTakenOver,
 )
 from actors.core.fees import FeeBooked
+from actors.core.names import shown
 from actors.core.orders import end_text
 from actors.core.units import ZERO, plain
 from actors.subaccount.alert_kinds import alert_of, text_of
@@ -142,6 +144,24 @@ _FACTS: Mapping[HistoryKind, tuple[type[AnyFact], ...]] = {
     HistoryKind.UNREADABLE: (),
 }
 """Which facts make lines of a kind."""
+
+
+def kinds_of(texts: Iterable[str]) -> frozenset[HistoryKind]:
+    """Kinds by name, as people type them.
+
+    Raises:
+        BadInput: there is no such kind; names those that there are.
+    """
+    found = set()
+    for text in texts:
+        name = text.upper().replace("-", "_")
+        if name not in _KINDS_BY_NAME:
+            raise BadInput(f"kind: there is no {shown(text)}; there are {', '.join(HistoryKind)}")
+        found.add(HistoryKind(name))
+    return frozenset(found)
+
+
+_KINDS_BY_NAME = frozenset(HistoryKind)
 
 
 def facts_of(kinds: Collection[HistoryKind]) -> list[str]:

@@ -31,6 +31,7 @@ from actors.core.units import ZERO, AccountId, plain
 from actors.persistence import loading
 from actors.persistence.connection import one_moment
 from actors.persistence.journal import SHARD, projected
+from actors.persistence.projection.spelling import QUOTE_ASSETS
 from actors.subaccount.income import Income
 from actors.subaccount.state import AccountState
 
@@ -133,7 +134,7 @@ class Cut(NamedTuple):
 def statement(
     connection: Connection, account_id: AccountId, from_ms: int, to_ms: int, asset: str = ""
 ) -> Statement:
-    """See the module. ``asset`` is the name of the quote asset.
+    """See the module. ``asset`` is the name of the quote asset, found by the symbols where it is not given.
 
     Raises:
         BadInput: no such account, times that are the wrong way round, or too many entries; says what would do.
@@ -166,6 +167,7 @@ def _statement(
             f"{account_id}: its entries come to {plain(closing)}, and its row in bulkhead.account says {plain(row[1])}; "
             + CURE
         )
+    asset = asset or _asset_of(found)
     state = _state_before(connection, account_id, end.sequence)
     if state is not None and state.balance != closing:
         last = f", the last of them {_named(found[-1])}" if found else ""
@@ -271,6 +273,12 @@ def _checked(account_id: str, opening: Decimal, entries: Sequence[LedgerEntry]) 
             )
         balance = entry.balance
     return balance
+
+
+def _asset_of(entries: Sequence[LedgerEntry]) -> str:
+    """The quote asset that all symbols have; empty where that is not known. All accounts of an engine have one."""
+    found = {quote for e in entries for quote in QUOTE_ASSETS if e.symbol.endswith(quote)}
+    return found.pop() if len(found) == 1 else ""
 
 
 def _named(entry: LedgerEntry) -> str:
