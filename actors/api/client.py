@@ -19,6 +19,10 @@ class EngineError(BulkheadError):
     """The engine refused a request; the text is the engine's."""
 
 
+class EngineAway(EngineError):  # noqa: N818 - names read as in actors.core.errors
+    """No engine answers at the address that one has left."""
+
+
 class NotKnown(EngineError):  # noqa: N818 - names read as in actors.core.errors
     """The engine knows nothing of that name, 404."""
 
@@ -91,7 +95,7 @@ class Client:
         try:
             answer = self._http.request(method, path, **request)
         except httpx.HTTPError as error:
-            raise EngineError(
+            raise EngineAway(
                 f"the engine at {self.address.url} does not answer ({type(error).__name__}); is process "
                 f"{self.address.pid} still running?"
             ) from None

@@ -31,6 +31,7 @@ from actors.api import (
     deadletters,
     drop_copy,
     engine,
+    history,
     limits,
     orders,
     position_sizes,
@@ -65,6 +66,7 @@ NOUNS: tuple[Noun, ...] = (
     deadletters.NOUN,
     drop_copy.NOUN,
     engine.NOUN,
+    history.NOUN,
 )
 
 START_SECONDS = 10.0

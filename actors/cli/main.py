@@ -15,12 +15,14 @@ from actors.cli import (
     demo,
     drop_copy,
     engine,
+    history,
     limits,
     orders,
     paper,
     position_sizes,
     quarantine,
     replay,
+    statement,
 )
 from actors.cli.app import app
 from actors.cli.common import err
@@ -29,6 +31,8 @@ from actors.core.errors import BulkheadError
 NOUNS = (
     accounts,
     orders,
+    history,
+    statement,
     clearing,
     limits,
     position_sizes,
