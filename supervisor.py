@@ -261,7 +261,7 @@ class Supervisor(DispatchedActor):
             return
         name, registry = cell.name, self._registry
         self.crashes.append(FailedActor(name, report))
-        self._context.tell("writer", dead_letter_of(name, report, cell.poison))
+        self._context.tell("writer", dead_letter_of(name, report, cell.poison, cell.evidence))
         if cell.status is not Status.CRASHED:
             return  # it was quarantined or restarted by an operator before this was read
         spec = registry.spec(name)

@@ -27,6 +27,10 @@ class NotKnown(EngineError):  # noqa: N818 - names read as in actors.core.errors
     """The engine knows nothing of that name, 404."""
 
 
+class EngineAway(EngineError):  # noqa: N818 - as above
+    """No engine answers at the address that one has left."""
+
+
 def address_of(data_dir: Path) -> Address:
     """Where the engine of a data folder listens, and its tokens.
 
@@ -74,6 +78,10 @@ class Client:
         """DELETE and decode."""
         return self._send("DELETE", path)
 
+    def download(self, path: str, **params: Any) -> bytes:
+        """GET a file, whole."""
+        return self._answer("GET", path, params={k: v for k, v in params.items() if v is not None}).content
+
     def stream(self, path: str, **params: Any) -> Iterator[Any]:
         """GET lines of JSON, one at a time, until the engine ends them."""
         try:
@@ -92,6 +100,9 @@ class Client:
             ) from None
 
     def _send(self, method: str, path: str, **request: Any) -> Any:
+        return msgspec.json.decode(self._answer(method, path, **request).content)
+
+    def _answer(self, method: str, path: str, **request: Any) -> httpx.Response:
         try:
             answer = self._http.request(method, path, **request)
         except httpx.HTTPError as error:
@@ -100,7 +111,7 @@ class Client:
                 f"{self.address.pid} still running?"
             ) from None
         if answer.is_success or answer.status_code == HTTP_REJECTED:
-            return msgspec.json.decode(answer.content)
+            return answer
         return self._refused(answer)
 
     @staticmethod

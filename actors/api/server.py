@@ -36,6 +36,7 @@ from actors.api import (
     orders,
     position_sizes,
     quarantine,
+    time_travel,
 )
 from actors.api.address import API_FILE, Address
 from actors.api.auth import Tokens, may
@@ -58,6 +59,7 @@ NOUNS: tuple[Noun, ...] = (
     accounts.NOUN,
     orders.NOUN,
     clearing.NOUN,
+    time_travel.NOUN,
     position_sizes.NOUN,
     limits.NOUN,
     breaker.NOUN,

@@ -15,6 +15,7 @@ import pykka
 import structlog
 from msgspec.structs import replace
 
+from actors.assembly.program import program
 from actors.clearing.actor import ClearingContext
 from actors.clearing.state import ClearingState
 from actors.core.alarm_level import Critical
@@ -259,6 +260,7 @@ def build(  # noqa: PLR0913 - the parts that differ
     fleets = Fleets(settings.origin)
     context = AccountContext(book, venue.instruments, runtime.gate, settings.origin)
     context.faults_allowed = settings.faults_allowed
+    context.program = program()
     context.alarm = runtime.alarm_of_account
 
     def start_guard(id_: AccountId) -> Ref:

@@ -23,6 +23,7 @@ from actors.cli import (
     quarantine,
     replay,
     statement,
+    time_travel,
 )
 from actors.cli.app import app
 from actors.cli.common import err
@@ -38,6 +39,7 @@ NOUNS = (
     position_sizes,
     breaker,
     actors,
+    time_travel,
     quarantine,
     deadletters,
     drop_copy,

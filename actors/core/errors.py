@@ -22,6 +22,7 @@ BulkheadError
 ├── ExchangeBusy        not asked: our own budget of request weight is used up; says when it is not
 ├── VenueRefused        the exchange answers with an error of its own
 ├── MasterUnfit         the master account is set up in a way that the engine cannot trade with
+├── InputMissing        a decision that is made again reads what the recorded one did not
 └── FaultInjected       raised on purpose by the demo and by tests
 """
 
@@ -118,6 +119,10 @@ class VenueRefused(BulkheadError):  # noqa: N818 - as above
 
 class MasterUnfit(BulkheadError):  # noqa: N818 - as above
     """The master account's settings do not fit; names each, and what would change it."""
+
+
+class InputMissing(BulkheadError):  # noqa: N818 - as above
+    """A recorded decision cannot be made again: it asks for what was never read. Names it."""
 
 
 class FaultInjected(BulkheadError):  # noqa: N818 - as above

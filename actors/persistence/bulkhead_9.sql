@@ -35,4 +35,7 @@ CREATE TABLE bulkhead.alert (
 );
 CREATE INDEX alert_account_idx ON bulkhead.alert (account_id, position, fact);
 
+-- capture: what the failure can be repeated with, as 'bulkhead rerun' reads it; empty where that is not known.
+ALTER TABLE bulkhead.dead_letter ADD COLUMN capture bytea NOT NULL DEFAULT '';
+
 INSERT INTO bulkhead.migration (version) VALUES (9);
