@@ -183,6 +183,7 @@ class AccountActor(DispatchedActor):
             context.book.day_ticks,
             context.book,
             self._past_replacing,
+            context.gate.closed_symbols,
         )
 
     def _loaded(self, loaded: AccountState) -> AccountState:
