@@ -113,6 +113,8 @@ class Gateway(DispatchedActor):
         kept_elsewhere: whether only its symbol's clearing knows what becomes of an order, which must not be queried.
     """
 
+    GOES_FIRST = True
+
     def __init__(  # noqa: PLR0913 - its neighbours, and what outlives it
         self,
         transport: Transport,
