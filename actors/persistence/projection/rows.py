@@ -6,7 +6,8 @@ folder: mypy says which.
 Rules
 1. Schema ``bulkhead`` holds what people and queries read, exactly. The platform's tables are written so that its own
    programs see the same accounts.
-2. The first decision of an account writes nothing of the platform's: its rows were made with it.
+2. The first decision of an account writes nothing of the platform's: its rows were made with it, or are older. The
+   positions that an adoption took over become rows of ours.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import assert_never
 
 from actors.core.errors import StateCorrupt
 from actors.core.facts import (
+    AccountAdopted,
     AccountFact,
     AnyFact,
     ConditionalFact,
@@ -49,6 +51,9 @@ def gather(batch: Batch, decisions: Iterable[AnyDecided]) -> None:
             continue
         lasts[decided.stream] = decided
         if decided.is_first:
+            for first in decided.facts:
+                if isinstance(first, AccountAdopted):
+                    accounts.project(batch, decided, first)
             continue
         for number, fact in enumerate(decided.facts):
             batch.begin(number)
