@@ -9,11 +9,13 @@ Rules
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from enum import IntEnum
 from typing import ClassVar
 
 import msgspec
+from msgspec.structs import replace
 
 from actors.core.enums import (
     AccountStatus,
@@ -354,7 +356,7 @@ class OrderAccepted(Message, frozen=True, gc=False):
 
 
 class Fill(Message, frozen=True, gc=False):
-    """One trade of one of the account's orders."""
+    """One trade of one of the account's orders; ``end`` if the order has ended with it (``with_ends``)."""
 
     LANE: ClassVar[Lane] = Lane.FILLS
 
@@ -362,6 +364,7 @@ class Fill(Message, frozen=True, gc=False):
     client_order_id: ClientOrderId
     trade: Trade
     cause: str = ""
+    end: OrderClosed | None = None
 
 
 class FeeKnown(Message, frozen=True, gc=False):
@@ -426,3 +429,22 @@ class OrderClosed(Message, frozen=True, gc=False):
         code = f" {self.code}" if self.code else ""
         why = f"{self.status}{code} {self.reason}".rstrip()
         return f"OrderClosed({self.client_order_id} {why}, executed {self.executed_quantity})"
+
+
+def with_ends(delivered: Iterable[tuple[AccountId, Message]]) -> list[tuple[AccountId, Message]]:
+    """Messages to accounts, with the end of each order in the last of its fills: one decision instead of two.
+
+    An order's end says nothing but that it has ended, so it may come before what else was to be told after the fill.
+    """
+    found: list[tuple[AccountId, Message]] = []
+    last: dict[ClientOrderId, int] = {}
+    for account_id, message in delivered:
+        if isinstance(message, Fill):
+            last[message.client_order_id] = len(found)
+        elif isinstance(message, OrderClosed):
+            at = last.pop(message.client_order_id, None)
+            if at is not None and isinstance(fill := found[at][1], Fill):
+                found[at] = (account_id, replace(fill, end=message))
+                continue
+        found.append((account_id, message))
+    return found
