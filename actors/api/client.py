@@ -27,10 +27,6 @@ class NotKnown(EngineError):  # noqa: N818 - names read as in actors.core.errors
     """The engine knows nothing of that name, 404."""
 
 
-class EngineAway(EngineError):  # noqa: N818 - as above
-    """No engine answers at the address that one has left."""
-
-
 def address_of(data_dir: Path) -> Address:
     """Where the engine of a data folder listens, and its tokens.
 
