@@ -19,12 +19,30 @@ class EngineError(BulkheadError):
     """The engine refused a request; the text is the engine's."""
 
 
+class EngineAway(EngineError):  # noqa: N818 - names read as in actors.core.errors
+    """No engine answers at the address that one has left."""
+
+
 class NotKnown(EngineError):  # noqa: N818 - names read as in actors.core.errors
     """The engine knows nothing of that name, 404."""
 
 
-class EngineAway(EngineError):  # noqa: N818 - as above
-    """No engine answers at the address that one has left."""
+def address_of(data_dir: Path) -> Address:
+    """Where the engine of a data folder listens, and its tokens.
+
+    Raises:
+        BadInput: no engine has left its address there.
+    """
+    path = data_dir / API_FILE
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Address)
+    except FileNotFoundError:
+        raise BadInput(
+            f"no engine runs on {data_dir} (there is no {path}); start one with 'bulkhead run', or name its "
+            "folder with --data-dir"
+        ) from None
+    except (OSError, msgspec.MsgspecError) as error:
+        raise BadInput(f"{path} cannot be read: {error}") from None
 
 
 class Client:
@@ -35,17 +53,7 @@ class Client:
     """
 
     def __init__(self, data_dir: Path, token: str | None = None) -> None:
-        path = data_dir / API_FILE
-        try:
-            address = msgspec.json.decode(path.read_bytes(), type=Address)
-        except FileNotFoundError:
-            raise BadInput(
-                f"no engine runs on {data_dir} (there is no {path}); start one with 'bulkhead run', or name its "
-                "folder with --data-dir"
-            ) from None
-        except (OSError, msgspec.MsgspecError) as error:
-            raise BadInput(f"{path} cannot be read: {error}") from None
-        self.address = address
+        self.address = address = address_of(data_dir)
         self._http = httpx.Client(
             base_url=address.url,
             headers={"Authorization": f"Bearer {token or address.token}"},

@@ -51,6 +51,8 @@ class Status(StrEnum):
     LOADING = "LOADING"
     CRASHED = "CRASHED"
     QUARANTINED = "QUARANTINED"
+    BYPASSED = "BYPASSED"
+    """It failed too often as it should be, and serves in a simpler way until an operator restarts it."""
     STOPPED = "STOPPED"
 
 

@@ -223,6 +223,7 @@ class AccountActor(DispatchedActor):
             day_ticks,
             history,
             self._past_replacing,
+            context.gate.closed_symbols,
         )
 
     def _loaded(self, loaded: AccountState) -> AccountState:

@@ -6,8 +6,8 @@ folder: mypy says which.
 Rules
 1. Schema ``bulkhead`` holds what people and queries read, exactly. The platform's tables are written so that its own
    programs see the same accounts.
-2. The first decision of an account writes nothing of the platform's: its rows were made with it. What it does to the
-   balance is in the ledger as any other.
+2. The first decision of an account writes nothing of the platform's: its rows were made with it, or are older. The
+   positions that an adoption took over become rows of ours. What it does to the balance is in the ledger as any other.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import assert_never
 
 from actors.core.errors import StateCorrupt
 from actors.core.facts import (
+    AccountAdopted,
     AccountFact,
     AnyFact,
     ConditionalFact,
@@ -62,6 +63,9 @@ def gather(batch: Batch, decisions: Iterable[AnyDecided]) -> None:
         ledger.project(batch, decided)
         alerts.project(batch, decided)
         if decided.is_first:
+            for first in decided.facts:
+                if isinstance(first, AccountAdopted):
+                    accounts.project(batch, decided, first)
             continue
         for number, fact in enumerate(decided.facts):
             batch.begin(number)
