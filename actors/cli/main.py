@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from actors.cli import (
     accounts,
     actors,
+    audit,
     breaker,
     clearing,
     db,
@@ -36,6 +37,7 @@ NOUNS = (
     quarantine,
     deadletters,
     engine,
+    audit,
     db,
     paper,
     replay,

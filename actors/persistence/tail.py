@@ -138,7 +138,7 @@ class JournalTail:
                 f"rows of the journal behind position {after:,} are asked for, and the oldest that is kept is "
                 f"{rows[0].position:,}; begin after {rows[0].position - 1}"
             )
-        return [_decided(row) for row in rows]
+        return [decided(row) for row in rows]
 
     def end(self) -> int:
         """The position of the last row, as the database says where memory may not know.
@@ -196,7 +196,8 @@ class JournalTail:
         return found
 
 
-def _decided(row: Entry) -> Decided:
+def decided(row: Entry) -> Decided:
+    """A row as readers get it."""
     try:
         facts, fault = journal.decoded(row.stream, row.version, row.facts), ""
     except StateCorrupt as error:
