@@ -11,12 +11,12 @@ from __future__ import annotations
 import weakref
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import pykka
 
 from actors.core.messages import Message, Ping
-from actors.runtime.cell import Cell, Status
+from actors.runtime.cell import Cell, CrashReport, Status
 from actors.runtime.dispatcher import Dispatcher
 from actors.runtime.mailbox import Serving
 
@@ -120,6 +120,9 @@ class Ref(pykka.ActorRef[Any]):
 class DispatchedActor(pykka.Actor):
     """An actor that shares a dispatcher's thread. Subclasses implement ``on_receive``."""
 
+    GOES_FIRST: ClassVar[bool] = False
+    """Whether all others wait for it, so that it has its turns before theirs."""
+
     _cell: Cell
 
     def __init__(self) -> None:
@@ -205,3 +208,8 @@ class DispatchedActor(pykka.Actor):
     def inspect_state(self) -> Any:
         """What ``inspect`` and crash reports show as the actor's state."""
         return None
+
+    def evidence(self, message: Any, report: CrashReport) -> bytes:
+        """What the failure on ``message`` can be repeated with; nothing if it cannot."""
+        del message, report
+        return b""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal as D
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -64,6 +66,8 @@ SPOKEN = {
 }
 """Kind, action, and the names of the fields; a limit's is ``limit.NAME``. Others read them: they are only added to."""
 
+PAGE = Path(__file__).parents[2] / "docs" / "drop-copy.md"
+
 HEAD = ["id", "position", "account", "wall_ms", "cause", "kind"]
 
 
@@ -92,6 +96,19 @@ def test_every_kind_of_fact_has_its_event_and_the_fields_that_are_spoken():
             said = [n for n in names if n != "action" and not n.startswith("limit.")]
             seen.setdefault(name, set()).add(" ".join(said))
     assert {name: {fields} for name, fields in SPOKEN.items()} == seen
+
+
+def test_the_page_about_drop_copies_has_the_same_events_and_fields():
+    rows = re.findall(r"^\| (\S*) ?\| (\S*) ?\| (.*?) ?\|$", PAGE.read_text(), re.MULTILINE)
+    found, kind = {}, ""
+    for kind_, action, fields in rows:
+        kind = kind_.strip("`") or kind
+        if kind in EventKind.__members__:
+            names = [n for n in re.findall(r"`([a-z_.]+)`", fields) if not n.startswith("limit.")]
+            found[f"{kind} {action.strip('`')}".strip()] = " ".join(names)
+    assert found.pop("UNREADABLE") == "fault"
+    assert found["LIQUIDATION ORDER"] == ""
+    assert found == {**SPOKEN, "LIQUIDATION ORDER": ""}
 
 
 def test_an_event_names_its_row_and_its_fact():
