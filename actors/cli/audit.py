@@ -19,7 +19,7 @@ from actors.assembly.config import DEFAULT_DATA_DIR
 from actors.cli import audit_tables, engine_tables
 from actors.cli.app import app
 from actors.cli.common import DataDir, Json, client, err, out, print_answer, print_json
-from actors.cli.db import _connected, _present
+from actors.cli.db import _present, connected
 from actors.cli.safe import escaped
 from actors.core.errors import BadInput
 from actors.core.names import checked_id, shown
@@ -254,7 +254,7 @@ def _against_journal(dsn: str | None, data_dir: Path, days: Range) -> tuple[Comp
     from actors.persistence.audit.files import FOLDER  # noqa: PLC0415
     from actors.supervision.operator_log import read_roots  # noqa: PLC0415
 
-    with _connected(dsn, data_dir) as connection, _progress() as progress:
+    with connected(dsn, data_dir) as connection, _progress() as progress:
         _present(connection)
         roots = read_roots(data_dir)
         try:
