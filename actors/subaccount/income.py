@@ -13,9 +13,11 @@ from typing import NamedTuple, assert_never, get_args
 
 from actors.core.enums import Purpose
 from actors.core.facts import (
+    AccountAdopted,
     AccountCarried,
     AccountFact,
     AccountOpened,
+    AdoptionUndone,
     AnyFact,
     BadDebtRecorded,
     BalanceAdjusted,
@@ -49,7 +51,7 @@ class Income(StrEnum):
 
 
 OPENING = "OPENING_BALANCE"
-"""``info`` of the entry of an account that is older than its journal."""
+"""``info`` of the entry of an account that is older than its journal, or was adopted with a balance."""
 
 
 class Entry(NamedTuple):
@@ -73,9 +75,9 @@ FreeFact = (
     OrderIntended | CancelIntended | OrderAcknowledged | OrderEnded | ConditionalFact | RiskFact | FeeLearned
     | PositionClosed | PositionAlerted | AccountFact | AccountOpened
 )  # fmt: skip
-"""Those that change no balance."""
+"""Those that change no balance; of the facts of an account, all but ``AdoptionUndone``."""
 
-_FREE = frozenset(get_args(FreeFact))
+_FREE = frozenset(get_args(FreeFact)) - {AdoptionUndone}
 
 
 def entries(facts: Iterable[AnyFact]) -> list[Entry]:
@@ -88,6 +90,8 @@ def entries(facts: Iterable[AnyFact]) -> list[Entry]:
 
 
 def _of(fact: AnyFact) -> tuple[Entry, ...]:
+    if isinstance(fact, AdoptionUndone):
+        return (Entry(Income.TRANSFER, -fact.balance, "ADOPTION_UNDONE"),)
     if isinstance(fact, FreeFact):
         return ()
     match fact:
@@ -108,6 +112,8 @@ def _of(fact: AnyFact) -> tuple[Entry, ...]:
             return (Entry(Income.INSURANCE_CLEAR, fact.amount, "BAD_DEBT"),)
         case AccountCarried():
             return (Entry(Income.TRANSFER, state_codec.decode(fact.version, fact.state).balance, OPENING),)
+        case AccountAdopted():
+            return (Entry(Income.TRANSFER, fact.balance, OPENING),)
         case _:
             assert_never(fact)
 

@@ -57,6 +57,8 @@ SPOKEN = {
     "ORDER_ENDED": "client_order_id status code reason",
     "POSITION_CLOSED": "position_id symbol quantity entry_price realized fees funding mae mfe strategy purpose opened_ms "
     "closed_ms",
+    "STATUS ADOPTED": "status mode rate balance position.ETHUSDT",
+    "STATUS ADOPTION_UNDONE": "balance",
     "STATUS CARRIED": "version",
     "STATUS DAY_BEGAN": "start_ms equity",
     "STATUS DAY_ENDED": "",
