@@ -57,11 +57,8 @@ def verified(found: Report, compared: Compared | None, journal: JournalReport | 
             highlight=False,
         )
     out.print("the chain holds", style=FINE, highlight=False)
-    out.print(
-        f"keep this elsewhere, and give it as --root later: {found.last_hash}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    out.print("keep this elsewhere, and give it as --root later:", highlight=False)
+    out.print(found.last_hash, highlight=False)
 
 
 def lines(found: Sequence[Line], count: int, out: Console) -> None:

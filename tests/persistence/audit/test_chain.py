@@ -216,7 +216,7 @@ def test_compressed_days_are_verified_alike(tmp_path):
     assert wrongs == {Wrong.MISSING, Wrong.CHANGED}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_any_edit_of_any_byte_of_any_file_is_found(tmp_path_factory, data):
     """Law: flip, take out or put in one byte anywhere, compressed or not, and the files are not right any more."""
@@ -246,7 +246,7 @@ def test_any_edit_of_any_byte_of_any_file_is_found(tmp_path_factory, data):
     assert all(fault.file for fault in found.faults)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_any_other_order_or_choice_of_lines_is_found(whole, tmp_path_factory, data):
     """Law: lines that are taken out (but at the end), moved, or repeated are found."""
