@@ -19,6 +19,10 @@ class EngineError(BulkheadError):
     """The engine refused a request; the text is the engine's."""
 
 
+class EngineAway(EngineError):  # noqa: N818 - names read as in actors.core.errors
+    """No engine answers at the address that one has left."""
+
+
 class NotKnown(EngineError):  # noqa: N818 - names read as in actors.core.errors
     """The engine knows nothing of that name, 404."""
 
@@ -70,6 +74,10 @@ class Client:
         """DELETE and decode."""
         return self._send("DELETE", path)
 
+    def download(self, path: str, **params: Any) -> bytes:
+        """GET a file, whole."""
+        return self._answer("GET", path, params={k: v for k, v in params.items() if v is not None}).content
+
     def stream(self, path: str, **params: Any) -> Iterator[Any]:
         """GET lines of JSON, one at a time, until the engine ends them."""
         try:
@@ -88,15 +96,18 @@ class Client:
             ) from None
 
     def _send(self, method: str, path: str, **request: Any) -> Any:
+        return msgspec.json.decode(self._answer(method, path, **request).content)
+
+    def _answer(self, method: str, path: str, **request: Any) -> httpx.Response:
         try:
             answer = self._http.request(method, path, **request)
         except httpx.HTTPError as error:
-            raise EngineError(
+            raise EngineAway(
                 f"the engine at {self.address.url} does not answer ({type(error).__name__}); is process "
                 f"{self.address.pid} still running?"
             ) from None
         if answer.is_success or answer.status_code == HTTP_REJECTED:
-            return msgspec.json.decode(answer.content)
+            return answer
         return self._refused(answer)
 
     @staticmethod

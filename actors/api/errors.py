@@ -19,6 +19,7 @@ from actors.api.pools import RETRY_AFTER_S
 from actors.api.request_errors import explain
 from actors.core.errors import (
     BadInput,
+    BooksWrong,
     BulkheadError,
     ExchangeBusy,
     ExchangeUnreachable,
@@ -66,6 +67,7 @@ STATUS_OF: tuple[tuple[type[BaseException], int], ...] = (
     (NotFound, 404),
     (Conflict, 409),
     (BadInput, 400),
+    (BooksWrong, 500),
     (Refused, 429),
     (StoreUnreachable, 503),
     (StoreBusy, 503),

@@ -26,6 +26,7 @@ from actors.api.clearing_totals import ClearingTotals
 from actors.api.drop_copy_stats import DropCopyStats
 from actors.api.mailbox_statistics import MailboxStatistics
 from actors.assembly.engine import Engine
+from actors.core.clearing_messages import clearing_name
 from actors.core.units import NANOS_PER_SECOND
 from actors.gateway.actor import GatewayStatus
 from actors.gateway.messages import RequestWeight
@@ -380,9 +381,11 @@ def _of_alarms_and_gate(engine: Engine) -> Iterator[Metric]:
         open_alarms.add_metric([level], count)
     yield open_alarms
     closed = GaugeMetricFamily(
-        "bulkhead_gate_closed", "1 for each reason why no new risk is taken", labels=["by"]
+        "bulkhead_gate_closed",
+        "1 for each reason why no new risk is taken; clearing:SYMBOL for that symbol only",
+        labels=["by"],
     )
-    for reason in engine.gate.closers:
+    for reason in (*engine.gate.closers, *map(clearing_name, sorted(engine.gate.closed_symbols))):
         closed.add_metric([reason], 1)
     yield closed
 

@@ -31,10 +31,12 @@ from actors.api import (
     deadletters,
     drop_copy,
     engine,
+    history,
     limits,
     orders,
     position_sizes,
     quarantine,
+    time_travel,
 )
 from actors.api.address import API_FILE, Address
 from actors.api.auth import Tokens, may
@@ -57,6 +59,7 @@ NOUNS: tuple[Noun, ...] = (
     accounts.NOUN,
     orders.NOUN,
     clearing.NOUN,
+    time_travel.NOUN,
     position_sizes.NOUN,
     limits.NOUN,
     breaker.NOUN,
@@ -65,6 +68,7 @@ NOUNS: tuple[Noun, ...] = (
     deadletters.NOUN,
     drop_copy.NOUN,
     engine.NOUN,
+    history.NOUN,
 )
 
 START_SECONDS = 10.0

@@ -232,7 +232,10 @@ class SetMode(Message, frozen=True, gc=False):
 class PlatformKnown(Message, frozen=True, gc=False, omit_defaults=True):
     """What the platform wrote to the account's row since we did, None where nothing; the limits below it may be others too.
 
-    An account sends it to itself when it is loaded, so that what comes from outside becomes facts of its own.
+    An account sends it to itself when it is loaded, so that what comes from outside becomes facts of its own; the platform
+    watch sends it while the engine runs. Then ``sequence`` is the account's decision that it was compared with, and after
+    any other it is refused, so that nothing is booked twice. ``adjustment`` is what was added to the balance or taken off
+    (quote asset), ``below`` names and texts of the limits that differ from the built-in ones now.
     """
 
     LANE: ClassVar[Lane] = Lane.CONTROL
@@ -240,6 +243,9 @@ class PlatformKnown(Message, frozen=True, gc=False, omit_defaults=True):
     status: AccountStatus | None = None
     mode: LiquidationMode | None = None
     maintenance_rate: Decimal | None = None
+    adjustment: Decimal | None = None
+    below: tuple[tuple[str, str], ...] | None = None
+    sequence: int | None = None
 
 
 class SetLimits(Message, frozen=True, gc=False):

@@ -38,7 +38,7 @@ def engine(monkeypatch):
         quarantined={},
         alarms=SimpleNamespace(count=3, open_by_level=lambda: {"INFO": 0, "WARNING": 2, "CRITICAL": 1}),
         gc_control=SimpleNamespace(longest_ms=20),
-        gate=SimpleNamespace(closers=("writer",)),
+        gate=SimpleNamespace(closers=("writer",), closed_symbols=frozenset({"ETHUSDT"})),
         venue=SimpleNamespace(
             market_data_counts=lambda: {"late": 0},
             weight=lambda: RequestWeight(used=9, limit=2400, by_others=0, waiting=1, refused=0, paused_ms=0),
@@ -116,6 +116,7 @@ def test_the_exposition_is_what_prometheus_parses_and_its_figures_are_ours(sourc
     assert samples["bulkhead_tick_lag_seconds_count", ()] == 7
     assert samples["bulkhead_tick_lag_seconds_sum", ()] == 0.5
     assert samples["bulkhead_gate_closed", (("by", "writer"),)] == 1
+    assert samples["bulkhead_gate_closed", (("by", "clearing:ETHUSDT"),)] == 1
     assert samples["bulkhead_dispatcher_backlog", (("dispatcher", "main"),)] == 4
     assert samples["bulkhead_accounts", ()] == 5
     assert samples["bulkhead_ticks_total", ()] == 7
