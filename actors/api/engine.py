@@ -108,6 +108,7 @@ class EngineService:
             "pending_fees": sum(len(s.pending_fees) for s in states),
             "fleet": engine.fleets.view(),
             "bad_debt": sum((s.bad_debt for s in states), Decimal(0)),
+            "drop_copies": self._drop_copies.view(engine.tail.position),
             "alarms": engine.alarms.count,
             "alarms_unacknowledged": engine.alarms.open_by_level(),
             "census": self._mailboxes.latest,
