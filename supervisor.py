@@ -42,6 +42,7 @@ from actors.persistence.actor import Writer
 from actors.persistence.projection.actor import Projector
 from actors.persistence.projection.store import Projection
 from actors.persistence.queries import StorePort
+from actors.persistence.tail import JournalTail
 from actors.runtime.actor import DispatchedActor, Ref
 from actors.runtime.cell import START_FAILED, Cell, CrashReport, Status
 from actors.runtime.dispatcher import Dispatcher
@@ -85,6 +86,7 @@ class Parts(msgspec.Struct, kw_only=True):
     fleets: Fleets
     store: StorePort | None
     projection: Projection | None
+    tail: JournalTail | None
     venue: VenueConnection
     clearing: ClearingContext
     day_rule: DayRule | None
@@ -97,7 +99,17 @@ def _writer(p: Parts) -> Ref:
     assert p.store is not None, "a writer needs a store"
     r = p.registry
     return Writer.start(
-        "writer", p.io, p.store, r.accounts, r.gate, deque(), r.actors, p.alarm_by_key, p.alarm_over, {}
+        "writer",
+        p.io,
+        p.store,
+        r.accounts,
+        r.gate,
+        deque(),
+        r.actors,
+        p.alarm_by_key,
+        p.alarm_over,
+        {},
+        p.tail,
     )
 
 
@@ -256,7 +268,7 @@ class Supervisor(DispatchedActor):
             return
         name, registry = cell.name, self._registry
         self.crashes.append(FailedActor(name, report))
-        self._context.tell("writer", dead_letter_of(name, report, cell.poison))
+        self._context.tell("writer", dead_letter_of(name, report, cell.poison, cell.evidence))
         if cell.status is not Status.CRASHED:
             return  # it was quarantined or restarted by an operator before this was read
         spec = registry.spec(name)

@@ -566,9 +566,12 @@ FAULTS = (
     Fault(
         "what the platform paid in is overwritten",
         BALANCES,
-        "ELSE found + (after - before) END",
+        "ELSE found + own END",
         "ELSE after END",
-        (PROJECTED + "test_what_the_platform_changed_of_a_balance_is_kept_and_named_once",),
+        (
+            PROJECTED
+            + "test_what_the_platform_changed_of_a_balance_stays_and_is_a_difference_until_it_is_booked",
+        ),
     ),
     Fault(
         "what is handed over is taken with a gap in it",
@@ -580,8 +583,8 @@ FAULTS = (
     Fault(
         "a rebuild writes the platform's rows once more",
         "actors/persistence/projection/batch.py",
-        "if rows is not None and (table.is_ours or not self._is_rebuilt):",
-        "if rows is not None:",
+        "if t in self._rows and (t.is_ours or not self._is_rebuilt)]",
+        "if t in self._rows]",
         ("tests/persistence/projection/test_rebuild.py",),
     ),
     Fault(
@@ -1244,8 +1247,8 @@ FAULTS = (
     Fault(
         "what a member has not booked belongs to nobody",
         OPEN_BOOKS,
-        "        in_flight = _in_flight(connection)\n",
-        "        in_flight: Positions = {}\n",
+        "    in_flight = _in_flight(connection)\n",
+        "    in_flight: Positions = {}\n",
         CLEARING_STREAMS,
     ),
     Fault(

@@ -69,6 +69,7 @@ class EngineService:
         self._engine, self._lookup, self._asker = context.engine, context.lookup, context.asker
         self._mailboxes = context.mailboxes
         self._clearings = ClearingInspector(context)
+        self._drop_copies = context.drop_copies
 
     def health(self) -> Health:
         """Whether the engine takes new risk. Needs no thread, no actor and no database."""
@@ -123,6 +124,7 @@ class EngineService:
             projector=lookup.inspect("projector"),
             gateway=lookup.inspect("gateway"),
             clearing=self._clearings.totals(),
+            drop_copies=self._drop_copies,
         )
         return exposition(sources).decode()
 

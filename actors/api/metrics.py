@@ -23,6 +23,7 @@ from prometheus_client.utils import floatToGoString
 
 from actors.api import pools
 from actors.api.clearing_totals import ClearingTotals
+from actors.api.drop_copy_stats import DropCopyStats
 from actors.api.mailbox_statistics import MailboxStatistics
 from actors.assembly.engine import Engine
 from actors.core.clearing_messages import clearing_name
@@ -69,6 +70,7 @@ ENGINE: tuple[Figure[Engine], ...] = (
     ),
     Figure(GAUGE, "accounts", "Accounts", lambda e: len(e.accounts)),
     Figure(GAUGE, "quarantined", "Accounts in quarantine", lambda e: len(e.quarantined)),
+    Figure(GAUGE, "journal_position", "Position of the last durable decision", lambda e: e.tail.position),
     Figure(
         GAUGE,
         "gc_longest_pause_seconds",
@@ -211,6 +213,17 @@ CLEARING: tuple[Figure[ClearingTotals], ...] = (
     ),
 )
 
+DROP_COPIES: tuple[Figure[DropCopyStats], ...] = (
+    Figure(GAUGE, "drop_copies", "Drop copies that are connected", lambda d: d.connections),
+    Figure(COUNTER, "drop_copy_events", "Events sent to all of them", lambda d: d.events),
+    Figure(
+        COUNTER,
+        "drop_copies_cut_off",
+        "Drop copies that were closed because their client did not read",
+        lambda d: d.cut_off,
+    ),
+)
+
 
 class Sources(NamedTuple):
     """What one scrape reads. An actor is None while it starts or stops; its metrics are missing then."""
@@ -222,6 +235,7 @@ class Sources(NamedTuple):
     projector: ProjectorStats | None
     gateway: GatewayStatus | None
     clearing: ClearingTotals
+    drop_copies: DropCopyStats
 
 
 class EngineCollector(Collector):
@@ -232,7 +246,7 @@ class EngineCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """One scrape."""
-        engine, mailboxes, router, writer, projector, gateway, clearing = self._sources
+        engine, mailboxes, router, writer, projector, gateway, clearing, drop_copies = self._sources
         yield from _of_mailboxes(mailboxes)
         yield from _of_dispatchers(engine.dispatchers())
         yield _of_tick_lags(router)
@@ -245,6 +259,8 @@ class EngineCollector(Collector):
         yield from _figures(GATEWAY, gateway)
         yield from _figures(CLEARING, clearing)
         yield from _of_waiting(clearing)
+        yield from _figures(DROP_COPIES, drop_copies)
+        yield _of_the_slowest(engine, drop_copies)
         yield from _of_api()
         yield from _of_alarms_and_gate(engine)
 
@@ -319,6 +335,16 @@ def _of_tick_lags(router: SymbolRouter | None) -> Metric:
     )
     lags.add_metric([], _cumulative(counts, TIME_BUCKETS, _seconds), sum_ns * NANOS)
     return lags
+
+
+def _of_the_slowest(engine: Engine, drop_copies: DropCopyStats) -> Metric:
+    last = engine.tail.position
+    position = last - drop_copies.behind(last)
+    return GAUGE(
+        "bulkhead_drop_copy_slowest_position",
+        "Up to which position of the journal every drop copy has read",
+        value=position,
+    )
 
 
 def _of_waiting(clearing: ClearingTotals) -> Iterator[Metric]:

@@ -31,7 +31,7 @@ from actors.core.durability import DecisionLost, PersistFirst
 from actors.core.enums import Side
 from actors.core.errors import NotDurable, StateLost
 from actors.core.instruments import Instrument
-from actors.core.messages import FeeKnown, Fill, Lane, Message, OrderAccepted, OrderClosed
+from actors.core.messages import FeeKnown, Fill, Lane, Message, OrderAccepted, OrderClosed, with_ends
 from actors.core.order_ids import Origin
 from actors.core.order_messages import AskFees, Resync, Submit
 from actors.core.orders import WorkingOrder
@@ -257,6 +257,7 @@ class ClearingActor(DispatchedActor):
 
     def _carry_out(self, effects: Iterable[Effect]) -> None:
         gateway = self._context.actors.get("gateway")
+        delivered: list[tuple[AccountId, Message]] = []
         for effect in effects:
             match effect:
                 case Decide():
@@ -265,11 +266,13 @@ class ClearingActor(DispatchedActor):
                     if gateway is not None:
                         gateway.tell(effect.message)
                 case Deliver():
-                    self._deliver(effect)
+                    delivered.append((effect.account_id, effect.message))
                 case Again():
                     self._set_timer(effect.at_ms)
                 case Alarm():
                     self._context.alarm(effect.text)
+        for account_id, message in with_ends(delivered):
+            self._deliver(account_id, message)
 
     def _persist(self, decided: Decide) -> None:
         self._writer.tell(
@@ -283,13 +286,13 @@ class ClearingActor(DispatchedActor):
             )
         )
 
-    def _deliver(self, effect: Deliver) -> None:
-        ref = self._context.accounts.get(effect.account_id)
+    def _deliver(self, account_id: AccountId, message: Message) -> None:
+        ref = self._context.accounts.get(account_id)
         if ref is None or not ref.is_alive():
-            self._context.alarm(f"{effect.account_id} is not running, but has {effect.message!r}")
+            self._context.alarm(f"{account_id} is not running, but has {message!r}")
             return
         with suppress(pykka.ActorDeadError):
-            ref.tell(effect.message)
+            ref.tell(message)
 
     def _set_timer(self, at_ms: int) -> None:
         """One timer at a time, the earliest; the others are wished for again when it fires."""

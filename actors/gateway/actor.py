@@ -19,6 +19,7 @@ from actors.core.clearing_messages import (
     is_clearing,
 )
 from actors.core.enums import OrderClass
+from actors.core.messages import Message, with_ends
 from actors.core.order_messages import AskFees, Recover, Resync, Submit
 from actors.core.orders import WorkingOrder
 from actors.core.records import Recovery
@@ -288,6 +289,7 @@ class Gateway(DispatchedActor):
         return self._core.check_orders(now_ms)
 
     def _carry_out(self, effects: Iterable[Effect]) -> None:
+        delivered: list[tuple[AccountId, Message]] = []
         for effect in effects:
             match effect:
                 case Request():
@@ -299,18 +301,25 @@ class Gateway(DispatchedActor):
                 case RenewStream():
                     self._transport.renew_stream()
                 case Deliver():
-                    owner = effect.account_id
-                    ref = self._accounts.get(owner) or self._actors.get(owner)
-                    if ref is None or not ref.is_alive():
-                        self._alarm(f"{owner} is not running, but has {effect.message!r}")
+                    if is_clearing(effect.account_id):
+                        self._tell_owner(effect.account_id, effect.message)
                     else:
-                        ref.tell(effect.message)
+                        delivered.append((effect.account_id, effect.message))
                 case ToClearing():
                     self._tell_clearing(effect)
                 case Alarm():
                     self._alarm(effect.text)
                     if effect.closes:
                         self._gate.close(effect.closes)
+        for account_id, message in with_ends(delivered):
+            self._tell_owner(account_id, message)
+
+    def _tell_owner(self, owner: AccountId, message: Message) -> None:
+        ref = self._accounts.get(owner) or self._actors.get(owner)
+        if ref is None or not ref.is_alive():
+            self._alarm(f"{owner} is not running, but has {message!r}")
+        else:
+            ref.tell(message)
 
     def _tell_clearing(self, effect: ToClearing) -> None:
         ref = self._actors.get(clearing_name(effect.symbol))

@@ -29,8 +29,15 @@ from actors.core.units import AccountId, ClientOrderId, Symbol
 from actors.limits.model import RiskLimits
 from actors.persistence import journal, loading, open_books, schema, sql
 from actors.persistence.accounts import check_new, create, opening
-from actors.persistence.connection import BUSY, check_durability, connect, is_lost, one_line
-from actors.persistence.journal import Appended, JournalEnd
+from actors.persistence.connection import (
+    BUSY,
+    check_durability,
+    connect,
+    is_lost,
+    lift_limits,
+    one_line,
+)
+from actors.persistence.journal import Appended, JournalEnd, Resumed
 from actors.persistence.loading import BaseLimits
 from actors.persistence.messages import Committed
 from actors.persistence.open_books import Books
@@ -44,6 +51,9 @@ log = structlog.get_logger("store")
 
 TAKEOVER_TRIES = 3
 T = TypeVar("T")
+
+Append = Callable[[Sequence[Resumed]], None]
+"""Appends rows in the transaction that it was given for."""
 
 
 class _Doubtful(Exception):  # noqa: N818 - inside this module only
@@ -366,6 +376,38 @@ class Store:
         self._end.moved(appended)
         self.root = self._end.last
         self._is_whole = False
+
+    def at_rest(self, call: Callable[[psycopg.Connection[Any], Append], T]) -> T:
+        """Run one transaction of a command that owns the accounts while no engine runs.
+
+        Args:
+            call: gets the connection, and a function that appends facts which no actor decided.
+
+        Raises:
+            Fenced: another process owns the accounts.
+            StoreUnreachable, StoreBusy: nothing is done, or not known to be.
+            NotDurable: a stream is not where the rows say.
+        """
+        done: list[Appended] = []
+
+        def append(rows: Sequence[Resumed]) -> None:
+            self._end.learn(self._connection, [row.stream for row in rows])
+            appended = self._end.resuming(rows)
+            journal.append(self._connection, appended, rows[-1].wall_ms)
+            done.append(appended)
+
+        try:
+            with self._reachable(), self._connection.transaction():
+                self._fence()
+                lift_limits(self._connection)
+                answer = call(self._connection, append)
+        except BaseException:
+            self._end.forget()
+            raise
+        for appended in done:
+            self._end.moved(appended)
+        self.root, self._is_whole = self._end.last, self._is_whole and not done
+        return answer
 
     def has_created(self, account_ids: Sequence[AccountId], wall_ms: int) -> bool:
         """Whether ``create_accounts`` with that ``wall_ms`` made all of them, though its connection was lost."""
