@@ -242,13 +242,17 @@ def master(found: Found, out: Console) -> None:
 
 def reconciliation(found: Found, out: Console) -> None:
     """One line per symbol."""
-    table = Sheet("symbol", "Accounts", "House", "Exchange", "Difference")
+    table = Sheet("symbol", "Accounts", "House", "In flight", "Exchange", "Difference")
     for d in found:
-        sums = (plain(Decimal(d[name])) for name in ("virtual", "house", "master", "difference"))
+        sums = (plain(Decimal(d[name])) for name in ("virtual", "house", "in_flight", "master", "difference"))
         table.add_row(d["symbol"], *sums)
     out.print(table)
     differ = [d["symbol"] for d in found if Decimal(d["difference"])]
+    # What a block traded for members whose accounts have not booked it yet.
+    sides = (
+        "accounts + house + in flight" if any(Decimal(d["in_flight"]) for d in found) else "accounts + house"
+    )
     if differ:
-        out.print(f"accounts + house differ from the exchange in {', '.join(differ)}", style="red")
+        out.print(f"{sides} differ from the exchange in {', '.join(differ)}", style="red")
     else:
-        out.print("accounts + house = exchange, for every symbol", style="green")
+        out.print(f"{sides} = exchange, for every symbol", style="green")

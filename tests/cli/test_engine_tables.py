@@ -130,9 +130,20 @@ def test_everything_that_closes_the_gate_is_explained():
     ],
 )
 def test_a_reconciliation_says_whether_the_books_agree(difference, said):
-    row = {"virtual": "1", "house": "0", "master": "1", "difference": "0"}
+    row = {"virtual": "1", "house": "0", "in_flight": "0", "master": "1", "difference": "0"}
     found = [{"symbol": BTC, **row}, {"symbol": ETH, **row, "difference": difference}]
     text = io.StringIO()
     reconciliation(found, Console(file=text, width=100))
     assert text.getvalue().splitlines()[-1] == said
     assert text.getvalue().count(" = ") == (difference == "0")
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_what_is_on_its_way_to_members_of_a_block_is_in_the_reconciliation(width):
+    row = {"virtual": "1.5", "house": "0", "in_flight": "-0.25", "master": "1.25", "difference": "0"}
+    text = io.StringIO()
+    reconciliation([{"symbol": ETH, **row}], Console(file=text, width=width))
+    assert "-0.25" in text.getvalue()
+    assert "in flight" in text.getvalue().split("\n")[1]
+    assert text.getvalue().splitlines()[-1] == "accounts + house + in flight = exchange, for every symbol"
+    assert max(cell_len(line) for line in text.getvalue().split("\n")) <= width
