@@ -1,0 +1,197 @@
+"""The risk snapshot of one account, in the shape that the platform's programs read. Pure.
+
+The platform has two shapes, one after an evaluation and one after a trade, each without keys of the other; here every
+snapshot has all of them. Money, prices and quantities are JSON numbers there, as its programs are JavaScript.
+
+Where ours is better on purpose: the margin ratio of an account without equity is 1 and not 999; one that has just closed its
+last position has a snapshot, of zeros; a price that is missing is never replaced by the entry price; and ``timestamp`` is
+when the numbers were true, so a snapshot with an old price says so itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import msgspec
+
+from actors.core.enums import AccountStatus, LiquidationMode
+from actors.core.errors import StateCorrupt
+from actors.core.instruments import Instrument
+from actors.core.units import NANOS_PER_MS, ZERO, AccountId, Symbol
+from actors.persistence.projection.spelling import platform_symbol
+from actors.subaccount import margin
+from actors.subaccount.market import Market, marks_of
+from actors.subaccount.position import Position
+from actors.subaccount.state import AccountState
+
+TTL_S = 120
+"""How long the platform keeps a snapshot (RISK_SNAPSHOT_TTL_SEC)."""
+
+PREFIX = "pms:risk:"
+
+DIGITS = 12
+"""Behind the point: what is left out is far below any tick, and a JavaScript number holds no more."""
+
+HUNDRED = Decimal(100)
+
+
+class SnapshotPosition(msgspec.Struct, frozen=True, rename="camel", kw_only=True, gc=False):
+    """One open position. Money in quote asset; ``notional`` and ``margin`` as of its entry, ``pnl_percent`` of the margin."""
+
+    id: str
+    symbol: str
+    side: str
+    entry_price: Decimal
+    mark_price: Decimal
+    quantity: Decimal
+    notional: Decimal
+    leverage: Decimal
+    margin: Decimal
+    liquidation_price: Decimal
+    unrealized_pnl: Decimal
+    pnl_percent: Decimal
+    babysitter_excluded: bool
+    opened_at: str
+
+
+class Snapshot(msgspec.Struct, frozen=True, rename="camel", kw_only=True, gc=False):
+    """One account. Money in quote asset; ``timestamp`` in Unix milliseconds.
+
+    ``equity`` is ``equity_raw``, but not below zero; ``total_exposure`` is of the entries.
+    """
+
+    sub_account_id: str
+    timestamp: int
+    status: AccountStatus
+    liquidation_mode: LiquidationMode
+    liquidation_threshold: Decimal
+    equity: Decimal
+    equity_raw: Decimal
+    balance: Decimal
+    unrealized_pnl: Decimal
+    margin_used: Decimal
+    available_margin: Decimal
+    total_exposure: Decimal
+    maintenance_margin: Decimal
+    margin_ratio: Decimal
+    account_liq_price: Decimal | None
+    position_count: int
+    positions: list[SnapshotPosition]
+
+
+ENCODER = msgspec.json.Encoder(decimal_format="number")
+DECODER = msgspec.json.Decoder(Snapshot)
+
+
+def key_of(account_id: AccountId) -> str:
+    """``pms:risk:{subAccountId}``."""
+    return f"{PREFIX}{account_id}"
+
+
+def snapshot_of(state: AccountState, market: Market) -> Snapshot | None:
+    """An account at the present prices, as of the oldest of them if one is stale.
+
+    Returns:
+        None if a position's symbol never had a price.
+    """
+    marks = marks_of(state, market, at_any_age=True)
+    if marks is None:
+        return None
+    view = margin.view(state, marks, market.instruments)
+    equity = max(ZERO, view.equity)
+    cut = margin.account_liquidation_price(state, marks, market.instruments)
+    return Snapshot(
+        sub_account_id=state.account_id,
+        timestamp=market.wall_ms - _stale_ms(state, market),
+        status=state.status,
+        liquidation_mode=state.mode,
+        liquidation_threshold=state.limits.first_tier,
+        equity=_short(equity),
+        equity_raw=_short(view.equity),
+        balance=_short(state.balance),
+        unrealized_pnl=_short(view.unrealized),
+        margin_used=_short(view.margin_used),
+        available_margin=_short(equity - view.margin_used),
+        total_exposure=_short(view.exposure),
+        maintenance_margin=_short(view.maintenance),
+        margin_ratio=_short(view.ratio),
+        account_liq_price=None if cut is None else _short(cut[1]),
+        position_count=len(state.positions),
+        positions=[_position(state, p, marks, market.instruments) for p in state.positions],
+    )
+
+
+def encode(snapshot: Snapshot) -> bytes:
+    """As it is stored."""
+    return ENCODER.encode(snapshot)
+
+
+def decode(text: bytes, account_id: AccountId) -> Snapshot:
+    """What is stored for an account.
+
+    Raises:
+        StateCorrupt: it is no snapshot, or another account's; says what is wrong with it.
+    """
+    try:
+        found = DECODER.decode(text)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise StateCorrupt(f"{key_of(account_id)} holds no snapshot: {error}") from None
+    if found.sub_account_id != account_id:
+        raise StateCorrupt(f"{key_of(account_id)} holds the snapshot of {found.sub_account_id!r}")
+    return found
+
+
+def _stale_ms(state: AccountState, market: Market) -> int:
+    """How old the oldest of the prices is, if it is older than the account takes; else 0."""
+    ages = [
+        market.now_ns - tick.received_ns + tick.delay_ns
+        for symbol in state.symbols
+        if (tick := market.ticks.get(symbol)) is not None
+    ]
+    oldest = max(ages, default=0)
+    return oldest // NANOS_PER_MS if oldest > state.limits.price_max_age_ns else 0
+
+
+def _position(
+    state: AccountState,
+    p: Position,
+    marks: Mapping[Symbol, Decimal],
+    instruments: Mapping[Symbol, Instrument],
+) -> SnapshotPosition:
+    mark = marks[p.symbol]
+    profit = p.unrealized(mark)
+    return SnapshotPosition(
+        id=p.position_id,
+        symbol=platform_symbol(p.symbol),
+        side="LONG" if p.is_long else "SHORT",
+        entry_price=p.entry_price,
+        mark_price=mark,
+        quantity=abs(p.quantity),
+        notional=_short(p.notional),
+        leverage=_short(p.leverage),
+        margin=_short(p.margin),
+        liquidation_price=_short(margin.liquidation_price(state, p, marks, instruments)),
+        unrealized_pnl=_short(profit),
+        pnl_percent=_short(profit / p.margin * HUNDRED) if p.margin > ZERO else ZERO,
+        babysitter_excluded=True,
+        opened_at=iso(p.opened_ms),
+    )
+
+
+def iso(unix_ms: int) -> str:
+    """A time as ``JSON.stringify`` writes one: UTC with milliseconds."""
+    at = datetime.fromtimestamp(unix_ms // 1_000, UTC)
+    return f"{at:%Y-%m-%dT%H:%M:%S}.{unix_ms % 1_000:03d}Z"
+
+
+def _short(value: Decimal) -> Decimal:
+    """Rounded to ``DIGITS``, without zeros at the end and without an exponent."""
+    return plain_decimal(round(value, DIGITS))
+
+
+def plain_decimal(value: Decimal) -> Decimal:
+    """The same number, written without an exponent and without zeros at the end."""
+    short = value.normalize()
+    return short if short.as_tuple().exponent <= 0 else short.quantize(Decimal(1))  # type: ignore[operator]
