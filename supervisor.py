@@ -41,6 +41,7 @@ from actors.persistence.actor import Writer
 from actors.persistence.projection.actor import Projector
 from actors.persistence.projection.store import Projection
 from actors.persistence.queries import StorePort
+from actors.persistence.tail import JournalTail
 from actors.runtime.actor import DispatchedActor, Ref
 from actors.runtime.cell import START_FAILED, Cell, CrashReport, Status
 from actors.runtime.dispatcher import Dispatcher
@@ -84,6 +85,7 @@ class Parts(msgspec.Struct, kw_only=True):
     fleets: Fleets
     store: StorePort | None
     projection: Projection | None
+    tail: JournalTail | None
     venue: VenueConnection
     clearing: ClearingContext
     day_rule: DayRule | None
@@ -96,7 +98,17 @@ def _writer(p: Parts) -> Ref:
     assert p.store is not None, "a writer needs a store"
     r = p.registry
     return Writer.start(
-        "writer", p.io, p.store, r.accounts, r.gate, deque(), r.actors, p.alarm_by_key, p.alarm_over, {}
+        "writer",
+        p.io,
+        p.store,
+        r.accounts,
+        r.gate,
+        deque(),
+        r.actors,
+        p.alarm_by_key,
+        p.alarm_over,
+        {},
+        p.tail,
     )
 
 

@@ -27,6 +27,7 @@ from actors.gateway.fleets import Fleets
 from actors.limits.model import RiskLimits
 from actors.persistence.projection.store import Projection
 from actors.persistence.queries import StorePort
+from actors.persistence.tail import JournalTail
 from actors.runtime.actor import Ref
 from actors.runtime.cell import Cell, CrashReport, Status
 from actors.runtime.dispatcher import Dispatcher
@@ -241,6 +242,7 @@ def build(  # noqa: PLR0913 - the parts that differ
     venue: VenueConnection,
     children: Children = CHILDREN,
     projection: Projection | None = None,
+    tail: JournalTail | None = None,
 ) -> Assembly:
     """Wire the parts of one engine.
 
@@ -251,6 +253,7 @@ def build(  # noqa: PLR0913 - the parts that differ
         venue: instruments, and the ways to the exchange.
         children: the engine's own actors in start order; see ``with_stand_ins``.
         projection: what the projector works with; None where there are no tables to make.
+        tail: what the writer tells of its commits; None where nobody reads on.
     """
     book = PriceBook(first_checkpoint=settings.first_checkpoint)
     fleets = Fleets(settings.origin)
@@ -292,6 +295,7 @@ def build(  # noqa: PLR0913 - the parts that differ
         fleets=fleets,
         store=store,
         projection=projection,
+        tail=tail,
         venue=venue,
         day_rule=settings.day_rule,
         price_max_age_ns=settings.price_max_age_ns,

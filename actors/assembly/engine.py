@@ -54,6 +54,7 @@ from actors.persistence.projection.store import Projection
 from actors.persistence.queries import CreateAccounts, FindRecovery, Query
 from actors.persistence.reader import Reader
 from actors.persistence.store import Store
+from actors.persistence.tail import JournalTail
 from actors.persistence.verify import fleet_of
 from actors.runtime.actor import Ref
 from actors.runtime.cell import Status
@@ -107,6 +108,7 @@ class Engine:
     context: AccountContext
     fleets: Fleets
     reader: Reader
+    tail: JournalTail
     questions: StoreQuestions
 
     def __init__(self, config: EngineConfig, on_progress: Callable[[str], None] = lambda _text: None) -> None:
@@ -361,12 +363,15 @@ class Engine:
             alarm_over=self.alarms.over,
             halt=self._on_halt,
         )
+        # Before the writer commits anything: it is told of all from here on.
+        self.tail = JournalTail(self.reader, store.root[1])
         assembly = self.assembly = build(
             settings,
             runtime,
             store,
             self.venue.connect(self.loop),
             projection=Projection(self._dsn, store.epoch),
+            tail=self.tail,
         )
         self.registry, self.book, self.context = assembly.registry, assembly.book, assembly.context
         self.accounts, self.quarantined = assembly.accounts, assembly.quarantined

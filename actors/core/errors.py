@@ -2,7 +2,8 @@
 
 BulkheadError
 ├── BadInput            the caller's fault: names the value and the cure
-│   └── BadConfig       a setting, an environment variable or a command-line flag
+│   ├── BadConfig       a setting, an environment variable or a command-line flag
+│   └── NotKept         what is asked for is older than what is kept; says from where on it is
 ├── Broken              our fault: an invariant does not hold; one actor dies of it
 │   ├── StateCorrupt    a fact that does not fit the state that it meets
 │   └── StateLost       the database does not know the actor's state
@@ -38,6 +39,10 @@ class BadInput(BulkheadError):  # noqa: N818 - names read as in the tree above
 
 class BadConfig(BadInput):
     """A setting that cannot be used."""
+
+
+class NotKept(BadInput):
+    """What is asked for is older than what is kept. The text says from where on it is."""
 
 
 class Broken(BulkheadError):  # noqa: N818 - as above
