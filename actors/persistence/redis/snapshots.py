@@ -108,16 +108,16 @@ def snapshot_of(state: AccountState, market: Market) -> Snapshot | None:
         status=state.status,
         liquidation_mode=state.mode,
         liquidation_threshold=state.limits.first_tier,
-        equity=_short(equity),
-        equity_raw=_short(view.equity),
-        balance=_short(state.balance),
-        unrealized_pnl=_short(view.unrealized),
-        margin_used=_short(view.margin_used),
-        available_margin=_short(equity - view.margin_used),
-        total_exposure=_short(view.exposure),
-        maintenance_margin=_short(view.maintenance),
-        margin_ratio=_short(view.ratio),
-        account_liq_price=None if cut is None else _short(cut[1]),
+        equity=short(equity),
+        equity_raw=short(view.equity),
+        balance=short(state.balance),
+        unrealized_pnl=short(view.unrealized),
+        margin_used=short(view.margin_used),
+        available_margin=short(equity - view.margin_used),
+        total_exposure=short(view.exposure),
+        maintenance_margin=short(view.maintenance),
+        margin_ratio=short(view.ratio),
+        account_liq_price=None if cut is None else short(cut[1]),
         position_count=len(state.positions),
         positions=[_position(state, p, marks, market.instruments) for p in state.positions],
     )
@@ -169,12 +169,12 @@ def _position(
         entry_price=p.entry_price,
         mark_price=mark,
         quantity=abs(p.quantity),
-        notional=_short(p.notional),
-        leverage=_short(p.leverage),
-        margin=_short(p.margin),
-        liquidation_price=_short(margin.liquidation_price(state, p, marks, instruments)),
-        unrealized_pnl=_short(profit),
-        pnl_percent=_short(profit / p.margin * HUNDRED) if p.margin > ZERO else ZERO,
+        notional=short(p.notional),
+        leverage=short(p.leverage),
+        margin=short(p.margin),
+        liquidation_price=short(margin.liquidation_price(state, p, marks, instruments)),
+        unrealized_pnl=short(profit),
+        pnl_percent=short(profit / p.margin * HUNDRED) if p.margin > ZERO else ZERO,
         babysitter_excluded=True,
         opened_at=iso(p.opened_ms),
     )
@@ -186,7 +186,7 @@ def iso(unix_ms: int) -> str:
     return f"{at:%Y-%m-%dT%H:%M:%S}.{unix_ms % 1_000:03d}Z"
 
 
-def _short(value: Decimal) -> Decimal:
+def short(value: Decimal) -> Decimal:
     """Rounded to ``DIGITS``, without zeros at the end and without an exponent."""
     return plain_decimal(round(value, DIGITS))
 
