@@ -203,10 +203,11 @@ class Publisher:
         while True:
             is_last = self._stop_by_s is not None
             try:
-                if self._sources is not None and not is_prepared:
-                    self._prepare(self._sources)
+                sources = self._sources  # once: it may come at any moment
+                if sources is not None and not is_prepared:
+                    self._prepare(sources)
                     is_prepared = True
-                self._step(is_last=is_last)
+                self._step(sources, is_last=is_last)
             except RedisUnreachable as away:
                 self._went_away(str(away))
             except Exception as error:
@@ -228,7 +229,7 @@ class Publisher:
         self._states.begin(sources.states())
         self._recent = Recent(end, AHEAD_MAX * 5)
 
-    def _step(self, *, is_last: bool) -> None:
+    def _step(self, sources: Sources | None, *, is_last: bool) -> None:
         now_s = time.monotonic()
         if not self._is_up:
             if is_last or now_s < self._next_try_s:
@@ -236,7 +237,6 @@ class Publisher:
             with explained("connecting"):
                 self._client.ping()
             self._came_up(now_s)
-        sources = self._sources
         if sources is None:
             return
         self._run("events", lambda: self._publish_events(sources, is_last=is_last))
@@ -352,7 +352,7 @@ class Publisher:
         self._sent, is_there = self._stream.begin(self._client, sources.fleet, end)
         self._knows_stream, self._looked_s = True, time.monotonic()
         self.stats.last_id = str(self._sent) if is_there else ""
-        if not is_there and end:
+        if not is_there and self._sent.position:
             begins = self._sent.position + 1
             self._alarm(
                 Info(
