@@ -189,6 +189,8 @@ GUARD_POLICY = RestartPolicy(max_restarts=3)
 class Supervisor(DispatchedActor):
     """Restarts, quarantines, alarms and halts; see the module's rules."""
 
+    GOES_FIRST = True
+
     def __init__(self, registry: Registry) -> None:
         super().__init__()
         self.crashes: deque[FailedActor] = deque(maxlen=CRASHES_LISTED)

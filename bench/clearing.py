@@ -1,7 +1,8 @@
 """A fleet near its limits, a drop of 4.5 % in 4 s, and the exchange's limits: what it costs, and how long it takes.
 
 Real processes for each column: a paper exchange, an engine, and a Postgres. The accounts are opened long without limits;
-then the exchange takes the column's limits and the engine starts again, which reads them. The seed is the same for all, so
+then the exchange takes the column's limits and the engine starts again, which reads them; the drop begins when the orders that
+opened have left the exchange's windows. The seed is the same for all, so
 accounts and positions are; prices are to the noise of some ticks, since the exchange runs on the clock of the wall. What
 happened is read from the journal afterwards. Run it on a machine that does nothing else: without limits and without
 clearing, the processors are the limit.
@@ -54,6 +55,10 @@ SECONDS = 60.0
 
 CALM_SECONDS = 2.0
 START_SECONDS, OPEN_SECONDS = 60.0, 300.0
+WINDOWS_SECONDS = 75.0
+FULL_ROOM = 300
+"""Orders in ten seconds at Binance."""
+
 CHUNK = 200
 PAGE = 500
 GOAL_RATIO, GOAL_USDT = Decimal(2), Decimal("0.1")
@@ -275,6 +280,20 @@ class Running:
                 raise RuntimeError(f"the engine takes no new risk: {health}")
             time.sleep(0.1)
 
+    def wait_for_empty_windows(self) -> None:
+        """Until what opened the positions has left the exchange's windows: a day begins with all of its limits."""
+        deadline = time.monotonic() + WINDOWS_SECONDS
+        while (room := self._room()) < FULL_ROOM and time.monotonic() < deadline:
+            time.sleep(1)
+        if room < FULL_ROOM:
+            raise RuntimeError(
+                f"the exchange has room for {room} orders only, {WINDOWS_SECONDS:.0f} s after the last one"
+            )
+
+    def _room(self) -> int:
+        room: int = self.client.get("/v1/actors/gateway")["state"]["room_liquidations"]
+        return room
+
     def stop_engine(self) -> None:
         """End the engine, and wait for it."""
         engine = self._children.pop()
@@ -332,7 +351,7 @@ class Running:
             calm_since = 0.0 if busy else calm_since or now
             if now > deadline or (calm_since and now - calm_since > CALM_SECONDS):
                 return Counter(stats["phases"])
-            time.sleep(0.25)
+            time.sleep(1)
 
     def shortfall(self) -> Decimal:
         """Equity below zero of accounts that are not calm."""
@@ -392,7 +411,7 @@ def column(case: Case) -> Outcome:
         running.stop_engine()
         running.exchange("limits", profile=case.limits)
         running.start_engine()
-        time.sleep(2)
+        running.wait_for_empty_windows()
         before = running.exchange("state")
         began_ms = time.time_ns() // 1_000_000
         running.exchange("shock", symbol="*", fraction=str(-case.drop), seconds=case.drop_seconds)

@@ -25,7 +25,7 @@ from actors.core.clearing_messages import (
     ReplaceStep,
     clearing_name,
 )
-from actors.core.durability import DecisionLost, Persist
+from actors.core.durability import DecisionLost, PersistFirst
 from actors.core.enums import Side
 from actors.core.errors import NotDurable, StateLost
 from actors.core.instruments import Instrument
@@ -86,6 +86,8 @@ class ClearingContext:
 
 class ClearingActor(DispatchedActor):
     """See the module. What it decides stands in ``Clearing``; its state is replaced whole, and its book outlives it."""
+
+    GOES_FIRST = True
 
     def __init__(self, symbol: Symbol, context: ClearingContext) -> None:
         super().__init__()
@@ -212,7 +214,7 @@ class ClearingActor(DispatchedActor):
 
     def _persist(self, decided: Decide) -> None:
         self._writer.tell(
-            Persist(
+            PersistFirst(
                 stream=clearing_name(self.symbol),
                 previous_sequence=decided.previous_sequence,
                 facts=decided.facts,

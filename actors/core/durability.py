@@ -45,6 +45,16 @@ class Persist(Message, frozen=True, kw_only=True, gc=False):
     cause: str = ""
 
 
+class PersistFirst(Persist, frozen=True, kw_only=True, gc=False):
+    """A decision for which many others wait: a clearing's.
+
+    It overtakes decisions of accounts in the writer's mailbox, and may: it stands on none that is not durable yet.
+    Behind those of ten thousand accounts, each step of a block would take as long as all of them.
+    """
+
+    LANE: ClassVar[Lane] = Lane.CONTROL
+
+
 class DecisionLost(Message, frozen=True, gc=False):
     """The writer could not store a decision: who decided must go back to its durable state.
 

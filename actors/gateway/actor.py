@@ -113,6 +113,8 @@ class Gateway(DispatchedActor):
         waits_elsewhere: whether an order of a symbol waits in that one's clearing, and has not been sent.
     """
 
+    GOES_FIRST = True
+
     def __init__(  # noqa: PLR0913 - its neighbours, and what outlives it
         self,
         transport: Transport,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import pykka
 
@@ -119,6 +119,9 @@ class Ref(pykka.ActorRef[Any]):
 
 class DispatchedActor(pykka.Actor):
     """An actor that shares a dispatcher's thread. Subclasses implement ``on_receive``."""
+
+    GOES_FIRST: ClassVar[bool] = False
+    """Whether all others wait for it, so that it has its turns before theirs."""
 
     _cell: Cell
 

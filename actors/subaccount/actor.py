@@ -364,8 +364,7 @@ class AccountActor(DispatchedActor):
             stats.fills += 1
 
     def _register(self, found: Triggers, *, force: bool) -> None:
-        unchanged = found == self._registered
-        if unchanged and not (force and found.prices):
+        if found == self._registered and not force:
             return
         self._registered = found
         self._context.router.tell(RegisterTriggers(self.account_id, found.prices, found.every_tick))

@@ -22,6 +22,9 @@ RouterMessage = Tick | RegisterTriggers | LoseTriggers
 CHORE_EVERY = Nanos(50 * NANOS_PER_MS)
 """How often the clock is read; a trading day begins at most this late."""
 
+WAKE_AGAIN = Nanos(1_000 * NANOS_PER_MS)
+"""After how long an account is woken again that did not register since: it is busy, or, what should not be, a wake was lost."""
+
 DAY_WAKES = 20
 """Accounts that are woken for a new trading day with each tick."""
 
@@ -43,6 +46,8 @@ class SymbolRouter(DispatchedActor):
         accounts: refs by account id; the supervisor adds to it.
         day_rule: when trading days begin; without it there is one day without end.
     """
+
+    GOES_FIRST = True
 
     def __init__(
         self, book: PriceBook, accounts: Mapping[AccountId, Ref], day_rule: DayRule | None = None
@@ -101,18 +106,19 @@ class SymbolRouter(DispatchedActor):
 
     def _on_register(self, message: RegisterTriggers) -> None:
         self.stats.registrations += 1
-        if self._index.register(message, self._book.ticks):
-            self._index.watch(message.account_id)
-            for symbol in dict.fromkeys(t.symbol for t in message.triggers):
-                self._wake(message.account_id, Wake(symbol, f"register:{symbol}"))
+        if self._index.register(message, self._book.ticks, self._cell.dispatcher.turn_began_ns):
+            symbol = message.triggers[0].symbol
+            self._wake(message.account_id, Wake(symbol, f"register:{symbol}"))
 
     def _chores(self, tick: Tick) -> None:
-        """What is due by the clock, before the first tick after it: a sample, a new day, and wakes for it."""
+        """What is due by the clock, before the first tick after it: a sample, wakes once more, a new day and wakes for it."""
         now_ns = tick.received_ns
         if now_ns >= self._next_sample_ns:
             self._book.history.sample(self._book.ticks)
             self._next_sample_ns = now_ns + SAMPLE_EVERY
         self._next_chore_ns = now_ns + CHORE_EVERY
+        for account_id in self._index.unanswered(now_ns - WAKE_AGAIN, now_ns):
+            self._wake(account_id, Wake(tick.symbol, f"again:{tick.symbol}"))
         if self._day_rule is not None:
             wall_ms, day = self._cell.dispatcher.clock.wall_ms(), self._book.day
             if day is ALWAYS or wall_ms >= day.end_ms:

@@ -9,8 +9,10 @@ what is valid plus ``COMPACT_AT``.
 
 Rules
 1. A tick that crosses nothing costs two comparisons, however many accounts there are.
-2. Between the wake of an account and its next registration it is woken on every tick of its
-   symbols, so no move in between can be missed.
+2. An account that was woken is not woken again before it registers, which it does after each look: it reads the newest
+   prices when it looks, and its registration is held against the newest ones by rule 3, so no move in between is missed.
+   (Ten thousand accounts in trouble, woken with each tick whether they came to look or not, took nine tenths of the
+   thread.) ``unanswered`` names those that did not register for too long: should a wake be lost, it is repeated.
 3. A registration that the present price has crossed already wakes at once.
 4. Stale entries stay in the heaps until they come up or outnumber the valid ones; ``_Side`` counts those.
 """
@@ -61,6 +63,8 @@ class TriggerIndex:
         self._symbols: dict[Symbol, _SymbolTriggers] = {}
         self._generation: dict[AccountId, int] = {}
         self._registered: dict[AccountId, RegisterTriggers] = {}
+        # When each account was woken that did not register since, ns; the longest ago first.
+        self._woken: dict[AccountId, int] = {}
         self._next_generation = 1
 
     def __len__(self) -> int:
@@ -85,23 +89,35 @@ class TriggerIndex:
             and not touched
         ):
             return None
-        woken = dict(entry.every_tick)
+        woken, entry.every_tick = entry.every_tick, {}
         self._pop(entry.below, -mid, woken)
         self._pop(entry.above, mid, woken)
         if touched:
             self._pop(entry.below_bid, -float(tick.bid), woken)
             self._pop(entry.above_ask, float(tick.ask), woken)
-            if not woken:
-                return None
-        for account_id in woken:
-            self._watch(account_id)
-        return list(woken)
+        already, now_ns = self._woken, tick.received_ns
+        found = [account_id for account_id in woken if account_id not in already]
+        for account_id in found:
+            already[account_id] = now_ns
+        return found or None
 
-    def register(self, message: RegisterTriggers, ticks: Mapping[Symbol, Tick]) -> bool:
+    def unanswered(self, before_ns: int, now_ns: int) -> list[AccountId]:
+        """Accounts that were woken before a time and did not register since; from now on as if woken now."""
+        found = []
+        for account_id, woken_ns in self._woken.items():
+            if woken_ns >= before_ns:
+                break
+            found.append(account_id)
+        for account_id in found:
+            del self._woken[account_id]
+            self._woken[account_id] = now_ns
+        return found
+
+    def register(self, message: RegisterTriggers, ticks: Mapping[Symbol, Tick], now_ns: int) -> bool:
         """Replace an account's triggers.
 
         Returns:
-            Whether a present mid has crossed one already, so the account must look again.
+            Whether a present mid has crossed one already: the account must be woken, and counts as woken.
         """
         account_id = message.account_id
         self.forget(account_id)
@@ -125,16 +141,23 @@ class TriggerIndex:
                 if trigger.touch:
                     now = float(tick.bid if trigger.below else tick.ask)
                 crossed = crossed or (now <= trigger.price if trigger.below else now >= trigger.price)
+        if crossed:
+            self._woken[account_id] = now_ns
         return crossed
 
     def watch(self, account_id: AccountId) -> None:
-        """Wake the account on every tick of its symbols until it registers again."""
-        self._watch(account_id)
+        """Wake the account on the next tick of any of its symbols, whether or not it was woken before."""
+        self._woken.pop(account_id, None)
+        registered = self._registered.get(account_id)
+        if registered is not None:
+            for symbol in _symbols(registered):
+                self._symbol(symbol).every_tick[account_id] = None
 
     def forget(self, account_id: AccountId) -> None:
         """Drop everything about an account."""
         old = self._registered.pop(account_id, None)
         self._generation.pop(account_id, None)
+        self._woken.pop(account_id, None)
         if old is None:
             return
         for symbol in _symbols(old):
@@ -151,12 +174,6 @@ class TriggerIndex:
             for side in (s.below, s.above, s.below_bid, s.above_ask)
         ]
         return sum(len(side.heap) for side in sides), sum(side.living for side in sides)
-
-    def _watch(self, account_id: AccountId) -> None:
-        registered = self._registered.get(account_id)
-        if registered is not None:
-            for symbol in _symbols(registered):
-                self._symbol(symbol).every_tick[account_id] = None
 
     def _pop(self, side: _Side, key: float, woken: dict[AccountId, None]) -> None:
         # Valid entries stay counted until their account registers again: ``forget`` uncounts.

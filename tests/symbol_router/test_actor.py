@@ -12,7 +12,7 @@ from actors.core.trading_day import ALWAYS, DayRule
 from actors.core.units import NANOS_PER_MS, NANOS_PER_SECOND
 from actors.runtime.clock import VirtualClock
 from actors.runtime.simulation import SeededDispatcher
-from actors.symbol_router.actor import CHORE_EVERY, DAY_WAKES, SymbolRouter
+from actors.symbol_router.actor import CHORE_EVERY, DAY_WAKES, WAKE_AGAIN, SymbolRouter
 from actors.symbol_router.book import PriceBook
 from actors.symbol_router.price_history import SAMPLE_EVERY
 from tests.factories import BTC, ETH, tick
@@ -74,21 +74,60 @@ def test_a_tick_wakes_those_whose_trigger_it_crosses_with_its_name():
     bench.tick("1990")
     assert bench.woken() == {"a0": ["tick:ETHUSDT:2"]}
     assert bench.actor.stats.wakes == 1
-    bench.tick("1995")
-    assert bench.woken() == {"a0": ["tick:ETHUSDT:3"]}, "until it registers anew"
+    bench.tick("1980")
+    assert bench.woken() == {}, "it reads the newest price when it looks"
+    bench.register("a0", Trigger(ETH, True, 1_985.0))
+    assert bench.woken() == {"a0": ["register:ETHUSDT"]}, "and what it registers is held against it"
+    bench.register("a0", Trigger(ETH, True, 1_975.0))
+    bench.tick("1976")
+    assert bench.woken() == {}
+    bench.tick("1975")
+    assert bench.woken() == {"a0": ["tick:ETHUSDT:5"]}
+
+
+def test_who_looks_at_every_tick_is_woken_by_the_next_once_it_has_looked():
+    bench = Bench()
+    bench.register("a0", every=(ETH, BTC))
+    bench.tick("2000")
+    bench.tick("60000", BTC)
+    assert bench.woken() == {"a0": ["tick:ETHUSDT:1"]}
+    bench.register("a0", every=(ETH, BTC))
+    bench.tick("60001", BTC)
+    assert bench.woken() == {"a0": ["tick:BTCUSDT:3"]}
+
+
+def test_who_does_not_register_after_a_wake_is_woken_again_each_second():
+    bench = Bench()
     bench.register("a0", Trigger(ETH, True, 1_990.0))
-    bench.tick("1995")
+    bench.register("a1", Trigger(ETH, True, 1_980.0))
+    bench.tick("1990")
+    assert bench.woken() == {"a0": ["tick:ETHUSDT:1"]}
+    bench.after(WAKE_AGAIN)
+    bench.tick("1991")
+    assert bench.woken() == {}
+    bench.after(CHORE_EVERY)
+    bench.tick("60000", BTC)
+    assert bench.woken() == {"a0": ["again:BTCUSDT"]}
+    bench.after(CHORE_EVERY)
+    bench.tick("60000", BTC)
+    assert bench.woken() == {}
+    bench.after(WAKE_AGAIN + CHORE_EVERY)
+    bench.tick("60001", BTC)
+    assert bench.woken() == {"a0": ["again:BTCUSDT"]}
+    bench.register("a0")
+    bench.after(WAKE_AGAIN + CHORE_EVERY)
+    bench.tick("60000", BTC)
     assert bench.woken() == {}
 
 
-def test_a_registration_that_the_present_price_has_crossed_wakes_at_once_and_on_each_tick():
+def test_a_registration_that_the_present_price_has_crossed_wakes_at_once():
     bench = Bench()
     bench.tick("2000")
     bench.tick("60000", BTC)
     bench.register("a0", Trigger(ETH, True, 2_000.0), Trigger(BTC, True, 1.0))
-    assert bench.woken() == {"a0": ["register:ETHUSDT", "register:BTCUSDT"]}
-    bench.tick("2100")
-    assert bench.woken() == {"a0": ["tick:ETHUSDT:3"]}
+    assert bench.woken() == {"a0": ["register:ETHUSDT"]}
+    bench.tick("1900")
+    assert bench.woken() == {}, "it has not looked yet"
 
 
 def test_an_old_or_impossible_tick_wakes_nobody():
@@ -102,13 +141,16 @@ def test_an_old_or_impossible_tick_wakes_nobody():
     assert bench.book.ticks[ETH].mid == 2000
 
 
-def test_lost_triggers_are_looked_at_with_every_tick():
+def test_lost_triggers_are_looked_at_with_the_next_tick():
     bench = Bench()
     bench.tick("2000")
     bench.register("a0", Trigger(ETH, True, 1_990.0))
     bench.tell(LoseTriggers("a0"))
     bench.tick("2001")
     assert bench.woken() == {"a0": ["tick:ETHUSDT:2"]}
+    bench.tell(LoseTriggers("a0"))
+    bench.tick("2002")
+    assert bench.woken() == {"a0": ["tick:ETHUSDT:3"]}, "its wake may have been what it failed on"
 
 
 @pytest.mark.parametrize("how", ["stopped", "gone"])

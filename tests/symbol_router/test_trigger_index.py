@@ -23,14 +23,16 @@ TRIGGERS = st.lists(
 
 
 class IndexMachine(RuleBasedStateMachine):
-    """Register, tick, lose and forget in any order: nobody who must look is left asleep."""
+    """Register, tick, lose and forget in any order: who must look is woken, once until it registers."""
 
     def __init__(self):
         super().__init__()
         self.index = TriggerIndex()
         self.current: dict[AccountId, RegisterTriggers] = {}
-        self.awake: set[AccountId] = set()
+        self.lost: set[AccountId] = set()
+        self.woken: dict[AccountId, int] = {}
         self.ticks = {}
+        self.now_ns = 0
 
     @rule(
         account=st.sampled_from(ACCOUNTS),
@@ -39,37 +41,58 @@ class IndexMachine(RuleBasedStateMachine):
     )
     def register(self, account, found, every):
         message = RegisterTriggers(account, tuple(found), tuple(every))
-        crossed = self.index.register(message, self.ticks)
+        self.end(account)
+        crossed = self.index.register(message, self.ticks, self.now_ns)
         self.current[account] = message
-        self.awake.discard(account)
         expected = any(self.is_crossed(t, self.ticks[t.symbol]) for t in found if t.symbol in self.ticks)
         assert crossed == expected
+        if crossed:
+            self.woken[account] = self.now_ns
 
     @rule(account=st.sampled_from(ACCOUNTS))
     def lose(self, account):
         self.index.watch(account)
+        self.woken.pop(account, None)
         if account in self.current:
-            self.awake.add(account)
+            self.lost.add(account)
 
     @rule(account=st.sampled_from(ACCOUNTS))
     def forget(self, account):
         self.index.forget(account)
+        self.end(account)
+
+    def end(self, account):
         self.current.pop(account, None)
-        self.awake.discard(account)
+        self.lost.discard(account)
+        self.woken.pop(account, None)
 
     @rule(symbol=st.sampled_from([ETH, BTC]), mid=PRICES, spread=st.sampled_from(["0", "0.5", "8"]))
     def tick(self, symbol, mid, spread):
-        now = self.ticks[symbol] = tick(symbol, str(mid), spread=spread)
-        woken = set(self.index.crossed(now) or ())
+        self.now_ns += 1
+        now = self.ticks[symbol] = tick(symbol, str(mid), spread=spread, received_ns=self.now_ns)
+        found = self.index.crossed(now) or []
         must = {
             a
             for a, m in self.current.items()
-            if symbol in m.every_tick
-            or (a in self.awake and symbol in {t.symbol for t in m.triggers})
-            or any(t.symbol == symbol and self.is_crossed(t, now) for t in m.triggers)
+            if a not in self.woken
+            and (
+                symbol in m.every_tick
+                or (a in self.lost and symbol in {t.symbol for t in m.triggers})
+                or any(t.symbol == symbol and self.is_crossed(t, now) for t in m.triggers)
+            )
         }
-        assert woken == must
-        self.awake |= woken
+        assert set(found) == must
+        assert len(found) == len(must)
+        self.woken |= dict.fromkeys(found, self.now_ns)
+        self.lost -= must
+
+    @rule(ago=st.integers(0, 5))
+    def repeat(self, ago):
+        before = self.now_ns - ago
+        late = {a for a, at_ns in self.woken.items() if at_ns < before}
+        found = self.index.unanswered(before, self.now_ns)
+        assert (set(found), len(found)) == (late, len(late))
+        self.woken |= dict.fromkeys(found, self.now_ns)
 
     @invariant()
     def living_entries_are_counted(self):
@@ -88,18 +111,18 @@ TestIndex.settings = settings(max_examples=150, stateful_step_count=40, deadline
 
 def test_the_first_tick_that_crosses_wakes_and_others_do_not():
     index = TriggerIndex()
-    index.register(RegisterTriggers(ACCOUNTS[0], (Trigger(ETH, True, 100.0),)), {})
-    index.register(RegisterTriggers(ACCOUNTS[1], (Trigger(ETH, False, 110.0),)), {})
+    index.register(RegisterTriggers(ACCOUNTS[0], (Trigger(ETH, True, 100.0),)), {}, 0)
+    index.register(RegisterTriggers(ACCOUNTS[1], (Trigger(ETH, False, 110.0),)), {}, 0)
     assert index.crossed(tick(ETH, "105.0")) is None
     assert index.crossed(tick(BTC, "1.0")) is None
     assert index.crossed(tick(ETH, "100.0")) == [ACCOUNTS[0]]
-    assert index.crossed(tick(ETH, "110.5")) == [ACCOUNTS[0], ACCOUNTS[1]]
+    assert index.crossed(tick(ETH, "110.5")) == [ACCOUNTS[1]], "the other was woken and did not look yet"
 
 
 def test_old_entries_do_not_pile_up():
     index = TriggerIndex()
     for n in range(20_000):
-        index.register(RegisterTriggers(ACCOUNTS[0], (Trigger(ETH, True, 50.0 + n % 7),)), {})
+        index.register(RegisterTriggers(ACCOUNTS[0], (Trigger(ETH, True, 50.0 + n % 7),)), {}, 0)
     entries, living = index.size()
     assert living == 1
     assert entries <= 2 * living + COMPACT_AT
@@ -158,9 +181,9 @@ def test_what_touches_is_held_against_its_own_side_of_the_market():
         (True, 97.9, False), (True, 98.0, True), (True, 100.0, True), (True, 102.0, True),
         (False, 102.1, False), (False, 102.0, True), (False, 100.0, True), (False, 98.0, True),
     ):  # fmt: skip
-        assert TriggerIndex().register(touch(below, price), {ETH: now}) == crossed, (below, price)
+        assert TriggerIndex().register(touch(below, price), {ETH: now}, 0) == crossed, (below, price)
         index = TriggerIndex()
-        assert not index.register(touch(below, price), {})
+        assert not index.register(touch(below, price), {}, 0)
         assert index.crossed(now) == ([ACCOUNTS[0]] if crossed else None), (below, price)
 
 
@@ -173,7 +196,7 @@ def test_what_does_not_touch_is_held_against_the_mid():
         (False, 100.0, True),
     ):
         message = RegisterTriggers(ACCOUNTS[0], (Trigger(ETH, below, price),))
-        assert TriggerIndex().register(message, {ETH: now}) == crossed
+        assert TriggerIndex().register(message, {ETH: now}, 0) == crossed
 
 
 def test_an_answer_of_rest_without_a_number_is_as_old_as_its_time():
@@ -192,7 +215,7 @@ def test_a_registration_does_not_build_the_heaps_anew(monkeypatch):
     monkeypatch.setattr(trigger_index.heapq, "heapify", rebuilt.append)
     index = TriggerIndex()
     for n in range(3 * COMPACT_AT):
-        index.register(RegisterTriggers(AccountId(f"b{n}"), (Trigger(ETH, True, 50.0 + n % 7),)), {})
+        index.register(RegisterTriggers(AccountId(f"b{n}"), (Trigger(ETH, True, 50.0 + n % 7),)), {}, 0)
     assert rebuilt == []
 
 
@@ -200,17 +223,17 @@ def test_a_price_that_is_met_exactly_wakes_on_either_side():
     for below, price in ((True, 1999.0), (False, 2001.0)):
         index = TriggerIndex()
         account = AccountId("a")
-        index.register(RegisterTriggers(account, (Trigger(ETH, below, price),)), {})
+        index.register(RegisterTriggers(account, (Trigger(ETH, below, price),)), {}, 0)
         assert index.crossed(tick(ETH, "2000")) is None
         assert index.crossed(tick(ETH, str(price))) == [account]
 
 
 def test_what_lives_is_kept_when_old_entries_go():
     index, living, busy = TriggerIndex(), AccountId("living"), AccountId("busy")
-    index.register(RegisterTriggers(living, (Trigger(ETH, True, 1500.0),)), {})
+    index.register(RegisterTriggers(living, (Trigger(ETH, True, 1500.0),)), {}, 0)
     for n in range(COMPACT_AT + 10):
-        index.register(RegisterTriggers(busy, (Trigger(ETH, True, 1000.0 + n / 1_000),)), {})
+        index.register(RegisterTriggers(busy, (Trigger(ETH, True, 1000.0 + n / 1_000),)), {}, 0)
     assert len(index._symbols[ETH].below.heap) <= COMPACT_AT
     assert index.crossed(tick(ETH, "1600")) is None
     assert index.crossed(tick(ETH, "1400")) == [living]
-    assert index.crossed(tick(ETH, "900")) == [living, busy]
+    assert index.crossed(tick(ETH, "900")) == [busy]
