@@ -96,6 +96,7 @@ class EngineService:
             "router": inspect("router"),
             "writer": inspect("writer"),
             "projector": inspect("projector"),
+            "redis": engine.redis.stats,
             "gateway": inspect("gateway"),
             "clearing": self._clearings.totals(),
             "supervisor": inspect("supervisor"),
@@ -121,6 +122,7 @@ class EngineService:
             projector=lookup.inspect("projector"),
             gateway=lookup.inspect("gateway"),
             clearing=self._clearings.totals(),
+            redis=self._engine.redis.stats,
         )
         return exposition(sources).decode()
 

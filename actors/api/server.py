@@ -32,12 +32,13 @@ from actors.api import (
     limits,
     orders,
     position_sizes,
+    prices,
     quarantine,
 )
 from actors.api.address import API_FILE, Address
 from actors.api.auth import Tokens, may
 from actors.api.connections import BODY_MAX, BoundedProtocol, KnownHosts
-from actors.api.errors import error_response
+from actors.api.errors import STARTING, Starting, error_response
 from actors.api.listening import bound
 from actors.api.noun import Context, Noun
 from actors.assembly.config import ApiToken, Role
@@ -49,6 +50,7 @@ NOUNS: tuple[Noun, ...] = (
     orders.NOUN,
     clearing.NOUN,
     position_sizes.NOUN,
+    prices.NOUN,
     limits.NOUN,
     breaker.NOUN,
     actors.NOUN,
@@ -68,6 +70,7 @@ def application(context: Context, tokens: Tokens) -> Litestar:
     async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         if handler.opt.get("open"):
             return
+        has_accounts = context.engine.has_accounts
         token = tokens.identify(connection.headers.get("authorization", ""))
         if token is None:
             raise NotAuthorizedException("wrong or missing token; it is in api.json of the data folder")
@@ -76,6 +79,8 @@ def application(context: Context, tokens: Tokens) -> Litestar:
                 f"{token.name} is a {token.role} and may look only; use an operator's token"
             )
         connection.scope["user"] = token
+        if not has_accounts and not handler.opt.get("early"):
+            raise Starting(STARTING)
 
     return Litestar(
         [noun.router(context) for noun in NOUNS],
@@ -134,19 +139,28 @@ class ApiServer:
         host, port = self._socket.getsockname()[:2]
         return Address(f"http://{host}:{port}", self._token, os.getpid(), self._viewer_token)
 
-    def start(self) -> None:
-        """Listen, and write ``api.json``.
+    def listen(self) -> None:
+        """Listen: before the accounts are there, all but health and a look at one account is answered with 503.
 
         Raises:
             BulkheadError: it does not come up in time.
         """
-        self._context.mailboxes.start()
         self._thread.start()
         deadline = time.monotonic() + START_SECONDS
         while not self._server.started:
             if time.monotonic() > deadline or not self._thread.is_alive():
                 raise BulkheadError("the API server did not start")
             time.sleep(0.01)
+
+    def start(self) -> None:
+        """The accounts are there: answer everything, and write ``api.json``.
+
+        Raises:
+            BulkheadError: it does not come up in time.
+        """
+        if self._thread.ident is None:
+            self.listen()
+        self._context.mailboxes.start()
         # Written beside and renamed: who reads the file finds it whole or not at all.
         fresh = self._file.with_suffix(".new")
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -18,6 +18,7 @@ from actors.cli import (
     orders,
     paper,
     position_sizes,
+    prices,
     quarantine,
     replay,
 )
@@ -31,6 +32,7 @@ NOUNS = (
     clearing,
     limits,
     position_sizes,
+    prices,
     breaker,
     actors,
     quarantine,

@@ -43,12 +43,17 @@ CURES: tuple[tuple[type[redis.RedisError] | str, str], ...] = (
 AWAY = (redis.ConnectionError, redis.TimeoutError, OSError)
 
 
-def connect(url: str) -> redis.Redis:
-    """A client with one connection of its own, made when it is first used; nothing is tried twice behind our back."""
+def connect(url: str, seconds: float = ANSWER_S) -> redis.Redis:
+    """A client whose connections are made when they are used; nothing is tried twice behind our back.
+
+    Args:
+        url: of the Redis.
+        seconds: the longest wait for an answer.
+    """
     return redis.Redis.from_url(
         url,
-        socket_connect_timeout=CONNECT_S,
-        socket_timeout=ANSWER_S,
+        socket_connect_timeout=min(CONNECT_S, seconds),
+        socket_timeout=seconds,
         socket_keepalive=True,
         retry=Retry(NoBackoff(), 0),
         client_name="bulkhead",

@@ -6,15 +6,18 @@ into a snapshot; no order is checked with it and nothing is liquidated by it: it
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from enum import StrEnum
 
 import msgspec
+from msgspec.structs import replace
 
 from actors.core.messages import Tick
 from actors.core.units import NANOS_PER_MS, ZERO, Nanos, Symbol, is_sane
 from actors.persistence.projection.spelling import platform_symbol
+from actors.subaccount.market import Market
+from actors.subaccount.state import AccountState
 
 TTL_S = 30
 """How long the platform keeps a price."""
@@ -43,14 +46,34 @@ class StoredPrice(msgspec.Struct, frozen=True, gc=False):
 
 
 class PriceSource(StrEnum):
-    """Where a price came from, the best first."""
+    """Where a price came from."""
 
     WS = "WS"
     """The exchange's stream."""
+    REST = "REST"
+    """The exchange was asked, as its stream had nothing young enough."""
     REDIS = "REDIS"
     """The cache that engine and platform share."""
-    REST = "REST"
-    """A question to the exchange."""
+
+
+class SeenPrice(msgspec.Struct, frozen=True, gc=False):
+    """The best price of a symbol that is known now. ``mark`` and ``source`` are None where none is young enough.
+
+    ``age_ms`` is that of the price, or of the last one that the exchange gave; None if it never gave one.
+    """
+
+    mark: Decimal | None
+    source: PriceSource | None
+    age_ms: int | None
+
+
+Others = Callable[[Symbol], StoredPrice | None]
+"""A young price of somebody else's."""
+
+
+def nobody(_symbol: Symbol) -> StoredPrice | None:
+    """There are no others."""
+    return None
 
 
 ENCODER = msgspec.json.Encoder(decimal_format="number")
@@ -104,3 +127,39 @@ class Published:
         """Redis may be another one now, or have been emptied: all are to be written again."""
         self._ticks.clear()
         self._next_s = 0.0
+
+
+def seen(symbol: Symbol, market: Market, max_age_ns: Nanos, others: Others) -> SeenPrice:
+    """The cascade: what the exchange gave goes before what stands in Redis, and an old price is none."""
+    tick = market.fresh(symbol, max_age_ns)
+    if tick is not None:
+        source = PriceSource.REST if tick.by_rest else PriceSource.WS
+        return SeenPrice(tick.mid, source, _age_ms(tick, market))
+    price = others(symbol)
+    if price is not None:
+        return SeenPrice(price.mark, PriceSource.REDIS, max(0, market.wall_ms - price.ts))
+    last = market.ticks.get(symbol)
+    return SeenPrice(None, None, None if last is None else _age_ms(last, market))
+
+
+def to_look_at(state: AccountState, market: Market, others: Others) -> Market:
+    """The market in front of an account, with others' prices where the exchange gave none. Never to decide by."""
+    found: dict[Symbol, Tick] = {}
+    for symbol in state.symbols:
+        if market.fresh(symbol, state.limits.price_max_age_ns) is None:
+            price = others(symbol)
+            if price is not None:
+                found[symbol] = _tick_of(symbol, price, market)
+    if not found:
+        return market
+    own = {symbol: tick for symbol in state.symbols if (tick := market.ticks.get(symbol)) is not None}
+    return replace(market, ticks={**own, **found})
+
+
+def _tick_of(symbol: Symbol, price: StoredPrice, market: Market) -> Tick:
+    received_ns = Nanos(market.now_ns - max(0, market.wall_ms - price.ts) * NANOS_PER_MS)
+    return Tick(symbol, price.mark, ZERO, price.mark, ZERO, 0, price.ts, received_ns, float(price.mark))
+
+
+def _age_ms(tick: Tick, market: Market) -> int:
+    return max(0, market.now_ns - tick.received_ns + tick.delay_ns) // NANOS_PER_MS

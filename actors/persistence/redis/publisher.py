@@ -432,7 +432,12 @@ class Publisher:
                 break
 
     def _write_snapshots(self, states: Sequence[AccountState], market: Market) -> list[AccountState]:
-        found = [(s, made) for s in states if (made := snapshots.snapshot_of(s, market)) is not None]
+        others = self.cached.get
+        found = [
+            (s, made)
+            for s in states
+            if (made := snapshots.snapshot_of(s, prices.to_look_at(s, market, others))) is not None
+        ]
         self._set(
             [(snapshots.key_of(s.account_id), snapshots.encode(made)) for s, made in found],
             snapshots.TTL_S,

@@ -52,21 +52,23 @@ class SnapshotPosition(msgspec.Struct, frozen=True, rename="camel", kw_only=True
     liquidation_price: Decimal
     unrealized_pnl: Decimal
     pnl_percent: Decimal
-    babysitter_excluded: bool
-    opened_at: str
+    babysitter_excluded: bool | None = None
+    opened_at: str | int | None = None
 
 
 class Snapshot(msgspec.Struct, frozen=True, rename="camel", kw_only=True, gc=False):
     """One account. Money in quote asset; ``timestamp`` in Unix milliseconds.
 
-    ``equity`` is ``equity_raw``, but not below zero; ``total_exposure`` is of the entries.
+    ``equity`` is ``equity_raw``, but not below zero; ``total_exposure`` is of the entries. What may be None is missing in one
+    of the platform's own two shapes, which may stand in Redis, too; ours has all of it, and none is None but the liquidation
+    price of an account without positions.
     """
 
     sub_account_id: str
     timestamp: int
-    status: AccountStatus
-    liquidation_mode: LiquidationMode
-    liquidation_threshold: Decimal
+    status: AccountStatus | None = None
+    liquidation_mode: LiquidationMode | None = None
+    liquidation_threshold: Decimal | None = None
     equity: Decimal
     equity_raw: Decimal
     balance: Decimal
@@ -76,8 +78,8 @@ class Snapshot(msgspec.Struct, frozen=True, rename="camel", kw_only=True, gc=Fal
     total_exposure: Decimal
     maintenance_margin: Decimal
     margin_ratio: Decimal
-    account_liq_price: Decimal | None
-    position_count: int
+    account_liq_price: Decimal | None = None
+    position_count: int | None = None
     positions: list[SnapshotPosition]
 
 

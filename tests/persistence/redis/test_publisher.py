@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
 from actors.core.events import events_of
 from tests.persistence.redis.server import RedisServer
 from tests.persistence.redis.world import STREAM, Published, World, until

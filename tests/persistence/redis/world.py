@@ -81,9 +81,7 @@ class World:
         self.ticks = {s: tick(s, 100 + by + len(s), received_ns=now_ns) for s in INSTRUMENTS}
 
     def market(self):
-        return Market(
-            self.ticks, INSTRUMENTS, Nanos(self.clock.monotonic_ns()), self.clock.wall_ms(), FIXED
-        )
+        return Market(self.ticks, INSTRUMENTS, Nanos(self.clock.monotonic_ns()), self.clock.wall_ms(), FIXED)
 
     def sources(self, fleet="fleet1"):
         return Sources(
