@@ -189,11 +189,6 @@ def iso(unix_ms: int) -> str:
 
 
 def short(value: Decimal) -> Decimal:
-    """Rounded to ``DIGITS``, without zeros at the end and without an exponent."""
-    return plain_decimal(round(value, DIGITS))
-
-
-def plain_decimal(value: Decimal) -> Decimal:
-    """The same number, written without an exponent and without zeros at the end."""
-    short = value.normalize()
-    return short if short.as_tuple().exponent <= 0 else short.quantize(Decimal(1))  # type: ignore[operator]
+    """Rounded to ``DIGITS``, without zeros at the end."""
+    rounded = round(value, DIGITS).normalize()
+    return rounded if rounded != rounded.to_integral_value() else rounded.quantize(Decimal(1))
