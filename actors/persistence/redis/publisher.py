@@ -208,7 +208,7 @@ class Publisher:
                     self._prepare(sources)
                     is_prepared = True
                 self._step(sources, is_last=is_last)
-            except RedisUnreachable as away:
+            except (RedisUnreachable, RedisRefused) as away:
                 self._went_away(str(away))
             except Exception as error:
                 # This thread must outlive whatever it meets; it begins anew.
@@ -422,7 +422,12 @@ class Publisher:
             began_s = time.thread_time()
             market, now_s = sources.market(), time.monotonic()
             due = schedule.due(known, market.ticks, now_s, SNAPSHOTS_AT_ONCE, is_last=is_last)
-            written = self._write_snapshots([known[id_] for id_ in due if id_ in known], market)
+            try:
+                written = self._write_snapshots([known[id_] for id_ in due if id_ in known], market)
+            except BaseException:
+                for id_ in due:
+                    schedule.changed(id_, now_s)
+                raise
             for state in written:
                 schedule.wrote(state, market.ticks, now_s)
             self._share.spend(time.thread_time() - began_s)

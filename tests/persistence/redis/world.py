@@ -14,8 +14,9 @@ from actors.persistence.redis.publisher import Publisher, Sources
 from actors.persistence.tail import Decided, JournalTail
 from actors.runtime.clock import SystemClock
 from actors.subaccount.market import Market
-from tests.factories import INSTRUMENTS, tick
+from tests.factories import INSTRUMENTS, D, tick
 from tests.model import engine
+from tests.model.kinds import ROWS
 from tests.model.sequence import Sequence
 from tests.persistence.projection import lives
 
@@ -78,7 +79,9 @@ class World:
 
     def move(self, by=1):
         now_ns = self.clock.monotonic_ns()
-        self.ticks = {s: tick(s, 100 + by + len(s), received_ns=now_ns) for s in INSTRUMENTS}
+        self.ticks = {
+            s: tick(s, D(row[-1]) * (1000 + by) / 1000, received_ns=now_ns) for s, row in ROWS.items()
+        }
 
     def market(self):
         return Market(self.ticks, INSTRUMENTS, Nanos(self.clock.monotonic_ns()), self.clock.wall_ms(), FIXED)
