@@ -196,7 +196,7 @@ class Engine:
         clearings = self._clearings = store.clearing_states()
         assembly.supervise()
         assembly.start(*BEFORE_ACCOUNTS)
-        assembly.start_clearing(self.venue.instruments, clearings)
+        assembly.start_clearing(self.venue.instruments, clearings, store.unreadable_clearings)
         end = store.root
         with self.gc_control.held():
             restored = account_starts.restore(assembly, self.questions, self.progress)

@@ -60,7 +60,7 @@ def init(dsn: str | None = None, *, data_dir: DataDir = DEFAULT_DATA_DIR) -> Non
         "OLDER": "schema bulkhead was upgraded",
         "READY": "ready",
     }
-    with _connected(dsn, data_dir, read_only=False) as connection:
+    with connected(dsn, data_dir, read_only=False) as connection:
         found = schema.init(connection)
     out.print(f"{found}: {meaning[found]}")
 
@@ -83,7 +83,7 @@ def check(dsn: str | None = None, *, data_dir: DataDir = DEFAULT_DATA_DIR) -> No
         "OLDER": "ours, of an older version: 'bulkhead db init' upgrades it",
         "READY": "ready",
     }
-    with _connected(dsn, data_dir) as connection:
+    with connected(dsn, data_dir) as connection:
         found = schema.check(connection)
     out.print(f"{found}: {meaning[found]}")
 
@@ -102,7 +102,7 @@ def status(dsn: str | None = None, *, data_dir: DataDir = DEFAULT_DATA_DIR, json
     from actors.cli import db_tables  # noqa: PLC0415
     from actors.persistence import database_status  # noqa: PLC0415
 
-    with _connected(dsn, data_dir) as connection:
+    with connected(dsn, data_dir) as connection:
         found = database_status.status(connection)
     if json:
         print_json(db_tables.plain(found))
@@ -132,7 +132,7 @@ def verify(
     from actors.persistence import verify as journal_check  # noqa: PLC0415
     from actors.supervision.operator_log import read_roots  # noqa: PLC0415
 
-    with _connected(dsn, data_dir) as connection, _progress() as progress:
+    with connected(dsn, data_dir) as connection, _progress() as progress:
         _present(connection)
         # Before the transaction begins: what an engine writes down meanwhile is in what is read then.
         roots = read_roots(data_dir)
@@ -166,7 +166,7 @@ def fleet_state(
     from actors.cli import db_tables  # noqa: PLC0415
     from actors.persistence import verify as journal_check  # noqa: PLC0415
 
-    with _connected(dsn, data_dir) as connection, _progress() as progress:
+    with connected(dsn, data_dir) as connection, _progress() as progress:
         _present(connection)
         found = journal_check.hashes(connection, progress)
     if json:
@@ -194,9 +194,9 @@ def accept_restore(dsn: str | None = None, *, reason: str, data_dir: DataDir = D
     why = checked_text(reason, "--reason")
     if not why:
         raise BadInput("--reason is empty; say why the database ends before what this data folder knows")
-    with folder_lock.held(data_dir), _connected(dsn, data_dir) as connection:
+    with folder_lock.held(data_dir), connected(dsn, data_dir) as connection:
         _present(connection)
-        accepted = journal_ends.accept(connection, data_dir, _user(), why)
+        accepted = journal_ends.accept(connection, data_dir, user(), why)
     if accepted is None:
         out.print("nothing to accept: the journal has what this data folder knows of it")
     else:
@@ -302,7 +302,7 @@ def _owned(dsn: str | None, data_dir: Path) -> Iterator[tuple[str, Callable[[], 
     from actors.persistence.connection import connect, owner_of  # noqa: PLC0415
     from actors.persistence.store import Store  # noqa: PLC0415
 
-    with folder_lock.held(data_dir), _running(dsn, data_dir) as address:
+    with folder_lock.held(data_dir), running(dsn, data_dir) as address:
         with connect(address, read_only=True) as connection:
             _present(connection)
         store = Store.open(address)
@@ -321,7 +321,8 @@ def _owned(dsn: str | None, data_dir: Path) -> Iterator[tuple[str, Callable[[], 
             store.close()
 
 
-def _user() -> str:
+def user() -> str:
+    """Who gives the command, for the audit."""
     try:
         return f"{getpass.getuser()} (bulkhead db)"
     except (KeyError, OSError):  # a user without a name, as in some containers
@@ -329,7 +330,7 @@ def _user() -> str:
 
 
 @contextmanager
-def _connected(
+def connected(
     dsn: str | None, data_dir: Path, *, read_only: bool = True
 ) -> Iterator[psycopg.Connection[Any]]:
     """A connection to a database, or to the embedded one, which runs meanwhile.
@@ -339,12 +340,12 @@ def _connected(
     """
     from actors.persistence.connection import connect  # noqa: PLC0415
 
-    with _running(dsn, data_dir) as address, connect(address, read_only=read_only) as connection:
+    with running(dsn, data_dir) as address, connect(address, read_only=read_only) as connection:
         yield connection
 
 
 @contextmanager
-def _running(dsn: str | None, data_dir: Path) -> Iterator[str]:
+def running(dsn: str | None, data_dir: Path) -> Iterator[str]:
     """The DSN of a database, or of the embedded one, which runs meanwhile.
 
     Raises:

@@ -20,9 +20,11 @@ from actors.core.durability import StreamFacts
 from actors.core.enums import Purpose
 from actors.core.errors import BadInput
 from actors.core.facts import (
+    AccountAdopted,
     AccountCarried,
     AccountFact,
     AccountOpened,
+    AdoptionUndone,
     AnyFact,
     BadDebtRecorded,
     BalanceAdjusted,
@@ -470,6 +472,8 @@ def _of_account(fact: AccountFact) -> Told:
             return EventKind.LIMITS, {"action": "BELOW", **{f"limit.{n}": value for n, value in fact.below}}
         case MaintenanceRateChanged():
             return EventKind.LIMITS, {"action": "MAINTENANCE_RATE", "rate": _amount(fact.rate)}
+        case AdoptionUndone():
+            return EventKind.STATUS, {"action": "ADOPTION_UNDONE", "balance": _amount(fact.balance)}
         case _:
             assert_never(fact)
 
@@ -485,6 +489,16 @@ def _of_first(fact: FirstFact) -> Told:
             }
         case AccountCarried():
             return EventKind.STATUS, {"action": "CARRIED", "version": fact.version}
+        case AccountAdopted():
+            return EventKind.STATUS, {
+                "action": "ADOPTED",
+                "status": fact.status.value,
+                "mode": fact.mode.value,
+                "rate": _amount(fact.maintenance_rate),
+                "balance": _amount(fact.balance),
+                **{f"position.{held.symbol}": _amount(held.quantity) for held in fact.positions},
+                **{f"limit.{name}": value for name, value in fact.below},
+            }
         case _:
             assert_never(fact)
 

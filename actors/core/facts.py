@@ -63,11 +63,57 @@ class AccountCarried(Fact, frozen=True, gc=False, tag=True):
     state: msgspec.Raw
 
 
-class BalanceAdjusted(Fact, frozen=True, gc=False, tag=True):
-    """A deposit, a withdrawal, or a correction that the platform made beside us."""
+class AdoptedPosition(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An open position as the platform had it. ``quantity`` is signed, ``position_id`` that of the platform's row.
+
+    ``cost`` is entry price x quantity without sign, and ``margin`` the initial margin, both in quote asset.
+    """
+
+    position_id: str
+    symbol: Symbol
+    quantity: Decimal
+    entry_price: Decimal
+    cost: Decimal
+    leverage: Decimal
+    margin: Decimal
+    opened_ms: int
+
+
+class AccountAdopted(Fact, frozen=True, kw_only=True, gc=False, tag=True):
+    """An account that the platform ran is run here from now on, with what it had at ``adopted_ms``.
+
+    ``balance`` is what it owned then, which is all that we count of it as deposits; what it had realized before is in the
+    platform's own tables alone. ``below`` is as of ``LimitsBelowChanged``. It follows nothing, or ``AdoptionUndone``.
+    """
+
+    status: AccountStatus
+    mode: LiquidationMode
+    maintenance_rate: Decimal
+    balance: Decimal
+    adopted_ms: int
+    positions: tuple[AdoptedPosition, ...] = ()
+    below: tuple[tuple[str, str], ...] = ()
+
+
+class AdoptionUndone(Fact, frozen=True, gc=False, tag=True):
+    """The account is the platform's again, as it was taken over. Nothing was decided between.
+
+    ``balance`` and the positions in ``symbols`` went back with it.
+    """
+
+    balance: Decimal
+    symbols: tuple[Symbol, ...] = ()
+
+
+class BalanceAdjusted(Fact, frozen=True, gc=False, tag=True, omit_defaults=True):
+    """A deposit, a withdrawal, or a correction.
+
+    ``by_platform``: it was made there, and stands in the platform's own row and log already.
+    """
 
     amount: Decimal
     reason: str
+    by_platform: bool = False
 
 
 class OrderIntended(Fact, OrderTags, frozen=True, kw_only=True, gc=False, tag=True):
@@ -380,8 +426,9 @@ MoneyFact = BalanceAdjusted | FundingPaid | FeeFact | BadDebtRecorded
 PositionFact = PositionTakenOver | PositionClosed | PositionAlerted
 AccountFact = (
     PhaseChanged | StatusChanged | LimitsChanged | LimitsBelowChanged | MaintenanceRateChanged | ModeChanged
-)
-FirstFact = AccountOpened | AccountCarried
+    | AdoptionUndone
+)  # fmt: skip
+FirstFact = AccountOpened | AccountCarried | AccountAdopted
 AnyFact = OrderFact | ConditionalFact | RiskFact | MoneyFact | PositionFact | AccountFact | FirstFact
 """All of them; whoever takes facts apart ends with ``assert_never``, so mypy names what forgets a new one."""
 
@@ -390,7 +437,7 @@ QuietFact = (
     | PositionClosed | PositionTakenOver | FundingPaid | FeeBooked | BalanceAdjusted
     | TrailMoved | ConditionalDue | DayBegan | DayEnded | CloseOutEnded
     | StatusChanged | LimitsChanged | LimitsBelowChanged | MaintenanceRateChanged | ModeChanged
-    | AccountOpened | AccountCarried
+    | AccountOpened | AccountCarried | AccountAdopted | AdoptionUndone
 )  # fmt: skip
 """Those that no operator is alerted of by themselves, the most frequent first."""
 

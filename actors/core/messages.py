@@ -9,11 +9,13 @@ Rules
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from enum import IntEnum
 from typing import ClassVar
 
 import msgspec
+from msgspec.structs import replace
 
 from actors.core.enums import (
     AccountStatus,
@@ -232,7 +234,10 @@ class SetMode(Message, frozen=True, gc=False):
 class PlatformKnown(Message, frozen=True, gc=False, omit_defaults=True):
     """What the platform wrote to the account's row since we did, None where nothing; the limits below it may be others too.
 
-    An account sends it to itself when it is loaded, so that what comes from outside becomes facts of its own.
+    An account sends it to itself when it is loaded, so that what comes from outside becomes facts of its own; the platform
+    watch sends it while the engine runs. Then ``sequence`` is the account's decision that it was compared with, and after
+    any other it is refused, so that nothing is booked twice. ``adjustment`` is what was added to the balance or taken off
+    (quote asset), ``below`` names and texts of the limits that differ from the built-in ones now.
     """
 
     LANE: ClassVar[Lane] = Lane.CONTROL
@@ -240,6 +245,9 @@ class PlatformKnown(Message, frozen=True, gc=False, omit_defaults=True):
     status: AccountStatus | None = None
     mode: LiquidationMode | None = None
     maintenance_rate: Decimal | None = None
+    adjustment: Decimal | None = None
+    below: tuple[tuple[str, str], ...] | None = None
+    sequence: int | None = None
 
 
 class SetLimits(Message, frozen=True, gc=False):
@@ -350,7 +358,7 @@ class OrderAccepted(Message, frozen=True, gc=False):
 
 
 class Fill(Message, frozen=True, gc=False):
-    """One trade of one of the account's orders."""
+    """One trade of one of the account's orders; ``end`` if the order has ended with it (``with_ends``)."""
 
     LANE: ClassVar[Lane] = Lane.FILLS
 
@@ -358,6 +366,7 @@ class Fill(Message, frozen=True, gc=False):
     client_order_id: ClientOrderId
     trade: Trade
     cause: str = ""
+    end: OrderClosed | None = None
 
 
 class FeeKnown(Message, frozen=True, gc=False):
@@ -422,3 +431,22 @@ class OrderClosed(Message, frozen=True, gc=False):
         code = f" {self.code}" if self.code else ""
         why = f"{self.status}{code} {self.reason}".rstrip()
         return f"OrderClosed({self.client_order_id} {why}, executed {self.executed_quantity})"
+
+
+def with_ends(delivered: Iterable[tuple[AccountId, Message]]) -> list[tuple[AccountId, Message]]:
+    """Messages to accounts, with the end of each order in the last of its fills: one decision instead of two.
+
+    An order's end says nothing but that it has ended, so it may come before what else was to be told after the fill.
+    """
+    found: list[tuple[AccountId, Message]] = []
+    last: dict[ClientOrderId, int] = {}
+    for account_id, message in delivered:
+        if isinstance(message, Fill):
+            last[message.client_order_id] = len(found)
+        elif isinstance(message, OrderClosed):
+            at = last.pop(message.client_order_id, None)
+            if at is not None and isinstance(fill := found[at][1], Fill):
+                found[at] = (account_id, replace(fill, end=message))
+                continue
+        found.append((account_id, message))
+    return found

@@ -105,6 +105,16 @@ def root_of(previous: bytes, hashes: Iterable[bytes]) -> bytes:
     return hashlib.blake2b(previous + b"".join(hashes), digest_size=HASH_BYTES).digest()
 
 
+class Resumed(NamedTuple):
+    """A row that no actor decided; ``last`` is the sequence of the stream's last row, None where it has none."""
+
+    stream: str
+    last: int | None
+    wall_ms: int
+    cause: str
+    facts: tuple[AnyFact, ...]
+
+
 class Appended(NamedTuple):
     """Rows that follow the end of the journal, and what that end is after them."""
 
@@ -167,6 +177,27 @@ class JournalEnd:
             entries.append(
                 self._entry(
                     len(entries), stream, sequence, wall_ms, cause, fact_codec.VERSION, facts, NO_HASH
+                )
+            )
+        return self._appended(entries, [])
+
+    def resuming(self, rows: Sequence[Resumed]) -> Appended:
+        """Rows that no actor decided.
+
+        Raises:
+            NotDurable: the stream's last row is another.
+        """
+        entries: list[Entry] = []
+        for stream, last, wall_ms, cause, facts in rows:
+            head = self._heads.get(stream)
+            found = None if head is None else head.sequence
+            if found != last:
+                raise NotDurable(f"{stream}: its last decision is {found}, and not {last}")
+            sequence, previous = (0, NO_HASH) if head is None else (head.sequence + 1, head.hash)
+            data = fact_codec.encode(facts)
+            entries.append(
+                self._entry(
+                    len(entries), stream, sequence, wall_ms, cause, fact_codec.VERSION, data, previous
                 )
             )
         return self._appended(entries, [])

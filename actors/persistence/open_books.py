@@ -104,16 +104,21 @@ def _recent(connection: Connection, behind: _Behind) -> tuple[int, int]:
 def books(connection: Connection) -> Books:
     """What the books say now."""
     with one_moment(connection):
-        behind = _behind(connection)
-        virtual: Positions = dict(connection.execute(POSITIONS_BUT_OF, (behind.streams,)).fetchall())
-        for kept in behind.states.values():
-            for position in kept.state.positions:
-                virtual[position.symbol] = virtual.get(position.symbol, ZERO) + position.quantity
-        house: Positions = dict(connection.execute(HOUSE_POSITIONS).fetchall())
-        for fact in _facts(behind.rows):
-            if isinstance(fact, PositionTakenOver):
-                house[fact.symbol] = house.get(fact.symbol, ZERO) + fact.quantity
-        in_flight = _in_flight(connection)
+        return books_now(connection)
+
+
+def books_now(connection: Connection) -> Books:
+    """As ``books``, in the caller's transaction, in which nobody else writes or which sees one moment."""
+    behind = _behind(connection)
+    virtual: Positions = dict(connection.execute(POSITIONS_BUT_OF, (behind.streams,)).fetchall())
+    for kept in behind.states.values():
+        for position in kept.state.positions:
+            virtual[position.symbol] = virtual.get(position.symbol, ZERO) + position.quantity
+    house: Positions = dict(connection.execute(HOUSE_POSITIONS).fetchall())
+    for fact in _facts(behind.rows):
+        if isinstance(fact, PositionTakenOver):
+            house[fact.symbol] = house.get(fact.symbol, ZERO) + fact.quantity
+    in_flight = _in_flight(connection)
     return Books(*({s: q for s, q in found.items() if q} for found in (virtual, house, in_flight)))
 
 

@@ -29,20 +29,31 @@ from actors.core.units import AccountId, ClientOrderId, Symbol
 from actors.limits.model import RiskLimits
 from actors.persistence import journal, loading, open_books, schema, sql
 from actors.persistence.accounts import check_new, create, opening
-from actors.persistence.connection import BUSY, check_durability, connect, is_lost, one_line
-from actors.persistence.journal import Appended, JournalEnd
+from actors.persistence.connection import (
+    BUSY,
+    check_durability,
+    connect,
+    is_lost,
+    lift_limits,
+    one_line,
+)
+from actors.persistence.journal import Appended, JournalEnd, Resumed
 from actors.persistence.loading import BaseLimits
 from actors.persistence.messages import Committed
 from actors.persistence.open_books import Books
 from actors.persistence.operator_records import OperatorRecords
 from actors.persistence.projection.spelling import when
 from actors.persistence.shards import SHARDS
+from actors.persistence.streams import symbol_of
 from actors.subaccount.state import AccountState
 
 log = structlog.get_logger("store")
 
 TAKEOVER_TRIES = 3
 T = TypeVar("T")
+
+Append = Callable[[Sequence[Resumed]], None]
+"""Appends rows in the transaction that it was given for."""
 
 
 class _Doubtful(Exception):  # noqa: N818 - inside this module only
@@ -68,6 +79,7 @@ class Store:
         self._in_doubt = False
         self._lease_seconds = 0
         self.unreadable: dict[AccountId, str] = {}
+        self.unreadable_clearings: dict[Symbol, str] = {}
 
     @classmethod
     def open(cls, dsn: str, defaults: RiskLimits = RiskLimits()) -> Store:  # noqa: B008 - frozen
@@ -365,6 +377,38 @@ class Store:
         self.root = self._end.last
         self._is_whole = False
 
+    def at_rest(self, call: Callable[[psycopg.Connection[Any], Append], T]) -> T:
+        """Run one transaction of a command that owns the accounts while no engine runs.
+
+        Args:
+            call: gets the connection, and a function that appends facts which no actor decided.
+
+        Raises:
+            Fenced: another process owns the accounts.
+            StoreUnreachable, StoreBusy: nothing is done, or not known to be.
+            NotDurable: a stream is not where the rows say.
+        """
+        done: list[Appended] = []
+
+        def append(rows: Sequence[Resumed]) -> None:
+            self._end.learn(self._connection, [row.stream for row in rows])
+            appended = self._end.resuming(rows)
+            journal.append(self._connection, appended, rows[-1].wall_ms)
+            done.append(appended)
+
+        try:
+            with self._reachable(), self._connection.transaction():
+                self._fence()
+                lift_limits(self._connection)
+                answer = call(self._connection, append)
+        except BaseException:
+            self._end.forget()
+            raise
+        for appended in done:
+            self._end.moved(appended)
+        self.root, self._is_whole = self._end.last, self._is_whole and not done
+        return answer
+
     def has_created(self, account_ids: Sequence[AccountId], wall_ms: int) -> bool:
         """Whether ``create_accounts`` with that ``wall_ms`` made all of them, though its connection was lost."""
         with self._reachable():
@@ -408,14 +452,14 @@ class Store:
         return found
 
     def clearing_states(self) -> dict[Symbol, ClearingState]:
-        """The states of all clearings that ever formed a block.
+        """The states of all clearings that ever formed a block and can be read (see ``unreadable_clearings``).
 
         Raises:
             StoreUnreachable, StoreBusy: nothing was read.
-            StateCorrupt: one of them cannot be read.
         """
+        self.unreadable_clearings.clear()
         with self._reachable():
-            kept = loading.clearings_of(self._connection)
+            kept = loading.clearings_of(self._connection, failed=self._unreadable_clearing)
         return {found.state.symbol: found.state for found in kept.values()}
 
     def load_clearing(self, symbol: Symbol) -> tuple[ClearingState, tuple[ClientOrderId, ...]]:
@@ -437,6 +481,10 @@ class Store:
     def _unreadable(self, stream: str, error: Exception) -> None:
         log.critical("an account cannot be read", account=stream, error=str(error))
         self.unreadable[AccountId(stream)] = str(error)
+
+    def _unreadable_clearing(self, stream: str, error: Exception) -> None:
+        log.critical("a clearing cannot be read", stream=stream, error=str(error))
+        self.unreadable_clearings[symbol_of(stream)] = str(error)
 
     # -- what the gateway and operators read
 

@@ -127,8 +127,8 @@ class JournalTail:
             StoreBusy: as above.
             NotKept: rows behind that position are not in the journal any more; says from where on they are.
         """
-        found = self._remembered(after, limit)
-        if found or not self._may_have(after):
+        found = self.remembered(after, limit)
+        if found or not self.may_have(after):
             return found
         before = self._more
         rows = self._reader.ask(lambda connection: journal.read(connection, after, limit))
@@ -139,6 +139,20 @@ class JournalTail:
                 f"{rows[0].position:,}; begin after {rows[0].position - 1}"
             )
         return [_decided(row) for row in rows]
+
+    def remembered(self, after: int, limit: int) -> list[Decided]:
+        """As ``read``, of what is in memory alone: waits for nothing. None may be there though there are some."""
+        slots, found = self._slots, list[Decided]()
+        for position in range(after + 1, min(after + limit, self._position) + 1):
+            row = slots[position % len(slots)]
+            if row is None or row.position != position:
+                break
+            found.append(row)
+        return found
+
+    def may_have(self, after: int) -> bool:
+        """Whether there may be rows behind a position; only a look into the database says more."""
+        return self.position > after or self._more > self._seen
 
     def end(self) -> int:
         """The position of the last row, as the database says where memory may not know.
@@ -153,13 +167,13 @@ class JournalTail:
 
     def wait(self, after: int, seconds: float) -> bool:
         """Wait until there may be rows behind a position; False when there were none in that time."""
-        if self._may_have(after):
+        if self.may_have(after):
             return True
         told = threading.Event()
         end = self.listen(told.set)
         try:
             # Between the look above and the call: nobody would tell.
-            return self._may_have(after) or (told.wait(seconds) and self._may_have(after))
+            return self.may_have(after) or (told.wait(seconds) and self.may_have(after))
         finally:
             end()
 
@@ -177,23 +191,11 @@ class JournalTail:
 
         return end
 
-    def _may_have(self, after: int) -> bool:
-        return self.position > after or self._more > self._seen
-
     def _learn(self, position: int, seen: int) -> None:
         """The database has rows up to there; ``seen`` is how often the writer had said that there are more, if it had all."""
         with self._lock:
             self._found = max(self._found, position)
             self._seen = max(self._seen, seen)
-
-    def _remembered(self, after: int, limit: int) -> list[Decided]:
-        slots, found = self._slots, list[Decided]()
-        for position in range(after + 1, min(after + limit, self._position) + 1):
-            row = slots[position % len(slots)]
-            if row is None or row.position != position:
-                break
-            found.append(row)
-        return found
 
 
 def _decided(row: Entry) -> Decided:

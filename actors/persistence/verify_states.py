@@ -28,6 +28,7 @@ from actors.persistence.journal import (
 from actors.persistence.open_books import UNBOOKED
 from actors.persistence.streams import kind_of
 from actors.persistence.verify_chain import Fault, Wrong
+from actors.subaccount.state import AccountState
 
 Connection = psycopg.Connection[Any]
 
@@ -134,6 +135,8 @@ class States:
             sequence = self._snapshot.sequence
             text = f"there is a snapshot of {self._stream} at decision {sequence}, and the journal has no such decision"
             self._note(Fault(wrong=Wrong.SNAPSHOT, text=text, stream=self._stream, sequence=sequence))
+        if isinstance(self._state, AccountState) and self._state.is_undone:
+            return  # the platform's again: no engine runs it
         self.hashes.append((AccountId(self._stream), self._kind.hash_of(self._state)))
 
     def _snapshots_of(self, names: set[str]) -> dict[str, Snapshot]:

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import assert_never
 
+from msgspec.structs import replace
+
 from actors.core.enums import AccountStatus, Breaker, CloseOutScope, Phase
 from actors.core.errors import BadConfig, StateCorrupt
 from actors.core.facts import (
@@ -38,13 +40,15 @@ from actors.core.messages import (
     TripBreaker,
 )
 from actors.core.units import DIGITS_MAX, ONE, ZERO, is_sane, plain
-from actors.limits.layers import differing
+from actors.limits.layers import differing, merge
+from actors.limits.model import RiskLimits
 from actors.limits.parse import parse, shown
 from actors.subaccount import adl, after_fill, breaker, fees, losses, margin
 from actors.subaccount.open_order_exposure import order_exposures
 from actors.subaccount.pipeline import Accepted, Decision, assessed, concluded, refused
 from actors.subaccount.rejections import RejectCode, Rejection, reject
 from actors.subaccount.situation import Situation
+from actors.subaccount.state import AccountState, with_limits
 
 Adjusting = AdjustBalance | SettleFee | SetStatus | SetMode | SetLimits | Reopen
 """Commands that an account in quarantine does not take."""
@@ -186,6 +190,38 @@ def _platform(now: Situation, message: PlatformKnown) -> Decision:
     Raises:
         StateCorrupt: a maintenance rate that cannot be.
     """
+    if message.sequence not in {None, now.state.sequence}:
+        text = f"the account decided something since decision {message.sequence}; it is compared again"
+        return refused(now, reject(RejectCode.TOO_LATE, text, message.sequence))
+    if message.below is not None:
+        try:
+            now = now.supposing(_with_limits_below(now.state, message.below))
+        except BadConfig as error:
+            text = f"the limits below the account cannot be: {error}"
+            return refused(now, reject(RejectCode.INVALID_LIMIT, text, ""))
+    adjustment = message.adjustment
+    if adjustment is not None and not is_sane(adjustment):
+        text = f"{adjustment} must be a number of at most {DIGITS_MAX} digits either side"
+        return refused(now, reject(RejectCode.INVALID_QUANTITY, text, adjustment))
+    if adjustment is not None and adjustment < ZERO:
+        refusal = _withdrawal_refusal(now, -adjustment)
+        if refusal is not None:
+            return refused(now, refusal)
+    facts = _facts_of_platform(now, message)
+    if adjustment:
+        facts.append(BalanceAdjusted(adjustment, "PLATFORM", by_platform=True))
+        if adjustment > ZERO:
+            facts += adl.recovered(now.after(facts))
+    return assessed(now, facts)
+
+
+def _with_limits_below(state: AccountState, below: tuple[tuple[str, str], ...]) -> AccountState:
+    age_ns = state.base_limits.price_max_age_ns  # the engine's own setting, which is none of the limits
+    base = replace(merge(RiskLimits(), dict(below)), price_max_age_ns=age_ns)
+    return with_limits(state, base, state.overrides)
+
+
+def _facts_of_platform(now: Situation, message: PlatformKnown) -> list[AnyFact]:
     state, rate = now.state, message.maintenance_rate
     facts: list[AnyFact] = []
     below = differing(state.base_limits)
@@ -204,7 +240,7 @@ def _platform(now: Situation, message: PlatformKnown) -> Decision:
         facts.append(StatusChanged(status))
         if state.status is AccountStatus.LIQUIDATED and state.phase is Phase.LIQUIDATED:
             facts.append(PhaseChanged(Phase.HEALTHY, 0, 0))
-    return assessed(now, facts)
+    return facts
 
 
 def _reset(now: Situation) -> Decision:

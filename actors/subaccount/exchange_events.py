@@ -69,13 +69,19 @@ def _fill(now: Situation, fill: Fill) -> Decision:
     state = now.state
     order, trade = state.order(fill.client_order_id), fill.trade
     if order is None or trade.trade_id in order.trade_ids:
-        return _known_or_corrupt(now, fill.client_order_id)
+        # The trade may be known and the end not, if both were told apart.
+        return _known_or_corrupt(now, fill.client_order_id) if fill.end is None else _closed(now, fill.end)
     if (order.symbol, order.side) != (trade.symbol, trade.side):
         raise StateCorrupt(f"{state.account_id}: trade {trade.trade_id} is not of {order!r}")
     facts = _booked(state, order, fill, now.market)
     if order.purpose is not Purpose.USER:
         facts += adl.filled(state)
-    return assessed(now, facts)
+    if fill.end is None:
+        return assessed(now, facts)
+    end = _facts_of_end(now.after(facts), fill.end)
+    if end is None:
+        return replace(assessed(now, facts), resync=(order.client_order_id,))
+    return assessed(now, [*facts, *end])
 
 
 def _booked(state: AccountState, order: WorkingOrder, fill: Fill, market: Market) -> list[AnyFact]:
@@ -117,24 +123,33 @@ def _late_fee(now: Situation, facts: list[AnyFact]) -> Decision:
 
 
 def _closed(now: Situation, message: OrderClosed) -> Decision:
-    state = now.state
-    order = state.order(message.client_order_id)
+    order = now.state.order(message.client_order_id)
     if order is None:
         return _known_or_corrupt(now, message.client_order_id)
+    facts = _facts_of_end(now, message)
+    return concluded(now, resync=(order.client_order_id,)) if facts is None else assessed(now, facts)
+
+
+def _facts_of_end(now: Situation, message: OrderClosed) -> list[AnyFact] | None:
+    """What the end of a working order brings; None while fills are lacking.
+
+    Raises:
+        StateCorrupt: more was filled than the exchange says.
+    """
+    state = now.state
+    order = state.order(message.client_order_id)
+    assert order is not None
     if order.filled < message.executed_quantity:
-        return concluded(now, resync=(order.client_order_id,))
+        return None
     if order.filled > message.executed_quantity:
         raise StateCorrupt(
             f"{state.account_id}: {order.client_order_id} filled {order.filled}, "
             f"but the exchange says {message.executed_quantity}"
         )
     ended = OrderEnded(order.client_order_id, message.status, message.code, message.reason[:500])
-    facts: list[AnyFact]
     if message.waited:
-        facts = _waited(now, order, ended, again=message.again)
-    else:
-        facts = [ended, *_after_its_end(now, order, message.status)]
-    return assessed(now, facts)
+        return _waited(now, order, ended, again=message.again)
+    return [ended, *_after_its_end(now, order, message.status)]
 
 
 def _after_its_end(now: Situation, order: WorkingOrder, status: OrderStatus) -> list[AnyFact]:

@@ -22,9 +22,11 @@ from actors.core.constants import ORDER_RATE_WINDOW_MS
 from actors.core.enums import Breaker, OrderStatus, Purpose
 from actors.core.errors import BadConfig, StateCorrupt
 from actors.core.facts import (
+    AccountAdopted,
     AccountCarried,
     AccountFact,
     AccountOpened,
+    AdoptionUndone,
     AnyFact,
     BadDebtRecorded,
     BalanceAdjusted,
@@ -103,7 +105,7 @@ def fold(state: AccountState, fact: AnyFact) -> AccountState:
 
 def _fold_first(state: AccountState, fact: FirstFact) -> AccountState:
     """The begin of an account's facts; ``state`` is a blank one, with the account's id."""
-    if state != AccountState(account_id=state.account_id, base_limits=state.base_limits, limits=state.limits):
+    if not _is_blank(state) and not (state.is_undone and isinstance(fact, AccountAdopted)):
         raise StateCorrupt(f"{state.account_id}: it began already, and does not begin again")
     match fact:
         case AccountOpened():
@@ -113,8 +115,16 @@ def _fold_first(state: AccountState, fact: FirstFact) -> AccountState:
             if carried.account_id != state.account_id:
                 raise StateCorrupt(f"{state.account_id}: the state of {carried.account_id} was carried over")
             return carried
+        case AccountAdopted():
+            return ledger.adopt(state, fact)
         case _:
             assert_never(fact)
+
+
+def _is_blank(state: AccountState) -> bool:
+    return state == AccountState(
+        account_id=state.account_id, base_limits=state.base_limits, limits=state.limits
+    )
 
 
 def _fold_order(state: AccountState, fact: OrderFact) -> AccountState:
@@ -195,6 +205,8 @@ def _fold_account(state: AccountState, fact: AccountFact) -> AccountState:
             return replace(state, below=fact.below)
         case MaintenanceRateChanged():
             return replace(state, maintenance_rate=fact.rate)
+        case AdoptionUndone():
+            return ledger.undo_adoption(state, fact)
         case _:
             assert_never(fact)
 

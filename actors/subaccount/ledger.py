@@ -1,4 +1,4 @@
-"""What deposits, takeovers, funding and late fees do to an account's books: the part of ``fold`` that is money.
+"""What deposits, adoption, takeovers, funding and late fees do to an account's books: the part of ``fold`` that is money.
 
 Each function gives the state after its fact, or raises ``StateCorrupt`` for one that does not fit.
 """
@@ -9,8 +9,16 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from actors.core.enums import AccountStatus, Phase
 from actors.core.errors import StateCorrupt
-from actors.core.facts import BalanceAdjusted, FundingPaid, PositionTakenOver
+from actors.core.facts import (
+    AccountAdopted,
+    AdoptedPosition,
+    AdoptionUndone,
+    BalanceAdjusted,
+    FundingPaid,
+    PositionTakenOver,
+)
 from actors.core.fees import FeeBooked, FeeLearned, PendingFee
 from actors.core.units import ZERO, Symbol, is_sane
 from actors.subaccount import funding
@@ -20,6 +28,58 @@ from actors.subaccount.position import Position, with_position
 
 if TYPE_CHECKING:
     from actors.subaccount.state import AccountState
+
+
+def adopt(state: AccountState, fact: AccountAdopted) -> AccountState:
+    """An account as the platform had it. What it held before is not ours, so no funding of that is."""
+    symbols = [p.symbol for p in fact.positions]
+    if len(set(symbols)) != len(symbols):
+        raise StateCorrupt(f"{state.account_id}: two positions of one symbol were adopted")
+    holdings: tuple[Holdings, ...] = ()
+    for adopted in fact.positions:
+        holdings = changed(holdings, adopted.symbol, fact.adopted_ms, NOTHING, NOTHING)
+    has_ended = fact.status is AccountStatus.LIQUIDATED and not fact.positions
+    return replace(
+        state,
+        is_undone=False,
+        status=fact.status,
+        mode=fact.mode,
+        maintenance_rate=fact.maintenance_rate,
+        below=fact.below,
+        balance=fact.balance,
+        deposits=fact.balance,
+        positions=tuple(_adopted(state, p) for p in fact.positions),
+        holdings=holdings,
+        phase=Phase.LIQUIDATED if has_ended else Phase.HEALTHY,
+    )
+
+
+def _adopted(state: AccountState, p: AdoptedPosition) -> Position:
+    if p.quantity == ZERO or p.cost <= ZERO or p.margin <= ZERO:
+        raise StateCorrupt(f"{state.account_id}: {p!r} is no position")
+    return Position(
+        position_id=p.position_id,
+        symbol=p.symbol,
+        quantity=p.quantity,
+        cost=p.cost,
+        margin=p.margin,
+        realized=ZERO,
+        opened_ms=p.opened_ms,
+        peak=p.quantity,
+    )
+
+
+def undo_adoption(state: AccountState, fact: AdoptionUndone) -> AccountState:
+    """The account is none of ours any more; whoever undoes it knows that nothing was decided since."""
+    if state.is_undone or (state.balance, state.symbols, state.orders) != (fact.balance, fact.symbols, ()):
+        raise StateCorrupt(f"{state.account_id}: it is not as it was adopted, so that cannot be undone")
+    return type(state)(
+        account_id=state.account_id,
+        base_limits=state.base_limits,
+        limits=state.limits,
+        sequence=state.sequence,
+        is_undone=True,
+    )
 
 
 def adjust(state: AccountState, fact: BalanceAdjusted) -> AccountState:

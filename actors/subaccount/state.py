@@ -28,7 +28,7 @@ class AccountState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     ``below`` is what it knew of ``base_limits`` when it last decided on them: those that differ from the built-in ones,
     as names and texts. ``platform`` is what the platform has changed meanwhile; both only differ, or are there, between
-    loading and the first decision.
+    loading and the first decision. ``is_undone``: its adoption was undone, so it is the platform's and nothing of ours.
     """
 
     account_id: AccountId
@@ -60,6 +60,7 @@ class AccountState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     pending_fees: tuple[PendingFee, ...] = ()
     holdings: tuple[Holdings, ...] = ()
     settled: tuple[Settled, ...] = ()
+    is_undone: bool = False
 
     def position(self, symbol: Symbol) -> Position | None:
         """The open position in ``symbol``, if any."""

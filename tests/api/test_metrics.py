@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from actors.api import pools
 from actors.api.clearing_totals import ClearingTotals
+from actors.api.drop_copy_stats import DropCopyStats
 from actors.api.mailbox_statistics import MailboxStatistics
 from actors.api.metrics import Sources, exposition
 from actors.core.units import AccountId
@@ -42,12 +43,13 @@ def engine(monkeypatch):
         quarantined={},
         alarms=SimpleNamespace(count=3, open_by_level=lambda: {"INFO": 0, "WARNING": 2, "CRITICAL": 1}),
         gc_control=SimpleNamespace(longest_ms=20),
-        gate=SimpleNamespace(closers=("writer",)),
+        gate=SimpleNamespace(closers=("writer",), closed_symbols=frozenset({"ETHUSDT"})),
         venue=SimpleNamespace(
             market_data_counts=lambda: {"late": 0},
             weight=lambda: RequestWeight(used=9, limit=2400, by_others=0, waiting=1, refused=0, paused_ms=0),
         ),
         dispatchers=lambda: (one,),
+        tail=SimpleNamespace(position=90),
     )  # fmt: skip
 
 
@@ -84,9 +86,20 @@ def sources(engine):
             "given_back": 6,
         },
     )
+    drop_copies = DropCopyStats()
+    drop_copies.connections, drop_copies.events, drop_copies.cut_off = 2, 70, 1
+    drop_copies.positions.update({0: 88, 1: 61})
     projector = ProjectorStats(position=5, last=12, age_ms=1_500, parked=2)
     return Sources(
-        engine, mailboxes, router, WriterStats(decisions=6, is_down=True), projector, gateway, clearing, REDIS
+        engine,
+        mailboxes,
+        router,
+        WriterStats(decisions=6, is_down=True),
+        projector,
+        gateway,
+        clearing,
+        drop_copies,
+        REDIS,
     )
 
 
@@ -109,18 +122,20 @@ def test_the_exposition_is_what_prometheus_parses_and_its_figures_are_ours(sourc
     assert samples["bulkhead_tick_lag_seconds_count", ()] == 7
     assert samples["bulkhead_tick_lag_seconds_sum", ()] == 0.5
     assert samples["bulkhead_gate_closed", (("by", "writer"),)] == 1
+    assert samples["bulkhead_gate_closed", (("by", "clearing:ETHUSDT"),)] == 1
     assert samples["bulkhead_dispatcher_backlog", (("dispatcher", "main"),)] == 4
     assert samples["bulkhead_accounts", ()] == 5
     assert samples["bulkhead_ticks_total", ()] == 7
     assert samples["bulkhead_decisions_total", ()] == 6
+    assert samples["bulkhead_journal_position", ()] == 90
+    assert samples["bulkhead_drop_copies", ()] == 2
+    assert samples["bulkhead_drop_copy_events_total", ()] == 70
+    assert samples["bulkhead_drop_copies_cut_off_total", ()] == 1
+    assert samples["bulkhead_drop_copy_slowest_position", ()] == 61
     assert samples["bulkhead_writer_down", ()] == 1
     assert samples["bulkhead_projection_lag_decisions", ()] == 7
     assert samples["bulkhead_projection_lag_seconds", ()] == 1.5
     assert samples["bulkhead_projection_parked", ()] == 2
-    counters = ("events", "snapshots", "prices", "errors", "connects")
-    assert [samples[f"bulkhead_redis_{name}_total", ()] for name in counters] == [6, 7, 8, 9, 2]
-    gauges = ("connected", "lag_decisions", "faults", "snapshot_round_seconds")
-    assert [samples[f"bulkhead_redis_{name}", ()] for name in gauges] == [1, 5, 1, 1.5]
     assert samples["bulkhead_orders_unknown", ()] == 2
     assert samples["bulkhead_orders_longest_wait_seconds", ()] == 2.5
     assert samples["bulkhead_liquidations_longest_wait_seconds", ()] == 1.5
@@ -148,6 +163,14 @@ def test_an_actor_that_starts_or_stops_has_no_figures_and_hides_no_others(source
     names = {name for name, _ in samples_of(sources._replace(router=None, writer=None, gateway=None))}
     assert not names & {"bulkhead_ticks_total", "bulkhead_writer_down", "bulkhead_orders_sent_total"}
     assert names >= {"bulkhead_accounts", "bulkhead_tick_lag_seconds_count", "bulkhead_log_bytes_waiting"}
+
+
+def test_the_figures_of_redis(sources):
+    samples = samples_of(sources)
+    counters = ("events", "snapshots", "prices", "errors", "connects")
+    assert [samples[f"bulkhead_redis_{name}_total", ()] for name in counters] == [6, 7, 8, 9, 2]
+    gauges = ("connected", "lag_decisions", "faults", "snapshot_round_seconds")
+    assert [samples[f"bulkhead_redis_{name}", ()] for name in gauges] == [1, 5, 1, 1.5]
 
 
 def test_without_a_redis_there_are_no_figures_of_one(sources):

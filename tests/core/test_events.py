@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal as D
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -55,6 +57,8 @@ SPOKEN = {
     "ORDER_ENDED": "client_order_id status code reason",
     "POSITION_CLOSED": "position_id symbol quantity entry_price realized fees funding mae mfe strategy purpose opened_ms "
     "closed_ms",
+    "STATUS ADOPTED": "status mode rate balance",
+    "STATUS ADOPTION_UNDONE": "balance",
     "STATUS CARRIED": "version",
     "STATUS DAY_BEGAN": "start_ms equity",
     "STATUS DAY_ENDED": "",
@@ -63,6 +67,8 @@ SPOKEN = {
     "STATUS STATUS": "status",
 }
 """Kind, action, and the names of the fields; a limit's is ``limit.NAME``. Others read them: they are only added to."""
+
+PAGE = Path(__file__).parents[2] / "docs" / "drop-copy.md"
 
 HEAD = ["id", "position", "account", "wall_ms", "cause", "kind"]
 
@@ -89,9 +95,24 @@ def test_every_kind_of_fact_has_its_event_and_the_fields_that_are_spoken():
             names = list(event.fields)
             head = [n for n in ("action",) if n in names]
             name = " ".join([event.kind.value, *(str(event.fields[n]) for n in head)])
-            said = [n for n in names if n != "action" and not n.startswith("limit.")]
+            said = [n for n in names if n != "action" and not n.startswith(("limit.", "position."))]
             seen.setdefault(name, set()).add(" ".join(said))
     assert {name: {fields} for name, fields in SPOKEN.items()} == seen
+
+
+def test_the_page_about_drop_copies_has_the_same_events_and_fields():
+    rows = re.findall(r"^\| (\S*) ?\| (\S*) ?\| (.*?) ?\|$", PAGE.read_text(), re.MULTILINE)
+    found, kind = {}, ""
+    for kind_, action, fields in rows:
+        kind = kind_.strip("`") or kind
+        if kind in EventKind.__members__:
+            names = [
+                n for n in re.findall(r"`([a-z_.]+)`", fields) if not n.startswith(("limit.", "position."))
+            ]
+            found[f"{kind} {action.strip('`')}".strip()] = " ".join(names)
+    assert found.pop("UNREADABLE") == "fault"
+    assert found["LIQUIDATION ORDER"] == ""
+    assert found == {**SPOKEN, "LIQUIDATION ORDER": ""}
 
 
 def test_an_event_names_its_row_and_its_fact():

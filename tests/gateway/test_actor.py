@@ -98,11 +98,11 @@ class Bench:
         self.wire = Wire(self.dispatcher.clock)
         self.account = Sink.start("acct-1", self.dispatcher)
         self.accounts = {"acct-1": self.account}
-        self.actors, self.waiting_elsewhere = {}, set()
+        self.actors, self.kept_elsewhere = {}, set()
         self.ref = Gateway.start(
             "gateway", self.dispatcher, self.wire, self.accounts, self.gate, Fleets(FIXED),
             OrderBudget.of(self.wire.rules), self.alarms.append, self.actors,
-            lambda id_, symbol: (id_, symbol) in self.waiting_elsewhere,
+            lambda order: order.client_order_id in self.kept_elsewhere,
         )  # fmt: skip
         self.dispatcher.run_until_quiet()
 
@@ -261,7 +261,7 @@ def test_a_new_life_holds_no_slot_and_has_every_clearing_say_again_what_waits(be
 
 def test_what_waits_in_a_clearing_is_not_asked_after(bench, order):
     waits, unknown = (replace(order, client_order_id=f"bh-x-{n}") for n in range(2))
-    bench.waiting_elsewhere.add((waits.client_order_id, ETH))
+    bench.kept_elsewhere.add(waits.client_order_id)
     working = tuple(WorkingOrder(intent=one) for one in (waits, unknown))
     bench.tell(Recover(Recovery(working=working)))
     assert bench.status.unknown == (unknown.client_order_id,)
@@ -320,7 +320,9 @@ def test_what_cannot_be_read_has_everything_asked_for_and_a_warning_is_told(benc
 def test_fills_go_to_their_account_and_an_alarm_says_who_is_not_there(bench, order):
     filled = report(order, "FILLED", "1", trade=trade(order))
     bench.tell(Submit((order,), ()), Reported(filled))
-    assert bench.told() == [OrderAccepted, Fill, OrderClosed]
+    [_, fill] = got = bench.account.cell.actor.got
+    assert [type(m) for m in got] == [OrderAccepted, Fill]
+    assert fill.end.status is OrderStatus.FILLED
     other = replace(order, client_order_id="bh-x-2")
     bench.dispatcher.stop_cell(bench.account.cell)
     bench.tell(Submit((other,), ()), Reported(report(other)))
@@ -357,7 +359,8 @@ def test_what_an_account_knows_already_is_not_told_again(bench, order):
     assert bench.wire.kinds() == ["query", "trades"]
     trades = (trade(order, "0.4", 7), trade(order, "0.6", 8))
     bench.tell(Traded(client_order_id=order.client_order_id, trades=trades))
-    assert bench.told() == [Fill, OrderClosed]
+    assert [type(m) for m in bench.account.cell.actor.got] == [Fill]
+    assert bench.account.cell.actor.got[0].end is not None
 
 
 def test_the_timers_of_an_earlier_life_do_nothing(bench):

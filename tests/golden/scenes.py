@@ -20,7 +20,14 @@ from actors.core.enums import (
     OrderType,
     ReconsiderReason,
 )
-from actors.core.facts import AccountCarried, AccountOpened, BalanceAdjusted
+from actors.core.facts import (
+    AccountAdopted,
+    AccountCarried,
+    AccountOpened,
+    AdoptedPosition,
+    AdoptionUndone,
+    BalanceAdjusted,
+)
 from actors.core.messages import (
     AdjustBalance,
     ApplyFunding,
@@ -285,6 +292,27 @@ def carried():
     return scene
 
 
+def adopted():
+    """The platform's, taken over, given back and taken over again; then the platform books a deposit, and a position closes."""
+    held = AdoptedPosition(
+        position_id="5f0c", symbol=ETH, quantity=D("0.15"), entry_price=D("2000.17"), cost=D("300.0255"),
+        leverage=D(20), margin=D("15.001275"), opened_ms=WALL_MS - 7_200_000,
+    )  # fmt: skip
+    fact = AccountAdopted(
+        status=AccountStatus.ACTIVE, mode=LiquidationMode.ADL_30, maintenance_rate=D("0.005"), balance=D("1000.1"),
+        adopted_ms=WALL_MS - 60_000, positions=(held,), below=differing(WIDE),
+    )  # fmt: skip
+    scene = Scene("golden-adopted").begin(0, fact)
+    scene.begin(1, AdoptionUndone(fact.balance, (ETH,)))
+    scene.begin(2, fact)
+    scene.price(ETH, "2001")
+    scene.take(PlatformKnown(adjustment=D("50.5"), sequence=scene.state.sequence))
+    scene.take(ApplyFunding(ETH, D("0.0001"), D(2000), WALL_MS - 120_000, "funding"))
+    scene.take(ApplyFunding(ETH, D("0.0001"), D(2000), WALL_MS - 30_000, "funding"))
+    scene.traded(SELL, "0.15", "2003.1")
+    return scene
+
+
 def member():
     """Its orders were in blocks: it books parts of rounds, at what they cost."""
     scene = Scene("golden-member").opened("10000")
@@ -338,4 +366,4 @@ def blocks_of(author, *orders):
     return other.batch[0].facts
 
 
-SCENES = (trader, stopper, limited, liquidated, taken_over, carried, member, cleared)
+SCENES = (trader, stopper, limited, liquidated, taken_over, carried, adopted, member, cleared)

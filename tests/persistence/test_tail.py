@@ -275,7 +275,7 @@ def test_the_writer_waits_for_no_reader_and_meets_none_of_their_errors(store, au
 def test_a_slot_that_the_writer_has_used_again_is_no_row_of_an_older_position(tail):
     """A reader is overtaken in the middle of its look: what it has so far is whole, the rest is read later."""
     tail.committed([Decided(n, "a", n, 1, "", ()) for n in range(2, 6)])
-    assert positions(tail._remembered(1, 10)) == [2, 3, 4, 5]
+    assert positions(tail.remembered(1, 10)) == [2, 3, 4, 5]
     tail._slots[4 % 4] = Decided(8, "a", 8, 1, "", ())
-    assert positions(tail._remembered(1, 10)) == [2, 3]
-    assert positions(tail._remembered(3, 10)) == []
+    assert positions(tail.remembered(1, 10)) == [2, 3]
+    assert positions(tail.remembered(3, 10)) == []

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import assert_never
 
 from actors.core.facts import (
+    AccountAdopted,
     AccountCarried,
     AccountFact,
     AccountOpened,
+    AdoptionUndone,
     FirstFact,
     LimitsBelowChanged,
     LimitsChanged,
@@ -16,7 +18,7 @@ from actors.core.facts import (
     PhaseChanged,
     StatusChanged,
 )
-from actors.persistence.projection import risk
+from actors.persistence.projection import positions, risk
 from actors.persistence.projection.balances import ACCOUNT, SUB_ACCOUNT
 from actors.persistence.projection.batch import Batch
 from actors.persistence.projection.decided import Decided
@@ -31,12 +33,7 @@ def project(batch: Batch, decided: Decided, fact: AccountFact | FirstFact) -> No
     account_id = decided.state.account_id
     match fact:
         case LimitsChanged():
-            for name, text in fact.changes:
-                if text is None:
-                    batch.of(LIMIT).remove(account_id, name)
-                else:
-                    batch.of(LIMIT).put(account_id, name, value=text, set_ms=decided.wall_ms)
-            risk.project_state(batch, decided)
+            _limits(batch, decided, fact)
         case StatusChanged():
             batch.of(SUB_ACCOUNT).change(account_id, status=fact.status, updated_at=decided.at)
             batch.of(ACCOUNT).change(account_id, platform_status=fact.status)
@@ -46,15 +43,35 @@ def project(batch: Batch, decided: Decided, fact: AccountFact | FirstFact) -> No
         case MaintenanceRateChanged():
             # The platform's own doing: it stands there already.
             batch.of(ACCOUNT).change(account_id, platform_rate=fact.rate)
+        case AdoptionUndone():
+            for symbol in fact.symbols:
+                batch.of(positions.POSITION).remove(account_id, symbol)
+            batch.of(risk.RISK).remove(account_id)
+            batch.of(ACCOUNT).remove(account_id)
+        case AccountAdopted():
+            for adopted in fact.positions:
+                positions.project_held(batch, decided, adopted.symbol)
         case PhaseChanged() | LimitsBelowChanged() | AccountOpened() | AccountCarried():
             return
         case _:
             assert_never(fact)
 
 
+def _limits(batch: Batch, decided: Decided, fact: LimitsChanged) -> None:
+    rows = batch.of(LIMIT)
+    for name, text in fact.changes:
+        if text is None:
+            rows.remove(decided.state.account_id, name)
+        else:
+            rows.put(decided.state.account_id, name, value=text, set_ms=decided.wall_ms)
+    risk.project_state(batch, decided)
+
+
 def project_state(batch: Batch, decided: Decided) -> None:
     """The account's own row, of the last decision of a batch."""
     s = decided.state
+    if s.is_undone:
+        return
     batch.of(ACCOUNT).put(
         s.account_id,
         shard_id=shard_of(s.account_id),

@@ -320,8 +320,8 @@ class Projector(DispatchedActor):
             self._over(LAG_KEY)
 
     def _foreign(self, found: Foreign) -> None:
-        log.warning("a balance was changed beside us", account=found.account_id)
-        self._alarm(found.text)
+        # The platform watch books it, or raises the alarm.
+        log.info("a balance was changed beside us", account=found.account_id)
 
     def _parked(self, parked: Parked) -> None:
         self._name(parked.stream, parked.position, parked.error)

@@ -1,7 +1,8 @@
 """Balances on the platform: its log of changes, and its own column, by compare-and-set on what we wrote last.
 
-The platform may change a balance beside us. That change is kept: what we add is added to what stands there, and an alarm
-names the difference, once.
+The platform may change a balance beside us. That change is kept: what we add is added to what stands there, and the
+difference to what we remember stays until a fact of the account books it (``BalanceAdjusted.by_platform``); who asks for
+that, or raises the alarm, is the platform watch (``assembly/platform_watch.py``).
 
 I/O: runs SQL on the connection that it is given.
 """
@@ -16,7 +17,7 @@ from typing import Any, LiteralString, NamedTuple
 import msgspec
 import psycopg
 
-from actors.core.units import ZERO, AccountId, plain
+from actors.core.units import ZERO, AccountId
 from actors.persistence.projection.decided import Decided
 from actors.persistence.projection.row_ids import row_id
 from actors.persistence.projection.tables import Rows, Table
@@ -50,15 +51,20 @@ class Move(NamedTuple):
     amount: Decimal
     reason: str
     trade_id: str | None
+    by_platform: bool = False
 
 
 class Change(msgspec.Struct):
-    """What a batch makes of one account's balance: from ``before`` to ``after``, in quote asset."""
+    """What a batch makes of one account's balance: from ``before`` to ``after``, in quote asset.
+
+    ``booked`` of that the platform had written itself.
+    """
 
     account_id: AccountId
     before: Decimal
     after: Decimal
     at: datetime
+    booked: Decimal = ZERO
 
 
 class Foreign(NamedTuple):
@@ -67,17 +73,6 @@ class Foreign(NamedTuple):
     account_id: AccountId
     written: Decimal
     found: Decimal
-
-    @property
-    def text(self) -> str:
-        """What a human must know."""
-        difference = self.found - self.written
-        return (
-            f"{self.account_id}: the platform changed its balance by {plain(difference)} "
-            f"(from {plain(self.written)} to {plain(self.found)}) beside us. That was kept there, and the account trades "
-            f"without it; if it is meant, book it here too: 'bulkhead deposit {self.account_id} {plain(difference)}' "
-            "and take it off sub_accounts.current_balance first, as what is booked here is added there"
-        )
 
 
 def log(rows: Rows, decided: Decided, moves: Iterable[Move]) -> Change | None:
@@ -89,6 +84,9 @@ def log(rows: Rows, decided: Decided, moves: Iterable[Move]) -> Change | None:
     before = first = state.balance - sum((m.amount for m in found), ZERO)
     for move in found:
         after = before + move.amount
+        if move.by_platform:
+            before = after
+            continue
         rows.insert(
             row_id("log", state.account_id, decided.sequence, move.number),
             sub_account_id=state.account_id,
@@ -100,7 +98,10 @@ def log(rows: Rows, decided: Decided, moves: Iterable[Move]) -> Change | None:
             **{'"timestamp"': decided.at},
         )
         before = after
-    return None if before == first else Change(state.account_id, first, before, decided.at)
+    booked = sum((m.amount for m in found if m.by_platform), ZERO)
+    if before == first and booked == ZERO:
+        return None
+    return Change(state.account_id, first, before, decided.at, booked)
 
 
 def write(connection: psycopg.Connection[Any], accounts: Rows, changes: Iterable[Change]) -> list[Foreign]:
@@ -120,18 +121,23 @@ def write(connection: psycopg.Connection[Any], accounts: Rows, changes: Iterable
 
 
 # Without a balance that we remember there is nothing to compare with. Where what we wrote last is still there, and is what
-# the account had before, the new balance is written as it is, so that no rounding of the column adds up.
+# the account had before, the new balance is written as it is, so that no rounding of the column adds up. What the platform
+# changed stays a difference between the two until it is booked; then the row has it already.
 COMPARE_AND_SET: LiteralString = """
     WITH due AS (
-        SELECT s.id, s.current_balance::numeric AS found, a.platform_balance AS written, x.before, x.after, x.at,
+        SELECT s.id, s.current_balance::numeric AS found, a.platform_balance + x.booked AS written,
+            x.before + x.booked AS before, x.after, x.after - x.before - x.booked AS own, x.at, s.current_balance AS as_it_is,
             %(tolerance)s * greatest(abs(s.current_balance::numeric), abs(a.platform_balance), 1) AS tolerance
-        FROM json_to_recordset(%(changes)s) AS x (account_id text, before numeric, after numeric, at timestamp)
+        FROM json_to_recordset(%(changes)s)
+            AS x (account_id text, before numeric, after numeric, at timestamp, booked numeric)
         JOIN sub_accounts s ON s.id = x.account_id
         JOIN bulkhead.account a ON a.account_id = x.account_id
         FOR UPDATE OF s
     )
     UPDATE sub_accounts s SET updated_at = due.at, current_balance = CASE
+        WHEN own = 0 THEN due.as_it_is
         WHEN abs(found - written) <= tolerance AND abs(written - before) <= tolerance THEN after
-        ELSE found + (after - before) END
+        ELSE found + own END
     FROM due WHERE s.id = due.id
-    RETURNING s.id, s.current_balance::numeric, written, found, COALESCE(abs(found - written) > tolerance, false)"""
+    RETURNING s.id, CASE WHEN abs(found - written) > tolerance THEN written + own ELSE s.current_balance::numeric END,
+        written, found, COALESCE(abs(found - written) > tolerance, false)"""

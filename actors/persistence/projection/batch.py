@@ -35,10 +35,15 @@ class Batch:
             found = self._rows[table] = Rows(table)
         return found
 
-    def balance(self, amount: Decimal, reason: str, trade_id: str | None = None) -> None:
-        """The present fact changes the account's balance; ``reason`` in the platform's words."""
+    def balance(
+        self, amount: Decimal, reason: str, trade_id: str | None = None, *, by_platform: bool = False
+    ) -> None:
+        """The present fact changes the account's balance; ``reason`` in the platform's words.
+
+        ``by_platform``: it wrote that itself already.
+        """
         if amount != ZERO:
-            self._moves.append(Move(self._number, amount, reason, trade_id))
+            self._moves.append(Move(self._number, amount, reason, trade_id, by_platform))
 
     def begin(self, number: int) -> None:
         """The next fact of a decision comes, which stands there in it."""
@@ -53,6 +58,7 @@ class Batch:
         earlier = self._changes.get(change.account_id)
         if earlier is not None:
             change.before = earlier.before
+            change.booked += earlier.booked
         # It is written after the balance is.
         self.of(SUB_ACCOUNT).amend(change.account_id, updated_at=change.at)
         self._changes[change.account_id] = change
@@ -62,10 +68,12 @@ class Batch:
         foreign: list[Foreign] = []
         if self._changes and not self._is_rebuilt:
             foreign = balances.write(connection, self.of(ACCOUNT), self._changes.values())
-        for table in TABLES:
-            rows = self._rows.get(table)
-            if rows is not None and (table.is_ours or not self._is_rebuilt):
-                rows.write(connection)
+        written = [t for t in TABLES if t in self._rows and (t.is_ours or not self._is_rebuilt)]
+        # What refers to others goes before them, and comes behind them.
+        for table in reversed(written):
+            self._rows[table].delete(connection)
+        for table in written:
+            self._rows[table].write(connection)
         return foreign
 
 

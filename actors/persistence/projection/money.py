@@ -28,7 +28,7 @@ def project(batch: Batch, decided: Decided, fact: MoneyFact) -> None:
     """What a fact of money writes."""
     match fact:
         case BalanceAdjusted():
-            batch.balance(fact.amount, fact.reason)
+            batch.balance(fact.amount, fact.reason, by_platform=fact.by_platform)
             risk.project_state(batch, decided)
         case FundingPaid():
             _funding(batch, decided, fact)

@@ -6,7 +6,8 @@ folder: mypy says which.
 Rules
 1. Schema ``bulkhead`` holds what people and queries read, exactly. The platform's tables are written so that its own
    programs see the same accounts.
-2. The first decision of an account writes nothing of the platform's: its rows were made with it.
+2. The first decision of an account writes nothing of the platform's: its rows were made with it, or are older. The
+   positions that an adoption took over become rows of ours. What it does to the balance is in the ledger as any other.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import assert_never
 
 from actors.core.errors import StateCorrupt
 from actors.core.facts import (
+    AccountAdopted,
     AccountFact,
     AnyFact,
     ConditionalFact,
@@ -26,7 +28,17 @@ from actors.core.facts import (
     PositionFact,
     RiskFact,
 )
-from actors.persistence.projection import accounts, clearing, conditionals, money, orders, positions, risk
+from actors.persistence.projection import (
+    accounts,
+    alerts,
+    clearing,
+    conditionals,
+    ledger,
+    money,
+    orders,
+    positions,
+    risk,
+)
 from actors.persistence.projection.batch import Batch
 from actors.persistence.projection.decided import AnyDecided, Decided, DecidedClearing
 
@@ -48,7 +60,12 @@ def gather(batch: Batch, decisions: Iterable[AnyDecided]) -> None:
                 clearing.project(batch, decided, clearing_fact)
             continue
         lasts[decided.stream] = decided
+        ledger.project(batch, decided)
+        alerts.project(batch, decided)
         if decided.is_first:
+            for first in decided.facts:
+                if isinstance(first, AccountAdopted):
+                    accounts.project(batch, decided, first)
             continue
         for number, fact in enumerate(decided.facts):
             batch.begin(number)

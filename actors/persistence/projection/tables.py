@@ -87,7 +87,9 @@ class Table:
         found = self._changing.get(names)
         if found is None:
             sets = [
-                f"{c} = t.{c} + COALESCE(x.{c}, 0)" if c in self.adds else f"{c} = COALESCE(x.{c}, t.{c})"
+                f"{c} = COALESCE(t.{c}, 0) + COALESCE(x.{c}, 0)"
+                if c in self.adds
+                else f"{c} = COALESCE(x.{c}, t.{c})"
                 for c in names
             ]
             only = f" AND {self.only}" if self.only else ""
@@ -105,7 +107,7 @@ class Table:
     def _on_conflict(self, column: str) -> str:
         if column in self._conflict:
             return self._conflict[column]
-        return f"t.{column} + EXCLUDED.{column}" if column in self.adds else f"EXCLUDED.{column}"
+        return f"COALESCE(t.{column}, 0) + EXCLUDED.{column}" if column in self.adds else f"EXCLUDED.{column}"
 
     def _rows(self) -> str:
         return f"json_populate_recordset(NULL::{self.name}, %s)"
@@ -191,12 +193,15 @@ class Rows:
             else:
                 row[name] = value
 
-    def write(self, connection: Connection) -> int:
-        """Write all of it; how many rows."""
-        table = self._table
+    def delete(self, connection: Connection) -> None:
+        """Delete what goes."""
         if self._gone:
-            rows = [dict(zip(table.key, key, strict=True)) for key in self._gone]
-            connection.execute(table.delete_sql(), (_json(rows),))
+            rows = [dict(zip(self._table.key, key, strict=True)) for key in self._gone]
+            connection.execute(self._table.delete_sql(), (_json(rows),))
+
+    def write(self, connection: Connection) -> int:
+        """Write all else; how many rows, with those that were deleted."""
+        table = self._table
         if self._changes:
             changes = list(self._changes.values())
             names = sorted({name for row in changes for name in row} - set(table.key))

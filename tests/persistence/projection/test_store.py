@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from actors.core.constants import SNAPSHOT_EVERY
 from actors.core.enums import AccountStatus, LiquidationMode
 from actors.core.errors import Overtaken, StateCorrupt, StoreUnreachable
-from actors.core.messages import AdjustBalance, SetMode, SetStatus
+from actors.core.messages import AdjustBalance, PlatformKnown, SetMode, SetStatus
 from actors.persistence import journal, loading
 from actors.persistence.projection.decided import of_handover
 from actors.persistence.projection.store import Projection
@@ -337,19 +337,45 @@ def author(store, projection):
 BALANCES = "SELECT current_balance, platform_balance, balance FROM sub_accounts JOIN bulkhead.account ON id = account_id"
 
 
-def test_what_the_platform_changed_of_a_balance_is_kept_and_named_once(store, dsn, projection, author):
+def platform_deposit(store, author, amount):
+    author.decide(PlatformKnown(adjustment=D(amount), sequence=author.state.sequence))
+    assert set(store.commit(author.batch)) == {None}
+    author.batch = []
+
+
+def test_what_the_platform_changed_of_a_balance_stays_and_is_a_difference_until_it_is_booked(
+    store, dsn, projection, author
+):
     change(dsn, "UPDATE sub_accounts SET current_balance = current_balance + 50")
     deposit(store, author, 7)
     projection.project(projection.read(100))
-    assert ask(dsn, BALANCES) == [(D(1057), D(1057), D(1007))]
+    assert ask(dsn, BALANCES) == [(D(1057), D(1007), D(1007))]
     [foreign] = projection.alarms
     assert (foreign.account_id, foreign.written, foreign.found) == ("acct-1", D(1000), D(1050))
-    assert "acct-1: the platform changed its balance by 50 (from 1000 to 1050)" in foreign.text
-    assert "bulkhead deposit acct-1 50" in foreign.text
+    # Booked, it is no difference any more: nothing is added to the row, and the platform's own log has it.
+    logs = ask(dsn, "SELECT count(*) FROM balance_logs")
+    platform_deposit(store, author, 50)
+    projection.project(projection.read(100))
+    assert ask(dsn, BALANCES) == [(D(1057), D(1057), D(1057))]
+    assert ask(dsn, "SELECT count(*) FROM balance_logs") == logs
     deposit(store, author, -2)
     projection.project(projection.read(100))
-    assert ask(dsn, BALANCES) == [(D(1055), D(1055), D(1005))]
+    assert ask(dsn, BALANCES) == [(D(1055), D(1055), D(1055))]
     assert len(projection.alarms) == 1
+
+
+def test_a_change_that_is_booked_together_with_others_is_written_once(store, dsn, projection, author):
+    change(dsn, "UPDATE sub_accounts SET current_balance = current_balance - 20")
+    deposit(store, author, 7)
+    platform_deposit(store, author, -20)
+    deposit(store, author, 1)
+    # Meanwhile it changes once more.
+    change(dsn, "UPDATE sub_accounts SET current_balance = current_balance + 5")
+    projection.project(projection.read(100))
+    assert ask(dsn, BALANCES) == [(D(993), D(988), D(988))]
+    platform_deposit(store, author, 5)
+    projection.project(projection.read(100))
+    assert ask(dsn, BALANCES) == [(D(993), D(993), D(993))]
 
 
 def test_a_column_of_double_precision_is_no_change_by_the_platform_and_no_rounding_adds_up(

@@ -31,6 +31,7 @@ def written(table, dsn):
 
     def write(rows):
         with psycopg.connect(dsn) as connection:
+            rows.delete(connection)
             rows.write(connection)
             return connection.execute(
                 "SELECT id, total, name, note FROM bulkhead.thing ORDER BY 1"
