@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from actors.core.messages import Tick
+from actors.core.safe_copy import pairs
 from actors.core.units import AccountId, Symbol
 from actors.persistence.redis.snapshots import TTL_S
 from actors.subaccount.state import AccountState
@@ -58,7 +59,7 @@ class SnapshotSchedule:
 
     def again(self, now_s: float) -> None:
         """Redis may have lost all: what would still be in it is to be written again."""
-        for id_, written in list(self._written.items()):
+        for id_, written in pairs(self._written):
             if now_s - written.at_s < TTL_S:
                 self._written[id_] = written._replace(at_s=now_s - EVERY_S)
                 self.changed(id_, now_s)
@@ -90,6 +91,7 @@ class SnapshotSchedule:
             id_ = heapq.heappop(self._heap)[1]
             self._waiting.discard(id_)
             found.append(id_)
+        decided = set(found)
         self.rests = is_last
         for _ in range(0 if is_last else LOOKED_AT_ONCE):
             if len(found) >= limit:
@@ -103,7 +105,8 @@ class SnapshotSchedule:
                 self._round, self.rests = iter(list(states)), False
                 continue
             state = states.get(next_id)
-            if state is not None and next_id not in self._waiting and self._moved(state, ticks, now_s):
+            is_told = next_id in self._waiting or next_id in decided
+            if state is not None and not is_told and self._moved(state, ticks, now_s):
                 found.append(next_id)
         return found
 
