@@ -106,7 +106,9 @@ def test_the_page_about_drop_copies_has_the_same_events_and_fields():
     for kind_, action, fields in rows:
         kind = kind_.strip("`") or kind
         if kind in EventKind.__members__:
-            names = [n for n in re.findall(r"`([a-z_.]+)`", fields) if not n.startswith(("limit.", "position."))]
+            names = [
+                n for n in re.findall(r"`([a-z_.]+)`", fields) if not n.startswith(("limit.", "position."))
+            ]
             found[f"{kind} {action.strip('`')}".strip()] = " ".join(names)
     assert found.pop("UNREADABLE") == "fault"
     assert found["LIQUIDATION ORDER"] == ""
