@@ -98,6 +98,7 @@ class EngineService:
             "router": inspect("router"),
             "writer": inspect("writer"),
             "projector": inspect("projector"),
+            "audit": None if engine.audit is None else engine.audit.stats,
             "gateway": inspect("gateway"),
             "clearing": self._clearings.totals(),
             "supervisor": inspect("supervisor"),

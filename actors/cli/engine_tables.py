@@ -76,6 +76,7 @@ def status(found: Found, out: Console) -> None:
     _postgres(stats["writer"], out)
     _exchange(stats["gateway"], out)
     _clearing(stats["clearing"], out)
+    _audit(stats["audit"], out)
     _accounts(stats, out)
     _alarms(stats["alarms"], found["alarms"], out)
 
@@ -153,6 +154,17 @@ def _clearing(found: Found, out: Console) -> None:
         more = len(found["troubled"]) - TROUBLED_NAMED
         rest = f" and {more:,} more" if more > 0 else ""
         _line("", f"not running: {named}{rest}; 'bulkhead tree' shows why", out, BAD)
+
+
+def _audit(found: Found, out: Console) -> None:
+    if found is None:
+        _line("audit", "off; no file is written", out)
+        return
+    behind = f"{found['behind']:,} decisions behind" if found["behind"] else "up to date"
+    left_out = f"; {found['left_out']:,} left out and counted" if found["left_out"] else ""
+    _line("audit", f"line {found['last_line']:,}, {behind}{left_out}", out)
+    if found["fault"]:
+        _line("", f"FAILING: {found['fault']}", out, BAD)
 
 
 def _accounts(stats: dict[str, Any], out: Console) -> None:

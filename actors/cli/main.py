@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from actors.cli import (
     accounts,
     actors,
+    audit,
     breaker,
     clearing,
     db,
@@ -45,6 +46,7 @@ NOUNS = (
     deadletters,
     drop_copy,
     engine,
+    audit,
     db,
     db_adopt,
     paper,
