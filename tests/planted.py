@@ -832,9 +832,9 @@ FAULTS = (
     ),
     Fault(
         "an answer about another order is taken",
-        PROTOCOL,
-        "    if report is None or report.client_order_id == message.client_order_id:\n        return message\n",
-        "    return message\n",
+        "actors/gateway/messages.py",
+        "        if report is None or report.client_order_id == self.client_order_id:\n            return self\n",
+        "        return self\n",
         LATE,
     ),
     Fault(

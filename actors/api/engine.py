@@ -98,6 +98,8 @@ class EngineService:
             "router": inspect("router"),
             "writer": inspect("writer"),
             "projector": inspect("projector"),
+            "audit": None if engine.audit is None else engine.audit.stats,
+            "redis": engine.redis.stats,
             "gateway": inspect("gateway"),
             "clearing": self._clearings.totals(),
             "supervisor": inspect("supervisor"),
@@ -126,6 +128,7 @@ class EngineService:
             gateway=lookup.inspect("gateway"),
             clearing=self._clearings.totals(),
             drop_copies=self._drop_copies,
+            redis=self._engine.redis.stats,
         )
         return exposition(sources).decode()
 
