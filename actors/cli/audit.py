@@ -45,6 +45,8 @@ LIMIT = 200
 LIMIT_MAX = 1_000_000
 
 Against = Annotated[bool, Parameter("--against-journal", negative=())]
+Kinds = Annotated[tuple[str, ...], Parameter("--kind", negative=())]
+Roots = Annotated[tuple[str, ...], Parameter("--root", negative=())]
 From = Annotated[str | None, Parameter("--from")]
 To = Annotated[str | None, Parameter("--to")]
 
@@ -75,7 +77,7 @@ def verify(  # noqa: PLR0913 - one per option
     from_: From = None,
     to: To = None,
     against_journal: Against = False,
-    root: tuple[str, ...] = (),
+    root: Roots = (),
     dsn: str | None = None,
     data_dir: DataDir = DEFAULT_DATA_DIR,
     json: Json = False,
@@ -125,7 +127,7 @@ def verify(  # noqa: PLR0913 - one per option
 def show(  # noqa: PLR0913 - one per option
     account: str | None = None,
     *,
-    kind: tuple[str, ...] = (),
+    kind: Kinds = (),
     from_: From = None,
     to: To = None,
     limit: int | None = None,
