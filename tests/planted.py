@@ -100,6 +100,8 @@ FORMING = "actors/clearing/forming.py"
 BLOCKS = "actors/clearing/book.py"
 CLEARED = ("tests/clearing/test_protocol.py",)
 CLEARING_DAYS = ("tests/clearing/test_days.py",)
+BYPASSED = ("tests/clearing/test_bypass.py",)
+OUT_OF_SERVICE = ("tests/sim/test_clearing_out_of_service.py",)
 EVERY_STEP = ("tests/clearing/test_every_step.py",)
 
 DEPTH_TESTS = ("tests/venues/paper/test_depth.py",)
@@ -1153,6 +1155,76 @@ FAULTS = (
         "        if book.was_loaded or book.was_bypassed:\n",
         "        if not book.was_loaded:\n",
         CLEARED,
+    ),
+    Fault(
+        "a member of a block that nobody can read is asked for by its own id",
+        "actors/clearing/bypass.py",
+        "    if book.was_loaded:\n        return False\n",
+        "    return False\n",
+        BYPASSED,
+    ),
+    Fault(
+        "the gateway asks after the members of a block that nobody can read",
+        "actors/clearing/actor.py",
+        "        return may_be_member(self.book(symbol), order)\n",
+        "        return False\n",
+        OUT_OF_SERVICE,
+    ),
+    Fault(
+        "a block that was not sent when its clearing failed is sent an hour later",
+        "actors/clearing/bypass.py",
+        "        book.forming.clear()\n        book.pending.clear()\n",
+        "",
+        BYPASSED,
+    ),
+    Fault(
+        "what waited in a clearing that is bypassed hangs",
+        "actors/clearing/bypass.py",
+        "[*all_given_back(book, at), *self._gathered(at)]",
+        "self._gathered(at)",
+        BYPASSED,
+    ),
+    Fault(
+        "a clearing that is bypassed still forms blocks",
+        "actors/clearing/actor.py",
+        "forms = self._service.serves is Serves.BLOCKS",
+        "forms = True",
+        OUT_OF_SERVICE,
+    ),
+    Fault(
+        "a clearing closes the gate for all symbols",
+        "actors/supervision/gate.py",
+        "self.reduce_only = len(self._closers) > len(symbols)",
+        "self.reduce_only = bool(self._closers)",
+        OUT_OF_SERVICE,
+    ),
+    Fault(
+        "an operator's restart leaves a clearing as it is",
+        "supervisor.py",
+        "            spec.fallback.restore()\n",
+        "            pass\n",
+        OUT_OF_SERVICE,
+    ),
+    Fault(
+        "switched off, a clearing forgets the blocks of an earlier run",
+        "actors/assembly/build.py",
+        "symbols = [s for s in symbols if s in known_blocks or s in unreadable]",
+        "symbols = []",
+        OUT_OF_SERVICE,
+    ),
+    Fault(
+        "a clearing that cannot be read starts blank",
+        "actors/assembly/build.py",
+        "without = [s for s in symbols if s not in known_blocks and s not in unreadable]",
+        "without = [s for s in symbols if s not in known_blocks]",
+        OUT_OF_SERVICE,
+    ),
+    Fault(
+        "a step that was asked back before it reached the gateway waits there",
+        "actors/gateway/protocol.py",
+        "                if self.send_policy.was_asked_back(order.client_order_id):\n",
+        "                if False:\n",
+        ("tests/gateway/test_slots.py",),
     ),
     Fault(
         "after kill nobody asks what became of a block",
