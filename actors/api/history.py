@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 from litestar import Controller, get
@@ -17,6 +18,7 @@ from actors.persistence.alert_history import AlertRecord
 from actors.persistence.history import Page, Wanted
 from actors.persistence.history_records import kinds_of
 from actors.persistence.operator_records import clean
+from actors.persistence.refused_commands import RefusedCommands
 from actors.persistence.statement import Statement, statement
 
 MS_MAX = 253_402_300_799_999
@@ -30,13 +32,14 @@ class HistoryService:
 
     def __init__(self, context: Context) -> None:
         self._engine, self._lookup = context.engine, context.lookup
+        self._refusals = RefusedCommands(Path(context.engine.config.data_dir))
 
     async def page(self, wanted: Wanted, limit: int, before: str | None) -> Page:
         """One page of a history."""
         if wanted.account_id is not None:
             self._lookup.account(wanted.account_id)
         return await self._lookup.read_tables(
-            partial(history.page, wanted=wanted, limit=limit, before=before)
+            partial(history.page, wanted=wanted, limit=limit, before=before, refused=self._refusals)
         )
 
     async def alerts(
