@@ -34,6 +34,7 @@ from actors.gateway.stream import StreamState
 from actors.persistence.actor import WriterStats
 from actors.persistence.audit.trail import AuditStats
 from actors.persistence.projection.actor import ProjectorStats
+from actors.persistence.redis.publisher import RedisStats
 from actors.runtime import logs
 from actors.runtime.dispatcher import ThreadedDispatcher
 from actors.runtime.logs import LogState
@@ -242,6 +243,35 @@ DROP_COPIES: tuple[Figure[DropCopyStats], ...] = (
 )
 
 
+REDIS: tuple[Figure[RedisStats], ...] = (
+    Figure(GAUGE, "redis_connected", "1 while Redis answers", lambda r: r.connected),
+    Figure(
+        GAUGE,
+        "redis_lag_decisions",
+        "Durable decisions whose events are not in Redis yet",
+        lambda r: r.lag,
+    ),
+    Figure(
+        GAUGE,
+        "redis_faults",
+        "Of events, snapshots and prices, how many Redis refuses to take",
+        lambda r: len(r.faults),
+    ),
+    Figure(
+        GAUGE,
+        "redis_snapshot_round_seconds",
+        "How long it took to look at the snapshots of all accounts once",
+        lambda r: r.round_s,
+    ),
+    Figure(COUNTER, "redis_errors", "Times that Redis did not answer or refused", lambda r: r.errors),
+    Figure(COUNTER, "redis_connects", "Times that Redis was connected to", lambda r: r.connects),
+    Figure(COUNTER, "redis_events", "Events added to the stream in Redis", lambda r: r.events),
+    Figure(COUNTER, "redis_snapshots", "Risk snapshots written to Redis", lambda r: r.snapshots),
+    Figure(COUNTER, "redis_prices", "Prices written to Redis", lambda r: r.prices),
+)
+"""They are there if the setting redis names one."""
+
+
 class Sources(NamedTuple):
     """What one scrape reads. An actor is None while it starts or stops; its metrics are missing then."""
 
@@ -253,6 +283,7 @@ class Sources(NamedTuple):
     gateway: GatewayStatus | None
     clearing: ClearingTotals
     drop_copies: DropCopyStats
+    redis: RedisStats | None = None
 
 
 class EngineCollector(Collector):
@@ -263,7 +294,7 @@ class EngineCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """One scrape."""
-        engine, mailboxes, router, writer, projector, gateway, clearing, drop_copies = self._sources
+        engine, mailboxes, router, writer, projector, gateway, clearing, drop_copies, redis = self._sources
         yield from _of_mailboxes(mailboxes)
         yield from _of_dispatchers(engine.dispatchers())
         yield _of_tick_lags(router)
@@ -276,6 +307,7 @@ class EngineCollector(Collector):
         yield from _figures(AUDIT, None if engine.audit is None else engine.audit.stats)
         yield from _figures(GATEWAY, gateway)
         yield from _figures(CLEARING, clearing)
+        yield from _figures(REDIS, redis)
         yield from _of_waiting(clearing)
         yield from _figures(DROP_COPIES, drop_copies)
         yield _of_the_slowest(engine, drop_copies)

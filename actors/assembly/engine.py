@@ -32,6 +32,7 @@ from actors.assembly.fleet import (
 )
 from actors.assembly.journal_ends import JournalEnds
 from actors.assembly.reconciliation import BOOKS_KEPT_S, Difference, Positions, reconcile
+from actors.assembly.redis_link import RedisLink
 from actors.assembly.shared_answer import SharedAnswer
 from actors.assembly.store_questions import StoreQuestions
 from actors.clearing.state import ClearingState
@@ -79,6 +80,9 @@ log = structlog.get_logger("engine")
 STOP_SECONDS = 10.0
 HALTED_SECONDS = 0.5
 """How long the stop waits for a part whose failure has halted the engine."""
+
+REDIS_SECONDS = 2.0
+"""How long the last of what happened may take to be published."""
 
 DRAIN_SECONDS = 2.0
 """How long orders on their way may take to be answered while the engine stops."""
@@ -147,8 +151,11 @@ class Engine:
         self._clearings: dict[Symbol, ClearingState] = {}
         self._roots: Sequence[JournalRoot] = ()
         self._is_assembled = False
+        self.has_accounts = False
+        """Whether the accounts are there, each with its actor."""
         self.gc_control = GcControl()
         self.caretaker = Caretaker(self.alarm)
+        self.redis = RedisLink.of(config, self.clock, self.alarms)
         stuck_ns = Nanos(config.stuck_halt_seconds * NANOS_PER_SECOND)
         self.watchdog = Watchdog(
             # Not the projector's, whose turns are long when it catches up: it watches how far it is behind.
@@ -161,25 +168,30 @@ class Engine:
 
     # -- start and stop
 
-    def start(self, on_accounts: Callable[[], None] = lambda: None) -> None:
+    def start(
+        self, on_accounts: Callable[[], None] = lambda: None, on_begin: Callable[[], None] = lambda: None
+    ) -> None:
         """Start everything, recover, and open for trading.
 
         Args:
             on_accounts: called when every account is there, before the orders of an earlier run are queried at
                 the exchange: from then on people may look, and stop what must be stopped.
+            on_begin: called when the gate is closed and nothing else has happened: no account can be looked at yet.
 
         Raises:
             BulkheadError: what is missing, and the cure; nothing is left running.
         """
         try:
-            self._start(on_accounts)
+            self._start(on_accounts, on_begin)
         except BaseException:
             self.stop()
             raise
 
-    def _start(self, on_accounts: Callable[[], None]) -> None:
+    def _start(self, on_accounts: Callable[[], None], on_begin: Callable[[], None]) -> None:
         self.gate.close("start")
         self.alarms.start()
+        self.redis.start()
+        on_begin()
         self.gc_control.start()
         store, origin = self._open_store()
         self.caretaker.start(self._embedded)
@@ -203,6 +215,8 @@ class Engine:
         self._ends = JournalEnds(self.operator_log, self.clock, fleet, lambda: store.root, self.progress)
         self._ends.start([*restored, *clearings.values()], end)
         del restored
+        self.has_accounts = True
+        self.redis.attach(assembly, self.tail, fleet)
         on_accounts()
         left = self.questions.ask(FindRecovery())
         last_look = partial(self._book_lost_orders, self.operator_log)
@@ -232,6 +246,7 @@ class Engine:
             lambda: self._stop_children("writer", seconds=left()),
             # Behind the writer, so that all that was written is projected when the engine has ended.
             lambda: self._stop_children("projector", seconds=left()),
+            lambda: self.redis.stop(min(REDIS_SECONDS, left())),
             self.watchdog.stop,
             self.caretaker.stop,
             self.gc_control.stop,

@@ -74,6 +74,7 @@ def status(found: Found, out: Console) -> None:
         _line("the rest", f"not available: {found['untold']}", out, BAD)
         return
     _postgres(stats["writer"], out)
+    _redis(stats["redis"], out)
     _exchange(stats["gateway"], out)
     _clearing(stats["clearing"], out)
     _audit(stats["audit"], out)
@@ -115,6 +116,19 @@ def _postgres(writer: Found, out: Console) -> None:
     else:
         took = f"; the last commit took {writer['last_commit_ms']:.1f} ms" if writer["commits"] else ""
         _line("postgres", f"answers{took}; {waiting}", out)
+
+
+def _redis(redis: Found | None, out: Console) -> None:
+    """Nothing where no Redis is configured."""
+    if redis is None:
+        return
+    if redis["connected"]:
+        lag = f"{redis['lag']:,} decisions behind" if redis["lag"] else "up to date"
+        _line("redis", f"answers; events {lag}, {redis['snapshots']:,} snapshots written", out)
+    else:
+        _line("redis", f"AWAY; {redis['error'] or 'not connected yet'}", out, BAD)
+    for fault in redis["faults"].values():
+        _line("", fault, out, BAD)
 
 
 def _exchange(gateway: Found, out: Console) -> None:
@@ -242,13 +256,17 @@ def master(found: Found, out: Console) -> None:
 
 def reconciliation(found: Found, out: Console) -> None:
     """One line per symbol."""
-    table = Sheet("symbol", "Accounts", "House", "Exchange", "Difference")
+    table = Sheet("symbol", "Accounts", "House", "In flight", "Exchange", "Difference")
     for d in found:
-        sums = (plain(Decimal(d[name])) for name in ("virtual", "house", "master", "difference"))
+        sums = (plain(Decimal(d[name])) for name in ("virtual", "house", "in_flight", "master", "difference"))
         table.add_row(d["symbol"], *sums)
     out.print(table)
     differ = [d["symbol"] for d in found if Decimal(d["difference"])]
+    # What a block traded for members whose accounts have not booked it yet.
+    sides = (
+        "accounts + house + in flight" if any(Decimal(d["in_flight"]) for d in found) else "accounts + house"
+    )
     if differ:
-        out.print(f"accounts + house differ from the exchange in {', '.join(differ)}", style="red")
+        out.print(f"{sides} differ from the exchange in {', '.join(differ)}", style="red")
     else:
-        out.print("accounts + house = exchange, for every symbol", style="green")
+        out.print(f"{sides} = exchange, for every symbol", style="green")
