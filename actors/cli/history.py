@@ -50,7 +50,7 @@ def history(  # noqa: PLR0913 - one per filter
 
     Example: bulkhead history acct-42 --hours 24
              bulkhead history acct-42 --kind refused --kind insufficient-balance
-             bulkhead history --symbol BTCUSDT --from 2026-11-01 --to 2026-11-02 --csv
+             bulkhead history --from 2026-11-01 --to 2026-11-02 --csv
 
     Asks the engine; without one, its database. Times are in UTC; --from is included, --to is not.
 

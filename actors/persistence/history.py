@@ -177,7 +177,7 @@ def place_of(text: str) -> _Place:
     numbers = text.split("-")
     if not 2 <= len(numbers) <= len(_Place._fields) or not all(n.isascii() and n.isdigit() for n in numbers):  # noqa: PLR2004
         raise BadInput(f"before: {shown(text)} is no place in a history; give 'next' of the page before")
-    if max(map(len, numbers)) > len(str(END)):
+    if max(map(len, numbers)) > len(str(END)) or max(map(int, numbers)) > END:
         raise BadInput(f"before: {shown(text)} is behind all that can be; give 'next' of the page before")
     return _Place(*map(int, numbers))
 
