@@ -32,14 +32,14 @@ class HistoryService:
 
     def __init__(self, context: Context) -> None:
         self._engine, self._lookup = context.engine, context.lookup
-        self._refusals = RefusedCommands(Path(context.engine.config.data_dir))
 
     async def page(self, wanted: Wanted, limit: int, before: str | None) -> Page:
         """One page of a history."""
         if wanted.account_id is not None:
             self._lookup.account(wanted.account_id)
+        refused = RefusedCommands(Path(self._engine.config.data_dir))
         return await self._lookup.read_tables(
-            partial(history.page, wanted=wanted, limit=limit, before=before, refused=self._refusals)
+            partial(history.page, wanted=wanted, limit=limit, before=before, refused=refused)
         )
 
     async def alerts(
