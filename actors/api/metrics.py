@@ -32,6 +32,7 @@ from actors.gateway.actor import GatewayStatus
 from actors.gateway.messages import RequestWeight
 from actors.gateway.stream import StreamState
 from actors.persistence.actor import WriterStats
+from actors.persistence.audit.trail import AuditStats
 from actors.persistence.projection.actor import ProjectorStats
 from actors.persistence.redis.publisher import RedisStats
 from actors.runtime import logs
@@ -126,6 +127,22 @@ PROJECTOR: tuple[Figure[ProjectorStats], ...] = (
         lambda p: p.age_ms / 1e3,
     ),
     Figure(GAUGE, "projection_parked", "Accounts that cannot be projected", lambda p: p.parked),
+)
+AUDIT: tuple[Figure[AuditStats], ...] = (
+    Figure(
+        GAUGE,
+        "audit_lag_decisions",
+        "Durable decisions that are not in the audit's file yet",
+        lambda a: a.behind,
+    ),
+    Figure(COUNTER, "audit_lines", "Lines written to the audit's files", lambda a: a.lines),
+    Figure(
+        COUNTER,
+        "audit_left_out",
+        "Rejections and alarms that were counted in the audit and not written one by one",
+        lambda a: a.left_out,
+    ),
+    Figure(GAUGE, "audit_failing", "1 while the audit cannot be written", lambda a: bool(a.fault)),
 )
 GATEWAY: tuple[Figure[GatewayStatus], ...] = (
     Figure(COUNTER, "orders_sent", "Orders sent to the exchange", lambda g: g.sent),
@@ -287,6 +304,7 @@ class EngineCollector(Collector):
         yield from _figures(ROUTER, router)
         yield from _figures(WRITER, writer)
         yield from _figures(PROJECTOR, projector)
+        yield from _figures(AUDIT, None if engine.audit is None else engine.audit.stats)
         yield from _figures(GATEWAY, gateway)
         yield from _figures(CLEARING, clearing)
         yield from _figures(REDIS, redis)

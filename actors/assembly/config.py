@@ -34,6 +34,8 @@ TOKEN_LENGTH_MIN = 16
 LEVERAGE_MAX = 125
 
 CLEARING = ("on", "off")
+AUDIT = ("on", "off")
+AUDIT_DAYS_MAX = 36_500
 
 SPLIT_AT_DEPTH_MAX = 1_000_000
 
@@ -179,6 +181,16 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             "exchange's largest quantity"
         ),
     ] = 0
+    audit: Annotated[
+        str,
+        Setting(
+            "on: what happens is written to a file for each UTC day in data_dir/audit, each line chained to the one "
+            "before, so that a change is found by 'bulkhead audit verify'; off: none is written"
+        ),
+    ] = "on"
+    audit_days: Annotated[
+        int, Setting("how many days' files of the audit are kept, of days that have lines; 0: all")
+    ] = 0
     redis: Annotated[
         str,
         Setting(
@@ -206,6 +218,7 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise BadConfig("api_tokens: two have the same token; each needs its own")
         self._check_master()
         self._check_clearing()
+        self._check_audit()
         self._check_redis()
         for asset in self.fee_assets:
             if not (asset.isascii() and asset.isalnum() and asset == asset.upper()):
@@ -222,6 +235,12 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise BadConfig(
                 f"block_split_at_depth: {depth} must be 0 (never split by depth) to {SPLIT_AT_DEPTH_MAX:,}"
             )
+
+    def _check_audit(self) -> None:
+        if self.audit not in AUDIT:
+            raise BadConfig(f"audit: {self.audit!r} is none of {', '.join(AUDIT)}")
+        if not 0 <= self.audit_days <= AUDIT_DAYS_MAX:
+            raise BadConfig(f"audit_days: {self.audit_days} must be 0 (all are kept) to {AUDIT_DAYS_MAX:,}")
 
     def _check_redis(self) -> None:
         check_url(self.redis)

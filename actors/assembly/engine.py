@@ -45,6 +45,7 @@ from actors.core.safe_copy import pairs
 from actors.core.units import NANOS_PER_MS, NANOS_PER_SECOND, AccountId, Nanos, Symbol
 from actors.feed.actor import Listed
 from actors.gateway.fleets import Fleets
+from actors.persistence.audit.trail import AuditTrail
 from actors.persistence.caretaker import Caretaker
 from actors.persistence.connection import owner_of
 from actors.persistence.embedded import EmbeddedPostgres
@@ -86,6 +87,9 @@ REDIS_SECONDS = 2.0
 DRAIN_SECONDS = 2.0
 """How long orders on their way may take to be answered while the engine stops."""
 
+AUDIT_STOP_SECONDS = 2.0
+"""How long the audit may take to write what is left; what the journal has of it is written at the next start else."""
+
 BEFORE_ACCOUNTS = ("writer", "projector", "gateway", "router")
 AFTER_ACCOUNTS = ("feed",)
 """Prices begin when there are accounts to wake."""
@@ -124,6 +128,10 @@ class Engine:
         self.alarms = Alarms(self.clock, folder)
         self.alarm = self.alarms.tell
         self.operator_log = OperatorLog(self.clock, folder, self.alarms.tell, self.alarms.over)
+        self.audit: AuditTrail | None = None
+        if config.audit == "on":
+            self.audit = AuditTrail(folder, self.clock, self.alarms.tell, self.alarms.over, config.audit_days)
+            self.alarms.told = self.audit.alarmed
         self.gate = TradingGate()
         self.halted = threading.Event()
         self.halt_reason = ""
@@ -244,6 +252,7 @@ class Engine:
             self.gc_control.stop,
             lambda: self._stop_dispatchers(left),
             lambda: self._stop_ends(writer, left()),
+            lambda: self._stop_audit(min(AUDIT_STOP_SECONDS, left())),
             lambda: self._close_store(max(1.0, left())),
             *([self._embedded.stop] if self._embedded is not None else []),
             self.operator_log.stop,
@@ -283,6 +292,10 @@ class Engine:
             waiting = writer.cell.actor.inspect_state().waiting
             states = states_of_all(self.accounts, self.quarantined)
             self._ends.stop([*states, *self._clearings.values()], waiting, seconds)
+
+    def _stop_audit(self, seconds: float) -> None:
+        if self.audit is not None:
+            self.audit.stop(seconds)
 
     def _close_store(self, seconds: float) -> None:
         """Give the lease back; a Postgres that does not answer must not keep us, and the lease ends by itself."""
@@ -393,6 +406,9 @@ class Engine:
         self.actors, self.fleets = assembly.actors, assembly.fleets
         self.questions = StoreQuestions(self.actors, self.clock)
         self._is_assembled = True
+        if self.audit is not None:
+            self.context.rejected = self.audit.rejected
+            self.audit.start(self.tail, self.reader, origin.fleet)
         return assembly
 
     def _apply_rules(self, rules: RulesChanged) -> None:

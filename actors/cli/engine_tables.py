@@ -77,6 +77,7 @@ def status(found: Found, out: Console) -> None:
     _redis(stats["redis"], out)
     _exchange(stats["gateway"], out)
     _clearing(stats["clearing"], out)
+    _audit(stats["audit"], out)
     _accounts(stats, out)
     _alarms(stats["alarms"], found["alarms"], out)
 
@@ -169,6 +170,17 @@ def _clearing(found: Found, out: Console) -> None:
         _line("", f"not running: {named}{rest}; 'bulkhead tree' shows why", out, BAD)
 
 
+def _audit(found: Found, out: Console) -> None:
+    if found is None:
+        _line("audit", "off; no file is written", out)
+        return
+    behind = f"{found['behind']:,} decisions behind" if found["behind"] else "up to date"
+    left_out = f"; {found['left_out']:,} left out and counted" if found["left_out"] else ""
+    _line("audit", f"line {found['last_line']:,}, {behind}{left_out}", out)
+    if found["fault"]:
+        _line("", f"FAILING: {found['fault']}", out, BAD)
+
+
 def _accounts(stats: dict[str, Any], out: Console) -> None:
     phases = ", ".join(f"{count:,} {phase}" for phase, count in sorted(stats["phases"].items()))
     _line("accounts", f"{stats['accounts']:,}" + (f": {phases}" if phases else ""), out)
@@ -244,13 +256,17 @@ def master(found: Found, out: Console) -> None:
 
 def reconciliation(found: Found, out: Console) -> None:
     """One line per symbol."""
-    table = Sheet("symbol", "Accounts", "House", "Exchange", "Difference")
+    table = Sheet("symbol", "Accounts", "House", "In flight", "Exchange", "Difference")
     for d in found:
-        sums = (plain(Decimal(d[name])) for name in ("virtual", "house", "master", "difference"))
+        sums = (plain(Decimal(d[name])) for name in ("virtual", "house", "in_flight", "master", "difference"))
         table.add_row(d["symbol"], *sums)
     out.print(table)
     differ = [d["symbol"] for d in found if Decimal(d["difference"])]
+    # What a block traded for members whose accounts have not booked it yet.
+    sides = (
+        "accounts + house + in flight" if any(Decimal(d["in_flight"]) for d in found) else "accounts + house"
+    )
     if differ:
-        out.print(f"accounts + house differ from the exchange in {', '.join(differ)}", style="red")
+        out.print(f"{sides} differ from the exchange in {', '.join(differ)}", style="red")
     else:
-        out.print("accounts + house = exchange, for every symbol", style="green")
+        out.print(f"{sides} = exchange, for every symbol", style="green")

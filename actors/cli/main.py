@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from actors.cli import (
     accounts,
     actors,
+    audit,
     breaker,
     clearing,
     db,
@@ -47,6 +48,7 @@ NOUNS = (
     deadletters,
     drop_copy,
     engine,
+    audit,
     db,
     db_adopt,
     paper,

@@ -22,6 +22,7 @@ STATS = {
         "clearing": "on", "symbols": 312, "troubled": [], "waiting": {"LIQUIDATION": 0, "NEW_RISK": 0}, "blocks_in_flight": 0,
         "oldest_ms": {"LIQUIDATION": 0, "NEW_RISK": 0},
     },
+    "audit": {"last_line": 7_001, "behind": 0, "left_out": 0, "fault": ""},
     "gateway": {
         "stream": "UP", "stream_reason": "", "tracked": 12, "queued": 3, "unknown": [],
         "weight": {"used": 100, "limit": 2_400},
@@ -46,7 +47,7 @@ def test_a_healthy_engine(width):
     for part in (
         "engine up 1 d 2 h, fleet abc123, http://127.0.0.1:8780, process 7", "new risk open",
         "postgres answers; the last commit took 4.4 ms; 0 decisions wait", "exchange user stream UP",
-        "clearing 312 symbols; 0 orders wait to be sent; 0 blocks in flight accounts",
+        "clearing 312 symbols; 0 orders wait to be sent; 0 blocks in flight audit",
         "12 working orders, 3 waiting to be sent, 0 in unknown state; request weight 100 of 2,400",
         "accounts 2,000: 1,997 HEALTHY, 3 WARNING", "1,500 with positions, 12 working orders", "alarms 0",
     ):  # fmt: skip
@@ -118,6 +119,15 @@ def test_what_is_wrong_is_said():
     assert "alarm 5" not in text
 
 
+def test_how_far_the_audit_is_and_what_keeps_it():
+    assert "audit line 7,001, up to date accounts" in shown()
+    audit = {**STATS["audit"], "behind": 1_234, "left_out": 5_000, "fault": "No space left on device"}
+    text = shown({**STATS, "audit": audit})
+    assert "audit line 7,001, 1,234 decisions behind; 5,000 left out and counted" in text
+    assert "FAILING: No space left on device" in text
+    assert "audit off; no file is written" in shown({**STATS, "audit": None})
+
+
 def test_while_it_starts_it_says_what_it_can():
     text = shown(None, ("start",), untold="503: it is starting")
     assert "engine http://127.0.0.1:8780, process 7" in text
@@ -142,9 +152,20 @@ def test_everything_that_closes_the_gate_is_explained():
     ],
 )
 def test_a_reconciliation_says_whether_the_books_agree(difference, said):
-    row = {"virtual": "1", "house": "0", "master": "1", "difference": "0"}
+    row = {"virtual": "1", "house": "0", "in_flight": "0", "master": "1", "difference": "0"}
     found = [{"symbol": BTC, **row}, {"symbol": ETH, **row, "difference": difference}]
     text = io.StringIO()
     reconciliation(found, Console(file=text, width=100))
     assert text.getvalue().splitlines()[-1] == said
     assert text.getvalue().count(" = ") == (difference == "0")
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_what_is_on_its_way_to_members_of_a_block_is_in_the_reconciliation(width):
+    row = {"virtual": "1.5", "house": "0", "in_flight": "-0.25", "master": "1.25", "difference": "0"}
+    text = io.StringIO()
+    reconciliation([{"symbol": ETH, **row}], Console(file=text, width=width))
+    assert "-0.25" in text.getvalue()
+    assert "in flight" in text.getvalue().split("\n")[1]
+    assert text.getvalue().splitlines()[-1] == "accounts + house + in flight = exchange, for every symbol"
+    assert max(cell_len(line) for line in text.getvalue().split("\n")) <= width
