@@ -202,6 +202,19 @@ def test_depth_zero_begins_with_the_next_decision(fresh, world):
     assert {int(i.split("-")[0]) for i, _ in fresh.client().xrange(STREAM)} == {6, 7, 8}
 
 
+def test_what_was_lost_is_written_again_though_the_stream_begins_with_the_next_decision(fresh):
+    world, client = World(), fresh.client()
+    with Published(world, fresh.url, depth=0) as published:
+        until(lambda: published.stats.prices, "prices, which come after events")
+        world.decide()
+        until(lambda: len(client.keys("pms:risk:*")) == len(world.actors), "all snapshots")
+        assert not all(actor.positions for actor in world.actors.values()), (
+            "those are written again in any case"
+        )
+        client.flushall()
+        until(lambda: len(client.keys("pms:risk:*")) == len(world.actors), "all snapshots again")
+
+
 def test_errors_are_ours(fresh):
     client = connect(fresh.url)
     client.set("text", "x")
