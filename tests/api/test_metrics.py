@@ -44,6 +44,7 @@ def engine(monkeypatch):
         alarms=SimpleNamespace(count=3, open_by_level=lambda: {"INFO": 0, "WARNING": 2, "CRITICAL": 1}),
         gc_control=SimpleNamespace(longest_ms=20),
         gate=SimpleNamespace(closers=("writer",), closed_symbols=frozenset({"ETHUSDT"})),
+        audit=None,
         venue=SimpleNamespace(
             market_data_counts=lambda: {"late": 0},
             weight=lambda: RequestWeight(used=9, limit=2400, by_others=0, waiting=1, refused=0, paused_ms=0),
