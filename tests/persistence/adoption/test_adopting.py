@@ -20,6 +20,7 @@ from actors.core.messages import AdjustBalance
 from actors.persistence import loading
 from actors.persistence import verify as journal_check
 from actors.persistence.adoption import adopting
+from actors.persistence.platform_changes import count_not_adopted
 from actors.persistence.projection.differences import differences
 from actors.persistence.projection.rebuild import rebuild
 from actors.persistence.projection.store import Projection
@@ -172,7 +173,7 @@ def test_an_adoption_is_undone_and_made_again_until_the_first_decision(world):
         checked, hashed = journal_check.verify(connection), journal_check.hashes(connection)
         assert (checked.ok, checked.fleet_hash) == (True, hashed.fleet_hash)
         assert not any(t.wrong or t.lacking for t in differences(connection))
-        assert adopting.not_adopted(connection) == 1
+        assert count_not_adopted(connection) == 1
     with pytest.raises(BadInput, match="a-1: not run here"):
         undo(world, "a-1")
     # a-2 alone does not add up with the exchange; with a-1 it does again.
