@@ -10,8 +10,8 @@
    cancels its orders and watches its liquidation until an operator releases it.
 4. The gate lets no new risk in while the writer, the projector, the gateway or the router is away.
 5. One cause that fails many accounts trips one breaker instead of thousands of restarts.
-6. A symbol's clearing that fails alone is restarted alone. Past its restarts it stays down: no new risk, and the orders of
-   its symbol go to the gateway one by one.
+6. A symbol's clearing that fails alone is restarted alone, and meanwhile its symbol alone takes no new risk. Past its
+   restarts it serves in a simpler way until an operator restarts it: orders go to the gateway one by one.
 7. What cannot be trusted any more halts the engine. The projector alone does not, past its restarts: what it writes is for
    people and for the platform, and fills, cancels and liquidations must go on without it.
 """
@@ -26,6 +26,7 @@ from typing import Any
 import msgspec
 
 from actors.clearing.actor import ClearingActor, ClearingContext
+from actors.clearing.service import Service
 from actors.core.alarm_level import Critical
 from actors.core.clearing_messages import clearing_name
 from actors.core.errors import BadInput, Fenced, Overtaken, Refused, StateLost
@@ -41,6 +42,7 @@ from actors.persistence.actor import Writer
 from actors.persistence.projection.actor import Projector
 from actors.persistence.projection.store import Projection
 from actors.persistence.queries import StorePort
+from actors.persistence.tail import JournalTail
 from actors.runtime.actor import DispatchedActor, Ref
 from actors.runtime.cell import START_FAILED, Cell, CrashReport, Status
 from actors.runtime.dispatcher import Dispatcher
@@ -84,6 +86,7 @@ class Parts(msgspec.Struct, kw_only=True):
     fleets: Fleets
     store: StorePort | None
     projection: Projection | None
+    tail: JournalTail | None
     venue: VenueConnection
     clearing: ClearingContext
     day_rule: DayRule | None
@@ -96,7 +99,17 @@ def _writer(p: Parts) -> Ref:
     assert p.store is not None, "a writer needs a store"
     r = p.registry
     return Writer.start(
-        "writer", p.io, p.store, r.accounts, r.gate, deque(), r.actors, p.alarm_by_key, p.alarm_over, {}
+        "writer",
+        p.io,
+        p.store,
+        r.accounts,
+        r.gate,
+        deque(),
+        r.actors,
+        p.alarm_by_key,
+        p.alarm_over,
+        {},
+        p.tail,
     )
 
 
@@ -122,7 +135,7 @@ def _gateway(p: Parts) -> Ref:
         budget,
         r.alarm,
         r.actors,
-        waits_elsewhere=p.clearing.waits,
+        kept_elsewhere=p.clearing.keeps,
     )
 
 
@@ -155,9 +168,15 @@ CHILDREN: tuple[ChildSpec[Parts], ...] = (
 """In start order. The symbols' clearing starts after the router, then the accounts, then the feed."""
 
 
-def clearing_child(symbol: Symbol) -> ChildSpec[Parts]:
-    """The clearing of one symbol."""
-    return ChildSpec(name=clearing_name(symbol), start=partial(_clearing, symbol), is_vital=False)
+def clearing_child(symbol: Symbol, service: Service) -> ChildSpec[Parts]:
+    """The clearing of one symbol, which serves as ``service`` says."""
+    return ChildSpec(
+        name=clearing_name(symbol),
+        start=partial(_clearing, symbol),
+        is_vital=False,
+        directives={StateLost: Directive.QUARANTINE},  # no restart can help
+        fallback=service,
+    )
 
 
 GROUPS: dict[str, Strategy] = {"market": Strategy.REST_FOR_ONE}
@@ -249,7 +268,7 @@ class Supervisor(DispatchedActor):
             return
         name, registry = cell.name, self._registry
         self.crashes.append(FailedActor(name, report))
-        self._context.tell("writer", dead_letter_of(name, report, cell.poison))
+        self._context.tell("writer", dead_letter_of(name, report, cell.poison, cell.evidence))
         if cell.status is not Status.CRASHED:
             return  # it was quarantined or restarted by an operator before this was read
         spec = registry.spec(name)
@@ -294,6 +313,9 @@ class Supervisor(DispatchedActor):
         self._restarts.forget(name)
         if name in registry.quarantined:
             return self._quarantines.release(name)
+        spec = registry.spec(name)
+        if spec is not None and spec.fallback is not None:
+            spec.fallback.restore()
         self._parking.forget(name)
         ref.cell.dispatcher.hold(ref.cell)
         self._settle(name, Then.RESTART)

@@ -257,6 +257,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
     ),
     "actors/runtime/dispatcher.py": (
         "tests/runtime/test_dispatcher.py",
+        "tests/runtime/test_ready_queues.py",
         "tests/runtime/test_actor.py",
         "tests/runtime/test_simulation.py",
     ),

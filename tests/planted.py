@@ -291,7 +291,7 @@ FAULTS = (
     Fault(
         "what waits in a clearing is queried, and then never sent",
         GATEWAY,
-        "[o for o in recovery.working if not self._waits_elsewhere(o.client_order_id, o.symbol)]",
+        "[o for o in recovery.working if not self._kept_elsewhere(o)]",
         "list(recovery.working)",
         ACTOR,
     ),
@@ -1149,7 +1149,7 @@ FAULTS = (
     Fault(
         "a crashed actor's members never hear what it had not told",
         CLEARING,
-        "        if book.was_loaded:\n",
+        "        if book.was_loaded or book.was_bypassed:\n",
         "        if not book.was_loaded:\n",
         CLEARED,
     ),

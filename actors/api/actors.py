@@ -196,6 +196,8 @@ class Inspector:
         accounts = _counted("accounts", f"{len(own)} accounts", own)
         root, closers = engine.actors.get("supervisor"), engine.gate.closers
         gate = f"no new risk: {', '.join(closers)}" if closers else "open for new risk"
+        if engine.gate.closed_symbols:
+            gate += f", none in {', '.join(sorted(engine.gate.closed_symbols))}"
         status = root.cell.status if root else Status.STOPPED
         return TreeNode(
             name="supervisor",

@@ -100,12 +100,24 @@ class WaitingOrderView(msgspec.Struct, frozen=True, kw_only=True):
     waited_ms: int
 
 
+class HeldOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """An account's order of which nobody can say what becomes of it: it is in a block, or may be, that is not looked after."""
+
+    account_id: AccountId
+    client_order_id: ClientOrderId
+    side: Side
+    order_class: OrderClass
+    quantity: Decimal
+
+
 class SymbolClearing(msgspec.Struct, frozen=True, kw_only=True):
     """One symbol's clearing.
 
     ``alone`` counts orders in flight that went by themselves, ``slots`` those that it holds, ``not_durable`` its decisions
     that wait for Postgres, ``remembered`` blocks that ended and that not all members have booked. ``waiting`` names the first
     orders that wait; ``more_waiting`` are not named. Counters are of this run of the process.
+
+    ``why`` it serves in a simpler way than it should; ``held`` counts orders of unknown fate, ``held_orders`` names all of them.
     """
 
     symbol: Symbol
@@ -119,6 +131,9 @@ class SymbolClearing(msgspec.Struct, frozen=True, kw_only=True):
     counters: dict[str, int] = {}
     waiting: tuple[WaitingOrderView, ...] = ()
     more_waiting: int = 0
+    why: str = ""
+    held: int = 0
+    held_orders: tuple[HeldOrder, ...] = ()
 
 
 class SlotsView(msgspec.Struct, frozen=True, kw_only=True):
@@ -259,6 +274,10 @@ class ClearingInspector:
             seen,
             waiting=tuple(waiting[:NAMED_MAX]),
             more_waiting=max(0, len(waiting) - NAMED_MAX),
+            held_orders=tuple(
+                made_of(HeldOrder, order.intent, order_class=order.intent.order_class)
+                for order in actor.inspect_held()
+            ),
             blocks=tuple(_with_members(block, members.get(block.number)) for block in seen.blocks),
         )
 
@@ -357,13 +376,19 @@ class ClearingInspector:
 
     def _symbol(self, ref: Ref, line: Iterable[WaitingRow]) -> SymbolClearing:
         symbol, seen = Symbol(ref.name.removeprefix(CLEARING_PREFIX)), _view_of(ref)
+        actor = ref.cell.actor
+        why, held = (
+            (actor.why_simpler, len(actor.inspect_held())) if isinstance(actor, ClearingActor) else ("", 0)
+        )
         if seen is None:
-            return SymbolClearing(symbol=symbol, status=ref.cell.status)
+            return SymbolClearing(symbol=symbol, status=ref.cell.status, why=why, held=held)
         places = {group: one for one in line if (group := group_in(one)) is not None}
         return made_of(
             SymbolClearing,
             seen,
             status=ref.cell.status,
+            why=why,
+            held=held,
             groups=tuple(_group(symbol, one, places) for one in seen.groups),
             blocks=tuple(made_of(BlockInFlight, block, symbol=symbol) for block in seen.blocks),
         )

@@ -19,8 +19,30 @@ class EngineError(BulkheadError):
     """The engine refused a request; the text is the engine's."""
 
 
+class EngineAway(EngineError):  # noqa: N818 - names read as in actors.core.errors
+    """No engine answers at the address that one has left."""
+
+
 class NotKnown(EngineError):  # noqa: N818 - names read as in actors.core.errors
     """The engine knows nothing of that name, 404."""
+
+
+def address_of(data_dir: Path) -> Address:
+    """Where the engine of a data folder listens, and its tokens.
+
+    Raises:
+        BadInput: no engine has left its address there.
+    """
+    path = data_dir / API_FILE
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Address)
+    except FileNotFoundError:
+        raise BadInput(
+            f"no engine runs on {data_dir} (there is no {path}); start one with 'bulkhead run', or name its "
+            "folder with --data-dir"
+        ) from None
+    except (OSError, msgspec.MsgspecError) as error:
+        raise BadInput(f"{path} cannot be read: {error}") from None
 
 
 class Client:
@@ -31,17 +53,7 @@ class Client:
     """
 
     def __init__(self, data_dir: Path, token: str | None = None) -> None:
-        path = data_dir / API_FILE
-        try:
-            address = msgspec.json.decode(path.read_bytes(), type=Address)
-        except FileNotFoundError:
-            raise BadInput(
-                f"no engine runs on {data_dir} (there is no {path}); start one with 'bulkhead run', or name its "
-                "folder with --data-dir"
-            ) from None
-        except (OSError, msgspec.MsgspecError) as error:
-            raise BadInput(f"{path} cannot be read: {error}") from None
-        self.address = address
+        self.address = address = address_of(data_dir)
         self._http = httpx.Client(
             base_url=address.url,
             headers={"Authorization": f"Bearer {token or address.token}"},
@@ -62,6 +74,10 @@ class Client:
         """DELETE and decode."""
         return self._send("DELETE", path)
 
+    def download(self, path: str, **params: Any) -> bytes:
+        """GET a file, whole."""
+        return self._answer("GET", path, params={k: v for k, v in params.items() if v is not None}).content
+
     def stream(self, path: str, **params: Any) -> Iterator[Any]:
         """GET lines of JSON, one at a time, until the engine ends them."""
         try:
@@ -80,15 +96,18 @@ class Client:
             ) from None
 
     def _send(self, method: str, path: str, **request: Any) -> Any:
+        return msgspec.json.decode(self._answer(method, path, **request).content)
+
+    def _answer(self, method: str, path: str, **request: Any) -> httpx.Response:
         try:
             answer = self._http.request(method, path, **request)
         except httpx.HTTPError as error:
-            raise EngineError(
+            raise EngineAway(
                 f"the engine at {self.address.url} does not answer ({type(error).__name__}); is process "
                 f"{self.address.pid} still running?"
             ) from None
         if answer.is_success or answer.status_code == HTTP_REJECTED:
-            return msgspec.json.decode(answer.content)
+            return answer
         return self._refused(answer)
 
     @staticmethod

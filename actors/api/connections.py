@@ -8,6 +8,7 @@ everything up to a whole head must be bounded for callers that have none.
    ``BODY_SECONDS`` (its size is bounded by the application, ``BODY_MAX``). The time runs from the first byte, not from
    the last one, else a byte a second would hold a connection for ever ("slow loris").
 2. Time of an answer: a client that does not read for ``READ_SECONDS`` is disconnected, else the answer stays in memory.
+   The same holds for a websocket's messages: one that does not read for ``SOCKET_SECONDS`` is closed.
 3. Number of connections: beyond ``connections_max`` the one that has been idle longest makes room. Refusing the newest
    instead would let whoever opened the first 512 keep operators out.
 """
@@ -26,17 +27,36 @@ import msgspec
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
+
+from actors.api.errors import WEBSOCKET_CODES
 
 HEAD_SECONDS = 5.0
 BODY_SECONDS = 20.0
 READ_SECONDS = 30.0
 HEAD_MAX = 16_384
+SOCKET_SECONDS = 10.0
+"""How long a websocket's client may read nothing while its buffer is full."""
+
+CLOSE_SECONDS = 10.0
+"""How long a closed websocket may take until nothing is left to send; then it is cut."""
+
+SLOW_READER = 4408
+"""The code that a websocket is closed with whose client does not read: 408, request timeout, and 4000."""
+
+SOCKET_MESSAGE_MAX = 4_096
+"""Bytes of a message from a client: they have little to say."""
+
 BODY_MAX = 4 << 20
 """Ten thousand orders in one request are two megabytes."""
 
 CONNECTIONS_MAX = 512
 CONNECTIONS_LEAST = 16
 
+NO_SOCKET = (
+    '{"error": {"code": "NotFound", "message": "there is no websocket of that path; there is /v1/drop-copy"}}'
+)
 TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 BUSY = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
@@ -134,6 +154,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self.idle_since = time.monotonic()
         super().on_response_complete()
 
+    def handle_websocket_upgrade(self) -> None:
+        """The connection is a websocket from here on, which has its own times."""
+        for name in list(self._timers):
+            self._free(name)
+        super().handle_websocket_upgrade()
+
     # -- answers
 
     def pause_writing(self) -> None:
@@ -158,6 +184,110 @@ class BoundedProtocol(HttpToolsProtocol):
             timer.cancel()
 
 
+class BoundedSocket(WebSocketsSansIOProtocol):
+    """uvicorn's websocket protocol with the bounds of this module."""
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self._late: asyncio.TimerHandle | None = None
+
+    def pause_writing(self) -> None:
+        """The client does not read: the socket's buffer is full."""
+        super().pause_writing()
+        self._late = self.loop.call_later(SOCKET_SECONDS, self._close_slow)
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        super().resume_writing()
+        self._free()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the timer."""
+        self._free()
+        super().connection_lost(exc)
+
+    def handle_ping(self) -> None:
+        """Answer; but the answers to a client that does not read them are not kept."""
+        if self.writable.is_set():
+            super().handle_ping()
+        else:
+            self.transport.abort()
+
+    def handle_close(self, event: Frame) -> None:
+        """Whoever closes has as long as others to take what is left."""
+        super().handle_close(event)
+        if self.close_timer is None:
+            self._cut_soon()
+
+    async def send(self, message: Any) -> None:
+        """Send; a close ends the connection even if nobody reads it."""
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+            # An answer instead of a handshake is an end of it too; uvicorn would log an error of ours.
+            self.handshake_complete = True
+        if message["type"] == "websocket.close" and self.close_timer is not None:
+            self._cut_soon()
+
+    def _close_slow(self) -> None:
+        """Say why behind what waits, so that a client that reads on learns it, and end the connection in any case."""
+        if self.close_sent or not self.handshake_complete:
+            self.transport.abort()
+            return
+        reason = f"slow reader: nothing was read for {SOCKET_SECONDS:g} s"
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": SLOW_READER, "reason": reason})
+        self.conn.send_close(SLOW_READER, reason)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self._cut_soon()
+
+    def _cut_soon(self) -> None:
+        if self.close_timer is not None:
+            self.close_timer.cancel()
+        self.close_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
+
+    def _free(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+
+class Refusals:
+    """Answers a websocket that is refused before it is accepted as an HTTP request would be: with status and text.
+
+    By itself ASGI would answer 403 without a word. What the application closes with is ``api.errors.refused``.
+
+    Args:
+        app: what answers.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        if scope["type"] == ScopeType.WEBSOCKET:
+            await self._app(scope, receive, _saying_why(send))
+        else:
+            await self._app(scope, receive, send)
+
+
+def _saying_why(send: Send) -> Send:
+    is_accepted = False
+
+    async def sending(message: Any) -> None:
+        nonlocal is_accepted
+        is_accepted = is_accepted or message["type"] == "websocket.accept"
+        if is_accepted or message["type"] != "websocket.close":
+            await send(message)
+            return
+        status, reason = int(message.get("code", 0)) - WEBSOCKET_CODES, str(message.get("reason") or "")
+        if not reason.startswith("{"):
+            status, reason = 404, NO_SOCKET
+        await _answer(send, "websocket.http.response", status, reason.encode())
+
+    return sending
+
+
 class KnownHosts:
     """Answers only requests whose Host header is a name of ours, or an address.
 
@@ -176,11 +306,11 @@ class KnownHosts:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
-        if scope["type"] == ScopeType.HTTP:
-            hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
-            if len(hosts) != 1 or not self.knows(hosts[0]):
-                await _refuse(send, hosts)
-                return
+        hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+        if len(hosts) != 1 or not self.knows(hosts[0]):
+            is_socket = scope["type"] == ScopeType.WEBSOCKET
+            await _refuse(send, "websocket.http.response" if is_socket else "http.response", hosts)
+            return
         await self._app(scope, receive, send)
 
     def knows(self, host: str) -> bool:
@@ -207,10 +337,14 @@ def _is_address(name: str) -> bool:
     return True
 
 
-async def _refuse(send: Send, hosts: Sequence[str]) -> None:
+async def _refuse(send: Send, kind: str, hosts: Sequence[str]) -> None:
     sent = ascii(hosts[0][:80]) if len(hosts) == 1 else f"{len(hosts)} of them"
     text = f"Host: {sent} is no name of this API; call it by its address, or add the name to api_hosts"
     body = msgspec.json.encode({"error": {"code": "MisdirectedRequest", "message": text}})
+    await _answer(send, kind, 421, body)
+
+
+async def _answer(send: Any, kind: str, status: int, body: bytes) -> None:
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 421, "headers": headers})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
+    await send({"type": f"{kind}.start", "status": status, "headers": headers})
+    await send({"type": f"{kind}.body", "body": body, "more_body": False})

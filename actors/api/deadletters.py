@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from litestar import Controller, get, post
+from litestar import Controller, Response, get, post
+from msgspec.structs import replace
 
 from actors.api.errors import ERRORS, Conflict, NotFound
 from actors.api.noun import Context, Noun
-from actors.api.parameters import BIGINT_MAX, HttpRequest, Limit, Offset, who
+from actors.api.parameters import BIGINT_MAX, CAPTURE_TYPE, HttpRequest, Limit, Offset, who
 from actors.core import replay_codec
 from actors.core.units import AccountId
 from actors.persistence.operator_records import DeadLetter, DeadLetterStatus, clean, wanted_status
 from actors.persistence.queries import ResolveDeadLetter
+from actors.subaccount import capture
 from actors.supervision.operator_log import OperatorAction
 
 
@@ -44,6 +46,23 @@ class DeadLetterService:
                 f"there is no dead letter {dead_letter_id}; 'bulkhead deadletters list' shows them"
             )
         return found
+
+    async def export(self, dead_letter_id: int) -> bytes:
+        """A dead letter as a capture: the state that it met, message and market inputs.
+
+        Raises:
+            NotFound: there is none of that number.
+            Conflict: what its failure was made of is not known.
+        """
+        letter = await self.dead_letter(dead_letter_id)
+        data = await self._lookup.read(lambda records: records.capture_of(dead_letter_id))
+        if not data:
+            raise Conflict(
+                f"dead letter {dead_letter_id} of {letter.actor} cannot be exported: only a decision of an account that failed "
+                "can be made again, and only one that this release or a later one recorded"
+            )
+        kept = capture.decode(data, f"dead letter {dead_letter_id}")
+        return capture.encode(replace(kept, dead_letter=dead_letter_id))
 
     async def replay(self, dead_letter_id: int, who: str) -> DeadLetter:
         """Tell the message to its account once more."""
@@ -107,6 +126,11 @@ class DeadLetterRoutes(Controller):
     async def dead_letter(self, letters: DeadLetterService, dead_letter_id: int) -> DeadLetter:
         """One dead letter, with its traceback and the state that it met."""
         return await letters.dead_letter(dead_letter_id)
+
+    @get("/{dead_letter_id:int}/export", responses=ERRORS)
+    async def export(self, letters: DeadLetterService, dead_letter_id: int) -> Response[bytes]:
+        """The failure with all that it was made of, as a file for ``bulkhead rerun``."""
+        return Response(await letters.export(dead_letter_id), media_type=CAPTURE_TYPE)
 
     @post("/{dead_letter_id:int}/replay", responses=ERRORS, status_code=200)
     async def replay(

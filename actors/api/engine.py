@@ -48,11 +48,12 @@ CANCEL_LOOKS = 20
 """How often an emergency stop of all accounts checks whether cancels wait for Postgres."""
 
 
-class Health(msgspec.Struct, frozen=True):
-    """``ok``, ``reduce-only`` or ``halted``, and what keeps new risk out."""
+class Health(msgspec.Struct, frozen=True, omit_defaults=True):
+    """``ok``, ``reduce-only`` or ``halted``, and what keeps new risk out; ``closed_symbols`` take none while the others do."""
 
     status: str
     closed_by: tuple[str, ...]
+    closed_symbols: tuple[str, ...] = ()
 
 
 # -- looking
@@ -68,12 +69,13 @@ class EngineService:
         self._engine, self._lookup, self._asker = context.engine, context.lookup, context.asker
         self._mailboxes = context.mailboxes
         self._clearings = ClearingInspector(context)
+        self._drop_copies = context.drop_copies
 
     def health(self) -> Health:
         """Whether the engine takes new risk. Needs no thread, no actor and no database."""
         closers = self._engine.gate.closers
         status = "halted" if self._engine.halted.is_set() else "reduce-only" if closers else "ok"
-        return Health(status, closers)
+        return Health(status, closers, tuple(sorted(self._engine.gate.closed_symbols)))
 
     def stats(self) -> dict[str, Any]:
         """Counters of the whole engine."""
@@ -101,6 +103,7 @@ class EngineService:
             "supervisor": inspect("supervisor"),
             "feed": self._feed(),
             "gate_closed_by": engine.gate.closers,
+            "gate_closed_symbols": sorted(engine.gate.closed_symbols),
             "pending_fees": sum(len(s.pending_fees) for s in states),
             "fleet": engine.fleets.view(),
             "bad_debt": sum((s.bad_debt for s in states), Decimal(0)),
@@ -121,6 +124,7 @@ class EngineService:
             projector=lookup.inspect("projector"),
             gateway=lookup.inspect("gateway"),
             clearing=self._clearings.totals(),
+            drop_copies=self._drop_copies,
         )
         return exposition(sources).decode()
 

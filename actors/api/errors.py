@@ -12,13 +12,14 @@ import msgspec
 import pykka
 import structlog
 from litestar import Request, Response
-from litestar.exceptions import HTTPException
+from litestar.exceptions import HTTPException, WebSocketException
 from litestar.openapi.datastructures import ResponseSpec
 
 from actors.api.pools import RETRY_AFTER_S
 from actors.api.request_errors import explain
 from actors.core.errors import (
     BadInput,
+    BooksWrong,
     BulkheadError,
     ExchangeBusy,
     ExchangeUnreachable,
@@ -33,6 +34,9 @@ from actors.core.errors import (
 from actors.core.names import harmless
 
 log = structlog.get_logger("api")
+
+WEBSOCKET_CODES = 4_000
+"""The code that a websocket is closed with is so much more than the HTTP status of the same error."""
 
 ERROR_MAX = 2_000
 """Characters of a message; what a request repeats to itself is cut."""
@@ -63,6 +67,7 @@ STATUS_OF: tuple[tuple[type[BaseException], int], ...] = (
     (NotFound, 404),
     (Conflict, 409),
     (BadInput, 400),
+    (BooksWrong, 500),
     (Refused, 429),
     (StoreUnreachable, 503),
     (StoreBusy, 503),
@@ -105,13 +110,31 @@ def error_response(request: Request[Any, Any, Any], error: Exception) -> Respons
     elif isinstance(error, RecursionError):
         status, code, text = 400, "BadInput", "the request is nested too deeply"
     else:
-        status = next((s for kind, s in STATUS_OF if isinstance(error, kind)), 500)
+        status = status_of(error)
     if status == 500:  # noqa: PLR2004 - our fault, not the caller's
         log.error("request failed", error=harmless(repr(error), ERROR_MAX), exc_info=error)
     if isinstance(error, Overloaded):
         headers["retry-after"] = str(RETRY_AFTER_S)
-    body = {"error": {"code": code, "message": harmless(text, ERROR_MAX)}}
-    return Response(body, status_code=status, headers=headers)
+    return Response(_body(code, text), status_code=status, headers=headers)
+
+
+def refused(error: Exception) -> WebSocketException:
+    """How a websocket is refused that would be an HTTP request's error; see ``api.connections.Refusals``."""
+    if isinstance(error, HTTPException):
+        status, text = error.status_code, error.detail
+    else:
+        status, text = status_of(error), str(error)
+    body = _body(type(error).__name__, text)
+    return WebSocketException(code=WEBSOCKET_CODES + status, detail=msgspec.json.encode(body).decode())
+
+
+def status_of(error: BaseException) -> int:
+    """The HTTP status of an error of ours; 500 of any other."""
+    return next((status for kind, status in STATUS_OF if isinstance(error, kind)), 500)
+
+
+def _body(code: str, text: str) -> dict[str, dict[str, str]]:
+    return {"error": {"code": code, "message": harmless(text, ERROR_MAX)}}
 
 
 def _explained(request: Request[Any, Any, Any], error: HTTPException) -> str:

@@ -98,6 +98,7 @@ class Lookup:
             engine.book.day,
             engine.book.day_ticks,
             engine.book,
+            closed_symbols=engine.gate.closed_symbols,
         )
 
     # -- Postgres

@@ -23,8 +23,10 @@ from prometheus_client.utils import floatToGoString
 
 from actors.api import pools
 from actors.api.clearing_totals import ClearingTotals
+from actors.api.drop_copy_stats import DropCopyStats
 from actors.api.mailbox_statistics import MailboxStatistics
 from actors.assembly.engine import Engine
+from actors.core.clearing_messages import clearing_name
 from actors.core.units import NANOS_PER_SECOND
 from actors.gateway.actor import GatewayStatus
 from actors.gateway.messages import RequestWeight
@@ -68,6 +70,7 @@ ENGINE: tuple[Figure[Engine], ...] = (
     ),
     Figure(GAUGE, "accounts", "Accounts", lambda e: len(e.accounts)),
     Figure(GAUGE, "quarantined", "Accounts in quarantine", lambda e: len(e.quarantined)),
+    Figure(GAUGE, "journal_position", "Position of the last durable decision", lambda e: e.tail.position),
     Figure(
         GAUGE,
         "gc_longest_pause_seconds",
@@ -210,6 +213,17 @@ CLEARING: tuple[Figure[ClearingTotals], ...] = (
     ),
 )
 
+DROP_COPIES: tuple[Figure[DropCopyStats], ...] = (
+    Figure(GAUGE, "drop_copies", "Drop copies that are connected", lambda d: d.connections),
+    Figure(COUNTER, "drop_copy_events", "Events sent to all of them", lambda d: d.events),
+    Figure(
+        COUNTER,
+        "drop_copies_cut_off",
+        "Drop copies that were closed because their client did not read",
+        lambda d: d.cut_off,
+    ),
+)
+
 
 class Sources(NamedTuple):
     """What one scrape reads. An actor is None while it starts or stops; its metrics are missing then."""
@@ -221,6 +235,7 @@ class Sources(NamedTuple):
     projector: ProjectorStats | None
     gateway: GatewayStatus | None
     clearing: ClearingTotals
+    drop_copies: DropCopyStats
 
 
 class EngineCollector(Collector):
@@ -231,7 +246,7 @@ class EngineCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """One scrape."""
-        engine, mailboxes, router, writer, projector, gateway, clearing = self._sources
+        engine, mailboxes, router, writer, projector, gateway, clearing, drop_copies = self._sources
         yield from _of_mailboxes(mailboxes)
         yield from _of_dispatchers(engine.dispatchers())
         yield _of_tick_lags(router)
@@ -244,6 +259,8 @@ class EngineCollector(Collector):
         yield from _figures(GATEWAY, gateway)
         yield from _figures(CLEARING, clearing)
         yield from _of_waiting(clearing)
+        yield from _figures(DROP_COPIES, drop_copies)
+        yield _of_the_slowest(engine, drop_copies)
         yield from _of_api()
         yield from _of_alarms_and_gate(engine)
 
@@ -320,6 +337,16 @@ def _of_tick_lags(router: SymbolRouter | None) -> Metric:
     return lags
 
 
+def _of_the_slowest(engine: Engine, drop_copies: DropCopyStats) -> Metric:
+    last = engine.tail.position
+    position = last - drop_copies.behind(last)
+    return GAUGE(
+        "bulkhead_drop_copy_slowest_position",
+        "Up to which position of the journal every drop copy has read",
+        value=position,
+    )
+
+
 def _of_waiting(clearing: ClearingTotals) -> Iterator[Metric]:
     waiting = GaugeMetricFamily(
         "bulkhead_orders_waiting", "Accounts' orders that wait in their symbol's clearing", labels=["class"]
@@ -354,9 +381,11 @@ def _of_alarms_and_gate(engine: Engine) -> Iterator[Metric]:
         open_alarms.add_metric([level], count)
     yield open_alarms
     closed = GaugeMetricFamily(
-        "bulkhead_gate_closed", "1 for each reason why no new risk is taken", labels=["by"]
+        "bulkhead_gate_closed",
+        "1 for each reason why no new risk is taken; clearing:SYMBOL for that symbol only",
+        labels=["by"],
     )
-    for reason in engine.gate.closers:
+    for reason in (*engine.gate.closers, *map(clearing_name, sorted(engine.gate.closed_symbols))):
         closed.add_metric([reason], 1)
     yield closed
 

@@ -14,6 +14,7 @@ from litestar import Controller, Router
 from litestar.di import Provide
 
 from actors.api.asking import Asker
+from actors.api.drop_copy_stats import DropCopyStats
 from actors.api.lookup import Lookup
 from actors.api.mailbox_statistics import StatisticsCollector
 from actors.assembly.engine import Engine
@@ -27,6 +28,7 @@ class Context:
         self.lookup = Lookup(engine)
         self.asker = Asker(engine, self.lookup)
         self.mailboxes = StatisticsCollector(self.lookup.all_actors, engine.clock.monotonic_ns)
+        self.drop_copies = DropCopyStats()
 
 
 class Noun(NamedTuple):

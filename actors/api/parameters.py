@@ -8,6 +8,9 @@ from typing import Annotated, Any
 from litestar import Request
 from litestar.params import Parameter
 
+CAPTURE_TYPE = "application/x-bulkhead-capture"
+"""The media type of the files that ``bulkhead rerun`` reads."""
+
 PAGE_MAX = 10_000
 BIGINT_MAX = 2**63 - 1
 """The largest integer that Postgres takes as an id."""

@@ -8,7 +8,9 @@ questions that nothing answers. So there is one pool for each thing that may blo
 - Postgres (``STORE``),
 - the exchange (``EXCHANGE``),
 
-and one more for what must get through when the other three are full (``STOP``: emergency stops walk over all accounts
+- Postgres again for who reads the journal from far behind (``JOURNAL``): that takes long, and operators must not wait for it,
+
+and one more for what must get through when the others are full (``STOP``: emergency stops walk over all accounts
 too). Orders and operators' commands need no thread: they wait in the event loop (``awaiting.py``), bounded by
 ``ORDERS`` and ``OPERATORS``. Health needs neither.
 
@@ -127,5 +129,7 @@ EXCHANGE = Pool("questions to the exchange", threads=2, waiting_max=16)
 STOP = Pool("emergency stops", threads=2, waiting_max=16)
 ORDERS = Slots("orders", 20_000)
 OPERATORS = Slots("operators' requests", 1_000)
+DROP_COPIES = Slots("drop copies", 32)
+JOURNAL = Pool("drop copies that are behind", threads=1, waiting_max=32)
 
-ALL = (INSPECT.slots, STORE.slots, EXCHANGE.slots, STOP.slots, ORDERS, OPERATORS)
+ALL = (INSPECT.slots, STORE.slots, EXCHANGE.slots, STOP.slots, ORDERS, OPERATORS, DROP_COPIES, JOURNAL.slots)

@@ -17,6 +17,7 @@ import msgspec
 import uvicorn
 from litestar import Litestar
 from litestar.connection import ASGIConnection
+from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException, NotAuthorizedException, PermissionDeniedException
 from litestar.handlers import BaseRouteHandler
 from litestar.openapi import OpenAPIConfig
@@ -28,16 +29,26 @@ from actors.api import (
     breaker,
     clearing,
     deadletters,
+    drop_copy,
     engine,
+    history,
     limits,
     orders,
     position_sizes,
     quarantine,
+    time_travel,
 )
 from actors.api.address import API_FILE, Address
 from actors.api.auth import Tokens, may
-from actors.api.connections import BODY_MAX, BoundedProtocol, KnownHosts
-from actors.api.errors import error_response
+from actors.api.connections import (
+    BODY_MAX,
+    SOCKET_MESSAGE_MAX,
+    BoundedProtocol,
+    BoundedSocket,
+    KnownHosts,
+    Refusals,
+)
+from actors.api.errors import error_response, refused
 from actors.api.listening import bound
 from actors.api.noun import Context, Noun
 from actors.assembly.config import ApiToken, Role
@@ -48,13 +59,16 @@ NOUNS: tuple[Noun, ...] = (
     accounts.NOUN,
     orders.NOUN,
     clearing.NOUN,
+    time_travel.NOUN,
     position_sizes.NOUN,
     limits.NOUN,
     breaker.NOUN,
     actors.NOUN,
     quarantine.NOUN,
     deadletters.NOUN,
+    drop_copy.NOUN,
     engine.NOUN,
+    history.NOUN,
 )
 
 START_SECONDS = 10.0
@@ -68,14 +82,13 @@ def application(context: Context, tokens: Tokens) -> Litestar:
     async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         if handler.opt.get("open"):
             return
-        token = tokens.identify(connection.headers.get("authorization", ""))
-        if token is None:
-            raise NotAuthorizedException("wrong or missing token; it is in api.json of the data folder")
-        if not may(token, str(connection.scope.get("method", ""))):
-            raise PermissionDeniedException(
-                f"{token.name} is a {token.role} and may look only; use an operator's token"
-            )
-        connection.scope["user"] = token
+        is_socket = connection.scope["type"] == ScopeType.WEBSOCKET
+        try:
+            # A websocket is opened by a GET.
+            method = "GET" if is_socket else str(connection.scope.get("method", ""))
+            connection.scope["user"] = _allowed(tokens, connection.headers.get("authorization", ""), method)
+        except HTTPException as error:
+            raise refused(error) if is_socket else error from None
 
     return Litestar(
         [noun.router(context) for noun in NOUNS],
@@ -95,6 +108,17 @@ def application(context: Context, tokens: Tokens) -> Litestar:
     )
 
 
+def _allowed(tokens: Tokens, header: str, method: str) -> ApiToken:
+    token = tokens.identify(header)
+    if token is None:
+        raise NotAuthorizedException("wrong or missing token; it is in api.json of the data folder")
+    if not may(token, method):
+        raise PermissionDeniedException(
+            f"{token.name} is a {token.role} and may look only; use an operator's token"
+        )
+    return token
+
+
 class ApiServer:
     """Serves one engine from a thread of its own."""
 
@@ -112,11 +136,13 @@ class ApiServer:
         self._server = uvicorn.Server(
             uvicorn.Config(
                 KnownHosts(
-                    application(self._context, Tokens([*made, *config.api_tokens])),
+                    Refusals(application(self._context, Tokens([*made, *config.api_tokens]))),
                     [config.api_host, *config.api_hosts],
                 ),
                 http=BoundedProtocol,
-                ws="none",
+                ws=BoundedSocket,
+                ws_max_size=SOCKET_MESSAGE_MAX,
+                ws_per_message_deflate=False,
                 interface="asgi3",
                 log_level="warning",
                 access_log=False,

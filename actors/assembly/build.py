@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from types import MappingProxyType
 
 import msgspec
 import pykka
 import structlog
 from msgspec.structs import replace
 
+from actors.assembly.program import program
 from actors.clearing.actor import ClearingContext
+from actors.clearing.service import Serves
 from actors.clearing.state import ClearingState
 from actors.core.alarm_level import Critical
 from actors.core.clearing_messages import clearing_name, is_clearing
@@ -27,8 +30,9 @@ from actors.gateway.fleets import Fleets
 from actors.limits.model import RiskLimits
 from actors.persistence.projection.store import Projection
 from actors.persistence.queries import StorePort
+from actors.persistence.tail import JournalTail
 from actors.runtime.actor import Ref
-from actors.runtime.cell import Cell, CrashReport, Status
+from actors.runtime.cell import Cell, CrashReport
 from actors.runtime.dispatcher import Dispatcher
 from actors.runtime.envelope import Envelope, lane_of
 from actors.subaccount.actor import AccountActor, AccountContext
@@ -45,6 +49,8 @@ from actors.venues.port import VenueConnection
 from supervisor import CHILDREN, GROUPS, Parts, Supervisor, clearing_child
 
 log = structlog.get_logger("engine")
+
+NOTHING: Mapping[Symbol, str] = MappingProxyType({})
 
 Children = tuple[ChildSpec[Parts], ...]
 
@@ -148,6 +154,7 @@ class Assembly:
         self,
         symbols: Iterable[Symbol],
         known: Mapping[Symbol, ClearingState] | None = None,
+        unreadable: Mapping[Symbol, str] = NOTHING,
         *,
         prove: bool = True,
     ) -> None:
@@ -157,20 +164,37 @@ class Assembly:
             symbols: which.
             known: the durable states of those that ever decided something. One that has no blocks starts from that, one
                 without a state from a blank one; the others, or all where this is not given, are loaded by the writer, who
-                knows which of their members have ended.
+                knows which of their members have ended. While clearing is switched off those start that have blocks, and see
+                them to their end.
+            unreadable: why the states of others cannot be read. They start all the same, and hold what may be in a block.
             prove: as of ``start``.
 
         Raises:
             NotStarted: one did not answer in time.
         """
+        known_blocks = {s for s, state in (known or {}).items() if state.blocks}
         if not self.settings.clearing:
-            return
-        new = [clearing_child(symbol) for symbol in symbols if clearing_name(symbol) not in self.actors]
+            symbols = [s for s in symbols if s in known_blocks or s in unreadable]
+        self._bypass(unreadable)
+        new = [
+            clearing_child(symbol, self.parts.clearing.service(symbol))
+            for symbol in symbols
+            if clearing_name(symbol) not in self.actors
+        ]
         if known is not None:
-            blank = {s: known.get(s, ClearingState(symbol=s)) for s in symbols}
-            self.parts.clearing.preloaded.update({s: state for s, state in blank.items() if not state.blocks})
+            without = [s for s in symbols if s not in known_blocks and s not in unreadable]
+            self.parts.clearing.preloaded.update({s: known.get(s, ClearingState(symbol=s)) for s in without})
         self.registry.add_specs(new)
         lifecycle.start(self.registry.specs, [s.name for s in new], self.parts, self.actors, prove=prove)
+
+    def _bypass(self, unreadable: Mapping[Symbol, str]) -> None:
+        """Clearings whose states cannot be read hold what may be in a block, and their symbols take no new risk."""
+        for symbol, why in unreadable.items():
+            name, service = clearing_name(symbol), self.parts.clearing.service(symbol)
+            service.is_unreadable = True
+            means = service.fall_back(why)
+            self.gate.close(name)
+            self.runtime.alarm(Critical(f"{name} cannot be read: {why}; {means}"))
 
     def stop_clearing(self, timeout_s: float) -> list[str]:
         """Stop the clearing of all symbols; see ``lifecycle.stop``."""
@@ -178,11 +202,11 @@ class Assembly:
         return lifecycle.stop(self.registry.specs, names, self.actors, timeout_s)
 
     def order_path(self, symbol: Symbol) -> Ref:
-        """Who takes orders of a symbol: its clearing, or the gateway where there is none that serves."""
-        clearing = self.actors.get(clearing_name(symbol))
-        if clearing is None or clearing.cell.status is Status.QUARANTINED:
-            return self.actors["gateway"]
-        return clearing
+        """Who takes orders of a symbol: its clearing, or the gateway where there is none.
+
+        One that does not serve is no reason to go past it: it alone knows which orders are in its blocks.
+        """
+        return self.actors.get(clearing_name(symbol)) or self.actors["gateway"]
 
     def stop(self, *names: str, timeout_s: float) -> list[str]:
         """Stop children by name, in reverse start order; see ``lifecycle.stop``."""
@@ -241,6 +265,7 @@ def build(  # noqa: PLR0913 - the parts that differ
     venue: VenueConnection,
     children: Children = CHILDREN,
     projection: Projection | None = None,
+    tail: JournalTail | None = None,
 ) -> Assembly:
     """Wire the parts of one engine.
 
@@ -251,11 +276,13 @@ def build(  # noqa: PLR0913 - the parts that differ
         venue: instruments, and the ways to the exchange.
         children: the engine's own actors in start order; see ``with_stand_ins``.
         projection: what the projector works with; None where there are no tables to make.
+        tail: what the writer tells of its commits; None where nobody reads on.
     """
     book = PriceBook(first_checkpoint=settings.first_checkpoint)
     fleets = Fleets(settings.origin)
     context = AccountContext(book, venue.instruments, runtime.gate, settings.origin)
     context.faults_allowed = settings.faults_allowed
+    context.program = program()
     context.alarm = runtime.alarm_of_account
 
     def start_guard(id_: AccountId) -> Ref:
@@ -281,6 +308,7 @@ def build(  # noqa: PLR0913 - the parts that differ
         origin=settings.origin,
         split_at_depth=settings.split_at_depth,
         alarm=runtime.alarm,
+        usual=Serves.BLOCKS if settings.clearing else Serves.SINGLY,
     )
     parts = Parts(
         clearing=clearing,
@@ -292,6 +320,7 @@ def build(  # noqa: PLR0913 - the parts that differ
         fleets=fleets,
         store=store,
         projection=projection,
+        tail=tail,
         venue=venue,
         day_rule=settings.day_rule,
         price_max_age_ns=settings.price_max_age_ns,

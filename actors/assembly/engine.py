@@ -56,6 +56,7 @@ from actors.persistence.projection.store import Projection
 from actors.persistence.queries import CreateAccounts, FindRecovery, Query
 from actors.persistence.reader import Reader
 from actors.persistence.store import Store
+from actors.persistence.tail import JournalTail
 from actors.persistence.verify import fleet_of
 from actors.runtime.actor import Ref
 from actors.runtime.cell import Status
@@ -109,6 +110,7 @@ class Engine:
     context: AccountContext
     fleets: Fleets
     reader: Reader
+    tail: JournalTail
     questions: StoreQuestions
 
     def __init__(self, config: EngineConfig, on_progress: Callable[[str], None] = lambda _text: None) -> None:
@@ -185,7 +187,7 @@ class Engine:
         clearings = self._clearings = store.clearing_states()
         assembly.supervise()
         assembly.start(*BEFORE_ACCOUNTS)
-        assembly.start_clearing(self.venue.instruments, clearings)
+        assembly.start_clearing(self.venue.instruments, clearings, store.unreadable_clearings)
         end = store.root
         with self.gc_control.held():
             restored = account_starts.restore(assembly, self.questions, self.progress)
@@ -366,12 +368,15 @@ class Engine:
             alarm_over=self.alarms.over,
             halt=self._on_halt,
         )
+        # Before the writer commits anything: it is told of all from here on.
+        self.tail = JournalTail(self.reader, store.root[1])
         assembly = self.assembly = build(
             settings,
             runtime,
             store,
             self.venue.connect(self.loop),
             projection=Projection(self._dsn, store.epoch),
+            tail=self.tail,
         )
         self.registry, self.book, self.context = assembly.registry, assembly.book, assembly.context
         self.accounts, self.quarantined = assembly.accounts, assembly.quarantined

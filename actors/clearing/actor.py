@@ -10,9 +10,11 @@ import pykka
 import structlog
 
 from actors.clearing.book import Book
+from actors.clearing.bypass import Bypass, may_be_member
 from actors.clearing.durability import ClearingLoaded, LoadClearing
 from actors.clearing.effects import Again, Alarm, Decide, Deliver, Effect, Moment, ToGateway
 from actors.clearing.protocol import Clearing
+from actors.clearing.service import Serves, Service
 from actors.clearing.state import Block, ClearingState
 from actors.clearing.view import WaitingOrder, view, waiting_orders
 from actors.core.clearing_messages import (
@@ -32,8 +34,10 @@ from actors.core.instruments import Instrument
 from actors.core.messages import FeeKnown, Fill, Lane, Message, OrderAccepted, OrderClosed, with_ends
 from actors.core.order_ids import Origin
 from actors.core.order_messages import AskFees, Resync, Submit
-from actors.core.units import NANOS_PER_MS, AccountId, ClientOrderId, Nanos, Symbol
+from actors.core.orders import WorkingOrder
+from actors.core.units import NANOS_PER_MS, AccountId, Nanos, Symbol
 from actors.runtime.actor import DispatchedActor, Ref
+from actors.runtime.cell import Status
 from actors.symbol_router.book import PriceBook
 
 log = structlog.get_logger("clearing")
@@ -61,6 +65,7 @@ class ClearingContext:
         origin: what the ids of all orders begin with.
         split_at_depth: at how many times the quantity at the best price a block is split; 0 for never.
         alarm: called with a text.
+        usual: how a symbol's clearing serves that never failed.
     """
 
     def __init__(  # noqa: PLR0913 - its neighbours
@@ -72,16 +77,36 @@ class ClearingContext:
         origin: Origin,
         split_at_depth: int,
         alarm: Callable[[str], None],
+        usual: Serves = Serves.BLOCKS,
     ) -> None:
         self.actors, self.accounts, self.instruments = actors, accounts, instruments
         self.prices, self.origin, self.split_at_depth, self.alarm = prices, origin, split_at_depth, alarm
         self.preloaded: dict[Symbol, ClearingState] = {}
         self.books: dict[Symbol, Book] = {}
+        self._usual = usual
+        self._services: dict[Symbol, Service] = {}
 
-    def waits(self, client_order_id: ClientOrderId, symbol: Symbol) -> bool:
-        """Whether an order waits in its symbol's clearing, or is in a block that is not sent: the exchange knows nothing of it."""
+    def service(self, symbol: Symbol) -> Service:
+        """How a symbol's clearing serves."""
+        return self._services.setdefault(symbol, Service(symbol, self._usual))
+
+    def book(self, symbol: Symbol) -> Book:
+        """What a symbol's clearing remembers."""
+        return self.books.setdefault(symbol, Book())
+
+    def keeps(self, order: WorkingOrder) -> bool:
+        """Whether a symbol's clearing alone knows what becomes of an order, and the exchange must not be asked for it.
+
+        It waits there, it is in a block that is not sent; or it may be in one that nobody can read.
+        """
+        symbol = order.intent.symbol
         book = self.books.get(symbol)
-        return book is not None and book.is_unsent(client_order_id)
+        if book is not None and book.is_unsent(order.client_order_id):
+            return True
+        service = self._services.get(symbol)
+        if service is None or service.serves is not Serves.HOLDS:
+            return False
+        return may_be_member(self.book(symbol), order)
 
 
 class ClearingActor(DispatchedActor):
@@ -93,26 +118,39 @@ class ClearingActor(DispatchedActor):
         super().__init__()
         self.symbol = symbol
         self._context = context
+        self._service = context.service(symbol)
         self._core: Clearing | None = None
+        self._bypass: Bypass | None = None
         self._timer_ms: int | None = None
 
     def on_start(self) -> None:
-        """Take the preloaded state, or have the writer load it."""
+        """Take the preloaded state, or have the writer load it; without any, hold what is in blocks."""
+        if self._service.serves is Serves.HOLDS:
+            self._bypass = Bypass(self.symbol, self._context.book(self.symbol))
+            self._show_service()
+            self._carry_out(self._bypass.begin(self._moment()))
+            return
         preloaded = self._context.preloaded.pop(self.symbol, None)
         if preloaded is not None:
             self._loaded(preloaded)
+            self._show_service()
             return
         self.hold()
         self._writer.tell(LoadClearing(self.symbol, self.actor_ref, self._cell.restarts))
 
     def on_receive(self, message: Any) -> Any:
         """Handle one message."""
+        if self._bypass is not None:
+            self._carry_out(self._bypassed(self._bypass, message))
+            return None
         if isinstance(message, ClearingLoaded):
             if message.incarnation == self._cell.restarts and self._core is None:
                 if message.state is None:
+                    self._service.is_unreadable = True
                     raise StateLost(message.reason)
                 self._loaded(message.state)
                 self.unhold()
+                self._show_service()
             return None
         if isinstance(message, DecisionLost):
             if message.incarnation == self._cell.restarts:
@@ -143,12 +181,33 @@ class ClearingActor(DispatchedActor):
         core = self._core
         return () if core is None else core.state.live
 
+    def inspect_held(self) -> tuple[WorkingOrder, ...]:
+        """Orders of which nobody can say what becomes of them. Callable from any thread."""
+        return tuple(list(self._context.book(self.symbol).held.values()))  # noqa: C414 - copied in one step
+
+    @property
+    def why_simpler(self) -> str:
+        """Why it serves in a simpler way than it should; empty if it does not."""
+        return self._service.why
+
+    def _show_service(self) -> None:
+        if self._service.why:
+            self._cell.status = Status.BYPASSED
+
+    def _bypassed(self, bypass: Bypass, message: Any) -> list[Effect]:
+        at = self._moment()
+        if not isinstance(message, TimerDue):
+            return bypass.on(message, at)
+        if message.incarnation != self._cell.restarts:
+            return []  # a timer of an earlier incarnation
+        self._timer_ms = None
+        return bypass.timer(at)
+
     def _loaded(self, state: ClearingState) -> None:
         context = self._context
-        book = context.books.get(self.symbol)
-        if book is None:
-            book = context.books[self.symbol] = Book()
-        core = Clearing(context.instruments()[self.symbol], context.origin, book)
+        forms = self._service.serves is Serves.BLOCKS
+        book = context.book(self.symbol)
+        core = Clearing(context.instruments()[self.symbol], context.origin, book, forms=forms)
         effects = core.loaded(state, self._moment())
         self._core = core
         self._carry_out(effects)

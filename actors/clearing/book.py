@@ -18,6 +18,7 @@ from actors.core.clearing_messages import Group
 from actors.core.enums import OrderClass
 from actors.core.facts import OrderIntended
 from actors.core.messages import OrderClosed
+from actors.core.orders import WorkingOrder
 from actors.core.trades import Trade
 from actors.core.units import ZERO, AccountId, ClientOrderId
 
@@ -201,6 +202,10 @@ class Book:
         self.counters = Counters()
         self.fees = FeeShares()
         self.was_loaded = False
+        """Whether a state was loaded in this process: from then on all members of blocks are known here."""
+        self.held: dict[ClientOrderId, WorkingOrder] = {}
+        """Orders that are or may be in a block, as their accounts know them, while nobody can say what becomes of it."""
+        self.was_bypassed = False
         self._places: dict[tuple[AccountId, str], list[tuple[int, int]]] = {}
         self._number = 0
 

@@ -9,7 +9,7 @@ import msgspec
 
 from actors.clearing.state import ClearingState
 from actors.core.clearing_facts import ClearingFact
-from actors.core.clearing_messages import ReturnSlot, StepUnderWay, Want
+from actors.core.clearing_messages import ReplaceStep, ReturnSlot, StepUnderWay, Want
 from actors.core.messages import FeeKnown, Fill, OrderAccepted, OrderClosed
 from actors.core.order_messages import AskFees, Resync, Submit
 from actors.core.units import AccountId
@@ -39,7 +39,7 @@ class Decide(msgspec.Struct, frozen=True):
 class ToGateway(msgspec.Struct, frozen=True):
     """Effect: tell the gateway."""
 
-    message: Submit | Want | ReturnSlot | Resync | AskFees
+    message: Submit | Want | ReturnSlot | Resync | AskFees | ReplaceStep
 
 
 class Deliver(msgspec.Struct, frozen=True):

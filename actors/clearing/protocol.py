@@ -1,7 +1,8 @@
 """A symbol's clearing: what becomes of its market orders between the writer and the gateway. Pure.
 
 An order waits in its group (side and class), alone or in company, until the gateway grants the group a slot. Alone it goes on
-as it is; in company all that wait go as one block order, whose trades are given to its members in rounds.
+as it is; in company all that wait go as one block order, whose trades are given to its members in rounds. One that forms no
+blocks (``forms``) passes every order on as it comes, and sees those blocks to their end that were formed before.
 
 Rules
 1. A block is durable before it is sent, a round before a member hears of it, an end likewise: what must wait for that is
@@ -29,7 +30,7 @@ from actors.clearing.fold import folded
 from actors.clearing.forming import choose, formed, is_expired
 from actors.clearing.rounds import Parts, allocated, due, ended, ends_of, fills
 from actors.clearing.state import Block, ClearingState
-from actors.clearing.waiting import given_back, wants, withdrawn
+from actors.clearing.waiting import all_given_back, given_back, passed_on, wants, withdrawn
 from actors.core.clearing_facts import BlocksForgotten, ClearingFact, Member
 from actors.core.clearing_messages import (
     Grant,
@@ -59,8 +60,9 @@ EARLY_MS = 5
 class Clearing:
     """One symbol's clearing. ``book`` may outlive this object; ``state`` is loaded before anything is decided."""
 
-    def __init__(self, instrument: Instrument, origin: Origin, book: Book) -> None:
+    def __init__(self, instrument: Instrument, origin: Origin, book: Book, *, forms: bool = True) -> None:
         self.instrument = instrument
+        self.forms = forms
         self.book = book
         self.state = ClearingState(symbol=instrument.symbol)
         self.is_halted = True
@@ -83,10 +85,14 @@ class Clearing:
         sent = _blocks_in(released)
         effects += [ToGateway(Resync(self._working(b))) for b in self._take_up(at) if b.number not in sent]
         effects += released
-        if book.was_loaded:
+        if book.was_loaded or book.was_bypassed:
             # What the actor that crashed may not have told; accounts drop what they know.
             effects += [effect for block in state.blocks for effect in self._told_again(block)]
-        book.was_loaded = True
+        book.was_loaded, book.was_bypassed = True, False
+        held, book.held = book.held, {}
+        effects += [effect for order in held.values() for effect in self.resync(Resync(order))]
+        if not self.forms:
+            effects += all_given_back(book, at)
         return effects + self._advance_all(at)
 
     def lost(self) -> list[Effect]:
@@ -134,6 +140,8 @@ class Clearing:
         waiting = self.book.waiting(id_)
         if waiting is not None:
             return [*given_back(self.book, [waiting], at, again=True), *self._next(at)]
+        if id_ in self.book.alone and not self.forms:
+            return [ToGateway(message)]  # it may wait there
         if self._is_known(id_):
             return [Deliver(message.account_id, StepUnderWay(id_))]
         self.book.unwanted[id_] = at.now_ms
@@ -455,7 +463,7 @@ class Clearing:
         """Want slots for the groups whose time has come, and wish for a timer."""
         if self.is_halted:
             return []
-        effects = wants(self.book, self.instrument, at)
+        effects = wants(self.book, self.instrument, at) if self.forms else passed_on(self.book, at)
         again_ms = self._again_ms(at)
         # A wish whose time has come already counts as long as its timer has not gone off: that wishes anew.
         if again_ms is None or (self._wished_ms is not None and self._wished_ms <= again_ms):

@@ -18,6 +18,10 @@ ORDER_IDS_BELOW = 9_000_000_000_000_000
 """Members' order ids count down from here: below 2^53, so that every JSON reader keeps them, and far above the exchange's."""
 
 
+MEMBERS_MAX = 1_000_000_000_000
+"""More members than a symbol ever has: an order id that is no further below ``ORDER_IDS_BELOW`` is a member's."""
+
+
 def member_order_id(number: int) -> int:
     """The id that the ``number``-th member of a symbol's blocks has for its owner; from 1."""
     return ORDER_IDS_BELOW - number

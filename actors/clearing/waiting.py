@@ -1,4 +1,4 @@
-"""What is done about orders that wait: slots are wanted for them, or they are given back unsent. Pure."""
+"""What is done about orders that wait: slots are wanted for them, they are passed on, or given back unsent. Pure."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from decimal import Decimal
 from actors.clearing.book import Book, Waiting
 from actors.clearing.effects import Deliver, Effect, Moment, ToGateway
 from actors.core.clearing_messages import Group, Want
-from actors.core.enums import OrderStatus
+from actors.core.enums import OrderClass, OrderStatus
 from actors.core.instruments import Instrument
 from actors.core.messages import OrderClosed
+from actors.core.order_messages import Submit
 from actors.core.units import ZERO
 
 
@@ -34,6 +35,28 @@ def _want(group: Group, waiting: Iterable[Waiting]) -> Want:
     return Want(
         group=group, orders=len(ones), shortfall=shortfall, since_ms=min(one.since_ms for one in ones)
     )
+
+
+def passed_on(book: Book, at: Moment) -> list[Effect]:
+    """All orders that wait go on as they are: the gateway has them wait for their turn."""
+    going = [(group, one) for group, line in book.lines.items() for one in line.waiting.values()]
+    if not going:
+        return []
+    book.leave([one for _, one in going])
+    book.counters.alone += len(going)
+    for group, one in going:
+        book.alone[one.order.client_order_id] = group
+        book.line(group).in_flight[one.order.client_order_id] = at.now_ms
+    return [ToGateway(Submit(tuple(one.order for _, one in going), ()))]
+
+
+def all_given_back(book: Book, at: Moment) -> list[Effect]:
+    """Nothing waits here any more: what reduces is decided again by its accounts, what opens risk ends unsent."""
+    effects: list[Effect] = []
+    for group, line in list(book.lines.items()):
+        again = group.order_class is not OrderClass.NEW_RISK
+        effects += given_back(book, list(line.waiting.values()), at, again=again)
+    return effects
 
 
 def given_back(book: Book, leaving: Sequence[Waiting], at: Moment, *, again: bool) -> list[Effect]:

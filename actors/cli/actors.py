@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 from actors.assembly.config import DEFAULT_DATA_DIR
-from actors.cli import actors_tables
+from actors.cli import actors_tables, time_travel
 from actors.cli.app import app
 from actors.cli.common import (
     DataDir,
@@ -25,6 +25,7 @@ from actors.cli.common import (
     print_json,
     print_json_line,
 )
+from actors.cli.time_travel import At
 from actors.core.errors import BadInput
 
 if TYPE_CHECKING:
@@ -40,27 +41,39 @@ CURSOR = 1
 
 
 @app.command
-def inspect(
+def inspect(  # noqa: PLR0913 - one per option
     actor: str,
     *,
     limits: Annotated[bool, Parameter(negative=())] = False,
     limit: int = 20,
+    at: At | None = None,
+    dsn: str | None = None,
     data_dir: DataDir = DEFAULT_DATA_DIR,
     json: Json = False,
 ) -> None:
     """Look inside one actor without stopping it: positions, mailbox, crashes, triggers, last messages, state.
 
     Example: bulkhead inspect acct-42
+             bulkhead inspect acct-42 --at 2026-11-22T09:30
+             bulkhead inspect acct-42 --at -15m
 
-    Works also while the actor is stuck, crashed or in quarantine, and for gateway, writer, router.
+    Works also while the actor is stuck, crashed or in quarantine, and for gateway, writer, router. With --at it shows an
+    account as it was, folded from the journal; that needs no engine.
 
     Args:
         actor: an account, or gateway, writer, router, feed, supervisor.
         limits: show the account's limits, too; 'bulkhead limits' says where each comes from.
         limit: show at most this many waiting messages.
+        at: a time in UTC or -15m, a position of the journal, or #SEQUENCE of the account.
+        dsn: with --at, read this database itself, not through an engine.
         data_dir: the engine's data folder.
         json: print the whole answer as JSON.
     """
+    if at is not None:
+        time_travel.show_past(actor, at, dsn, data_dir, limits=limits, json=json)
+        return
+    if dsn is not None:
+        raise BadInput("--dsn is for --at: what a live actor does is not in a database")
     engine = client(data_dir)
     found = engine.get(path("actors", actor), limit=limit)
     if json:

@@ -83,6 +83,19 @@ def actor(found: Found, account: Found, out: Console, *, limits: bool) -> None:
         out.print(crash["traceback"], highlight=False)
 
 
+def past(found: Found, out: Console, *, limits: bool) -> None:
+    """An account as it was: what ``actor`` shows of a live one, without what only a running engine knows."""
+    account = found["account"]
+    standing = f"  account  {account['status']}, {account['phase']}"
+    out.print(
+        Text.assemble((found["account_id"], "bold"), standing, f"  as of {day_time(found['wall_ms'])} UTC")
+    )
+    _account(account, out)
+    _state(found["state"], out)
+    if limits:
+        _limits(found["state"], out)
+
+
 def _head(snapshot: Found, state: Found, out: Console) -> None:
     of_account = isinstance(state, dict) and "phase" in state
     kind = "account" if snapshot["kind"] == KIND_OF_ACCOUNTS else snapshot["kind"]

@@ -9,8 +9,10 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from actors.cli.safe import safe
 from actors.cli.table import Sheet
 from actors.cli.values import Found, day_time, number, price
+from actors.core.clearing_messages import clearing_name
 from actors.core.units import plain
 
 OFF = 'clearing is off (setting clearing = "off"): every order is sent by itself'
@@ -56,6 +58,9 @@ def of_symbol(found: Found, out: Console) -> None:
         out.print(OFF)
         return
     out.print(Text.assemble((found["symbol"], "bold"), f"  clearing {found['status']}"))
+    if found.get("why"):
+        _trouble(found, out)
+        _held(found["held_orders"], out)
     _groups([group for group in found["groups"] if group["orders"]], out)
     _waiting(found["waiting"], found["more_waiting"], out)
     _blocks(found["blocks"], out)
@@ -165,9 +170,35 @@ def _and_more(count: int, out: Console) -> None:
 
 
 def _trouble(one: Found, out: Console) -> None:
-    if one["status"] != "RUNNING":
-        name = f"clearing:{one['symbol']}"
+    if one["status"] == "RUNNING":
+        return
+    name = clearing_name(one["symbol"])
+    if not one.get("why"):
         out.print(f"{name} is {one['status']}; 'bulkhead inspect {name}' shows why", style="red")
+        return
+    held = one["held"]
+    rest = f"; {held:,} order{'s'[: held != 1]} of unknown fate" if held else ""
+    text = (
+        f"{name}: no new risk, orders go one by one{rest}, until 'bulkhead restart {name}'. Why: {one['why']}"
+    )
+    out.print(Text(safe(text), "red"))
+
+
+def _held(orders: Found, out: Console) -> None:
+    if not orders:
+        return
+    table = Sheet(
+        "account", "class", "side", "Quantity", "order", title="in a block, or may be; of unknown fate"
+    )
+    for one in orders:
+        table.add_row(
+            one["account_id"],
+            one["order_class"],
+            one["side"],
+            plain(Decimal(one["quantity"])),
+            one["client_order_id"],
+        )
+    out.print(table)
 
 
 def _counters(counters: dict[str, int], out: Console) -> None:

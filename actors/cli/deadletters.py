@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import cyclopts
 from rich.console import Console
 from rich.text import Text
@@ -10,11 +12,12 @@ from actors.assembly.config import DEFAULT_DATA_DIR
 from actors.cli.app import app
 from actors.cli.common import DataDir, Json, client, path, print_answer, print_done
 from actors.cli.table import Sheet
+from actors.cli.time_travel import Force, Output, free, write_capture
 from actors.cli.values import Found, brief, day_time
 
 deadletters = cyclopts.App(
     name="deadletters",
-    help="List, show, replay or drop messages that no actor could handle.\n\nExample: bulkhead deadletters list acct-42",
+    help="List, show, export, replay or drop messages that no actor could handle.\n\nExample: bulkhead deadletters list acct-42",
 )
 
 app.command(deadletters)
@@ -54,6 +57,24 @@ def deadletters_replay(number: int, *, data_dir: DataDir = DEFAULT_DATA_DIR, jso
     """
     answer = client(data_dir).post(path("deadletters", number, "replay"))
     print_done(answer, f"dead letter {number} replayed to {answer['actor']}", json=json)
+
+
+@deadletters.command(name="export")
+def deadletters_export(
+    number: int, *, output: Output = None, force: Force = False, data_dir: DataDir = DEFAULT_DATA_DIR
+) -> None:
+    """Write a dead letter with the state that it met, message, prices and limits into a file for 'bulkhead rerun'.
+
+    Example: bulkhead deadletters export 7 -o letter-7.capture
+
+    Args:
+        number: of the dead letter.
+        output: the file; by default deadletter-NUMBER.capture.
+        force: overwrite a file that exists.
+        data_dir: the engine's data folder.
+    """
+    target = free(output or Path(f"deadletter-{number}.capture"), force=force)
+    write_capture(client(data_dir).download(path("deadletters", number, "export")), target)
 
 
 @deadletters.command(name="drop")

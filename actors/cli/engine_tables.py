@@ -12,7 +12,7 @@ from rich.text import Text
 from actors.cli.safe import safe
 from actors.cli.table import Sheet
 from actors.cli.values import Found, brief, day_time
-from actors.core.clearing_messages import is_clearing
+from actors.core.clearing_messages import clearing_name, is_clearing
 from actors.core.units import plain
 
 NAME_WIDTH = 11
@@ -58,13 +58,18 @@ def status(found: Found, out: Console) -> None:
     stats, health, address = found["stats"], found["health"], found["address"]
     up = f"up {_span(stats['uptime_s'])}, fleet {stats['fleet']['fleet']}, " if stats else ""
     _line("engine", f"{up}{address['url']}, process {address['pid']}", out)
-    if health["status"] == "ok":
+    closed = health.get("closed_symbols", ())
+    if health["status"] == "ok" and not closed:
         _line("new risk", "open", out, FINE)
+    elif health["status"] == "ok":
+        _line("new risk", f"open, but not in {', '.join(closed)}", out, BAD)
     else:
         halted = "halted" if health["status"] == "halted" else "none; reducing orders only"
         _line("new risk", halted, out, BAD)
         for closer in health["closed_by"]:
             _line("", f"{closer}: {why_closed(closer)}", out, BAD)
+    for name in map(clearing_name, closed):
+        _line("", f"{name}: {why_closed(name)}", out, BAD)
     if not stats:
         _line("the rest", f"not available: {found['untold']}", out, BAD)
         return
@@ -76,7 +81,7 @@ def status(found: Found, out: Console) -> None:
 
 
 def why_closed(closer: str) -> str:
-    """Why something lets no new risk in, and what to do."""
+    """Why something lets no new risk in, and what to do; a clearing does for its symbol only."""
     if is_clearing(closer):
         return f"it is being restarted, or failed too often; 'bulkhead restart {closer}'"
     return WHY_CLOSED.get(closer, "being restarted")

@@ -193,18 +193,6 @@ def orders(
 
 
 @app.command
-def history(
-    account: str, *, limit: int = 20, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False
-) -> None:
-    """List an account's latest orders, newest first: how each ended, and why.
-
-    Example: bulkhead history acct-42 --limit 50
-    """
-    found = client(data_dir).get(path("accounts", account, "history"), limit=limit)
-    print_answer(found, orders_tables.history, json=json)
-
-
-@app.command
 def why(client_order_id: str, *, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
     """Follow an order from its decision to its end: cause, waiting, block, trades, price, fees, the exchange's words.
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from rich.console import Console
 
 from actors.cli.table import Sheet
-from actors.cli.values import Found, day_time, price
+from actors.cli.values import Found, price
 from actors.core.order_tags import TAGS
 from actors.core.units import plain
 
@@ -47,25 +47,6 @@ def orders(account: Found, out: Console) -> None:
 def _tags(found: Found) -> list[str]:
     """The tags that an order has, each a column."""
     return [tag for tag in TAGS if any(order[tag] for order in found)]
-
-
-def history(found: Found, out: Console) -> None:
-    """One line per order, newest first."""
-    tags = _tags(found)
-    table = Sheet("time", "what", "Filled", "end", "why", "order", "cause", *tags)
-    for order in found:
-        tier = f" tier {order['tier']}" if order["tier"] and order["purpose"] != "USER" else ""
-        table.add_row(
-            day_time(order["decided_ms"]),
-            f"{order['side']} {order['quantity']} {order['symbol']} {order['order_type']}",
-            order["filled"],
-            order["end"] or order["status"],
-            f"{order['purpose']}{tier}",
-            order["client_order_id"],
-            order["cause"],
-            *(order[tag] for tag in tags),
-        )
-    out.print(table if found else "no orders yet")
 
 
 def caused(found: Found, out: Console) -> None:

@@ -2,10 +2,12 @@
 
 BulkheadError
 ├── BadInput            the caller's fault: names the value and the cure
-│   └── BadConfig       a setting, an environment variable or a command-line flag
+│   ├── BadConfig       a setting, an environment variable or a command-line flag
+│   └── NotKept         what is asked for is older than what is kept; says from where on it is
 ├── Broken              our fault: an invariant does not hold; one actor dies of it
 │   ├── StateCorrupt    a fact that does not fit the state that it meets
-│   └── StateLost       the database does not know the actor's state
+│   ├── StateLost       the database does not know the actor's state
+│   └── BooksWrong      an account's entries do not add up; nothing is shown of them
 ├── NotStarted          an actor did not come up in time
 ├── Refused             a mailbox that is full or closed did not take the message
 ├── NotDurable          the writer could not store a decision; it never happened
@@ -20,6 +22,7 @@ BulkheadError
 ├── ExchangeBusy        not asked: our own budget of request weight is used up; says when it is not
 ├── VenueRefused        the exchange answers with an error of its own
 ├── MasterUnfit         the master account is set up in a way that the engine cannot trade with
+├── InputMissing        a decision that is made again reads what the recorded one did not
 └── FaultInjected       raised on purpose by the demo and by tests
 """
 
@@ -38,6 +41,10 @@ class BadConfig(BadInput):
     """A setting that cannot be used."""
 
 
+class NotKept(BadInput):
+    """What is asked for is older than what is kept. The text says from where on it is."""
+
+
 class Broken(BulkheadError):  # noqa: N818 - as above
     """An invariant of ours does not hold."""
 
@@ -48,6 +55,10 @@ class StateCorrupt(Broken):
 
 class StateLost(Broken):
     """The database does not know an actor's state, so no restart can bring it back."""
+
+
+class BooksWrong(Broken):
+    """An account's entries do not add up to its balance; names the first that does not fit."""
 
 
 class NotStarted(BulkheadError):  # noqa: N818 - as above
@@ -108,6 +119,10 @@ class VenueRefused(BulkheadError):  # noqa: N818 - as above
 
 class MasterUnfit(BulkheadError):  # noqa: N818 - as above
     """The master account's settings do not fit; names each, and what would change it."""
+
+
+class InputMissing(BulkheadError):  # noqa: N818 - as above
+    """A recorded decision cannot be made again: it asks for what was never read. Names it."""
 
 
 class FaultInjected(BulkheadError):  # noqa: N818 - as above

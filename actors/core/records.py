@@ -31,7 +31,8 @@ class NewAccount(msgspec.Struct, frozen=True, kw_only=True):
 class RecordDeadLetter(Message, frozen=True, kw_only=True, gc=False):
     """Keep a message that its actor could not handle, with what it met.
 
-    ``payload`` is the message as ``actors.core.replay_codec`` encodes it, empty if it cannot be replayed.
+    ``payload`` is the message as ``actors.core.replay_codec`` encodes it, empty if it cannot be replayed. ``capture`` is
+    what the failure can be repeated with, as ``actors.subaccount.capture`` encodes it; empty where that is not known.
     """
 
     LANE: ClassVar[Lane] = Lane.FILLS
@@ -45,6 +46,7 @@ class RecordDeadLetter(Message, frozen=True, kw_only=True, gc=False):
     wall_ms: int
     payload: str = ""
     cause: str = ""
+    capture: bytes = b""
 
 
 class RecordQuarantine(Message, frozen=True, kw_only=True, gc=False):

@@ -24,7 +24,7 @@ from actors.core.order_messages import AskFees, Recover, Resync, Submit
 from actors.core.orders import WorkingOrder
 from actors.core.records import Recovery
 from actors.core.safe_copy import keys
-from actors.core.units import NANOS_PER_MS, AccountId, ClientOrderId, Nanos, Symbol
+from actors.core.units import NANOS_PER_MS, AccountId, Nanos
 from actors.gateway.budget import OrderBudget
 from actors.gateway.fees import FeeQuestions
 from actors.gateway.fleets import Fleets
@@ -111,7 +111,7 @@ class Gateway(DispatchedActor):
         budget: what may be sent when; outlives it too, for the exchange goes on counting.
         on_alarm: where alarms go, and are logged; without it they are logged here.
         actors: refs of the engine's own actors by name, the symbols' clearing among them.
-        waits_elsewhere: whether an order of a symbol waits in that one's clearing, and has not been sent.
+        kept_elsewhere: whether only its symbol's clearing knows what becomes of an order, which must not be queried.
     """
 
     GOES_FIRST = True
@@ -125,7 +125,7 @@ class Gateway(DispatchedActor):
         budget: OrderBudget,
         on_alarm: Callable[[str], None] | None = None,
         actors: Mapping[str, Ref] = MappingProxyType({}),
-        waits_elsewhere: Callable[[ClientOrderId, Symbol], bool] = lambda _id, _symbol: False,
+        kept_elsewhere: Callable[[WorkingOrder], bool] = lambda _order: False,
     ) -> None:
         super().__init__()
         self._gate = gate
@@ -133,7 +133,7 @@ class Gateway(DispatchedActor):
         self._accounts = accounts
         self._on_alarm = on_alarm
         self._actors = actors
-        self._waits_elsewhere = waits_elsewhere
+        self._kept_elsewhere = kept_elsewhere
         self._core = RecoveringCore(budget, transport.rules, fleets)
         self._fees = FeeQuestions()
 
@@ -178,9 +178,9 @@ class Gateway(DispatchedActor):
         self._update_gate()
 
     def _recover(self, recovery: Recovery, now_ms: int) -> list[Effect]:
-        """Orders of an earlier life: what waits in a clearing, which outlived it, was not sent and comes with its slot."""
+        """Orders of an earlier life: what a clearing keeps, which outlived it, was not sent or is not known by its own id."""
         self._core.budget.count_used(recovery.recent, now_ms)
-        working = [o for o in recovery.working if not self._waits_elsewhere(o.client_order_id, o.symbol)]
+        working = [o for o in recovery.working if not self._kept_elsewhere(o)]
         return self._core.resume_orders(map(_tracked, working), now_ms)
 
     def _listed(self, message: Surveyed | HistoryListed, now_ms: int) -> list[Effect]:

@@ -49,6 +49,7 @@ from actors.core.units import NANOS_PER_MS, NANOS_PER_SECOND, AccountId, ClientO
 from actors.persistence import batch_size
 from actors.persistence.messages import AskStore
 from actors.persistence.queries import QueriedStore, StorePort
+from actors.persistence.tail import JournalTail
 from actors.runtime.actor import DispatchedActor, Ref
 from actors.subaccount.durability import AccountLoaded, LoadAccount
 from actors.supervision.gate import TradingGate
@@ -136,6 +137,7 @@ class Writer(DispatchedActor):
         over: called with the key when it is back.
         members: orders in blocks that have not ended in their accounts, with their symbol; outlives a crash of this actor.
             What is not in it, of a block whose clearing runs on, is asked for until that is loaded again.
+        tail: told of what is durable; None where nobody reads on.
     """
 
     def __init__(  # noqa: PLR0913 - one per neighbour
@@ -148,8 +150,10 @@ class Writer(DispatchedActor):
         alarm: Callable[[str, str], None] = lambda _text, _key: None,
         over: Callable[[str], None] = lambda _key: None,
         members: dict[ClientOrderId, Symbol] | None = None,
+        tail: JournalTail | None = None,
     ) -> None:
         super().__init__()
+        self._tail = tail
         self._alarm, self._over = alarm, over
         self._store = store
         self._accounts = accounts
@@ -343,8 +347,10 @@ class Writer(DispatchedActor):
                 ref.tell(message)
 
     def _hand_over(self) -> None:
-        """Have the projector make its tables of what was committed; what it misses it reads from the journal."""
+        """Tell who reads on, and have the projector make its tables; what they miss they read from the journal."""
         committed = self._store.handover()
+        if committed is not None and self._tail is not None:
+            self._tail.handed(committed)
         projector = self._actors.get("projector")
         # One that does not come to read keeps no more in its mailbox; it finds the rest in the journal.
         if (

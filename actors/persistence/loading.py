@@ -109,7 +109,10 @@ def state_of_rows(kind: Kind[S], rows: Sequence[Row], stream: str) -> KeptOf[S]:
     state, sequence, hash_ = kind.blank(stream), -1, b""
     for number, version, data, row_hash, is_snapshot in sorted(rows):
         if is_snapshot:
-            state = kind.decode(version, data)
+            try:
+                state = kind.decode(version, data)
+            except StateCorrupt as error:
+                raise StateCorrupt(f"{stream}: its row in bulkhead.snapshot: {error}") from None
             if state.sequence != number or kind.stream_of(state) != stream or sequence >= 0:
                 raise StateCorrupt(
                     f"{stream}: its snapshot is of {kind.stream_of(state)} at {state.sequence}"
@@ -117,7 +120,12 @@ def state_of_rows(kind: Kind[S], rows: Sequence[Row], stream: str) -> KeptOf[S]:
         else:
             if sequence >= 0 and number != sequence + 1:
                 raise StateCorrupt(f"{stream}: decision {number} in the journal does not follow {sequence}")
-            facts = kind.facts(version, data)
+            try:
+                facts = kind.facts(version, data)
+            except StateCorrupt as error:
+                raise StateCorrupt(
+                    f"{stream}: its row of sequence {number} in bulkhead.journal: {error}"
+                ) from None
             if sequence < 0 and not kind.begins(number, facts):
                 raise StateCorrupt(f"{stream}: its first row in the journal is missing")
             state = kind.after(state, facts, number)
@@ -315,8 +323,9 @@ STREAMS: LiteralString = """
     ) t ON t.position <= %(last)s"""
 
 CLEARING_STREAMS: LiteralString = """
-    SELECT stream FROM bulkhead.journal WHERE sequence = 1 AND starts_with(stream, 'clearing:') ORDER BY stream"""
-"""Each has its first row in an index of its own."""
+    SELECT stream FROM bulkhead.journal WHERE sequence = 1 AND starts_with(stream, 'clearing:')
+    UNION SELECT stream FROM bulkhead.snapshot WHERE starts_with(stream, 'clearing:') ORDER BY stream"""
+"""Each has its first row in an index of its own; one whose first row is lost may have a snapshot."""
 
 STREAMED = 500
 """So many accounts are taken from the connection at a time."""

@@ -155,8 +155,8 @@ class OperatorRecords:
         )  # fmt: skip
         self._connection.execute(
             "INSERT INTO bulkhead.dead_letter (actor, message_kind, message, error, traceback, state, payload, "
-            "cause, at_ms) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
-            (*(clean(text) for text in texts), letter.wall_ms),
+            "cause, at_ms, capture) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            (*(clean(text) for text in texts), letter.wall_ms, letter.capture),
         )
 
     def dead_letters(
@@ -184,6 +184,13 @@ class OperatorRecords:
             (dead_letter_id,),
         ).fetchone()
         return None if row is None else _letter(row)
+
+    def capture_of(self, dead_letter_id: int) -> bytes:
+        """What the failure of a dead letter can be repeated with; empty where that is not known."""
+        row = self._connection.execute(
+            "SELECT capture FROM bulkhead.dead_letter WHERE dead_letter_id = %s", (dead_letter_id,)
+        ).fetchone()
+        return b"" if row is None else bytes(row[0])
 
     def resolve(self, dead_letter_id: int, status: DeadLetterStatus, wall_ms: int, who: str) -> bool:
         """Close an open dead letter.

@@ -21,8 +21,9 @@ from actors.core.errors import ForeignDatabase
 from actors.core.units import NANOS_PER_MS
 from actors.persistence import carrying
 from actors.persistence.connection import answers_within, lift_limits
+from actors.persistence.projection import first_fill
 
-SCRIPTS = ("bulkhead.sql", *(f"bulkhead_{version}.sql" for version in range(2, 9)))
+SCRIPTS = ("bulkhead.sql", *(f"bulkhead_{version}.sql" for version in range(2, 10)))
 """Our schema's versions, each script making one from the one before."""
 
 VERSION = len(SCRIPTS)
@@ -32,6 +33,9 @@ JOURNAL = "bulkhead_7.sql"
 
 AFTER_JOURNAL = "bulkhead_7_after.sql"
 """Its second half, when what was there is kept and carried."""
+
+FILLED_FROM_JOURNAL = "bulkhead_9.sql"
+"""The version whose new tables begin with what the journal has already."""
 
 MIGRATION_SECONDS = 3_600.0
 """How long one statement of a migration may take, on tables of any size."""
@@ -210,6 +214,8 @@ def init(connection: psycopg.Connection[Any]) -> Found:
                     _begin_journal(connection)
                 else:
                     connection.execute(_script(script))
+                if script == FILLED_FROM_JOURNAL:
+                    first_fill.fill(connection)
     return found
 
 

@@ -55,3 +55,5 @@ CLOSED_POSITIONS: LiteralString = """
     SELECT position_id, symbol, quantity, entry_price, realized, fees, funding, mae, mfe, strategy, purpose,
         opened_ms, closed_ms
     FROM bulkhead.closed_position WHERE account_id = %s"""
+
+HAS_ACCOUNT: LiteralString = "SELECT FROM bulkhead.account WHERE account_id = %s"

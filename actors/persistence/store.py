@@ -44,6 +44,7 @@ from actors.persistence.open_books import Books
 from actors.persistence.operator_records import OperatorRecords
 from actors.persistence.projection.spelling import when
 from actors.persistence.shards import SHARDS
+from actors.persistence.streams import symbol_of
 from actors.subaccount.state import AccountState
 
 log = structlog.get_logger("store")
@@ -78,6 +79,7 @@ class Store:
         self._in_doubt = False
         self._lease_seconds = 0
         self.unreadable: dict[AccountId, str] = {}
+        self.unreadable_clearings: dict[Symbol, str] = {}
 
     @classmethod
     def open(cls, dsn: str, defaults: RiskLimits = RiskLimits()) -> Store:  # noqa: B008 - frozen
@@ -450,14 +452,14 @@ class Store:
         return found
 
     def clearing_states(self) -> dict[Symbol, ClearingState]:
-        """The states of all clearings that ever formed a block.
+        """The states of all clearings that ever formed a block and can be read (see ``unreadable_clearings``).
 
         Raises:
             StoreUnreachable, StoreBusy: nothing was read.
-            StateCorrupt: one of them cannot be read.
         """
+        self.unreadable_clearings.clear()
         with self._reachable():
-            kept = loading.clearings_of(self._connection)
+            kept = loading.clearings_of(self._connection, failed=self._unreadable_clearing)
         return {found.state.symbol: found.state for found in kept.values()}
 
     def load_clearing(self, symbol: Symbol) -> tuple[ClearingState, tuple[ClientOrderId, ...]]:
@@ -479,6 +481,10 @@ class Store:
     def _unreadable(self, stream: str, error: Exception) -> None:
         log.critical("an account cannot be read", account=stream, error=str(error))
         self.unreadable[AccountId(stream)] = str(error)
+
+    def _unreadable_clearing(self, stream: str, error: Exception) -> None:
+        log.critical("a clearing cannot be read", stream=stream, error=str(error))
+        self.unreadable_clearings[symbol_of(stream)] = str(error)
 
     # -- what the gateway and operators read
 

@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import structlog
 
 from actors.core.constants import TRACE_DEPTH
 from actors.runtime.envelope import Envelope, QueuedMessage, describe, shown
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from actors.runtime.actor import DispatchedActor
     from actors.runtime.dispatcher import Dispatcher
     from actors.runtime.tap import Tap
+
+log = structlog.get_logger("runtime")
 
 Make = tuple[type[Any], tuple[Any, ...], Mapping[str, Any]]
 """An actor's class and the arguments of its constructor."""
@@ -48,6 +51,8 @@ class Status(StrEnum):
     LOADING = "LOADING"
     CRASHED = "CRASHED"
     QUARANTINED = "QUARANTINED"
+    BYPASSED = "BYPASSED"
+    """It failed too often as it should be, and serves in a simpler way until an operator restarts it."""
     STOPPED = "STOPPED"
 
 
@@ -112,7 +117,8 @@ class Cell:
     """See the module's rules.
 
     ``make`` is the class and the arguments of which each instance is made. ``slowest_ns`` is
-    the longest turn. ``poison`` is the last message that failed, kept for a replay. ``tap``
+    the longest turn. ``poison`` is the last message that failed, kept for a replay, ``evidence``
+    what that failure can be repeated with. ``tap``
     gets each handled message while its trace is followed.
     """
 
@@ -122,6 +128,7 @@ class Cell:
         "busy_with",
         "crashes",
         "dispatcher",
+        "evidence",
         "mailbox",
         "make",
         "name",
@@ -144,6 +151,7 @@ class Cell:
         self.slowest_ns = 0
         self.crashes: list[CrashReport] | None = None
         self.poison: Any = None
+        self.evidence = b""
         self.busy_with: Envelope | None = None
         self.tap: Tap | None = None
         self.trace: list[tuple[Any, int, int]] | None = None
@@ -208,8 +216,16 @@ class Cell:
             cause=str(getattr(message, "cause", "")),
         )
         self.poison = message
+        self.evidence = self._evidence(message, report)
         self.crashes = [*(self.crashes or [])[-CRASHES_KEPT + 1 :], report]
         return report
+
+    def _evidence(self, message: Any, report: CrashReport) -> bytes:
+        try:
+            return self.actor.evidence(message, report)
+        except Exception as error:  # noqa: BLE001 - it is about a failure; it must not become one itself
+            log.warning("a failure leaves no evidence", actor=self.name, error=shown(error))
+            return b""
 
     def snapshot(self, limit: int = 100) -> Snapshot:
         """What an operator sees; at most ``limit`` waiting messages are described."""

@@ -10,10 +10,10 @@ import structlog
 from msgspec.structs import replace
 
 from actors.core.clearing_messages import ReplaceStep, StepUnderWay
-from actors.core.constants import FEE_ASK_FIRST, FEE_ASK_MAX, ORDER_WAIT_MAX
+from actors.core.constants import FEE_ASK_FIRST, FEE_ASK_MAX, ORDER_WAIT_MAX, RECORDED_DECISIONS
 from actors.core.durability import DecisionLost, Persist
 from actors.core.enums import Purpose, ReconsiderReason
-from actors.core.errors import FaultInjected, NotDurable, StateLost
+from actors.core.errors import NotDurable, StateLost
 from actors.core.facts import AnyFact, ConditionalPlaced, FillApplied, OrderIntended
 from actors.core.fees import PendingFee
 from actors.core.instruments import Instrument
@@ -25,6 +25,7 @@ from actors.core.messages import (
     PlatformKnown,
     Reconsider,
     RegisterTriggers,
+    Tick,
     Wake,
 )
 from actors.core.order_ids import Origin
@@ -33,12 +34,14 @@ from actors.core.orders import WorkingOrder
 from actors.core.units import NANOS_PER_MS, AccountId, ClientOrderId, Nanos, Symbol
 from actors.limits.layers import differing
 from actors.runtime.actor import DispatchedActor, Ref
-from actors.subaccount import adl, fees, holdings, monitor
+from actors.runtime.cell import CrashReport
+from actors.subaccount import adl, capture, fees, holdings, monitor
 from actors.subaccount.alerts import alerts_of
 from actors.subaccount.decide import decide, refused_in_quarantine, withdraw
 from actors.subaccount.durability import AccountLoaded, LoadAccount
-from actors.subaccount.market import Market
+from actors.subaccount.market import Market, PriceHistory
 from actors.subaccount.pipeline import Accepted, Decision, Rejected
+from actors.subaccount.recording import Action, Recorded, Recorder, Watch, fail_on_purpose, inputs_of
 from actors.subaccount.rejections import RejectCode, Rejection
 from actors.subaccount.situation import Situation
 from actors.subaccount.state import AccountState
@@ -87,6 +90,9 @@ class AccountContext:
         self.feed: Ref | None = None
         self.preloaded: dict[AccountId, AccountState] = {}
         self.stats = AccountStats()
+        self.recorder = Recorder(RECORDED_DECISIONS)
+        self.watch = Watch()
+        self.program = ""
         self.faults_allowed = False
         self.alarm: Callable[[str], None] = lambda text: log.warning("alarm", text=text)
 
@@ -113,6 +119,7 @@ class AccountActor(DispatchedActor):
         self._fees_wait: Nanos = FEE_ASK_FIRST
         self._fees_timer = False
         self._past_replacing: frozenset[ClientOrderId] = frozenset()
+        self.failed: Recorded | None = None
 
     def on_start(self) -> None:
         """Take the preloaded state, or have the writer load it."""
@@ -137,8 +144,9 @@ class AccountActor(DispatchedActor):
                 self._ask_funding_of_all(message.state)
                 if self._is_guard:
                     # No order of the account may open anything while its own actor decides nothing.
-                    now = Situation(state, self.market(), ReconsiderReason.QUARANTINE.value)
-                    self._carry_out(state, withdraw(now), Reconsider(ReconsiderReason.QUARANTINE))
+                    look = Reconsider(ReconsiderReason.QUARANTINE)
+                    now = Situation(state, self._watched_market(), look.reason.value)
+                    self._carry_out(state, withdraw(now), look, Action.WITHDRAW)
             return None
         if isinstance(message, DecisionLost):
             if message.incarnation == self._cell.restarts:
@@ -155,7 +163,8 @@ class AccountActor(DispatchedActor):
             hang_until_ns = self._cell.dispatcher.now_ns() + message.hang_ms * NANOS_PER_MS
             while self._cell.dispatcher.now_ns() < hang_until_ns:
                 pass
-            raise FaultInjected(message.reason)
+            self.failed = Recorded(before=self.state, message=message, inputs=None)
+            fail_on_purpose(message)
         if isinstance(message, PlaceOrder | PlaceConditional) and self._waited_ns() > ORDER_WAIT_MAX:
             text = f"the order waited {self._waited_ns() // NANOS_PER_MS} ms in the mailbox; place it again"
             return Rejected((Rejection(RejectCode.TOO_LATE, text),))
@@ -169,20 +178,52 @@ class AccountActor(DispatchedActor):
         """The account's state."""
         return self.state
 
+    def evidence(self, message: Any, report: CrashReport) -> bytes:
+        """The failed decision as a capture; nothing if the failure was not one of a decision."""
+        failed = self.failed
+        if failed is None or failed.message is not message:
+            return b""
+        decision = capture.captured(failed, report.error, report.traceback)
+        return capture.encode(
+            capture.Capture(
+                account=self.account_id,
+                made_ms=report.wall_ms,
+                program=self._context.program,
+                decisions=(decision,),
+            )
+        )
+
     def market(self) -> Market:
         """What the account may know now."""
+        book = self._context.book
+        return self._market(book.ticks, self._context.instruments, book.day_ticks, book)
+
+    def _watched_market(self) -> Market:
+        """The same for one decision, which notes what it reads of it."""
+        book, watch = self._context.book, self._context.watch
+        watch.over(book.ticks, self._context.instruments, book.day_ticks, book)
+        return self._market(watch.ticks, watch.instruments, watch.day_ticks, watch.history)
+
+    def _market(
+        self,
+        ticks: Mapping[Symbol, Tick],
+        instruments: Mapping[Symbol, Instrument],
+        day_ticks: Mapping[Symbol, Tick] | None,
+        history: PriceHistory,
+    ) -> Market:
         context, clock = self._context, self._cell.dispatcher.clock
         return Market(
-            context.book.ticks,
-            context.instruments,
+            ticks,
+            instruments,
             Nanos(clock.monotonic_ns()),
             clock.wall_ms(),
             context.origin,
             context.gate.reduce_only or self._cell.mailbox.congested or self._is_guard,
             context.book.day,
-            context.book.day_ticks,
-            context.book,
+            day_ticks,
+            history,
             self._past_replacing,
+            context.gate.closed_symbols,
         )
 
     def _loaded(self, loaded: AccountState) -> AccountState:
@@ -208,7 +249,7 @@ class AccountActor(DispatchedActor):
             self._step_under_way(state, message.client_order_id)
             return None
         stats = self._context.stats
-        market = self.market()
+        market = self._watched_market()
         stats.wakes += isinstance(message, Wake)
         if isinstance(message, Reconsider):
             # The router may be a new one that knows nothing of us, and a timer may have come too early.
@@ -218,15 +259,22 @@ class AccountActor(DispatchedActor):
                 self._fees_timer, self._fees_asked = False, ()
             elif message.reason is ReconsiderReason.BACKOFF:
                 self._retry_ms = 0
-        return self._carry_out(state, decide(state, message, market), message)
+        try:
+            return self._carry_out(state, decide(state, message, market), message)
+        except BaseException:
+            self.failed = Recorded(before=state, message=message, inputs=inputs_of(market))
+            raise
 
-    def _carry_out(self, state: AccountState, decision: Decision, message: Any) -> Accepted | Rejected | None:
+    def _carry_out(
+        self, state: AccountState, decision: Decision, message: Any, action: Action = Action.DECIDE
+    ) -> Accepted | Rejected | None:
         stats, is_wake = self._context.stats, isinstance(message, Wake)
         stats.duplicates += decision.duplicate
         stats.stale += decision.stale
         stats.rejected += isinstance(decision.reply, Rejected)
         # All that may raise comes before the first effect: a crash leaves nothing half done.
         found = triggers(decision.now)
+        self._context.recorder.keep(decision, state, message, action)
         reply = self._persist(state, decision) if decision.facts else decision.reply
         self.state = decision.state
         self._await_deadline(decision.state)

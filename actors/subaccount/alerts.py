@@ -29,15 +29,22 @@ from actors.core.units import AccountId, Symbol, plain
 
 
 def alerts_of(account_id: AccountId, facts: Iterable[AnyFact]) -> list[str]:
-    """One line per fact that is news to an operator; what a refusal led to says what the exchange said."""
+    """One line per fact that is news to an operator."""
+    found = []
+    for text in texts_of(facts):
+        if text:
+            line = f"{account_id}: {text}"
+            found.append(Critical(line) if isinstance(text, Critical) else line)
+    return found
+
+
+def texts_of(facts: Iterable[AnyFact]) -> list[str]:
+    """For each fact what it says to an operator, empty for most; what a refusal led to says what the exchange said."""
     found, refusal = [], ""
     for fact in facts:
         if isinstance(fact, OrderEnded) and is_refusal(fact):
             refusal = f" ({end_text(fact.status, fact.code, fact.reason)})"
-        text = _text(fact, refusal)
-        if text:
-            line = f"{account_id}: {text}"
-            found.append(Critical(line) if isinstance(text, Critical) else line)
+        found.append(_text(fact, refusal))
     return found
 
 

@@ -43,7 +43,8 @@ class Market(msgspec.Struct, frozen=True, gc=False):
     """See the module. ``day_ticks`` are the prices at the begin of ``day``, None if they are not known.
 
     ``origin`` is what the ids of new orders begin with, so that no decision is random. ``past_replacing`` are steps that
-    wait no more, as the order path says, or that were asked back already.
+    wait no more, as the order path says, or that were asked back already. ``closed_symbols`` take no new risk now, and with
+    ``reduce_only`` none does.
     """
 
     ticks: Mapping[Symbol, Tick]
@@ -56,6 +57,7 @@ class Market(msgspec.Struct, frozen=True, gc=False):
     day_ticks: Mapping[Symbol, Tick] | None = None
     price_history: PriceHistory | None = None
     past_replacing: frozenset[ClientOrderId] = frozenset()
+    closed_symbols: frozenset[Symbol] = frozenset()
 
     def fresh(self, symbol: Symbol, max_age_ns: Nanos) -> Tick | None:
         """The symbol's L1 unless it is missing or older than ``max_age_ns``, on its way or since."""

@@ -64,6 +64,16 @@ class AlarmEntry(msgspec.Struct, frozen=True, kw_only=True):
         return self.acknowledged_by is None
 
 
+def read_alarms(folder: Path) -> list[AlarmEntry]:
+    """The alarms that the file of a data folder has, as they were written last, by number.
+
+    Raises:
+        NotRecorded: the file is there and cannot be read.
+    """
+    found = {entry.alarm_id: entry for entry in LocalFile(folder / ALARMS_FILE, list).entries(AlarmEntry)}
+    return [found[number] for number in sorted(found)]
+
+
 class Alarms:
     """See the module.
 

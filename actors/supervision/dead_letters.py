@@ -20,8 +20,8 @@ class FailedActor(NamedTuple):
     report: CrashReport
 
 
-def dead_letter_of(name: str, report: CrashReport, poison: Any) -> RecordDeadLetter:
-    """The durable record of a message that failed."""
+def dead_letter_of(name: str, report: CrashReport, poison: Any, capture: bytes = b"") -> RecordDeadLetter:
+    """The durable record of a message that failed; ``capture`` is what it can be repeated with."""
     return RecordDeadLetter(
         actor=name,
         message_kind=report.message_kind,
@@ -32,6 +32,7 @@ def dead_letter_of(name: str, report: CrashReport, poison: Any) -> RecordDeadLet
         state=report.state,
         cause=report.cause,
         wall_ms=report.wall_ms,
+        capture=capture,
     )
 
 

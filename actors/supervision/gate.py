@@ -1,13 +1,16 @@
 """Whether accounts may take new risk, and whether this process may send orders at all.
 
-Any part that is not healthy closes the gate to new risk. Reading it is one attribute; every closer has a
-name, and the gate is open when none is left. Sending ends with the lease: a
+Any part that is not healthy closes the gate to new risk: to that of one symbol if it is that symbol's clearing, else to all.
+Reading it is one attribute; every closer has a name, and the gate is open when none is left. Sending ends with the lease: a
 process that was frozen past it must not send what another one has taken over meanwhile.
 """
 
 from __future__ import annotations
 
 import threading
+
+from actors.core.clearing_messages import CLEARING_PREFIX, is_clearing
+from actors.core.units import Symbol
 
 
 class TradingGate:
@@ -17,14 +20,16 @@ class TradingGate:
         self._closers: set[str] = set()
         self._lock = threading.Lock()
         self.reduce_only = False
+        self.closed_symbols: frozenset[Symbol] = frozenset()
+        """Symbols that take no new risk, whatever the others do."""
         self._lease_until_ns: int | None = None
         self._halted = False
 
     def close(self, who: str) -> None:
-        """Let no new risk in, until ``who`` opens again."""
+        """Let no new risk in, until ``who`` opens again; a clearing closes its own symbol only."""
         with self._lock:
             self._closers.add(who)
-            self.reduce_only = True
+            self._look()
 
     def open(self, who: str) -> None:
         """Remove this closer."""
@@ -32,7 +37,14 @@ class TradingGate:
             return
         with self._lock:
             self._closers.discard(who)
-            self.reduce_only = bool(self._closers)
+            self._look()
+
+    def _look(self) -> None:
+        symbols = frozenset(
+            Symbol(who.removeprefix(CLEARING_PREFIX)) for who in self._closers if is_clearing(who)
+        )
+        self.reduce_only = len(self._closers) > len(symbols)
+        self.closed_symbols = symbols
 
     def extend_lease(self, until_ns: int) -> None:
         """Orders may be sent until then, on the monotonic clock. Never called: no lease needed."""
@@ -51,5 +63,6 @@ class TradingGate:
 
     @property
     def closers(self) -> tuple[str, ...]:
-        """Who keeps the gate shut."""
-        return tuple(sorted(self._closers))
+        """Who keeps the gate shut for all symbols."""
+        # Copied in one step: other threads read it.
+        return tuple(sorted(who for who in self._closers.copy() if not is_clearing(who)))

@@ -46,10 +46,15 @@ class Quarantines:
     # -- into quarantine
 
     def give_up(self, cell: Cell, report: CrashReport, text: str) -> None:
-        """Restart an actor no more: an account goes into quarantine, without a vital core actor the engine halts."""
+        """Restart an actor no more as it was: an account goes into quarantine, without a vital core actor the engine halts."""
         name, registry = cell.name, self._context.registry
-        cell.dispatcher.quarantine(cell)
         spec = registry.spec(name)
+        means = spec.fallback.fall_back(report.error) if spec is not None and spec.fallback else ""
+        if means:
+            registry.alarm(Critical(f"{name} cannot go on as it is: {report.error}; {means}"))
+            self._restarts.start_again(cell)
+            return
+        cell.dispatcher.quarantine(cell)
         if spec is not None and spec.is_vital:
             self._context.halt(text)
         elif spec is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -20,13 +20,26 @@ LOOKS = 100
 """How often one looks again for an actor that changes its place just then; a second time nearly always finds it."""
 
 
+class Fallback(Protocol):
+    """A child's simpler way to serve, for when it failed too often as it should be."""
+
+    def fall_back(self, why: str) -> str:
+        """Serve in a simpler way from the next start on; says what that means, or nothing if there is no such way."""
+        ...
+
+    def restore(self) -> None:
+        """Serve as it should from the next start on."""
+        ...
+
+
 class ChildSpec(msgspec.Struct, Generic[Parts], frozen=True, kw_only=True):
     """One of the engine's own actors.
 
     ``start`` creates it from the assembled parts and is called once: a restart goes through the
     cell, which keeps the mailbox and every ref valid. Children of one ``group`` fail by that
     group's strategy, in the order of the specs; without a group a child fails alone. Without one that is vital the engine
-    halts, past that child's restarts; another one stays down, and no new risk is taken until an operator restarts it.
+    halts, past that child's restarts; another one serves in a simpler way if it has one (``fallback``), else it stays down, and
+    no new risk is taken until an operator restarts it.
     """
 
     name: str
@@ -36,6 +49,7 @@ class ChildSpec(msgspec.Struct, Generic[Parts], frozen=True, kw_only=True):
     directives: Directives = msgspec.field(default_factory=dict)
     ready_seconds: float = 10.0
     is_vital: bool = True
+    fallback: Fallback | None = None
 
 
 class Registry(msgspec.Struct, kw_only=True):

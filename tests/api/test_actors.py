@@ -25,7 +25,10 @@ def engine(clearings, accounts=()):
     actors = {one.name: one for one in (*core, *clearings)}
     specs = [SimpleNamespace(name=name, group="") for name in actors if name != "supervisor"]
     registry = SimpleNamespace(specs=specs, groups={}, own_actors=lambda: list(accounts))
-    gate, fleets = SimpleNamespace(closers=()), SimpleNamespace(origin=SimpleNamespace(fleet="abc123"))
+    gate, fleets = (
+        SimpleNamespace(closers=(), closed_symbols=frozenset()),
+        SimpleNamespace(origin=SimpleNamespace(fleet="abc123")),
+    )
     return SimpleNamespace(actors=actors, registry=registry, gate=gate, fleets=fleets, find=actors.get)
 
 

@@ -17,6 +17,8 @@ from actors.api.clearing import ClearingInspector
 from actors.api.errors import NotFound
 from actors.clearing.actor import ClearingActor
 from actors.clearing.book import group_of
+from actors.clearing.bypass import Bypass
+from actors.clearing.service import Serves, Service
 from actors.core.clearing_messages import Want, clearing_name
 from actors.core.enums import OrderClass, Side
 from actors.core.order_messages import Submit
@@ -37,6 +39,7 @@ class Seen:
 
     def __init__(self, setting="on"):
         self.world, self.gateway = World(), core_of(1, 1_000)
+        self.services = {}
         self.gateway.budget.take(T0, LIQUIDATION)
         actors = {"gateway": self._ref("gateway", None), "writer": self._ref("writer", None)}
         if setting == "on":
@@ -61,6 +64,11 @@ class Seen:
     def _clearing(self, world):
         actor = object.__new__(ClearingActor)
         actor._core, actor._moment = world.core, lambda: world.at
+        symbol, actor._service = (
+            world.stored.symbol,
+            self.services.setdefault(world, Service(ETH, Serves.BLOCKS)),
+        )
+        actor.symbol, actor._context = symbol, SimpleNamespace(book=lambda _symbol: world.book)
         return actor
 
     def _status(self, name):
@@ -181,6 +189,25 @@ def test_a_clearing_that_is_not_running_is_shown_whatever_it_has(seen):
     assert [(one.symbol, one.status) for one in found.symbols] == [(BTC, "QUARANTINED")]
     assert seen.inspector.totals().troubled == (clearing_name(BTC),)
     assert seen.inspector.symbol("btcusdt").status == "QUARANTINED"
+
+
+def test_one_that_serves_in_a_simpler_way_says_why_and_names_the_orders_of_unknown_fate(seen):
+    world, ref = seen.world, seen.actors[clearing_name(ETH)]
+    crowd(world)
+    world.grant(group_of(order()))
+    seen.services[world].fall_back("boom")
+    ref.cell.status = Status.BYPASSED
+    Bypass(ETH, world.book).begin(world.at)
+    [one] = seen.inspector.overview().symbols
+    assert (one.status, one.why, one.held, one.held_orders) == ("BYPASSED", "boom", 3, ())
+    ref.cell.actor._core = None
+    found = seen.inspector.symbol("ETHUSDT")
+    assert (found.why, found.held, {o.account_id for o in found.held_orders}) == (
+        "boom",
+        3,
+        {"a1", "a2", "a3"},
+    )
+    assert seen.inspector.totals().troubled == (clearing_name(ETH),)
 
 
 def test_while_the_gateway_starts_there_are_no_slots_and_no_places(seen):

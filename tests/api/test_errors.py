@@ -12,7 +12,7 @@ from actors.api.errors import ERROR_MAX, Conflict, NotFound, error_response
 from actors.core import errors
 
 STATUS = {
-    "BadInput": 400, "BadConfig": 400, "Refused": 429, "NotDurable": 503, "Fenced": 503, "StoreUnreachable": 503,
+    "BadInput": 400, "BadConfig": 400, "NotKept": 400, "Refused": 429, "NotDurable": 503, "Fenced": 503, "StoreUnreachable": 503,
     "StoreBusy": 503, "Overloaded": 503, "NotRecorded": 503, "ExchangeUnreachable": 502, "ExchangeBusy": 503,
     "VenueRefused": 502,
 }  # fmt: skip

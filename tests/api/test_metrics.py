@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from actors.api import pools
 from actors.api.clearing_totals import ClearingTotals
+from actors.api.drop_copy_stats import DropCopyStats
 from actors.api.mailbox_statistics import MailboxStatistics
 from actors.api.metrics import Sources, exposition
 from actors.core.units import AccountId
@@ -37,12 +38,13 @@ def engine(monkeypatch):
         quarantined={},
         alarms=SimpleNamespace(count=3, open_by_level=lambda: {"INFO": 0, "WARNING": 2, "CRITICAL": 1}),
         gc_control=SimpleNamespace(longest_ms=20),
-        gate=SimpleNamespace(closers=("writer",)),
+        gate=SimpleNamespace(closers=("writer",), closed_symbols=frozenset({"ETHUSDT"})),
         venue=SimpleNamespace(
             market_data_counts=lambda: {"late": 0},
             weight=lambda: RequestWeight(used=9, limit=2400, by_others=0, waiting=1, refused=0, paused_ms=0),
         ),
         dispatchers=lambda: (one,),
+        tail=SimpleNamespace(position=90),
     )  # fmt: skip
 
 
@@ -79,9 +81,19 @@ def sources(engine):
             "given_back": 6,
         },
     )
+    drop_copies = DropCopyStats()
+    drop_copies.connections, drop_copies.events, drop_copies.cut_off = 2, 70, 1
+    drop_copies.positions.update({0: 88, 1: 61})
     projector = ProjectorStats(position=5, last=12, age_ms=1_500, parked=2)
     return Sources(
-        engine, mailboxes, router, WriterStats(decisions=6, is_down=True), projector, gateway, clearing
+        engine,
+        mailboxes,
+        router,
+        WriterStats(decisions=6, is_down=True),
+        projector,
+        gateway,
+        clearing,
+        drop_copies,
     )
 
 
@@ -104,10 +116,16 @@ def test_the_exposition_is_what_prometheus_parses_and_its_figures_are_ours(sourc
     assert samples["bulkhead_tick_lag_seconds_count", ()] == 7
     assert samples["bulkhead_tick_lag_seconds_sum", ()] == 0.5
     assert samples["bulkhead_gate_closed", (("by", "writer"),)] == 1
+    assert samples["bulkhead_gate_closed", (("by", "clearing:ETHUSDT"),)] == 1
     assert samples["bulkhead_dispatcher_backlog", (("dispatcher", "main"),)] == 4
     assert samples["bulkhead_accounts", ()] == 5
     assert samples["bulkhead_ticks_total", ()] == 7
     assert samples["bulkhead_decisions_total", ()] == 6
+    assert samples["bulkhead_journal_position", ()] == 90
+    assert samples["bulkhead_drop_copies", ()] == 2
+    assert samples["bulkhead_drop_copy_events_total", ()] == 70
+    assert samples["bulkhead_drop_copies_cut_off_total", ()] == 1
+    assert samples["bulkhead_drop_copy_slowest_position", ()] == 61
     assert samples["bulkhead_writer_down", ()] == 1
     assert samples["bulkhead_projection_lag_decisions", ()] == 7
     assert samples["bulkhead_projection_lag_seconds", ()] == 1.5

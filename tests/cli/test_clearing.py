@@ -251,3 +251,39 @@ def test_text_from_outside_is_never_markup_nor_control(engine, cli):
 )
 def test_a_short_wait_is_said_to_the_millisecond(milliseconds, text):
     assert clearing_tables.seconds(milliseconds) == text
+
+
+HELD = {
+    "account_id": "acct-7",
+    "client_order_id": "bh-7",
+    "side": "SELL",
+    "order_class": "LIQUIDATION",
+    "quantity": "1.50",
+}
+BYPASSED = {
+    **SYMBOL,
+    "status": "BYPASSED",
+    "why": "its row of sequence 1: \x1b[31m",
+    "held": 2,
+    "held_orders": [HELD, HELD],
+}
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_one_that_serves_in_a_simpler_way_says_why_what_that_means_and_whose_orders_are_of_unknown_fate(
+    width,
+):
+    for table, found in (
+        (clearing_tables.of_symbol, BYPASSED),
+        (clearing_tables.overview, {**OVERVIEW, "symbols": [{**BYPASSED, "held_orders": []}]}),
+    ):
+        text = printed(table, found, width)
+        for part in (
+            "no new risk, orders go one by one",
+            "2 orders of unknown fate",
+            "bulkhead restart clearing:ETHUSDT",
+        ):
+            assert part in text
+        assert "its row of sequence 1" in text
+        assert "\x1b" not in text
+        assert ("acct-7" in text) == (table is clearing_tables.of_symbol)

@@ -112,11 +112,11 @@ def test_what_has_no_journal_is_refused_with_the_cure_and_exit_2(dsn):
         assert shown.returncode == 2
         assert "the database is EMPTY: it has no schema bulkhead; 'bulkhead db init' makes it" in shown.stderr
     ran(0, "init", dsn)
-    meddle(dsn, "DELETE FROM bulkhead.migration WHERE version = 8")
+    meddle(dsn, "DELETE FROM bulkhead.migration WHERE version = 9")
     shown = bulkhead("db", "verify", dsn)
     assert shown.returncode == 2
     assert "of an older version, which this program does not read" in shown.stderr
-    assert "OLDER, schema version 7; this program works with version 8" in ran(0, "status", dsn)
+    assert "OLDER, schema version 8; this program works with version 9" in ran(0, "status", dsn)
 
 
 def test_there_is_nothing_to_accept_where_nothing_is_missing(dsn, journal, tmp_path):

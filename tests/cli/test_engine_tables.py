@@ -70,7 +70,8 @@ def test_what_waits_in_clearing_and_which_is_not_running_is_said():
 
 
 def test_a_clearing_that_keeps_new_risk_out_says_what_to_do():
-    text = shown(closed_by=("clearing:ETHUSDT",))
+    text = shown(health={"status": "ok", "closed_by": [], "closed_symbols": ["ETHUSDT"]})
+    assert "new risk open, but not in ETHUSDT" in text
     assert (
         "clearing:ETHUSDT: it is being restarted, or failed too often; 'bulkhead restart clearing:ETHUSDT'"
         in text

@@ -55,7 +55,16 @@ CASES = {
     "positions": Case("positions", f"quantity unrealized liquidation {LONG} BTCUSDT -0.5"),
     "orders": Case(f"orders {LONG}", "what filled status order {resting} WAITING LIMIT 1,500.00"),
     "clearing": Case("clearing ETHUSDT", "ETHUSDT clearing RUNNING in flight since the start: block orders"),
-    "history": Case(f"history {LONG}", "time what end why order cause FILLED STOP_MARKET {resting}"),
+    "history": Case(
+        f"history {LONG}", "time kind what balance end order cause FILLED STOP_MARKET {resting} FILL DEPOSIT"
+    ),
+    "alerts": Case(
+        "alerts acct-6", "WARNING BREAKER acct-6: breaker open: odd fills, seen by the desk of Europe"
+    ),
+    "statement": Case(
+        f"statement {LONG} --from 2020-01-01 --to 2099-01-01",
+        f"ACCOUNT STATEMENT {LONG} Opening balance TRANSFER COMMISSION Closing Trades BTCUSDT entry price",
+    ),
     "order": deed(f"order {LONG} buy 0.05 ETHUSDT", "accepted and durable"),
     "cancel": deed(f"cancel {LONG} {{doomed}}", "cancel requested"),
     "create": deed("create a-new-account-of-the-europe-desk-{n} 100", "created"),
@@ -71,6 +80,7 @@ CASES = {
     "top": Case("top --once --by ratio --limit 60", f"waiting slowest us margin ratio {LONG}"),
     "tree": Case("tree", "supervisor RUNNING writer gateway {full} QUARANTINED"),
     "crashes": Case("crashes", "FaultInjected FaultOnPurpose"),
+    "drop-copy": Case(f"drop-copy {LONG}", f"STATUS OPENED {LONG} ORDER FILL BALANCE ADJUSTED quantity"),
     "stuck": Case("stuck", "acct-5 on_receive ms on"),
     "restart": deed(f"restart {LONG}", f"{LONG}: restarting"),
     "quarantine": deed("quarantine acct-2{n} --reason odd-fills", "in quarantine"),
@@ -123,6 +133,13 @@ WRONG = (
     ("order acct-1 long 1 ETHUSDT", "a long position is opened with BUY", 2),
     ("order acct-1 buy 1 ETHUSD", "did you mean ETHUSDT", 1),
     ("history nobody", "there is no account 'nobody'", 2),
+    ("history acct-1 --hours 0", "--hours: 0 is not above 0 and at most 87,600", 2),
+    ("alerts nobody", "there is no account 'nobody'", 2),
+    (
+        "statement acct-1 --from today --to 2099-01-01",
+        "--from: 'today' is no time; it looks like 2026-11-01",
+        2,
+    ),
     ("top --every 0", "must be 0.2 to 60", 2),
     ("create", "--account requires an argument", 2),
     ("inspect nobody", "there is no actor 'nobody'", 2),
@@ -132,6 +149,10 @@ WRONG = (
     ("why nope", "there is no order 'nope'; an id looks like bh-k7m2qx", 2),
     ("clearing ETHUSD", "there is no symbol 'ETHUSD'; did you mean ETHUSDT?", 2),
     ("orders", "give an account, or --waiting", 2),
+    ("drop-copy nobody", "there is no account 'nobody'", 2),
+    ("drop-copy --after x", "'x' is no place in the journal", 2),
+    ("drop-copy --after 99999999", "is in the future: the journal ends at", 2),
+    ("drop-copy --kinds fills", "'fills' is none of ORDER", 2),
     ("deadletters show 999999", "there is no dead letter 999999", 2),
     ("order acct-1 buy x BTCUSDT", "'x' is not a decimal number", 2),
     ("order acct-1 buy 1 NOSUCHUSDT", "UNKNOWN_SYMBOL", 1),

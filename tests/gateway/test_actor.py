@@ -98,11 +98,11 @@ class Bench:
         self.wire = Wire(self.dispatcher.clock)
         self.account = Sink.start("acct-1", self.dispatcher)
         self.accounts = {"acct-1": self.account}
-        self.actors, self.waiting_elsewhere = {}, set()
+        self.actors, self.kept_elsewhere = {}, set()
         self.ref = Gateway.start(
             "gateway", self.dispatcher, self.wire, self.accounts, self.gate, Fleets(FIXED),
             OrderBudget.of(self.wire.rules), self.alarms.append, self.actors,
-            lambda id_, symbol: (id_, symbol) in self.waiting_elsewhere,
+            lambda order: order.client_order_id in self.kept_elsewhere,
         )  # fmt: skip
         self.dispatcher.run_until_quiet()
 
@@ -261,7 +261,7 @@ def test_a_new_life_holds_no_slot_and_has_every_clearing_say_again_what_waits(be
 
 def test_what_waits_in_a_clearing_is_not_asked_after(bench, order):
     waits, unknown = (replace(order, client_order_id=f"bh-x-{n}") for n in range(2))
-    bench.waiting_elsewhere.add((waits.client_order_id, ETH))
+    bench.kept_elsewhere.add(waits.client_order_id)
     working = tuple(WorkingOrder(intent=one) for one in (waits, unknown))
     bench.tell(Recover(Recovery(working=working)))
     assert bench.status.unknown == (unknown.client_order_id,)

@@ -23,7 +23,7 @@ from actors.core.messages import PlaceOrder
 from actors.core.order_messages import Submit
 from actors.core.records import RecordAudit
 from actors.persistence.actor import GATHER, Writer
-from actors.persistence.messages import AskStore
+from actors.persistence.messages import AskStore, Committed
 from actors.runtime.cell import Status
 from actors.runtime.clock import VirtualClock
 from actors.runtime.simulation import SeededDispatcher
@@ -464,3 +464,23 @@ def test_an_order_that_was_learned_from_the_exchange_is_never_sent_and_what_foll
     bench.dispatcher.run_until_quiet()
     assert bench.store.log == [2]
     assert [message.orders for message in bench.got("gateway")] == [decided.facts]
+
+
+def test_who_reads_on_is_told_of_what_is_durable_and_of_nothing_else():
+    bench = Bench()
+    handed, told = [], []
+
+    class Tail:
+        def handed(self, committed):
+            told.append((committed, list(bench.store.log)))
+
+    bench.store.handover = lambda: handed.pop(0) if handed else None
+    bench.writer.cell.actor._tail = Tail()
+    bench.store.away = True
+    handed.append(Committed(4))
+    bench.writer.tell(persist())
+    bench.dispatcher.run_until(50_000_000)
+    assert told == []
+    bench.store.away = False
+    bench.dispatcher.run_until(500_000_000)
+    assert told == [(Committed(4), [1])]

@@ -232,6 +232,11 @@ def test_a_clearing_that_cannot_be_read_is_named(store, dsn, scene):
         )
         with pytest.raises(StateCorrupt, match="facts of clearing of version 1 cannot be read"):
             store.load_clearing(ETH)
+        # All others are there, and the row is named.
+        assert store.clearing_states() == {}
+        assert store.unreadable_clearings.keys() == {ETH}
+        row = "clearing:ETHUSDT: its row of sequence 2 in bulkhead.journal: facts of clearing of version 1 cannot be read"
+        assert store.unreadable_clearings[ETH].startswith(row)
         # Nothing else is lost by it.
         assert len(recovery(connection).working) == 2
         connection.execute("DELETE FROM bulkhead.journal WHERE stream = 'clearing:ETHUSDT' AND sequence < 3")

@@ -1,4 +1,4 @@
-"""A database of version 7, with accounts that traded, is upgraded to clearing's version and goes on.
+"""A database of version 7, with accounts that traded, is upgraded to the present version and goes on.
 
 It is made of what this release writes, in the tables that version 7 had.
 """
@@ -75,7 +75,7 @@ def test_it_is_upgraded_with_all_its_rows_and_goes_on(version_7, dsn):
     store = Store.open(older)
     try:
         store.acquire("me", 30)
-        assert version_of(older) == schema.VERSION == 8
+        assert version_of(older) == schema.VERSION == 9
         assert [load(store, state) for state in states] == states
         assert ours(older) == ours(dsn)
         with connect(older, read_only=True) as opened:
@@ -101,7 +101,7 @@ def test_a_program_of_version_7_refuses_the_upgraded_database(version_7, monkeyp
     older, _ = version_7
     Store.open(older).close()
     monkeypatch.setattr(schema, "VERSION", 7)
-    with pytest.raises(ForeignDatabase, match="at version 8, this program knows 7"):
+    with pytest.raises(ForeignDatabase, match="at version 9, this program knows 7"):
         Store.open(older)
 
 

@@ -178,6 +178,10 @@ class SimulatedStore:
         must(state == durable, "what is loaded differs from what was folded")
         return state
 
+    def clearing_states(self) -> dict[Symbol, ClearingState]:
+        """The durable states of all clearings that ever formed a block."""
+        return {state.symbol: state for state in self.clearings.values()}
+
     def load_clearing(self, symbol: Symbol) -> tuple[ClearingState, tuple[ClientOrderId, ...]]:
         """A clearing's durable state, and the members who ended in their accounts."""
         stream = clearing_name(symbol)

@@ -28,7 +28,7 @@ from actors.core.order_messages import Recover
 from actors.core.trading_day import DayRule
 from actors.core.units import NANOS_PER_MS, AccountId, Nanos, Symbol
 from actors.gateway.messages import UserStreamConnected
-from actors.runtime.cell import Cell, CrashReport
+from actors.runtime.cell import Cell, CrashReport, Status
 from actors.runtime.clock import VirtualClock
 from actors.runtime.simulation import SeededDispatcher
 from actors.supervision.messages import RestartNow, StillQuarantined
@@ -104,6 +104,8 @@ class World:
         self.violations: list[Violation] = []
         self.halts: list[str] = []
         self._guarded: checks.GuardedOrders = {}
+        self.unreadable: dict[Symbol, str] = {}
+        """Why the clearings of these symbols cannot be read at the next start."""
         self._update = self.deaths = 0
         self.dies_in = -1
         """The process is killed after so many turns; never, when it is negative."""
@@ -138,7 +140,7 @@ class World:
         self._report_crash = self.dispatcher.on_crash
         self.dispatcher.on_crash = self._on_crash
         self.assembly.start("writer", "gateway", "router", prove=False)
-        self.assembly.start_clearing(SYMBOLS, prove=False)
+        self.assembly.start_clearing(SYMBOLS, self.store.clearing_states(), self.unreadable, prove=False)
         self.actors["gateway"].tell(Recover(self.store.recovery()))
         for id_ in list(self.store.durable):
             record = self.store.quarantined.get(id_)
@@ -250,16 +252,19 @@ class World:
         self.actors[name].tell("no such message")
 
     def calm(self, seconds: int = 60) -> None:
-        """Faults off, and time to settle; quarantined accounts are released by the operator."""
+        """Faults off, and time to settle; what is out of service is released by the operator."""
         self.faults = self.wire.faults = self.store.faults = False
         for _ in range(seconds):
-            for name in list(self.registry.quarantined):
+            bypassed = [name for name, ref in self.actors.items() if ref.cell.status is Status.BYPASSED]
+            for name in [*self.registry.quarantined, *bypassed]:
                 self.actors["supervisor"].tell(RestartNow(name, by_operator=True))
             self.ticks()
             self.run(SECOND_NS)
         for ref in self.accounts.values():
             ref.tell(Reconsider(ReconsiderReason.OPERATOR))
         self.run(LAST_NS)
+        # What was decided in the last milliseconds waits for others to be committed with.
+        self.run(STEP_NS)
 
     # -- the outcome
 

@@ -38,6 +38,7 @@ class _Durable(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     position: int
     wall_ms: int
     hash: bytes
+    cause: str = ""
     fault: str = ""
 
     @property
@@ -84,6 +85,7 @@ def _of_decision(decision: Persist, position: int, hash_: bytes) -> AnyDecided:
             position=position,
             wall_ms=decision.wall_ms,
             hash=hash_,
+            cause=decision.cause,
             facts=cast("tuple[ClearingFact, ...]", decision.facts),
             state=cast("ClearingState", decision.state),
         )
@@ -93,6 +95,7 @@ def _of_decision(decision: Persist, position: int, hash_: bytes) -> AnyDecided:
         position=position,
         wall_ms=decision.wall_ms,
         hash=hash_,
+        cause=decision.cause,
         facts=cast("tuple[AnyFact, ...]", decision.facts),
         state=cast("AccountState", decision.state),
     )
@@ -113,6 +116,7 @@ def _of_clearing(entry: Entry, before: ClearingState | None) -> DecidedClearing:
         position=entry.position,
         wall_ms=entry.wall_ms,
         hash=entry.hash,
+        cause=entry.cause,
         facts=(),
         state=blank,
     )
@@ -134,6 +138,7 @@ def _of_account(entry: Entry, before: AccountState | None) -> Decided:
         position=entry.position,
         wall_ms=entry.wall_ms,
         hash=entry.hash,
+        cause=entry.cause,
         facts=(),
         state=blank,
     )

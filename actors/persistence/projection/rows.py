@@ -7,7 +7,7 @@ Rules
 1. Schema ``bulkhead`` holds what people and queries read, exactly. The platform's tables are written so that its own
    programs see the same accounts.
 2. The first decision of an account writes nothing of the platform's: its rows were made with it, or are older. The
-   positions that an adoption took over become rows of ours.
+   positions that an adoption took over become rows of ours. What it does to the balance is in the ledger as any other.
 """
 
 from __future__ import annotations
@@ -28,7 +28,17 @@ from actors.core.facts import (
     PositionFact,
     RiskFact,
 )
-from actors.persistence.projection import accounts, clearing, conditionals, money, orders, positions, risk
+from actors.persistence.projection import (
+    accounts,
+    alerts,
+    clearing,
+    conditionals,
+    ledger,
+    money,
+    orders,
+    positions,
+    risk,
+)
 from actors.persistence.projection.batch import Batch
 from actors.persistence.projection.decided import AnyDecided, Decided, DecidedClearing
 
@@ -50,6 +60,8 @@ def gather(batch: Batch, decisions: Iterable[AnyDecided]) -> None:
                 clearing.project(batch, decided, clearing_fact)
             continue
         lasts[decided.stream] = decided
+        ledger.project(batch, decided)
+        alerts.project(batch, decided)
         if decided.is_first:
             for first in decided.facts:
                 if isinstance(first, AccountAdopted):

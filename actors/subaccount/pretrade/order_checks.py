@@ -200,10 +200,12 @@ def nothing_to_reduce(o: OrderInMarket) -> Rejection | None:
 
 
 def reduce_only_mode(o: OrderInMarket) -> Rejection | None:
-    """The engine takes no new risk while something that it needs is away."""
-    if not o.market.reduce_only:
+    """The engine takes no new risk while something that it needs is away; in one symbol while that one's clearing is."""
+    symbol = o.order.symbol
+    if not o.market.reduce_only and symbol not in o.market.closed_symbols:
         return None
-    text = "the engine takes no new risk at present ('bulkhead tree' says why); reducing orders are welcome"
+    where = "" if o.market.reduce_only else f" in {symbol}"
+    text = f"the engine takes no new risk{where} at present ('bulkhead tree' says why); reducing orders are welcome"
     return reject(RejectCode.REDUCE_ONLY_MODE, text)
 
 

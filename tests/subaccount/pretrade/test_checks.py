@@ -142,6 +142,14 @@ def test_frozen_and_reduce_only_allow_reducing():
     assert codes(held, order(side=SELL, quantity=D(2))) == [RejectCode.ACCOUNT_NOT_ACTIVE]
 
 
+def test_a_symbol_that_takes_no_new_risk_allows_reducing_and_the_others_are_open():
+    held = account("1000", [position(quantity="1")])
+    closed = market({ETH: "2000", BTC: "20000"}, closed_symbols=frozenset({ETH}))
+    assert codes(held, order(side=SELL), closed) == []
+    assert codes(account(), order(quantity=D("0.1")), closed) == [RejectCode.REDUCE_ONLY_MODE]
+    assert codes(account(), order(symbol=BTC, quantity=D("0.01")), closed) == []
+
+
 def test_two_orders_that_fit_alone_but_not_together_one_is_refused():
     state = account("300", limits=WIDE)
     first = run(state, order(quantity=D(1)))
