@@ -31,7 +31,7 @@ from actors.assembly.fleet import (
     symbols_in_use,
 )
 from actors.assembly.journal_ends import JournalEnds
-from actors.assembly.platform_watch import PlatformWatch
+from actors.assembly.platform_watch import PlatformStats, PlatformWatch
 from actors.assembly.reconciliation import BOOKS_KEPT_S, Difference, Positions, reconcile
 from actors.assembly.shared_answer import SharedAnswer
 from actors.assembly.store_questions import StoreQuestions
@@ -139,6 +139,7 @@ class Engine:
         self._dsn = ""
         self._ends: JournalEnds | None = None
         self.platform_watch: PlatformWatch | None = None
+        self.platform_stats = PlatformStats()
         self._clearings: dict[Symbol, ClearingState] = {}
         self._roots: Sequence[JournalRoot] = ()
         self._is_assembled = False
@@ -392,8 +393,8 @@ class Engine:
             self.progress(
                 f"{count:,} accounts of the platform are not run here; see 'bulkhead db adopt --dry-run'"
             )
-        accounts, alarms = self.accounts, self.alarms
-        watch = PlatformWatch(self.reader, accounts, self.base_limits, alarms.tell, alarms.over)
+        alarms, stats = self.alarms, self.platform_stats
+        watch = PlatformWatch(self.reader, self.accounts, self.base_limits, alarms.tell, alarms.over, stats)
         self.platform_watch = watch
         watch.start()
 

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+import msgspec
 import psycopg
 import pykka
 import structlog
@@ -42,6 +43,9 @@ from actors.subaccount.state import AccountState
 log = structlog.get_logger("engine")
 
 LOOK_SECONDS = 2.0
+MORE_SECONDS = 0.2
+"""The same when more differs than one look takes."""
+
 SHARE = 25
 """After a look it waits so many times as long as that took, if that is longer."""
 
@@ -71,6 +75,21 @@ class _Asked(NamedTuple):
     future: pykka.Future[Any]
 
 
+class PlatformStats(msgspec.Struct):
+    """Counters of the watch; its thread alone writes them. ``looked_s`` is the monotonic time of the last look, 0 before."""
+
+    looks: int = 0
+    booked: int = 0
+    failures: int = 0
+    not_adopted: int = 0
+    looked_s: float = 0.0
+
+    @property
+    def age_s(self) -> float:
+        """Since the last look that was made to its end, in seconds."""
+        return time.monotonic() - self.looked_s if self.looked_s else 0.0
+
+
 class PlatformWatch:
     """See the module.
 
@@ -80,15 +99,17 @@ class PlatformWatch:
         defaults: the limits below all accounts.
         tell: an alarm that lasts, with its key.
         over: the end of one.
+        stats: its counters.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it stands between
         self,
         tables: Tables,
         accounts: Mapping[AccountId, Ref],
         defaults: RiskLimits,
         tell: Callable[[str, str], None],
         over: Callable[[str], None],
+        stats: PlatformStats | None = None,
     ) -> None:
         self._tables, self._accounts = tables, accounts
         self._defaults, self._tell, self._over = defaults, tell, over
@@ -96,8 +117,7 @@ class PlatformWatch:
         self._rules: str | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="platform-watch", daemon=True)
-        self.looks = self.booked = self.failures = 0
-        self.looked_s = time.monotonic()
+        self.stats = stats or PlatformStats()
 
     def start(self) -> None:
         """Begin to look."""
@@ -112,25 +132,26 @@ class PlatformWatch:
     def _work(self) -> None:
         wait = 0.0
         while not self._stop.wait(wait):
-            began = time.monotonic()
+            began, least = time.monotonic(), LOOK_SECONDS
             try:
-                self.look()
+                if self.look():
+                    least = MORE_SECONDS
             except (StoreUnreachable, StoreBusy) as away:
                 log.warning("the platform's rows cannot be read", error=str(away))
             except Exception as error:
                 # It must not end in silence: nobody else would notice what the platform does.
                 log.exception("the platform's rows cannot be compared")
-                self.failures += 1
+                self.stats.failures += 1
                 text = f"what the platform changes is not noticed: {type(error).__name__}: {error}"
                 self._alarm(FAILED_KEY, Critical(text))
             else:
                 self._end(FAILED_KEY)
-            wait = min(WAIT_MAX_SECONDS, max(LOOK_SECONDS, SHARE * (time.monotonic() - began)))
+            wait = min(WAIT_MAX_SECONDS, max(least, SHARE * (time.monotonic() - began)))
 
     # -- one look
 
-    def look(self) -> None:
-        """Compare once, tell accounts what concerns them, and wait for their answers."""
+    def look(self) -> bool:
+        """Compare once, tell accounts what concerns them, and wait for their answers; whether there is more than that."""
         found = self._tables.ask(platform_changes.look)
         self._not_adopted(found)
         self._positions(found)
@@ -138,12 +159,15 @@ class PlatformWatch:
         asked = [a for a in (self._told_account(c, traded) for c in found.accounts) if a is not None]
         asked += self._rules_changed(found.rules)
         self._answers(asked)
-        if len(found.accounts) < platform_changes.AT_ONCE:
+        is_all = len(found.accounts) < platform_changes.AT_ONCE
+        if is_all:
             self._calm({change.account_id for change in found.accounts}, asked)
-        self.looks += 1
-        self.looked_s = time.monotonic()
+        self.stats.looks += 1
+        self.stats.looked_s = time.monotonic()
+        return not is_all
 
     def _not_adopted(self, found: Changes) -> None:
+        self.stats.not_adopted = found.not_adopted
         if not found.not_adopted:
             self._end(NOT_ADOPTED_KEY)
             return
@@ -254,7 +278,7 @@ class PlatformWatch:
                 )
                 continue
             if not isinstance(answer, Rejected):
-                self.booked += 1
+                self.stats.booked += 1
                 log.info("taken over from the platform", account=one.account_id, what=one.what)
                 continue
             reasons = [r for r in answer.rejections if r.code is not RejectCode.TOO_LATE]

@@ -90,7 +90,7 @@ def test_a_deposit_and_a_status_become_facts_of_the_account(world):
     world.change(balance=D("50.5"), status="FROZEN", mode="TAKEOVER", rate=D("0.01"))
     state = world.account.state
     assert (state.balance, state.deposits, state.status, state.mode, state.maintenance_rate) == (D("1050.5"), D("1050.5"), "FROZEN", "TAKEOVER", D("0.01"))  # fmt: skip
-    assert (world.alarms, world.watch.booked) == ({}, 1)
+    assert (world.alarms, world.watch.stats.booked) == ({}, 1)
 
 
 def test_nothing_is_booked_on_another_state_than_the_one_that_was_compared(world):
@@ -136,6 +136,19 @@ def test_what_cannot_be_is_an_alarm_that_names_it_and_the_account_stays(world, m
     assert world.account.state == before
 
 
+def test_more_than_one_look_takes_is_looked_at_soon_and_ends_no_alarm(world, monkeypatch):
+    monkeypatch.setattr(platform_changes, "AT_ONCE", 1)
+    world.change(balance=D(-2000))
+    assert world.watch.look() is True
+    other = world.found.accounts[0]._replace(account_id=AccountId("a-2"))
+    world.found = world.found._replace(accounts=[other])
+    assert world.watch.look() is True
+    assert world.over == []
+    world.found = world.found._replace(accounts=[])
+    assert world.watch.look() is False
+    assert world.over == ["platform-account:a-1"]
+
+
 def test_who_trades_an_account_is_named_and_its_money_is_not_booked(world):
     world.found = world.found._replace(positions=[PositionChange(A1, "ETH/USDT:USDT", "row p was deleted")])
     world.change(balance=D(5))
@@ -152,6 +165,7 @@ def test_accounts_that_are_not_run_here_are_one_alarm(world):
     world.found = Changes([], [], 10_000, names, "")
     world.watch.look()
     world.watch.look()
+    assert (world.watch.stats.not_adopted, world.watch.stats.looks) == (10_000, 2)
     assert "10000 accounts of the platform are not run here (b-0, b-1, b-2, b-3, b-4 and 9995 more)" in world.alarms[NOT_ADOPTED_KEY]  # fmt: skip
     world.found = Changes([], [], 0, [], "")
     world.watch.look()
@@ -221,7 +235,8 @@ def test_the_thread_goes_on_whatever_happens_and_says_so(world, monkeypatch):
     assert over.wait(20)
     watch.stop(20)
     assert not watch._thread.is_alive()
-    assert watch.looks > 0
+    assert watch.stats.looks > 0
+    assert (watch.stats.failures > 0, watch.stats.age_s > 0) == (True, True)
 
 
 def test_what_the_platform_booked_is_a_deposit_in_the_books_of_the_day():

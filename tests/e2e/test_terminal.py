@@ -119,7 +119,7 @@ CASES = {
     "breaker trip": deed("breaker trip acct-5{n}", "breaker open"),
     "breaker reset": deed("breaker reset acct-6", "cool", code=1),
 }
-DATABASE = {f"db {c}" for c in "init check status verify hash rebuild unpark accept-restore".split()}
+DATABASE = {f"db {c}" for c in "init check status verify hash rebuild unpark accept-restore adopt".split()}
 ELSEWHERE = {"demo", "run", "paper", "replay", "sample-recording", "close", *DATABASE}
 """Not asked of a running engine; test_terminal_demo.py and test_db.py have them. 'close' looks again: test_owner.py."""
 
