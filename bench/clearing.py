@@ -63,6 +63,9 @@ CHUNK = 200
 PAGE = 500
 GOAL_RATIO, GOAL_USDT = Decimal(2), Decimal("0.1")
 GOAL_ORDERS = 1.5
+GOAL_COVER_SECONDS = 1.0
+GOAL_ONE_TICK = 10
+"""Orders besides splits when one price breaches everybody at once in one symbol."""
 LABEL, COLUMN = 32, 12
 NOT_CALM = frozenset({Phase.REDUCING, Phase.LIQUIDATING, Phase.STUCK})
 RISK = frozenset({Purpose.ADL, Purpose.LIQUIDATION})
@@ -128,6 +131,8 @@ class Outcome:
     shortfall: Decimal
     """Equity below zero of the accounts that were not calm at the end."""
     not_calm: int
+    splits: int
+    """Orders more than one, as a block was more than the exchange takes at once."""
     differing: int
     """Symbols whose books differ from the exchange's ten seconds later; orders that are still under way make some."""
     opened: int
@@ -353,6 +358,11 @@ class Running:
                 return Counter(stats["phases"])
             time.sleep(1)
 
+    def splits(self) -> int:
+        """Blocks so far that the exchange's maximum quantity split; 0 without clearing."""
+        found: int = self.client.get("/v1/stats")["clearing"]["counters"].get("splits", 0)
+        return found
+
     def shortfall(self) -> Decimal:
         """Equity below zero of accounts that are not calm."""
         late = (view for view in self.views() if view["phase"] in NOT_CALM and view["equity"] is not None)
@@ -412,14 +422,14 @@ def column(case: Case) -> Outcome:
         running.exchange("limits", profile=case.limits)
         running.start_engine()
         running.wait_for_empty_windows()
-        before = running.exchange("state")
+        before, splits = running.exchange("state"), running.splits()
         began_ms = time.time_ns() // 1_000_000
         running.exchange("shock", symbol="*", fraction=str(-case.drop), seconds=case.drop_seconds)
         phases = running.wait_until_calm()
         ended_ms = time.time_ns() // 1_000_000
         not_calm = sum(phases[p] for p in NOT_CALM)
         shortfall = running.shortfall() if not_calm else Decimal(0)
-        after = running.exchange("state")
+        after, splits = running.exchange("state"), running.splits() - splits
         books = running.client.get("/v1/reconciliation", settle_seconds=10)
         running.stop_engine()
         return Outcome(
@@ -430,6 +440,7 @@ def column(case: Case) -> Outcome:
             / max(Decimal(1), _change(before, after, "taken")),
             shortfall=shortfall,
             not_calm=not_calm,
+            splits=splits,
             differing=sum(Decimal(b["difference"]) != 0 for b in books),
             opened=opened,
         )
@@ -475,6 +486,7 @@ def figures(outcome: Outcome) -> list[tuple[str, str]]:
         ("orders that the exchange got", f"{outcome.exchange_orders:,}"),
         ("  of them liquidating", f"{m.risk_orders:,}"),
         ("  of these blocks", f"{m.block_orders:,}"),
+        ("  of these split at the maximum", f"{outcome.splits:,}"),
         ("paid for depth, basis points", f"{outcome.depth_share * 10_000:.1f}"),
         ("symbols whose books differ", str(outcome.differing)),
     ]
@@ -500,6 +512,17 @@ def verdicts(outcomes: Sequence[Outcome]) -> Iterator[str]:
                 f"{count:,} accounts, clearing {clearing}: bad debt per liquidated account {found.lost_each:.2f} with "
                 f"limits, {without.lost_each:.2f} without; at most {goal:.2f}: {_met(found.lost_each <= goal)}"
             )
+    for found in outcomes:
+        case, m = found.case, found.measured
+        if case.clearing == "off":
+            continue
+        name, late = f"{case.accounts:,} accounts, limits {case.limits}", percentile(m.covered_after, 0.99)
+        ok = late <= GOAL_COVER_SECONDS and not m.uncovered
+        yield f"{name}: decision to covering order p99 {late:.2f} s; at most {GOAL_COVER_SECONDS:g} s: {_met(ok)}"
+        if case.symbols == 1 and case.drop_seconds == 0:
+            besides = m.risk_orders - found.splits
+            ok = besides <= GOAL_ONE_TICK
+            yield f"{name}: {besides} orders besides splits; at most {GOAL_ONE_TICK}: {_met(ok)}"
     for clearing in dict.fromkeys(o.case.clearing for o in outcomes):
         counts = sorted(o.case.accounts for o in outcomes if o.case[1:3] == ("binance", clearing))
         if len(counts) > 1:

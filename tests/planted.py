@@ -76,6 +76,7 @@ CLEARING_ROWS = ("tests/persistence/test_clearing_rows.py",)
 CLEARING_STREAMS = ("tests/persistence/test_clearing_streams.py",)
 STORED = ("tests/persistence/test_store.py", "tests/persistence/test_lost_connections.py")
 CONNECTED = ("tests/persistence/test_connection.py",)
+DROP_COPIES = "tests/api/test_drop_copy.py::test_"
 ROWS_TESTS = "tests/persistence/test_rows.py::"
 PROJECTED = "tests/persistence/projection/test_store.py::"
 TRANSLATED = ("tests/venues/binance/test_translate.py",)
@@ -831,9 +832,9 @@ FAULTS = (
     ),
     Fault(
         "an answer about another order is taken",
-        PROTOCOL,
-        "    if report is None or report.client_order_id == message.client_order_id:\n        return message\n",
-        "    return message\n",
+        "actors/gateway/messages.py",
+        "        if report is None or report.client_order_id == self.client_order_id:\n            return self\n",
+        "        return self\n",
         LATE,
     ),
     Fault(
@@ -1334,5 +1335,56 @@ FAULTS = (
         " or str(value) not in _EMPTY_TEXTS",
         "",
         ("tests/subaccount/test_state_codec.py",),
+    ),
+    Fault(
+        "who reads on is not told of what was committed",
+        WRITER,
+        "            self._tail.handed(committed)\n",
+        "            pass\n",
+        ("tests/persistence/test_actor.py",),
+    ),
+    Fault(
+        "a slot of the tail that is in use again is taken for the older row",
+        "actors/persistence/tail.py",
+        "if row is None or row.position != position:",
+        "if row is None:",
+        (
+            "tests/persistence/test_tail.py::test_a_slot_that_the_writer_has_used_again_is_no_row_of_an_older_position",
+        ),
+    ),
+    Fault(
+        "an account's events go to who asked for another's",
+        "actors/api/drop_copy.py",
+        "return is_kind and (not self.accounts or line.account in self.accounts)",
+        "return is_kind",
+        (f"{DROP_COPIES}only_the_accounts_and_kinds_that_are_asked_for",),
+    ),
+    Fault(
+        "the event that a client goes on behind is sent again",
+        "actors/api/drop_copy.py",
+        "if line.id > reader.after and",
+        "if line.id >= reader.after and",
+        (f"{DROP_COPIES}it_goes_on_behind_an_event_and_marks_what_may_have_been_sent_before",),
+    ),
+    Fault(
+        "what an earlier connection may have sent is not marked",
+        "actors/api/drop_copy.py",
+        "ends[line.id.position > last]",
+        "ends[line.id.position >= last]",
+        (f"{DROP_COPIES}a_message_has_not_too_many_events_and_marks_each_by_its_position",),
+    ),
+    Fault(
+        "a client of a drop copy gives an event that comes again",
+        "actors/api/drop_copy_client.py",
+        "id_ <= self._last:",
+        "id_ < self._last:",
+        ("tests/api/test_drop_copy_client.py::test_what_comes_again_is_left_out",),
+    ),
+    Fault(
+        "a websocket whose client does not read stays",
+        "actors/api/connections.py",
+        "        self._late = self.loop.call_later(SOCKET_SECONDS, self._close_slow)\n",
+        "",
+        (f"{DROP_COPIES}a_slow_reader_is_cut_off_and_slows_nobody",),
     ),
 )

@@ -6,7 +6,7 @@ Money is in the quote asset; numbers in requests are text, so that no digit is l
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -17,6 +17,8 @@ from actors.core.fees import PendingFee
 from actors.core.names import checked_id
 from actors.core.records import NewAccount
 from actors.core.units import AccountId, Symbol
+from actors.persistence.redis.prices import Others, PriceSource, SeenPrice, nobody, seen, to_look_at
+from actors.persistence.redis.snapshots import Snapshot
 from actors.runtime.cell import Status
 from actors.subaccount import margin
 from actors.subaccount.market import Market, marks_of
@@ -64,6 +66,8 @@ class FeeBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class PositionView(msgspec.Struct, frozen=True, kw_only=True):
     """An open position; money in quote asset. None where a price is missing or stale.
 
+    ``mark_source`` says where the mark came from: ``WS`` (the exchange's stream), ``REST`` (the exchange was asked) or ``REDIS``
+    (the platform's cache, only shown and never decided by); ``mark_age_ms`` how old it is, or the last one that there was.
     ``liquidation_price`` is for cross margin: the mark at which the account reaches its first ADL tier if no other price
     moves. ``static_liquidation_price`` is of this position alone, as the platform shows it. ``mae`` and ``mfe`` are the
     maximum adverse and favorable excursion: the worst and the best unrealized profit so far.
@@ -74,6 +78,8 @@ class PositionView(msgspec.Struct, frozen=True, kw_only=True):
     quantity: Decimal
     entry_price: Decimal
     mark: Decimal | None
+    mark_source: PriceSource | None
+    mark_age_ms: int | None
     notional: Decimal
     leverage: Decimal
     margin: Decimal
@@ -140,8 +146,79 @@ class ClosedPositionView(msgspec.Struct, frozen=True, kw_only=True):
     closed_ms: int
 
 
-def account_view(state: AccountState, status: Status, restarts: int, market: Market) -> AccountView:
-    """An account as the API shows it."""
+class KeptPosition(msgspec.Struct, frozen=True, kw_only=True):
+    """An open position as Redis has it; its fields are those of ``PositionView``."""
+
+    account_id: AccountId
+    symbol: str
+    quantity: Decimal
+    entry_price: Decimal
+    mark: Decimal
+    notional: Decimal
+    leverage: Decimal
+    margin: Decimal
+    unrealized: Decimal
+    liquidation_price: Decimal
+
+
+class KeptAccount(msgspec.Struct, frozen=True, kw_only=True):
+    """An account that the engine has not loaded yet, as its last snapshot in Redis has it.
+
+    ``source`` says so, ``age_ms`` how old the numbers are. The other fields are those of ``AccountView``; symbols are
+    spelled as the platform does. Only to be looked at: nothing is decided by it.
+    """
+
+    account_id: AccountId
+    source: Literal["redis"] = "redis"
+    age_ms: int
+    status: AccountStatus | None
+    mode: LiquidationMode | None
+    balance: Decimal
+    equity: Decimal
+    margin_used: Decimal
+    available: Decimal
+    maintenance: Decimal
+    margin_ratio: Decimal
+    positions: list[KeptPosition]
+
+
+def kept_account(snapshot: Snapshot, wall_ms: int) -> KeptAccount:
+    """An account as Redis has it."""
+    account_id = AccountId(snapshot.sub_account_id)
+    return KeptAccount(
+        account_id=account_id,
+        age_ms=max(0, wall_ms - snapshot.timestamp),
+        status=snapshot.status,
+        mode=snapshot.liquidation_mode,
+        balance=snapshot.balance,
+        equity=snapshot.equity_raw,
+        margin_used=snapshot.margin_used,
+        available=snapshot.available_margin,
+        maintenance=snapshot.maintenance_margin,
+        margin_ratio=round(snapshot.margin_ratio, 6),
+        positions=[
+            KeptPosition(
+                account_id=account_id,
+                symbol=p.symbol,
+                quantity=p.quantity if p.side == "LONG" else -p.quantity,
+                entry_price=p.entry_price,
+                mark=p.mark_price,
+                notional=p.notional,
+                leverage=p.leverage,
+                margin=p.margin,
+                unrealized=p.unrealized_pnl,
+                liquidation_price=p.liquidation_price,
+            )
+            for p in snapshot.positions
+        ],
+    )
+
+
+def account_view(
+    state: AccountState, status: Status, restarts: int, market: Market, others: Others = nobody
+) -> AccountView:
+    """An account as the API shows it; ``others`` have prices where the exchange gave none."""
+    given, market = market, to_look_at(state, market, others)
     marks = marks_of(state, market)
     view = margin.view(state, marks, market.instruments) if marks is not None else None
     return AccountView(
@@ -158,7 +235,7 @@ def account_view(state: AccountState, status: Status, restarts: int, market: Mar
         maintenance=view.maintenance if view else None,
         margin_ratio=round(view.ratio, 6) if view else None,
         bad_debt=state.bad_debt,
-        positions=position_views(state, market),
+        positions=position_views(state, given, others),
         orders=[order_view(o) for o in state.orders],
         breaker=state.risk.breaker,
         closing_out=state.risk.close_out_reason,
@@ -170,14 +247,18 @@ def account_view(state: AccountState, status: Status, restarts: int, market: Mar
     )
 
 
-def position_views(state: AccountState, market: Market) -> list[PositionView]:
-    """An account's positions as the API shows them."""
-    marks = marks_of(state, market)
-    return [_position_view(state, p, market, marks) for p in state.positions]
+def position_views(state: AccountState, market: Market, others: Others = nobody) -> list[PositionView]:
+    """An account's positions as the API shows them; ``others`` as of ``account_view``."""
+    marks = marks_of(state, to_look_at(state, market, others))
+    max_age_ns = state.limits.price_max_age_ns
+    return [
+        _position_view(state, p, market, marks, seen(p.symbol, market, max_age_ns, others))
+        for p in state.positions
+    ]
 
 
 def _position_view(
-    state: AccountState, p: Position, market: Market, marks: dict[Symbol, Decimal] | None
+    state: AccountState, p: Position, market: Market, marks: dict[Symbol, Decimal] | None, price: SeenPrice
 ) -> PositionView:
     mae, mfe = p.excursions(*(market.extremes(p.symbol, p.since) or (None, None)))
     liquidation = margin.liquidation_price(state, p, marks, market.instruments) if marks else None
@@ -187,6 +268,8 @@ def _position_view(
         quantity=p.quantity,
         entry_price=p.entry_price,
         mark=marks[p.symbol] if marks else None,
+        mark_source=price.source if marks else None,
+        mark_age_ms=price.age_ms,
         notional=p.notional,
         leverage=round(p.leverage, 4),
         margin=p.margin,

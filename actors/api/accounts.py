@@ -15,23 +15,25 @@ from actors.api.account_views import (
     AmountBody,
     ClosedPositionView,
     FeeBody,
+    KeptAccount,
     ModeBody,
     PositionView,
     account_view,
+    kept_account,
     new_account,
     position_views,
 )
 from actors.api.answers import OUTCOMES, Outcome, outcome_response
-from actors.api.errors import ERRORS
+from actors.api.errors import ERRORS, STARTING, Starting
 from actors.api.lookup import Lookup, account_state, no_state
 from actors.api.noun import Context, Noun
 from actors.api.parameters import HttpRequest, Limit, Offset, who
-from actors.api.pools import INSPECT
+from actors.api.pools import INSPECT, REDIS
 from actors.api.values import WhyBody, check_length, decimal_of
 from actors.core.enums import AccountStatus, ReconsiderReason
-from actors.core.errors import BadInput
+from actors.core.errors import BadInput, BulkheadError, RedisRefused, RedisUnreachable
 from actors.core.messages import AdjustBalance, Reconsider, Reopen, SetMode, SetStatus, SettleFee
-from actors.core.names import checked_text, told_text
+from actors.core.names import checked_id, checked_text, shown, told_text
 from actors.core.units import AccountId, Symbol
 from actors.persistence.operator_records import clean
 from actors.runtime.actor import Ref
@@ -63,12 +65,34 @@ class AccountService:
         refs = list(self._engine.accounts.values())[offset : offset + limit]
         return [view for ref in refs if (view := self._view(ref, market)) is not None]
 
-    def account(self, account_id: str) -> AccountView:
-        """One account."""
-        view = self._view(self._lookup.account(account_id), self._lookup.market())
-        if view is None:
-            raise no_state(account_id)
-        return view
+    async def account(self, account_id: str) -> AccountView | KeptAccount:
+        """One account; one that is not loaded yet as Redis has it.
+
+        Raises:
+            Starting: the engine has no accounts yet, and Redis not this one; says why.
+            NotFound: there is no such account, or it has no state and Redis none of it.
+        """
+        if not self._engine.has_accounts:
+            return await REDIS.run(self._kept, account_id, Starting(STARTING))
+        view = await INSPECT.run(self._account, account_id)
+        if view is not None:
+            return view
+        return await REDIS.run(self._kept, account_id, no_state(account_id))
+
+    def _account(self, account_id: str) -> AccountView | None:
+        return self._view(self._lookup.account(account_id), self._lookup.market())
+
+    def _kept(self, account_id: str, why: BulkheadError) -> KeptAccount:
+        link, id_ = self._engine.redis, AccountId(checked_id(account_id, "account_id"))
+        if link.stats is None:
+            raise why
+        try:
+            found = link.snapshot(id_)
+        except (RedisUnreachable, RedisRefused) as error:
+            raise type(why)(f"{why}; Redis has nothing to show meanwhile: {error}") from None
+        if found is None:
+            raise type(why)(f"{why}; Redis has no snapshot of {shown(account_id)} to show meanwhile")
+        return kept_account(found, self._engine.clock.wall_ms())
 
     def positions(self, account_id: str | None, limit: int) -> list[PositionView]:
         """Open positions of one account or of all."""
@@ -78,7 +102,7 @@ class AccountService:
         for ref in refs:
             state = account_state(ref)
             if state is not None:
-                found += position_views(state, market)
+                found += position_views(state, market, self._engine.redis.price)
             if len(found) >= limit:
                 break
         return found[:limit]
@@ -88,7 +112,9 @@ class AccountService:
         # A guard's state is newer than that of the account whose place it took. Until the guard has loaded it, the
         # account's last one is shown. Status and restarts are always the account's own.
         state = account_state(ref) or account_state(own)
-        return None if state is None else account_view(state, own.cell.status, own.cell.restarts, market)
+        if state is None:
+            return None
+        return account_view(state, own.cell.status, own.cell.restarts, market, self._engine.redis.price)
 
     # -- the past
 
@@ -190,10 +216,10 @@ class AccountRoutes(Controller):
         """Create accounts, all or none."""
         return {"created": await accounts.create(data, who(request))}
 
-    @get("/{account_id:str}", responses=ERRORS)
-    async def account(self, accounts: AccountService, account_id: str) -> AccountView:
-        """One account: balance, margin, positions, orders."""
-        return await INSPECT.run(accounts.account, account_id)
+    @get("/{account_id:str}", responses=ERRORS, opt={"early": True})
+    async def account(self, accounts: AccountService, account_id: str) -> AccountView | KeptAccount:
+        """One account: balance, margin, positions, orders. While it is not loaded yet, its last snapshot in Redis."""
+        return await accounts.account(account_id)
 
     @post("/{account_id:str}/balance", responses=OUTCOMES, status_code=200)
     async def balance(

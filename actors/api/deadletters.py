@@ -127,7 +127,7 @@ class DeadLetterRoutes(Controller):
         """One dead letter, with its traceback and the state that it met."""
         return await letters.dead_letter(dead_letter_id)
 
-    @get("/{dead_letter_id:int}/export", responses=ERRORS)
+    @get("/{dead_letter_id:int}/export", responses=ERRORS, media_type=CAPTURE_TYPE)
     async def export(self, letters: DeadLetterService, dead_letter_id: int) -> Response[bytes]:
         """The failure with all that it was made of, as a file for ``bulkhead rerun``."""
         return Response(await letters.export(dead_letter_id), media_type=CAPTURE_TYPE)

@@ -27,6 +27,16 @@ class DropCopyStats:
             self.connections -= 1
             self.positions.pop(number, None)
 
+    def view(self, last: int) -> dict[str, int]:
+        """As people look at it; ``last`` as of ``behind``."""
+        return {
+            "connections": self.connections,
+            "events": self.events,
+            "cut_off": self.cut_off,
+            "behind": self.behind(last),
+            "journal_position": last,
+        }
+
     def behind(self, last: int) -> int:
         """How many rows of the journal, which ends at ``last``, the slowest connection has not read; 0 without any."""
         return max((last - position for _, position in pairs(self.positions)), default=0)

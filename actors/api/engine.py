@@ -98,6 +98,8 @@ class EngineService:
             "router": inspect("router"),
             "writer": inspect("writer"),
             "projector": inspect("projector"),
+            "audit": None if engine.audit is None else engine.audit.stats,
+            "redis": engine.redis.stats,
             "gateway": inspect("gateway"),
             "clearing": self._clearings.totals(),
             "supervisor": inspect("supervisor"),
@@ -107,6 +109,7 @@ class EngineService:
             "pending_fees": sum(len(s.pending_fees) for s in states),
             "fleet": engine.fleets.view(),
             "bad_debt": sum((s.bad_debt for s in states), Decimal(0)),
+            "drop_copies": self._drop_copies.view(engine.tail.position),
             "alarms": engine.alarms.count,
             "alarms_unacknowledged": engine.alarms.open_by_level(),
             "census": self._mailboxes.latest,
@@ -125,6 +128,7 @@ class EngineService:
             gateway=lookup.inspect("gateway"),
             clearing=self._clearings.totals(),
             drop_copies=self._drop_copies,
+            redis=self._engine.redis.stats,
         )
         return exposition(sources).decode()
 

@@ -26,6 +26,8 @@ from actors.core.errors import (
     NotDurable,
     NotRecorded,
     Overloaded,
+    RedisRefused,
+    RedisUnreachable,
     Refused,
     StoreBusy,
     StoreUnreachable,
@@ -48,6 +50,13 @@ class NotFound(BulkheadError):  # noqa: N818 - the name is the code that a clien
 
 class Conflict(BulkheadError):  # noqa: N818 - as above
     """Another request was first, or the present state does not allow it."""
+
+
+class Starting(BulkheadError):  # noqa: N818 - as above
+    """The engine has no accounts yet."""
+
+
+STARTING = "the engine is starting and has not loaded its accounts; try again in some seconds"
 
 
 class ErrorText(msgspec.Struct, frozen=True):
@@ -73,6 +82,9 @@ STATUS_OF: tuple[tuple[type[BaseException], int], ...] = (
     (StoreBusy, 503),
     (Overloaded, 503),
     (NotRecorded, 503),
+    (Starting, 503),
+    (RedisUnreachable, 503),
+    (RedisRefused, 503),
     (pykka.Timeout, 504),
     (NotDurable, 503),
     (ExchangeUnreachable, 502),
@@ -94,7 +106,7 @@ ERRORS = {
         409: "another request was first, or the present state does not allow it",
         429: "too many commands wait for this account",
         502: "the exchange does not answer, or refuses",
-        503: "Postgres does not answer, too many requests wait (see Retry-After), or the exchange may not be asked yet",
+        503: "the engine is starting, Postgres does not answer, too many requests wait (see Retry-After), or the exchange may not be asked yet",
         504: "the actor did not answer in time",
     }.items()
 }
@@ -113,7 +125,7 @@ def error_response(request: Request[Any, Any, Any], error: Exception) -> Respons
         status = status_of(error)
     if status == 500:  # noqa: PLR2004 - our fault, not the caller's
         log.error("request failed", error=harmless(repr(error), ERROR_MAX), exc_info=error)
-    if isinstance(error, Overloaded):
+    if isinstance(error, Overloaded | Starting):
         headers["retry-after"] = str(RETRY_AFTER_S)
     return Response(_body(code, text), status_code=status, headers=headers)
 

@@ -32,7 +32,9 @@ from actors.gateway.actor import GatewayStatus
 from actors.gateway.messages import RequestWeight
 from actors.gateway.stream import StreamState
 from actors.persistence.actor import WriterStats
+from actors.persistence.audit.trail import AuditStats
 from actors.persistence.projection.actor import ProjectorStats
+from actors.persistence.redis.publisher import RedisStats
 from actors.runtime import logs
 from actors.runtime.dispatcher import ThreadedDispatcher
 from actors.runtime.logs import LogState
@@ -144,6 +146,22 @@ PROJECTOR: tuple[Figure[ProjectorStats], ...] = (
     ),
     Figure(GAUGE, "projection_parked", "Accounts that cannot be projected", lambda p: p.parked),
 )
+AUDIT: tuple[Figure[AuditStats], ...] = (
+    Figure(
+        GAUGE,
+        "audit_lag_decisions",
+        "Durable decisions that are not in the audit's file yet",
+        lambda a: a.behind,
+    ),
+    Figure(COUNTER, "audit_lines", "Lines written to the audit's files", lambda a: a.lines),
+    Figure(
+        COUNTER,
+        "audit_left_out",
+        "Rejections and alarms that were counted in the audit and not written one by one",
+        lambda a: a.left_out,
+    ),
+    Figure(GAUGE, "audit_failing", "1 while the audit cannot be written", lambda a: bool(a.fault)),
+)
 GATEWAY: tuple[Figure[GatewayStatus], ...] = (
     Figure(COUNTER, "orders_sent", "Orders sent to the exchange", lambda g: g.sent),
     Figure(
@@ -243,6 +261,35 @@ DROP_COPIES: tuple[Figure[DropCopyStats], ...] = (
 )
 
 
+REDIS: tuple[Figure[RedisStats], ...] = (
+    Figure(GAUGE, "redis_connected", "1 while Redis answers", lambda r: r.connected),
+    Figure(
+        GAUGE,
+        "redis_lag_decisions",
+        "Durable decisions whose events are not in Redis yet",
+        lambda r: r.lag,
+    ),
+    Figure(
+        GAUGE,
+        "redis_faults",
+        "Of events, snapshots and prices, how many Redis refuses to take",
+        lambda r: len(r.faults),
+    ),
+    Figure(
+        GAUGE,
+        "redis_snapshot_round_seconds",
+        "How long it took to look at the snapshots of all accounts once",
+        lambda r: r.round_s,
+    ),
+    Figure(COUNTER, "redis_errors", "Times that Redis did not answer or refused", lambda r: r.errors),
+    Figure(COUNTER, "redis_connects", "Times that Redis was connected to", lambda r: r.connects),
+    Figure(COUNTER, "redis_events", "Events added to the stream in Redis", lambda r: r.events),
+    Figure(COUNTER, "redis_snapshots", "Risk snapshots written to Redis", lambda r: r.snapshots),
+    Figure(COUNTER, "redis_prices", "Prices written to Redis", lambda r: r.prices),
+)
+"""They are there if the setting redis names one."""
+
+
 class Sources(NamedTuple):
     """What one scrape reads. An actor is None while it starts or stops; its metrics are missing then."""
 
@@ -254,6 +301,7 @@ class Sources(NamedTuple):
     gateway: GatewayStatus | None
     clearing: ClearingTotals
     drop_copies: DropCopyStats
+    redis: RedisStats | None = None
 
 
 class EngineCollector(Collector):
@@ -264,7 +312,7 @@ class EngineCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """One scrape."""
-        engine, mailboxes, router, writer, projector, gateway, clearing, drop_copies = self._sources
+        engine, mailboxes, router, writer, projector, gateway, clearing, drop_copies, redis = self._sources
         yield from _of_mailboxes(mailboxes)
         yield from _of_dispatchers(engine.dispatchers())
         yield _of_tick_lags(router)
@@ -274,8 +322,10 @@ class EngineCollector(Collector):
         yield from _figures(ROUTER, router)
         yield from _figures(WRITER, writer)
         yield from _figures(PROJECTOR, projector)
+        yield from _figures(AUDIT, None if engine.audit is None else engine.audit.stats)
         yield from _figures(GATEWAY, gateway)
         yield from _figures(CLEARING, clearing)
+        yield from _figures(REDIS, redis)
         yield from _of_waiting(clearing)
         yield from _figures(DROP_COPIES, drop_copies)
         yield _of_the_slowest(engine, drop_copies)

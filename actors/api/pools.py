@@ -126,10 +126,21 @@ class Pool:
 INSPECT = Pool("looks at the engine", threads=2, waiting_max=64)
 STORE = Pool("questions to Postgres", threads=4, waiting_max=60)
 EXCHANGE = Pool("questions to the exchange", threads=2, waiting_max=16)
+REDIS = Pool("questions to Redis", threads=2, waiting_max=30)
 STOP = Pool("emergency stops", threads=2, waiting_max=16)
 ORDERS = Slots("orders", 20_000)
 OPERATORS = Slots("operators' requests", 1_000)
 DROP_COPIES = Slots("drop copies", 32)
 JOURNAL = Pool("drop copies that are behind", threads=1, waiting_max=32)
 
-ALL = (INSPECT.slots, STORE.slots, EXCHANGE.slots, STOP.slots, ORDERS, OPERATORS, DROP_COPIES, JOURNAL.slots)
+ALL = (
+    INSPECT.slots,
+    STORE.slots,
+    EXCHANGE.slots,
+    REDIS.slots,
+    STOP.slots,
+    ORDERS,
+    OPERATORS,
+    DROP_COPIES,
+    JOURNAL.slots,
+)

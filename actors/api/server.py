@@ -35,6 +35,7 @@ from actors.api import (
     limits,
     orders,
     position_sizes,
+    prices,
     quarantine,
     time_travel,
 )
@@ -48,7 +49,7 @@ from actors.api.connections import (
     KnownHosts,
     Refusals,
 )
-from actors.api.errors import error_response, refused
+from actors.api.errors import STARTING, Starting, error_response, refused
 from actors.api.listening import bound
 from actors.api.noun import Context, Noun
 from actors.assembly.config import ApiToken, Role
@@ -61,6 +62,7 @@ NOUNS: tuple[Noun, ...] = (
     clearing.NOUN,
     time_travel.NOUN,
     position_sizes.NOUN,
+    prices.NOUN,
     limits.NOUN,
     breaker.NOUN,
     actors.NOUN,
@@ -82,6 +84,7 @@ def application(context: Context, tokens: Tokens) -> Litestar:
     async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         if handler.opt.get("open"):
             return
+        has_accounts = context.engine.has_accounts
         is_socket = connection.scope["type"] == ScopeType.WEBSOCKET
         try:
             # A websocket is opened by a GET.
@@ -89,6 +92,9 @@ def application(context: Context, tokens: Tokens) -> Litestar:
             connection.scope["user"] = _allowed(tokens, connection.headers.get("authorization", ""), method)
         except HTTPException as error:
             raise refused(error) if is_socket else error from None
+        if not has_accounts and not handler.opt.get("early"):
+            starting = Starting(STARTING)
+            raise refused(starting) if is_socket else starting
 
     return Litestar(
         [noun.router(context) for noun in NOUNS],
@@ -160,19 +166,28 @@ class ApiServer:
         host, port = self._socket.getsockname()[:2]
         return Address(f"http://{host}:{port}", self._token, os.getpid(), self._viewer_token)
 
-    def start(self) -> None:
-        """Listen, and write ``api.json``.
+    def listen(self) -> None:
+        """Listen: before the accounts are there, all but health and a look at one account is answered with 503.
 
         Raises:
             BulkheadError: it does not come up in time.
         """
-        self._context.mailboxes.start()
         self._thread.start()
         deadline = time.monotonic() + START_SECONDS
         while not self._server.started:
             if time.monotonic() > deadline or not self._thread.is_alive():
                 raise BulkheadError("the API server did not start")
             time.sleep(0.01)
+
+    def start(self) -> None:
+        """The accounts are there: answer everything, and write ``api.json``.
+
+        Raises:
+            BulkheadError: it does not come up in time.
+        """
+        if self._thread.ident is None:
+            self.listen()
+        self._context.mailboxes.start()
         # Written beside and renamed: who reads the file finds it whole or not at all.
         fresh = self._file.with_suffix(".new")
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

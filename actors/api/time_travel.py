@@ -202,7 +202,7 @@ class TimeTravelRoutes(Controller):
         """What changed between two points, field by field, and the decisions between them; ``limit`` of these."""
         return plain_json(await travel.diff(account_id, before, after, limit))
 
-    @get("/capture", responses=ERRORS)
+    @get("/capture", responses=ERRORS, media_type=CAPTURE_TYPE)
     async def capture(
         self, travel: TimeTravelService, account_id: str, last: Last = RECORDED_OF_ONE
     ) -> Response[bytes]:

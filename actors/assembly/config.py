@@ -20,6 +20,7 @@ from actors.core.errors import BadConfig
 from actors.limits import layers
 from actors.limits.layers import RiskConfig
 from actors.limits.parse import hint
+from actors.persistence.redis.address import check_url
 
 DEFAULT_DATA_DIR = Path(".data") / "bulkhead"
 
@@ -33,8 +34,14 @@ TOKEN_LENGTH_MIN = 16
 LEVERAGE_MAX = 125
 
 CLEARING = ("on", "off")
+AUDIT = ("on", "off")
+AUDIT_DAYS_MAX = 36_500
 
 SPLIT_AT_DEPTH_MAX = 1_000_000
+
+REDIS_STREAM_MAX = 10_000_000
+
+REDIS_KEY = re.compile(r"[\w.:{}-]{1,200}", re.ASCII)
 
 DAY_S = 86_400
 """The longest wait that can be asked for; far longer ones are more than the operating system takes."""
@@ -174,6 +181,31 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             "exchange's largest quantity"
         ),
     ] = 0
+    audit: Annotated[
+        str,
+        Setting(
+            "on: what happens is written to a file for each UTC day in data_dir/audit, each line chained to the one "
+            "before, so that a change is found by 'bulkhead audit verify'; off: none is written"
+        ),
+    ] = "on"
+    audit_days: Annotated[
+        int, Setting("how many days' files of the audit are kept, of days that have lines; 0: all")
+    ] = 0
+    redis: Annotated[
+        str,
+        Setting(
+            'URL of a Redis for the platform, for example "redis://127.0.0.1:6379/0"; empty: none; one with a password '
+            "better in BULKHEAD_REDIS"
+        ),
+    ] = ""
+    redis_stream: Annotated[str, Setting("key of the event stream in it")] = "bulkhead:events"
+    redis_stream_length: Annotated[int, Setting("about so many entries are kept in the stream")] = 20_000
+    redis_stream_depth: Annotated[
+        int,
+        Setting(
+            "where the stream is empty, it begins so many decisions before the newest one; 0: with the next one"
+        ),
+    ] = 20_000
     faults_allowed: Annotated[
         bool, Setting("let accounts be made to fail on purpose, for the demo and for tests")
     ] = False
@@ -186,6 +218,8 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise BadConfig("api_tokens: two have the same token; each needs its own")
         self._check_master()
         self._check_clearing()
+        self._check_audit()
+        self._check_redis()
         for asset in self.fee_assets:
             if not (asset.isascii() and asset.isalnum() and asset == asset.upper()):
                 raise BadConfig(
@@ -201,6 +235,26 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise BadConfig(
                 f"block_split_at_depth: {depth} must be 0 (never split by depth) to {SPLIT_AT_DEPTH_MAX:,}"
             )
+
+    def _check_audit(self) -> None:
+        if self.audit not in AUDIT:
+            raise BadConfig(f"audit: {self.audit!r} is none of {', '.join(AUDIT)}")
+        if not 0 <= self.audit_days <= AUDIT_DAYS_MAX:
+            raise BadConfig(f"audit_days: {self.audit_days} must be 0 (all are kept) to {AUDIT_DAYS_MAX:,}")
+
+    def _check_redis(self) -> None:
+        check_url(self.redis)
+        key, length, depth = self.redis_stream, self.redis_stream_length, self.redis_stream_depth
+        if not REDIS_KEY.fullmatch(key):
+            raise BadConfig(
+                f"redis_stream: {key!r} is no name of a key: 1 to 200 letters, digits and . : _ - {{ }}"
+            )
+        if key.startswith("pms:"):
+            raise BadConfig(f"redis_stream: {key!r} must not begin with pms:, whose keys are the platform's")
+        if not 1 <= length <= REDIS_STREAM_MAX:
+            raise BadConfig(f"redis_stream_length: {length} must be 1 to {REDIS_STREAM_MAX:,}")
+        if not 0 <= depth <= REDIS_STREAM_MAX:
+            raise BadConfig(f"redis_stream_depth: {depth} must be 0 to {REDIS_STREAM_MAX:,}")
 
     def _check_times(self) -> None:
         least = {

@@ -33,6 +33,7 @@ from actors.assembly.fleet import (
 from actors.assembly.journal_ends import JournalEnds
 from actors.assembly.platform_watch import PlatformStats, PlatformWatch
 from actors.assembly.reconciliation import BOOKS_KEPT_S, Difference, Positions, reconcile
+from actors.assembly.redis_link import RedisLink
 from actors.assembly.shared_answer import SharedAnswer
 from actors.assembly.store_questions import StoreQuestions
 from actors.clearing.state import ClearingState
@@ -45,6 +46,7 @@ from actors.core.safe_copy import pairs
 from actors.core.units import NANOS_PER_MS, NANOS_PER_SECOND, AccountId, Nanos, Symbol
 from actors.feed.actor import Listed
 from actors.gateway.fleets import Fleets
+from actors.persistence.audit.trail import AuditTrail
 from actors.persistence.caretaker import Caretaker
 from actors.persistence.connection import owner_of
 from actors.persistence.embedded import EmbeddedPostgres
@@ -81,8 +83,14 @@ STOP_SECONDS = 10.0
 HALTED_SECONDS = 0.5
 """How long the stop waits for a part whose failure has halted the engine."""
 
+REDIS_SECONDS = 2.0
+"""How long the last of what happened may take to be published."""
+
 DRAIN_SECONDS = 2.0
 """How long orders on their way may take to be answered while the engine stops."""
+
+AUDIT_STOP_SECONDS = 2.0
+"""How long the audit may take to write what is left; what the journal has of it is written at the next start else."""
 
 BEFORE_ACCOUNTS = ("writer", "projector", "gateway", "router")
 AFTER_ACCOUNTS = ("feed",)
@@ -122,6 +130,10 @@ class Engine:
         self.alarms = Alarms(self.clock, folder)
         self.alarm = self.alarms.tell
         self.operator_log = OperatorLog(self.clock, folder, self.alarms.tell, self.alarms.over)
+        self.audit: AuditTrail | None = None
+        if config.audit == "on":
+            self.audit = AuditTrail(folder, self.clock, self.alarms.tell, self.alarms.over, config.audit_days)
+            self.alarms.told = self.audit.alarmed
         self.gate = TradingGate()
         self.halted = threading.Event()
         self.halt_reason = ""
@@ -143,8 +155,11 @@ class Engine:
         self._clearings: dict[Symbol, ClearingState] = {}
         self._roots: Sequence[JournalRoot] = ()
         self._is_assembled = False
+        self.has_accounts = False
+        """Whether the accounts are there, each with its actor."""
         self.gc_control = GcControl()
         self.caretaker = Caretaker(self.alarm)
+        self.redis = RedisLink.of(config, self.clock, self.alarms)
         stuck_ns = Nanos(config.stuck_halt_seconds * NANOS_PER_SECOND)
         self.watchdog = Watchdog(
             # Not the projector's, whose turns are long when it catches up: it watches how far it is behind.
@@ -157,25 +172,30 @@ class Engine:
 
     # -- start and stop
 
-    def start(self, on_accounts: Callable[[], None] = lambda: None) -> None:
+    def start(
+        self, on_accounts: Callable[[], None] = lambda: None, on_begin: Callable[[], None] = lambda: None
+    ) -> None:
         """Start everything, recover, and open for trading.
 
         Args:
             on_accounts: called when every account is there, before the orders of an earlier run are queried at
                 the exchange: from then on people may look, and stop what must be stopped.
+            on_begin: called when the gate is closed and nothing else has happened: no account can be looked at yet.
 
         Raises:
             BulkheadError: what is missing, and the cure; nothing is left running.
         """
         try:
-            self._start(on_accounts)
+            self._start(on_accounts, on_begin)
         except BaseException:
             self.stop()
             raise
 
-    def _start(self, on_accounts: Callable[[], None]) -> None:
+    def _start(self, on_accounts: Callable[[], None], on_begin: Callable[[], None]) -> None:
         self.gate.close("start")
         self.alarms.start()
+        self.redis.start()
+        on_begin()
         self.gc_control.start()
         store, origin = self._open_store()
         self.caretaker.start(self._embedded)
@@ -199,6 +219,8 @@ class Engine:
         self._ends = JournalEnds(self.operator_log, self.clock, fleet, lambda: store.root, self.progress)
         self._ends.start([*restored, *clearings.values()], end)
         del restored
+        self.has_accounts = True
+        self.redis.attach(assembly, self.tail, fleet)
         on_accounts()
         left = self.questions.ask(FindRecovery())
         last_look = partial(self._book_lost_orders, self.operator_log)
@@ -230,11 +252,13 @@ class Engine:
             lambda: self._stop_children("writer", seconds=left()),
             # Behind the writer, so that all that was written is projected when the engine has ended.
             lambda: self._stop_children("projector", seconds=left()),
+            lambda: self.redis.stop(min(REDIS_SECONDS, left())),
             self.watchdog.stop,
             self.caretaker.stop,
             self.gc_control.stop,
             lambda: self._stop_dispatchers(left),
             lambda: self._stop_ends(writer, left()),
+            lambda: self._stop_audit(min(AUDIT_STOP_SECONDS, left())),
             lambda: self._close_store(max(1.0, left())),
             *([self._embedded.stop] if self._embedded is not None else []),
             self.operator_log.stop,
@@ -274,6 +298,10 @@ class Engine:
             waiting = writer.cell.actor.inspect_state().waiting
             states = states_of_all(self.accounts, self.quarantined)
             self._ends.stop([*states, *self._clearings.values()], waiting, seconds)
+
+    def _stop_audit(self, seconds: float) -> None:
+        if self.audit is not None:
+            self.audit.stop(seconds)
 
     def _close_store(self, seconds: float) -> None:
         """Give the lease back; a Postgres that does not answer must not keep us, and the lease ends by itself."""
@@ -384,6 +412,9 @@ class Engine:
         self.actors, self.fleets = assembly.actors, assembly.fleets
         self.questions = StoreQuestions(self.actors, self.clock)
         self._is_assembled = True
+        if self.audit is not None:
+            self.context.rejected = self.audit.rejected
+            self.audit.start(self.tail, self.reader, origin.fleet)
         return assembly
 
     def _watch_platform(self) -> None:

@@ -95,11 +95,6 @@ class Clearing:
             effects += all_given_back(book, at)
         return effects + self._advance_all(at)
 
-    def lost(self) -> list[Effect]:
-        """The writer refused a decision: nothing is decided until the durable state is loaded."""
-        self.is_halted = True
-        return []
-
     def durable(self, sequence: int, at: Moment) -> list[Effect]:
         """All decisions up to this one are durable."""
         return self._released(sequence, at) + self._next(at)
@@ -518,13 +513,10 @@ class Clearing:
 
     def _working(self, block: Block) -> WorkingOrder:
         """A block as the gateway takes over orders that it may not know."""
-        heard = self._heard(block.number)
-        exchange_order_id = heard.exchange_order_id
-        if exchange_order_id is None and block.trades:
-            exchange_order_id = block.trades[-1].exchange_order_id
-        return WorkingOrder(
-            intent=block.formed.order,
-            exchange_order_id=exchange_order_id,
+        heard, known = self._heard(block.number), block.working()
+        return replace(
+            known,
+            exchange_order_id=heard.exchange_order_id or known.exchange_order_id,
             filled=heard.executed,
             trade_ids=tuple(sorted(heard.known)),
         )

@@ -79,7 +79,7 @@ class Block(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             intent=self.formed.order,
             exchange_order_id=trades[-1].exchange_order_id if trades else None,
             filled=self.executed,
-            trade_ids=tuple(trade.trade_id for trade in trades),
+            trade_ids=tuple(sorted(trade.trade_id for trade in trades)),
         )
 
 

@@ -8,8 +8,7 @@ from typing import Any
 import msgspec
 
 from actors.clearing.state import ClearingState
-from actors.core.errors import StateCorrupt
-from actors.core.fact_codec import refuse_no_number, upcast
+from actors.core.fact_codec import decoded
 from actors.core.state_hash import hash_of
 
 VERSION = 1
@@ -34,15 +33,7 @@ def decode(version: int, data: bytes | msgspec.Raw, upcasts: Mapping[int, Upcast
     Raises:
         StateCorrupt: of a later version than this program knows, or no state at all; says which.
     """
-    try:
-        if version == VERSION:
-            state = _DECODER.decode(data)
-        else:
-            state = _DECODER.decode(upcast("a clearing's state", version, VERSION, data, upcasts))
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise StateCorrupt(f"a clearing's state of version {version} cannot be read: {error}") from None
-    refuse_no_number(f"a clearing's state of version {version}", data, state)
-    return state
+    return decoded("a clearing's state", _DECODER, version, VERSION, data, upcasts)
 
 
 def state_hash(state: ClearingState) -> str:

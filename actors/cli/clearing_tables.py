@@ -17,6 +17,9 @@ from actors.core.units import plain
 
 OFF = 'clearing is off (setting clearing = "off"): every order is sent by itself'
 
+TRADES_NAMED = 10
+"""So many trades of a round are named in a table; all are in --json."""
+
 COUNTERS = (
     ("blocks", "block orders"),
     ("members", "orders in them"),
@@ -352,17 +355,21 @@ def _accepted(step: Found) -> str:
 def _traded(step: Found) -> str:
     what = f"{step['quantity']} at {price(step['price'])}, {_fee_text(step)}"
     if step["pooled"]:
-        return f"got {what}; its part of round {step['trade_id']}, {_trades(step['pooled'])}"
+        return f"got {what}; its part of round {step['trade_id']}, {_trades(step)}"
     return f"traded {what}; trade {step['trade_id']}"
 
 
 def _round(step: Found) -> str:
     what = f"{step['quantity']} at {price(step['price'])}, {_fee_text(step)}"
-    return f"round {step['trade_id']}: {what}; {_trades(step['pooled'])}"
+    return f"round {step['trade_id']}: {what}; {_trades(step)}"
 
 
-def _trades(count: int) -> str:
-    return f"{count:,} trade{'s'[: count != 1]}"
+def _trades(step: Found) -> str:
+    """How many trades of the exchange a round is of, and which."""
+    count, ids = step["pooled"], step["pooled_trades"][:TRADES_NAMED]
+    rest = f" and {count - len(ids):,} more" if ids and count > len(ids) else ""
+    named = f": {', '.join(map(str, ids))}{rest}" if ids else ""
+    return f"{count:,} trade{'s'[: count != 1]}{named}"
 
 
 def _fee_text(step: Found) -> str:

@@ -75,7 +75,7 @@ def event_line(event: dict[str, Any], console: Console) -> None:
     """One event: id, time, account and kind, and the fields that have a value; below if they do not fit beside."""
     kind = f"{event['kind']} {event['action']}" if event.get("action") else event["kind"]
     head = f"{event['id']:<9} {day_time(event['wall_ms'])}  {event['account']}  {kind}  "
-    fields = safe("  ".join(f"{name} {_shown(value)}" for name, value in event.items() if _says(name, value)))
+    fields = safe("  ".join(f"{name}={_shown(value)}" for name, value in event.items() if _says(name, value)))
     style = "red" if event["kind"] in BAD else ""
     if console.soft_wrap or cell_len(head) + cell_len(fields) <= console.width:
         console.print(Text.assemble((safe(head), style), fields))

@@ -1,4 +1,4 @@
-"""Commands about the engine as a whole: run it, its status, alarms, audit, books, emergency stop."""
+"""Commands about the engine as a whole: run it, its status, alarms, books, emergency stop."""
 
 from __future__ import annotations
 
@@ -161,19 +161,6 @@ def ack(
     for number in numbers:
         answer = engine.post(path("alarms", number, "ack"))
         print_done(answer, f"alarm {number} acknowledged: {answer['text']}", json=json)
-
-
-@app.command
-def audit(
-    target: str | None = None, *, limit: int = 50, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False
-) -> None:
-    """List what operators did, to one actor or to all.
-
-    Example: bulkhead audit acct-42
-    """
-    print_answer(
-        client(data_dir).get("/v1/audit", target=target, limit=limit), engine_tables.audit, json=json
-    )
 
 
 @app.command

@@ -74,8 +74,10 @@ def status(found: Found, out: Console) -> None:
         _line("the rest", f"not available: {found['untold']}", out, BAD)
         return
     _postgres(stats["writer"], out)
+    _redis(stats["redis"], out)
     _exchange(stats["gateway"], out)
     _clearing(stats["clearing"], out)
+    _audit(stats["audit"], out)
     _accounts(stats, out)
     _alarms(stats["alarms"], found["alarms"], out)
 
@@ -116,6 +118,19 @@ def _postgres(writer: Found, out: Console) -> None:
         _line("postgres", f"answers{took}; {waiting}", out)
 
 
+def _redis(redis: Found | None, out: Console) -> None:
+    """Nothing where no Redis is configured."""
+    if redis is None:
+        return
+    if redis["connected"]:
+        lag = f"{redis['lag']:,} decisions behind" if redis["lag"] else "up to date"
+        _line("redis", f"answers; events {lag}, {redis['snapshots']:,} snapshots written", out)
+    else:
+        _line("redis", f"AWAY; {redis['error'] or 'not connected yet'}", out, BAD)
+    for fault in redis["faults"].values():
+        _line("", fault, out, BAD)
+
+
 def _exchange(gateway: Found, out: Console) -> None:
     reason = f" ({gateway['stream_reason']})" if gateway["stream_reason"] else ""
     stream = gateway["stream"]
@@ -153,6 +168,17 @@ def _clearing(found: Found, out: Console) -> None:
         more = len(found["troubled"]) - TROUBLED_NAMED
         rest = f" and {more:,} more" if more > 0 else ""
         _line("", f"not running: {named}{rest}; 'bulkhead tree' shows why", out, BAD)
+
+
+def _audit(found: Found, out: Console) -> None:
+    if found is None:
+        _line("audit", "off; no file is written", out)
+        return
+    behind = f"{found['behind']:,} decisions behind" if found["behind"] else "up to date"
+    left_out = f"; {found['left_out']:,} left out and counted" if found["left_out"] else ""
+    _line("audit", f"line {found['last_line']:,}, {behind}{left_out}", out)
+    if found["fault"]:
+        _line("", f"FAILING: {found['fault']}", out, BAD)
 
 
 def _accounts(stats: dict[str, Any], out: Console) -> None:
@@ -230,13 +256,17 @@ def master(found: Found, out: Console) -> None:
 
 def reconciliation(found: Found, out: Console) -> None:
     """One line per symbol."""
-    table = Sheet("symbol", "Accounts", "House", "Exchange", "Difference")
+    table = Sheet("symbol", "Accounts", "House", "In flight", "Exchange", "Difference")
     for d in found:
-        sums = (plain(Decimal(d[name])) for name in ("virtual", "house", "master", "difference"))
+        sums = (plain(Decimal(d[name])) for name in ("virtual", "house", "in_flight", "master", "difference"))
         table.add_row(d["symbol"], *sums)
     out.print(table)
     differ = [d["symbol"] for d in found if Decimal(d["difference"])]
+    # What a block traded for members whose accounts have not booked it yet.
+    sides = (
+        "accounts + house + in flight" if any(Decimal(d["in_flight"]) for d in found) else "accounts + house"
+    )
     if differ:
-        out.print(f"accounts + house differ from the exchange in {', '.join(differ)}", style="red")
+        out.print(f"{sides} differ from the exchange in {', '.join(differ)}", style="red")
     else:
-        out.print("accounts + house = exchange, for every symbol", style="green")
+        out.print(f"{sides} = exchange, for every symbol", style="green")

@@ -15,6 +15,7 @@ from actors.cli.common import out as console
 from actors.cli.table import Sheet
 from actors.cli.times import utc
 from actors.cli.values import Found, day_time, price
+from actors.core.order_tags import TAGS
 from actors.core.units import plain
 
 RED = frozenset({"REFUSED", "INSUFFICIENT_BALANCE", "LIQUIDATION", "UNREADABLE"})
@@ -25,7 +26,8 @@ def history(found: Found, out: Console) -> None:
     records = found["records"]
     has_accounts = len({r["account_id"] for r in records}) > 1
     who = ["account"] if has_accounts else []
-    table = Sheet("time", *who, "kind", "what", "Balance", "end", "order", "cause")
+    tags = [tag for tag in TAGS if any(r[tag] for r in records)]
+    table = Sheet("time", *who, "kind", "what", "Balance", "end", "order", "cause", *tags)
     for r in records:
         amount = "" if r["amount"] is None or not Decimal(r["amount"]) else signed(r["amount"])
         table.add_row(
@@ -37,6 +39,7 @@ def history(found: Found, out: Console) -> None:
             r["end"] or r["status"],
             r["client_order_id"],
             r["cause"],
+            *(r[tag] for tag in tags),
         )
     out.print(table if records else "nothing in this time; --hours or --from look further back")
     if found["next"] is not None and records:

@@ -39,7 +39,7 @@ def serve(settings: EngineConfig) -> None:
         engine = Engine(settings, err.print)
         api = ApiServer(engine)
         begun = engine, api
-        engine.start(api.start)
+        engine.start(api.start, api.listen)
         starting = False
     except BaseException as error:
         # Ctrl-C also reaches a child that the start waits for, and the child may fail first.

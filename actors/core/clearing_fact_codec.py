@@ -11,8 +11,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from actors.core.clearing_facts import ClearingFact
-from actors.core.errors import StateCorrupt
-from actors.core.fact_codec import Upcast, refuse_no_number, upcast
+from actors.core.fact_codec import Upcast, decoded
 
 VERSION = 1
 
@@ -34,16 +33,7 @@ def decode(version: int, data: bytes, upcasts: Mapping[int, Upcast] = UPCASTS) -
     Raises:
         StateCorrupt: of a later version than this program knows, or not facts at all; says which.
     """
-    kind = "facts of clearing"
-    try:
-        if version == VERSION:
-            facts = _DECODER.decode(data)
-        else:
-            facts = _DECODER.decode(upcast(kind, version, VERSION, data, upcasts))
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise StateCorrupt(f"{kind} of version {version} cannot be read: {error}") from None
-    refuse_no_number(f"{kind} of version {version}", data, facts)
-    return facts
+    return decoded("facts of clearing", _DECODER, version, VERSION, data, upcasts)
 
 
 def decode_lines(version: int, data: bytes) -> Sequence[tuple[ClearingFact, ...]]:

@@ -58,7 +58,7 @@ TRACE_DEPTH = 8
 """Messages remembered per actor: enough to see what led to a crash, 1 KB at the most."""
 
 RECORDED_DECISIONS = 10_000
-"""Decisions whose inputs an engine remembers, of all accounts together: 2 KB each, so 20 MB however many accounts there are."""
+"""Decisions whose inputs an engine remembers, of all accounts together: 1.5 KB each, so 15 MB however many accounts there are."""
 
 COMMANDS_MAX = 256
 """Commands waiting in one mailbox. A bot that is 256 commands ahead of its account is broken."""

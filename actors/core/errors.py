@@ -15,6 +15,8 @@ BulkheadError
 ├── Overtaken           another projector works on this database
 ├── StoreUnreachable    Postgres does not answer
 ├── StoreBusy           Postgres is there, but a lock or a slow statement kept us too long
+├── RedisUnreachable    Redis does not answer
+├── RedisRefused        Redis is there and refuses: a password, a role, memory, a key of another type; says which
 ├── Overloaded          too many wait for the same already; says when to come again
 ├── NotRecorded         an operator's action could not be kept in the data folder, so it was not done
 ├── ForeignDatabase     the DSN names a database that is neither empty, nor the platform's
@@ -87,6 +89,14 @@ class StoreUnreachable(BulkheadError):  # noqa: N818 - as above
 
 class StoreBusy(BulkheadError):  # noqa: N818 - as above
     """Postgres is there, but this one statement took too long; others may not."""
+
+
+class RedisUnreachable(BulkheadError):  # noqa: N818 - as above
+    """Redis does not answer; nothing depends on it but who reads there."""
+
+
+class RedisRefused(BulkheadError):  # noqa: N818 - as above
+    """Redis is there, and does not do what it was asked; the text says why, and the cure."""
 
 
 class Overloaded(BulkheadError):  # noqa: N818 - as above

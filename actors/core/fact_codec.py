@@ -42,15 +42,7 @@ def decode(version: int, data: bytes, upcasts: Mapping[int, Upcast] = UPCASTS) -
     Raises:
         StateCorrupt: of a later version than this program knows, or not facts at all; says which.
     """
-    try:
-        if version == VERSION:
-            facts = _DECODER.decode(data)
-        else:
-            facts = _DECODER.decode(upcast("facts", version, VERSION, data, upcasts))
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise StateCorrupt(f"facts of version {version} cannot be read: {error}") from None
-    refuse_no_number(f"facts of version {version}", data, facts)
-    return facts
+    return decoded("facts", _DECODER, version, VERSION, data, upcasts)
 
 
 def decode_lines(version: int, data: bytes) -> Sequence[tuple[AnyFact, ...]]:
@@ -70,6 +62,36 @@ def decode_lines(version: int, data: bytes) -> Sequence[tuple[AnyFact, ...]]:
 
 
 P = TypeVar("P")
+V = TypeVar("V")
+
+
+def decoded(  # noqa: PLR0913 - a codec's own
+    kind: str,
+    decoder: msgspec.json.Decoder[V],
+    version: int,
+    known: int,
+    data: bytes | msgspec.Raw,
+    upcasts: Mapping[int, Callable[[P], P]],
+) -> V:
+    """What was written in some version.
+
+    Args:
+        kind: what it is, for errors.
+        decoder: of the version that is known here.
+        version: that it was written in.
+        known: the version that is known here.
+        data: JSON.
+        upcasts: the step from each version to the next.
+
+    Raises:
+        StateCorrupt: of a later version than this program knows, or not what ``kind`` says; says which.
+    """
+    try:
+        value = decoder.decode(data if version == known else upcast(kind, version, known, data, upcasts))
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise StateCorrupt(f"{kind} of version {version} cannot be read: {error}") from None
+    refuse_no_number(f"{kind} of version {version}", data, value)
+    return value
 
 
 def upcast(

@@ -55,7 +55,8 @@ class Tick(Message, frozen=True, gc=False):
     """Best bid and ask of a symbol. Prices in quote asset, quantities in base asset.
 
     ``mid_float`` is for the router's triggers only, and never for a decision.
-    ``received_ns`` is on the engine's monotonic clock; ``delay_ns`` is how old it was already by then.
+    ``received_ns`` is on the engine's monotonic clock; ``delay_ns`` is how old it was already by then. ``by_rest`` says that
+    it was asked for, as the stream had none.
     """
 
     LANE: ClassVar[Lane] = Lane.MARKET
@@ -70,6 +71,7 @@ class Tick(Message, frozen=True, gc=False):
     received_ns: Nanos
     mid_float: float
     delay_ns: Nanos = Nanos(0)
+    by_rest: bool = False
 
     @property
     def mid(self) -> Decimal:

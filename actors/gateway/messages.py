@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import ClassVar
 
 import msgspec
+from msgspec.structs import replace
 
 from actors.core.enums import Side
 from actors.core.messages import Lane, Message
@@ -92,6 +93,14 @@ class Answered(Message, frozen=True, kw_only=True, gc=False):
 
     cut_off: bool = False
     orders_used: tuple[int, int] | None = None
+
+    def of_its_order(self) -> Answered:
+        """It; if it is about another order than was asked for, it says nothing of this one, which is then queried."""
+        report = self.report
+        if report is None or report.client_order_id == self.client_order_id:
+            return self
+        text = f"an answer about {report.client_order_id}"
+        return replace(self, outcome=Outcome.UNKNOWN, report=None, text=text)
 
 
 class Traded(Message, frozen=True, kw_only=True, gc=False):

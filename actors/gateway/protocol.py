@@ -24,8 +24,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 
-from msgspec.structs import replace
-
 from actors.core.clearing_messages import Grant, OrderDone, ReplaceStep, StepUnderWay, Want, is_clearing
 from actors.core.enums import OrderStatus, OrderType
 from actors.core.facts import CancelIntended
@@ -127,6 +125,8 @@ class GatewayCore:
                 effects.append(self._send(tracked, now_ms))
             else:
                 self.send_policy.queue(tracked, now_ms)
+                if self.send_policy.was_asked_back(order.client_order_id):
+                    effects += self._give_back(tracked, now_ms)
         if slot:
             self.budget.slots.give_back(slot)
         for cancel in message.cancels:
@@ -144,13 +144,15 @@ class GatewayCore:
         return self._send_due(now_ms)
 
     def replace_step(self, message: ReplaceStep, now_ms: int) -> list[Effect]:
-        """An account would decide otherwise by now: an order that still waits here goes back to it."""
-        tracked = self.tracked.get(message.client_order_id)
+        """An account would decide otherwise by now: an order that still waits here, or is not durable yet, goes back to it."""
+        id_ = message.client_order_id
+        tracked = self.tracked.get(id_)
+        if tracked is None and id_ not in self._finals:
+            self.send_policy.ask_back(id_, now_ms)
+            return []
         if tracked is None or tracked.stage is not Stage.QUEUED:
-            return [Deliver(message.account_id, StepUnderWay(message.client_order_id))]
-        self.send_policy.give_back(tracked, now_ms)
-        tracked.final, tracked.reason = OrderStatus.NEVER_SENT, "its account decides anew"
-        return self._close(tracked, waited=True, again=True) + self._send_due(now_ms)
+            return [Deliver(message.account_id, StepUnderWay(id_))]
+        return self._give_back(tracked, now_ms) + self._send_due(now_ms)
 
     def resume_orders(self, tracked: Iterable[Tracked], now_ms: int) -> list[Effect]:
         """Take over orders of an earlier run, each of unknown fate: one question for all that are open.
@@ -285,7 +287,7 @@ class GatewayCore:
     def answered(self, message: Answered, now_ms: int) -> list[Effect]:
         """A place, cancel or query ended."""
         tracked = self._find(message.client_order_id)
-        message = _about_its_order(message)
+        message = message.of_its_order()
         effects: list[Effect] = []
         if self.send_policy.backs_off(message, now_ms):
             effects.append(Alarm(f"the exchange cannot be reached: {message.text}"))
@@ -342,6 +344,12 @@ class GatewayCore:
         return effects + self._take_trades(tracked, message.trades, now_ms)
 
     # -- inside
+
+    def _give_back(self, tracked: Tracked, now_ms: int) -> list[Effect]:
+        """An order that waits goes back to its account, which decides again."""
+        self.send_policy.give_back(tracked, now_ms)
+        tracked.final, tracked.reason = OrderStatus.NEVER_SENT, "its account decides anew"
+        return self._close(tracked, waited=True, again=True)
 
     def _take_trades(self, tracked: Tracked, trades: Sequence[Trade], now_ms: int) -> list[Effect]:
         effects: list[Effect] = []
@@ -592,12 +600,3 @@ class GatewayCore:
             exchange_order_id=tracked.exchange_order_id,
             timestamp_ms=now_ms + self.venue_ahead_ms,
         )
-
-
-def _about_its_order(message: Answered) -> Answered:
-    """An answer about another order than the request's says nothing of this one, which is then queried."""
-    report = message.report
-    if report is None or report.client_order_id == message.client_order_id:
-        return message
-    text = f"an answer about {report.client_order_id}"
-    return replace(message, outcome=Outcome.UNKNOWN, report=None, text=text)

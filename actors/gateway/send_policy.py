@@ -21,7 +21,7 @@ from actors.gateway.orders import (
     Stage,
     Tracked,
 )
-from actors.gateway.send_queue import TURN_KEPT_MS, SendQueue, is_stale
+from actors.gateway.send_queue import PLACE_KEPT_MS, TURN_KEPT_MS, SendQueue, is_stale
 from actors.gateway.service_order import ServiceKey
 from actors.gateway.waiting import WaitingList, waiting
 
@@ -54,6 +54,7 @@ class SendPolicy:
         self.clock_lost = ""
         self.sent = 0
         self._waiting = SendQueue()
+        self._unwanted: dict[ClientOrderId, int] = {}
         self._unreachable = 0
 
     def __len__(self) -> int:
@@ -107,6 +108,14 @@ class SendPolicy:
         self._waiting.remove(tracked)
         self._waiting.reserve_place(tracked.order, tracked.place, now_ms)
 
+    def ask_back(self, client_order_id: ClientOrderId, now_ms: int) -> None:
+        """An order that has not arrived, as it is being made durable, is not wanted any more."""
+        self._unwanted[client_order_id] = now_ms
+
+    def was_asked_back(self, client_order_id: ClientOrderId) -> bool:
+        """Whether an order that arrives now was asked back before; said once."""
+        return self._unwanted.pop(client_order_id, None) is not None
+
     def requeue(self, tracked: Tracked) -> None:
         """An order surely did not reach the exchange: it stands where it stood."""
         tracked.stage = Stage.QUEUED
@@ -118,6 +127,8 @@ class SendPolicy:
         # With as many under way as there may be, ``take``, which expires too, is not called any more.
         self.budget.expire(now_ms)
         self._waiting.forget(now_ms)
+        for id_ in [i for i, asked_ms in self._unwanted.items() if now_ms - asked_ms > PLACE_KEPT_MS]:
+            del self._unwanted[id_]
 
     def answered(self, message: Answered, now_ms: int) -> None:
         """The request of an order ended, one way or another."""

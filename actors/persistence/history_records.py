@@ -5,33 +5,46 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, assert_never, get_args
 
-import msgspec
 from msgspec.structs import replace
 
 from actors.core.enums import ConditionalStatus, OrderStatus, Purpose
 from actors.core.errors import BadInput
 from actors.core.facts import (
+    AccountAdopted,
     AccountCarried,
     AccountOpened,
+    AdoptionUndone,
     AnyFact,
     BadDebtRecorded,
     BalanceAdjusted,
+    CancelIntended,
+    ConditionalDue,
     ConditionalEnded,
     ConditionalPlaced,
     FillApplied,
     FundingPaid,
+    LimitsBelowChanged,
+    LimitsChanged,
+    MaintenanceRateChanged,
+    ModeChanged,
+    OrderAcknowledged,
     OrderEnded,
     OrderIntended,
     PhaseChanged,
+    PositionAlerted,
     PositionClosed,
     PositionTakenOver,
+    RiskFact,
+    StatusChanged,
+    TrailMoved,
 )
-from actors.core.fees import FeeBooked
+from actors.core.fees import FeeBooked, FeeLearned
 from actors.core.names import shown
+from actors.core.order_tags import TAGS, OrderTags
 from actors.core.orders import end_text
-from actors.core.units import ZERO, plain
+from actors.core.units import plain
 from actors.subaccount.alert_kinds import alert_of, text_of
 from actors.subaccount.alerts import texts_of
 from actors.subaccount.income import entries
@@ -64,8 +77,8 @@ class HistoryKind(StrEnum):
     """A row of the journal that this release cannot read."""
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """One line. Times in Unix milliseconds, money in quote asset unless ``fee_asset`` says otherwise.
+class Record(OrderTags, frozen=True, kw_only=True):
+    """One line; an order has what its owner said of it. Times in Unix milliseconds, money in quote asset unless ``fee_asset`` says otherwise.
 
     ``id`` is its place, position in the journal and number in the decision. ``amount`` is what it did to the balance.
     ``end`` is what became of an order, or why it was refused; ``text`` says what no other field does.
@@ -132,6 +145,16 @@ _REFUSALS = frozenset({HistoryKind.REFUSED, HistoryKind.INSUFFICIENT_BALANCE})
 _OF_ORDERS = _REFUSALS | {HistoryKind.ORDER, HistoryKind.LIQUIDATION}
 _ALSO = {HistoryKind.INSUFFICIENT_BALANCE: _REFUSALS}
 
+UntoldFact = (
+    CancelIntended | OrderAcknowledged | TrailMoved | ConditionalDue | RiskFact | FeeLearned | PositionAlerted
+    | StatusChanged | LimitsChanged | LimitsBelowChanged | MaintenanceRateChanged | ModeChanged
+)  # fmt: skip
+"""Those that are no line by themselves; some are alerts."""
+
+BalanceFact = (
+    BalanceAdjusted | BadDebtRecorded | FeeBooked | AccountOpened | AccountCarried | AccountAdopted | AdoptionUndone
+)  # fmt: skip
+
 _FACTS: Mapping[HistoryKind, tuple[type[AnyFact], ...]] = {
     HistoryKind.ORDER: (OrderIntended, ConditionalPlaced),
     HistoryKind.REFUSED: (OrderEnded, ConditionalEnded),
@@ -140,7 +163,7 @@ _FACTS: Mapping[HistoryKind, tuple[type[AnyFact], ...]] = {
     HistoryKind.CLOSE: (PositionClosed,),
     HistoryKind.LIQUIDATION: (OrderIntended, PhaseChanged, PositionTakenOver),
     HistoryKind.FUNDING: (FundingPaid,),
-    HistoryKind.BALANCE: (BalanceAdjusted, BadDebtRecorded, FeeBooked, AccountOpened, AccountCarried),
+    HistoryKind.BALANCE: get_args(BalanceFact),
     HistoryKind.UNREADABLE: (),
 }
 """Which facts make lines of a kind."""
@@ -216,33 +239,47 @@ def _values(fact: AnyFact, said: str) -> dict[str, Any] | None:
                 "kind": HistoryKind.FUNDING, "symbol": fact.symbol, "quantity": fact.quantity, "price": fact.mark,
                 "amount": fact.amount, "text": f"rate {plain(fact.rate)}",
             }  # fmt: skip
-        case _:
+        case (
+            BalanceAdjusted()
+            | BadDebtRecorded()
+            | FeeBooked()
+            | AccountOpened()
+            | AccountCarried()
+            | AccountAdopted()
+            | AdoptionUndone()
+        ):
             return _of_balance(fact)
+        case _ if isinstance(fact, UntoldFact):
+            return None
+        case _:
+            assert_never(fact)
 
 
-def _of_balance(fact: AnyFact) -> dict[str, Any] | None:
-    kind = {"kind": HistoryKind.BALANCE}
+def _of_balance(fact: BalanceFact) -> dict[str, Any]:
+    """Its amount is that of its entry in the ledger, and none where it has none."""
+    entry = next(iter(entries([fact])), None)
+    found = {"kind": HistoryKind.BALANCE, "amount": None if entry is None else entry.amount}
     match fact:
         case BalanceAdjusted():
-            return {**kind, "amount": fact.amount, "text": fact.reason}
+            return {**found, "text": fact.reason}
         case BadDebtRecorded():
-            return {**kind, "amount": fact.amount, "text": "bad debt: the house bears it"}
+            return {**found, "text": "bad debt: the house bears it"}
         case FeeBooked():
             fee = fact.pending
             return {
-                **kind, "symbol": fee.symbol, "amount": -fact.fee, "fee": fee.amount, "fee_asset": fee.asset,
-                "trade_id": fee.trade_id, "client_order_id": fee.client_order_id, "text": "fee booked after its trade",
+                **found, "symbol": fee.symbol, "fee": fee.amount, "fee_asset": fee.asset, "trade_id": fee.trade_id,
+                "client_order_id": fee.client_order_id, "text": "fee booked after its trade",
             }  # fmt: skip
         case AccountOpened():
-            return {**kind, "text": "account opened"}
+            return {**found, "text": "account opened"}
         case AccountCarried():
-            return {
-                **kind,
-                "amount": entries([fact])[0].amount if entries([fact]) else ZERO,
-                "text": "older than the journal",
-            }
+            return {**found, "text": "older than the journal: what it had"}
+        case AccountAdopted():
+            return {**found, "text": f"adopted from the platform with {len(fact.positions)} open positions"}
+        case AdoptionUndone():
+            return {**found, "text": "adoption undone: the account is the platform's again"}
         case _:
-            return None
+            assert_never(fact)
 
 
 def _of_order(fact: OrderIntended) -> dict[str, Any]:
@@ -256,6 +293,7 @@ def _of_order(fact: OrderIntended) -> dict[str, Any]:
         "price": fact.price,
         "purpose": fact.purpose.value,
         "text": f"tier {fact.tier}" if fact.tier else "",
+        **{tag: getattr(fact, tag) for tag in TAGS},
         "client_order_id": fact.client_order_id,
     }
 
@@ -270,6 +308,7 @@ def _of_conditional(fact: ConditionalPlaced) -> dict[str, Any]:
         "price": fact.trigger_price,
         "purpose": Purpose.USER.value,
         "text": f"trailing by {plain(fact.callback_rate)}" if fact.callback_rate is not None else "",
+        **{tag: getattr(fact, tag) for tag in TAGS},
         "client_order_id": fact.client_order_id,
     }
 

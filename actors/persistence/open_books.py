@@ -68,19 +68,8 @@ def recovery(connection: Connection) -> Recovery:
         recent = _recent(connection, behind)
     members = {member.client_order_id for block in blocks for member in block.members}
     own = [order for order in _orders(states.values()) if order.client_order_id not in members]
-    sent = [working_block(block) for block in blocks if block.ended is None]
+    sent = [block.working() for block in blocks if block.ended is None]
     return Recovery(working=(*own, *sent), recent=recent)
-
-
-def working_block(block: Block) -> WorkingOrder:
-    """A block as the gateway takes over an order of an earlier run; what is allocated of it is booked."""
-    trades = block.trades
-    return WorkingOrder(
-        intent=block.formed.order,
-        exchange_order_id=trades[-1].exchange_order_id if trades else None,
-        filled=block.executed,
-        trade_ids=tuple(sorted(trade.trade_id for trade in trades)),
-    )
 
 
 def _recent(connection: Connection, behind: _Behind) -> tuple[int, int]:

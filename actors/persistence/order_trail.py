@@ -18,7 +18,8 @@ import psycopg
 from msgspec.structs import asdict, replace
 from psycopg.rows import dict_row
 
-from actors.core import fact_codec
+from actors.core import clearing_fact_codec, fact_codec
+from actors.core.clearing_facts import RoundAllocated
 from actors.core.clearing_messages import clearing_name
 from actors.core.enums import OrderClass, OrderType, Purpose
 from actors.core.facts import (
@@ -36,6 +37,9 @@ from actors.persistence.operator_records import CausedOrder, OperatorRecords
 
 MEMBERS_SHOWN = 50
 """So many members of a block are named; the others are counted."""
+
+TRADES_SHOWN = 500
+"""So many trades of the exchange are named that a round is of; the others are counted."""
 
 STEPS_SHOWN = 500
 """So many entries of an order's trail are shown, the first ones; the others are counted."""
@@ -67,7 +71,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that happened to an order; ``at_ms`` is when it was decided or booked, in Unix milliseconds.
 
     ``order_id`` is the exchange's, or the number that stands for it in a block. ``trade_id`` is that of a trade of the exchange; where ``pooled`` is more than 0, that of a round, which is the highest of
-    so many trades. ``value`` is what it cost in quote asset. ``fee`` is in ``fee_asset`` (empty: the quote asset), None while
+    so many trades, whose ids are ``pooled_trades``, the first of them. ``value`` is what it cost in quote asset. ``fee`` is in ``fee_asset`` (empty: the quote asset), None while
     it is not known.
     """
 
@@ -78,6 +82,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     order_id: int | None = None
     trade_id: int | None = None
     pooled: int = 0
+    pooled_trades: tuple[int, ...] = ()
     quantity: Decimal | None = None
     price: Decimal | None = None
     value: Decimal | None = None
@@ -189,7 +194,8 @@ def _of_order(connection: psycopg.Connection[Any], order: CausedOrder) -> OrderT
     told = Told({one.round_id: one.trades for one in rounds})
     for wall_ms, fact in _facts(connection, order):
         told.hear(fact, wall_ms)
-    steps = [*told.steps, *(_formed_step(of, order.decided_ms) for of in blocks)]
+    steps = _with_trades(connection, block, told.steps)
+    steps += [_formed_step(of, order.decided_ms) for of in blocks]
     # By time, but the decision first, whatever became of the clock since.
     steps.sort(key=lambda step: (step.what is not Happened.DECIDED, step.at_ms))
     columns = connection.execute(WHEN_DECIDED, (order.client_order_id,)).fetchone()
@@ -323,7 +329,7 @@ def _of_block(connection: psycopg.Connection[Any], block: BlockRecord) -> OrderT
     members = _all(connection, MemberRecord, MEMBERS, block.symbol, block.block, MEMBERS_SHOWN)
     is_liquidation = block.order_class is OrderClass.LIQUIDATION
     steps = [Step(at_ms=block.formed_ms, what=Happened.DECIDED, text=f"of {block.members:,} orders")]
-    steps += [_round_step(one) for one in rounds]
+    steps += _with_trades(connection, block, [_round_step(one) for one in rounds])
     if block.ended_ms is not None:
         end = end_text(block.status, block.code, block.reason)
         steps.append(Step(at_ms=block.ended_ms, what=Happened.ENDED, text=end))
@@ -379,6 +385,26 @@ def _rounds(connection: psycopg.Connection[Any], block: BlockRecord) -> list[Rou
     return _all(connection, RoundRecord, ROUNDS, block.symbol, block.block)
 
 
+def _with_trades(
+    connection: psycopg.Connection[Any], block: BlockRecord | None, steps: Sequence[Step]
+) -> list[Step]:
+    """The steps, with the exchange's trades of each round, as the clearing's journal has them."""
+    if block is None or not any(step.pooled for step in steps):
+        return list(steps)
+    stream = clearing_name(block.symbol)
+    until_ms = LAST_MS if block.ended_ms is None else block.ended_ms + CLOCK_MAY_LAG_MS
+    span = block.formed_ms - CLOCK_MAY_LAG_MS, until_ms
+    trades: dict[int, tuple[int, ...]] = {}
+    for version, facts in connection.execute(ROUNDS_IN_JOURNAL, (stream, *span, ROWS_READ)):
+        for fact in clearing_fact_codec.decode(version, facts):
+            if isinstance(fact, RoundAllocated) and fact.block == block.block:
+                trades[fact.round_id] = tuple(t.trade_id for t in fact.trades)[:TRADES_SHOWN]
+    return [
+        replace(step, pooled_trades=trades.get(step.trade_id or 0, ())) if step.pooled else step
+        for step in steps
+    ]
+
+
 def _all(
     connection: psycopg.Connection[Any], kind: type[T], statement: LiteralString, *values: object
 ) -> list[T]:
@@ -392,6 +418,14 @@ NAMING: LiteralString = """
     SELECT wall_ms, version, facts FROM bulkhead.journal
     WHERE stream = %s AND wall_ms >= %s AND position(%s::bytea IN facts) > 0
     ORDER BY sequence LIMIT %s"""
+
+ROUNDS_IN_JOURNAL: LiteralString = """
+    SELECT version, facts FROM bulkhead.journal
+    WHERE stream = %s AND wall_ms BETWEEN %s AND %s AND position('RoundAllocated'::bytea IN facts) > 0
+    ORDER BY sequence LIMIT %s"""
+
+LAST_MS = 2**62
+"""Later than anything."""
 
 WHEN_DECIDED: LiteralString = """
     SELECT reference_price, shortfall FROM bulkhead.intent WHERE client_order_id = %s"""

@@ -138,7 +138,7 @@ class JournalTail:
                 f"rows of the journal behind position {after:,} are asked for, and the oldest that is kept is "
                 f"{rows[0].position:,}; begin after {rows[0].position - 1}"
             )
-        return [_decided(row) for row in rows]
+        return [decided(row) for row in rows]
 
     def remembered(self, after: int, limit: int) -> list[Decided]:
         """As ``read``, of what is in memory alone: waits for nothing. None may be there though there are some."""
@@ -198,7 +198,8 @@ class JournalTail:
             self._seen = max(self._seen, seen)
 
 
-def _decided(row: Entry) -> Decided:
+def decided(row: Entry) -> Decided:
+    """A row as readers get it."""
     try:
         facts, fault = journal.decoded(row.stream, row.version, row.facts), ""
     except StateCorrupt as error:

@@ -69,6 +69,16 @@ class AccountStats(msgspec.Struct):
     stale: int = 0
 
 
+WhoHearsOfRejections = Callable[[AccountId, Any, Sequence[Rejection], int, str], None]
+"""Called with account, refused command, every reason, Unix milliseconds and cause; must not wait."""
+
+
+def _nobody(
+    _account: AccountId, _command: Any, _why: Sequence[Rejection], _wall_ms: int, _cause: str
+) -> None:
+    """Where no audit is kept."""
+
+
 class AccountContext:
     """What all accounts of an engine share. ``preloaded`` holds states read in bulk at start.
 
@@ -95,6 +105,7 @@ class AccountContext:
         self.program = ""
         self.faults_allowed = False
         self.alarm: Callable[[str], None] = lambda text: log.warning("alarm", text=text)
+        self.rejected: WhoHearsOfRejections = _nobody
 
 
 class AccountActor(DispatchedActor):
@@ -158,7 +169,7 @@ class AccountActor(DispatchedActor):
             return None
         if self._is_guard and refused_in_quarantine(message):
             text = f"{self.account_id} is in quarantine; 'bulkhead inspect {self.account_id}' says why"
-            return Rejected((Rejection(RejectCode.ACCOUNT_QUARANTINED, text),))
+            return self._refused(message, Rejection(RejectCode.ACCOUNT_QUARANTINED, text))
         if isinstance(message, FaultOnPurpose):
             hang_until_ns = self._cell.dispatcher.now_ns() + message.hang_ms * NANOS_PER_MS
             while self._cell.dispatcher.now_ns() < hang_until_ns:
@@ -167,8 +178,15 @@ class AccountActor(DispatchedActor):
             fail_on_purpose(message)
         if isinstance(message, PlaceOrder | PlaceConditional) and self._waited_ns() > ORDER_WAIT_MAX:
             text = f"the order waited {self._waited_ns() // NANOS_PER_MS} ms in the mailbox; place it again"
-            return Rejected((Rejection(RejectCode.TOO_LATE, text),))
+            return self._refused(message, Rejection(RejectCode.TOO_LATE, text))
         return self._decide(self.state, message)
+
+    def _refused(self, message: Any, why: Rejection) -> Rejected:
+        """A command that is not even looked at."""
+        wall_ms = self._cell.dispatcher.clock.wall_ms()
+        self._context.stats.rejected += 1
+        self._context.rejected(self.account_id, message, (why,), wall_ms, str(getattr(message, "cause", "")))
+        return Rejected((why,))
 
     def _waited_ns(self) -> int:
         letter = self._cell.busy_with
@@ -271,7 +289,12 @@ class AccountActor(DispatchedActor):
         stats, is_wake = self._context.stats, isinstance(message, Wake)
         stats.duplicates += decision.duplicate
         stats.stale += decision.stale
-        stats.rejected += isinstance(decision.reply, Rejected)
+        if isinstance(decision.reply, Rejected):
+            stats.rejected += 1
+            now = decision.now
+            self._context.rejected(
+                self.account_id, message, decision.reply.rejections, now.market.wall_ms, now.cause
+            )
         # All that may raise comes before the first effect: a crash leaves nothing half done.
         found = triggers(decision.now)
         self._context.recorder.keep(decision, state, message, action)

@@ -14,7 +14,7 @@ import msgspec
 from msgspec.structs import fields
 
 from actors.core.errors import BadConfig, StateCorrupt
-from actors.core.fact_codec import refuse_no_number, upcast
+from actors.core.fact_codec import decoded
 from actors.core.state_hash import hash_of
 from actors.limits.model import RiskLimits
 from actors.subaccount.state import AccountState, with_limits
@@ -67,16 +67,12 @@ def decode(
     Raises:
         StateCorrupt: of a later version than this program knows, or no state at all; says which.
     """
+    state = decoded("a state", _DECODER, version, VERSION, data, upcasts)
+    if base is _UNKEPT and not state.overrides:
+        return state
     try:
-        if version == VERSION:
-            state = _DECODER.decode(data)
-        else:
-            state = _DECODER.decode(upcast("a state", version, VERSION, data, upcasts))
-        refuse_no_number(f"a state of version {version}", data, state)
-        if base is _UNKEPT and not state.overrides:
-            return state
         return with_limits(state, base, state.overrides)
-    except (msgspec.MsgspecError, UnicodeDecodeError, BadConfig) as error:
+    except BadConfig as error:
         raise StateCorrupt(f"a state of version {version} cannot be read: {error}") from None
 
 

@@ -12,6 +12,7 @@ Rules
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -96,6 +97,8 @@ class Alarms:
         )
         self.count = 0
         self.dropped = 0
+        self.told: Callable[[AlarmEntry], None] = lambda _entry: None
+        """Called with what is written of an alarm, in any thread; must not wait."""
 
     # -- life
 
@@ -236,6 +239,7 @@ class Alarms:
 
     def _write(self, entry: AlarmEntry) -> None:
         self._written_ms[entry.alarm_id] = entry.at_ms
+        self.told(entry)
         if self._file is not None:
             self._file.append(msgspec.json.encode(entry))
 

@@ -9,6 +9,7 @@ import contextlib
 import json
 import socket as sockets
 import threading
+import time
 
 import httpx
 import pytest
@@ -68,8 +69,9 @@ def opened(served, query="", token=VIEWER, **more):
 
 def said(socket, kind, seconds=10):
     """The next message of a kind; those before it are read over."""
+    deadline = time.monotonic() + seconds
     while (message := json.loads(socket.recv(timeout=seconds)))["type"] != kind:
-        pass
+        assert time.monotonic() < deadline, f"no {kind} came"
     return message
 
 
@@ -214,6 +216,33 @@ def test_rows_that_are_not_kept_are_refused_at_the_begin_and_on_the_way(served, 
             said(socket, "events")
     assert closed.value.rcvd.code == drop_copy.NOT_KEPT
     assert "the oldest that is kept is 43" in closed.value.rcvd.reason
+
+
+def test_a_fault_of_ours_ends_one_connection_and_says_so(served, monkeypatch):
+    served.commit(1)
+    with monkeypatch.context() as patch, opened(served, "after=0&account=a-1") as socket:
+        said(socket, "heartbeat")
+        patch.setattr(drop_copy, "messages", lambda *_: 1 / 0)
+        served.commit(1, "a-1")
+        with pytest.raises(ConnectionClosed) as closed:
+            said(socket, "events")
+    assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (
+        drop_copy.FAULT, "a fault of ours; go on after the last event that was read"
+    )  # fmt: skip
+    with opened(served, "after=1") as socket:
+        assert ids(events(socket, 1)) == ["2-0"]
+
+
+def test_what_people_see_of_them(served):
+    served.commit(3)
+    with opened(served, "after=now") as socket:
+        said(socket, "heartbeat")
+        served.commit(10)
+        assert len(events(socket, 10)) == 10
+        until(lambda: list(served.stats.positions.values()) == [13], "the place")
+        assert served.stats.view(15) == {
+            "connections": 1, "events": 10, "cut_off": 0, "behind": 2, "journal_position": 15
+        }  # fmt: skip
 
 
 # -- refusals

@@ -19,10 +19,15 @@ from actors.gateway.stream import StreamState
 from actors.gateway.waiting import WaitingList
 from actors.persistence.actor import WriterStats
 from actors.persistence.projection.actor import ProjectorStats
+from actors.persistence.redis.publisher import RedisStats
 from actors.runtime.dispatcher import TurnStats
 from actors.symbol_router.actor import RouterStats
 
 SECOND = 1_000_000_000
+REDIS = RedisStats(
+    address="redis://host", connected=True, lag=5, events=6, snapshots=7, prices=8, errors=9, connects=2, round_s=1.5,
+    faults={"events": "WRONGTYPE"},
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -95,6 +100,7 @@ def sources(engine):
         gateway,
         clearing,
         drop_copies,
+        REDIS,
     )
 
 
@@ -160,6 +166,18 @@ def test_an_actor_that_starts_or_stops_has_no_figures_and_hides_no_others(source
     names = {name for name, _ in samples_of(sources._replace(router=None, writer=None, gateway=None))}
     assert not names & {"bulkhead_ticks_total", "bulkhead_writer_down", "bulkhead_orders_sent_total"}
     assert names >= {"bulkhead_accounts", "bulkhead_tick_lag_seconds_count", "bulkhead_log_bytes_waiting"}
+
+
+def test_the_figures_of_redis(sources):
+    samples = samples_of(sources)
+    counters = ("events", "snapshots", "prices", "errors", "connects")
+    assert [samples[f"bulkhead_redis_{name}_total", ()] for name in counters] == [6, 7, 8, 9, 2]
+    gauges = ("connected", "lag_decisions", "faults", "snapshot_round_seconds")
+    assert [samples[f"bulkhead_redis_{name}", ()] for name in gauges] == [1, 5, 1, 1.5]
+
+
+def test_without_a_redis_there_are_no_figures_of_one(sources):
+    assert not [name for name, _ in samples_of(sources._replace(redis=None)) if "redis" in name]
 
 
 def test_no_label_grows_with_the_fleet(sources):

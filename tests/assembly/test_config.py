@@ -47,6 +47,8 @@ def test_the_assets_that_fees_are_taken_in_are_a_list():
         ('set_master = "perhaps"', "set_master"),
         ("price_max_age_ms = 0", "at least 1"),
         ('clearing = "yes"', "clearing: 'yes' is none of on, off"),
+        ('audit = "yes"', "audit: 'yes' is none of on, off"),
+        ("audit_days = -1", "audit_days: -1 must be 0 (all are kept) to 36,500"),
         ("clearing = true", "clearing: True is not a text in quotes"),
         (
             "block_split_at_depth = -1",

@@ -70,8 +70,9 @@ class World:
         self.alarms[key] = text
 
     def ask(self, call):
-        if self.error is not None:
-            raise self.error
+        error = self.error
+        if error is not None:
+            raise error
         return self.found if call is platform_changes.look else self.rules
 
     def change(self, **more):

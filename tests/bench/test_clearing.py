@@ -113,10 +113,12 @@ def outcome(count=2_000, limits="none", state="off", bad_debt="10", liquidated=1
         "depth_share": D("0.00123"),
         "shortfall": D(0),
         "not_calm": 0,
+        "splits": 0,
         "differing": 0,
         "opened": count,
     }
-    return Outcome(Case(count, limits, state), measured, **(values | changes))
+    case = Case(count, limits, state)._replace(**changes.pop("case", {}))
+    return Outcome(case, measured, **(values | changes))
 
 
 def test_four_columns_fit_a_terminal():
@@ -158,6 +160,28 @@ def test_bad_debt_with_limits_is_held_against_that_without(bad_debt, verdict):
 def test_orders_may_not_grow_with_the_fleet(orders, verdict):
     said = list(clearing.verdicts([outcome(limits="binance"), outcome(10_000, "binance", orders=orders)]))
     assert [line.rpartition(" ")[2] for line in said] == [verdict]
+
+
+@pytest.mark.parametrize(("late", "verdict"), [(10, "met"), (11, "missed")])
+def test_a_hundredth_of_the_steps_may_be_covered_later_than_in_a_second(late, verdict):
+    column = outcome(state="on")
+    column.measured.covered_after = [1_000] * (1_001 - late) + [1_001] * late
+    [said] = clearing.verdicts([column])
+    assert said.endswith(f"at most 1 s: {verdict}")
+
+
+def test_steps_that_were_never_covered_are_not_met():
+    column = outcome(state="on")
+    column.measured.uncovered = 1
+    [said] = clearing.verdicts([column])
+    assert said.endswith("missed")
+
+
+@pytest.mark.parametrize(("splits", "verdict"), [(90, "met"), (89, "missed")])
+def test_one_tick_for_all_makes_ten_orders_besides_splits(splits, verdict):
+    column = outcome(10_000, "binance", "on", splits=splits, case={"symbols": 1, "drop_seconds": 0})
+    _, said = clearing.verdicts([column])
+    assert said.endswith(f"at most 10: {verdict}")
 
 
 def test_every_account_gets_a_long_position_near_its_limit():

@@ -301,7 +301,7 @@ class World:
         for _ in range(min(keep, len(self.undecided))):
             self._commit()
         self.undecided.clear()
-        self.apply(self.core.lost())
+        self.core.is_halted = True  # its actor fails then; what comes meanwhile is only remembered
 
     def load(self):
         """The durable state is loaded, by the same actor or by its successor."""

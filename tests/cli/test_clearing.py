@@ -146,7 +146,7 @@ def test_nobody_waits():
 
 STEP = {
     "at_ms": 1_795_262_400_123, "what": "DECIDED", "text": "ADL tier 2, by tick:ETHUSDT:512", "block": None, "order_id": None,
-    "trade_id": None, "pooled": 0, "quantity": None, "price": None, "value": None, "fee": None, "fee_asset": "",
+    "trade_id": None, "pooled": 0, "pooled_trades": [], "quantity": None, "price": None, "value": None, "fee": None, "fee_asset": "",
 }  # fmt: skip
 
 
@@ -167,7 +167,7 @@ TRAIL = {
         STEP,
         step("IN_BLOCK", 31, text="after 0.031 s of waiting, in block 7 of ETHUSDT with 311 others"),
         step("ACKNOWLEDGED", 40, order_id=8_999_999_999_999_993),
-        step("TRADED", 52, quantity="0.3", price="2003", fee="0.8", trade_id=71, pooled=12),
+        step("TRADED", 52, quantity="0.3", price="2003", fee="0.8", trade_id=71, pooled=12, pooled_trades=list(range(60, 72))),
         step("TRADED", 53, quantity="0.2", price="2003", trade_id=72),
         step("CANCEL_WANTED", 60, text="api:desk:8"),
         step("ENDED", 75, text="EXPIRED it expired"),
@@ -186,7 +186,7 @@ def test_an_order_is_followed_from_its_decision_to_the_exchange_s_words(width):
         "fees 0.8, 0.002 BNB, 1 not known yet",
         "block 7 of ETHUSDT, bh-k7m2qx-4t0w9c5e8h2r6v1n-7, with 311 others", "earlier blocks 5, which were not sent",
         "decided: ADL tier 2, by tick:ETHUSDT:512", "0.031", "accepted, with order number 8999999999999993",
-        "12 trades", "fee not known yet; trade 72", "cancel wanted, by api:desk:8", "ended: EXPIRED it expired",
+        "12 trades: 60, 61, 62, 63,", "68, 69 and 2 more", "fee not known yet; trade 72", "cancel wanted, by api:desk:8", "ended: EXPIRED it expired",
         "... and 3 more", "bh-1: EXPIRED it expired",
     ):  # fmt: skip
         assert part in text.replace("\u2502 ", "").replace(" \u2502", ""), (part, text)
@@ -212,13 +212,13 @@ def test_a_block_is_shown_with_its_rounds_and_members():
         "worse_by": None, "pending_fees": 0, "fees": [{"asset": "*", "amount": "5"}], "earlier_blocks": [], "more_steps": 0,
         "steps": [
             step("DECIDED", 0, text="of 312 orders"),
-            step("ROUND", 20, trade_id=71, pooled=1, quantity="60", price="2000.5", fee="0.002", fee_asset="BNB"),
+            step("ROUND", 20, trade_id=71, pooled=1, pooled_trades=[71], quantity="60", price="2000.5", fee="0.002", fee_asset="BNB"),
         ],
     }  # fmt: skip
     text = printed(clearing_tables.trail, block)
     for part in (
         "block order of clearing:ETHUSDT", "SELL 1 ETHUSDT MARKET, LIQUIDATION", "decided: of 312 orders",
-        "round 71: 60 at 2,000.50, fee 0.002 BNB; 1 trade", "fees in several assets", "acct-9", "1.5", "3,003.00",
+        "round 71: 60 at 2,000.50, fee 0.002 BNB; 1 trade: 71", "fees in several assets", "acct-9", "1.5", "3,003.00",
         "... and 311 more",
     ):  # fmt: skip
         assert part in text, text

@@ -58,11 +58,11 @@ def test_what_it_asks_for(line, request_, follow, asked, cli):
 def test_an_event_is_a_line_and_what_is_empty_is_left_out(asked, cli):
     first, second = cli("drop-copy").out.splitlines()
     assert first == (
-        "4-0       2023-11-14 22:13:20.000  acct-1  ORDER  client_order_id bh-1  symbol ETHUSDT  quantity 0.5  "
-        "reduce_only yes"
+        "4-0       2023-11-14 22:13:20.000  acct-1  ORDER  client_order_id=bh-1  symbol=ETHUSDT  quantity=0.5  "
+        "reduce_only=yes"
     )
     assert second.startswith("5-1       2023-11-14 22:13:20.000  [red]x")
-    assert "BALANCE ADJUSTED  amount 1000  reason" in second
+    assert "BALANCE ADJUSTED  amount=1000  reason=" in second
     assert "\x1b" not in second
 
 

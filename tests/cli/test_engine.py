@@ -25,7 +25,14 @@ ALARM = {
     "alarm_id": 7, "at_ms": 1, "first_ms": 1, "count": 1, "over_ms": None, "level": "WARNING", "text": "odd",
     "acknowledged_by": "",
 }  # fmt: skip
-DIFFERENCE = {"symbol": "BTCUSDT", "virtual": "1", "house": "0", "master": "1", "difference": "0"}
+DIFFERENCE = {
+    "symbol": "BTCUSDT",
+    "virtual": "1",
+    "house": "0",
+    "in_flight": "0",
+    "master": "1",
+    "difference": "0",
+}
 
 
 @pytest.mark.parametrize(

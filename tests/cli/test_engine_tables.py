@@ -17,11 +17,12 @@ ROOT = Path(__file__).parents[2]
 STATS = {
     "uptime_s": 93_784.2, "fleet": {"fleet": "abc123"}, "accounts": 2_000, "phases": {"WARNING": 3, "HEALTHY": 1_997},
     "with_positions": 1_500, "working_orders": 12, "quarantined": 0, "alarms": 0,
-    "writer": {"is_down": False, "waiting": 0, "commits": 9, "last_commit_ms": 4.44},
+    "writer": {"is_down": False, "waiting": 0, "commits": 9, "last_commit_ms": 4.44}, "redis": None,
     "clearing": {
         "clearing": "on", "symbols": 312, "troubled": [], "waiting": {"LIQUIDATION": 0, "NEW_RISK": 0}, "blocks_in_flight": 0,
         "oldest_ms": {"LIQUIDATION": 0, "NEW_RISK": 0},
     },
+    "audit": {"last_line": 7_001, "behind": 0, "left_out": 0, "fault": ""},
     "gateway": {
         "stream": "UP", "stream_reason": "", "tracked": 12, "queued": 3, "unknown": [],
         "weight": {"used": 100, "limit": 2_400},
@@ -46,12 +47,34 @@ def test_a_healthy_engine(width):
     for part in (
         "engine up 1 d 2 h, fleet abc123, http://127.0.0.1:8780, process 7", "new risk open",
         "postgres answers; the last commit took 4.4 ms; 0 decisions wait", "exchange user stream UP",
-        "clearing 312 symbols; 0 orders wait to be sent; 0 blocks in flight accounts",
+        "clearing 312 symbols; 0 orders wait to be sent; 0 blocks in flight audit",
         "12 working orders, 3 waiting to be sent, 0 in unknown state; request weight 100 of 2,400",
         "accounts 2,000: 1,997 HEALTHY, 3 WARNING", "1,500 with positions, 12 working orders", "alarms 0",
     ):  # fmt: skip
         assert part in text, text
     assert "quarantine" not in text
+
+
+REDIS = {"connected": True, "error": "", "faults": {}, "lag": 0, "snapshots": 12_345}
+
+
+def test_redis_is_shown_where_there_is_one():
+    assert "redis" not in shown()
+    assert "redis answers; events up to date, 12,345 snapshots written exchange" in shown(
+        {**STATS, "redis": REDIS}
+    )
+    late = {
+        **REDIS,
+        "lag": 4_321,
+        "faults": {"events": "stream x: WRONGTYPE [/]: the key holds something else"},
+    }
+    assert (
+        "redis answers; events 4,321 decisions behind, 12,345 snapshots written stream x: WRONGTYPE [/]: the key holds "
+        "something else exchange"
+    ) in shown({**STATS, "redis": late})
+    away = {**REDIS, "connected": False, "error": "connecting: refused"}
+    assert "redis AWAY; connecting: refused exchange" in shown({**STATS, "redis": away})
+    assert "redis AWAY; not connected yet" in shown({**STATS, "redis": {**away, "error": ""}})
 
 
 def test_what_waits_in_clearing_and_which_is_not_running_is_said():
@@ -96,6 +119,15 @@ def test_what_is_wrong_is_said():
     assert "alarm 5" not in text
 
 
+def test_how_far_the_audit_is_and_what_keeps_it():
+    assert "audit line 7,001, up to date accounts" in shown()
+    audit = {**STATS["audit"], "behind": 1_234, "left_out": 5_000, "fault": "No space left on device"}
+    text = shown({**STATS, "audit": audit})
+    assert "audit line 7,001, 1,234 decisions behind; 5,000 left out and counted" in text
+    assert "FAILING: No space left on device" in text
+    assert "audit off; no file is written" in shown({**STATS, "audit": None})
+
+
 def test_while_it_starts_it_says_what_it_can():
     text = shown(None, ("start",), untold="503: it is starting")
     assert "engine http://127.0.0.1:8780, process 7" in text
@@ -120,9 +152,20 @@ def test_everything_that_closes_the_gate_is_explained():
     ],
 )
 def test_a_reconciliation_says_whether_the_books_agree(difference, said):
-    row = {"virtual": "1", "house": "0", "master": "1", "difference": "0"}
+    row = {"virtual": "1", "house": "0", "in_flight": "0", "master": "1", "difference": "0"}
     found = [{"symbol": BTC, **row}, {"symbol": ETH, **row, "difference": difference}]
     text = io.StringIO()
     reconciliation(found, Console(file=text, width=100))
     assert text.getvalue().splitlines()[-1] == said
     assert text.getvalue().count(" = ") == (difference == "0")
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_what_is_on_its_way_to_members_of_a_block_is_in_the_reconciliation(width):
+    row = {"virtual": "1.5", "house": "0", "in_flight": "-0.25", "master": "1.25", "difference": "0"}
+    text = io.StringIO()
+    reconciliation([{"symbol": ETH, **row}], Console(file=text, width=width))
+    assert "-0.25" in text.getvalue()
+    assert "in flight" in text.getvalue().split("\n")[1]
+    assert text.getvalue().splitlines()[-1] == "accounts + house + in flight = exchange, for every symbol"
+    assert max(cell_len(line) for line in text.getvalue().split("\n")) <= width

@@ -115,7 +115,6 @@ def test_cancel_is_one_delete(engine, cli):
 @pytest.mark.parametrize(
     ("line", "path", "params"),
     [
-        ("history acct-1 --limit 3", "/v1/accounts/acct-1/history", {"limit": 3}),
         ("why bh-1", "/v1/why/bh-1", {}),
         ("orders --waiting --limit 7", "/v1/waiting", {"limit": 7}),
         ("caused tick:BTCUSDT:1", "/v1/causes/tick%3ABTCUSDT%3A1", {}),

@@ -69,17 +69,6 @@ def test_a_tag_of_an_order_is_a_column_where_an_order_has_it(tag):
         assert tag in text.splitlines()[1]
         assert text.count("mine") == 1
     assert tag not in printed(orders_tables.orders, {"orders": [bare], "conditionals": [waits]})
-    text = printed(orders_tables.history, [{**bare, **mine}, bare])
-    assert tag in text.splitlines()[1]
-    assert text.count("mine") == 1
-    assert tag not in printed(orders_tables.history, [bare])
-
-
-def test_history_names_the_tier_of_a_liquidation_only():
-    assert "tier" not in printed(orders_tables.history, [ORDER])
-    assert "ADL tier 2" in printed(orders_tables.history, [{**ORDER, "purpose": "ADL"}])
-    assert "NEVER_SENT" in printed(orders_tables.history, [{**ORDER, "end": "NEVER_SENT"}])
-    assert printed(orders_tables.history, []) == "no orders yet\n"
 
 
 def test_a_cause_is_shown_with_its_orders_trades_and_ends():

@@ -111,7 +111,7 @@ TABLES = {
     "audit": (engine_tables.audit, [{"at_ms": 1, "who": "x", "action": "x", "target": "x", "detail": "x"}]),
     "followed": (actors_tables.followed, {"took_us": 1.0, "kind": "x", "cause": "x", "content": "x", "at_ms": 1}),
     "limits": (limits.limits_table, [{"name": "x", "value": "x", "source": "x", "unit": "x", "text": "x"}]),
-    "reconciliation": (engine_tables.reconciliation, [{"symbol": "x", "virtual": "1", "house": "0", "master": "0", "difference": "1"}]),
+    "reconciliation": (engine_tables.reconciliation, [{"symbol": "x", "virtual": "1", "house": "0", "in_flight": "0", "master": "0", "difference": "1"}]),
 }  # fmt: skip
 
 

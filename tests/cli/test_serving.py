@@ -27,8 +27,9 @@ class Engine:
         )
         self.halted, self.halt_reason = threading.Event(), ""
 
-    def start(self, start_api):
+    def start(self, start_api, listen):
         self.calls.append("engine started")
+        listen()
         type(self).on_start(self)
         start_api()
 
@@ -39,6 +40,9 @@ class Engine:
 class Api:
     def __init__(self, _engine):
         self.address = SimpleNamespace(url="http://127.0.0.1:1")
+
+    def listen(self):
+        CALLS.append("api listens")
 
     def start(self):
         CALLS.append("api started")
@@ -87,7 +91,7 @@ def test_it_runs_until_a_signal_comes(served):
     assert code == 0
     assert "engine ready: 1 accounts, fleet abc123, API at http://127.0.0.1:1" in " ".join(shown.out.split())
     assert shown.err == "stopping\nstopped\n"
-    assert ["engine started", "api started", *STOPPED] == CALLS
+    assert ["engine started", "api listens", "api started", *STOPPED] == CALLS
     assert {signal.getsignal(number) for number in serving.ENDING} == {signal.SIG_IGN}, (
         "a second Ctrl-C is ignored"
     )
@@ -108,7 +112,7 @@ def test_a_signal_while_it_starts_stops_what_there_is(served):
     code, shown = served(lambda _engine: interrupt())
     assert code == 0
     assert shown.err == "stopped before it was ready; nothing is left running\n"
-    assert CALLS == ["engine started", "api stopped", "engine stopped"]
+    assert CALLS == ["engine started", "api listens", "api stopped", "engine stopped"]
 
 
 def test_a_start_that_fails_is_an_error_and_leaves_no_api(served):
@@ -117,4 +121,4 @@ def test_a_start_that_fails_is_an_error_and_leaves_no_api(served):
 
     with pytest.raises(BulkheadError, match="no exchange"):
         served(fail)
-    assert CALLS == ["engine started", "api stopped"], "the engine has stopped itself"
+    assert CALLS == ["engine started", "api listens", "api stopped"], "the engine has stopped itself"

@@ -57,7 +57,7 @@ SPOKEN = {
     "ORDER_ENDED": "client_order_id status code reason",
     "POSITION_CLOSED": "position_id symbol quantity entry_price realized fees funding mae mfe strategy purpose opened_ms "
     "closed_ms",
-    "STATUS ADOPTED": "status mode rate balance position.ETHUSDT",
+    "STATUS ADOPTED": "status mode rate balance",
     "STATUS ADOPTION_UNDONE": "balance",
     "STATUS CARRIED": "version",
     "STATUS DAY_BEGAN": "start_ms equity",
@@ -95,7 +95,7 @@ def test_every_kind_of_fact_has_its_event_and_the_fields_that_are_spoken():
             names = list(event.fields)
             head = [n for n in ("action",) if n in names]
             name = " ".join([event.kind.value, *(str(event.fields[n]) for n in head)])
-            said = [n for n in names if n != "action" and not n.startswith("limit.")]
+            said = [n for n in names if n != "action" and not n.startswith(("limit.", "position."))]
             seen.setdefault(name, set()).add(" ".join(said))
     assert {name: {fields} for name, fields in SPOKEN.items()} == seen
 
@@ -106,7 +106,9 @@ def test_the_page_about_drop_copies_has_the_same_events_and_fields():
     for kind_, action, fields in rows:
         kind = kind_.strip("`") or kind
         if kind in EventKind.__members__:
-            names = [n for n in re.findall(r"`([a-z_.]+)`", fields) if not n.startswith("limit.")]
+            names = [
+                n for n in re.findall(r"`([a-z_.]+)`", fields) if not n.startswith(("limit.", "position."))
+            ]
             found[f"{kind} {action.strip('`')}".strip()] = " ".join(names)
     assert found.pop("UNREADABLE") == "fault"
     assert found["LIQUIDATION ORDER"] == ""

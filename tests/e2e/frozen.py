@@ -6,6 +6,8 @@ numbers at each width, so that its words can be compared one by one.
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -13,6 +15,15 @@ import httpx
 import msgspec
 
 from actors.api.address import API_FILE
+
+
+def _pumped(source, target):
+    with contextlib.suppress(OSError):
+        while data := source.recv(65_536):
+            target.sendall(data)
+    for one in (source, target):
+        with contextlib.suppress(OSError):
+            one.shutdown(socket.SHUT_RDWR)
 
 
 class Frozen:
@@ -34,7 +45,21 @@ class Frozen:
                 kept = {k: self.headers[k] for k in ("authorization", "content-type") if k in self.headers}
                 return engine.request(self.command, self.path, content=body, headers=kept)
 
+            def _pass_on(self):
+                """A websocket is the engine's own: what it says of the past stays the same by itself."""
+                there = socket.create_connection((engine.base_url.host, engine.base_url.port))
+                lines = [self.requestline, *(f"{name}: {value}" for name, value in self.headers.items())]
+                there.sendall("\r\n".join([*lines, "", ""]).encode())
+                answering = threading.Thread(target=_pumped, args=(there, self.connection), daemon=True)
+                answering.start()
+                _pumped(self.connection, there)
+                answering.join(10)
+                self.close_connection = True
+
             def _answer(self):
+                if self.headers.get("upgrade") == "websocket":
+                    self._pass_on()
+                    return
                 if self.command == "GET":
                     with lock:
                         if self.path not in answers:

@@ -141,9 +141,9 @@ class PatientClient(Client):
 class EngineProcess(Process):
     """The engine, against a paper exchange."""
 
-    def __init__(self, paper, data_dir, *arguments, program="actors.cli", **environment):
+    def __init__(self, paper, data_dir, *arguments, api_port=0, program="actors.cli", **environment):
         super().__init__(
-            "run", "--data-dir", data_dir, "--exchange", paper.address.rest, "--api-port", 0, "--faults-allowed",
+            "run", "--data-dir", data_dir, "--exchange", paper.address.rest, "--api-port", api_port, "--faults-allowed",
             *arguments, program=program, **environment,
         )  # fmt: skip
         self.ready = self.first_line()

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from actors.cli.main import main
+from actors.runtime import logs
 from actors.venues.binance.signing import sign
 from actors.venues.paper.instruments import LISTINGS
 from tests.e2e.processes import KEY, SECRET, EngineProcess, Paper, differences, until
@@ -23,6 +24,13 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 PRICE = float(LISTINGS[ETH].start_price)
 OURS = ("--account", "a-1", "a-2", "a-3")
+
+
+@pytest.fixture(autouse=True)
+def _quiet_log():
+    """A command that runs in this process has its log go to what pytest captures, and closes."""
+    yield
+    logs.configure(json=False, level=50)
 
 
 def trade_by_hand(paper, side, quantity):

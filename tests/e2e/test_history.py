@@ -1,6 +1,9 @@
 """What happened, as people read it: of a running engine, of its database beside it, and after it was killed.
 
 The rows of seeds 000 to 002 that are about history are in SEEDS.
+
+Covers: actors/api/history.py, actors/cli/history.py, actors/cli/history_tables.py, actors/cli/statement.py,
+Covers: actors/cli/statement_page.py, actors/cli/past.py, actors/cli/times.py
 """
 
 from __future__ import annotations

@@ -230,6 +230,34 @@ def test_a_step_that_waits_is_given_back_and_what_comes_instead_keeps_its_place(
     assert sent(core.check_orders(T0 + 5)) == ["bh-x-instead"]
 
 
+def test_a_step_that_is_asked_back_before_it_is_durable_is_given_back_when_it_arrives(core):
+    """Else its account would wait for the end of an order that may stand in line for as long as nothing is sent."""
+    step, other = liquidation(1), liquidation(2)
+    assert core.replace_step(ReplaceStep("a1", ETH, step.client_order_id), T0) == []
+    core.budget.pause(T0 + 90_000)
+    [back, done] = core.submit(Submit((step, other), ()), T0 + 500)
+    assert (back.account_id, back.message.again, back.message.waited) == ("a1", True, True)
+    assert done == ToClearing(ETH, OrderDone(ETH, step.client_order_id))
+    assert core.queued == 1
+    # What is decided instead waits at its place, and is not given back once more.
+    instead = replace(step, client_order_id="bh-x-instead")
+    assert core.submit(Submit((instead,), ()), T0 + 501) == []
+    assert core.queued == 2
+
+
+def test_a_step_that_is_asked_back_and_does_not_come_is_expected_for_a_minute(core):
+    step = liquidation(1)
+    core.replace_step(ReplaceStep("a1", ETH, step.client_order_id), T0)
+    core.check_orders(T0 + 60_000)
+    core.budget.pause(T0 + 190_000)
+    assert core.submit(Submit((step,), ()), T0 + 60_000) != []
+    other = liquidation(2)
+    core.replace_step(ReplaceStep("a2", ETH, other.client_order_id), T0)
+    core.check_orders(T0 + 60_001)
+    assert core.submit(Submit((other,), ()), T0 + 60_001) == []
+    assert core.queued == 1
+
+
 def test_a_step_that_was_sent_cannot_be_replaced(core):
     step = liquidation(1)
     core.submit(Submit((step,), ()), T0)

@@ -17,6 +17,7 @@ from actors.core.messages import OrderClosed, PlaceOrder
 from actors.persistence import verify
 from actors.persistence.connection import connect
 from actors.persistence.open_books import books, recovery
+from actors.persistence.order_trail import Happened, order_trail
 from actors.persistence.projection.decided import of_handover
 from actors.persistence.projection.differences import differences
 from actors.persistence.projection.rebuild import rebuild
@@ -267,6 +268,20 @@ def test_people_see_blocks_their_members_and_their_rounds(store, dsn, scene):
         (1, 9, 2, D("0.10"), D(200), D("0.02"), "", NOW),
         (1, 12, 1, D("0.10"), D(200), D("0.01"), "", NOW),
     ]
+
+
+def test_the_trail_of_a_block_names_the_exchange_s_trades_of_its_rounds(store, dsn, scene):
+    commit(store, dsn, scene, 0)
+    project(dsn)
+    with psycopg.connect(dsn) as connection:
+        block = order_trail(connection, "bh-block-ETHUSDT-1")
+        member = order_trail(connection, scene.formed.members[0].client_order_id)
+    rounds = [(s.trade_id, s.pooled, s.pooled_trades) for s in block.steps if s.what is Happened.ROUND]
+    assert rounds == [(9, 2, (7, 9)), (12, 1, (12,))]
+    # A member's own trades are the rounds, by the same names.
+    parts = {s.trade_id: s.pooled_trades for s in member.steps if s.what is Happened.TRADED}
+    assert parts
+    assert parts.items() <= {(9, (7, 9)), (12, (12,))}
 
 
 def test_fees_in_several_assets_are_not_added_up_as_if_they_were_one(store, dsn):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from decimal import Decimal as D
 
@@ -10,15 +11,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from actors.assembly import adoption
 from actors.core.errors import BadInput, BooksWrong, StoreBusy
 from actors.core.messages import AdjustBalance
 from actors.persistence import statement as module
 from actors.persistence.connection import connect
+from actors.persistence.history import Wanted, page
+from actors.persistence.history_records import HistoryKind
 from actors.persistence.projection.store import Projection
 from actors.persistence.statement import statement
 from actors.persistence.store import Store
-from actors.subaccount.income import Income
-from tests.factories import BUY, ETH, SELL
+from actors.subaccount.income import OPENING, Income
+from tests.factories import BUY, ETH, INSTRUMENTS, SELL
+from tests.persistence.adoption import platform
+from tests.persistence.adoption.test_adopting import a_store, adopt, undo
 from tests.persistence.authors import NOW, Author, create, project
 from tests.persistence.projection.lives import commit, live, project_all
 
@@ -240,3 +246,45 @@ def test_positions_that_cost_too_much_folding_are_not_known_and_said_so(traded, 
     found = statement(traded, "acct-1", 0, NOW + 9_000)
     assert found.positions is None
     assert found.closing > 0
+
+
+def test_an_account_that_was_adopted_given_back_and_adopted_again_adds_up_at_any_cut(dsn, monkeypatch):
+    @contextlib.contextmanager
+    def asked(_config, _held, _progress):
+        yield INSTRUMENTS, {ETH: D("0.1")}
+
+    monkeypatch.setattr(adoption, "_exchange", asked)
+    platform.make(dsn)
+    platform.account(dsn, "a-1", 1000.1)
+    platform.position(dsn, "p-1", "a-1", 0.1, 2000)
+    for deed in (adopt, undo, adopt):
+        assert deed(dsn, "a-1")
+        project(dsn)
+    with a_store(dsn) as store:
+        author = Author(store.load(["a-1"])[0])
+        author.trade(SELL, "0.1", "2010")
+        author.decide(AdjustBalance(D(5), "DEPOSIT"))
+        assert set(store.commit(author.batch)) == {None}
+    project(dsn)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("UPDATE bulkhead.journal SET wall_ms = %s + position * 1000", (NOW,))
+        connection.execute("UPDATE bulkhead.ledger SET wall_ms = %s + position * 1000", (NOW,))
+        whole = statement(connection, "a-1", 0, FOREVER)
+        assert [(e.income_type, e.amount, e.info) for e in whole.entries] == [
+            ("TRANSFER", D("1000.1"), OPENING),
+            ("TRANSFER", D("-1000.1"), "ADOPTION_UNDONE"),
+            ("TRANSFER", D("1000.1"), OPENING),
+            ("REALIZED_PNL", D(1), "TRADE"),
+            ("COMMISSION", D("-0.1"), "TRADE"),
+            ("TRANSFER", D(5), "DEPOSIT"),
+        ]
+        assert whole.closing == author.state.balance
+        for cut in range(NOW, NOW + 12_000, 500):
+            one, two = (statement(connection, "a-1", a, b) for a, b in ((0, cut), (cut, FOREVER)))
+            assert one.entries + two.entries == whole.entries
+            assert (one.opening, one.closing, two.closing) == (0, two.opening, whole.closing)
+        first = statement(connection, "a-1", 0, whole.entries[0].at_ms + 1)
+        assert [(p.symbol, p.quantity, p.entry_price) for p in first.positions] == [(ETH, D("0.1"), D(2000))]
+        told = page(connection, Wanted(account_id="a-1", kinds=frozenset({HistoryKind.BALANCE})), 10).records
+        assert [r.text.split()[0] for r in told] == ["DEPOSIT", "adopted", "adoption", "adopted"]
+        assert sum(r.amount for r in told) == D("1005.1")

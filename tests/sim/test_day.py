@@ -83,7 +83,7 @@ def test_days_with_fees_in_bnb_have_pending_ones_of_both_kinds():
 
 
 def test_days_have_rests_that_the_house_takes_for_a_fee():
-    world = World(8)
+    world = World(11)
     for second in range(40):
         if second == 20:
             world.generator.shock(None, -0.05, 3)

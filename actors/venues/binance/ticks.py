@@ -49,6 +49,7 @@ def tick_of_answer(ticker: BookTicker, asked_ns: Nanos, received_ns: Nanos) -> T
         received_ns,
         mid,
         Nanos(received_ns - asked_ns),
+        by_rest=True,
     )
 
 

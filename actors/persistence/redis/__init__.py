@@ -1,0 +1,1 @@
+"""Redis for the platform: risk snapshots, prices and the event stream, all made after the commit. Optional."""

@@ -1,0 +1,81 @@
+"""One line: its hash is that of the bytes before it, and any other byte is noticed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.core.events import EventKind
+from actors.persistence.audit import line
+from actors.persistence.audit.line import KINDS, NO_HASH, Content, Kind, day_of, read, time_of, written
+from tests.persistence.audit.made import content
+
+TEXTS = st.text(max_size=30)
+
+
+def test_a_line_is_json_with_the_hash_of_the_one_before_and_its_own():
+    raw, own = written(content(3), 7, "ab" * 32)
+    found = json.loads(raw)
+    assert raw.endswith(b"\n")
+    assert raw.count(b"\n") == 1
+    assert (found["n"], found["prev"], found["hash"]) == (7, "ab" * 32, own)
+    assert found["time"] == "2026-11-22T00:00:00.003Z"
+    assert found["data"]["text"] == "käuflich"
+    # As any other program would compute it.
+    assert own == hashlib.sha256(raw.split(b',"hash":"')[0]).hexdigest()
+
+
+@given(TEXTS, TEXTS, st.dictionaries(TEXTS, TEXTS | st.integers() | st.none(), max_size=4))
+def test_what_is_written_is_read(account, cause, data):
+    raw, own = written(Content(wall_ms=1, kind="FILL", account=account, cause=cause, data=data), 1, NO_HASH)
+    found = read(raw[:-1])
+    assert found is not None
+    assert found.hash == own
+    assert (found.line.account, found.line.cause, found.line.data) == (account, cause, data)
+
+
+@given(st.data())
+def test_any_other_byte_is_noticed(data):
+    raw = written(content(1), 1, NO_HASH)[0][:-1]
+    at = data.draw(st.integers(0, len(raw) - 1))
+    byte = data.draw(st.integers(0, 255).filter(lambda b: b != raw[at]))
+    assert read(raw[:at] + bytes([byte]) + raw[at + 1 :]) is None
+    assert read(raw[:at] + raw[at + 1 :]) is None
+    assert read(raw[:at] + bytes([byte]) + raw[at:]) is None
+
+
+def test_json_with_a_right_hash_that_is_no_line_is_none():
+    body = b'{"n":"one"'
+    assert read(body + b',"hash":"' + line.hash_of(body).encode() + b'"}') is None
+
+
+@pytest.mark.parametrize("data", [{"x": "\ud800"}, {"x": object()}, {"x": "y" * (1 << 21)}])
+def test_what_no_line_can_hold_is_said_and_keeps_nothing_from_being_written(data):
+    raw, _ = written(content(1, data=data), 1, NO_HASH)
+    found = read(raw[:-1])
+    assert found is not None
+    assert "not_written" in found.line.data
+    assert len(raw) < line.LINE_MAX
+
+
+@pytest.mark.parametrize(
+    ("wall_ms", "text"),
+    [
+        (0, "1970-01-01T00:00:00.000Z"),
+        (-5, "1970-01-01T00:00:00.000Z"),
+        (10**18, "9999-12-31T00:00:00.000Z"),
+        (1_795_348_092_157, "2026-11-22T11:48:12.157Z"),
+    ],
+)
+def test_times(wall_ms, text):
+    assert time_of(wall_ms) == text
+    assert day_of(wall_ms) == text[:10]
+
+
+def test_kinds_have_one_name_each():
+    assert not set(map(str, Kind)) & set(map(str, EventKind))
+    assert len(KINDS) == len(Kind) + len(EventKind)

@@ -1,0 +1,195 @@
+"""What a Redis may refuse, each said by name with its cure, while everything else goes on; with real servers.
+
+Covers: actors/persistence/redis/connection.py, actors/persistence/redis/event_stream.py
+"""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from actors.core.errors import RedisRefused, RedisUnreachable
+from actors.core.events import events_of
+from actors.persistence.redis.connection import connect, explained
+from tests.persistence.redis.server import RedisServer, free_port
+from tests.persistence.redis.world import STREAM, Published, World, until
+
+
+def complete(world, server):
+    wanted = [str(event.id) for row in world.rows for event in events_of(row)]
+    return until(lambda: [id_ for id_, _ in server.client().xrange(STREAM)] == wanted, "all events")
+
+
+@pytest.fixture
+def world():
+    made = World(seeds=(0, 4), events=120)
+    made.decide(5)
+    return made
+
+
+def balances(client):
+    found = (json.loads(client.get(key) or "{}") for key in client.keys("pms:risk:*"))
+    return {s["subAccountId"]: pytest.approx(s["balance"]) for s in found if s}
+
+
+def alarm(published, key):
+    return until(lambda: published.alarms.of(key), f"an alarm about {key}")[0]
+
+
+def test_a_wrong_password_is_said_and_never_shown(tmp_path, world):
+    with RedisServer(tmp_path, "--requirepass", "correct-horse") as server:
+        wrong = f"redis://:hunter22@127.0.0.1:{server.port}/0"
+        with Published(world, wrong) as published:
+            text = alarm(published, "redis is away")
+            assert "user or password is wrong or missing; the setting redis has them" in text
+            assert f"redis://***@127.0.0.1:{server.port}/0" in text
+            until(lambda: published.stats.errors > 2, "more tries")
+        assert len(published.alarms.told) == 1, "told once, however often it is tried"
+        assert "hunter22" not in repr(published.alarms.told) + repr(published.stats)
+        with Published(world, server.url) as published:
+            assert "user or password is wrong or missing" in alarm(published, "redis is away")
+        right = f"redis://:correct-horse@127.0.0.1:{server.port}/0"
+        with Published(world, right) as published:
+            until(lambda: published.stats.events, "events")
+
+
+def test_nobody_there_is_one_alarm_and_no_wait_at_the_stop(world):
+    with Published(world, f"redis://127.0.0.1:{free_port()}/0") as published:
+        assert "the engine goes on without it" in alarm(published, "redis is away")
+        world.decide()
+        until(lambda: published.stats.errors > 2, "more tries")
+        assert published.stats.lag >= len(world.rows)
+    assert len(published.alarms.told) == 1
+
+
+def test_a_key_of_another_type_in_the_way_holds_back_events_alone_until_it_is_gone(fresh, world):
+    client = fresh.client()
+    client.set(STREAM, "mine")
+    with Published(world, fresh.url) as published:
+        text = alarm(published, "redis events")
+        assert f"stream {STREAM}: WRONGTYPE" in text
+        assert "remove it, or choose another key with redis_stream" in text
+        world.decide(30)
+        until(
+            lambda: balances(client) == {i: float(a.balance) for i, a in world.actors.items()},
+            "new snapshots",
+        )
+        until(lambda: client.keys("pms:price:*"), "prices")
+        assert client.get(STREAM) == "mine"
+        assert list(published.stats.faults) == ["events"]
+        client.delete(STREAM)
+        complete(world, fresh)
+        until(lambda: not published.stats.faults, "no fault")
+        assert "redis events" in published.alarms.ended
+    assert len(published.alarms.of("redis events")) == 1
+
+
+def test_a_redis_out_of_memory_takes_nothing_and_then_all(fresh, world):
+    client = fresh.client()
+    client.set("ballast", "x" * 5_000_000)
+    client.config_set("maxmemory-policy", "noeviction")
+    client.config_set("maxmemory", 1_000_000)
+    with Published(world, fresh.url) as published:
+        text = alarm(published, "redis events")
+        world.decide(1)
+        assert "out of memory (maxmemory, with maxmemory-policy noeviction); raise maxmemory" in text
+        assert "out of memory" in alarm(published, "redis snapshots")
+        assert "out of memory" in alarm(published, "redis prices")
+        world.decide(40)
+        client.config_set("maxmemory", 0)
+        complete(world, fresh)
+        until(lambda: len(client.keys("pms:risk:*")) == len(world.actors), "all snapshots")
+        until(lambda: not published.stats.faults, "no fault")
+        assert {"redis events", "redis snapshots", "redis prices"} <= set(published.alarms.ended)
+
+
+def test_a_read_only_replica_is_said_to_be_one(fresh, tmp_path, world):
+    with RedisServer(tmp_path, "--replicaof", "127.0.0.1", str(fresh.port)) as replica:
+        until(lambda: replica.client().info("replication")["master_link_status"] == "up", "a replica")
+        with Published(world, replica.url) as published:
+            text = alarm(published, "redis events")
+            assert "it is a read-only replica; name the primary in the setting redis" in text
+            replica.client().replicaof("NO", "ONE")
+            complete(world, replica)
+
+
+def test_a_user_without_rights_is_told_which_it_needs(fresh, world):
+    client = fresh.client()
+    client.acl_setuser("guest", enabled=True, passwords=["+pw"], commands=["+@connection"], keys=["*"])
+    with Published(world, f"redis://guest:pw@127.0.0.1:{fresh.port}/0") as published:
+        assert "the user may not do that; it needs +@connection +set" in alarm(published, "redis events")
+    with Published(world, fresh.url.replace("/0", "/99")) as published:
+        assert "it has no such database; the setting redis ends with its number" in alarm(
+            published, "redis is away"
+        )
+    client.acl_deluser("guest")
+
+
+def test_the_stream_of_another_database_is_left_alone(fresh, world):
+    with Published(world, fresh.url, fleet="first") as published:
+        complete(world, fresh)
+    with Published(world, fresh.url, fleet="second") as published:
+        text = alarm(published, "redis events")
+        assert "has the events of fleet 'first', and ours is second" in text
+        assert "choose another key with redis_stream, or remove the stream" in text
+    complete(world, fresh)
+
+
+def test_a_stream_that_is_ahead_of_the_journal_is_left_alone(fresh, world):
+    fresh.client().xadd(STREAM, {"a": "b"}, id="999-0")
+    with Published(world, fresh.url) as published:
+        text = alarm(published, "redis events")
+        assert "ends with 999-0, and our journal with position 5" in text
+        assert "restored from a backup" in text
+
+
+def test_a_stream_that_is_removed_begins_again_and_that_is_said(fresh, world):
+    with Published(world, fresh.url, depth=3) as published:
+        until(lambda: published.stats.last_id, "events")
+        begun = published.alarms.of("redis stream begins")
+        assert len(begun) == 1
+        assert (
+            "is empty and begins with position 3 of the journal, which ends with 5 (redis_stream_depth)"
+            in begun[0]
+        )
+        assert {int(i.split("-")[0]) for i, _ in fresh.client().xrange(STREAM)} <= {3, 4, 5}
+        world.decide(5)
+        last = [str(e.id) for row in world.rows for e in events_of(row)][-1]
+        until(lambda: published.stats.last_id == last, "the newest")
+        fresh.client().flushall()
+        until(
+            lambda: len(published.alarms.of("redis stream begins")) == 2,
+            "that it is noticed with nothing to add",
+        )
+        until(lambda: fresh.client().keys("pms:risk:*") and fresh.client().exists(STREAM), "all again")
+        assert "begins with position 8" in published.alarms.of("redis stream begins")[1]
+
+
+def test_no_more_entries_are_kept_than_is_set(fresh):
+    world = World(seeds=(0, 8, 9, 10))
+    with Published(world, fresh.url, length=20) as published:
+        world.decide()
+        last = [str(e.id) for row in world.rows for e in events_of(row)][-1]
+        until(lambda: published.stats.last_id == last, "the newest")
+    # Redis drops whole nodes of a hundred entries.
+    assert 20 <= fresh.client().xlen(STREAM) < 200 < published.stats.events
+
+
+def test_depth_zero_begins_with_the_next_decision(fresh, world):
+    with Published(world, fresh.url, depth=0) as published:
+        until(lambda: published.stats.prices, "prices, which come after events")
+        world.decide(3)
+        until(lambda: published.stats.last_id.startswith("8-"), "the newest")
+    assert {int(i.split("-")[0]) for i, _ in fresh.client().xrange(STREAM)} == {6, 7, 8}
+
+
+def test_errors_are_ours(fresh):
+    client = connect(fresh.url)
+    client.set("text", "x")
+    with pytest.raises(RedisRefused, match=r"a look: .*WRONGTYPE"), explained("a look"):
+        client.xlen("text")
+    with pytest.raises(RedisRefused, match="no such database"), explained("a look"):
+        connect(fresh.url.replace("/0", "/99")).ping()
+    with pytest.raises(RedisUnreachable, match=r"a look: .*refused"), explained("a look"):
+        connect(f"redis://127.0.0.1:{free_port()}/0").ping()
