@@ -48,6 +48,7 @@ DEPTH = "actors/venues/paper/depth.py"
 MATCHING = "actors/venues/paper/matching.py"
 ENGINE = "actors/assembly/engine.py"
 
+ADOPTION = "tests/persistence/adoption/"
 FRAMES = "actors/venues/binance/order_frames.py"
 SOCKET = "actors/venues/binance/order_socket.py"
 LOOKS = "actors/gateway/check_schedule.py"
@@ -1518,5 +1519,58 @@ FAULTS = (
         (
             "tests/persistence/test_past.py::test_a_snapshot_shortens_the_fold_and_one_that_is_too_new_is_left",
         ),
+    ),
+        "an account is adopted though its sums are not the exchange's",
+        "actors/persistence/adoption/plan.py",
+        "if q + ours.get(s, ZERO) != master.get(s, ZERO)}",
+        "if s not in master}",
+        (ADOPTION + "test_plan.py",),
+    ),
+    Fault(
+        "what depends on a refused account is adopted",
+        "actors/persistence/adoption/plan.py",
+        "        kept = left\n",
+        "        return left, refusals\n",
+        (ADOPTION + "test_plan.py::test_what_is_left_of_a_plan_always_adds_up",),
+    ),
+    Fault(
+        "an adoption is undone after a decision",
+        "actors/persistence/adoption/adopting.py",
+        "        if isinstance(last, AccountAdopted):",
+        "        if isinstance(began, AccountAdopted):",
+        (ADOPTION + "test_adopting.py::test_an_adoption_is_undone_and_made_again_until_the_first_decision",),
+    ),
+    Fault(
+        "accounts are adopted while somebody writes them",
+        "actors/assembly/adoption.py",
+        "        adopting.lock(connection)\n",
+        "",
+        (ADOPTION + "test_adopting.py::test_who_works_these_accounts_is_named_and_nothing_is_done",),
+    ),
+    Fault(
+        "a change of the platform's is booked on any state",
+        "actors/subaccount/commands.py",
+        "    if message.sequence not in {None, now.state.sequence}:",
+        "    if message.sequence is Ellipsis:",
+        (
+            "tests/subaccount/test_commands.py::test_what_the_platform_booked_is_booked_once_on_the_state_that_was_compared",
+        ),
+    ),
+    Fault(
+        "what the platform booked is logged there once more",
+        BALANCES,
+        "        if move.by_platform:",
+        "        if move is None:",
+        (
+            PROJECTED
+            + "test_what_the_platform_changed_of_a_balance_stays_and_is_a_difference_until_it_is_booked",
+        ),
+    ),
+    Fault(
+        "funding from before an adoption is booked",
+        "actors/subaccount/ledger.py",
+        "        holdings = changed(holdings, adopted.symbol, fact.adopted_ms, NOTHING, NOTHING)",
+        "        holdings = ()",
+        (ADOPTION + "test_plan.py::test_funding_from_before_an_adoption_is_none_of_ours",),
     ),
 )
