@@ -76,10 +76,7 @@ def after(progress: Progress, kind: str, id_: str, data: dict[str, Any]) -> Prog
         case Kind.ROOT:
             return _at_root(progress, int(data.get("position", 0)), str(data.get("root", "")))
         case Kind.RESTORED:
-            position = int(data.get("position", 0))
-            return progress.moved(
-                journal=str(position), root_position=position, root=str(data.get("root", ""))
-            )
+            return _at_restore(progress, data)
         case Kind.NOT_KEPT:
             return progress.moved(journal=str(data.get("position", 0)))
         case Kind.OPERATOR:
@@ -97,6 +94,17 @@ def _at_root(progress: Progress, position: int, root: str) -> Progress:
     ahead = progress.cursor.event.position > position
     journal = progress.cursor.journal if ahead else str(position)
     return progress.moved(journal=journal, root_position=position, root=root)
+
+
+def _at_restore(progress: Progress, data: dict[str, Any]) -> Progress:
+    position, cursor = int(data.get("position", 0)), progress.cursor
+    return progress.moved(
+        journal=str(position),
+        root_position=position,
+        root=str(data.get("root", "")),
+        operator=int(data.get("operator", cursor.operator)),
+        dead_letter=int(data.get("dead_letter", cursor.dead_letter)),
+    )
 
 
 def of_lines(lines: Iterable[Line]) -> Progress:

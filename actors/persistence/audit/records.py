@@ -29,6 +29,10 @@ ROOTS_AT: LiteralString = """
     SELECT position, root FROM bulkhead.journal_commit WHERE shard = %s AND position = ANY(%s)"""
 FIRST_KEPT: LiteralString = "SELECT min(position) FROM bulkhead.journal WHERE shard = %s"
 
+LAST_NUMBERS: LiteralString = """
+    SELECT COALESCE((SELECT max(audit_id) FROM bulkhead.audit), 0),
+        COALESCE((SELECT max(dead_letter_id) FROM bulkhead.dead_letter), 0)"""
+
 ACTIONS: LiteralString = """
     SELECT audit_id, at_ms, who, action, target, detail FROM bulkhead.audit WHERE audit_id > %s
     ORDER BY audit_id LIMIT %s"""
@@ -56,6 +60,12 @@ def first_kept(connection: Connection) -> int | None:
     """The position of the first row that the journal still has."""
     row = connection.execute(FIRST_KEPT, (SHARD,)).fetchone()
     return None if row is None or row[0] is None else int(row[0])
+
+
+def last_numbers(connection: Connection) -> tuple[int, int]:
+    """The last number of an operator's action, and of a dead letter; 0 where there is none."""
+    row = connection.execute(LAST_NUMBERS).fetchone()
+    return (0, 0) if row is None else (int(row[0]), int(row[1]))
 
 
 def since(connection: Connection, cursor: Cursor) -> list[Content]:

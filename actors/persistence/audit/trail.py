@@ -346,7 +346,16 @@ class AuditTrail:
         self._alarm(Critical(text), "audit restored")
         self._is_compared = True
         self._read_to = 0
-        data = {"position": position, "root": root, "was": str(cursor.event), "was_root": cursor.root}
+        operator, letter = self._reader.ask(records.last_numbers)
+        data = {
+            "position": position,
+            "root": root,
+            "was": str(cursor.event),
+            "was_root": cursor.root,
+            # An older database gives the numbers again that came after it.
+            "operator": min(operator, cursor.operator),
+            "dead_letter": min(letter, cursor.dead_letter),
+        }
         return [Content(wall_ms=self._clock.wall_ms(), kind=Kind.RESTORED, data=data)]
 
     def _not_kept(self) -> tuple[list[Content], bool]:

@@ -97,7 +97,7 @@ class Database:
         made = position.to_bytes(16, "big")
         return self.roots.get(position, made)
 
-    def execute(self, statement, values):
+    def execute(self, statement, values=()):
         if statement is records.ROOT_UP_TO:
             at = min(values[1], self.rows.position)
             found = [(at, self.root(at))] if at and self.root(at) else []
@@ -105,6 +105,8 @@ class Database:
             found = [(p, self.root(p)) for p in values[1] if p <= self.rows.position and self.root(p)]
         elif statement is records.FIRST_KEPT:
             found = [(self.rows.first,)]
+        elif statement is records.LAST_NUMBERS:
+            found = [tuple(max((row[0] for row in rows), default=0) for rows in (self.actions, self.letters))]
         elif statement is records.ACTIONS:
             found = [row for row in self.actions if row[0] > values[0]]
         elif statement is records.LETTERS:

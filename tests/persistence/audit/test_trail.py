@@ -373,9 +373,15 @@ def test_a_database_that_went_back_is_an_alarm_and_the_file_goes_on_behind_the_l
     for count in (0, 3, 4):
         with world.engine():
             world.decide(count)
+    world.database.actions = [(n, BEGIN_MS, "ann", f"{n}", "acct-1", "") for n in (1, 2, 3)]
+    with world.engine():
+        pass
     world.rows.rows = world.rows.rows[:7]
+    world.database.actions = world.database.actions[:1]
     with world.engine():
         world.decide(1, amounts=(5, 6))
+    # The older database gives its numbers once more.
+    world.database.actions += [(2, BEGIN_MS, "ann", "other", "acct-1", "")]
     [restored] = world.of(Kind.RESTORED)
     assert (restored.data["position"], restored.data["was"]) == (5, str(EventId(9, ALL_PARTS)))
     assert ids_in(world.folder) == [*all_ids(9), *all_ids(8, since=6)]
@@ -384,6 +390,7 @@ def test_a_database_that_went_back_is_an_alarm_and_the_file_goes_on_behind_the_l
     with world.engine():
         world.decide(1)
     assert len(world.of(Kind.RESTORED)) == 1
+    assert [line.data["action"] for line in world.of(Kind.OPERATOR)] == ["1", "2", "3", "other"]
     assert verify(world.folder).ok
 
 
