@@ -124,11 +124,12 @@ def _redis(redis: Found | None, out: Console) -> None:
         return
     if redis["connected"]:
         lag = f"{redis['lag']:,} decisions behind" if redis["lag"] else "up to date"
-        _line("redis", f"answers; events {lag}, {redis['snapshots']:,} snapshots written", out)
+        events = "are refused" if "events" in redis["faults"] else lag
+        _line("redis", f"answers; events {events}, {redis['snapshots']:,} snapshots written", out)
+        for fault in redis["faults"].values():
+            _line("", fault, out, BAD)
     else:
         _line("redis", f"AWAY; {redis['error'] or 'not connected yet'}", out, BAD)
-    for fault in redis["faults"].values():
-        _line("", fault, out, BAD)
 
 
 def _exchange(gateway: Found, out: Console) -> None:

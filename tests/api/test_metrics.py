@@ -44,12 +44,15 @@ def engine(monkeypatch):
         alarms=SimpleNamespace(count=3, open_by_level=lambda: {"INFO": 0, "WARNING": 2, "CRITICAL": 1}),
         gc_control=SimpleNamespace(longest_ms=20),
         gate=SimpleNamespace(closers=("writer",), closed_symbols=frozenset({"ETHUSDT"})),
+        audit=None,
         venue=SimpleNamespace(
             market_data_counts=lambda: {"late": 0},
             weight=lambda: RequestWeight(used=9, limit=2400, by_others=0, waiting=1, refused=0, paused_ms=0),
         ),
         dispatchers=lambda: (one,),
         tail=SimpleNamespace(position=90),
+        audit=None,
+        platform_stats=SimpleNamespace(not_adopted=4, booked=2, age_s=1.5),
     )  # fmt: skip
 
 
@@ -128,6 +131,8 @@ def test_the_exposition_is_what_prometheus_parses_and_its_figures_are_ours(sourc
     assert samples["bulkhead_ticks_total", ()] == 7
     assert samples["bulkhead_decisions_total", ()] == 6
     assert samples["bulkhead_journal_position", ()] == 90
+    names = ("platform_accounts_not_adopted", "platform_changes_total", "platform_look_age_seconds")
+    assert [samples[f"bulkhead_{name}", ()] for name in names] == [4, 2, 1.5]
     assert samples["bulkhead_drop_copies", ()] == 2
     assert samples["bulkhead_drop_copy_events_total", ()] == 70
     assert samples["bulkhead_drop_copies_cut_off_total", ()] == 1

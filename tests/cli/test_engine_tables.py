@@ -69,10 +69,14 @@ def test_redis_is_shown_where_there_is_one():
         "faults": {"events": "stream x: WRONGTYPE [/]: the key holds something else"},
     }
     assert (
-        "redis answers; events 4,321 decisions behind, 12,345 snapshots written stream x: WRONGTYPE [/]: the key holds "
+        "redis answers; events are refused, 12,345 snapshots written stream x: WRONGTYPE [/]: the key holds "
         "something else exchange"
     ) in shown({**STATS, "redis": late})
-    away = {**REDIS, "connected": False, "error": "connecting: refused"}
+    behind = {**REDIS, "lag": 4_321}
+    assert "redis answers; events 4,321 decisions behind, 12,345 snapshots" in shown(
+        {**STATS, "redis": behind}
+    )
+    away = {**late, "connected": False, "error": "connecting: refused"}
     assert "redis AWAY; connecting: refused exchange" in shown({**STATS, "redis": away})
     assert "redis AWAY; not connected yet" in shown({**STATS, "redis": {**away, "error": ""}})
 

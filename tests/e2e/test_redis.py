@@ -17,7 +17,7 @@ import pytest
 from actors.api.client import EngineError
 from actors.core.events import events_of
 from actors.persistence import journal
-from actors.persistence.tail import _decided
+from actors.persistence.tail import decided
 from tests.e2e.processes import (
     EngineProcess,
     Paper,
@@ -60,7 +60,7 @@ def started(paper, folder, dsn, port, server):
 
 def in_journal(dsn):
     with psycopg.connect(dsn) as connection:
-        rows = [_decided(row) for row in journal.read(connection, 0, 1_000_000)]
+        rows = [decided(row) for row in journal.read(connection, 0, 1_000_000)]
     return {str(event.id): event.flat() for row in rows for event in events_of(row)}
 
 

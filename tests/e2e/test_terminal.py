@@ -54,6 +54,7 @@ CASES = {
     "accounts": Case("accounts --limit 50", f"account balance equity positions restarts {LONG}"),
     "positions": Case("positions", f"quantity unrealized liquidation {LONG} BTCUSDT -0.5"),
     "orders": Case(f"orders {LONG}", "what filled status order {resting} WAITING LIMIT 1,500.00"),
+    "prices": Case("prices ETHUSDT", "symbol price from age ETHUSDT exchange"),
     "clearing": Case("clearing ETHUSDT", "ETHUSDT clearing RUNNING in flight since the start: block orders"),
     "history": Case(
         f"history {LONG}", "time kind what balance end order cause FILLED STOP_MARKET {resting} FILL DEPOSIT"
@@ -122,7 +123,7 @@ CASES = {
     "breaker trip": deed("breaker trip acct-5{n}", "breaker open"),
     "breaker reset": deed("breaker reset acct-6", "cool", code=1),
 }
-DATABASE = {f"db {c}" for c in "init check status verify hash rebuild unpark accept-restore".split()}
+DATABASE = {f"db {c}" for c in "init check status verify hash rebuild unpark accept-restore adopt".split()}
 ELSEWHERE = {
     "capture", "rerun", "deadletters export", "demo", "run", "paper", "replay", "sample-recording", "close",
     "audit verify", "audit show", *DATABASE,
@@ -161,6 +162,7 @@ WRONG = (
     ("deadletters export 999999", "there is no dead letter 999999", 2),
     ("trace nobody --follow", "there is no actor 'nobody'", 2),
     ("why nope", "there is no order 'nope'; an id looks like bh-k7m2qx", 2),
+    ("prices ETHUSD", "symbol 'ETHUSD' is not traded here; 'bulkhead prices' lists those that are", 2),
     ("clearing ETHUSD", "there is no symbol 'ETHUSD'; did you mean ETHUSDT?", 2),
     ("orders", "give an account, or --waiting", 2),
     ("drop-copy nobody", "there is no account 'nobody'", 2),

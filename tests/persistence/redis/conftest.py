@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from actors.persistence.redis import publisher
 from tests.persistence.redis.server import RedisServer
+
+
+@pytest.fixture(autouse=True)
+def _looks_often(monkeypatch):
+    """Tests need not wait until an emptied stream is noticed."""
+    monkeypatch.setattr(publisher, "LOOK_S", 0.2)
 
 
 @pytest.fixture(scope="module")

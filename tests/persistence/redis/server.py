@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 STARTED = []
 
@@ -81,7 +83,7 @@ class RedisServer:
             self.child.wait()
 
     def client(self, **options):
-        return redis.Redis(port=self.port, decode_responses=True, **options)
+        return redis.Redis(port=self.port, decode_responses=True, retry=Retry(NoBackoff(), 0), **options)
 
     def reset(self):
         client = self.client()

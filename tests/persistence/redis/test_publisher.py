@@ -66,6 +66,13 @@ def test_killed_and_started_again_under_load_it_has_what_one_has_that_was_never_
             assert mortal.client().xrange(STREAM) == fresh.client().xrange(STREAM)
             until(lambda: same_snapshots(mortal, fresh), "equal snapshots")
             until(lambda: same_prices(mortal, fresh), "equal prices")
+            # Lost with nothing more to say: what was in it is there again.
+            mortal.client().flushall()
+            mortal.kill()
+            mortal.start()
+            until(lambda: same_snapshots(mortal, fresh), "equal snapshots again")
+            until(lambda: same_prices(mortal, fresh), "equal prices again")
+            complete(world, mortal)
         assert {s["positionCount"] > 0 for s in values(mortal, "pms:risk:*").values()} == {True, False}
         for key in mortal.client().keys("pms:risk:*"):
             assert 100 < mortal.client().ttl(key) <= 120

@@ -6,6 +6,7 @@ Covers: actors/persistence/redis/connection.py, actors/persistence/redis/event_s
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -85,8 +86,12 @@ def test_a_key_of_another_type_in_the_way_holds_back_events_alone_until_it_is_go
     assert len(published.alarms.of("redis events")) == 1
 
 
-def test_a_redis_out_of_memory_takes_nothing_and_then_all(fresh, world):
-    client = fresh.client()
+def test_a_redis_out_of_memory_takes_nothing_and_then_all(fresh):
+    world, client = (
+        World(),
+        fresh.client(),
+    )  # some of its accounts end with nothing, and are written for what they decided
+    world.decide(1)
     client.set("ballast", "x" * 5_000_000)
     client.config_set("maxmemory-policy", "noeviction")
     client.config_set("maxmemory", 1_000_000)
@@ -96,7 +101,9 @@ def test_a_redis_out_of_memory_takes_nothing_and_then_all(fresh, world):
         assert "out of memory (maxmemory, with maxmemory-policy noeviction); raise maxmemory" in text
         assert "out of memory" in alarm(published, "redis snapshots")
         assert "out of memory" in alarm(published, "redis prices")
-        world.decide(40)
+        world.decide()
+        until(lambda: published._recent.end == world.number, "all is known")
+        time.sleep(0.2)
         client.config_set("maxmemory", 0)
         complete(world, fresh)
         until(lambda: len(client.keys("pms:risk:*")) == len(world.actors), "all snapshots")
@@ -164,6 +171,17 @@ def test_a_stream_that_is_removed_begins_again_and_that_is_said(fresh, world):
         )
         until(lambda: fresh.client().keys("pms:risk:*") and fresh.client().exists(STREAM), "all again")
         assert "begins with position 8" in published.alarms.of("redis stream begins")[1]
+        until(lambda: published.stats.lag == 0, "all of it")
+        fresh.client().delete(STREAM)
+        world.decide(1)
+        until(
+            lambda: len(published.alarms.of("redis stream begins")) == 3,
+            "that it is noticed at the next entry",
+        )
+        until(
+            lambda: {int(i.split("-")[0]) for i, _ in fresh.client().xrange(STREAM)} == {9, 10, 11},
+            "its depth",
+        )
 
 
 def test_no_more_entries_are_kept_than_is_set(fresh):
@@ -182,6 +200,19 @@ def test_depth_zero_begins_with_the_next_decision(fresh, world):
         world.decide(3)
         until(lambda: published.stats.last_id.startswith("8-"), "the newest")
     assert {int(i.split("-")[0]) for i, _ in fresh.client().xrange(STREAM)} == {6, 7, 8}
+
+
+def test_what_was_lost_is_written_again_though_the_stream_begins_with_the_next_decision(fresh):
+    world, client = World(), fresh.client()
+    with Published(world, fresh.url, depth=0) as published:
+        until(lambda: published.stats.prices, "prices, which come after events")
+        world.decide()
+        until(lambda: len(client.keys("pms:risk:*")) == len(world.actors), "all snapshots")
+        assert not all(actor.positions for actor in world.actors.values()), (
+            "those are written again in any case"
+        )
+        client.flushall()
+        until(lambda: len(client.keys("pms:risk:*")) == len(world.actors), "all snapshots again")
 
 
 def test_errors_are_ours(fresh):
