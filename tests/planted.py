@@ -1520,6 +1520,7 @@ FAULTS = (
             "tests/persistence/test_past.py::test_a_snapshot_shortens_the_fold_and_one_that_is_too_new_is_left",
         ),
     ),
+    Fault(
         "an account is adopted though its sums are not the exchange's",
         "actors/persistence/adoption/plan.py",
         "if q + ours.get(s, ZERO) != master.get(s, ZERO)}",

@@ -51,7 +51,6 @@ def engine(monkeypatch):
         ),
         dispatchers=lambda: (one,),
         tail=SimpleNamespace(position=90),
-        audit=None,
         platform_stats=SimpleNamespace(not_adopted=4, booked=2, age_s=1.5),
     )  # fmt: skip
 
