@@ -24,6 +24,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+import structlog
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -31,6 +32,8 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import Frame
 
 from actors.api.errors import WEBSOCKET_CODES
+
+log = structlog.get_logger("api")
 
 HEAD_SECONDS = 5.0
 BODY_SECONDS = 20.0
@@ -57,6 +60,8 @@ CONNECTIONS_LEAST = 16
 NO_SOCKET = (
     '{"error": {"code": "NotFound", "message": "there is no websocket of that path; there is /v1/drop-copy"}}'
 )
+FAILED = '{"error": {"code": "InternalError", "message": "a fault of ours"}}'
+LITESTAR_FAULT = "Internal Server Error"
 TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 BUSY = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
@@ -281,7 +286,11 @@ def _saying_why(send: Send) -> Send:
             await send(message)
             return
         status, reason = int(message.get("code", 0)) - WEBSOCKET_CODES, str(message.get("reason") or "")
-        if not reason.startswith("{"):
+        if reason == LITESTAR_FAULT:
+            # It leaves no trace of what it was.
+            log.error("a websocket failed before it was one")
+            reason = FAILED
+        elif not reason.startswith("{"):
             status, reason = 404, NO_SOCKET
         await _answer(send, "websocket.http.response", status, reason.encode())
 

@@ -154,6 +154,9 @@ class DropCopies:
                     await self._until_over(socket, _Reader(number, asked, after, last, told))
         except BulkheadError as error:
             raise refused(error) from None
+        except Exception as error:
+            log.exception("a drop copy failed before it began")
+            raise refused(error) from None
 
     @property
     def _tail(self) -> JournalTail:

@@ -57,7 +57,7 @@ class Served:
         self.tail = JournalTail(self.journal, 0, kept)
         engine = SimpleNamespace(
             clock=SimpleNamespace(monotonic_ns=time.monotonic_ns, wall_ms=lambda: 1_700_000_000_000),
-            config=None, tail=self.tail, actors={}, accounts={f"a-{n}": object() for n in range(4)},
+            config=None, has_accounts=True, tail=self.tail, actors={}, accounts={f"a-{n}": object() for n in range(4)},
         )  # fmt: skip
         self.context = Context(engine)
         self.stats = self.context.drop_copies

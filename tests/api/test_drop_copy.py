@@ -233,6 +233,17 @@ def test_a_fault_of_ours_ends_one_connection_and_says_so(served, monkeypatch):
         assert ids(events(socket, 1)) == ["2-0"]
 
 
+def test_a_fault_of_ours_before_the_begin_is_no_silence(served, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(drop_copy, "asked_of", lambda _: 1 / 0)
+        assert refusal(served) == (500, "division by zero")
+        # In front of the handler, where only Litestar sees it.
+        patch.delattr(served.context.engine, "has_accounts")
+        assert refusal(served) == (500, "a fault of ours")
+    with opened(served):
+        pass
+
+
 def test_what_people_see_of_them(served):
     served.commit(3)
     with opened(served, "after=now") as socket:
