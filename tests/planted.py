@@ -1387,4 +1387,18 @@ FAULTS = (
         "",
         (f"{DROP_COPIES}a_slow_reader_is_cut_off_and_slows_nobody",),
     ),
+    Fault(
+        "an emptied stream in Redis goes on as if nothing were missing",
+        "actors/persistence/redis/event_stream.py",
+        "nomkstream=self._is_there,",
+        "nomkstream=False,",
+        ("tests/persistence/redis/test_refusals.py",),
+    ),
+    Fault(
+        "a snapshot that Redis refused is forgotten",
+        "actors/persistence/redis/publisher.py",
+        "                for id_ in due:\n                    schedule.changed(id_, now_s)\n",
+        "",
+        ("tests/persistence/redis/test_refusals.py",),
+    ),
 )
