@@ -48,6 +48,7 @@ DEPTH = "actors/venues/paper/depth.py"
 MATCHING = "actors/venues/paper/matching.py"
 ENGINE = "actors/assembly/engine.py"
 
+ADOPTION = "tests/persistence/adoption/"
 FRAMES = "actors/venues/binance/order_frames.py"
 SOCKET = "actors/venues/binance/order_socket.py"
 LOOKS = "actors/gateway/check_schedule.py"
@@ -100,6 +101,8 @@ FORMING = "actors/clearing/forming.py"
 BLOCKS = "actors/clearing/book.py"
 CLEARED = ("tests/clearing/test_protocol.py",)
 CLEARING_DAYS = ("tests/clearing/test_days.py",)
+BYPASSED = ("tests/clearing/test_bypass.py",)
+OUT_OF_SERVICE = ("tests/sim/test_clearing_out_of_service.py",)
 EVERY_STEP = ("tests/clearing/test_every_step.py",)
 
 DEPTH_TESTS = ("tests/venues/paper/test_depth.py",)
@@ -1155,6 +1158,76 @@ FAULTS = (
         CLEARED,
     ),
     Fault(
+        "a member of a block that nobody can read is asked for by its own id",
+        "actors/clearing/bypass.py",
+        "    if book.was_loaded:\n        return False\n",
+        "    return False\n",
+        BYPASSED,
+    ),
+    Fault(
+        "the gateway asks after the members of a block that nobody can read",
+        "actors/clearing/actor.py",
+        "        return may_be_member(self.book(symbol), order)\n",
+        "        return False\n",
+        OUT_OF_SERVICE,
+    ),
+    Fault(
+        "a block that was not sent when its clearing failed is sent an hour later",
+        "actors/clearing/bypass.py",
+        "        book.forming.clear()\n        book.pending.clear()\n",
+        "",
+        BYPASSED,
+    ),
+    Fault(
+        "what waited in a clearing that is bypassed hangs",
+        "actors/clearing/bypass.py",
+        "[*all_given_back(book, at), *self._gathered(at)]",
+        "self._gathered(at)",
+        BYPASSED,
+    ),
+    Fault(
+        "a clearing that is bypassed still forms blocks",
+        "actors/clearing/actor.py",
+        "forms = self._service.serves is Serves.BLOCKS",
+        "forms = True",
+        OUT_OF_SERVICE,
+    ),
+    Fault(
+        "a clearing closes the gate for all symbols",
+        "actors/supervision/gate.py",
+        "self.reduce_only = len(self._closers) > len(symbols)",
+        "self.reduce_only = bool(self._closers)",
+        OUT_OF_SERVICE,
+    ),
+    Fault(
+        "an operator's restart leaves a clearing as it is",
+        "supervisor.py",
+        "            spec.fallback.restore()\n",
+        "            pass\n",
+        OUT_OF_SERVICE,
+    ),
+    Fault(
+        "switched off, a clearing forgets the blocks of an earlier run",
+        "actors/assembly/build.py",
+        "symbols = [s for s in symbols if s in known_blocks or s in unreadable]",
+        "symbols = []",
+        OUT_OF_SERVICE,
+    ),
+    Fault(
+        "a clearing that cannot be read starts blank",
+        "actors/assembly/build.py",
+        "without = [s for s in symbols if s not in known_blocks and s not in unreadable]",
+        "without = [s for s in symbols if s not in known_blocks]",
+        OUT_OF_SERVICE,
+    ),
+    Fault(
+        "a step that was asked back before it reached the gateway waits there",
+        "actors/gateway/protocol.py",
+        "                if self.send_policy.was_asked_back(order.client_order_id):\n",
+        "                if False:\n",
+        ("tests/gateway/test_slots.py",),
+    ),
+    Fault(
         "after kill nobody asks what became of a block",
         CLEARING,
         "                open_blocks.append(block)\n",
@@ -1386,6 +1459,120 @@ FAULTS = (
         "        self._late = self.loop.call_later(SOCKET_SECONDS, self._close_slow)\n",
         "",
         (f"{DROP_COPIES}a_slow_reader_is_cut_off_and_slows_nobody",),
+    ),
+    Fault(
+        "a symbol that is closed for new risk is not recorded with a decision",
+        "actors/subaccount/recording.py",
+        "        closed_symbols=market.closed_symbols,\n",
+        "",
+        ("tests/subaccount/test_recording.py::test_no_field_of_a_market_is_forgotten",),
+    ),
+    Fault(
+        "a rerun takes what was not recorded for what is not there",
+        "actors/subaccount/recording.py",
+        "if self._names is None or key in self._names:",
+        "if False:",
+        ("tests/subaccount/test_recording.py::test_anything_else_is_refused_by_name",),
+    ),
+    Fault(
+        "a rerun decides at another clock than the recorded decision",
+        "actors/subaccount/recording.py",
+        "        now_ns=market.now_ns,\n",
+        "        now_ns=Nanos(0),\n",
+        ("tests/sim/test_rerun.py",),
+    ),
+    Fault(
+        "a rerun does not compare facts",
+        "actors/assembly/rerun.py",
+        "if facts != bytes(recorded.facts):",
+        "if False:",
+        ("tests/assembly/test_rerun.py::test_the_first_fact_and_field_that_differ_are_named",),
+    ),
+    Fault(
+        "a failure leaves the evidence of an earlier one",
+        ACCOUNT,
+        "if failed is None or failed.message is not message:",
+        "if failed is None:",
+        (
+            "tests/subaccount/test_actor.py::test_a_failed_decision_leaves_what_it_was_made_of_and_another_failure_nothing",
+        ),
+    ),
+    Fault(
+        "the hash of a capture is not compared",
+        "actors/subaccount/capture.py",
+        "if _hash(body) != fields[2]:",
+        "if False:",
+        ("tests/subaccount/test_capture.py::test_a_flipped_byte_anywhere_is_found",),
+    ),
+    Fault(
+        "a past that was changed is folded",
+        "actors/persistence/past.py",
+        "if row_hash(previous_hash, *fields) != row.hash:",
+        "if False:",
+        ("tests/persistence/test_past.py::test_a_past_that_was_changed_is_an_error_and_no_answer",),
+    ),
+    Fault(
+        "a past state is folded from a snapshot that is too new",
+        "actors/persistence/past.py",
+        "WHERE stream = %s AND sequence <= %s\n    ORDER",
+        "WHERE stream = %s AND sequence >= %s\n    ORDER",
+        (
+            "tests/persistence/test_past.py::test_a_snapshot_shortens_the_fold_and_one_that_is_too_new_is_left",
+        ),
+    ),
+    Fault(
+        "an account is adopted though its sums are not the exchange's",
+        "actors/persistence/adoption/plan.py",
+        "if q + ours.get(s, ZERO) != master.get(s, ZERO)}",
+        "if s not in master}",
+        (ADOPTION + "test_plan.py",),
+    ),
+    Fault(
+        "what depends on a refused account is adopted",
+        "actors/persistence/adoption/plan.py",
+        "        kept = left\n",
+        "        return left, refusals\n",
+        (ADOPTION + "test_plan.py::test_what_is_left_of_a_plan_always_adds_up",),
+    ),
+    Fault(
+        "an adoption is undone after a decision",
+        "actors/persistence/adoption/adopting.py",
+        "        if isinstance(last, AccountAdopted):",
+        "        if isinstance(began, AccountAdopted):",
+        (ADOPTION + "test_adopting.py::test_an_adoption_is_undone_and_made_again_until_the_first_decision",),
+    ),
+    Fault(
+        "accounts are adopted while somebody writes them",
+        "actors/assembly/adoption.py",
+        "        adopting.lock(connection)\n",
+        "",
+        (ADOPTION + "test_adopting.py::test_who_works_these_accounts_is_named_and_nothing_is_done",),
+    ),
+    Fault(
+        "a change of the platform's is booked on any state",
+        "actors/subaccount/commands.py",
+        "    if message.sequence not in {None, now.state.sequence}:",
+        "    if message.sequence is Ellipsis:",
+        (
+            "tests/subaccount/test_commands.py::test_what_the_platform_booked_is_booked_once_on_the_state_that_was_compared",
+        ),
+    ),
+    Fault(
+        "what the platform booked is logged there once more",
+        BALANCES,
+        "        if move.by_platform:",
+        "        if move is None:",
+        (
+            PROJECTED
+            + "test_what_the_platform_changed_of_a_balance_stays_and_is_a_difference_until_it_is_booked",
+        ),
+    ),
+    Fault(
+        "funding from before an adoption is booked",
+        "actors/subaccount/ledger.py",
+        "        holdings = changed(holdings, adopted.symbol, fact.adopted_ms, NOTHING, NOTHING)",
+        "        holdings = ()",
+        (ADOPTION + "test_plan.py::test_funding_from_before_an_adoption_is_none_of_ours",),
     ),
     Fault(
         "an emptied stream in Redis goes on as if nothing were missing",

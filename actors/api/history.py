@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 from litestar import Controller, get
@@ -17,6 +18,7 @@ from actors.persistence.alert_history import AlertRecord
 from actors.persistence.history import Page, Wanted
 from actors.persistence.history_records import kinds_of
 from actors.persistence.operator_records import clean
+from actors.persistence.refused_commands import RefusedCommands
 from actors.persistence.statement import Statement, statement
 
 MS_MAX = 253_402_300_799_999
@@ -35,8 +37,9 @@ class HistoryService:
         """One page of a history."""
         if wanted.account_id is not None:
             self._lookup.account(wanted.account_id)
+        refused = RefusedCommands(Path(self._engine.config.data_dir))
         return await self._lookup.read_tables(
-            partial(history.page, wanted=wanted, limit=limit, before=before)
+            partial(history.page, wanted=wanted, limit=limit, before=before, refused=refused)
         )
 
     async def alerts(

@@ -72,6 +72,24 @@ ENGINE: tuple[Figure[Engine], ...] = (
     ),
     Figure(GAUGE, "accounts", "Accounts", lambda e: len(e.accounts)),
     Figure(GAUGE, "quarantined", "Accounts in quarantine", lambda e: len(e.quarantined)),
+    Figure(
+        GAUGE,
+        "platform_accounts_not_adopted",
+        "Accounts of the platform that are not run here",
+        lambda e: e.platform_stats.not_adopted,
+    ),
+    Figure(
+        COUNTER,
+        "platform_changes",
+        "Changes of the platform that accounts took over",
+        lambda e: e.platform_stats.booked,
+    ),
+    Figure(
+        GAUGE,
+        "platform_look_age_seconds",
+        "Since the platform's rows were compared last",
+        lambda e: e.platform_stats.age_s,
+    ),
     Figure(GAUGE, "journal_position", "Position of the last durable decision", lambda e: e.tail.position),
     Figure(
         GAUGE,

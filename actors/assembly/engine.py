@@ -31,6 +31,7 @@ from actors.assembly.fleet import (
     symbols_in_use,
 )
 from actors.assembly.journal_ends import JournalEnds
+from actors.assembly.platform_watch import PlatformStats, PlatformWatch
 from actors.assembly.reconciliation import BOOKS_KEPT_S, Difference, Positions, reconcile
 from actors.assembly.redis_link import RedisLink
 from actors.assembly.shared_answer import SharedAnswer
@@ -52,6 +53,7 @@ from actors.persistence.embedded import EmbeddedPostgres
 from actors.persistence.journal import end_of
 from actors.persistence.messages import AskStore
 from actors.persistence.open_books import Books
+from actors.persistence.platform_changes import count_not_adopted
 from actors.persistence.projection.store import Projection
 from actors.persistence.queries import CreateAccounts, FindRecovery, Query
 from actors.persistence.reader import Reader
@@ -148,6 +150,8 @@ class Engine:
         self._store: Store | None = None
         self._dsn = ""
         self._ends: JournalEnds | None = None
+        self.platform_watch: PlatformWatch | None = None
+        self.platform_stats = PlatformStats()
         self._clearings: dict[Symbol, ClearingState] = {}
         self._roots: Sequence[JournalRoot] = ()
         self._is_assembled = False
@@ -223,6 +227,7 @@ class Engine:
         recovery.recover(assembly, left, self.reconcile, self.progress, last_look)
         recovery.wait_for_prices(assembly)
         self.venue.watch(self._apply_rules)
+        self._watch_platform()
         self.gate.open("start")
 
     def stop(self) -> None:
@@ -235,6 +240,7 @@ class Engine:
         self.gate.close("stop")
         writer = self.actors.get("writer") if self._is_assembled else None
         steps: tuple[Callable[[], object], ...] = (
+            *([self.platform_watch.stop] if self.platform_watch is not None else []),
             self.venue.stop,
             lambda: self._stop_children(*AFTER_ACCOUNTS, seconds=left()),
             lambda: self._drain(min(DRAIN_SECONDS, left())),
@@ -410,6 +416,18 @@ class Engine:
             self.context.rejected = self.audit.rejected
             self.audit.start(self.tail, self.reader, origin.fleet)
         return assembly
+
+    def _watch_platform(self) -> None:
+        """Say which accounts of the platform's are not run here, and begin to notice what it changes of those that are."""
+        count = self.reader.ask(count_not_adopted)
+        if count:
+            self.progress(
+                f"{count:,} accounts of the platform are not run here; see 'bulkhead db adopt --dry-run'"
+            )
+        alarms, stats = self.alarms, self.platform_stats
+        watch = PlatformWatch(self.reader, self.accounts, self.base_limits, alarms.tell, alarms.over, stats)
+        self.platform_watch = watch
+        watch.start()
 
     def _apply_rules(self, rules: RulesChanged) -> None:
         """The exchange's rules are other ones now; each decision from here on sees all of them."""

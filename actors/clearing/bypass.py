@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 from actors.clearing.book import Book
 from actors.clearing.effects import Again, Alarm, Deliver, Effect, Moment, ToGateway
-from actors.clearing.state import MEMBERS_MAX, ORDER_IDS_BELOW
+from actors.clearing.state import is_member_order_id
 from actors.clearing.waiting import all_given_back, given_back, passed_on
 from actors.core.alarm_level import Critical
 from actors.core.clearing_messages import (
@@ -78,8 +78,7 @@ class Bypass:
                 return [ToGateway(message)]
             case AskFees():
                 # A member's trades are rounds: the exchange has other trades of such numbers.
-                own = message.exchange_order_id <= ORDER_IDS_BELOW - MEMBERS_MAX
-                return [ToGateway(message)] if own else []
+                return [] if is_member_order_id(message.exchange_order_id) else [ToGateway(message)]
             case Grant():
                 return [ToGateway(ReturnSlot(message.group.symbol, message.slot))]
             case OrderDone():
@@ -157,7 +156,7 @@ def may_be_member(book: Book, order: WorkingOrder) -> bool:
         return True
     if book.was_loaded:
         return False
-    return order.exchange_order_id is None or order.exchange_order_id > ORDER_IDS_BELOW - MEMBERS_MAX
+    return order.exchange_order_id is None or is_member_order_id(order.exchange_order_id)
 
 
 def _is_member(book: Book, id_: ClientOrderId) -> bool:

@@ -27,6 +27,11 @@ def member_order_id(number: int) -> int:
     return ORDER_IDS_BELOW - number
 
 
+def is_member_order_id(order_id: int) -> bool:
+    """Whether an order's number was given by a clearing, and not by the exchange."""
+    return order_id >= ORDER_IDS_BELOW - MEMBERS_MAX
+
+
 class Block(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A block order, what of it was allocated, and its end if it has one."""
 

@@ -20,11 +20,11 @@ ACCOUNTS_SHOWN = 50
 
 def plan(found: Plan, out: Console) -> None:
     """Accounts, the sums per symbol, and what is refused."""
-    accounts = Sheet("account", "name", "status", "Balance", "Positions")
+    accounts = Sheet("account", "status", "Balance", "Positions", "name")
     for adoption in found.adoptions[:ACCOUNTS_SHOWN]:
         fact = adoption.fact
         positions = str(len(fact.positions))
-        accounts.add_row(adoption.account_id, adoption.name, fact.status, f"{fact.balance:,.2f}", positions)
+        accounts.add_row(adoption.account_id, fact.status, f"{fact.balance:,.2f}", positions, adoption.name)
     if found.adoptions:
         out.print(accounts)
     if len(found.adoptions) > ACCOUNTS_SHOWN:

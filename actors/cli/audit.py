@@ -7,7 +7,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -21,6 +21,7 @@ from actors.cli.app import app
 from actors.cli.common import DataDir, Json, client, err, out, print_answer, print_json
 from actors.cli.db import _present, connected
 from actors.cli.safe import escaped
+from actors.cli.times import parse_time
 from actors.core.errors import BadInput
 from actors.core.names import checked_id, shown
 
@@ -39,10 +40,13 @@ audit = cyclopts.App(
 app.command(audit)
 
 HEX = re.compile(r"[0-9a-f]{64}|[0-9a-f]{32}", re.ASCII)
+DAY_MS = 86_400_000
 LIMIT = 200
 LIMIT_MAX = 1_000_000
 
 Against = Annotated[bool, Parameter("--against-journal", negative=())]
+Kinds = Annotated[tuple[str, ...], Parameter("--kind", negative=())]
+Roots = Annotated[tuple[str, ...], Parameter("--root", negative=())]
 From = Annotated[str | None, Parameter("--from")]
 To = Annotated[str | None, Parameter("--to")]
 
@@ -73,7 +77,7 @@ def verify(  # noqa: PLR0913 - one per option
     from_: From = None,
     to: To = None,
     against_journal: Against = False,
-    root: tuple[str, ...] = (),
+    root: Roots = (),
     dsn: str | None = None,
     data_dir: DataDir = DEFAULT_DATA_DIR,
     json: Json = False,
@@ -123,7 +127,7 @@ def verify(  # noqa: PLR0913 - one per option
 def show(  # noqa: PLR0913 - one per option
     account: str | None = None,
     *,
-    kind: tuple[str, ...] = (),
+    kind: Kinds = (),
     from_: From = None,
     to: To = None,
     limit: int | None = None,
@@ -294,16 +298,10 @@ def _day(text: str, option: str) -> str:
 
 def _time(text: str, option: str, *, is_end: bool) -> str:
     """A time as lines have it; the end of a day is the begin of the next."""
-    try:
-        at = datetime.fromisoformat(text)
-        at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-        if is_end and len(text) == len("2026-11-22"):
-            at += timedelta(days=1)
-        return at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1_000:03d}Z"
-    except (ValueError, OverflowError):
-        raise BadInput(
-            f"{option}: {shown(text)} is neither a day nor a time; write it like 2026-11-22 or 2026-11-22T09:30 (UTC)"
-        ) from None
+    from actors.persistence.audit.line import time_of  # noqa: PLC0415
+
+    is_day = is_end and len(text) == len("2026-11-22")
+    return time_of(parse_time(text, option) + (DAY_MS if is_day else 0))
 
 
 def _kind(text: str) -> str:

@@ -44,8 +44,8 @@ def adopt(  # noqa: PLR0913 - one per option
     """Take the platform's accounts, balances and OPEN positions over; or give them back.
 
     Example: bulkhead db adopt postgresql://me@localhost/firm --dry-run
-             bulkhead db adopt postgresql://me@localhost/firm --i-stopped-the-platform
-             bulkhead db adopt postgresql://me@localhost/firm --undo --account acct-42
+             bulkhead db adopt "$DSN" --i-stopped-the-platform
+             bulkhead db adopt "$DSN" --undo --account acct-42
 
     Begin with --dry-run, which changes nothing. No engine may run, and the platform must be stopped. The platform's rows
     stay as they are. What is refused is named with its cure; exit code 1. An adoption can be undone until the account's

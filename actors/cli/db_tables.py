@@ -17,6 +17,7 @@ from actors.persistence.verify import Hashes, Report
 from actors.persistence.verify_chain import Fault
 
 MEGABYTE = 1_000_000
+ADOPT = "'bulkhead db adopt --dry-run' shows what would be taken over"
 
 
 def report(found: Report, out: Console) -> None:
@@ -75,6 +76,10 @@ def status(found: DatabaseStatus, out: Console) -> None:
         out.print(
             f"{found.found}{of}; this program works with version {found.program_version}", highlight=False
         )
+        if found.not_adopted:
+            out.print(
+                f"{found.not_adopted:,} accounts of the platform are not run here; {ADOPT}", highlight=False
+            )
         return
     last = f", written {day_time(found.last_ms)}" if found.last_ms else ""
     kept = (
@@ -84,7 +89,8 @@ def status(found: DatabaseStatus, out: Console) -> None:
         "schema": f"version {found.version}; {kept}",
         "fleet": found.fleet,
         "owner": found.owner or "none: no engine uses it",
-        "accounts": f"{found.accounts:,}",
+        "accounts": f"{found.accounts:,}"
+        + (f"; {found.not_adopted:,} of the platform are not run here: {ADOPT}" if found.not_adopted else ""),
         "journal": f"position {found.position}, root {found.root}{last}",
         "size": f"journal {found.journal_bytes / MEGABYTE:,.1f} MB of {found.database_bytes / MEGABYTE:,.1f} MB",
         "projection": f"position {found.projection}, {found.projection_lag:,} behind",

@@ -50,7 +50,7 @@ def history(  # noqa: PLR0913 - one per filter
 
     Example: bulkhead history acct-42 --hours 24
              bulkhead history acct-42 --kind refused --kind insufficient-balance
-             bulkhead history --symbol BTCUSDT --from 2026-11-01 --to 2026-11-02 --csv
+             bulkhead history --from 2026-11-01 --to 2026-11-02 --csv
 
     Asks the engine; without one, its database. Times are in UTC; --from is included, --to is not.
 
@@ -84,7 +84,7 @@ def history(  # noqa: PLR0913 - one per filter
         return _pages(lambda **page: engine.get("/v1/history", **asked, **page), limit, before)
 
     def of_database(connection: psycopg.Connection[Any]) -> Any:
-        return _pages(_reader(connection, asked), limit, before)
+        return _pages(_reader(connection, asked, data_dir), limit, before)
 
     found = ask(data_dir, dsn, of_engine, of_database)
     if csv:
@@ -169,11 +169,12 @@ def _alarms(data_dir: Path) -> Any:
     return read_alarms(data_dir)
 
 
-def _reader(connection: psycopg.Connection[Any], asked: dict[str, Any]) -> Any:
+def _reader(connection: psycopg.Connection[Any], asked: dict[str, Any], data_dir: Path) -> Any:
     import msgspec  # noqa: PLC0415
 
     from actors.persistence.history import END, Wanted, page  # noqa: PLC0415
     from actors.persistence.history_records import kinds_of  # noqa: PLC0415
+    from actors.persistence.refused_commands import RefusedCommands  # noqa: PLC0415
 
     wanted = Wanted(
         account_id=asked["account_id"],
@@ -182,7 +183,8 @@ def _reader(connection: psycopg.Connection[Any], asked: dict[str, Any]) -> Any:
         from_ms=asked["from_ms"],
         to_ms=END if asked["to_ms"] is None else asked["to_ms"],
     )
-    return lambda limit, before: msgspec.to_builtins(page(connection, wanted, limit, before), str_keys=True)
+    refused = RefusedCommands(data_dir)
+    return lambda limit, before: msgspec.to_builtins(page(connection, wanted, limit, before, refused))
 
 
 def _pages(read: Any, limit: int, before: str | None) -> dict[str, Any]:

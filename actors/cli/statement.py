@@ -35,9 +35,10 @@ def statement(  # noqa: PLR0913 - one per option
 
     Example: bulkhead statement acct-42 --from 2026-11-01 --to 2026-12-01
 
-    Times are in UTC; --from is included, --to is not, so that two statements that meet count nothing twice. Opening balance
-    and entries make the closing balance: that is checked first, and a statement that does not add up is refused with exit
-    code 2 and the first entry that does not fit.
+    Times are in UTC; --from is included, --to is not, so that two statements that meet count nothing twice.
+
+    Opening balance and entries make the closing balance: that is checked first. A statement that does not add up is refused
+    with exit code 2, and names the first entry that does not fit.
 
     Args:
         account: whose.

@@ -48,7 +48,7 @@ def alerts(
     """
     if not 1 <= limit <= LIMIT_MAX:
         raise BadInput(f"limit {limit} is not between 1 and {LIMIT_MAX:,}")
-    position, fact = (2**62, 0) if before is None else place_of(before)
+    position, fact = (2**62, 0) if before is None else place_of(before)[:2]
     values: dict[str, object] = {
         "shard": SHARD,
         "account": account_id,

@@ -13,6 +13,7 @@ import psycopg
 from actors.persistence import carrying, schema
 from actors.persistence.connection import one_moment
 from actors.persistence.journal import NO_HASH, SHARD, end_of, projected
+from actors.persistence.platform_changes import count_not_adopted
 
 Connection = psycopg.Connection[Any]
 
@@ -32,6 +33,7 @@ class DatabaseStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     ``projection_lag`` counts decisions that are in the journal and not yet in the tables made from it. ``owner`` is who
     has the lease now, empty if nobody has. ``has_version_6`` is whether the tables of version 6 are kept.
+    ``not_adopted`` are accounts of the platform's that are not run here.
     """
 
     found: schema.Found
@@ -40,6 +42,7 @@ class DatabaseStatus(msgspec.Struct, frozen=True, kw_only=True):
     fleet: str = ""
     owner: str = ""
     accounts: int = 0
+    not_adopted: int = 0
     position: int = 0
     root: str = NO_HASH.hex()
     last_ms: int = 0
@@ -62,7 +65,11 @@ def status(connection: Connection) -> DatabaseStatus:
     found = schema.check(connection)
     version = _one(connection, VERSION) if found in {schema.Found.OLDER, schema.Found.READY} else 0
     if found is not schema.Found.READY:
-        return DatabaseStatus(found=found, version=version, program_version=schema.VERSION)
+        left = 0 if found is schema.Found.EMPTY else _one(connection, "SELECT count(*) FROM sub_accounts")
+        not_adopted = left if found is schema.Found.PLATFORM else 0
+        return DatabaseStatus(
+            found=found, version=version, program_version=schema.VERSION, not_adopted=not_adopted
+        )
     with one_moment(connection):
         root, position = end_of(connection)
         projection = projected(connection) or 0
@@ -73,6 +80,7 @@ def status(connection: Connection) -> DatabaseStatus:
             fleet=_one(connection, FLEET) or "",
             owner=_one(connection, OWNER) or "",
             accounts=_one(connection, "SELECT count(*) FROM bulkhead.account"),
+            not_adopted=count_not_adopted(connection),
             position=position,
             root=root.hex(),
             last_ms=_one(connection, LAST_MS, SHARD) or 0,

@@ -9,7 +9,7 @@ I/O: runs SQL on the connection that it is given.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, LiteralString, NamedTuple
 
 import msgspec
@@ -68,14 +68,35 @@ class _Row(NamedTuple):
     facts: bytes
 
 
+class Refused(NamedTuple):
+    """A command that an account refused, which is no row of the journal; ``line`` is its number in the audit."""
+
+    line: int
+    record: Record
+
+
+Refusals = Callable[[Wanted, int | None], Iterator[Refused]]
+"""Those that are wanted, newest first, from before a line."""
+
+
 class _Place(NamedTuple):
-    """Strictly before the fact of that number in the row of that position."""
+    """Strictly before the fact of that number in the row of that position, and before that line of the audit."""
 
     position: int
     part: int
+    line: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.position}-{self.part}" + ("" if self.line is None else f"-{self.line}")
 
 
-def page(connection: Connection, wanted: Wanted, limit: int, before: str | None = None) -> Page:
+def page(
+    connection: Connection,
+    wanted: Wanted,
+    limit: int,
+    before: str | None = None,
+    refused: Refusals = lambda _wanted, _line: iter(()),
+) -> Page:
     """One page.
 
     Args:
@@ -83,6 +104,7 @@ def page(connection: Connection, wanted: Wanted, limit: int, before: str | None 
         wanted: what is asked for.
         limit: at most so many records, 1 to ``LIMIT_MAX``.
         before: ``next`` of the page before.
+        refused: gives what accounts refused.
 
     Raises:
         BadInput: no such account, times the wrong way round, a limit or ``before`` that cannot be; says what would do.
@@ -96,7 +118,48 @@ def page(connection: Connection, wanted: Wanted, limit: int, before: str | None 
         connection.execute("SET LOCAL enable_seqscan = off")
         if wanted.account_id is not None:
             check_account(connection, wanted.account_id)
-        return _Reading(connection, wanted, place).page(limit)
+        decided = _Reading(connection, wanted, place).decided(limit)
+    others = refused(wanted, place.line if place is not None else None)
+    return _merged(decided, others, place or _Place(END, 0), limit)
+
+
+class _Decided(NamedTuple):
+    """What the journal has: up to one more than asked for; ``rest`` is where what was not looked at begins, and when."""
+
+    records: list[Record]
+    rest: tuple[_Place, int] | None
+
+
+def _merged(decided: _Decided, refused: Iterator[Refused], place: _Place, limit: int) -> Page:
+    """The latest of both first. Of each the page says how far it came, so nothing is told twice, whatever clocks do."""
+    found: list[Record] = []
+    rows, other = iter(decided.records), next(refused, None)
+    row = next(rows, None)
+    rest_ms = -1 if decided.rest is None else decided.rest[1]
+    while len(found) < limit:
+        # What was refused before what was not looked at yet waits for a later page.
+        due = other is not None and other.record.at_ms >= (row.at_ms if row is not None else rest_ms)
+        if due and other is not None:
+            found.append(other.record)
+            place, other = place._replace(line=other.line), next(refused, None)
+        elif row is not None:
+            found.append(row)
+            place = _Place(*_parts(row.id), place.line)
+            row = next(rows, None)
+        else:
+            break
+    else:
+        if row is None and other is None and decided.rest is None:
+            return Page(records=tuple(found))
+        return Page(records=tuple(found), next=str(place))
+    if decided.rest is not None:
+        return Page(records=tuple(found), next=str(decided.rest[0]._replace(line=place.line)))
+    return Page(records=tuple(found))
+
+
+def _parts(id_: str) -> tuple[int, int]:
+    position, _, part = id_.partition("-")
+    return int(position), int(part)
 
 
 def check_account(connection: Connection, account_id: str) -> None:
@@ -111,12 +174,12 @@ def place_of(text: str) -> _Place:
     Raises:
         BadInput: it is none; says what would do.
     """
-    position, _, part = text.partition("-")
-    if not (position.isascii() and position.isdigit() and part.isascii() and part.isdigit()):
+    numbers = text.split("-")
+    if not 2 <= len(numbers) <= len(_Place._fields) or not all(n.isascii() and n.isdigit() for n in numbers):  # noqa: PLR2004
         raise BadInput(f"before: {shown(text)} is no place in a history; give 'next' of the page before")
-    if max(len(position), len(part)) > len(str(END)) - 1:
+    if max(map(len, numbers)) > len(str(END)) or max(map(int, numbers)) > END:
         raise BadInput(f"before: {shown(text)} is behind all that can be; give 'next' of the page before")
-    return _Place(int(position), int(part))
+    return _Place(*map(int, numbers))
 
 
 class _Reading:
@@ -127,7 +190,8 @@ class _Reading:
         self._stream = wanted.account_id
         self._patterns = [f'%"fact":"{name}"%'.encode() for name in facts_of(wanted.kinds)]
 
-    def page(self, limit: int) -> Page:
+    def decided(self, limit: int) -> _Decided:
+        """At most one more than asked for, so that it is known whether there are more."""
         first, last = self._ends()
         begin = self._first_since(first, last + 1, self._wanted.from_ms - CLOCK_MAY_LAG_MS)
         end = self._first_since(begin, last + 1, self._wanted.to_ms + CLOCK_MAY_LAG_MS)
@@ -140,11 +204,9 @@ class _Reading:
             found += self._records(self._rows(low, end))
             end = low
         if len(found) > limit:
-            return Page(records=tuple(found[:limit]), next=found[limit - 1].id)
-        if end > begin:
-            # Not looked at: where that begins, whether or not there is anything.
-            return Page(records=tuple(found), next=f"{self._position_of(end)}-0")
-        return Page(records=tuple(found))
+            return _Decided(found[: limit + 1], None)
+        rest = (_Place(self._position_of(end), 0), self._wall_ms(end)) if end > begin else None
+        return _Decided(found, rest)
 
     # -- rows, by their number in the stream, or by their position in the journal
 
@@ -175,15 +237,18 @@ class _Reading:
 
     def _number_before(self, place: _Place) -> int:
         """Behind the last row that may have what comes before a place."""
+        if place.position >= END:
+            return END
+        its_own = 1 if place.part else 0
         if self._stream is None:
-            return place.position + 1
+            return place.position + its_own
         row = self._connection.execute(SEQUENCE_OF, (SHARD, place.position, self._stream)).fetchone()
         if row is None:
             raise BadInput(
                 f"before: {place.position}-{place.part} is no place in the history of {self._stream}; give 'next' of the "
                 "page before"
             )
-        return int(row[0]) + 1
+        return int(row[0]) + its_own
 
     def _position_of(self, number: int) -> int:
         if self._stream is None:
@@ -217,7 +282,7 @@ class _Reading:
             yield Record.unreadable(*of_it, str(error))
             return
         for record in reversed(records_of(*of_it, facts)):
-            if self._before is None or (row.position, record.part) < self._before:
+            if self._before is None or (row.position, record.part) < self._before[:2]:
                 yield record
 
     def _is_wanted(self, record: Record) -> bool:

@@ -135,15 +135,15 @@ class Record(OrderTags, frozen=True, kw_only=True):
     def with_order(self, row: Mapping[str, Any]) -> Record:
         """With what the row of its order says: what it was, and, of one that was decided, what became of it."""
         what = {n: row[n] for n in ("symbol", "side", "order_type", "quantity", "price", "purpose")}
-        if self.kind in _REFUSALS:
+        if self.kind in REFUSALS:
             return replace(self, **what)
         end = end_text(row["status"], row["end_code"], row["end_reason"])
         return replace(self, **what, status=row["status"], end=end if end != row["status"] else "")
 
 
-_REFUSALS = frozenset({HistoryKind.REFUSED, HistoryKind.INSUFFICIENT_BALANCE})
-_OF_ORDERS = _REFUSALS | {HistoryKind.ORDER, HistoryKind.LIQUIDATION}
-_ALSO = {HistoryKind.INSUFFICIENT_BALANCE: _REFUSALS}
+REFUSALS = frozenset({HistoryKind.REFUSED, HistoryKind.INSUFFICIENT_BALANCE})
+_OF_ORDERS = REFUSALS | {HistoryKind.ORDER, HistoryKind.LIQUIDATION}
+_ALSO = {HistoryKind.INSUFFICIENT_BALANCE: REFUSALS}
 
 UntoldFact = (
     CancelIntended | OrderAcknowledged | TrailMoved | ConditionalDue | RiskFact | FeeLearned | PositionAlerted

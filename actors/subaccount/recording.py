@@ -79,6 +79,7 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reduce_only: bool
     day: TradingDay
     past_replacing: frozenset[ClientOrderId] = frozenset()
+    closed_symbols: frozenset[Symbol] = frozenset()
     ticks: dict[Symbol, Tick | None] = {}
     instruments: dict[Symbol, Instrument | None] = {}
     symbols: tuple[Symbol, ...] | None = None
@@ -272,6 +273,7 @@ def inputs_of(market: Market) -> Inputs | None:
         reduce_only=market.reduce_only,
         day=market.day,
         past_replacing=market.past_replacing,
+        closed_symbols=market.closed_symbols,
         ticks=ticks.seen,
         instruments=rules.seen,
         symbols=rules.names(),
@@ -394,6 +396,7 @@ def market_of(inputs: Inputs) -> Market:
         day,
         RecordedHistory(inputs) if inputs.has_history else None,
         inputs.past_replacing,
+        inputs.closed_symbols,
     )
 
 

@@ -6,6 +6,8 @@ import functools
 import warnings
 from types import SimpleNamespace
 
+from litestar.routes import WebSocketRoute
+
 from actors.api.auth import Tokens
 from actors.api.noun import Context
 from actors.api.server import application
@@ -31,3 +33,8 @@ def document():
 def operations():
     """Method and path of every route."""
     return {(method.upper(), path) for path, item in document()["paths"].items() for method in item}
+
+
+def websockets():
+    """The path of every websocket, which OpenAPI has no word for; each is opened by a GET."""
+    return {("GET", route.path) for route in app().routes if isinstance(route, WebSocketRoute)}

@@ -10,11 +10,11 @@ from decimal import Decimal as D
 import pytest
 
 from actors.clearing.book import Book, group_of
-from actors.clearing.bypass import NAMED_MAX, Bypass, may_be_member
-from actors.clearing.effects import Alarm, Deliver, ToGateway
+from actors.clearing.bypass import GATHERED_MS, NAMED_MAX, Bypass, may_be_member
+from actors.clearing.effects import Again, Alarm, Deliver, ToGateway
 from actors.clearing.protocol import Clearing
 from actors.clearing.service import Serves, Service
-from actors.clearing.state import ORDER_IDS_BELOW, member_order_id
+from actors.clearing.state import MEMBERS_MAX, member_order_id
 from actors.core.clearing_messages import (
     Durable,
     Grant,
@@ -193,6 +193,36 @@ def test_of_many_the_first_are_named_and_the_others_counted():
     assert "and 5 more ('bulkhead clearing ETHUSDT')" in text
 
 
+def test_of_as_many_as_are_named_none_is_counted():
+    world, _ = with_block(*(order(f"a{n:02}", quantity="0.5") for n in range(NAMED_MAX)))
+    bypass, _ = bypass_of(world)
+    for id_ in world.open_ids():
+        bypass.on(Resync(working(world.owned[id_].intent)), world.at)
+    assert "more" not in alarms(bypass.timer(world.at))[0]
+
+
+def test_a_timer_is_wished_for_once_there_is_one_to_name():
+    world, _ = with_block()
+    bypass, _ = bypass_of(world)
+    asked = [Resync(working(world.owned[id_].intent)) for id_ in world.open_ids()]
+    assert bypass.on(asked[0], world.at) == [Again(world.at.now_ms + GATHERED_MS)]
+    bypass.timer(world.at)
+    assert bypass.on(asked[0], world.at) == [], "it was named"
+    assert bypass.on(asked[1], world.at) == [Again(world.at.now_ms + GATHERED_MS)]
+
+
+def test_an_order_that_is_over_is_not_in_flight_any_more():
+    world = World()
+    bypass, _ = bypass_of(world)
+    one = order("a")
+    bypass.on(Submit((one,), ()), world.at)
+    line = world.book.line(group_of(one))
+    assert one.client_order_id in line.in_flight
+    assert bypass.on(OrderDone(ETH, "bh-unknown-1"), world.at) == []
+    bypass.on(OrderDone(ETH, one.client_order_id), world.at)
+    assert not line.in_flight
+
+
 def test_all_else_goes_on_one_by_one():
     world, _ = with_block()
     bypass, _ = bypass_of(world)
@@ -295,7 +325,8 @@ def test_who_may_be_a_member_depends_on_what_was_ever_read():
     assert may_be_member(book, working(one))
     Bypass(ETH, book).on(OrdersBooked(ETH, (one.client_order_id,)), World().at)
     assert not may_be_member(book, working(one))
-    assert ORDER_IDS_BELOW < 2**53
+    assert not may_be_member(Book(), working(one, exchange_order_id=member_order_id(MEMBERS_MAX) - 1))
+    assert may_be_member(Book(), working(one, exchange_order_id=member_order_id(MEMBERS_MAX)))
 
 
 def test_a_step_that_was_asked_back_before_it_came_is_given_back():

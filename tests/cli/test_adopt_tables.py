@@ -15,8 +15,17 @@ from actors.cli import adopt_tables
 from actors.cli.main import main
 from actors.persistence.adoption.adopting import Adopted
 from actors.persistence.adoption.plan import Plan
+from actors.runtime import logs
 from tests.factories import BTC, ETH
 from tests.persistence.adoption.test_plan import D, held, planned, row
+
+
+@pytest.fixture(autouse=True)
+def _quiet_log():
+    """A command that runs in this process has its log go to what pytest captures, and closes."""
+    yield
+    logs.configure(json=False, level=50)
+
 
 ID = "3c5bd3a1-5d1a-4bd0-9f0b-1f0d8a2c4e11"
 

@@ -55,6 +55,11 @@ def world(tmp_path_factory):
     client.post("/v1/accounts/acct-1/balance", {"amount": "-0.5", "reason": "correction, by the desk"})
     place("acct-1", "0.3")
     client.post("/v1/accounts/acct-2/breaker", {"reason": "odd fills"})
+    assert place("acct-3", "100")["type"] == "Rejected"
+    until(
+        lambda: client.get("/v1/history", account_id="acct-3", kind="REFUSED")["records"],
+        "the audit to be written",
+    )
     until(lambda: idle(client), "all fills")
     yield engine, paper, folder, refused["client_order_id"]
     engine.stop()
@@ -83,6 +88,11 @@ SEEDS = {
     "001: order fills": ("history acct-1 --kind fill", "BUY 0.5 ETHUSDT MARKET at"),
     "001: position closes": ("history acct-1 --kind close", "net -"),
     "001: circuit breaker trips": ("alerts acct-2", "breaker open: odd fills"),
+    "001: all risk rejections": ("history acct-3 --kind refused", "INSUFFICIENT_MARGIN needs"),
+    "002: balance checks that fail, with details": (
+        "history --hours 24 --kind insufficient-balance",
+        "BUY 100 ETHUSDT MARKET",
+    ),
     "001: errors": ("history acct-1 --kind refused", "REJECTED -4003"),
     "000: exchange errors are told apart": ("history acct-1 --kind refused", "INSUFFICIENT_BALANCE"),
     "000: balance log of every change": (f"statement acct-1 {' '.join(ALL)}", "correction, by the desk"),

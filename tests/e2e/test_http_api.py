@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from actors.api import pools
-from tests.api.documents import operations
+from tests.api.documents import operations, websockets
 from tests.e2e.processes import ROOT, EngineProcess
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
@@ -45,9 +45,10 @@ def test_every_example_works(paper, tmp_path):
 
 
 def test_every_route_in_it_is_one():
-    ours = {(method, shaped(path)) for method, path in operations()}
+    ours = {(method, shaped(path)) for method, path in operations() | websockets()}
     documented = {(method, shaped(path)) for method, path in ROUTE.findall(TEXT)}
     assert documented - ours == set()
+    assert websockets() - documented == set()
 
 
 @pytest.mark.parametrize("slots", pools.ALL, ids=lambda slots: slots.name)

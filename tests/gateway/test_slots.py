@@ -93,6 +93,18 @@ def test_one_slot_sends_one_order(core):
     assert core.queued == 2
 
 
+@pytest.mark.parametrize(("at_ms", "is_sent"), [(T0 + 4, False), (T0 + 5, True)])
+def test_a_slot_sends_nothing_during_a_pause_and_again_at_its_end(core, at_ms, is_sent):
+    slot, block = one_slot(core), block_of(GROUP, 1)
+    core.budget.pause(T0 + 5)
+    # A liquidation's slot that was not used has its turn first, once the pause is over.
+    assert sent(core.submit(Submit((block,), (), slot), at_ms)) == (
+        [block.client_order_id] if is_sent else []
+    )
+    assert core.queued == (0 if is_sent else 1)
+    assert core.send_policy.sent == is_sent
+
+
 def test_a_slot_that_is_given_back_is_the_next_one_s(core):
     core.budget.set_limits(1, 100)
     slot = one_slot(core)

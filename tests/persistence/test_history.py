@@ -183,6 +183,8 @@ def test_a_row_that_cannot_be_read_is_said_and_hides_no_other(traded, dsn):
         (Wanted(), 5, "x-y", "no place"),
         (Wanted(), 5, "\u0665-0", "no place"),
         (Wanted(), 5, "9" * 30 + "-0", "behind all that can be"),
+        (Wanted(), 5, "9999999999999999999-0", "behind all that can be"),
+        (Wanted(), 5, "1-2-3-4", "no place"),
         (Wanted(account_id="acct-2"), 5, "3-0", "is no place in the history of acct-2"),
     ],
 )  # fmt: skip

@@ -9,7 +9,8 @@ import psycopg
 import pytest
 
 from actors.core.records import NewAccount
-from actors.persistence import loading, open_books, operator_records, sql
+from actors.persistence import alert_history, history, loading, open_books, operator_records, sql
+from actors.persistence import statement as statement_
 from actors.persistence.projection import balances
 from actors.persistence.projection.store import Projection
 from actors.persistence.projection.tables import TABLES
@@ -142,6 +143,41 @@ def test_the_history_of_an_account_is_found_by_index_also_of_one_that_never_trad
     assert "one_per_sequence" in text, text
     assert "Seq Scan" not in text, text
     assert buffers(text) < BUFFERS_MAX + 20 * 8, text
+
+
+A = "acct-5"
+READ = {
+    "history of one": (history.OF_ONE, (A, 0, 2_000, [b"%"])),
+    "history of all": (history.OF_ALL, (0, 1, 100, [b"%"])),
+    "ends of a stream": (history.STREAM_ENDS, (A, A)),
+    "ends of the journal": (history.JOURNAL_ENDS, (0, 0)),
+    "time in a stream": (history.TIME_IN_STREAM, (A, 2)),
+    "time in the journal": (history.TIME_IN_JOURNAL, (0, 2)),
+    "place in a stream": (history.SEQUENCE_OF, (0, 2, A)),
+    "orders": (history.ORDERS, (["bh-1", "bh-2"], ["bh-1"])),
+    "alerts of one": (
+        alert_history.OF_ONE,
+        {"shard": 0, "account": A, "position": 9, "fact": 0, "from": 0, "limit": 5},
+    ),
+    "alerts of all": (alert_history.OF_ALL, {"shard": 0, "position": 9, "fact": 0, "from": 0, "limit": 5}),
+    "begin of a statement": (statement_.FIRST_SINCE, (A, 5)),
+    "last before": (statement_.LAST_BEFORE, (A, 10**9)),
+    "sum before": (statement_.SUM_BEFORE, (A, 10**9)),
+    "first wrong": (statement_.FIRST_WRONG, (A, 10**9)),
+    "entries": (statement_.ENTRIES, (A, 0, 10**9, 100)),
+    "not projected": (statement_.NOT_PROJECTED, (A, 3, 10**9)),
+    "decided since": (statement_.DECIDED_SINCE, (A, 0, 10**9, 5)),
+    "decided before": (statement_.DECIDED_BEFORE, (A, 10**9)),
+    "trades": (statement_.DECISIONS_WITH, (A, 0, 10**9, b"%")),
+    "folded": (statement_.ALL_BEFORE, (A, 10**9)),
+}
+
+
+@pytest.mark.parametrize("name", READ)
+def test_what_people_read_of_the_past_is_found_by_index(filled, name):
+    text = plan(filled, *READ[name])
+    assert "Seq Scan" not in text, text
+    assert buffers(text) < BUFFERS_MAX, text
 
 
 def test_what_is_committed_and_projected_reads_no_whole_table(filled, dsn):

@@ -14,42 +14,36 @@ from actors.core.messages import PlaceOrder
 from actors.core.units import NANOS_PER_MS, Nanos
 from actors.runtime import simulation
 from tests.factories import BUY, ETH, SELL
+from tests.sim.days import a_day
 
 
-def a_day(world, seed, seconds=40, *, kills=False):
-    for second in range(seconds):
-        if second == seconds // 2:
-            world.generator.shock(None, -0.03 if seed % 2 else 0.03, 3)
-        if kills and second % 7 == 3:
-            world.dies_in = world.random.randrange(400)
-        world.second()
-    world.calm()
-    world.check_quiet()
-
-
-@pytest.mark.parametrize("seed", range(100, 112))
+@pytest.mark.parametrize("seed", range(100, 118))
 def test_a_day_of_blocks_with_faults_ends_with_exact_books(seed):
-    world = World(seed, clearing=True)
-    a_day(world, seed)
+    world = a_day(seed, "faults")
     assert world.halts == []
     assert len(world.store.rounds) > 10
     assert len(world.store.members) > 50
 
 
-@pytest.mark.parametrize("seed", range(200, 212))
+@pytest.mark.parametrize("seed", range(200, 218))
 def test_a_day_of_blocks_in_which_the_process_is_killed_ends_with_exact_books(seed):
-    world = World(seed, clearing=True)
-    a_day(world, seed, kills=True)
+    world = a_day(seed, "kills")
     assert world.deaths > 3
     assert len(world.store.rounds) > 10
 
 
 @pytest.mark.parametrize("seed", range(300, 304))
 def test_a_day_in_which_orders_go_one_by_one_and_the_process_is_killed_ends_with_exact_books(seed):
-    world = World(seed)
-    a_day(world, seed, kills=True)
+    world = a_day(seed, "one by one")
     assert world.deaths > 3
     assert world.store.rounds == []
+
+
+@pytest.mark.parametrize("seed", range(400, 410))
+def test_a_day_in_which_clearings_give_up_and_are_switched_on_and_off_ends_with_exact_books(seed):
+    world = a_day(seed, "out of service")
+    assert world.halts == []
+    assert world.deaths > 2
 
 
 def test_a_day_of_blocks_repeats_itself_to_the_last_order():

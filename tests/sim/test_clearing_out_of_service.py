@@ -5,12 +5,9 @@ Covers: actors/clearing/actor.py, actors/clearing/bypass.py
 
 from __future__ import annotations
 
-import pytest
-
 from actors.assembly.simulation.people import LEVERAGE
 from actors.assembly.simulation.world import World
 from actors.core.enums import Purpose
-from actors.core.errors import StateCorrupt
 from actors.core.messages import PlaceOrder
 from actors.core.units import NANOS_PER_MS, Nanos
 from actors.runtime.cell import Status
@@ -125,13 +122,9 @@ def test_steps_that_waited_are_decided_again_and_go_one_by_one():
     world.check_quiet()
 
 
-def unreadable(_symbol):
-    raise StateCorrupt("clearing:ETHUSDT: its row of sequence 1 in bulkhead.journal: broken")
-
-
 def test_members_of_a_block_that_cannot_be_read_stay_as_they_are_by_name_until_the_row_is_back():
     world, members = with_block_in_flight()
-    read, world.store.load_clearing = world.store.load_clearing, unreadable
+    world.store.unreadable_clearings = {ETH}
     world.actors[NAME].tell("no such message")
     for _ in range(20):
         world.ticks()
@@ -154,7 +147,7 @@ def test_members_of_a_block_that_cannot_be_read_stay_as_they_are_by_name_until_t
     assert all(any(id_ in text for text in named) for id_ in asked)
     # All else goes on.
     assert isinstance(placed(world, "acct-11", BTC, quantity="0.01"), Accepted)
-    world.store.load_clearing = read
+    world.store.unreadable_clearings = set()
     restart(world)
     run(world, 5_000)
     assert open_members(world, members) == []
@@ -165,8 +158,7 @@ def test_members_of_a_block_that_cannot_be_read_stay_as_they_are_by_name_until_t
 
 def test_a_start_with_a_clearing_that_cannot_be_read_holds_its_members_and_nothing_else():
     world, members = with_block_in_flight()
-    read, world.store.load_clearing = world.store.load_clearing, unreadable
-    world.unreadable = {ETH: "its row of sequence 1 in bulkhead.journal: broken"}
+    world.store.unreadable_clearings = {ETH}
     world.kill()
     for _ in range(40):
         world.ticks()
@@ -179,7 +171,7 @@ def test_a_start_with_a_clearing_that_cannot_be_read_holds_its_members_and_nothi
     assert all(id_ in named for id_ in members)
     assert isinstance(placed(world, "acct-0", BTC, quantity="0.01"), Accepted)
     assert isinstance(placed(world, "acct-11", ETH), Rejected)
-    world.store.load_clearing, world.unreadable = read, {}
+    world.store.unreadable_clearings = set()
     restart(world)
     run(world, 5_000)
     assert open_members(world, members) == []
@@ -207,25 +199,3 @@ def test_switched_off_between_two_runs_the_members_of_blocks_are_seen_to_their_e
     assert len(world.store.rounds) == rounds, "a block was formed"
     world.calm(15)
     world.check_quiet()
-
-
-@pytest.mark.parametrize("seed", range(400, 404))
-def test_a_day_in_which_clearings_give_up_and_are_switched_on_and_off_ends_with_exact_books(seed):
-    world = World(seed, clearing=True)
-    for second in range(30):
-        if second == 15:
-            world.generator.shock(None, -0.03 if seed % 2 else 0.03, 3)
-        if second % 7 == 3:
-            world.dies_in = world.random.randrange(400)
-            world.clearing = world.random.random() < 0.5
-        if second % 9 == 5:
-            name = world.random.choice([n for n in world.actors if n.startswith("clearing:")] or ["gateway"])
-            for _ in range(8 if name != "gateway" else 1):
-                world.actors[name].tell("no such message")
-        world.second()
-    world.clearing = True
-    world.kill()
-    world.calm()
-    world.check_quiet()
-    assert world.halts == []
-    assert world.deaths > 2

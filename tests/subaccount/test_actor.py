@@ -8,11 +8,12 @@ import pykka
 import pytest
 from msgspec.structs import replace
 
+from actors.assembly.rerun import Verdict, rerun
 from actors.core.clearing_messages import ReplaceStep, StepUnderWay
 from actors.core.constants import MAILBOX_HIGH
 from actors.core.durability import Persist
 from actors.core.enums import AccountStatus, ConditionalKind, LiquidationMode, OrderStatus, OrderType, Purpose
-from actors.core.errors import StateLost
+from actors.core.errors import NotDurable, StateLost
 from actors.core.facts import LimitsBelowChanged, ModeChanged, OrderIntended, StatusChanged
 from actors.core.messages import (
     AdjustBalance,
@@ -33,6 +34,7 @@ from actors.limits.layers import differing
 from actors.runtime.cell import Status
 from actors.runtime.clock import VirtualClock
 from actors.runtime.simulation import SeededDispatcher
+from actors.subaccount import capture
 from actors.subaccount.actor import AccountActor, AccountContext
 from actors.subaccount.decide import decide
 from actors.subaccount.durability import AccountLoaded, LoadAccount
@@ -479,3 +481,34 @@ def test_a_guard_asks_for_steps_that_wait_too():
     desk.price("2000")
     desk.price("1990")
     assert len(desk.asked()) == 1
+
+
+def test_a_failed_decision_leaves_what_it_was_made_of_and_another_failure_nothing():
+    desk = Desk(account())
+    cell = desk.ref.cell
+    message = OrderAccepted(ClientOrderId("bh-other-1"), 1)
+    desk.ref.tell(message)
+    desk.dispatcher.run_until_quiet()
+    made = capture.decode(cell.evidence, "evidence")
+    [again] = rerun(made)
+    assert (again.verdict, again.recorded.error) == (Verdict.SAME_ERROR, cell.crashes[-1].error)
+    assert "never intended" in again.error
+    actor = cell.actor
+    assert actor.evidence(message, cell.crashes[-1]) == cell.evidence
+    assert actor.evidence(OrderAccepted(ClientOrderId("bh-other-1"), 1), cell.crashes[-1]) == b""
+    cell.report(None, NotDurable("lost"), 1, 2)
+    assert cell.evidence == b""
+
+
+def test_an_accounts_decisions_are_recorded_and_made_again():
+    desk = Desk(account())
+    assert codes(desk.ask(order())) == "accepted"
+    assert codes(desk.ask(order(quantity="-1"))) != "accepted"
+    desk.ref.tell(Wake(ETH, "tick"))
+    desk.dispatcher.run_until_quiet()
+    kept = desk.context.recorder.of(AccountId("acct-1"))
+    assert [(bool(one.facts), one.before.sequence) for one in kept] == [(True, 0), (False, 1)]
+    made = capture.Capture(
+        account="acct-1", made_ms=1, decisions=tuple(capture.captured(one) for one in kept)
+    )
+    assert [one.verdict for one in rerun(made)] == [Verdict.SAME] * 2

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from actors.core.enums import AccountStatus, LiquidationMode, Phase
 from actors.core.errors import StateCorrupt
 from actors.core.facts import (
+    BalanceAdjusted,
     LimitsBelowChanged,
     LimitsChanged,
     MaintenanceRateChanged,
@@ -157,3 +158,40 @@ def test_an_account_that_the_platform_gives_back_after_its_liquidation_can_trade
 def test_a_rate_of_the_platform_that_cannot_be_is_refused_by_name(rate):
     with pytest.raises(StateCorrupt, match="acct-1: the platform's maintenance rate of"):
         decide(account(), PlatformKnown(maintenance_rate=D(rate)), market())
+
+
+def test_what_the_platform_booked_is_booked_once_on_the_state_that_was_compared():
+    state = account("1000", [position(quantity="1")])
+    told = PlatformKnown(adjustment=D("50.5"), sequence=state.sequence)
+    decision = decide(state, told, market())
+    assert decision.facts == (BalanceAdjusted(D("50.5"), "PLATFORM", by_platform=True),)
+    assert decision.state.balance == decision.state.deposits == D("1050.5")
+    again = decide(decision.state, told, market())
+    assert (again.facts, [r.code for r in again.reply.rejections]) == ((), [Code.TOO_LATE])
+
+
+def test_a_withdrawal_on_the_platform_is_taken_as_far_as_it_is_free_and_not_further():
+    state = account("1000", [position(quantity="1", leverage="10")])
+    assert decide(state, PlatformKnown(adjustment=D(-800)), market()).state.balance == 200
+    refused = decide(state, PlatformKnown(AccountStatus.FROZEN, adjustment=D(-801)), market())
+    assert (refused.facts, [r.code for r in refused.reply.rejections]) == ((), [Code.INSUFFICIENT_MARGIN])
+    assert decide(state, PlatformKnown(adjustment=D("NaN")), market()).reply.rejections[0].code == Code.INVALID_QUANTITY  # fmt: skip
+
+
+def test_a_deposit_on_the_platform_rescues_an_account_that_is_liquidated_now():
+    state = account("100", [position(quantity="1")], phase=Phase.REDUCING, retry_at_ms=10**15, refusals=3)
+    decision = decide(state, PlatformKnown(adjustment=D(5000)), market())
+    assert decision.state.phase is Phase.HEALTHY
+
+
+def test_limits_below_that_the_platform_changed_keep_the_engine_s_own_setting_and_those_of_the_account():
+    state = run(account(), limit("max_leverage", "5"))
+    state = replace(state, base_limits=replace(state.base_limits, price_max_age_ns=7))
+    decision = decide(state, PlatformKnown(below=(("max_leverage", "3"), ("max_positions", "2"))), market())
+    after = decision.state
+    assert (after.below, after.limits.max_positions, after.limits.max_leverage) == (
+        (("max_leverage", "3"), ("max_positions", "2")), 2, 5,
+    )  # fmt: skip
+    assert (after.base_limits.max_leverage, after.base_limits.price_max_age_ns) == (3, 7)
+    refused = decide(state, PlatformKnown(below=(("max_leverage", "abc"),)), market())
+    assert refused.reply.rejections[0].code == Code.INVALID_LIMIT

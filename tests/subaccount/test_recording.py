@@ -9,8 +9,11 @@ from msgspec.structs import replace
 
 from actors.core.errors import FaultInjected, InputMissing
 from actors.core.messages import FaultOnPurpose, PlaceOrder, SetLimits, Wake
+from actors.core.order_ids import Origin
+from actors.core.trading_day import TradingDay
 from actors.core.units import AccountId, Nanos, Symbol
 from actors.subaccount.decide import decide
+from actors.subaccount.market import Market
 from actors.subaccount.recording import (
     RECORDED_OF_ONE,
     Action,
@@ -43,6 +46,21 @@ def test_what_was_read_is_noted_and_what_was_not_is_not():
     _, inputs = seen(account(positions=[position()]), order(BTC, "0.01"))
     assert set(inputs.ticks) == {ETH, BTC}
     assert set(inputs.instruments) >= {BTC}
+
+
+def test_no_field_of_a_market_is_forgotten():
+    """A new field is noted too, or decisions that read it cannot be made again."""
+    at = Market(
+        {}, {}, Nanos(5), 6, Origin("fleet1", "start1"), True, TradingDay(1, 2), {}, PriceBook(), frozenset(["a"]), frozenset([ETH])
+    )  # fmt: skip
+    made = market_of(inputs_of(watched(at)))
+    read_through = {"ticks", "instruments", "day_ticks", "price_history"}
+    for name in set(Market.__struct_fields__) - read_through:
+        default = dict(
+            zip(reversed(Market.__struct_fields__), reversed(Market.__struct_defaults__), strict=False)
+        ).get(name)
+        assert getattr(at, name) != default, f"give {name} a value of its own here"
+        assert getattr(made, name) == getattr(at, name), name
 
 
 def test_what_is_not_there_is_noted_as_not_there():

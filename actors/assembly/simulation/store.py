@@ -14,7 +14,7 @@ from actors.clearing.state import ClearingState
 from actors.core.clearing_facts import BlockFormed, ClearingFact, RoundAllocated
 from actors.core.clearing_messages import clearing_name, is_clearing
 from actors.core.durability import Persist
-from actors.core.errors import NotDurable, StoreUnreachable
+from actors.core.errors import NotDurable, StateCorrupt, StoreUnreachable
 from actors.core.facts import AnyFact, FillApplied, OrderIntended, PositionTakenOver
 from actors.core.fees import FeeBooked
 from actors.core.orders import WorkingOrder
@@ -32,6 +32,9 @@ POISON = 0.01
 """How often a decision cannot be stored."""
 
 
+UNREADABLE = "its row of sequence 1 in bulkhead.journal: broken"
+"""What is said of a clearing that cannot be read."""
+
 SNAPSHOT_EVERY = 7
 """Decisions of an account between two snapshots: few, so that loads have both snapshots and tails of any length."""
 
@@ -41,7 +44,7 @@ class SimulatedStore:
 
     ``durable`` has the accounts, ``clearings`` the symbols' clearings by stream. ``trades`` are those of the exchange, each
     with the account's fill that booked it or the round that shared it out; ``parts`` the fills of rounds, by symbol, round
-    and the member's client order id.
+    and the member's client order id. Those of ``unreadable_clearings`` cannot be read for as long as they are in it.
 
     Args:
         states: the accounts at the begin.
@@ -52,6 +55,7 @@ class SimulatedStore:
     def __init__(self, states: list[AccountState], random: Random, *, faults: bool) -> None:
         self.durable = {s.account_id: s for s in states}
         self.clearings: dict[str, ClearingState] = {}
+        self.unreadable_clearings: set[Symbol] = set()
         self.rows: dict[str, list[Row]] = {
             s.account_id: [_snapshot(s.account_id, s, NO_HASH)] for s in states
         }
@@ -179,13 +183,16 @@ class SimulatedStore:
         return state
 
     def clearing_states(self) -> dict[Symbol, ClearingState]:
-        """The durable states of all clearings that ever formed a block."""
-        return {state.symbol: state for state in self.clearings.values()}
+        """The durable states of all clearings that ever formed a block and can be read."""
+        found = {state.symbol: state for state in self.clearings.values()}
+        return {symbol: state for symbol, state in found.items() if symbol not in self.unreadable_clearings}
 
     def load_clearing(self, symbol: Symbol) -> tuple[ClearingState, tuple[ClientOrderId, ...]]:
         """A clearing's durable state, and the members who ended in their accounts."""
         stream = clearing_name(symbol)
         self._refused.discard(stream)
+        if symbol in self.unreadable_clearings:
+            raise StateCorrupt(f"{stream}: {UNREADABLE}")
         if stream not in self.clearings:
             return ClearingState(symbol=symbol), ()
         state = state_of_rows(CLEARINGS, self.rows[stream], stream).state
@@ -224,7 +231,7 @@ class SimulatedStore:
 
     def recovery(self) -> Recovery:
         """All orders that are not final at the exchange: a block is one, its members are none."""
-        blocks = [block for state in self.clearings.values() for block in state.blocks]
+        blocks = [block for state in self.clearing_states().values() for block in state.blocks]
         members = {member.client_order_id for block in blocks for member in block.members}
         own = [order for id_, order in self._working().items() if id_ not in members]
         return Recovery(working=(*own, *(block.working() for block in blocks if block.ended is None)))

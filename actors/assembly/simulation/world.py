@@ -17,7 +17,7 @@ from actors.assembly.build import Runtime, Settings, build
 from actors.assembly.simulation import checks, people
 from actors.assembly.simulation.bnb_fees import BnbFees, pays_in_bnb
 from actors.assembly.simulation.people import SYMBOLS
-from actors.assembly.simulation.store import SimulatedStore
+from actors.assembly.simulation.store import UNREADABLE, SimulatedStore
 from actors.assembly.simulation.violation import Violation, must
 from actors.assembly.simulation.wire import LossyWire
 from actors.core.clearing_messages import is_clearing
@@ -104,8 +104,6 @@ class World:
         self.violations: list[Violation] = []
         self.halts: list[str] = []
         self._guarded: checks.GuardedOrders = {}
-        self.unreadable: dict[Symbol, str] = {}
-        """Why the clearings of these symbols cannot be read at the next start."""
         self._update = self.deaths = 0
         self.dies_in = -1
         """The process is killed after so many turns; never, when it is negative."""
@@ -140,7 +138,8 @@ class World:
         self._report_crash = self.dispatcher.on_crash
         self.dispatcher.on_crash = self._on_crash
         self.assembly.start("writer", "gateway", "router", prove=False)
-        self.assembly.start_clearing(SYMBOLS, self.store.clearing_states(), self.unreadable, prove=False)
+        unreadable = dict.fromkeys(self.store.unreadable_clearings, UNREADABLE)
+        self.assembly.start_clearing(SYMBOLS, self.store.clearing_states(), unreadable, prove=False)
         self.actors["gateway"].tell(Recover(self.store.recovery()))
         for id_ in list(self.store.durable):
             record = self.store.quarantined.get(id_)
@@ -158,6 +157,7 @@ class World:
         Answers and events on their way are lost too.
         """
         self.deaths += 1
+        self.dies_in = -1
         self.dispatcher = SeededDispatcher("sim", self.clock, self._order)
         self.wire.move_to(self.dispatcher)
         self._guarded.clear()
@@ -197,8 +197,9 @@ class World:
                 self.random.choice(list(self.accounts.values())).tell(FaultOnPurpose("sim"))
             if self.faults and chance() < CORE_CRASH:
                 self.crash_a_core_actor()
-            if self.clearing and self.faults and chance() < CLEARING_CRASH:
-                self._crash([name for name in self.actors if is_clearing(name)])
+            clearings = [name for name in self.actors if is_clearing(name)]
+            if clearings and self.faults and chance() < CLEARING_CRASH:
+                self._crash(clearings)
             if self.faults and chance() < OPERATOR:
                 people.operate(self)
             self.run(STEP_NS)

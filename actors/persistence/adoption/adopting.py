@@ -112,12 +112,6 @@ def find(connection: Connection, wanted: Collection[str], *, is_ours: bool) -> F
     return Found(accounts, positions, len(rows) - len(chosen))
 
 
-def not_adopted(connection: Connection) -> int:
-    """How many accounts the platform has that are not run here."""
-    row = connection.execute(COUNT_NOT_ADOPTED).fetchone()
-    return 0 if row is None else int(row[0])
-
-
 def at_work(connection: Connection, found: Found, beside: Collection[str] = ()) -> list[str]:
     """Signs that something else works these accounts now, each as a sentence; empty for none.
 
@@ -326,9 +320,6 @@ POSITIONS: LiteralString = """
     SELECT id, sub_account_id, symbol, side, entry_price::text, quantity::text, notional::text, leverage::text,
         margin::text, opened_at::text
     FROM virtual_positions WHERE status = 'OPEN' AND sub_account_id = ANY(%s) ORDER BY sub_account_id, symbol, id"""
-
-COUNT_NOT_ADOPTED: LiteralString = """
-    SELECT count(*) FROM sub_accounts s WHERE NOT EXISTS (SELECT FROM bulkhead.account a WHERE a.account_id = s.id)"""
 
 TYPE_OF: LiteralString = """
     SELECT data_type FROM information_schema.columns

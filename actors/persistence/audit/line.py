@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -166,10 +167,16 @@ def read(raw: bytes) -> Read | None:
 
 def time_of(wall_ms: int) -> str:
     """Unix milliseconds as ISO 8601 in UTC; what no calendar has is its nearest end."""
-    at = EPOCH + timedelta(milliseconds=min(max(wall_ms, 0), MS_MAX))
-    return at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1_000:03d}Z"
+    seconds, ms = divmod(min(max(wall_ms, 0), MS_MAX), 1_000)
+    return f"{_second(seconds)}.{ms:03d}Z"
 
 
 def day_of(wall_ms: int) -> str:
     """The UTC day, as files are named."""
-    return time_of(wall_ms)[:10]
+    return _second(min(max(wall_ms, 0), MS_MAX) // 1_000)[:10]
+
+
+@lru_cache(maxsize=256)
+def _second(seconds: int) -> str:
+    # A calendar is the slowest part of a line, and many lines are of one second.
+    return (EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")

@@ -17,16 +17,16 @@ from actors.assembly.config import EngineConfig
 from actors.core.enums import AccountStatus
 from actors.core.errors import BadInput, Fenced
 from actors.core.messages import AdjustBalance
-from actors.persistence import loading
 from actors.persistence import verify as journal_check
 from actors.persistence.adoption import adopting
+from actors.persistence.platform_changes import count_not_adopted
 from actors.persistence.projection.differences import differences
 from actors.persistence.projection.rebuild import rebuild
 from actors.persistence.projection.store import Projection
 from actors.persistence.store import Store
 from tests.factories import BTC, ETH, INSTRUMENTS, SELL
 from tests.persistence.adoption import platform
-from tests.persistence.authors import NOW, Author, project
+from tests.persistence.authors import NOW, Author, create, project
 
 CONFIG = EngineConfig()
 
@@ -44,10 +44,10 @@ def exchange(monkeypatch):
     return master
 
 
-@pytest.fixture(params=[True, False], ids=["text times", "timestamps"])
+@pytest.fixture
 def world(dsn, exchange, request):
     """Two accounts with opposite positions, a LIQUIDATED one, and a database as the platform left it."""
-    platform.make(dsn, text_times=request.param)
+    platform.make(dsn, text_times=getattr(request, "param", True))
     platform.account(dsn, "a-1", 1000.1)
     platform.account(dsn, "a-2", 30.000000000000004, status="FROZEN", liquidation_mode="INSTANT_CLOSE")
     platform.account(dsn, "a-3", 0.0, status="LIQUIDATED")
@@ -124,6 +124,7 @@ def test_adopted_accounts_are_loaded_projected_and_verified_and_no_row_of_the_pl
         assert not any(t.wrong or t.lacking for t in differences(connection))
 
 
+@pytest.mark.parametrize("world", [True, False], ids=["text times", "timestamps"], indirect=True)
 def test_what_happens_next_changes_the_platform_s_own_rows_and_makes_no_second_one(world):
     adopt(world)
     before = platform.dump(world)
@@ -172,7 +173,7 @@ def test_an_adoption_is_undone_and_made_again_until_the_first_decision(world):
         checked, hashed = journal_check.verify(connection), journal_check.hashes(connection)
         assert (checked.ok, checked.fleet_hash) == (True, hashed.fleet_hash)
         assert not any(t.wrong or t.lacking for t in differences(connection))
-        assert adopting.not_adopted(connection) == 1
+        assert count_not_adopted(connection) == 1
     with pytest.raises(BadInput, match="a-1: not run here"):
         undo(world, "a-1")
     # a-2 alone does not add up with the exchange; with a-1 it does again.
@@ -271,9 +272,6 @@ def test_a_column_of_times_that_no_time_can_be_written_to_is_refused(dsn, exchan
 
 
 def test_an_account_that_was_created_here_is_no_adoption(store, dsn):
-    from tests.persistence.authors import create
-
     create(store)
     with psycopg.connect(dsn, autocommit=True) as connection, pytest.raises(BadInput, match="not adopted, but created here"):  # fmt: skip
         adopting.adopted(connection, ("acct-1",))
-    assert loading.states_of  # the module is what the loads above went through

@@ -17,6 +17,7 @@ from actors.persistence.adoption.figures import AccountRow, PositionRow
 from actors.persistence.adoption.plan import NOWHERE, plan
 from actors.persistence.open_books import Books
 from actors.persistence.projection.spelling import platform_symbol
+from actors.subaccount import funding
 from actors.subaccount.fold import folded
 from actors.subaccount.state import AccountState, books_balance
 from tests.factories import BTC, ETH, INSTRUMENTS, SOL, WALL_MS
@@ -75,6 +76,17 @@ def test_an_account_is_taken_over_as_it_is_and_folds_to_that():
     )
     assert (eth.leverage, eth.entry_price, eth.opened_ms) == (20, D("2000.5"), 1_771_301_400_000)
     assert state.position(BTC).quantity == D("-0.01")
+
+
+def test_funding_from_before_an_adoption_is_none_of_ours():
+    [adoption] = planned(
+        [row()], [held("p", "a", "0.15", opened_at="2023-11-01 00:00:00")], {ETH: D("0.15")}
+    ).adoptions
+    state = folded(AccountState(account_id=AccountId("a")), [adoption.fact])
+    hour = 3_600_000
+    before, after = WALL_MS - WALL_MS % hour, WALL_MS - WALL_MS % hour + hour
+    assert funding.due(state, ETH, before) is None
+    assert funding.due(state, ETH, after).quantity == D("0.15")
 
 
 def test_a_liquidated_account_is_taken_over_as_such_and_one_with_positions_is_not():

@@ -137,6 +137,10 @@ def _changed_files(connection, folder, tmp_path):
     [fault] = against_journal.compare(connection, made).faults
     assert "event 2-0 of acct-2 (STATUS) is in the journal, and not in the file" in fault.text
     forged = Content(wall_ms=1, kind="FILL", id="2-7", account="acct-1")
+    last = [line.id for line in lines_in(folder) if line.id][-1]
+    made = rewritten(tmp_path / "end", folder, lambda c: [] if c.id == last else [c])
+    [fault] = against_journal.compare(connection, made).faults
+    assert f"event {last} of acct-2" in fault.text
     made = rewritten(tmp_path / "more", folder, lambda c: [c, forged] if c.id == "2-1" else [c])
     [fault] = against_journal.compare(connection, made).faults
     assert "event 2-7 of acct-1 (FILL) is not in the journal" in fault.text

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from actors.core import fact_codec
 from actors.core.enums import LiquidationMode
 from actors.core.errors import StateCorrupt
-from actors.core.facts import AccountCarried, AccountOpened, BadDebtRecorded, BalanceAdjusted
+from actors.core.facts import AccountCarried, AccountOpened, BadDebtRecorded, BalanceAdjusted, FillApplied
+from actors.core.fees import FeeBooked
 from actors.core.units import ZERO, AccountId
 from actors.persistence import journal
 from actors.persistence.connection import connect
@@ -71,6 +72,20 @@ def test_the_sum_of_entries_is_the_balance_after_each_decision_of_every_scene(sc
             state = folded(state, facts)
             assert total == state.balance, (stream, facts)
     assert set(seen) == set(Income)
+
+
+def test_a_fee_that_is_pending_is_an_entry_when_it_is_booked_in_its_own_asset_too(scenes):
+    facts = [fact for rows in scenes.values() for row in rows for fact in row]
+    pending = [f for f in facts if isinstance(f, FillApplied) and f.commission and f.commission.rate is None]
+    assert pending
+    assert not [e for e in entries(pending) if e.income is Income.COMMISSION]
+    booked = [f for f in facts if isinstance(f, FeeBooked) and f.pending.asset]
+    assert booked
+    for fact in booked:
+        [entry] = entries([fact])
+        assert (entry.income, entry.amount, entry.info) == (Income.COMMISSION, -fact.fee, "LATE_FEE")
+        assert (entry.asset, entry.asset_amount) == (fact.pending.asset, -fact.pending.amount)
+        assert (entry.trade_id, entry.symbol) == (fact.pending.trade_id, fact.pending.symbol)
 
 
 def test_an_account_older_than_its_journal_has_an_opening_entry():

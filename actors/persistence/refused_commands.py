@@ -1,0 +1,113 @@
+"""Commands that accounts refused by their own checks, for a history: they are decided by nobody, so the audit alone has them.
+
+The audit writes so many of them and counts the others (``audit/rejections.py``); an engine with ``audit = "off"`` keeps none.
+
+I/O: reads the audit's files.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+from actors.core.errors import NotRecorded
+from actors.persistence.audit.chain import Unreadable
+from actors.persistence.audit.files import FOLDER, days_in, lines_of
+from actors.persistence.audit.line import MS_MAX, Kind, Line, day_of, read
+from actors.persistence.history import LIMIT_MAX, Refused, Wanted
+from actors.persistence.history_records import REFUSALS, HistoryKind, Record
+from actors.subaccount.rejections import RejectCode
+
+LATE_MS = 2 * 86_400_000
+"""A line that came late stands in the file of a later day."""
+
+KIND = f'"kind":"{Kind.REJECTION}"'.encode()
+
+
+class RefusedCommands:
+    """See the module.
+
+    Args:
+        data_folder: the engine's.
+    """
+
+    def __init__(self, data_folder: Path) -> None:
+        self._folder = data_folder / FOLDER
+
+    def __call__(self, wanted: Wanted, before: int | None) -> Iterator[Refused]:
+        """Those that are wanted, newest first, from before a line of the audit.
+
+        Raises:
+            NotRecorded: a file is there and cannot be read.
+        """
+        if wanted.kinds and not wanted.kinds & REFUSALS:
+            return
+        first, last = day_of(wanted.from_ms), day_of(min(wanted.to_ms, MS_MAX - LATE_MS) + LATE_MS)
+        try:
+            for day in reversed(days_in(self._folder)):
+                if first <= day.day <= last:
+                    found: deque[bytes] = deque(maxlen=LIMIT_MAX + 1)
+                    found.extend(p.raw for p in lines_of(day) if KIND in p.raw)
+                    yield from _wanted(found, wanted, before)
+        except (OSError, Unreadable) as error:
+            raise NotRecorded(f"the audit in {self._folder} cannot be read: {error}") from None
+
+
+def _wanted(found: deque[bytes], wanted: Wanted, before: int | None) -> Iterator[Refused]:
+    for raw in reversed(found):
+        whole = read(raw)
+        if (
+            whole is None
+            or whole.line.kind != Kind.REJECTION
+            or (before is not None and whole.line.n >= before)
+        ):
+            continue
+        record = record_of(whole.line)
+        if record is not None and _is_wanted(record, wanted):
+            yield Refused(whole.line.n, record)
+
+
+def _is_wanted(record: Record, wanted: Wanted) -> bool:
+    return (
+        wanted.from_ms <= record.at_ms < wanted.to_ms
+        and wanted.account_id in {None, record.account_id}
+        and wanted.symbol in {None, record.symbol}
+        and (not wanted.kinds or bool(record.kinds & wanted.kinds))
+    )
+
+
+def record_of(line: Line) -> Record | None:
+    """A line of the audit as one of a history; None for one that a later release wrote otherwise."""
+    try:
+        at_ms = round(datetime.fromisoformat(line.time).timestamp() * 1_000)
+        rejections = [(str(r["code"]), str(r["text"])) for r in line.data["rejections"]]
+        asked: Mapping[str, Any] = line.data["order"]
+        poor = any(code == RejectCode.INSUFFICIENT_MARGIN for code, _ in rejections)
+        return Record(
+            id=f"audit-{line.n}",
+            at_ms=at_ms,
+            account_id=line.account,
+            kind=HistoryKind.INSUFFICIENT_BALANCE if poor else HistoryKind.REFUSED,
+            symbol=str(asked.get("symbol", "")),
+            side=str(asked.get("side", "")),
+            order_type=str(asked.get("kind") or asked.get("order_type") or ""),
+            quantity=_number(asked.get("quantity")),
+            price=_number(asked.get("price") or asked.get("trigger_price")),
+            status="REFUSED",
+            end="; ".join(f"{code} {text}" for code, text in rejections),
+            text="" if asked.get("symbol") else str(line.data.get("command", "")),
+            cause=line.cause,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def _number(value: object) -> Decimal | None:
+    try:
+        return None if value is None else Decimal(str(value))
+    except InvalidOperation:
+        return None

@@ -1,0 +1,150 @@
+"""What accounts refused by their own checks stands in the history where it belongs in time, once, whatever the pages."""
+
+from __future__ import annotations
+
+from decimal import Decimal as D
+
+import msgspec
+import psycopg
+import pytest
+
+from actors.core.errors import NotRecorded
+from actors.core.messages import PlaceOrder
+from actors.persistence import history
+from actors.persistence.audit.files import FOLDER
+from actors.persistence.audit.line import NO_HASH, Content, Kind, Line, day_of, written
+from actors.persistence.connection import connect
+from actors.persistence.history import Wanted, page
+from actors.persistence.history_records import HistoryKind
+from actors.persistence.refused_commands import RefusedCommands, record_of
+from actors.subaccount.rejections import RejectCode, reject
+from tests.factories import BTC, BUY, ETH
+from tests.persistence.authors import NOW, Author, create, project
+
+DAY = 86_400_000
+POOR = reject(RejectCode.INSUFFICIENT_MARGIN, "needs 100.00 margin, available 7.00", 100, 7)
+WIDE = reject(RejectCode.PRICE_DEVIATION_EXCEEDED, "the price is 9 % from the market", 9, 5)
+
+
+def refusal(at_ms, account="acct-1", rejections=(WIDE,), symbol=ETH):
+    order = PlaceOrder(symbol=symbol, side=BUY, quantity=D("0.2"), leverage=D(20))
+    data = {
+        "command": "PlaceOrder",
+        "order": msgspec.to_builtins(order),
+        "rejections": msgspec.to_builtins(rejections),
+    }
+    return Content(wall_ms=at_ms, kind=Kind.REJECTION, account=account, cause="api:me:1", data=data)
+
+
+def write(folder, *contents):
+    """An audit with these lines, a file for each day."""
+    (folder / FOLDER).mkdir(exist_ok=True)
+    prev = NO_HASH
+    for n, content in enumerate(contents, 1):
+        raw, prev = written(content, n, prev)
+        with (folder / FOLDER / f"{day_of(content.wall_ms)}.jsonl").open("ab") as file:
+            file.write(raw)
+
+
+@pytest.fixture
+def world(store, dsn, tmp_path):
+    """An account with a decision each minute, and a refusal between each two; and another day's."""
+    author = Author(create(store, 2)[0])
+    for _ in range(4):
+        author.trade(BUY, "0.1")
+    assert not any(store.commit(author.batch))
+    project(dsn)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("UPDATE bulkhead.journal SET wall_ms = %s + position * 60000", (NOW,))
+        [(last,)] = connection.execute("SELECT max(position) FROM bulkhead.journal").fetchall()
+    between = [refusal(NOW + n * 60_000 + 30_000) for n in range(last + 1)]
+    write(
+        tmp_path,
+        refusal(NOW - 2 * DAY),
+        *between,
+        refusal(NOW + last * 60_000 + 40_000, rejections=(POOR, WIDE)),
+        refusal(NOW + last * 60_000 + 41_000, account="acct-2", symbol=BTC),
+        Content(wall_ms=NOW + DAY, kind=Kind.OPERATOR, account="acct-1"),
+    )
+    with connect(dsn, read_only=True) as connection:
+        yield connection, RefusedCommands(tmp_path), len(between)
+
+
+def ids(records):
+    return [r.id for r in records]
+
+
+@pytest.mark.parametrize("account", [None, "acct-1"])
+def test_they_stand_between_what_was_decided_on_any_pages(world, account, monkeypatch):
+    connection, refused, count = world
+    wanted = Wanted(account_id=account, from_ms=NOW)
+    whole = page(connection, wanted, 1_000, None, refused)
+    assert whole.next is None
+    assert sum(r.id.startswith("audit-") for r in whole.records) == count + (2 if account is None else 1)
+    assert [r.at_ms for r in whole.records] == sorted((r.at_ms for r in whole.records), reverse=True)
+    alone = page(connection, wanted, 1_000).records
+    assert ids(r for r in whole.records if not r.id.startswith("audit")) == ids(alone)
+    for limit, at_once, looked_at in ((1, 2_000, 10**5), (3, 2, 10**5), (5, 2, 3), (1, 1, 1)):
+        monkeypatch.setattr(history, "AT_ONCE", at_once)
+        monkeypatch.setattr(history, "LOOKED_AT_MAX", looked_at)
+        found, before = [], None
+        for _ in range(1_000):
+            one = page(connection, wanted, limit, before, refused)
+            assert len(one.records) <= limit
+            found += one.records
+            if (before := one.next) is None:
+                break
+        assert ids(found) == ids(whole.records)
+
+
+def test_what_a_refused_order_was_and_why(world):
+    connection, refused, count = world
+    poor = Wanted(kinds=frozenset({HistoryKind.INSUFFICIENT_BALANCE}))
+    [record] = page(connection, poor, 10, None, refused).records
+    assert (record.symbol, record.side, record.quantity, record.order_type, record.status) == (
+        ETH, "BUY", D("0.2"), "MARKET", "REFUSED",
+    )  # fmt: skip
+    assert record.end == (
+        "INSUFFICIENT_MARGIN needs 100.00 margin, available 7.00; "
+        "PRICE_DEVIATION_EXCEEDED the price is 9 % from the market"
+    )
+    everything = Wanted(kinds=frozenset({HistoryKind.REFUSED}))
+    assert len(page(connection, everything, 1_000, None, refused).records) == count + 3
+    assert page(connection, Wanted(symbol=BTC), 10, None, refused).records[0].account_id == "acct-2"
+    assert not [
+        r
+        for r in page(connection, Wanted(kinds=frozenset({HistoryKind.FILL})), 99, None, refused).records
+        if "audit" in r.id
+    ]
+    early = Wanted(account_id="acct-1", from_ms=NOW - 3 * DAY, to_ms=NOW)
+    assert [r.at_ms for r in page(connection, early, 10, None, refused).records] == [NOW - 2 * DAY]
+
+
+def test_a_line_that_was_changed_or_of_another_release_is_left_out(world, tmp_path):
+    connection, refused, _ = world
+    whole = page(connection, Wanted(from_ms=NOW), 1_000, None, refused).records
+    [path] = [p for p in (tmp_path / FOLDER).iterdir() if b"INSUFFICIENT_MARGIN" in p.read_bytes()]
+    path.write_bytes(path.read_bytes().replace(b"available 7.00", b"available 9.00"))
+    assert len(page(connection, Wanted(from_ms=NOW), 1_000, None, refused).records) == len(whole) - 1
+    for data in (
+        {},
+        {"rejections": 5, "order": {}},
+        {"rejections": [{}], "order": {}},
+        {"rejections": [], "order": 5},
+    ):
+        assert (
+            record_of(Line(n=1, prev="", time="2026-01-01T00:00:00.000Z", kind="REJECTION", data=data))
+            is None
+        )
+    assert (
+        record_of(Line(n=1, prev="", time="now", kind="REJECTION", data={"rejections": [], "order": {}}))
+        is None
+    )
+
+
+def test_a_file_that_cannot_be_read_is_said_and_none_is_none(tmp_path):
+    assert list(RefusedCommands(tmp_path / "nothing")(Wanted(), None)) == []
+    (tmp_path / FOLDER).mkdir()
+    (tmp_path / FOLDER / "2026-01-01.jsonl.gz").write_bytes(b"no gzip at all")
+    with pytest.raises(NotRecorded, match=r"the audit in .* cannot be read"):
+        list(RefusedCommands(tmp_path)(Wanted(), None))
