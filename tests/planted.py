@@ -1574,4 +1574,18 @@ FAULTS = (
         "        holdings = ()",
         (ADOPTION + "test_plan.py::test_funding_from_before_an_adoption_is_none_of_ours",),
     ),
+    Fault(
+        "an emptied stream in Redis goes on as if nothing were missing",
+        "actors/persistence/redis/event_stream.py",
+        "nomkstream=self._is_there,",
+        "nomkstream=False,",
+        ("tests/persistence/redis/test_refusals.py",),
+    ),
+    Fault(
+        "a snapshot that Redis refused is forgotten",
+        "actors/persistence/redis/publisher.py",
+        "                for id_ in due:\n                    schedule.changed(id_, now_s)\n",
+        "",
+        ("tests/persistence/redis/test_refusals.py",),
+    ),
 )
