@@ -74,9 +74,16 @@ def encode(message: Any) -> str:
     if REPLAYABLE.get(type(message).__name__) is not type(message):
         return ""
     try:
-        return msgspec.json.encode(flattened(message) if isinstance(message, Fill) else message).decode()
+        return msgspec.json.encode(_of_fill(message) if isinstance(message, Fill) else message).decode()
     except Exception:  # noqa: BLE001 - it describes a poison message; it must not be one itself
         return ""
+
+
+def _of_fill(fill: Fill) -> dict[str, Any]:
+    fields = flattened(fill)
+    if fill.end is None:
+        del fields["end"]  # as releases write it that know of none
+    return fields
 
 
 def decode(kind: str, payload: str) -> Message:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from actors.core.enums import OrderStatus, Phase
 from actors.core.errors import StateCorrupt
 from actors.core.facts import FillApplied, OrderEnded, OrderIntended
-from actors.core.messages import Fill, OrderAccepted, OrderClosed, PlaceOrder, Wake, with_ends
+from actors.core.messages import OrderAccepted, OrderClosed, PlaceOrder, Wake, with_ends
 from actors.core.replay_codec import decode as decode_message
 from actors.core.replay_codec import encode as encode_message
 from actors.subaccount.decide import decide
@@ -152,7 +152,4 @@ def test_a_dead_letter_keeps_the_end_and_an_old_one_has_none():
     both = replace(fill, end=end)
     assert decode_message("Fill", encode_message(both)) == both
     assert decode_message("Fill", encode_message(fill)) == fill
-    old = encode_message(fill).replace(',"end":null', "")
-    assert "end" not in old
-    assert decode_message("Fill", old) == fill
-    assert isinstance(decode_message("Fill", old), Fill)
+    assert "end" not in encode_message(fill), "as earlier releases write it"
