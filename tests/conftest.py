@@ -10,6 +10,7 @@ import tempfile
 
 import psycopg
 import pytest
+import structlog
 from hypothesis import HealthCheck, Phase
 from hypothesis import settings as hypothesis_settings
 
@@ -29,6 +30,15 @@ hypothesis_settings.register_profile(
 )
 hypothesis_settings.load_profile("default")
 logs.configure(json=False, level=50)
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before():
+    """A command that a test ran in this process has set logging up for itself, onto a stream that is gone by now."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
+
 
 RUN_FOLDER = pytest.StashKey[str]()
 ALL_WELL = pytest.StashKey[bool]()

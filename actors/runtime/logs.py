@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, MutableMapping
+from contextlib import suppress
 from typing import Any, TextIO
 
 import msgspec
@@ -165,14 +166,19 @@ class OutletStream(io.TextIOBase):
 
 
 class _Lines:
-    """structlog's last step. It has no lock, because ``write`` needs none."""
+    """structlog's last step. It has no lock, because ``write`` needs none.
+
+    A line that cannot be written any more, as standard error is closed, must not make fail whoever wanted to say it: that
+    may be a dispatcher.
+    """
 
     def __init__(self, write: Callable[[str], object]) -> None:
         self._write = write
 
     def msg(self, message: str) -> None:
         """Write one line."""
-        self._write(message + "\n")
+        with suppress(OSError, ValueError):
+            self._write(message + "\n")
 
     log = debug = info = warn = warning = msg
     fatal = failure = err = error = critical = exception = msg

@@ -187,6 +187,13 @@ def test_secrets_are_taken_out_and_lines_are_json(configured):
     assert (line["event"], line["level"], line["symbol"]) == ("asked", "warning", "BTCUSDT")
 
 
+def test_a_line_that_cannot_be_written_any_more_fails_nobody(configured):
+    out = io.StringIO()
+    logs.configure(json=False, stream=out)
+    out.close()
+    structlog.get_logger().error("into the void")
+
+
 @pytest.mark.parametrize("as_json", [True, False])
 def test_a_value_that_cannot_be_shown_fails_nobody(configured, as_json):
     class Bad:
