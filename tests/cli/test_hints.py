@@ -48,7 +48,7 @@ def test_what_was_meant_is_named(typed, said):
     ("line", "said"),
     [
         ("stop", "of one account: close, freeze, quarantine or emergency-stop ACCOUNT"),
-        ("deadletters foo", "bulkhead deadletters knows list, show, replay, drop"),
+        ("deadletters foo", "bulkhead deadletters knows list, show, replay, export, drop"),
         ("accounts --limt 3", "Did you mean --limit"),
         ("run --api-port abc", "'bulkhead run --help' has an example"),
         ("[/]", 'Unknown command "[/]"'),

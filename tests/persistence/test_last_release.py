@@ -37,6 +37,7 @@ def as_it_said(state):
     close_out = state["risk"].pop("close_out")
     del state["platform"], state["below"]
     assert state.pop("unsent") == 0
+    assert state.pop("is_undone") is False
     state["retry_at_ns"] = state.pop("retry_at_ms")
     state["risk"]["closing_out"] = "" if close_out is None else close_out["reason"]
     for order in state["orders"]:

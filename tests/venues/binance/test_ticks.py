@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal as D
 
 import pytest
+from msgspec.structs import replace
 
 from actors.venues.binance.errors import MalformedMessage
 from actors.venues.binance.rest import BookTicker, FundingRate
@@ -55,7 +56,9 @@ def test_a_rest_answer_becomes_the_same_tick():
         time=9,
         lastUpdateId=7,
     )
-    assert tick_of_answer(ticker, 55, 55) == tick_of_event(event(), 55)
+    found = tick_of_answer(ticker, 55, 55)
+    assert found.by_rest
+    assert replace(found, by_rest=False) == tick_of_event(event(), 55)
     asked, came = 40, 55
     assert tick_of_answer(ticker, asked, came).delay_ns == 15, "the last change is old, the answer is not"
     crossed = BookTicker(symbol="ETHUSDT", bidPrice=D(2), bidQty=D(2), askPrice=D(1), askQty=D(3), time=9)
