@@ -196,7 +196,7 @@ def killed_after_a_dump(paper, data, folder, **environment):
     engine = EngineProcess(paper, data, **environment)
     open_positions(engine.client, ACCOUNTS)
     rest = rest_orders(engine.client, "ETHUSDT", "0.985", 6)
-    load = Load(engine.client)
+    load = Load(engine.client, crowd=environment.get("BULKHEAD_CLEARING") == "on")
     run(BLOCKS[2], folder)
     load.stop()
     orphans = rest_orders(engine.client, "BTCUSDT", "0.96", 3)
@@ -217,8 +217,8 @@ def killed_after_a_dump(paper, data, folder, **environment):
 class Load:
     """Orders all the time, from a thread of its own."""
 
-    def __init__(self, client):
-        self._client, self._stop = client, threading.Event()
+    def __init__(self, client, *, crowd):
+        self._client, self._stop, self._has_crowd = client, threading.Event(), crowd
         self._thread = threading.Thread(target=self._work, daemon=True)
         self.rounds = 0
         self._thread.start()
@@ -227,8 +227,16 @@ class Load:
     def _work(self):
         while not self._stop.is_set():
             self._client.post("/v1/orders", order_bodies(ACCOUNTS, notional=300 + self.rounds % 7))
+            if self._has_crowd:
+                self._client.post("/v1/orders", self._crowd())
             self.rounds += 1
             time.sleep(0.2)
+
+    def _crowd(self):
+        """Orders of all in one symbol and to one side, so that with clearing some go out as one block."""
+        side = ("BUY", "SELL")[self.rounds % 2]
+        order = {"symbol": "BTCUSDT", "side": side, "quantity": "0.003", "leverage": "20"}
+        return [{**order, "account_id": f"acct-{n}"} for n in range(1, ACCOUNTS + 1)]
 
     def stop(self):
         self._stop.set()

@@ -217,6 +217,7 @@ def test_days_that_ended_are_compressed_and_removed(world, monkeypatch):
 def _write_in_small_pieces(descriptor, content):
     while content:
         content = content[files.os.write(descriptor, content[:100]) :]
+        time.sleep(0.0002)
 
 
 def _run_until_killed(world):
