@@ -172,7 +172,12 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "actors/clearing/fees.py": ("tests/clearing/test_fees.py",),
     "actors/clearing/fold.py": ("tests/clearing/test_fold.py",),
     "actors/clearing/forming.py": CLEARED,
-    "actors/clearing/protocol.py": (*CLEARED, "tests/clearing/test_fees.py", "tests/clearing/test_days.py"),
+    "actors/clearing/protocol.py": (
+        *CLEARED,
+        "tests/clearing/test_fees.py",
+        "tests/clearing/test_bypass.py",
+        "tests/clearing/test_days.py",
+    ),
     "actors/clearing/rounds.py": (*CLEARED, "tests/clearing/test_fees.py", "tests/clearing/test_days.py"),
     "actors/clearing/state.py": ("tests/clearing/test_fold.py",),
     "actors/clearing/service.py": BYPASSED,

@@ -210,8 +210,8 @@ def _platform(now: Situation, message: PlatformKnown) -> Decision:
     facts = _facts_of_platform(now, message)
     if adjustment:
         facts.append(BalanceAdjusted(adjustment, "PLATFORM", by_platform=True))
-        if adjustment > ZERO:
-            facts += adl.recovered(now.after(facts))
+    if adjustment is not None and adjustment > ZERO:
+        facts += adl.recovered(now.after(facts))
     return assessed(now, facts)
 
 

@@ -19,7 +19,7 @@ from actors.core.facts import (
     PhaseChanged,
     StatusChanged,
 )
-from actors.core.messages import AdjustBalance, PlaceOrder, PlatformKnown, SetLimits, SetMode, SetStatus
+from actors.core.messages import AdjustBalance, PlaceOrder, PlatformKnown, SetLimits, SetMode, SetStatus, Wake
 from actors.limits.layers import differing
 from actors.subaccount.decide import decide
 from actors.subaccount.pipeline import Accepted
@@ -182,6 +182,29 @@ def test_a_deposit_on_the_platform_rescues_an_account_that_is_liquidated_now():
     state = account("100", [position(quantity="1")], phase=Phase.REDUCING, retry_at_ms=10**15, refusals=3)
     decision = decide(state, PlatformKnown(adjustment=D(5000)), market())
     assert decision.state.phase is Phase.HEALTHY
+
+
+def liquidating(balance):
+    """An account whose step is at work, at a price at which it needs none any more."""
+    sick = decide(account("90", [position(quantity="20")]), Wake(ETH, "t"), market({ETH: "1999"})).state
+    assert (sick.phase, len(sick.orders)) == (Phase.LIQUIDATING, 1)
+    return replace(sick, balance=D(balance), deposits=D(balance))
+
+
+def test_only_a_deposit_on_the_platform_calls_a_liquidation_off():
+    rescued = decide(liquidating("90"), PlatformKnown(adjustment=D(9000)), market())
+    assert rescued.state.phase is Phase.REDUCING
+    for nothing in (D(0), D(-1)):
+        assert (
+            decide(liquidating("9090"), PlatformKnown(adjustment=nothing), market()).state.phase
+            is Phase.LIQUIDATING
+        )
+
+
+def test_no_change_of_the_balance_is_no_withdrawal():
+    told = PlatformKnown(AccountStatus.FROZEN, adjustment=D(0))
+    state = account("10", [position(quantity="1")])
+    assert decide(state, told, market({})).state.status is AccountStatus.FROZEN
 
 
 def test_limits_below_that_the_platform_changed_keep_the_engine_s_own_setting_and_those_of_the_account():

@@ -9,12 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from actors.subaccount import holdings
 from actors.subaccount.holdings import (
     HOUR_MS,
     KEPT_MS,
     NOTHING,
     PER_HOUR,
     SETTLES_WITHIN_MS,
+    Change,
     begins_hour,
     changed,
     held,
@@ -174,3 +176,11 @@ def test_a_trade_is_late_when_funding_may_have_been_told_between():
     assert is_late(T0, T0 + 5_001)
     assert is_late(T0 - 1, T0)
     assert not is_late(T0, T0)
+
+
+def test_a_late_trade_in_one_hour_leaves_full_hours_alone():
+    full = [Change(h * HOUR_MS + n + 1, D(n), "p") for h in (1, 2) for n in range(PER_HOUR)]
+    own = (*full, Change(3 * HOUR_MS + 50, D(1), "p"))
+    found = holdings._corrected(own, 3 * HOUR_MS + 20, (D(1), "p"), (D(2), "p"))
+    assert found[: len(full)] == tuple(full)
+    assert [c.until_ms for c in found[len(full) :]] == [3 * HOUR_MS + 20, 3 * HOUR_MS + 50]

@@ -7,13 +7,14 @@ from decimal import Decimal as D
 import pytest
 from msgspec.structs import replace
 
+from actors.core.enums import AccountStatus, LiquidationMode, Phase
 from actors.core.errors import StateCorrupt
-from actors.core.facts import PositionTakenOver
+from actors.core.facts import AccountAdopted, AdoptedPosition, AdoptionUndone, PositionTakenOver
 from actors.core.fees import FeeLearned, FeeShare
 from actors.subaccount.decide import decide
 from actors.subaccount.fold import fold
-from actors.subaccount.state import books_balance
-from tests.factories import ETH, account, market, position
+from actors.subaccount.state import AccountState, books_balance
+from tests.factories import BTC, ETH, WIDE, account, market, position
 from tests.subaccount.test_fees import ONLY, bnb, pending, placed, rate
 
 
@@ -98,3 +99,69 @@ def test_a_position_that_the_house_takes_may_cost_a_fee():
 def test_a_takeover_that_does_not_fit_the_position_is_refused(change, message):
     with pytest.raises(StateCorrupt, match=message):
         fold(account("1000", [position()]), taken_over(**change))
+
+
+# -- accounts that the platform ran
+
+BLANK = AccountState(account_id=account().account_id, limits=WIDE, base_limits=WIDE)
+
+
+def had(symbol=ETH, **changes):
+    fields = {
+        "position_id": "p",
+        "quantity": D(1),
+        "entry_price": D(2000),
+        "cost": D(2000),
+        "leverage": D(10),
+        "margin": D(200),
+    }
+    return AdoptedPosition(symbol=symbol, opened_ms=5, **{**fields, **changes})
+
+
+def adoption(*positions, status=AccountStatus.ACTIVE):
+    return AccountAdopted(
+        status=status, mode=LiquidationMode.ADL_30, maintenance_rate=D("0.005"), balance=D(1000), adopted_ms=9,
+        positions=positions,
+    )  # fmt: skip
+
+
+def test_an_account_is_adopted_with_what_it_has():
+    state = fold(BLANK, adoption(had(), had(BTC)))
+    assert (state.phase, state.balance, state.symbols) == (Phase.HEALTHY, 1000, (ETH, BTC))
+    assert books_balance(state)
+
+
+def test_one_that_the_platform_has_liquidated_is_over_unless_it_still_holds_something():
+    over = AccountStatus.LIQUIDATED
+    assert fold(BLANK, adoption(status=over)).phase is Phase.LIQUIDATED
+    assert fold(BLANK, adoption(had(), status=over)).phase is Phase.HEALTHY
+    assert fold(BLANK, adoption()).phase is Phase.HEALTHY
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"quantity": D(0)}, {"cost": D(0)}, {"cost": D(-1)}, {"margin": D(0)}, {"margin": D(-1)}]
+)
+def test_what_is_no_position_is_not_adopted(wrong):
+    with pytest.raises(StateCorrupt, match="is no position"):
+        fold(BLANK, adoption(had(**wrong)))
+
+
+def test_two_positions_of_one_symbol_are_not_adopted():
+    with pytest.raises(StateCorrupt, match="two positions of one symbol"):
+        fold(BLANK, adoption(had(), had(position_id="other")))
+
+
+def test_an_adoption_is_undone_as_it_was_made_and_once():
+    state, undone = fold(BLANK, adoption(had())), AdoptionUndone(D(1000), (ETH,))
+    gone = fold(state, undone)
+    assert (gone.is_undone, gone.balance, gone.positions) == (True, 0, ())
+    for wrong in (
+        AdoptionUndone(D(999), (ETH,)),
+        AdoptionUndone(D(1000), ()),
+        AdoptionUndone(D(1000), (BTC,)),
+    ):
+        with pytest.raises(StateCorrupt, match="not as it was adopted"):
+            fold(state, wrong)
+    with pytest.raises(StateCorrupt, match="not as it was adopted"):
+        fold(gone, undone)
+    assert not fold(gone, adoption(had())).is_undone
