@@ -11,7 +11,7 @@ from decimal import Decimal as D
 import pytest
 from msgspec.structs import replace
 
-from actors.clearing.book import group_of
+from actors.clearing.book import CROWD_MAX_MS, QUIET_MS, group_of
 from actors.clearing.effects import Again, ToGateway
 from actors.core.clearing_facts import BlockEnded, BlockFormed, BlocksForgotten, RoundAllocated
 from actors.core.clearing_messages import Grant, Group, OrderDone, ReturnSlot, StepUnderWay, Want
@@ -56,7 +56,7 @@ def with_block(*orders, **world):
     """A world with a block at the exchange, and the block's id."""
     world = World(**world)
     world.place(*(orders or (order("a"), order("b", quantity="2"))))
-    world.wait(10)
+    world.wait(QUIET_MS)
     world.grant(group_of((orders or [order()])[0]))
     world.store()
     sent_to_gateway(world, object)
@@ -92,7 +92,7 @@ def test_those_that_wait_together_go_out_as_one_block_when_it_is_durable():
     world = World()
     world.place(order("a", shortfall=D(3)), order("b", quantity="2", shortfall=D(4)))
     assert not world.wants
-    world.wait(10)
+    world.wait(QUIET_MS)
     world.grant(LIQUIDATION)
     assert not world.exchange
     [decide] = world.undecided
@@ -131,7 +131,7 @@ def test_sides_and_classes_never_meet():
     world = World()
     makes = [(make, side) for make in (order, reducing, new_risk) for side in Side]
     world.place(*(make(f"{n}{m}", side=side) for n, (make, side) in enumerate(makes) for m in range(2)))
-    world.wait(10)
+    world.wait(QUIET_MS)
     assert len(world.wants) == 6
     assert all(want.orders == 2 for want in world.wants.values())
     world.settle()
@@ -148,6 +148,7 @@ def test_what_arrives_while_one_is_in_flight_waits_for_its_end_and_goes_out_toge
     for n in range(5):
         world.place(order(f"b{n}"))
         world.wait(20)
+    world.wait(QUIET_MS)
     assert not world.wants
     [alone] = world.exchange
     world.end(alone)
@@ -169,7 +170,7 @@ def test_one_whose_end_is_not_known_for_a_second_holds_nobody_back():
 def test_a_block_that_is_not_durable_holds_the_next_one_back_however_long_it_takes():
     world = World()
     world.place(order("a"), order("b"))
-    world.wait(10)
+    world.wait(QUIET_MS)
     world.grant(LIQUIDATION)
     world.place(order("c"))
     world.wait(5_000)
@@ -181,25 +182,26 @@ def test_a_block_that_is_not_durable_holds_the_next_one_back_however_long_it_tak
     assert world.wants
 
 
-def test_a_crowd_that_keeps_arriving_is_held_back_for_100_ms_at_most():
+def test_a_crowd_that_keeps_arriving_is_held_back_for_so_long_at_most():
     world = World()
     world.place(order("a0"), order("b0"))
-    for n in range(1, 20):
+    arrivals = CROWD_MAX_MS // 5
+    for n in range(1, arrivals):
         world.wait(5)
         world.place(order(f"a{n}"))
     assert not world.wants
     world.wait(4)
     assert not world.wants
     world.wait(1)
-    assert world.wants[LIQUIDATION].orders == 21
+    assert world.wants[LIQUIDATION].orders == arrivals + 1
 
 
-def test_a_crowd_that_falls_quiet_goes_out_10_ms_later():
+def test_a_crowd_that_falls_quiet_goes_out_a_moment_later():
     world = World()
     world.place(order("a"), order("b"))
-    world.wait(7)
+    world.wait(QUIET_MS - 3)
     world.place(order("c"))
-    world.wait(9)
+    world.wait(QUIET_MS - 1)
     assert not world.wants
     world.wait(1)
     assert world.wants[LIQUIDATION].orders == 3
@@ -236,7 +238,7 @@ def test_a_want_is_said_again_with_what_waits_by_then_and_taken_back_when_nobody
 def test_a_block_below_the_minimum_notional_waits_for_company_and_is_sent_all_the_same():
     world = World()  # 20 USDT at a mark of 2,000
     world.place(new_risk("a", quantity="0.009"))
-    world.wait(99)
+    world.wait(CROWD_MAX_MS - 1)
     assert not world.wants
     world.wait(1)
     assert world.wants[NEW_RISK].orders == 1
@@ -249,7 +251,7 @@ def test_the_minimum_notional_counts_for_the_block_and_not_for_its_members():
     world.wait(50)
     world.place(new_risk("b", quantity="0.004"))
     assert not world.wants
-    world.wait(10)
+    world.wait(QUIET_MS)
     assert world.wants[NEW_RISK].orders == 2
 
 
@@ -264,7 +266,7 @@ def test_what_only_reduces_waits_for_no_minimum(make):
 def test_a_timer_that_goes_off_too_early_is_wished_for_again(early_ms, again):
     world = World()
     world.place(order("a"), order("b"))
-    world.now_ms += 10 - early_ms
+    world.now_ms += QUIET_MS - early_ms
     effects = world.core.timer(world.at)
     assert effects == ([Again(world.now_ms + early_ms)] if again else [])
 
@@ -273,9 +275,9 @@ def test_what_happens_before_a_timer_that_is_late_takes_no_timer_away():
     world = World()
     world.late_ms = 3
     world.place(order("a"), order("b"))
-    world.wait(11)
+    world.wait(QUIET_MS + 1)
     world.place(order("c"))
-    world.wait(20)
+    world.wait(QUIET_MS + 10)
     assert world.wants[LIQUIDATION].orders == 3
 
 
@@ -297,7 +299,7 @@ def test_the_largest_shortfall_goes_first_then_the_longest_wait():
     world.place(order("a", quantity="9", shortfall=D(5)), order("b", quantity="9", shortfall=D(5)))
     world.wait(1)
     world.place(order("c", quantity="9", shortfall=D(80)), order("d", quantity="9", shortfall=D(5)))
-    world.wait(10)
+    world.wait(QUIET_MS)
     for _ in range(2):
         world.grant(LIQUIDATION)
         world.store()
@@ -309,7 +311,7 @@ def test_new_risk_goes_by_its_wait_alone():
     world.place(new_risk("a", quantity="15"))
     world.wait(1)
     world.place(new_risk("b", quantity="15", shortfall=D(9)))
-    world.wait(10)
+    world.wait(QUIET_MS)
     world.grant(NEW_RISK)
     assert [o.order.account_id for o in world.exchange.values()] == ["a"]
 
@@ -317,7 +319,7 @@ def test_new_risk_goes_by_its_wait_alone():
 def test_a_block_is_split_at_the_exchange_s_maximum_and_the_rest_wants_a_slot_at_once():
     world = World()  # 20 at most
     world.place(*(order(f"a{n}", quantity="5") for n in range(9)))
-    world.wait(10)
+    world.wait(QUIET_MS)
     world.grant(LIQUIDATION)
     assert world.wants[LIQUIDATION].orders == 5
     world.grant(LIQUIDATION)
@@ -332,7 +334,7 @@ def test_a_block_is_split_at_the_exchange_s_maximum_and_the_rest_wants_a_slot_at
 def test_an_order_larger_than_the_maximum_goes_alone():
     world = World()
     world.place(order("a", quantity="25"), order("b", quantity="1"))
-    world.wait(10)
+    world.wait(QUIET_MS)
     world.grant(LIQUIDATION)
     assert [one.order.quantity for one in world.exchange.values()] == [D(25)]
     assert world.book.counters.splits == 1
@@ -348,7 +350,7 @@ def test_an_order_larger_than_the_maximum_splits_nothing_where_nobody_else_waits
 def test_without_a_maximum_nothing_is_split():
     world = World(replace(INSTRUMENT, market_max_qty=D(0)))
     world.place(*(order(f"a{n}", quantity="500") for n in range(3)))
-    world.wait(10)
+    world.wait(QUIET_MS)
     world.grant(LIQUIDATION)
     [formed] = world.undecided[0].facts
     assert formed.order.quantity == D(1_500)
@@ -357,7 +359,7 @@ def test_without_a_maximum_nothing_is_split():
 def test_split_by_the_depth_shown_the_rest_waits_for_the_end_of_what_is_in_flight():
     world = World(depth=D(7))
     world.place(*(order(f"a{n}", quantity="3") for n in range(3)))
-    world.wait(10)
+    world.wait(QUIET_MS)
     world.grant(LIQUIDATION)
     world.store()
     [block] = world.exchange
@@ -374,7 +376,7 @@ def test_split_by_the_depth_shown_the_rest_waits_for_the_end_of_what_is_in_fligh
 def test_a_block_may_be_as_large_as_its_limits():
     world = World(depth=D(20))
     world.place(*(order(f"a{n}", quantity="5") for n in range(4)))
-    world.wait(10)
+    world.wait(QUIET_MS)
     world.grant(LIQUIDATION)
     [formed] = world.undecided[0].facts
     assert len(formed.members) == 4
@@ -430,8 +432,8 @@ def test_what_is_decided_again_stands_where_it_stood_and_is_fresh_however_long_t
     world.owned[again.client_order_id] = Owned(again)
     world.again.add(again.client_order_id)
     world.apply(world.core.submit(Submit((again,), ()), world.at))
-    world.wait(10)
-    assert world.wants[LIQUIDATION].since_ms in {first_ms, world.at.wall_ms - 10}
+    world.wait(QUIET_MS)
+    assert world.wants[LIQUIDATION].since_ms in {first_ms, world.at.wall_ms - QUIET_MS}
     world.wait(1_000)
     assert world.wants[LIQUIDATION].since_ms == first_ms
     world.grant(LIQUIDATION)
@@ -533,7 +535,7 @@ def test_a_step_that_is_asked_back_before_it_is_durable_is_given_back_when_it_ar
     world.place(early, other)
     [end] = closed(world).values()
     assert (end.client_order_id, end.waited, end.again) == (early.client_order_id, True, True)
-    world.wait(10)
+    world.wait(QUIET_MS)
     [want] = sent_to_gateway(world, Want)
     assert want.orders == 1
 
@@ -781,7 +783,7 @@ def test_a_block_is_forgotten_with_the_decision_after_all_members_booked_its_end
     world.store()
     world.deliver()
     world.place(order("c"), order("d"))
-    world.wait(10)
+    world.wait(QUIET_MS)
     world.grant(LIQUIDATION)
     assert not any(isinstance(f, BlocksForgotten) for f in world.undecided[0].facts)
     world.deliver_all()
@@ -810,7 +812,7 @@ def test_what_waits_and_what_is_in_a_block_that_is_not_durable_is_not_sent():
     world.place(order("a"), order("b"), new_risk("c"))
     ids = world.open_ids()
     assert [world.book.is_unsent(id_) for id_ in ids] == [True, True, True]
-    world.wait(10)
+    world.wait(QUIET_MS)
     world.grant(LIQUIDATION)
     world.grant(NEW_RISK)
     assert [world.book.is_unsent(id_) for id_ in ids] == [True, True, False]
@@ -838,7 +840,7 @@ def test_a_wish_for_a_timer_outlives_a_decision_that_is_lost():
 def test_the_members_of_a_block_whose_decision_was_lost_wait_again_and_its_slot_is_returned():
     world = World()
     world.place(order("a"), order("b"), order("c"))
-    world.wait(10)
+    world.wait(QUIET_MS)
     world.grant(LIQUIDATION)
     world.cancel(world.open_ids()[2])
     world.refuse()
@@ -856,7 +858,7 @@ def test_the_members_of_a_block_whose_decision_was_lost_wait_again_and_its_slot_
 def test_a_decision_that_was_durable_all_the_same_is_sent():
     world = World()
     world.place(order("a"), order("b"))
-    world.wait(10)
+    world.wait(QUIET_MS)
     world.grant(LIQUIDATION)
     world.refuse(keep=1)
     world.load()
@@ -868,7 +870,7 @@ def test_a_decision_that_was_durable_all_the_same_is_sent():
 def test_while_a_decision_is_lost_grants_are_returned_and_nothing_is_wanted():
     world = World()
     world.place(order("a"), order("b"))
-    world.wait(10)
+    world.wait(QUIET_MS)
     world.refuse()
     world.place(new_risk("c"))
     assert NEW_RISK not in world.wants
@@ -876,7 +878,7 @@ def test_while_a_decision_is_lost_grants_are_returned_and_nothing_is_wanted():
     assert sent_to_gateway(world, ReturnSlot)
     assert not world.undecided
     world.load()
-    world.wait(10)
+    world.wait(QUIET_MS)
     assert set(world.wants) == {LIQUIDATION, NEW_RISK}
     world.settle()
 
@@ -884,7 +886,7 @@ def test_while_a_decision_is_lost_grants_are_returned_and_nothing_is_wanted():
 def test_a_new_gateway_is_told_again_what_waits_and_old_slots_are_void():
     world = World()
     world.place(order("a"), order("b"), new_risk("c"))
-    world.wait(10)
+    world.wait(QUIET_MS)
     world.grant(LIQUIDATION)
     sent_to_gateway(world, Want)
     world.gateway_restarts()
@@ -923,7 +925,7 @@ def test_an_actor_that_crashed_knows_what_went_alone():
 def test_after_kill_a_block_that_the_exchange_never_got_is_decided_again():
     world = World()
     world.place(order("a"), order("b"))
-    world.wait(10)
+    world.wait(QUIET_MS)
     world.grant(LIQUIDATION)
     world.kill(keep=1)
     assert not world.exchange
@@ -956,7 +958,7 @@ def test_an_account_has_one_order_in_a_block_and_the_other_one_goes_with_the_nex
     world = World()
     first, second, other = order("a"), order("a", number=2), order("b")
     world.place(first, second, other)
-    world.wait(10)
+    world.wait(QUIET_MS)
     world.grant(LIQUIDATION)
     [block] = world.core.state.blocks
     assert [m.client_order_id for m in block.members] == [first.client_order_id, other.client_order_id]

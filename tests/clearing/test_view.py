@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal as D
 
-from actors.clearing.book import group_of
+from actors.clearing.book import QUIET_MS, group_of
 from actors.clearing.view import view, waiting_orders
 from actors.core.enums import OrderClass, Side
 from tests.clearing.world import World, new_risk, order
@@ -19,20 +19,20 @@ def test_what_waits_is_shown_by_group_with_its_places():
     world.place(
         order("a", quantity="1", shortfall=D(3)), order("b", quantity="2", shortfall=D(7)), new_risk("c")
     )
-    world.wait(40)
+    world.wait(80)
     liquidation, risk = seen(world).groups
     assert (liquidation.side, liquidation.order_class) == (Side.SELL, OrderClass.LIQUIDATION)
     assert (liquidation.orders, liquidation.quantity, liquidation.shortfall) == (2, D(3), D(10))
-    assert (liquidation.oldest_ms, liquidation.wanted, liquidation.in_flight) == (40, True, 0)
+    assert (liquidation.oldest_ms, liquidation.wanted, liquidation.in_flight) == (80, True, 0)
     assert (risk.order_class, risk.orders) == (OrderClass.NEW_RISK, 1)
     first, second = waiting_orders(world.book, world.at)[group_of(order())]
-    assert [(o.account_id, o.place, o.waited_ms) for o in (first, second)] == [("b", 1, 40), ("a", 2, 40)]
+    assert [(o.account_id, o.place, o.waited_ms) for o in (first, second)] == [("b", 1, 80), ("a", 2, 80)]
 
 
 def test_a_block_is_shown_from_its_decision_to_its_end():
     world = World()
     world.place(order("a"), order("b"))
-    world.wait(10)
+    world.wait(QUIET_MS)
     world.grant(group_of(order()))
     [block] = seen(world).blocks
     assert (block.number, block.members, block.sent, seen(world).slots) == (1, 2, False, 1)
