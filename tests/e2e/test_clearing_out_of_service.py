@@ -86,8 +86,11 @@ def test_blocks_of_before_with_clearing_off_and_with_a_row_that_cannot_be_read(p
     engine = started(paper, tmp_path, dsn, "on")
     until(lambda: engine.client.get("/v1/health")["status"] == "ok", "trading")
     assert engine.client.get("/v1/health")["closed_symbols"] == ["ETHUSDT"]
-    texts = [a["text"] for a in engine.client.get("/v1/alarms")]
-    [alarm] = [t for t in texts if "cannot be read" in t]
+
+    def told():
+        return [a["text"] for a in engine.client.get("/v1/alarms") if "cannot be read" in a["text"]]
+
+    [alarm] = until(told, "an alarm of the row")
     assert "clearing:ETHUSDT: its row of sequence 1 in bulkhead.journal" in alarm
     assert "'bulkhead restart clearing:ETHUSDT'" in alarm
     shown = engine.client.get("/v1/clearing/ETHUSDT")
