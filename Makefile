@@ -46,7 +46,7 @@ check: $(STAMP) ## what CI checks beside the tests: format, lint, types, tidines
 settings: $(STAMP) ## write deploy/bulkhead.toml and docs/limits.md from the settings and limits in the code
 	$(PY) -m actors.assembly.settings_files
 
-mutants: $(STAMP) ## flip comparisons, and see a test notice each: all of the decisions, a sample of the rest
+mutants: $(STAMP) ## flip comparisons, and see a test notice each: a sample of them
 	$(PY) -m tests.mutants
 
 chaos: $(STAMP) ## kill, freeze and cut off engine and Postgres 200 times, and compare the books
@@ -56,7 +56,7 @@ model: $(STAMP) ## 20,000 sequences of one account, the engine against a model t
 	$(PY) -m tests.model --sequences 20000
 
 faults: $(STAMP) ## plant each fault of tests/planted.py, and see the tests fail that must catch it
-	$(PY) -m tests.faults
+	$(PY) -m tests.faults $(FAULTS)
 
 clients: $(STAMP) $(CLIENTS)/.installed $(HEAVY)/.installed ## every real client against a paper exchange, freqtrade and python-binance too
 	$(PY) -m pytest -q -n 0 tests/contract tests/clients

@@ -17,7 +17,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from tests.patched import ROOT, End, Try, ends, import_patched, shared_postgres
+from tests.patched import ROOT, End, Try, ends, import_patched, in_sample, last_commit, shared_postgres
 from tests.planted import FAULTS, Fault
 
 SECONDS_EACH = 120
@@ -63,9 +63,17 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("names", nargs="*", help="parts of names; none for all")
-    names = parser.parse_args().names
+    parser.add_argument("--one-of", type=int, default=1, help="try one of so many, chosen by the last commit")
+    arguments = parser.parse_args()
+    if arguments.one_of < 1:
+        parser.error(f"--one-of {arguments.one_of} must be at least 1")
     os.chdir(ROOT)
-    chosen = [f for f in FAULTS if not names or any(n in f.name for n in names)]
+    names, seed = arguments.names, last_commit()
+    chosen = [
+        f
+        for f in FAULTS
+        if (not names or any(n in f.name for n in names)) and in_sample(f"{seed}:{f.name}", arguments.one_of)
+    ]
     began = time.monotonic()
     tries, wrong = tries_of(chosen)
     for line in wrong:

@@ -4,7 +4,7 @@
 A mutant that no test notices is a rule that nobody checks. What is listed in ``EQUIVALENT`` cannot be noticed, with
 the reason.
 
-    python -m tests.mutants                     all of the decisions, and of the rest every fifth, by the last commit
+    python -m tests.mutants                     every third of the decisions, and every tenth of the rest, by the last commit
     python -m tests.mutants --all               all
     python -m tests.mutants pretrade            all of some: modules of the decisions by their names,
     python -m tests.mutants gateway supervisor  others by file or folder
@@ -14,10 +14,7 @@ from __future__ import annotations
 
 import argparse
 import ast
-import datetime as dt
-import hashlib
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -33,6 +30,8 @@ from tests.patched import (
     ends,
     import_everything,
     import_patched,
+    in_sample,
+    last_commit,
     shared_postgres,
     swap_functions,
 )
@@ -449,8 +448,9 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
 
 SECONDS_EACH = 120
 
-ONE_OF = 5
-"""Without --all, one mutant of so many outside the decisions is tried; which, the last commit decides."""
+ONE_OF_DECISIONS = 3
+ONE_OF_OTHERS = 10
+"""Without --all, one mutant of so many is tried; which, the last commit decides."""
 
 
 class Mutant(msgspec.Struct, frozen=True):
@@ -520,18 +520,10 @@ def plant(mutant):
         import_patched({mutant.path: tree})
 
 
-def last_commit() -> str:
-    """What chooses a sample: another with each commit; without a repository, with each day."""
-    found = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    return found.stdout.strip() or dt.datetime.now(dt.UTC).date().isoformat()
-
-
 def is_chosen(mutant, seed):
     """Whether a mutant is in the sample of a seed."""
-    key = f"{seed}:{mutant.path}:{mutant.number}:{mutant.kind}"
-    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest()) % ONE_OF == 0
+    one_of = ONE_OF_OTHERS if mutant.path in OTHERS else ONE_OF_DECISIONS
+    return in_sample(f"{seed}:{mutant.path}:{mutant.number}:{mutant.kind}", one_of)
 
 
 def chosen(arguments) -> list[Mutant]:
@@ -551,7 +543,7 @@ def chosen(arguments) -> list[Mutant]:
     decisions, others = (
         [m for p in suites() if (p in OTHERS) is other for m in mutants_of(p)] for other in (False, True)
     )
-    return decisions + [m for m in others if arguments.all or is_chosen(m, arguments.seed)]
+    return [m for m in decisions + others if arguments.all or is_chosen(m, arguments.seed)]
 
 
 def main():

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import datetime as dt
 import gc
+import hashlib
 import importlib
 import importlib.abc
 import importlib.util
@@ -232,3 +234,16 @@ def shared_postgres(tests: Iterable[str], folder: Path) -> Iterator[None]:
         finally:
             del os.environ[SHARED_DSN]
             server.stdin.close()
+
+
+def last_commit() -> str:
+    """What chooses a sample: another with each commit; without a repository, with each day."""
+    found = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    return found.stdout.strip() or dt.datetime.now(dt.UTC).date().isoformat()
+
+
+def in_sample(key, one_of):
+    """Whether a key is in a sample of one of so many."""
+    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest()) % one_of == 0

@@ -42,4 +42,4 @@ def test_a_sample_is_the_same_each_time_and_another_with_another_seed():
     found = [m for path in mutants.OTHERS for m in mutants.mutants_of(path)]
     one, again, other = ([m for m in found if mutants.is_chosen(m, seed)] for seed in ("one", "one", "other"))
     assert one == again != other
-    assert len(found) / (2 * mutants.ONE_OF) < len(one) < 2 * len(found) / mutants.ONE_OF
+    assert len(found) / (2 * mutants.ONE_OF_OTHERS) < len(one) < 2 * len(found) / mutants.ONE_OF_OTHERS
