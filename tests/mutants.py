@@ -308,6 +308,11 @@ BOUND = "a bound on memory: one more or less of what is remembered long enough"
 EQUIVALENT: dict[tuple[str, str, str], str] = {
     ("clearing/allocation", "total < ZERO", "total <= ZERO"): "nothing has no sign",
     (
+        "runtime/dispatcher",
+        "waited > stats.lag_ns",
+        "waited >= stats.lag_ns",
+    ): "the same number is set again",
+    (
         "gateway/send_policy",
         "now_ms >= self.budget.paused_until_ms",
         "now_ms > self.budget.paused_until_ms",
