@@ -24,6 +24,7 @@ from actors.cli.safe import escaped
 from actors.cli.times import parse_time
 from actors.core.errors import BadInput
 from actors.core.names import checked_id, shown
+from actors.core.utc import time_of
 
 if TYPE_CHECKING:
     from actors.persistence.audit.against_journal import Compared
@@ -298,8 +299,6 @@ def _day(text: str, option: str) -> str:
 
 def _time(text: str, option: str, *, is_end: bool) -> str:
     """A time as lines have it; the end of a day is the begin of the next."""
-    from actors.persistence.audit.line import time_of  # noqa: PLC0415
-
     is_day = is_end and len(text) == len("2026-11-22")
     return time_of(parse_time(text, option) + (DAY_MS if is_day else 0))
 

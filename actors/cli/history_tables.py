@@ -13,10 +13,10 @@ from rich.text import Text
 
 from actors.cli.common import out as console
 from actors.cli.table import Sheet
-from actors.cli.times import utc
 from actors.cli.values import Found, day_time, price
 from actors.core.order_tags import TAGS
 from actors.core.units import plain
+from actors.core.utc import second_of
 
 RED = frozenset({"REFUSED", "INSUFFICIENT_BALANCE", "LIQUIDATION", "UNREADABLE"})
 
@@ -70,7 +70,7 @@ def alerts(found: Found, out: Console) -> None:
     for line in found:
         who = f"{line['account_id']}: " if line["account_id"] and line["source"] == "account" else ""
         out.print(
-            f"{utc(line['at_ms'])} {line['level']} {line['kind']} {who}{line['text']}",
+            f"{second_of(line['at_ms'])} {line['level']} {line['kind']} {who}{line['text']}",
             style="red" if line["level"] == "CRITICAL" else "",
             markup=False,
             highlight=False,
@@ -85,5 +85,5 @@ def csv_of(rows: Sequence[dict[str, Any]], fields: Sequence[str]) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["time", *fields])
     for row in rows:
-        writer.writerow([utc(row["at_ms"]), *(row[field] for field in fields)])
+        writer.writerow([second_of(row["at_ms"]), *(row[field] for field in fields)])
     console.print(text.getvalue(), end="", soft_wrap=True, highlight=False)

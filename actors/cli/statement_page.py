@@ -10,10 +10,10 @@ from decimal import Decimal
 from rich.console import Console
 
 from actors.cli.common import out as console
-from actors.cli.times import utc
 from actors.cli.values import Found
 from actors.core.errors import BooksWrong
 from actors.core.units import plain
+from actors.core.utc import second_of
 
 WIDTH = 78
 
@@ -63,7 +63,7 @@ def page(found: Found, out: Console) -> None:
 def lines(found: Found) -> Iterator[str]:
     """The lines of the page."""
     yield f"{'ACCOUNT STATEMENT':<24}{found['account_id']:>{WIDTH - 24}}"
-    yield f"from {utc(found['from_ms'])} to {utc(found['to_ms'])} UTC, the end not included"
+    yield f"from {second_of(found['from_ms'])} to {second_of(found['to_ms'])} UTC, the end not included"
     if found["asset"]:
         yield f"Amounts are in {found['asset']} unless another asset is named."
     else:
@@ -118,7 +118,7 @@ def _others(found: Found) -> Iterator[str]:
     yield "Deposits, withdrawals, corrections"
     for e in rows[:LISTED]:
         text = INFO.get(e["info"], e["info"])
-        yield _line(f"  {utc(e['at_ms'])}  {text[:30]}", money(e["amount"], sign=True))
+        yield _line(f"  {second_of(e['at_ms'])}  {text[:30]}", money(e["amount"], sign=True))
     yield from _more(len(rows))
 
 
@@ -145,7 +145,7 @@ def _trade(t: Found) -> str:
     else:
         fee = f"{Decimal(t['fee']):,.4f}"
     why = "" if t["purpose"] == "USER" else f"  {t['purpose']}"
-    left = f"  {utc(t['trade_ms'])[:16]:<17}{t['side']:<5}{quantity:>9} {t['symbol']:<11}"
+    left = f"  {second_of(t['trade_ms'])[:16]:<17}{t['side']:<5}{quantity:>9} {t['symbol']:<11}"
     return f"{left}{price:>12}{closed:>10}{fee:>11}{why}"
 
 
@@ -167,7 +167,7 @@ def _positions(found: Found) -> Iterator[str]:
     yield f"  {'symbol':<14}{'quantity':>20}{'entry price':>22}  since"
     for p in found["positions"]:
         entry = plain(round(Decimal(p["entry_price"]), 8))
-        yield f"  {p['symbol']:<14}{plain(Decimal(p['quantity'])):>20}{entry:>22}  {utc(p['opened_ms'])[:16]}"
+        yield f"  {p['symbol']:<14}{plain(Decimal(p['quantity'])):>20}{entry:>22}  {second_of(p['opened_ms'])[:16]}"
 
 
 def _line(left: str, right: str) -> str:
@@ -193,8 +193,8 @@ def csv_of(found: Found) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["time", *COLUMNS])
     empty = [""] * (len(COLUMNS) - 3)
-    writer.writerow([utc(found["from_ms"]), "OPENING", "", found["opening"], *empty])
+    writer.writerow([second_of(found["from_ms"]), "OPENING", "", found["opening"], *empty])
     for entry in found["entries"]:
-        writer.writerow([utc(entry["at_ms"]), *(entry[column] for column in COLUMNS)])
-    writer.writerow([utc(found["to_ms"]), "CLOSING", "", found["closing"], *empty])
+        writer.writerow([second_of(entry["at_ms"]), *(entry[column] for column in COLUMNS)])
+    writer.writerow([second_of(found["to_ms"]), "CLOSING", "", found["closing"], *empty])
     console.print(text.getvalue(), end="", soft_wrap=True, highlight=False)

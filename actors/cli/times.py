@@ -59,8 +59,3 @@ def period(
             f"--from {from_ or '(24 hours before)'} is not before --to {to}; give the earlier time first"
         )
     return since, until
-
-
-def utc(unix_ms: int) -> str:
-    """A time in UTC, ``2026-11-01 08:30:00``."""
-    return datetime.fromtimestamp(unix_ms / MS, UTC).strftime("%Y-%m-%d %H:%M:%S")

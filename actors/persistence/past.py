@@ -25,6 +25,7 @@ from actors.core.clearing_messages import is_clearing
 from actors.core.errors import BadConfig, BadInput, StateCorrupt
 from actors.core.names import shown
 from actors.core.units import NANOS_PER_SECOND, AccountId
+from actors.core.utc import time_of
 from actors.limits.layers import merge
 from actors.limits.model import RiskLimits
 from actors.persistence.journal import NO_HASH, SHARD, Entry, last_position, row_hash
@@ -110,7 +111,7 @@ def when(text: str, now_ms: int) -> When:
     except (ValueError, OverflowError):
         raise BadInput(f"{shown(text)} is no point in time; give {FORMS}") from None
     if time_ms > now_ms:
-        raise BadInput(f"{shown(text)} is in the future: it is {_said(now_ms)} now")
+        raise BadInput(f"{shown(text)} is in the future: it is {time_of(now_ms)} now")
     return When(told, time_ms=time_ms)
 
 
@@ -166,12 +167,7 @@ def _at_position(connection: Connection, account: str, position: int, first: Poi
 
 
 def _begins(first: Point) -> str:
-    return f"it begins with #{first.sequence} at {_said(first.wall_ms)}, position {first.position}"
-
-
-def _said(unix_ms: int) -> str:
-    moment = datetime.fromtimestamp(unix_ms // 1_000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{unix_ms % 1_000:03}Z"
+    return f"it begins with #{first.sequence} at {time_of(first.wall_ms)}, position {first.position}"
 
 
 def stand(connection: Connection, account: str, at: When, progress: Progress = _silent) -> Past:

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from actors.core.errors import NotRecorded
+from actors.core.utc import MS_MAX, day_of
 from actors.persistence.audit.chain import Unreadable
 from actors.persistence.audit.files import FOLDER, days_in, lines_of
-from actors.persistence.audit.line import MS_MAX, Kind, Line, day_of, read
+from actors.persistence.audit.line import Kind, Line, read
 from actors.persistence.history import LIMIT_MAX, Refused, Wanted
 from actors.persistence.history_records import REFUSALS, HistoryKind, Record
 from actors.subaccount.rejections import RejectCode

@@ -10,7 +10,7 @@ I/O: runs SQL on the connection that it is given.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, LiteralString, NamedTuple
 
 import msgspec
@@ -21,6 +21,7 @@ from actors.core import fact_codec
 from actors.core.errors import BadInput, StateCorrupt
 from actors.core.facts import AccountAdopted, AdoptionUndone
 from actors.core.units import AccountId
+from actors.core.utc import second_of
 from actors.limits.layers import differing
 from actors.limits.model import RiskLimits
 from actors.persistence.adoption.figures import AccountRow, PositionRow, unix_ms
@@ -135,7 +136,7 @@ def at_work(connection: Connection, found: Found, beside: Collection[str] = ()) 
             at = unix_ms(text, f"{table}.{column} of {account_id}")
             if at > latest.get(account_id, (since, ""))[0]:
                 latest[account_id] = at, f"{table}.{column}"
-    recent = [f"{id_} ({where} {_shown(at)})" for id_, (at, where) in sorted(latest.items())]
+    recent = [f"{id_} ({where} {second_of(at)})" for id_, (at, where) in sorted(latest.items())]
     if recent:
         told.append(f"written less than {QUIET_SECONDS} s ago: {_some(recent)}")
     return told
@@ -231,7 +232,7 @@ def adopted(connection: Connection, wanted: Collection[str]) -> list[Adopted]:
         if isinstance(last, AccountAdopted):
             found.append(Adopted(account_id=AccountId(stream), fact=last, sequence=int(sequence)))
         elif isinstance(began, AccountAdopted):
-            why = f"it decided something at {_shown(wall_ms)} (decision {sequence}, cause {cause!r}), so it stays here"
+            why = f"it decided something at {second_of(wall_ms)} (decision {sequence}, cause {cause!r}), so it stays here"
             found.append(
                 Adopted(account_id=AccountId(stream), fact=began, sequence=int(sequence), why_not=why)
             )
@@ -282,10 +283,6 @@ def _some(names: Sequence[str]) -> str:
 
 def _ms(at: datetime) -> int:
     return round(at.timestamp() * 1_000)
-
-
-def _shown(at_ms: int) -> str:
-    return datetime.fromtimestamp(at_ms / 1_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 # Numbers as text: of a double the shortest decimal that is that double.

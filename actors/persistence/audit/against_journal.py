@@ -16,11 +16,12 @@ import msgspec
 import psycopg
 
 from actors.core.events import ALL_PARTS, Event, EventId, event_id, events_of
+from actors.core.utc import time_of
 from actors.persistence import journal
 from actors.persistence.audit import files, records
 from actors.persistence.audit.chain import FAULTS_MAX, Fault, Physical, Wrong
 from actors.persistence.audit.files import Day
-from actors.persistence.audit.line import Kind, Line, read, time_of
+from actors.persistence.audit.line import Kind, Line, read
 from actors.persistence.audit.progress import Cursor, Progress, after, of_lines, states
 from actors.persistence.audit.verify import EVERYTHING, Range
 from actors.persistence.tail import decided

@@ -21,9 +21,10 @@ import msgspec
 
 from actors.core.errors import NotRecorded
 from actors.core.names import harmless
+from actors.core.utc import day_of
 from actors.persistence.audit import files, progress
 from actors.persistence.audit.files import Day, End
-from actors.persistence.audit.line import NO_HASH, Content, Kind, day_of, read, written
+from actors.persistence.audit.line import NO_HASH, Content, Kind, read, written
 from actors.persistence.audit.progress import Progress
 
 CUT_SHOWN = 2_000

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 from actors.core.events import EventKind
+from actors.core.utc import time_of
 
 FORMAT = 1
 """Of the lines; a line that begins a run of the engine says which."""
@@ -35,9 +34,6 @@ LINE_MAX = 1 << 20
 
 SAID_MAX = 10_000
 """Characters that are left of what is too long for a line."""
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MS_MAX = int((datetime(9999, 12, 31, tzinfo=UTC) - EPOCH).total_seconds() * 1_000)
 
 
 class Kind(StrEnum):
@@ -163,20 +159,3 @@ def read(raw: bytes) -> Read | None:
         return Read(_DECODE(body + b"}"), own)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
-
-
-def time_of(wall_ms: int) -> str:
-    """Unix milliseconds as ISO 8601 in UTC; what no calendar has is its nearest end."""
-    seconds, ms = divmod(min(max(wall_ms, 0), MS_MAX), 1_000)
-    return f"{_second(seconds)}.{ms:03d}Z"
-
-
-def day_of(wall_ms: int) -> str:
-    """The UTC day, as files are named."""
-    return _second(min(max(wall_ms, 0), MS_MAX) // 1_000)[:10]
-
-
-@lru_cache(maxsize=256)
-def _second(seconds: int) -> str:
-    # A calendar is the slowest part of a line, and many lines are of one second.
-    return (EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")

@@ -11,7 +11,6 @@ when the numbers were true, so a snapshot with an old price says so itself.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from decimal import Decimal
 
 import msgspec
@@ -20,6 +19,7 @@ from actors.core.enums import AccountStatus, LiquidationMode
 from actors.core.errors import StateCorrupt
 from actors.core.instruments import Instrument
 from actors.core.units import NANOS_PER_MS, ZERO, AccountId, Symbol
+from actors.core.utc import time_of
 from actors.persistence.projection.spelling import platform_symbol
 from actors.subaccount import margin
 from actors.subaccount.market import Market, marks_of
@@ -178,14 +178,8 @@ def _position(
         unrealized_pnl=short(profit),
         pnl_percent=short(profit / p.margin * HUNDRED) if p.margin > ZERO else ZERO,
         babysitter_excluded=True,
-        opened_at=iso(p.opened_ms),
+        opened_at=time_of(p.opened_ms),
     )
-
-
-def iso(unix_ms: int) -> str:
-    """A time as ``JSON.stringify`` writes one: UTC with milliseconds."""
-    at = datetime.fromtimestamp(unix_ms // 1_000, UTC)
-    return f"{at:%Y-%m-%dT%H:%M:%S}.{unix_ms % 1_000:03d}Z"
 
 
 def short(value: Decimal) -> Decimal:

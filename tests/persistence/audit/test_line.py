@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from actors.core.events import EventKind
 from actors.persistence.audit import line
-from actors.persistence.audit.line import KINDS, NO_HASH, Content, Kind, day_of, read, time_of, written
+from actors.persistence.audit.line import KINDS, NO_HASH, Content, Kind, read, written
 from tests.persistence.audit.made import content
 
 TEXTS = st.text(max_size=30)
@@ -60,20 +60,6 @@ def test_what_no_line_can_hold_is_said_and_keeps_nothing_from_being_written(data
     assert found is not None
     assert "not_written" in found.line.data
     assert len(raw) < line.LINE_MAX
-
-
-@pytest.mark.parametrize(
-    ("wall_ms", "text"),
-    [
-        (0, "1970-01-01T00:00:00.000Z"),
-        (-5, "1970-01-01T00:00:00.000Z"),
-        (10**18, "9999-12-31T00:00:00.000Z"),
-        (1_795_348_092_157, "2026-11-22T11:48:12.157Z"),
-    ],
-)
-def test_times(wall_ms, text):
-    assert time_of(wall_ms) == text
-    assert day_of(wall_ms) == text[:10]
 
 
 def test_kinds_have_one_name_each():

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from actors.core.enums import AccountStatus, LiquidationMode
 from actors.core.errors import StateCorrupt
 from actors.core.units import NANOS_PER_SECOND, AccountId
+from actors.core.utc import time_of
 from actors.persistence.redis.snapshots import (
     DIGITS,
     decode,
     encode,
-    iso,
     key_of,
     short,
     snapshot_of,
@@ -94,7 +94,7 @@ def test_its_numbers_are_the_accounts():
                 "unrealizedPnl": 50,
                 "pnlPercent": 25,
                 "babysitterExcluded": True,
-                "openedAt": iso(state.positions[0].opened_ms),
+                "openedAt": time_of(state.positions[0].opened_ms),
             },
             {
                 "id": state.positions[1].position_id,
@@ -112,7 +112,7 @@ def test_its_numbers_are_the_accounts():
                 "unrealizedPnl": 10,
                 "pnlPercent": pytest.approx(8.196721311475, abs=1e-9),
                 "babysitterExcluded": True,
-                "openedAt": iso(state.positions[1].opened_ms),
+                "openedAt": time_of(state.positions[1].opened_ms),
             },
         ],
     }
@@ -198,4 +198,4 @@ def test_a_number_is_the_same_number_without_zeros_at_its_end(value):
 
 
 def test_a_time_is_written_as_javascript_does():
-    assert iso(1_700_000_000_007) == "2023-11-14T22:13:20.007Z"
+    assert time_of(1_700_000_000_007) == "2023-11-14T22:13:20.007Z"
