@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -17,7 +19,10 @@ from actors.core.errors import BadInput
 from actors.core.units import NANOS_PER_MS
 
 if TYPE_CHECKING:
+    import psycopg
+
     from actors.assembly.adoption import Request
+    from actors.persistence.store import Store
 
 Names = Annotated[tuple[str, ...], Parameter("--account", consume_multiple=True, negative=())]
 Beside = Annotated[tuple[str, ...], Parameter("--beside", consume_multiple=True, negative=())]
@@ -107,18 +112,11 @@ def _look(settings: EngineConfig, request: Request, *, json: bool) -> None:
 def _adopt(settings: EngineConfig, request: Request, *, json: bool) -> None:
     from actors.assembly import adoption  # noqa: PLC0415
     from actors.cli import adopt_tables  # noqa: PLC0415
-    from actors.persistence.connection import owner_of  # noqa: PLC0415
-    from actors.persistence.store import Store  # noqa: PLC0415
 
-    folder = Path(settings.data_dir)
     if not request.is_stopped:
         raise BadInput(adoption.NOT_SAID)
-    with folder_lock.held(folder), running(settings.dsn or None, folder) as address:
-        with connected(address, folder) as connection:
-            adoption.check_platform(connection)
-        store = Store.open(address, adoption.defaults_of(settings))
+    with _owned(settings, adoption.check_platform) as store:
         try:
-            store.acquire(owner_of(folder), LEASE_SECONDS)
             made = adoption.adopt(store, request, _wall_ms(), _progress)
         except adoption.Refused as refused:
             if json:
@@ -127,9 +125,6 @@ def _adopt(settings: EngineConfig, request: Request, *, json: bool) -> None:
                 adopt_tables.plan(refused.plan, out)
             err.print(f"refused: {refused}", style="red", markup=False)
             sys.exit(1)
-        finally:
-            store.close()
-        adoption.project(address)
     if json:
         print_json(adopt_tables.as_json(made, done=True))
     else:
@@ -139,23 +134,32 @@ def _adopt(settings: EngineConfig, request: Request, *, json: bool) -> None:
         sys.exit(1)
 
 
-def _undo(settings: EngineConfig, request: Request, *, json: bool) -> None:
+@contextmanager
+def _owned(settings: EngineConfig, check: Callable[[psycopg.Connection[Any]], object]) -> Iterator[Store]:
+    """The database's store, owned by nobody else, once ``check`` found nothing wrong; what was done is projected then."""
     from actors.assembly import adoption  # noqa: PLC0415
-    from actors.cli import adopt_tables  # noqa: PLC0415
     from actors.persistence.connection import owner_of  # noqa: PLC0415
     from actors.persistence.store import Store  # noqa: PLC0415
 
     folder = Path(settings.data_dir)
     with folder_lock.held(folder), running(settings.dsn or None, folder) as address:
         with connected(address, folder) as connection:
-            adoption.check_ours(connection)
+            check(connection)
         store = Store.open(address, adoption.defaults_of(settings))
         try:
             store.acquire(owner_of(folder), LEASE_SECONDS)
-            found = adoption.undo(store, request, _wall_ms())
+            yield store
         finally:
             store.close()
         adoption.project(address)
+
+
+def _undo(settings: EngineConfig, request: Request, *, json: bool) -> None:
+    from actors.assembly import adoption  # noqa: PLC0415
+    from actors.cli import adopt_tables  # noqa: PLC0415
+
+    with _owned(settings, adoption.check_ours) as store:
+        found = adoption.undo(store, request, _wall_ms())
     if json:
         print_json(adopt_tables.undone_json(found))
     else:

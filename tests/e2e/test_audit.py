@@ -15,20 +15,13 @@ from actors.assembly.config import EngineConfig
 from actors.assembly.engine import Engine
 from actors.persistence.audit import files
 from actors.persistence.audit.line import Kind
-from tests.e2e.processes import EngineProcess, Paper, account_bodies, bulkhead, order_bodies, until
+from tests.e2e.processes import EngineProcess, account_bodies, bulkhead, order_bodies, until
 from tests.e2e.terminal import Terminal
 from tests.persistence.audit.made import ids_in, lines_in
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 KILLS = 2
-
-
-@pytest.fixture(scope="module")
-def paper():
-    process = Paper()
-    yield process
-    process.stop()
 
 
 @pytest.fixture(scope="module")
