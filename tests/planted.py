@@ -1181,8 +1181,8 @@ FAULTS = (
     Fault(
         "what waited in a clearing that is bypassed hangs",
         "actors/clearing/bypass.py",
-        "[*all_given_back(book, at), *self._gathered(at)]",
-        "self._gathered(at)",
+        "[*effects, *all_given_back(book, at), *self._gathered(at)]",
+        "[*effects, *self._gathered(at)]",
         BYPASSED,
     ),
     Fault(

@@ -56,6 +56,11 @@ class Bypass:
         """Take over: nothing waits any more, and what was being decided is not done any more."""
         book = self._book
         book.was_bypassed = True
+        effects: list[Effect] = [
+            ToGateway(ReturnSlot(self._symbol, forming.slot))
+            for forming in book.forming.values()
+            if forming.slot
+        ]
         for forming in book.forming.values():
             for waiting in forming.members.values():
                 self._hold(WorkingOrder(intent=waiting.order))
@@ -63,7 +68,7 @@ class Bypass:
         book.pending.clear()
         for line in book.lines.values():
             line.wanted_ms = None
-        return [*all_given_back(book, at), *self._gathered(at)]
+        return [*effects, *all_given_back(book, at), *self._gathered(at)]
 
     def on(self, message: Message, at: Moment) -> list[Effect]:
         """Handle one message; what it does not know is about a block, and of no use here."""

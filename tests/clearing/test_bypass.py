@@ -274,7 +274,7 @@ def test_what_waited_goes_back_and_a_block_that_was_not_sent_is_held_and_never_s
     # Its decision became durable all the same. An operator's restart, much later, asks for the block and does not send it.
     world._commit()
     world.apply(begun)
-    world.slots.clear()  # the gateway takes back what nobody uses
+    assert not world.slots, "the slot is not used any more, and was not given back"
     world.now_ms += 3_600_000
     world.sent_to_gateway.clear()
     world.core = Clearing(INSTRUMENT, FIXED, world.book)

@@ -15,7 +15,7 @@ from actors.clearing.effects import Moment
 from actors.clearing.fold import fold, folded
 from actors.clearing.forming import formed
 from actors.clearing.rounds import allocated
-from actors.clearing.state import ClearingState, member_order_id
+from actors.clearing.state import MEMBERS_MAX, ClearingState, is_member_order_id, member_order_id
 from actors.core.clearing_facts import BlockEnded, BlocksForgotten
 from actors.core.enums import OrderStatus, Side
 from actors.core.errors import StateCorrupt
@@ -179,3 +179,9 @@ def test_an_end_that_does_not_fit_is_refused(fact):
 def test_nothing_happens_to_a_block_after_its_end(fact):
     with pytest.raises(StateCorrupt, match="has ended"):
         fold(WITH_END, fact)
+
+
+@pytest.mark.parametrize("number", [1, MEMBERS_MAX])
+def test_a_members_order_number_is_told_from_the_exchanges(number):
+    assert is_member_order_id(member_order_id(number))
+    assert not is_member_order_id(member_order_id(MEMBERS_MAX + 1))

@@ -41,6 +41,9 @@ INSTRUMENT = replace(INSTRUMENTS[ETH], market_max_qty=D(20), min_notional=D(20))
 STEP = INSTRUMENT.step_size
 MARK = D(2_000)
 
+ENDLESS = 1_000
+"""More messages or timers of one order than a call here makes: a fault that goes round in circles fails, and does not hang."""
+
 
 def order(account="a", number=1, quantity="1", side=Side.SELL, **more):
     """A market order of an account: a liquidation step, unless it says otherwise."""
@@ -505,13 +508,18 @@ class World:
 
     def deliver_all(self):
         """All that is on its way arrives, and what follows."""
-        while self.to_core:
+        for _ in range(ENDLESS + 10 * len(self.owned)):
+            if not self.to_core:
+                return
             self.deliver()
+        raise AssertionError("messages beget messages without end")
 
     def wait(self, ms):
         """Time passes; timers that were wished for go off, ``late_ms`` too late."""
-        until = self.now_ms + ms
+        until, fired = self.now_ms + ms, 0
         while self.timers and min(self.timers) + self.late_ms <= until:
+            fired += 1
+            assert fired < ENDLESS, "a timer wishes for itself without end"
             at_ms = min(self.timers)
             self.timers.remove(at_ms)
             self.now_ms = max(self.now_ms, at_ms + self.late_ms)
