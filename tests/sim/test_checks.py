@@ -7,16 +7,27 @@ Covers: actors/assembly/simulation/violation.py, actors/assembly/simulation/wire
 from __future__ import annotations
 
 from decimal import Decimal as D
+from random import Random
 
 import pytest
 from msgspec.structs import replace
 
+from actors.assembly.simulation.checks import LEAKED, check_slots
+from actors.assembly.simulation.store import STALE_MS, SimulatedStore
 from actors.assembly.simulation.violation import Violation
 from actors.assembly.simulation.world import World
+from actors.clearing.book import Waiting, group_of
+from actors.clearing.effects import Moment
+from actors.clearing.forming import formed
+from actors.clearing.state import ClearingState
 from actors.core.durability import Persist
-from actors.core.enums import Phase
+from actors.core.enums import OrderStatus, Phase
 from actors.core.errors import NotDurable
+from actors.core.facts import OrderEnded
+from actors.core.order_ids import FIXED
 from actors.gateway.orders import Request
+from actors.subaccount.state import AccountState
+from tests.clearing.world import ETH, WALL_MS, new_risk, order
 
 
 @pytest.fixture(scope="module")
@@ -112,3 +123,54 @@ def test_the_wire_finds_an_order_that_is_not_durable_and_a_cancel_of_what_is_not
         quiet.wire.request(order)
     with pytest.raises(Violation, match="cancelled as an orphan"):
         quiet.wire.request(replace(order, kind="cancel"))
+
+
+def store_with(*intents):
+    store = SimulatedStore([], Random(1), faults=False)
+    for intent in intents:
+        store._note(intent.account_id, intent)
+    return store
+
+
+def block(*intents, later_ms=0):
+    at = Moment(0, WALL_MS + later_ms)
+    waiting = [Waiting(one, WALL_MS, number, WALL_MS) for number, one in enumerate(intents)]
+    return formed(ClearingState(symbol=ETH), group_of(intents[0]), waiting, FIXED, at)
+
+
+def test_a_block_of_two_classes_is_found():
+    members = order("a"), new_risk("b")
+    with pytest.raises(Violation, match="another symbol, side or class"):
+        store_with(*members)._note("clearing:ETHUSDT", block(*members))
+
+
+def test_a_stale_member_is_found_unless_it_was_decided_again():
+    members = order("a"), order("b")
+    with pytest.raises(Violation, match="a member that is stale"):
+        store_with(*members)._note("clearing:ETHUSDT", block(*members, later_ms=STALE_MS + 1))
+    store_with(*members)._note("clearing:ETHUSDT", block(*members, later_ms=STALE_MS))
+    store = store_with(*members)
+    for one in members:
+        store._note(one.account_id, OrderEnded(one.client_order_id, OrderStatus.NEVER_SENT, 0, ""))
+    store._note("clearing:ETHUSDT", block(*members, later_ms=STALE_MS + 1))
+
+
+@pytest.mark.parametrize("counts", [{"refusals": 1}, {"unsent": 1}])
+def test_an_order_that_never_went_out_counts_for_nothing(counts):
+    one = order("a")
+    store, before = store_with(one), AccountState(account_id=one.account_id)
+    ended = OrderEnded(one.client_order_id, OrderStatus.NEVER_SENT, 0, "")
+    with pytest.raises(Violation, match="counts as refused"):
+        store._check_counted(before, replace(before, **counts), [ended])
+    store.sent.add(one.client_order_id)
+    store._check_counted(before, replace(before, **counts), [ended])
+
+
+def test_a_slot_that_nobody_uses_is_found(quiet):
+    slots = quiet.actors["gateway"].cell.actor._core.budget.slots
+    assert check_slots(quiet, 2) == 0
+    slot = slots.grant(group_of(order("a")), 0)
+    assert [check_slots(quiet, idle) for idle in range(LEAKED - 1)] == [1, 2]
+    with pytest.raises(Violation, match="1 slots are held, and 0 blocks"):
+        check_slots(quiet, LEAKED - 1)
+    slots.give_back(slot)

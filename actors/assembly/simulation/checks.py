@@ -2,7 +2,8 @@
 
 1. Every mailbox accounts for each message that it took.
 2. An account's balance is what its facts say; a guard opens nothing.
-3. At rest: no order is under way, the accounts and the house together hold what the master holds, each trade of the
+3. After every second: nobody keeps a slot that no block is about to go out with.
+4. At rest: no order is under way, the accounts and the house together hold what the master holds, each trade of the
    exchange is booked once and none is invented, and no account stands with a loss that is not bad debt.
 """
 
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from actors.assembly.simulation.people import SYMBOLS
 from actors.assembly.simulation.violation import must
+from actors.core.clearing_messages import is_clearing
 from actors.core.enums import Phase, Purpose
 from actors.core.units import ZERO, ClientOrderId, Symbol
 from actors.runtime.cell import Cell, Status
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
 
 GuardedOrders = dict[tuple[Cell, int], set[ClientOrderId]]
 """By a guard's cell and incarnation: the account's own orders that it found."""
+
+
+LEAKED = 3
+"""Seconds after which a slot that nobody uses is no longer on its way; after five the gateway takes it back by itself."""
 
 
 def check_turn(cell: Cell, guarded: GuardedOrders) -> None:
@@ -45,6 +51,30 @@ def _check_guard(cell: Cell, state: AccountState, guarded: GuardedOrders) -> Non
     own = {o.client_order_id for o in state.orders if o.purpose is Purpose.USER and o.intent.margin_reserved}
     found = guarded.setdefault((cell, cell.restarts), own)
     must(own <= found, "a guard took new risk")
+
+
+def check_slots(world: World, idle: int) -> int:
+    """What must hold of slots after every second: who is granted one uses it for a block, or gives it back at once.
+
+    Args:
+        world: the day.
+        idle: what the last call returned, 0 at first.
+
+    Returns:
+        For how many seconds in a row more slots were held than there are blocks that are about to go out with one.
+
+    Raises:
+        Violation: one leaked.
+    """
+    clearings = [ref.cell for name, ref in world.actors.items() if is_clearing(name)]
+    if any(cell.mailbox.depth() for cell in clearings):
+        return 0  # what it was granted waits for one that is being restarted
+    books = world.assembly.parts.clearing.books.values()
+    about_to_use = sum(1 for book in books for forming in book.forming.values() if forming.slot)
+    held = world.actors["gateway"].cell.actor.inspect_state().slots.held
+    idle = idle + 1 if held > about_to_use else 0
+    must(idle < LEAKED, f"{held} slots are held, and {about_to_use} blocks are about to go out")
+    return idle
 
 
 def check_quiet(world: World) -> None:

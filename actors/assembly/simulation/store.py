@@ -5,7 +5,7 @@ It keeps what Postgres keeps, the journal's rows as bytes and snapshots, and loa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from random import Random
 from typing import Any
 
@@ -14,8 +14,9 @@ from actors.clearing.state import ClearingState
 from actors.core.clearing_facts import BlockFormed, ClearingFact, RoundAllocated
 from actors.core.clearing_messages import clearing_name, is_clearing
 from actors.core.durability import Persist
+from actors.core.enums import OrderClass, OrderStatus, Purpose, Side
 from actors.core.errors import NotDurable, StateCorrupt, StoreUnreachable
-from actors.core.facts import AnyFact, FillApplied, OrderIntended, PositionTakenOver
+from actors.core.facts import AnyFact, FillApplied, OrderEnded, OrderIntended, PositionTakenOver
 from actors.core.fees import FeeBooked
 from actors.core.orders import WorkingOrder
 from actors.core.records import QuarantineRecord, RecordDeadLetter, RecordQuarantine, Recovery
@@ -35,6 +36,9 @@ POISON = 0.01
 UNREADABLE = "its row of sequence 1 in bulkhead.journal: broken"
 """What is said of a clearing that cannot be read."""
 
+STALE_MS = 2_000
+"""How old a decision may be that trades at any price; said without the code that is checked."""
+
 SNAPSHOT_EVERY = 7
 """Decisions of an account between two snapshots: few, so that loads have both snapshots and tails of any length."""
 
@@ -42,7 +46,9 @@ SNAPSHOT_EVERY = 7
 class SimulatedStore:
     """Keeps decisions in memory by the real store's rules: chained rows, each intent and trade once.
 
-    ``durable`` has the accounts, ``clearings`` the symbols' clearings by stream. ``trades`` are those of the exchange, each
+    ``durable`` has the accounts, ``clearings`` the symbols' clearings by stream. ``members`` says which order is in which
+    block; ``sent`` are the orders that went out to the exchange, ``asked_for`` those that a process left which died: nobody knows
+    of them what the exchange has. ``trades`` are those of the exchange, each
     with the account's fill that booked it or the round that shared it out; ``parts`` the fills of rounds, by symbol, round
     and the member's client order id. Those of ``unreadable_clearings`` cannot be read for as long as they are in it.
 
@@ -60,7 +66,10 @@ class SimulatedStore:
             s.account_id: [_snapshot(s.account_id, s, NO_HASH)] for s in states
         }
         self.intents: dict[str, OrderIntended] = {}
-        self.members: dict[str, int] = {}
+        self.members: dict[str, ClientOrderId] = {}
+        self.sent: set[str] = set()
+        self.asked_for: set[str] = set()
+        self._unsent: set[tuple[AccountId, str]] = set()
         self.trades: dict[tuple[Symbol, int], FillApplied | RoundAllocated] = {}
         self.parts: dict[tuple[Symbol, int, ClientOrderId], FillApplied] = {}
         self.rounds: list[tuple[str, RoundAllocated]] = []
@@ -100,6 +109,8 @@ class SimulatedStore:
         state = kind.after(before, facts, entry.sequence)
         for fact in facts:
             self._note(stream, fact)
+        if isinstance(before, AccountState):
+            self._check_counted(before, state, facts)
         must(state == decision.state, "the durable state differs from that of who decided")
         must(kind.hash_of(state) == kind.hash_of(decision.state), "equal states have different hashes")
         self._end.moved(appended)
@@ -118,20 +129,16 @@ class SimulatedStore:
             case OrderIntended():
                 self._note_intent(fact)
             case BlockFormed():
-                self._note_intent(fact.order)
-                for member in fact.members:
-                    intent = self.intents.get(member.client_order_id)
-                    must(intent is not None, "a member without an intent")
-                    is_own = intent is not None and intent.account_id == member.account_id
-                    must(is_own, "a member whose intent is of another account")
-                    must(member.client_order_id not in self.members, "a member of two blocks")
-                    self.members[member.client_order_id] = fact.order.sequence
+                self._note_block(fact)
             case RoundAllocated():
                 for trade in fact.trades:
                     self._note_trade(trade.symbol, trade.trade_id, fact)
                 self.rounds.append((stream, fact))
             case FillApplied():
                 self._note_fill(fact)
+            case OrderEnded(status=OrderStatus.NEVER_SENT):
+                order = self.intents[fact.client_order_id]
+                self._unsent.add((order.account_id, order.cause))
             case PositionTakenOver():
                 self.taken.append((AccountId(stream), fact))
             case FeeBooked():
@@ -147,6 +154,32 @@ class SimulatedStore:
     def _note_intent(self, order: OrderIntended) -> None:
         must(order.client_order_id not in self.intents, "an intent twice")
         self.intents[order.client_order_id] = order
+
+    def _note_block(self, fact: BlockFormed) -> None:
+        block = fact.order
+        self._note_intent(block)
+        for member in fact.members:
+            intent = self.intents.get(member.client_order_id)
+            must(intent is not None, "a member without an intent")
+            if intent is None:
+                continue
+            must(intent.account_id == member.account_id, "a member whose intent is of another account")
+            must(member.client_order_id not in self.members, "a member of two blocks")
+            must(_group(intent) == _group(block), "a member of another symbol, side or class than its block")
+            # What is decided again keeps its cause, and is as fresh as when it arrived.
+            is_again = (intent.account_id, intent.cause) in self._unsent
+            must(is_again or block.decided_ms - intent.decided_ms <= STALE_MS, "a member that is stale")
+            self.members[member.client_order_id] = block.client_order_id
+
+    def _check_counted(self, before: AccountState, state: AccountState, facts: Iterable[object]) -> None:
+        """Waiting is no answer of the exchange: only what went to it may count against an account."""
+        if state.refusals <= before.refusals and state.unsent <= before.unsent:
+            return
+        ended = [fact.client_order_id for fact in facts if isinstance(fact, OrderEnded)]
+        must(
+            any({id_, self.members.get(id_)} & (self.sent | self.asked_for) for id_ in ended),
+            "an order that never went out counts as refused",
+        )
 
     def _note_trade(self, symbol: Symbol, trade_id: int, fact: FillApplied | RoundAllocated) -> None:
         must((symbol, trade_id) not in self.trades, "a trade twice")
@@ -235,6 +268,13 @@ class SimulatedStore:
         members = {member.client_order_id for block in blocks for member in block.members}
         own = [order for id_, order in self._working().items() if id_ not in members]
         return Recovery(working=(*own, *(block.working() for block in blocks if block.ended is None)))
+
+
+def _group(order: OrderIntended) -> tuple[Symbol, Side, OrderClass]:
+    """What must be the same of all members of a block; said without the code that is checked."""
+    is_step = order.purpose is not Purpose.USER
+    by_class = OrderClass.REDUCING if order.reduce_only else OrderClass.NEW_RISK
+    return order.symbol, order.side, OrderClass.LIQUIDATION if is_step else by_class
 
 
 def _snapshot(stream: str, state: StreamState, row_hash: bytes) -> Row:

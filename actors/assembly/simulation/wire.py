@@ -53,6 +53,7 @@ class LossyWire(InProcessExchange):
         """
         if request.kind == "place":
             must(request.client_order_id in self._store.intents, "sent before it was durable")
+            self._store.sent.add(request.client_order_id)
         elif request.kind == "cancel" and request.order is None:
             found = self.exchange.orders.find(request.symbol, None, request.client_order_id)
             must(found is not None and not found.is_open, "cancelled as an orphan")

@@ -104,6 +104,7 @@ class World:
         self.violations: list[Violation] = []
         self.halts: list[str] = []
         self._guarded: checks.GuardedOrders = {}
+        self._slots_idle = 0
         self._update = self.deaths = 0
         self.dies_in = -1
         """The process is killed after so many turns; never, when it is negative."""
@@ -161,6 +162,8 @@ class World:
         self.dispatcher = SeededDispatcher("sim", self.clock, self._order)
         self.wire.move_to(self.dispatcher)
         self._guarded.clear()
+        self._slots_idle = 0
+        self.store.asked_for.update(self.store.intents)
         self._start_process()
 
     def _on_crash(self, cell: Cell, report: CrashReport, error: BaseException) -> None:
@@ -205,6 +208,7 @@ class World:
             self.run(STEP_NS)
             if step == STEPS_PER_SECOND - 1 and self.faults and chance() < RECONNECT:
                 self.actors["gateway"].tell(UserStreamConnected())
+        self._slots_idle = checks.check_slots(self, self._slots_idle)
 
     def run(self, ns: Nanos) -> None:
         """Let time pass, and everything happen that is due."""
