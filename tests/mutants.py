@@ -206,7 +206,6 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "actors/gateway/service_order.py": (
         "tests/gateway/test_service_order.py",
         "tests/gateway/test_waiting.py",
-        "tests/gateway/test_waiting.py",
     ),
     "actors/gateway/slots.py": ("tests/gateway/test_slots.py",),
     "actors/gateway/recovery.py": ("tests/gateway/test_recovery.py",),
@@ -272,7 +271,11 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "actors/runtime/mailbox.py": ("tests/runtime/test_mailbox.py", "tests/runtime/test_dispatcher.py"),
     "actors/supervision/policy.py": ("tests/supervision/test_policy.py",),
     "actors/supervision/strategy.py": ("tests/supervision/test_strategy.py",),
-    "actors/supervision/registry.py": ("tests/test_supervisor.py", "tests/test_quarantine.py"),
+    "actors/supervision/registry.py": (
+        "tests/supervision/test_registry.py",
+        "tests/test_supervisor.py",
+        "tests/test_quarantine.py",
+    ),
     "actors/supervision/parking.py": SUPERVISED,
     "actors/supervision/quarantine.py": SUPERVISED,
     "actors/supervision/restarts.py": SUPERVISED,
