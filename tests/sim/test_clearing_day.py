@@ -14,10 +14,10 @@ from actors.core.messages import PlaceOrder
 from actors.core.units import NANOS_PER_MS, Nanos
 from actors.runtime import simulation
 from tests.factories import BUY, ETH, SELL
-from tests.sim.days import a_day
+from tests.sim.days import IN_TESTS, a_day
 
 
-@pytest.mark.parametrize("seed", range(100, 118))
+@pytest.mark.parametrize("seed", IN_TESTS["faults"])
 def test_a_day_of_blocks_with_faults_ends_with_exact_books(seed):
     world = a_day(seed, "faults")
     assert world.halts == []
@@ -25,21 +25,21 @@ def test_a_day_of_blocks_with_faults_ends_with_exact_books(seed):
     assert len(world.store.members) > 20
 
 
-@pytest.mark.parametrize("seed", range(200, 218))
+@pytest.mark.parametrize("seed", IN_TESTS["kills"])
 def test_a_day_of_blocks_in_which_the_process_is_killed_ends_with_exact_books(seed):
     world = a_day(seed, "kills")
     assert world.deaths > 3
     assert len(world.store.rounds) > 10
 
 
-@pytest.mark.parametrize("seed", range(300, 304))
+@pytest.mark.parametrize("seed", IN_TESTS["one by one"])
 def test_a_day_in_which_orders_go_one_by_one_and_the_process_is_killed_ends_with_exact_books(seed):
     world = a_day(seed, "one by one")
     assert world.deaths > 3
     assert world.store.rounds == []
 
 
-@pytest.mark.parametrize("seed", range(400, 410))
+@pytest.mark.parametrize("seed", IN_TESTS["out of service"])
 def test_a_day_in_which_clearings_give_up_and_are_switched_on_and_off_ends_with_exact_books(seed):
     world = a_day(seed, "out of service")
     assert world.halts == []
