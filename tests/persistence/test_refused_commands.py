@@ -10,9 +10,10 @@ import pytest
 
 from actors.core.errors import NotRecorded
 from actors.core.messages import PlaceOrder
+from actors.core.utc import day_of
 from actors.persistence import history
 from actors.persistence.audit.files import FOLDER
-from actors.persistence.audit.line import NO_HASH, Content, Kind, Line, day_of, written
+from actors.persistence.audit.line import NO_HASH, Content, Kind, Line, written
 from actors.persistence.connection import connect
 from actors.persistence.history import Wanted, page
 from actors.persistence.history_records import HistoryKind
