@@ -301,9 +301,12 @@ WHOSE: LiteralString = """
     SELECT stream, position, sequence, wall_ms, cause FROM bulkhead.journal WHERE shard = %s AND position = %s"""
 
 SNAPSHOT: LiteralString = """
-    SELECT sequence, version, state, hash FROM bulkhead.snapshot WHERE stream = %s AND sequence <= %s
-    ORDER BY sequence DESC LIMIT 1"""
-"""The newest that is not too new, however many are kept."""
+    SELECT sequence, version, state, hash FROM (
+        SELECT stream, sequence, version, state, hash FROM bulkhead.snapshot
+        UNION ALL SELECT stream, sequence, version, state, hash FROM bulkhead.snapshot_day
+        UNION ALL SELECT stream, sequence, version, state, hash FROM bulkhead.archived_stream
+    ) AS kept WHERE stream = %s AND sequence <= %s ORDER BY sequence DESC LIMIT 1"""
+"""The newest that is not too new, of all that are kept."""
 
 PAGE: LiteralString = """
     SELECT position, stream, sequence, wall_ms, cause, version, facts, hash FROM bulkhead.journal

@@ -56,7 +56,7 @@ class States:
         self._connection, self._on_rows = connection, on_rows
         self._stream, self._kind, self._state = "", kind_of(""), kind_of("").blank("")
         self._is_broken = False
-        self._snapshot: Snapshot | None = None
+        self._kept: list[Snapshot] = []
         self._projected = 0
         self._trade_sum = 0
         self.rows = self.trades = self.snapshots = 0
@@ -74,7 +74,7 @@ class States:
                 for row in rows:
                     if row.stream != self._stream:
                         self._end()
-                        self._begin(row.stream, snapshots.get(row.stream))
+                        self._begin(row.stream, snapshots.get(row.stream, []))
                     if not self._is_broken:
                         self._apply(row)
                 self._keys_are_there(rows)
@@ -91,8 +91,8 @@ class States:
 
     # -- one stream
 
-    def _begin(self, stream: str, snapshot: Snapshot | None) -> None:
-        self._stream, self._snapshot, self._is_broken = stream, snapshot, False
+    def _begin(self, stream: str, kept: list[Snapshot]) -> None:
+        self._stream, self._kept, self._is_broken = stream, kept, False
         self._kind = kind_of(stream)
         self._state = self._kind.blank(stream)
 
@@ -107,9 +107,8 @@ class States:
         for trade in trades_of(facts):
             self.trades += 1
             self._trade_sum += hash(trade)
-        if self._snapshot is not None and self._snapshot.sequence == row.sequence:
-            self._compare(row, self._snapshot)
-            self._snapshot = None
+        while self._kept and self._kept[-1].sequence == row.sequence:
+            self._compare(row, self._kept.pop())
 
     def _compare(self, row: Entry, snapshot: Snapshot) -> None:
         self.snapshots += 1
@@ -131,17 +130,20 @@ class States:
     def _end(self) -> None:
         if not self._stream or self._is_broken:
             return
-        if self._snapshot is not None:
-            sequence = self._snapshot.sequence
+        if self._kept:
+            sequence = self._kept[-1].sequence
             text = f"there is a snapshot of {self._stream} at decision {sequence}, and the journal has no such decision"
             self._note(Fault(wrong=Wrong.SNAPSHOT, text=text, stream=self._stream, sequence=sequence))
         if isinstance(self._state, AccountState) and self._state.is_undone:
             return  # the platform's again: no engine runs it
         self.hashes.append((AccountId(self._stream), self._kind.hash_of(self._state)))
 
-    def _snapshots_of(self, names: set[str]) -> dict[str, Snapshot]:
-        found = self._connection.execute(SNAPSHOTS, (list(names),)).fetchall()
-        return {stream: Snapshot(*rest) for stream, *rest in found}
+    def _snapshots_of(self, names: set[str]) -> dict[str, list[Snapshot]]:
+        """The newest first: what is next is taken from the end."""
+        found: dict[str, list[Snapshot]] = {}
+        for stream, *rest in self._connection.execute(SNAPSHOTS, {"streams": list(names)}).fetchall():
+            found.setdefault(stream, []).append(Snapshot(*rest))
+        return found
 
     # -- trades
 
@@ -217,10 +219,15 @@ def _trades(row: Entry) -> list[TradeKey]:
 ROWS_BY_STREAM: LiteralString = ENTRIES + " WHERE shard = %s ORDER BY stream, sequence"
 
 SNAPSHOTS: LiteralString = """
-    SELECT stream, sequence, hash, version, state FROM bulkhead.snapshot WHERE stream = ANY(%s)"""
+    SELECT stream, sequence, hash, version, state FROM bulkhead.snapshot WHERE stream = ANY(%(streams)s)
+    UNION ALL
+    SELECT stream, sequence, hash, version, state FROM bulkhead.snapshot_day WHERE stream = ANY(%(streams)s)
+    ORDER BY sequence DESC"""
 
 LONELY_SNAPSHOT: LiteralString = """
-    SELECT s.stream, s.sequence FROM bulkhead.snapshot s
+    SELECT s.stream, s.sequence FROM (
+        SELECT stream, sequence FROM bulkhead.snapshot UNION ALL SELECT stream, sequence FROM bulkhead.snapshot_day
+    ) s
     WHERE NOT EXISTS (SELECT FROM bulkhead.journal j WHERE j.stream = s.stream) ORDER BY s.stream LIMIT 1"""
 
 KEYS: LiteralString = "SELECT symbol, trade_id, member FROM bulkhead.trade_key"
