@@ -27,7 +27,7 @@ BAD = frozenset({"LIQUIDATION", "BREACH", "UNREADABLE", "CLOSE_OUT"})
 def drop_copy(
     *accounts: str,
     after: str | None = None,
-    kinds: str = "",
+    kinds: str | None = None,
     follow: Annotated[bool, Parameter(negative=())] = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
     json: Json = False,
@@ -49,8 +49,9 @@ def drop_copy(
         data_dir: the engine's data folder.
         json: one JSON object per line.
     """
-    place = after or ("now" if follow else "0")
-    wanted = [kind.strip() for kind in kinds.split(",") if kind.strip()]
+    # An empty one is no default: a program that has lost its last id must not go on behind what it did not read.
+    place = after if after is not None else "now" if follow else "0"
+    wanted = [] if kinds is None else [kind.strip() for kind in kinds.split(",")]
     reader = client_of(data_dir, accounts, wanted, place, lambda text: err.print(f"-- {text}", style="dim"))
     try:
         for event in reader.events(follow=follow):

@@ -47,6 +47,10 @@ def asked(monkeypatch):
         ("drop-copy", ((), [], "0"), False),
         ("drop-copy --follow", ((), [], "now"), True),
         ("drop-copy a b --kinds fill,order --after 7-1", (("a", "b"), ["fill", "order"], "7-1"), False),
+        # Empty is no default: the last id of a program that lost it, a list of kinds that nobody filled.
+        ("drop-copy --follow --after ''", ((), [], ""), True),
+        ("drop-copy --kinds ,", ((), ["", ""], "0"), False),
+        ("drop-copy --kinds ''", ((), [""], "0"), False),
     ],
 )
 def test_what_it_asks_for(line, request_, follow, asked, cli):
