@@ -9,7 +9,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from gzip import GzipFile
-from typing import IO, TypeVar
+from typing import IO, TypeVar, cast
 
 from actors.persistence.audit.chain import Unreadable
 from actors.persistence.audit.files import CHUNK, Day, opened
@@ -35,7 +35,7 @@ def newest(day: Day, needle: bytes, made: Callable[[bytes], T | None], most: int
     """
     try:
         with opened(day) as file:
-            if isinstance(file, GzipFile):
+            if isinstance(cast("object", file), GzipFile):
                 yield from reversed(deque(_made(_from_begin(file, needle), made), maxlen=most))
             else:
                 yield from _made(_from_end(file, needle), made)
