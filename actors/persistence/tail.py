@@ -192,11 +192,12 @@ class JournalTail:
         """As ``mark``, of what is in memory alone; None may be there though there is one."""
         if not position:
             return Mark(0, journal.NO_HASH.hex())
-        marks = self._marks
+        marks, first = self._marks, self._slots[position % len(self._slots)]
+        if first is None or first.position != position:
+            return None
         for number in range(position, min(self._position, position + len(marks)) + 1):
             mark = marks[number % len(marks)]
             if mark is not None and mark.position == number:
-                # A later one would cover the rows as well, but this one is nearest.
                 return mark
         return None
 

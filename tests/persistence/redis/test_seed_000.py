@@ -47,9 +47,9 @@ class Scripted(World):
         message = PlaceOrder(symbol=ETH, side=side, quantity=D(quantity), leverage=D(10))
         placed = decide(self.state, message, market({ETH: price}))
         fill = fill_of(placed.state.orders[-1], price=price, trade_id=self.number + 1, fee="0.5")
-        self.commit([placed, decide(placed.state, fill, market({ETH: price}))])
+        self.decided([placed, decide(placed.state, fill, market({ETH: price}))])
 
-    def commit(self, decisions):
+    def decided(self, decisions):
         rows = []
         for decision in decisions:
             self.number += 1
@@ -57,8 +57,7 @@ class Scripted(World):
             rows.append(
                 Decided(self.number, "acct-1", decision.state.sequence, WALL_MS, "test", decision.facts)
             )
-        self.rows += rows
-        self.tail.committed(rows)
+        self.commit(rows)
 
     def price(self, mid):
         self.ticks = {ETH: tick(ETH, mid, received_ns=self.clock.monotonic_ns())}
