@@ -19,7 +19,7 @@ from actors.assembly.config import DEFAULT_DATA_DIR
 from actors.cli import audit_tables, engine_tables
 from actors.cli.app import app
 from actors.cli.common import DataDir, Json, client, err, out, print_answer, print_json
-from actors.cli.db import _present, connected
+from actors.cli.db import connected, present
 from actors.cli.safe import escaped
 from actors.cli.times import parse_time
 from actors.core.errors import BadInput
@@ -260,7 +260,7 @@ def _against_journal(dsn: str | None, data_dir: Path, days: Range) -> tuple[Comp
     from actors.supervision.operator_log import read_roots  # noqa: PLC0415
 
     with connected(dsn, data_dir) as connection, _progress() as progress:
-        _present(connection)
+        present(connection)
         roots = read_roots(data_dir)
         try:
             compared = check.compare(connection, data_dir / FOLDER, days, progress)
