@@ -254,6 +254,7 @@ def _print_raw(raw: bytes) -> None:
 
 def _against_journal(dsn: str | None, data_dir: Path, days: Range) -> tuple[Compared, JournalReport]:
     from actors.persistence import verify as journal_check  # noqa: PLC0415
+    from actors.persistence.archive.folder import folder_of  # noqa: PLC0415
     from actors.persistence.audit import against_journal as check  # noqa: PLC0415
     from actors.persistence.audit.chain import Unreadable  # noqa: PLC0415
     from actors.persistence.audit.files import FOLDER  # noqa: PLC0415
@@ -267,7 +268,16 @@ def _against_journal(dsn: str | None, data_dir: Path, days: Range) -> tuple[Comp
         except Unreadable as broken:
             raise BadInput(f"{broken.file} line {broken.line}: {broken.text}") from None
         roots += check.as_root(compared)
-        return compared, journal_check.verify(connection, folds=False, roots=roots, progress=progress)
+        archive = folder_of(None, data_dir)
+        report = journal_check.verify(
+            connection,
+            folds=False,
+            roots=roots,
+            folder=archive,
+            reads_archive=archive.is_dir(),
+            progress=progress,
+        )
+        return compared, report
 
 
 # -- what a person writes
