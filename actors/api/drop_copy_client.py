@@ -29,6 +29,9 @@ RETRY_FIRST, RETRY_MAX = 0.1, 2.0
 
 MESSAGE_MAX = 16 << 20
 
+ASKED_MAX = 5_000
+"""Bytes of accounts and kinds in the URL: a websocket's has room for some 8,000, and the journal's marks stand in it too."""
+
 OLD_TOKEN_SECONDS = 10.0
 """For so long a refused token may be that of an engine that has just been started again, and will leave its new one."""
 
@@ -56,7 +59,7 @@ class DropCopyClient:
         roots: marks that came with what was read before; the engine refuses to go on in another history.
 
     Raises:
-        BadInput: ``after`` is no such place, or one of ``roots`` is no mark.
+        BadInput: ``after`` is no such place; one of ``roots`` is no mark; or more accounts than a request has room for.
     """
 
     def __init__(  # noqa: PLR0913 - what one may ask for
@@ -72,6 +75,14 @@ class DropCopyClient:
     ) -> None:
         self._data_dir, self._accounts, self._kinds = data_dir, tuple(accounts), tuple(kinds)
         self._note, self._token, self._url = note, token, url
+        asked = [("account", account) for account in self._accounts]
+        asked += [("kinds", ",".join(self._kinds))] if self._kinds else []
+        if len(urlencode(asked)) > ASKED_MAX:
+            raise BadInput(
+                f"{len(accounts)} accounts do not fit into one request (of some {ASKED_MAX:,} bytes): name fewer, or none for "
+                "those of all"
+            )
+        self._asked = asked
         self._last: EventId | None = None if after == "now" else event_id(after)
         self.after = after
         """Where the next connection goes on; written after an event was handed out, it is a place to begin again from."""
@@ -157,13 +168,11 @@ class DropCopyClient:
 
     def _connected(self) -> ClientConnection:
         address = address_of(self._data_dir)
-        asked = [("account", account) for account in self._accounts]
-        asked += [("kinds", ",".join(self._kinds))] if self._kinds else []
-        asked += [("root", str(mark)) for mark in self.marks]
+        marks = [("root", str(mark)) for mark in self.marks]
         url = (self._url or address.url).replace("http", "ws", 1)
         try:
             return connect(
-                f"{url}/v1/drop-copy?{urlencode([*asked, ('after', self.after)])}",
+                f"{url}/v1/drop-copy?{urlencode([*self._asked, *marks, ('after', self.after)])}",
                 additional_headers={"Authorization": f"Bearer {self._token or address.token}"},
                 proxy=None,
                 compression=None,

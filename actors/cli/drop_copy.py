@@ -30,7 +30,7 @@ def drop_copy(  # noqa: PLR0913 - what one may ask for
     *accounts: str,
     after: str | None = None,
     root: tuple[str, ...] = (),
-    kinds: str = "",
+    kinds: str | None = None,
     follow: Annotated[bool, Parameter(negative=())] = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
     json: Json = False,
@@ -54,8 +54,9 @@ def drop_copy(  # noqa: PLR0913 - what one may ask for
         data_dir: the engine's data folder.
         json: one JSON object per line.
     """
-    place = after or ("now" if follow else "0")
-    wanted = [kind.strip() for kind in kinds.split(",") if kind.strip()]
+    # An empty one is no default: a program that has lost its last id must not go on behind what it did not read.
+    place = after if after is not None else "now" if follow else "0"
+    wanted = [] if kinds is None else [kind.strip() for kind in kinds.split(",")]
 
     def note(text: str) -> None:
         err.print(f"-- {text}", style="dim")

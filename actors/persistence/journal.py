@@ -423,10 +423,13 @@ ROOTS_AT: LiteralString = """
     SELECT position, root FROM bulkhead.journal_commit WHERE shard = %s AND position = ANY(%s)"""
 
 HEADS: LiteralString = """
-    SELECT asked.stream, last.sequence, last.hash FROM unnest(%s::text[]) AS asked (stream)
+    SELECT asked.stream, COALESCE(last.sequence, old.sequence), COALESCE(last.hash, old.hash)
+    FROM unnest(%s::text[]) AS asked (stream)
     LEFT JOIN LATERAL (
         SELECT sequence, hash FROM bulkhead.journal j WHERE j.stream = asked.stream ORDER BY sequence DESC LIMIT 1
-    ) last ON true"""
+    ) last ON true
+    LEFT JOIN bulkhead.archived_stream old ON old.stream = asked.stream"""
+"""The last row of each stream; where all of them were archived, what is known of the last."""
 
 DURABLE: LiteralString = """
     SELECT j.stream, j.sequence, j.hash

@@ -314,6 +314,27 @@ def test_a_websocket_elsewhere_is_refused_in_words(five, path, host, status, tex
     assert text in answer.json()["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    ("query", "headers"),
+    [
+        ("account=" + "x" * 9_000, {}),
+        ("", {"x-long": "y" * 9_000}),
+        ("", {f"x-{n}": "" for n in range(200)}),
+        ("", {"content-length": "5"}),
+    ],
+)
+def test_a_head_that_is_no_websockets_is_answered_and_holds_no_connection(five, query, headers):
+    """Nobody who has no token may keep a connection: those that are open are bounded, and operators need one."""
+    head = {**UPGRADE, "host": "127.0.0.1", **headers}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
+    with sockets.create_connection(("127.0.0.1", five.port), timeout=10) as raw:
+        raw.sendall(f"GET /v1/drop-copy?{query} HTTP/1.1\r\n{lines}\r\n".encode())
+        answer = b"".join(iter(lambda: raw.recv(65_536), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert "its URL and each of its headers may have 8,000 bytes" in json.loads(body)["error"]["message"]
+
+
 def test_no_more_connections_than_there_is_room_for(served, monkeypatch):
     monkeypatch.setattr(pools.DROP_COPIES, "most", 2)
     with opened(served), opened(served):

@@ -162,6 +162,11 @@ def test_a_restored_database_ends_it_with_the_place_to_begin_again_at(served, tm
     after.stop()
 
 
+def test_more_accounts_than_a_request_has_room_for_are_refused_before_it(folder):
+    with pytest.raises(BadInput, match=r"900 accounts do not fit into one request .* none for those of all"):
+        DropCopyClient(folder, [f"acct-{n}" for n in range(900)])
+
+
 def test_a_refusal_is_final(served, folder, tmp_path, monkeypatch):
     with pytest.raises(EngineError, match="404: there is no account 'nobody'"):
         next(DropCopyClient(folder, ["nobody"]).events(follow=True))

@@ -48,6 +48,10 @@ def asked(monkeypatch):
         ("drop-copy --follow", ((), [], "now"), True),
         ("drop-copy a b --kinds fill,order --after 7-1", (("a", "b"), ["fill", "order"], "7-1"), False),
         ("drop-copy --after 7-1 --root 8:ab --root 2:cd", ((), [], "7-1", "8:ab", "2:cd"), False),
+        # Empty is no default: the last id of a program that lost it, a list of kinds that nobody filled.
+        ("drop-copy --follow --after ''", ((), [], ""), True),
+        ("drop-copy --kinds ,", ((), ["", ""], "0"), False),
+        ("drop-copy --kinds ''", ((), [""], "0"), False),
     ],
 )
 def test_what_it_asks_for(line, request_, follow, asked, cli):
