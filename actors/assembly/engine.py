@@ -411,7 +411,7 @@ class Engine:
             runtime,
             store,
             self.venue.connect(self.loop),
-            projection=Projection(self._dsn, store.epoch),
+            projection=Projection(self._dsn, store.epoch, daily_days=config.daily_snapshots_days),
             tail=self.tail,
         )
         self.registry, self.book, self.context = assembly.registry, assembly.book, assembly.context

@@ -62,6 +62,9 @@ LOOK_EVERY = Nanos(1_000 * NANOS_PER_MS)
 RELEASE_EVERY = 60
 """Looks between two tries of what is parked: the cause may be gone, a lock of somebody's above all."""
 
+FORGET_AT = RELEASE_EVERY // 2
+"""The look of so many at which some snapshots of days long gone are deleted."""
+
 RETRY_FIRST = Nanos(100 * NANOS_PER_MS)
 RETRY_MAX = Nanos(5_000 * NANOS_PER_MS)
 
@@ -238,6 +241,8 @@ class Projector(DispatchedActor):
                 self._read_on()
                 if self._looks % RELEASE_EVERY == 1 and self._knows:
                     self._release_all()
+                if self._looks % RELEASE_EVERY == FORGET_AT and self._knows:
+                    self._forget_days()
         finally:
             self._watch_lag()
             self._cell.dispatcher.after(LOOK_EVERY, self._cell, message)
@@ -388,6 +393,12 @@ class Projector(DispatchedActor):
             self._went_down(away)
         finally:
             self.stats.parked = len(self._projection.parked)
+
+    def _forget_days(self) -> None:
+        try:
+            self._projection.forget_days()
+        except StoreUnreachable as away:
+            self._went_down(away)
 
     def _now_ns(self) -> int:
         return self._cell.dispatcher.clock.monotonic_ns()
