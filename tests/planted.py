@@ -1514,11 +1514,18 @@ FAULTS = (
     Fault(
         "a past state is folded from a snapshot that is too new",
         "actors/persistence/past.py",
-        "WHERE stream = %s AND sequence <= %s\n    ORDER",
-        "WHERE stream = %s AND sequence >= %s\n    ORDER",
+        "WHERE stream = %s AND sequence <= %s ORDER BY sequence DESC LIMIT 1",
+        "WHERE stream = %s AND sequence >= %s ORDER BY sequence DESC LIMIT 1",
         (
             "tests/persistence/test_past.py::test_a_snapshot_shortens_the_fold_and_one_that_is_too_new_is_left",
         ),
+    ),
+    Fault(
+        "a clock that was set back begins a day once more",
+        PROJECTION,
+        "day > newest.get(stream, self._days.get(stream, -1))",
+        "day != newest.get(stream, self._days.get(stream, -1))",
+        ("tests/persistence/projection/test_days.py",),
     ),
     Fault(
         "an account is adopted though its sums are not the exchange's",

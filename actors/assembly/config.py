@@ -191,6 +191,19 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     audit_days: Annotated[
         int, Setting("how many days' files of the audit are kept, of days that have lines; 0: all")
     ] = 0
+    daily_snapshots_days: Annotated[
+        int,
+        Setting(
+            "for so many days the state of each account after its first decision of the day is kept, so that a look into the "
+            "past is quick; 0: none"
+        ),
+    ] = 35
+    archive_dir: Annotated[
+        str,
+        Setting(
+            "folder of the files that 'bulkhead db archive' moved old rows of the journal to; empty: archive in data_dir"
+        ),
+    ] = ""
     redis: Annotated[
         str,
         Setting(
@@ -241,6 +254,10 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise BadConfig(f"audit: {self.audit!r} is none of {', '.join(AUDIT)}")
         if not 0 <= self.audit_days <= AUDIT_DAYS_MAX:
             raise BadConfig(f"audit_days: {self.audit_days} must be 0 (all are kept) to {AUDIT_DAYS_MAX:,}")
+        if not 0 <= self.daily_snapshots_days <= AUDIT_DAYS_MAX:
+            raise BadConfig(
+                f"daily_snapshots_days: {self.daily_snapshots_days} must be 0 (none is kept) to {AUDIT_DAYS_MAX:,}"
+            )
 
     def _check_redis(self) -> None:
         check_url(self.redis)
