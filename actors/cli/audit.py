@@ -249,7 +249,7 @@ class _Lines:
 
 
 def _print_raw(raw: bytes) -> None:
-    out.print(escaped(raw.decode(errors="replace")), highlight=False, soft_wrap=True)
+    out.write(escaped(raw.decode(errors="replace")) + "\n")
 
 
 def _against_journal(dsn: str | None, data_dir: Path, days: Range) -> tuple[Compared, JournalReport]:
