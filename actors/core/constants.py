@@ -58,7 +58,11 @@ TRACE_DEPTH = 8
 """Messages remembered per actor: enough to see what led to a crash, 1 KB at the most."""
 
 RECORDED_DECISIONS = 10_000
-"""Decisions whose inputs an engine remembers, of all accounts together: 1.5 KB each, so 15 MB however many accounts there are."""
+"""Decisions whose inputs an engine remembers unless its settings say otherwise, of all accounts together: 15 MB however many
+accounts there are."""
+
+RECORDED_BYTES_EACH = 1_500
+"""As measured: state and message are shared with the engine, what is kept beside them is not."""
 
 COMMANDS_MAX = 256
 """Commands waiting in one mailbox. A bot that is 256 commands ahead of its account is broken."""
