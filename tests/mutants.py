@@ -169,6 +169,20 @@ LOADED_CLEARING = (
 FOLDED = ("tests/persistence/test_store.py::test_what_is_loaded_equals_what_was_folded",)
 SUPERVISED = ("tests/test_quarantine.py", "tests/test_restarts.py", "tests/test_supervisor.py")
 
+REDIS = (
+    "tests/persistence/redis/test_entries.py",
+    "tests/persistence/redis/test_prices.py",
+    "tests/persistence/redis/test_snapshots.py",
+    "tests/persistence/redis/test_refusals.py",
+    "tests/persistence/redis/test_seed_000.py",
+)
+
+AUDITED = (
+    "tests/persistence/audit/test_chain.py",
+    "tests/persistence/audit/test_append.py",
+    "tests/persistence/audit/test_trail.py",
+)
+
 OTHERS: dict[str, tuple[str, ...]] = {
     "actors/clearing/allocation.py": ("tests/clearing/test_allocation.py",),
     "actors/clearing/book.py": CLEARED,
@@ -299,6 +313,40 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "actors/assembly/reconciliation.py": ("tests/assembly/test_reconciliation.py",),
     "actors/venues/binance/errors.py": ("tests/venues/binance/test_errors.py",),
     "actors/venues/binance/translate.py": ("tests/venues/binance/test_translate.py",),
+    # What people read: ledger, history, drop copy, Redis, audit, adoption.
+    "actors/core/events.py": ("tests/core/test_events.py",),
+    "actors/core/journal_marks.py": ("tests/core/test_journal_marks.py",),
+    "actors/subaccount/income.py": ("tests/persistence/projection/test_ledger.py",),
+    "actors/subaccount/recording.py": (
+        "tests/subaccount/test_recording.py",
+        "tests/subaccount/test_capture.py",
+        "tests/assembly/test_rerun.py",
+        "tests/sim/test_rerun.py",
+    ),
+    "actors/persistence/tail.py": (
+        "tests/persistence/test_tail.py",
+        "tests/persistence/test_other_history.py",
+        "tests/api/test_drop_copy.py",
+    ),
+    "actors/persistence/statement.py": ("tests/persistence/test_statement.py",),
+    "actors/persistence/history.py": ("tests/persistence/test_history.py",),
+    "actors/persistence/history_records.py": ("tests/persistence/test_history.py",),
+    "actors/persistence/projection/ledger.py": ("tests/persistence/projection/test_ledger.py",),
+    "actors/persistence/adoption/adopting.py": ("tests/persistence/adoption/test_adopting.py",),
+    "actors/persistence/adoption/figures.py": ("tests/persistence/adoption/test_figures.py",),
+    "actors/persistence/adoption/plan.py": ("tests/persistence/adoption/test_plan.py",),
+    "actors/persistence/redis/event_stream.py": REDIS,
+    "actors/persistence/redis/prices.py": REDIS,
+    "actors/persistence/redis/snapshots.py": REDIS,
+    "actors/persistence/redis/states.py": REDIS,
+    "actors/persistence/redis/platform_events.py": REDIS,
+    "actors/persistence/redis/entries.py": REDIS,
+    "actors/persistence/redis/schedule.py": ("tests/persistence/redis/test_schedule.py",),
+    "actors/persistence/audit/progress.py": AUDITED,
+    "actors/persistence/audit/append.py": AUDITED,
+    "actors/persistence/audit/chain.py": AUDITED,
+    "actors/persistence/audit/rejections.py": ("tests/persistence/audit/test_rejections.py",),
+    "actors/persistence/audit/against_journal.py": ("tests/persistence/audit/test_against_journal.py",),
 }
 """What stands between a decision and the exchange or the database, and between a price and a decision."""
 
