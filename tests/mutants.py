@@ -169,20 +169,6 @@ LOADED_CLEARING = (
 FOLDED = ("tests/persistence/test_store.py::test_what_is_loaded_equals_what_was_folded",)
 SUPERVISED = ("tests/test_quarantine.py", "tests/test_restarts.py", "tests/test_supervisor.py")
 
-REDIS = (
-    "tests/persistence/redis/test_entries.py",
-    "tests/persistence/redis/test_prices.py",
-    "tests/persistence/redis/test_snapshots.py",
-    "tests/persistence/redis/test_refusals.py",
-    "tests/persistence/redis/test_seed_000.py",
-)
-
-AUDITED = (
-    "tests/persistence/audit/test_chain.py",
-    "tests/persistence/audit/test_append.py",
-    "tests/persistence/audit/test_trail.py",
-)
-
 OTHERS: dict[str, tuple[str, ...]] = {
     "actors/clearing/allocation.py": ("tests/clearing/test_allocation.py",),
     "actors/clearing/book.py": CLEARED,
@@ -328,25 +314,10 @@ OTHERS: dict[str, tuple[str, ...]] = {
         "tests/persistence/test_other_history.py",
         "tests/api/test_drop_copy.py",
     ),
-    "actors/persistence/statement.py": ("tests/persistence/test_statement.py",),
-    "actors/persistence/history.py": ("tests/persistence/test_history.py",),
-    "actors/persistence/history_records.py": ("tests/persistence/test_history.py",),
     "actors/persistence/projection/ledger.py": ("tests/persistence/projection/test_ledger.py",),
-    "actors/persistence/adoption/adopting.py": ("tests/persistence/adoption/test_adopting.py",),
     "actors/persistence/adoption/figures.py": ("tests/persistence/adoption/test_figures.py",),
     "actors/persistence/adoption/plan.py": ("tests/persistence/adoption/test_plan.py",),
-    "actors/persistence/redis/event_stream.py": REDIS,
-    "actors/persistence/redis/prices.py": REDIS,
-    "actors/persistence/redis/snapshots.py": REDIS,
-    "actors/persistence/redis/states.py": REDIS,
-    "actors/persistence/redis/platform_events.py": REDIS,
-    "actors/persistence/redis/entries.py": REDIS,
-    "actors/persistence/redis/schedule.py": ("tests/persistence/redis/test_schedule.py",),
-    "actors/persistence/audit/progress.py": AUDITED,
-    "actors/persistence/audit/append.py": AUDITED,
-    "actors/persistence/audit/chain.py": AUDITED,
     "actors/persistence/audit/rejections.py": ("tests/persistence/audit/test_rejections.py",),
-    "actors/persistence/audit/against_journal.py": ("tests/persistence/audit/test_against_journal.py",),
 }
 """What stands between a decision and the exchange or the database, and between a price and a decision."""
 
@@ -361,6 +332,16 @@ AWAY = "so many wait only while Postgres is away, and then the gate is shut for 
 SPEED = "a list and a deque hold the same; what differs is memory and speed"
 BOUND = "a bound on memory: one more or less of what is remembered long enough"
 EQUIVALENT: dict[tuple[str, str, str], str] = {
+    (
+        "persistence/adoption/figures",
+        "value.adjusted() < DIGITS_MAX",
+        "value.adjusted() <= DIGITS_MAX",
+    ): "a number of so many digits is refused, rounded or not",
+    (
+        "persistence/adoption/figures",
+        "abs(found - quantity) <= quantity * STEP_NOISE",
+        "abs(found - quantity) < quantity * STEP_NOISE",
+    ): "no quantity misses a multiple of its step by exactly that part",
     ("clearing/allocation", "total < ZERO", "total <= ZERO"): "nothing has no sign",
     (
         "runtime/dispatcher",
