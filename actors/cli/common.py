@@ -24,6 +24,8 @@ EXIT_PIPE_CLOSED = 141
 """A shell's exit code of a program that SIGPIPE ended; 1 would mean a refusal or a difference."""
 PIPE_WIDTH = 10_000
 """Width in cells for a pipe or a file: each row stays one line."""
+COLOURED_MAX = 100_000
+"""Characters of JSON that a person gets in colours."""
 DOTS = frozenset({".", ".."})
 """Names of folders: what makes URLs resolves them and takes the part before away with them."""
 
@@ -45,6 +47,16 @@ class Terminal(Console):
     def print(self, *objects: Any, **how: Any) -> None:
         """Print; see ``Console.print``."""
         super().print(*map(_visible, objects), **how)
+
+    def write(self, text: str) -> None:
+        """Write text that may be long: rich lays out each character of what it prints, in a hundred times the memory."""
+        if self.quiet:
+            return
+        try:
+            self.file.write(safe(text))
+            self.file.flush()
+        except BrokenPipeError:
+            self.on_broken_pipe()
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Render, and make safe what is written, whatever it came from."""
@@ -126,12 +138,15 @@ def print_answer(found: Any, table: Callable[[Any, Console], None], *, json: boo
 def print_json(found: Any) -> None:
     """Print an answer as JSON, whole."""
     text = escaped(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
-    out.print(JSONHighlighter()(Text(text)), soft_wrap=True)
+    if out.is_terminal and len(text) <= COLOURED_MAX:
+        out.print(JSONHighlighter()(Text(text)), soft_wrap=True)
+    else:
+        out.write(f"{text}\n")
 
 
 def print_json_line(found: Any) -> None:
     """Print an answer as one line of JSON, at once."""
-    out.print(escaped(msgspec.json.encode(found).decode()), highlight=False, soft_wrap=True)
+    out.write(escaped(msgspec.json.encode(found).decode()) + "\n")
 
 
 def print_done(answer: Any, text: str, *, json: bool) -> None:

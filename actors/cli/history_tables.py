@@ -43,6 +43,8 @@ def history(found: Found, out: Console) -> None:
     out.print(table if records else "nothing in this time; --hours or --from look further back")
     if found["next"] is not None and records:
         out.print(f"there is more: --before {found['next']}", markup=False, highlight=False)
+    elif found["archived"] is not None:
+        out.print(found["archived"], markup=False, highlight=False)
 
 
 def what(record: Found) -> str:
@@ -81,4 +83,4 @@ def alerts(found: Found, out: Console) -> None:
 def csv_of(rows: Sequence[dict[str, Any]], fields: Sequence[str]) -> None:
     """Print rows as CSV: their fields, and a time in words before those."""
     lines = ([second_of(row["at_ms"]), *(row[field] for field in fields)] for row in rows)
-    console.print(csv_text([["time", *fields], *lines]), end="", soft_wrap=True, highlight=False)
+    console.write(csv_text([["time", *fields], *lines]))

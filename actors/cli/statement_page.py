@@ -198,4 +198,4 @@ def csv_of(found: Found) -> None:
         *entries,
         [second_of(found["to_ms"]), "CLOSING", "", found["closing"], *empty],
     ]
-    console.print(csv_text(rows), end="", soft_wrap=True, highlight=False)
+    console.write(csv_text(rows))

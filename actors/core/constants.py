@@ -96,6 +96,9 @@ WRITER_BATCH_LEAST = 64
 WRITER_BATCH_MOST = 2_048
 """However quick a commit is, no more wait for each other."""
 
+WRITER_BATCH_BEHIND = 1_024
+"""While many wait behind a batch it grows to so many, however slow commits are: at 0.1 ms each they take a tenth of a second."""
+
 WRITER_WAITING_HIGH = 20_000
 """Decisions waiting for the writer above which accounts take no new risk: some seconds of a full writer's work."""
 
@@ -153,6 +156,7 @@ CLIENT_ORDER_ID_PREFIX = "bh"
 """Orders on the master account that start with this are of a fleet of ours; ``actors.core.order_ids`` says which."""
 
 assert WRITER_BATCH_LEAST < WRITER_BATCH_FIRST < WRITER_BATCH_MOST
+assert WRITER_BATCH_LEAST < WRITER_BATCH_BEHIND <= WRITER_BATCH_MOST
 assert WRITER_WAITING_LOW < WRITER_WAITING_HIGH
 assert PROJECTION_BATCH_MAX <= PROJECTION_LAG_LOW < PROJECTION_LAG_HIGH
 assert PROJECTION_AGE_LOW < PROJECTION_AGE_HIGH
