@@ -110,6 +110,7 @@ def test_rules_of_the_platform_become_limits_below():
         ({"status": "CLOSED"}, "status 'CLOSED' is none of ACTIVE, FROZEN, LIQUIDATED"),
         ({"mode": "NONE"}, "liquidation_mode 'NONE' is none of"),
         ({"rate": "0"}, "maintenance_rate is 0, which must be between 0 and 1"),
+        ({"rate": "1"}, "maintenance_rate is 1, which must be between 0 and 1"),
         ({"rate": "NaN"}, "maintenance_rate 'NaN'"),
         ({"balance": "-0.01"}, "balance is -0.01; put it right"),
         ({"balance": "Infinity"}, "current_balance 'Infinity'"),
@@ -136,12 +137,14 @@ def pending(id_, exchange_order_id, account="a"):
         ([pending("o", "78")], "at the exchange 78, does not rest there: if it traded, let the platform book that first"),
         ([pending("o", None)], "has no id of the exchange: if nothing of it rests there, set its row to CANCELLED"),
         ([pending("o", "77", "b")], "it has 1 PENDING orders. "),
+        ([pending(f"o{n}", "77") for n in range(3)], "cancel it on the platform"),
         ([pending(f"o{n}", "77") for n in range(5)], "; and 2 more"),
     ],
 )  # fmt: skip
 def test_a_pending_order_is_compared_with_what_rests_at_the_exchange(orders, says):
     made = planned([row(pending=1)], pending=orders, resting={77})
     assert says in the_refusal(made).why
+    assert ("more" in the_refusal(made).why) == (len(orders) > 3)
     assert the_refusal(made).why.count("ETH/USDT:USDT") == min(3, sum(o.account_id == "a" for o in orders))
 
 
