@@ -39,7 +39,7 @@ MEMBER_MS = 5
 """How much longer a crowd may be held for each order beyond those. Where hundreds arrive, those behind them wait for the same
 windows: an order for each 200 ms uses up a burst in four seconds, and what is paced after that waits for longer than this."""
 
-CROWD_MOST_MS = 600
+CROWD_MOST_MS = 500
 """However many arrive: with what it takes to be sent, and to trade, a decision is covered within a second."""
 
 QUIET_SHARE = 4

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 At = Annotated[str, Parameter(allow_leading_hyphen=True)]
 """A point in time; ``-15m`` is one and no option."""
 
+Archive = Annotated[Path | None, Parameter("--archive")]
 Output = Annotated[Path | None, Parameter(("--output", "-o"))]
 Step = Annotated[bool, Parameter(negative=())]
 Force = Annotated[bool, Parameter(negative=())]
@@ -44,7 +45,7 @@ DIFFERENT = 1
 
 
 def show_past(  # noqa: PLR0913 - one per option
-    account: str, at: str, dsn: str | None, data_dir: Path, *, limits: bool, json: bool
+    account: str, at: str, dsn: str | None, data_dir: Path, archive: Path | None, *, limits: bool, json: bool
 ) -> None:
     """Print an account as it was."""
     from actors.cli import actors_tables, time_travel_tables  # noqa: PLC0415
@@ -52,7 +53,7 @@ def show_past(  # noqa: PLR0913 - one per option
     def alone(connection: psycopg.Connection[Any], now_ms: int, show: Any) -> Any:
         from actors.api.time_travel import past_of  # noqa: PLC0415
 
-        return past_of(connection, account, at, now_ms, show)
+        return past_of(connection, account, at, now_ms, show, _folder(archive, data_dir))
 
     found = _asked(dsn, data_dir, lambda engine: engine.get(path("accounts", account, "at"), point=at), alone)
     if json:
@@ -70,6 +71,7 @@ def diff(  # noqa: PLR0913 - one per option
     *,
     limit: int = FACTS_SHOWN,
     dsn: str | None = None,
+    archive: Archive = None,
     data_dir: DataDir = DEFAULT_DATA_DIR,
     json: Json = False,
 ) -> None:
@@ -85,6 +87,7 @@ def diff(  # noqa: PLR0913 - one per option
         after: the same; by default now.
         limit: show at most so many decisions between them.
         dsn: read this database itself, not through an engine.
+        archive: with that, folder of archived files; by default archive in the data folder.
         data_dir: the engine's data folder, or that of the embedded database.
         json: print the answer as JSON.
     """
@@ -96,7 +99,7 @@ def diff(  # noqa: PLR0913 - one per option
     def alone(connection: psycopg.Connection[Any], now_ms: int, show: Any) -> Any:
         from actors.api.time_travel import diff_of  # noqa: PLC0415
 
-        return diff_of(connection, account, before, after, limit, now_ms, show)
+        return diff_of(connection, account, before, after, limit, now_ms, show, _folder(archive, data_dir))
 
     def over_api(engine: Any) -> Any:
         return engine.get(path("accounts", account, "diff"), before=before, after=after, limit=limit)
@@ -265,6 +268,12 @@ def _stop_before(number: int, recorded: CapturedDecision, state: AccountState, m
             return
 
 
+def _folder(archive: Path | None, data_dir: Path) -> Path:
+    from actors.persistence.archive.folder import folder_of  # noqa: PLC0415
+
+    return folder_of(archive, data_dir)
+
+
 def _asked(
     dsn: str | None,
     data_dir: Path,
@@ -274,7 +283,7 @@ def _asked(
     """The answer of the engine that runs on a data folder, else that of the database alone, as plain JSON."""
     from actors.api.address import API_FILE  # noqa: PLC0415
     from actors.api.client import EngineAway  # noqa: PLC0415
-    from actors.cli.db import _present, _progress, connected  # noqa: PLC0415
+    from actors.cli.db import connected, present, progress_bar  # noqa: PLC0415
 
     if dsn is None and (data_dir / API_FILE).exists():
         try:
@@ -285,8 +294,8 @@ def _asked(
         raise BadInput(
             f"no engine runs on {data_dir}, and it holds no database; name a folder with --data-dir, or a database with --dsn"
         )
-    with connected(dsn, data_dir) as connection, _progress() as progress:
-        _present(connection)
+    with connected(dsn, data_dir) as connection, progress_bar() as progress:
+        present(connection)
         now_ms = time.time_ns() // 1_000_000
         found = alone(connection, now_ms, lambda done, total: progress("decisions", done, total))
     return msgspec.json.decode(msgspec.json.encode(found))

@@ -146,7 +146,8 @@ class JournalTail:
         if rows and rows[0].position != after + 1:
             raise NotKept(
                 f"rows of the journal behind position {after:,} are asked for, and the oldest that is kept is "
-                f"{rows[0].position:,}; begin after {rows[0].position - 1}"
+                f"{rows[0].position:,}; begin after {rows[0].position - 1}. 'bulkhead db archive --restore all' brings archived "
+                "ones back, with the engine stopped"
             )
         return [decided(row) for row in rows]
 

@@ -5,6 +5,7 @@ I/O: reads and writes files in that folder.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
@@ -35,7 +36,8 @@ def write(folder: Path, name: str, content: bytes) -> None:
         partial.rename(folder / name)
         _sync_folder(folder)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink()
         raise NotRecorded(
             f"{name} cannot be written in {folder}: {error.strerror or error}; nothing was deleted from the journal. Make room, "
             "or name another folder"

@@ -11,6 +11,7 @@ from typing import Any, LiteralString, NamedTuple
 import msgspec
 import psycopg
 
+from actors.core.utc import time_of
 from actors.persistence.journal import NO_HASH
 
 Connection = psycopg.Connection[Any]
@@ -85,6 +86,29 @@ def all_streams(connection: Connection) -> dict[str, ArchivedStream]:
     """All streams that have archived rows."""
     return {row[0]: ArchivedStream(*row) for row in connection.execute(ALL).fetchall()}
 
+
+CURE = "'bulkhead db archive --restore all' brings them back, with the engine stopped"
+
+
+def said(connection: Connection, name: str | None, from_ms: int) -> str | None:
+    """What of a time on is archived, in words: of a stream, or of all where no name is given; None where nothing is.
+
+    Args:
+        connection: to read on.
+        name: of the stream.
+        from_ms: the begin of the time, Unix milliseconds.
+    """
+    row = connection.execute(SAID, {"stream": name, "from": from_ms}).fetchone()
+    if row is None or row[0] is None:
+        return None
+    position, latest_ms = row
+    whose = "rows of the journal" if name is None else f"rows of {name}"
+    return f"{whose} up to position {position}, decided until {time_of(latest_ms)}, are archived: {CURE}"
+
+
+SAID: LiteralString = """
+    SELECT max(position), max(latest_ms) FROM bulkhead.archived_stream
+    WHERE (%(stream)s::text IS NULL OR stream = %(stream)s) AND latest_ms >= %(from)s"""
 
 FILES: LiteralString = """
     SELECT first, last, commits, first_ms, last_ms, root_before, root, file, sha256, bytes

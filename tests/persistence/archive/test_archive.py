@@ -7,7 +7,6 @@ actors/persistence/archive/folder.py
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -15,15 +14,11 @@ from actors.persistence.archive import plan
 from actors.persistence.projection.differences import differences
 from actors.persistence.projection.store import MS_PER_DAY
 from actors.persistence.verify import hashes, verify
-from tests.persistence.archive.worlds import DAY, DAYS, authored, copied
+from tests.persistence.archive.worlds import DAY, DAYS, World, over_days
+from tests.persistence.projection.lives import copy_of
 
 
-@pytest.fixture
-def decisions(dsn, monkeypatch):
-    return authored(dsn, monkeypatch)
-
-
-@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     seed=st.integers(0, 10**6),
     cuts=st.lists(st.integers(1, DAYS), min_size=1, max_size=2),
@@ -31,10 +26,11 @@ def decisions(dsn, monkeypatch):
     size=st.integers(1, 20),
 )
 def test_the_past_is_the_same_wherever_its_rows_are_and_comes_back_whole(
-    dsn, decisions, tmp_path_factory, monkeypatch, seed, cuts, rows, size
+    decided, tmp_path_factory, monkeypatch, seed, cuts, rows, size
 ):
     monkeypatch.setattr(plan, "ROWS_PER_FILE", rows)
-    world = copied(dsn, decisions, tmp_path_factory.mktemp("archive"), seed, size)
+    folder = tmp_path_factory.mktemp("archive")
+    world = World.made(copy_of(decided.dsn), over_days(decided.decisions, seed), folder, size)
     try:
         before = world.pasts(), world.at_times(), hashes(world.connection)
         everything = world.rows("journal", "journal_commit")

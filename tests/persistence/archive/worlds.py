@@ -18,7 +18,7 @@ from actors.persistence.projection.store import MS_PER_DAY, Projection
 from actors.persistence.store import Store
 from actors.persistence.verify import fleet_of
 from actors.subaccount.state_codec import state_hash
-from tests.persistence.projection.lives import commit, copy_of, live
+from tests.persistence.projection.lives import commit, live
 from tests.persistence.test_clearing_streams import Scene
 
 DAY = 20_000
@@ -29,7 +29,7 @@ EVER = 2**52
 """Later than all, Unix milliseconds."""
 
 
-def authored(dsn, monkeypatch, events=30):
+def authored(dsn, monkeypatch, events=16):
     """Make accounts; what they and a clearing decide, which is not durable yet."""
     store = Store.open(dsn)
     store.acquire("me", 30)
@@ -55,14 +55,19 @@ def over_days(decisions, seed):
 class World:
     """One database, whose decisions are durable and projected; and an archive's folder."""
 
-    def __init__(self, dsn, decisions, folder, size=11):
+    def __init__(self, dsn, decisions, folder=None):
         self.dsn, self.decisions, self.folder = dsn, decisions, folder
         self.store = Store.open(dsn)
         self.store.acquire("me", 30)
-        commit(self.store, decisions, size)
-        self.project()
         self.connection = connect(dsn)
-        self.spans = None
+
+    @classmethod
+    def made(cls, dsn, decisions, folder=None, size=11):
+        """With what is decided there."""
+        world = cls(dsn, decisions, folder)
+        commit(world.store, decisions, size)
+        world.project()
+        return world
 
     def project(self, daily_days=35):
         projection = Projection(self.dsn, daily_days=daily_days)
@@ -127,8 +132,3 @@ class World:
     def close(self):
         self.connection.close()
         self.store.close()
-
-
-def copied(dsn, decisions, folder, seed=1, size=11):
-    """A world on a database of its own."""
-    return World(copy_of(dsn), over_days(decisions, seed), folder, size)
