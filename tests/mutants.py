@@ -161,6 +161,11 @@ GATEWAY = (
 )
 CLEARED = ("tests/clearing/test_protocol.py",)
 BYPASSED = ("tests/clearing/test_bypass.py",)
+CLEARING_STREAMS = "tests/persistence/test_clearing_streams.py"
+LIVE_BLOCK = f"{CLEARING_STREAMS}::test_a_live_block_is_known_with_what_was_allocated_of_it"
+LOADED_CLEARING = (
+    f"{CLEARING_STREAMS}::test_a_clearing_is_loaded_with_the_members_that_nobody_asks_for_any_more"
+)
 FOLDED = ("tests/persistence/test_store.py::test_what_is_loaded_equals_what_was_folded",)
 SUPERVISED = ("tests/test_quarantine.py", "tests/test_restarts.py", "tests/test_supervisor.py")
 
@@ -228,7 +233,8 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "actors/persistence/journal.py": ("tests/persistence/test_journal.py",),
     "actors/persistence/open_books.py": (
         "tests/persistence/test_open_books.py",
-        "tests/persistence/test_store.py",
+        LIVE_BLOCK,
+        LOADED_CLEARING,
     ),
     "actors/persistence/actor.py": (
         "tests/persistence/test_actor.py",
@@ -247,6 +253,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "actors/persistence/loading.py": (
         "tests/persistence/test_loading.py",
         "tests/persistence/test_risk_rows.py",
+        LIVE_BLOCK,
         *FOLDED,
     ),
     "actors/persistence/projection/orders.py": ("tests/persistence/test_rows.py",),

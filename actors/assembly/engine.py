@@ -130,9 +130,17 @@ class Engine:
         self.alarms = Alarms(self.clock, folder)
         self.alarm = self.alarms.tell
         self.operator_log = OperatorLog(self.clock, folder, self.alarms.tell, self.alarms.over)
+        self.main = ThreadedDispatcher("main", self.clock)
         self.audit: AuditTrail | None = None
         if config.audit == "on":
-            self.audit = AuditTrail(folder, self.clock, self.alarms.tell, self.alarms.over, config.audit_days)
+            self.audit = AuditTrail(
+                folder,
+                self.clock,
+                self.alarms.tell,
+                self.alarms.over,
+                config.audit_days,
+                self.main.is_crowded,
+            )
             self.alarms.told = self.audit.alarmed
         self.gate = TradingGate()
         self.halted = threading.Event()
@@ -140,7 +148,6 @@ class Engine:
         self.base_limits = replace(
             config.risk.limits, price_max_age_ns=Nanos(config.price_max_age_ms * NANOS_PER_MS)
         )
-        self.main = ThreadedDispatcher("main", self.clock)
         self.io = ThreadedDispatcher("writer", self.clock)
         self.projecting = ThreadedDispatcher("projector", self.clock)
         self.loop = IoLoop("exchange")

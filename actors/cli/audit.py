@@ -18,7 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from actors.assembly.config import DEFAULT_DATA_DIR
 from actors.cli import audit_tables, engine_tables
 from actors.cli.app import app
-from actors.cli.common import DataDir, Json, client, err, out, print_answer, print_json
+from actors.cli.common import DataDir, Json, client, err, given, out, print_answer, print_json
 from actors.cli.db import connected, present
 from actors.cli.safe import escaped
 from actors.cli.times import parse_time
@@ -107,7 +107,7 @@ def verify(  # noqa: PLR0913 - one per option
     from actors.persistence.audit.files import FOLDER  # noqa: PLC0415
 
     days = _days(day, from_, to)
-    if dsn is not None and not against_journal:
+    if given(dsn) is not None and not against_journal:
         raise BadInput("--dsn: the database is read with --against-journal only; add it, or leave --dsn out")
     roots = [_root(text) for text in root]
     with _progress() as progress:

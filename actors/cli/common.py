@@ -17,11 +17,15 @@ from rich.segment import Segment
 from rich.text import Text
 
 from actors.cli.safe import escaped, safe
+from actors.core.errors import BadInput
+from actors.core.names import shown
 
 EXIT_PIPE_CLOSED = 141
 """A shell's exit code of a program that SIGPIPE ended; 1 would mean a refusal or a difference."""
 PIPE_WIDTH = 10_000
 """Width in cells for a pipe or a file: each row stays one line."""
+DOTS = frozenset({".", ".."})
+"""Names of folders: what makes URLs resolves them and takes the part before away with them."""
 
 
 class Terminal(Console):
@@ -83,8 +87,32 @@ def client(data_dir: Path) -> Any:
 
 
 def path(*parts: object) -> str:
-    """A path of the API; a part may hold any character."""
+    """A path of the API; a part may hold any character.
+
+    Raises:
+        BadInput: a part is empty, "." or "..": the path would be another one, that of all accounts instead of one.
+    """
+    for part in map(str, parts):
+        if not part:
+            raise BadInput(
+                "an empty name was given; give the name itself, and look whether a variable of your shell is set"
+            )
+        if part in DOTS:
+            raise BadInput(f"{shown(part)} is no name; give that of one account, actor, order or symbol")
     return "/".join(["/v1", *(quote(str(part), safe="") for part in parts)])
+
+
+def given(dsn: str | None) -> str | None:
+    """The DSN that was given, if one was.
+
+    Raises:
+        BadInput: it is empty, as of a variable that is not set; the embedded database is another one than was meant.
+    """
+    if dsn is not None and not dsn.strip():
+        raise BadInput(
+            "the DSN is empty; give one like postgresql://user@host:5432/name, or leave it out for the embedded database"
+        )
+    return dsn
 
 
 def print_answer(found: Any, table: Callable[[Any, Console], None], *, json: bool) -> None:

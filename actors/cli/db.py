@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from actors.assembly import folder_lock
 from actors.assembly.config import DEFAULT_DATA_DIR
 from actors.cli.app import app
-from actors.cli.common import DataDir, Json, err, out, print_json
+from actors.cli.common import DataDir, Json, err, given, out, print_json
 from actors.core.errors import BadInput, StoreUnreachable
 from actors.core.names import checked_text, shown
 from actors.runtime import logs
@@ -388,7 +388,7 @@ def running(dsn: str | None, data_dir: Path) -> Iterator[str]:
     from actors.persistence.embedded import EmbeddedPostgres  # noqa: PLC0415
 
     logs.configure(json=False, level=logging.WARNING)  # what is printed is the answer
-    embedded = None if dsn else EmbeddedPostgres(data_dir, err.print)
+    embedded = None if given(dsn) else EmbeddedPostgres(data_dir, err.print)
     try:
         yield dsn or (embedded.start() if embedded else "")
     except psycopg.Error as error:

@@ -195,7 +195,8 @@ def _alarms(count: int, entries: list[Found], out: Console) -> None:
     shown = entries[-ALARMS_SHOWN:]
     _line("alarms", f"{count:,}" + (f", the latest {len(shown)}:" if shown else ""), out)
     for alarm in shown:
-        out.print(Padding(Text(safe(f"{day_time(alarm['at_ms'])} {alarm['text']}")), (0, 0, 0, 2)))
+        text = Text(safe(f"{day_time(alarm['at_ms'])} {alarm['text']}"))
+        out.print(Padding(text, (0, 0, 0, 2), expand=False))
 
 
 def alarms(found: Found, out: Console) -> None:

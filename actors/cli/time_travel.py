@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pdb  # noqa: T100 - "b" of --step
 import sys
 import time
@@ -34,6 +35,9 @@ Force = Annotated[bool, Parameter(negative=())]
 
 LAST = 16
 """Decisions in a capture, unless fewer are asked for; the engine keeps no more of one account."""
+
+CAPTURE_MAX = 1 << 28
+"""Bytes of a file that are read; no capture is as large."""
 
 FACTS_SHOWN = 1_000
 DIFFERENT = 1
@@ -162,10 +166,23 @@ def write_capture(data: bytes, target: Path) -> None:
 
     found = decode(data, "the engine's answer")
     try:
-        target.write_bytes(data)
+        _write_whole(target, data)
     except OSError as error:
         raise BadInput(f"{target} cannot be written: {error.strerror}") from None
     time_travel_tables.written(found, str(target), len(data), out)
+
+
+def _write_whole(target: Path, data: bytes) -> None:
+    """Write a file whole or not at all: on a full disk the one that was there is kept, and no part of a new one."""
+    if target.exists() and not target.is_file():
+        target.write_bytes(data)  # a device or a pipe, which nothing can take the place of
+        return
+    fresh = target.with_name(f"{target.name}.{os.getpid()}.new")
+    try:
+        fresh.write_bytes(data)
+        fresh.replace(target)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 @app.command
@@ -212,10 +229,14 @@ def read_capture(file: Path) -> Any:
     Raises:
         BadInput: there is no such file, or it is no whole capture.
     """
-    from actors.subaccount.capture import decode  # noqa: PLC0415
+    from actors.subaccount.capture import HEAD_MAX, MAGIC, decode  # noqa: PLC0415
 
     try:
-        data = file.read_bytes()
+        with file.open("rb") as content:
+            data = content.read(HEAD_MAX)
+            if data.startswith(MAGIC):
+                # Of anything else, however large or endless, no more is needed to say that it is no capture.
+                data += content.read(CAPTURE_MAX)
     except OSError as error:
         raise BadInput(f"{file} cannot be read: {error.strerror}") from None
     return decode(data, str(file))

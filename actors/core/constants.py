@@ -113,6 +113,16 @@ PROJECTION_AGE_HIGH = Nanos(10 * NANOS_PER_SECOND)
 PROJECTION_AGE_LOW = Nanos(2 * NANOS_PER_SECOND)
 """Nanoseconds below which new risk is allowed again."""
 
+CROWD_BACKLOG = 200
+"""Actors that wait for a turn above which they are a crowd, as after a price that many accounts must look at: what can be done
+later leaves the interpreter, of which there is one, to their decisions."""
+
+PROJECTION_WAIT_MAX = Nanos(3 * NANOS_PER_SECOND)
+"""Nanoseconds that a decision may wait for its projection while a crowd decides."""
+
+PROJECTION_WAIT_BEHIND = PROJECTION_LAG_HIGH // 2
+"""Decisions not projected above which they wait for no crowd."""
+
 HANDED_MAX = 20_000
 """Decisions that the projector keeps in memory; what comes on top it reads from the journal later."""
 
@@ -142,6 +152,7 @@ assert WRITER_BATCH_LEAST < WRITER_BATCH_FIRST < WRITER_BATCH_MOST
 assert WRITER_WAITING_LOW < WRITER_WAITING_HIGH
 assert PROJECTION_BATCH_MAX <= PROJECTION_LAG_LOW < PROJECTION_LAG_HIGH
 assert PROJECTION_AGE_LOW < PROJECTION_AGE_HIGH
+assert PROJECTION_WAIT_MAX < PROJECTION_AGE_HIGH
 assert MAILBOX_LOW < MAILBOX_HIGH
 assert HIGHER_LANE_RUN < TURN_MESSAGES
 assert ADL_BACKOFF_FIRST_MS < ADL_BACKOFF_MAX_MS < ADL_STUCK_EVERY_MS

@@ -32,6 +32,7 @@ from actors.core.clearing_messages import is_clearing
 from actors.core.durability import Persist, StreamFacts
 from actors.core.errors import NotDurable
 from actors.core.facts import AnyFact, FillApplied
+from actors.core.journal_marks import Mark
 from actors.core.units import Symbol
 
 SHARD = 0
@@ -322,6 +323,18 @@ def end_of(connection: Connection) -> End:
     return (NO_HASH, 0) if row is None else (bytes(row[0]), int(row[1]))
 
 
+def mark(connection: Connection, position: int) -> Mark | None:
+    """Of the first commit that ended at a position or behind it; None if none did."""
+    row = connection.execute(COMMIT_OF, (SHARD, position)).fetchone()
+    return None if row is None else Mark(int(row[0]), bytes(row[1]).hex())
+
+
+def roots_at(connection: Connection, positions: Collection[int]) -> dict[int, bytes]:
+    """The roots of the commits that end at positions; without those where none does."""
+    found = connection.execute(ROOTS_AT, (SHARD, list(positions))).fetchall()
+    return {int(position): bytes(root) for position, root in found}
+
+
 def last_position(connection: Connection) -> int:
     """The position of the last row; 0 for an empty journal."""
     return end_of(connection)[1]
@@ -402,6 +415,12 @@ PROJECTED: LiteralString = "SELECT position FROM bulkhead.projection WHERE shard
 
 LAST_COMMIT: LiteralString = """
     SELECT root, position FROM bulkhead.journal_commit WHERE shard = %s ORDER BY position DESC LIMIT 1"""
+
+COMMIT_OF: LiteralString = """
+    SELECT position, root FROM bulkhead.journal_commit WHERE shard = %s AND position >= %s ORDER BY position LIMIT 1"""
+
+ROOTS_AT: LiteralString = """
+    SELECT position, root FROM bulkhead.journal_commit WHERE shard = %s AND position = ANY(%s)"""
 
 HEADS: LiteralString = """
     SELECT asked.stream, COALESCE(last.sequence, old.sequence), COALESCE(last.hash, old.hash)

@@ -41,9 +41,9 @@ Connection = psycopg.Connection[Any]
 
 ROWS_A_TIME = 1_000
 
-AGO = re.compile(r"-(\d{1,9})\s*(ms|s|m|h|d|w)")
+AGO = re.compile(r"-(\d{1,9})\s*(ms|s|m|h|d|w)", re.ASCII)
 UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
-NUMBER = re.compile(r"\d{1,18}")
+NUMBER = re.compile(r"\d{1,18}", re.ASCII)
 FORMS = "a time in UTC (2026-11-22T09:30, or -15m), a position of the journal (5123), #SEQUENCE of the account, or now"
 
 

@@ -11,7 +11,16 @@ from decimal import Decimal as D
 import pytest
 from msgspec.structs import replace
 
-from actors.clearing.book import CROWD_MAX_MS, QUIET_MS, group_of
+from actors.clearing.book import (
+    CROWD_FEW,
+    CROWD_MAX_MS,
+    CROWD_MOST_MS,
+    MEMBER_MS,
+    QUIET_MS,
+    QUIET_SHARE,
+    group_of,
+    hold_ms,
+)
 from actors.clearing.effects import Again, ToGateway
 from actors.core.clearing_facts import BlockEnded, BlockFormed, BlocksForgotten, RoundAllocated
 from actors.core.clearing_messages import Grant, Group, OrderDone, ReturnSlot, StepUnderWay, Want
@@ -185,15 +194,54 @@ def test_a_block_that_is_not_durable_holds_the_next_one_back_however_long_it_tak
 def test_a_crowd_that_keeps_arriving_is_held_back_for_so_long_at_most():
     world = World()
     world.place(order("a0"), order("b0"))
-    arrivals = CROWD_MAX_MS // 5
+    arrivals = CROWD_MAX_MS // 20
     for n in range(1, arrivals):
-        world.wait(5)
+        world.wait(20)
         world.place(order(f"a{n}"))
     assert not world.wants
-    world.wait(4)
+    world.wait(19)
     assert not world.wants
     world.wait(1)
     assert world.wants[LIQUIDATION].orders == arrivals + 1
+
+
+def arriving(world, orders):
+    """So many arrive at once, then one more each 25 ms until a slot is wanted; how long that took, and how many they are."""
+    began_ms = world.now_ms
+    world.place(*(order(f"a{n}", quantity="0.01") for n in range(orders)))
+    while not world.wants:
+        world.wait(1)
+        if not world.wants and (world.now_ms - began_ms) % 25 == 0:
+            world.place(order(f"b{world.now_ms}", quantity="0.01"))
+    return world.now_ms - began_ms, world.wants[LIQUIDATION].orders
+
+
+def test_a_small_crowd_is_held_no_longer_however_it_grows():
+    took_ms, orders = arriving(World(), 2)
+    assert orders < CROWD_FEW
+    assert took_ms == CROWD_MAX_MS == hold_ms(2) == hold_ms(CROWD_FEW)
+
+
+def test_a_larger_crowd_is_held_longer_for_each_order_that_arrives():
+    assert hold_ms(CROWD_FEW + 1) == CROWD_MAX_MS + MEMBER_MS
+    took_ms, orders = arriving(World(), CROWD_FEW)
+    # The ninth comes after 225 ms, and the hold is 245 ms by then; a tenth would come too late.
+    assert (took_ms, orders) == (CROWD_MAX_MS + 9 * MEMBER_MS, CROWD_FEW + 9)
+
+
+@pytest.mark.parametrize("orders", [100, 101, 400])
+def test_however_large_it_is_a_crowd_is_not_held_for_longer_than_the_most(orders):
+    took_ms, _ = arriving(World(), orders)
+    assert took_ms == CROWD_MOST_MS
+
+
+def test_a_crowd_of_many_may_be_quiet_for_a_part_of_its_hold():
+    world = World()
+    world.place(*(order(f"a{n}", quantity="0.01") for n in range(100)))
+    world.wait(CROWD_MOST_MS // QUIET_SHARE - 1)
+    assert not world.wants
+    world.wait(1)
+    assert world.wants[LIQUIDATION].orders == 100
 
 
 def test_a_crowd_that_falls_quiet_goes_out_a_moment_later():

@@ -155,7 +155,17 @@ def test_times_are_utc_unless_they_say_otherwise(text, ms):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "now", "1793491200", "2026-02-30", "0001-01-01", "1969-12-31T23:59", "x" * 500]
+    "text",
+    [
+        "",
+        "now",
+        "1793491200",
+        "2026-02-30",
+        "0001-01-01",
+        "1969-12-31T23:59",
+        "9999-12-31T23:59:59-23:59",
+        "x" * 500,
+    ],
 )
 def test_what_is_no_time_is_named_with_one_that_is(text):
     with pytest.raises(BadInput, match="2026-11-01T08:30") as raised:

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from actors.clearing.durability import ClearingLoaded, LoadClearing
 from actors.clearing.state import ClearingState
 from actors.core.clearing_messages import Durable, OrdersBooked
+from actors.core.constants import HANDED_WAITING
 from actors.core.durability import DecisionLost, Persist
 from actors.core.enums import OrderStatus
 from actors.core.errors import NotDurable, StateCorrupt, StoreBusy, StoreUnreachable
@@ -484,3 +485,24 @@ def test_who_reads_on_is_told_of_what_is_durable_and_of_nothing_else():
     bench.store.away = False
     bench.dispatcher.run_until(500_000_000)
     assert told == [(Committed(4), [1])]
+
+
+@pytest.mark.parametrize(
+    ("waiting", "left"), [(0, HANDED_WAITING), (HANDED_WAITING - 1, 1), (HANDED_WAITING, 0)]
+)
+def test_a_projector_that_does_not_come_to_read_is_handed_so_many_and_no_more(waiting, left):
+    bench = Bench()
+    # One that has no turn, as its dispatcher does not run.
+    elsewhere = SeededDispatcher("elsewhere", VirtualClock())
+    projector = bench.actors["projector"] = Sink.start("projector", elsewhere)
+    elsewhere.run_until_quiet()
+    bench.store.handover = lambda: Committed(len(bench.store.log))
+    for _ in range(waiting):
+        projector.tell(Committed(0))
+    for _ in range(left + 2):
+        tell(bench, persist())
+    elsewhere.run_until_quiet()
+    assert projector.cell.actor.got == [Committed(0)] * waiting + [Committed(n + 1) for n in range(left)]
+    tell(bench, persist())
+    elsewhere.run_until_quiet()
+    assert projector.cell.actor.got[-1] == Committed(left + 3)

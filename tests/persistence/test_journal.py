@@ -6,6 +6,7 @@ Covers: actors/persistence/loading.py
 from __future__ import annotations
 
 import hashlib
+from types import SimpleNamespace
 
 import msgspec
 import psycopg
@@ -22,6 +23,7 @@ from actors.persistence import journal
 from actors.persistence.journal import NO_HASH, JournalEnd
 from actors.persistence.loading import states_at, states_of
 from actors.persistence.messages import Committed
+from actors.persistence.verify import verify
 from tests.factories import BUY, SELL, D, account
 from tests.persistence.authors import NOW, Author, create, load, rows
 
@@ -146,6 +148,38 @@ def test_an_account_is_opened_once_and_all_or_none(store, dsn):
 def test_without_knowing_the_end_nothing_is_appended():
     with pytest.raises(NotDurable, match="end of the journal"):
         JournalEnd().opening([("acct-1", 0, NOW, "", b"[]")])
+
+
+class Heads:
+    """A connection that is asked for the last rows of streams, and remembers of which."""
+
+    def __init__(self):
+        self.asked = []
+
+    def execute(self, statement, parameters):
+        assert statement == journal.HEADS
+        [streams] = parameters
+        self.asked.append(streams)
+        return SimpleNamespace(fetchall=lambda: [(stream, 3, NO_HASH) for stream in streams])
+
+
+def test_the_last_rows_of_streams_are_remembered_and_all_forgotten_when_they_are_too_many(monkeypatch):
+    monkeypatch.setattr(journal, "HEADS_KEPT", 3)
+    end, heads = JournalEnd.of_empty_journal(), Heads()
+    for streams in (["a", "b"], ["b"], ["b", "c"], ["a", "b", "c"], ["d"], ["d", "a"], ["a"]):
+        end.learn(heads, streams)
+    # With three it knows as many as it may, with four one more: then it begins anew.
+    assert heads.asked == [["a", "b"], ["c"], ["d"], ["d", "a"]]
+
+
+def test_what_was_forgotten_is_read_again(store, dsn, monkeypatch):
+    monkeypatch.setattr(journal, "HEADS_KEPT", 0)
+    authors = [deposits(Author(state), 3) for state in create(store, 2)]
+    for number in range(3):
+        assert store.commit([author.batch[number] for author in authors]) == [None, None]
+    assert [(e.stream, e.sequence) for e in entries(dsn)[-2:]] == [("acct-1", 3), ("acct-2", 3)]
+    with psycopg.connect(dsn) as connection:
+        assert verify(connection).fault is None
 
 
 def test_states_are_those_of_any_position(store, dsn):
