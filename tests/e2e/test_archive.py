@@ -54,7 +54,7 @@ def test_an_engine_goes_on_after_its_journal_was_archived(paper, tmp_path):
     planned = json.loads(ran("db", "archive", "--before", now, "--dry-run", "--json", *here))
     assert planned["obstacles"] == []
     made = json.loads(ran("db", "archive", "--before", now, "--json", *here))
-    assert made["rows"] == planned["rows"] > 6
+    assert made["rows"] == planned["rows"] > 3
     engine = EngineProcess(paper, tmp_path)
     try:
         assert states(engine) == before
