@@ -117,7 +117,14 @@ def _projector(p: Parts) -> Ref:
     assert p.projection is not None, "a projector needs a projection"
     r = p.registry
     return Projector.start(
-        "projector", p.projecting, p.projection, r.gate, r.alarm, p.alarm_by_key, p.alarm_over
+        "projector",
+        p.projecting,
+        p.projection,
+        r.gate,
+        r.alarm,
+        p.alarm_by_key,
+        p.alarm_over,
+        p.main.is_crowded,
     )
 
 

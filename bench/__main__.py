@@ -17,6 +17,7 @@ from bench import (
     million,
     restart,
     router,
+    single,
     symbols,
 )
 
@@ -32,6 +33,7 @@ ALL = {
     "latency": latency.run,
     "clearing": clearing.run,
     "flow": flow.run,
+    "single": single.run,
 }
 
 

@@ -161,6 +161,11 @@ GATEWAY = (
 )
 CLEARED = ("tests/clearing/test_protocol.py",)
 BYPASSED = ("tests/clearing/test_bypass.py",)
+CLEARING_STREAMS = "tests/persistence/test_clearing_streams.py"
+LIVE_BLOCK = f"{CLEARING_STREAMS}::test_a_live_block_is_known_with_what_was_allocated_of_it"
+LOADED_CLEARING = (
+    f"{CLEARING_STREAMS}::test_a_clearing_is_loaded_with_the_members_that_nobody_asks_for_any_more"
+)
 FOLDED = ("tests/persistence/test_store.py::test_what_is_loaded_equals_what_was_folded",)
 SUPERVISED = ("tests/test_quarantine.py", "tests/test_restarts.py", "tests/test_supervisor.py")
 
@@ -227,7 +232,8 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "actors/persistence/journal.py": ("tests/persistence/test_journal.py",),
     "actors/persistence/open_books.py": (
         "tests/persistence/test_open_books.py",
-        "tests/persistence/test_store.py",
+        LIVE_BLOCK,
+        LOADED_CLEARING,
     ),
     "actors/persistence/actor.py": (
         "tests/persistence/test_actor.py",
@@ -246,6 +252,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "actors/persistence/loading.py": (
         "tests/persistence/test_loading.py",
         "tests/persistence/test_risk_rows.py",
+        LIVE_BLOCK,
         *FOLDED,
     ),
     "actors/persistence/projection/orders.py": ("tests/persistence/test_rows.py",),
@@ -295,6 +302,25 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "actors/assembly/reconciliation.py": ("tests/assembly/test_reconciliation.py",),
     "actors/venues/binance/errors.py": ("tests/venues/binance/test_errors.py",),
     "actors/venues/binance/translate.py": ("tests/venues/binance/test_translate.py",),
+    # What people read: ledger, history, drop copy, Redis, audit, adoption.
+    "actors/core/events.py": ("tests/core/test_events.py",),
+    "actors/core/journal_marks.py": ("tests/core/test_journal_marks.py",),
+    "actors/subaccount/income.py": ("tests/persistence/projection/test_ledger.py",),
+    "actors/subaccount/recording.py": (
+        "tests/subaccount/test_recording.py",
+        "tests/subaccount/test_capture.py",
+        "tests/assembly/test_rerun.py",
+        "tests/sim/test_rerun.py",
+    ),
+    "actors/persistence/tail.py": (
+        "tests/persistence/test_tail.py",
+        "tests/persistence/test_other_history.py",
+        "tests/api/test_drop_copy.py",
+    ),
+    "actors/persistence/projection/ledger.py": ("tests/persistence/projection/test_ledger.py",),
+    "actors/persistence/adoption/figures.py": ("tests/persistence/adoption/test_figures.py",),
+    "actors/persistence/adoption/plan.py": ("tests/persistence/adoption/test_plan.py",),
+    "actors/persistence/audit/rejections.py": ("tests/persistence/audit/test_rejections.py",),
 }
 """What stands between a decision and the exchange or the database, and between a price and a decision."""
 
@@ -309,6 +335,16 @@ AWAY = "so many wait only while Postgres is away, and then the gate is shut for 
 SPEED = "a list and a deque hold the same; what differs is memory and speed"
 BOUND = "a bound on memory: one more or less of what is remembered long enough"
 EQUIVALENT: dict[tuple[str, str, str], str] = {
+    (
+        "persistence/adoption/figures",
+        "value.adjusted() < DIGITS_MAX",
+        "value.adjusted() <= DIGITS_MAX",
+    ): "a number of so many digits is refused, rounded or not",
+    (
+        "persistence/adoption/figures",
+        "abs(found - quantity) <= quantity * STEP_NOISE",
+        "abs(found - quantity) < quantity * STEP_NOISE",
+    ): "no quantity misses a multiple of its step by exactly that part",
     ("clearing/allocation", "total < ZERO", "total <= ZERO"): "nothing has no sign",
     (
         "runtime/dispatcher",

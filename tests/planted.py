@@ -15,6 +15,7 @@ class Fault(msgspec.Struct, frozen=True):
     tests: tuple[str, ...]
 
 
+ARCHIVE = "tests/persistence/archive/"
 PROTOCOL = "actors/gateway/protocol.py"
 GATEWAY = "actors/gateway/actor.py"
 SURVEYS = "actors/gateway/survey_schedule.py"
@@ -1514,11 +1515,59 @@ FAULTS = (
     Fault(
         "a past state is folded from a snapshot that is too new",
         "actors/persistence/past.py",
-        "WHERE stream = %s AND sequence <= %s\n    ORDER",
-        "WHERE stream = %s AND sequence >= %s\n    ORDER",
+        "WHERE stream = %s AND sequence <= %s ORDER BY sequence DESC LIMIT 1",
+        "WHERE stream = %s AND sequence >= %s ORDER BY sequence DESC LIMIT 1",
         (
             "tests/persistence/test_past.py::test_a_snapshot_shortens_the_fold_and_one_that_is_too_new_is_left",
         ),
+    ),
+    Fault(
+        "a clock that was set back begins a day once more",
+        PROJECTION,
+        "day > newest.get(stream, self._days.get(stream, -1))",
+        "day != newest.get(stream, self._days.get(stream, -1))",
+        ("tests/persistence/projection/test_days.py",),
+    ),
+    Fault(
+        "rows are deleted though their file was not read back",
+        "actors/persistence/archive/writing.py",
+        "    verified(files.Archive(folder, [made.file]), made.file, Chain(begin=made.begin))",
+        "    del made",
+        (
+            ARCHIVE
+            + "test_faults.py::test_what_was_not_written_as_it_was_meant_is_noticed_before_a_row_is_deleted",
+        ),
+    ),
+    Fault(
+        "an archived file has its name before it is on the disk",
+        "actors/persistence/archive/folder.py",
+        "            os.fsync(file.fileno())\n",
+        "",
+        (
+            ARCHIVE
+            + "test_faults.py::test_a_file_is_on_the_disk_before_it_has_its_name_and_both_before_a_row_is_deleted",
+        ),
+    ),
+    Fault(
+        "rows are archived that the tables do not have",
+        "actors/persistence/archive/plan.py",
+        "if position < last:",
+        "if position < 0:",
+        (ARCHIVE + "test_faults.py::test_what_stands_in_the_way_is_named",),
+    ),
+    Fault(
+        "a snapshot stays older than what is archived",
+        "actors/persistence/archive/writing.py",
+        "        cursor.executemany(PUT_SNAPSHOT, [_snapshot(s) for s in made.streams.values()])\n",
+        "",
+        (ARCHIVE + "test_readers.py",),
+    ),
+    Fault(
+        "a stream all of whose rows are archived begins once more",
+        "actors/persistence/journal.py",
+        "COALESCE(last.sequence, old.sequence)",
+        "last.sequence",
+        (ARCHIVE + "test_readers.py",),
     ),
     Fault(
         "an account is adopted though its sums are not the exchange's",
@@ -1587,5 +1636,83 @@ FAULTS = (
         "                for id_ in due:\n                    schedule.changed(id_, now_s)\n",
         "",
         ("tests/persistence/redis/test_refusals.py",),
+    ),
+    # What people read: ledger, drop copy, Redis, audit, adoption.
+    Fault(
+        "a takeover's fee is an income",
+        "actors/subaccount/income.py",
+        'Entry(Income.COMMISSION, -fact.fee, "TAKEN_OVER", fact.symbol)',
+        'Entry(Income.COMMISSION, fact.fee, "TAKEN_OVER", fact.symbol)',
+        ("tests/persistence/projection/test_ledger.py",),
+    ),
+    Fault(
+        "an entry of the ledger has the balance before it",
+        "actors/persistence/projection/ledger.py",
+        "        balance += entry.amount\n        yield (",
+        "        yield (",
+        ("tests/persistence/projection/test_ledger.py",),
+    ),
+    Fault(
+        "a statement's entries are printed though they do not add up",
+        "actors/persistence/statement.py",
+        "        if balance + entry.amount != entry.balance:",
+        "        if balance is None:",
+        ("tests/persistence/test_statement.py",),
+    ),
+    Fault(
+        "rows that are not kept any more are passed over in silence",
+        "actors/persistence/tail.py",
+        "        if rows and rows[0].position != after + 1:",
+        "        if rows and rows[0].position <= after:",
+        ("tests/persistence/test_tail.py", "tests/api/test_drop_copy.py"),
+    ),
+    Fault(
+        "any commit at a position is the one that was read",
+        "actors/persistence/journal.py",
+        "roots.get(m.position) == m.root",
+        "m.position in roots",
+        ("tests/persistence/test_other_history.py",),
+    ),
+    Fault(
+        "a drop copy goes on in another history",
+        "actors/api/drop_copy.py",
+        "                    await JOURNAL.ask(self._tail.check, list(asked.marks))\n",
+        "                    pass\n",
+        ("tests/api/test_drop_copy.py",),
+    ),
+    Fault(
+        "the event that a client has is sent again",
+        "actors/api/drop_copy.py",
+        "if line.id > reader.after and reader.asked.wants(line)",
+        "if line.id >= reader.after and reader.asked.wants(line)",
+        ("tests/api/test_drop_copy.py",),
+    ),
+    Fault(
+        "the stream in Redis goes on after a restore",
+        "actors/persistence/redis/event_stream.py",
+        "            return mark == journal.common([mark])\n        found",
+        "            return True\n        found",
+        ("tests/persistence/test_other_history.py", "tests/persistence/redis/test_refusals.py"),
+    ),
+    Fault(
+        "an order that rests at the exchange counts as gone",
+        "actors/persistence/adoption/plan.py",
+        "order.exchange_order_id in self._resting",
+        "order.exchange_order_id not in self._resting",
+        (ADOPTION + "test_plan.py",),
+    ),
+    Fault(
+        "somebody else's resting order is no reason not to adopt",
+        "actors/assembly/adoption.py",
+        "if not (is_ours and o.client_order_id.startswith(ours))",
+        "if not (is_ours or o.client_order_id.startswith(ours))",
+        (ADOPTION + "test_adopting.py",),
+    ),
+    Fault(
+        "of an account's decisions more are kept in memory than the engine may",
+        "actors/subaccount/recording.py",
+        "        self.count += len(ring) < self._of_one\n",
+        "",
+        ("tests/subaccount/test_recording.py",),
     ),
 )

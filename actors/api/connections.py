@@ -63,6 +63,10 @@ NO_SOCKET = (
 FAILED = '{"error": {"code": "InternalError", "message": "a fault of ours"}}'
 LITESTAR_FAULT = "Internal Server Error"
 TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+BAD_HANDSHAKE = (
+    b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: "
+)
+HEAD_RULE = "this is no head of a websocket: its URL and each of its headers may have 8,000 bytes, there may be 100 headers, and no body"
 BUSY = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
@@ -195,6 +199,15 @@ class BoundedSocket(WebSocketsSansIOProtocol):
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
         self._late: asyncio.TimerHandle | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """Refuse a head that is no websocket's; by itself uvicorn would neither answer nor end the connection, for ever."""
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self.handshake_initiated = self.handshake_complete = self.close_sent = True
+            body = _error("BadHandshake", HEAD_RULE)
+            self.transport.write(b"%s%d\r\n\r\n%s" % (BAD_HANDSHAKE, len(body), body))
+            self.transport.close()
 
     def pause_writing(self) -> None:
         """The client does not read: the socket's buffer is full."""
@@ -349,8 +362,11 @@ def _is_address(name: str) -> bool:
 async def _refuse(send: Send, kind: str, hosts: Sequence[str]) -> None:
     sent = ascii(hosts[0][:80]) if len(hosts) == 1 else f"{len(hosts)} of them"
     text = f"Host: {sent} is no name of this API; call it by its address, or add the name to api_hosts"
-    body = msgspec.json.encode({"error": {"code": "MisdirectedRequest", "message": text}})
-    await _answer(send, kind, 421, body)
+    await _answer(send, kind, 421, _error("MisdirectedRequest", text))
+
+
+def _error(code: str, text: str) -> bytes:
+    return msgspec.json.encode({"error": {"code": code, "message": text}})
 
 
 async def _answer(send: Any, kind: str, status: int, body: bytes) -> None:

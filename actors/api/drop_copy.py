@@ -7,7 +7,8 @@ Rules
    bounded, and the connection is cut when that does not move (``api.connections``); nobody else notices.
 3. Who is far behind reads from Postgres in one thread for all, and at most half of the time: decoding old rows takes the
    interpreter from those who trade.
-4. While Postgres does not answer, connections stay, and heartbeats say up to where they have read.
+4. What was read has a mark (``core.journal_marks``), and who gives it again goes on in the same history or not at all.
+5. While Postgres does not answer, connections stay, and heartbeats say up to where they have read.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from actors.api.noun import Context, Noun
 from actors.api.pools import DROP_COPIES, JOURNAL
 from actors.core.errors import BadInput, BulkheadError, NotKept, Overloaded, StoreBusy, StoreUnreachable
 from actors.core.events import ALL_PARTS, EventId, EventKind, event_id, events_of
+from actors.core.journal_marks import KEPT, Mark, mark_of
 from actors.core.names import shown
 from actors.core.units import AccountId
 from actors.persistence.tail import Decided, JournalTail
@@ -59,7 +61,7 @@ CLIENT_SPOKE, NOT_KEPT, FAULT = 4400, 4410, 4500
 """Codes that a connection is closed with, beside those of ``api.connections``: an HTTP status and 4000."""
 
 NOW = "now"
-PARAMETERS = ("account", "kinds", "after")
+PARAMETERS = ("account", "kinds", "after", "root")
 
 _ENCODE = msgspec.json.Encoder().encode
 
@@ -76,11 +78,15 @@ class Line(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """What a client asked for; empty sets are all of them, and no place is the end as it is now."""
+    """What a client asked for; empty sets are all of them, and no place is the end as it is now.
+
+    ``marks`` are those of what it has read already.
+    """
 
     accounts: frozenset[AccountId]
     kinds: frozenset[EventKind]
     after: EventId | None
+    marks: frozenset[Mark] = frozenset()
 
     def wants(self, line: Line) -> bool:
         """Whether an event is one of them. Nobody can say of what kinds a row is that cannot be read."""
@@ -97,6 +103,7 @@ def asked_of(parameters: Iterable[tuple[str, str]]) -> Asked:
     accounts: set[AccountId] = set()
     kinds: set[EventKind] = set()
     after: EventId | None = None
+    marks: set[Mark] = set()
     seen: set[str] = set()
     for name, value in parameters:
         if name not in PARAMETERS:
@@ -105,12 +112,18 @@ def asked_of(parameters: Iterable[tuple[str, str]]) -> Asked:
             accounts.add(AccountId(value))
         elif name == "kinds":
             kinds.update(kind_of(part) for part in value.split(","))
+        elif name == "root":
+            marks.add(mark_of(value))
         elif name in seen:
             raise BadInput("after: it is given twice; one place to go on from is needed")
         elif value != NOW:
             after = event_id(value)
         seen.add(name)
-    return Asked(frozenset(accounts), frozenset(kinds), after)
+    if len(marks) > KEPT:
+        raise BadInput(
+            f"root: {len(marks)} are given, and {KEPT} are taken; the newest and some older ones will do"
+        )
+    return Asked(frozenset(accounts), frozenset(kinds), after, frozenset(marks))
 
 
 def kind_of(text: str) -> EventKind:
@@ -148,6 +161,8 @@ class DropCopies:
                 for account in asked.accounts:
                     self._lookup.account(account)
                 last = await JOURNAL.within(RETRY_SECONDS * 10, self._tail.end)
+                if asked.marks:
+                    await JOURNAL.ask(self._tail.check, list(asked.marks))
                 after = await self._checked(asked.after or EventId(last, ALL_PARTS), last)
                 await socket.accept()
                 with self._stats.counted(number), self._bell.heard(self._tail) as told:
@@ -207,9 +222,12 @@ class DropCopies:
 
     async def _send(self, socket: Socket, reader: _Reader) -> None:
         begin = {"type": "begin", "position": reader.last, "after": shown_id(reader.after)}
+        begin["root"] = await self._mark(reader.after.position)
         await _say(socket, reader, {**begin, "heartbeat_seconds": HEARTBEAT_SECONDS})
         async for rows in self._rows(socket, reader):
-            for message in messages(self._wanted(rows, reader), reader.last):
+            lines = list(self._wanted(rows, reader))
+            root = await self._mark(rows[-1].position) if lines else None
+            for message in messages(lines, reader.last, root):
                 await socket.send_data(message.data, mode="text")
                 reader.said_at = time.monotonic()
                 self._stats.events += message.events
@@ -242,7 +260,17 @@ class DropCopies:
 
     async def _heartbeat(self, socket: Socket, reader: _Reader) -> None:
         beat = {"type": "heartbeat", "position": reader.position, "last": self._tail.position}
+        known = self._tail.remembered_mark(reader.position)  # no question: it may keep the connection silent
+        beat["root"] = known and str(known)
         await _say(socket, reader, {**beat, "wall_ms": self._engine.clock.wall_ms()})
+
+    async def _mark(self, position: int) -> str | None:
+        """The mark of what is read up to a position; None while nobody can say it."""
+        found = self._tail.remembered_mark(position)
+        if found is None:
+            with suppress(StoreUnreachable, StoreBusy, Overloaded):
+                found = await JOURNAL.ask(self._tail.mark, position)
+        return found and str(found)
 
     async def _read(self, after: int, limit: int) -> Sequence[Decided]:
         return await JOURNAL.ask(self._tail.read, after, limit)
@@ -333,13 +361,13 @@ def lines_of(row: Decided) -> tuple[Line, ...]:
     return tuple(Line(e.id, e.account, e.kind, _ENCODE(e.flat())[:-1]) for e in events_of(row))
 
 
-def messages(lines: Iterable[Line], last: int) -> Iterator[Message]:
-    """Events as messages. Those up to position ``last`` were committed before the connection began."""
-    rest = iter(lines)
+def messages(lines: Iterable[Line], last: int, root: str | None = None) -> Iterator[Message]:
+    """Events as messages, with the mark of all of them. Those up to ``last`` were committed before the connection began."""
+    rest, begun = iter(lines), b'{"type":"events","root":' + _ENCODE(root) + b',"events":['
     while some := list(itertools.islice(rest, EVENTS_MAX)):
         ends = (b',"possible_resend":true}', b',"possible_resend":false}')
         events = b",".join(line.begun + ends[line.id.position > last] for line in some)
-        yield Message(b'{"type":"events","events":[' + events + b"]}", len(some))
+        yield Message(begun + events + b"]}", len(some))
 
 
 def row_before(after: EventId) -> int:

@@ -18,6 +18,7 @@ from websockets.sync.client import ClientConnection, connect
 from actors.api.client import EngineError, address_of
 from actors.core.errors import BadInput
 from actors.core.events import EventId, event_id
+from actors.core.journal_marks import Mark, kept, mark_of
 
 CONNECT_SECONDS = 10.0
 SILENT_BEATS = 3
@@ -27,6 +28,9 @@ RETRY_FIRST, RETRY_MAX = 0.1, 2.0
 """Seconds between two tries, doubled each time."""
 
 MESSAGE_MAX = 16 << 20
+
+ASKED_MAX = 5_000
+"""Bytes of accounts and kinds in the URL: a websocket's has room for some 8,000, and the journal's marks stand in it too."""
 
 OLD_TOKEN_SECONDS = 10.0
 """For so long a refused token may be that of an engine that has just been started again, and will leave its new one."""
@@ -52,9 +56,10 @@ class DropCopyClient:
         note: called with a line when the connection is lost, and when it is there again.
         token: instead of the one of the data folder.
         url: instead of the one of the data folder.
+        roots: marks that came with what was read before; the engine refuses to go on in another history.
 
     Raises:
-        BadInput: ``after`` is no such place.
+        BadInput: ``after`` is no such place; one of ``roots`` is no mark; or more accounts than a request has room for.
     """
 
     def __init__(  # noqa: PLR0913 - what one may ask for
@@ -66,12 +71,23 @@ class DropCopyClient:
         note: Callable[[str], None] = lambda _text: None,
         token: str = "",
         url: str = "",
+        roots: Sequence[str] = (),
     ) -> None:
         self._data_dir, self._accounts, self._kinds = data_dir, tuple(accounts), tuple(kinds)
         self._note, self._token, self._url = note, token, url
+        asked = [("account", account) for account in self._accounts]
+        asked += [("kinds", ",".join(self._kinds))] if self._kinds else []
+        if len(urlencode(asked)) > ASKED_MAX:
+            raise BadInput(
+                f"{len(accounts)} accounts do not fit into one request (of some {ASKED_MAX:,} bytes): name fewer, or none for "
+                "those of all"
+            )
+        self._asked = asked
         self._last: EventId | None = None if after == "now" else event_id(after)
         self.after = after
         """Where the next connection goes on; written after an event was handed out, it is a place to begin again from."""
+        self.marks: list[Mark] = sorted(map(mark_of, roots))
+        """Of what was read; the newest goes with ``after``."""
         self.connections = 0
         self.resent = 0
         """How many events came again and were left out."""
@@ -91,12 +107,14 @@ class DropCopyClient:
                 with self._connected() as socket:
                     self.connections += 1
                     for message in self._messages(socket):
+                        self._marked(message)
                         if message["type"] == "begin":
                             self._begun(message)
                             until = message["position"] if until is None else until
                             wait, refused_since = RETRY_FIRST, 0.0
                         elif message["type"] == "events":
-                            yield from self._new(message["events"])
+                            root = self.root
+                            yield from self._new([{**event, "root": root} for event in message["events"]])
                         elif message["type"] == "heartbeat":
                             self._passed(message["position"])
                             if not follow and until is not None and message["position"] >= until:
@@ -114,6 +132,16 @@ class DropCopyClient:
                     raise
             time.sleep(wait)
             wait = min(2 * wait, RETRY_MAX)
+
+    @property
+    def root(self) -> str | None:
+        """The newest mark, as it is written; None before there is one."""
+        return str(self.marks[-1]) if self.marks else None
+
+    def _marked(self, message: dict[str, Any]) -> None:
+        # Before its events are handed out: it covers them.
+        if message.get("root"):
+            self.marks = kept(self.marks, mark_of(message["root"]))
 
     def _begun(self, message: dict[str, Any]) -> None:
         if self.connections > 1:
@@ -140,12 +168,11 @@ class DropCopyClient:
 
     def _connected(self) -> ClientConnection:
         address = address_of(self._data_dir)
-        asked = [("account", account) for account in self._accounts]
-        asked += [("kinds", ",".join(self._kinds))] if self._kinds else []
+        marks = [("root", str(mark)) for mark in self.marks]
         url = (self._url or address.url).replace("http", "ws", 1)
         try:
             return connect(
-                f"{url}/v1/drop-copy?{urlencode([*asked, ('after', self.after)])}",
+                f"{url}/v1/drop-copy?{urlencode([*self._asked, *marks, ('after', self.after)])}",
                 additional_headers={"Authorization": f"Bearer {self._token or address.token}"},
                 proxy=None,
                 compression=None,

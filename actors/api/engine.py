@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
 from decimal import Decimal
 from functools import partial
 from typing import Annotated, Any
@@ -19,6 +18,7 @@ from actors.api.clearing import ClearingInspector
 from actors.api.errors import ERRORS, Conflict, NotFound
 from actors.api.lookup import account_state
 from actors.api.mailbox_statistics import by_status
+from actors.api.margin_ratios import MarginRatios
 from actors.api.metrics import Sources, exposition
 from actors.api.noun import Context, Noun
 from actors.api.parameters import HttpRequest, Limit, who
@@ -33,16 +33,12 @@ from actors.core.records import AuditEntry
 from actors.persistence.operator_records import clean
 from actors.runtime import logs
 from actors.runtime.replies import Countdown
-from actors.subaccount import margin
-from actors.subaccount.market import marks_of
-from actors.subaccount.state import AccountState
 from actors.supervision.alarms import AlarmEntry
 from actors.supervision.operator_log import EVERYBODY, LoggedAction, OperatorAction, with_fresh
 from actors.symbol_router.actor import SymbolRouter
 from actors.venues.port import MasterView
 
 PROMETHEUS_TYPE = "text/plain; version=0.0.4"
-RATIO_BUCKETS = ("0.2", "0.4", "0.6", "0.8", "0.9", "0.925", "0.95", "1")
 
 CANCEL_LOOKS = 20
 """How often an emergency stop of all accounts checks whether cancels wait for Postgres."""
@@ -70,6 +66,7 @@ class EngineService:
         self._mailboxes = context.mailboxes
         self._clearings = ClearingInspector(context)
         self._drop_copies = context.drop_copies
+        self._ratios = MarginRatios(self._lookup.market, context.engine.clock.monotonic_ns, self._is_crowded)
 
     def health(self) -> Health:
         """Whether the engine takes new risk. Needs no thread, no actor and no database."""
@@ -93,7 +90,7 @@ class EngineService:
             "phases": Counter(s.phase for s in states),
             "actors": by_status(own),
             "restarts": sum(r.cell.restarts for r in own),
-            "margin_ratios": self._ratios(states),
+            "margin_ratios": self._ratios.of(states),
             "account_stats": engine.context.stats,
             "router": inspect("router"),
             "writer": inspect("writer"),
@@ -132,19 +129,11 @@ class EngineService:
         )
         return exposition(sources).decode()
 
+    def _is_crowded(self) -> bool:
+        return self._engine.main.is_crowded()
+
     def _feed(self) -> dict[str, int]:
         return self._engine.venue.market_data_counts()
-
-    def _ratios(self, states: Sequence[AccountState]) -> dict[str, int]:
-        """How many accounts with positions have a margin ratio below each bound."""
-        market = self._lookup.market()
-        counts: Counter[str] = Counter()
-        for state in states:
-            if state.positions:
-                marks = marks_of(state, market)
-                ratio = margin.view(state, marks, market.instruments).ratio if marks else None
-                counts[_bucket(ratio)] += 1
-        return dict(counts)
 
     # -- alarms and audit
 
@@ -186,12 +175,6 @@ class EngineService:
     async def master(self, limit: int) -> MasterView:
         """The settings of the master account."""
         return await EXCHANGE.run(self._engine.venue.view, limit)
-
-
-def _bucket(ratio: Decimal | None) -> str:
-    if ratio is None:
-        return "no price"
-    return next((b for b in RATIO_BUCKETS if ratio < Decimal(b)), ">= 1")
 
 
 # -- emergency stops

@@ -25,6 +25,7 @@ from actors.core.errors import (
     ExchangeUnreachable,
     NotDurable,
     NotRecorded,
+    OtherHistory,
     Overloaded,
     RedisRefused,
     RedisUnreachable,
@@ -75,6 +76,7 @@ class ErrorBody(msgspec.Struct, frozen=True):
 STATUS_OF: tuple[tuple[type[BaseException], int], ...] = (
     (NotFound, 404),
     (Conflict, 409),
+    (OtherHistory, 409),
     (BadInput, 400),
     (BooksWrong, 500),
     (Refused, 429),

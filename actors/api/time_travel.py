@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -21,6 +22,7 @@ from actors.core.errors import StoreBusy, StoreUnreachable
 from actors.core.messages import Wake
 from actors.core.order_ids import FIXED
 from actors.core.units import AccountId, Nanos, Symbol
+from actors.persistence.archive.folder import folder_of
 from actors.persistence.journal import Entry
 from actors.persistence.past import Past, Polite, Progress, rows, stand, when
 from actors.runtime.cell import Status
@@ -50,11 +52,16 @@ def shown_past(found: Past) -> PastView:
     )
 
 
-def past_of(
-    connection: psycopg.Connection[Any], account: str, at: str, now_ms: int, progress: Progress
+def past_of(  # noqa: PLR0913 - what a person gives, and how it is done
+    connection: psycopg.Connection[Any],
+    account: str,
+    at: str,
+    now_ms: int,
+    progress: Progress,
+    folder: Path | None = None,
 ) -> PastView:
-    """An account as it was; see ``persistence.past``."""
-    return shown_past(stand(connection, account, when(at, now_ms), progress))
+    """An account as it was; see ``persistence.past``. ``folder``: of archived files."""
+    return shown_past(stand(connection, account, when(at, now_ms), progress, folder))
 
 
 def diff_of(  # noqa: PLR0913 - what a person gives, and how it is done
@@ -65,12 +72,13 @@ def diff_of(  # noqa: PLR0913 - what a person gives, and how it is done
     limit: int,
     now_ms: int,
     progress: Progress,
+    folder: Path | None = None,
 ) -> DiffView:
-    """What changed of an account between two points; see ``persistence.past``."""
-    was = stand(connection, account, when(before, now_ms), progress)
-    is_ = stand(connection, account, when(after, now_ms), progress)
+    """What changed of an account between two points; see ``persistence.past``. ``folder``: of archived files."""
+    was = stand(connection, account, when(before, now_ms), progress, folder)
+    is_ = stand(connection, account, when(after, now_ms), progress, folder)
     check_order(was.point, is_.point)
-    between = rows(connection, account, was.point.sequence, is_.point.sequence)
+    between = rows(connection, account, was.point.sequence, is_.point.sequence, folder)
     return diff_view(was, is_, between, limit)
 
 
@@ -79,15 +87,21 @@ class TimeTravelService:
 
     def __init__(self, context: Context) -> None:
         self._engine, self._lookup = context.engine, context.lookup
+        config = context.engine.config
+        self._archive = folder_of(config.archive_dir, Path(config.data_dir))
 
     async def at(self, account_id: str, at: str) -> PastView:
         """An account as it was."""
-        return await self._ask(lambda c, now_ms, polite: past_of(c, account_id, at, now_ms, polite))
+        return await self._ask(
+            lambda c, now_ms, polite: past_of(c, account_id, at, now_ms, polite, self._archive)
+        )
 
     async def diff(self, account_id: str, before: str, after: str, limit: int) -> DiffView:
         """What changed of an account."""
         return await self._ask(
-            lambda c, now_ms, polite: diff_of(c, account_id, before, after, limit, now_ms, polite)
+            lambda c, now_ms, polite: diff_of(
+                c, account_id, before, after, limit, now_ms, polite, self._archive
+            )
         )
 
     async def _ask(self, question: Callable[[psycopg.Connection[Any], int, Progress], V]) -> V:

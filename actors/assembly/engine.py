@@ -130,9 +130,17 @@ class Engine:
         self.alarms = Alarms(self.clock, folder)
         self.alarm = self.alarms.tell
         self.operator_log = OperatorLog(self.clock, folder, self.alarms.tell, self.alarms.over)
+        self.main = ThreadedDispatcher("main", self.clock)
         self.audit: AuditTrail | None = None
         if config.audit == "on":
-            self.audit = AuditTrail(folder, self.clock, self.alarms.tell, self.alarms.over, config.audit_days)
+            self.audit = AuditTrail(
+                folder,
+                self.clock,
+                self.alarms.tell,
+                self.alarms.over,
+                config.audit_days,
+                self.main.is_crowded,
+            )
             self.alarms.told = self.audit.alarmed
         self.gate = TradingGate()
         self.halted = threading.Event()
@@ -140,7 +148,6 @@ class Engine:
         self.base_limits = replace(
             config.risk.limits, price_max_age_ns=Nanos(config.price_max_age_ms * NANOS_PER_MS)
         )
-        self.main = ThreadedDispatcher("main", self.clock)
         self.io = ThreadedDispatcher("writer", self.clock)
         self.projecting = ThreadedDispatcher("projector", self.clock)
         self.loop = IoLoop("exchange")
@@ -384,6 +391,7 @@ class Engine:
             clearing=config.clearing == "on",
             split_at_depth=config.block_split_at_depth,
             faults_allowed=config.faults_allowed,
+            recorded_decisions=config.recorded_decisions,
             first_checkpoint=self.clock.wall_ms() * 1_000,
         )
         runtime = Runtime(
@@ -404,7 +412,7 @@ class Engine:
             runtime,
             store,
             self.venue.connect(self.loop),
-            projection=Projection(self._dsn, store.epoch),
+            projection=Projection(self._dsn, store.epoch, daily_days=config.daily_snapshots_days),
             tail=self.tail,
         )
         self.registry, self.book, self.context = assembly.registry, assembly.book, assembly.context

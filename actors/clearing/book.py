@@ -32,6 +32,19 @@ Shorter is slower: with 10 and 100 ms a crowd in ten symbols uses up the exchang
 it waits for seconds (``bench clearing``, 2,000 accounts: 5 USDT of bad debt each; with these two 0.04).
 """
 
+CROWD_FEW = 30
+"""A crowd of no more is held no longer than that: an order costs one slot, and their wait costs market risk."""
+
+MEMBER_MS = 5
+"""How much longer a crowd may be held for each order beyond those. Where hundreds arrive, those behind them wait for the same
+windows: an order for each 200 ms uses up a burst in four seconds, and what is paced after that waits for longer than this."""
+
+CROWD_MOST_MS = 500
+"""However many arrive: with what it takes to be sent, and to trade, a decision is covered within a second."""
+
+QUIET_SHARE = 4
+"""Of the time that a crowd may be held, a crowd of many may be quiet for a quarter: it arrives by commits, not evenly."""
+
 IN_FLIGHT_MAX_MS = 1_000
 """An order at the exchange whose end is not known for longer does not hold the next one back."""
 
@@ -93,9 +106,10 @@ class Line(msgspec.Struct):
             return self.wanted_ms + WANT_AGAIN_MS
         if self.is_split:
             return at.now_ms
-        due_ms = (
-            min(self.last_ms + QUIET_MS, self.first_ms + CROWD_MAX_MS) if self.is_crowd else self.first_ms
-        )
+        due_ms = self.first_ms
+        if self.is_crowd:
+            most_ms = hold_ms(len(self.waiting))
+            due_ms = min(self.last_ms + max(QUIET_MS, most_ms // QUIET_SHARE), self.first_ms + most_ms)
         for sent_ms in self.in_flight.values():
             if sent_ms is None:
                 return None
@@ -273,6 +287,16 @@ class Book:
             del self.unwanted[id_]
         for key in [k for k, places in self._places.items() if now_ms - places[-1][1] > PLACE_KEPT_MS]:
             del self._places[key]
+
+
+def hold_ms(orders: int) -> int:
+    """For how many milliseconds a crowd of so many orders may be held while it keeps arriving.
+
+    What a longer hold saves is an order; what it costs is the market's move for all who wait. So it grows with what arrived:
+    a few are held as briefly as ever, and a crowd of hundreds, whose orders would wait for the exchange's windows anyhow, for
+    as long as it may.
+    """
+    return min(CROWD_MOST_MS, CROWD_MAX_MS + MEMBER_MS * max(0, orders - CROWD_FEW))
 
 
 def group_of(order: OrderIntended) -> Group:

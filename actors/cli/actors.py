@@ -25,7 +25,7 @@ from actors.cli.common import (
     print_json,
     print_json_line,
 )
-from actors.cli.time_travel import At
+from actors.cli.time_travel import Archive, At
 from actors.core.errors import BadInput
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def inspect(  # noqa: PLR0913 - one per option
     limit: int = 20,
     at: At | None = None,
     dsn: str | None = None,
+    archive: Archive = None,
     data_dir: DataDir = DEFAULT_DATA_DIR,
     json: Json = False,
 ) -> None:
@@ -66,11 +67,12 @@ def inspect(  # noqa: PLR0913 - one per option
         limit: show at most this many waiting messages.
         at: a time in UTC or -15m, a position of the journal, or #SEQUENCE of the account.
         dsn: with --at, read this database itself, not through an engine.
+        archive: with that, folder of archived files; by default archive in the data folder.
         data_dir: the engine's data folder.
         json: print the whole answer as JSON.
     """
     if at is not None:
-        time_travel.show_past(actor, at, dsn, data_dir, limits=limits, json=json)
+        time_travel.show_past(actor, at, dsn, data_dir, archive, limits=limits, json=json)
         return
     if dsn is not None:
         raise BadInput("--dsn is for --at: what a live actor does is not in a database")

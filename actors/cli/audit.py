@@ -18,8 +18,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from actors.assembly.config import DEFAULT_DATA_DIR
 from actors.cli import audit_tables, engine_tables
 from actors.cli.app import app
-from actors.cli.common import DataDir, Json, client, err, out, print_answer, print_json
-from actors.cli.db import _present, connected
+from actors.cli.common import DataDir, Json, client, err, given, out, print_answer, print_json
+from actors.cli.db import connected, present
 from actors.cli.safe import escaped
 from actors.cli.times import parse_time
 from actors.core.errors import BadInput
@@ -107,7 +107,7 @@ def verify(  # noqa: PLR0913 - one per option
     from actors.persistence.audit.files import FOLDER  # noqa: PLC0415
 
     days = _days(day, from_, to)
-    if dsn is not None and not against_journal:
+    if given(dsn) is not None and not against_journal:
         raise BadInput("--dsn: the database is read with --against-journal only; add it, or leave --dsn out")
     roots = [_root(text) for text in root]
     with _progress() as progress:
@@ -240,7 +240,7 @@ class _Lines:
                     found = read(physical.raw)
                     if found is None:
                         # The last line of the newest file may be in the middle of being written.
-                        self.bad += physical.ends
+                        self.bad += physical.ends or day is not self._days[-1]
                     elif self._wanted.takes(found):
                         self.count += 1
                         yield physical.raw, found
@@ -249,25 +249,35 @@ class _Lines:
 
 
 def _print_raw(raw: bytes) -> None:
-    out.print(escaped(raw.decode(errors="replace")), highlight=False, soft_wrap=True)
+    out.write(escaped(raw.decode(errors="replace")) + "\n")
 
 
 def _against_journal(dsn: str | None, data_dir: Path, days: Range) -> tuple[Compared, JournalReport]:
     from actors.persistence import verify as journal_check  # noqa: PLC0415
+    from actors.persistence.archive.folder import folder_of  # noqa: PLC0415
     from actors.persistence.audit import against_journal as check  # noqa: PLC0415
     from actors.persistence.audit.chain import Unreadable  # noqa: PLC0415
     from actors.persistence.audit.files import FOLDER  # noqa: PLC0415
     from actors.supervision.operator_log import read_roots  # noqa: PLC0415
 
     with connected(dsn, data_dir) as connection, _progress() as progress:
-        _present(connection)
+        present(connection)
         roots = read_roots(data_dir)
         try:
             compared = check.compare(connection, data_dir / FOLDER, days, progress)
         except Unreadable as broken:
             raise BadInput(f"{broken.file} line {broken.line}: {broken.text}") from None
         roots += check.as_root(compared)
-        return compared, journal_check.verify(connection, folds=False, roots=roots, progress=progress)
+        archive = folder_of(None, data_dir)
+        report = journal_check.verify(
+            connection,
+            folds=False,
+            roots=roots,
+            folder=archive,
+            reads_archive=archive.is_dir(),
+            progress=progress,
+        )
+        return compared, report
 
 
 # -- what a person writes

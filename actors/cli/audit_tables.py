@@ -38,9 +38,14 @@ def verified(found: Report, compared: Compared | None, journal: JournalReport | 
         out.print("an engine writes the audit now; what came since is not looked at", highlight=False)
     if compared is not None:
         void = f", {compared.superseded:,} of before a restore" if compared.superseded else ""
+        archived = (
+            f"; positions 1 to {compared.archived} are archived, and lines of them were not compared"
+            if compared.archived
+            else ""
+        )
         behind = f"; {compared.behind:,} decisions are not in the file yet" if compared.behind else ""
         out.print(
-            f"compared with the journal: {compared.events:,} events and {compared.roots:,} roots{void}{behind}",
+            f"compared with the journal: {compared.events:,} events and {compared.roots:,} roots{void}{behind}{archived}",
             highlight=False,
         )
     for fault in faults:

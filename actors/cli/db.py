@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from actors.assembly import folder_lock
 from actors.assembly.config import DEFAULT_DATA_DIR
 from actors.cli.app import app
-from actors.cli.common import DataDir, Json, err, out, print_json
+from actors.cli.common import DataDir, Json, err, given, out, print_json
 from actors.core.errors import BadInput, StoreUnreachable
 from actors.core.names import checked_text, shown
 from actors.runtime import logs
@@ -26,12 +26,16 @@ from actors.runtime import logs
 if TYPE_CHECKING:
     import psycopg
 
+    from actors.persistence.store import Store
+
 db = cyclopts.App(
     name="db", help="The database: check it, prepare it, verify its journal, hash the fleet's state."
 )
 
 app.command(db)
 
+Archive = Annotated[Path | None, Parameter("--archive")]
+NoArchive = Annotated[bool, Parameter("--read-archive", negative="--no-archive")]
 NoFold = Annotated[bool, Parameter("--fold", negative="--no-fold")]
 Yes = Annotated[bool, Parameter("--yes", alias="-y", negative=())]
 DryRun = Annotated[bool, Parameter("--dry-run", negative=())]
@@ -111,8 +115,14 @@ def status(dsn: str | None = None, *, data_dir: DataDir = DEFAULT_DATA_DIR, json
 
 
 @db.command
-def verify(
-    dsn: str | None = None, *, fold: NoFold = True, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False
+def verify(  # noqa: PLR0913 - one per option
+    dsn: str | None = None,
+    *,
+    fold: NoFold = True,
+    archive: Archive = None,
+    read_archive: NoArchive = True,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    json: Json = False,
 ) -> None:
     """Verify the journal: that no row was changed, moved, taken out or cut off, and that it makes what the tables say.
 
@@ -125,18 +135,24 @@ def verify(
     Args:
         dsn: DSN of the database; by default the embedded one.
         fold: also fold every account, and compare snapshots and trades; without, hashes and roots only.
+        archive: folder of archived files; by default archive in the data folder.
+        read_archive: verify those files, too; without, the check begins behind them.
         data_dir: folder of the embedded one, and of the engine that used the database.
         json: print the answer as JSON.
     """
     from actors.cli import db_tables  # noqa: PLC0415
     from actors.persistence import verify as journal_check  # noqa: PLC0415
+    from actors.persistence.archive.folder import folder_of  # noqa: PLC0415
     from actors.supervision.operator_log import read_roots  # noqa: PLC0415
 
-    with connected(dsn, data_dir) as connection, _progress() as progress:
-        _present(connection)
+    with connected(dsn, data_dir) as connection, progress_bar() as progress:
+        present(connection)
         # Before the transaction begins: what an engine writes down meanwhile is in what is read then.
         roots = read_roots(data_dir)
-        found = journal_check.verify(connection, folds=fold, roots=roots, progress=progress)
+        folder = folder_of(archive, data_dir)
+        found = journal_check.verify(
+            connection, folds=fold, roots=roots, folder=folder, reads_archive=read_archive, progress=progress
+        )
     if json:
         print_json(db_tables.plain(found))
     else:
@@ -166,8 +182,8 @@ def fleet_state(
     from actors.cli import db_tables  # noqa: PLC0415
     from actors.persistence import verify as journal_check  # noqa: PLC0415
 
-    with connected(dsn, data_dir) as connection, _progress() as progress:
-        _present(connection)
+    with connected(dsn, data_dir) as connection, progress_bar() as progress:
+        present(connection)
         found = journal_check.hashes(connection, progress)
     if json:
         print_json(db_tables.as_json(found))
@@ -195,7 +211,7 @@ def accept_restore(dsn: str | None = None, *, reason: str, data_dir: DataDir = D
     if not why:
         raise BadInput("--reason is empty; say why the database ends before what this data folder knows")
     with folder_lock.held(data_dir), connected(dsn, data_dir) as connection:
-        _present(connection)
+        present(connection)
         accepted = journal_ends.accept(connection, data_dir, user(), why)
     if accepted is None:
         out.print("nothing to accept: the journal has what this data folder knows of it")
@@ -207,11 +223,12 @@ def accept_restore(dsn: str | None = None, *, reason: str, data_dir: DataDir = D
 
 
 @db.command
-def rebuild(
+def rebuild(  # noqa: PLR0913 - one per option
     dsn: str | None = None,
     *,
     yes: Yes = False,
     dry_run: DryRun = False,
+    archive: Archive = None,
     data_dir: DataDir = DEFAULT_DATA_DIR,
     json: Json = False,
 ) -> None:
@@ -226,10 +243,12 @@ def rebuild(
         dsn: DSN of the database; by default the embedded one.
         yes: do it; without, nothing is done.
         dry_run: show how the tables differ from what would come out, and change nothing; exit code 1 if they do.
+        archive: folder of archived files; by default archive in the data folder.
         data_dir: the engine's data folder, and that of the embedded database.
         json: print the answer as JSON.
     """
     from actors.cli import db_tables  # noqa: PLC0415
+    from actors.persistence.archive.folder import folder_of  # noqa: PLC0415
     from actors.persistence.connection import connect  # noqa: PLC0415
     from actors.persistence.projection import differences as compare  # noqa: PLC0415
     from actors.persistence.projection import rebuild as again  # noqa: PLC0415
@@ -238,10 +257,11 @@ def rebuild(
         raise BadInput(
             "give --yes to make the tables anew from the journal, or --dry-run to see what that would change; not both"
         )
+    folder = folder_of(archive, data_dir)
     with (
         _owned(dsn, data_dir) as (address, renew),
         connect(address) as connection,
-        _progress() as progress,
+        progress_bar() as progress,
     ):
 
         def show(done: int, total: int) -> None:
@@ -249,9 +269,9 @@ def rebuild(
             progress("decisions", done, total)
 
         if yes:
-            count = again.rebuild(connection, show)
+            count = again.rebuild(connection, show, folder)
         else:
-            found = compare.differences(connection, show)
+            found = compare.differences(connection, show, folder)
     if yes and json:
         print_json({"projected": count})
     elif yes:
@@ -296,6 +316,17 @@ def _owned(dsn: str | None, data_dir: Path) -> Iterator[tuple[str, Callable[[], 
     """The DSN of a database whose accounts no engine can take; the function keeps it so, and is called now and then.
 
     Raises:
+        Fenced, BadConfig: see ``owned_store``.
+    """
+    with owned_store(dsn, data_dir) as (address, _, renew):
+        yield address, renew
+
+
+@contextmanager
+def owned_store(dsn: str | None, data_dir: Path) -> Iterator[tuple[str, Store, Callable[[], None]]]:
+    """As ``_owned``, with the store that owns them.
+
+    Raises:
         Fenced: an engine owns them.
         BadConfig: one runs on the data folder.
     """
@@ -304,7 +335,7 @@ def _owned(dsn: str | None, data_dir: Path) -> Iterator[tuple[str, Callable[[], 
 
     with folder_lock.held(data_dir), running(dsn, data_dir) as address:
         with connect(address, read_only=True) as connection:
-            _present(connection)
+            present(connection)
         store = Store.open(address)
         try:
             store.acquire(owner_of(data_dir), LEASE_SECONDS)
@@ -316,7 +347,7 @@ def _owned(dsn: str | None, data_dir: Path) -> Iterator[tuple[str, Callable[[], 
                     store.renew()
                     renewed = time.monotonic()
 
-            yield address, renew
+            yield address, store, renew
         finally:
             store.close()
 
@@ -357,7 +388,7 @@ def running(dsn: str | None, data_dir: Path) -> Iterator[str]:
     from actors.persistence.embedded import EmbeddedPostgres  # noqa: PLC0415
 
     logs.configure(json=False, level=logging.WARNING)  # what is printed is the answer
-    embedded = None if dsn else EmbeddedPostgres(data_dir, err.print)
+    embedded = None if given(dsn) else EmbeddedPostgres(data_dir, err.print)
     try:
         yield dsn or (embedded.start() if embedded else "")
     except psycopg.Error as error:
@@ -367,7 +398,7 @@ def running(dsn: str | None, data_dir: Path) -> Iterator[str]:
             embedded.stop()
 
 
-def _present(connection: psycopg.Connection[Any]) -> None:
+def present(connection: psycopg.Connection[Any]) -> None:
     """Refuse a database without a journal of the present version.
 
     Raises:
@@ -386,7 +417,7 @@ def _present(connection: psycopg.Connection[Any]) -> None:
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
+def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
     """A progress bar on a terminal, one step after the other."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:

@@ -13,7 +13,7 @@ from cyclopts import Parameter
 
 from actors.assembly import folder_lock
 from actors.assembly.config import EngineConfig, environment, load
-from actors.cli.common import Json, err, out, print_json
+from actors.cli.common import Json, err, given, out, print_json
 from actors.cli.db import LEASE_SECONDS, DryRun, connected, db, running, user
 from actors.core.errors import BadInput
 from actors.core.units import NANOS_PER_MS
@@ -73,8 +73,12 @@ def adopt(  # noqa: PLR0913 - one per option
         raise BadInput("--undo has no --dry-run: it refuses by itself what cannot be undone")
     if undo and (partial or i_stopped_the_platform or beside):
         raise BadInput("--undo takes --account and nothing else that concerns accounts")
-    given = {"dsn": dsn, "data_dir": None if data_dir is None else str(data_dir), "exchange": exchange}
-    settings = load(config, environment(), given)
+    options = {
+        "dsn": given(dsn),
+        "data_dir": None if data_dir is None else str(data_dir),
+        "exchange": exchange,
+    }
+    settings = load(config, environment(), options)
     from actors.assembly import adoption  # noqa: PLC0415 - a second of imports
 
     request = adoption.Request(

@@ -39,6 +39,13 @@ def report(found: Report, out: Console) -> None:
         out.print(f"{found.known_roots} roots that this data folder knows are in it", highlight=False)
     else:
         out.print("this data folder knows no root of it, so rows cut off at its end would not be seen")
+    if found.archived and found.archived_read:
+        out.print(
+            f"positions 1 to {found.archived} are archived; those files are what was written, too",
+            highlight=False,
+        )
+    elif found.archived:
+        out.print(f"positions 1 to {found.archived} are archived; those files were not read", highlight=False)
     if found.fleet_hash:
         out.print(f"fleet state {found.fleet_hash}", highlight=False)
 

@@ -18,16 +18,19 @@ from actors.cli.common import DataDir, Json, err, out, print_json_line
 from actors.cli.safe import safe
 from actors.cli.values import day_time
 
-HEAD = frozenset({"id", "position", "account", "wall_ms", "cause", "kind", "action", "possible_resend"})
+HEAD = frozenset(
+    {"id", "position", "account", "wall_ms", "cause", "kind", "action", "possible_resend", "root"}
+)
 INDENT = 4
 BAD = frozenset({"LIQUIDATION", "BREACH", "UNREADABLE", "CLOSE_OUT"})
 
 
 @app.command(name="drop-copy")
-def drop_copy(
+def drop_copy(  # noqa: PLR0913 - what one may ask for
     *accounts: str,
     after: str | None = None,
-    kinds: str = "",
+    root: tuple[str, ...] = (),
+    kinds: str | None = None,
     follow: Annotated[bool, Parameter(negative=())] = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
     json: Json = False,
@@ -38,20 +41,27 @@ def drop_copy(
              bulkhead drop-copy --follow --json --after 4711-0
 
     Each event has an id and comes once. With --follow it goes on, also over restarts of the engine, until Ctrl-C; whoever
-    is ended itself begins again with the last id that it printed.
+    is ended itself begins again with the last id that it printed, and the root beside it, as --json prints it: after a
+    restore of a backup, which uses ids again for other events, that is refused.
 
     Args:
         accounts: whose; without one those of all.
         after: an id or a position to go on behind, 0 for the begin, or now. By default 0, and with --follow now.
+        root: 'root' of the event that --after names, and of older ones if there are: a refusal names the last common one.
         kinds: separated by commas: ORDER, ORDER_ACKNOWLEDGED, FILL, ORDER_ENDED, CANCEL, CONDITIONAL, POSITION_CLOSED,
             LIQUIDATION, BREACH, BALANCE, FUNDING, FEE, LIMITS, STATUS, CLOSE_OUT.
         follow: wait for what comes.
         data_dir: the engine's data folder.
         json: one JSON object per line.
     """
-    place = after or ("now" if follow else "0")
-    wanted = [kind.strip() for kind in kinds.split(",") if kind.strip()]
-    reader = client_of(data_dir, accounts, wanted, place, lambda text: err.print(f"-- {text}", style="dim"))
+    # An empty one is no default: a program that has lost its last id must not go on behind what it did not read.
+    place = after if after is not None else "now" if follow else "0"
+    wanted = [] if kinds is None else [kind.strip() for kind in kinds.split(",")]
+
+    def note(text: str) -> None:
+        err.print(f"-- {text}", style="dim")
+
+    reader = client_of(data_dir, accounts, wanted, place, note, root)
     try:
         for event in reader.events(follow=follow):
             if json:
@@ -59,16 +69,22 @@ def drop_copy(
             else:
                 event_line(event, out)
     except KeyboardInterrupt:
-        err.print(f"-- ended; go on with --after {reader.after}", style="dim")
+        with_root = f" --root {reader.root}" if reader.root else ""
+        err.print(f"-- ended; go on with --after {reader.after}{with_root}", style="dim")
 
 
-def client_of(
-    data_dir: Path, accounts: tuple[str, ...], kinds: list[str], after: str, note: Callable[[str], None]
+def client_of(  # noqa: PLR0913 - what one may ask for
+    data_dir: Path,
+    accounts: tuple[str, ...],
+    kinds: list[str],
+    after: str,
+    note: Callable[[str], None],
+    roots: tuple[str, ...],
 ) -> Any:
     """The client of a drop copy."""
     from actors.api.drop_copy_client import DropCopyClient  # noqa: PLC0415 - a second of imports
 
-    return DropCopyClient(data_dir, accounts, kinds, after, note)
+    return DropCopyClient(data_dir, accounts, kinds, after, note, roots=roots)
 
 
 def event_line(event: dict[str, Any], console: Console) -> None:

@@ -17,6 +17,7 @@ from actors.cli.common import (
     DataDir,
     Json,
     client,
+    given,
     out,
     path,
     print_answer,
@@ -69,7 +70,7 @@ def run(  # noqa: PLR0913 - one per setting
         environment(),
         {
             "data_dir": None if data_dir is None else str(data_dir),
-            "dsn": dsn,
+            "dsn": given(dsn),
             "exchange": exchange,
             "exchange_ws_public": exchange_ws_public,
             "exchange_ws_private": exchange_ws_private,

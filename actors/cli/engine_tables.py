@@ -175,7 +175,8 @@ def _audit(found: Found, out: Console) -> None:
     if found is None:
         _line("audit", "off; no file is written", out)
         return
-    behind = f"{found['behind']:,} decisions behind" if found["behind"] else "up to date"
+    up_to_date = "not up to date" if found["fault"] else "up to date"
+    behind = f"{found['behind']:,} decisions behind" if found["behind"] else up_to_date
     left_out = f"; {found['left_out']:,} left out and counted" if found["left_out"] else ""
     _line("audit", f"line {found['last_line']:,}, {behind}{left_out}", out)
     if found["fault"]:
@@ -195,7 +196,8 @@ def _alarms(count: int, entries: list[Found], out: Console) -> None:
     shown = entries[-ALARMS_SHOWN:]
     _line("alarms", f"{count:,}" + (f", the latest {len(shown)}:" if shown else ""), out)
     for alarm in shown:
-        out.print(Padding(Text(safe(f"{day_time(alarm['at_ms'])} {alarm['text']}")), (0, 0, 0, 2)))
+        text = Text(safe(f"{day_time(alarm['at_ms'])} {alarm['text']}"))
+        out.print(Padding(text, (0, 0, 0, 2), expand=False))
 
 
 def alarms(found: Found, out: Console) -> None:

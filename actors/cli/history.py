@@ -16,6 +16,7 @@ from actors.cli.common import DataDir, Json, print_answer
 from actors.cli.past import Csv, Dsn, ask
 from actors.cli.times import MS, period
 from actors.core.errors import BadInput
+from actors.core.names import told_text
 
 if TYPE_CHECKING:
     import psycopg
@@ -74,7 +75,7 @@ def history(  # noqa: PLR0913 - one per filter
         raise BadInput(f"--limit: {limit} is not between 1 and {LIMIT_MAX:,}")
     asked = {
         "account_id": account,
-        "symbol": symbol.upper() if symbol else None,
+        "symbol": None if symbol is None else told_text(symbol, "--symbol").upper(),
         "kind": _kinds(kind or ()) or None,
         "from_ms": since,
         "to_ms": until,
@@ -195,7 +196,7 @@ def _pages(read: Any, limit: int, before: str | None) -> dict[str, Any]:
         found += answer["records"]
         before = answer["next"]
         if before is None or len(found) >= limit:
-            return {"records": found, "next": before}
+            return {"records": found, "next": before, "archived": answer["archived"]}
 
 
 def _kinds(texts: Sequence[str]) -> list[str]:

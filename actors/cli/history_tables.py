@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
@@ -12,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from actors.cli.common import out as console
+from actors.cli.spreadsheet import csv_text
 from actors.cli.table import Sheet
 from actors.cli.values import Found, day_time, price
 from actors.core.order_tags import TAGS
@@ -44,6 +43,8 @@ def history(found: Found, out: Console) -> None:
     out.print(table if records else "nothing in this time; --hours or --from look further back")
     if found["next"] is not None and records:
         out.print(f"there is more: --before {found['next']}", markup=False, highlight=False)
+    elif found["archived"] is not None:
+        out.print(found["archived"], markup=False, highlight=False)
 
 
 def what(record: Found) -> str:
@@ -81,9 +82,5 @@ def alerts(found: Found, out: Console) -> None:
 
 def csv_of(rows: Sequence[dict[str, Any]], fields: Sequence[str]) -> None:
     """Print rows as CSV: their fields, and a time in words before those."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["time", *fields])
-    for row in rows:
-        writer.writerow([second_of(row["at_ms"]), *(row[field] for field in fields)])
-    console.print(text.getvalue(), end="", soft_wrap=True, highlight=False)
+    lines = ([second_of(row["at_ms"]), *(row[field] for field in fields)] for row in rows)
+    console.write(csv_text([["time", *fields], *lines]))

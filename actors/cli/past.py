@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 from cyclopts import Parameter
 
-from actors.cli.common import client, err
+from actors.cli.common import client, err, given
 from actors.core.errors import BadInput, StoreUnreachable
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def ask(data_dir: Path, dsn: str | None, engine: AskEngine, database: AskDatabas
         BadInput: there is neither an engine nor a database; or the question is wrong.
         StoreUnreachable: the database does not answer.
     """
-    if dsn is None:
+    if given(dsn) is None:
         from actors.api.client import EngineAway  # noqa: PLC0415 - a second of imports
 
         try:

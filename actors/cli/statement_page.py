@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from decimal import Decimal
 
 from rich.console import Console
 
 from actors.cli.common import out as console
+from actors.cli.spreadsheet import csv_text
 from actors.cli.values import Found
 from actors.core.errors import BooksWrong
 from actors.core.units import plain
@@ -62,7 +61,12 @@ def page(found: Found, out: Console) -> None:
 
 def lines(found: Found) -> Iterator[str]:
     """The lines of the page."""
-    yield f"{'ACCOUNT STATEMENT':<24}{found['account_id']:>{WIDTH - 24}}"
+    title, name = "ACCOUNT STATEMENT", found["account_id"]
+    if len(title) + len(name) < WIDTH:
+        yield f"{title}{name:>{WIDTH - len(title)}}"
+    else:
+        yield title
+        yield f"{name:>{WIDTH}}"
     yield f"from {second_of(found['from_ms'])} to {second_of(found['to_ms'])} UTC, the end not included"
     if found["asset"]:
         yield f"Amounts are in {found['asset']} unless another asset is named."
@@ -189,12 +193,14 @@ COLUMNS = (
 
 def csv_of(found: Found) -> None:
     """Print each entry with the balance after it, between a line of the opening and one of the closing balance."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["time", *COLUMNS])
     empty = [""] * (len(COLUMNS) - 3)
-    writer.writerow([second_of(found["from_ms"]), "OPENING", "", found["opening"], *empty])
-    for entry in found["entries"]:
-        writer.writerow([second_of(entry["at_ms"]), *(entry[column] for column in COLUMNS)])
-    writer.writerow([second_of(found["to_ms"]), "CLOSING", "", found["closing"], *empty])
-    console.print(text.getvalue(), end="", soft_wrap=True, highlight=False)
+    entries = (
+        [second_of(entry["at_ms"]), *(entry[column] for column in COLUMNS)] for entry in found["entries"]
+    )
+    rows = [
+        ["time", *COLUMNS],
+        [second_of(found["from_ms"]), "OPENING", "", found["opening"], *empty],
+        *entries,
+        [second_of(found["to_ms"]), "CLOSING", "", found["closing"], *empty],
+    ]
+    console.write(csv_text(rows))

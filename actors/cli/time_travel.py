@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pdb  # noqa: T100 - "b" of --step
 import sys
 import time
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 At = Annotated[str, Parameter(allow_leading_hyphen=True)]
 """A point in time; ``-15m`` is one and no option."""
 
+Archive = Annotated[Path | None, Parameter("--archive")]
 Output = Annotated[Path | None, Parameter(("--output", "-o"))]
 Step = Annotated[bool, Parameter(negative=())]
 Force = Annotated[bool, Parameter(negative=())]
@@ -34,13 +36,16 @@ Force = Annotated[bool, Parameter(negative=())]
 LAST = 16
 """Decisions in a capture, unless fewer are asked for; the engine keeps no more of one account."""
 
+CAPTURE_MAX = 1 << 28
+"""Bytes of a file that are read; no capture is as large."""
+
 FACTS_SHOWN = 1_000
 DIFFERENT = 1
 """Exit code of a rerun that differs."""
 
 
 def show_past(  # noqa: PLR0913 - one per option
-    account: str, at: str, dsn: str | None, data_dir: Path, *, limits: bool, json: bool
+    account: str, at: str, dsn: str | None, data_dir: Path, archive: Path | None, *, limits: bool, json: bool
 ) -> None:
     """Print an account as it was."""
     from actors.cli import actors_tables, time_travel_tables  # noqa: PLC0415
@@ -48,7 +53,7 @@ def show_past(  # noqa: PLR0913 - one per option
     def alone(connection: psycopg.Connection[Any], now_ms: int, show: Any) -> Any:
         from actors.api.time_travel import past_of  # noqa: PLC0415
 
-        return past_of(connection, account, at, now_ms, show)
+        return past_of(connection, account, at, now_ms, show, _folder(archive, data_dir))
 
     found = _asked(dsn, data_dir, lambda engine: engine.get(path("accounts", account, "at"), point=at), alone)
     if json:
@@ -66,6 +71,7 @@ def diff(  # noqa: PLR0913 - one per option
     *,
     limit: int = FACTS_SHOWN,
     dsn: str | None = None,
+    archive: Archive = None,
     data_dir: DataDir = DEFAULT_DATA_DIR,
     json: Json = False,
 ) -> None:
@@ -81,6 +87,7 @@ def diff(  # noqa: PLR0913 - one per option
         after: the same; by default now.
         limit: show at most so many decisions between them.
         dsn: read this database itself, not through an engine.
+        archive: with that, folder of archived files; by default archive in the data folder.
         data_dir: the engine's data folder, or that of the embedded database.
         json: print the answer as JSON.
     """
@@ -92,7 +99,7 @@ def diff(  # noqa: PLR0913 - one per option
     def alone(connection: psycopg.Connection[Any], now_ms: int, show: Any) -> Any:
         from actors.api.time_travel import diff_of  # noqa: PLC0415
 
-        return diff_of(connection, account, before, after, limit, now_ms, show)
+        return diff_of(connection, account, before, after, limit, now_ms, show, _folder(archive, data_dir))
 
     def over_api(engine: Any) -> Any:
         return engine.get(path("accounts", account, "diff"), before=before, after=after, limit=limit)
@@ -159,10 +166,23 @@ def write_capture(data: bytes, target: Path) -> None:
 
     found = decode(data, "the engine's answer")
     try:
-        target.write_bytes(data)
+        _write_whole(target, data)
     except OSError as error:
         raise BadInput(f"{target} cannot be written: {error.strerror}") from None
     time_travel_tables.written(found, str(target), len(data), out)
+
+
+def _write_whole(target: Path, data: bytes) -> None:
+    """Write a file whole or not at all: on a full disk the one that was there is kept, and no part of a new one."""
+    if target.exists() and not target.is_file():
+        target.write_bytes(data)  # a device or a pipe, which nothing can take the place of
+        return
+    fresh = target.with_name(f"{target.name}.{os.getpid()}.new")
+    try:
+        fresh.write_bytes(data)
+        fresh.replace(target)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 @app.command
@@ -209,10 +229,14 @@ def read_capture(file: Path) -> Any:
     Raises:
         BadInput: there is no such file, or it is no whole capture.
     """
-    from actors.subaccount.capture import decode  # noqa: PLC0415
+    from actors.subaccount.capture import HEAD_MAX, MAGIC, decode  # noqa: PLC0415
 
     try:
-        data = file.read_bytes()
+        with file.open("rb") as content:
+            data = content.read(HEAD_MAX)
+            if data.startswith(MAGIC):
+                # Of anything else, however large or endless, no more is needed to say that it is no capture.
+                data += content.read(CAPTURE_MAX)
     except OSError as error:
         raise BadInput(f"{file} cannot be read: {error.strerror}") from None
     return decode(data, str(file))
@@ -244,6 +268,12 @@ def _stop_before(number: int, recorded: CapturedDecision, state: AccountState, m
             return
 
 
+def _folder(archive: Path | None, data_dir: Path) -> Path:
+    from actors.persistence.archive.folder import folder_of  # noqa: PLC0415
+
+    return folder_of(archive, data_dir)
+
+
 def _asked(
     dsn: str | None,
     data_dir: Path,
@@ -253,7 +283,7 @@ def _asked(
     """The answer of the engine that runs on a data folder, else that of the database alone, as plain JSON."""
     from actors.api.address import API_FILE  # noqa: PLC0415
     from actors.api.client import EngineAway  # noqa: PLC0415
-    from actors.cli.db import _present, _progress, connected  # noqa: PLC0415
+    from actors.cli.db import connected, present, progress_bar  # noqa: PLC0415
 
     if dsn is None and (data_dir / API_FILE).exists():
         try:
@@ -264,8 +294,8 @@ def _asked(
         raise BadInput(
             f"no engine runs on {data_dir}, and it holds no database; name a folder with --data-dir, or a database with --dsn"
         )
-    with connected(dsn, data_dir) as connection, _progress() as progress:
-        _present(connection)
+    with connected(dsn, data_dir) as connection, progress_bar() as progress:
+        present(connection)
         now_ms = time.time_ns() // 1_000_000
         found = alone(connection, now_ms, lambda done, total: progress("decisions", done, total))
     return msgspec.json.decode(msgspec.json.encode(found))

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from actors.core.errors import BadInput
 from actors.core.names import shown
+from actors.core.utc import MS_MAX, day_of
 
 MS = 1_000
 HOUR_MS = 3_600_000
@@ -33,6 +34,8 @@ def parse_time(text: str, name: str) -> int:
         since = -1
     if since < 0:
         raise BadInput(f"{name}: {shown(text)} is before 1970; it looks like {EXAMPLES}")
+    if since > MS_MAX:
+        raise BadInput(f"{name}: {shown(text)} is after {day_of(MS_MAX)}; it looks like {EXAMPLES}")
     return since
 
 

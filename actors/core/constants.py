@@ -58,7 +58,11 @@ TRACE_DEPTH = 8
 """Messages remembered per actor: enough to see what led to a crash, 1 KB at the most."""
 
 RECORDED_DECISIONS = 10_000
-"""Decisions whose inputs an engine remembers, of all accounts together: 1.5 KB each, so 15 MB however many accounts there are."""
+"""Decisions whose inputs an engine remembers unless its settings say otherwise, of all accounts together: 15 MB however many
+accounts there are."""
+
+RECORDED_BYTES_EACH = 1_500
+"""As measured: state and message are shared with the engine, what is kept beside them is not."""
 
 COMMANDS_MAX = 256
 """Commands waiting in one mailbox. A bot that is 256 commands ahead of its account is broken."""
@@ -92,6 +96,9 @@ WRITER_BATCH_LEAST = 64
 WRITER_BATCH_MOST = 2_048
 """However quick a commit is, no more wait for each other."""
 
+WRITER_BATCH_BEHIND = 1_024
+"""While many wait behind a batch it grows to so many, however slow commits are: at 0.1 ms each they take a tenth of a second."""
+
 WRITER_WAITING_HIGH = 20_000
 """Decisions waiting for the writer above which accounts take no new risk: some seconds of a full writer's work."""
 
@@ -112,6 +119,16 @@ PROJECTION_AGE_HIGH = Nanos(10 * NANOS_PER_SECOND)
 
 PROJECTION_AGE_LOW = Nanos(2 * NANOS_PER_SECOND)
 """Nanoseconds below which new risk is allowed again."""
+
+CROWD_BACKLOG = 200
+"""Actors that wait for a turn above which they are a crowd, as after a price that many accounts must look at: what can be done
+later leaves the interpreter, of which there is one, to their decisions."""
+
+PROJECTION_WAIT_MAX = Nanos(3 * NANOS_PER_SECOND)
+"""Nanoseconds that a decision may wait for its projection while a crowd decides."""
+
+PROJECTION_WAIT_BEHIND = PROJECTION_LAG_HIGH // 2
+"""Decisions not projected above which they wait for no crowd."""
 
 HANDED_MAX = 20_000
 """Decisions that the projector keeps in memory; what comes on top it reads from the journal later."""
@@ -139,9 +156,11 @@ CLIENT_ORDER_ID_PREFIX = "bh"
 """Orders on the master account that start with this are of a fleet of ours; ``actors.core.order_ids`` says which."""
 
 assert WRITER_BATCH_LEAST < WRITER_BATCH_FIRST < WRITER_BATCH_MOST
+assert WRITER_BATCH_LEAST < WRITER_BATCH_BEHIND <= WRITER_BATCH_MOST
 assert WRITER_WAITING_LOW < WRITER_WAITING_HIGH
 assert PROJECTION_BATCH_MAX <= PROJECTION_LAG_LOW < PROJECTION_LAG_HIGH
 assert PROJECTION_AGE_LOW < PROJECTION_AGE_HIGH
+assert PROJECTION_WAIT_MAX < PROJECTION_AGE_HIGH
 assert MAILBOX_LOW < MAILBOX_HIGH
 assert HIGHER_LANE_RUN < TURN_MESSAGES
 assert ADL_BACKOFF_FIRST_MS < ADL_BACKOFF_MAX_MS < ADL_STUCK_EVERY_MS

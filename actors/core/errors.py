@@ -8,6 +8,7 @@ BulkheadError
 │   ├── StateCorrupt    a fact that does not fit the state that it meets
 │   ├── StateLost       the database does not know the actor's state
 │   └── BooksWrong      an account's entries do not add up; nothing is shown of them
+├── OtherHistory        the journal is not the one that somebody read: a backup was restored; says where they part
 ├── NotStarted          an actor did not come up in time
 ├── Refused             a mailbox that is full or closed did not take the message
 ├── NotDurable          the writer could not store a decision; it never happened
@@ -61,6 +62,10 @@ class StateLost(Broken):
 
 class BooksWrong(Broken):
     """An account's entries do not add up to its balance; names the first that does not fit."""
+
+
+class OtherHistory(BulkheadError):  # noqa: N818 - as above
+    """The journal has not the root that somebody read from it. The text says up to where both are the same."""
 
 
 class NotStarted(BulkheadError):  # noqa: N818 - as above

@@ -91,7 +91,7 @@ def _record(  # noqa: PLR0913 - a row's columns
 
 def _text(position: int, number: int, version: int | None, data: bytes | None) -> str:
     if version is None or data is None:
-        return f"position {position} is not in this database's journal any more"
+        return f"position {position} is not in this database's journal any more: is it archived?"
     try:
         facts = fact_codec.decode(version, bytes(data))
         return text_of(facts[number], texts_of(facts)[number])

@@ -20,6 +20,7 @@ from actors.core import fact_codec
 from actors.core.errors import BadInput, StateCorrupt
 from actors.core.names import shown
 from actors.core.units import AccountId, Symbol
+from actors.persistence.archive import tables
 from actors.persistence.connection import one_moment
 from actors.persistence.history_records import HistoryKind, Record, facts_of, records_of
 from actors.persistence.journal import SHARD
@@ -52,10 +53,14 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """Records, newest first; ``next`` is given as ``before`` to go on, None when there are no more."""
+    """Records, newest first; ``next`` is given as ``before`` to go on, None when there are no more.
+
+    ``archived`` says what of the time is not in the journal any more; None where all of it is.
+    """
 
     records: tuple[Record, ...]
     next: str | None = None
+    archived: str | None = None
 
 
 class _Row(NamedTuple):
@@ -119,8 +124,10 @@ def page(
         if wanted.account_id is not None:
             check_account(connection, wanted.account_id)
         decided = _Reading(connection, wanted, place).decided(limit)
+        archived = tables.said(connection, wanted.account_id, wanted.from_ms)
     others = refused(wanted, place.line if place is not None else None)
-    return _merged(decided, others, place or _Place(END, 0), limit)
+    found = _merged(decided, others, place or _Place(END, 0), limit)
+    return msgspec.structs.replace(found, archived=archived)
 
 
 class _Decided(NamedTuple):

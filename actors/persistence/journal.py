@@ -32,6 +32,7 @@ from actors.core.clearing_messages import is_clearing
 from actors.core.durability import Persist, StreamFacts
 from actors.core.errors import NotDurable
 from actors.core.facts import AnyFact, FillApplied
+from actors.core.journal_marks import Mark
 from actors.core.units import Symbol
 
 SHARD = 0
@@ -322,6 +323,24 @@ def end_of(connection: Connection) -> End:
     return (NO_HASH, 0) if row is None else (bytes(row[0]), int(row[1]))
 
 
+def mark(connection: Connection, position: int) -> Mark | None:
+    """Of the first commit that ended at a position or behind it; None if none did."""
+    row = connection.execute(COMMIT_OF, (SHARD, position)).fetchone()
+    return None if row is None else Mark(int(row[0]), bytes(row[1]).hex())
+
+
+def common_mark(connection: Connection, marks: Collection[Mark]) -> Mark | None:
+    """The newest of some marks that this journal does not contradict; None if it has others in all these places.
+
+    Of the begin every journal has the same, and of what is not kept any more nothing can be said.
+    """
+    row = connection.execute(FIRST_COMMIT, (SHARD,)).fetchone()
+    first = 0 if row is None or row[0] is None else int(row[0])
+    found = connection.execute(ROOTS_AT, (SHARD, [mark.position for mark in marks])).fetchall()
+    roots = {0: NO_HASH.hex(), **{int(position): bytes(root).hex() for position, root in found}}
+    return max((m for m in marks if 0 < m.position < first or roots.get(m.position) == m.root), default=None)
+
+
 def last_position(connection: Connection) -> int:
     """The position of the last row; 0 for an empty journal."""
     return end_of(connection)[1]
@@ -403,11 +422,22 @@ PROJECTED: LiteralString = "SELECT position FROM bulkhead.projection WHERE shard
 LAST_COMMIT: LiteralString = """
     SELECT root, position FROM bulkhead.journal_commit WHERE shard = %s ORDER BY position DESC LIMIT 1"""
 
+COMMIT_OF: LiteralString = """
+    SELECT position, root FROM bulkhead.journal_commit WHERE shard = %s AND position >= %s ORDER BY position LIMIT 1"""
+
+ROOTS_AT: LiteralString = """
+    SELECT position, root FROM bulkhead.journal_commit WHERE shard = %s AND position = ANY(%s)"""
+
+FIRST_COMMIT: LiteralString = "SELECT min(position) FROM bulkhead.journal_commit WHERE shard = %s"
+
 HEADS: LiteralString = """
-    SELECT asked.stream, last.sequence, last.hash FROM unnest(%s::text[]) AS asked (stream)
+    SELECT asked.stream, COALESCE(last.sequence, old.sequence), COALESCE(last.hash, old.hash)
+    FROM unnest(%s::text[]) AS asked (stream)
     LEFT JOIN LATERAL (
         SELECT sequence, hash FROM bulkhead.journal j WHERE j.stream = asked.stream ORDER BY sequence DESC LIMIT 1
-    ) last ON true"""
+    ) last ON true
+    LEFT JOIN bulkhead.archived_stream old ON old.stream = asked.stream"""
+"""The last row of each stream; where all of them were archived, what is known of the last."""
 
 DURABLE: LiteralString = """
     SELECT j.stream, j.sequence, j.hash

@@ -27,7 +27,8 @@ class AskStore(Message, frozen=True, gc=False):
 class Committed(Message, frozen=True, gc=False):
     """Decisions that are durable, in the order of their positions in the journal; ``first`` is that of the first.
 
-    ``hashes`` are those of their rows. With a ``first`` of 0 there is more in the journal than was handed over.
+    ``hashes`` are those of their rows, ``root`` is the journal's behind the last one. With a ``first`` of 0 there is more in
+    the journal than was handed over.
     """
 
     LANE: ClassVar[Lane] = Lane.FILLS
@@ -35,6 +36,7 @@ class Committed(Message, frozen=True, gc=False):
     first: int
     decisions: tuple[Persist, ...] = ()
     hashes: tuple[bytes, ...] = ()
+    root: bytes = b""
 
     def __repr__(self) -> str:
         """In short: an operator looks at it while it waits, and thousands of decisions would take a second to write out."""

@@ -84,10 +84,14 @@ def _recent(connection: Connection, behind: _Behind) -> tuple[int, int]:
     )
     sent = [fact.order for fact in formed]
     sent += [f for f in facts if isinstance(f, OrderIntended) and f.client_order_id not in members]
-    for order in sent:
-        short += order.decided_ms > now_ms - SECONDS_10_MS
-        long += order.decided_ms > now_ms - MINUTE_MS
-    return short, long
+    not_projected = in_windows([order.decided_ms for order in sent], now_ms)
+    return short + not_projected[0], long + not_projected[1]
+
+
+def in_windows(decided_ms: Collection[int], now_ms: int) -> tuple[int, int]:
+    """How many of these times, in Unix milliseconds, lie in the exchange's windows of ten seconds and of a minute."""
+    short = sum(ms > now_ms - SECONDS_10_MS for ms in decided_ms)
+    return short, sum(ms > now_ms - MINUTE_MS for ms in decided_ms)
 
 
 def books(connection: Connection) -> Books:

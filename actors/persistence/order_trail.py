@@ -22,6 +22,7 @@ from actors.core import clearing_fact_codec, fact_codec
 from actors.core.clearing_facts import RoundAllocated
 from actors.core.clearing_messages import clearing_name
 from actors.core.enums import OrderClass, OrderType, Purpose
+from actors.core.errors import NotKept
 from actors.core.facts import (
     AnyFact,
     CancelIntended,
@@ -33,6 +34,7 @@ from actors.core.facts import (
 from actors.core.fees import FeeBooked
 from actors.core.orders import end_text
 from actors.core.units import ZERO, AccountId, Symbol, quantize_price
+from actors.persistence.archive import tables
 from actors.persistence.operator_records import CausedOrder, OperatorRecords
 
 MEMBERS_SHOWN = 50
@@ -192,8 +194,15 @@ def _of_order(connection: psycopg.Connection[Any], order: CausedOrder) -> OrderT
     block = blocks[-1] if blocks else None
     rounds = [] if block is None else _rounds(connection, block)
     told = Told({one.round_id: one.trades for one in rounds})
+    is_whole = False
     for wall_ms, fact in _facts(connection, order):
+        is_whole = is_whole or isinstance(fact, OrderIntended)
         told.hear(fact, wall_ms)
+    archived = None if is_whole else tables.said(connection, order.account_id, 0)
+    if archived is not None:
+        raise NotKept(
+            f"what became of {order.client_order_id} step by step is not in the journal: {archived}"
+        )
     steps = _with_trades(connection, block, told.steps)
     steps += [_formed_step(of, order.decided_ms) for of in blocks]
     # By time, but the decision first, whatever became of the clock since.

@@ -4,10 +4,11 @@ Rules
 1. A past state is made as a load makes it: the newest snapshot that is not too new, and the journal's rows behind it, or
    all rows from the first fact, through the one ``fold``.
 2. Each row's hash is checked on the way: a past that was changed is an error and not an answer.
-3. Rows are read some thousand at a time, each time in a statement of its own, so that nothing waits for a long fold, and
+3. Rows that were archived are read from their files, which must be what was written.
+4. Rows are read some thousand at a time, each time in a statement of its own, so that nothing waits for a long fold, and
    a snapshot that is replaced meanwhile changes nothing.
 
-I/O: runs SQL on the connection that it is given.
+I/O: runs SQL on the connection that it is given; reads archived files.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, LiteralString
 
 import msgspec
@@ -28,6 +30,9 @@ from actors.core.units import NANOS_PER_SECOND, AccountId
 from actors.core.utc import time_of
 from actors.limits.layers import merge
 from actors.limits.model import RiskLimits
+from actors.persistence.archive import tables
+from actors.persistence.archive.folder import Archive
+from actors.persistence.archive.tables import ArchivedStream
 from actors.persistence.journal import NO_HASH, SHARD, Entry, last_position, row_hash
 from actors.persistence.streams import ACCOUNTS
 from actors.subaccount.state import AccountState, with_limits
@@ -36,9 +41,9 @@ Connection = psycopg.Connection[Any]
 
 ROWS_A_TIME = 1_000
 
-AGO = re.compile(r"-(\d{1,9})\s*(ms|s|m|h|d|w)")
+AGO = re.compile(r"-(\d{1,9})\s*(ms|s|m|h|d|w)", re.ASCII)
 UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
-NUMBER = re.compile(r"\d{1,18}")
+NUMBER = re.compile(r"\d{1,18}", re.ASCII)
 FORMS = "a time in UTC (2026-11-22T09:30, or -15m), a position of the journal (5123), #SEQUENCE of the account, or now"
 
 
@@ -119,25 +124,36 @@ def _unix_ms(moment: datetime) -> int:
     return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
 
 
-def find(connection: Connection, account: str, at: When) -> tuple[Point, Point, Point]:
+def find(
+    connection: Connection, account: str, at: When, folder: Path | None = None
+) -> tuple[Point, Point, Point]:
     """The account's decision that was the last at a point in time, its first, and its last one.
+
+    Args:
+        connection: to read on.
+        account: its id.
+        at: the point.
+        folder: of the archived files; None where nobody knows it, which is an error if one is needed.
 
     Raises:
         BadInput: no such account, or it has nothing there; says where it begins, ends, or whose position it is.
+        NotKept: it is in an archived file that is not there; names it.
+        StateCorrupt: that file is not what was written.
     """
     if is_clearing(account):
         raise BadInput(f"{shown(account)} is a clearing; only accounts have a past to look at")
-    first, last = _one(connection, FIRST, account), _one(connection, LAST, account)
+    old = _Old(connection, account, folder)
+    first, last = old.first or _one(connection, FIRST, account), _one(connection, LAST, account) or old.last
     if first is None or last is None:
         raise BadInput(f"the journal has no account {shown(account)}; 'bulkhead accounts' lists them")
     if at.time_ms is not None:
-        found = _one(connection, AT_TIME, account, at.time_ms)
+        found = _one(connection, AT_TIME, account, at.time_ms) or old.at_time(at.time_ms)
         if found is None:
             raise BadInput(f"{at.text}: {account} did not exist then; {_begins(first)}")
     elif at.position is not None:
-        found = _at_position(connection, account, at.position, first)
+        found = _at_position(connection, account, at.position, first, old)
     elif at.sequence is not None:
-        found = _one(connection, AT_SEQUENCE, account, at.sequence)
+        found = _one(connection, AT_SEQUENCE, account, at.sequence) or old.at_sequence(at.sequence)
         if found is None and at.sequence < first.sequence:
             raise BadInput(f"{at.text}: {account} has no such decision; {_begins(first)}")
         if found is None:
@@ -147,8 +163,74 @@ def find(connection: Connection, account: str, at: When) -> tuple[Point, Point, 
     return found, first, last
 
 
-def _at_position(connection: Connection, account: str, position: int, first: Point) -> Point:
+class _Old:
+    """What of an account is archived. The files are opened when they are needed."""
+
+    def __init__(self, connection: Connection, account: str, folder: Path | None) -> None:
+        self._connection, self._account, self._folder = connection, account, folder
+        self.known: ArchivedStream | None = tables.stream(connection, account)
+        self._archive: Archive | None = None
+
+    @property
+    def archive(self) -> Archive:
+        """The files of the database."""
+        if self._archive is None:
+            self._archive = Archive(self._folder, tables.files(self._connection))
+        return self._archive
+
+    @property
+    def first(self) -> Point | None:
+        """Its first decision, if that is archived."""
+        old = self.known
+        return (
+            None
+            if old is None
+            else Point(old.first_position, old.first_sequence, old.first_ms, old.first_cause)
+        )
+
+    @property
+    def last(self) -> Point | None:
+        """The last one that is archived."""
+        old = self.known
+        return None if old is None else Point(old.position, old.sequence, old.wall_ms, old.cause)
+
+    def at_time(self, time_ms: int) -> Point | None:
+        """The last archived one that was not later."""
+        if self.known is None:
+            return None
+        if self.known.latest_ms <= time_ms:
+            return self.last
+        return self._point(self.archive.newest_of(self._account, until_ms=time_ms))
+
+    def at_sequence(self, sequence: int) -> Point | None:
+        """The archived one of that number."""
+        if self.known is None or not self.known.first_sequence <= sequence <= self.known.sequence:
+            return None
+        return self._point(next(self.archive.of_stream(self._account, sequence, sequence), None))
+
+    def before(self, position: int) -> Point | None:
+        """The last archived one before a position."""
+        if self.known is None:
+            return None
+        if self.known.position < position:
+            return self.last
+        return self._point(self.archive.newest_of(self._account, before=position))
+
+    def rows(self, after: int, last: int) -> Iterator[Entry]:
+        """Archived rows behind a sequence up to another one (inclusive)."""
+        if self.known is not None and after < min(last, self.known.sequence):
+            yield from self.archive.of_stream(self._account, after + 1, min(last, self.known.sequence))
+
+    @staticmethod
+    def _point(row: Entry | None) -> Point | None:
+        return None if row is None else Point(row.position, row.sequence, row.wall_ms, row.cause)
+
+
+def _at_position(connection: Connection, account: str, position: int, first: Point, old: _Old) -> Point:
     row = connection.execute(WHOSE, (SHARD, position)).fetchone()
+    if row is None and 0 < position <= old.archive.last:
+        kept = old.archive.at(position)
+        row = None if kept is None else (kept.stream, kept.position, kept.sequence, kept.wall_ms, kept.cause)
     if row is None:
         end = last_position(connection)
         if position > end:
@@ -157,7 +239,7 @@ def _at_position(connection: Connection, account: str, position: int, first: Poi
     whose, *point = row
     if whose == account:
         return Point(*point)
-    before = _one(connection, BEFORE, account, position)
+    before = _one(connection, BEFORE, account, position) or old.before(position)
     if before is None:
         raise BadInput(f"position {position} is of {whose}; {account} did not exist then: {_begins(first)}")
     raise BadInput(
@@ -170,7 +252,9 @@ def _begins(first: Point) -> str:
     return f"it begins with #{first.sequence} at {time_of(first.wall_ms)}, position {first.position}"
 
 
-def stand(connection: Connection, account: str, at: When, progress: Progress = _silent) -> Past:
+def stand(
+    connection: Connection, account: str, at: When, progress: Progress = _silent, folder: Path | None = None
+) -> Past:
     """The account as it was at a point in time.
 
     Args:
@@ -178,13 +262,14 @@ def stand(connection: Connection, account: str, at: When, progress: Progress = _
         account: its id.
         at: the point.
         progress: called after each page of rows; what it raises ends the fold.
+        folder: of the archived files.
 
     Raises:
-        BadInput: see ``find``.
+        BadInput, NotKept: see ``find``.
         StateCorrupt: a row is missing or is not what was written, or a fact does not fit.
     """
     began = time.monotonic_ns()
-    point, first, last = find(connection, account, at)
+    point, first, last = find(connection, account, at, folder)
     state, sequence, hash_, snapshot = ACCOUNTS.blank(account), first.sequence - 1, NO_HASH, None
     kept = connection.execute(SNAPSHOT, (account, point.sequence)).fetchone()
     if kept is not None:
@@ -193,7 +278,7 @@ def stand(connection: Connection, account: str, at: When, progress: Progress = _
         if (state.account_id, state.sequence) != (account, sequence):
             raise StateCorrupt(f"{account}: its snapshot is of {state.account_id} at {state.sequence}")
     total, done, facts_folded = point.sequence - sequence, 0, 0
-    for row in rows(connection, account, sequence, point.sequence):
+    for row in rows(connection, account, sequence, point.sequence, folder):
         facts = _checked(row, sequence, hash_)
         if sequence < first.sequence and not ACCOUNTS.begins(row.sequence, facts):
             raise StateCorrupt(f"{account}: its first row in the journal is missing")
@@ -241,8 +326,17 @@ def _with_limits_of_then(state: AccountState) -> AccountState:
         raise StateCorrupt(f"{state.account_id}: a limit of then cannot be read: {error}") from None
 
 
-def rows(connection: Connection, account: str, after: int, last: int) -> Iterator[Entry]:
-    """The account's rows behind a sequence up to another one (inclusive), in order."""
+def rows(
+    connection: Connection, account: str, after: int, last: int, folder: Path | None = None
+) -> Iterator[Entry]:
+    """The account's rows behind a sequence up to another one (inclusive), in order; archived ones from their files.
+
+    Raises:
+        NotKept, StateCorrupt: see ``find``.
+    """
+    for row in _Old(connection, account, folder).rows(after, last):
+        yield row
+        after = row.sequence
     while after < last:
         page = connection.execute(PAGE, (account, after, last, ROWS_A_TIME)).fetchall()
         if not page:
@@ -301,9 +395,12 @@ WHOSE: LiteralString = """
     SELECT stream, position, sequence, wall_ms, cause FROM bulkhead.journal WHERE shard = %s AND position = %s"""
 
 SNAPSHOT: LiteralString = """
-    SELECT sequence, version, state, hash FROM bulkhead.snapshot WHERE stream = %s AND sequence <= %s
-    ORDER BY sequence DESC LIMIT 1"""
-"""The newest that is not too new, however many are kept."""
+    SELECT sequence, version, state, hash FROM (
+        SELECT stream, sequence, version, state, hash FROM bulkhead.snapshot
+        UNION ALL SELECT stream, sequence, version, state, hash FROM bulkhead.snapshot_day
+        UNION ALL SELECT stream, sequence, version, state, hash FROM bulkhead.archived_stream
+    ) AS kept WHERE stream = %s AND sequence <= %s ORDER BY sequence DESC LIMIT 1"""
+"""The newest that is not too new, of all that are kept."""
 
 PAGE: LiteralString = """
     SELECT position, stream, sequence, wall_ms, cause, version, facts, hash FROM bulkhead.journal

@@ -7,24 +7,29 @@ I/O: reads the audit's files.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from actors.core.errors import NotRecorded
 from actors.core.utc import MS_MAX, day_of
 from actors.persistence.audit.chain import Unreadable
-from actors.persistence.audit.files import FOLDER, days_in, lines_of
+from actors.persistence.audit.files import FOLDER, days_in
 from actors.persistence.audit.line import Kind, Line, read
+from actors.persistence.audit.search import newest
 from actors.persistence.history import LIMIT_MAX, Refused, Wanted
 from actors.persistence.history_records import REFUSALS, HistoryKind, Record
 from actors.subaccount.rejections import RejectCode
 
 LATE_MS = 2 * 86_400_000
 """A line that came late stands in the file of a later day."""
+
+NUMBER = b'{"n":'
+NUMBER_MAX = 18
+"""Digits of it; more are damage."""
 
 KIND = f'"kind":"{Kind.REJECTION}"'.encode()
 
@@ -42,34 +47,41 @@ class RefusedCommands:
     def __call__(self, wanted: Wanted, before: int | None) -> Iterator[Refused]:
         """Those that are wanted, newest first, from before a line of the audit.
 
+        Of a day whose file is compressed the last ``LIMIT_MAX`` and one: more are on no page.
+
         Raises:
             NotRecorded: a file is there and cannot be read.
         """
         if wanted.kinds and not wanted.kinds & REFUSALS:
             return
         first, last = day_of(wanted.from_ms), day_of(min(wanted.to_ms, MS_MAX - LATE_MS) + LATE_MS)
+        made = partial(_refused, wanted=wanted, before=before)
         try:
             for day in reversed(days_in(self._folder)):
                 if first <= day.day <= last:
-                    found: deque[bytes] = deque(maxlen=LIMIT_MAX + 1)
-                    found.extend(p.raw for p in lines_of(day) if KIND in p.raw)
-                    yield from _wanted(found, wanted, before)
+                    yield from newest(day, KIND, made, LIMIT_MAX + 1)
         except (OSError, Unreadable) as error:
             raise NotRecorded(f"the audit in {self._folder} cannot be read: {error}") from None
 
 
-def _wanted(found: deque[bytes], wanted: Wanted, before: int | None) -> Iterator[Refused]:
-    for raw in reversed(found):
-        whole = read(raw)
-        if (
-            whole is None
-            or whole.line.kind != Kind.REJECTION
-            or (before is not None and whole.line.n >= before)
-        ):
-            continue
-        record = record_of(whole.line)
-        if record is not None and _is_wanted(record, wanted):
-            yield Refused(whole.line.n, record)
+def _refused(raw: bytes, wanted: Wanted, before: int | None) -> Refused | None:
+    """A line, if it is wanted; what the bytes say is looked at first, as reading one costs as much as finding hundreds."""
+    if wanted.account_id is not None and b'"account":"' + wanted.account_id.encode() + b'"' not in raw:
+        return None
+    if before is not None and _number_of(raw) >= before:
+        return None
+    whole = read(raw)
+    if whole is None or whole.line.kind != Kind.REJECTION or (before is not None and whole.line.n >= before):
+        return None
+    record = record_of(whole.line)
+    return Refused(whole.line.n, record) if record is not None and _is_wanted(record, wanted) else None
+
+
+def _number_of(raw: bytes) -> int:
+    """The number that a line begins with; 0 if it is no line."""
+    number = raw[len(NUMBER) : raw.find(b",")]
+    is_one = raw.startswith(NUMBER) and number.isdigit() and len(number) <= NUMBER_MAX
+    return int(number) if is_one else 0
 
 
 def _is_wanted(record: Record, wanted: Wanted) -> bool:

@@ -24,11 +24,13 @@ import psycopg
 from psycopg.rows import class_row
 
 from actors.core import fact_codec
-from actors.core.errors import BadInput, BooksWrong, StoreBusy
+from actors.core.errors import BadInput, BooksWrong, NotKept, StoreBusy
 from actors.core.facts import FillApplied
 from actors.core.names import shown
 from actors.core.units import ZERO, AccountId, plain
+from actors.core.utc import time_of
 from actors.persistence import loading
+from actors.persistence.archive import tables
 from actors.persistence.connection import one_moment
 from actors.persistence.journal import SHARD, projected
 from actors.persistence.projection.spelling import QUOTE_ASSETS
@@ -138,6 +140,7 @@ def statement(
 
     Raises:
         BadInput: no such account, times that are the wrong way round, or too many entries; says what would do.
+        NotKept: decisions since its begin are archived.
         StoreBusy: the tables are behind the journal, and what is missing belongs to the period.
         BooksWrong: it does not add up; names the first entry that does not fit.
     """
@@ -157,6 +160,11 @@ def _statement(
     row = connection.execute(ACCOUNT, (account_id,)).fetchone()
     if row is None:
         raise BadInput(f"there is no account {shown(account_id)}; 'bulkhead accounts' lists them")
+    archived = tables.said(connection, account_id, from_ms)
+    if archived is not None:
+        raise NotKept(
+            f"a statement from {time_of(from_ms)} on needs what is not in the journal: {archived}, or give a later begin"
+        )
     is_whole = _complete(connection, account_id, row[0], to_ms)
     begin, end = (_cut(connection, account_id, ms) for ms in (from_ms, to_ms))
     opening = _opening(connection, account_id, begin.position)

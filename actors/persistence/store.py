@@ -302,7 +302,13 @@ class Store:
             return Committed(0)
         if not found:
             return None
-        return Committed(found[0][0], tuple(d for _, _, d in found), tuple(h for _, h, _ in found))
+        root, position = self.root
+        return Committed(
+            found[0][0],
+            tuple(d for _, _, d in found),
+            tuple(h for _, h, _ in found),
+            root if position == found[-1][0] else b"",
+        )
 
     def _learn_fates(self, decisions: Sequence[Persist]) -> bool:
         """Find out which decisions of a lost connection's commit are durable.

@@ -20,7 +20,8 @@ import psycopg
 import structlog
 
 from actors.core.durability import StreamFacts
-from actors.core.errors import NotKept, StateCorrupt
+from actors.core.errors import NotKept, OtherHistory, StateCorrupt
+from actors.core.journal_marks import Mark
 from actors.persistence import journal
 from actors.persistence.journal import Entry
 from actors.persistence.messages import Committed
@@ -71,6 +72,7 @@ class JournalTail:
         self._found = position
         self._seen = 0
         self._slots: list[Decided | None] = [None] * kept
+        self._marks: list[Mark | None] = [None] * kept
         self._listeners: dict[int, Callable[[], None]] = {}
         self._numbers = itertools.count()
 
@@ -85,15 +87,23 @@ class JournalTail:
             [
                 Decided(n, d.stream, d.state.sequence, d.wall_ms, d.cause, d.facts)
                 for n, d in enumerate(committed.decisions, committed.first)
-            ]
+            ],
+            committed.root,
         )
 
-    def committed(self, rows: Sequence[Decided]) -> None:
-        """These rows are durable, in the order of their positions. Never waits for a reader, and never raises."""
+    def committed(self, rows: Sequence[Decided], root: bytes = b"") -> None:
+        """These rows are durable, in the order of their positions. Never waits for a reader, and never raises.
+
+        Args:
+            rows: of whole commits.
+            root: the journal's behind the last one; empty if that is not known.
+        """
         slots = self._slots
         for row in rows:
             slots[row.position % len(slots)] = row
         if rows:
+            if root:
+                self._marks[rows[-1].position % len(slots)] = Mark(rows[-1].position, root.hex())
             # After the rows: whoever sees the position finds them.
             self._position = rows[-1].position
             self._tell()
@@ -136,7 +146,8 @@ class JournalTail:
         if rows and rows[0].position != after + 1:
             raise NotKept(
                 f"rows of the journal behind position {after:,} are asked for, and the oldest that is kept is "
-                f"{rows[0].position:,}; begin after {rows[0].position - 1}"
+                f"{rows[0].position:,}; begin after {rows[0].position - 1}. 'bulkhead db archive --restore all' brings archived "
+                "ones back, with the engine stopped"
             )
         return [decided(row) for row in rows]
 
@@ -164,6 +175,63 @@ class JournalTail:
         if before > self._seen:
             self._learn(self._reader.ask(journal.last_position), before)
         return self.position
+
+    def mark(self, position: int) -> Mark | None:
+        """The first mark that covers every row up to a position: that of the commit which ended there or next behind it.
+
+        Raises:
+            StoreUnreachable, StoreBusy: memory has none, and the database does not answer.
+        """
+        found = self.remembered_mark(position)
+        return (
+            self._reader.ask(lambda connection: journal.mark(connection, position))
+            if found is None
+            else found
+        )
+
+    def remembered_mark(self, position: int) -> Mark | None:
+        """As ``mark``, of what is in memory alone; None may be there though there is one."""
+        if not position:
+            return Mark(0, journal.NO_HASH.hex())
+        marks, first = self._marks, self._slots[position % len(self._slots)]
+        if first is None or first.position != position:
+            return None
+        for number in range(position, min(self._position, position + len(marks)) + 1):
+            mark = marks[number % len(marks)]
+            if mark is not None and mark.position == number:
+                return mark
+        return None
+
+    def common(self, marks: Sequence[Mark]) -> Mark | None:
+        """The newest of some marks that this journal does not contradict; None if it has others in all these places.
+
+        Raises:
+            StoreUnreachable, StoreBusy: the database does not answer.
+        """
+        return self._reader.ask(lambda connection: journal.common_mark(connection, marks))
+
+    def check(self, marks: Sequence[Mark]) -> None:
+        """Whether who has read up to some marks has read this journal.
+
+        Raises:
+            OtherHistory: the newest of them is not in it; says which is.
+            StoreUnreachable, StoreBusy: the database does not answer.
+        """
+        newest, common = max(marks, default=None), self.common(marks)
+        if newest is None or newest == common:
+            return
+        cure = (
+            f"Of the places that were given it has {common}: drop what is behind position {common.position} and begin there "
+            f"again, with after={common.position} and root={common}"
+            if common is not None and common.position
+            else "It has none of the places that were given: drop all and begin again, with after=0; who gives older ones as "
+            "well is told the last that it has"
+        )
+        raise OtherHistory(
+            f"root: no commit of this journal ends at position {newest.position} with the root {newest.root}: it has another "
+            "history than the one that was read, as after a restore of a backup, and the same positions are other events. "
+            f"{cure}"
+        )
 
     def wait(self, after: int, seconds: float) -> bool:
         """Wait until there may be rows behind a position; False when there were none in that time."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, LiteralString, NamedTuple
 
 import msgspec
@@ -22,6 +23,7 @@ import psycopg
 
 from actors.core.units import AccountId
 from actors.persistence import journal
+from actors.persistence.archive.verifying import Archived
 from actors.persistence.connection import answers_within, lift_limits, one_moment
 from actors.persistence.journal import SHARD, Entry
 from actors.persistence.loading import clearings_of, states_of
@@ -58,6 +60,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     root: str
     fleet_hash: str
     fault: Fault | None
+    archived: int = 0
+    """Rows up to this position are in archived files."""
+    archived_read: bool = True
+    """Whether those were verified, too."""
 
 
 class Hashes(NamedTuple):
@@ -70,11 +76,13 @@ class Hashes(NamedTuple):
     clearings: list[tuple[str, int, str]]
 
 
-def verify(
+def verify(  # noqa: PLR0913 - one per option
     connection: Connection,
     *,
     folds: bool = True,
     roots: Sequence[JournalRoot] = (),
+    folder: Path | None = None,
+    reads_archive: bool = True,
     progress: Progress = lambda _step, _done, _total: None,
 ) -> Report:
     """Check a database of our schema's present version.
@@ -83,6 +91,8 @@ def verify(
         connection: in no transaction.
         folds: also fold every account, and compare snapshots and trade keys.
         roots: what this machine wrote down of its journals, oldest first; see ``supervision.journal_roots``.
+        folder: of the archived files; None where nobody knows it.
+        reads_archive: verify those files, too; without, the check begins behind them with what the database knows of them.
         progress: see there.
 
     Raises:
@@ -92,15 +102,20 @@ def verify(
         known = {root.position: root.journal_root for root in binding(roots, fleet_of(connection))}
         known.pop(0, None)
         total = number(connection, TOTAL, SHARD)
+        old = Archived(connection, folder, reads=reads_archive)
+        states = States(
+            connection, lambda rows: progress("accounts", rows, total), old.streams, is_whole=reads_archive
+        )
+        fault = old.verify(known, states if folds else None, lambda rows: progress("archived", rows, total))
         chain = Chain(
             known,
             lambda stream, sequence: _position_of(connection, stream, sequence),
             lambda rows: progress("chain", rows, total),
+            old.begin,
         )
-        states = States(connection, lambda rows: progress("accounts", rows, total))
-        fault: Fault | None = None
         try:
-            _walk(connection, chain)
+            if fault is None:
+                _walk(connection, chain)
         except Found as found:
             fault = found.fault
         if fault is None and folds:
@@ -109,7 +124,7 @@ def verify(
     return Report(
         ok=fault is None,
         rows=chain.position,
-        commits=chain.commits,
+        commits=chain.commits + old.commits,
         streams=chain.streams,
         clearings=chain.clearings,
         trades=states.trades,
@@ -119,6 +134,8 @@ def verify(
         root=chain.root.hex(),
         fleet_hash=fleet_hash_of(states.hashes) if folds and fault is None else "",
         fault=fault,
+        archived=old.end.position,
+        archived_read=reads_archive,
     )
 
 
@@ -175,7 +192,7 @@ def _walk(connection: Connection, chain: Chain) -> None:
     ):
         rows.itersize = commits.itersize = ROWS_A_TIME
         rows.execute(journal.BY_POSITION, (SHARD,))
-        commits.execute(COMMITS, (SHARD,))
+        commits.execute(COMMITS, (SHARD, chain.position))
         chain.walk((Entry(*row) for row in rows), (Commit(*row) for row in commits))
 
 
@@ -196,10 +213,12 @@ def _ahead(connection: Connection, last: int) -> Fault | None:
 TOTAL: LiteralString = "SELECT COALESCE(max(position), 0) FROM bulkhead.journal WHERE shard = %s"
 
 COMMITS: LiteralString = """
-    SELECT position, rows, root FROM bulkhead.journal_commit WHERE shard = %s ORDER BY position"""
+    SELECT position, rows, root FROM bulkhead.journal_commit WHERE shard = %s AND position > %s ORDER BY position"""
+"""Without the last commit of each archived file, which stays."""
 
 POSITION_OF: LiteralString = "SELECT position FROM bulkhead.journal WHERE stream = %s AND sequence = %s"
 
 ACCOUNTS: LiteralString = """
     SELECT a.account_id FROM bulkhead.account a
-    WHERE EXISTS (SELECT FROM bulkhead.journal j WHERE j.stream = a.account_id) ORDER BY a.account_id"""
+    WHERE EXISTS (SELECT FROM bulkhead.journal j WHERE j.stream = a.account_id)
+        OR EXISTS (SELECT FROM bulkhead.archived_stream o WHERE o.stream = a.account_id) ORDER BY a.account_id"""

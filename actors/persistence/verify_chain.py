@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
+from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
@@ -32,6 +33,7 @@ class Wrong(StrEnum):
     TRADES = "trades do not match"
     SNAPSHOT = "snapshot does not match"
     PROJECTION = "ahead of the journal"
+    ARCHIVE = "archived rows"
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +71,17 @@ class Commit(NamedTuple):
     root: bytes
 
 
+class Begin(NamedTuple):
+    """Where a walk begins: behind that position, whose root is known, and the last rows of the streams until there."""
+
+    position: int = 0
+    root: bytes = NO_HASH
+    heads: Mapping[str, Head] = MappingProxyType({})
+
+
+FROM_THE_FIRST = Begin()
+
+
 class Found(Exception):  # noqa: N818 - it carries what is looked for
     """A fault was found; nothing behind it is looked at."""
 
@@ -84,6 +97,7 @@ class Chain:
         known: roots by position that were written down elsewhere, in hex; those positions end commits.
         position_of: the position of a stream's row of a sequence, None if there is none; used where order is at fault.
         on_rows: called with the number of rows, now and then.
+        begin: where the walk begins; roots of earlier positions are not compared.
     """
 
     def __init__(
@@ -91,12 +105,14 @@ class Chain:
         known: Mapping[int, str] = {},
         position_of: Callable[[str, int], int | None] = lambda _stream, _sequence: None,
         on_rows: Callable[[int], None] = lambda _rows: None,
+        begin: Begin = FROM_THE_FIRST,
     ) -> None:
-        self._known, self._position_of, self._on_rows = dict(known), position_of, on_rows
-        self._heads: dict[str, Head] = {}
-        self._sure = 0
-        self.position = self.commits = 0
-        self.root = NO_HASH
+        self._known = {position: root for position, root in known.items() if position > begin.position}
+        self._position_of, self._on_rows = position_of, on_rows
+        self._heads: dict[str, Head] = dict(begin.heads)
+        self._sure = self.position = begin.position
+        self.commits = 0
+        self.root = begin.root
 
     @property
     def streams(self) -> int:

@@ -7,13 +7,16 @@ I/O: runs SQL on the connection that it is given, in the caller's transaction.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, LiteralString, NamedTuple
 
 import psycopg
 
 from actors.core.errors import StateCorrupt
 from actors.core.units import AccountId, Symbol
+from actors.persistence.archive.ends import Ends
+from actors.persistence.archive.tables import ArchivedStream
 from actors.persistence.journal import (
     BY_POSITION,
     ENTRIES,
@@ -50,18 +53,51 @@ class States:
     Args:
         connection: in a transaction that sees one moment.
         on_rows: called with the number of rows, now and then.
+        before: where streams stood after what is archived.
+        is_whole: every archived row is given to ``archived`` before the fold.
     """
 
-    def __init__(self, connection: Connection, on_rows: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        on_rows: Callable[[int], None],
+        before: Mapping[str, ArchivedStream] = MappingProxyType({}),
+        *,
+        is_whole: bool = True,
+    ) -> None:
         self._connection, self._on_rows = connection, on_rows
+        self._before, self._is_whole = dict(before), is_whole
+        self._has_carried = False
+        self.has_archived = bool(before)
         self._stream, self._kind, self._state = "", kind_of(""), kind_of("").blank("")
         self._is_broken = False
-        self._snapshot: Snapshot | None = None
+        self._kept: list[Snapshot] = []
         self._projected = 0
         self._trade_sum = 0
         self.rows = self.trades = self.snapshots = 0
         self.hashes: list[tuple[AccountId, str]] = []
         self.lowest: Fault | None = None
+
+    def archived(self, ends: Ends, rows: Sequence[Entry]) -> None:
+        """Fold rows of a file whose chain is right, into ``ends``; faults of them are in ``lowest``.
+
+        Raises:
+            StateCorrupt: one cannot be folded.
+        """
+        self._projected = self._projected or projected(self._connection) or 0
+        kept = self._snapshots_of({row.stream for row in rows})
+        for row in rows:
+            for trade in trades_of(ends.add(row)):
+                self.trades += 1
+                self._trade_sum += hash(trade)
+            for snapshot in kept.get(row.stream, ()):
+                if snapshot.sequence == row.sequence:
+                    self._compare(row, snapshot, ends.hash_of(row.stream))
+            if row.position == 1:
+                self._has_carried = b"AccountCarried" in row.facts
+        self._keys_are_there(rows)
+        self.rows += len(rows)
+        self._on_rows(self.rows)
 
     def fold(self) -> Fault | None:
         """Fold everything; the first fault, if there is one."""
@@ -74,13 +110,14 @@ class States:
                 for row in rows:
                     if row.stream != self._stream:
                         self._end()
-                        self._begin(row.stream, snapshots.get(row.stream))
+                        self._begin(row.stream, snapshots.get(row.stream, []))
                     if not self._is_broken:
                         self._apply(row)
                 self._keys_are_there(rows)
                 self.rows += len(rows)
                 self._on_rows(self.rows)
         self._end()
+        self._archived_alone()
         lonely = self._connection.execute(LONELY_SNAPSHOT).fetchone()
         if lonely is not None:
             text = f"there is a snapshot of {lonely[0]} at decision {lonely[1]}, and the journal has no row of it"
@@ -91,10 +128,31 @@ class States:
 
     # -- one stream
 
-    def _begin(self, stream: str, snapshot: Snapshot | None) -> None:
-        self._stream, self._snapshot, self._is_broken = stream, snapshot, False
+    def _begin(self, stream: str, kept: list[Snapshot]) -> None:
+        self._stream, self._is_broken = stream, False
         self._kind = kind_of(stream)
-        self._state = self._kind.blank(stream)
+        before = self._before.pop(stream, None)
+        if before is None:
+            self._state = self._kind.blank(stream)
+        else:
+            self._state = self._kind.decode(before.version, before.state)
+            kept = [snapshot for snapshot in kept if snapshot.sequence >= before.sequence]
+            while kept and kept[-1].sequence == before.sequence:
+                self._compare_end(before, kept.pop())
+        self._kept = kept
+
+    def _archived_alone(self) -> None:
+        """Streams all of whose rows are archived."""
+        for name in list(self._before):
+            self._begin(name, self._snapshots_of({name}).get(name, []))
+            self._end()
+
+    def _compare_end(self, before: ArchivedStream, snapshot: Snapshot) -> None:
+        facts = Entry(
+            before.position, before.stream, before.sequence, before.wall_ms, before.cause, 0, b"", before.hash
+        )
+        if not self._is_whole:
+            self._compare(facts, snapshot, self._kind.hash_of(self._state))
 
     def _apply(self, row: Entry) -> None:
         try:
@@ -107,23 +165,23 @@ class States:
         for trade in trades_of(facts):
             self.trades += 1
             self._trade_sum += hash(trade)
-        if self._snapshot is not None and self._snapshot.sequence == row.sequence:
-            self._compare(row, self._snapshot)
-            self._snapshot = None
+        while self._kept and self._kept[-1].sequence == row.sequence:
+            self._compare(row, self._kept.pop(), self._kind.hash_of(self._state))
 
-    def _compare(self, row: Entry, snapshot: Snapshot) -> None:
+    def _compare(self, row: Entry, snapshot: Snapshot, made: str) -> None:
         self.snapshots += 1
         if snapshot.hash != row.hash:
             self._note(Fault.of(row, Wrong.SNAPSHOT, "the snapshot after it names another hash"))
         if row.position > self._projected:
             text = f"the snapshot after it is ahead of the projection, which is at {self._projected}"
             self._note(Fault.of(row, Wrong.SNAPSHOT, text))
+        kind = kind_of(row.stream)
         try:
-            state = self._kind.decode(snapshot.version, snapshot.state)
+            state = kind.decode(snapshot.version, snapshot.state)
         except (StateCorrupt, ValueError, ArithmeticError, TypeError) as error:
             self._note(Fault.of(row, Wrong.SNAPSHOT, f"the snapshot after it cannot be read: {error}"))
             return
-        kept, made = self._kind.hash_of(state), self._kind.hash_of(self._state)
+        kept = kind.hash_of(state)
         if kept != made:
             text = f"the snapshot after it has the state {kept}, and the journal makes {made}"
             self._note(Fault.of(row, Wrong.SNAPSHOT, text))
@@ -131,17 +189,20 @@ class States:
     def _end(self) -> None:
         if not self._stream or self._is_broken:
             return
-        if self._snapshot is not None:
-            sequence = self._snapshot.sequence
+        if self._kept:
+            sequence = self._kept[-1].sequence
             text = f"there is a snapshot of {self._stream} at decision {sequence}, and the journal has no such decision"
             self._note(Fault(wrong=Wrong.SNAPSHOT, text=text, stream=self._stream, sequence=sequence))
         if isinstance(self._state, AccountState) and self._state.is_undone:
             return  # the platform's again: no engine runs it
         self.hashes.append((AccountId(self._stream), self._kind.hash_of(self._state)))
 
-    def _snapshots_of(self, names: set[str]) -> dict[str, Snapshot]:
-        found = self._connection.execute(SNAPSHOTS, (list(names),)).fetchall()
-        return {stream: Snapshot(*rest) for stream, *rest in found}
+    def _snapshots_of(self, names: set[str]) -> dict[str, list[Snapshot]]:
+        """The newest first: what is next is taken from the end."""
+        found: dict[str, list[Snapshot]] = {}
+        for stream, *rest in self._connection.execute(SNAPSHOTS, {"streams": list(names)}).fetchall():
+            found.setdefault(stream, []).append(Snapshot(*rest))
+        return found
 
     # -- trades
 
@@ -157,9 +218,11 @@ class States:
 
     def _trades_are_equal(self) -> None:
         """Whether each key is of one booked trade: by count and by a sum of hashes, which nobody can aim at."""
+        if not self._is_whole:
+            return  # what archived rows book is not known
         earlier = self._connection.execute(EARLIER_FILLS).fetchone()
         has_earlier = earlier is not None and earlier[0] is not None
-        if not has_earlier and number(self._connection, CARRIED, SHARD):
+        if not has_earlier and (self._has_carried or number(self._connection, CARRIED, SHARD)):
             return  # what was booked before the journal began was kept in bulkhead_6, which is not there any more
         count = total = 0
         with self._connection.cursor("trade_keys", binary=True) as cursor:
@@ -168,7 +231,11 @@ class States:
             for key in cursor:
                 count, total = count + 1, total + hash(key)
         if (count, total) != (self.trades, self._trade_sum):
-            self._note(self._unequal(has_earlier=has_earlier))
+            if self.has_archived:
+                text = f"trade_key has {count} keys, and the rows book {self.trades} trades: one was added or changed"
+                self._note(Fault(wrong=Wrong.TRADES, text=text))
+            else:
+                self._note(self._unequal(has_earlier=has_earlier))
 
     def _unequal(self, *, has_earlier: bool) -> Fault:
         """The first trade that is booked twice, or whose key is of no booked trade."""
@@ -217,11 +284,17 @@ def _trades(row: Entry) -> list[TradeKey]:
 ROWS_BY_STREAM: LiteralString = ENTRIES + " WHERE shard = %s ORDER BY stream, sequence"
 
 SNAPSHOTS: LiteralString = """
-    SELECT stream, sequence, hash, version, state FROM bulkhead.snapshot WHERE stream = ANY(%s)"""
+    SELECT stream, sequence, hash, version, state FROM bulkhead.snapshot WHERE stream = ANY(%(streams)s)
+    UNION ALL
+    SELECT stream, sequence, hash, version, state FROM bulkhead.snapshot_day WHERE stream = ANY(%(streams)s)
+    ORDER BY sequence DESC"""
 
 LONELY_SNAPSHOT: LiteralString = """
-    SELECT s.stream, s.sequence FROM bulkhead.snapshot s
-    WHERE NOT EXISTS (SELECT FROM bulkhead.journal j WHERE j.stream = s.stream) ORDER BY s.stream LIMIT 1"""
+    SELECT s.stream, s.sequence FROM (
+        SELECT stream, sequence FROM bulkhead.snapshot UNION ALL SELECT stream, sequence FROM bulkhead.snapshot_day
+    ) s
+    WHERE NOT EXISTS (SELECT FROM bulkhead.journal j WHERE j.stream = s.stream)
+        AND NOT EXISTS (SELECT FROM bulkhead.archived_stream a WHERE a.stream = s.stream) ORDER BY s.stream LIMIT 1"""
 
 KEYS: LiteralString = "SELECT symbol, trade_id, member FROM bulkhead.trade_key"
 

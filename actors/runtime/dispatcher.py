@@ -24,7 +24,7 @@ from typing import Any
 import pykka
 import structlog
 
-from actors.core.constants import TURN_MESSAGES, TURN_NANOS
+from actors.core.constants import CROWD_BACKLOG, TURN_MESSAGES, TURN_NANOS
 from actors.core.errors import Refused
 from actors.core.messages import Lane, Message
 from actors.core.units import Nanos
@@ -280,6 +280,14 @@ class Dispatcher:
 
     def _timer_added(self, due_ns: int) -> None:
         raise NotImplementedError
+
+    def backlog(self) -> int:
+        """How many actors wait for their turn. Callable from any thread."""
+        raise NotImplementedError
+
+    def is_crowded(self) -> bool:
+        """Whether so many actors wait that what can be done later, on other threads too, should wait for them."""
+        return self.backlog() > CROWD_BACKLOG
 
 
 class ThreadedDispatcher(Dispatcher):

@@ -55,6 +55,10 @@ class SeededDispatcher(Dispatcher):
             self.run_until_quiet()
         self.clock.advance_to(until_ns)
 
+    def backlog(self) -> int:
+        """How many actors wait for their turn."""
+        return len(self._waiting)
+
     def _one_turn(self) -> None:
         self.turns += 1
         if self._random is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import socket
 import threading
@@ -32,6 +33,12 @@ class Journal:
 
     def __init__(self):
         self.entries, self.is_away, self.questions = [], False, 0
+        self.ends, self.common = [], 10**9
+
+    def root(self, position):
+        """What the root of a commit is that ends there; behind ``common`` it is of another history."""
+        history = b"one" if position <= self.common else b"two"
+        return hashlib.blake2b(b"%s %d" % (history, position), digest_size=16).digest()
 
     def ask(self, call):
         self.questions += 1
@@ -43,9 +50,15 @@ class Journal:
         if statement == journal.READ:
             _shard, after, limit = parameters
             found = [entry for entry in self.entries if entry.position > after][:limit]
+        elif statement == journal.COMMIT_OF:
+            found = [(n, self.root(n)) for n in self.ends if n >= parameters[1]][:1]
+        elif statement == journal.FIRST_COMMIT:
+            found = [(self.ends[0] if self.ends else None,)]
+        elif statement == journal.ROOTS_AT:
+            found = [(n, self.root(n)) for n in parameters[1] if n in self.ends]
         else:
             assert statement == journal.LAST_COMMIT
-            found = [(b"", self.entries[-1].position)] if self.entries else []
+            found = [(self.root(self.ends[-1]), self.ends[-1])] if self.ends else []
         return SimpleNamespace(fetchall=lambda: found, fetchone=lambda: found[0] if found else None)
 
 
@@ -95,10 +108,21 @@ class Served:
                 Entry(number, name, number, 1_700_000_000_000, "c", version, data, b"")
             )
             rows.append(Decided(number, name, number, 1_700_000_000_000, "c", told))
+        self.journal.ends.append(rows[-1].position)
         if is_told:
-            self.tail.committed(rows)
+            self.tail.committed(rows, self.journal.root(rows[-1].position))
         else:
             self.tail.more()
+
+    def restored(self, position):
+        """Another engine, on a backup of this one's journal that ends there."""
+        other = Served()
+        other.journal.common = position
+        other._numbers = itertools.count(position + 1)
+        other.journal.entries = [entry for entry in self.journal.entries if entry.position <= position]
+        other.journal.ends = [end for end in self.journal.ends if end <= position]
+        other.tail.more()
+        return other
 
     def stop(self):
         self.server.should_exit = True

@@ -16,7 +16,7 @@ from actors.api import clearing
 from actors.api.clearing import ClearingInspector
 from actors.api.errors import NotFound
 from actors.clearing.actor import ClearingActor
-from actors.clearing.book import group_of
+from actors.clearing.book import QUIET_MS, group_of
 from actors.clearing.bypass import Bypass
 from actors.clearing.service import Serves, Service
 from actors.core.clearing_messages import Want, clearing_name
@@ -97,9 +97,13 @@ def seen():
     return Seen()
 
 
+WAITED_MS = QUIET_MS
+"""Long enough for the clearing to want a slot for its crowd."""
+
+
 def crowd(world, count=3):
     world.place(*(order(f"a{n}", quantity=str(n), shortfall=D(n)) for n in range(1, count + 1)))
-    world.wait(40)
+    world.wait(WAITED_MS)
 
 
 def test_of_all_symbols_those_with_something_are_shown_and_the_others_counted(seen):
@@ -111,7 +115,7 @@ def test_of_all_symbols_those_with_something_are_shown_and_the_others_counted(se
     liquidation, risk = found.symbols[0].groups
     assert (liquidation.symbol, liquidation.side, liquidation.order_class) == (ETH, Side.SELL, LIQUIDATION)
     assert (liquidation.orders, liquidation.quantity, liquidation.shortfall) == (3, D(6), D(6))
-    assert (liquidation.oldest_ms, liquidation.place) == (40, 1)
+    assert (liquidation.oldest_ms, liquidation.place) == (WAITED_MS, 1)
     assert liquidation.expected_ms > 0
     assert (risk.orders, risk.place) == (1, 2)
     assert (found.slots.liquidations, found.slots.waiting, found.slots.held) == (30, 2, 0)
@@ -225,7 +229,7 @@ def test_what_waits_is_one_entry_for_what_goes_as_one_order(seen):
     found = seen.inspector.waiting(100)
     block, lone = found.entries
     assert (block.place, block.orders, block.account_id, block.quantity) == (1, 3, "", D(6))
-    assert (block.shortfall, block.waited_ms) == (D(6), 40)
+    assert (block.shortfall, block.waited_ms) == (D(6), WAITED_MS)
     assert block.expected_ms > 0
     # The gateway has not heard of it yet, so it has no place.
     assert (lone.place, lone.orders, lone.account_id, lone.quantity) == (None, 1, "r", D(2))
@@ -275,7 +279,9 @@ def test_an_order_that_is_not_over_says_where_it_is(seen):
     crowd(world)
     seen.hand_wants_on()
     id_ = order("a1").client_order_id
-    expected = "waits to be sent since 0.0 s, 3 of 3 in its group, which is at place 1 of 1"
+    expected = (
+        f"waits to be sent since {WAITED_MS / 1000:.1f} s, 3 of 3 in its group, which is at place 1 of 1"
+    )
     assert seen.inspector.now(trail(id_)) == expected
     assert seen.inspector.now(trail(id_, "FILLED")) == ""
     assert seen.inspector.now(trail("bh-elsewhere")) == ""

@@ -142,7 +142,10 @@ def test_a_heartbeat_says_up_to_where_all_was_sent(served, monkeypatch):
     served.commit(2)
     with opened(served, "after=0&account=a-3") as socket:
         first = said(socket, "heartbeat")
-        assert first == {"type": "heartbeat", "position": 2, "last": 2, "wall_ms": 1_700_000_000_000}
+        root = f"2:{served.journal.root(2).hex()}"
+        assert first == {
+            "type": "heartbeat", "position": 2, "last": 2, "wall_ms": 1_700_000_000_000, "root": root
+        }  # fmt: skip
         served.commit(2)
         assert ids(events(socket, 1)) == ["3-0"]
         until(lambda: said(socket, "heartbeat")["position"] == 4, "the next heartbeat")
@@ -272,7 +275,12 @@ def test_what_people_see_of_them(served):
         ("after=", 400, "'' is no place in the journal"),
         ("kinds=fill,fils", 400, "'fils' is none of ORDER, ORDER_ACKNOWLEDGED, FILL"),
         ("kinds=", 400, "'' is none of ORDER"),
-        ("acount=a-1", 400, "'acount' is no parameter of a drop copy; there are account, kinds, after"),
+        ("acount=a-1", 400, "'acount' is no parameter of a drop copy; there are account, kinds, after, root"),
+        ("root=", 400, "root: '' is no place of the journal with its root"),
+        ("root=5:ABC", 400, "root: '5:ABC' is no place of the journal with its root; give what came as 'root'"),
+        (f"root=-5:{'0' * 32}", 400, "is no place of the journal with its root"),
+        (f"root=5:{'0' * 32}", 409, "no commit of this journal ends at position 5 with the root 00"),
+        (f"root=77:{'0' * 32}&after=3", 409, "begin again, with after=0"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_served_is_refused_with_the_value_and_the_cure(five, query, status, text):
@@ -304,6 +312,27 @@ def test_a_websocket_elsewhere_is_refused_in_words(five, path, host, status, tex
     answer = httpx.get(five.url + path, headers=headers)
     assert answer.status_code == status
     assert text in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("query", "headers"),
+    [
+        ("account=" + "x" * 9_000, {}),
+        ("", {"x-long": "y" * 9_000}),
+        ("", {f"x-{n}": "" for n in range(200)}),
+        ("", {"content-length": "5"}),
+    ],
+)
+def test_a_head_that_is_no_websockets_is_answered_and_holds_no_connection(five, query, headers):
+    """Nobody who has no token may keep a connection: those that are open are bounded, and operators need one."""
+    head = {**UPGRADE, "host": "127.0.0.1", **headers}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
+    with sockets.create_connection(("127.0.0.1", five.port), timeout=10) as raw:
+        raw.sendall(f"GET /v1/drop-copy?{query} HTTP/1.1\r\n{lines}\r\n".encode())
+        answer = b"".join(iter(lambda: raw.recv(65_536), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert "its URL and each of its headers may have 8,000 bytes" in json.loads(body)["error"]["message"]
 
 
 def test_no_more_connections_than_there_is_room_for(served, monkeypatch):
@@ -404,6 +433,57 @@ def test_a_client_that_pings_and_reads_nothing_is_cut_off(served):
     slow.close()
 
 
+# -- another history
+
+
+def test_who_read_another_history_is_refused_and_told_the_last_common_place(served):
+    for _ in range(6):
+        served.commit(2)
+    with opened(served, "after=5-0") as socket:
+        assert said(socket, "begin")["root"] == f"6:{served.journal.root(6).hex()}", (
+            "of the commit with position 5"
+        )
+        marks = [said(socket, "events")["root"]]
+    assert marks == [f"12:{served.journal.root(12).hex()}"], "it covers all that was read"
+    older = f"4:{served.journal.root(4).hex()}"
+    after = served.restored(6)
+    try:
+        # Beyond what was read before, so the position alone says nothing.
+        after.commit(10)
+        status, text = refusal(after, f"after=12-0&root={marks[0]}&root={older}")
+        assert (status, f"begin there again, with after=4 and root={older}" in text) == (409, True), text
+        assert "OtherHistory" in str(code_of(after, f"after=12-0&root={marks[0]}"))
+        with opened(after, f"after=4&root={older}") as socket:
+            assert ids(events(socket, 12)) == [f"{n}-0" for n in range(5, 17)]
+        # Where there is nothing before, there is nothing to differ.
+        with opened(after, f"after=0&root=0:{'0' * 32}") as socket:
+            assert said(socket, "begin")["position"] == 16
+    finally:
+        after.stop()
+
+
+def test_of_what_is_not_kept_any_more_nothing_can_be_said_and_rows_behind_it_are_refused_as_such(served):
+    for _ in range(20):
+        served.commit(1)
+    gone = f"9:{'a' * 32}"
+    assert refusal(served, f"after=9&root={gone}")[0] == 409
+    served.journal.entries = [entry for entry in served.journal.entries if entry.position > 15]
+    served.journal.ends = [end for end in served.journal.ends if end >= 15]
+    served.tail._slots[:] = [None] * 16
+    status, text = refusal(served, f"after=9&root={gone}")
+    assert (status, "the oldest that is kept is 16" in text) == (400, True)
+    # The last commit of what was taken away is there: who has read up to it goes on.
+    assert refusal(served, f"after=15&root=15:{'a' * 32}")[0] == 409
+    with opened(served, f"after=15&root=15:{served.journal.root(15).hex()}") as socket:
+        assert ids(events(socket, 5)) == [f"{n}-0" for n in range(16, 21)]
+
+
+def code_of(served, query):
+    with pytest.raises(InvalidStatus) as caught, opened(served, query):
+        pass
+    return json.loads(caught.value.response.body)["error"]["code"]
+
+
 # -- its parts
 
 
@@ -420,7 +500,11 @@ def test_a_message_has_not_too_many_events_and_marks_each_by_its_position():
 
 
 def test_what_is_asked_for():
-    assert asked_of([]) == (frozenset(), frozenset(), None)
+    assert asked_of([]) == (frozenset(), frozenset(), None, frozenset())
+    marks = [("root", f"{n}:{n:032x}") for n in (7, 3)]
+    assert {str(mark) for mark in asked_of(marks).marks} == {text for _, text in marks}
+    with pytest.raises(BadInput, match="33 are given, and 32 are taken"):
+        asked_of([("root", f"{n}:{n:032x}") for n in range(33)])
     asked = asked_of([("account", "a"), ("account", "b"), ("kinds", "fill, fee"), ("after", "7")])
     assert (asked.accounts, asked.kinds) == ({"a", "b"}, {EventKind.FILL, EventKind.FEE})
     assert kind_of("order_ended") is EventKind.ORDER_ENDED

@@ -125,16 +125,46 @@ def test_an_engine_that_comes_back_elsewhere_with_another_token_is_found(served,
     first = Served()
     address(folder, first.url)
     first.commit(3)
+    served.commit(3)
     client = DropCopyClient(folder, after="0")
     ended = reading(client, found)
     until(lambda: len(found) == 3, "the first three")
     first.stop()
-    served.commit(6)
+    served.commit(3)
     address(folder, served.url, "the-old-engine-s-token")
     address(folder, served.url, OPERATOR)
     until(lambda: len(found) == 6, "the next three")
     assert ids(found) == all_ids(6)
     assert ended == []
+
+
+def test_a_restored_database_ends_it_with_the_place_to_begin_again_at(served, tmp_path):
+    folder, found = address(tmp_path, served.url), []
+    client = DropCopyClient(folder, after="0")
+    ended = reading(client, found)
+    for n in range(1, 10):
+        served.commit(1)
+        until(lambda n=n: len(found) == n, "the next")
+    assert found[-1]["root"] == client.root == f"9:{served.journal.root(9).hex()}"
+    assert [mark.position for mark in client.marks] == list(range(10)), "and position 0, of the begin"
+    after = served.restored(6)
+    after.commit(30)
+    address(tmp_path, after.url)
+    served.stop()
+    until(lambda: ended, "that it is noticed")
+    assert "409: root: no commit of this journal ends at position 9" in str(ended[0])
+    last = f"6:{served.journal.root(6).hex()}"
+    assert f"with after=6 and root={last}" in str(ended[0])
+    again = DropCopyClient(folder, after="6", roots=[last])
+    assert ids(again.events(follow=False)) == [f"{n}-0" for n in range(7, 37)]
+    with pytest.raises(BadInput, match="root: 'x' is no place of the journal"):
+        DropCopyClient(folder, roots=["x"])
+    after.stop()
+
+
+def test_more_accounts_than_a_request_has_room_for_are_refused_before_it(folder):
+    with pytest.raises(BadInput, match=r"900 accounts do not fit into one request .* none for those of all"):
+        DropCopyClient(folder, [f"acct-{n}" for n in range(900)])
 
 
 def test_a_refusal_is_final(served, folder, tmp_path, monkeypatch):

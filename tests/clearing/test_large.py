@@ -6,7 +6,7 @@ from decimal import Decimal as D
 
 from msgspec.structs import replace
 
-from actors.clearing.book import QUIET_MS
+from actors.clearing.book import CROWD_MOST_MS
 from tests.clearing.world import INSTRUMENT, World, order
 
 ACCOUNTS = 10_000
@@ -26,7 +26,7 @@ def test_ten_thousand_accounts_are_a_handful_of_orders_and_their_books_are_exact
     [alone] = world.exchange
     world.end(alone)
     world.deliver_all()
-    world.wait(QUIET_MS)
+    world.wait(CROWD_MOST_MS)
     world.grant(next(iter(world.wants)))
     world.store()
     block = list(world.exchange)[-1]

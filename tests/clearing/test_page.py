@@ -49,11 +49,20 @@ def test_the_example_is_what_the_code_gives():
     [
         ("until {} ms passed without another arrival", book.QUIET_MS),
         ("another arrival, {} ms at most", book.CROWD_MAX_MS),
+        ("held {} ms longer for each order beyond those", book.MEMBER_MS),
+        ("beyond those, {} ms at most", book.CROWD_MOST_MS),
         ("trades are pooled for {} ms", rounds.ROUND_MS),
+        ("1 ms longer for each {} of them", rounds.MEMBERS_A_MS),
+        ("for each 10 of them, {} ms at most", rounds.ROUND_MOST_MS),
     ],
 )
 def test_times_in_milliseconds_are_those_of_the_code(text, milliseconds):
     assert text.format(milliseconds) in " ".join(PAGE.split())
+
+
+def test_the_crowd_from_which_on_a_hold_grows_is_that_of_the_code():
+    assert f"more than {book.CROWD_FEW} may be held" in " ".join(PAGE.split())
+    assert book.QUIET_SHARE == 4, "the page says a quarter"
 
 
 @pytest.mark.parametrize(

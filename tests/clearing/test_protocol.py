@@ -11,8 +11,18 @@ from decimal import Decimal as D
 import pytest
 from msgspec.structs import replace
 
-from actors.clearing.book import CROWD_MAX_MS, QUIET_MS, group_of
+from actors.clearing.book import (
+    CROWD_FEW,
+    CROWD_MAX_MS,
+    CROWD_MOST_MS,
+    MEMBER_MS,
+    QUIET_MS,
+    QUIET_SHARE,
+    group_of,
+    hold_ms,
+)
 from actors.clearing.effects import Again, ToGateway
+from actors.clearing.rounds import ROUND_MOST_MS, round_ms
 from actors.core.clearing_facts import BlockEnded, BlockFormed, BlocksForgotten, RoundAllocated
 from actors.core.clearing_messages import Grant, Group, OrderDone, ReturnSlot, StepUnderWay, Want
 from actors.core.enums import OrderClass, OrderStatus, OrderType, Purpose, Side
@@ -185,15 +195,54 @@ def test_a_block_that_is_not_durable_holds_the_next_one_back_however_long_it_tak
 def test_a_crowd_that_keeps_arriving_is_held_back_for_so_long_at_most():
     world = World()
     world.place(order("a0"), order("b0"))
-    arrivals = CROWD_MAX_MS // 5
+    arrivals = CROWD_MAX_MS // 20
     for n in range(1, arrivals):
-        world.wait(5)
+        world.wait(20)
         world.place(order(f"a{n}"))
     assert not world.wants
-    world.wait(4)
+    world.wait(19)
     assert not world.wants
     world.wait(1)
     assert world.wants[LIQUIDATION].orders == arrivals + 1
+
+
+def arriving(world, orders):
+    """So many arrive at once, then one more each 25 ms until a slot is wanted; how long that took, and how many they are."""
+    began_ms = world.now_ms
+    world.place(*(order(f"a{n}", quantity="0.01") for n in range(orders)))
+    while not world.wants:
+        world.wait(1)
+        if not world.wants and (world.now_ms - began_ms) % 25 == 0:
+            world.place(order(f"b{world.now_ms}", quantity="0.01"))
+    return world.now_ms - began_ms, world.wants[LIQUIDATION].orders
+
+
+def test_a_small_crowd_is_held_no_longer_however_it_grows():
+    took_ms, orders = arriving(World(), 2)
+    assert orders < CROWD_FEW
+    assert took_ms == CROWD_MAX_MS == hold_ms(2) == hold_ms(CROWD_FEW)
+
+
+def test_a_larger_crowd_is_held_longer_for_each_order_that_arrives():
+    assert hold_ms(CROWD_FEW + 1) == CROWD_MAX_MS + MEMBER_MS
+    took_ms, orders = arriving(World(), CROWD_FEW)
+    # The ninth comes after 225 ms, and the hold is 245 ms by then; a tenth would come too late.
+    assert (took_ms, orders) == (CROWD_MAX_MS + 9 * MEMBER_MS, CROWD_FEW + 9)
+
+
+@pytest.mark.parametrize("orders", [100, 101, 400])
+def test_however_large_it_is_a_crowd_is_not_held_for_longer_than_the_most(orders):
+    took_ms, _ = arriving(World(), orders)
+    assert took_ms == CROWD_MOST_MS
+
+
+def test_a_crowd_of_many_may_be_quiet_for_a_part_of_its_hold():
+    world = World()
+    world.place(*(order(f"a{n}", quantity="0.01") for n in range(100)))
+    world.wait(CROWD_MOST_MS // QUIET_SHARE - 1)
+    assert not world.wants
+    world.wait(1)
+    assert world.wants[LIQUIDATION].orders == 100
 
 
 def test_a_crowd_that_falls_quiet_goes_out_a_moment_later():
@@ -584,6 +633,21 @@ def test_trades_are_pooled_for_20_ms_and_given_when_that_is_durable():
     assert one.trade_id == two.trade_id == 106
     assert one.exchange_order_id != two.exchange_order_id != 5
     assert (one.fee, two.fee) == (D("0.006666666667"), D("0.013333333333"))
+
+
+@pytest.mark.parametrize(("members", "pooled_ms"), [(2, 20), (9, 20), (10, 21), (105, 30)])
+def test_trades_of_a_block_of_many_are_pooled_longer(members, pooled_ms):
+    world, block = with_block(*(order(f"a{n}", quantity="0.1") for n in range(members)))
+    world.trade(block, "0.2")
+    world.deliver_all()
+    world.wait(pooled_ms - 1)
+    assert not world.undecided
+    world.wait(1)
+    assert world.undecided
+
+
+def test_however_many_they_are_they_are_not_pooled_for_longer_than_the_most():
+    assert [round_ms(n) for n in (1_799, 1_800, 10_000)] == [ROUND_MOST_MS - 1, ROUND_MOST_MS, ROUND_MOST_MS]
 
 
 def test_the_end_of_a_block_brings_its_last_round_and_each_member_s_end_in_one_decision():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 
 from actors.cli import common, main
@@ -25,7 +27,7 @@ def cli(engine, monkeypatch, capsys):
     def run(line):
         capsys.readouterr()
         try:
-            main.main(line.split())
+            main.main(shlex.split(line))
             code = 0
         except SystemExit as ended:
             code = ended.code or 0

@@ -38,6 +38,9 @@ class FakeEngine:
     def post(self, path, body=None):
         return self._answer("POST", path, body)
 
+    def download(self, path, **params):
+        return self._answer("GET", path, params)
+
     def delete(self, path):
         return self._answer("DELETE", path, None)
 

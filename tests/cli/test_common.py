@@ -23,6 +23,49 @@ def test_a_part_of_a_path_stays_one_part():
     assert common.path("accounts", "a/b ?#%") == "/v1/accounts/a%2Fb%20%3F%23%25"
 
 
+@pytest.mark.parametrize("part", ["", ".", ".."])
+def test_a_part_that_would_make_it_another_path_is_refused(part):
+    with pytest.raises(BadInput, match="name"):
+        common.path("accounts", part, "close-out")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "emergency-stop {}", "emergency-stop {} --call-off", "freeze {}", "cancel acct-1 {}", "close {} --yes", "orders {}",
+        "restart {}", "clearing {}", "why {}", "caused {}", "statement {} --from 2026-01-01 --to 2026-02-01", "capture {}",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["''", ".."])
+def test_a_name_that_is_none_asks_nothing_of_all(line, name, engine, cli):
+    """httpx makes POST /v1/close-out of /v1/accounts/../close-out: an emergency stop of everybody."""
+    ran = cli(line.format(name))
+    assert (ran.code, engine.requests) == (2, [])
+    assert "name" in ran.err
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "run --dsn ''", "db status ''", "db adopt ''", "db adopt '' --undo", "history --dsn ''", "alerts --dsn ''",
+        "statement a --from 2026-01-01 --to 2026-02-01 --dsn ''", "diff a now --dsn ''", "inspect a --at now --dsn ' '",
+        "audit verify --against-journal --dsn ''",
+    ],
+)  # fmt: skip
+def test_an_empty_dsn_is_not_the_embedded_database(line, engine, cli, tmp_path):
+    """As of a variable that is not set: what was meant is another database."""
+    ran = cli(f"{line} --data-dir {tmp_path}")
+    assert ran.code == 2
+    assert "the DSN is empty" in ran.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_empty_symbol_is_not_all_symbols(engine, cli):
+    ran = cli("history acct-1 --symbol ''")
+    assert (ran.code, engine.requests) == (2, [])
+    assert "--symbol: '' says nothing" in ran.err
+
+
 @pytest.mark.parametrize(
     ("answer", "text"),
     [

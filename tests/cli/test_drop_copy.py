@@ -26,14 +26,14 @@ def asked(monkeypatch):
     found = []
 
     class Client:
-        after = "5-1"
+        after, root = "5-1", "5:00"
 
         def events(self, *, follow):
             found.append(follow)
             yield from (ORDER, BALANCE)
 
-    def client_of(data_dir, accounts, kinds, after, note):
-        found.append((accounts, kinds, after))
+    def client_of(data_dir, accounts, kinds, after, note, roots):
+        found.append((accounts, kinds, after, *roots))
         note("the connection was lost")
         return Client()
 
@@ -47,6 +47,11 @@ def asked(monkeypatch):
         ("drop-copy", ((), [], "0"), False),
         ("drop-copy --follow", ((), [], "now"), True),
         ("drop-copy a b --kinds fill,order --after 7-1", (("a", "b"), ["fill", "order"], "7-1"), False),
+        ("drop-copy --after 7-1 --root 8:ab --root 2:cd", ((), [], "7-1", "8:ab", "2:cd"), False),
+        # Empty is no default: the last id of a program that lost it, a list of kinds that nobody filled.
+        ("drop-copy --follow --after ''", ((), [], ""), True),
+        ("drop-copy --kinds ,", ((), ["", ""], "0"), False),
+        ("drop-copy --kinds ''", ((), [""], "0"), False),
     ],
 )
 def test_what_it_asks_for(line, request_, follow, asked, cli):
@@ -75,4 +80,4 @@ def test_no_engine_is_said(cli, tmp_path):
     assert shown.code == 2
     assert "no engine runs on" in shown.err
     with pytest.raises(BadInput):
-        drop_copy.client_of(tmp_path, (), [], "x", print)
+        drop_copy.client_of(tmp_path, (), [], "x", print, ())

@@ -123,12 +123,27 @@ def test_what_is_wrong_is_said():
     assert "alarm 5" not in text
 
 
+def test_a_pipe_gets_alarms_without_the_blanks_of_a_wide_terminal():
+    out = Console(file=io.StringIO(), width=10_000)
+    found = {
+        "address": {"url": "http://127.0.0.1:8780", "pid": 7},
+        "stats": STATS,
+        "health": {"status": "ok", "closed_by": []},
+    }
+    status({**found, "alarms": [{"at_ms": 1_795_262_400_000, "text": "an alarm"}]}, out)
+    assert "an alarm" in out.file.getvalue()
+    assert max(map(len, out.file.getvalue().splitlines())) < 200
+
+
 def test_how_far_the_audit_is_and_what_keeps_it():
     assert "audit line 7,001, up to date accounts" in shown()
     audit = {**STATS["audit"], "behind": 1_234, "left_out": 5_000, "fault": "No space left on device"}
     text = shown({**STATS, "audit": audit})
     assert "audit line 7,001, 1,234 decisions behind; 5,000 left out and counted" in text
     assert "FAILING: No space left on device" in text
+    assert "line 7,001, not up to date" in shown({**STATS, "audit": {**audit, "behind": 0}}), (
+        "what was known last"
+    )
     assert "audit off; no file is written" in shown({**STATS, "audit": None})
 
 

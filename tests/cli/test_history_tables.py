@@ -121,6 +121,10 @@ def test_a_page_has_all_digits_of_money_and_no_line_over_80_columns(stated):
     assert lines.index(next(n for n in lines if "TRANSFER" in n)) < lines.index(
         next(n for n in lines if "COMMISSION" in n)
     )
+    for length in (54, 60, 61, 64):
+        named = [*statement_page.lines({**stated, "account_id": "a" * length})]
+        assert max(map(len, named)) <= 80
+        assert any(line.endswith("a" * length) for line in named)
     stated["positions"] = None
     assert "not worked out" in "\n".join(statement_page.lines(stated))
     empty = {**stated, "positions": [], "trades": [], "entries": [], "sums": [], "fees": [], "asset": ""}
@@ -155,7 +159,17 @@ def test_times_are_utc_unless_they_say_otherwise(text, ms):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "now", "1793491200", "2026-02-30", "0001-01-01", "1969-12-31T23:59", "x" * 500]
+    "text",
+    [
+        "",
+        "now",
+        "1793491200",
+        "2026-02-30",
+        "0001-01-01",
+        "1969-12-31T23:59",
+        "9999-12-31T23:59:59-23:59",
+        "x" * 500,
+    ],
 )
 def test_what_is_no_time_is_named_with_one_that_is(text):
     with pytest.raises(BadInput, match="2026-11-01T08:30") as raised:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import io
 import json
+import resource
+import signal
 
 import pytest
 from msgspec.structs import replace
@@ -108,6 +110,31 @@ def test_a_capture_is_written_once_unless_forced_and_only_whole(engine, cli, tmp
     assert not (tmp_path / "b").exists()
     data = capture.encode(lived())
     assert "cannot be written: No such file" in cli(f"capture acct-1 -o {tmp_path}/no/b").err
+
+
+def test_a_capture_that_finds_no_room_leaves_the_one_that_was_there(engine, cli, tmp_path):
+    data = capture.encode(lived())
+    engine.answers["GET", "/v1/accounts/acct-1/capture"] = data
+    target = tmp_path / "a.capture"
+    target.write_bytes(b"an older one")
+    was = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(data) - 1, was[1]))
+    try:
+        ran = cli(f"capture acct-1 --force -o {target}")
+        new = cli(f"capture acct-1 -o {tmp_path}/b.capture")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, was)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert (ran.code, new.code) == (2, 2)
+    assert "a.capture cannot be written: File too large" in ran.err
+    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("a.capture", b"an older one")]
+    assert cli("capture acct-1 --force -o /dev/null").code == 0
+
+
+def test_a_file_without_an_end_is_no_capture_at_once(cli):
+    ran = cli("rerun /dev/zero")
+    assert (ran.code, "/dev/zero: not a capture" in ran.err) == (2, True)
 
 
 def test_a_rerun_says_how_many_are_the_same_and_ends_with_1_if_one_is_not(cli, file):

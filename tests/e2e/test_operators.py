@@ -67,9 +67,12 @@ def status(client, name):
 
 
 def quarantine_by_faults(client, account):
+    """Its dead letters are rows a moment later than its status: the last of them is waited for."""
     for n in range(7):
         client.post(f"/v1/accounts/{account}/fault", {"reason": f"poison {n}"})
     until(lambda: status(client, account) == "QUARANTINED", "quarantine")
+    crashes = len(client.get(f"/v1/actors/{account}")["snapshot"]["crashes"])
+    until(lambda: len(client.get("/v1/deadletters", actor=account)) >= crashes, "its dead letters")
 
 
 def test_a_quarantined_account_keeps_its_evidence_loses_its_orders_and_is_still_guarded(client, run):
@@ -183,15 +186,19 @@ def test_dead_letters_are_listed_shown_replayed_once_and_dropped(client, run):
 
 
 def test_an_endless_turn_is_named_while_it_lasts_and_can_be_looked_into(client, run):
-    client.post("/v1/accounts/acct-7/fault", {"reason": "hang", "hang_ms": 4_000})
+    client.post("/v1/accounts/acct-7/fault", {"reason": "hang", "hang_ms": 8_000})
     began = time.monotonic()
-    until(lambda: client.get("/v1/actors/acct-7")["snapshot"]["busy_with"], "the hang", 3)
+    until(lambda: client.get("/v1/actors/acct-7")["snapshot"]["busy_with"], "the hang", 7)
     asked = time.monotonic()
     snapshot = client.get("/v1/actors/acct-7")["snapshot"]
-    assert time.monotonic() - asked < 2, "inspect answers while the actor is stuck"
+    assert time.monotonic() - asked < 5, "inspect answers while the actor is stuck"
     assert snapshot["busy_with"]["kind"] == "FaultOnPurpose"
-    stuck = until(lambda: client.get("/v1/stuck"), "the watchdog", 3)
-    assert time.monotonic() - began < 4, "named while it lasted"
+    stuck = until(
+        lambda: [s for s in client.get("/v1/stuck") if s["actor"] == "acct-7"],
+        "the watchdog",
+        7,
+    )
+    assert time.monotonic() - began < 8, "named while it lasted"
     assert (stuck[0]["actor"], stuck[0]["message_kind"]) == ("acct-7", "FaultOnPurpose")
     assert "on_receive" in stuck[0]["stack"]
     assert "watchdog" in client.get("/v1/health")["closed_by"]
@@ -213,7 +220,15 @@ def free_again(client):
         return []
 
 
+def ticks_in_a_second(client):
+    """Whether more prices reach the router than the traces below show."""
+    return list(client.stream("/v1/actors/router/trace", seconds=1, rate=7))[-1]["skipped"] > 50
+
+
 def test_a_live_trace_is_limited_in_rate_and_ends_by_itself(client, run):
+    until(
+        lambda: ticks_in_a_second(client), "prices, of which there are few while other tests use the machine"
+    )
     lines = run("trace", "router", "--follow", "--seconds", 2, "--rate", 7, "--json").splitlines()
     assert json.loads(lines[-1])["ended"] == "the time is up"
     assert {json.loads(line)["kind"] for line in lines[:-1]} >= {"Tick"}

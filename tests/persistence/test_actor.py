@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from actors.clearing.durability import ClearingLoaded, LoadClearing
 from actors.clearing.state import ClearingState
 from actors.core.clearing_messages import Durable, OrdersBooked
+from actors.core.constants import HANDED_WAITING
 from actors.core.durability import DecisionLost, Persist
 from actors.core.enums import OrderStatus
 from actors.core.errors import NotDurable, StateCorrupt, StoreBusy, StoreUnreachable
@@ -22,6 +23,7 @@ from actors.core.facts import CancelIntended, OrderEnded
 from actors.core.messages import PlaceOrder
 from actors.core.order_messages import Submit
 from actors.core.records import RecordAudit
+from actors.core.units import NANOS_PER_MS
 from actors.persistence.actor import GATHER, Writer
 from actors.persistence.messages import AskStore, Committed
 from actors.runtime.cell import Status
@@ -45,6 +47,7 @@ class Store:
     def commit(self, decisions):
         if self.away:
             raise StoreUnreachable("away")
+        assert decisions, "a commit of nothing"
         self.log.append(len(decisions))
         return [NotDurable("poison") if d.stream in self.refuse else None for d in decisions]
 
@@ -104,6 +107,23 @@ def test_what_waits_is_one_transaction_and_loads_see_it():
     assert bench.store.log == [3, "load", 1]
     assert [type(m) for m in bench.got("acct-1")] == [AccountLoaded]
     assert sum(len(m.orders) for m in bench.got("gateway")) == 4
+
+
+def test_a_crowd_that_waits_behind_slow_commits_goes_into_larger_ones():
+    bench = Bench()
+    clock, commit = bench.dispatcher.clock, bench.store.commit
+
+    def slow(decisions):
+        clock.advance_to(clock.monotonic_ns() + 80 * NANOS_PER_MS)
+        return commit(decisions)
+
+    bench.store.commit = slow
+    one = persist()
+    for _ in range(3_000):
+        bench.writer.tell(one)
+    bench.dispatcher.run_until_quiet()
+    assert bench.store.log == [512, 768, 1_024, 696]
+    assert bench.writer.cell.actor._batch_size == 348, "nobody waits any more: it was slow, and is halved"
 
 
 def test_nothing_is_forwarded_or_answered_before_it_is_durable():
@@ -484,3 +504,24 @@ def test_who_reads_on_is_told_of_what_is_durable_and_of_nothing_else():
     bench.store.away = False
     bench.dispatcher.run_until(500_000_000)
     assert told == [(Committed(4), [1])]
+
+
+@pytest.mark.parametrize(
+    ("waiting", "left"), [(0, HANDED_WAITING), (HANDED_WAITING - 1, 1), (HANDED_WAITING, 0)]
+)
+def test_a_projector_that_does_not_come_to_read_is_handed_so_many_and_no_more(waiting, left):
+    bench = Bench()
+    # One that has no turn, as its dispatcher does not run.
+    elsewhere = SeededDispatcher("elsewhere", VirtualClock())
+    projector = bench.actors["projector"] = Sink.start("projector", elsewhere)
+    elsewhere.run_until_quiet()
+    bench.store.handover = lambda: Committed(len(bench.store.log))
+    for _ in range(waiting):
+        projector.tell(Committed(0))
+    for _ in range(left + 2):
+        tell(bench, persist())
+    elsewhere.run_until_quiet()
+    assert projector.cell.actor.got == [Committed(0)] * waiting + [Committed(n + 1) for n in range(left)]
+    tell(bench, persist())
+    elsewhere.run_until_quiet()
+    assert projector.cell.actor.got[-1] == Committed(left + 3)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from threading import Thread
+from threading import Event, Thread
 
 import psycopg
 import pytest
@@ -19,6 +19,8 @@ from actors.persistence.messages import Committed
 from actors.persistence.store import Store
 from tests.factories import BUY, D
 from tests.persistence.authors import NOW, Author, create, load, rows
+
+WAIT = 20
 
 
 def test_a_connection_lost_while_a_batch_is_split_forgets_no_answer(store, dsn, monkeypatch):
@@ -99,7 +101,8 @@ def test_a_commit_that_lands_while_it_is_tried_again_is_known(store, dsn, monkey
     author = Author(create(store)[0])
     author.trade(BUY, "0.1")
     cut_before_the_commit(monkeypatch, store, dsn)
-    late = Thread(target=land, args=(dsn, author.batch, 0.3))
+    appended = Event()
+    late = Thread(target=land, args=(dsn, author.batch, appended))
     with pytest.raises(StoreUnreachable):
         store.commit(author.batch)
     assert rows(dsn, "SELECT count(*) FROM bulkhead.trade_key") == [(0,)]
@@ -107,8 +110,7 @@ def test_a_commit_that_lands_while_it_is_tried_again_is_known(store, dsn, monkey
     holder = {"learn": store._end, "following": store._end, "append": journal}.get(when, store)
     if when == "while it waits for it":
         late.start()
-        while not about_to_land(dsn):
-            time.sleep(0.01)
+        assert appended.wait(WAIT)
     else:
         real = getattr(holder, when)
 
@@ -209,19 +211,31 @@ def cut_before_the_commit(monkeypatch, store, dsn):
     monkeypatch.setattr(journal, "append", append)
 
 
-def land(dsn, decisions, seconds=0.0):
-    """What the server does for a connection that is gone: the same rows, at last committed."""
+def land(dsn, decisions, appended=None):
+    """What the server does for a connection that is gone: the same rows, at last committed.
+
+    With ``appended`` this is set before the commit, which then comes when somebody waits for those rows.
+    """
     end = JournalEnd()
     with psycopg.connect(dsn) as connection:
         end.learn(connection, {d.stream for d in decisions})
-        appended, refusals = end.following(decisions)
+        found, refusals = end.following(decisions)
         assert not any(refusals)
-        journal.append(connection, appended, decisions[-1].wall_ms)
-        connection.execute("SELECT 'late', pg_sleep(%s)", (seconds,))
+        journal.append(connection, found, decisions[-1].wall_ms)
+        if appended is not None:
+            appended.set()
+            until_somebody_waits_for(connection.info.backend_pid, dsn)
 
 
-def about_to_land(dsn):
-    return rows(dsn, "SELECT FROM pg_stat_activity WHERE query LIKE 'SELECT ''late''%' AND state = 'active'")
+def until_somebody_waits_for(pid, dsn):
+    deadline = time.monotonic() + WAIT
+    with psycopg.connect(dsn, autocommit=True) as watching:
+        while not watching.execute(WAITING_FOR, (pid,)).fetchall():
+            assert time.monotonic() < deadline, "nobody waits for the rows that are about to be committed"
+            time.sleep(0.01)
+
+
+WAITING_FOR = "SELECT FROM pg_stat_activity WHERE %s = ANY(pg_blocking_pids(pid))"
 
 
 def assert_goes_on(store, author):

@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+import time
+
 import psycopg
 import pytest
 
 from actors.core.enums import LiquidationMode, OrderType
 from actors.core.facts import OrderIntended
 from actors.core.messages import PlaceOrder, Wake
-from actors.persistence.open_books import books, known_orders, recovery
+from actors.persistence.open_books import books, in_windows, known_orders, recovery
 from tests.factories import BUY, ETH, SELL, D, market
 from tests.persistence.authors import Author, create, project
 from tests.persistence.blocks import Blocks
+
+
+@pytest.mark.parametrize(
+    ("age_ms", "counted"),
+    [
+        (0, (1, 1)),
+        (14_999, (1, 1)),
+        (15_000, (0, 1)),
+        (64_999, (0, 1)),
+        (65_000, (0, 0)),
+        (-5, (1, 1)),
+    ],
+)
+def test_an_order_counts_for_the_exchange_s_window_and_five_seconds(age_ms, counted):
+    assert in_windows([1_000_000 - age_ms], 1_000_000) == counted
+    assert in_windows([1_000_000, 1_000_000 - age_ms], 1_000_000) == (1 + counted[0], 1 + counted[1])
 
 
 @pytest.fixture
@@ -104,3 +122,18 @@ def test_an_account_that_cannot_be_read_keeps_no_other_from_being_counted(store,
         )
         assert books(connection) == ({ETH: D("0.2")}, {ETH: D(5)}, {})
         assert recovery(connection).working == authors[0].state.orders
+
+
+@pytest.mark.parametrize("projected", [False, True])
+def test_recent_orders_are_counted_in_the_tables_and_behind_them(store, dsn, projected):
+    [author] = (Author(state) for state in create(store))
+    now_ms = time.time_ns() // 1_000_000
+    # Each a good while from the edge of a window, as the database's clock goes on.
+    for age_ms in (100_000, 50_000, 30_000, 1_000):
+        order = PlaceOrder(symbol=ETH, side=BUY, quantity=D("0.1"), order_type=OrderType.LIMIT, price=D(1990))
+        author.decide(order, market(wall_ms=now_ms - age_ms))
+    assert not any(store.commit(author.batch))
+    if projected:
+        project(dsn)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        assert recovery(connection).recent == (1, 3)

@@ -9,6 +9,7 @@ import pytest
 
 from actors.core.errors import StoreBusy, StoreUnreachable
 from actors.persistence import connection as connecting
+from actors.persistence import reader as reading
 from actors.persistence.connection import connect
 from actors.persistence.reader import Reader
 from tests.factories import BUY
@@ -66,8 +67,8 @@ def test_many_ask_at_once_on_connections_of_their_own(reader):
 
 
 def test_a_server_that_says_nothing_counts_as_lost(dsn, monkeypatch):
-    monkeypatch.setattr(connecting.BoundedConnection, "answer_seconds", 0.3)
     connection = connect(dsn)
+    monkeypatch.setattr(connecting.BoundedConnection, "answer_seconds", 0.3)
     with pytest.raises(psycopg.OperationalError, match="did not answer within"):
         connection.execute("SELECT pg_sleep(5)")
     assert connection.closed
@@ -92,7 +93,10 @@ def test_no_error_has_a_dsn_s_password(dsn, says):
         assert part not in str(caught.value)
 
 
-def test_a_question_waits_a_little_for_what_is_durable_and_not_in_the_tables_yet(store, dsn, reader):
+def test_a_question_waits_a_little_for_what_is_durable_and_not_in_the_tables_yet(
+    store, dsn, reader, monkeypatch
+):
+    monkeypatch.setattr(reading, "PROJECTED_WITHIN_S", 20)  # a projection takes its time on a busy machine
     author = Author(create(store)[0])
     author.trade(BUY, "0.1")
     assert set(store.commit(author.batch)) == {None}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import itertools
 from decimal import Decimal as D
 
 import msgspec
@@ -10,9 +12,10 @@ import pytest
 
 from actors.core.errors import NotRecorded
 from actors.core.messages import PlaceOrder
-from actors.persistence import history
+from actors.core.utc import day_of
+from actors.persistence import history, refused_commands
 from actors.persistence.audit.files import FOLDER
-from actors.persistence.audit.line import NO_HASH, Content, Kind, Line, day_of, written
+from actors.persistence.audit.line import NO_HASH, Content, Kind, Line, written
 from actors.persistence.connection import connect
 from actors.persistence.history import Wanted, page
 from actors.persistence.history_records import HistoryKind
@@ -120,6 +123,26 @@ def test_what_a_refused_order_was_and_why(world):
     assert [r.at_ms for r in page(connection, early, 10, None, refused).records] == [NOW - 2 * DAY]
 
 
+@pytest.mark.parametrize("is_compressed", [False, True])
+def test_none_is_lost_behind_many_of_others_nor_on_a_later_page(tmp_path, monkeypatch, is_compressed):
+    """A page has so many records at most; what is not on it, as it is another account's or was on an earlier one, counts not."""
+    monkeypatch.setattr(refused_commands, "LIMIT_MAX", 4)
+    write(tmp_path, *(refusal(NOW + n, account="acct-1" if n % 10 == 0 else "acct-2") for n in range(40)))
+    if is_compressed:
+        [path] = (tmp_path / FOLDER).iterdir()
+        path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+    refused = RefusedCommands(tmp_path)
+    assert [r.line for r in refused(Wanted(account_id="acct-1"), None)] == [31, 21, 11, 1]
+    assert [r.line for r in refused(Wanted(account_id="acct-1"), 21)] == [11, 1]
+    assert [r.line for r in refused(Wanted(to_ms=NOW + 3), None)] == [3, 2, 1]
+    found, before = [], None
+    while page_ := list(itertools.islice(refused(Wanted(), before), 4)):
+        found += [r.line for r in page_]
+        before = found[-1]
+    assert found == list(range(40, 0, -1))
+
+
 def test_a_line_that_was_changed_or_of_another_release_is_left_out(world, tmp_path):
     connection, refused, _ = world
     whole = page(connection, Wanted(from_ms=NOW), 1_000, None, refused).records
@@ -146,5 +169,11 @@ def test_a_file_that_cannot_be_read_is_said_and_none_is_none(tmp_path):
     assert list(RefusedCommands(tmp_path / "nothing")(Wanted(), None)) == []
     (tmp_path / FOLDER).mkdir()
     (tmp_path / FOLDER / "2026-01-01.jsonl.gz").write_bytes(b"no gzip at all")
-    with pytest.raises(NotRecorded, match=r"the audit in .* cannot be read"):
+    with pytest.raises(
+        NotRecorded, match=r"the audit in .* cannot be read: 2026-01-01.jsonl.gz cannot be read: Not a gz"
+    ):
+        list(RefusedCommands(tmp_path)(Wanted(), None))
+    (tmp_path / FOLDER / "2026-01-01.jsonl.gz").unlink()
+    (tmp_path / FOLDER / "2026-01-01.jsonl").mkdir()
+    with pytest.raises(NotRecorded, match=r"2026-01-01.jsonl cannot be read: Is a directory"):
         list(RefusedCommands(tmp_path)(Wanted(), None))

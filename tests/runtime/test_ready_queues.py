@@ -10,12 +10,13 @@ import time
 
 import pytest
 
-from actors.core.constants import TURN_MESSAGES
+from actors.core.constants import CROWD_BACKLOG, TURN_MESSAGES
 from actors.core.enums import ReconsiderReason
 from actors.core.messages import Reconsider
 from actors.runtime.actor import DispatchedActor
 from actors.runtime.clock import VirtualClock
 from actors.runtime.dispatcher import FIRST_RUN, ThreadedDispatcher
+from actors.runtime.simulation import SeededDispatcher
 
 WORK = Reconsider(ReconsiderReason.OPERATOR)
 
@@ -66,6 +67,15 @@ def test_who_goes_first_is_served_before_those_who_were_ready_earlier(dispatcher
     dispatcher.start()
     until(lambda: len(log) == 3)
     assert log == ["first", "a", "b"]
+
+
+@pytest.mark.parametrize("make", [ThreadedDispatcher, lambda name: SeededDispatcher(name, VirtualClock())])
+def test_more_actors_than_a_few_that_wait_for_their_turn_are_a_crowd(make):
+    waiting = make("t")
+    refs = [Ordinary.start(f"a{n}", waiting, [], 0) for n in range(CROWD_BACKLOG)]
+    assert (waiting.backlog(), waiting.is_crowded()) == (CROWD_BACKLOG, False)
+    refs.append(Ordinary.start("one more", waiting, [], 0))
+    assert waiting.is_crowded()
 
 
 def test_who_goes_first_and_never_rests_starves_nobody(dispatcher):

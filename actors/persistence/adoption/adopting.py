@@ -9,7 +9,7 @@ I/O: runs SQL on the connection that it is given.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, LiteralString, NamedTuple
 
@@ -18,14 +18,15 @@ import psycopg
 from psycopg import sql
 
 from actors.core import fact_codec
-from actors.core.errors import BadInput, StateCorrupt
+from actors.core.errors import BadInput, NotKept, StateCorrupt
 from actors.core.facts import AccountAdopted, AdoptionUndone
 from actors.core.units import AccountId
 from actors.core.utc import second_of
 from actors.limits.layers import differing
 from actors.limits.model import RiskLimits
-from actors.persistence.adoption.figures import AccountRow, PositionRow, unix_ms
+from actors.persistence.adoption.figures import AccountRow, PendingRow, PositionRow, unix_ms
 from actors.persistence.adoption.plan import Adoption, Below, Refusal
+from actors.persistence.archive import tables
 from actors.persistence.connection import BUSY
 from actors.persistence.journal import Resumed
 from actors.persistence.loading import BaseLimits
@@ -53,17 +54,24 @@ TIMES = (
 )
 """When the platform wrote something of an account; all are columns that we write, too."""
 
+BOT_SWITCHES = ("enabled", "babysitter_enabled")
+"""Columns of ``bot_configs``: the grid bot, and the one that takes profits."""
+
 WRITABLE_TIMES = frozenset(
     {"timestamp without time zone", "timestamp with time zone", "text", "character varying"}
 )
 
 
 class Found(NamedTuple):
-    """What the platform has: the accounts that are asked for and their OPEN positions, and how many accounts are not."""
+    """What the platform has: the accounts that are asked for and their OPEN positions, and how many accounts are not.
+
+    ``pending`` are the PENDING orders of these accounts.
+    """
 
     accounts: list[AccountRow]
     positions: list[PositionRow]
     left: int
+    pending: list[PendingRow]
 
 
 class Adopted(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,9 +116,25 @@ def find(connection: Connection, wanted: Collection[str], *, is_ours: bool) -> F
         raise BadInput(f"the platform has no account {_some(missing)}")
     chosen = [row for row in rows if not wanted or row[0] in wanted]
     ids = [row[0] for row in chosen]
-    accounts = [AccountRow._make((*row[:6], tuple(row[6:10]), row[10])) for row in chosen]
+    bots = _bots(connection, ids)
+    accounts = [
+        AccountRow._make((*row[:6], tuple(row[6:10]), row[10], tuple(bots.get(row[0], ())))) for row in chosen
+    ]
+    pending = [PendingRow(*row) for row in connection.execute(PENDING, (ids,)).fetchall()]
     positions = [PositionRow(*row) for row in connection.execute(POSITIONS, (ids,)).fetchall()]
-    return Found(accounts, positions, len(rows) - len(chosen))
+    return Found(accounts, positions, len(rows) - len(chosen), pending)
+
+
+def _bots(connection: Connection, ids: Sequence[str]) -> dict[str, list[str]]:
+    """By account, the switches of its bot that are on; a platform may have none of the table, or of its columns."""
+    found: dict[str, list[str]] = {}
+    for switch in BOT_SWITCHES:
+        row = connection.execute(TYPE_OF, ("bot_configs", switch)).fetchone()
+        if row is not None and row[0] == "boolean":
+            query = BOTS_ON.format(switch=sql.Identifier(switch))
+            for (account_id,) in connection.execute(query, (list(ids),)).fetchall():
+                found.setdefault(account_id, []).append(switch)
+    return found
 
 
 def at_work(connection: Connection, found: Found, beside: Collection[str] = ()) -> list[str]:
@@ -186,6 +210,7 @@ def rows_of(connection: Connection, adoptions: Sequence[Adoption], wall_ms: int)
     """
     ids = [adoption.account_id for adoption in adoptions]
     lasts = {stream: row for stream, *row in connection.execute(LAST_ROWS, (ids,)).fetchall()}
+    _not_archived(tables.streams(connection, [id_ for id_ in ids if id_ not in lasts]))
     found = []
     for adoption in adoptions:
         last = lasts.get(adoption.account_id)
@@ -223,6 +248,13 @@ def adopted(connection: Connection, wanted: Collection[str]) -> list[Adopted]:
     if missing:
         raise BadInput(f"{_some(missing)}: not run here; 'bulkhead db status' counts what is not adopted")
     ids = [id_ for id_ in ids if not wanted or id_ in wanted]
+    _not_archived(
+        name
+        for name, old in tables.streams(connection, ids).items()
+        if (name in wanted or old.first_sequence == old.sequence)
+        and old.first_cause == CAUSE
+        and connection.execute(HAS_ROWS, (name,)).fetchone() is None
+    )
     found, never = [], []
     for stream, sequence, version, facts, cause, wall_ms, *first in connection.execute(
         LAST_AND_ADOPTED, (CAUSE, ids)
@@ -241,6 +273,12 @@ def adopted(connection: Connection, wanted: Collection[str]) -> list[Adopted]:
     if wanted and never:
         raise BadInput(f"{_some(never)}: not adopted, but created here")
     return found
+
+
+def _not_archived(names: Iterable[str]) -> None:
+    gone = sorted(names)
+    if gone:
+        raise NotKept(f"{_some(gone)}: all that was decided is archived; {tables.CURE}")
 
 
 def undoing(found: Sequence[Adopted], wall_ms: int) -> list[Resumed]:
@@ -318,6 +356,14 @@ POSITIONS: LiteralString = """
         margin::text, opened_at::text
     FROM virtual_positions WHERE status = 'OPEN' AND sub_account_id = ANY(%s) ORDER BY sub_account_id, symbol, id"""
 
+PENDING: LiteralString = """
+    SELECT id, sub_account_id, symbol, side, quantity::text, price::text, exchange_order_id
+    FROM pending_orders WHERE status = 'PENDING' AND sub_account_id = ANY(%s) ORDER BY sub_account_id, id"""
+
+BOTS_ON = sql.SQL(
+    "SELECT sub_account_id FROM bot_configs WHERE {switch} AND sub_account_id = ANY(%s) ORDER BY sub_account_id"
+)
+
 TYPE_OF: LiteralString = """
     SELECT data_type FROM information_schema.columns
     WHERE table_schema = current_schema() AND table_name = %s AND column_name = %s"""
@@ -333,6 +379,8 @@ LAST_TIMES = sql.SQL("""
     SELECT {key}, max(replace({column}::text, 'T', ' ')) FROM {table} WHERE {key} = ANY(%s) AND {column} IS NOT NULL GROUP BY 1""")
 
 LOCK: LiteralString = "LOCK TABLE sub_accounts, virtual_positions, trade_executions, balance_logs, pending_orders, risk_rules IN SHARE MODE"
+
+HAS_ROWS: LiteralString = "SELECT FROM bulkhead.journal WHERE stream = %s LIMIT 1"
 
 LAST_ROWS: LiteralString = """
     SELECT DISTINCT ON (stream) stream, sequence, version, facts FROM bulkhead.journal WHERE stream = ANY(%s)

@@ -18,6 +18,7 @@ import psycopg
 from actors.core.events import ALL_PARTS, Event, EventId, event_id, events_of
 from actors.core.utc import time_of
 from actors.persistence import journal
+from actors.persistence.archive.tables import archived_end
 from actors.persistence.audit import files, records
 from actors.persistence.audit.chain import FAULTS_MAX, Fault, Physical, Wrong
 from actors.persistence.audit.files import Day
@@ -40,7 +41,8 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
     """What was compared. ``behind`` is how many decisions of the journal the files do not have yet.
 
     ``superseded`` lines are of a history that the database does not have since it was restored; a line says so.
-    ``root`` is the last one of the journal that the files have, at ``root_position``.
+    ``root`` is the last one of the journal that the files have, at ``root_position``. Rows up to ``archived`` are in
+    archived files, and lines of them were not compared.
     """
 
     fleet: str
@@ -52,6 +54,7 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
     behind: int
     superseded: int
     faults: tuple[Fault, ...]
+    archived: int = 0
 
 
 class Restored(NamedTuple):
@@ -131,6 +134,7 @@ class _Comparison:
         self._roots: dict[int, tuple[Physical, str]] = {}
         self._events = self._root_count = self._superseded = 0
         kept = records.first_kept(connection) or 1
+        self._archived = archived_end(connection).position
         self._from = max(found.first, EventId(kept - 1, ALL_PARTS))
         cursor = found.last.cursors.get(fleet)
         self._until = EventId(0, 0) if cursor is None else cursor.event
@@ -164,6 +168,7 @@ class _Comparison:
             behind=max(0, last - place),
             superseded=self._superseded,
             faults=tuple(self._faults[:FAULTS_MAX]),
+            archived=self._archived,
         )
 
     def _line(self, where: Physical, line: Line) -> None:
@@ -229,6 +234,8 @@ class _Comparison:
     def _compare_roots(self) -> None:
         there = records.roots_at(self._connection, list(self._roots))
         for position, (where, root) in self._roots.items():
+            if position <= self._archived and position not in there:
+                continue  # of each archived file the last commit is there, and no other
             self._root_count += 1
             if there.get(position) != root:
                 has = there.get(position)

@@ -24,7 +24,7 @@ from actors.core.names import harmless
 from actors.core.utc import day_of
 from actors.persistence.audit import files, progress
 from actors.persistence.audit.files import Day, End
-from actors.persistence.audit.line import NO_HASH, Content, Kind, read, written
+from actors.persistence.audit.line import NO_HASH, Content, Kind, Line, read, written
 from actors.persistence.audit.progress import Progress
 
 CUT_SHOWN = 2_000
@@ -167,6 +167,25 @@ class Appender:
         self._day, self.n, self._hash = day.day, found[-1].line.n, found[-1].hash
         begin = max((i for i, one in enumerate(found) if progress.states(one.line)), default=0)
         self.progress = progress.of_lines(one.line for one in found[begin:])
+
+
+def stands_at(folder: Path) -> Progress:
+    """How far the audit in a folder is, by its last lines; nobody may write it meanwhile. Changes nothing.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    for day in reversed(files.days_in(folder)):
+        lines: list[Line] = []
+        for physical in files.lines_of(day):
+            found = read(physical.raw)
+            if found is not None and progress.states(found.line):
+                lines = []
+            if found is not None:
+                lines.append(found.line)
+        if lines and (lines[0].n == 1 or progress.states(lines[0])):
+            return progress.of_lines(lines)
+    return Progress()
 
 
 def _begins_with_state(whole: Sequence[bytes]) -> bool:

@@ -83,7 +83,7 @@ def lines_of(day: Day, on_bytes: Callable[[int], None] = lambda _count: None) ->
     """
     name, number, told = day.path.name, 0, 0
     try:
-        with _opened(day) as file:
+        with opened(day) as file:
             while raw := file.readline(LINE_MAX):
                 number += 1
                 ends = raw.endswith(b"\n")
@@ -98,7 +98,12 @@ def lines_of(day: Day, on_bytes: Callable[[int], None] = lambda _count: None) ->
     on_bytes(told)
 
 
-def _opened(day: Day) -> IO[bytes]:
+def opened(day: Day) -> IO[bytes]:
+    """The lines of a file, to read; of a compressed one a ``GzipFile``.
+
+    Raises:
+        OSError: it is not there, or cannot be opened.
+    """
     try:
         return _open(day.path)
     except FileNotFoundError:

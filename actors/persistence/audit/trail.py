@@ -33,7 +33,7 @@ from actors.persistence.audit.append import Appender, Cut, cut_content
 from actors.persistence.audit.files import FOLDER, End
 from actors.persistence.audit.line import FORMAT, Content, Kind
 from actors.persistence.audit.rejections import LeftOut, RejectionLimit
-from actors.persistence.tail import Asked
+from actors.persistence.tail import ROWS_KEPT, Asked
 from actors.runtime.clock import Clock
 from actors.subaccount.rejections import Rejection
 from actors.supervision.alarms import AlarmEntry
@@ -49,6 +49,10 @@ LOOK_AFTER_S = 600.0
 ROWS_AT_ONCE = 100
 PAUSE_S = 0.01
 """Between two reads while it catches up: other threads have Python meanwhile."""
+
+CROWD_WAIT_S = 3.0
+CROWD_BEHIND = ROWS_KEPT // 2
+"""While a crowd of accounts decides, lines wait for so long at most, and of so many rows: they are still in memory then."""
 
 ROOT_EVERY = 5_000
 """Rows between two roots while it catches up."""
@@ -104,16 +108,19 @@ class AuditTrail:
         alarm: called with a text and a key when it cannot be written, or does not fit the database.
         over: called with the key when it can be written again.
         days_kept: so many days with lines stay; 0 for all.
+        is_crowded: whether a crowd of accounts decides, who need the interpreter more.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its neighbours
         self,
         data_folder: Path,
         clock: Clock,
         alarm: Callable[[str, str], None],
         over: Callable[[str], None],
         days_kept: int = 0,
+        is_crowded: Callable[[], bool] = lambda: False,
     ) -> None:
+        self._is_crowded = is_crowded
         self._clock, self._alarm, self._over, self._days_kept = clock, alarm, over, days_kept
         self._file = Appender(data_folder / FOLDER)
         self._fleet = ""
@@ -222,7 +229,10 @@ class AuditTrail:
         self._in_hand = (0, "", 0, 0)
         self._read_to, self._is_compared = 0, False
         self._begin(cut)
+        is_behind = False
         while True:
+            if not is_behind:  # else what waited would wait again
+                self._let_others_go_first()
             is_last = self._stopping.is_set()
             is_behind = self._step()
             if self.stats.fault:
@@ -265,6 +275,17 @@ class AuditTrail:
         except (*AWAY, NotKept):
             rows = ()
         return min(now_ms, rows[0].wall_ms) if rows else now_ms
+
+    def _let_others_go_first(self) -> None:
+        """Wait while a crowd decides, as long as what waits is little and not old."""
+        until = time.monotonic() + CROWD_WAIT_S
+        while (
+            self._is_crowded()
+            and time.monotonic() < until
+            and self._tail.position - self._place() < CROWD_BEHIND
+            and not self._stopping.wait(EVERY_S)
+        ):
+            pass
 
     def _step(self) -> bool:
         """Write what there is, up to some.

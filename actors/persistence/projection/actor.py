@@ -7,6 +7,8 @@ Rules
 3. Too far behind, in decisions or in time: no new risk, as people and the platform see accounts as they were.
 4. Without a projector everything else goes on: fills, liquidations and cancels need none. So when it has failed past its
    restarts it stays down with an alarm and no new risk is taken, but the engine does not halt.
+5. While a crowd of accounts decides it waits, as both need the interpreter and nobody's money waits for these tables: for
+   ``PROJECTION_WAIT_MAX`` at most, and with ``PROJECTION_WAIT_BEHIND`` decisions at most. What has waited is fewer, larger batches.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ from actors.core.constants import (
     PROJECTION_BATCH_MAX,
     PROJECTION_LAG_HIGH,
     PROJECTION_LAG_LOW,
+    PROJECTION_WAIT_BEHIND,
+    PROJECTION_WAIT_MAX,
 )
 from actors.core.errors import Overtaken, StateCorrupt, StoreUnreachable
 from actors.core.messages import Lane, Message
@@ -49,11 +53,17 @@ LAG_KEY, AWAY_KEY = "projection lag", "projection away"
 GATHER = Nanos(10 * NANOS_PER_MS)
 """How long a decision waits for more of them: a transaction of one costs nearly as much as one of a hundred."""
 
+CROWD_LOOK = Nanos(50 * NANOS_PER_MS)
+"""Between two looks whether a crowd still decides."""
+
 LOOK_EVERY = Nanos(1_000 * NANOS_PER_MS)
 """Between two looks for rows of the journal that were not handed over."""
 
 RELEASE_EVERY = 60
 """Looks between two tries of what is parked: the cause may be gone, a lock of somebody's above all."""
+
+FORGET_AT = RELEASE_EVERY // 2
+"""The look of so many at which some snapshots of days long gone are deleted."""
 
 RETRY_FIRST = Nanos(100 * NANOS_PER_MS)
 RETRY_MAX = Nanos(5_000 * NANOS_PER_MS)
@@ -106,17 +116,20 @@ class Projector(DispatchedActor):
         alarm: called with what a human must know.
         alarm_by_key: called with a text and a key of what lasts.
         over: called with the key when it is over.
+        is_crowded: whether a crowd of accounts decides.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its neighbours
         self,
         projection: Projection,
         gate: TradingGate,
         alarm: Callable[[str], None],
         alarm_by_key: Callable[[str, str], None] = lambda _text, _key: None,
         over: Callable[[str], None] = lambda _key: None,
+        is_crowded: Callable[[], bool] = lambda: False,
     ) -> None:
         super().__init__()
+        self._is_crowded = is_crowded
         self._projection, self._gate = projection, gate
         self._alarm, self._alarm_by_key, self._over = alarm, alarm_by_key, over
         projection.on_foreign, projection.on_parked = self._foreign, self._parked
@@ -143,7 +156,10 @@ class Projector(DispatchedActor):
                 self._take(message)
             case Work():
                 self._due = False
-                self._work()
+                if self._lets_others_go_first():
+                    self._work_soon(CROWD_LOOK)
+                else:
+                    self._work()
             case Look():
                 self._look(message)
             case ReleaseParked():
@@ -208,6 +224,14 @@ class Projector(DispatchedActor):
             self._due = True
             self._cell.dispatcher.after(wait_ns, self._cell, Work())
 
+    def _lets_others_go_first(self) -> bool:
+        """Whether what there is to project may wait for a crowd; when it has failed it is tried again all the same."""
+        stats, oldest_ns = self.stats, self._oldest_ns
+        may_wait = oldest_ns and self._now_ns() - oldest_ns < PROJECTION_WAIT_MAX
+        return bool(
+            may_wait and not stats.is_down and stats.behind < PROJECTION_WAIT_BEHIND and self._is_crowded()
+        )
+
     def _look(self, message: Look) -> None:
         if message.incarnation != self._cell.restarts:
             return  # the timers of an earlier incarnation go on
@@ -217,6 +241,8 @@ class Projector(DispatchedActor):
                 self._read_on()
                 if self._looks % RELEASE_EVERY == 1 and self._knows:
                     self._release_all()
+                if self._looks % RELEASE_EVERY == FORGET_AT and self._knows:
+                    self._forget_days()
         finally:
             self._watch_lag()
             self._cell.dispatcher.after(LOOK_EVERY, self._cell, message)
@@ -367,6 +393,12 @@ class Projector(DispatchedActor):
             self._went_down(away)
         finally:
             self.stats.parked = len(self._projection.parked)
+
+    def _forget_days(self) -> None:
+        try:
+            self._projection.forget_days()
+        except StoreUnreachable as away:
+            self._went_down(away)
 
     def _now_ns(self) -> int:
         return self._cell.dispatcher.clock.monotonic_ns()

@@ -6,6 +6,7 @@ I/O: runs SQL on the connection that it is given.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, LiteralString
 
 import msgspec
@@ -37,13 +38,16 @@ class TableDifference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def differences(
-    connection: Connection, progress: Callable[[int, int], None] = lambda _done, _all: None
+    connection: Connection,
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
+    folder: Path | None = None,
 ) -> list[TableDifference]:
     """Each of our tables, compared with what a rebuild makes of it. The database is unchanged.
 
     Args:
         connection: of its own, with autocommit; no engine may run on the database.
         progress: informed of decisions done, and of all.
+        folder: of archived files.
 
     Raises:
         StateCorrupt: see ``rebuild``.
@@ -56,7 +60,7 @@ def differences(
         for name in names:
             kept = sql.SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS TABLE {}")
             connection.execute(kept.format(_before(name), sql.Identifier("bulkhead", name)))
-        rebuild(connection, progress)
+        rebuild(connection, progress, folder)
         return [_difference(connection, name) for name in names]
 
 

@@ -10,18 +10,24 @@ I/O: runs SQL on the connection that it is given.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, LiteralString, cast
 
 import psycopg
 from psycopg import sql
 
 from actors.core.errors import StateCorrupt
+from actors.persistence.archive import tables
+from actors.persistence.archive.folder import Archive
+from actors.persistence.archive.restoring import insert, take_out
+from actors.persistence.archive.writing import verified
 from actors.persistence.carrying import KEPT_IN
 from actors.persistence.connection import answers_within, lift_limits, one_line
 from actors.persistence.journal import PROJECTED, SHARD
 from actors.persistence.projection.batch import names_of_ours
 from actors.persistence.projection.store import PARKED, Projection
 from actors.persistence.projection.tables import add_missing_columns
+from actors.persistence.verify_chain import Chain
 
 Connection = psycopg.Connection[Any]
 
@@ -34,20 +40,34 @@ REBUILD_SECONDS = 3_600.0
 SNAPSHOT = "snapshot"
 
 
-def rebuild(connection: Connection, progress: Callable[[int, int], None] = lambda _done, _all: None) -> int:
+def rebuild(
+    connection: Connection,
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
+    folder: Path | None = None,
+) -> int:
     """Make our tables from the journal, up to where the projection stands; how many decisions that were.
 
     Args:
         connection: of its own, with autocommit; no engine may run on the database.
         progress: informed of decisions done, and of all.
+        folder: of archived files; their rows are brought into the journal for as long as it takes.
 
     Raises:
+        NotKept: an archived file is not there; names it. The database is unchanged.
         StateCorrupt: a decision cannot be projected; names it. The database is unchanged.
         psycopg.Error: Postgres refuses, or is gone. The database is unchanged.
     """
     with answers_within(connection, REBUILD_SECONDS), connection.transaction():
         lift_limits(connection)
-        return _rebuild(connection, progress)
+        archive = Archive(folder, tables.files(connection))
+        chain = Chain()
+        for file in archive.files:
+            verified(archive, file, chain)
+            insert(connection, archive, file)
+        count = _rebuild(connection, progress)
+        if archive.files:
+            take_out(connection, archive)
+        return count
 
 
 def _rebuild(connection: Connection, progress: Callable[[int, int], None]) -> int:

@@ -76,8 +76,11 @@ def gather(batch: Batch, decisions: Iterable[AnyDecided]) -> None:
 
 
 def _project(batch: Batch, decided: Decided, fact: AnyFact) -> None:
+    # The most frequent first.
     if isinstance(fact, OrderFact):
         orders.project(batch, decided, fact)
+    elif isinstance(fact, AccountFact | FirstFact):
+        accounts.project(batch, decided, fact)
     elif isinstance(fact, ConditionalFact):
         conditionals.project(batch, fact)
     elif isinstance(fact, RiskFact):
@@ -86,8 +89,6 @@ def _project(batch: Batch, decided: Decided, fact: AnyFact) -> None:
         money.project(batch, decided, fact)
     elif isinstance(fact, PositionFact):
         positions.project(batch, decided, fact)
-    elif isinstance(fact, AccountFact | FirstFact):
-        accounts.project(batch, decided, fact)
     else:
         assert_never(fact)
     if isinstance(fact, FillApplied):

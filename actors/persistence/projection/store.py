@@ -9,6 +9,8 @@ Rules
 5. A commit of ours does not wait for the disk: what a crash of Postgres takes away it takes away together with the
    cursor, and it is projected again. Only the journal must be durable.
 
+6. Besides, the state after each stream's first decision of a UTC day is kept for so many days, for looks into the past.
+
 I/O: runs SQL on a connection of its own.
 """
 
@@ -37,6 +39,11 @@ log = structlog.get_logger("projector")
 
 Connection = psycopg.Connection[Any]
 
+MS_PER_DAY = 86_400_000
+
+FORGOTTEN_AT_ONCE = 2_000
+"""Snapshots of days that are not kept any more, deleted in one transaction."""
+
 BUSY_TRIES = 3
 """A row that somebody keeps locked is waited for so often, two seconds each; then its account alone is parked."""
 
@@ -60,6 +67,7 @@ class Projection:
     Args:
         dsn: the writer's database.
         epoch: of the owner that it projects for, who may have a successor; None where nobody owns the accounts.
+        daily_days: for so many days each stream's first state of a day is kept; 0 keeps none.
         on_foreign: informed of balances that the platform changed beside us.
         on_parked: informed of a stream that is parked.
     """
@@ -70,12 +78,16 @@ class Projection:
         epoch: int | None = None,
         on_foreign: Callable[[Foreign], None] = lambda _found: None,
         on_parked: Callable[[Parked], None] = lambda _parked: None,
+        *,
+        daily_days: int = 0,
     ) -> None:
-        self._dsn, self._epoch = dsn, epoch
+        self._dsn, self._epoch, self._daily_days = dsn, epoch, daily_days
         self.on_foreign, self.on_parked = on_foreign, on_parked
         self._connection: Connection | None = None
         self._states: OrderedDict[str, AnyKept] = OrderedDict()
         self._tails: set[str] = set()
+        self._days: dict[str, int] = {}
+        self._newest_day = 0
         self._busy = 0
         self.cursor = -1
         self.parked: dict[str, int] = {}
@@ -215,6 +227,8 @@ class Projection:
         foreign = batch.write(connection)
         snapshots = self._due(wanted)
         _save(connection, snapshots)
+        if self._daily_days:
+            _save_days(connection, self._firsts_of_days(wanted))
         return foreign, snapshots
 
     def _moved(self, last: int, wanted: Iterable[AnyDecided], snapshots: Iterable[str]) -> None:
@@ -224,11 +238,13 @@ class Projection:
             self._states[decided.stream] = _kept(decided)
             self._states.move_to_end(decided.stream)
             self._tails.add(decided.stream)
+            self._note_day(decided)
         self._tails.difference_update(snapshots)
         while len(self._states) > STATES_KEPT:
             # Its snapshot comes when it is due, or not: its tail is short.
             stream, _ = self._states.popitem(last=False)
             self._tails.discard(stream)
+            self._days.pop(stream, None)
 
     def _move(self, connection: Connection, to: int) -> None:
         """First of all: it locks the cursor's row until the end of the transaction."""
@@ -255,6 +271,23 @@ class Projection:
             if decided.sequence and decided.sequence % SNAPSHOT_EVERY == 0:
                 due.add(decided.stream)
         return {stream: _kept(lasts[stream]) for stream in due}
+
+    def _firsts_of_days(self, decisions: Iterable[AnyDecided]) -> dict[tuple[str, int], AnyKept]:
+        """Of each stream and day the first of these decisions; a clock that was set back begins no day again."""
+        found: dict[tuple[str, int], AnyKept] = {}
+        newest: dict[str, int] = {}
+        for decided in decisions:
+            stream, day = decided.stream, decided.wall_ms // MS_PER_DAY
+            if decided.sequence and day > newest.get(stream, self._days.get(stream, -1)):
+                found[stream, day] = _kept(decided)
+                newest[stream] = day
+        return found
+
+    def _note_day(self, decided: AnyDecided) -> None:
+        day = decided.wall_ms // MS_PER_DAY
+        self._newest_day = max(self._newest_day, day)
+        if decided.sequence and day > self._days.get(decided.stream, -1):
+            self._days[decided.stream] = day
 
     def _park(self, decided: AnyDecided, error: Exception) -> None:
         if len(self.parked) >= PARKED_MAX:
@@ -308,6 +341,20 @@ class Projection:
             raise self._lost(error) from None
         self._tails.difference_update(some)
         return len(some)
+
+    def forget_days(self) -> int:
+        """Delete some snapshots of days that are not kept any more, counted from the last decision; how many.
+
+        Raises:
+            StoreUnreachable: Postgres does not answer.
+        """
+        if not self._newest_day:
+            return 0  # nothing was decided since the start: what day it is is not known
+        oldest = self._newest_day - self._daily_days + 1
+        try:
+            return self._connected().execute(FORGET_DAYS, (oldest, FORGOTTEN_AT_ONCE)).rowcount
+        except psycopg.Error as error:
+            raise self._lost(error) from None
 
     # -- release
 
@@ -395,17 +442,25 @@ def _kept(decided: AnyDecided) -> AnyKept:
 
 
 def _save(connection: Connection, states: Mapping[str, AnyKept]) -> None:
-    if not states:
-        return
-    kinds = {stream: kind_of(stream) for stream in states}
-    columns = (
-        list(states),
-        [kept.sequence for kept in states.values()],
-        [kept.hash for kept in states.values()],
-        [kind.version for kind in kinds.values()],
-        [kinds[stream].encode(kept.state) for stream, kept in states.items()],
+    if states:
+        connection.execute(SAVE, (list(states), *_columns(states.items())))
+
+
+def _save_days(connection: Connection, states: Mapping[tuple[str, int], AnyKept]) -> None:
+    if states:
+        columns = _columns((stream, kept) for (stream, _), kept in states.items())
+        connection.execute(SAVE_DAYS, ([s for s, _ in states], [day for _, day in states], *columns))
+
+
+def _columns(states: Iterable[tuple[str, AnyKept]]) -> tuple[list[Any], ...]:
+    """Sequence, hash, version and state, as the tables of snapshots have them."""
+    named = [(kind_of(stream), kept) for stream, kept in states]
+    return (
+        [kept.sequence for _, kept in named],
+        [kept.hash for _, kept in named],
+        [kind.version for kind, _ in named],
+        [kind.encode(kept.state) for kind, kept in named],
     )
-    connection.execute(SAVE, columns)
 
 
 MOVE: LiteralString = """
@@ -432,3 +487,13 @@ SAVE: LiteralString = """
     ON CONFLICT (stream) DO UPDATE SET sequence = EXCLUDED.sequence, hash = EXCLUDED.hash,
         version = EXCLUDED.version, state = EXCLUDED.state
     WHERE s.sequence < EXCLUDED.sequence"""
+
+SAVE_DAYS: LiteralString = """
+    INSERT INTO bulkhead.snapshot_day (stream, day, sequence, hash, version, state)
+    SELECT * FROM unnest(%s::text[], %s::integer[], %s::bigint[], %s::bytea[], %s::smallint[], %s::bytea[])
+    ON CONFLICT (stream, day) DO NOTHING"""
+"""After a start it is not known which days have theirs already."""
+
+FORGET_DAYS: LiteralString = """
+    DELETE FROM bulkhead.snapshot_day WHERE ctid = ANY(ARRAY(
+        SELECT ctid FROM bulkhead.snapshot_day WHERE day < %s ORDER BY day LIMIT %s))"""

@@ -332,7 +332,7 @@ class Publisher:
                     break
                 continue
             try:
-                self._stream.append(self._client, batch)
+                self._stream.append(self._client, batch, tail.mark(batch[-1].id.position))
             except Moved:
                 self._begin_again(time.monotonic())
                 return
@@ -349,9 +349,16 @@ class Publisher:
 
     def _ask_stream(self, sources: Sources) -> None:
         end = sources.tail.end()
-        self._sent, is_there = self._stream.begin(self._client, sources.fleet, end)
+        self._sent, is_there, replaced = self._stream.begin(self._client, sources.fleet, end, sources.tail)
         self._knows_stream, self._looked_s = True, time.monotonic()
         self.stats.last_id = str(self._sent) if is_there else ""
+        if replaced:
+            self._alarm(
+                f"Redis at {self._where}: stream {replaced} has events that the journal has not, as after a restore of a backup. "
+                f"It ends with an entry that says so, and {self._stream.key} goes on behind position {self._sent.position:,}: "
+                "have its readers go over to that one",
+                "redis stream replaced",
+            )
         if not is_there and self._sent.position:
             begins = self._sent.position + 1
             self._alarm(

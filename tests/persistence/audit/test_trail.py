@@ -64,13 +64,14 @@ class World:
         for _ in range(count):
             self.rows.rows.append(decided(len(self.rows.rows) + 1, **more))
 
-    def made(self, days_kept=0):
+    def made(self, days_kept=0, is_crowded=lambda: False):
         return AuditTrail(
             self.data,
             self.clock,
             lambda text, key: self.alarms.append((str(text), key)),
             self.over.append,
             days_kept,
+            is_crowded,
         )
 
     @contextmanager
@@ -103,6 +104,42 @@ def rejected(run, account="acct-1", wall_ms=BEGIN_MS + 1_000):
     order = PlaceOrder(symbol=Symbol("BTCUSDT"), side=Side.BUY, quantity=D("1.50"), cause="req-1")
     why = (reject(RejectCode.MAX_NOTIONAL_EXCEEDED, "too much", D("7.5"), D(5)),)
     run.rejected(AccountId(account), order, why, wall_ms, "req-1")
+
+
+def test_while_a_crowd_decides_lines_wait(world, monkeypatch):
+    crowd = threading.Event()
+    looks = []
+    monkeypatch.setattr(trail, "CROWD_WAIT_S", 600.0)
+    with world.engine(is_crowded=lambda: looks.append(1) or crowd.is_set()) as run:
+        world.decide(3)
+        until(lambda: run.stats.behind == 0 and run.stats.lines, "the first 3")
+        crowd.set()
+        seen = len(looks)
+        until(lambda: len(looks) > seen + 2, "it lets the crowd go first")
+        before = ids_in(world.folder)
+        world.decide(200)
+        seen = len(looks)
+        until(lambda: len(looks) > seen + 5, "it looks again and again")
+        assert ids_in(world.folder) == before
+        crowd.clear()
+        until(lambda: ids_in(world.folder) == all_ids(203), "all of it")
+
+
+@pytest.mark.parametrize("limit", [{"CROWD_WAIT_S": 0.05}, {"CROWD_WAIT_S": 600.0, "CROWD_BEHIND": 100}])
+def test_no_crowd_keeps_lines_waiting_for_ever_nor_many_of_them(world, monkeypatch, limit):
+    for name, value in limit.items():
+        monkeypatch.setattr(trail, name, value)
+    with world.engine(is_crowded=lambda: True):
+        world.decide(250)
+        until(lambda: ids_in(world.folder) == all_ids(250), "all of it, as it is behind" + str(limit))
+
+
+def test_a_stop_waits_for_no_crowd(world, monkeypatch):
+    monkeypatch.setattr(trail, "CROWD_WAIT_S", 600.0)
+    world.decide(3)
+    with world.engine(is_crowded=lambda: True):
+        pass
+    assert ids_in(world.folder) == all_ids(3)
 
 
 def test_every_decision_is_in_the_file_once_over_runs(world):

@@ -9,6 +9,7 @@ import psycopg
 import pykka
 import pytest
 
+from actors.core.constants import PROJECTION_WAIT_MAX
 from actors.core.errors import StateCorrupt, StoreUnreachable
 from actors.core.messages import AdjustBalance
 from actors.core.units import NANOS_PER_MS, NANOS_PER_SECOND
@@ -31,12 +32,13 @@ class Rig:
     def __init__(self, dsn, store):
         self.dsn, self.store = dsn, store
         self.dispatcher = SeededDispatcher("t", VirtualClock())
+        self.is_crowded = False
         self.dispatcher.run_until(NANOS_PER_SECOND)  # an age that began at 0 would look like none
         self.gate, self.alarms, self.lasting, self.over = TradingGate(), [], {}, []
         self.projection = Projection(dsn)
         self.ref = Projector.start(
             "projector", self.dispatcher, self.projection, self.gate, self.alarms.append,
-            lambda text, key: self.lasting.setdefault(key, text), self.over.append,
+            lambda text, key: self.lasting.setdefault(key, text), self.over.append, lambda: self.is_crowded,
         )  # fmt: skip
 
     def run(self, ms=100):
@@ -92,6 +94,48 @@ def test_what_is_handed_over_is_projected_without_reading_it_back(rig, authors):
     assert (rig.stats.position, rig.stats.behind, rig.stats.age_ms) == (9, 0, 0)
     assert rig.stats.read_back == read_back
     assert rig.stats.batches == 2, "the opening, and both hand-overs at once"
+
+
+def test_while_a_crowd_decides_it_waits_and_then_projects_all_at_once(rig, authors):
+    rig.is_crowded = True
+    for _ in range(4):
+        rig.decide(*authors)
+        rig.run(500)
+    assert rig.balances() == [D(1000)] * 3
+    assert (rig.stats.behind, rig.stats.age_ms > 1_900, rig.stats.batches) == (12, True, 1)
+    rig.is_crowded = False
+    rig.run()
+    assert rig.balances() == [D(1004)] * 3
+    assert (rig.stats.behind, rig.stats.batches) == (0, 2)
+
+
+def test_for_a_crowd_without_end_it_waits_for_so_long_at_most(rig, authors):
+    rig.is_crowded = True
+    rig.decide(*authors)
+    rig.run(PROJECTION_WAIT_MAX // NANOS_PER_MS - 1)
+    assert rig.balances() == [D(1000)] * 3
+    rig.run(module.CROWD_LOOK // NANOS_PER_MS + 1)
+    assert rig.balances() == [D(1001)] * 3
+    assert not rig.gate.closers
+
+
+def test_with_much_to_project_it_waits_for_no_crowd(rig, authors, monkeypatch):
+    rig.is_crowded = True
+    monkeypatch.setattr(module, "PROJECTION_WAIT_BEHIND", 4)
+    rig.decide(*authors)
+    rig.run()
+    assert rig.stats.behind == 3
+    rig.decide(authors[0])
+    rig.run()
+    assert rig.stats.behind == 0
+
+
+def test_what_could_not_be_projected_is_tried_again_whoever_decides(rig, authors):
+    rig.is_crowded = True
+    rig.ref.cell.actor.stats.is_down = True
+    rig.decide(*authors)
+    rig.run()
+    assert (rig.stats.behind, rig.stats.is_down) == (0, False)
 
 
 def test_a_gap_in_what_is_handed_over_is_read_from_the_journal(rig, authors):

@@ -151,6 +151,84 @@ def test_a_stream_that_is_ahead_of_the_journal_is_left_alone(fresh, world):
         assert "restored from a backup" in text
 
 
+def replaced(world):
+    """Another journal of the same database: as after a restore of a backup behind position 3 of this one's."""
+    other = World(seeds=(0, 4), events=120)
+    other.number = 3
+    other.commit(world.rows[:3])
+    for _ in range(3):
+        next(other.left)
+    # The accounts decide something else, or at other times.
+    other.row = lambda persist: World.row(other, persist)._replace(cause="restored")
+    return other
+
+
+def test_the_stream_of_a_release_that_kept_no_root_is_compared_event_by_event(fresh, world):
+    client = fresh.client()
+    with Published(world, fresh.url):
+        complete(world, fresh)
+        world.decide(6)
+        complete(world, fresh)
+    client.delete(f"{STREAM}:root")
+    with Published(world, fresh.url) as published:
+        until(lambda: client.get(f"{STREAM}:root"), "a root of what is there")
+        until(lambda: published.stats.lag == 0, "no lag")
+    assert not published.alarms.told
+    client.delete(f"{STREAM}:root")
+    other = replaced(world)
+    other.decide(30)
+    with Published(other, fresh.url) as published:
+        text = alarm(published, "redis stream replaced")
+        assert f"stream {STREAM} has events that the journal has not" in text
+        until(lambda: published.stats.lag == 0, "no lag")
+        assert published.stats.faults == {}
+    wanted_now = [str(e.id) for row in other.rows[3:] for e in events_of(row)]
+    assert [i for i, _ in client.xrange(f"{STREAM}:2")][1:] == wanted_now
+    assert client.xrevrange(STREAM, count=1)[0][1]["after"] == "3"
+
+
+def test_an_engine_that_ended_between_the_end_of_a_stream_and_the_begin_of_the_next_goes_on_there(
+    fresh, world
+):
+    client, other = fresh.client(), replaced(world)
+    with Published(world, fresh.url):
+        complete(world, fresh)
+    other.decide(1)
+    with Published(other, fresh.url) as published:
+        alarm(published, "redis stream replaced")
+        until(lambda: published.stats.lag == 0, "no lag")
+    length = client.xlen(STREAM)
+    # As if it had not got so far.
+    client.delete(f"{STREAM}:now", f"{STREAM}:2")
+    client.set(f"{STREAM}:root", f"5:{world.asked.rooted[5].hex()}")
+    other.decide(2)
+    with Published(other, fresh.url) as published:
+        alarm(published, "redis stream replaced")
+        until(lambda: published.stats.lag == 0, "no lag")
+    assert client.xlen(STREAM) == length, "its end is said once"
+    assert client.get(f"{STREAM}:now") == f"{STREAM}:2"
+    assert {int(i.split("-")[0]) for i, _ in client.xrange(f"{STREAM}:2")} == {3, 4, 5, 6}
+    assert not client.exists(f"{STREAM}:3")
+    # Another restore: another stream.
+    third = replaced(other)
+    third.row = lambda persist: World.row(third, persist)._replace(cause="restored again")
+    third.decide(9)
+    with Published(third, fresh.url) as published:
+        text = alarm(published, "redis stream replaced")
+        assert f"stream {STREAM}:2 has events" in text
+        assert f"{STREAM}:3 goes on behind position 3" in text
+        until(lambda: published.stats.lag == 0, "no lag")
+    assert client.xrevrange(f"{STREAM}:2", count=1)[0][1]["next"] == f"{STREAM}:3"
+
+
+def test_a_stream_that_ends_behind_the_journal_though_its_root_fits_is_left_alone(fresh, world):
+    with Published(world, fresh.url):
+        complete(world, fresh)
+    fresh.client().xadd(STREAM, {"a": "b"}, id="999-0")
+    with Published(world, fresh.url) as published:
+        assert "ends with 999-0, and our journal with position 5" in alarm(published, "redis events")
+
+
 def test_a_stream_that_is_removed_begins_again_and_that_is_said(fresh, world):
     with Published(world, fresh.url, depth=3) as published:
         until(lambda: published.stats.last_id, "events")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import time
+from types import SimpleNamespace
 
 from msgspec.structs import replace
 
 from actors.core.order_ids import FIXED
 from actors.core.units import AccountId, Nanos
+from actors.persistence import journal
 from actors.persistence.redis.event_stream import EventStream
 from actors.persistence.redis.publisher import Publisher, Sources
 from actors.persistence.tail import Decided, JournalTail
@@ -24,10 +27,21 @@ STREAM = "bulkhead:events"
 
 
 class Asked:
-    """A reader without a database: the tail's memory has everything."""
+    """A reader without a database: the tail's memory has all rows; of roots it knows those of ``rooted``, by position."""
 
-    def ask(self, _call):
-        raise AssertionError("the tail of these tests keeps all rows")
+    def __init__(self):
+        self.rooted = {}
+
+    def ask(self, call):
+        return call(self)
+
+    def execute(self, statement, parameters):
+        if statement == journal.FIRST_COMMIT:
+            return SimpleNamespace(fetchone=lambda: (min(self.rooted, default=None),))
+        assert statement == journal.ROOTS_AT, "the tail of these tests keeps all rows"
+        return SimpleNamespace(
+            fetchall=lambda: [(n, self.rooted[n]) for n in parameters[1] if n in self.rooted]
+        )
 
 
 def life(seed, account_id, events=60):
@@ -53,7 +67,8 @@ class World:
         self.clock = SystemClock()
         each = [life(seed, f"life-{seed}", events) for seed in seeds]
         self.actors = {p[0].stream: replace(p[0].state, sequence=0) for p in each}
-        self.tail = JournalTail(Asked(), 0, kept=100_000)
+        self.asked = Asked()
+        self.tail = JournalTail(self.asked, 0, kept=100_000)
         self.rows, self.ticks, self.number = [], {}, 0
         turns = [p for some in itertools.zip_longest(*each) for p in some if p is not None]
         self.left = iter(turns)
@@ -66,9 +81,17 @@ class World:
             rows.append(self.row(persist))
             if len(rows) >= count:
                 break
-        self.rows += rows
-        self.tail.committed(rows)
+        self.commit(rows)
         return bool(rows)
+
+    def commit(self, rows):
+        """As the writer does; a root is one of all rows up to there, whoever decided them."""
+        self.rows += rows
+        if rows:
+            end = rows[-1].position
+            text = repr([(row.stream, row.sequence, row.cause) for row in self.rows]).encode()
+            self.asked.rooted[end] = hashlib.blake2b(text, digest_size=16).digest()
+            self.tail.committed(rows, self.asked.rooted[end])
 
     def row(self, persist):
         self.actors[persist.stream] = persist.state
