@@ -22,6 +22,7 @@ from actors.assembly.simulation.violation import Violation, must
 from actors.assembly.simulation.wire import LossyWire
 from actors.core.clearing_messages import is_clearing
 from actors.core.enums import ReconsiderReason
+from actors.core.errors import StateCorrupt
 from actors.core.messages import FaultOnPurpose, Reconsider, Tick
 from actors.core.order_ids import FIXED
 from actors.core.order_messages import Recover
@@ -169,6 +170,9 @@ class World:
     def _on_crash(self, cell: Cell, report: CrashReport, error: BaseException) -> None:
         if isinstance(error, Violation):
             self.violations.append(error)
+        # It heals itself by loading its state again; what it was about to do must not have happened all the same.
+        if is_clearing(cell.name) and isinstance(error, StateCorrupt) and UNREADABLE not in str(error):
+            self.violations.append(Violation(str(error)))
         if self._report_crash is not None:
             self._report_crash(cell, report, error)
 
