@@ -15,6 +15,7 @@ class Fault(msgspec.Struct, frozen=True):
     tests: tuple[str, ...]
 
 
+ARCHIVE = "tests/persistence/archive/"
 PROTOCOL = "actors/gateway/protocol.py"
 GATEWAY = "actors/gateway/actor.py"
 SURVEYS = "actors/gateway/survey_schedule.py"
@@ -1526,6 +1527,47 @@ FAULTS = (
         "day > newest.get(stream, self._days.get(stream, -1))",
         "day != newest.get(stream, self._days.get(stream, -1))",
         ("tests/persistence/projection/test_days.py",),
+    ),
+    Fault(
+        "rows are deleted though their file was not read back",
+        "actors/persistence/archive/writing.py",
+        "    verified(files.Archive(folder, [made.file]), made.file, Chain(begin=made.begin))",
+        "    del made",
+        (
+            ARCHIVE
+            + "test_faults.py::test_what_was_not_written_as_it_was_meant_is_noticed_before_a_row_is_deleted",
+        ),
+    ),
+    Fault(
+        "an archived file has its name before it is on the disk",
+        "actors/persistence/archive/folder.py",
+        "            os.fsync(file.fileno())\n",
+        "",
+        (
+            ARCHIVE
+            + "test_faults.py::test_a_file_is_on_the_disk_before_it_has_its_name_and_both_before_a_row_is_deleted",
+        ),
+    ),
+    Fault(
+        "rows are archived that the tables do not have",
+        "actors/persistence/archive/plan.py",
+        "if position < last:",
+        "if position < 0:",
+        (ARCHIVE + "test_faults.py::test_what_stands_in_the_way_is_named",),
+    ),
+    Fault(
+        "a snapshot stays older than what is archived",
+        "actors/persistence/archive/writing.py",
+        "        cursor.executemany(PUT_SNAPSHOT, [_snapshot(s) for s in made.streams.values()])\n",
+        "",
+        (ARCHIVE + "test_readers.py",),
+    ),
+    Fault(
+        "a stream all of whose rows are archived begins once more",
+        "actors/persistence/journal.py",
+        "COALESCE(last.sequence, old.sequence)",
+        "last.sequence",
+        (ARCHIVE + "test_readers.py",),
     ),
     Fault(
         "an account is adopted though its sums are not the exchange's",

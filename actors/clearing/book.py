@@ -32,7 +32,7 @@ Shorter is slower: with 10 and 100 ms a crowd in ten symbols uses up the exchang
 it waits for seconds (``bench clearing``, 2,000 accounts: 5 USDT of bad debt each; with these two 0.04).
 """
 
-CROWD_FEW = 20
+CROWD_FEW = 30
 """A crowd of no more is held no longer than that: an order costs one slot, and their wait costs market risk."""
 
 MEMBER_MS = 5

@@ -240,7 +240,7 @@ class _Lines:
                     found = read(physical.raw)
                     if found is None:
                         # The last line of the newest file may be in the middle of being written.
-                        self.bad += physical.ends
+                        self.bad += physical.ends or day is not self._days[-1]
                     elif self._wanted.takes(found):
                         self.count += 1
                         yield physical.raw, found

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -17,7 +18,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from actors.cli.safe import escaped, safe
-from actors.core.errors import BadInput
+from actors.core.errors import BadInput, BulkheadError
 from actors.core.names import shown
 
 EXIT_PIPE_CLOSED = 141
@@ -40,23 +41,44 @@ class Terminal(Console):
     """
 
     def __init__(self, *, stderr: bool = False) -> None:
-        person = (sys.stderr if stderr else sys.stdout).isatty()
+        stream = sys.stderr if stderr else sys.stdout  # None if the shell closed it: >&-
+        person = stream is not None and stream.isatty()
         width = None if person or "COLUMNS" in os.environ else PIPE_WIDTH
         super().__init__(stderr=stderr, soft_wrap=not person, width=width, emoji=False, markup=False)
 
     def print(self, *objects: Any, **how: Any) -> None:
-        """Print; see ``Console.print``."""
-        super().print(*map(_visible, objects), **how)
+        """Print; see ``Console.print``.
+
+        Raises:
+            BulkheadError: it cannot be written.
+        """
+        with self._writing():
+            super().print(*map(_visible, objects), **how)
 
     def write(self, text: str) -> None:
-        """Write text that may be long: rich lays out each character of what it prints, in a hundred times the memory."""
+        """Write text that may be long: rich lays out each character of what it prints, in a hundred times the memory.
+
+        Raises:
+            BulkheadError: it cannot be written.
+        """
         if self.quiet:
             return
-        try:
+        with self._writing():
             self.file.write(safe(text))
             self.file.flush()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Say that there is no room for the output: a traceback's exit code 1 would be a refusal, or a difference."""
+        try:
+            yield
         except BrokenPipeError:
             self.on_broken_pipe()
+        except OSError as error:
+            self._silence()
+            raise BulkheadError(
+                f"the output cannot be written: {error.strerror}; what came before is not whole"
+            ) from None
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Render, and make safe what is written, whatever it came from."""
@@ -65,9 +87,13 @@ class Terminal(Console):
 
     def on_broken_pipe(self) -> None:
         """End without a message, as the reader closed the pipe; rich calls it."""
+        self._silence()
+        raise SystemExit(EXIT_PIPE_CLOSED)
+
+    def _silence(self) -> None:
+        """Whatever still waits to be written goes nowhere."""
         self.quiet = True
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(EXIT_PIPE_CLOSED)
 
 
 def _visible(thing: Any) -> Any:

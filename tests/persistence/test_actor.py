@@ -47,6 +47,7 @@ class Store:
     def commit(self, decisions):
         if self.away:
             raise StoreUnreachable("away")
+        assert decisions, "a commit of nothing"
         self.log.append(len(decisions))
         return [NotDurable("poison") if d.stream in self.refuse else None for d in decisions]
 

@@ -188,7 +188,7 @@ def test_a_tail_that_was_cut_off_with_its_commits_is_found_by_what_this_machine_
 
 def test_a_row_that_cannot_be_folded_is_named_though_its_chain_is_right(dsn, connection, store):
     rows = journal.read(connection, 0, 1_000_000)
-    commits = [Commit(*r) for r in connection.execute(verify.COMMITS, (SHARD,)).fetchall()]
+    commits = [Commit(*r) for r in connection.execute(verify.COMMITS, (SHARD, 0)).fetchall()]
     number = next(n for n, row in enumerate(rows) if b"OrderAcknowledged" in row.facts)
     tampered = list(rows)
     tampered[number] = rows[number]._replace(facts=b"[]")

@@ -9,7 +9,7 @@ I/O: runs SQL on the connection that it is given.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, LiteralString, NamedTuple
 
@@ -18,7 +18,7 @@ import psycopg
 from psycopg import sql
 
 from actors.core import fact_codec
-from actors.core.errors import BadInput, StateCorrupt
+from actors.core.errors import BadInput, NotKept, StateCorrupt
 from actors.core.facts import AccountAdopted, AdoptionUndone
 from actors.core.units import AccountId
 from actors.core.utc import second_of
@@ -26,6 +26,7 @@ from actors.limits.layers import differing
 from actors.limits.model import RiskLimits
 from actors.persistence.adoption.figures import AccountRow, PendingRow, PositionRow, unix_ms
 from actors.persistence.adoption.plan import Adoption, Below, Refusal
+from actors.persistence.archive import tables
 from actors.persistence.connection import BUSY
 from actors.persistence.journal import Resumed
 from actors.persistence.loading import BaseLimits
@@ -209,6 +210,7 @@ def rows_of(connection: Connection, adoptions: Sequence[Adoption], wall_ms: int)
     """
     ids = [adoption.account_id for adoption in adoptions]
     lasts = {stream: row for stream, *row in connection.execute(LAST_ROWS, (ids,)).fetchall()}
+    _not_archived(tables.streams(connection, [id_ for id_ in ids if id_ not in lasts]))
     found = []
     for adoption in adoptions:
         last = lasts.get(adoption.account_id)
@@ -246,6 +248,13 @@ def adopted(connection: Connection, wanted: Collection[str]) -> list[Adopted]:
     if missing:
         raise BadInput(f"{_some(missing)}: not run here; 'bulkhead db status' counts what is not adopted")
     ids = [id_ for id_ in ids if not wanted or id_ in wanted]
+    _not_archived(
+        name
+        for name, old in tables.streams(connection, ids).items()
+        if (name in wanted or old.first_sequence == old.sequence)
+        and old.first_cause == CAUSE
+        and connection.execute(HAS_ROWS, (name,)).fetchone() is None
+    )
     found, never = [], []
     for stream, sequence, version, facts, cause, wall_ms, *first in connection.execute(
         LAST_AND_ADOPTED, (CAUSE, ids)
@@ -264,6 +273,12 @@ def adopted(connection: Connection, wanted: Collection[str]) -> list[Adopted]:
     if wanted and never:
         raise BadInput(f"{_some(never)}: not adopted, but created here")
     return found
+
+
+def _not_archived(names: Iterable[str]) -> None:
+    gone = sorted(names)
+    if gone:
+        raise NotKept(f"{_some(gone)}: all that was decided is archived; {tables.CURE}")
 
 
 def undoing(found: Sequence[Adopted], wall_ms: int) -> list[Resumed]:
@@ -364,6 +379,8 @@ LAST_TIMES = sql.SQL("""
     SELECT {key}, max(replace({column}::text, 'T', ' ')) FROM {table} WHERE {key} = ANY(%s) AND {column} IS NOT NULL GROUP BY 1""")
 
 LOCK: LiteralString = "LOCK TABLE sub_accounts, virtual_positions, trade_executions, balance_logs, pending_orders, risk_rules IN SHARE MODE"
+
+HAS_ROWS: LiteralString = "SELECT FROM bulkhead.journal WHERE stream = %s LIMIT 1"
 
 LAST_ROWS: LiteralString = """
     SELECT DISTINCT ON (stream) stream, sequence, version, facts FROM bulkhead.journal WHERE stream = ANY(%s)

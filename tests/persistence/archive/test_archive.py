@@ -1,8 +1,8 @@
 """Rows of the journal into files and back: nothing is different for whoever reads the past, and nothing is lost.
 
-Covers: actors/persistence/archive/ends.py, actors/persistence/archive/form.py, actors/persistence/archive/tables.py,
-actors/persistence/archive/writing.py, actors/persistence/archive/restoring.py, actors/persistence/archive/verifying.py,
-actors/persistence/archive/folder.py
+Covers: actors/persistence/archive/ends.py, actors/persistence/archive/form.py, actors/persistence/archive/tables.py
+Covers: actors/persistence/archive/writing.py, actors/persistence/archive/restoring.py
+Covers: actors/persistence/archive/verifying.py, actors/persistence/archive/folder.py
 """
 
 from __future__ import annotations

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import psycopg
 import pytest
 
 from actors.core.durability import Persist
@@ -9,10 +12,11 @@ from actors.core.errors import NotKept
 from actors.core.facts import BalanceAdjusted
 from actors.core.records import NewAccount
 from actors.core.units import AccountId
-from actors.persistence import journal
+from actors.persistence import journal, schema
 from actors.persistence.history import END, Wanted, page
 from actors.persistence.order_trail import order_trail
 from actors.persistence.past import stand, when
+from actors.persistence.projection.differences import differences
 from actors.persistence.projection.store import MS_PER_DAY
 from actors.persistence.reader import Reader
 from actors.persistence.statement import statement
@@ -21,9 +25,11 @@ from actors.persistence.tail import JournalTail
 from actors.persistence.verify import hashes, verify
 from actors.subaccount.fold import folded
 from actors.subaccount.state_codec import state_hash
-from tests.factories import D
+from tests.factories import BUY, D
 from tests.persistence.archive.worlds import DAY, DAYS, EVER, World
+from tests.persistence.authors import NOW, Author, project
 from tests.persistence.projection.lives import copy_of
+from tests.persistence.test_last_release import read
 
 LATER = (DAY + DAYS) * MS_PER_DAY
 CUT = DAY + 3
@@ -65,6 +71,7 @@ def test_history_statement_order_trail_and_drop_copy_say_what_is_archived(world)
 
 
 def test_a_start_loads_the_same_states_and_each_next_decision_goes_on_in_its_chain(world):
+    world.connection.execute("DELETE FROM bulkhead.snapshot WHERE stream <> 'life-0'")
     world.archive()  # nearly all rows: of most accounts not one is in the journal
     left = {
         row[0] for row in world.connection.execute("SELECT DISTINCT stream FROM bulkhead.journal").fetchall()
@@ -114,3 +121,35 @@ def test_an_account_whose_rows_are_archived_is_not_opened_once_more(world):
     with pytest.raises(Exception, match="acct-1"):
         store.create_accounts([NewAccount(account_id=AccountId(known), name="again", deposit=D(1))], LATER)
     assert verify(world.connection, folder=world.folder).ok
+
+
+def test_a_database_that_was_carried_into_the_journal_is_archived_and_comes_back(dsn, tmp_path):
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(read("database.sql.gz"))
+        connection.execute(Path(schema.__file__).with_name("bulkhead_6.sql").read_bytes())
+    store = Store.open(dsn)
+    store.acquire("me", 30)
+    store.create_accounts([NewAccount(account_id=AccountId("fresh"), name="fresh", deposit=D(5_000))], NOW)
+    author = Author(store.load(["fresh"])[0])
+    author.trade(BUY, "0.1")
+    for decision in author.batch:
+        assert store.commit([decision]) == [None]
+    project(dsn)
+    store.close()
+    world = World(dsn, (), tmp_path / "archive")
+    before, everything = verify(world.connection), world.rows("journal", "journal_commit")
+    world.archive()
+    archived = world.connection.execute(
+        "SELECT * FROM bulkhead.archived_stream WHERE first_sequence > 0"
+    ).fetchall()
+    assert archived, "accounts that begin at the number that they had"
+    assert hashes(world.connection).fleet_hash == before.fleet_hash
+    after = verify(world.connection, folder=world.folder)
+    assert (after.fault, after.fleet_hash, after.trades) == (None, before.fleet_hash, before.trades)
+    assert not [d for d in differences(world.connection, folder=world.folder) if d.wrong or d.lacking]
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA bulkhead_6 CASCADE")
+    assert verify(world.connection, folder=world.folder).ok  # then keys of before the journal are not known
+    world.restore()
+    assert world.rows("journal", "journal_commit") == everything
+    world.close()
