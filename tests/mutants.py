@@ -299,6 +299,25 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "actors/assembly/reconciliation.py": ("tests/assembly/test_reconciliation.py",),
     "actors/venues/binance/errors.py": ("tests/venues/binance/test_errors.py",),
     "actors/venues/binance/translate.py": ("tests/venues/binance/test_translate.py",),
+    # What people read: ledger, history, drop copy, Redis, audit, adoption.
+    "actors/core/events.py": ("tests/core/test_events.py",),
+    "actors/core/journal_marks.py": ("tests/core/test_journal_marks.py",),
+    "actors/subaccount/income.py": ("tests/persistence/projection/test_ledger.py",),
+    "actors/subaccount/recording.py": (
+        "tests/subaccount/test_recording.py",
+        "tests/subaccount/test_capture.py",
+        "tests/assembly/test_rerun.py",
+        "tests/sim/test_rerun.py",
+    ),
+    "actors/persistence/tail.py": (
+        "tests/persistence/test_tail.py",
+        "tests/persistence/test_other_history.py",
+        "tests/api/test_drop_copy.py",
+    ),
+    "actors/persistence/projection/ledger.py": ("tests/persistence/projection/test_ledger.py",),
+    "actors/persistence/adoption/figures.py": ("tests/persistence/adoption/test_figures.py",),
+    "actors/persistence/adoption/plan.py": ("tests/persistence/adoption/test_plan.py",),
+    "actors/persistence/audit/rejections.py": ("tests/persistence/audit/test_rejections.py",),
 }
 """What stands between a decision and the exchange or the database, and between a price and a decision."""
 
@@ -313,6 +332,16 @@ AWAY = "so many wait only while Postgres is away, and then the gate is shut for 
 SPEED = "a list and a deque hold the same; what differs is memory and speed"
 BOUND = "a bound on memory: one more or less of what is remembered long enough"
 EQUIVALENT: dict[tuple[str, str, str], str] = {
+    (
+        "persistence/adoption/figures",
+        "value.adjusted() < DIGITS_MAX",
+        "value.adjusted() <= DIGITS_MAX",
+    ): "a number of so many digits is refused, rounded or not",
+    (
+        "persistence/adoption/figures",
+        "abs(found - quantity) <= quantity * STEP_NOISE",
+        "abs(found - quantity) < quantity * STEP_NOISE",
+    ): "no quantity misses a multiple of its step by exactly that part",
     ("clearing/allocation", "total < ZERO", "total <= ZERO"): "nothing has no sign",
     (
         "runtime/dispatcher",

@@ -66,8 +66,7 @@ class EngineService:
         self._mailboxes = context.mailboxes
         self._clearings = ClearingInspector(context)
         self._drop_copies = context.drop_copies
-        engine = self._engine
-        self._ratios = MarginRatios(self._lookup.market, engine.clock.monotonic_ns, engine.main.is_crowded)
+        self._ratios = MarginRatios(self._lookup.market, context.engine.clock.monotonic_ns, self._is_crowded)
 
     def health(self) -> Health:
         """Whether the engine takes new risk. Needs no thread, no actor and no database."""
@@ -129,6 +128,9 @@ class EngineService:
             redis=self._engine.redis.stats,
         )
         return exposition(sources).decode()
+
+    def _is_crowded(self) -> bool:
+        return self._engine.main.is_crowded()
 
     def _feed(self) -> dict[str, int]:
         return self._engine.venue.market_data_counts()

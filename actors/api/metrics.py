@@ -27,6 +27,7 @@ from actors.api.drop_copy_stats import DropCopyStats
 from actors.api.mailbox_statistics import MailboxStatistics
 from actors.assembly.engine import Engine
 from actors.core.clearing_messages import clearing_name
+from actors.core.constants import RECORDED_BYTES_EACH
 from actors.core.units import NANOS_PER_SECOND
 from actors.gateway.actor import GatewayStatus
 from actors.gateway.messages import RequestWeight
@@ -89,6 +90,18 @@ ENGINE: tuple[Figure[Engine], ...] = (
         "platform_look_age_seconds",
         "Since the platform's rows were compared last",
         lambda e: e.platform_stats.age_s,
+    ),
+    Figure(
+        GAUGE,
+        "recorded_decisions",
+        "Decisions whose inputs are kept in memory",
+        lambda e: e.context.recorder.count,
+    ),
+    Figure(
+        GAUGE,
+        "recorded_bytes",
+        "Memory that these take, by the measured size of one",
+        lambda e: e.context.recorder.count * RECORDED_BYTES_EACH,
     ),
     Figure(GAUGE, "journal_position", "Position of the last durable decision", lambda e: e.tail.position),
     Figure(

@@ -8,7 +8,7 @@ I/O: runs SQL, and asks the exchange.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,8 +17,10 @@ import psycopg
 from msgspec.structs import replace
 
 from actors.assembly.config import EngineConfig
-from actors.core.errors import BadInput, BulkheadError
+from actors.core.constants import CLIENT_ORDER_ID_PREFIX
+from actors.core.errors import BadInput, BulkheadError, RedisRefused, RedisUnreachable
 from actors.core.instruments import Instrument
+from actors.core.names import shown
 from actors.core.records import RecordAudit
 from actors.core.units import NANOS_PER_MS, ZERO, Nanos, Symbol
 from actors.limits.model import RiskLimits
@@ -30,14 +32,21 @@ from actors.persistence.adoption.plan import NOWHERE, Plan, plan
 from actors.persistence.connection import lift_limits
 from actors.persistence.operator_records import OperatorRecords
 from actors.persistence.projection.store import Projection
+from actors.persistence.redis.address import redacted
+from actors.persistence.redis.connection import connect, explained
 from actors.persistence.store import Append, Store
-from actors.venues.port import FleetExposure
+from actors.venues.port import FleetExposure, OpenOrder
 from actors.venues.registry import open_venue
 
 Connection = psycopg.Connection[Any]
 
 PROJECTED_AT_ONCE = 1_000
 DETAIL_NAMES = 10
+NAMED = 3
+"""So many orders stand in one sign."""
+
+HEARTBEAT = "pms:babysitter:heartbeat"
+"""Of the platform's bot, in Redis; it is gone 15 seconds after the last one."""
 
 
 NOT_SAID = (
@@ -171,7 +180,7 @@ def _look(
     found = adopting.find(connection, request.wanted, is_ours=is_ours)
     books = open_books.books_now(connection) if is_ours else NOWHERE
     held = {*_symbols(found), *books.virtual, *books.house, *books.in_flight}
-    with _exchange(request.config, held, progress) as (instruments, master):
+    with _exchange(request.config, held, progress) as (instruments, master, resting):
         made = plan(
             found.accounts,
             found.positions,
@@ -181,8 +190,47 @@ def _look(
             below=adopting.below_of(defaults_of(request.config)),
             wall_ms=wall_ms,
             left=found.left,
+            pending=found.pending,
+            resting={order.exchange_order_id for order in resting},
         )
-    return Look(plan=made, at_work=tuple(adopting.at_work(connection, found, request.beside)))
+    signs = [
+        *adopting.at_work(connection, found, request.beside),
+        *_resting(resting, is_ours=is_ours),
+        *_babysitter(request.config.redis),
+    ]
+    return Look(plan=made, at_work=tuple(signs))
+
+
+def _resting(orders: Sequence[OpenOrder], *, is_ours: bool) -> list[str]:
+    """What rests at the exchange and is not of an engine on this database: what it trades would be nobody's."""
+    ours = f"{CLIENT_ORDER_ID_PREFIX}-"
+    others = [o for o in orders if not (is_ours and o.client_order_id.startswith(ours))]
+    if not others:
+        return []
+    named = ", ".join(
+        f"{o.symbol} {o.exchange_order_id} ({o.what}, client id {shown(o.client_order_id)})"
+        for o in others[:NAMED]
+    )
+    more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
+    return [
+        f"{len(others)} orders rest at the exchange, and what they trade would be nobody's: {named}{more}; cancel them there"
+    ]
+
+
+def _babysitter(url: str) -> list[str]:
+    """Whether the platform's bot said in Redis in the last seconds that it is alive; nothing without a Redis."""
+    if not url:
+        return []
+    client = connect(url)
+    try:
+        with explained(f"key {HEARTBEAT}"):
+            lives = client.exists(HEARTBEAT)
+    except (RedisUnreachable, RedisRefused) as error:
+        unknown = "whether the platform's babysitter runs is not known, as Redis at"
+        return [f"{unknown} {redacted(url)} does not say ({error}); start it, or leave out the setting redis"]
+    finally:
+        client.close()
+    return [f"the platform's babysitter is alive: {HEARTBEAT} is in Redis; stop it"] if lives else []
 
 
 def _symbols(found: Found) -> set[Symbol]:
@@ -198,14 +246,16 @@ def _symbols(found: Found) -> set[Symbol]:
 @contextmanager
 def _exchange(
     config: EngineConfig, held: Collection[Symbol], progress: Callable[[str], None]
-) -> Iterator[tuple[Mapping[Symbol, Instrument], Mapping[Symbol, Any]]]:
-    """The exchange's rules and the master's positions; no setting of the master is changed."""
+) -> Iterator[tuple[Mapping[Symbol, Instrument], Mapping[Symbol, Any], Sequence[OpenOrder]]]:
+    """The exchange's rules, the master's positions and what rests there; no setting of the master is changed."""
     looking = msgspec.structs.replace(config, leverage={}, set_master=False)
     nothing = FleetExposure({}, {}, ZERO)
     venue = open_venue(config.venue, looking, progress, lambda: nothing)
     try:
         venue.begin(lambda: held, progress)
-        yield venue.instruments, venue.positions()
+        # The orders first: what one of them trades meanwhile is in the positions.
+        resting = venue.open_orders()
+        yield venue.instruments, venue.positions(), resting
     finally:
         venue.stop()
 

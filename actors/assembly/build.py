@@ -22,6 +22,7 @@ from actors.clearing.service import Serves
 from actors.clearing.state import ClearingState
 from actors.core.alarm_level import Critical
 from actors.core.clearing_messages import clearing_name, is_clearing
+from actors.core.constants import RECORDED_DECISIONS
 from actors.core.messages import Lane
 from actors.core.order_ids import Origin
 from actors.core.trading_day import DayRule
@@ -36,6 +37,7 @@ from actors.runtime.cell import Cell, CrashReport
 from actors.runtime.dispatcher import Dispatcher
 from actors.runtime.envelope import Envelope, lane_of
 from actors.subaccount.actor import AccountActor, AccountContext
+from actors.subaccount.recording import Recorder
 from actors.subaccount.state import AccountState
 from actors.supervision import lifecycle
 from actors.supervision.correlation import CorrelationPolicy
@@ -67,6 +69,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     price_max_age_ns: Nanos = RiskLimits().price_max_age_ns
     day_rule: DayRule | None = None
     faults_allowed: bool = False
+    recorded_decisions: int = RECORDED_DECISIONS
     clearing: bool = False
     split_at_depth: int = 0
     first_checkpoint: int = 0
@@ -282,6 +285,7 @@ def build(  # noqa: PLR0913 - the parts that differ
     fleets = Fleets(settings.origin)
     context = AccountContext(book, venue.instruments, runtime.gate, settings.origin)
     context.faults_allowed = settings.faults_allowed
+    context.recorder = Recorder(settings.recorded_decisions)
     context.program = program()
     context.alarm = runtime.alarm_of_account
 

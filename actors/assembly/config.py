@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from actors.core.constants import RECORDED_DECISIONS
 from actors.core.errors import BadConfig
 from actors.limits import layers
 from actors.limits.layers import RiskConfig
@@ -36,6 +37,8 @@ LEVERAGE_MAX = 125
 CLEARING = ("on", "off")
 AUDIT = ("on", "off")
 AUDIT_DAYS_MAX = 36_500
+
+RECORDED_MAX = 10_000_000
 
 SPLIT_AT_DEPTH_MAX = 1_000_000
 
@@ -191,6 +194,13 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     audit_days: Annotated[
         int, Setting("how many days' files of the audit are kept, of days that have lines; 0: all")
     ] = 0
+    recorded_decisions: Annotated[
+        int,
+        Setting(
+            "so many last decisions of all accounts are kept in memory with their inputs, some 1.5 KB each, for 'bulkhead "
+            "capture'; 0: none"
+        ),
+    ] = RECORDED_DECISIONS
     daily_snapshots_days: Annotated[
         int,
         Setting(
@@ -232,6 +242,7 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         self._check_master()
         self._check_clearing()
         self._check_audit()
+        self._check_recorded()
         self._check_redis()
         for asset in self.fee_assets:
             if not (asset.isascii() and asset.isalnum() and asset == asset.upper()):
@@ -257,6 +268,13 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         if not 0 <= self.daily_snapshots_days <= AUDIT_DAYS_MAX:
             raise BadConfig(
                 f"daily_snapshots_days: {self.daily_snapshots_days} must be 0 (none is kept) to {AUDIT_DAYS_MAX:,}"
+            )
+
+    def _check_recorded(self) -> None:
+        if not 0 <= self.recorded_decisions <= RECORDED_MAX:
+            raise BadConfig(
+                f"recorded_decisions: {self.recorded_decisions} must be 0 (none are kept) to {RECORDED_MAX:,}; each takes some "
+                "1.5 KB of memory"
             )
 
     def _check_redis(self) -> None:

@@ -391,6 +391,7 @@ class Engine:
             clearing=config.clearing == "on",
             split_at_depth=config.block_split_at_depth,
             faults_allowed=config.faults_allowed,
+            recorded_decisions=config.recorded_decisions,
             first_checkpoint=self.clock.wall_ms() * 1_000,
         )
         runtime = Runtime(

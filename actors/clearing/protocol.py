@@ -320,7 +320,7 @@ class Clearing:
         if block is None or block.ended is not None:
             return []
         heard = self._heard(number)
-        found = due(heard, at.now_ms)
+        found = due(heard, len(block.members), at.now_ms)
         facts, told, state = list[ClearingFact](), list[Effect](), self.state
         for trades in found.rounds:
             round_ = allocated(block, trades, self.instrument.step_size)
@@ -475,7 +475,7 @@ class Clearing:
             block = self.state.block(number)
             if block is None or block.ended is not None:
                 continue
-            again_ms = due(heard, at.now_ms).again_ms
+            again_ms = due(heard, len(block.members), at.now_ms).again_ms
             times += [] if again_ms is None else [again_ms]
             if heard.accepted_ms is not None and not heard.acceptance_told:
                 times.append(heard.accepted_ms + ACCEPTANCE_TOLD_MS)

@@ -1,7 +1,7 @@
 """When a block's trades are given to its members, and what each member's account is told. Pure.
 
 Rules
-1. Trades are pooled for ``ROUND_MS`` at most, or until the block's end.
+1. Trades are pooled for ``round_ms`` at most, or until the block's end.
 2. A round has one fee asset. A trade whose fee is not told waits for it, ``FEE_WAIT_MS`` at most.
 3. What an account is told follows from the block's facts alone, so it is the same however often it is told.
 """
@@ -24,7 +24,13 @@ from actors.core.trades import Trade
 from actors.core.units import ZERO, quantize_price
 
 ROUND_MS = 20
-"""How long trades of a block are pooled before they are given to its members."""
+"""How long trades of a block are pooled before they are given to its members;"""
+
+MEMBERS_A_MS = 10
+"""one of many a millisecond longer for each so many of them: a round costs each member a decision, of some 0.1 ms,"""
+
+ROUND_MOST_MS = 200
+"""and no longer than that."""
 
 FEE_WAIT_MS = 2_000
 """How long a trade waits for its fee; the exchange knows it by then."""
@@ -38,20 +44,28 @@ class Due(NamedTuple):
     again_ms: int | None = None
 
 
-def due(heard: Heard, now_ms: int) -> Due:
-    """What is to be decided of a block now."""
+def round_ms(members: int) -> int:
+    """For how many milliseconds the trades of a block with so many members are pooled.
+
+    For as long as its members take to book a round they could not book the next one.
+    """
+    return min(ROUND_MOST_MS, ROUND_MS + members // MEMBERS_A_MS)
+
+
+def due(heard: Heard, members: int, now_ms: int) -> Due:
+    """What is to be decided now of a block with so many members."""
     ready: dict[int, Trade] = {}
-    round_ms, fee_ms = list[int](), list[int]()
+    pooled_ms, fee_ms = list[int](), list[int]()
     for id_, (trade, heard_ms) in heard.pool.items():
         if trade.fee is not None or now_ms >= heard_ms + FEE_WAIT_MS:
             ready[id_] = trade
-            round_ms.append(heard_ms + ROUND_MS)
+            pooled_ms.append(heard_ms + round_ms(members))
         else:
             fee_ms.append(heard_ms + FEE_WAIT_MS)
     closed = heard.closed
     is_complete = closed is not None and heard.executed == closed.executed_quantity
-    if ready and not is_complete and now_ms < min(round_ms):
-        return Due(again_ms=min([*round_ms, *fee_ms]))
+    if ready and not is_complete and now_ms < min(pooled_ms):
+        return Due(again_ms=min([*pooled_ms, *fee_ms]))
     by_fee: dict[tuple[str, bool], list[Trade]] = {}
     for id_ in sorted(ready):
         trade = ready[id_]

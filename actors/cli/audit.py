@@ -240,7 +240,7 @@ class _Lines:
                     found = read(physical.raw)
                     if found is None:
                         # The last line of the newest file may be in the middle of being written.
-                        self.bad += physical.ends
+                        self.bad += physical.ends or day is not self._days[-1]
                     elif self._wanted.takes(found):
                         self.count += 1
                         yield physical.raw, found
@@ -249,7 +249,7 @@ class _Lines:
 
 
 def _print_raw(raw: bytes) -> None:
-    out.print(escaped(raw.decode(errors="replace")), highlight=False, soft_wrap=True)
+    out.write(escaped(raw.decode(errors="replace")) + "\n")
 
 
 def _against_journal(dsn: str | None, data_dir: Path, days: Range) -> tuple[Compared, JournalReport]:

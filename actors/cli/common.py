@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -17,13 +18,15 @@ from rich.segment import Segment
 from rich.text import Text
 
 from actors.cli.safe import escaped, safe
-from actors.core.errors import BadInput
+from actors.core.errors import BadInput, BulkheadError
 from actors.core.names import shown
 
 EXIT_PIPE_CLOSED = 141
 """A shell's exit code of a program that SIGPIPE ended; 1 would mean a refusal or a difference."""
 PIPE_WIDTH = 10_000
 """Width in cells for a pipe or a file: each row stays one line."""
+COLOURED_MAX = 100_000
+"""Characters of JSON that a person gets in colours."""
 DOTS = frozenset({".", ".."})
 """Names of folders: what makes URLs resolves them and takes the part before away with them."""
 
@@ -38,13 +41,44 @@ class Terminal(Console):
     """
 
     def __init__(self, *, stderr: bool = False) -> None:
-        person = (sys.stderr if stderr else sys.stdout).isatty()
+        stream = sys.stderr if stderr else sys.stdout  # None if the shell closed it: >&-
+        person = stream is not None and stream.isatty()
         width = None if person or "COLUMNS" in os.environ else PIPE_WIDTH
         super().__init__(stderr=stderr, soft_wrap=not person, width=width, emoji=False, markup=False)
 
     def print(self, *objects: Any, **how: Any) -> None:
-        """Print; see ``Console.print``."""
-        super().print(*map(_visible, objects), **how)
+        """Print; see ``Console.print``.
+
+        Raises:
+            BulkheadError: it cannot be written.
+        """
+        with self._writing():
+            super().print(*map(_visible, objects), **how)
+
+    def write(self, text: str) -> None:
+        """Write text that may be long: rich lays out each character of what it prints, in a hundred times the memory.
+
+        Raises:
+            BulkheadError: it cannot be written.
+        """
+        if self.quiet:
+            return
+        with self._writing():
+            self.file.write(safe(text))
+            self.file.flush()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Say that there is no room for the output: a traceback's exit code 1 would be a refusal, or a difference."""
+        try:
+            yield
+        except BrokenPipeError:
+            self.on_broken_pipe()
+        except OSError as error:
+            self._silence()
+            raise BulkheadError(
+                f"the output cannot be written: {error.strerror}; what came before is not whole"
+            ) from None
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Render, and make safe what is written, whatever it came from."""
@@ -53,9 +87,13 @@ class Terminal(Console):
 
     def on_broken_pipe(self) -> None:
         """End without a message, as the reader closed the pipe; rich calls it."""
+        self._silence()
+        raise SystemExit(EXIT_PIPE_CLOSED)
+
+    def _silence(self) -> None:
+        """Whatever still waits to be written goes nowhere."""
         self.quiet = True
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(EXIT_PIPE_CLOSED)
 
 
 def _visible(thing: Any) -> Any:
@@ -126,12 +164,15 @@ def print_answer(found: Any, table: Callable[[Any, Console], None], *, json: boo
 def print_json(found: Any) -> None:
     """Print an answer as JSON, whole."""
     text = escaped(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
-    out.print(JSONHighlighter()(Text(text)), soft_wrap=True)
+    if out.is_terminal and len(text) <= COLOURED_MAX:
+        out.print(JSONHighlighter()(Text(text)), soft_wrap=True)
+    else:
+        out.write(f"{text}\n")
 
 
 def print_json_line(found: Any) -> None:
     """Print an answer as one line of JSON, at once."""
-    out.print(escaped(msgspec.json.encode(found).decode()), highlight=False, soft_wrap=True)
+    out.write(escaped(msgspec.json.encode(found).decode()) + "\n")
 
 
 def print_done(answer: Any, text: str, *, json: bool) -> None:

@@ -175,7 +175,8 @@ def _audit(found: Found, out: Console) -> None:
     if found is None:
         _line("audit", "off; no file is written", out)
         return
-    behind = f"{found['behind']:,} decisions behind" if found["behind"] else "up to date"
+    up_to_date = "not up to date" if found["fault"] else "up to date"
+    behind = f"{found['behind']:,} decisions behind" if found["behind"] else up_to_date
     left_out = f"; {found['left_out']:,} left out and counted" if found["left_out"] else ""
     _line("audit", f"line {found['last_line']:,}, {behind}{left_out}", out)
     if found["fault"]:

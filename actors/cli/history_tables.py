@@ -83,4 +83,4 @@ def alerts(found: Found, out: Console) -> None:
 def csv_of(rows: Sequence[dict[str, Any]], fields: Sequence[str]) -> None:
     """Print rows as CSV: their fields, and a time in words before those."""
     lines = ([second_of(row["at_ms"]), *(row[field] for field in fields)] for row in rows)
-    console.print(csv_text([["time", *fields], *lines]), end="", soft_wrap=True, highlight=False)
+    console.write(csv_text([["time", *fields], *lines]))

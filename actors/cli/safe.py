@@ -7,7 +7,10 @@ one, so that widths, styles and positions stay as they were.
 
 from __future__ import annotations
 
-KEPT = "\n\t"
+import re
+
+SUSPECT = re.compile(r"[^ -~\n\t]")
+"""What is looked at one by one; megabytes of the rest are passed over at once."""
 
 PICTURES = 0x2400
 """The first of Unicode's signs for control characters."""
@@ -22,7 +25,7 @@ def safe(text: str) -> str:
     """A text of the same length without control characters, escapes, and invisible or reversing characters."""
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() or c in KEPT else _sign(c) for c in text)
+    return SUSPECT.sub(lambda c: c[0] if c[0].isprintable() else _sign(c[0]), text)
 
 
 def _sign(character: str) -> str:
@@ -35,7 +38,7 @@ def escaped(json: str) -> str:
     """JSON with the same meaning and without such characters, which occur only inside its strings."""
     if json.isprintable():
         return json
-    return "".join(c if c.isprintable() or c in KEPT else _escape(c) for c in json)
+    return SUSPECT.sub(lambda c: c[0] if c[0].isprintable() else _escape(c[0]), json)
 
 
 def _escape(character: str) -> str:

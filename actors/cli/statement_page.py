@@ -61,7 +61,12 @@ def page(found: Found, out: Console) -> None:
 
 def lines(found: Found) -> Iterator[str]:
     """The lines of the page."""
-    yield f"{'ACCOUNT STATEMENT':<24}{found['account_id']:>{WIDTH - 24}}"
+    title, name = "ACCOUNT STATEMENT", found["account_id"]
+    if len(title) + len(name) < WIDTH:
+        yield f"{title}{name:>{WIDTH - len(title)}}"
+    else:
+        yield title
+        yield f"{name:>{WIDTH}}"
     yield f"from {second_of(found['from_ms'])} to {second_of(found['to_ms'])} UTC, the end not included"
     if found["asset"]:
         yield f"Amounts are in {found['asset']} unless another asset is named."
@@ -198,4 +203,4 @@ def csv_of(found: Found) -> None:
         *entries,
         [second_of(found["to_ms"]), "CLOSING", "", found["closing"], *empty],
     ]
-    console.print(csv_text(rows), end="", soft_wrap=True, highlight=False)
+    console.write(csv_text(rows))

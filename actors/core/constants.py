@@ -58,7 +58,11 @@ TRACE_DEPTH = 8
 """Messages remembered per actor: enough to see what led to a crash, 1 KB at the most."""
 
 RECORDED_DECISIONS = 10_000
-"""Decisions whose inputs an engine remembers, of all accounts together: 1.5 KB each, so 15 MB however many accounts there are."""
+"""Decisions whose inputs an engine remembers unless its settings say otherwise, of all accounts together: 15 MB however many
+accounts there are."""
+
+RECORDED_BYTES_EACH = 1_500
+"""As measured: state and message are shared with the engine, what is kept beside them is not."""
 
 COMMANDS_MAX = 256
 """Commands waiting in one mailbox. A bot that is 256 commands ahead of its account is broken."""
@@ -91,6 +95,9 @@ WRITER_BATCH_LEAST = 64
 
 WRITER_BATCH_MOST = 2_048
 """However quick a commit is, no more wait for each other."""
+
+WRITER_BATCH_BEHIND = 1_024
+"""While many wait behind a batch it grows to so many, however slow commits are: at 0.1 ms each they take a tenth of a second."""
 
 WRITER_WAITING_HIGH = 20_000
 """Decisions waiting for the writer above which accounts take no new risk: some seconds of a full writer's work."""
@@ -149,6 +156,7 @@ CLIENT_ORDER_ID_PREFIX = "bh"
 """Orders on the master account that start with this are of a fleet of ours; ``actors.core.order_ids`` says which."""
 
 assert WRITER_BATCH_LEAST < WRITER_BATCH_FIRST < WRITER_BATCH_MOST
+assert WRITER_BATCH_LEAST < WRITER_BATCH_BEHIND <= WRITER_BATCH_MOST
 assert WRITER_WAITING_LOW < WRITER_WAITING_HIGH
 assert PROJECTION_BATCH_MAX <= PROJECTION_LAG_LOW < PROJECTION_LAG_HIGH
 assert PROJECTION_AGE_LOW < PROJECTION_AGE_HIGH

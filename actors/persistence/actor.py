@@ -276,9 +276,10 @@ class Writer(DispatchedActor):
         began_ns = self._cell.dispatcher.clock.monotonic_ns()
         results = self._store.commit(batch)
         took_ns = self._cell.dispatcher.clock.monotonic_ns() - began_ns
-        self._batch_size = batch_size.following(self._batch_size, len(batch), Nanos(took_ns))
         for _ in batch:
             self._waiting.popleft()
+        left = len(self._waiting) + self._cell.mailbox.depth()
+        self._batch_size = batch_size.following(self._batch_size, len(batch), Nanos(took_ns), left)
         self.stats.commits += 1
         self.stats.last_commit_ms = took_ns / NANOS_PER_MS
         durable = [d for d, refusal in zip(batch, results, strict=True) if refusal is None]

@@ -329,10 +329,16 @@ def mark(connection: Connection, position: int) -> Mark | None:
     return None if row is None else Mark(int(row[0]), bytes(row[1]).hex())
 
 
-def roots_at(connection: Connection, positions: Collection[int]) -> dict[int, bytes]:
-    """The roots of the commits that end at positions; without those where none does."""
-    found = connection.execute(ROOTS_AT, (SHARD, list(positions))).fetchall()
-    return {int(position): bytes(root) for position, root in found}
+def common_mark(connection: Connection, marks: Collection[Mark]) -> Mark | None:
+    """The newest of some marks that this journal does not contradict; None if it has others in all these places.
+
+    Of the begin every journal has the same, and of what is not kept any more nothing can be said.
+    """
+    row = connection.execute(FIRST_COMMIT, (SHARD,)).fetchone()
+    first = 0 if row is None or row[0] is None else int(row[0])
+    found = connection.execute(ROOTS_AT, (SHARD, [mark.position for mark in marks])).fetchall()
+    roots = {0: NO_HASH.hex(), **{int(position): bytes(root).hex() for position, root in found}}
+    return max((m for m in marks if 0 < m.position < first or roots.get(m.position) == m.root), default=None)
 
 
 def last_position(connection: Connection) -> int:
@@ -421,6 +427,8 @@ COMMIT_OF: LiteralString = """
 
 ROOTS_AT: LiteralString = """
     SELECT position, root FROM bulkhead.journal_commit WHERE shard = %s AND position = ANY(%s)"""
+
+FIRST_COMMIT: LiteralString = "SELECT min(position) FROM bulkhead.journal_commit WHERE shard = %s"
 
 HEADS: LiteralString = """
     SELECT asked.stream, COALESCE(last.sequence, old.sequence), COALESCE(last.hash, old.hash)

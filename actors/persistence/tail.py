@@ -203,16 +203,12 @@ class JournalTail:
         return None
 
     def common(self, marks: Sequence[Mark]) -> Mark | None:
-        """The newest of some marks that this journal has; None if it has none of them.
+        """The newest of some marks that this journal does not contradict; None if it has others in all these places.
 
         Raises:
             StoreUnreachable, StoreBusy: the database does not answer.
         """
-        asked = {mark.position for mark in marks} - {0}
-        roots = self._reader.ask(lambda connection: journal.roots_at(connection, asked)) if asked else {}
-        there = {0: journal.NO_HASH, **roots}
-        found = [m for m in marks if m.position in there and there[m.position].hex() == m.root]
-        return max(found, default=None)
+        return self._reader.ask(lambda connection: journal.common_mark(connection, marks))
 
     def check(self, marks: Sequence[Mark]) -> None:
         """Whether who has read up to some marks has read this journal.

@@ -91,6 +91,15 @@ class PastOrder(msgspec.Struct, frozen=True, kw_only=True):
     placed_ms: int
 
 
+class OpenOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """An order that rests at the exchange; ``what`` says it in words. A conditional one has its own kind of id."""
+
+    symbol: Symbol
+    exchange_order_id: int
+    client_order_id: str
+    what: str
+
+
 class RulesChanged(msgspec.Struct, frozen=True):
     """The venue's rules are other ones: all instruments as they are now, and which of them changed."""
 
@@ -134,6 +143,14 @@ class Venue(Protocol):
 
     def positions(self) -> dict[Symbol, Decimal]:
         """The master's positions.
+
+        Raises:
+            ExchangeUnreachable, VenueRefused, ExchangeBusy: no answer; says when to try again.
+        """
+        ...
+
+    def open_orders(self) -> list[OpenOrder]:
+        """Everything that rests on the master, conditional orders too, whoever placed it.
 
         Raises:
             ExchangeUnreachable, VenueRefused, ExchangeBusy: no answer; says when to try again.

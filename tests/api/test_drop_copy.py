@@ -462,6 +462,22 @@ def test_who_read_another_history_is_refused_and_told_the_last_common_place(serv
         after.stop()
 
 
+def test_of_what_is_not_kept_any_more_nothing_can_be_said_and_rows_behind_it_are_refused_as_such(served):
+    for _ in range(20):
+        served.commit(1)
+    gone = f"9:{'a' * 32}"
+    assert refusal(served, f"after=9&root={gone}")[0] == 409
+    served.journal.entries = [entry for entry in served.journal.entries if entry.position > 15]
+    served.journal.ends = [end for end in served.journal.ends if end >= 15]
+    served.tail._slots[:] = [None] * 16
+    status, text = refusal(served, f"after=9&root={gone}")
+    assert (status, "the oldest that is kept is 16" in text) == (400, True)
+    # The last commit of what was taken away is there: who has read up to it goes on.
+    assert refusal(served, f"after=15&root=15:{'a' * 32}")[0] == 409
+    with opened(served, f"after=15&root=15:{served.journal.root(15).hex()}") as socket:
+        assert ids(events(socket, 5)) == [f"{n}-0" for n in range(16, 21)]
+
+
 def code_of(served, query):
     with pytest.raises(InvalidStatus) as caught, opened(served, query):
         pass

@@ -51,6 +51,7 @@ def engine(monkeypatch):
         ),
         dispatchers=lambda: (one,),
         tail=SimpleNamespace(position=90),
+        context=SimpleNamespace(recorder=SimpleNamespace(count=12)),
         platform_stats=SimpleNamespace(not_adopted=4, booked=2, age_s=1.5),
     )  # fmt: skip
 
@@ -110,6 +111,12 @@ def samples_of(sources):
     return {(s.name, tuple(sorted(s.labels.items()))): s.value for f in families for s in f.samples}
 
 
+ENGINES = {
+    "platform_accounts_not_adopted": 4, "platform_changes_total": 2, "platform_look_age_seconds": 1.5,
+    "recorded_decisions": 12, "recorded_bytes": 18_000,
+}  # fmt: skip
+
+
 def test_the_exposition_is_what_prometheus_parses_and_its_figures_are_ours(sources):
     samples = samples_of(sources)
     assert samples["bulkhead_messages_total", (("outcome", "accepted"),)] == 9
@@ -130,8 +137,7 @@ def test_the_exposition_is_what_prometheus_parses_and_its_figures_are_ours(sourc
     assert samples["bulkhead_ticks_total", ()] == 7
     assert samples["bulkhead_decisions_total", ()] == 6
     assert samples["bulkhead_journal_position", ()] == 90
-    names = ("platform_accounts_not_adopted", "platform_changes_total", "platform_look_age_seconds")
-    assert [samples[f"bulkhead_{name}", ()] for name in names] == [4, 2, 1.5]
+    assert {name: samples[f"bulkhead_{name}", ()] for name in ENGINES} == ENGINES
     assert samples["bulkhead_drop_copies", ()] == 2
     assert samples["bulkhead_drop_copy_events_total", ()] == 70
     assert samples["bulkhead_drop_copies_cut_off_total", ()] == 1

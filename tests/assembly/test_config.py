@@ -49,6 +49,8 @@ def test_the_assets_that_fees_are_taken_in_are_a_list():
         ('clearing = "yes"', "clearing: 'yes' is none of on, off"),
         ('audit = "yes"', "audit: 'yes' is none of on, off"),
         ("audit_days = -1", "audit_days: -1 must be 0 (all are kept) to 36,500"),
+        ("recorded_decisions = -1", "recorded_decisions: -1 must be 0 (none are kept) to 10,000,000"),
+        ("recorded_decisions = 10000001", "each takes some 1.5 KB of memory"),
         ("daily_snapshots_days = -1", "daily_snapshots_days: -1 must be 0 (none is kept) to 36,500"),
         ("daily_snapshots_days = 1.5", "daily_snapshots_days: 1.5 is not a whole number"),
         ("archive_dir = 7", "archive_dir: 7 is not a text in quotes"),

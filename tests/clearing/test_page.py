@@ -52,6 +52,8 @@ def test_the_example_is_what_the_code_gives():
         ("held {} ms longer for each order beyond those", book.MEMBER_MS),
         ("beyond those, {} ms at most", book.CROWD_MOST_MS),
         ("trades are pooled for {} ms", rounds.ROUND_MS),
+        ("1 ms longer for each {} of them", rounds.MEMBERS_A_MS),
+        ("for each 10 of them, {} ms at most", rounds.ROUND_MOST_MS),
     ],
 )
 def test_times_in_milliseconds_are_those_of_the_code(text, milliseconds):

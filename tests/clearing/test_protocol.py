@@ -22,6 +22,7 @@ from actors.clearing.book import (
     hold_ms,
 )
 from actors.clearing.effects import Again, ToGateway
+from actors.clearing.rounds import ROUND_MOST_MS, round_ms
 from actors.core.clearing_facts import BlockEnded, BlockFormed, BlocksForgotten, RoundAllocated
 from actors.core.clearing_messages import Grant, Group, OrderDone, ReturnSlot, StepUnderWay, Want
 from actors.core.enums import OrderClass, OrderStatus, OrderType, Purpose, Side
@@ -632,6 +633,21 @@ def test_trades_are_pooled_for_20_ms_and_given_when_that_is_durable():
     assert one.trade_id == two.trade_id == 106
     assert one.exchange_order_id != two.exchange_order_id != 5
     assert (one.fee, two.fee) == (D("0.006666666667"), D("0.013333333333"))
+
+
+@pytest.mark.parametrize(("members", "pooled_ms"), [(2, 20), (9, 20), (10, 21), (105, 30)])
+def test_trades_of_a_block_of_many_are_pooled_longer(members, pooled_ms):
+    world, block = with_block(*(order(f"a{n}", quantity="0.1") for n in range(members)))
+    world.trade(block, "0.2")
+    world.deliver_all()
+    world.wait(pooled_ms - 1)
+    assert not world.undecided
+    world.wait(1)
+    assert world.undecided
+
+
+def test_however_many_they_are_they_are_not_pooled_for_longer_than_the_most():
+    assert [round_ms(n) for n in (1_799, 1_800, 10_000)] == [ROUND_MOST_MS - 1, ROUND_MOST_MS, ROUND_MOST_MS]
 
 
 def test_the_end_of_a_block_brings_its_last_round_and_each_member_s_end_in_one_decision():

@@ -141,6 +141,17 @@ def test_show_says_that_lines_are_not_what_was_written(cli, folder):
     assert "1 lines are not what was written, and not shown" in ran.err
 
 
+def test_a_file_of_zeros_as_after_the_loss_of_power_is_named_once_and_hides_no_other(cli, folder):
+    (folder / "audit" / "2026-11-21.jsonl").write_bytes(b"\0" * (25 << 20))
+    ran = cli(f"audit verify --data-dir {folder}")
+    assert ran.code == 1
+    assert "4 days, lines 1 to 15 of all: 15 lines that are what was written" in ran.out
+    assert ran.out.count("2026-11-21.jsonl line ") == 1
+    shown = cli(f"audit show --data-dir {folder}")
+    assert shown.code == 1
+    assert "lines are not what was written, and not shown" in shown.err
+
+
 def test_what_operators_did_is_the_engines_answer_as_before(cli, engine):
     engine.answers["GET", "/v1/audit"] = []
     assert "no operator actions yet" in cli("audit --target verify").out

@@ -141,6 +141,9 @@ def test_how_far_the_audit_is_and_what_keeps_it():
     text = shown({**STATS, "audit": audit})
     assert "audit line 7,001, 1,234 decisions behind; 5,000 left out and counted" in text
     assert "FAILING: No space left on device" in text
+    assert "line 7,001, not up to date" in shown({**STATS, "audit": {**audit, "behind": 0}}), (
+        "what was known last"
+    )
     assert "audit off; no file is written" in shown({**STATS, "audit": None})
 
 

@@ -121,6 +121,10 @@ def test_a_page_has_all_digits_of_money_and_no_line_over_80_columns(stated):
     assert lines.index(next(n for n in lines if "TRANSFER" in n)) < lines.index(
         next(n for n in lines if "COMMISSION" in n)
     )
+    for length in (54, 60, 61, 64):
+        named = [*statement_page.lines({**stated, "account_id": "a" * length})]
+        assert max(map(len, named)) <= 80
+        assert any(line.endswith("a" * length) for line in named)
     stated["positions"] = None
     assert "not worked out" in "\n".join(statement_page.lines(stated))
     empty = {**stated, "positions": [], "trades": [], "entries": [], "sums": [], "fees": [], "asset": ""}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -11,9 +13,10 @@ import pytest
 from rich.console import Console
 
 from actors.cli import main
-from tests.e2e.processes import bulkhead
+from tests.e2e.processes import ROOT, bulkhead
 
 FOLDER = Path(main.__file__).parent
+FULL = "error: the output cannot be written: No space left on device; what came before is not whole\n"
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -64,6 +67,25 @@ def test_without_an_engine_the_cure_is_named(tmp_path):
     assert "cannot be read" in bulkhead("accounts", "--data-dir", tmp_path).stderr
     (tmp_path / "api.json").write_text(json.dumps({"url": "http://127.0.0.1:9", "token": "t", "pid": 1}))
     assert "does not answer" in bulkhead("accounts", "--data-dir", tmp_path).stderr
+
+
+PROGRAM = """
+from actors.cli import common, main
+main.app.command(lambda: common.out.print("x " * 9_000), name="text")
+main.app.command(lambda: common.print_json(["x"] * 9_000), name="json")
+main.main()
+"""
+
+
+@pytest.mark.parametrize(("output", "code", "text"), [(">/dev/full", 2, FULL), (">&-", 0, "")])
+@pytest.mark.parametrize("command", ["text", "json"])
+def test_an_output_without_room_is_one_line_and_one_that_is_closed_is_no_error(command, output, code, text):
+    """Exit code 1 would be a fault that 'audit verify' found, or a rerun that differs."""
+    done = subprocess.run(
+        ["sh", "-c", f'"$0" -c "$1" {command} {output}', sys.executable, PROGRAM],
+        cwd=ROOT, stderr=subprocess.PIPE, text=True, timeout=90, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (code, text)
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,13 @@ from actors.cli import (
     common,
     deadletters,
     engine_tables,
+    history_tables,
     limits,
     orders_tables,
     quarantine,
 )
 from actors.cli.common import Terminal
-from actors.cli.safe import safe
+from actors.cli.safe import escaped, safe
 from actors.cli.table import Sheet
 
 ESC = "\x1b[31m\x1b]0;owned\x07\x9b2J\r\b\x7f\u202e\u2066\u200b\u2028"
@@ -140,6 +141,27 @@ def test_the_terminal_itself_is_the_last_barrier(shown):
     sheet = Sheet("a", title=HOSTILE)
     sheet.add_row("1")
     assert "[/]" in shown(lambda _found, out: out.print(sheet), None)
+
+
+@pytest.mark.parametrize(
+    "text", ["\n\t plain", "\r\x0b\x1c\x85\u2028\u2029\ud800", "名\U000e0041é~\x7f\x1f ", "\xa0\xad"]
+)
+def test_it_is_the_same_as_one_character_after_the_other(text):
+    assert safe(text) == "".join(c if c.isprintable() or c in "\n\t" else safe(c) for c in text)
+    assert all(c.isprintable() or c in "\n\t" for c in safe(text) + escaped(text))
+
+
+def test_what_may_be_long_is_written_without_being_laid_out(monkeypatch):
+    """A history of a hundred thousand lines took gigabytes: rich keeps a style for each word of JSON."""
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", stream)
+    monkeypatch.setattr(common, "out", Terminal())
+    monkeypatch.setattr(Terminal, "print", None)
+    found = [{"name": HOSTILE, "n": n} for n in range(1_000)]
+    common.print_json(found)
+    assert json.loads(stream.getvalue()) == found
+    history_tables.console.write("a\x1b[2J,b\n")
+    assert "\x1b" not in stream.getvalue()
 
 
 def test_json_is_whole_and_safe(monkeypatch):

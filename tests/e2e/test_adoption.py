@@ -33,15 +33,18 @@ def _quiet_log():
     logs.configure(json=False, level=50)
 
 
-def trade_by_hand(paper, side, quantity):
-    now = str(time.time_ns() // 1_000_000)
-    query = sign(
-        {"symbol": ETH, "side": side, "type": "MARKET", "quantity": quantity, "timestamp": now}, SECRET
-    )
-    answer = httpx.post(
-        f"{paper.address.rest}/fapi/v1/order?{query}", headers={"X-MBX-APIKEY": KEY}, timeout=10
+def by_hand(paper, method, path="order", **asked):
+    """A signed request, as somebody else than the engine sends it."""
+    query = sign({"symbol": ETH, **asked, "timestamp": str(time.time_ns() // 1_000_000)}, SECRET)
+    answer = httpx.request(
+        method, f"{paper.address.rest}/fapi/v1/{path}?{query}", headers={"X-MBX-APIKEY": KEY}, timeout=10
     )
     assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def trade_by_hand(paper, side, quantity):
+    by_hand(paper, "POST", side=side, type="MARKET", quantity=quantity)
 
 
 @pytest.fixture
@@ -99,6 +102,24 @@ def test_a_platform_is_taken_over_and_lives_on(dsn, world, tmp_path, command):
         in refused
     )
     trade_by_hand(paper, "SELL", "0.1")
+    # Somebody's order rests at the exchange: it is named until it is cancelled.
+    rested = by_hand(paper, "POST", side="BUY", type="LIMIT", quantity="0.1", price="1500", timeInForce="GTC")
+    refused = command(*adopt, "--i-stopped-the-platform", *OURS, code=1)
+    assert (
+        f"1 orders rest at the exchange, and what they trade would be nobody's: ETHUSDT {rested['orderId']}"
+        in refused
+    )
+    assert "(LIMIT BUY 0.1 at 1500, client id" in refused
+    by_hand(paper, "DELETE", orderId=rested["orderId"])
+    stop = {
+        "algoType": "CONDITIONAL",
+        "type": "STOP_MARKET",
+        "triggerPrice": "1000",
+        "clientAlgoId": "a-stop",
+    }
+    by_hand(paper, "POST", "algoOrder", side="SELL", quantity="0.1", **stop)
+    assert "(conditional SELL 0.1, client id 'a-stop')" in command(*adopt, "--dry-run", *OURS, code=1)
+    by_hand(paper, "DELETE", "algoOrder", clientAlgoId="a-stop")
     assert "3 accounts are adopted" in command(*adopt, "--i-stopped-the-platform", *OURS)
     assert "3 accounts are the platform's again" in command(*adopt, "--undo")
     command(*adopt, "--i-stopped-the-platform", *OURS)

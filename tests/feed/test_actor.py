@@ -67,7 +67,7 @@ class Bench:
     def tell(self, *messages):
         for message in messages:
             self.feed.tell(message)
-        self.dispatcher.run_until_quiet()
+        self.dispatcher.run_until_quiet(max_turns=10_000)
 
     def got(self, name):
         return self.accounts[name].cell.actor.got

@@ -23,6 +23,7 @@ from actors.core.facts import CancelIntended, OrderEnded
 from actors.core.messages import PlaceOrder
 from actors.core.order_messages import Submit
 from actors.core.records import RecordAudit
+from actors.core.units import NANOS_PER_MS
 from actors.persistence.actor import GATHER, Writer
 from actors.persistence.messages import AskStore, Committed
 from actors.runtime.cell import Status
@@ -46,6 +47,7 @@ class Store:
     def commit(self, decisions):
         if self.away:
             raise StoreUnreachable("away")
+        assert decisions, "a commit of nothing"
         self.log.append(len(decisions))
         return [NotDurable("poison") if d.stream in self.refuse else None for d in decisions]
 
@@ -105,6 +107,23 @@ def test_what_waits_is_one_transaction_and_loads_see_it():
     assert bench.store.log == [3, "load", 1]
     assert [type(m) for m in bench.got("acct-1")] == [AccountLoaded]
     assert sum(len(m.orders) for m in bench.got("gateway")) == 4
+
+
+def test_a_crowd_that_waits_behind_slow_commits_goes_into_larger_ones():
+    bench = Bench()
+    clock, commit = bench.dispatcher.clock, bench.store.commit
+
+    def slow(decisions):
+        clock.advance_to(clock.monotonic_ns() + 80 * NANOS_PER_MS)
+        return commit(decisions)
+
+    bench.store.commit = slow
+    one = persist()
+    for _ in range(3_000):
+        bench.writer.tell(one)
+    bench.dispatcher.run_until_quiet()
+    assert bench.store.log == [512, 768, 1_024, 696]
+    assert bench.writer.cell.actor._batch_size == 348, "nobody waits any more: it was slow, and is halved"
 
 
 def test_nothing_is_forwarded_or_answered_before_it_is_durable():

@@ -16,16 +16,18 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from actors.core.errors import BadInput, NotDurable, StateCorrupt
+from actors.core.facts import BalanceAdjusted
 from actors.core.messages import AdjustBalance
 from actors.core.records import NewAccount
 from actors.core.units import AccountId
 from actors.persistence import journal
-from actors.persistence.journal import NO_HASH, JournalEnd
+from actors.persistence.journal import NO_HASH, Head, JournalEnd, Resumed
 from actors.persistence.loading import states_at, states_of
 from actors.persistence.messages import Committed
 from actors.persistence.verify import verify
 from tests.factories import BUY, SELL, D, account
 from tests.persistence.authors import NOW, Author, create, load, rows
+from tests.persistence.blocks import Blocks
 
 
 def deposits(author, count):
@@ -170,6 +172,63 @@ def test_the_last_rows_of_streams_are_remembered_and_all_forgotten_when_they_are
         end.learn(heads, streams)
     # With three it knows as many as it may, with four one more: then it begins anew.
     assert heads.asked == [["a", "b"], ["c"], ["d"], ["d", "a"]]
+
+
+ADJUSTED = (BalanceAdjusted(D(5), "DEPOSIT"),)
+
+
+def learned(**heads):
+    """The end of a journal of which the last rows of some streams are known."""
+    end = JournalEnd.of_empty_journal()
+    end._heads.update({stream: Head(sequence, b"h" * 16) for stream, sequence in heads.items()})
+    return end
+
+
+def test_a_row_that_no_actor_decided_follows_its_stream_s_last_one_or_begins_it():
+    known, new = Resumed("a", 3, NOW, "t", ADJUSTED), Resumed("b", None, NOW, "t", ADJUSTED)
+    found = learned(a=3).resuming([known, new])
+    assert [(e.position, e.stream, e.sequence) for e in found.entries] == [(1, "a", 4), (2, "b", 0)]
+    for entry, previous in zip(found.entries, (b"h" * 16, NO_HASH), strict=True):
+        assert entry.hash == journal.row_hash(previous, *entry[1:-1])
+
+
+@pytest.mark.parametrize(
+    ("stream", "last", "found"), [("a", 2, 3), ("a", 4, 3), ("a", None, 3), ("b", 0, None)]
+)
+def test_a_row_that_no_actor_decided_is_refused_when_its_stream_went_on(stream, last, found):
+    with pytest.raises(NotDurable, match=f"^{stream}: its last decision is {found}, and not {last}$"):
+        learned(a=3).resuming([Resumed(stream, last, NOW, "t", ADJUSTED)])
+
+
+def test_a_clearing_begins_with_its_first_block_and_an_account_with_a_row_that_opened_it():
+    clearing = Blocks()
+    for number in range(3):
+        clearing.form([("acct-1", f"a-{number}", "0.1")])
+    found, refusals = learned().following(clearing.batch[:2])
+    assert refusals == [None, None]
+    first, second = found.entries
+    assert (first.sequence, second.sequence) == (1, 2)
+    assert first.hash == journal.row_hash(NO_HASH, *first[1:-1])
+    assert second.hash == journal.row_hash(first.hash, *second[1:-1])
+    found, refusals = learned(**{clearing.stream: 2}).following(clearing.batch[2:])
+    assert refusals == [None]
+    [third] = found.entries
+    assert third.hash == journal.row_hash(b"h" * 16, *third[1:-1])
+    _, [refusal] = learned().following(deposits(Author(account(sequence=0)), 1).batch)
+    assert isinstance(refusal, NotDurable)
+
+
+def test_the_commit_of_a_position_is_the_first_that_ended_there_or_behind(store, dsn):
+    [author] = (deposits(Author(state), 5) for state in create(store))
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        assert journal.mark(connection, 2) is None
+        assert store.commit(author.batch[:2]) == [None, None]
+        first, _ = store.root
+        assert store.commit(author.batch[2:]) == [None] * 3
+        second, last = store.root
+        assert last == 6
+        marks = [journal.mark(connection, position) for position in (2, 3, 4, 6, 7)]
+    assert marks == [(3, first.hex()), (3, first.hex()), (6, second.hex()), (6, second.hex()), None]
 
 
 def test_what_was_forgotten_is_read_again(store, dsn, monkeypatch):

@@ -16,6 +16,22 @@ from tests.persistence.authors import Author, create, project
 from tests.persistence.blocks import Blocks
 
 
+@pytest.mark.parametrize(
+    ("age_ms", "counted"),
+    [
+        (0, (1, 1)),
+        (14_999, (1, 1)),
+        (15_000, (0, 1)),
+        (64_999, (0, 1)),
+        (65_000, (0, 0)),
+        (-5, (1, 1)),
+    ],
+)
+def test_an_order_counts_for_the_exchange_s_window_and_five_seconds(age_ms, counted):
+    assert in_windows([1_000_000 - age_ms], 1_000_000) == counted
+    assert in_windows([1_000_000, 1_000_000 - age_ms], 1_000_000) == (1 + counted[0], 1 + counted[1])
+
+
 @pytest.fixture
 def authors(store):
     """Three accounts: one holds and has an order working, one is flat, one was taken over by the house."""
@@ -106,22 +122,6 @@ def test_an_account_that_cannot_be_read_keeps_no_other_from_being_counted(store,
         )
         assert books(connection) == ({ETH: D("0.2")}, {ETH: D(5)}, {})
         assert recovery(connection).working == authors[0].state.orders
-
-
-@pytest.mark.parametrize(
-    ("age_ms", "counted"),
-    [
-        (0, (1, 1)),
-        (14_999, (1, 1)),
-        (15_000, (0, 1)),
-        (64_999, (0, 1)),
-        (65_000, (0, 0)),
-        (-5, (1, 1)),
-    ],
-)
-def test_an_order_counts_for_the_exchange_s_window_and_five_seconds(age_ms, counted):
-    assert in_windows([1_000_000 - age_ms], 1_000_000) == counted
-    assert in_windows([1_000_000, 1_000_000 - age_ms], 1_000_000) == (1 + counted[0], 1 + counted[1])
 
 
 @pytest.mark.parametrize("projected", [False, True])

@@ -88,6 +88,17 @@ def out_of_service(bench, how):
         getattr(bench.dispatcher, how)(bench.cell)
 
 
+def test_a_timer_fires_in_its_nanosecond_and_not_before():
+    bench, fired = Bench(), []
+    bench.dispatcher.after(10, bench.cell, Control("ten"))
+    bench.dispatcher.after(11, bench.cell, Control("eleven"))
+    for now_ns in (9, 10, 11):
+        bench.dispatcher._fire_timers(now_ns)
+        bench.dispatcher.run_until_quiet()
+        fired.append(bench.log[1:])
+    assert fired == [[], ["Control ten"], ["Control ten", "Control eleven"]]
+
+
 @pytest.mark.parametrize("how", ["hold", "quarantine", "failed", "not up"])
 def test_who_is_out_of_service_serves_no_lane_and_keeps_everything_for_its_restart(how):
     bench = Bench()

@@ -12,7 +12,7 @@ from actors.core.trading_day import ALWAYS, DayRule
 from actors.core.units import NANOS_PER_MS, NANOS_PER_SECOND
 from actors.runtime.clock import VirtualClock
 from actors.runtime.simulation import SeededDispatcher
-from actors.symbol_router.actor import CHORE_EVERY, DAY_WAKES, WAKE_AGAIN, SymbolRouter
+from actors.symbol_router.actor import CHORE_EVERY, DAY_WAKES, WAKE_AGAIN, WAKE_AGAIN_IN_CROWD, SymbolRouter
 from actors.symbol_router.book import PriceBook
 from actors.symbol_router.price_history import SAMPLE_EVERY
 from tests.factories import BTC, ETH, tick
@@ -118,6 +118,27 @@ def test_who_does_not_register_after_a_wake_is_woken_again_each_second():
     bench.after(WAKE_AGAIN + CHORE_EVERY)
     bench.tick("60000", BTC)
     assert bench.woken() == {}
+
+
+def test_in_a_crowd_who_does_not_register_after_a_wake_is_woken_again_later_but_is():
+    bench = Bench()
+    bench.dispatcher.is_crowded = lambda: True
+    bench.register("a0", Trigger(ETH, True, 1_990.0))
+    bench.tick("1990")
+    bench.woken()
+    bench.after(WAKE_AGAIN_IN_CROWD - CHORE_EVERY)
+    bench.tick("1991")
+    assert bench.woken() == {}
+    bench.after(2 * CHORE_EVERY)
+    bench.tick("1992")
+    assert bench.woken() == {"a0": ["again:ETHUSDT"]}
+    bench.after(WAKE_AGAIN + CHORE_EVERY)
+    bench.tick("1993")
+    assert bench.woken() == {}
+    bench.dispatcher.is_crowded = lambda: False
+    bench.after(CHORE_EVERY)
+    bench.tick("1994")
+    assert bench.woken() == {"a0": ["again:ETHUSDT"]}, "the crowd is over"
 
 
 def test_a_registration_that_the_present_price_has_crossed_wakes_at_once():

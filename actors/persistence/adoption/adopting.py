@@ -24,7 +24,7 @@ from actors.core.units import AccountId
 from actors.core.utc import second_of
 from actors.limits.layers import differing
 from actors.limits.model import RiskLimits
-from actors.persistence.adoption.figures import AccountRow, PositionRow, unix_ms
+from actors.persistence.adoption.figures import AccountRow, PendingRow, PositionRow, unix_ms
 from actors.persistence.adoption.plan import Adoption, Below, Refusal
 from actors.persistence.archive import tables
 from actors.persistence.connection import BUSY
@@ -54,17 +54,24 @@ TIMES = (
 )
 """When the platform wrote something of an account; all are columns that we write, too."""
 
+BOT_SWITCHES = ("enabled", "babysitter_enabled")
+"""Columns of ``bot_configs``: the grid bot, and the one that takes profits."""
+
 WRITABLE_TIMES = frozenset(
     {"timestamp without time zone", "timestamp with time zone", "text", "character varying"}
 )
 
 
 class Found(NamedTuple):
-    """What the platform has: the accounts that are asked for and their OPEN positions, and how many accounts are not."""
+    """What the platform has: the accounts that are asked for and their OPEN positions, and how many accounts are not.
+
+    ``pending`` are the PENDING orders of these accounts.
+    """
 
     accounts: list[AccountRow]
     positions: list[PositionRow]
     left: int
+    pending: list[PendingRow]
 
 
 class Adopted(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,9 +116,25 @@ def find(connection: Connection, wanted: Collection[str], *, is_ours: bool) -> F
         raise BadInput(f"the platform has no account {_some(missing)}")
     chosen = [row for row in rows if not wanted or row[0] in wanted]
     ids = [row[0] for row in chosen]
-    accounts = [AccountRow._make((*row[:6], tuple(row[6:10]), row[10])) for row in chosen]
+    bots = _bots(connection, ids)
+    accounts = [
+        AccountRow._make((*row[:6], tuple(row[6:10]), row[10], tuple(bots.get(row[0], ())))) for row in chosen
+    ]
+    pending = [PendingRow(*row) for row in connection.execute(PENDING, (ids,)).fetchall()]
     positions = [PositionRow(*row) for row in connection.execute(POSITIONS, (ids,)).fetchall()]
-    return Found(accounts, positions, len(rows) - len(chosen))
+    return Found(accounts, positions, len(rows) - len(chosen), pending)
+
+
+def _bots(connection: Connection, ids: Sequence[str]) -> dict[str, list[str]]:
+    """By account, the switches of its bot that are on; a platform may have none of the table, or of its columns."""
+    found: dict[str, list[str]] = {}
+    for switch in BOT_SWITCHES:
+        row = connection.execute(TYPE_OF, ("bot_configs", switch)).fetchone()
+        if row is not None and row[0] == "boolean":
+            query = BOTS_ON.format(switch=sql.Identifier(switch))
+            for (account_id,) in connection.execute(query, (list(ids),)).fetchall():
+                found.setdefault(account_id, []).append(switch)
+    return found
 
 
 def at_work(connection: Connection, found: Found, beside: Collection[str] = ()) -> list[str]:
@@ -332,6 +355,14 @@ POSITIONS: LiteralString = """
     SELECT id, sub_account_id, symbol, side, entry_price::text, quantity::text, notional::text, leverage::text,
         margin::text, opened_at::text
     FROM virtual_positions WHERE status = 'OPEN' AND sub_account_id = ANY(%s) ORDER BY sub_account_id, symbol, id"""
+
+PENDING: LiteralString = """
+    SELECT id, sub_account_id, symbol, side, quantity::text, price::text, exchange_order_id
+    FROM pending_orders WHERE status = 'PENDING' AND sub_account_id = ANY(%s) ORDER BY sub_account_id, id"""
+
+BOTS_ON = sql.SQL(
+    "SELECT sub_account_id FROM bot_configs WHERE {switch} AND sub_account_id = ANY(%s) ORDER BY sub_account_id"
+)
 
 TYPE_OF: LiteralString = """
     SELECT data_type FROM information_schema.columns

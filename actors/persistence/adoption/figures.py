@@ -39,8 +39,23 @@ class PositionRow(NamedTuple):
     opened_at: str
 
 
+class PendingRow(NamedTuple):
+    """A PENDING row of ``pending_orders``, as text; without an id of the exchange it may not have got there."""
+
+    order_id: str
+    account_id: str
+    symbol: str
+    side: str
+    quantity: str
+    price: str
+    exchange_order_id: str | None
+
+
 class AccountRow(NamedTuple):
-    """A row of ``sub_accounts``, as text, with the platform's rule for it, and how many orders it has PENDING."""
+    """A row of ``sub_accounts``, as text, with the platform's rule for it, and how many orders it has PENDING.
+
+    ``bots`` are the switches in ``bot_configs`` that are on for it.
+    """
 
     account_id: str
     name: str
@@ -50,6 +65,7 @@ class AccountRow(NamedTuple):
     balance: str
     rule: tuple[str | None, ...]
     pending: int
+    bots: tuple[str, ...] = ()
 
 
 def number(text: str, name: str) -> Decimal:

@@ -5,12 +5,13 @@ Rules
 2. Per symbol, what is taken over and what we hold already must be what the exchange has, exactly. Where it is not, every
    account with a position in the symbol is refused; and as then their other positions stay behind, what these make wrong
    is refused too. So whatever is left of a plan adds up.
-3. A refusal names account, symbol and figures, and says what would cure it.
+3. Nothing may rest at the exchange that the platform placed: an order that trades later would be nobody's, or booked twice.
+4. A refusal names account, symbol and figures, and says what would cure it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import TypeVar
 
@@ -23,6 +24,7 @@ from actors.core.names import ID_RULE, is_id
 from actors.core.units import ENTRY_QUANTUM, ONE, ZERO, AccountId, Symbol, plain
 from actors.persistence.adoption.figures import (
     AccountRow,
+    PendingRow,
     PositionRow,
     is_equal,
     number,
@@ -31,6 +33,9 @@ from actors.persistence.adoption.figures import (
     unix_ms,
 )
 from actors.persistence.open_books import Books
+
+NAMED = 3
+"""So many orders of an account are named in a refusal."""
 
 E = TypeVar("E", AccountStatus, LiquidationMode)
 
@@ -99,6 +104,8 @@ def plan(  # noqa: PLR0913 - what a plan is made of
     below: Below,
     wall_ms: int,
     left: int = 0,
+    pending: Iterable[PendingRow] = (),
+    resting: Collection[int] = (),
 ) -> Plan:
     """Work out an adoption.
 
@@ -111,8 +118,10 @@ def plan(  # noqa: PLR0913 - what a plan is made of
         below: see there.
         wall_ms: when.
         left: how many accounts of the platform's were not asked for.
+        pending: the platform's PENDING orders, of these accounts and of others.
+        resting: the exchange's ids of the orders that rest there.
     """
-    reader = _Reader(instruments, below, wall_ms)
+    reader = _Reader(instruments, below, wall_ms, pending, resting)
     by_account: dict[str, list[PositionRow]] = {row.account_id: [] for row in accounts}
     for position in positions:
         if position.account_id in by_account:
@@ -173,8 +182,19 @@ def _that_add_up(
 class _Reader:
     """Reads rows; collects what is refused of them."""
 
-    def __init__(self, instruments: Mapping[Symbol, Instrument], below: Below, wall_ms: int) -> None:
+    def __init__(
+        self,
+        instruments: Mapping[Symbol, Instrument],
+        below: Below,
+        wall_ms: int,
+        pending: Iterable[PendingRow],
+        resting: Collection[int],
+    ) -> None:
         self._instruments, self._below, self._wall_ms = instruments, below, wall_ms
+        self._resting = {str(id_) for id_ in resting}
+        self._pending: dict[str, list[PendingRow]] = {}
+        for order in pending:
+            self._pending.setdefault(order.account_id, []).append(order)
         self.refusals: list[Refusal] = []
 
     def read(self, row: AccountRow, positions: Sequence[PositionRow]) -> Adoption | None:
@@ -203,9 +223,11 @@ class _Reader:
                 "to FROZEN, with which they are guarded here"
             )
         if row.pending:
+            raise ValueError(self._of_pending(row))
+        if row.bots:
             raise ValueError(
-                f"it has {row.pending} PENDING orders, which may rest at the exchange and trade for it; cancel them on the "
-                "platform, and set rows of orders that are not there any more to CANCELLED"
+                f"its bot is switched on (bot_configs.{' and '.join(row.bots)}), and would go on when it is started again; "
+                "switch it off on the platform, and stop the bot's program"
             )
         balance = number(row.balance, "current_balance")
         if balance < ZERO:
@@ -228,6 +250,29 @@ class _Reader:
             positions=tuple(sorted(held, key=lambda p: p.symbol)),
             below=below,
         )
+
+    def _of_pending(self, row: AccountRow) -> str:
+        """What its PENDING orders are at the exchange, and what is to be done with each."""
+        orders = self._pending.get(row.account_id, [])
+        told = []
+        for order in orders[:NAMED]:
+            name = f"{order.symbol} {order.side} {order.quantity} at {order.price}"
+            if order.exchange_order_id is None:
+                told.append(
+                    f"{name} has no id of the exchange: if nothing of it rests there, set its row to CANCELLED"
+                )
+            elif order.exchange_order_id in self._resting:
+                told.append(
+                    f"{name} rests at the exchange as {order.exchange_order_id}: cancel it on the platform"
+                )
+            else:
+                told.append(
+                    f"{name}, at the exchange {order.exchange_order_id}, does not rest there: if it traded, let the platform "
+                    "book that first; else set its row to CANCELLED"
+                )
+        if len(orders) > NAMED:
+            told.append(f"and {len(orders) - NAMED} more")
+        return f"it has {row.pending} PENDING orders. {'; '.join(told)}"
 
     def _one_each(self, account_id: str, positions: Sequence[PositionRow]) -> None:
         sides: dict[str, list[str]] = {}

@@ -19,7 +19,9 @@ CONNECT_S = 1.0
 ANSWER_S = 2.0
 """No answer takes longer; a Redis that takes longer counts as away."""
 
-RIGHTS = "+@connection +set +get +mget +del +xadd +xinfo +xrange ~pms:* and the keys of redis_stream"
+RIGHTS = (
+    "+@connection +set +get +mget +del +xadd +xinfo +xrange +xrevrange ~pms:* and the keys of redis_stream"
+)
 
 CURES: tuple[tuple[type[redis.RedisError] | str, str], ...] = (
     (

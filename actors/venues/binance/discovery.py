@@ -14,7 +14,7 @@ import structlog
 
 from actors.core.errors import ExchangeUnreachable, VenueRefused
 from actors.core.instruments import TRADING, Instrument
-from actors.core.units import Symbol
+from actors.core.units import Symbol, plain
 from actors.venues.binance import rest
 from actors.venues.binance.asking import Asker
 from actors.venues.binance.clock import ExchangeClock
@@ -22,6 +22,7 @@ from actors.venues.binance.errors import Code
 from actors.venues.binance.listing import select, with_brackets
 from actors.venues.binance.rules import RULES
 from actors.venues.binance.weight import DEFAULT_LIMIT, Urgency
+from actors.venues.port import OpenOrder
 
 log = structlog.get_logger("discovery")
 
@@ -137,3 +138,33 @@ def master_positions(asker: Asker, urgency: Urgency = Urgency.PEOPLE) -> dict[Sy
     """
     positions = asker.signed("GET", "/fapi/v2/positionRisk", list[rest.PositionRisk], urgency)
     return {Symbol(p.symbol): p.positionAmt for p in positions if p.positionAmt}
+
+
+def master_orders(asker: Asker, urgency: Urgency = Urgency.PEOPLE) -> list[OpenOrder]:
+    """Everything that rests on the master account, whoever placed it.
+
+    Raises:
+        ExchangeUnreachable, VenueRefused: no usable answer.
+    """
+    orders = asker.signed("GET", "/fapi/v1/openOrders", list[rest.Order], urgency)
+    conditionals = asker.signed("GET", "/fapi/v1/openAlgoOrders", list[rest.AlgoOrder], urgency)
+    return [
+        *(
+            OpenOrder(
+                symbol=Symbol(o.symbol),
+                exchange_order_id=o.orderId,
+                client_order_id=o.clientOrderId,
+                what=f"{o.type} {o.side} {plain(o.origQty - o.executedQty)} at {plain(o.price)}",
+            )
+            for o in orders
+        ),
+        *(
+            OpenOrder(
+                symbol=Symbol(o.symbol),
+                exchange_order_id=o.algoId,
+                client_order_id=o.clientAlgoId,
+                what=f"conditional {o.side} {plain(o.quantity)}",
+            )
+            for o in conditionals
+        ),
+    ]

@@ -133,6 +133,16 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     updateTime: int = 0  # noqa: N815
 
 
+class AlgoOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of GET /fapi/v1/openAlgoOrders."""
+
+    algoId: int  # noqa: N815
+    clientAlgoId: str = ""  # noqa: N815
+    symbol: str
+    side: str
+    quantity: Decimal = ZERO
+
+
 class UserTrade(msgspec.Struct, frozen=True, kw_only=True):
     """One entry of GET /fapi/v1/userTrades."""
 

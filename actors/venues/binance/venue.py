@@ -26,7 +26,13 @@ from actors.runtime.io_loop import IoLoop
 from actors.venues.binance import history, rest
 from actors.venues.binance.addresses import addresses
 from actors.venues.binance.asking import Asker
-from actors.venues.binance.discovery import VenueRules, discover, listed_with_brackets, master_positions
+from actors.venues.binance.discovery import (
+    VenueRules,
+    discover,
+    listed_with_brackets,
+    master_orders,
+    master_positions,
+)
 from actors.venues.binance.listing import changes, select, told_of
 from actors.venues.binance.market_data import BinanceFeed, FeedTerms
 from actors.venues.binance.master import MasterSettings, misfits, modes, notional_cap
@@ -39,6 +45,7 @@ from actors.venues.port import (
     MasterView,
     OnAlarm,
     OnProgress,
+    OpenOrder,
     PastOrder,
     RulesChanged,
     SymbolView,
@@ -317,6 +324,14 @@ class BinanceVenue:
             ExchangeUnreachable, VenueRefused, ExchangeBusy: no answer; says when to try again.
         """
         return master_positions(self.asker, self._asks_for)
+
+    def open_orders(self) -> list[OpenOrder]:
+        """What rests on the master, for people.
+
+        Raises:
+            ExchangeUnreachable, VenueRefused, ExchangeBusy: no answer; says when to try again.
+        """
+        return master_orders(self.asker, self._asks_for)
 
     def past_orders(self, symbol: Symbol, since_ms: int, prefix: str) -> list[PastOrder]:
         """See ``history``."""

@@ -24,11 +24,15 @@ from actors.persistence.projection.differences import differences
 from actors.persistence.projection.rebuild import rebuild
 from actors.persistence.projection.store import Projection
 from actors.persistence.store import Store
+from actors.venues.port import OpenOrder
 from tests.factories import BTC, ETH, INSTRUMENTS, SELL
 from tests.persistence.adoption import platform
 from tests.persistence.authors import NOW, Author, create, project
+from tests.persistence.redis.server import RedisServer
 
 CONFIG = EngineConfig()
+RESTING = []
+"""What rests at the exchange; emptied before each test."""
 
 
 @pytest.fixture
@@ -38,7 +42,9 @@ def exchange(monkeypatch):
 
     @contextlib.contextmanager
     def asked(_config, _held, _progress):
-        yield INSTRUMENTS, master
+        yield INSTRUMENTS, master, RESTING
+
+    RESTING.clear()
 
     monkeypatch.setattr(adoption, "_exchange", asked)
     return master
@@ -240,6 +246,85 @@ def test_who_works_these_accounts_is_named_and_nothing_is_done(world):
             adopt(world)
         writer.rollback()
     assert len(adopt(world).adoptions) == 2
+
+
+def test_bots_that_are_switched_on_and_pending_orders_are_refused_by_name(world):
+    platform.run(
+        world, "ALTER TABLE bot_configs ADD COLUMN babysitter_enabled boolean NOT NULL DEFAULT false"
+    )
+    for id_, enabled, babysitter in (("a-1", True, True), ("a-2", False, False), ("a-3", False, True)):
+        platform.insert(
+            world, "bot_configs",
+            {"id": f"b-{id_}", "sub_account_id": id_, "enabled": enabled, "babysitter_enabled": babysitter},
+        )  # fmt: skip
+    order = {
+        "id": "o-1", "sub_account_id": "a-2", "symbol": "ETH/USDT:USDT", "side": "SHORT", "price": 2100.5, "quantity": 0.3,
+        "leverage": 5.0, "exchange_order_id": "4711", "created_at": platform.LONG_AGO,
+    }  # fmt: skip
+    platform.insert(world, "pending_orders", order)
+    found = {r.account_id: r.why for r in look(world).plan.refusals if not r.symbol}
+    assert "(bot_configs.enabled and babysitter_enabled)" in found["a-1"]
+    assert "(bot_configs.babysitter_enabled)" in found["a-3"]
+    assert (
+        "1 PENDING orders. ETH/USDT:USDT SHORT 0.3 at 2100.5, at the exchange 4711, does not rest there"
+        in found["a-2"]
+    )
+    with pytest.raises(Refused, match="3 accounts cannot be taken over"):
+        adopt(world)
+    # The cure that is named is one. A platform without one of the columns, or without the table, has no such bot.
+    platform.run(world, "UPDATE pending_orders SET status = 'CANCELLED'")
+    platform.run(world, "UPDATE bot_configs SET enabled = false")
+    assert {r.account_id for r in look(world).plan.refusals if not r.symbol} == {"a-1", "a-3"}
+    platform.run(world, "ALTER TABLE bot_configs DROP COLUMN babysitter_enabled")
+    assert look(world).plan.refusals == ()
+    platform.run(world, "DROP TABLE bot_configs")
+    assert len(adopt(world).adoptions) == 3
+
+
+def resting(client_order_id, number=4711):
+    return OpenOrder(
+        symbol=ETH, exchange_order_id=number, client_order_id=client_order_id, what="LIMIT BUY 0.1 at 1900"
+    )
+
+
+def test_what_rests_at_the_exchange_and_is_nobody_s_refuses_all_of_it(world):
+    RESTING.extend(resting("web_\x1b[2J", n) for n in range(4))
+    with pytest.raises(
+        Refused, match="4 orders rest at the exchange, and what they trade would be nobody's"
+    ) as refused:
+        adopt(world)
+    assert r"ETHUSDT 0 (LIMIT BUY 0.1 at 1900, client id 'web_\x1b[2J')" in str(refused.value)
+    assert "and 1 more; cancel them there" in str(refused.value)
+    # An engine's own orders are its own, in the database that it works on; a first adoption has no engine.
+    RESTING[:] = [resting("bh-abcdef-x-1")]
+    assert look(world).at_work == ()  # the refused attempt made our schema
+    RESTING[:] = [resting("bhx-1")]
+    assert len(look(world).at_work) == 1
+    RESTING.clear()
+    assert len(adopt(world).adoptions) == 3
+
+
+def test_an_engine_s_orders_are_nobody_s_where_there_was_no_engine(world):
+    RESTING.append(resting("bh-abcdef-x-1"))
+    assert "1 orders rest at the exchange" in look(world).at_work[0]
+
+
+def test_a_babysitter_that_says_in_redis_that_it_lives_is_named(world, tmp_path):
+    def at_work(url):
+        request = Request(config=EngineConfig(redis=url))
+        with psycopg.connect(world, autocommit=True, application_name="bulkhead-reader") as connection:
+            return adoption.look(connection, request, NOW, told).at_work
+
+    with RedisServer(tmp_path) as server:
+        assert at_work(server.url) == ()
+        server.client().set("pms:babysitter:heartbeat", "{}", ex=15)
+        assert at_work(server.url) == (
+            "the platform's babysitter is alive: pms:babysitter:heartbeat is in Redis; stop it",
+        )
+        url = server.url.replace("//", "//:secret@")
+    [sign] = at_work(url)
+    assert "whether the platform's babysitter runs is not known, as Redis at redis://***@" in sign
+    assert "start it, or leave out the setting redis" in sign
 
 
 def test_an_engine_that_owns_the_database_keeps_it(world):

@@ -60,10 +60,14 @@ def test_times_as_sqlite_prisma_and_postgres_write_them(text):
     assert unix_ms(text, "opened_at") == 1_771_301_400_000
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "1771301400", "infinity", "0001-01-01 00:00:00", "-5"])
+@pytest.mark.parametrize("text", ["", "yesterday", "99999999999", "infinity", "1970-01-01 00:00:00", "-5"])
 def test_what_is_no_time_is_named(text):
     with pytest.raises(ValueError, match="opened_at"):
         unix_ms(text, "opened_at")
+
+
+def test_the_first_number_that_is_a_time():
+    assert unix_ms("100000000000", "opened_at") == 10**11
 
 
 STEPS = INSTRUMENTS[ETH]
@@ -82,3 +86,5 @@ def test_nothing_is_no_quantity_and_figures_may_differ_by_what_doubles_add():
     assert on_step(D(0), STEPS) is None
     assert is_equal(D("3500.0000000000005"), D(3500))
     assert not is_equal(D("3500.01"), D(3500))
+    assert is_equal(D("1e-8"), D(0))
+    assert not is_equal(D("1.1e-8"), D(0))

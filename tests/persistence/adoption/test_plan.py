@@ -13,7 +13,7 @@ from actors.core.enums import AccountStatus, Phase
 from actors.core.units import AccountId
 from actors.limits.model import RiskLimits
 from actors.persistence.adoption.adopting import below_of
-from actors.persistence.adoption.figures import AccountRow, PositionRow
+from actors.persistence.adoption.figures import AccountRow, PendingRow, PositionRow
 from actors.persistence.adoption.plan import NOWHERE, plan
 from actors.persistence.open_books import Books
 from actors.persistence.projection.spelling import platform_symbol
@@ -110,10 +110,12 @@ def test_rules_of_the_platform_become_limits_below():
         ({"status": "CLOSED"}, "status 'CLOSED' is none of ACTIVE, FROZEN, LIQUIDATED"),
         ({"mode": "NONE"}, "liquidation_mode 'NONE' is none of"),
         ({"rate": "0"}, "maintenance_rate is 0, which must be between 0 and 1"),
+        ({"rate": "1"}, "maintenance_rate is 1, which must be between 0 and 1"),
         ({"rate": "NaN"}, "maintenance_rate 'NaN'"),
         ({"balance": "-0.01"}, "balance is -0.01; put it right"),
         ({"balance": "Infinity"}, "current_balance 'Infinity'"),
         ({"pending": 2}, "2 PENDING orders"),
+        ({"bots": ("enabled",)}, "its bot is switched on (bot_configs.enabled), and would go on"),
         ({"account_id": "a b"}, "its id cannot be one here"),
         ({"rule": ("abc", None, None, None)}, "the platform's rule for it cannot be read"),
     ],
@@ -122,6 +124,28 @@ def test_an_account_that_cannot_be_taken_over_is_named_with_the_cure(more, says)
     made = planned([row(**more)])
     assert says in the_refusal(made).why
     assert made.refusals[0].account_id == more.get("account_id", "a")
+
+
+def pending(id_, exchange_order_id, account="a"):
+    return PendingRow(id_, account, "ETH/USDT:USDT", "LONG", "0.1", "1900", exchange_order_id)
+
+
+@pytest.mark.parametrize(
+    ("orders", "says"),
+    [
+        ([pending("o", "77")], "ETH/USDT:USDT LONG 0.1 at 1900 rests at the exchange as 77: cancel it on the platform"),
+        ([pending("o", "78")], "at the exchange 78, does not rest there: if it traded, let the platform book that first"),
+        ([pending("o", None)], "has no id of the exchange: if nothing of it rests there, set its row to CANCELLED"),
+        ([pending("o", "77", "b")], "it has 1 PENDING orders. "),
+        ([pending(f"o{n}", "77") for n in range(3)], "cancel it on the platform"),
+        ([pending(f"o{n}", "77") for n in range(5)], "; and 2 more"),
+    ],
+)  # fmt: skip
+def test_a_pending_order_is_compared_with_what_rests_at_the_exchange(orders, says):
+    made = planned([row(pending=1)], pending=orders, resting={77})
+    assert says in the_refusal(made).why
+    assert ("more" in the_refusal(made).why) == (len(orders) > 3)
+    assert the_refusal(made).why.count("ETH/USDT:USDT") == min(3, sum(o.account_id == "a" for o in orders))
 
 
 @pytest.mark.parametrize(

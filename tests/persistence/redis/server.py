@@ -44,7 +44,7 @@ class RedisServer:
 
     def __init__(self, folder, *options, port=None):
         self.folder, self.options, self.port = folder, options, port or free_port()
-        self.child = None
+        self.child, self.has_run = None, False
 
     def __enter__(self):
         self.start()
@@ -58,6 +58,17 @@ class RedisServer:
         return f"redis://127.0.0.1:{self.port}/0"
 
     def start(self, *options):
+        for _ in range(5):
+            if self._came_up(options):
+                break
+            assert not self.has_run, "somebody else has the port that it had, or it cannot read what it wrote"
+            self.port = free_port()
+        else:
+            raise AssertionError(f"redis-server ends at once with {self.child.returncode}")
+        self.has_run = True
+
+    def _came_up(self, options):
+        """Whether it runs; not where somebody else took the port before it did."""
         self.child = subprocess.Popen(
             [binary(), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", "",
              *self.options, *options],
@@ -65,16 +76,19 @@ class RedisServer:
         )  # fmt: skip
         STARTED.append(self.child)
         deadline = time.monotonic() + 20
-        while True:
+        while self.child.poll() is None:
             try:
                 self.client().ping()
+                # Another server may have the port, and this one be about to notice.
+                if self.client().info("server")["process_id"] == self.child.pid:
+                    return True
             except redis.AuthenticationError:
-                return
+                return True
             except redis.RedisError:
-                assert time.monotonic() < deadline, "redis-server did not come up"
-                time.sleep(0.02)
-            else:
-                return
+                pass
+            assert time.monotonic() < deadline, "redis-server did not come up"
+            time.sleep(0.02)
+        return False
 
     def kill(self):
         """As ``kill -9``."""

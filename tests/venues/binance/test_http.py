@@ -13,6 +13,7 @@ from actors.venues.binance import http as signed_http
 from actors.venues.binance.clock import ExchangeClock
 from actors.venues.binance.http import SignedHttp
 from actors.venues.binance.throttle import Throttle
+from tests.e2e.processes import until
 
 
 class Server:
@@ -100,6 +101,7 @@ def test_an_order_whose_answer_is_late_may_have_arrived(loop, server, monkeypatc
     monkeypatch.setattr(signed_http, "REQUEST_SECONDS", 0.3)
     slow = server(serve)
     answer = place(loop, slow.base)
+    until(lambda: slow.requests, "what was sent")
     assert b"POST /fapi/v1/order" in slow.requests[0], "every byte of it was there"
     assert (answer.outcome, answer.cut_off) == (Outcome.UNKNOWN, False)
 
@@ -111,7 +113,8 @@ def test_an_order_whose_connection_was_cut_may_have_arrived(loop, server, serve)
 
 
 def test_an_order_that_found_nobody_was_surely_not_sent(loop):
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    answer = place(loop, f"http://127.0.0.1:{port}")
+    # It has the port, so that nobody else gets it, and does not listen.
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        answer = place(loop, f"http://127.0.0.1:{nobody.getsockname()[1]}")
     assert (answer.outcome, answer.cut_off) == (Outcome.NOT_SENT, False)

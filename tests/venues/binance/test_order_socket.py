@@ -159,7 +159,7 @@ def test_orders_and_cancels_go_over_the_websocket_and_nothing_else(paper, trader
 
 
 def test_answers_out_of_order_find_their_requests(paper, trader):
-    paper.admin("faults", kind="delay", seconds=0.7)
+    paper.admin("faults", kind="delay", seconds=2)
     slow = trader.place()
     until(lambda: executed(paper, slow), "the slow one did not arrive")
     fast = trader.place()
@@ -205,7 +205,7 @@ def test_no_answer_in_time_is_unknown_and_the_connection_takes_no_more(paper, tr
 
 
 def test_others_on_a_connection_that_is_given_up_still_get_their_answers(paper, trader, monkeypatch):
-    paper.admin("faults", kind="delay", seconds=0.6)
+    paper.admin("faults", kind="delay", seconds=2)
     slow = trader.place()
     until(lambda: executed(paper, slow), "it did not arrive")
     connection = trader.transport._socket._connection

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import gc
 import itertools
+import socket
 import threading
 import time
 
-import pytest
 from websockets.sync.server import serve
 
 from actors.runtime.io_loop import IoLoop
@@ -25,9 +25,9 @@ FRAME = (
 
 
 class Server:
-    """Accepts on one port; ``talk`` says what it does with a connection."""
+    """Accepts on a port, or on a socket that listens; ``talk`` says what it does with a connection."""
 
-    def __init__(self, talk, port=0):
+    def __init__(self, talk, listener=None):
         self.accepted = []
         self.over = threading.Event()
 
@@ -35,7 +35,8 @@ class Server:
             self.accepted.append(time.monotonic())
             talk(socket, len(self.accepted), self.over)
 
-        self._server = serve(handler, "127.0.0.1", port, compression=None)
+        listener = listener or socket.create_server(("127.0.0.1", 0))
+        self._server = serve(handler, sock=listener, compression=None)
         self.port = self._server.socket.getsockname()[1]
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
@@ -75,7 +76,7 @@ def test_a_connection_that_is_cut_is_back_at_once(exchange, loop):
     try:
         feed, told = listening(exchange, loop, server.port)
         until(lambda: len(told.ticks) >= 2, "the second connection's price", 10)
-        assert server.accepted[1] - server.accepted[0] < 2.0
+        assert server.accepted[1] - server.accepted[0] < 3.5
         assert feed.reconnects == 1
     finally:
         server.stop()
@@ -108,22 +109,21 @@ def test_who_accepts_and_closes_at_once_is_not_asked_in_a_loop(exchange, loop):
         server.stop()
 
 
-@pytest.mark.parametrize("away_s", [1.5])
-def test_who_is_not_there_yet_is_asked_until_it_is(exchange, loop, away_s):
-    first = Server(say)
-    port = first.port
-    first.stop()
-    feed, told = listening(exchange, loop, port)
-    time.sleep(away_s)
-    assert feed.reconnects >= 1
+def test_who_is_not_there_yet_is_asked_until_it_is(exchange, loop):
+    # A port that is taken, so that nobody else gets it, and on which nobody listens yet.
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    feed, told = listening(exchange, loop, listener.getsockname()[1])
+    until(lambda: feed.reconnects >= 2, "more than one try")
     assert told.ticks == []
 
     def talk(socket, number, over):
         say(socket, number)
         over.wait(30)
 
-    second = Server(talk, port)
+    listener.listen()
+    second = Server(talk, listener)
     try:
-        until(lambda: told.ticks, "a price after the server came", 10)
+        until(lambda: told.ticks, "a price after the server came")
     finally:
         second.stop()
