@@ -54,7 +54,7 @@ def archive(  # noqa: PLR0913 - one per option
              bulkhead db archive --restore all
 
     No engine may use the database. A file is written, read back and verified before its rows are deleted; whatever ends
-    the command in between loses nothing, and the next one goes on. What stands in the way is named; exit code 1.
+    the command in between loses nothing, and the next one goes on. What stands in the way is named; exit code 2.
     docs/retention.md has all of it.
 
     Args:

@@ -196,7 +196,7 @@ def _pages(read: Any, limit: int, before: str | None) -> dict[str, Any]:
         found += answer["records"]
         before = answer["next"]
         if before is None or len(found) >= limit:
-            return {"records": found, "next": before, "archived": answer["archived"]}
+            return {"records": found, "next": before, "archived": answer.get("archived")}
 
 
 def _kinds(texts: Sequence[str]) -> list[str]:

@@ -43,7 +43,7 @@ def history(found: Found, out: Console) -> None:
     out.print(table if records else "nothing in this time; --hours or --from look further back")
     if found["next"] is not None and records:
         out.print(f"there is more: --before {found['next']}", markup=False, highlight=False)
-    elif found["archived"] is not None:
+    elif found.get("archived"):
         out.print(found["archived"], markup=False, highlight=False)
 
 

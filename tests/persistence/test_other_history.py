@@ -67,7 +67,7 @@ class Run:
             self.author.decide(AdjustBalance(D(amount), "DEPOSIT"))
             assert set(self.store.commit(self.author.batch)) == {None}
             self.tail.handed(self.store.handover())
-        until(lambda: self.published.stats.lag == 0 and self.published.stats.last_id, "all in Redis")
+        until(lambda: self.published.stats.last_id == f"{self.tail.position}-0", "all in Redis")
 
     def stop(self):
         self.audit.start(self.tail, self.reader, self.fleet)

@@ -279,3 +279,17 @@ def test_a_slot_that_the_writer_has_used_again_is_no_row_of_an_older_position(ta
     tail._slots[4 % 4] = Decided(8, "a", 8, 1, "", ())
     assert positions(tail.remembered(1, 10)) == [2, 3]
     assert positions(tail.remembered(3, 10)) == []
+
+
+def test_a_page_that_is_full_says_nothing_of_what_is_behind_it(store, author, tail):
+    begin = tail.position
+    author.batch.clear()
+    for _ in range(3):
+        author.decide(AdjustBalance(D(5), "DEPOSIT"))
+    assert set(store.commit(author.batch)) == {None}
+    store.handover()
+    tail.handed(Committed(0))  # nobody says how many there are
+    assert positions(tail.read(begin, 2)) == [begin + 1, begin + 2]
+    assert tail.may_have(begin + 2)
+    assert positions(tail.read(begin + 2, 2)) == [begin + 3]
+    assert not tail.may_have(begin + 3)

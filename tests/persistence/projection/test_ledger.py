@@ -17,7 +17,14 @@ from hypothesis import strategies as st
 from actors.core import fact_codec
 from actors.core.enums import LiquidationMode
 from actors.core.errors import StateCorrupt
-from actors.core.facts import AccountCarried, AccountOpened, BadDebtRecorded, BalanceAdjusted, FillApplied
+from actors.core.facts import (
+    AccountCarried,
+    AccountOpened,
+    BadDebtRecorded,
+    BalanceAdjusted,
+    FillApplied,
+    PositionTakenOver,
+)
 from actors.core.fees import FeeBooked
 from actors.core.units import ZERO, AccountId
 from actors.persistence import journal
@@ -28,6 +35,7 @@ from actors.subaccount import state_codec
 from actors.subaccount.fold import folded
 from actors.subaccount.income import OPENING, Income, entries
 from actors.subaccount.state import AccountState
+from tests.factories import ETH
 from tests.golden.journal import Row, lines_of
 from tests.golden.scenes import SCENES
 from tests.persistence.authors import written
@@ -208,3 +216,18 @@ def test_any_amounts_add_up(amounts):
     for row, amount in zip(rows, amounts, strict=True):
         total += amount
         assert (row["amount"], row["balance"]) == (amount, total)
+
+
+def test_the_fee_of_a_takeover_is_taken():
+    taken = PositionTakenOver(
+        symbol=ETH,
+        quantity=D(1),
+        price=D(1900),
+        realized=D(-100),
+        fee=D("0.76"),
+        taken_ms=1,
+    )
+    assert [(e.income, e.amount) for e in entries((taken,))] == [
+        (Income.REALIZED_PNL, D(-100)),
+        (Income.COMMISSION, D("-0.76")),
+    ]
