@@ -49,3 +49,11 @@ def test_the_same_place_again_is_no_second_mark_and_a_place_before_takes_back():
     marks = kept(kept([], Mark(5, ROOT)), Mark(5, ROOT))
     assert marks == [Mark(5, ROOT)]
     assert kept([Mark(5, ROOT), Mark(9, ROOT)], Mark(7, ROOT)) == [Mark(5, ROOT), Mark(7, ROOT)]
+
+
+def test_as_many_as_may_be_kept_are_kept_and_of_one_more_the_one_among_its_neighbours_goes():
+    marks = []
+    for position in (0, 10, 11, 12, 100):
+        marks = kept(marks, Mark(position, ROOT), most=4)
+    assert [mark.position for mark in marks] == [0, 10, 12, 100]
+    assert len(kept(marks[:3], Mark(100, ROOT), most=4)) == 4

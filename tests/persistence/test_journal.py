@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from actors.core.errors import BadInput, NotDurable, StateCorrupt
 from actors.core.facts import BalanceAdjusted
+from actors.core.journal_marks import Mark
 from actors.core.messages import AdjustBalance
 from actors.core.records import NewAccount
 from actors.core.units import AccountId
@@ -229,6 +230,28 @@ def test_the_commit_of_a_position_is_the_first_that_ended_there_or_behind(store,
         assert last == 6
         marks = [journal.mark(connection, position) for position in (2, 3, 4, 6, 7)]
     assert marks == [(3, first.hex()), (3, first.hex()), (6, second.hex()), (6, second.hex()), None]
+
+
+def test_the_newest_of_some_marks_is_common_unless_this_journal_contradicts_it(store, dsn):
+    [author] = (deposits(Author(state), 5) for state in create(store))
+    begin, other = Mark(0, NO_HASH.hex()), "ff" * 16
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        assert store.commit(author.batch[:2]) == [None, None]
+        first = journal.mark(connection, 3)
+        assert store.commit(author.batch[2:]) == [None] * 3
+        second = journal.mark(connection, 6)
+
+        def common(*marks):
+            return journal.common_mark(connection, marks)
+
+        assert common(begin, first, second) == second
+        assert common(begin, first, second._replace(root=other)) == first
+        assert common(begin, first._replace(root=other), Mark(5, first.root)) == begin
+        assert common(Mark(0, other)) is None, "each journal has the same begin"
+        # The first commits are archived: nothing can be said of them, and the one behind them is known.
+        connection.execute("DELETE FROM bulkhead.journal_commit WHERE position < 6")
+        assert common(begin, first._replace(root=other)) == first._replace(root=other)
+        assert common(begin, second._replace(root=other)) == begin
 
 
 def test_what_was_forgotten_is_read_again(store, dsn, monkeypatch):
