@@ -1,6 +1,7 @@
 """Plant a fault of clearing, and run simulated days until one of them fails: within how many seeds it is caught.
 
-The days are those that the tests run, all kinds in turn: a fault that none of them catches would be caught by nobody.
+The days are those that the tests run, all kinds in turn: a fault that none of them catches would be caught by nobody. What no
+day of a whole engine catches is tried with the small days of one symbol's clearing alone.
 
     python -m tests.sim.caught                      all faults, with a table for docs/clearing.md
     python -m tests.sim.caught slot 'goes on'       those whose names hold one of these
@@ -44,6 +45,10 @@ CPU_SECONDS_A_DAY = 60
 """A day takes one or two; one that goes round in circles has failed."""
 
 
+ALONE = 200
+"""Small days of one symbol's clearing, as many as the tests run: what no whole day catches must be caught by one of them."""
+
+
 class Endless(BaseException):
     """A day used more of the processor than any day does."""
 
@@ -56,23 +61,34 @@ def days():
     return [day for turn in zip_longest(*by_kind) for day in turn if day is not None]
 
 
-def first_caught(fault, most):
-    """Plant a fault for good and run days, ``most`` at most: how many it took, and what was said; None if no day failed."""
-    import_patched({fault.path: planted(fault)})
-    from tests.sim.days import a_day, in_silence
-
-    in_silence()
-    signal.signal(signal.SIGPROF, _endless)
-    for number, (kind, seed) in enumerate(days()[:most], 1):
+def first_failing(runs):
+    """How many days it took until one failed, and what was said; None if no day failed."""
+    for number, run in enumerate(runs, 1):
         signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS_A_DAY)
         try:
-            a_day(seed, kind)
+            run()
         except (Exception, Endless) as error:  # noqa: BLE001 - whatever it is, the day failed
             said = str(error).strip("[]'\"").removeprefix("Violation('").removesuffix("')") or repr(error)
             return number, said.splitlines()[0][:70]
         finally:
             signal.setitimer(signal.ITIMER_PROF, 0)
     return None
+
+
+def first_caught(fault, most):
+    """Plant a fault for good and run days, ``most`` at most; if none fails, small ones of one symbol's clearing alone.
+
+    Returns what ``first_failing`` says of both.
+    """
+    import_patched({fault.path: planted(fault)})
+    from tests.clearing.play import play
+    from tests.sim.days import a_day, in_silence
+
+    in_silence()
+    signal.signal(signal.SIGPROF, _endless)
+    whole = first_failing([partial(a_day, seed, kind) for kind, seed in days()[:most]])
+    alone = None if whole else first_failing([partial(play, seed) for seed in range(ALONE)])
+    return whole, alone
 
 
 def _endless(_signal, _frame):
@@ -115,13 +131,14 @@ def main(arguments=None):
     asked = parser.parse_args(arguments)
     os.chdir(ROOT)
     faults, missed = chosen(asked.names), 0
-    say("| planted fault | caught within | by |\n|---|---|---|")
+    say("| planted fault | caught within | of one symbol alone | by |\n|---|---|---|---|")
     with get_context("fork").Pool(os.cpu_count(), maxtasksperchild=1) as pool:
         found = pool.imap(partial(first_caught, most=asked.seeds), faults)
-        for fault, caught in zip(faults, found, strict=True):
-            missed += caught is None
-            within, by = caught or (f"not within {asked.seeds}", "")
-            say(f"| {fault.name} | {within} | {by} |")
+        for fault, (whole, alone) in zip(faults, found, strict=True):
+            missed += whole is None and alone is None
+            within, by = whole or (f"not within {asked.seeds}", "")
+            small, by = ("", by) if whole else alone or (f"not within {ALONE}", "")
+            say(f"| {fault.name} | {within} | {small} | {by} |")
     return int(bool(missed))
 
 
