@@ -35,7 +35,7 @@ run: $(STAMP) ## the engine, against 'bulkhead paper' unless configured otherwis
 	$(VENV)/bin/bulkhead run
 
 test: $(STAMP) $(CLIENTS)/.installed ## all tests
-	$(PY) -m pytest -n 2 --dist loadfile
+	$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(STAMP) ## what CI checks beside the tests: format, lint, types, tidiness
 	$(VENV)/bin/ruff format --check .

@@ -11,12 +11,13 @@ from litestar.routes import WebSocketRoute
 from actors.api.auth import Tokens
 from actors.api.noun import Context
 from actors.api.server import application
+from actors.assembly.config import EngineConfig
 
 
 @functools.cache
 def app():
     """The application over an engine that is not there: its routes and its document, but no answers."""
-    engine = SimpleNamespace(clock=SimpleNamespace(monotonic_ns=lambda: 0), config=None)
+    engine = SimpleNamespace(clock=SimpleNamespace(monotonic_ns=lambda: 0), config=EngineConfig())
     with warnings.catch_warnings():
         # Of Litestar 3, about how handlers name what they take; it does not concern the document.
         warnings.simplefilter("ignore", DeprecationWarning)

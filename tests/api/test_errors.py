@@ -15,6 +15,7 @@ STATUS = {
     "BadInput": 400, "BadConfig": 400, "NotKept": 400, "Refused": 429, "NotDurable": 503, "Fenced": 503, "StoreUnreachable": 503,
     "StoreBusy": 503, "Overloaded": 503, "NotRecorded": 503, "ExchangeUnreachable": 502, "ExchangeBusy": 503,
     "VenueRefused": 502, "RedisUnreachable": 503, "RedisRefused": 503, "BooksWrong": 500,
+    "OtherHistory": 409,
 }  # fmt: skip
 OURS = [kind for _, kind in inspect.getmembers(errors, inspect.isclass)]
 

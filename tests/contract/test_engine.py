@@ -33,6 +33,7 @@ ANSWERS = {
     rest.FeeBurn: ["GET /fapi/v1/feeBurn"],
     rest.ListenKey: ["POST /fapi/v1/listenKey", "PUT /fapi/v1/listenKey"],
     rest.Leverage: ["POST /fapi/v1/leverage"],
+    list[rest.AlgoOrder]: ["GET /fapi/v1/openAlgoOrders"],
 }
 PARTS = {rest.Filter, rest.SymbolInfo, rest.RateLimit, rest.BracketEntry}
 UNCHECKED = {rest.ErrorBody: "the SDK reads code and msg of it by hand, and has no model"}

@@ -123,7 +123,9 @@ CASES = {
     "breaker trip": deed("breaker trip acct-5{n}", "breaker open"),
     "breaker reset": deed("breaker reset acct-6", "cool", code=1),
 }
-DATABASE = {f"db {c}" for c in "init check status verify hash rebuild unpark accept-restore adopt".split()}
+DATABASE = {
+    f"db {c}" for c in "init check status verify hash rebuild unpark accept-restore adopt archive".split()
+}
 ELSEWHERE = {
     "capture", "rerun", "deadletters export", "demo", "run", "paper", "replay", "sample-recording", "close",
     "audit verify", "audit show", *DATABASE,

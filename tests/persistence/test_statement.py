@@ -251,7 +251,7 @@ def test_positions_that_cost_too_much_folding_are_not_known_and_said_so(traded, 
 def test_an_account_that_was_adopted_given_back_and_adopted_again_adds_up_at_any_cut(dsn, monkeypatch):
     @contextlib.contextmanager
     def asked(_config, _held, _progress):
-        yield INSTRUMENTS, {ETH: D("0.1")}
+        yield INSTRUMENTS, {ETH: D("0.1")}, ()
 
     monkeypatch.setattr(adoption, "_exchange", asked)
     platform.make(dsn)
