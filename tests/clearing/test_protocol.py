@@ -224,10 +224,13 @@ def test_a_small_crowd_is_held_no_longer_however_it_grows():
 
 
 def test_a_larger_crowd_is_held_longer_for_each_order_that_arrives():
-    assert hold_ms(CROWD_FEW + 1) == CROWD_MAX_MS + MEMBER_MS
+    assert [hold_ms(CROWD_FEW + n) for n in (1, 3)] == [
+        CROWD_MAX_MS + MEMBER_MS,
+        CROWD_MAX_MS + 3 * MEMBER_MS,
+    ]
     took_ms, orders = arriving(World(), CROWD_FEW)
-    # The ninth comes after 225 ms, and the hold is 245 ms by then; a tenth would come too late.
-    assert (took_ms, orders) == (CROWD_MAX_MS + 9 * MEMBER_MS, CROWD_FEW + 9)
+    # Eight more come within the time of a small crowd; then the hold grows faster than they arrive, up to the most.
+    assert (took_ms, orders) == (CROWD_MOST_MS, CROWD_FEW + CROWD_MOST_MS // 25 - 1)
 
 
 @pytest.mark.parametrize("orders", [100, 101, 400])
