@@ -26,6 +26,9 @@ from actors.gateway.slots import Slots
 RESERVED_SHARE = {OrderClass.LIQUIDATION: 0.0, OrderClass.REDUCING: 0.1, OrderClass.NEW_RISK: 0.2}
 """Share of each window, and of what may be in flight, that is kept for higher classes."""
 
+NOT_LOWER = {order_class: tuple(OrderClass)[: n + 1] for n, order_class in enumerate(OrderClass)}
+"""A class, and those that go before it."""
+
 WINDOWS_MS = (10_000, 60_000)
 
 ANSWER_MAX_MS = 60_000
@@ -124,7 +127,13 @@ class OrderBudget:
         return True
 
     def ready(self, now_ms: int, order_class: OrderClass, within_ms: int = 0) -> int:
-        """How many orders of a class may be sent within a time, at its pace and as the windows are now."""
+        """How many orders of a class may be sent within a time, at its pace and as the windows are now.
+
+        Never more than of a higher class: one whose burst has room for a last order would be behind one that is paced already.
+        """
+        return min(self._ready(now_ms, each, within_ms) for each in NOT_LOWER[order_class])
+
+    def _ready(self, now_ms: int, order_class: OrderClass, within_ms: int) -> int:
         room, at_once, pause = self._pace(now_ms, order_class)
         if pause == 0:
             return min(room, at_once)

@@ -91,6 +91,15 @@ def test_whoever_is_first_in_a_crowd_waits_for_a_fraction_of_a_second(crowds, or
         last = at
 
 
+def test_the_last_order_of_a_burst_is_no_fewer_than_a_lower_class_gets_by_its_pace():
+    budget = OrderBudget(440, 880)
+    for _ in range(219):
+        assert budget.take(0, OrderClass.LIQUIDATION)
+        budget.answered(0)
+    # What reduces has one order left of its burst of 220; the pace of new risk would have been four by now.
+    assert [budget.ready(7_000, order_class) for order_class in OrderClass] == [74, 1, 1]
+
+
 @given(
     st.integers(1, 500), st.integers(1, 2_000),
     st.lists(st.tuples(st.integers(0, 500), st.integers(0, 40), st.sampled_from(OrderClass)), max_size=40),
