@@ -88,7 +88,10 @@ def test_rows_add_up_to_the_difference_of_balances_for_any_cut_in_time(lives, da
             assert found.closing == known
         for income, told in ((Income.FUNDING_FEE, found.funding), (Income.COMMISSION, found.fees)):
             of_it = [e.amount for e in found.entries if e.income_type == income]
-            assert (sum(s.count for s in told), sum((s.amount for s in told), D(0))) == (len(of_it), sum(of_it, D(0)))
+            assert (sum(s.count for s in told), sum((s.amount for s in told), D(0))) == (
+                len(of_it),
+                sum(of_it, D(0)),
+            )
         realized = sum((t.realized for t in found.trades), D(0))
         taken = sum(
             (
