@@ -259,7 +259,7 @@ def test_a_walk_may_begin_behind_any_commit_whose_root_is_known(made, pick):
     position, _, root = commits[number]
     heads = {row.stream: Head(row.sequence, row.hash) for row in rows[:position]}
     # Of the begin itself and what is before it nothing is compared, whatever was written down.
-    known = {n: "ff" for n in range(1, position + 1)} | {
+    known = dict.fromkeys(range(1, position + 1), "ff") | {
         c.position: c.root.hex() for c in commits[number + 1 :]
     }
     chain = Chain(known, begin=Begin(position, root, heads))
