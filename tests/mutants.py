@@ -167,6 +167,7 @@ LOADED_CLEARING = (
     f"{CLEARING_STREAMS}::test_a_clearing_is_loaded_with_the_members_that_nobody_asks_for_any_more"
 )
 FOLDED = ("tests/persistence/test_store.py::test_what_is_loaded_equals_what_was_folded",)
+AUDITED = ("tests/persistence/audit/test_append.py", "tests/persistence/audit/test_chain.py")
 SUPERVISED = ("tests/test_quarantine.py", "tests/test_restarts.py", "tests/test_supervisor.py")
 
 OTHERS: dict[str, tuple[str, ...]] = {
@@ -321,6 +322,39 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "actors/persistence/adoption/figures.py": ("tests/persistence/adoption/test_figures.py",),
     "actors/persistence/adoption/plan.py": ("tests/persistence/adoption/test_plan.py",),
     "actors/persistence/audit/rejections.py": ("tests/persistence/audit/test_rejections.py",),
+    "actors/persistence/adoption/adopting.py": ("tests/persistence/adoption/test_adopting.py",),
+    "actors/assembly/adoption.py": ("tests/persistence/adoption/test_adopting.py",),
+    "actors/persistence/audit/against_journal.py": ("tests/persistence/audit/test_against_journal.py",),
+    "actors/persistence/audit/append.py": ("tests/persistence/audit/test_append.py",),
+    "actors/persistence/audit/chain.py": ("tests/persistence/audit/test_chain.py",),
+    "actors/persistence/audit/files.py": AUDITED,
+    "actors/persistence/audit/line.py": ("tests/persistence/audit/test_line.py",),
+    "actors/persistence/audit/progress.py": AUDITED,
+    "actors/persistence/audit/records.py": ("tests/persistence/audit/test_trail.py",),
+    "actors/persistence/audit/search.py": ("tests/persistence/audit/test_search.py",),
+    "actors/persistence/audit/trail.py": ("tests/persistence/audit/test_trail.py",),
+    "actors/persistence/audit/upkeep.py": (*AUDITED, "tests/persistence/audit/test_trail.py"),
+    "actors/persistence/audit/verify.py": ("tests/persistence/audit/test_chain.py",),
+    "actors/persistence/history.py": (
+        "tests/persistence/test_history.py",
+        "tests/persistence/test_refused_commands.py",
+    ),
+    "actors/persistence/history_records.py": ("tests/persistence/test_history_records.py",),
+    "actors/persistence/refused_commands.py": ("tests/persistence/test_refused_commands.py",),
+    "actors/persistence/statement.py": ("tests/persistence/test_statement.py",),
+    "actors/persistence/verify_chain.py": ("tests/persistence/test_verify_chain.py",),
+    "actors/persistence/projection/actor.py": ("tests/persistence/projection/test_actor.py",),
+    "actors/persistence/redis/address.py": ("tests/persistence/redis/test_address.py",),
+    "actors/persistence/redis/connection.py": ("tests/persistence/redis/test_reading.py",),
+    "actors/persistence/redis/entries.py": ("tests/persistence/redis/test_entries.py",),
+    "actors/persistence/redis/event_stream.py": ("tests/persistence/redis/test_event_stream.py",),
+    "actors/persistence/redis/platform_events.py": ("tests/persistence/redis/test_entries.py",),
+    "actors/persistence/redis/prices.py": ("tests/persistence/redis/test_prices.py",),
+    "actors/persistence/redis/publisher.py": ("tests/persistence/redis/test_turns.py",),
+    "actors/persistence/redis/reading.py": ("tests/persistence/redis/test_reading.py",),
+    "actors/persistence/redis/schedule.py": ("tests/persistence/redis/test_schedule.py",),
+    "actors/persistence/redis/snapshots.py": ("tests/persistence/redis/test_snapshots.py",),
+    "actors/persistence/redis/states.py": ("tests/persistence/redis/test_states.py",),
 }
 """What stands between a decision and the exchange or the database, and between a price and a decision."""
 

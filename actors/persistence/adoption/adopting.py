@@ -248,11 +248,11 @@ def adopted(connection: Connection, wanted: Collection[str]) -> list[Adopted]:
     if missing:
         raise BadInput(f"{_some(missing)}: not run here; 'bulkhead db status' counts what is not adopted")
     ids = [id_ for id_ in ids if not wanted or id_ in wanted]
+    archived = {n: old for n, old in tables.streams(connection, ids).items() if old.first_cause == CAUSE}
     _not_archived(
         name
-        for name, old in tables.streams(connection, ids).items()
+        for name, old in archived.items()
         if (name in wanted or old.first_sequence == old.sequence)
-        and old.first_cause == CAUSE
         and connection.execute(HAS_ROWS, (name,)).fetchone() is None
     )
     found, never = [], []
@@ -271,6 +271,10 @@ def adopted(connection: Connection, wanted: Collection[str]) -> list[Adopted]:
         else:
             never.append(stream)
     if wanted and never:
+        if since := [name for name in never if name in archived]:
+            raise BadInput(
+                f"{_some(since)}: decided something since the adoption, which is archived, and stays here"
+            )
         raise BadInput(f"{_some(never)}: not adopted, but created here")
     return found
 

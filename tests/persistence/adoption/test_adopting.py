@@ -15,7 +15,7 @@ from actors.assembly import adoption
 from actors.assembly.adoption import Refused, Request
 from actors.assembly.config import EngineConfig
 from actors.core.enums import AccountStatus
-from actors.core.errors import BadInput, Fenced
+from actors.core.errors import BadInput, Fenced, NotKept
 from actors.core.messages import AdjustBalance
 from actors.persistence import verify as journal_check
 from actors.persistence.adoption import adopting
@@ -342,6 +342,100 @@ def test_names_that_cannot_be_are_refused(world):
     with pytest.raises(BadInput, match="a-1: run here already"):
         adopt(world, "a-1")
     assert adopt(world).adoptions == ()
+
+
+def archived(dsn, id_):
+    """All rows of a stream are in files, as far as the database knows."""
+    platform.run(
+        dsn,
+        """INSERT INTO bulkhead.archived_stream
+        SELECT stream, min(position), min(sequence), min(wall_ms), (array_agg(cause ORDER BY sequence))[1], max(position),
+            max(sequence), max(wall_ms), (array_agg(cause ORDER BY sequence DESC))[1], max(wall_ms), '', 1, ''
+        FROM bulkhead.journal WHERE stream = %s GROUP BY stream""",
+        id_,
+    )
+    platform.run(dsn, "DELETE FROM bulkhead.journal WHERE stream = %s", id_)
+
+
+def deposit(dsn, id_):
+    with a_store(dsn) as store:
+        author = Author(store.load([id_])[0])
+        author.decide(AdjustBalance(D(5), "DEPOSIT"))
+        assert set(store.commit(author.batch)) == {None}
+
+
+def test_an_adoption_that_is_archived_cannot_be_undone_and_that_is_said(world):
+    adopt(world)
+    project(world)
+    archived(world, "a-3")
+    with psycopg.connect(world) as connection:
+        for wanted in ((), ("a-3",), ("a-1", "a-3")):
+            with pytest.raises(NotKept, match=r"a-3: all that was decided is archived; .* brings them back"):
+                adopting.adopted(connection, wanted)
+        [other] = adopting.adopted(connection, ("a-1",))
+        assert (other.account_id, other.why_not) == ("a-1", "")
+
+
+def test_an_account_that_decided_since_its_adoption_stays_whatever_of_that_is_archived(world):
+    adopt(world)
+    project(world)
+    deposit(world, "a-1")
+    rest = platform.run(world, "SELECT * FROM bulkhead.journal WHERE stream = 'a-1' AND sequence = 1")
+    archived(world, "a-1")
+    with psycopg.connect(world) as connection:
+        with pytest.raises(NotKept, match="a-1: all that was decided is archived"):
+            adopting.adopted(connection, ("a-1",))
+        found = adopting.adopted(connection, ())
+        assert [one.account_id for one in found] == ["a-2", "a-3"], "it could not be given back in any case"
+        # Its adoption alone is archived.
+        values = ", ".join(["%s"] * len(rest[0]))
+        connection.execute(f"INSERT INTO bulkhead.journal VALUES ({values})", rest[0])
+        with pytest.raises(
+            BadInput, match="a-1: decided something since the adoption, which is archived, and stays here"
+        ):
+            adopting.adopted(connection, ("a-1", "a-2"))
+        assert [one.account_id for one in adopting.adopted(connection, ())] == ["a-2", "a-3"]
+
+
+def test_an_account_that_was_given_back_is_not_adopted_again_while_that_is_archived(world):
+    adopt(world)
+    undo(world, "a-3")
+    project(world)
+    archived(world, "a-3")
+    with pytest.raises(NotKept, match="a-3: all that was decided is archived"):
+        adopt(world, "a-3")
+
+
+def test_of_two_times_alike_the_first_place_is_named(world):
+    for table, column in (("virtual_positions", "opened_at"), ("sub_accounts", "updated_at")):
+        key = "id" if table == "sub_accounts" else "sub_account_id"
+        platform.run(world, f"UPDATE {table} SET {column} = '2999-01-01 00:00:00' WHERE {key} = 'a-2'")
+    [sign] = look(world).at_work
+    assert sign.startswith("written less than 60 s ago: a-2 (sub_accounts.updated_at 2999-01-01")
+
+
+@pytest.mark.parametrize(("count", "more"), [(5, "n-5"), (6, "n-5 and 1 more")])
+def test_so_many_names_stand_in_one_error(world, count, more):
+    with pytest.raises(BadInput) as refused:
+        look(world, *(f"n-{n}" for n in range(1, count + 1)))
+    assert str(refused.value) == f"the platform has no account n-1, n-2, n-3, n-4, {more}"
+
+
+def test_so_many_orders_at_the_exchange_are_named(world):
+    RESTING.extend(resting("web", n) for n in range(adoption.NAMED))
+    [sign] = look(world).at_work
+    assert sign.count("ETHUSDT") == adoption.NAMED
+    assert "more; cancel" not in sign
+
+
+def test_the_record_of_an_adoption_names_so_many(world, monkeypatch):
+    for most, detail in ((3, "3 accounts: a-1, a-2, a-3"), (2, "3 accounts: a-1, a-2 ...")):
+        monkeypatch.setattr(adoption, "DETAIL_NAMES", most)
+        adopt(world)
+        undo(world)
+        project(world)
+        told = platform.run(world, "SELECT action, detail FROM bulkhead.audit ORDER BY audit_id DESC LIMIT 2")
+        assert told == [("undo-adopt", detail), ("adopt", detail)]
 
 
 def test_an_empty_database_is_nobody_s(dsn, exchange):
