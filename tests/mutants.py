@@ -4,7 +4,8 @@
 A mutant that no test notices is a rule that nobody checks. What is listed in ``EQUIVALENT`` cannot be noticed, with
 the reason.
 
-    python -m tests.mutants                     every third of the decisions, and every tenth of the rest, by the last commit
+    python -m tests.mutants                     a sample by the last commit: a third of the decisions, a twelfth of what
+                                                carries them out, a fortieth of what people read
     python -m tests.mutants --all               all
     python -m tests.mutants pretrade            all of some: modules of the decisions by their names,
     python -m tests.mutants gateway supervisor  others by file or folder
@@ -303,7 +304,10 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "actors/assembly/reconciliation.py": ("tests/assembly/test_reconciliation.py",),
     "actors/venues/binance/errors.py": ("tests/venues/binance/test_errors.py",),
     "actors/venues/binance/translate.py": ("tests/venues/binance/test_translate.py",),
-    # What people read: ledger, history, drop copy, Redis, audit, adoption.
+}
+"""What stands between a decision and the exchange or the database, and between a price and a decision."""
+
+READ: dict[str, tuple[str, ...]] = {
     "actors/core/events.py": ("tests/core/test_events.py",),
     "actors/core/journal_marks.py": ("tests/core/test_journal_marks.py",),
     "actors/subaccount/income.py": ("tests/persistence/projection/test_ledger.py",),
@@ -356,7 +360,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "actors/persistence/redis/snapshots.py": ("tests/persistence/redis/test_snapshots.py",),
     "actors/persistence/redis/states.py": ("tests/persistence/redis/test_states.py",),
 }
-"""What stands between a decision and the exchange or the database, and between a price and a decision."""
+"""What people and platforms read, and what checks it: ledger, history, statement, drop copy, Redis, audit, adoption, journal."""
 
 EDGE = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt}
 REVERSE = {
@@ -571,7 +575,8 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
 SECONDS_EACH = 120
 
 ONE_OF_DECISIONS = 3
-ONE_OF_OTHERS = 10
+ONE_OF_OTHERS = 12
+ONE_OF_READ = 40
 """Without --all, one mutant of so many is tried; which, the last commit decides."""
 
 
@@ -598,7 +603,7 @@ def suites() -> dict[str, tuple[str, ...]]:
         f"actors/subaccount/{module}.py": tuple(f"tests/subaccount/{test}.py" for test in tests)
         for module, tests in SUITES.items()
     }
-    return decisions | OTHERS
+    return decisions | OTHERS | READ
 
 
 def operators(tree):
@@ -644,7 +649,9 @@ def plant(mutant):
 
 def is_chosen(mutant, seed):
     """Whether a mutant is in the sample of a seed."""
-    one_of = ONE_OF_OTHERS if mutant.path in OTHERS else ONE_OF_DECISIONS
+    one_of = (
+        ONE_OF_OTHERS if mutant.path in OTHERS else ONE_OF_READ if mutant.path in READ else ONE_OF_DECISIONS
+    )
     return in_sample(f"{seed}:{mutant.path}:{mutant.number}:{mutant.kind}", one_of)
 
 
@@ -662,10 +669,7 @@ def chosen(arguments) -> list[Mutant]:
         found += [m for p in paths for m in mutants_of(p)]
     if arguments.modules:
         return found
-    decisions, others = (
-        [m for p in suites() if (p in OTHERS) is other for m in mutants_of(p)] for other in (False, True)
-    )
-    return [m for m in decisions + others if arguments.all or is_chosen(m, arguments.seed)]
+    return [m for p in suites() for m in mutants_of(p) if arguments.all or is_chosen(m, arguments.seed)]
 
 
 def main():
