@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from actors.assembly import folder_lock
 from actors.assembly.config import EngineConfig, environment, load
 from actors.cli.common import Json, err, given, out, print_json
-from actors.cli.db import LEASE_SECONDS, DryRun, connected, db, running, user
+from actors.cli.db import DryRun, connected, db, owned, user
 from actors.core.errors import BadInput
 from actors.core.units import NANOS_PER_MS
 
@@ -142,20 +141,11 @@ def _adopt(settings: EngineConfig, request: Request, *, json: bool) -> None:
 def _owned(settings: EngineConfig, check: Callable[[psycopg.Connection[Any]], object]) -> Iterator[Store]:
     """The database's store, owned by nobody else, once ``check`` found nothing wrong; what was done is projected then."""
     from actors.assembly import adoption  # noqa: PLC0415
-    from actors.persistence.connection import owner_of  # noqa: PLC0415
-    from actors.persistence.store import Store  # noqa: PLC0415
 
-    folder = Path(settings.data_dir)
-    with folder_lock.held(folder), running(settings.dsn or None, folder) as address:
-        with connected(address, folder) as connection:
-            check(connection)
-        store = Store.open(address, adoption.defaults_of(settings))
-        try:
-            store.acquire(owner_of(folder), LEASE_SECONDS)
-            yield store
-        finally:
-            store.close()
-        adoption.project(address)
+    folder, defaults = Path(settings.data_dir), adoption.defaults_of(settings)
+    with owned(settings.dsn or None, folder, check, defaults) as database:
+        yield database.store
+        adoption.project(database.dsn)
 
 
 def _undo(settings: EngineConfig, request: Request, *, json: bool) -> None:

@@ -13,7 +13,7 @@ from cyclopts import Parameter
 
 from actors.assembly.config import DEFAULT_DATA_DIR
 from actors.cli.common import DataDir, Json, err, out, print_json
-from actors.cli.db import DryRun, connected, db, owned_store, present, progress_bar
+from actors.cli.db import DryRun, connected, db, owned, present, progress_bar
 from actors.cli.times import parse_time
 from actors.core.errors import BadInput
 from actors.core.names import shown
@@ -175,8 +175,8 @@ def _archive(  # noqa: PLR0913 - what of what goes where
 
     done: list[ArchivedFile] = []
     with (
-        owned_store(dsn, data_dir) as (address, store, renew),
-        connect(address) as connection,
+        owned(dsn, data_dir) as database,
+        connect(database.dsn) as connection,
         progress_bar() as progress,
     ):
         found = _plan(connection, before_ms, data_dir)
@@ -184,13 +184,13 @@ def _archive(  # noqa: PLR0913 - what of what goes where
             raise BadInput("; ".join(found.obstacles))
 
         def show(position: int) -> None:
-            renew()
+            database.renew()
             progress("rows", position - found.after, found.rows)
 
         fleet = fleet_of(connection)
         for span in list(spans(connection, found.after, found.last)):
             file = writing.archive(
-                connection, store.at_rest, folder, span, fleet=fleet, now_ms=now_ms, progress=show
+                connection, database.store.at_rest, folder, span, fleet=fleet, now_ms=now_ms, progress=show
             )
             done.append(file)
         unknown = files.unknown(folder, tables.files(connection))
@@ -226,8 +226,8 @@ def _restore(dsn: str | None, data_dir: Path, folder: Path, wanted: str, *, json
     from actors.persistence.connection import connect  # noqa: PLC0415
 
     with (
-        owned_store(dsn, data_dir) as (address, store, _),
-        connect(address, read_only=True) as connection,
+        owned(dsn, data_dir) as database,
+        connect(database.dsn, read_only=True) as connection,
         progress_bar() as progress,
     ):
         archived = Archive(folder, tables.files(connection))
@@ -236,7 +236,9 @@ def _restore(dsn: str | None, data_dir: Path, folder: Path, wanted: str, *, json
         def show(position: int) -> None:
             progress("rows", position, archived.last)
 
-        count = store.at_rest(lambda owned, _append: restoring.restore(owned, archived, files, show))
+        count = database.store.at_rest(
+            lambda at_rest, _append: restoring.restore(at_rest, archived, files, show)
+        )
     if json:
         print_json({"rows": count, "files": [f.file for f in files], "folder": str(folder)})
         return

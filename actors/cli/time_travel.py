@@ -15,7 +15,7 @@ from cyclopts import Parameter
 
 from actors.assembly.config import DEFAULT_DATA_DIR
 from actors.cli.app import app
-from actors.cli.common import DataDir, Json, client, err, out, path, print_json
+from actors.cli.common import Archive, DataDir, Json, client, err, out, path, print_json
 from actors.core.errors import BadInput
 from actors.core.names import shown
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 At = Annotated[str, Parameter(allow_leading_hyphen=True)]
 """A point in time; ``-15m`` is one and no option."""
 
-Archive = Annotated[Path | None, Parameter("--archive")]
 Output = Annotated[Path | None, Parameter(("--output", "-o"))]
 Step = Annotated[bool, Parameter(negative=())]
 Force = Annotated[bool, Parameter(negative=())]
