@@ -429,13 +429,14 @@ def running(dsn: str | None, data_dir: Path) -> Iterator[str]:
 
 
 @contextmanager
-def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar on a terminal, one step after the other."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+def progress_bar(*, counts: bool = True) -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar on a terminal, one step after the other; ``counts`` are for what people count, else per cent."""
+    amount = MofNCompleteColumn() if counts else TextColumn("{task.percentage:>3.0f} %")
+    columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeRemainingColumn())
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
         task = progress.add_task("", total=None)
 
         def show(step: str, done: int, total: int) -> None:
-            progress.update(task, description=step, completed=done, total=total)
+            progress.update(task, description=step, completed=done, total=total or None)
 
         yield show
