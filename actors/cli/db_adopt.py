@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +13,8 @@ from cyclopts import Parameter
 from actors.assembly.config import EngineConfig, environment, load
 from actors.cli.common import Json, err, given, out, print_json
 from actors.cli.db import DryRun, connected, db, owned, user
+from actors.cli.times import now_ms
 from actors.core.errors import BadInput
-from actors.core.units import NANOS_PER_MS
 
 if TYPE_CHECKING:
     import psycopg
@@ -101,7 +100,7 @@ def _look(settings: EngineConfig, request: Request, *, json: bool) -> None:
     from actors.cli import adopt_tables  # noqa: PLC0415
 
     with connected(settings.dsn or None, Path(settings.data_dir)) as connection:
-        found = adoption.look(connection, request, _wall_ms(), _progress)
+        found = adoption.look(connection, request, now_ms(), _progress)
     if json:
         print_json(adopt_tables.as_json(found.plan, done=False, at_work=found.at_work))
     else:
@@ -120,7 +119,7 @@ def _adopt(settings: EngineConfig, request: Request, *, json: bool) -> None:
         raise BadInput(adoption.NOT_SAID)
     with _owned(settings, adoption.check_platform) as store:
         try:
-            made = adoption.adopt(store, request, _wall_ms(), _progress)
+            made = adoption.adopt(store, request, now_ms(), _progress)
         except adoption.Refused as refused:
             if json:
                 print_json({**adopt_tables.as_json(refused.plan, done=False), "refused": str(refused)})
@@ -153,17 +152,13 @@ def _undo(settings: EngineConfig, request: Request, *, json: bool) -> None:
     from actors.cli import adopt_tables  # noqa: PLC0415
 
     with _owned(settings, adoption.check_ours) as store:
-        found = adoption.undo(store, request, _wall_ms())
+        found = adoption.undo(store, request, now_ms())
     if json:
         print_json(adopt_tables.undone_json(found))
     else:
         adopt_tables.undone(found, out)
     if any(one.why_not for one in found):
         sys.exit(1)
-
-
-def _wall_ms() -> int:
-    return time.time_ns() // NANOS_PER_MS
 
 
 def _progress(text: str) -> None:

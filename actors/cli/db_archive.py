@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,10 +13,9 @@ from cyclopts import Parameter
 from actors.assembly.config import DEFAULT_DATA_DIR
 from actors.cli.common import DataDir, Json, err, out, print_json
 from actors.cli.db import DryRun, connected, db, owned, present, progress_bar
-from actors.cli.times import parse_time
+from actors.cli.times import now_ms, parse_time
 from actors.core.errors import BadInput
 from actors.core.names import shown
-from actors.core.units import NANOS_PER_MS
 from actors.core.utc import time_of
 
 if TYPE_CHECKING:
@@ -79,8 +77,8 @@ def archive(  # noqa: PLR0913 - one per option
     if restore is not None:
         _restore(dsn, data_dir, folder, restore, json=json)
         return
-    now_ms = time.time_ns() // NANOS_PER_MS
-    before_ms = _before(before, older_than, now_ms)
+    wall_ms = now_ms()
+    before_ms = _before(before, older_than, wall_ms)
     if dry_run:
         with connected(dsn, data_dir) as connection:
             present(connection)
@@ -89,10 +87,10 @@ def archive(  # noqa: PLR0913 - one per option
         if found.obstacles:
             sys.exit(1)
     else:
-        _archive(dsn, data_dir, folder, before_ms, now_ms, json=json)
+        _archive(dsn, data_dir, folder, before_ms, wall_ms, json=json)
 
 
-def _before(before: str | None, older_than: str | None, now_ms: int) -> int:
+def _before(before: str | None, older_than: str | None, wall_ms: int) -> int:
     """In Unix milliseconds.
 
     Raises:
@@ -100,13 +98,13 @@ def _before(before: str | None, older_than: str | None, now_ms: int) -> int:
     """
     if before is not None:
         found = parse_time(before, "--before")
-        if found > now_ms:
-            raise BadInput(f"--before: {shown(before)} is in the future; it is {time_of(now_ms)} now")
+        if found > wall_ms:
+            raise BadInput(f"--before: {shown(before)} is in the future; it is {time_of(wall_ms)} now")
         return found
     match = DAYS.fullmatch(older_than or "")
     if match is None:
         raise BadInput(f"--older-than: {shown(older_than or '')} is no number of days; it looks like 90d")
-    return now_ms // DAY_MS * DAY_MS - int(match[1]) * DAY_MS
+    return wall_ms // DAY_MS * DAY_MS - int(match[1]) * DAY_MS
 
 
 def _plan(connection: psycopg.Connection[Any], before_ms: int, data_dir: Path) -> Plan:
@@ -165,7 +163,7 @@ def _say(found: Plan, before_ms: int, folder: Path, *, json: bool) -> None:
 
 
 def _archive(  # noqa: PLR0913 - what of what goes where
-    dsn: str | None, data_dir: Path, folder: Path, before_ms: int, now_ms: int, *, json: bool
+    dsn: str | None, data_dir: Path, folder: Path, before_ms: int, wall_ms: int, *, json: bool
 ) -> None:
     from actors.persistence.archive import folder as files  # noqa: PLC0415
     from actors.persistence.archive import tables, writing  # noqa: PLC0415
@@ -190,7 +188,7 @@ def _archive(  # noqa: PLR0913 - what of what goes where
         fleet = fleet_of(connection)
         for span in list(spans(connection, found.after, found.last)):
             file = writing.archive(
-                connection, database.store.at_rest, folder, span, fleet=fleet, now_ms=now_ms, progress=show
+                connection, database.store.at_rest, folder, span, fleet=fleet, now_ms=wall_ms, progress=show
             )
             done.append(file)
         unknown = files.unknown(folder, tables.files(connection))
