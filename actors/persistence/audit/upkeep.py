@@ -15,6 +15,7 @@ from actors.persistence.audit.chain import Unreadable
 from actors.persistence.audit.line import Content, Kind, read
 from actors.persistence.audit.progress import CURSORS
 from actors.persistence.tail import Asked
+from actors.runtime.local_file import sync_folder
 
 
 def compress_one(file: Appender, wall_ms: int, goes_on: Callable[[], bool] = lambda: True) -> bool:
@@ -65,7 +66,7 @@ def remove_old(file: Appender, days_kept: int, wall_ms: int) -> int:
         file.append([Content(wall_ms=wall_ms, kind=Kind.REMOVED, data=data)])
     for day in old:
         day.path.unlink()
-    files.sync_folder(file.folder)
+    sync_folder(file.folder)
     return len(old)
 
 
