@@ -5,33 +5,36 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from actors.cli import (
-    accounts,
-    actors,
-    audit,
-    breaker,
-    clearing,
-    db,
-    db_adopt,
-    db_archive,
-    deadletters,
-    demo,
-    drop_copy,
-    engine,
-    history,
-    limits,
-    orders,
-    paper,
-    position_sizes,
-    prices,
-    quarantine,
-    replay,
-    statement,
-    time_travel,
-)
-from actors.cli.app import app
-from actors.cli.common import err
-from actors.core.errors import BulkheadError
+from actors.cli.interrupt import EXIT_INTERRUPTED, ends_quietly
+
+with ends_quietly():
+    from actors.cli import (
+        accounts,
+        actors,
+        audit,
+        breaker,
+        clearing,
+        db,
+        db_adopt,
+        db_archive,
+        deadletters,
+        demo,
+        drop_copy,
+        engine,
+        history,
+        limits,
+        orders,
+        paper,
+        position_sizes,
+        prices,
+        quarantine,
+        replay,
+        statement,
+        time_travel,
+    )
+    from actors.cli.app import app
+    from actors.cli.common import err
+    from actors.core.errors import BulkheadError
 
 NOUNS = (
     accounts,
@@ -61,7 +64,7 @@ NOUNS = (
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command; errors of ours are one line on standard error and exit code 2.
+    """Run one command; errors of ours are one line on standard error and exit code 2, Ctrl-C is exit code 130.
 
     Args:
         arguments: of the command line; by default those of this process.
@@ -71,3 +74,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BulkheadError as error:
         err.print(f"error: {error}", style="red", markup=False)
         sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
