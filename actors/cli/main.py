@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from actors.cli.interrupt import EXIT_INTERRUPTED, ends_quietly
+from actors.cli.interrupt import EXIT_INTERRUPTED, QuietInterrupt
 
-with ends_quietly():
+with QuietInterrupt():
     from actors.cli import (
         accounts,
         actors,
