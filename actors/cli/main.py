@@ -70,9 +70,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: of the command line; by default those of this process.
     """
     try:
+        _run(arguments)
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
+
+
+def _run(arguments: Sequence[str] | None) -> None:
+    try:
         app(arguments)
     except BulkheadError as error:
         err.print(f"error: {error}", style="red", markup=False)
         sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(EXIT_INTERRUPTED)
