@@ -9,7 +9,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from actors.persistence.audit import files, records
+from actors.persistence import journal
+from actors.persistence.audit import files
 from actors.persistence.audit.append import Appender
 from actors.persistence.audit.chain import Unreadable
 from actors.persistence.audit.line import Content, Kind, read
@@ -86,7 +87,7 @@ def common_root(folder: Path, fleet: str, reader: Asked) -> tuple[int, str]:
                 data = found.line.data
                 if data.get(CURSORS, {}).get("fleet") == fleet:
                     known[int(data["position"])] = str(data["root"])
-        there = reader.ask(lambda connection, known=known: records.roots_at(connection, list(known)))  # type: ignore[misc]
+        there = reader.ask(lambda connection, known=known: journal.roots_at(connection, list(known)))  # type: ignore[misc]
         common = [position for position, root in known.items() if there.get(position) == root]
         if common:
             return max(common), known[max(common)]
