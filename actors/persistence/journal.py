@@ -336,11 +336,13 @@ def common_mark(connection: Connection, marks: Collection[Mark]) -> Mark | None:
     """
     first = first_kept(connection) or 0
     roots = {0: NO_HASH.hex(), **roots_at(connection, [mark.position for mark in marks])}
-    # Of archived rows the last commit of each file is there, and no other.
-    return max(
-        (m for m in marks if roots.get(m.position, m.root if m.position < first else "") == m.root),
-        default=None,
-    )
+
+    def is_ours(mark: Mark) -> bool:
+        root = roots.get(mark.position)
+        # Of archived rows the last commit of each file is there, and no other.
+        return root == mark.root or (root is None and mark.position < first)
+
+    return max(filter(is_ours, marks), default=None)
 
 
 def roots_at(connection: Connection, positions: Sequence[int]) -> dict[int, str]:
