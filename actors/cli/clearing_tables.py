@@ -388,6 +388,9 @@ TEXTS: dict[str, Callable[[Found], str]] = {
 
 
 def _members_of(found: Found, out: Console) -> None:
+    if not found["members"]:
+        _pair("members", "none known here: the journal had lost it, and the house has what it traded", out)
+        return
     table = Sheet("account", "Quantity", "Got", "Value", "Fee", "order", title="members")
     for member in found["members"]:
         table.add_row(
