@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, LiteralString, NamedTuple, Protocol
 
@@ -32,7 +33,7 @@ from actors.core.alarm_level import Critical
 from actors.core.clearing_facts import LostOrderBooked
 from actors.core.clearing_messages import clearing_name, is_clearing
 from actors.core.constants import CLIENT_ORDER_ID_PREFIX
-from actors.core.enums import OrderStatus, Side
+from actors.core.enums import OrderStatus
 from actors.core.errors import NotRecorded
 from actors.core.messages import BookRecovered
 from actors.core.order_ids import FleetId, account_part, parsed
@@ -236,9 +237,9 @@ def book(
             f"{len(own)} orders that the restored database did not know had traded at the exchange: their {trades} "
             f"trades are booked to {len(ids)} accounts now"
         )
-    for name, message in booked:
-        if is_clearing(name):
-            fleet.alarm(_taken(message))
+    taken = [message for name, message in booked if is_clearing(name)]
+    for text in (*map(_taken, taken), *_risks(taken)):
+        fleet.alarm(text)
     return len(booked) == len(messages) and all(
         o.report.status.is_final for orders in unknown.values() for o in orders
     )
@@ -313,22 +314,36 @@ def _named(order: PastOrder, why: str) -> str:
     )
 
 
+BLOCK = "a block of several accounts' orders, and whose they were only the lost journal knew"
+NEWER = "of an account that was created after the backup"
+
+
 def _taken(message: BookRecovered) -> str:
-    """What the house has of an order, and what can be done about it."""
+    """What the house has of an order, and why."""
     symbol, id_ = message.symbol, message.client_order_id
     name = parsed(id_)
     is_block = name is not None and name.account == account_part(AccountId(clearing_name(symbol)))
     executed = sum((trade.quantity for trade in message.trades), ZERO)
-    opposite = Side.SELL if message.side is Side.BUY else Side.BUY
     return Critical(
-        f"{id_}: {message.side} {plain(executed)} {symbol} has traded after the backup. It was {BLOCK if is_block else NEWER}, so the "
-        f"house has it, and its members' positions are as the backup has them. The books are equal; the firm bears its market "
-        f"risk until an account of the firm's own trades the opposite ({opposite} {plain(executed)} {symbol})"
+        f"{id_}: {message.side} {plain(executed)} {symbol} has traded after the backup, and the house has it: it was "
+        f"{BLOCK if is_block else NEWER}"
     )
 
 
-BLOCK = "a block of several accounts' orders, and whose they were only the lost journal knew"
-NEWER = "of an account that was created after the backup"
+def _risks(messages: Sequence[BookRecovered]) -> Iterable[str]:
+    """What the house has by all of them, by symbol, and what can be done about it."""
+    sums: dict[Symbol, Decimal] = {}
+    for message in messages:
+        executed = sum((trade.quantity for trade in message.trades), ZERO)
+        sums[message.symbol] = sums.get(message.symbol, ZERO) + executed * message.side.sign
+    for symbol, quantity in sorted(sums.items()):
+        if quantity:
+            opposite = "sell" if quantity > ZERO else "buy"
+            yield Critical(
+                f"the house has {plain(quantity)} {symbol} more by such orders. The books are equal, and accounts are as the backup "
+                f"has them; the firm bears the market risk of it until an account of its own trades the opposite: 'bulkhead order "
+                f"ACCOUNT {opposite} {plain(abs(quantity))} {symbol}'"
+            )
 
 
 def _message(order: PastOrder, trades: tuple[Trade, ...]) -> BookRecovered:

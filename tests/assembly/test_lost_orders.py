@@ -24,6 +24,7 @@ from actors.assembly.lost_orders import (
     pending,
 )
 from actors.clearing.state import ClearingState
+from actors.core.alarm_level import Level, level_of
 from actors.core.clearing_messages import clearing_name, is_clearing
 from actors.core.durability import Persist
 from actors.core.enums import OrderType, TimeInForce
@@ -273,7 +274,10 @@ def test_what_cannot_be_true_is_named_booked_to_nobody_and_not_looked_for_again(
 
 @pytest.mark.parametrize(
     ("whose", "text"),
-    [(clearing_name(ETH), "a block of several accounts' orders"), ("acct-9", "created after the backup")],
+    [
+        (clearing_name(ETH), "a block of several accounts' orders"),
+        ("acct-9", "of an account that was created after"),
+    ],
 )
 def test_what_no_account_here_can_be_given_the_house_has(built, whose, text):
     order = past(2, 902, whose, side=SELL)
@@ -284,13 +288,26 @@ def test_what_no_account_here_can_be_given_the_house_has(built, whose, text):
     assert (fact.client_order_id, fact.exchange_order_id) == (order.report.client_order_id, 902)
     assert (fact.position, fact.quantity, fact.placed_ms) == (D(-1), D(2), SINCE + 2)
     assert fact.block == (2 if whose == clearing_name(ETH) else 1)
-    [alarm] = built.alarms
-    assert alarm.startswith(
-        f"{order.report.client_order_id}: SELL 1 ETHUSDT has traded after the backup. It was "
+    named, risk = built.alarms
+    id_ = order.report.client_order_id
+    assert named.startswith(
+        f"{id_}: SELL 1 ETHUSDT has traded after the backup, and the house has it: it was {text}"
     )
-    assert text in alarm
-    assert "the house has it" in alarm
-    assert "trades the opposite (BUY 1 ETHUSDT)" in alarm
+    assert risk.startswith("the house has -1 ETHUSDT more by such orders. The books are equal")
+    assert "'bulkhead order ACCOUNT buy 1 ETHUSDT'" in risk
+    assert level_of(named) is level_of(risk) is Level.CRITICAL
+
+
+def test_what_the_house_has_is_summed_by_symbol_and_nothing_is_no_risk(built):
+    traded = [(ETH, BUY, "1.50"), (BTC, SELL, "1"), (ETH, SELL, "0.3"), (BTC, BUY, "1")]
+    orders = [
+        past(n, 900 + n, clearing_name(symbol), side, executed, symbol=symbol)
+        for n, (symbol, side, executed) in enumerate(traded, 1)
+    ]
+    assert book(Exchange(*orders), [BTC, ETH], SINCE, fleet(built))
+    *named, risk = built.alarms
+    assert len(named) == 4
+    assert "'bulkhead order ACCOUNT sell 1.2 ETHUSDT'" in risk
 
 
 def test_the_house_books_an_order_once_however_often_it_is_asked(built):
@@ -299,10 +316,10 @@ def test_the_house_books_an_order_once_however_often_it_is_asked(built):
     assert book(Exchange(order), [ETH], SINCE, one)
     assert not book(Exchange(order), [ETH], SINCE, one)
     assert len(decided(built)) == 1
-    assert "clearing:ETHUSDT has it already" in built.alarms[1]
+    assert "clearing:ETHUSDT has it already" in built.alarms[-1]
     known = replace(one, known=list)
     assert book(Exchange(order), [ETH], SINCE, known)
-    assert (len(decided(built)), len(built.alarms)) == (1, 2)
+    assert (len(decided(built)), len(built.alarms)) == (1, 3)
 
 
 def test_a_clearing_that_does_not_run_has_booked_nothing(built):
