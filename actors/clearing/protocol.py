@@ -194,7 +194,7 @@ class Clearing:
         line = book.lines.get(group)
         if self.is_halted or line is None or not line.waiting:
             if line is not None:
-                line.wanted_ms = None
+                line.granted(grant.interval_ms, at.now_ms)
             return [returned, *self._next(at)]
         chosen = choose(line.waiting.values(), self.instrument.market_max_qty, at)
         effects: list[Effect] = [returned]
@@ -202,7 +202,7 @@ class Clearing:
             effects = self._form(grant, chosen.taken, at)
         elif chosen.taken:
             effects = [self._sent_alone(chosen.taken[0].order, grant, at)]
-        line.wanted_ms = None
+        line.granted(grant.interval_ms, at.now_ms)
         book.leave(chosen.taken)
         line.is_split = chosen.is_split
         book.counters.splits += chosen.is_split

@@ -42,6 +42,25 @@ def burst_of(limit: int, order_class: OrderClass) -> int:
     return max(BURST_MIN, int(limit * BURST_SHARE[order_class]))
 
 
+BURST_LASTS_MS = 1_500
+"""For how long what is left of a burst should last, whenever one looks.
+
+Groups of orders that wait for company (``clearing``) are served less often as it shrinks, and so it never quite ends. With ten of
+them that is: five times a second until 75 orders are left, and then ever more rarely. A crash of five seconds is over by then;
+one that is not meets no pause of seconds. Measured with a drop of 4.5 % in 4 s (``bench clearing``): 10,000 accounts in ten
+symbols, 206 orders and 0.57 s for the slowest hundredth; without it 239 and 1.28 s; and 2,000 accounts never wait for it.
+"""
+
+
+def interval_ms(left: int, groups: int) -> int:
+    """How far apart the slots of each of so many groups should be, for what is left of a burst to last.
+
+    Returns:
+        Milliseconds, at most ``BURST_LASTS_MS``; that too when nothing is left, as then the pace says when.
+    """
+    return min(BURST_LASTS_MS, groups * BURST_LASTS_MS // max(1, left))
+
+
 SAMPLES = 64
 """At how many times the rate is looked at; between them it is taken to be lower than it is."""
 

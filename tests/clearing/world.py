@@ -405,12 +405,12 @@ class World:
         if isinstance(message, OrderClosed) and self.owned[message.client_order_id].ended is message:
             self.to_core.append(OrderDone(ETH, message.client_order_id))
 
-    def grant(self, group):
-        """The gateway grants a slot."""
+    def grant(self, group, interval_ms=0):
+        """The gateway grants a slot, and says how far apart slots should be."""
         self.wants.pop(group, None)
         self.slot += 1
         self.slots.add(self.slot)
-        self.apply(self.core.granted(Grant(group, self.slot), self.at))
+        self.apply(self.core.granted(Grant(group, self.slot, interval_ms), self.at))
 
     def gateway_restarts(self):
         """A new gateway: it knows of no wants and slots, and takes over what is at the exchange."""

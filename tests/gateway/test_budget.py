@@ -101,3 +101,53 @@ def test_what_left_a_window_is_not_looked_at_again():
     budget.count_used((0, 0), 200_000)
     assert [len(window.times) for window in budget._windows] == [0, 0]
     assert budget.room(200_000, OrderClass.LIQUIDATION) == 10**6
+
+
+@pytest.mark.parametrize(
+    ("used", "groups", "interval_ms"),
+    [(0, 1, 7), (0, 10, 75), (0, 30, 225), (125, 10, 200), (150, 10, 300), (198, 10, 1_500), (199, 1, 1_500)],
+)
+def test_groups_are_served_less_often_the_more_they_are_and_the_less_is_left(used, groups, interval_ms):
+    budget = OrderBudget(300, 1_200)  # 200 at once
+    for _ in range(used):
+        assert budget.take(0, OrderClass.LIQUIDATION)
+        budget.answered(0)
+    assert budget.interval_ms(1, OrderClass.LIQUIDATION, groups) == interval_ms
+    assert budget.interval_ms(10_000, OrderClass.LIQUIDATION, groups) == groups * 1_500 // 200
+
+
+@pytest.mark.parametrize("used", [200, 250, 300])
+def test_a_burst_that_is_used_up_says_the_longest_interval(used):
+    budget = OrderBudget(300, 1_200)
+    budget.count_used((used, used), 0)
+    assert budget.interval_ms(1, OrderClass.LIQUIDATION, 1) == 1_500
+
+
+def test_the_scarcer_window_counts_and_so_does_what_is_under_way_and_the_class():
+    budget = OrderBudget(300, 150)  # a hundred at once in a minute
+    assert budget.interval_ms(0, OrderClass.LIQUIDATION, 10) == 150
+    assert budget.interval_ms(0, OrderClass.REDUCING, 10) == 200
+    for _ in range(50):
+        assert budget.take(0, OrderClass.LIQUIDATION)
+    assert budget.interval_ms(0, OrderClass.LIQUIDATION, 10) == 300
+    # They never were answered: they count as answered after a minute, and then for a minute.
+    assert budget.interval_ms(ANSWER_MAX_MS, OrderClass.LIQUIDATION, 10) == 300
+    assert budget.interval_ms(2 * ANSWER_MAX_MS, OrderClass.LIQUIDATION, 10) == 150
+
+
+@given(groups=st.integers(1, 10), latency_ms=st.integers(0, 300))
+def test_groups_that_are_as_far_apart_as_they_should_be_never_use_up_a_burst_in_a_crash(groups, latency_ms):
+    """Each wants its next slot as soon as it may, five seconds long, for 200 ms at least; nobody is ever told to wait for the pace."""
+    budget, answers = OrderBudget(300, 1_200), list[int]()
+    due_ms = dict.fromkeys(range(groups), 0)
+    for now_ms in range(0, 5_000, 5):
+        for at in [a for a in answers if a <= now_ms]:
+            budget.answered(at)
+            answers.remove(at)
+        for group, at in due_ms.items():
+            if at > now_ms:
+                continue
+            assert budget.take(now_ms, OrderClass.LIQUIDATION)
+            answers.append(now_ms + latency_ms)
+            interval_ms = budget.interval_ms(now_ms, OrderClass.LIQUIDATION, groups)
+            due_ms[group] = now_ms + min(600, max(200, interval_ms))
