@@ -298,7 +298,8 @@ def _pair(name: str, value: str, out: Console) -> None:
 def _of(found: Found) -> str:
     """What it is of; a block's class, an order's purpose."""
     if found["is_block"]:
-        return f", {found['in_block']['order_class']}"
+        # Of which class one was that the journal had lost nobody knows.
+        return f", {found['in_block']['order_class']}" if found["members"] else ""
     tier = f" tier {found['tier']}" if found["tier"] and found["purpose"] != "USER" else ""
     lacking = Decimal(found["shortfall"])
     short = f", its account lacked {number(lacking)} of margin" if lacking else ""

@@ -337,7 +337,7 @@ def _of_block(connection: psycopg.Connection[Any], block: BlockRecord) -> OrderT
     rounds = _rounds(connection, block)
     members = _all(connection, MemberRecord, MEMBERS, block.symbol, block.block, MEMBERS_SHOWN)
     is_liquidation = block.order_class is OrderClass.LIQUIDATION
-    text = f"of {block.members:,} orders" if block.members else "by a decision that the journal lost"
+    text = f"of {block.members:,} orders" if block.members else "lost with the journal"
     steps = [Step(at_ms=block.formed_ms, what=Happened.DECIDED, text=text)]
     steps += _with_trades(connection, block, [_round_step(one) for one in rounds])
     if block.ended_ms is not None:

@@ -191,7 +191,9 @@ def test_the_house_has_what_a_lost_order_traded_and_no_later_block_has_its_numbe
     state = fold(WITH_BLOCK, LOST)
     assert (state.lost, state.house, state.next_block) == (("bh-lost",), D("-1.7"), 6)
     assert replace(state, lost=(), house=D(0), next_block=2) == WITH_BLOCK
-    buy = replace(LOST, side=Side.BUY, block=6, client_order_id="bh-other", trades=_bought(30, "2"))
+    buy = replace(
+        LOST, side=Side.BUY, block=6, quantity=D(2), client_order_id="bh-other", trades=_bought(30, "2")
+    )
     assert fold(state, buy).house == D("0.3")
     assert fold(state, buy).lost == ("bh-lost", "bh-other")
     later = block_of(order("c"), order("d"), state=state)

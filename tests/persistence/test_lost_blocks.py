@@ -74,7 +74,7 @@ def test_people_see_a_block_without_members_and_what_the_house_has(store, dsn):
     with psycopg.connect(dsn) as connection:
         found = order_trail(connection, "bh-lost-1")
     assert [step.what for step in found.steps] == [Happened.DECIDED, Happened.ENDED]
-    assert found.steps[0].text == "by a decision that the journal lost"
+    assert found.steps[0].text == "lost with the journal"
     assert (found.is_block, found.filled, found.average_price) == (True, "0.4", D("2002.5"))
     assert (found.end, found.fees, found.members) == (f"FILLED {LOST}", (Fee("", D("0.02")),), ())
 
