@@ -268,22 +268,22 @@ def _unknown(
 def _attributed(
     orders: Sequence[PastOrder], trades: Sequence[Trade], account_ids: Collection[AccountId]
 ) -> tuple[list[tuple[AccountId, BookRecovered]], list[str]]:
-    """What each account, or the clearing of a symbol for the house, has to book; and alarms of what nobody can."""
+    """What of a symbol's orders each account, or the clearing for the house, has to book; and alarms of what nobody can."""
     by_order: dict[int, list[Trade]] = {}
     for trade in trades:
         by_order.setdefault(trade.exchange_order_id, []).append(trade)
-    owners = _owners(account_ids)
+    house = AccountId(clearing_name(orders[0].report.symbol))
+    owners = _owners([*account_ids, house])
     found, unbookable = [], []
     for order in orders:
         own = tuple(by_order.get(order.report.exchange_order_id, ()))
         name = parsed(order.report.client_order_id)
-        owner = () if name is None else owners.get(name.account, ())
-        why = "no release makes such an id" if name is None else _unbookable(order, own, owner)
+        owner = [] if name is None else owners.get(name.account, [house])
+        why = _unbookable(order, own, owner)
         if why:
             unbookable.append(_named(order, why))
         else:
-            house = AccountId(clearing_name(order.report.symbol))
-            found.append((owner[0] if owner else house, _message(order, own)))
+            found.append((owner[0], _message(order, own)))
     return found, unbookable
 
 
@@ -295,7 +295,9 @@ def _owners(account_ids: Iterable[AccountId]) -> Mapping[str, Sequence[AccountId
 
 
 def _unbookable(order: PastOrder, trades: Sequence[Trade], owner: Sequence[AccountId]) -> str:
-    """Why nobody can book an order; empty if its account can, or, where there is none, the house."""
+    """Why nobody can book an order; empty if its only ``owner`` can."""
+    if not owner:
+        return "no release makes such an id"
     if len(owner) > 1:
         return f"its id may be of {' or '.join(owner)}"
     if not order.report.status.is_final:

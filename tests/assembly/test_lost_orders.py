@@ -380,6 +380,14 @@ def test_nobody_guesses_between_accounts_that_share_a_hash(built, monkeypatch):
     assert "its id may be of acct-1 or acct-2" in built.alarms[0]
 
 
+def test_nobody_guesses_between_a_block_and_an_account_that_shares_its_hash(built, monkeypatch):
+    alike = {"acct-2": account_part(clearing_name(ETH))}
+    monkeypatch.setattr(lost_orders, "account_part", lambda id_: alike.get(id_) or account_part(id_))
+    assert book(Exchange(past(2, 902, clearing_name(ETH))), [ETH], SINCE, fleet(built))
+    assert decided(built) == []
+    assert "its id may be of acct-2 or clearing:ETHUSDT" in built.alarms[0]
+
+
 @pytest.mark.parametrize("error", [StateCorrupt("odd"), TimeoutError()])
 def test_an_account_that_cannot_book_is_named_the_others_book_and_it_is_tried_again(built, error):
     exchange = Exchange(past(2, 902, "acct-2"), past(3, 903))
