@@ -67,13 +67,17 @@ class Forecast(NamedTuple):
 
     def wait_ms(self, ahead: int, order_class: OrderClass) -> int:
         """How long an order of a class waits that has so many before it, at the pace of now."""
-        wait = float(max(0, self.paused_until_ms - self.now_ms))
-        for length_ms, limit, times in self.windows:
-            window = WindowNow(
+        waits = [wait_ms(window, ahead, self.now_ms) for window in self.of_class(order_class)]
+        return int(max(0, self.paused_until_ms - self.now_ms, *waits))
+
+    def of_class(self, order_class: OrderClass) -> list[WindowNow]:
+        """The windows as a class may use them."""
+        return [
+            WindowNow(
                 length_ms, usable(limit, order_class), burst_of(limit, order_class), times, self.in_flight
             )
-            wait = max(wait, wait_ms(window, ahead, self.now_ms))
-        return int(wait)
+            for length_ms, limit, times in self.windows
+        ]
 
 
 class OrderBudget:
@@ -141,13 +145,9 @@ class OrderBudget:
         return min(room, int((since_ms + within_ms) / pause))
 
     def interval_ms(self, now_ms: int, order_class: OrderClass, groups: int) -> int:
-        """How far apart the slots of each of so many groups of a class should be; see ``pacing.BURST_LASTS_MS``."""
-        self.expire(now_ms)
-        left = []
-        for window in self._windows:
-            window.expire(now_ms)
-            left.append(burst_of(window.limit, order_class) - len(window.times) - self.in_flight)
-        return interval_ms(min(left), groups)
+        """How far apart the slots of each of so many groups of a class should be; see ``pacing.AHEAD_MS``."""
+        windows = self.forecast(now_ms).of_class(order_class)
+        return max(interval_ms(window, groups, now_ms) for window in windows)
 
     def _uses_up(self, now_ms: int, order_class: OrderClass) -> bool:
         """Whether an order of a class may be sent now; then its pause begins."""
