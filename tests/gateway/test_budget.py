@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.core.enums import OrderClass
@@ -101,70 +101,3 @@ def test_what_left_a_window_is_not_looked_at_again():
     budget.count_used((0, 0), 200_000)
     assert [len(window.times) for window in budget._windows] == [0, 0]
     assert budget.room(200_000, OrderClass.LIQUIDATION) == 10**6
-
-
-@pytest.mark.parametrize(
-    ("used", "groups", "interval_ms"),
-    [
-        (0, 1, 13),
-        (0, 10, 133),
-        (0, 30, 400),
-        (125, 10, 228),
-        (200, 10, 400),
-        (298, 1, 2_000),
-        (299, 1, 4_000),
-        (200, 101, 4_000),
-    ],
-)
-def test_groups_are_served_less_often_the_more_they_are_and_the_less_room_there_is(used, groups, interval_ms):
-    budget = OrderBudget(300, 1_200)
-    budget.count_used((used, used), 0)
-    assert budget.interval_ms(1, OrderClass.LIQUIDATION, groups) == interval_ms
-    # What leaves the window within four seconds makes room.
-    assert budget.interval_ms(5_999, OrderClass.LIQUIDATION, groups) == interval_ms
-    assert budget.interval_ms(6_000, OrderClass.LIQUIDATION, groups) == min(4_000, groups * 4_000 // 300)
-
-
-@pytest.mark.parametrize("used", [300, 400])
-def test_a_window_without_room_says_the_longest_interval(used):
-    budget = OrderBudget(300, 1_200)
-    budget.count_used((used, used), 0)
-    assert budget.interval_ms(1, OrderClass.LIQUIDATION, 1) == 4_000
-
-
-def test_the_scarcer_window_counts_and_so_does_what_is_under_way_and_what_a_class_may_use():
-    budget = OrderBudget(300, 150)
-    assert budget.interval_ms(0, OrderClass.LIQUIDATION, 10) == 40_000 // 150
-    assert budget.interval_ms(0, OrderClass.REDUCING, 10) == 40_000 // 135
-    for _ in range(50):
-        assert budget.take(0, OrderClass.LIQUIDATION)
-    assert budget.interval_ms(0, OrderClass.LIQUIDATION, 10) == 40_000 // 100
-
-
-def longest_wait_ms(groups, latency_ms, shortest_ms=200, longest_ms=600, *, spread=True):
-    """Each group wants its next slot as soon as it may, for five seconds: how long one waits for it."""
-    budget, answers, longest = OrderBudget(300, 1_200), list[int](), 0
-    due_ms = dict.fromkeys(range(groups), 0)
-    for now_ms in range(0, 5_000, 5):
-        while answers and answers[0] <= now_ms:
-            budget.answered(answers.pop(0))
-        for group, at_ms in sorted(due_ms.items(), key=lambda item: item[1]):
-            if at_ms > now_ms:
-                break
-            longest = max(longest, now_ms - at_ms)
-            if not budget.take(now_ms, OrderClass.LIQUIDATION):
-                break
-            answers.append(now_ms + latency_ms)
-            interval_ms = budget.interval_ms(now_ms, OrderClass.LIQUIDATION, groups) if spread else 0
-            due_ms[group] = now_ms + min(longest_ms, max(shortest_ms, interval_ms))
-    return longest
-
-
-@given(groups=st.integers(1, 10), latency_ms=st.integers(0, 300))
-@settings(max_examples=20, deadline=None)
-def test_ten_groups_that_keep_their_distance_never_wait_long_for_a_slot_in_a_crash(groups, latency_ms):
-    assert longest_wait_ms(groups, latency_ms) <= 160
-
-
-def test_ten_groups_that_do_not_use_up_their_burst_and_wait():
-    assert longest_wait_ms(10, 50, spread=False) > 400

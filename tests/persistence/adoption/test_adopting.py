@@ -19,6 +19,10 @@ from actors.core.errors import BadInput, Fenced, NotKept
 from actors.core.messages import AdjustBalance
 from actors.persistence import verify as journal_check
 from actors.persistence.adoption import adopting
+from actors.persistence.archive import plan, tables, writing
+from actors.persistence.archive.folder import Archive
+from actors.persistence.archive.restoring import restore
+from actors.persistence.connection import connect
 from actors.persistence.platform_changes import count_not_adopted
 from actors.persistence.projection.differences import differences
 from actors.persistence.projection.rebuild import rebuild
@@ -163,6 +167,55 @@ def test_what_happens_next_changes_the_platform_s_own_rows_and_makes_no_second_o
         assert not any(t.wrong or t.lacking for t in differences(connection))
         assert journal_check.verify(connection).ok
     assert platform.dump(world) == after
+
+
+def archive(dsn, folder):
+    """Move into files what can be."""
+    project(dsn)
+    with a_store(dsn) as store, connect(dsn) as connection:
+        found = plan.plan(connection, 2**52)
+        for span in list(plan.spans(connection, found.after, found.last)):
+            fleet = journal_check.fleet_of(connection)
+            writing.archive(connection, store.at_rest, folder, span, fleet=fleet, now_ms=1)
+
+
+def bring_back(dsn, folder):
+    with a_store(dsn) as store, connect(dsn) as connection:
+        files = Archive(folder, tables.files(connection))
+        store.at_rest(lambda owned, _append: restore(owned, files, files.files, lambda _position: None))
+
+
+def deposit(dsn, id_):
+    with a_store(dsn) as store:
+        author = Author(store.load([id_])[0])
+        author.decide(AdjustBalance(D(5), "DEPOSIT"))
+        assert set(store.commit(author.batch)) == {None}
+
+
+def test_what_was_archived_is_neither_undone_nor_adopted_again_before_it_is_back(world, tmp_path):
+    adopt(world)
+    deposit(world, "a-2")
+    archive(world, tmp_path)
+    with pytest.raises(
+        NotKept, match=r"^a-1: all that was decided is archived; 'bulkhead db archive --restore all'"
+    ):
+        undo(world, "a-1")
+    with pytest.raises(NotKept, match=r"^a-1, a-3: all that was decided is archived"):
+        undo(world)
+    with pytest.raises(
+        BadInput, match=r"a-2: it decided something at .* \(decision 1, .*\), so it stays here"
+    ):
+        undo(world, "a-2")
+    bring_back(world, tmp_path)
+    assert [one.account_id for one in undo(world, "a-1")] == ["a-1"]
+    deposit(world, "a-2")
+    archive(world, tmp_path)
+    with pytest.raises(NotKept, match=r"^a-1: all that was decided is archived"):
+        adopt(world)
+    bring_back(world, tmp_path)
+    assert [a.account_id for a in adopt(world).adoptions] == ["a-1"]
+    with psycopg.connect(world, autocommit=True) as connection:
+        assert journal_check.verify(connection).ok
 
 
 def test_an_adoption_is_undone_and_made_again_until_the_first_decision(world):
@@ -344,66 +397,26 @@ def test_names_that_cannot_be_are_refused(world):
     assert adopt(world).adoptions == ()
 
 
-def archived(dsn, id_):
-    """All rows of a stream are in files, as far as the database knows."""
+def test_who_decided_since_and_is_archived_whole_keeps_nobody_else_s_adoption_from_being_undone(
+    world,
+):
+    """It could not be given back in any case; asked for by name it is said to be archived."""
+    adopt(world)
+    deposit(world, "a-2")
+    project(world)
+    # As files have it, without the others' rows.
     platform.run(
-        dsn,
+        world,
         """INSERT INTO bulkhead.archived_stream
-        SELECT stream, min(position), min(sequence), min(wall_ms), (array_agg(cause ORDER BY sequence))[1], max(position),
-            max(sequence), max(wall_ms), (array_agg(cause ORDER BY sequence DESC))[1], max(wall_ms), '', 1, ''
-        FROM bulkhead.journal WHERE stream = %s GROUP BY stream""",
-        id_,
+        SELECT stream, min(position), min(sequence), min(wall_ms), 'adopt', max(position), max(sequence), max(wall_ms), 'x',
+            max(wall_ms), '', 1, ''
+        FROM bulkhead.journal WHERE stream = 'a-2' GROUP BY stream""",
     )
-    platform.run(dsn, "DELETE FROM bulkhead.journal WHERE stream = %s", id_)
-
-
-def deposit(dsn, id_):
-    with a_store(dsn) as store:
-        author = Author(store.load([id_])[0])
-        author.decide(AdjustBalance(D(5), "DEPOSIT"))
-        assert set(store.commit(author.batch)) == {None}
-
-
-def test_an_adoption_that_is_archived_cannot_be_undone_and_that_is_said(world):
-    adopt(world)
-    project(world)
-    archived(world, "a-3")
+    platform.run(world, "DELETE FROM bulkhead.journal WHERE stream = 'a-2'")
     with psycopg.connect(world) as connection:
-        for wanted in ((), ("a-3",), ("a-1", "a-3")):
-            with pytest.raises(NotKept, match=r"a-3: all that was decided is archived; .* brings them back"):
-                adopting.adopted(connection, wanted)
-        [other] = adopting.adopted(connection, ("a-1",))
-        assert (other.account_id, other.why_not) == ("a-1", "")
-
-
-def test_an_account_that_decided_since_its_adoption_stays_whatever_of_that_is_archived(world):
-    adopt(world)
-    project(world)
-    deposit(world, "a-1")
-    rest = platform.run(world, "SELECT * FROM bulkhead.journal WHERE stream = 'a-1' AND sequence = 1")
-    archived(world, "a-1")
-    with psycopg.connect(world) as connection:
-        with pytest.raises(NotKept, match="a-1: all that was decided is archived"):
-            adopting.adopted(connection, ("a-1",))
-        found = adopting.adopted(connection, ())
-        assert [one.account_id for one in found] == ["a-2", "a-3"], "it could not be given back in any case"
-        # Its adoption alone is archived.
-        values = ", ".join(["%s"] * len(rest[0]))
-        connection.execute(f"INSERT INTO bulkhead.journal VALUES ({values})", rest[0])
-        with pytest.raises(
-            BadInput, match="a-1: decided something since the adoption, which is archived, and stays here"
-        ):
-            adopting.adopted(connection, ("a-1", "a-2"))
-        assert [one.account_id for one in adopting.adopted(connection, ())] == ["a-2", "a-3"]
-
-
-def test_an_account_that_was_given_back_is_not_adopted_again_while_that_is_archived(world):
-    adopt(world)
-    undo(world, "a-3")
-    project(world)
-    archived(world, "a-3")
-    with pytest.raises(NotKept, match="a-3: all that was decided is archived"):
-        adopt(world, "a-3")
+        assert [one.account_id for one in adopting.adopted(connection, ())] == ["a-1", "a-3"]
+        with pytest.raises(NotKept, match=r"^a-2: all that was decided is archived"):
+            adopting.adopted(connection, ("a-2",))
 
 
 def test_of_two_times_alike_the_first_place_is_named(world):

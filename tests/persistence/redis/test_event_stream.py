@@ -22,10 +22,14 @@ FLEET, ROOT, NOW = f"{STREAM}:fleet", f"{STREAM}:root", f"{STREAM}:now"
 class Books:
     """A journal of so many rows, two events each; from ``other`` on it has others than one without it."""
 
-    def __init__(self, count, other=None):
+    def __init__(self, count, other=None, oldest=1):
+        self.oldest = oldest
         self.rows = [
             decided(n, amounts=(1, 2) if other is None or n < other else (7, 8)) for n in range(1, count + 1)
         ]
+
+    def first(self):
+        return self.oldest
 
     def read(self, after, limit):
         return self.rows[after : after + limit]
@@ -77,6 +81,12 @@ def test_an_empty_stream_begins_so_many_positions_before_the_end(client):
         assert stream.last(client) is None
     stream.append(client, entries(journal.rows[4:]), journal.mark(5))
     assert ids(client) == ["5-0", "5-1"]
+
+
+def test_an_empty_stream_begins_with_the_oldest_row_that_is_kept(client):
+    for depth, position in ((1_000, 3), (2, 3), (1, 4)):
+        _, found = began(client, Books(5, oldest=4), depth=depth)
+        assert found == Begin(EventId(position, ALL_PARTS), is_there=False)
 
 
 def test_a_stream_goes_on_behind_its_last_entry(client):
