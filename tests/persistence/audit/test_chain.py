@@ -324,7 +324,7 @@ def test_any_other_order_or_choice_of_lines_is_found(whole, tmp_path_factory, da
 
 
 def test_a_hundred_faults_are_not_all_named(tmp_path):
-    written(tmp_path, (60,))
+    written(tmp_path, (90,))
     path = only(tmp_path)
     path.write_bytes(path.read_bytes().replace(b"acct-1", b"acct-7"))
     assert len(verify(tmp_path).faults) == 20

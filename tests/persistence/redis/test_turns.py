@@ -21,7 +21,7 @@ from tests.factories import BTC, ETH, D, tick
 from tests.persistence.redis.server import RedisServer, free_port
 from tests.persistence.redis.world import STREAM, Alarms, World
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(30)
 
 
 class Stepped(Publisher):
