@@ -1711,9 +1711,26 @@ FAULTS = (
     Fault(
         "any commit at a position is the one that was read",
         "actors/persistence/journal.py",
-        "roots.get(m.position) == m.root",
-        "m.position in roots",
+        "return root == mark.root or",
+        "return root is not None or",
         ("tests/persistence/test_other_history.py",),
+    ),
+    Fault(
+        "what was read of rows that are archived now is another history",
+        "actors/persistence/journal.py",
+        "(root is None and mark.position < first)",
+        "False",
+        (ARCHIVE + "test_readers.py::test_what_was_read_of_archived_rows_is_no_other_history",),
+    ),
+    Fault(
+        "a stream begins with rows that are archived",
+        "actors/persistence/redis/event_stream.py",
+        "max(end - self._depth, journal.first() - 1)",
+        "max(0, end - self._depth)",
+        (
+            ARCHIVE
+            + "test_readers.py::test_a_redis_stream_begins_with_the_oldest_row_and_one_that_ends_before_it_waits_for_the_files",
+        ),
     ),
     Fault(
         "a drop copy goes on in another history",

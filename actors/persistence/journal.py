@@ -334,11 +334,27 @@ def common_mark(connection: Connection, marks: Collection[Mark]) -> Mark | None:
 
     Of the begin every journal has the same, and of what is not kept any more nothing can be said.
     """
-    row = connection.execute(FIRST_COMMIT, (SHARD,)).fetchone()
-    first = 0 if row is None or row[0] is None else int(row[0])
-    found = connection.execute(ROOTS_AT, (SHARD, [mark.position for mark in marks])).fetchall()
-    roots = {0: NO_HASH.hex(), **{int(position): bytes(root).hex() for position, root in found}}
-    return max((m for m in marks if 0 < m.position < first or roots.get(m.position) == m.root), default=None)
+    first = first_kept(connection) or 0
+    roots = {0: NO_HASH.hex(), **roots_at(connection, [mark.position for mark in marks])}
+
+    def is_ours(mark: Mark) -> bool:
+        root = roots.get(mark.position)
+        # Of archived rows the last commit of each file is there, and no other.
+        return root == mark.root or (root is None and mark.position < first)
+
+    return max(filter(is_ours, marks), default=None)
+
+
+def roots_at(connection: Connection, positions: Sequence[int]) -> dict[int, str]:
+    """The roots of commits, by the positions where they end, in hex; without those where none does."""
+    found = connection.execute(ROOTS_AT, (SHARD, list(positions))).fetchall()
+    return {int(position): bytes(root).hex() for position, root in found}
+
+
+def first_kept(connection: Connection) -> int | None:
+    """The position of the oldest row that the journal still has; None for an empty one."""
+    row = connection.execute(FIRST_KEPT, (SHARD,)).fetchone()
+    return None if row is None or row[0] is None else int(row[0])
 
 
 def last_position(connection: Connection) -> int:
@@ -428,7 +444,7 @@ COMMIT_OF: LiteralString = """
 ROOTS_AT: LiteralString = """
     SELECT position, root FROM bulkhead.journal_commit WHERE shard = %s AND position = ANY(%s)"""
 
-FIRST_COMMIT: LiteralString = "SELECT min(position) FROM bulkhead.journal_commit WHERE shard = %s"
+FIRST_KEPT: LiteralString = "SELECT min(position) FROM bulkhead.journal WHERE shard = %s"
 
 HEADS: LiteralString = """
     SELECT asked.stream, COALESCE(last.sequence, old.sequence), COALESCE(last.hash, old.hash)
