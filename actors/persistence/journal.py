@@ -7,8 +7,8 @@ Rules
 3. A row's hash covers the hash of its stream's previous row, so a row that is changed or missing is found. Each commit
    has a root over the root of the commit before and its rows' hashes, so that rows that are cut off are found by
    whoever kept a later root.
-4. A trade of the exchange is used once: by an account's fill, or by one round of a block order. Of a round each member books
-   its part once. Keys that are made in the commit prove both (``trades_of``).
+4. A trade of the exchange is used once: by an account's fill, by one round of a block order, or by the house for an order that
+   a restored journal had lost. Of a round each member books its part once. Keys that are made in the commit prove both (``trades_of``).
 5. Only the owner of the shards appends. It keeps the ends of the streams in memory; the fence in each commit proves that
    nobody else has moved them.
 
@@ -27,7 +27,7 @@ import msgspec
 import psycopg
 
 from actors.core import clearing_fact_codec, fact_codec
-from actors.core.clearing_facts import ClearingFact, RoundAllocated
+from actors.core.clearing_facts import ClearingFact, LostOrderBooked, RoundAllocated
 from actors.core.clearing_messages import is_clearing
 from actors.core.durability import Persist, StreamFacts
 from actors.core.errors import NotDurable
@@ -369,7 +369,7 @@ def projected(connection: Connection) -> int | None:
 
 
 def trades_of(facts: StreamFacts) -> list[TradeKey]:
-    """The keys of the trades that facts book, or give to the members of a round.
+    """The keys of the trades that facts book to an account or to the house, or give to the members of a round.
 
     A fill of a round says what it cost; an account's own trade of the exchange does not.
     """
@@ -379,7 +379,7 @@ def trades_of(facts: StreamFacts) -> list[TradeKey]:
             trade = fact.trade
             member = "" if trade.quote_quantity is None else fact.client_order_id
             found.append(TradeKey(trade.symbol, trade.trade_id, member))
-        elif isinstance(fact, RoundAllocated):
+        elif isinstance(fact, RoundAllocated | LostOrderBooked):
             found += [TradeKey(trade.symbol, trade.trade_id, "") for trade in fact.trades]
     return found
 

@@ -51,7 +51,7 @@ def test_the_example_is_what_the_code_gives():
         ("another arrival, {} ms at most", book.CROWD_MAX_MS),
         ("held {} ms longer for each order beyond those", book.MEMBER_MS),
         ("beyond those, {} ms at most", book.CROWD_MOST_MS),
-        ("room for in the next {} ms", pacing.AHEAD_MS),
+        ("may be sent in the next {} ms", pacing.AHEAD_MS),
         ("trades are pooled for {} ms", rounds.ROUND_MS),
         ("1 ms longer for each {} of them", rounds.MEMBERS_A_MS),
         ("for each 10 of them, {} ms at most", rounds.ROUND_MOST_MS),
@@ -67,10 +67,11 @@ def test_the_crowd_from_which_on_a_hold_grows_is_that_of_the_code():
 
 
 @pytest.mark.parametrize(
-    ("room", "text"), [(300, "for 300 orders that is {} ms"), (100, "for 100, {} ms"), (66, "for 66, {}:")]
+    ("sent", "text"),
+    [(0, "groups that is {} ms"), (150, "{} ms after 150 orders at once"), (200, "{} ms after 200:")],
 )
-def test_how_far_apart_slots_should_be_is_what_the_code_says(room, text):
-    window = pacing.WindowNow(10_000, 300, 200, [0] * (300 - room), 0)
+def test_how_far_apart_slots_should_be_is_what_the_code_says(sent, text):
+    window = pacing.WindowNow(10_000, 300, 200, [0] * sent, 0)
     assert text.format(pacing.interval_ms(window, 10, 0)) in " ".join(PAGE.split())
 
 

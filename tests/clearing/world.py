@@ -115,7 +115,7 @@ class World:
     """See the module. Times are milliseconds."""
 
     def __init__(self, instrument=INSTRUMENT, depth=None):
-        self.instrument, self.depth = instrument, depth
+        self.instrument, self.depth, self.origin = instrument, depth, FIXED
         self.now_ms = 1_000
         self.journal = []
         self.stored = ClearingState(symbol=ETH)
@@ -140,7 +140,7 @@ class World:
         self.sent_to_gateway = []
         self.delivered = []
         self.book = Book()
-        self.core = Clearing(instrument, FIXED, self.book)
+        self.core = Clearing(instrument, self.origin, self.book)
         self.apply(self.core.loaded(self.stored, self.at))
 
     @property
@@ -315,7 +315,7 @@ class World:
         for _ in range(len(self.undecided) if keep is None else min(keep, len(self.undecided))):
             self._commit()
         self.undecided.clear()
-        self.core = Clearing(self.instrument, FIXED, self.book)
+        self.core = Clearing(self.instrument, self.origin, self.book)
         self.timers.clear()
         self.timer_ms = None
         self.load()
@@ -334,7 +334,7 @@ class World:
         self.wants.clear()
         self.slots.clear()
         self.book = Book()
-        self.core = Clearing(self.instrument, FIXED, self.book)
+        self.core = Clearing(self.instrument, self.origin, self.book)
         self.load()
         members = {m.client_order_id for block in self.stored.blocks for m in block.members}
         self.core.booked(members - set(self.open_ids()))

