@@ -180,6 +180,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "actors/clearing/protocol.py": (
         *CLEARED,
         "tests/clearing/test_fees.py",
+        "tests/clearing/test_lost.py",
         "tests/clearing/test_bypass.py",
         "tests/clearing/test_days.py",
     ),

@@ -9,14 +9,13 @@ brackets. Control characters are shown as signs (``actors.cli.safe``).
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import TypeAlias
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.padding import Padding
-from rich.segment import Segment
+from rich.table import Table
 from rich.text import Text
 
 from actors.cli.safe import safe
@@ -57,12 +56,11 @@ class Sheet:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw it, as a table or stacked."""
-        needs = self._needs()
-        widths = fitted(needs, options.max_width)
+        widths = fitted(self._needs(), options.max_width)
         if widths is not None:
-            yield from self._table(widths, console, options)
+            yield self._table(widths)
         else:
-            yield from self._stacked([natural for _, natural in needs], console, options.max_width)
+            yield from self._stacked(options.max_width)
 
     def _needs(self) -> list[tuple[int, int]]:
         """Least and natural width of each column, in terminal cells."""
@@ -78,63 +76,31 @@ class Sheet:
             )
         return found
 
-    def _table(self, widths: Sequence[int], console: Console, options: ConsoleOptions) -> RenderResult:
-        # Drawn here: rich's own table takes a minute for tens of thousands of rows.
-        if self.title is not None:
-            whole = sum(widths) + BORDER * len(widths) + 1
-            yield from console.render(Text(self.title, "italic"), options.update(width=whole))
-        yield _rule("┏", "┳", "┓", "━", widths)
-        head = [Text(name, "bold") for name in self.names]
-        yield from self._drawn(head, widths, "┃", console)
-        yield _rule("┡", "╇", "┩", "━", widths)
+    def _table(self, widths: Sequence[int]) -> Table:
+        title = None if self.title is None else Text(self.title, "italic")
+        table = Table(title=title, title_justify="left", header_style="bold")
+        for name, number, width in zip(self.names, self.numbers, widths, strict=True):
+            table.add_column(name, justify="right" if number else "left", width=width, overflow="fold")
         for row in self.rows:
-            yield from self._drawn(row, widths, "│", console)
-        yield _rule("└", "┴", "┘", "─", widths)
+            table.add_row(*row)
+        return table
 
-    def _drawn(
-        self, row: Sequence[Text], widths: Sequence[int], border: str, console: Console
-    ) -> Iterator[Segment]:
-        """The lines of one row, as few segments as there are styles."""
-        columns = [
-            _lines(cell, width, console, is_number=number)
-            for cell, width, number in zip(row, widths, self.numbers, strict=True)
-        ]
-        for line in itertools.zip_longest(*columns):
-            plain = border
-            for part, width in zip(line, widths, strict=True):
-                left, segments, right = part if part is not None else (width, (), 0)
-                plain += " " * (left + 1)
-                for segment in segments:
-                    if segment.style:
-                        yield Segment(plain)
-                        yield segment
-                        plain = ""
-                    else:
-                        plain += segment.text
-                plain += " " * (right + 1) + border
-            yield Segment(f"{plain}\n")
-
-    def _stacked(self, natural: Sequence[int], console: Console, width: int) -> RenderResult:
+    def _stacked(self, width: int) -> RenderResult:
+        natural = [most for _, most in self._needs()]
         kept = 0
         while sum(natural[: kept + 1]) + kept * len(GAP) <= width:
             kept += 1
         if self.title:
             yield Text(self.title, style="italic")
         if kept:
-            yield from _whole(
-                self._line([Text(name, style="bold") for name in self.names[:kept]], natural), console
-            )
+            yield self._line([Text(name, style="bold") for name in self.names[:kept]], natural)
         for row in self.rows:
             if kept:
-                yield from _whole(self._line(row[:kept], natural), console)
+                yield self._line(row[:kept], natural)
             named = [(n, v) for n, v in zip(self.names[kept:], row[kept:], strict=True) if v.plain]
             indent = INDENT if kept else 0
             for line in packed(named, width - indent):
-                if _is_simple(line.plain, width - indent):
-                    yield Segment(" " * indent)
-                    yield from _whole(line, console)
-                else:
-                    yield Padding(line, (0, 0, 0, indent), expand=False)
+                yield Padding(line, (0, 0, 0, indent), expand=False)
             if not kept:
                 yield Text("")
 
@@ -149,43 +115,6 @@ class Sheet:
         line = Text(GAP, no_wrap=True).join(parts)
         line.rstrip()
         return line
-
-
-def _rule(left: str, middle: str, right: str, line: str, widths: Sequence[int]) -> Segment:
-    return Segment(left + middle.join(line * (width + 2) for width in widths) + right + "\n")
-
-
-def _whole(line: Text, console: Console) -> Iterator[Segment]:
-    """A line that fits."""
-    yield from _segments(line, console)
-    yield Segment.line()
-
-
-def _segments(text: Text, console: Console) -> Iterable[Segment]:
-    if text.spans:
-        return text.render(console)
-    # Of a text in one style rich's own leaves the style away.
-    return [Segment(text.plain, console.get_style(text.style) if text.style else None)]
-
-
-def _is_simple(text: str, width: int) -> bool:
-    """Whether it is one line that fits, and has as many cells wherever it stands."""
-    return cell_len(text) <= width and "\n" not in text and "\t" not in text
-
-
-def _lines(
-    cell: Text, width: int, console: Console, *, is_number: bool
-) -> list[tuple[int, Iterable[Segment], int]]:
-    """The lines of a cell: spaces before, what is in it, and spaces behind."""
-    parts = [cell] if _is_simple(cell.plain, width) else cell.wrap(console, width, overflow="fold")
-    found: list[tuple[int, Iterable[Segment], int]] = []
-    for part in parts:
-        if is_number:
-            part.rstrip()
-        free = width - cell_len(part.plain)
-        left, right = (free, 0) if is_number else (0, free)
-        found.append((left, _segments(part, console), right))
-    return found
 
 
 def _visible(cell: Cell) -> Text:

@@ -155,6 +155,7 @@ def test_the_house_has_the_blocks_that_a_restored_dump_does_not_know_and_the_boo
     each_trade_once(dsn, paper)
 
 
+WIDE = {"max_notional_per_trade": "1000000", "max_total_exposure": "1000000"}
 NEWER, RISKY = "newer-1", ("risky-1", "risky-2", "risky-3")
 
 
@@ -301,8 +302,9 @@ def killed_after_a_dump(paper, data, folder, **environment):
     load.stop()
     if has_crowd:
         newer = {"account_id": NEWER, "symbol": "BTCUSDT", "side": "BUY", "quantity": "0.01", "leverage": "5"}
-        engine.client.post("/v1/accounts", [{"account_id": NEWER, "deposit": "1000"}])
-        assert engine.client.post("/v1/orders", newer)["type"] == "Accepted"
+        engine.client.post("/v1/accounts", [{"account_id": NEWER, "deposit": "1000", **WIDE}])
+        [answer] = engine.client.post("/v1/orders", [newer])
+        assert answer["type"] == "Accepted", answer
     orphans = rest_orders(engine.client, "BTCUSDT", "0.96", 3)
     answers = engine.client.post("/v1/orders", order_bodies(5, notional=700))
     assert {a["type"] for a in answers} == {"Accepted"}, answers
@@ -323,7 +325,7 @@ def killed_after_a_dump(paper, data, folder, **environment):
 
 def open_risky(client):
     """Accounts that a drop of 3 % liquidates, as one block: what the dump has of them is liquidated again, at a restart."""
-    client.post("/v1/accounts", [{"account_id": id_, "deposit": "45"} for id_ in RISKY])
+    client.post("/v1/accounts", [{"account_id": id_, "deposit": "45", **WIDE} for id_ in RISKY])
     [mark] = {p["mark"] for p in client.get("/v1/positions", limit=1000) if p["symbol"] == "ETHUSDT"}
     quantity = plain(LISTINGS["ETHUSDT"].instrument.ceil_qty(D(2_000) / D(mark)))
     order = {"symbol": "ETHUSDT", "side": "BUY", "quantity": quantity, "leverage": "50"}
