@@ -986,8 +986,8 @@ FAULTS = (
     Fault(
         "a check of the journal forgets what this machine knows of its end",
         CHAIN,
-        "later = [position for position in self._known if position > self.position]",
-        "later: list[int] = []",
+        "if self._known:  # what is left of it",
+        "if not self.position:  # what is left of it",
         CHAINED,
     ),
     Fault(

@@ -31,6 +31,9 @@ NUMBER = b'{"n":'
 NUMBER_MAX = 18
 """Digits of it; more are damage."""
 
+NO_NUMBER = 10**NUMBER_MAX
+"""Behind all that there can be."""
+
 KIND = f'"kind":"{Kind.REJECTION}"'.encode()
 
 
@@ -72,17 +75,17 @@ def _refused(raw: bytes, wanted: Wanted, before: int | None) -> Refused | None:
     if before is not None and _number_of(raw) >= before:
         return None
     whole = read(raw)
-    if whole is None or whole.line.kind != Kind.REJECTION or (before is not None and whole.line.n >= before):
+    if whole is None or whole.line.kind != Kind.REJECTION:
         return None
     record = record_of(whole.line)
     return Refused(whole.line.n, record) if record is not None and _is_wanted(record, wanted) else None
 
 
 def _number_of(raw: bytes) -> int:
-    """The number that a line begins with; 0 if it is no line."""
+    """The number that a line begins with; ``NO_NUMBER`` if it is no line."""
     number = raw[len(NUMBER) : raw.find(b",")]
     is_one = raw.startswith(NUMBER) and number.isdigit() and len(number) <= NUMBER_MAX
-    return int(number) if is_one else 0
+    return int(number) if is_one else NO_NUMBER
 
 
 def _is_wanted(record: Record, wanted: Wanted) -> bool:
