@@ -1598,6 +1598,13 @@ FAULTS = (
         (ARCHIVE + "test_faults.py::test_what_stands_in_the_way_is_named",),
     ),
     Fault(
+        "a row of later times is archived with an earlier commit",
+        "actors/persistence/archive/plan.py",
+        "        if late is not None:",
+        "        if late is not None and not late:",
+        (ARCHIVE + "test_faults.py::test_a_row_of_a_clock_that_was_ahead_is_not_archived_before_its_time",),
+    ),
+    Fault(
         "a snapshot stays older than what is archived",
         "actors/persistence/archive/writing.py",
         "        cursor.executemany(PUT_SNAPSHOT, [_snapshot(s) for s in made.streams.values()])\n",

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from actors.core.errors import NotRecorded
-from actors.core.utc import MS_MAX, day_of
+from actors.core.utc import day_of
 from actors.persistence.audit.chain import Unreadable
 from actors.persistence.audit.files import FOLDER, days_in
 from actors.persistence.audit.line import Kind, Line, read
@@ -24,8 +24,8 @@ from actors.persistence.history import LIMIT_MAX, Refused, Wanted
 from actors.persistence.history_records import REFUSALS, HistoryKind, Record
 from actors.subaccount.rejections import RejectCode
 
-LATE_MS = 2 * 86_400_000
-"""A line that came late stands in the file of a later day."""
+LATE = 2
+"""A line that came late stands in the file of a later day; if the clock was ahead then, of a much later one."""
 
 NUMBER = b'{"n":'
 NUMBER_MAX = 18
@@ -57,12 +57,13 @@ class RefusedCommands:
         """
         if wanted.kinds and not wanted.kinds & REFUSALS:
             return
-        first, last = day_of(wanted.from_ms), day_of(min(wanted.to_ms, MS_MAX - LATE_MS) + LATE_MS)
+        first, last = day_of(wanted.from_ms), day_of(wanted.to_ms)
         made = partial(_refused, wanted=wanted, before=before)
         try:
-            for day in reversed(days_in(self._folder)):
-                if first <= day.day <= last:
-                    yield from newest(day, KIND, made, LIMIT_MAX + 1)
+            days = [day for day in days_in(self._folder) if first <= day.day]
+            inside = sum(day.day <= last for day in days)
+            for day in reversed(days[: inside + LATE]):
+                yield from newest(day, KIND, made, LIMIT_MAX + 1)
         except (OSError, Unreadable) as error:
             raise NotRecorded(f"the audit in {self._folder} cannot be read: {error}") from None
 
