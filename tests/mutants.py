@@ -423,6 +423,16 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "id_ <= self._from",
         "id_ < self._from",
     ): "what is compared begins behind a whole row, or behind a line of an earlier file",
+    (
+        "persistence/audit/against_journal",
+        "one.n > n",
+        "one.n >= n",
+    ): "a line that says that the database went back is no event, and no root",
+    (
+        "persistence/projection/actor",
+        "self._now_ns() < until_ns",
+        "self._now_ns() <= until_ns",
+    ): "the very nanosecond",
     ("persistence/audit/files", "told > CHUNK", "told >= CHUNK"): "progress is told one byte earlier",
     (
         "persistence/audit/trail",

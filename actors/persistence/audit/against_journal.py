@@ -179,8 +179,8 @@ class _Comparison:
             if len(self._roots) >= ROOTS_AT_ONCE:
                 self._compare_roots()
         elif line.kind == Kind.NOT_KEPT:
-            through = EventId(int(line.data.get("position", 0)), ALL_PARTS)
-            while self._next is not None and self._next.id <= through:
+            through = int(line.data.get("position", 0))
+            while self._next is not None and self._next.id.position <= through:
                 self._next = next(self._expected, None)
         elif line.id:
             self._event(where, line, event_id(line.id))
@@ -240,7 +240,7 @@ class _Comparison:
     def _compare_roots(self) -> None:
         there = journal.roots_at(self._connection, list(self._roots))
         for position, (where, root) in self._roots.items():
-            if position <= self._archived and position not in there:
+            if position < self._archived and position not in there:
                 continue  # of each archived file the last commit is there, and no other
             self._root_count += 1
             if there.get(position) != root:

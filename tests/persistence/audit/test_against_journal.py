@@ -204,6 +204,25 @@ def test_what_a_line_says_was_not_kept_is_not_looked_for(world, dsn, tmp_path):
         assert "event 4-0" in fault.text, "what is behind it is looked for"
 
 
+def test_of_archived_rows_the_last_root_is_compared_and_no_earlier_one(world, dsn, tmp_path):
+    folder = tmp_path / files.FOLDER
+    first, second, *_ = [int(line.data["position"]) for line in lines_in(folder) if line.kind == Kind.ROOT]
+    with psycopg.connect(dsn) as connection:
+        connection.execute(
+            "INSERT INTO bulkhead.archive SELECT 1, position, 1, 1, 1, root, root, 'x', 'x', 1, 1 "
+            "FROM bulkhead.journal_commit WHERE position = %s",
+            (second,),
+        )
+        connection.execute("DELETE FROM bulkhead.journal WHERE position <= %s", (second,))
+        connection.execute("DELETE FROM bulkhead.journal_commit WHERE position < %s", (second,))
+        found = against_journal.compare(connection, folder)
+        assert (found.faults, found.archived, found.roots) == ((), second, 2)
+        connection.execute("DELETE FROM bulkhead.journal_commit WHERE position = %s", (second,))
+        [fault] = against_journal.compare(connection, folder).faults
+        assert f"at position {second}, and has no commit that ends there" in fault.text
+        assert first < second
+
+
 def test_a_part_of_the_days_what_is_behind_and_a_restored_database(world, store, dsn, tmp_path):
     folder = tmp_path / files.FOLDER
     days = [day.day for day in files.days_in(folder)]
