@@ -276,6 +276,9 @@ def test_compressed_days_are_verified_alike(tmp_path):
     assert sorted(p.name for p in tmp_path.glob("*.gz")) == ["2026-11-22.jsonl.gz", "2026-11-23.jsonl.gz"]
     found = verify(tmp_path)
     assert (found.ok, found.lines) == (True, 15)
+    before = files.last_place(files.days_in(tmp_path)[1])
+    last_line = gzip.decompress((tmp_path / "2026-11-23.jsonl.gz").read_bytes()).splitlines()[-1]
+    assert (before.n, before.hash) == (files.read(last_line).line.n, files.read(last_line).hash)
     path = tmp_path / "2026-11-23.jsonl.gz"
     lines = gzip.decompress(path.read_bytes()).splitlines(keepends=True)
     path.write_bytes(gzip.compress(b"".join(lines[:1] + lines[2:])))
