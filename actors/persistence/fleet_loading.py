@@ -1,0 +1,265 @@
+"""All accounts at a start, folded by several processes at once.
+
+Folding is work for the processor, and Python gives one process no more than one of them. So the accounts are cut into
+chunks, and whoever is free takes the next: this process, and helpers that ask Postgres on connections of their own. They
+fold with the same function, and hand back states as snapshots keep them, which are read back as they were. A helper that
+fails costs time and nothing else: what it had is folded here.
+
+I/O: runs SQL on the connection that it is given; starts processes, which run this file.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import queue
+import signal
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import IO, Self
+
+import msgspec
+import psycopg
+import structlog
+
+from actors.core.errors import StateCorrupt, StoreUnreachable
+from actors.persistence import loading, sql
+from actors.persistence.connection import connect, one_line
+from actors.persistence.loading import Connection, Failed, Kept
+from actors.subaccount import state_codec
+
+log = structlog.get_logger("store")
+
+CHUNK = 500
+"""Accounts: 25 ms of work, so that nobody waits long for who is last."""
+
+WORTH_A_HELPER = 10_000
+"""Accounts. A helper's start takes 0.2 s of a processor, as to fold half as many does."""
+
+HELPERS_MAX = 3
+"""To read back what more of them fold would take all of this process's time."""
+
+PATIENCE_SECONDS = 60.0
+"""How long to wait for a helper's answer; Postgres has given a statement up long before."""
+
+END_SECONDS = 5.0
+"""How long a helper may take to end by itself."""
+
+Outside = tuple[
+    str, str | None, str | None, str | None, str | None, str | None, str | None, Decimal | None, int
+]
+"""An account's row of ``sql.SOME_ACCOUNTS``: its id first."""
+
+Folded = tuple[str, int, bytes, bytes]
+"""Account, sequence, hash and encoded state, as a helper hands them back."""
+
+
+class Answer(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What a helper made of a chunk, or why it made nothing; ``unusual`` accounts are left to ``loading.states_of``."""
+
+    outside: list[Outside] = []
+    folded: list[Folded] = []
+    unusual: list[str] = []
+    error: str = ""
+
+
+Chunk = list[str]
+Chunks = queue.SimpleQueue[Chunk]
+Helper = subprocess.Popen[bytes]
+
+_ENCODER = msgspec.msgpack.Encoder()
+_CHUNK = msgspec.msgpack.Decoder(Chunk)
+_ANSWER = msgspec.msgpack.Decoder(Answer)
+_LENGTH = struct.Struct("<Q")
+
+
+def all_accounts(
+    connection: Connection, dsn: str, failed: Failed, helpers: int | None = None
+) -> list[tuple[Outside, Kept | None]]:
+    """What ``sql.SOME_ACCOUNTS`` has of each account, by id, and its state; no state of one that cannot be read.
+
+    Args:
+        connection: for what is folded here.
+        dsn: of the same database, for helpers.
+        failed: informed of accounts that cannot be read.
+        helpers: how many processes beside this one; by default as many as the accounts are worth on this machine.
+    """
+    ids = [row[0] for row in connection.execute(sql.ACCOUNT_IDS).fetchall()]
+    chunks: Chunks = queue.SimpleQueue()
+    for at in range(0, len(ids), CHUNK):
+        chunks.put(ids[at : at + CHUNK])
+    outside: list[Outside] = []
+    states: dict[str, Kept] = {}
+    unusual: list[str] = []
+    with _Team(dsn, chunks, _worth(len(ids)) if helpers is None else helpers) as team:
+        while (chunk := _next(chunks)) is not None or team.at_work:
+            if chunk is not None:
+                outside += connection.execute(sql.SOME_ACCOUNTS, (chunk,)).fetchall()
+                unusual += loading.usual_states(connection, chunk, states)
+            for answer in team.answers(wait=chunk is None):
+                outside += answer.outside
+                unusual += answer.unusual
+                unusual += _read_back(answer.folded, states)
+    states.update(loading.states_of(connection, unusual, failed) if unusual else {})
+    by_id = {row[0]: row for row in outside}
+    return [(by_id[id_], states.get(id_)) for id_ in ids if id_ in by_id]
+
+
+def _worth(accounts: int) -> int:
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(processors - 1, HELPERS_MAX, accounts // WORTH_A_HELPER)
+
+
+def _read_back(folded: list[Folded], states: dict[str, Kept]) -> list[str]:
+    """Add what a helper folded to ``states``; those that cannot be read."""
+    unreadable = []
+    for stream, sequence, hash_, data in folded:
+        try:
+            states[stream] = Kept(state_codec.decode(state_codec.VERSION, data), sequence, hash_)
+        except StateCorrupt:
+            unreadable.append(stream)
+    return unreadable
+
+
+def _next(chunks: Chunks) -> Chunk | None:
+    try:
+        return chunks.get_nowait()
+    except queue.Empty:
+        return None
+
+
+class _Team:
+    """Helpers, each with a thread here that gives it chunks and takes its answers."""
+
+    def __init__(self, dsn: str, chunks: Chunks, helpers: int) -> None:
+        self._dsn, self._chunks = dsn, chunks
+        self._answers: queue.SimpleQueue[Answer | None] = queue.SimpleQueue()
+        self._processes = [process for process in (_started() for _ in range(helpers)) if process is not None]
+        self.at_work = len(self._processes)
+
+    def __enter__(self) -> Self:
+        for process in self._processes:
+            threading.Thread(target=self._attend, args=[process], name="fold-helper", daemon=True).start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        while _next(self._chunks) is not None:
+            pass  # after an error here nobody goes on
+        for process in self._processes:
+            try:
+                process.wait(END_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def answers(self, *, wait: bool) -> Iterator[Answer]:
+        """Those that are there; with ``wait``, where none is, the next one, or none when a helper ends."""
+        while True:
+            try:
+                answer = self._answers.get(wait, PATIENCE_SECONDS)
+            except queue.Empty:
+                if wait:
+                    log.warning("processes that help to read accounts do not answer")
+                    for process in self._processes:
+                        process.kill()
+                return
+            wait = False
+            if answer is None:
+                self.at_work -= 1
+            else:
+                yield answer
+
+    def _attend(self, process: Helper) -> None:
+        chunk: Chunk | None = None
+        try:
+            # It reads its input to the end, and then ends.
+            with _pipe(process.stdout) as answers, _pipe(process.stdin) as asked:
+                _write(asked, self._dsn.encode())
+                while (chunk := _next(self._chunks)) is not None:
+                    _write(asked, _ENCODER.encode(chunk))
+                    self._answers.put(_answer_in(_read(answers)))
+        except (OSError, EOFError, msgspec.MsgspecError) as error:
+            log.warning("a process that helps to read accounts failed", error=one_line(error))
+            if chunk is not None:
+                self._chunks.put(chunk)
+        finally:
+            self._answers.put(None)
+
+
+def _started() -> Helper | None:
+    """A helper, or None if there can be none now."""
+    command = [sys.executable, "-m", __name__]
+    try:
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 - our own
+    except OSError as error:
+        log.warning("no process to help to read accounts", error=one_line(error))
+        return None
+
+
+def _pipe(end: IO[bytes] | None) -> IO[bytes]:
+    if end is None:
+        raise OSError("it has no pipe")
+    return end
+
+
+def _answer_in(data: bytes) -> Answer:
+    answer = _ANSWER.decode(data)
+    if answer.error:
+        raise OSError(answer.error)
+    return answer
+
+
+def _write(pipe: IO[bytes], data: bytes) -> None:
+    pipe.write(_LENGTH.pack(len(data)))
+    pipe.write(data)
+    pipe.flush()
+
+
+def _read(pipe: IO[bytes]) -> bytes:
+    """What ``_write`` was given at the other end.
+
+    Raises:
+        EOFError: the other end is closed.
+    """
+    head = pipe.read(_LENGTH.size)
+    if len(head) < _LENGTH.size:
+        raise EOFError("it has ended")
+    (length,) = _LENGTH.unpack(head)
+    data = pipe.read(length)
+    if len(data) < length:
+        raise EOFError("it has ended in the middle of an answer")
+    return data
+
+
+# -- the helper
+
+
+def help_out(source: IO[bytes], sink: IO[bytes]) -> None:
+    """Answer chunks until there are no more. What is read first is the DSN."""
+    try:
+        with connect(_read(source).decode()) as connection:
+            connection.execute("SET default_transaction_read_only = on")
+            while True:
+                _write(sink, _ENCODER.encode(_answer(connection, _CHUNK.decode(_read(source)))))
+    except (EOFError, BrokenPipeError):
+        return  # there are no more, or whoever asks has ended
+    except (psycopg.Error, StoreUnreachable) as error:
+        _write(sink, _ENCODER.encode(Answer(error=one_line(error))))
+
+
+def _answer(connection: Connection, chunk: Chunk) -> Answer:
+    outside = connection.execute(sql.SOME_ACCOUNTS, (chunk,)).fetchall()
+    states: dict[str, Kept] = {}
+    unusual = loading.usual_states(connection, chunk, states)
+    folded = [(id_, k.sequence, k.hash, state_codec.encode(k.state)) for id_, k in states.items()]
+    return Answer(outside, folded, unusual)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the engine, with which this ends
+    gc.disable()
+    help_out(sys.stdin.buffer, sys.stdout.buffer)

@@ -1,0 +1,225 @@
+"""All accounts are folded by several processes: the same states, whoever folds them, and whatever becomes of a helper."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from functools import partial
+
+import msgspec
+import psycopg
+import pytest
+
+from actors.persistence import fleet_loading, loading
+from actors.persistence.fleet_loading import Answer, all_accounts, help_out
+from actors.persistence.loading import states_of
+from actors.subaccount.state_codec import state_hash
+from tests.factories import BUY, SELL
+from tests.persistence.authors import Author, create
+
+ACCOUNTS = 6
+START = fleet_loading._started
+
+
+@pytest.fixture
+def fleet(store, monkeypatch):
+    """Chunks of two accounts, which hold something and have an order; all but the last are as they should be."""
+    monkeypatch.setattr(fleet_loading, "CHUNK", 2)
+    authors = [Author(state) for state in create(store, ACCOUNTS)]
+    for author in authors:
+        author.trade(BUY, "0.3")
+        author.trade(SELL, "0.1")
+        assert not any(store.commit(author.batch))
+    return {author.state.account_id: author.state for author in authors}
+
+
+def read(dsn, helpers):
+    """States by account, in their order, and who cannot be read."""
+    unreadable = {}
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        rows = all_accounts(connection, dsn, lambda id_, error: unreadable.update({id_: str(error)}), helpers)
+        expected = states_of(connection, [outside[0] for outside, kept in rows if kept is not None])
+    found = {outside[0]: kept for outside, kept in rows if kept is not None}
+    assert found == expected
+    assert [*found] == sorted(found)
+    return found, unreadable
+
+
+class Helped:
+    """What helpers handed back."""
+
+    def __init__(self, monkeypatch):
+        self.accounts = []
+        real = fleet_loading._read_back
+
+        def noted(folded, states):
+            self.accounts += [row[0] for row in folded]
+            return real(folded, states)
+
+        monkeypatch.setattr(fleet_loading, "_read_back", noted)
+
+
+@pytest.fixture
+def helped(monkeypatch):
+    return Helped(monkeypatch)
+
+
+@pytest.fixture
+def idle(monkeypatch):
+    """This process folds nothing while a helper is at work."""
+    real = fleet_loading._next
+    main = fleet_loading.threading.current_thread()
+
+    def only_helpers(chunks):
+        at_work = any(t.name == "fold-helper" for t in fleet_loading.threading.enumerate())
+        return None if at_work and fleet_loading.threading.current_thread() is main else real(chunks)
+
+    monkeypatch.setattr(fleet_loading, "_next", only_helpers)
+
+
+def test_states_are_the_same_whoever_folds_them(fleet, dsn, helped):
+    expected = {id_: state_hash(state) for id_, state in fleet.items()}
+    for helpers in (0, 1, 2):
+        found, unreadable = read(dsn, helpers)
+        assert unreadable == {}
+        assert {id_: state_hash(kept.state) for id_, kept in found.items()} == expected
+        assert helpers or not helped.accounts
+
+
+def test_a_helper_leaves_what_it_cannot_read_to_this_process_which_names_it(fleet, dsn, helped, idle):
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("DELETE FROM bulkhead.journal WHERE stream = 'acct-2' AND sequence = 3")
+    found, unreadable = read(dsn, 1)
+    assert sorted(helped.accounts) == sorted(fleet.keys() - {"acct-2"})
+    assert found.keys() == fleet.keys() - {"acct-2"}
+    assert "decision 4 in the journal does not follow 2" in unreadable["acct-2"]
+
+
+FAILING = {
+    "ends at once": "pass",
+    "ends after the first question": "import sys; sys.stdin.buffer.read(8)",
+    "answers too little": "import sys; sys.stdout.buffer.write(bytes([9, 0, 0, 0, 0, 0, 0, 0, 1]))",
+    "answers nonsense": "import sys; sys.stdout.buffer.write(bytes([1, 0, 0, 0, 0, 0, 0, 0, 255]))",
+    "says nothing": "import time; time.sleep(600)",
+}
+
+
+def test_what_a_failed_helper_had_is_folded_here(fleet, dsn, monkeypatch, idle):
+    monkeypatch.setattr(fleet_loading, "PATIENCE_SECONDS", 0.3)
+    for name, program in FAILING.items():
+        command = [sys.executable, "-S", "-c", program]
+        started = partial(subprocess.Popen, command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        monkeypatch.setattr(fleet_loading, "_started", started)
+        found, unreadable = read(dsn, 2)
+        assert (found.keys(), unreadable) == (fleet.keys(), {}), name
+
+
+def test_a_helper_that_is_killed_costs_nothing_but_time(fleet, dsn, monkeypatch, helped, idle):
+    """With kill -9, after its first answer."""
+    processes = []
+
+    def started():
+        processes.append(START())
+        return processes[-1]
+
+    def killed(data):
+        processes[0].kill()
+        processes[0].wait()
+        return answer_in(data)
+
+    answer_in = fleet_loading._answer_in
+    monkeypatch.setattr(fleet_loading, "_started", started)
+    monkeypatch.setattr(fleet_loading, "_answer_in", killed)
+    found, _ = read(dsn, 1)
+    assert found.keys() == fleet.keys()
+    assert len(helped.accounts) == 2
+
+
+def test_without_a_process_to_be_had_this_one_folds_all(fleet, dsn, monkeypatch):
+    def none(*_args, **_kwargs):
+        raise BlockingIOError("Resource temporarily unavailable")
+
+    monkeypatch.setattr(fleet_loading.subprocess, "Popen", none)
+    assert read(dsn, 2)[0].keys() == fleet.keys()
+
+
+def test_no_helper_outlives_the_loading(fleet, dsn, monkeypatch):
+    processes = []
+
+    def started():
+        processes.append(START())
+        return processes[-1]
+
+    monkeypatch.setattr(fleet_loading, "_started", started)
+    read(dsn, 2)
+    assert [process.returncode for process in processes] == [0, 0]
+    monkeypatch.setattr(loading, "usual_states", lambda *_: 1 / 0)
+    with psycopg.connect(dsn, autocommit=True) as connection, pytest.raises(ZeroDivisionError):
+        all_accounts(connection, dsn, lambda *_: None, 2)
+    assert [process.returncode for process in processes[2:]] == [0, 0]
+
+
+# -- the helper itself
+
+
+def asked(*frames):
+    pipe = io.BytesIO()
+    for frame in frames:
+        fleet_loading._write(pipe, frame)
+    pipe.seek(0)
+    return pipe
+
+
+def answers(source):
+    sink = io.BytesIO()
+    help_out(source, sink)
+    sink.seek(0)
+    found = []
+    while len(sink.getvalue()) > sink.tell():
+        found.append(msgspec.msgpack.decode(fleet_loading._read(sink), type=Answer))
+    return found
+
+
+def chunk(*ids):
+    return msgspec.msgpack.encode(ids)
+
+
+def test_a_helper_answers_chunk_by_chunk_until_there_are_no_more(fleet, dsn):
+    first, second = answers(asked(dsn.encode(), chunk("acct-1", "acct-2"), chunk("acct-3", "nobody")))
+    assert [row[0] for row in first.outside] == [row[0] for row in first.folded] == ["acct-1", "acct-2"]
+    assert [row[0] for row in second.folded] == ["acct-3"]
+    assert second.unusual == ["nobody"]
+    assert answers(asked(dsn.encode())) == answers(asked()) == []
+
+
+def test_a_helper_says_why_it_cannot_help_without_the_password():
+    [answer] = answers(asked(b"postgresql://me:s3cret@127.0.0.1:1/none", chunk("acct-1")))
+    assert "Postgres cannot be reached" in answer.error
+    assert "s3cret" not in answer.error
+
+
+def test_a_helper_cannot_write(fleet, dsn, monkeypatch):
+    def writes(connection, *_):
+        connection.execute("DELETE FROM bulkhead.journal")
+
+    monkeypatch.setattr(loading, "usual_states", writes)
+    [answer] = answers(asked(dsn.encode(), chunk("acct-1")))
+    assert "read-only transaction" in answer.error
+
+
+@pytest.mark.parametrize(
+    ("processors", "accounts", "helpers"),
+    [(1, 10**6, 0), (2, 9_999, 0), (2, 10_000, 1), (2, 10**6, 1), (4, 20_000, 2), (64, 10**6, 3)],
+)
+def test_as_many_helpers_as_accounts_and_processors_are_worth(monkeypatch, processors, accounts, helpers):
+    monkeypatch.setattr(fleet_loading.os, "sched_getaffinity", lambda _: range(processors))
+    assert fleet_loading._worth(accounts) == helpers
+
+
+def test_the_store_loads_with_helpers(fleet, store, monkeypatch, helped, idle):
+    monkeypatch.setattr(fleet_loading, "_worth", lambda _: 1)
+    assert {state.account_id: state_hash(state) for state in store.load(None)} == {
+        id_: state_hash(state) for id_, state in fleet.items()
+    }
+    assert len(helped.accounts) == ACCOUNTS
