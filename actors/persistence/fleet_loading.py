@@ -18,8 +18,8 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from decimal import Decimal
+from collections import deque
+from collections.abc import Iterator, Sequence
 from typing import IO, Self
 
 import msgspec
@@ -27,15 +27,21 @@ import psycopg
 import structlog
 
 from actors.core.errors import StateCorrupt, StoreUnreachable
-from actors.persistence import loading, sql
+from actors.persistence import loading
 from actors.persistence.connection import connect, one_line
 from actors.persistence.loading import Connection, Failed, Kept
 from actors.subaccount import state_codec
 
 log = structlog.get_logger("store")
 
-CHUNK = 500
-"""Accounts: 25 ms of work, so that nobody waits long for who is last."""
+CHUNK = 250
+"""Accounts: 10 ms of work, so that nobody waits long for who is last, and an answer that fits into a pipe."""
+
+AHEAD = 2
+"""So many chunks a helper has at a time: the next one is there before the answer to the last one was taken."""
+
+PIPE_BYTES = 1 << 20
+"""As much as Linux lets everybody have: a helper need not wait until its answer is read."""
 
 WORTH_A_HELPER = 10_000
 """Accounts. A helper's start takes 0.2 s of a processor, as to fold half as many does."""
@@ -49,11 +55,6 @@ PATIENCE_SECONDS = 60.0
 END_SECONDS = 5.0
 """How long a helper may take to end by itself."""
 
-Outside = tuple[
-    str, str | None, str | None, str | None, str | None, str | None, str | None, Decimal | None, int
-]
-"""An account's row of ``sql.SOME_ACCOUNTS``: its id first."""
-
 Folded = tuple[str, int, bytes, bytes]
 """Account, sequence, hash and encoded state, as a helper hands them back."""
 
@@ -61,7 +62,6 @@ Folded = tuple[str, int, bytes, bytes]
 class Answer(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What a helper made of a chunk, or why it made nothing; ``unusual`` accounts are left to ``loading.states_of``."""
 
-    outside: list[Outside] = []
     folded: list[Folded] = []
     unusual: list[str] = []
     error: str = ""
@@ -77,36 +77,32 @@ _ANSWER = msgspec.msgpack.Decoder(Answer)
 _LENGTH = struct.Struct("<Q")
 
 
-def all_accounts(
-    connection: Connection, dsn: str, failed: Failed, helpers: int | None = None
-) -> list[tuple[Outside, Kept | None]]:
-    """What ``sql.SOME_ACCOUNTS`` has of each account, by id, and its state; no state of one that cannot be read.
+def all_states(
+    connection: Connection, dsn: str, streams: Sequence[str], failed: Failed, helpers: int | None = None
+) -> dict[str, Kept]:
+    """The states of very many accounts, as ``loading.states_of`` gives them; no limits below.
 
     Args:
         connection: for what is folded here.
         dsn: of the same database, for helpers.
+        streams: the accounts' ids.
         failed: informed of accounts that cannot be read.
         helpers: how many processes beside this one; by default as many as the accounts are worth on this machine.
     """
-    ids = [row[0] for row in connection.execute(sql.ACCOUNT_IDS).fetchall()]
     chunks: Chunks = queue.SimpleQueue()
-    for at in range(0, len(ids), CHUNK):
-        chunks.put(ids[at : at + CHUNK])
-    outside: list[Outside] = []
+    for at in range(0, len(streams), CHUNK):
+        chunks.put(list(streams[at : at + CHUNK]))
     states: dict[str, Kept] = {}
     unusual: list[str] = []
-    with _Team(dsn, chunks, _worth(len(ids)) if helpers is None else helpers) as team:
+    with _Team(dsn, chunks, _worth(len(streams)) if helpers is None else helpers) as team:
         while (chunk := _next(chunks)) is not None or team.at_work:
             if chunk is not None:
-                outside += connection.execute(sql.SOME_ACCOUNTS, (chunk,)).fetchall()
                 unusual += loading.usual_states(connection, chunk, states)
             for answer in team.answers(wait=chunk is None):
-                outside += answer.outside
                 unusual += answer.unusual
                 unusual += _read_back(answer.folded, states)
     states.update(loading.states_of(connection, unusual, failed) if unusual else {})
-    by_id = {row[0]: row for row in outside}
-    return [(by_id[id_], states.get(id_)) for id_ in ids if id_ in by_id]
+    return states
 
 
 def _worth(accounts: int) -> int:
@@ -174,27 +170,36 @@ class _Team:
                 yield answer
 
     def _attend(self, process: Helper) -> None:
-        chunk: Chunk | None = None
+        given: deque[Chunk] = deque()
         try:
             # It reads its input to the end, and then ends.
             with _pipe(process.stdout) as answers, _pipe(process.stdin) as asked:
                 _write(asked, self._dsn.encode())
-                while (chunk := _next(self._chunks)) is not None:
-                    _write(asked, _ENCODER.encode(chunk))
+                while self._give(asked, given):
                     self._answers.put(_answer_in(_read(answers)))
+                    given.popleft()
         except (OSError, EOFError, msgspec.MsgspecError) as error:
             log.warning("a process that helps to read accounts failed", error=one_line(error))
-            if chunk is not None:
+            for chunk in given:
                 self._chunks.put(chunk)
         finally:
             self._answers.put(None)
+
+    def _give(self, asked: IO[bytes], given: deque[Chunk]) -> bool:
+        """Give a helper chunks until it has enough; whether it has one."""
+        while len(given) < AHEAD and (chunk := _next(self._chunks)) is not None:
+            given.append(chunk)
+            _write(asked, _ENCODER.encode(chunk))
+        return bool(given)
 
 
 def _started() -> Helper | None:
     """A helper, or None if there can be none now."""
     command = [sys.executable, "-m", __name__]
     try:
-        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 - our own
+        return subprocess.Popen(  # noqa: S603 - our own program
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pipesize=PIPE_BYTES
+        )
     except OSError as error:
         log.warning("no process to help to read accounts", error=one_line(error))
         return None
@@ -252,11 +257,10 @@ def help_out(source: IO[bytes], sink: IO[bytes]) -> None:
 
 
 def _answer(connection: Connection, chunk: Chunk) -> Answer:
-    outside = connection.execute(sql.SOME_ACCOUNTS, (chunk,)).fetchall()
     states: dict[str, Kept] = {}
     unusual = loading.usual_states(connection, chunk, states)
     folded = [(id_, k.sequence, k.hash, state_codec.encode(k.state)) for id_, k in states.items()]
-    return Answer(outside, folded, unusual)
+    return Answer(folded, unusual)
 
 
 if __name__ == "__main__":

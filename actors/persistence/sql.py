@@ -45,8 +45,6 @@ since we wrote its row, and up to which decision our tables are."""
 # A statement that serves both all and some would be planned for neither, and read whole tables.
 SOME_ACCOUNTS: LiteralString = _ACCOUNTS + " WHERE a.account_id = ANY(%s) ORDER BY a.account_id"
 
-ACCOUNT_IDS: LiteralString = "SELECT account_id FROM bulkhead.account ORDER BY account_id"
-
 RULES: LiteralString = """
     SELECT is_global, max_leverage::numeric, max_notional_per_trade::numeric, max_total_exposure::numeric,
         liquidation_threshold::numeric

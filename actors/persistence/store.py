@@ -436,12 +436,14 @@ class Store:
         found: list[AccountState] = []
         with self._reachable():
             if account_ids is None:
-                rows = fleet_loading.all_accounts(self._connection, self._dsn, self._unreadable)
+                outside = self._connection.execute(sql.ALL_ACCOUNTS).fetchall()
+                ids = [row[0] for row in outside]
+                kept = fleet_loading.all_states(self._connection, self._dsn, ids, self._unreadable)
             else:
                 outside = self._connection.execute(sql.SOME_ACCOUNTS, (list(account_ids),)).fetchall()
                 kept = loading.states_of(self._connection, [row[0] for row in outside])
-                rows = [(row, kept.get(row[0])) for row in outside]
-        for row, known in rows:
+        for row in outside:
+            known = kept.get(row[0])
             try:
                 if known is not None:
                     # While our own tables are behind, what differs there may be our own.
@@ -452,7 +454,7 @@ class Store:
             except (StateCorrupt, ValueError, ArithmeticError) as error:
                 if account_ids is not None:
                     raise
-                self._unreadable(AccountId(row[0]), error)
+                self._unreadable(row[0], error)
         return found
 
     def clearing_states(self) -> dict[Symbol, ClearingState]:

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from actors.persistence import fleet_loading, loading
-from actors.persistence.fleet_loading import Answer, all_accounts, help_out
+from actors.persistence.fleet_loading import Answer, all_states, help_out
 from actors.persistence.loading import states_of
 from actors.subaccount.state_codec import state_hash
 from tests.factories import BUY, SELL
@@ -35,14 +35,14 @@ def fleet(store, monkeypatch):
 
 
 def read(dsn, helpers):
-    """States by account, in their order, and who cannot be read."""
+    """States by account, and who cannot be read."""
     unreadable = {}
     with psycopg.connect(dsn, autocommit=True) as connection:
-        rows = all_accounts(connection, dsn, lambda id_, error: unreadable.update({id_: str(error)}), helpers)
-        expected = states_of(connection, [outside[0] for outside, kept in rows if kept is not None])
-    found = {outside[0]: kept for outside, kept in rows if kept is not None}
-    assert found == expected
-    assert [*found] == sorted(found)
+        ids = [f"acct-{n}" for n in range(1, ACCOUNTS + 1)]
+        found = all_states(
+            connection, dsn, ids, lambda id_, error: unreadable.update({id_: str(error)}), helpers
+        )
+        assert found == states_of(connection, list(found))
     return found, unreadable
 
 
@@ -144,7 +144,7 @@ def test_without_a_process_to_be_had_this_one_folds_all(fleet, dsn, monkeypatch)
     assert read(dsn, 2)[0].keys() == fleet.keys()
 
 
-def test_no_helper_outlives_the_loading(fleet, dsn, monkeypatch):
+def test_no_helper_outlives_the_loading(fleet, dsn, monkeypatch, idle):
     processes = []
 
     def started():
@@ -154,9 +154,9 @@ def test_no_helper_outlives_the_loading(fleet, dsn, monkeypatch):
     monkeypatch.setattr(fleet_loading, "_started", started)
     read(dsn, 2)
     assert [process.returncode for process in processes] == [0, 0]
-    monkeypatch.setattr(loading, "usual_states", lambda *_: 1 / 0)
+    monkeypatch.setattr(fleet_loading, "_read_back", lambda *_: 1 / 0)
     with psycopg.connect(dsn, autocommit=True) as connection, pytest.raises(ZeroDivisionError):
-        all_accounts(connection, dsn, lambda *_: None, 2)
+        all_states(connection, dsn, list(fleet), lambda *_: None, 2)
     assert [process.returncode for process in processes[2:]] == [0, 0]
 
 
@@ -187,7 +187,7 @@ def chunk(*ids):
 
 def test_a_helper_answers_chunk_by_chunk_until_there_are_no_more(fleet, dsn):
     first, second = answers(asked(dsn.encode(), chunk("acct-1", "acct-2"), chunk("acct-3", "nobody")))
-    assert [row[0] for row in first.outside] == [row[0] for row in first.folded] == ["acct-1", "acct-2"]
+    assert [row[0] for row in first.folded] == ["acct-1", "acct-2"]
     assert [row[0] for row in second.folded] == ["acct-3"]
     assert second.unusual == ["nobody"]
     assert answers(asked(dsn.encode())) == answers(asked()) == []

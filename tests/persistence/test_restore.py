@@ -50,13 +50,15 @@ def faults(connection, read):
 
 def everybody(connection, failed):
     """As a start reads them, without helpers."""
-    rows = fleet_loading.all_accounts(connection, "", failed, helpers=0)
-    return {outside[0]: kept for outside, kept in rows if kept is not None}
+    return fleet_loading.all_states(connection, "", ids(connection), failed, helpers=0)
+
+
+def ids(connection):
+    return [row[0] for row in connection.execute("SELECT account_id FROM bulkhead.account").fetchall()]
 
 
 def some(connection, failed):
-    ids = [row[0] for row in connection.execute("SELECT account_id FROM bulkhead.account").fetchall()]
-    return loading.states_of(connection, ids, failed)
+    return loading.states_of(connection, ids(connection), failed)
 
 
 def test_all_are_what_each_is_and_none_goes_the_long_way(store, connection, monkeypatch):
