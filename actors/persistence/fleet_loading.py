@@ -20,6 +20,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import IO, Self
 
 import msgspec
@@ -195,10 +196,16 @@ class _Team:
 
 def _started() -> Helper | None:
     """A helper, or None if there can be none now."""
-    command = [sys.executable, "-m", __name__]
+    # It runs the code that we run, whatever lies in the folder that we were started in.
+    command = [sys.executable, "-P", "-m", __name__]
+    ours = {"PYTHONPATH": str(Path(__file__).parents[2])}
     try:
         return subprocess.Popen(  # noqa: S603 - our own program
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pipesize=PIPE_BYTES
+            command,
+            env={**os.environ, **ours},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            pipesize=PIPE_BYTES,
         )
     except OSError as error:
         log.warning("no process to help to read accounts", error=one_line(error))

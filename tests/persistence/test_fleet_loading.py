@@ -144,6 +144,19 @@ def test_without_a_process_to_be_had_this_one_folds_all(fleet, dsn, monkeypatch)
     assert read(dsn, 2)[0].keys() == fleet.keys()
 
 
+def test_a_helper_runs_this_code_wherever_the_engine_was_started(
+    fleet, dsn, monkeypatch, tmp_path, helped, idle
+):
+    """Another release lies there."""
+    folder = tmp_path / "actors" / "persistence"
+    folder.mkdir(parents=True)
+    for name in ("__init__.py", "persistence/__init__.py", "persistence/fleet_loading.py"):
+        (tmp_path / "actors" / name).write_text("raise SystemExit(3)")
+    monkeypatch.chdir(tmp_path)
+    read(dsn, 1)
+    assert sorted(helped.accounts) == sorted(fleet)
+
+
 def test_no_helper_outlives_the_loading(fleet, dsn, monkeypatch, idle):
     processes = []
 
