@@ -176,6 +176,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "actors/clearing/fees.py": ("tests/clearing/test_fees.py",),
     "actors/clearing/fold.py": ("tests/clearing/test_fold.py",),
     "actors/clearing/forming.py": CLEARED,
+    "actors/clearing/lost.py": ("tests/clearing/test_lost.py",),
     "actors/clearing/protocol.py": (
         *CLEARED,
         "tests/clearing/test_fees.py",

@@ -1390,6 +1390,48 @@ FAULTS = (
         ("tests/assembly/test_lost_orders.py",),
     ),
     Fault(
+        "the trades of a lost order claim no keys",
+        "actors/persistence/journal.py",
+        "isinstance(fact, RoundAllocated | LostOrderBooked)",
+        "isinstance(fact, RoundAllocated)",
+        ("tests/persistence/test_lost_blocks.py",),
+    ),
+    Fault(
+        "what the house has of a lost order counts only once it is projected",
+        OPEN_BOOKS,
+        "house[fact.symbol] = house.get(fact.symbol, ZERO) + fact.position\n",
+        "pass\n",
+        ("tests/persistence/test_lost_blocks.py",),
+    ),
+    Fault(
+        "a lost order that the house has is not known",
+        OPEN_BOOKS,
+        "    known |= {fact.client_order_id for fact in facts if isinstance(fact, LostOrderBooked)}\n",
+        "",
+        ("tests/persistence/test_lost_blocks.py",),
+    ),
+    Fault(
+        "the house books a lost order each time that it is asked",
+        "actors/clearing/lost.py",
+        "    if message.client_order_id in state.lost:\n",
+        "    if not message.trades:\n",
+        ("tests/clearing/test_lost.py",),
+    ),
+    Fault(
+        "a lost order of an account that does not run is the house's",
+        "actors/assembly/lost_orders.py",
+        ", *reader.ask(open_books.account_ids)}",
+        "}",
+        ("tests/assembly/test_lost_orders.py",),
+    ),
+    Fault(
+        "a later block gets the number of a lost one",
+        "actors/clearing/fold.py",
+        "        next_block=fact.block + 1,\n        lost=",
+        "        lost=",
+        ("tests/clearing/test_fold.py", "tests/clearing/test_lost.py"),
+    ),
+    Fault(
         "what could not be booked is never looked for again",
         "actors/assembly/lost_orders.py",
         "    if ends.operator_log is None or not is_done:\n",
@@ -1669,9 +1711,26 @@ FAULTS = (
     Fault(
         "any commit at a position is the one that was read",
         "actors/persistence/journal.py",
-        "roots.get(m.position) == m.root",
-        "m.position in roots",
+        "return root == mark.root or",
+        "return root is not None or",
         ("tests/persistence/test_other_history.py",),
+    ),
+    Fault(
+        "what was read of rows that are archived now is another history",
+        "actors/persistence/journal.py",
+        "(root is None and mark.position < first)",
+        "False",
+        (ARCHIVE + "test_readers.py::test_what_was_read_of_archived_rows_is_no_other_history",),
+    ),
+    Fault(
+        "a stream begins with rows that are archived",
+        "actors/persistence/redis/event_stream.py",
+        "max(end - self._depth, journal.first() - 1)",
+        "max(0, end - self._depth)",
+        (
+            ARCHIVE
+            + "test_readers.py::test_a_redis_stream_begins_with_the_oldest_row_and_one_that_ends_before_it_waits_for_the_files",
+        ),
     ),
     Fault(
         "a drop copy goes on in another history",

@@ -138,15 +138,15 @@ class Asker:
             answer: Accepted | Rejected = await self.ask(ref, message)
             return answer
 
-    async def ask(self, ref: Ref, message: Any) -> Any:
+    async def ask(self, ref: Ref, message: Any, seconds: float = ASK_SECONDS) -> Any:
         """What any actor answers.
 
         Raises:
-            BulkheadError: no answer in time.
+            BulkheadError: no answer in so many seconds.
             pykka.ActorDeadError: it is stopped.
             Refused: too many messages wait.
         """
-        return await awaiting.ask(ref, message, ASK_SECONDS)
+        return await awaiting.ask(ref, message, seconds)
 
     async def ask_supervisor(self, message: Any) -> bool:
         """What the supervisor answers: whether it did something.
@@ -164,8 +164,15 @@ class Asker:
                 "who holds it)"
             ) from None
 
-    async def ask_store(self, query: Query[A]) -> A:
+    async def ask_store(
+        self, query: Query[A], seconds: float = ASK_SECONDS, look: str = "look before you try again"
+    ) -> A:
         """The writer's answer to a query, which runs after all messages that it has received before.
+
+        Args:
+            query: one that the writer has not begun a second before ``ASK_SECONDS`` is void.
+            seconds: how long to wait; longer for one that itself lasts.
+            look: what to do when no answer came in time.
 
         Raises:
             StoreUnreachable: no answer in time; if it was begun, it still ends.
@@ -173,12 +180,11 @@ class Asker:
         writer = self._engine.actors["writer"]
         with OPERATORS.taken_for():
             try:
-                answer: A = await self.ask(writer, self._engine.question(query))
+                answer: A = await self.ask(writer, self._engine.question(query), seconds)
             except (BulkheadError, pykka.ActorDeadError) as error:
                 if type(error) is BulkheadError or isinstance(error, pykka.ActorDeadError):
                     raise StoreUnreachable(
-                        "the writer does not answer; is Postgres away? If it was begun, it is still done: look "
-                        "before you try again"
+                        f"the writer does not answer; is Postgres away? If it was begun, it is still done: {look}"
                     ) from None
                 raise
             return answer

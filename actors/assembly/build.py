@@ -179,14 +179,27 @@ class Assembly:
         if not self.settings.clearing:
             symbols = [s for s in symbols if s in known_blocks or s in unreadable]
         self._bypass(unreadable)
+        if known is not None:
+            without = [s for s in symbols if s not in known_blocks and s not in unreadable]
+            self.parts.clearing.preloaded.update({s: known.get(s, ClearingState(symbol=s)) for s in without})
+        self._start_clearing(symbols, prove=prove)
+
+    def clearing_of(self, symbol: Symbol) -> Ref | None:
+        """The clearing of a symbol; one that is switched off is started, and passes orders on one by one.
+
+        Returns:
+            None when it does not start.
+        """
+        if clearing_name(symbol) not in self.actors:
+            self._start_clearing([symbol], prove=False)
+        return self.actors.get(clearing_name(symbol))
+
+    def _start_clearing(self, symbols: Iterable[Symbol], *, prove: bool) -> None:
         new = [
             clearing_child(symbol, self.parts.clearing.service(symbol))
             for symbol in symbols
             if clearing_name(symbol) not in self.actors
         ]
-        if known is not None:
-            without = [s for s in symbols if s not in known_blocks and s not in unreadable]
-            self.parts.clearing.preloaded.update({s: known.get(s, ClearingState(symbol=s)) for s in without})
         self.registry.add_specs(new)
         lifecycle.start(self.registry.specs, [s.name for s in new], self.parts, self.actors, prove=prove)
 

@@ -6,16 +6,20 @@ Rules
    when what rests has been cancelled. Then it is written down, so a start that is interrupted does it again.
 2. An order of our fleet that no intent explains belongs to the account whose hash is in its client order id. The account
    books it by its own ``decide`` and ``fold``: a position, its fees and triggers follow, and the books are equal.
-3. Nothing is guessed: an order without an account here, of two accounts alike, a block of several accounts' orders, one that
-   is not final or whose trades do not add up, is an alarm that names it.
+3. What the exchange did for us, and no account here can be given, is the house's: a block of several accounts' orders, whose
+   they were only the lost journal knew, and an order of an account that was created after the backup. The clearing of its
+   symbol books it, by the same rules, so the books are equal; an alarm names each.
+4. Nothing is guessed: an order of two accounts alike, one that is not final or whose trades do not add up, is booked to nobody,
+   and an alarm names it.
 
-I/O: asks the exchange, and waits for the accounts.
+I/O: asks the exchange, and waits for accounts and clearings.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, LiteralString, NamedTuple, Protocol
 
@@ -26,14 +30,15 @@ import structlog
 
 from actors.assembly.build import Assembly
 from actors.core.alarm_level import Critical
-from actors.core.clearing_messages import clearing_name
+from actors.core.clearing_facts import LostOrderBooked
+from actors.core.clearing_messages import clearing_name, is_clearing
 from actors.core.constants import CLIENT_ORDER_ID_PREFIX
 from actors.core.enums import OrderStatus
 from actors.core.errors import NotRecorded
 from actors.core.messages import BookRecovered
 from actors.core.order_ids import FleetId, account_part, parsed
 from actors.core.trades import Trade
-from actors.core.units import ZERO, AccountId, ClientOrderId, Symbol
+from actors.core.units import ZERO, AccountId, ClientOrderId, Symbol, plain
 from actors.persistence import journal, open_books
 from actors.persistence.journal import End
 from actors.persistence.reader import Reader
@@ -55,7 +60,7 @@ END_SECONDS = 10.0
 LOOK_SECONDS = 0.5
 WRITE_SECONDS = 2.0
 BOOK_SECONDS = 30.0
-"""How long all accounts together may take to book."""
+"""How long all accounts and clearings together may take to book."""
 
 
 class History(Protocol):
@@ -73,12 +78,14 @@ class History(Protocol):
 class Fleet(msgspec.Struct, frozen=True, kw_only=True):
     """Whose orders are looked for.
 
-    ``account`` finds the running actor of an account, ``known`` which of some client order ids the journal has.
+    ``account`` finds the running actor of an account, ``clearing`` that of a symbol's clearing, ``known`` which of some client
+    order ids the journal has.
     """
 
     fleet: FleetId
     account_ids: Collection[AccountId]
     account: Callable[[AccountId], Ref | None]
+    clearing: Callable[[Symbol], Ref | None]
     known: Callable[[Sequence[ClientOrderId]], Collection[ClientOrderId]]
     alarm: Callable[[str], None]
 
@@ -122,8 +129,9 @@ def book_after_restore(
     on_progress("looking for orders at the exchange that the restored database does not know")
     fleet = Fleet(
         fleet=origin.fleet,
-        account_ids={*assembly.accounts, *assembly.quarantined},
+        account_ids={*assembly.accounts, *assembly.quarantined, *reader.ask(open_books.account_ids)},
         account=lambda id_: assembly.accounts.get(id_) or assembly.quarantined.get(id_),
+        clearing=assembly.clearing_of,
         known=lambda ids: reader.ask(lambda connection: open_books.known_orders(connection, ids)),
         alarm=assembly.runtime.alarm,
     )
@@ -193,7 +201,7 @@ def pending(roots: Iterable[JournalRoot], fleet: str) -> JournalRoot | None:
 def book(
     history: History, symbols: Collection[Symbol], since_ms: int, fleet: Fleet, *, is_last: bool = True
 ) -> bool:
-    """Find the orders, and have their accounts book them.
+    """Find the orders, and have their accounts, or the house, book them.
 
     Args:
         history: of the exchange.
@@ -221,13 +229,17 @@ def book(
                 fleet.alarm(text)
     messages.sort(key=lambda found: (found[1].trades[0].trade_ms, found[1].exchange_order_id))
     booked = _booked(messages, fleet)
-    if booked:
-        ids = {account_id for account_id, _ in booked}
-        trades = sum(len(message.trades) for _, message in booked)
+    own = [found for found in booked if not is_clearing(found[0])]
+    if own:
+        ids = {account_id for account_id, _ in own}
+        trades = sum(len(message.trades) for _, message in own)
         fleet.alarm(
-            f"{len(booked)} orders that the restored database did not know had traded at the exchange: their {trades} "
+            f"{len(own)} orders that the restored database did not know had traded at the exchange: their {trades} "
             f"trades are booked to {len(ids)} accounts now"
         )
+    taken = [message for name, message in booked if is_clearing(name)]
+    for text in (*map(_taken, taken), *_risks(taken)):
+        fleet.alarm(text)
     return len(booked) == len(messages) and all(
         o.report.status.is_final for orders in unknown.values() for o in orders
     )
@@ -256,27 +268,23 @@ def _unknown(
 def _attributed(
     orders: Sequence[PastOrder], trades: Sequence[Trade], account_ids: Collection[AccountId]
 ) -> tuple[list[tuple[AccountId, BookRecovered]], list[str]]:
-    """What each account has to book, and alarms of what none can."""
+    """What of a symbol's orders each account, or the clearing for the house, has to book; and alarms of what nobody can."""
     by_order: dict[int, list[Trade]] = {}
     for trade in trades:
         by_order.setdefault(trade.exchange_order_id, []).append(trade)
-    owners = _owners(account_ids)
+    house = AccountId(clearing_name(orders[0].report.symbol))
+    owners = _owners([*account_ids, house])
     found, unbookable = [], []
     for order in orders:
         own = tuple(by_order.get(order.report.exchange_order_id, ()))
         name = parsed(order.report.client_order_id)
-        part = "" if name is None else name.account
-        is_block = part == account_part(AccountId(clearing_name(order.report.symbol)))
-        owner = owners.get(part, ())
-        why = BLOCK if is_block else _unbookable(order, own, owner)
+        owner = [] if name is None else owners.get(name.account, [house])
+        why = _unbookable(order, own, owner)
         if why:
             unbookable.append(_named(order, why))
         else:
             found.append((owner[0], _message(order, own)))
     return found, unbookable
-
-
-BLOCK = "it was a block of several accounts' orders, and whose they were only the lost journal knew"
 
 
 def _owners(account_ids: Iterable[AccountId]) -> Mapping[str, Sequence[AccountId]]:
@@ -287,14 +295,15 @@ def _owners(account_ids: Iterable[AccountId]) -> Mapping[str, Sequence[AccountId
 
 
 def _unbookable(order: PastOrder, trades: Sequence[Trade], owner: Sequence[AccountId]) -> str:
-    """Why no account can book an order; empty if one can."""
+    """Why nobody can book an order; empty if its only ``owner`` can."""
     if not owner:
-        return "no account here has such ids, so it was created after the backup"
+        return "no release makes such an id"
     if len(owner) > 1:
         return f"its id may be of {' or '.join(owner)}"
     if not order.report.status.is_final:
         return f"the exchange still calls it {order.report.stated}"
-    if sum((trade.quantity for trade in trades), ZERO) != order.report.executed:
+    is_its_own = all((t.symbol, t.side) == (order.report.symbol, order.side) for t in trades)
+    if not is_its_own or sum((trade.quantity for trade in trades), ZERO) != order.report.executed:
         return f"the exchange names {len(trades)} trades of it, which do not add up"
     return ""
 
@@ -303,8 +312,40 @@ def _named(order: PastOrder, why: str) -> str:
     report = order.report
     return Critical(
         f"{report.client_order_id}: {order.side} {report.executed} {report.symbol} has traded after the backup, and is "
-        f"booked to no account: {why}; the books differ from the exchange by it"
+        f"booked to nobody: {why}; the books differ from the exchange by it"
     )
+
+
+BLOCK = "a block of several accounts' orders, and whose they were only the lost journal knew"
+NEWER = "of an account that was created after the backup"
+
+
+def _taken(message: BookRecovered) -> str:
+    """What the house has of an order, and why."""
+    symbol, id_ = message.symbol, message.client_order_id
+    name = parsed(id_)
+    is_block = name is not None and name.account == account_part(AccountId(clearing_name(symbol)))
+    executed = sum((trade.quantity for trade in message.trades), ZERO)
+    return Critical(
+        f"{id_}: {message.side} {plain(executed)} {symbol} has traded after the backup, and the house has it: it was "
+        f"{BLOCK if is_block else NEWER}"
+    )
+
+
+def _risks(messages: Sequence[BookRecovered]) -> Iterable[str]:
+    """What the house has by all of them, by symbol, and what can be done about it."""
+    sums: dict[Symbol, Decimal] = {}
+    for message in messages:
+        executed = sum((trade.quantity for trade in message.trades), ZERO)
+        sums[message.symbol] = sums.get(message.symbol, ZERO) + executed * message.side.sign
+    for symbol, quantity in sorted(sums.items()):
+        if quantity:
+            opposite = "sell" if quantity > ZERO else "buy"
+            yield Critical(
+                f"the house has {plain(quantity)} {symbol} more by such orders. The books are equal, and accounts are as the backup "
+                f"has them; the firm bears the market risk of it until an account of its own trades the opposite: 'bulkhead order "
+                f"ACCOUNT {opposite} {plain(abs(quantity))} {symbol}'"
+            )
 
 
 def _message(order: PastOrder, trades: tuple[Trade, ...]) -> BookRecovered:
@@ -327,17 +368,17 @@ def _message(order: PastOrder, trades: tuple[Trade, ...]) -> BookRecovered:
 def _booked(
     messages: Sequence[tuple[AccountId, BookRecovered]], fleet: Fleet
 ) -> list[tuple[AccountId, BookRecovered]]:
-    """Have accounts book, in order, and wait until that is durable; what was not booked is an alarm."""
+    """Have accounts and clearings book, in order, and wait until that is durable; what was not booked is an alarm."""
     asked = []
     for account_id, message in messages:
-        ref = fleet.account(account_id)
+        ref = fleet.clearing(message.symbol) if is_clearing(account_id) else fleet.account(account_id)
         asked.append(None if ref is None else ref.ask(message, block=False))
     deadline = time.monotonic() + BOOK_SECONDS
     done = []
     for (account_id, message), answer in zip(messages, asked, strict=True):
         try:
             said = None if answer is None else answer.get(timeout=max(0.1, deadline - time.monotonic()))
-            why = "" if isinstance(said, Accepted) else f"{account_id} is not running"
+            why = "" if isinstance(said, Accepted | LostOrderBooked) else _silent(account_id, answer)
         except (Exception, pykka.Timeout) as error:  # noqa: BLE001 - whatever keeps one from it, the others go on
             why = f"{account_id} could not book it: {str(error) or type(error).__name__}"
         if why:
@@ -351,3 +392,10 @@ def _booked(
         else:
             done.append((account_id, message))
     return done
+
+
+def _silent(name: AccountId, answer: object) -> str:
+    """Why who was to book an order has not said that it did."""
+    if answer is None or not is_clearing(name):
+        return f"{name} is not running"
+    return f"{name} has it already, or cannot read its state"

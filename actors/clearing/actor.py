@@ -31,7 +31,16 @@ from actors.core.durability import DecisionLost, PersistFirst
 from actors.core.enums import Side
 from actors.core.errors import NotDurable, StateLost
 from actors.core.instruments import Instrument
-from actors.core.messages import FeeKnown, Fill, Lane, Message, OrderAccepted, OrderClosed, with_ends
+from actors.core.messages import (
+    BookRecovered,
+    FeeKnown,
+    Fill,
+    Lane,
+    Message,
+    OrderAccepted,
+    OrderClosed,
+    with_ends,
+)
 from actors.core.order_ids import Origin
 from actors.core.order_messages import AskFees, Resync, Submit
 from actors.core.orders import WorkingOrder
@@ -283,6 +292,9 @@ class ClearingActor(DispatchedActor):
                 state=decided.state,
                 wall_ms=self._cell.dispatcher.clock.wall_ms(),
                 incarnation=self._cell.restarts,
+                reply_to=None if decided.reply is None else self.defer_reply(),
+                reply=decided.reply,
+                cause="" if decided.reply is None else f"history:{decided.reply.exchange_order_id}",
             )
         )
 
@@ -309,7 +321,7 @@ class ClearingActor(DispatchedActor):
 
 
 def _exchange_event(core: Clearing, message: Any, at: Moment) -> Iterable[Effect]:
-    """What the gateway says of a block, and of an order that went alone."""
+    """What the gateway says of a block, and of an order that went alone; and the exchange's history of one that was lost."""
     match message:
         case Fill():
             return core.filled(message, at)
@@ -321,5 +333,7 @@ def _exchange_event(core: Clearing, message: Any, at: Moment) -> Iterable[Effect
             return core.fee_known(message, at)
         case OrderDone():
             return core.done(message, at)
+        case BookRecovered():
+            return core.book_lost(message)
         case _:
             raise TypeError(f"a clearing does not understand {type(message).__name__}")

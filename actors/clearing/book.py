@@ -32,19 +32,20 @@ Shorter is slower: with 10 and 100 ms a crowd in ten symbols uses up the exchang
 it waits for seconds (``bench clearing``, 2,000 accounts: 5 USDT of bad debt each; with these two 0.04).
 """
 
-CROWD_FEW = 24
-"""A crowd of no more is held no longer than that: an order costs one slot, and their wait costs market risk."""
+CROWD_FEW = 100
+"""A crowd of no more is held no longer than that while slots are plentiful: their wait costs market risk. At a leverage of 50, and a
+drop of 1 % a second, what lies between a liquidation and bad debt is 400 ms (``bench clearing``, 2,000 accounts: held for 600 ms
+from 38 orders on, 0.5 USDT of bad debt each; so, 0.01)."""
 
-MEMBER_MS = 40
-"""How much longer a crowd may be held for each order beyond those. Where hundreds arrive, those behind them wait for the same
-windows: an order for each 200 ms uses up a burst in four seconds, and what is paced after that waits for longer than this.
-
-Measured with 10,000 accounts (``bench clearing``): 5 ms from 30 orders on, 249 orders and 2.2 s for the slowest hundredth; 40 ms from
-24 on, 193 and 1.25 s; from 14 on, 174 and 0.66 s, but 5 USDT of bad debt each at 2,000 accounts, where windows have room, for 0.4.
-"""
+MEMBER_MS = 2
+"""How much longer a crowd may be held for each order beyond those: a tick that breaches thousands makes them decide for seconds, as
+fast as the processor can, and they are a handful of orders (10,000 of one symbol: 5)."""
 
 CROWD_MOST_MS = 600
 """However many arrive: with what it takes to be sent, and to trade, a decision is covered within a second."""
+
+INTERVAL_KEPT_MS = 2_000
+"""For how long the gateway's word counts how far apart slots should be; while a crowd lasts, each slot brings a new one."""
 
 QUIET_SHARE = 4
 """Of the time that a crowd may be held, a crowd of many may be quiet for a quarter: it arrives by commits, not evenly."""
@@ -72,7 +73,8 @@ class Line(msgspec.Struct):
     """A group's orders: those that wait, and when those in flight were sent (None: not sent yet).
 
     ``first_ms`` and ``last_ms`` are the first and the last arrival of the present crowd; ``is_crowd`` that there was
-    company. ``wanted_ms`` is when a slot was wanted last, None when none is. ``is_split`` says that the rest of a block that
+    company. ``wanted_ms`` is when a slot was wanted last, None when none is. ``interval_ms`` is what the last grant said, and
+    counts for crowds that begin before ``interval_until_ms``. ``is_split`` says that the rest of a block that
     the exchange's maximum quantity split waits.
     """
 
@@ -83,6 +85,8 @@ class Line(msgspec.Struct):
     is_crowd: bool = False
     is_split: bool = False
     wanted_ms: int | None = None
+    interval_ms: int = 0
+    interval_until_ms: int = 0
     quantity: Decimal = ZERO
 
     def add(self, waiting: Waiting, now_ms: int) -> None:
@@ -102,6 +106,11 @@ class Line(msgspec.Struct):
         if not self.waiting:
             self.is_split = False
 
+    def granted(self, interval_ms: int, now_ms: int) -> None:
+        """It has a slot, and knows how far apart its slots should be."""
+        self.wanted_ms = None
+        self.interval_ms, self.interval_until_ms = interval_ms, now_ms + INTERVAL_KEPT_MS
+
     def due_ms(self, order_class: OrderClass, min_notional: Decimal, at: Moment) -> int | None:
         """When a slot is to be wanted; None: not before something else happens."""
         if not self.waiting:
@@ -112,7 +121,8 @@ class Line(msgspec.Struct):
             return at.now_ms
         due_ms = self.first_ms
         if self.is_crowd:
-            most_ms = hold_ms(len(self.waiting))
+            interval_ms = self.interval_ms if self.first_ms < self.interval_until_ms else 0
+            most_ms = hold_ms(len(self.waiting), interval_ms)
             due_ms = min(self.last_ms + max(QUIET_MS, most_ms // QUIET_SHARE), self.first_ms + most_ms)
         for sent_ms in self.in_flight.values():
             if sent_ms is None:
@@ -293,14 +303,14 @@ class Book:
             del self._places[key]
 
 
-def hold_ms(orders: int) -> int:
+def hold_ms(orders: int, interval_ms: int = 0) -> int:
     """For how many milliseconds a crowd of so many orders may be held while it keeps arriving.
 
-    What a longer hold saves is an order; what it costs is the market's move for all who wait. So it grows with what arrived:
-    a few are held as briefly as ever, and a crowd of hundreds, whose orders would wait for the exchange's windows anyhow, for
-    as long as it may.
+    What a longer hold saves is an order; what it costs is the market's move for all who wait. So it grows where orders are
+    scarce (``interval_ms`` is the gateway's word for that), and with a crowd of hundreds, which one order serves as well as two.
     """
-    return min(CROWD_MOST_MS, CROWD_MAX_MS + MEMBER_MS * max(0, orders - CROWD_FEW))
+    crowd_ms = CROWD_MAX_MS + MEMBER_MS * max(0, orders - CROWD_FEW)
+    return min(CROWD_MOST_MS, max(crowd_ms, interval_ms))
 
 
 def group_of(order: OrderIntended) -> Group:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from actors.clearing.state import ClearingState
-from actors.core.clearing_facts import ClearingFact
+from actors.core.clearing_facts import ClearingFact, LostOrderBooked
 from actors.core.clearing_messages import ReplaceStep, ReturnSlot, StepUnderWay, Want
 from actors.core.messages import FeeKnown, Fill, OrderAccepted, OrderClosed
 from actors.core.order_messages import AskFees, Resync, Submit
@@ -29,11 +29,15 @@ class Moment(NamedTuple):
 
 
 class Decide(msgspec.Struct, frozen=True):
-    """Effect: persist these facts of one decision; ``state`` is what they make, with sequence ``previous_sequence`` + 1."""
+    """Effect: persist these facts of one decision; ``state`` is what they make, with sequence ``previous_sequence`` + 1.
+
+    ``reply`` is for who asked for it, once it is durable.
+    """
 
     previous_sequence: int
     facts: tuple[ClearingFact, ...]
     state: ClearingState
+    reply: LostOrderBooked | None = None
 
 
 class ToGateway(msgspec.Struct, frozen=True):

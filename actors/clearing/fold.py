@@ -19,6 +19,7 @@ from actors.core.clearing_facts import (
     BlockFormed,
     BlocksForgotten,
     ClearingFact,
+    LostOrderBooked,
     RoundAllocated,
 )
 from actors.core.clearing_messages import clearing_name
@@ -41,6 +42,8 @@ def fold(state: ClearingState, fact: ClearingFact) -> ClearingState:
             return _ended(state, fact)
         case BlocksForgotten():
             return _forgotten(state, fact)
+        case LostOrderBooked():
+            return _lost(state, fact)
         case _:
             assert_never(fact)
 
@@ -140,6 +143,33 @@ def _forgotten(state: ClearingState, fact: BlocksForgotten) -> ClearingState:
                 f"{state.symbol}: block {number} is not known, or has not ended; it cannot be forgotten"
             )
     return replace(state, blocks=tuple(b for b in state.blocks if b.number not in fact.blocks))
+
+
+def _lost(state: ClearingState, fact: LostOrderBooked) -> ClearingState:
+    name = f"{state.symbol}: the lost order {fact.client_order_id}"
+    if fact.symbol != state.symbol or fact.block < state.next_block:
+        raise StateCorrupt(f"{name} is of {fact.symbol}, or its number {fact.block} is used")
+    known = {block.client_order_id for block in state.blocks}
+    members = {member.client_order_id for block in state.blocks for member in block.members}
+    if fact.client_order_id in known | members or fact.client_order_id in state.lost:
+        raise StateCorrupt(f"{name} is not lost, or is booked already")
+    if not fact.status.is_terminal or not ZERO < fact.executed <= fact.quantity:
+        raise StateCorrupt(f"{name} is {fact.status} with {fact.executed} of {fact.quantity}")
+    if any(
+        (t.symbol, t.side, t.exchange_order_id) != (fact.symbol, fact.side, fact.exchange_order_id)
+        or t.quantity <= ZERO
+        for t in fact.trades
+    ):
+        raise StateCorrupt(f"{name} has trades of another symbol, side or order, or of nothing")
+    ids = {trade.trade_id for trade in fact.trades}
+    if len(ids) != len(fact.trades) or ids & {t.trade_id for block in state.blocks for t in block.trades}:
+        raise StateCorrupt(f"{name} has a trade twice, or one of a block's rounds")
+    return replace(
+        state,
+        next_block=fact.block + 1,
+        lost=(*state.lost, fact.client_order_id),
+        house=state.house + fact.position,
+    )
 
 
 def _live(state: ClearingState, number: int) -> Block:

@@ -28,6 +28,7 @@ from actors.clearing.effects import Again, Alarm, Decide, Deliver, Effect, Momen
 from actors.clearing.fees import over_and_done
 from actors.clearing.fold import folded
 from actors.clearing.forming import choose, formed, is_expired
+from actors.clearing.lost import for_the_house
 from actors.clearing.rounds import Parts, allocated, due, ended, ends_of, fills
 from actors.clearing.state import Block, ClearingState
 from actors.clearing.waiting import all_given_back, given_back, passed_on, wants, withdrawn
@@ -44,7 +45,7 @@ from actors.core.enums import OrderType
 from actors.core.errors import StateCorrupt
 from actors.core.facts import CancelIntended, OrderIntended
 from actors.core.instruments import Instrument
-from actors.core.messages import FeeKnown, Fill, OrderAccepted, OrderClosed
+from actors.core.messages import BookRecovered, FeeKnown, Fill, OrderAccepted, OrderClosed
 from actors.core.order_ids import Origin, sequence_of
 from actors.core.order_messages import AskFees, Resync, Submit
 from actors.core.orders import WorkingOrder
@@ -172,6 +173,18 @@ class Clearing:
                 self.book.unbooked[known[0]].discard(id_)
         return []
 
+    def book_lost(self, message: BookRecovered) -> list[Effect]:
+        """An order that the journal lost, and that no account here can be given: the house has it.
+
+        Raises:
+            StateCorrupt: that cannot be true.
+        """
+        fact = None if self.is_halted else for_the_house(self.state, message, self._origin.fleet)
+        if fact is None:
+            return []  # it has it already, or is about to
+        effects = self._decide([fact], folded(self.state, [fact]), [])
+        return [replace(effect, reply=fact) if isinstance(effect, Decide) else effect for effect in effects]
+
     # -- from the gateway
 
     def granted(self, grant: Grant, at: Moment) -> list[Effect]:
@@ -181,7 +194,7 @@ class Clearing:
         line = book.lines.get(group)
         if self.is_halted or line is None or not line.waiting:
             if line is not None:
-                line.wanted_ms = None
+                line.granted(grant.interval_ms, at.now_ms)
             return [returned, *self._next(at)]
         chosen = choose(line.waiting.values(), self.instrument.market_max_qty, at)
         effects: list[Effect] = [returned]
@@ -189,7 +202,7 @@ class Clearing:
             effects = self._form(grant, chosen.taken, at)
         elif chosen.taken:
             effects = [self._sent_alone(chosen.taken[0].order, grant, at)]
-        line.wanted_ms = None
+        line.granted(grant.interval_ms, at.now_ms)
         book.leave(chosen.taken)
         line.is_split = chosen.is_split
         book.counters.splits += chosen.is_split

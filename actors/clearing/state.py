@@ -92,6 +92,8 @@ class ClearingState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """All that a symbol's clearing knows durably. ``sequence`` counts its durable decisions.
 
     ``blocks`` has those that are not forgotten, ascending by number; ``next_order_id`` numbers members (``member_order_id``).
+    ``lost`` are the orders that the house has because the journal had lost them, ``house`` is what it has of them, in base
+    asset, signed.
     """
 
     symbol: Symbol
@@ -99,6 +101,8 @@ class ClearingState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     next_block: int = 1
     next_order_id: int = 1
     blocks: tuple[Block, ...] = ()
+    lost: tuple[ClientOrderId, ...] = ()
+    house: Decimal = ZERO
 
     def block(self, number: int) -> Block | None:
         """The block of that number, if it is not forgotten."""

@@ -15,6 +15,7 @@ from actors.assembly.config import DEFAULT_DATA_DIR
 from actors.cli import actors_tables, time_travel
 from actors.cli.app import app
 from actors.cli.common import (
+    Archive,
     DataDir,
     Json,
     client,
@@ -25,7 +26,7 @@ from actors.cli.common import (
     print_json,
     print_json_line,
 )
-from actors.cli.time_travel import Archive, At
+from actors.cli.time_travel import At
 from actors.core.errors import BadInput
 
 if TYPE_CHECKING:

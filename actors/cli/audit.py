@@ -6,20 +6,18 @@ import re
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import cyclopts
 from cyclopts import Parameter
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from actors.assembly.config import DEFAULT_DATA_DIR
 from actors.cli import audit_tables, engine_tables
 from actors.cli.app import app
 from actors.cli.common import DataDir, Json, client, err, given, out, print_answer, print_json
-from actors.cli.db import connected, present
+from actors.cli.db import connected, present, progress_bar
 from actors.cli.safe import escaped
 from actors.cli.times import parse_time
 from actors.core.errors import BadInput
@@ -110,7 +108,7 @@ def verify(  # noqa: PLR0913 - one per option
     if given(dsn) is not None and not against_journal:
         raise BadInput("--dsn: the database is read with --against-journal only; add it, or leave --dsn out")
     roots = [_root(text) for text in root]
-    with _progress() as progress:
+    with progress_bar(counts=False) as progress:
         found = check.verify(data_dir / FOLDER, days, roots, progress)
     compared, journal = None, None
     if against_journal:
@@ -170,7 +168,7 @@ def show(  # noqa: PLR0913 - one per option
         for raw, _ in lines.found():
             _print_raw(raw)
     else:
-        with _progress() as progress:
+        with progress_bar(counts=False) as progress:
             last = deque(lines.found(progress), maxlen=most)
         if json:
             for raw, _ in last:
@@ -260,7 +258,7 @@ def _against_journal(dsn: str | None, data_dir: Path, days: Range) -> tuple[Comp
     from actors.persistence.audit.files import FOLDER  # noqa: PLC0415
     from actors.supervision.operator_log import read_roots  # noqa: PLC0415
 
-    with connected(dsn, data_dir) as connection, _progress() as progress:
+    with connected(dsn, data_dir) as connection, progress_bar(counts=False) as progress:
         present(connection)
         roots = read_roots(data_dir)
         try:
@@ -330,21 +328,3 @@ def _root(text: str) -> str:
             f"--root: {shown(text)} is neither the hash of a line (64 hex digits) nor a root of the journal (32)"
         )
     return found
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar on a terminal, one file after the other."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
-        task = bar.add_task("", total=None)
-
-        def tell(step: str, done: int, total: int) -> None:
-            bar.update(task, description=step, completed=done, total=total or None)
-
-        yield tell

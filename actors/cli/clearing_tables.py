@@ -298,7 +298,8 @@ def _pair(name: str, value: str, out: Console) -> None:
 def _of(found: Found) -> str:
     """What it is of; a block's class, an order's purpose."""
     if found["is_block"]:
-        return f", {found['in_block']['order_class']}"
+        # Of which class one was that the journal had lost nobody knows.
+        return f", {found['in_block']['order_class']}" if found["members"] else ""
     tier = f" tier {found['tier']}" if found["tier"] and found["purpose"] != "USER" else ""
     lacking = Decimal(found["shortfall"])
     short = f", its account lacked {number(lacking)} of margin" if lacking else ""
@@ -388,6 +389,9 @@ TEXTS: dict[str, Callable[[Found], str]] = {
 
 
 def _members_of(found: Found, out: Console) -> None:
+    if not found["members"]:
+        _pair("members", "none known here: the journal had lost it, and the house has what it traded", out)
+        return
     table = Sheet("account", "Quantity", "Got", "Value", "Fee", "order", title="members")
     for member in found["members"]:
         table.add_row(

@@ -111,6 +111,8 @@ err = Terminal(stderr=True)
 
 DataDir = Annotated[Path, Parameter("--data-dir", env_var="BULKHEAD_DATA_DIR")]
 Json = Annotated[bool, Parameter("--json", negative=())]
+Archive = Annotated[Path | None, Parameter("--archive")]
+"""Folder of archived rows of the journal."""
 
 
 def client(data_dir: Path) -> Any:

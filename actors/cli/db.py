@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import cyclopts
 from cyclopts import Parameter
@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from actors.assembly import folder_lock
 from actors.assembly.config import DEFAULT_DATA_DIR
 from actors.cli.app import app
-from actors.cli.common import DataDir, Json, err, given, out, print_json
+from actors.cli.common import Archive, DataDir, Json, err, given, out, print_json
 from actors.core.errors import BadInput, StoreUnreachable
 from actors.core.names import checked_text, shown
 from actors.runtime import logs
@@ -26,6 +26,7 @@ from actors.runtime import logs
 if TYPE_CHECKING:
     import psycopg
 
+    from actors.limits.model import RiskLimits
     from actors.persistence.store import Store
 
 db = cyclopts.App(
@@ -34,7 +35,6 @@ db = cyclopts.App(
 
 app.command(db)
 
-Archive = Annotated[Path | None, Parameter("--archive")]
 NoArchive = Annotated[bool, Parameter("--read-archive", negative="--no-archive")]
 NoFold = Annotated[bool, Parameter("--fold", negative="--no-fold")]
 Yes = Annotated[bool, Parameter("--yes", alias="-y", negative=())]
@@ -259,13 +259,13 @@ def rebuild(  # noqa: PLR0913 - one per option
         )
     folder = folder_of(archive, data_dir)
     with (
-        _owned(dsn, data_dir) as (address, renew),
-        connect(address) as connection,
+        owned(dsn, data_dir) as database,
+        connect(database.dsn) as connection,
         progress_bar() as progress,
     ):
 
         def show(done: int, total: int) -> None:
-            renew()
+            database.renew()
             progress("decisions", done, total)
 
         if yes:
@@ -299,8 +299,8 @@ def unpark(account: str, dsn: str | None = None, *, data_dir: DataDir = DEFAULT_
     """
     from actors.persistence.projection.store import Projection  # noqa: PLC0415
 
-    with _owned(dsn, data_dir) as (address, _):
-        projection = Projection(address)
+    with owned(dsn, data_dir) as database:
+        projection = Projection(database.dsn)
         try:
             projection.begin()
             if account not in projection.parked:
@@ -311,32 +311,62 @@ def unpark(account: str, dsn: str | None = None, *, data_dir: DataDir = DEFAULT_
     out.print(f"{account} is not parked any more: {count} decisions were projected", highlight=False)
 
 
-@contextmanager
-def _owned(dsn: str | None, data_dir: Path) -> Iterator[tuple[str, Callable[[], None]]]:
-    """The DSN of a database whose accounts no engine can take; the function keeps it so, and is called now and then.
+class Owned(NamedTuple):
+    """A database whose accounts no engine can take: its DSN, the store that owns them, and what keeps it so.
+
+    ``renew`` is called more often than each 15 seconds by what may last longer than a minute.
+    """
+
+    dsn: str
+    store: Store
+    renew: Callable[[], None]
+
+
+def present(connection: psycopg.Connection[Any]) -> None:
+    """Refuse a database without a journal of the present version.
 
     Raises:
-        Fenced, BadConfig: see ``owned_store``.
+        BadInput: it is none of ours, or of an older version; says what makes it one.
     """
-    with owned_store(dsn, data_dir) as (address, _, renew):
-        yield address, renew
+    from actors.persistence import schema  # noqa: PLC0415
+
+    found = schema.check(connection)
+    if found is schema.Found.OLDER:
+        raise BadInput(
+            "schema bulkhead is of an older version, which this program does not read; 'bulkhead db init', or a start of the engine, "
+            "upgrades it"
+        )
+    if found is not schema.Found.READY:
+        raise BadInput(f"the database is {found}: it has no schema bulkhead; 'bulkhead db init' makes it")
 
 
 @contextmanager
-def owned_store(dsn: str | None, data_dir: Path) -> Iterator[tuple[str, Store, Callable[[], None]]]:
-    """As ``_owned``, with the store that owns them.
+def owned(
+    dsn: str | None,
+    data_dir: Path,
+    check: Callable[[psycopg.Connection[Any]], object] = present,
+    defaults: RiskLimits | None = None,
+) -> Iterator[Owned]:
+    """Own a database's accounts meanwhile.
+
+    Args:
+        dsn: of the database; None for the embedded one.
+        data_dir: the engine's data folder.
+        check: raises for a database that will not do, before anything is changed.
+        defaults: the limits below all accounts, where the command makes accounts.
 
     Raises:
         Fenced: an engine owns them.
         BadConfig: one runs on the data folder.
     """
+    from actors.limits.model import RiskLimits  # noqa: PLC0415 - slow to import
     from actors.persistence.connection import connect, owner_of  # noqa: PLC0415
     from actors.persistence.store import Store  # noqa: PLC0415
 
     with folder_lock.held(data_dir), running(dsn, data_dir) as address:
         with connect(address, read_only=True) as connection:
-            present(connection)
-        store = Store.open(address)
+            check(connection)
+        store = Store.open(address, defaults or RiskLimits())
         try:
             store.acquire(owner_of(data_dir), LEASE_SECONDS)
             renewed = time.monotonic()
@@ -347,7 +377,7 @@ def owned_store(dsn: str | None, data_dir: Path) -> Iterator[tuple[str, Store, C
                     store.renew()
                     renewed = time.monotonic()
 
-            yield address, store, renew
+            yield Owned(address, store, renew)
         finally:
             store.close()
 
@@ -398,32 +428,15 @@ def running(dsn: str | None, data_dir: Path) -> Iterator[str]:
             embedded.stop()
 
 
-def present(connection: psycopg.Connection[Any]) -> None:
-    """Refuse a database without a journal of the present version.
-
-    Raises:
-        BadInput: it is none of ours, or of an older version; says what makes it one.
-    """
-    from actors.persistence import schema  # noqa: PLC0415
-
-    found = schema.check(connection)
-    if found is schema.Found.OLDER:
-        raise BadInput(
-            "schema bulkhead is of an older version, which this program does not read; 'bulkhead db init', or a start of the engine, "
-            "upgrades it"
-        )
-    if found is not schema.Found.READY:
-        raise BadInput(f"the database is {found}: it has no schema bulkhead; 'bulkhead db init' makes it")
-
-
 @contextmanager
-def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar on a terminal, one step after the other."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+def progress_bar(*, counts: bool = True) -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar on a terminal, one step after the other; ``counts`` are for what people count, else per cent."""
+    amount = MofNCompleteColumn() if counts else TextColumn("{task.percentage:>3.0f} %")
+    columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeRemainingColumn())
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
         task = progress.add_task("", total=None)
 
         def show(step: str, done: int, total: int) -> None:
-            progress.update(task, description=step, completed=done, total=total)
+            progress.update(task, description=step, completed=done, total=total or None)
 
         yield show

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,12 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from actors.assembly import folder_lock
 from actors.assembly.config import EngineConfig, environment, load
 from actors.cli.common import Json, err, given, out, print_json
-from actors.cli.db import LEASE_SECONDS, DryRun, connected, db, running, user
+from actors.cli.db import DryRun, connected, db, owned, user
+from actors.cli.times import now_ms
 from actors.core.errors import BadInput
-from actors.core.units import NANOS_PER_MS
 
 if TYPE_CHECKING:
     import psycopg
@@ -102,7 +100,7 @@ def _look(settings: EngineConfig, request: Request, *, json: bool) -> None:
     from actors.cli import adopt_tables  # noqa: PLC0415
 
     with connected(settings.dsn or None, Path(settings.data_dir)) as connection:
-        found = adoption.look(connection, request, _wall_ms(), _progress)
+        found = adoption.look(connection, request, now_ms(), _progress)
     if json:
         print_json(adopt_tables.as_json(found.plan, done=False, at_work=found.at_work))
     else:
@@ -121,7 +119,7 @@ def _adopt(settings: EngineConfig, request: Request, *, json: bool) -> None:
         raise BadInput(adoption.NOT_SAID)
     with _owned(settings, adoption.check_platform) as store:
         try:
-            made = adoption.adopt(store, request, _wall_ms(), _progress)
+            made = adoption.adopt(store, request, now_ms(), _progress)
         except adoption.Refused as refused:
             if json:
                 print_json({**adopt_tables.as_json(refused.plan, done=False), "refused": str(refused)})
@@ -142,20 +140,11 @@ def _adopt(settings: EngineConfig, request: Request, *, json: bool) -> None:
 def _owned(settings: EngineConfig, check: Callable[[psycopg.Connection[Any]], object]) -> Iterator[Store]:
     """The database's store, owned by nobody else, once ``check`` found nothing wrong; what was done is projected then."""
     from actors.assembly import adoption  # noqa: PLC0415
-    from actors.persistence.connection import owner_of  # noqa: PLC0415
-    from actors.persistence.store import Store  # noqa: PLC0415
 
-    folder = Path(settings.data_dir)
-    with folder_lock.held(folder), running(settings.dsn or None, folder) as address:
-        with connected(address, folder) as connection:
-            check(connection)
-        store = Store.open(address, adoption.defaults_of(settings))
-        try:
-            store.acquire(owner_of(folder), LEASE_SECONDS)
-            yield store
-        finally:
-            store.close()
-        adoption.project(address)
+    folder, defaults = Path(settings.data_dir), adoption.defaults_of(settings)
+    with owned(settings.dsn or None, folder, check, defaults) as database:
+        yield database.store
+        adoption.project(database.dsn)
 
 
 def _undo(settings: EngineConfig, request: Request, *, json: bool) -> None:
@@ -163,17 +152,13 @@ def _undo(settings: EngineConfig, request: Request, *, json: bool) -> None:
     from actors.cli import adopt_tables  # noqa: PLC0415
 
     with _owned(settings, adoption.check_ours) as store:
-        found = adoption.undo(store, request, _wall_ms())
+        found = adoption.undo(store, request, now_ms())
     if json:
         print_json(adopt_tables.undone_json(found))
     else:
         adopt_tables.undone(found, out)
     if any(one.why_not for one in found):
         sys.exit(1)
-
-
-def _wall_ms() -> int:
-    return time.time_ns() // NANOS_PER_MS
 
 
 def _progress(text: str) -> None:

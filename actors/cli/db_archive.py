@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,11 +12,10 @@ from cyclopts import Parameter
 
 from actors.assembly.config import DEFAULT_DATA_DIR
 from actors.cli.common import DataDir, Json, err, out, print_json
-from actors.cli.db import DryRun, connected, db, owned_store, present, progress_bar
-from actors.cli.times import parse_time
+from actors.cli.db import DryRun, connected, db, owned, present, progress_bar
+from actors.cli.times import now_ms, parse_time
 from actors.core.errors import BadInput
 from actors.core.names import shown
-from actors.core.units import NANOS_PER_MS
 from actors.core.utc import time_of
 
 if TYPE_CHECKING:
@@ -79,8 +77,8 @@ def archive(  # noqa: PLR0913 - one per option
     if restore is not None:
         _restore(dsn, data_dir, folder, restore, json=json)
         return
-    now_ms = time.time_ns() // NANOS_PER_MS
-    before_ms = _before(before, older_than, now_ms)
+    wall_ms = now_ms()
+    before_ms = _before(before, older_than, wall_ms)
     if dry_run:
         with connected(dsn, data_dir) as connection:
             present(connection)
@@ -89,10 +87,10 @@ def archive(  # noqa: PLR0913 - one per option
         if found.obstacles:
             sys.exit(1)
     else:
-        _archive(dsn, data_dir, folder, before_ms, now_ms, json=json)
+        _archive(dsn, data_dir, folder, before_ms, wall_ms, json=json)
 
 
-def _before(before: str | None, older_than: str | None, now_ms: int) -> int:
+def _before(before: str | None, older_than: str | None, wall_ms: int) -> int:
     """In Unix milliseconds.
 
     Raises:
@@ -100,13 +98,13 @@ def _before(before: str | None, older_than: str | None, now_ms: int) -> int:
     """
     if before is not None:
         found = parse_time(before, "--before")
-        if found > now_ms:
-            raise BadInput(f"--before: {shown(before)} is in the future; it is {time_of(now_ms)} now")
+        if found > wall_ms:
+            raise BadInput(f"--before: {shown(before)} is in the future; it is {time_of(wall_ms)} now")
         return found
     match = DAYS.fullmatch(older_than or "")
     if match is None:
         raise BadInput(f"--older-than: {shown(older_than or '')} is no number of days; it looks like 90d")
-    return now_ms // DAY_MS * DAY_MS - int(match[1]) * DAY_MS
+    return wall_ms // DAY_MS * DAY_MS - int(match[1]) * DAY_MS
 
 
 def _plan(connection: psycopg.Connection[Any], before_ms: int, data_dir: Path) -> Plan:
@@ -165,7 +163,7 @@ def _say(found: Plan, before_ms: int, folder: Path, *, json: bool) -> None:
 
 
 def _archive(  # noqa: PLR0913 - what of what goes where
-    dsn: str | None, data_dir: Path, folder: Path, before_ms: int, now_ms: int, *, json: bool
+    dsn: str | None, data_dir: Path, folder: Path, before_ms: int, wall_ms: int, *, json: bool
 ) -> None:
     from actors.persistence.archive import folder as files  # noqa: PLC0415
     from actors.persistence.archive import tables, writing  # noqa: PLC0415
@@ -175,8 +173,8 @@ def _archive(  # noqa: PLR0913 - what of what goes where
 
     done: list[ArchivedFile] = []
     with (
-        owned_store(dsn, data_dir) as (address, store, renew),
-        connect(address) as connection,
+        owned(dsn, data_dir) as database,
+        connect(database.dsn) as connection,
         progress_bar() as progress,
     ):
         found = _plan(connection, before_ms, data_dir)
@@ -184,13 +182,13 @@ def _archive(  # noqa: PLR0913 - what of what goes where
             raise BadInput("; ".join(found.obstacles))
 
         def show(position: int) -> None:
-            renew()
+            database.renew()
             progress("rows", position - found.after, found.rows)
 
         fleet = fleet_of(connection)
         for span in list(spans(connection, found.after, found.last)):
             file = writing.archive(
-                connection, store.at_rest, folder, span, fleet=fleet, now_ms=now_ms, progress=show
+                connection, database.store.at_rest, folder, span, fleet=fleet, now_ms=wall_ms, progress=show
             )
             done.append(file)
         unknown = files.unknown(folder, tables.files(connection))
@@ -226,8 +224,8 @@ def _restore(dsn: str | None, data_dir: Path, folder: Path, wanted: str, *, json
     from actors.persistence.connection import connect  # noqa: PLC0415
 
     with (
-        owned_store(dsn, data_dir) as (address, store, _),
-        connect(address, read_only=True) as connection,
+        owned(dsn, data_dir) as database,
+        connect(database.dsn, read_only=True) as connection,
         progress_bar() as progress,
     ):
         archived = Archive(folder, tables.files(connection))
@@ -236,7 +234,9 @@ def _restore(dsn: str | None, data_dir: Path, folder: Path, wanted: str, *, json
         def show(position: int) -> None:
             progress("rows", position, archived.last)
 
-        count = store.at_rest(lambda owned, _append: restoring.restore(owned, archived, files, show))
+        count = database.store.at_rest(
+            lambda at_rest, _append: restoring.restore(at_rest, archived, files, show)
+        )
     if json:
         print_json({"rows": count, "files": [f.file for f in files], "folder": str(folder)})
         return

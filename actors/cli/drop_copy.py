@@ -22,7 +22,7 @@ HEAD = frozenset(
     {"id", "position", "account", "wall_ms", "cause", "kind", "action", "possible_resend", "root"}
 )
 INDENT = 4
-BAD = frozenset({"LIQUIDATION", "BREACH", "UNREADABLE", "CLOSE_OUT"})
+BAD = frozenset({"LIQUIDATION", "BREACH", "UNREADABLE", "CLOSE_OUT", "HOUSE"})
 
 
 @app.command(name="drop-copy")
@@ -49,7 +49,7 @@ def drop_copy(  # noqa: PLR0913 - what one may ask for
         after: an id or a position to go on behind, 0 for the begin, or now. By default 0, and with --follow now.
         root: 'root' of the event that --after names, and of older ones if there are: a refusal names the last common one.
         kinds: separated by commas: ORDER, ORDER_ACKNOWLEDGED, FILL, ORDER_ENDED, CANCEL, CONDITIONAL, POSITION_CLOSED,
-            LIQUIDATION, BREACH, BALANCE, FUNDING, FEE, LIMITS, STATUS, CLOSE_OUT.
+            LIQUIDATION, BREACH, BALANCE, FUNDING, FEE, LIMITS, STATUS, CLOSE_OUT, HOUSE.
         follow: wait for what comes.
         data_dir: the engine's data folder.
         json: one JSON object per line.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +13,7 @@ from actors.cli import history_tables
 from actors.cli.app import app
 from actors.cli.common import DataDir, Json, print_answer
 from actors.cli.past import Csv, Dsn, ask
-from actors.cli.times import MS, period
+from actors.cli.times import now_ms, period
 from actors.core.errors import BadInput
 from actors.core.names import told_text
 
@@ -70,7 +69,7 @@ def history(  # noqa: PLR0913 - one per filter
         json: print as JSON.
     """
     _one_format(csv=csv, json=json)
-    since, until = period(from_, to, hours, _now_ms(), HOURS)
+    since, until = period(from_, to, hours, now_ms(), HOURS)
     if not 1 <= limit <= LIMIT_MAX:
         raise BadInput(f"--limit: {limit} is not between 1 and {LIMIT_MAX:,}")
     asked = {
@@ -121,7 +120,7 @@ def alerts(  # noqa: PLR0913 - one per filter
         data_dir: the engine's data folder.
         json: print as JSON.
     """
-    since, _ = period(None, None, hours, _now_ms(), HOURS)
+    since, _ = period(None, None, hours, now_ms(), HOURS)
     if not 1 <= limit <= PAGE * 10:
         raise BadInput(f"--limit: {limit} is not between 1 and {PAGE * 10:,}")
 
@@ -208,7 +207,3 @@ def _kinds(texts: Sequence[str]) -> list[str]:
 def _one_format(*, csv: bool, json: bool) -> None:
     if csv and json:
         raise BadInput("give --csv or --json, not both")
-
-
-def _now_ms() -> int:
-    return time.time_ns() // (MS * 1_000)

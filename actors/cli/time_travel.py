@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import pdb  # noqa: T100 - "b" of --step
 import sys
-import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,20 +14,23 @@ from cyclopts import Parameter
 
 from actors.assembly.config import DEFAULT_DATA_DIR
 from actors.cli.app import app
-from actors.cli.common import DataDir, Json, client, err, out, path, print_json
+from actors.cli.common import Archive, DataDir, Json, client, out, path, print_json
+from actors.cli.db import progress_bar
+from actors.cli.past import ask
+from actors.cli.times import now_ms
 from actors.core.errors import BadInput
 from actors.core.names import shown
 
 if TYPE_CHECKING:
     import psycopg
 
+    from actors.api.client import Client
     from actors.subaccount.capture import CapturedDecision
     from actors.subaccount.state import AccountState
 
 At = Annotated[str, Parameter(allow_leading_hyphen=True)]
 """A point in time; ``-15m`` is one and no option."""
 
-Archive = Annotated[Path | None, Parameter("--archive")]
 Output = Annotated[Path | None, Parameter(("--output", "-o"))]
 Step = Annotated[bool, Parameter(negative=())]
 Force = Annotated[bool, Parameter(negative=())]
@@ -49,13 +51,19 @@ def show_past(  # noqa: PLR0913 - one per option
 ) -> None:
     """Print an account as it was."""
     from actors.cli import actors_tables, time_travel_tables  # noqa: PLC0415
+    from actors.persistence.archive.folder import folder_of  # noqa: PLC0415
 
-    def alone(connection: psycopg.Connection[Any], now_ms: int, show: Any) -> Any:
+    def of_engine(engine: Client) -> Any:
+        return engine.get(path("accounts", account, "at"), point=at)
+
+    def of_database(connection: psycopg.Connection[Any]) -> Any:
         from actors.api.time_travel import past_of  # noqa: PLC0415
 
-        return past_of(connection, account, at, now_ms, show, _folder(archive, data_dir))
+        with progress_bar() as progress:
+            show = partial(progress, "decisions")
+            return past_of(connection, account, at, now_ms(), show, folder_of(archive, data_dir))
 
-    found = _asked(dsn, data_dir, lambda engine: engine.get(path("accounts", account, "at"), point=at), alone)
+    found = ask(data_dir, dsn, of_engine, of_database)
     if json:
         print_json(found)
         return
@@ -92,19 +100,22 @@ def diff(  # noqa: PLR0913 - one per option
         json: print the answer as JSON.
     """
     from actors.cli import time_travel_tables  # noqa: PLC0415
+    from actors.persistence.archive.folder import folder_of  # noqa: PLC0415
 
     if not 1 <= limit <= 10_000:  # noqa: PLR2004 - as of the API's lists
         raise BadInput(f"--limit: {limit} must be 1 to 10000")
 
-    def alone(connection: psycopg.Connection[Any], now_ms: int, show: Any) -> Any:
-        from actors.api.time_travel import diff_of  # noqa: PLC0415
-
-        return diff_of(connection, account, before, after, limit, now_ms, show, _folder(archive, data_dir))
-
-    def over_api(engine: Any) -> Any:
+    def of_engine(engine: Client) -> Any:
         return engine.get(path("accounts", account, "diff"), before=before, after=after, limit=limit)
 
-    found = _asked(dsn, data_dir, over_api, alone)
+    def of_database(connection: psycopg.Connection[Any]) -> Any:
+        from actors.api.time_travel import diff_of  # noqa: PLC0415
+
+        with progress_bar() as progress:
+            show, folder = partial(progress, "decisions"), folder_of(archive, data_dir)
+            return diff_of(connection, account, before, after, limit, now_ms(), show, folder)
+
+    found = ask(data_dir, dsn, of_engine, of_database)
     if json:
         print_json(found)
     else:
@@ -266,36 +277,3 @@ def _stop_before(number: int, recorded: CapturedDecision, state: AccountState, m
             out.print(f"{shown(answer)} is none of Enter, p, b, q")
         else:
             return
-
-
-def _folder(archive: Path | None, data_dir: Path) -> Path:
-    from actors.persistence.archive.folder import folder_of  # noqa: PLC0415
-
-    return folder_of(archive, data_dir)
-
-
-def _asked(
-    dsn: str | None,
-    data_dir: Path,
-    over_api: Callable[[Any], Any],
-    alone: Callable[[psycopg.Connection[Any], int, Callable[[int, int], None]], Any],
-) -> Any:
-    """The answer of the engine that runs on a data folder, else that of the database alone, as plain JSON."""
-    from actors.api.address import API_FILE  # noqa: PLC0415
-    from actors.api.client import EngineAway  # noqa: PLC0415
-    from actors.cli.db import connected, present, progress_bar  # noqa: PLC0415
-
-    if dsn is None and (data_dir / API_FILE).exists():
-        try:
-            return over_api(client(data_dir))
-        except EngineAway as error:
-            err.print(f"{error}; reading the database alone", style="dim")
-    if dsn is None and not (data_dir / "postgres" / "PG_VERSION").exists():
-        raise BadInput(
-            f"no engine runs on {data_dir}, and it holds no database; name a folder with --data-dir, or a database with --dsn"
-        )
-    with connected(dsn, data_dir) as connection, progress_bar() as progress:
-        present(connection)
-        now_ms = time.time_ns() // 1_000_000
-        found = alone(connection, now_ms, lambda done, total: progress("decisions", done, total))
-    return msgspec.json.decode(msgspec.json.encode(found))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 
 from actors.core.errors import BadInput
 from actors.core.names import shown
+from actors.core.units import NANOS_PER_MS
 from actors.core.utc import MS_MAX, day_of
 
 MS = 1_000
@@ -14,6 +16,11 @@ HOURS_MAX = 87_600
 """Ten years."""
 
 EXAMPLES = "2026-11-01, 2026-11-01T08:30 or 2026-11-01T08:30:00+01:00"
+
+
+def now_ms() -> int:
+    """Unix milliseconds."""
+    return time.time_ns() // NANOS_PER_MS
 
 
 def parse_time(text: str, name: str) -> int:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from actors.core.enums import OrderStatus
+from actors.core.enums import OrderStatus, Side
 from actors.core.facts import Fact, OrderIntended
 from actors.core.trades import Trade
-from actors.core.units import AccountId, ClientOrderId
+from actors.core.units import ZERO, AccountId, ClientOrderId, Symbol
 
 
 class Member(Fact, frozen=True, gc=False):
@@ -77,5 +77,33 @@ class BlocksForgotten(Fact, frozen=True, gc=False, tag=True):
     blocks: tuple[int, ...]
 
 
-ClearingFact = BlockFormed | RoundAllocated | BlockEnded | BlocksForgotten
+class LostOrderBooked(Fact, frozen=True, kw_only=True, gc=False, tag=True):
+    """The house has what an order of ours traded that the journal lost with a restored backup, and that has ended.
+
+    It was a block, whose members only the lost journal knew, or of an account that was created after the backup.
+    ``block`` is its number among the symbol's blocks here; ``trades`` are all of its trades.
+    """
+
+    block: int
+    client_order_id: ClientOrderId
+    exchange_order_id: int
+    symbol: Symbol
+    side: Side
+    quantity: Decimal
+    status: OrderStatus
+    placed_ms: int
+    trades: tuple[Trade, ...]
+
+    @property
+    def executed(self) -> Decimal:
+        """What traded of it, in base asset."""
+        return sum((trade.quantity for trade in self.trades), ZERO)
+
+    @property
+    def position(self) -> Decimal:
+        """What the house has more by it, in base asset, signed."""
+        return self.executed * self.side.sign
+
+
+ClearingFact = BlockFormed | RoundAllocated | BlockEnded | BlocksForgotten | LostOrderBooked
 """All of them; whoever takes facts apart ends with ``assert_never``."""

@@ -47,12 +47,16 @@ class Want(Message, frozen=True, kw_only=True, gc=False):
 
 
 class Grant(Message, frozen=True, gc=False):
-    """Gateway to clearing: one order of this group may be sent now, with this slot. It ends the group's want."""
+    """Gateway to clearing: one order of this group may be sent now, with this slot. It ends the group's want.
+
+    ``interval_ms`` is how far apart slots of this group should be, so that those that may be used at once last; 0: it does not matter.
+    """
 
     LANE: ClassVar[Lane] = Lane.FILLS
 
     group: Group
     slot: int
+    interval_ms: int = 0
 
 
 class ReturnSlot(Message, frozen=True, gc=False):

@@ -15,6 +15,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple, Protocol, assert_never, cast
 
+from actors.core.clearing_facts import ClearingFact, LostOrderBooked
 from actors.core.clearing_messages import is_clearing
 from actors.core.durability import StreamFacts
 from actors.core.enums import Purpose
@@ -62,7 +63,7 @@ from actors.core.facts import (
 )
 from actors.core.fees import FeeBooked, FeeLearned
 from actors.core.order_tags import TAGS
-from actors.core.units import AccountId
+from actors.core.units import ZERO, AccountId
 
 POSITION_MAX = 2**63 - 1
 """What a position of the journal can be at most: Postgres's bigint."""
@@ -86,6 +87,8 @@ class EventKind(StrEnum):
     LIMITS = "LIMITS"
     STATUS = "STATUS"
     CLOSE_OUT = "CLOSE_OUT"
+    HOUSE = "HOUSE"
+    """The house took something that was no account's."""
     UNREADABLE = "UNREADABLE"
     """A row of the journal that this release cannot read; ``fault`` says why."""
 
@@ -169,9 +172,9 @@ class Row(Protocol):
 
 
 def events_of(row: Row) -> tuple[Event, ...]:
-    """The events of one row, in order. A clearing's facts are no account's, and make none."""
+    """The events of one row, in order. A clearing's facts are no account's: only what the house has by them makes an event."""
     if is_clearing(row.stream):
-        return ()
+        return _of_clearing(row)
     account = AccountId(row.stream)
     if row.fault:
         id_ = EventId(row.position, 0)
@@ -181,6 +184,30 @@ def events_of(row: Row) -> tuple[Event, ...]:
         kind, fields = _told(fact)
         found.append(Event(EventId(row.position, part), account, row.wall_ms, row.cause, kind, fields))
     return tuple(found)
+
+
+def _of_clearing(row: Row) -> tuple[Event, ...]:
+    stream = AccountId(row.stream)
+    facts = enumerate(cast("tuple[ClearingFact, ...]", row.facts))
+    return tuple(
+        Event(EventId(row.position, part), stream, row.wall_ms, row.cause, EventKind.HOUSE, _lost(fact))
+        for part, fact in facts
+        if isinstance(fact, LostOrderBooked)
+    )
+
+
+def _lost(fact: LostOrderBooked) -> Fields:
+    return {
+        "action": "LOST_ORDER",
+        "client_order_id": fact.client_order_id,
+        "exchange_order_id": fact.exchange_order_id,
+        "symbol": fact.symbol,
+        "side": fact.side.value,
+        "quantity": _amount(fact.executed),
+        "value": _amount(sum((trade.value for trade in fact.trades), ZERO)),
+        "trades": len(fact.trades),
+        "placed_ms": fact.placed_ms,
+    }
 
 
 def event_id(text: str) -> EventId:

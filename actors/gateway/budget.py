@@ -8,7 +8,7 @@ Rules
 3. Cancels do not count as orders at the exchange and are not held back here.
 4. What the exchange counts beyond that is counted too: an earlier run of ours, or another client, sent it.
 5. A slot counts from when it is granted; the order that is sent with it takes its place.
-6. Within its windows a class sends at its pace (``pacing``): a burst, then evenly.
+6. Within its windows a class sends at its pace (``pacing``): a burst, then evenly. Groups of orders are told how to spread theirs.
 7. ``room`` and ``forecast`` change nothing and may be called from any thread; everything else has one caller.
 """
 
@@ -20,7 +20,7 @@ from typing import NamedTuple
 from actors.core.clearing_messages import Group
 from actors.core.enums import OrderClass
 from actors.gateway.orders import IN_FLIGHT_MAX, VenueRules
-from actors.gateway.pacing import WindowNow, burst_of, pause_ms, wait_ms
+from actors.gateway.pacing import WindowNow, burst_of, interval_ms, pause_ms, wait_ms
 from actors.gateway.slots import Slots
 
 RESERVED_SHARE = {OrderClass.LIQUIDATION: 0.0, OrderClass.REDUCING: 0.1, OrderClass.NEW_RISK: 0.2}
@@ -67,13 +67,17 @@ class Forecast(NamedTuple):
 
     def wait_ms(self, ahead: int, order_class: OrderClass) -> int:
         """How long an order of a class waits that has so many before it, at the pace of now."""
-        wait = float(max(0, self.paused_until_ms - self.now_ms))
-        for length_ms, limit, times in self.windows:
-            window = WindowNow(
+        waits = [wait_ms(window, ahead, self.now_ms) for window in self.of_class(order_class)]
+        return int(max(0, self.paused_until_ms - self.now_ms, *waits))
+
+    def of_class(self, order_class: OrderClass) -> list[WindowNow]:
+        """The windows as a class may use them."""
+        return [
+            WindowNow(
                 length_ms, usable(limit, order_class), burst_of(limit, order_class), times, self.in_flight
             )
-            wait = max(wait, wait_ms(window, ahead, self.now_ms))
-        return int(wait)
+            for length_ms, limit, times in self.windows
+        ]
 
 
 class OrderBudget:
@@ -139,6 +143,11 @@ class OrderBudget:
             return min(room, at_once)
         since_ms = min(now_ms - self._paced_ms, max(pause, CATCH_UP_MS))
         return min(room, int((since_ms + within_ms) / pause))
+
+    def interval_ms(self, now_ms: int, order_class: OrderClass, groups: int) -> int:
+        """How far apart the slots of each of so many groups of a class should be; see ``pacing.AHEAD_MS``."""
+        windows = self.forecast(now_ms).of_class(order_class)
+        return max(interval_ms(window, groups, now_ms) for window in windows)
 
     def _uses_up(self, now_ms: int, order_class: OrderClass) -> bool:
         """Whether an order of a class may be sent now; then its pause begins."""

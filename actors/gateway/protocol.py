@@ -578,7 +578,8 @@ class GatewayCore:
         effects = self._send_queries(now_ms)
         for due in self.send_policy.due(self.tracked, now_ms):
             if isinstance(due, SlotGranted):
-                effects.append(ToClearing(due.group.symbol, Grant(due.group, due.slot)))
+                grant = Grant(due.group, due.slot, due.interval_ms)
+                effects.append(ToClearing(due.group.symbol, grant))
             elif isinstance(due, WaitedTooLong):
                 effects += self._waited_too_long(due.tracked, now_ms, again=due.again)
             else:

@@ -25,6 +25,9 @@ from actors.gateway.send_queue import PLACE_KEPT_MS, TURN_KEPT_MS, SendQueue, is
 from actors.gateway.service_order import ServiceKey
 from actors.gateway.waiting import WaitingList, waiting
 
+SERVED_MS = 1_000
+"""For so long after a slot a group counts as one that wants more."""
+
 
 class SendNow(msgspec.Struct, frozen=True):
     """This order is to be sent now."""
@@ -40,10 +43,11 @@ class WaitedTooLong(msgspec.Struct, frozen=True):
 
 
 class SlotGranted(msgspec.Struct, frozen=True):
-    """One order of this group may be sent, with this slot."""
+    """One order of this group may be sent, with this slot; ``interval_ms``: see ``Grant``."""
 
     group: Group
     slot: int
+    interval_ms: int
 
 
 class SendPolicy:
@@ -56,6 +60,7 @@ class SendPolicy:
         self._waiting = SendQueue()
         self._unwanted: dict[ClientOrderId, int] = {}
         self._unreachable = 0
+        self._served_ms: dict[Group, int] = {}
 
     def __len__(self) -> int:
         """Orders that wait."""
@@ -176,7 +181,7 @@ class SendPolicy:
                 if slot is None:
                     return
                 self._waiting.pop(order_class, served=True)
-                yield SlotGranted(what, slot)
+                yield SlotGranted(what, slot, self._interval_ms(what, now_ms))
                 continue
             order = tracked.get(what)
             if order is None or order.stage is not Stage.QUEUED:
@@ -202,6 +207,16 @@ class SendPolicy:
                 self._waiting.pop(order_class, served=True)
                 self.sent += 1
                 yield SendNow(order)
+
+    def _interval_ms(self, group: Group, now_ms: int) -> int:
+        """How far apart the slots of a group should be that has one now. New risk can wait: its pace alone says when it goes."""
+        if group.order_class is OrderClass.NEW_RISK:
+            return 0
+        self._served_ms[group] = now_ms
+        self._served_ms = {g: at_ms for g, at_ms in self._served_ms.items() if now_ms - at_ms <= SERVED_MS}
+        groups = self._served_ms.keys() | self._waiting.groups()
+        beside = sum(one.order_class is group.order_class for one in groups)
+        return self.budget.interval_ms(now_ms, group.order_class, beside)
 
     def _is_promised(self, key: ServiceKey, order_class: OrderClass, now_ms: int) -> bool:
         """Whether those that are being decided again, and whose turn is before this one, need all the room there is."""

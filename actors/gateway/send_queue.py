@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import deque
+from collections.abc import Set as AbstractSet
 from heapq import nsmallest
 from typing import NamedTuple
 
@@ -96,6 +97,10 @@ class SendQueue:
         """What a group said last, while it waits. Callable from any thread."""
         known = self._wants.get(group)
         return None if known is None else known[0]
+
+    def groups(self) -> AbstractSet[Group]:
+        """Those that wait."""
+        return self._wants.keys()
 
     def first(self, order_class: OrderClass) -> Waiting | None:
         """The next one of a class."""

@@ -7,8 +7,8 @@ Rules
 3. A row's hash covers the hash of its stream's previous row, so a row that is changed or missing is found. Each commit
    has a root over the root of the commit before and its rows' hashes, so that rows that are cut off are found by
    whoever kept a later root.
-4. A trade of the exchange is used once: by an account's fill, or by one round of a block order. Of a round each member books
-   its part once. Keys that are made in the commit prove both (``trades_of``).
+4. A trade of the exchange is used once: by an account's fill, by one round of a block order, or by the house for an order that
+   a restored journal had lost. Of a round each member books its part once. Keys that are made in the commit prove both (``trades_of``).
 5. Only the owner of the shards appends. It keeps the ends of the streams in memory; the fence in each commit proves that
    nobody else has moved them.
 
@@ -27,7 +27,7 @@ import msgspec
 import psycopg
 
 from actors.core import clearing_fact_codec, fact_codec
-from actors.core.clearing_facts import ClearingFact, RoundAllocated
+from actors.core.clearing_facts import ClearingFact, LostOrderBooked, RoundAllocated
 from actors.core.clearing_messages import is_clearing
 from actors.core.durability import Persist, StreamFacts
 from actors.core.errors import NotDurable
@@ -334,11 +334,27 @@ def common_mark(connection: Connection, marks: Collection[Mark]) -> Mark | None:
 
     Of the begin every journal has the same, and of what is not kept any more nothing can be said.
     """
-    row = connection.execute(FIRST_COMMIT, (SHARD,)).fetchone()
-    first = 0 if row is None or row[0] is None else int(row[0])
-    found = connection.execute(ROOTS_AT, (SHARD, [mark.position for mark in marks])).fetchall()
-    roots = {0: NO_HASH.hex(), **{int(position): bytes(root).hex() for position, root in found}}
-    return max((m for m in marks if 0 < m.position < first or roots.get(m.position) == m.root), default=None)
+    first = first_kept(connection) or 0
+    roots = {0: NO_HASH.hex(), **roots_at(connection, [mark.position for mark in marks])}
+
+    def is_ours(mark: Mark) -> bool:
+        root = roots.get(mark.position)
+        # Of archived rows the last commit of each file is there, and no other.
+        return root == mark.root or (root is None and mark.position < first)
+
+    return max(filter(is_ours, marks), default=None)
+
+
+def roots_at(connection: Connection, positions: Sequence[int]) -> dict[int, str]:
+    """The roots of commits, by the positions where they end, in hex; without those where none does."""
+    found = connection.execute(ROOTS_AT, (SHARD, list(positions))).fetchall()
+    return {int(position): bytes(root).hex() for position, root in found}
+
+
+def first_kept(connection: Connection) -> int | None:
+    """The position of the oldest row that the journal still has; None for an empty one."""
+    row = connection.execute(FIRST_KEPT, (SHARD,)).fetchone()
+    return None if row is None or row[0] is None else int(row[0])
 
 
 def last_position(connection: Connection) -> int:
@@ -353,7 +369,7 @@ def projected(connection: Connection) -> int | None:
 
 
 def trades_of(facts: StreamFacts) -> list[TradeKey]:
-    """The keys of the trades that facts book, or give to the members of a round.
+    """The keys of the trades that facts book to an account or to the house, or give to the members of a round.
 
     A fill of a round says what it cost; an account's own trade of the exchange does not.
     """
@@ -363,7 +379,7 @@ def trades_of(facts: StreamFacts) -> list[TradeKey]:
             trade = fact.trade
             member = "" if trade.quote_quantity is None else fact.client_order_id
             found.append(TradeKey(trade.symbol, trade.trade_id, member))
-        elif isinstance(fact, RoundAllocated):
+        elif isinstance(fact, RoundAllocated | LostOrderBooked):
             found += [TradeKey(trade.symbol, trade.trade_id, "") for trade in fact.trades]
     return found
 
@@ -428,7 +444,7 @@ COMMIT_OF: LiteralString = """
 ROOTS_AT: LiteralString = """
     SELECT position, root FROM bulkhead.journal_commit WHERE shard = %s AND position = ANY(%s)"""
 
-FIRST_COMMIT: LiteralString = "SELECT min(position) FROM bulkhead.journal_commit WHERE shard = %s"
+FIRST_KEPT: LiteralString = "SELECT min(position) FROM bulkhead.journal WHERE shard = %s"
 
 HEADS: LiteralString = """
     SELECT asked.stream, COALESCE(last.sequence, old.sequence), COALESCE(last.hash, old.hash)

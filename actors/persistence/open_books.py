@@ -18,13 +18,13 @@ import psycopg
 import structlog
 
 from actors.clearing.state import Block, ClearingState
-from actors.core.clearing_facts import BlockFormed
+from actors.core.clearing_facts import BlockFormed, LostOrderBooked
 from actors.core.clearing_messages import is_clearing
 from actors.core.errors import StateCorrupt
 from actors.core.facts import OrderIntended, PositionTakenOver
 from actors.core.orders import WorkingOrder
 from actors.core.records import Recovery
-from actors.core.units import ZERO, ClientOrderId, Symbol
+from actors.core.units import ZERO, AccountId, ClientOrderId, Symbol
 from actors.persistence.connection import one_moment
 from actors.persistence.journal import EXCHANGE, SHARD, decoded
 from actors.persistence.loading import Kept, clearings_of, states_of
@@ -84,7 +84,8 @@ def _recent(connection: Connection, behind: _Behind) -> tuple[int, int]:
     )
     sent = [fact.order for fact in formed]
     sent += [f for f in facts if isinstance(f, OrderIntended) and f.client_order_id not in members]
-    not_projected = in_windows([order.decided_ms for order in sent], now_ms)
+    lost_ms = [fact.placed_ms for fact in facts if isinstance(fact, LostOrderBooked)]
+    not_projected = in_windows([*lost_ms, *(order.decided_ms for order in sent)], now_ms)
     return short + not_projected[0], long + not_projected[1]
 
 
@@ -111,6 +112,8 @@ def books_now(connection: Connection) -> Books:
     for fact in _facts(behind.rows):
         if isinstance(fact, PositionTakenOver):
             house[fact.symbol] = house.get(fact.symbol, ZERO) + fact.quantity
+        elif isinstance(fact, LostOrderBooked):
+            house[fact.symbol] = house.get(fact.symbol, ZERO) + fact.position
     in_flight = _in_flight(connection)
     return Books(*({s: q for s, q in found.items() if q} for found in (virtual, house, in_flight)))
 
@@ -157,14 +160,20 @@ def _blocks(connection: Connection) -> list[Block]:
 
 
 def known_orders(connection: Connection, ids: Collection[ClientOrderId]) -> set[ClientOrderId]:
-    """Which of some client order ids have an intent, of an account or of a block."""
+    """Which of some client order ids have an intent, of an account or of a block, or are booked to the house."""
     with one_moment(connection):
         known = {row[0] for row in connection.execute(KNOWN_ORDERS, {"ids": list(ids)}).fetchall()}
         behind = connection.execute(BEHIND, {"shard": SHARD}).fetchall()
     facts = list(_facts(behind))
     known |= {fact.client_order_id for fact in facts if isinstance(fact, OrderIntended)}
     known |= {fact.order.client_order_id for fact in facts if isinstance(fact, BlockFormed)}
+    known |= {fact.client_order_id for fact in facts if isinstance(fact, LostOrderBooked)}
     return known.intersection(ids)
+
+
+def account_ids(connection: Connection) -> list[AccountId]:
+    """All accounts of the database, those too that no engine runs because the platform took their rows away."""
+    return [AccountId(row[0]) for row in connection.execute(ACCOUNT_IDS).fetchall()]
 
 
 def _behind(connection: Connection) -> _Behind:
@@ -203,6 +212,8 @@ BEHIND: LiteralString = """
 WORKING_ACCOUNTS: LiteralString = """
     SELECT DISTINCT account_id FROM bulkhead.intent
     WHERE status IN ('INTENDED', 'ACKNOWLEDGED') AND account_id <> ALL(%s)"""
+
+ACCOUNT_IDS: LiteralString = "SELECT account_id FROM bulkhead.account"
 
 KNOWN_ORDERS: LiteralString = """
     SELECT client_order_id FROM bulkhead.intent WHERE client_order_id = ANY(%(ids)s)

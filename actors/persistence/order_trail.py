@@ -95,7 +95,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 class BlockRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A block order. Money in quote asset; ``fee`` in ``fee_asset``, which is ``*`` where it was taken in several.
 
-    ``members`` says how many orders it has.
+    ``members`` says how many orders it has; none where the journal had lost it, and the house has what it traded.
     """
 
     symbol: Symbol
@@ -337,7 +337,8 @@ def _of_block(connection: psycopg.Connection[Any], block: BlockRecord) -> OrderT
     rounds = _rounds(connection, block)
     members = _all(connection, MemberRecord, MEMBERS, block.symbol, block.block, MEMBERS_SHOWN)
     is_liquidation = block.order_class is OrderClass.LIQUIDATION
-    steps = [Step(at_ms=block.formed_ms, what=Happened.DECIDED, text=f"of {block.members:,} orders")]
+    text = f"of {block.members:,} orders" if block.members else "lost with the journal"
+    steps = [Step(at_ms=block.formed_ms, what=Happened.DECIDED, text=text)]
     steps += _with_trades(connection, block, [_round_step(one) for one in rounds])
     if block.ended_ms is not None:
         end = end_text(block.status, block.code, block.reason)
@@ -363,7 +364,7 @@ def _of_block(connection: psycopg.Connection[Any], block: BlockRecord) -> OrderT
         end=end_text(block.status, block.code, block.reason) if is_told else "",
         average_price=quantize_price(block.value / block.executed) if block.executed else None,
         value=block.value,
-        fees=(Fee(block.fee_asset, block.fee),) if rounds else (),
+        fees=(Fee(block.fee_asset, block.fee),) if rounds or not block.members else (),
         pending_fees=sum(one.fee is None for one in rounds),
         steps=tuple(steps[:STEPS_SHOWN]),
         is_block=True,

@@ -176,6 +176,14 @@ class JournalTail:
             self._learn(self._reader.ask(journal.last_position), before)
         return self.position
 
+    def first(self) -> int:
+        """The position of the oldest row that is kept; 1 for an empty journal.
+
+        Raises:
+            StoreUnreachable, StoreBusy: the database does not answer.
+        """
+        return self._reader.ask(journal.first_kept) or 1
+
     def mark(self, position: int) -> Mark | None:
         """The first mark that covers every row up to a position: that of the commit which ended there or next behind it.
 

@@ -134,7 +134,7 @@ class LocalFile:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             self._torn = os.fstat(self._descriptor).st_size > 0
-        _write_all(self._descriptor, (b"\n" if self._torn else b"") + lines)
+        write_all(self._descriptor, (b"\n" if self._torn else b"") + lines)
         os.fsync(self._descriptor)
         self._torn = False
         if os.fstat(self._descriptor).st_size > self._rewrite_at:
@@ -144,17 +144,13 @@ class LocalFile:
         fresh = self.path.with_suffix(".new")
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
-            _write_all(descriptor, b"".join(line + b"\n" for line in self._keep()))
+            write_all(descriptor, b"".join(line + b"\n" for line in self._keep()))
             os.fsync(descriptor)
             size = os.fstat(descriptor).st_size
         finally:
             os.close(descriptor)
         fresh.replace(self.path)
-        folder = os.open(self.path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(self.path.parent)
         self._close()
         self._rewrite_at = max(REWRITE_BYTES, 2 * size)
 
@@ -170,6 +166,20 @@ class LocalFile:
         self.fault = fault
 
 
-def _write_all(descriptor: int, content: bytes) -> None:
+def write_all(descriptor: int, content: bytes) -> None:
+    """Write everything, or raise ``OSError``."""
     while content:
         content = content[os.write(descriptor, content) :]
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to the disk.
+
+    Raises:
+        OSError: it cannot be done.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

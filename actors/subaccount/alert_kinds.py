@@ -78,7 +78,9 @@ def alert_of(fact: AnyFact) -> Found | None:  # noqa: PLR0912 - one branch per f
             return AlertKind.FEE_PENDING, fact.symbol
         case PhaseChanged():
             return _of_phase(fact)
-        case _ if isinstance(fact, QuietFact):
+        case _ if isinstance(
+            fact, QuietFact
+        ):  # never here, see above: mypy cannot read a set, and asks for these
             return None
         case _:
             assert_never(fact)

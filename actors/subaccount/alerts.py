@@ -83,7 +83,9 @@ def _text(fact: AnyFact, refusal: str) -> str:  # noqa: PLR0912 - one branch per
             return f"conditional order {fact.client_order_id} triggered and was refused: {fact.reason}"
         case BreakerChanged() | FillApplied() | ConditionalPlaced() | ConditionalEnded():
             return ""
-        case _ if isinstance(fact, QuietFact):
+        case _ if isinstance(
+            fact, QuietFact
+        ):  # never here, see above: mypy cannot read a set, and asks for these
             return ""
         case _:
             assert_never(fact)

@@ -185,16 +185,16 @@ def _fold_risk(state: AccountState, fact: RiskFact) -> AccountState:
             assert_never(fact)
 
 
-def _fold_phase(state: AccountState, fact: PhaseChanged) -> AccountState:
-    return replace(
-        state, phase=fact.phase, refusals=fact.refusals, retry_at_ms=fact.retry_at_ms, unsent=fact.unsent
-    )
-
-
 def _fold_account(state: AccountState, fact: AccountFact) -> AccountState:
     match fact:
         case PhaseChanged():
-            return _fold_phase(state, fact)
+            return replace(
+                state,
+                phase=fact.phase,
+                refusals=fact.refusals,
+                retry_at_ms=fact.retry_at_ms,
+                unsent=fact.unsent,
+            )
         case StatusChanged():
             return replace(state, status=fact.status)
         case ModeChanged():
@@ -462,9 +462,5 @@ _OFTEN: Mapping[type[AnyFact], Callable[[AccountState, Any], AccountState]] = {
     OrderAcknowledged: _fold_acknowledged,
     FillApplied: _fold_fill,
     OrderEnded: _fold_ended,
-    PhaseChanged: _fold_phase,
-    PositionClosed: _fold_position,
-    StatusChanged: _fold_account,
-    BadDebtRecorded: _fold_money,
 }
-"""What nearly all facts are, in a crowd that is liquidated too, found without a row of isinstance checks, which would cost as much as the folding."""
+"""What nearly all facts are, found without a row of isinstance checks, which would cost as much as the folding."""

@@ -52,8 +52,8 @@ class Journal:
             found = [entry for entry in self.entries if entry.position > after][:limit]
         elif statement == journal.COMMIT_OF:
             found = [(n, self.root(n)) for n in self.ends if n >= parameters[1]][:1]
-        elif statement == journal.FIRST_COMMIT:
-            found = [(self.ends[0] if self.ends else None,)]
+        elif statement == journal.FIRST_KEPT:
+            found = [(self.entries[0].position if self.entries else None,)]
         elif statement == journal.ROOTS_AT:
             found = [(n, self.root(n)) for n in parameters[1] if n in self.ends]
         else:

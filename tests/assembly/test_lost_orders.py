@@ -1,10 +1,15 @@
-"""Orders that a restored database does not know are found in the exchange's history and booked, or named."""
+"""Orders that a restored database does not know are found in the exchange's history and booked, or named.
+
+Covers: actors/clearing/lost.py
+"""
 
 from __future__ import annotations
 
 from decimal import Decimal as D
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from actors.assembly import lost_orders
@@ -18,7 +23,9 @@ from actors.assembly.lost_orders import (
     first_roots,
     pending,
 )
-from actors.core.clearing_messages import clearing_name
+from actors.clearing.state import ClearingState
+from actors.core.alarm_level import Level, level_of
+from actors.core.clearing_messages import clearing_name, is_clearing
 from actors.core.durability import Persist
 from actors.core.enums import OrderType, TimeInForce
 from actors.core.errors import NotRecorded, StateCorrupt
@@ -29,6 +36,7 @@ from actors.core.trades import Trade
 from actors.core.units import AccountId
 from actors.gateway.messages import Report, ReportStatus
 from actors.persistence.connection import connect
+from actors.persistence.journal import trades_of
 from actors.persistence.store import Store
 from actors.runtime.clock import VirtualClock
 from actors.subaccount.pipeline import Accepted
@@ -91,13 +99,17 @@ def past(number, exchange_order_id, account_id="acct-1", side=BUY, executed="1",
     )  # fmt: skip
 
 
-@pytest.fixture
-def built():
+def started():
     made = Built()
     made.assembly.supervise()
     made.assembly.start("writer", "gateway", "router", prove=False)
     made.run()
     return made
+
+
+@pytest.fixture
+def built():
+    return started()
 
 
 @pytest.fixture
@@ -127,6 +139,33 @@ class Asked:
         return Accepted()
 
 
+class AskedHouse:
+    """The same for a symbol's clearing: the writer has its decision, and answers with the fact."""
+
+    def __init__(self, built, ref):
+        self._built, self._ref, self._before = built, ref, len(built.got("writer"))
+
+    def ask(self, message, block):
+        assert block is False
+        self._ref.tell(message)
+        self._built.run()
+        return self
+
+    def get(self, timeout):
+        assert timeout > 0
+        return next((m.reply for m in self._built.got("writer")[self._before :]), None)
+
+
+def house(built, symbol):
+    """The clearing of a symbol that decided nothing yet."""
+    known = built.assembly.parts.clearing.preloaded
+    if clearing_name(symbol) not in built.assembly.actors:
+        known[symbol] = ClearingState(symbol=symbol)
+    ref = built.assembly.clearing_of(symbol)
+    built.run()
+    return ref
+
+
 def fleet(built, ids=("acct-1", "acct-2"), known=(), errors=None):
     errors = errors or {}
     for n in ids:
@@ -141,7 +180,7 @@ def fleet(built, ids=("acct-1", "acct-2"), known=(), errors=None):
         )
 
     return Fleet(
-        fleet=FIXED.fleet, account_ids=ids, account=find,
+        fleet=FIXED.fleet, account_ids=ids, account=find, clearing=lambda s: AskedHouse(built, house(built, s)),
         known=lambda asked: [id_ for id_ in asked if id_ in known], alarm=built.alarms.append,
     )  # fmt: skip
 
@@ -206,8 +245,9 @@ def test_one_that_does_not_end_is_named_if_it_traded_and_looked_for_again(built,
 
 
 def test_a_first_look_books_what_it_can_and_neither_waits_nor_speaks_of_the_rest(built, monkeypatch):
-    ended, working, newer = past(2, 902), past(3, 903), past(4, 904, "acct-9")
-    exchange = Exchange(ended, working, newer)
+    ended, working, strange = past(2, 902), past(3, 903), past(4, 904)
+    strange = replace(strange, report=replace(strange.report, client_order_id="bh-000000-odd"))
+    exchange = Exchange(ended, working, strange)
     exchange.open[903] = 99
     assert not book(exchange, [ETH], SINCE, fleet(built), is_last=False)
     assert len(decided(built)) == 1
@@ -215,26 +255,121 @@ def test_a_first_look_books_what_it_can_and_neither_waits_nor_speaks_of_the_rest
     assert exchange.asked == [(ETH, SINCE - EARLIER_MS)] * 2
 
 
-def test_what_no_account_can_be_given_is_named_and_not_looked_for_again(built):
-    newer, short = past(2, 902, "acct-9"), past(3, 903)
-    exchange = Exchange(newer, short, past(4, 904))
-    exchange.trades = [t for t in exchange.trades if t.exchange_order_id != 903]
+def test_what_cannot_be_true_is_named_booked_to_nobody_and_not_looked_for_again(built):
+    short, block, other_side = past(3, 903), past(2, 902, clearing_name(ETH)), past(5, 905)
+    strange = replace(past(6, 906), report=replace(past(6, 906).report, client_order_id="bh-000000-odd"))
+    exchange = Exchange(short, block, other_side, strange, past(4, 904))
+    exchange.trades = [t for t in exchange.trades if t.exchange_order_id not in {902, 903}]
+    exchange.trades = [replace(t, side=SELL) if t.exchange_order_id == 905 else t for t in exchange.trades]
     assert book(exchange, [ETH], SINCE, fleet(built))
     assert len(decided(built)) == 1
-    created, trades, _ = built.alarms
-    assert newer.report.client_order_id in created
-    assert "created after the backup" in created
-    assert "BUY 1 ETHUSDT" in created
-    assert "0 trades of it, which do not add up" in trades
+    *named, _ = built.alarms
+    assert [n.partition(":")[0] for n in named] == [
+        o.report.client_order_id for o in (short, block, other_side, strange)
+    ]
+    assert ["trades of it, which do not add up" in n for n in named] == [True, True, True, False]
+    assert "no release makes such an id" in named[3]
+    assert all("the books differ from the exchange by it" in n for n in named)
 
 
-def test_a_block_of_several_accounts_orders_is_named_as_one(built):
-    block = past(2, 902, clearing_name(ETH))
-    assert book(Exchange(block), [ETH], SINCE, fleet(built))
-    assert decided(built) == []
-    [alarm] = built.alarms
-    assert block.report.client_order_id in alarm
-    assert "a block of several accounts' orders" in alarm
+@pytest.mark.parametrize(
+    ("whose", "text"),
+    [
+        (clearing_name(ETH), "a block of several accounts' orders"),
+        ("acct-9", "of an account that was created after"),
+    ],
+)
+def test_what_no_account_here_can_be_given_the_house_has(built, whose, text):
+    order = past(2, 902, whose, side=SELL)
+    assert book(Exchange(order), [ETH], SINCE, fleet(built))
+    [decision] = decided(built)
+    [fact] = decision.facts
+    assert (decision.stream, decision.cause, decision.reply) == ("clearing:ETHUSDT", "history:902", fact)
+    assert (fact.client_order_id, fact.exchange_order_id) == (order.report.client_order_id, 902)
+    assert (fact.position, fact.quantity, fact.placed_ms) == (D(-1), D(2), SINCE + 2)
+    assert fact.block == (2 if whose == clearing_name(ETH) else 1)
+    named, risk = built.alarms
+    id_ = order.report.client_order_id
+    assert named.startswith(
+        f"{id_}: SELL 1 ETHUSDT has traded after the backup, and the house has it: it was {text}"
+    )
+    assert risk.startswith("the house has -1 ETHUSDT more by such orders. The books are equal")
+    assert "'bulkhead order ACCOUNT buy 1 ETHUSDT'" in risk
+    assert level_of(named) is level_of(risk) is Level.CRITICAL
+
+
+def test_what_the_house_has_is_summed_by_symbol_and_nothing_is_no_risk(built):
+    traded = [(ETH, BUY, "1.50"), (BTC, SELL, "1"), (ETH, SELL, "0.3"), (BTC, BUY, "1")]
+    orders = [
+        past(n, 900 + n, clearing_name(symbol), side, executed, symbol=symbol)
+        for n, (symbol, side, executed) in enumerate(traded, 1)
+    ]
+    assert book(Exchange(*orders), [BTC, ETH], SINCE, fleet(built))
+    *named, risk = built.alarms
+    assert len(named) == 4
+    assert "'bulkhead order ACCOUNT sell 1.2 ETHUSDT'" in risk
+
+
+def test_the_house_books_an_order_once_however_often_it_is_asked(built):
+    order = past(2, 902, clearing_name(ETH))
+    one = fleet(built)
+    assert book(Exchange(order), [ETH], SINCE, one)
+    assert not book(Exchange(order), [ETH], SINCE, one)
+    assert len(decided(built)) == 1
+    assert "clearing:ETHUSDT has it already" in built.alarms[-1]
+    known = replace(one, known=list)
+    assert book(Exchange(order), [ETH], SINCE, known)
+    assert (len(decided(built)), len(built.alarms)) == (1, 3)
+
+
+def test_a_clearing_that_does_not_run_has_booked_nothing(built):
+    some = replace(fleet(built), clearing=lambda _symbol: None)
+    assert not book(Exchange(past(2, 902, clearing_name(ETH))), [ETH], SINCE, some)
+    assert "clearing:ETHUSDT is not running; the next start tries again" in built.alarms[0]
+
+
+OWNERS = ("acct-1", "acct-2", "acct-9", clearing_name(ETH), clearing_name(BTC))
+
+
+@st.composite
+def history(draw):
+    """Orders of accounts, of accounts that are not here, and blocks, each traded in some parts."""
+    orders = draw(
+        st.lists(
+            st.tuples(
+                st.sampled_from(OWNERS), st.sampled_from([ETH, BTC]), st.sampled_from([BUY, SELL]),
+                st.lists(st.integers(1, 400), max_size=4),
+            ),
+            max_size=8,
+        )
+    )  # fmt: skip
+    exchange = Exchange()
+    for number, (owner, symbol, side, parts) in enumerate(orders, 1):
+        whose = clearing_name(symbol) if is_clearing(owner) else owner
+        order = past(number, 900 + number, whose, side, str(D(sum(parts)) / 1_000), symbol=symbol)
+        exchange.orders.append(order)
+        for part in parts:
+            exchange.traded(order, D(part) / 1_000)
+    return exchange
+
+
+@settings(max_examples=30)
+@given(exchange=history())
+def test_accounts_and_house_together_have_all_that_traded_each_trade_once(exchange):
+    built = started()
+    assert book(exchange, [ETH, BTC], SINCE, fleet(built))
+    held = {ETH: D(0), BTC: D(0)}
+    for ref in built.assembly.accounts.values():
+        for position in ref.cell.actor.state.positions:
+            held[position.symbol] += position.quantity
+    clearings = [ref for name, ref in built.assembly.actors.items() if is_clearing(name)]
+    for ref in clearings:
+        state = ref.cell.actor.inspect_decided()
+        held[state.symbol] += state.house
+    traded = {s: sum(t.quantity * t.side.sign for t in exchange.past_trades(s, 0)) for s in held}
+    assert held == traded
+    keys = [key for decision in decided(built) for key in trades_of(decision.facts)]
+    assert sorted(keys) == sorted((t.symbol, t.trade_id, "") for t in exchange.trades)
 
 
 def test_nobody_guesses_between_accounts_that_share_a_hash(built, monkeypatch):
@@ -243,6 +378,14 @@ def test_nobody_guesses_between_accounts_that_share_a_hash(built, monkeypatch):
     assert book(Exchange(past(2, 902)), [ETH], SINCE, fleet(built))
     assert decided(built) == []
     assert "its id may be of acct-1 or acct-2" in built.alarms[0]
+
+
+def test_nobody_guesses_between_a_block_and_an_account_that_shares_its_hash(built, monkeypatch):
+    alike = {"acct-2": account_part(clearing_name(ETH))}
+    monkeypatch.setattr(lost_orders, "account_part", lambda id_: alike.get(id_) or account_part(id_))
+    assert book(Exchange(past(2, 902, clearing_name(ETH))), [ETH], SINCE, fleet(built))
+    assert decided(built) == []
+    assert "its id may be of acct-2 or clearing:ETHUSDT" in built.alarms[0]
 
 
 @pytest.mark.parametrize("error", [StateCorrupt("odd"), TimeoutError()])
@@ -333,9 +476,10 @@ class Kept:
             raise self.error
 
 
-def looked_after(built, roots, *answers, exchange=None, file=None, is_last=True):
+def looked_after(built, roots, *answers, exchange=None, file=None, is_last=True, ids=()):
     """What was said and what was written down."""
     said, file = [], file or Kept()
+    answers = (*answers[:1], ids, *answers[1:])
     ends = KnownEnds(roots, file if is_last else None, lambda: (b"nine", 9))
     book_after_restore(built.assembly, exchange or Exchange(), Read(*answers), ends, said.append)
     return said, file.roots
@@ -364,9 +508,16 @@ def test_once_looked_for_it_is_written_down_with_the_journal_s_end(built):
 
 
 def test_a_first_look_is_not_all(built):
-    order = past(2, 902, "acct-9")
+    order = past(2, 902)
+    order = replace(order, report=replace(order.report, client_order_id="bh-000000-odd"))
     said, kept = looked_after(built, [ACCEPTED], SINCE, set(), exchange=Exchange(order), is_last=False)
     assert (len(said), kept, built.alarms) == (1, [], [])
+
+
+def test_an_account_of_the_database_that_does_not_run_is_not_taken_for_a_newer_one(built):
+    found = looked_after(built, [ACCEPTED], SINCE, set(), exchange=Exchange(past(2, 902)), ids=("acct-1",))
+    assert found[1] == []
+    assert "acct-1 is not running; the next start tries again" in built.alarms[0]
 
 
 def test_what_could_not_be_booked_is_looked_for_again(built, monkeypatch):

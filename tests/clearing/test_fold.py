@@ -16,7 +16,7 @@ from actors.clearing.fold import fold, folded
 from actors.clearing.forming import formed
 from actors.clearing.rounds import allocated
 from actors.clearing.state import MEMBERS_MAX, ClearingState, is_member_order_id, member_order_id
-from actors.core.clearing_facts import BlockEnded, BlocksForgotten
+from actors.core.clearing_facts import BlockEnded, BlocksForgotten, LostOrderBooked
 from actors.core.enums import OrderStatus, Side
 from actors.core.errors import StateCorrupt
 from actors.core.order_ids import FIXED
@@ -179,6 +179,60 @@ def test_an_end_that_does_not_fit_is_refused(fact):
 def test_nothing_happens_to_a_block_after_its_end(fact):
     with pytest.raises(StateCorrupt, match="has ended"):
         fold(WITH_END, fact)
+
+
+LOST = LostOrderBooked(
+    block=5, client_order_id="bh-lost", exchange_order_id=trade(20, "1").exchange_order_id, symbol=ETH, side=Side.SELL,
+    quantity=D(3), status=OrderStatus.EXPIRED, placed_ms=WALL_MS, trades=(trade(20, "0.5"), trade(22, "1.2")),
+)  # fmt: skip
+
+
+def test_the_house_has_what_a_lost_order_traded_and_no_later_block_has_its_number():
+    state = fold(WITH_BLOCK, LOST)
+    assert (state.lost, state.house, state.next_block) == (("bh-lost",), D("-1.7"), 6)
+    assert replace(state, lost=(), house=D(0), next_block=2) == WITH_BLOCK
+    buy = replace(
+        LOST, side=Side.BUY, block=6, quantity=D(2), client_order_id="bh-other", trades=_bought(30, "2")
+    )
+    assert fold(state, buy).house == D("0.3")
+    assert fold(state, buy).lost == ("bh-lost", "bh-other")
+    later = block_of(order("c"), order("d"), state=state)
+    assert later.order.sequence == 6
+    assert fold(state, later).house == D("-1.7")
+
+
+def _bought(number, quantity):
+    return (replace(trade(number, quantity), side=Side.BUY),)
+
+
+MEMBER = FORMED.members[0].client_order_id
+NOT_LOST = {
+    "of another symbol": replace(LOST, symbol=Symbol("BTCUSDT")),
+    "a number that is used": replace(LOST, block=1),
+    "without trades": replace(LOST, trades=()),
+    "more traded than ordered": replace(LOST, quantity=D("1.6")),
+    "not ended": replace(LOST, status=OrderStatus.ACKNOWLEDGED),
+    "a trade twice": replace(LOST, trades=(LOST.trades[0], LOST.trades[0])),
+    "a trade of nothing": replace(LOST, trades=(*LOST.trades, trade(23, "0"))),
+    "a trade of another side": replace(LOST, trades=(*LOST.trades, *_bought(23, "0.1"))),
+    "a trade of another symbol": replace(LOST, trades=(replace(LOST.trades[0], symbol=Symbol("BTCUSDT")),)),
+    "a trade of another order": replace(LOST, trades=(replace(LOST.trades[0], exchange_order_id=1),)),
+    "a trade of a round": replace(LOST, trades=(trade(9, "1.2"),)),
+    "a block that is known": replace(LOST, client_order_id=FORMED.order.client_order_id),
+    "a member's order": replace(LOST, client_order_id=MEMBER),
+}
+
+
+@pytest.mark.parametrize("fact", NOT_LOST.values(), ids=NOT_LOST)
+def test_a_lost_order_that_does_not_fit_is_refused(fact):
+    with pytest.raises(StateCorrupt, match="the lost order"):
+        fold(WITH_ROUND, fact)
+
+
+def test_a_lost_order_is_booked_once():
+    again = replace(LOST, block=6, trades=(trade(40, "1"),))
+    with pytest.raises(StateCorrupt, match="booked already"):
+        fold(fold(BLANK, LOST), again)
 
 
 @pytest.mark.parametrize("number", [1, MEMBERS_MAX])

@@ -12,7 +12,7 @@ from actors.clearing import book, forming, rounds
 from actors.clearing.allocation import allocate
 from actors.core.enums import Side
 from actors.core.trades import Trade
-from actors.gateway import slots
+from actors.gateway import pacing, slots
 from tests.factories import ETH
 
 PAGE = (Path(__file__).parents[2] / "docs" / "clearing.md").read_text(encoding="utf-8")
@@ -51,6 +51,7 @@ def test_the_example_is_what_the_code_gives():
         ("another arrival, {} ms at most", book.CROWD_MAX_MS),
         ("held {} ms longer for each order beyond those", book.MEMBER_MS),
         ("beyond those, {} ms at most", book.CROWD_MOST_MS),
+        ("may be sent in the next {} ms", pacing.AHEAD_MS),
         ("trades are pooled for {} ms", rounds.ROUND_MS),
         ("1 ms longer for each {} of them", rounds.MEMBERS_A_MS),
         ("for each 10 of them, {} ms at most", rounds.ROUND_MOST_MS),
@@ -63,6 +64,15 @@ def test_times_in_milliseconds_are_those_of_the_code(text, milliseconds):
 def test_the_crowd_from_which_on_a_hold_grows_is_that_of_the_code():
     assert f"more than {book.CROWD_FEW} may be held" in " ".join(PAGE.split())
     assert book.QUIET_SHARE == 4, "the page says a quarter"
+
+
+@pytest.mark.parametrize(
+    ("sent", "text"),
+    [(0, "groups that is {} ms"), (150, "{} ms after 150 orders at once"), (200, "{} ms after 200:")],
+)
+def test_how_far_apart_slots_should_be_is_what_the_code_says(sent, text):
+    window = pacing.WindowNow(10_000, 300, 200, [0] * sent, 0)
+    assert text.format(pacing.interval_ms(window, 10, 0)) in " ".join(PAGE.split())
 
 
 @pytest.mark.parametrize(

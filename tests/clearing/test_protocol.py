@@ -15,6 +15,7 @@ from actors.clearing.book import (
     CROWD_FEW,
     CROWD_MAX_MS,
     CROWD_MOST_MS,
+    INTERVAL_KEPT_MS,
     MEMBER_MS,
     QUIET_MS,
     QUIET_SHARE,
@@ -229,11 +230,51 @@ def test_a_larger_crowd_is_held_longer_for_each_order_that_arrives():
         CROWD_MAX_MS + 3 * MEMBER_MS,
     ]
     took_ms, orders = arriving(World(), CROWD_FEW)
-    # Eight more come within the time of a small crowd; then the hold grows faster than they arrive, up to the most.
-    assert (took_ms, orders) == (CROWD_MOST_MS, CROWD_FEW + CROWD_MOST_MS // 25 - 1)
+    # Eight come within the time of a small crowd, and each of them adds to it.
+    assert (took_ms, orders) == (CROWD_MAX_MS + 8 * MEMBER_MS, CROWD_FEW + 8)
 
 
-@pytest.mark.parametrize("orders", [100, 101, 400])
+@pytest.mark.parametrize("interval_ms", [CROWD_MAX_MS + 1, 450, CROWD_MOST_MS, CROWD_MOST_MS + 1, 1_500])
+def test_where_slots_are_scarce_a_small_crowd_waits_as_long_as_they_should_be_apart(interval_ms):
+    world = World()
+    world.place(order("first"))
+    world.grant(LIQUIDATION, interval_ms)
+    world.settle()
+    took_ms, orders = arriving(world, 2)
+    assert orders < CROWD_FEW
+    assert took_ms == min(interval_ms, CROWD_MOST_MS)
+
+
+def test_slots_that_are_close_enough_hold_nobody_back():
+    world = World()
+    world.place(order("first"))
+    world.grant(LIQUIDATION, CROWD_MAX_MS - 1)
+    world.settle()
+    assert arriving(world, 2)[0] == CROWD_MAX_MS
+
+
+def test_a_slot_that_came_too_late_says_how_far_apart_they_should_be_all_the_same():
+    world = World()
+    world.place(order("first"))
+    for id_ in world.open_ids():
+        world.cancel(id_)
+    world.grant(LIQUIDATION, 450)
+    assert arriving(world, 2)[0] == 450
+
+
+@pytest.mark.parametrize(("later_ms", "held_ms"), [(-1, 450), (0, CROWD_MAX_MS)])
+def test_how_far_apart_slots_should_be_is_forgotten_when_no_more_come(later_ms, held_ms):
+    world = World()
+    world.place(order("first"))
+    granted_ms = world.now_ms
+    world.grant(LIQUIDATION, 450)
+    world.settle()
+    world.wait(granted_ms + INTERVAL_KEPT_MS + later_ms - world.now_ms)
+    took_ms, _ = arriving(world, 2)
+    assert took_ms == held_ms
+
+
+@pytest.mark.parametrize("orders", [300, 301, 400])
 def test_however_large_it_is_a_crowd_is_not_held_for_longer_than_the_most(orders):
     took_ms, _ = arriving(World(), orders)
     assert took_ms == CROWD_MOST_MS
@@ -241,11 +282,11 @@ def test_however_large_it_is_a_crowd_is_not_held_for_longer_than_the_most(orders
 
 def test_a_crowd_of_many_may_be_quiet_for_a_part_of_its_hold():
     world = World()
-    world.place(*(order(f"a{n}", quantity="0.01") for n in range(100)))
+    world.place(*(order(f"a{n}", quantity="0.01") for n in range(300)))
     world.wait(CROWD_MOST_MS // QUIET_SHARE - 1)
     assert not world.wants
     world.wait(1)
-    assert world.wants[LIQUIDATION].orders == 100
+    assert world.wants[LIQUIDATION].orders == 300
 
 
 def test_a_crowd_that_falls_quiet_goes_out_a_moment_later():

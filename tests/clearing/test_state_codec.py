@@ -10,11 +10,13 @@ from decimal import Decimal as D
 import pytest
 from msgspec.structs import replace
 
+from actors.clearing.fold import fold
 from actors.clearing.state_codec import VERSION, decode, encode, state_hash
 from actors.core.errors import StateCorrupt
-from tests.clearing.test_fold import BLANK, WITH_BLOCK, WITH_END, WITH_ROUND
+from tests.clearing.test_fold import BLANK, LOST, WITH_BLOCK, WITH_END, WITH_ROUND
 
-STATES = (BLANK, WITH_BLOCK, WITH_ROUND, WITH_END)
+WITH_LOST = fold(WITH_END, LOST)
+STATES = (BLANK, WITH_BLOCK, WITH_ROUND, WITH_END, WITH_LOST, replace(WITH_LOST, house=D("-1.8")))
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -30,6 +32,13 @@ def test_states_that_differ_have_hashes_that_differ():
     swapped = replace(block.rounds[0], allocations=(replace(parts[0], fee=D("0.2")), parts[1]))
     other = replace(WITH_ROUND, blocks=(replace(block, rounds=(swapped,)),))
     assert state_hash(other) != state_hash(WITH_ROUND)
+
+
+def test_a_state_of_before_the_house_had_anything_reads_and_hashes_as_it_did():
+    earlier = encode(WITH_END).replace(b',"lost":[],"house":"0"', b"")
+    assert b"house" not in earlier
+    assert decode(VERSION, earlier) == WITH_END
+    assert state_hash(WITH_END) == "3a1676fc323add07944c5efc0e873c21"
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,7 @@ class World:
     """See the module. Times are milliseconds."""
 
     def __init__(self, instrument=INSTRUMENT, depth=None):
-        self.instrument, self.depth = instrument, depth
+        self.instrument, self.depth, self.origin = instrument, depth, FIXED
         self.now_ms = 1_000
         self.journal = []
         self.stored = ClearingState(symbol=ETH)
@@ -140,7 +140,7 @@ class World:
         self.sent_to_gateway = []
         self.delivered = []
         self.book = Book()
-        self.core = Clearing(instrument, FIXED, self.book)
+        self.core = Clearing(instrument, self.origin, self.book)
         self.apply(self.core.loaded(self.stored, self.at))
 
     @property
@@ -315,7 +315,7 @@ class World:
         for _ in range(len(self.undecided) if keep is None else min(keep, len(self.undecided))):
             self._commit()
         self.undecided.clear()
-        self.core = Clearing(self.instrument, FIXED, self.book)
+        self.core = Clearing(self.instrument, self.origin, self.book)
         self.timers.clear()
         self.timer_ms = None
         self.load()
@@ -334,7 +334,7 @@ class World:
         self.wants.clear()
         self.slots.clear()
         self.book = Book()
-        self.core = Clearing(self.instrument, FIXED, self.book)
+        self.core = Clearing(self.instrument, self.origin, self.book)
         self.load()
         members = {m.client_order_id for block in self.stored.blocks for m in block.members}
         self.core.booked(members - set(self.open_ids()))
@@ -405,12 +405,12 @@ class World:
         if isinstance(message, OrderClosed) and self.owned[message.client_order_id].ended is message:
             self.to_core.append(OrderDone(ETH, message.client_order_id))
 
-    def grant(self, group):
-        """The gateway grants a slot."""
+    def grant(self, group, interval_ms=0):
+        """The gateway grants a slot, and says how far apart slots should be."""
         self.wants.pop(group, None)
         self.slot += 1
         self.slots.add(self.slot)
-        self.apply(self.core.granted(Grant(group, self.slot), self.at))
+        self.apply(self.core.granted(Grant(group, self.slot, interval_ms), self.at))
 
     def gateway_restarts(self):
         """A new gateway: it knows of no wants and slots, and takes over what is at the exchange."""

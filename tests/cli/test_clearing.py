@@ -225,6 +225,19 @@ def test_a_block_is_shown_with_its_rounds_and_members():
     assert "with 311 others" not in text
 
 
+def test_a_block_that_the_journal_had_lost_says_who_has_what_it_traded():
+    trail = {
+        **TRAIL, "is_block": True, "in_block": {**IN_BLOCK, "members": 0}, "account_id": "clearing:ETHUSDT",
+        "end": "FILLED lost with the journal: the house has what it traded",
+        "steps": [step("DECIDED", 0, text="lost with the journal")],
+    }  # fmt: skip
+    text = printed(clearing_tables.trail, trail, 80)
+    assert "members none known here: the journal had lost it" in text
+    assert "lost with the journal" in text
+    assert "the house has what it traded" in text
+    assert "LIQUIDATION" not in text
+
+
 def test_what_has_no_steps_says_why():
     bare = {**TRAIL, "steps": [], "more_steps": 0, "average_price": None, "in_block": None, "now": "waits to be sent, place 3 of 9"}  # fmt: skip
     text = printed(clearing_tables.trail, bare)

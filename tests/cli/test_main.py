@@ -1,4 +1,7 @@
-"""The command line without an engine."""
+"""The command line without an engine.
+
+Covers: actors/cli/interrupt.py
+"""
 
 from __future__ import annotations
 
@@ -86,6 +89,29 @@ def test_an_output_without_room_is_one_line_and_one_that_is_closed_is_no_error(c
         cwd=ROOT, stderr=subprocess.PIPE, text=True, timeout=90, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (code, text)
+
+
+INTERRUPTED = """
+import os, signal, sys
+
+class Interrupts:
+    def find_spec(self, name, *_):
+        if name == sys.argv[1]:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupts())
+from actors.cli.main import main
+main(["top", "--data-dir", "nowhere"])
+"""
+
+
+@pytest.mark.parametrize("module", ["actors.cli.statement", "actors.api.client"])
+def test_ctrl_c_ends_quietly_while_the_program_or_a_command_is_imported(module):
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, module],
+        cwd=ROOT, capture_output=True, text=True, timeout=90, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
 @pytest.mark.parametrize(

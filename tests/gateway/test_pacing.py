@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from actors.core.enums import OrderClass
 from actors.gateway.budget import CATCH_UP_MS, OrderBudget, usable
 from actors.gateway.orders import IN_FLIGHT_MAX
-from actors.gateway.pacing import BURST_MIN, burst_of, pause_ms
+from actors.gateway.pacing import AHEAD_MS, BURST_MIN, burst_of, pause_ms
 
 LIQUIDATION, REDUCING, NEW_RISK = OrderClass
 PER_10S, PER_MINUTE = 300, 1_200
@@ -94,7 +94,7 @@ def test_whoever_is_first_in_a_crowd_waits_for_a_fraction_of_a_second(crowds, or
 def test_the_last_order_of_a_burst_is_no_fewer_than_a_lower_class_gets_by_its_pace():
     budget = OrderBudget(440, 880)
     for _ in range(219):
-        assert budget.take(0, OrderClass.LIQUIDATION)
+        assert budget.take(0, LIQUIDATION)
         budget.answered(0)
     # What reduces has one order left of its burst of 220; the pace of new risk would have been four by now.
     assert [budget.ready(7_000, order_class) for order_class in OrderClass] == [74, 1, 1]
@@ -177,3 +177,84 @@ def test_what_is_in_flight_is_bounded_for_each_class():
         budget = OrderBudget(10**5, 10**6)
         took = sum(budget.take(0, order_class) for _ in range(2 * IN_FLIGHT_MAX))
         assert took == usable(IN_FLIGHT_MAX, order_class)
+
+
+# -- groups of orders
+
+
+@pytest.mark.parametrize(
+    ("used", "groups", "interval_ms"),
+    [
+        (0, 1, 13),
+        (0, 10, 130),
+        (0, 30, 391),
+        (125, 10, 285),
+        (150, 10, 374),
+        (199, 1, 96),
+        (200, 10, 999),
+        (250, 10, 1_999),
+    ],
+)
+def test_groups_are_served_less_often_the_more_they_are_and_the_less_may_be_sent(used, groups, interval_ms):
+    budget = OrderBudget(300, 1_200)  # 200 at once
+    budget.count_used((used, used), 0)
+    assert budget.interval_ms(1, LIQUIDATION, groups) == interval_ms
+    # As they come nearer to leaving the window, what is behind the burst may go faster.
+    later = [budget.interval_ms(at_ms, LIQUIDATION, groups) for at_ms in (1, 3_000, 6_000, 9_999, 10_000)]
+    assert later == sorted(later, reverse=True)
+    assert later[-1] == OrderBudget(300, 1_200).interval_ms(0, LIQUIDATION, groups)
+
+
+@pytest.mark.parametrize(("used", "groups"), [(250, 20), (299, 1), (300, 1), (400, 1)])
+def test_no_interval_is_longer_than_what_is_looked_ahead(used, groups):
+    budget = OrderBudget(300, 1_200)
+    budget.count_used((used, used), 0)
+    assert budget.interval_ms(1, LIQUIDATION, groups) == AHEAD_MS
+
+
+def test_the_scarcer_window_counts_and_so_does_what_is_under_way_and_what_a_class_may_use():
+    budget = OrderBudget(300, 150)
+    assert budget.interval_ms(0, LIQUIDATION, 10) == 292
+    assert budget.interval_ms(0, REDUCING, 10) == 384
+    for _ in range(50):
+        assert budget.take(0, LIQUIDATION)
+    assert budget.interval_ms(0, LIQUIDATION, 10) == 571
+
+
+@pytest.mark.parametrize(
+    ("limit", "used", "interval_ms"),
+    [(10, 0, 300), (10, 9, 3_000), (36, 0, 83), (38, 0, 81), (10, 10, 3_000)],
+)
+def test_a_limit_that_a_burst_uses_up_has_nothing_behind_it(limit, used, interval_ms):
+    budget = OrderBudget(limit, 1_200)
+    budget.count_used((used, used), 0)
+    assert budget.interval_ms(1, LIQUIDATION, 1) == interval_ms
+
+
+def longest_wait_ms(groups, latency_ms, shortest_ms=200, longest_ms=600, *, spread=True):
+    """Each group wants its next slot as soon as it may, for five seconds: how long one waits for it."""
+    budget, answers, longest = OrderBudget(300, 1_200), list[int](), 0
+    due_ms = dict.fromkeys(range(groups), 0)
+    for now_ms in range(0, 5_000, 5):
+        while answers and answers[0] <= now_ms:
+            budget.answered(answers.pop(0))
+        for group, at_ms in sorted(due_ms.items(), key=lambda item: item[1]):
+            if at_ms > now_ms:
+                break
+            longest = max(longest, now_ms - at_ms)
+            if not budget.take(now_ms, LIQUIDATION):
+                break
+            answers.append(now_ms + latency_ms)
+            interval_ms = budget.interval_ms(now_ms, LIQUIDATION, groups) if spread else 0
+            due_ms[group] = now_ms + min(longest_ms, max(shortest_ms, interval_ms))
+    return longest
+
+
+@given(groups=st.integers(1, 10), latency_ms=st.integers(0, 300))
+@settings(max_examples=20, deadline=None)
+def test_ten_groups_that_keep_their_distance_hardly_wait_for_a_slot_in_a_crash(groups, latency_ms):
+    assert longest_wait_ms(groups, latency_ms) <= 10
+
+
+def test_ten_groups_that_do_not_use_up_their_burst_and_wait():
+    assert longest_wait_ms(10, 50, spread=False) > 400

@@ -433,3 +433,45 @@ def test_new_risk_that_never_left_keeps_the_turn_that_it_used_and_a_liquidation_
         tracked = Tracked(order=block_of(Group(ETH, BUY, order_class), 1))
         core.send_policy.requeue(tracked)
         assert tracked.had_turn is keeps
+
+
+def intervals(core, *groups, now_ms=T0):
+    """What each group is told with the slot that it wants now."""
+    found = []
+    for group in groups:
+        [grant] = granted(want(core, group, now_ms))
+        core.slot_returned(grant.slot, now_ms)
+        found.append(grant.interval_ms)
+    return found
+
+
+def groups_of(order_class, count):
+    return [Group(Symbol(f"S{n}USDT"), BUY, order_class) for n in range(count)]
+
+
+def test_a_slot_says_how_far_apart_slots_should_be_by_how_many_groups_are_served(core):
+    core.budget.set_limits(40, 1_200)  # 36 of them for what reduces
+    first, second, third = groups_of(LIQUIDATION, 3)
+    assert intervals(core, first, second, third) == [82, 165, 248]
+    assert intervals(core, first, now_ms=T0 + 1_000) == [248]
+    assert intervals(core, first, now_ms=T0 + 1_001) == [82]
+    # Classes are counted by themselves.
+    assert intervals(core, *groups_of(REDUCING, 2), now_ms=T0 + 1_001) == [85, 171]
+
+
+def test_who_waits_for_a_slot_counts_among_those_who_are_served(core):
+    core.budget.set_limits(40, 1_200)
+    core.budget.pause(T0 + 10)
+    for group in groups_of(LIQUIDATION, 3):
+        assert granted(want(core, group)) == []
+    assert [g.interval_ms for g in granted(core.check_orders(T0 + 10))] == [
+        248,
+        255,
+        263,
+    ]
+
+
+def test_new_risk_is_not_told_how_far_apart_slots_should_be(core):
+    core.budget.set_limits(40, 1_200)
+    assert intervals(core, *groups_of(NEW_RISK, 5)) == [0] * 5
+    assert intervals(core, *groups_of(LIQUIDATION, 1)) == [82]

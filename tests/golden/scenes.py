@@ -355,6 +355,8 @@ def cleared():
     author.round(last, [(20, "0.1", "1999.99")], [("d-2", "0.1")])
     author.end(last, "0.1", OrderStatus.EXPIRED, 0, "no more depth")
     author.form([("golden-e", "e-2", "0.7")])
+    author.lost("bh-golden-lost", [(31, "0.2", "2000"), (32, "0.100", "2000.5")], quantity="0.5", side=SELL)
+    author.lost("bh-golden-lost-too", [(33, "0.1", "1999")], fee=None)
     return Cleared(author)
 
 

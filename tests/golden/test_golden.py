@@ -88,7 +88,7 @@ def test_a_snapshot_of_another_account_is_found():
 
 def test_a_clearing_s_fact_that_is_changed_or_missing_is_found():
     lines = list(lines_of(SCENES[-1]()))
-    assert (lines[0].stream, check(lines)) == ("clearing:ETHUSDT", 14)
+    assert (lines[0].stream, check(lines)) == ("clearing:ETHUSDT", 16)
     ended = next(n for n, line in enumerate(lines) if b'"REJECTED"' in bytes(getattr(line, "facts", b"")))
     other = Raw(bytes(lines[ended].facts).replace(b"-2019", b"-2020"))
     with pytest.raises(AssertionError, match=r"clearing:ETHUSDT \d+: another hash"):

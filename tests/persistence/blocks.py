@@ -13,6 +13,7 @@ from actors.core.clearing_facts import (
     BlockEnded,
     BlockFormed,
     BlocksForgotten,
+    LostOrderBooked,
     Member,
     RoundAllocated,
 )
@@ -91,6 +92,36 @@ class Blocks:
         return self.note(
             BlockEnded(block=number, status=status, executed=D(executed), code=code, reason=reason)
         )
+
+    def lost(
+        self,
+        id_,
+        trades,
+        *,
+        quantity=None,
+        side=Side.BUY,
+        fee="0.01",
+        fee_asset="",
+        number=None,
+        placed_ms=NOW,
+    ):
+        """An order that the house has: trades as (id, quantity, price)."""
+        made = tuple(
+            Trade(
+                exchange_order_id=900, trade_id=trade_id, symbol=self.symbol, side=side, quantity=D(traded), price=D(price),
+                fee=None if fee is None else D(fee), maker=False, trade_ms=5, fee_asset=fee_asset,
+            )
+            for trade_id, traded, price in trades
+        )  # fmt: skip
+        executed = sum((trade.quantity for trade in made), D(0))
+        return self.note(
+            LostOrderBooked(
+                block=self.state.next_block if number is None else number, client_order_id=ClientOrderId(id_),
+                exchange_order_id=900, symbol=self.symbol, side=side,
+                quantity=executed if quantity is None else D(quantity), status=OrderStatus.FILLED, placed_ms=placed_ms,
+                trades=made,
+            )
+        )  # fmt: skip
 
     def forget(self, *numbers):
         return self.note(BlocksForgotten(numbers))

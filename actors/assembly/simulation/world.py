@@ -55,6 +55,7 @@ STEP_NS = Nanos(100 * NANOS_PER_MS)
 SECOND_NS = Nanos(1_000 * NANOS_PER_MS)
 LAST_NS = Nanos(10_000 * NANOS_PER_MS)
 """For what the last look of all accounts leads to."""
+LAST_STEPS = 3
 
 # How often something happens in a step.
 TRADE, CLOSE, FUNDING, SETTING, CROWD = 0.7, 0.15, 0.05, 0.1, 0.25
@@ -272,8 +273,17 @@ class World:
         for ref in self.accounts.values():
             ref.tell(Reconsider(ReconsiderReason.OPERATOR))
         self.run(LAST_NS)
-        # What was decided in the last milliseconds waits for others to be committed with.
-        self.run(STEP_NS)
+        # What was decided in the last milliseconds waits for others to be committed with; a breaker may end just then, too.
+        for _ in range(LAST_STEPS):
+            self.run(STEP_NS)
+            if self._is_all_durable():
+                break
+
+    def _is_all_durable(self) -> bool:
+        live = {id_: ref.cell.actor.inspect_state() for id_, ref in self.accounts.items()}
+        return all(
+            state and state.sequence == self.store.durable[id_].sequence for id_, state in live.items()
+        )
 
     # -- the outcome
 

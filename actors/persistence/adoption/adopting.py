@@ -75,10 +75,13 @@ class Found(NamedTuple):
 
 
 class Adopted(msgspec.Struct, frozen=True, kw_only=True):
-    """An account that was adopted, as the journal has it; ``why_not`` is why that cannot be undone, empty if it can."""
+    """An account that was adopted, as the journal has it; ``why_not`` is why that cannot be undone, empty if it can.
+
+    ``fact`` is None where the adoption itself is archived; such an account has decided something since.
+    """
 
     account_id: AccountId
-    fact: AccountAdopted
+    fact: AccountAdopted | None
     sequence: int
     why_not: str = ""
 
@@ -242,15 +245,17 @@ def adopted(connection: Connection, wanted: Collection[str]) -> list[Adopted]:
 
     Raises:
         BadInput: one that was never adopted, or is not run here.
+        NotKept: all of one is archived, and it may have decided nothing since it was adopted.
     """
     ids = [row[0] for row in connection.execute(OUR_ACCOUNTS).fetchall()]
     missing = sorted(set(wanted) - set(ids))
     if missing:
         raise BadInput(f"{_some(missing)}: not run here; 'bulkhead db status' counts what is not adopted")
     ids = [id_ for id_ in ids if not wanted or id_ in wanted]
+    archived = tables.streams(connection, ids)
     _not_archived(
         name
-        for name, old in tables.streams(connection, ids).items()
+        for name, old in archived.items()
         if (name in wanted or old.first_sequence == old.sequence)
         and old.first_cause == CAUSE
         and connection.execute(HAS_ROWS, (name,)).fetchone() is None
@@ -263,10 +268,13 @@ def adopted(connection: Connection, wanted: Collection[str]) -> list[Adopted]:
         began = None if first[0] is None else _only(first[0], bytes(first[1]))
         if isinstance(last, AccountAdopted):
             found.append(Adopted(account_id=AccountId(stream), fact=last, sequence=int(sequence)))
-        elif isinstance(began, AccountAdopted):
+        elif isinstance(began, AccountAdopted) or (
+            stream in archived and archived[stream].first_cause == CAUSE
+        ):
             why = f"it decided something at {second_of(wall_ms)} (decision {sequence}, cause {cause!r}), so it stays here"
+            fact = began if isinstance(began, AccountAdopted) else None
             found.append(
-                Adopted(account_id=AccountId(stream), fact=began, sequence=int(sequence), why_not=why)
+                Adopted(account_id=AccountId(stream), fact=fact, sequence=int(sequence), why_not=why)
             )
         else:
             never.append(stream)
@@ -292,6 +300,7 @@ def undoing(found: Sequence[Adopted], wall_ms: int) -> list[Resumed]:
             (AdoptionUndone(one.fact.balance, tuple(p.symbol for p in one.fact.positions)),),
         )
         for one in found
+        if one.fact is not None
     ]
 
 

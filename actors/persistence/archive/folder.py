@@ -15,6 +15,7 @@ from actors.core.errors import BadInput, NotKept, NotRecorded, StateCorrupt
 from actors.persistence.archive.form import NAME, Header, TimedCommit, header_of, lines_of
 from actors.persistence.archive.tables import ArchivedFile
 from actors.persistence.journal import Entry
+from actors.runtime.local_file import sync_folder
 
 PARTIAL = ".partial"
 """Behind the name of a file that is being written; what a crash left of one is written over."""
@@ -34,7 +35,7 @@ def write(folder: Path, name: str, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         partial.rename(folder / name)
-        _sync_folder(folder)
+        sync_folder(folder)
     except OSError as error:
         with contextlib.suppress(OSError):
             partial.unlink()
@@ -42,15 +43,6 @@ def write(folder: Path, name: str, content: bytes) -> None:
             f"{name} cannot be written in {folder}: {error.strerror or error}; nothing was deleted from the journal. Make room, "
             "or name another folder"
         ) from None
-
-
-def _sync_folder(folder: Path) -> None:
-    """A name is on the disk when its folder is."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def sha256_of(content: bytes) -> str:

@@ -11,7 +11,7 @@ import gzip
 import io
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import IO
 
 import msgspec
@@ -194,12 +194,3 @@ def _read(line: Line) -> Entry | TimedCommit:
         line.facts.encode(),
         bytes.fromhex(line.hash),
     )
-
-
-def headed(rows: Iterable[Entry]) -> dict[str, tuple[int, int]]:
-    """First and last sequence of each stream."""
-    found: dict[str, tuple[int, int]] = {}
-    for row in rows:
-        first, _ = found.get(row.stream, (row.sequence, 0))
-        found[row.stream] = (first, row.sequence)
-    return found

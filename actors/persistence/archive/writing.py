@@ -25,7 +25,7 @@ from actors.persistence import journal
 from actors.persistence.archive import folder as files
 from actors.persistence.archive import tables
 from actors.persistence.archive.ends import Ends
-from actors.persistence.archive.form import Body, Header, TimedCommit, headed, name_of
+from actors.persistence.archive.form import Body, Header, TimedCommit, name_of
 from actors.persistence.archive.plan import Span
 from actors.persistence.archive.tables import ArchivedEnd, ArchivedFile, ArchivedStream
 from actors.persistence.connection import lift_limits, one_moment
@@ -94,8 +94,8 @@ def _make(  # noqa: PLR0913 - what is read before the rows
                 _compare(row, ends.hash_of(row.stream), *snapshot)
             body.row(row)
             first_ms, last_ms = min(first_ms, row.wall_ms), max(last_ms, row.wall_ms)
-        for name, (first, last) in headed(rows).items():
-            index[name] = (index.get(name, (first, 0))[0], last)
+            first, _ = index.get(row.stream, (row.sequence, 0))
+            index[row.stream] = first, row.sequence
         body.commit(timed)
         commits += 1
         progress(chain.position)

@@ -19,7 +19,7 @@ from actors.core.events import ALL_PARTS, Event, EventId, event_id, events_of
 from actors.core.utc import time_of
 from actors.persistence import journal
 from actors.persistence.archive.tables import archived_end
-from actors.persistence.audit import files, records
+from actors.persistence.audit import files
 from actors.persistence.audit.chain import FAULTS_MAX, Fault, Physical, Wrong
 from actors.persistence.audit.files import Day
 from actors.persistence.audit.line import Kind, Line, read
@@ -133,7 +133,7 @@ class _Comparison:
         self._faults: list[Fault] = []
         self._roots: dict[int, tuple[Physical, str]] = {}
         self._events = self._root_count = self._superseded = 0
-        kept = records.first_kept(connection) or 1
+        kept = journal.first_kept(connection) or 1
         self._archived = archived_end(connection).position
         self._from = max(found.first, EventId(kept - 1, ALL_PARTS))
         cursor = found.last.cursors.get(fleet)
@@ -232,7 +232,7 @@ class _Comparison:
             self._progress("decisions", place, max(place, self._total))
 
     def _compare_roots(self) -> None:
-        there = records.roots_at(self._connection, list(self._roots))
+        there = journal.roots_at(self._connection, list(self._roots))
         for position, (where, root) in self._roots.items():
             if position <= self._archived and position not in there:
                 continue  # of each archived file the last commit is there, and no other

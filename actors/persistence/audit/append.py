@@ -26,6 +26,7 @@ from actors.persistence.audit import files, progress
 from actors.persistence.audit.files import Day, End
 from actors.persistence.audit.line import NO_HASH, Content, Kind, Line, read, written
 from actors.persistence.audit.progress import Progress
+from actors.runtime.local_file import sync_folder, write_all
 
 CUT_SHOWN = 2_000
 """Characters of what was cut off that its line repeats."""
@@ -147,10 +148,10 @@ class Appender:
             is_new = not path.exists()
             self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         content = b"".join(lines)
-        files.write_all(self._descriptor, content)
+        write_all(self._descriptor, content)
         os.fsync(self._descriptor)
         if is_new:
-            files.sync_folder(self.folder)
+            sync_folder(self.folder)
         return len(content)
 
     def _cut_off(self, day: Day, tail: files.Tail, days: Sequence[Day]) -> None:
@@ -158,7 +159,7 @@ class Appender:
             # Not the end of a write, but a file that somebody damaged: it is kept for who looks into that.
             number = len(days)
             day.path.rename(day.path.with_name(f"{day.path.name}.damaged-{number}-{os.getpid()}"))
-            files.sync_folder(self.folder)
+            sync_folder(self.folder)
             return
         os.truncate(day.path, tail.size)
 
@@ -200,14 +201,14 @@ def _uncompressed(day: Day) -> Day:
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         for line in files.lines_of(day):
-            files.write_all(descriptor, line.raw + (b"\n" if line.ends else b""))
+            write_all(descriptor, line.raw + (b"\n" if line.ends else b""))
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
     opened = Day(day.day, day.path.with_name(f"{day.day}.jsonl"))
     fresh.rename(opened.path)
     day.path.unlink()
-    files.sync_folder(day.path.parent)
+    sync_folder(day.path.parent)
     return opened
 
 

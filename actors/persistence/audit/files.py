@@ -20,6 +20,7 @@ import msgspec
 
 from actors.persistence.audit.chain import Known, Physical, Place, Unreadable
 from actors.persistence.audit.line import LINE_MAX, read
+from actors.runtime.local_file import sync_folder, write_all
 
 FOLDER = "audit"
 """In the data folder."""
@@ -249,15 +250,6 @@ def replace_by(day: Day, fresh: Path) -> None:
     sync_folder(day.path.parent)
 
 
-def sync_folder(folder: Path) -> None:
-    """Make names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _write_whole(path: Path, content: bytes) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
@@ -265,12 +257,6 @@ def _write_whole(path: Path, content: bytes) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def write_all(descriptor: int, content: bytes) -> None:
-    """Write everything, or raise ``OSError``."""
-    while content:
-        content = content[os.write(descriptor, content) :]
 
 
 # -- who writes

@@ -25,9 +25,6 @@ TEXT_MAX = 2_000
 ROOT_UP_TO: LiteralString = """
     SELECT position, root FROM bulkhead.journal_commit WHERE shard = %s AND position <= %s
     ORDER BY position DESC LIMIT 1"""
-ROOTS_AT: LiteralString = """
-    SELECT position, root FROM bulkhead.journal_commit WHERE shard = %s AND position = ANY(%s)"""
-FIRST_KEPT: LiteralString = "SELECT min(position) FROM bulkhead.journal WHERE shard = %s"
 
 LAST_NUMBERS: LiteralString = """
     SELECT COALESCE((SELECT max(audit_id) FROM bulkhead.audit), 0),
@@ -48,18 +45,6 @@ def root_up_to(connection: Connection, position: int) -> tuple[int, str] | None:
     """The last commit that ends at a position or before it: that position, and the root in hex."""
     row = connection.execute(ROOT_UP_TO, (SHARD, position)).fetchone()
     return None if row is None else (int(row[0]), bytes(row[1]).hex())
-
-
-def roots_at(connection: Connection, positions: list[int]) -> dict[int, str]:
-    """The roots of commits, by the positions where they end, in hex; without those where none does."""
-    found = connection.execute(ROOTS_AT, (SHARD, positions)).fetchall()
-    return {int(position): bytes(root).hex() for position, root in found}
-
-
-def first_kept(connection: Connection) -> int | None:
-    """The position of the first row that the journal still has."""
-    row = connection.execute(FIRST_KEPT, (SHARD,)).fetchone()
-    return None if row is None or row[0] is None else int(row[0])
 
 
 def last_numbers(connection: Connection) -> tuple[int, int]:

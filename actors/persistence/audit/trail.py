@@ -28,6 +28,7 @@ from actors.core.errors import NotKept, NotRecorded, StoreBusy, StoreUnreachable
 from actors.core.events import ALL_PARTS, Event, EventKind, Row, events_of
 from actors.core.names import harmless
 from actors.core.units import AccountId
+from actors.persistence import journal
 from actors.persistence.audit import files, records, upkeep
 from actors.persistence.audit.append import Appender, Cut, cut_content
 from actors.persistence.audit.files import FOLDER, End
@@ -353,7 +354,7 @@ class AuditTrail:
         if cursor.root_position == 0 and cursor.event.position <= end:
             self._is_compared = True
             return []
-        roots = self._reader.ask(lambda c: records.roots_at(c, [cursor.root_position]))
+        roots = self._reader.ask(lambda c: journal.roots_at(c, [cursor.root_position]))
         there = roots.get(cursor.root_position, "")
         if (there == cursor.root or cursor.root_position == 0) and cursor.event.position <= end:
             self._is_compared = True
@@ -380,7 +381,7 @@ class AuditTrail:
         return [Content(wall_ms=self._clock.wall_ms(), kind=Kind.RESTORED, data=data)]
 
     def _not_kept(self) -> tuple[list[Content], bool]:
-        first = self._reader.ask(records.first_kept)
+        first = self._reader.ask(journal.first_kept)
         place = self._place()
         if first is None or first - 1 <= place:
             return [], False

@@ -9,12 +9,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from actors.persistence.audit import files, records
+from actors.persistence import journal
+from actors.persistence.audit import files
 from actors.persistence.audit.append import Appender
 from actors.persistence.audit.chain import Unreadable
 from actors.persistence.audit.line import Content, Kind, read
 from actors.persistence.audit.progress import CURSORS
 from actors.persistence.tail import Asked
+from actors.runtime.local_file import sync_folder
 
 
 def compress_one(file: Appender, wall_ms: int, goes_on: Callable[[], bool] = lambda: True) -> bool:
@@ -65,7 +67,7 @@ def remove_old(file: Appender, days_kept: int, wall_ms: int) -> int:
         file.append([Content(wall_ms=wall_ms, kind=Kind.REMOVED, data=data)])
     for day in old:
         day.path.unlink()
-    files.sync_folder(file.folder)
+    sync_folder(file.folder)
     return len(old)
 
 
@@ -85,7 +87,7 @@ def common_root(folder: Path, fleet: str, reader: Asked) -> tuple[int, str]:
                 data = found.line.data
                 if data.get(CURSORS, {}).get("fleet") == fleet:
                     known[int(data["position"])] = str(data["root"])
-        there = reader.ask(lambda connection, known=known: records.roots_at(connection, list(known)))  # type: ignore[misc]
+        there = reader.ask(lambda connection, known=known: journal.roots_at(connection, list(known)))  # type: ignore[misc]
         common = [position for position, root in known.items() if there.get(position) == root]
         if common:
             return max(common), known[max(common)]

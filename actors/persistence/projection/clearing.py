@@ -7,11 +7,19 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from actors.core.clearing_facts import BlockEnded, BlockFormed, BlocksForgotten, ClearingFact, RoundAllocated
-from actors.core.enums import OrderStatus
+from actors.core.clearing_facts import (
+    BlockEnded,
+    BlockFormed,
+    BlocksForgotten,
+    ClearingFact,
+    LostOrderBooked,
+    RoundAllocated,
+)
+from actors.core.enums import OrderClass, OrderStatus
 from actors.core.units import ZERO
 from actors.persistence.projection.batch import Batch
 from actors.persistence.projection.decided import DecidedClearing
+from actors.persistence.projection.positions import HOUSE_POSITION
 from actors.persistence.projection.tables import Table
 
 BLOCK = Table(
@@ -58,6 +66,8 @@ def project(batch: Batch, decided: DecidedClearing, fact: ClearingFact) -> None:
             )
         case BlocksForgotten():
             pass  # people may go on asking
+        case LostOrderBooked():
+            _lost(batch, decided, fact)
         case _:
             assert_never(fact)
 
@@ -128,6 +138,34 @@ def _allocated(batch: Batch, decided: DecidedClearing, fact: RoundAllocated) -> 
             value=part.value,
             fee=part.fee,
         )
+
+
+LOST = "lost with the journal: the house has what it traded"
+"""The reason that the rows of such orders have."""
+
+
+def _lost(batch: Batch, decided: DecidedClearing, fact: LostOrderBooked) -> None:
+    """An order without members here; of which class it was only the lost journal knew."""
+    known = [trade for trade in fact.trades if trade.fee is not None]
+    assets = {trade.fee_asset for trade in known}
+    batch.of(BLOCK).insert(
+        fact.symbol,
+        fact.block,
+        client_order_id=fact.client_order_id,
+        side=fact.side,
+        quantity=fact.quantity,
+        executed=fact.executed,
+        value=sum((trade.value for trade in fact.trades), ZERO),
+        fee=sum((trade.fee or ZERO for trade in known), ZERO),
+        fee_asset=SEVERAL_ASSETS if len(assets) > 1 else next(iter(assets), ""),
+        status=fact.status,
+        code=0,
+        reason=LOST,
+        formed_ms=fact.placed_ms,
+        ended_ms=decided.wall_ms,
+        **{"class": OrderClass.NEW_RISK},
+    )
+    batch.of(HOUSE_POSITION).put(fact.symbol, quantity=fact.position)
 
 
 def _is_fee_known(fact: RoundAllocated) -> bool:

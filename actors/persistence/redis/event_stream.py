@@ -44,6 +44,9 @@ class Journal(Protocol):
     def read(self, after: int, limit: int) -> Sequence[Decided]:
         """Rows behind a position."""
 
+    def first(self) -> int:
+        """The position of the oldest row that is kept."""
+
     def mark(self, position: int) -> Mark | None:
         """The first mark that covers every row up to a position."""
 
@@ -65,7 +68,7 @@ class EventStream:
     Args:
         key: of the stream; of one that begins after a restore it is followed by a number.
         length: so many entries are kept, or a few more.
-        depth: where an empty stream begins: so many positions before the end of the journal.
+        depth: where an empty stream begins: so many positions before the end of the journal, or with the oldest that is kept.
     """
 
     def __init__(self, key: str, length: int, depth: int) -> None:
@@ -113,7 +116,7 @@ class EventStream:
                 client.set(self.fleet_key, fleet)
         if last is None:
             self._keep(client, journal.mark(end))
-            return Begin(EventId(max(0, end - self._depth), ALL_PARTS), is_there=False)
+            return Begin(self._earliest(end, journal), is_there=False)
         if owner is not None and owner.decode(errors="replace") != fleet:
             raise RedisRefused(
                 f"stream {self.key} has the events of fleet {owner.decode(errors='replace')[:80]!r}, and ours is {fleet}: "
@@ -131,6 +134,10 @@ class EventStream:
         if mark is None:
             self._keep(client, journal.mark(last.position))
         return Begin(last, is_there=True)
+
+    def _earliest(self, end: int, journal: Journal) -> EventId:
+        """Behind which a stream begins at the earliest: what is archived is not waited for."""
+        return EventId(max(end - self._depth, journal.first() - 1), ALL_PARTS)
 
     def _is_ours(
         self, client: redis.Redis, last: EventId, mark: Mark | None, journal: Journal, owner: bytes | None
@@ -150,7 +157,7 @@ class EventStream:
             new, after = ended[b"next"].decode(), _place(ended[b"after"])
         else:
             new, after = self._free(client), self._common(client, last, journal)
-        begins = EventId(max(after.position, end - self._depth), ALL_PARTS)
+        begins = max(after, self._earliest(end, journal))
         mark = journal.mark(begins.position)
         said: dict[Any, Any] = {
             "account": "",

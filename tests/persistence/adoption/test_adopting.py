@@ -15,10 +15,14 @@ from actors.assembly import adoption
 from actors.assembly.adoption import Refused, Request
 from actors.assembly.config import EngineConfig
 from actors.core.enums import AccountStatus
-from actors.core.errors import BadInput, Fenced
+from actors.core.errors import BadInput, Fenced, NotKept
 from actors.core.messages import AdjustBalance
 from actors.persistence import verify as journal_check
 from actors.persistence.adoption import adopting
+from actors.persistence.archive import plan, tables, writing
+from actors.persistence.archive.folder import Archive
+from actors.persistence.archive.restoring import restore
+from actors.persistence.connection import connect
 from actors.persistence.platform_changes import count_not_adopted
 from actors.persistence.projection.differences import differences
 from actors.persistence.projection.rebuild import rebuild
@@ -163,6 +167,55 @@ def test_what_happens_next_changes_the_platform_s_own_rows_and_makes_no_second_o
         assert not any(t.wrong or t.lacking for t in differences(connection))
         assert journal_check.verify(connection).ok
     assert platform.dump(world) == after
+
+
+def archive(dsn, folder):
+    """Move into files what can be."""
+    project(dsn)
+    with a_store(dsn) as store, connect(dsn) as connection:
+        found = plan.plan(connection, 2**52)
+        for span in list(plan.spans(connection, found.after, found.last)):
+            fleet = journal_check.fleet_of(connection)
+            writing.archive(connection, store.at_rest, folder, span, fleet=fleet, now_ms=1)
+
+
+def bring_back(dsn, folder):
+    with a_store(dsn) as store, connect(dsn) as connection:
+        files = Archive(folder, tables.files(connection))
+        store.at_rest(lambda owned, _append: restore(owned, files, files.files, lambda _position: None))
+
+
+def deposit(dsn, id_):
+    with a_store(dsn) as store:
+        author = Author(store.load([id_])[0])
+        author.decide(AdjustBalance(D(5), "DEPOSIT"))
+        assert set(store.commit(author.batch)) == {None}
+
+
+def test_what_was_archived_is_neither_undone_nor_adopted_again_before_it_is_back(world, tmp_path):
+    adopt(world)
+    deposit(world, "a-2")
+    archive(world, tmp_path)
+    with pytest.raises(
+        NotKept, match=r"^a-1: all that was decided is archived; 'bulkhead db archive --restore all'"
+    ):
+        undo(world, "a-1")
+    with pytest.raises(NotKept, match=r"^a-1, a-3: all that was decided is archived"):
+        undo(world)
+    with pytest.raises(
+        BadInput, match=r"a-2: it decided something at .* \(decision 1, .*\), so it stays here"
+    ):
+        undo(world, "a-2")
+    bring_back(world, tmp_path)
+    assert [one.account_id for one in undo(world, "a-1")] == ["a-1"]
+    deposit(world, "a-2")
+    archive(world, tmp_path)
+    with pytest.raises(NotKept, match=r"^a-1: all that was decided is archived"):
+        adopt(world)
+    bring_back(world, tmp_path)
+    assert [a.account_id for a in adopt(world).adoptions] == ["a-1"]
+    with psycopg.connect(world, autocommit=True) as connection:
+        assert journal_check.verify(connection).ok
 
 
 def test_an_adoption_is_undone_and_made_again_until_the_first_decision(world):

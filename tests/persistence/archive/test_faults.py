@@ -60,7 +60,7 @@ def dies_behind(module, name):
 DEATHS = {
     "nothing is written": dies_before(files, "write"),
     "the file has no name yet": dies_before(os, "fsync"),
-    "its name is not on the disk": dies_before(files, "_sync_folder"),
+    "its name is not on the disk": dies_before(files, "sync_folder"),
     "it was not read back": dies_before(writing, "verified"),
     "it was read back": dies_behind(writing, "verified"),
     "the rows are deleted, and it is not committed": dies_behind(writing, "record"),

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import psycopg
 import pytest
 
 from actors.core.durability import Persist
-from actors.core.errors import NotKept
+from actors.core.errors import NotKept, OtherHistory
+from actors.core.events import events_of
 from actors.core.facts import BalanceAdjusted
+from actors.core.journal_marks import Mark
+from actors.core.order_ids import FIXED
 from actors.core.records import NewAccount
-from actors.core.units import AccountId
+from actors.core.units import AccountId, Nanos
 from actors.persistence import journal, schema
 from actors.persistence.history import END, Wanted, page
 from actors.persistence.order_trail import order_trail
@@ -19,16 +23,22 @@ from actors.persistence.past import stand, when
 from actors.persistence.projection.differences import differences
 from actors.persistence.projection.store import MS_PER_DAY
 from actors.persistence.reader import Reader
+from actors.persistence.redis.publisher import Sources
 from actors.persistence.statement import statement
 from actors.persistence.store import Store
 from actors.persistence.tail import JournalTail
+from actors.persistence.tail import decided as as_read
 from actors.persistence.verify import hashes, verify
+from actors.runtime.clock import SystemClock
 from actors.subaccount.fold import folded
+from actors.subaccount.market import Market
 from actors.subaccount.state_codec import state_hash
 from tests.factories import BUY, D
-from tests.persistence.archive.worlds import DAY, DAYS, EVER, World
+from tests.persistence.archive.worlds import DAY, DAYS, EVER, World, over_days
 from tests.persistence.authors import NOW, Author, project
 from tests.persistence.projection.lives import copy_of
+from tests.persistence.redis.server import RedisServer
+from tests.persistence.redis.world import STREAM, Published, until
 from tests.persistence.test_last_release import read
 
 LATER = (DAY + DAYS) * MS_PER_DAY
@@ -68,6 +78,28 @@ def test_history_statement_order_trail_and_drop_copy_say_what_is_archived(world)
     ):
         tail.read(last - 1, 10)
     assert tail.read(last, 1)[0].position == last + 1
+
+
+def test_what_was_read_of_archived_rows_is_no_other_history(decided, tmp_path):
+    world = World.made(copy_of(decided.dsn), over_days(decided.decisions, 1), tmp_path / "archive", size=3)
+    marks = [
+        Mark(position, root.hex())
+        for position, root in world.connection.execute(
+            "SELECT position, root FROM bulkhead.journal_commit ORDER BY position"
+        ).fetchall()
+    ]
+    ends = [file.last for file in world.archive(CUT * MS_PER_DAY)]
+    tail = JournalTail(Reader(world.dsn), journal.last_position(world.connection))
+    assert any(mark.position < ends[-1] and mark.position not in ends for mark in marks), "inside of a file"
+    for mark in marks:
+        tail.check([mark])
+        if mark.position > ends[-1] or mark.position in ends:
+            with pytest.raises(OtherHistory):
+                tail.check([mark._replace(root="0" * 32)])
+    with pytest.raises(OtherHistory):
+        tail.check([Mark(ends[-1] + 1, "0" * 32)])
+    assert tail.first() == ends[-1] + 1
+    world.close()
 
 
 def test_a_start_loads_the_same_states_and_each_next_decision_goes_on_in_its_chain(world):
@@ -153,3 +185,42 @@ def test_a_database_that_was_carried_into_the_journal_is_archived_and_comes_back
     world.restore()
     assert world.rows("journal", "journal_commit") == everything
     world.close()
+
+
+class Publishing(SimpleNamespace):
+    """What a publisher sees of a database: its journal alone; nothing of it is in memory."""
+
+    def sources(self, fleet):
+        tail = JournalTail(self.reader, journal.last_position(self.connection))
+        nothing = Market({}, {}, Nanos(0), 0, FIXED)
+        return Sources(tail=tail, states=list, current=lambda _id: None, market=lambda: nothing, fleet=fleet)
+
+
+def test_a_redis_stream_begins_with_the_oldest_row_and_one_that_ends_before_it_waits_for_the_files(
+    world, tmp_path
+):
+    last = world.connection.execute("SELECT max(last) FROM bulkhead.archive").fetchone()[0]
+    seen = Publishing(reader=Reader(world.dsn), connection=world.connection, clock=SystemClock())
+    kept = [str(e.id) for row in journal.read(world.connection, last, 1_000) for e in events_of(as_read(row))]
+    with RedisServer(tmp_path) as server:
+        client = server.client()
+        with Published(seen, server.url) as published:
+            until(lambda: [id_ for id_, _ in client.xrange(STREAM)] == kept, "what is kept")
+            [told] = published.alarms.of("redis stream begins")
+            assert f"begins with position {last + 1} of the journal" in told
+        position, root = world.connection.execute("SELECT last, root FROM bulkhead.archive").fetchone()
+        client.delete(STREAM)
+        client.set(f"{STREAM}:root", str(Mark(position, root.hex())))
+        client.xadd(STREAM, {"kind": "FILL"}, id="1-0")
+        with Published(seen, server.url) as published:
+            [told] = until(lambda: published.alarms.of("redis events"), "an alarm")
+            assert f"the oldest that is kept is {last + 1}" in told
+            assert "'bulkhead db archive --restore all' brings archived ones back" in told
+            assert published.stats.connected
+            assert list(published.stats.faults) == ["events"], "everything else goes on"
+            world.restore()
+            until(lambda: client.xrange(STREAM)[-1][0] == kept[-1], "what was archived, too")
+            until(lambda: published.alarms.ended == ["redis is away", "redis events"], "the alarm's end")
+        ids = [id_ for id_, _ in client.xrange(STREAM)]
+        assert ids == sorted(set(ids), key=lambda id_: tuple(map(int, id_.split("-"))))
+        assert len(ids) > len(kept)

@@ -35,6 +35,8 @@ def authored(dsn, monkeypatch, events=16):
     store.acquire("me", 30)
     lives = live(store, (21, 22), monkeypatch, events)
     scene = Scene(store)
+    scene.clearing.lost("bh-lost", [(90, "0.2", "2000")])
+    scene.decided += scene.clearing.take()
     store.close()
     turns = [*([0] * len(lives)), *([1] * len(scene.decided))]
     Random("turns").shuffle(turns)

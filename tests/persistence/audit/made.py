@@ -6,6 +6,7 @@ from decimal import Decimal as D
 
 from actors.core.errors import NotKept, StoreUnreachable
 from actors.core.facts import BalanceAdjusted
+from actors.persistence import journal
 from actors.persistence.audit import files, records
 from actors.persistence.audit.append import Appender
 from actors.persistence.audit.line import Content, Kind, read
@@ -101,9 +102,9 @@ class Database:
         if statement is records.ROOT_UP_TO:
             at = min(values[1], self.rows.position)
             found = [(at, self.root(at))] if at and self.root(at) else []
-        elif statement is records.ROOTS_AT:
+        elif statement is journal.ROOTS_AT:
             found = [(p, self.root(p)) for p in values[1] if p <= self.rows.position and self.root(p)]
-        elif statement is records.FIRST_KEPT:
+        elif statement is journal.FIRST_KEPT:
             found = [(self.rows.first,)]
         elif statement is records.LAST_NUMBERS:
             found = [tuple(max((row[0] for row in rows), default=0) for rows in (self.actions, self.letters))]

@@ -17,7 +17,7 @@ from actors.core.enums import Side
 from actors.core.events import ALL_PARTS, EventId
 from actors.core.messages import PlaceOrder
 from actors.core.units import AccountId, Symbol
-from actors.persistence.audit import files, trail
+from actors.persistence.audit import append, files, trail
 from actors.persistence.audit.line import Kind
 from actors.persistence.audit.rejections import OF_ACCOUNT
 from actors.persistence.audit.trail import AuditTrail
@@ -259,7 +259,7 @@ def _write_in_small_pieces(descriptor, content):
 
 def _run_until_killed(world):
     """In a child: a writer that is in the middle of a line nearly always."""
-    files.write_all = _write_in_small_pieces
+    append.write_all = _write_in_small_pieces
     with world.engine():
         time.sleep(60)
 
@@ -286,13 +286,13 @@ def test_killed_at_any_moment_nothing_is_lost_and_nothing_twice(world):
 def test_a_disk_that_is_full_is_an_alarm_and_nothing_is_lost(world, monkeypatch):
     full = threading.Event()
 
-    def write(descriptor, content, real=files.write_all):
+    def write(descriptor, content, real=append.write_all):
         if full.is_set():
             real(descriptor, content[:30])
             raise OSError(28, "No space left on device")
         real(descriptor, content)
 
-    monkeypatch.setattr(files, "write_all", write)
+    monkeypatch.setattr(append, "write_all", write)
     with world.engine() as run:
         world.decide(3)
         until(lambda: run.stats.behind == 0 and run.stats.lines > 6, "the first three")

@@ -36,8 +36,8 @@ class Asked:
         return call(self)
 
     def execute(self, statement, parameters):
-        if statement == journal.FIRST_COMMIT:
-            return SimpleNamespace(fetchone=lambda: (min(self.rooted, default=None),))
+        if statement == journal.FIRST_KEPT:
+            return SimpleNamespace(fetchone=lambda: (1 if self.rooted else None,))
         assert statement == journal.ROOTS_AT, "the tail of these tests keeps all rows"
         return SimpleNamespace(
             fetchall=lambda: [(n, self.rooted[n]) for n in parameters[1] if n in self.rooted]
