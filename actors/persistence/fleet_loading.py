@@ -13,7 +13,6 @@ from __future__ import annotations
 import gc
 import os
 import queue
-import signal
 import struct
 import subprocess
 import sys
@@ -206,6 +205,7 @@ def _started() -> Helper | None:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             pipesize=PIPE_BYTES,
+            process_group=0,  # Ctrl-C is for the engine, with which this ends
         )
     except OSError as error:
         log.warning("no process to help to read accounts", error=one_line(error))
@@ -271,6 +271,5 @@ def _answer(connection: Connection, chunk: Chunk) -> Answer:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the engine, with which this ends
     gc.disable()
     help_out(sys.stdin.buffer, sys.stdout.buffer)

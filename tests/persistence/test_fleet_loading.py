@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
 from functools import partial
@@ -155,6 +156,13 @@ def test_a_helper_runs_this_code_wherever_the_engine_was_started(
     monkeypatch.chdir(tmp_path)
     read(dsn, 1)
     assert sorted(helped.accounts) == sorted(fleet)
+
+
+def test_ctrl_c_reaches_the_engine_only():
+    process = START()
+    assert os.getpgid(process.pid) == process.pid != os.getpgid(0)
+    process.stdin.close()
+    assert process.wait(30) == 0
 
 
 def test_no_helper_outlives_the_loading(fleet, dsn, monkeypatch, idle):
