@@ -19,6 +19,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Self
 
@@ -60,10 +61,9 @@ Folded = tuple[str, int, bytes, bytes]
 
 
 class Answer(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What a helper made of a chunk, or why it made nothing; ``unusual`` accounts are left to ``loading.states_of``."""
+    """What a helper made of a chunk, or why it made nothing."""
 
     folded: list[Folded] = []
-    unusual: list[str] = []
     error: str = ""
 
 
@@ -93,15 +93,15 @@ def all_states(
     for at in range(0, len(streams), CHUNK):
         chunks.put(list(streams[at : at + CHUNK]))
     states: dict[str, Kept] = {}
-    unusual: list[str] = []
     with _Team(dsn, chunks, _worth(len(streams)) if helpers is None else helpers) as team:
         while (chunk := _next(chunks)) is not None or team.at_work:
             if chunk is not None:
-                unusual += loading.usual_states(connection, chunk, states)
+                loading.add_usual(connection, chunk, states)
             for answer in team.answers(wait=chunk is None):
-                unusual += answer.unusual
-                unusual += _read_back(answer.folded, states)
-    states.update(loading.states_of(connection, unusual, failed) if unusual else {})
+                _read_back(answer.folded, states)
+    # What is not as it nearly always is, and what a helper had that failed.
+    others = [stream for stream in streams if stream not in states]
+    states.update(loading.states_of(connection, others, failed) if others else {})
     return states
 
 
@@ -110,15 +110,13 @@ def _worth(accounts: int) -> int:
     return min(processors - 1, HELPERS_MAX, accounts // WORTH_A_HELPER)
 
 
-def _read_back(folded: list[Folded], states: dict[str, Kept]) -> list[str]:
-    """Add what a helper folded to ``states``; those that cannot be read."""
-    unreadable = []
+def _read_back(folded: list[Folded], states: dict[str, Kept]) -> None:
+    """Add what a helper folded to ``states``, if it is what it should be."""
     for stream, sequence, hash_, data in folded:
-        try:
-            states[stream] = Kept(state_codec.decode(state_codec.VERSION, data), sequence, hash_)
-        except StateCorrupt:
-            unreadable.append(stream)
-    return unreadable
+        with suppress(StateCorrupt):
+            state = state_codec.decode(state_codec.VERSION, data)
+            if (state.account_id, state.sequence) == (stream, sequence):
+                states[stream] = Kept(state, sequence, hash_)
 
 
 def _next(chunks: Chunks) -> Chunk | None:
@@ -176,12 +174,10 @@ class _Team:
             with _pipe(process.stdout) as answers, _pipe(process.stdin) as asked:
                 _write(asked, self._dsn.encode())
                 while self._give(asked, given):
-                    self._answers.put(_answer_in(_read(answers)))
+                    self._answers.put(_answer_to(given[0], _read(answers)))
                     given.popleft()
         except (OSError, EOFError, msgspec.MsgspecError) as error:
             log.warning("a process that helps to read accounts failed", error=one_line(error))
-            for chunk in given:
-                self._chunks.put(chunk)
         finally:
             self._answers.put(None)
 
@@ -218,10 +214,12 @@ def _pipe(end: IO[bytes] | None) -> IO[bytes]:
     return end
 
 
-def _answer_in(data: bytes) -> Answer:
+def _answer_to(chunk: Chunk, data: bytes) -> Answer:
     answer = _ANSWER.decode(data)
     if answer.error:
         raise OSError(answer.error)
+    if not {folded[0] for folded in answer.folded} <= set(chunk):
+        raise OSError("it answered what it was not asked")
     return answer
 
 
@@ -265,11 +263,11 @@ def help_out(source: IO[bytes], sink: IO[bytes]) -> None:
 
 def _answer(connection: Connection, chunk: Chunk) -> Answer:
     states: dict[str, Kept] = {}
-    unusual = loading.usual_states(connection, chunk, states)
-    folded = [(id_, k.sequence, k.hash, state_codec.encode(k.state)) for id_, k in states.items()]
-    return Answer(folded, unusual)
+    loading.add_usual(connection, chunk, states)
+    return Answer([(id_, k.sequence, k.hash, state_codec.encode(k.state)) for id_, k in states.items()])
 
 
 if __name__ == "__main__":
     gc.disable()
     help_out(sys.stdin.buffer, sys.stdout.buffer)
+    os._exit(0)  # who asks waits for the end, and to take Python apart takes time

@@ -6,6 +6,7 @@ I/O: runs SQL on the connection that it is given.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from itertools import chain
 from typing import Any, Generic, LiteralString, NamedTuple
@@ -230,24 +231,17 @@ def _at(
     return _folded(kind, wanted, rows, failed)
 
 
-def usual_states(connection: Connection, streams: Sequence[str], found: dict[str, Kept]) -> list[str]:
+def add_usual(connection: Connection, streams: Sequence[str], found: dict[str, Kept]) -> None:
     """Add the states of accounts to ``found``, as ``states_of`` gives them, in much less time.
 
-    Returns:
-        Those whose rows are not as they nearly always are: ``states_of`` says what is wrong with them.
+    But of none whose rows are not as they nearly always are: ``states_of`` says what is wrong with them.
     """
-    unusual: list[str] = []
     with connection.cursor(binary=True) as cursor:
         for stream, *row in cursor.execute(WHOLE, {"streams": list(streams)}).fetchall():
-            try:
+            with suppress(StateCorrupt, ValueError, ArithmeticError, TypeError):
                 kept = _whole(stream, *row)
-            except (StateCorrupt, ValueError, ArithmeticError, TypeError):
-                kept = None
-            if kept is None:
-                unusual.append(stream)
-            else:
-                found[stream] = kept
-    return unusual
+                if kept is not None:
+                    found[stream] = kept
 
 
 def _whole(  # noqa: PLR0913 - a row's columns

@@ -15,6 +15,7 @@ import pytest
 from actors.persistence import fleet_loading, loading
 from actors.persistence.fleet_loading import Answer, all_states, help_out
 from actors.persistence.loading import states_of
+from actors.subaccount import state_codec
 from actors.subaccount.state_codec import state_hash
 from tests.factories import BUY, SELL
 from tests.persistence.authors import Author, create
@@ -124,14 +125,14 @@ def test_a_helper_that_is_killed_costs_nothing_but_time(fleet, dsn, monkeypatch,
         processes.append(START())
         return processes[-1]
 
-    def killed(data):
+    def killed(chunk, data):
         processes[0].kill()
         processes[0].wait()
-        return answer_in(data)
+        return answer_to(chunk, data)
 
-    answer_in = fleet_loading._answer_in
+    answer_to = fleet_loading._answer_to
     monkeypatch.setattr(fleet_loading, "_started", started)
-    monkeypatch.setattr(fleet_loading, "_answer_in", killed)
+    monkeypatch.setattr(fleet_loading, "_answer_to", killed)
     found, _ = read(dsn, 1)
     assert found.keys() == fleet.keys()
     assert len(helped.accounts) == 2
@@ -181,6 +182,25 @@ def test_no_helper_outlives_the_loading(fleet, dsn, monkeypatch, idle):
     assert [process.returncode for process in processes[2:]] == [0, 0]
 
 
+def test_a_state_of_another_account_or_decision_is_not_taken(fleet):
+    mixed = [
+        ("acct-1", fleet["acct-1"].sequence, b"", state_codec.encode(fleet["acct-1"])),
+        ("acct-2", fleet["acct-1"].sequence, b"", state_codec.encode(fleet["acct-1"])),
+        ("acct-3", fleet["acct-3"].sequence + 1, b"", state_codec.encode(fleet["acct-3"])),
+        ("acct-4", fleet["acct-4"].sequence, b"", b"{}"),
+    ]
+    states = {}
+    fleet_loading._read_back(mixed, states)
+    assert [*states] == ["acct-1"]
+
+
+def test_an_answer_to_another_question_is_none():
+    answer = msgspec.msgpack.encode(Answer([("acct-2", 1, b"", b"")]))
+    assert fleet_loading._answer_to(["acct-1", "acct-2"], answer).folded
+    with pytest.raises(OSError, match="what it was not asked"):
+        fleet_loading._answer_to(["acct-1"], answer)
+
+
 # -- the helper itself
 
 
@@ -210,7 +230,6 @@ def test_a_helper_answers_chunk_by_chunk_until_there_are_no_more(fleet, dsn):
     first, second = answers(asked(dsn.encode(), chunk("acct-1", "acct-2"), chunk("acct-3", "nobody")))
     assert [row[0] for row in first.folded] == ["acct-1", "acct-2"]
     assert [row[0] for row in second.folded] == ["acct-3"]
-    assert second.unusual == ["nobody"]
     assert answers(asked(dsn.encode())) == answers(asked()) == []
 
 
@@ -224,7 +243,7 @@ def test_a_helper_cannot_write(fleet, dsn, monkeypatch):
     def writes(connection, *_):
         connection.execute("DELETE FROM bulkhead.journal")
 
-    monkeypatch.setattr(loading, "usual_states", writes)
+    monkeypatch.setattr(loading, "add_usual", writes)
     [answer] = answers(asked(dsn.encode(), chunk("acct-1")))
     assert "read-only transaction" in answer.error
 

@@ -144,7 +144,7 @@ def test_recent_orders_are_counted_in_the_tables_and_behind_them(store, dsn, pro
 def test_no_more_than_a_chunk_of_accounts_is_folded_between_two_statements(store, dsn, authors, monkeypatch):
     """Postgres ends a transaction that is idle for two seconds, and after a crash very many accounts may be behind."""
     folded, transactions = [], []
-    real, facts = loading.usual_states, open_books._facts
+    real, facts = loading.add_usual, open_books._facts
 
     def noted(connection, streams, found):
         folded.append(len(streams))
@@ -156,7 +156,7 @@ def test_no_more_than_a_chunk_of_accounts_is_folded_between_two_statements(store
         return facts(rows)
 
     monkeypatch.setattr(fleet_loading, "CHUNK", 2)
-    monkeypatch.setattr(loading, "usual_states", noted)
+    monkeypatch.setattr(loading, "add_usual", noted)
     monkeypatch.setattr(open_books, "_facts", watched)
     commit_in_part(store, dsn, authors, 0)
     with connect(dsn) as connection:
