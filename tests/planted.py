@@ -986,8 +986,8 @@ FAULTS = (
     Fault(
         "a check of the journal forgets what this machine knows of its end",
         CHAIN,
-        "later = [position for position in self._known if position > self.position]",
-        "later: list[int] = []",
+        "if self._known:  # what is left of it",
+        "if not self.position:  # what is left of it",
         CHAINED,
     ),
     Fault(
@@ -1596,6 +1596,13 @@ FAULTS = (
         "if position < last:",
         "if position < 0:",
         (ARCHIVE + "test_faults.py::test_what_stands_in_the_way_is_named",),
+    ),
+    Fault(
+        "a row of later times is archived with an earlier commit",
+        "actors/persistence/archive/plan.py",
+        "        if late is not None:",
+        "        if late is not None and not late:",
+        (ARCHIVE + "test_faults.py::test_a_row_of_a_clock_that_was_ahead_is_not_archived_before_its_time",),
     ),
     Fault(
         "a snapshot stays older than what is archived",

@@ -38,8 +38,13 @@ def test_what_is_listed_as_equivalent_is_there():
     assert set(mutants.EQUIVALENT) - there == set()
 
 
-def test_a_sample_is_the_same_each_time_and_another_with_another_seed():
-    found = [m for path in mutants.OTHERS for m in mutants.mutants_of(path)]
+@pytest.mark.parametrize(
+    ("paths", "one_of"),
+    [(mutants.OTHERS, mutants.ONE_OF_OTHERS), (mutants.READ, mutants.ONE_OF_READ)],
+    ids=["others", "read"],
+)
+def test_a_sample_is_the_same_each_time_and_another_with_another_seed(paths, one_of):
+    found = [m for path in paths for m in mutants.mutants_of(path)]
     one, again, other = ([m for m in found if mutants.is_chosen(m, seed)] for seed in ("one", "one", "other"))
     assert one == again != other
-    assert len(found) / (2 * mutants.ONE_OF_OTHERS) < len(one) < 2 * len(found) / mutants.ONE_OF_OTHERS
+    assert len(found) / (2 * one_of) < len(one) < 2 * len(found) / one_of

@@ -326,7 +326,7 @@ def _taken(message: BookRecovered) -> str:
     name = parsed(id_)
     is_block = name is not None and name.account == account_part(AccountId(clearing_name(symbol)))
     executed = sum((trade.quantity for trade in message.trades), ZERO)
-    return Critical(
+    return (
         f"{id_}: {message.side} {plain(executed)} {symbol} has traded after the backup, and the house has it: it was "
         f"{BLOCK if is_block else NEWER}"
     )
@@ -342,7 +342,7 @@ def _risks(messages: Sequence[BookRecovered]) -> Iterable[str]:
         if quantity:
             opposite = "sell" if quantity > ZERO else "buy"
             yield Critical(
-                f"the house has {plain(quantity)} {symbol} more by such orders. The books are equal, and accounts are as the backup "
+                f"the house has {plain(quantity)} {symbol} more by lost orders. The books are equal, and accounts are as the backup "
                 f"has them; the firm bears the market risk of it until an account of its own trades the opposite: 'bulkhead order "
                 f"ACCOUNT {opposite} {plain(abs(quantity))} {symbol}'"
             )

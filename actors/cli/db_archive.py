@@ -146,11 +146,14 @@ def _say(found: Plan, before_ms: int, folder: Path, *, json: bool) -> None:
                 "files": found.files,
                 "folder": str(folder),
                 "obstacles": list(found.obstacles),
+                "ahead": found.ahead,
             }
         )
         return
+    if found.ahead:
+        err.print(found.ahead, highlight=False)
     if not found.rows:
-        out.print(f"nothing to archive: no row is older than {time_of(before_ms)}", highlight=False)
+        out.print(f"nothing to archive before {time_of(before_ms)}", highlight=False)
         return
     out.print(
         f"{found.rows:,} rows before {time_of(before_ms)}, positions {found.after + 1} to {found.last}, would go into "
@@ -213,7 +216,9 @@ def _archive(  # noqa: PLR0913 - what of what goes where
             highlight=False,
         )
     else:
-        out.print(f"nothing to archive: no row is older than {time_of(before_ms)}", highlight=False)
+        out.print(f"nothing to archive before {time_of(before_ms)}", highlight=False)
+    if found.ahead:
+        err.print(found.ahead, highlight=False)
     for name in unknown:
         err.print(f"{folder / name} is of no use to this database: it does not know it", highlight=False)
 

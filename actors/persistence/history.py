@@ -9,6 +9,7 @@ I/O: runs SQL on the connection that it is given.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, LiteralString, NamedTuple
 
@@ -145,8 +146,7 @@ def _merged(decided: _Decided, refused: Iterator[Refused], place: _Place, limit:
     rest_ms = -1 if decided.rest is None else decided.rest[1]
     while len(found) < limit:
         # What was refused before what was not looked at yet waits for a later page.
-        due = other is not None and other.record.at_ms >= (row.at_ms if row is not None else rest_ms)
-        if due and other is not None:
+        if other is not None and other.record.at_ms >= (rest_ms if row is None else row.at_ms):
             found.append(other.record)
             place, other = place._replace(line=other.line), next(refused, None)
         elif row is not None:
@@ -206,12 +206,11 @@ class _Reading:
             end = min(end, self._number_before(self._before))
         found: list[Record] = []
         stop = max(begin, end - LOOKED_AT_MAX)
-        while end > stop and len(found) <= limit:
-            low = max(stop, end - AT_ONCE)
-            found += self._records(self._rows(low, end))
-            end = low
-        if len(found) > limit:
-            return _Decided(found[: limit + 1], None)
+        for high in range(end, stop, -AT_ONCE):
+            end = max(stop, high - AT_ONCE)
+            found += self._records(self._rows(end, high))
+            if len(found) > limit:
+                return _Decided(found[: limit + 1], None)
         rest = (_Place(self._position_of(end), 0), self._wall_ms(end)) if end > begin else None
         return _Decided(found, rest)
 
@@ -227,13 +226,7 @@ class _Reading:
 
     def _first_since(self, low: int, high: int, wall_ms: int) -> int:
         """By halves, the first number from ``low`` on whose row is of that time or later."""
-        while low < high:
-            middle = (low + high) // 2
-            if self._wall_ms(middle) < wall_ms:
-                low = middle + 1
-            else:
-                high = middle
-        return low
+        return low + bisect_left(range(low, high), wall_ms, key=self._wall_ms)
 
     def _wall_ms(self, number: int) -> int:
         if self._stream is None:
@@ -284,11 +277,11 @@ class _Reading:
     def _records_of(self, row: _Row) -> Iterator[Record]:
         of_it = (row.position, row.stream, row.wall_ms, row.cause)
         try:
-            facts = fact_codec.decode(row.version, bytes(row.facts))
+            made = records_of(*of_it, fact_codec.decode(row.version, bytes(row.facts)))
         except StateCorrupt as error:
             yield Record.unreadable(*of_it, str(error))
             return
-        for record in reversed(records_of(*of_it, facts)):
+        for record in reversed(made):
             if self._before is None or (row.position, record.part) < self._before[:2]:
                 yield record
 

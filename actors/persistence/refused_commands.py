@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from actors.core.errors import NotRecorded
-from actors.core.utc import MS_MAX, day_of
+from actors.core.utc import day_of
 from actors.persistence.audit.chain import Unreadable
 from actors.persistence.audit.files import FOLDER, days_in
 from actors.persistence.audit.line import Kind, Line, read
@@ -24,12 +24,15 @@ from actors.persistence.history import LIMIT_MAX, Refused, Wanted
 from actors.persistence.history_records import REFUSALS, HistoryKind, Record
 from actors.subaccount.rejections import RejectCode
 
-LATE_MS = 2 * 86_400_000
-"""A line that came late stands in the file of a later day."""
+LATE = 2
+"""A line that came late stands in the file of a later day; if the clock was ahead then, of a much later one."""
 
 NUMBER = b'{"n":'
 NUMBER_MAX = 18
 """Digits of it; more are damage."""
+
+NO_NUMBER = 10**NUMBER_MAX
+"""Behind all that there can be."""
 
 KIND = f'"kind":"{Kind.REJECTION}"'.encode()
 
@@ -54,12 +57,13 @@ class RefusedCommands:
         """
         if wanted.kinds and not wanted.kinds & REFUSALS:
             return
-        first, last = day_of(wanted.from_ms), day_of(min(wanted.to_ms, MS_MAX - LATE_MS) + LATE_MS)
+        first, last = day_of(wanted.from_ms), day_of(wanted.to_ms)
         made = partial(_refused, wanted=wanted, before=before)
         try:
-            for day in reversed(days_in(self._folder)):
-                if first <= day.day <= last:
-                    yield from newest(day, KIND, made, LIMIT_MAX + 1)
+            days = [day for day in days_in(self._folder) if first <= day.day]
+            inside = sum(day.day <= last for day in days)
+            for day in reversed(days[: inside + LATE]):
+                yield from newest(day, KIND, made, LIMIT_MAX + 1)
         except (OSError, Unreadable) as error:
             raise NotRecorded(f"the audit in {self._folder} cannot be read: {error}") from None
 
@@ -71,17 +75,17 @@ def _refused(raw: bytes, wanted: Wanted, before: int | None) -> Refused | None:
     if before is not None and _number_of(raw) >= before:
         return None
     whole = read(raw)
-    if whole is None or whole.line.kind != Kind.REJECTION or (before is not None and whole.line.n >= before):
+    if whole is None or whole.line.kind != Kind.REJECTION:
         return None
     record = record_of(whole.line)
     return Refused(whole.line.n, record) if record is not None and _is_wanted(record, wanted) else None
 
 
 def _number_of(raw: bytes) -> int:
-    """The number that a line begins with; 0 if it is no line."""
+    """The number that a line begins with; ``NO_NUMBER`` if it is no line."""
     number = raw[len(NUMBER) : raw.find(b",")]
     is_one = raw.startswith(NUMBER) and number.isdigit() and len(number) <= NUMBER_MAX
-    return int(number) if is_one else 0
+    return int(number) if is_one else NO_NUMBER
 
 
 def _is_wanted(record: Record, wanted: Wanted) -> bool:

@@ -228,7 +228,7 @@ def _cut(connection: Connection, account_id: str, at_ms: int) -> Cut:
     position = loading.LAST if row is None else int(row[0])
     last = connection.execute(LAST_BEFORE, (account_id, position)).fetchone()
     after = -1 if last is None else _sequence_at(connection, last[0], -1)
-    before = loading.LAST if row is None else _sequence_at(connection, position, loading.LAST)
+    before = _sequence_at(connection, position, loading.LAST)
     # Decisions without money lie between two entries.
     found = connection.execute(DECIDED_SINCE, (account_id, after, before, at_ms)).fetchone()
     return Cut(position, before if found is None else int(found[0]))

@@ -221,15 +221,13 @@ class Chain:
         hashes[number] = _hash_of(row, NO_HASH if head is None else head.hash)
         if root_of(self.root, hashes) == commit.root:
             return Fault.of(row, Wrong.CHANGED, "its hash was changed, and nothing else")
-        at = self._position_of(row.stream, expected)
-        if at is not None and at != row.position and row.sequence > expected:
-            return Fault.of(
-                row, Wrong.REORDERED, f"decision {expected} of {row.stream} comes after it, at {at}"
-            )
         if row.sequence > expected:
-            return Fault.of(
-                row, Wrong.MISSING, f"decision {expected} of {row.stream}, which is before it, is missing"
-            )
+            at = self._position_of(row.stream, expected)
+            if at is None:
+                text = f"decision {expected} of {row.stream}, which is before it, is missing"
+                return Fault.of(row, Wrong.MISSING, text)
+            text = f"decision {expected} of {row.stream} comes after it, at {at}"
+            return Fault.of(row, Wrong.REORDERED, text)
         if row.sequence < expected:
             return Fault.of(row, Wrong.REORDERED, f"it comes after decision {expected - 1} of {row.stream}")
         if before is not None:
@@ -255,13 +253,13 @@ class Chain:
             self._sure = position
 
     def _later(self) -> None:
-        later = [position for position in self._known if position > self.position]
-        if later:
+        if self._known:  # what is left of it: all others were compared
+            last = max(self._known)
             text = (
-                f"the journal ends at position {self.position}, and this machine knows that it had position {max(later)} "
-                f"with the root {self._known[max(later)]}"
+                f"the journal ends at position {self.position}, and this machine knows that it had position {last} "
+                f"with the root {self._known[last]}"
             )
-            raise Found(Fault(wrong=Wrong.CUT_OFF, text=text, position=self.position + 1, until=max(later)))
+            raise Found(Fault(wrong=Wrong.CUT_OFF, text=text, position=self.position + 1, until=last))
 
 
 def _hash_of(row: Entry, previous: bytes) -> bytes:

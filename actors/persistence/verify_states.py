@@ -68,7 +68,7 @@ class States:
         self._connection, self._on_rows = connection, on_rows
         self._before, self._is_whole = dict(before), is_whole
         self._has_carried = False
-        self.has_archived = bool(before)
+        self._has_archived = bool(before)
         self._stream, self._kind, self._state = "", kind_of(""), kind_of("").blank("")
         self._is_broken = False
         self._kept: list[Snapshot] = []
@@ -79,7 +79,7 @@ class States:
         self.lowest: Fault | None = None
 
     def archived(self, ends: Ends, rows: Sequence[Entry]) -> None:
-        """Fold rows of a file whose chain is right, into ``ends``; faults of them are in ``lowest``.
+        """Fold rows of files whose chain is right, into ``ends``; faults of them are in ``lowest``. Best many at once.
 
         Raises:
             StateCorrupt: one cannot be folded.
@@ -143,16 +143,22 @@ class States:
 
     def _archived_alone(self) -> None:
         """Streams all of whose rows are archived."""
-        for name in list(self._before):
-            self._begin(name, self._snapshots_of({name}).get(name, []))
-            self._end()
+        names = list(self._before)
+        for at in range(0, len(names), ROWS_A_TIME):
+            some = names[at : at + ROWS_A_TIME]
+            snapshots = self._snapshots_of(set(some))
+            for name in some:
+                self._begin(name, snapshots.get(name, []))
+                self._end()
 
     def _compare_end(self, before: ArchivedStream, snapshot: Snapshot) -> None:
-        facts = Entry(
+        """Compare with what the database knows of the last archived row; where that was read ``archived`` has compared it."""
+        if self._is_whole:
+            return
+        last = Entry(
             before.position, before.stream, before.sequence, before.wall_ms, before.cause, 0, b"", before.hash
         )
-        if not self._is_whole:
-            self._compare(facts, snapshot, self._kind.hash_of(self._state))
+        self._compare(last, snapshot, self._kind.hash_of(self._state))
 
     def _apply(self, row: Entry) -> None:
         try:
@@ -231,7 +237,7 @@ class States:
             for key in cursor:
                 count, total = count + 1, total + hash(key)
         if (count, total) != (self.trades, self._trade_sum):
-            if self.has_archived:
+            if self._has_archived:
                 text = f"trade_key has {count} keys, and the rows book {self.trades} trades: one was added or changed"
                 self._note(Fault(wrong=Wrong.TRADES, text=text))
             else:

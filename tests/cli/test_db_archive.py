@@ -74,9 +74,7 @@ def test_rows_go_into_files_and_come_back(fleet, run, tmp_path):
     assert "those files were not read" in run("verify", "--no-archive")[1]
     code, said, _ = run("verify", "--archive", str(tmp_path / "elsewhere"))
     assert (code, "NOT OK" in said, "archived rows" in said) == (1, True, True)
-    assert (
-        "nothing to archive: no row is older than 2024-01-01" in run("archive", "--before", "2024-01-01")[1]
-    )
+    assert "nothing to archive before 2024-01-01" in run("archive", "--before", "2024-01-01")[1]
     assert run("rebuild", "--dry-run")[0] == 0
     (folder / "journal-000000000500-000000000600.jsonl.gz").write_bytes(b"of nobody")
     name = next(path.name for path in sorted(folder.iterdir()))

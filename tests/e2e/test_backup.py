@@ -138,8 +138,8 @@ def test_the_house_has_the_blocks_that_a_restored_dump_does_not_know_and_the_boo
     assert all(any(id_ in text and "the house has it" in text for text in told) for id_ in houses), told
     events = DropCopyClient(data, after="0", kinds=["HOUSE"]).events(follow=False)
     assert {e["client_order_id"] for e in events} == houses
-    why = bulkhead("why", min(houses), "--data-dir", data)
-    assert "the house has what it traded" in why.stdout, why.stderr
+    why = engine.client.get(f"/v1/why/{min(houses)}")
+    assert "the house has what it traded" in why["end"], why
     engine.stop()
 
     each_trade_once(dsn, paper)
@@ -155,6 +155,7 @@ def test_the_house_has_the_blocks_that_a_restored_dump_does_not_know_and_the_boo
     each_trade_once(dsn, paper)
 
 
+WIDE = {"max_notional_per_trade": "1000000", "max_total_exposure": "1000000"}
 NEWER, RISKY = "newer-1", ("risky-1", "risky-2", "risky-3")
 
 
@@ -300,16 +301,15 @@ def killed_after_a_dump(paper, data, folder, **environment):
     run(BLOCKS[2], folder)
     load.stop()
     if has_crowd:
-        newer = {"account_id": NEWER, "symbol": "BTCUSDT", "side": "BUY", "quantity": "0.01", "leverage": "5"}
-        engine.client.post("/v1/accounts", [{"account_id": NEWER, "deposit": "1000"}])
-        assert engine.client.post("/v1/orders", newer)["type"] == "Accepted"
+        form_a_block(engine.client)
+        open_newer(engine.client)
     orphans = rest_orders(engine.client, "BTCUSDT", "0.96", 3)
     answers = engine.client.post("/v1/orders", order_bodies(5, notional=700))
     assert {a["type"] for a in answers} == {"Accepted"}, answers
     paper.admin("shock", symbol="ETHUSDT", fraction="-0.03", seconds=0.5)
     until(lambda: not rest & open_orders(paper), "the resting orders to trade")
     if has_crowd:
-        until(lambda: all(is_liquidated(engine.client, id_) for id_ in RISKY), "the risky ones' liquidation")
+        until(lambda: all(is_flat(engine.client, id_) for id_ in RISKY), "the risky ones' liquidation")
     assert orphans <= open_orders(paper)
     now_ms = time.time_ns() // NANOS_PER_MS
     until(
@@ -321,11 +321,26 @@ def killed_after_a_dump(paper, data, folder, **environment):
     return rest, orphans
 
 
+def open_newer(client):
+    """An account that the dump has not, with a position of an order of its own: a limit order is in no block."""
+    client.post("/v1/accounts", [{"account_id": NEWER, "deposit": "1000", **WIDE}])
+    order = {"account_id": NEWER, "symbol": "BTCUSDT", "side": "BUY", "quantity": "0.01", "leverage": "5"}
+    price = round_to(
+        mark_of(client, "BTCUSDT") * D("1.02"), LISTINGS["BTCUSDT"].instrument.tick_size, ROUND_DOWN
+    )
+    [answer] = client.post("/v1/orders", [{**order, "order_type": "LIMIT", "price": plain(price)}])
+    assert answer["type"] == "Accepted", answer
+    until(lambda: not is_flat(client, NEWER), "its position")
+
+
+def mark_of(client, symbol):
+    return D(next(p["mark"] for p in client.get("/v1/positions", limit=1000) if p["symbol"] == symbol))
+
+
 def open_risky(client):
     """Accounts that a drop of 3 % liquidates, as one block: what the dump has of them is liquidated again, at a restart."""
-    client.post("/v1/accounts", [{"account_id": id_, "deposit": "45"} for id_ in RISKY])
-    [mark] = {p["mark"] for p in client.get("/v1/positions", limit=1000) if p["symbol"] == "ETHUSDT"}
-    quantity = plain(LISTINGS["ETHUSDT"].instrument.ceil_qty(D(2_000) / D(mark)))
+    client.post("/v1/accounts", [{"account_id": id_, "deposit": "45", **WIDE} for id_ in RISKY])
+    quantity = plain(LISTINGS["ETHUSDT"].instrument.ceil_qty(D(2_000) / mark_of(client, "ETHUSDT")))
     order = {"symbol": "ETHUSDT", "side": "BUY", "quantity": quantity, "leverage": "50"}
     answers = client.post("/v1/orders", [{**order, "account_id": id_} for id_ in RISKY])
     assert {a["type"] for a in answers} == {"Accepted"}, answers
@@ -350,15 +365,9 @@ class Load:
         while not self._stop.is_set():
             self._client.post("/v1/orders", order_bodies(ACCOUNTS, notional=300 + self.rounds % 7))
             if self._has_crowd:
-                self._client.post("/v1/orders", self._crowd())
+                self._client.post("/v1/orders", crowd(("BUY", "SELL")[self.rounds % 2]))
             self.rounds += 1
             time.sleep(0.2)
-
-    def _crowd(self):
-        """Orders of all in one symbol and to one side, so that with clearing some go out as one block."""
-        side = ("BUY", "SELL")[self.rounds % 2]
-        order = {"symbol": "BTCUSDT", "side": side, "quantity": "0.003", "leverage": "20"}
-        return [{**order, "account_id": f"acct-{n}"} for n in range(1, ACCOUNTS + 1)]
 
     def stop(self):
         self._stop.set()
@@ -366,11 +375,27 @@ class Load:
         assert not self._thread.is_alive()
 
 
+def crowd(side):
+    """Orders of all in one symbol and to one side, so that with clearing some go out as one block."""
+    order = {"symbol": "BTCUSDT", "side": side, "quantity": "0.003", "leverage": "20"}
+    return [{**order, "account_id": f"acct-{n}"} for n in range(1, ACCOUNTS + 1)]
+
+
+def form_a_block(client):
+    before = client.get("/v1/clearing")["counters"]["blocks"]
+    until(
+        lambda: (
+            client.post("/v1/orders", crowd("SELL"))
+            and client.get("/v1/clearing")["counters"]["blocks"] > before
+        ),
+        "a block",
+    )
+
+
 def rest_orders(client, symbol, share, count):
     """A resting buy order of some accounts at this share of the mark; their ids once the exchange has them."""
     listing = LISTINGS[symbol]
-    mark = next(p["mark"] for p in client.get("/v1/positions", limit=1000) if p["symbol"] == symbol)
-    price = round_to(D(mark) * D(share), listing.instrument.tick_size, ROUND_DOWN)
+    price = round_to(mark_of(client, symbol) * D(share), listing.instrument.tick_size, ROUND_DOWN)
     order = {"symbol": symbol, "side": "BUY", "order_type": "LIMIT", "price": plain(price), "leverage": "5"}
     quantity = plain(listing.instrument.ceil_qty(D(150) / price))
     answers = client.post(
@@ -383,7 +408,7 @@ def rest_orders(client, symbol, share, count):
     return ids
 
 
-def is_liquidated(client, id_):
+def is_flat(client, id_):
     return not client.get(f"/v1/accounts/{id_}")["positions"]
 
 

@@ -1,6 +1,6 @@
 """The history of accounts: what is in it, in which order, page by page, by kind, symbol and time; alerts; wrong questions.
 
-Covers: actors/persistence/history_records.py, actors/persistence/alert_history.py
+Covers: actors/persistence/alert_history.py
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ def test_pages_put_together_are_the_whole_newest_first_whatever_their_size(lives
     ids = [key(r) for r in whole.records]
     assert ids == sorted(ids, reverse=True)
     assert len(set(ids)) == len(ids) > 20
-    for limit, at_once, looked_at in ((1, 2_000, 10**5), (7, 3, 10**5), (50, 5, 11)):
+    # The last two: a page ends where it is full and where it has looked at enough rows, at the very same row.
+    for limit, at_once, looked_at in ((1, 2_000, 10**5), (7, 3, 10**5), (50, 5, 11), (2, 1, 2), (1, 1, 1)):
         monkeypatch.setattr(history, "AT_ONCE", at_once)
         monkeypatch.setattr(history, "LOOKED_AT_MAX", looked_at)
         assert all_of(lives, wanted, limit) == list(whole.records)
@@ -166,6 +167,29 @@ def test_a_row_that_cannot_be_read_is_said_and_hides_no_other(traded, dsn):
     [bad] = [r for r in found if r.kind is HistoryKind.UNREADABLE]
     assert (bad.id, "later release" in bad.text) == (f"{position}-0", True)
     assert len(found) > 5
+
+
+def test_a_state_of_another_release_that_an_account_was_carried_over_with_hides_no_other_row(traded, dsn):
+    """The fact itself is read, and what it carries is not."""
+    project(dsn)
+    carried = b'[{"fact":"AccountCarried","version":99,"state":{}}]'
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        change = "UPDATE bulkhead.journal SET facts = %s WHERE stream = 'acct-1' AND sequence = 1"
+        assert connection.execute(change, (carried,)).rowcount == 1
+        found = page(connection, Wanted(account_id="acct-1"), 100).records
+    [bad] = [r for r in found if r.kind is HistoryKind.UNREADABLE]
+    assert "99" in bad.text
+    assert len(found) > 5
+
+
+def test_a_page_may_begin_before_all_that_there_is(traded, dsn):
+    """As one does that goes on behind a page of nothing but refused commands, which are no rows."""
+    with connect(dsn, read_only=True) as connection:
+        for account in (None, "acct-1"):
+            whole = page(connection, Wanted(account_id=account), 3)
+            assert page(connection, Wanted(account_id=account), 3, f"{history.END}-0") == whole
+        with pytest.raises(BadInput, match="behind all that can be"):
+            page(connection, Wanted(), 3, f"{history.END + 1}-0")
 
 
 @pytest.mark.parametrize(

@@ -40,12 +40,13 @@ def refusal(at_ms, account="acct-1", rejections=(WIDE,), symbol=ETH):
 
 
 def write(folder, *contents):
-    """An audit with these lines, a file for each day."""
+    """An audit with these lines, a file for each day; none is written again once a later day has begun."""
     (folder / FOLDER).mkdir(exist_ok=True)
-    prev = NO_HASH
+    prev, day = NO_HASH, ""
     for n, content in enumerate(contents, 1):
         raw, prev = written(content, n, prev)
-        with (folder / FOLDER / f"{day_of(content.wall_ms)}.jsonl").open("ab") as file:
+        day = max(day, day_of(content.wall_ms))
+        with (folder / FOLDER / f"{day}.jsonl").open("ab") as file:
             file.write(raw)
 
 
@@ -143,6 +144,49 @@ def test_none_is_lost_behind_many_of_others_nor_on_a_later_page(tmp_path, monkey
     assert found == list(range(40, 0, -1))
 
 
+@pytest.mark.parametrize("account", [None, "acct-1"])
+def test_of_one_time_what_was_refused_stands_first_on_any_pages(world, account, tmp_path):
+    connection, _, _ = world
+    folder = tmp_path / "alike"
+    folder.mkdir()
+    write(folder, refusal(NOW + 3 * 60_000), refusal(NOW + 5 * 60_000))
+    refused = RefusedCommands(folder)
+    wanted = Wanted(account_id=account)
+    whole = page(connection, wanted, 1_000, None, refused).records
+    for at_ms in (NOW + 3 * 60_000, NOW + 5 * 60_000):
+        first, *others = [r.id for r in whole if r.at_ms == at_ms]
+        assert first.startswith("audit-")
+        assert others
+    found, before = [], None
+    for _ in whole:
+        one = page(connection, wanted, 1, before, refused)
+        found += one.records
+        before = one.next
+    assert (ids(found), before) == (ids(whole), None)
+
+
+def test_a_line_that_came_late_is_found_in_the_files_of_two_more_days(tmp_path):
+    (tmp_path / FOLDER).mkdir()
+    for late in (0, 2, 3):
+        raw, _ = written(refusal(NOW), late + 1, NO_HASH)
+        (tmp_path / FOLDER / f"{day_of(NOW + late * DAY)}.jsonl").write_bytes(raw)
+    refused = RefusedCommands(tmp_path)
+    assert [r.line for r in refused(Wanted(from_ms=NOW, to_ms=NOW + 1), None)] == [3, 1]
+    assert [r.line for r in refused(Wanted(from_ms=NOW + 1, to_ms=NOW + 2), None)] == []
+    assert [r.line for r in refused(Wanted(from_ms=NOW - 1, to_ms=NOW), None)] == []
+
+
+def test_a_number_that_no_line_of_an_audit_has_is_on_no_later_page(tmp_path):
+    (tmp_path / FOLDER).mkdir()
+    lines = [written(refusal(NOW), n, NO_HASH)[0] for n in (10**17, 10**18)]
+    (tmp_path / FOLDER / f"{day_of(NOW)}.jsonl").write_bytes(b"".join(lines))
+    refused = RefusedCommands(tmp_path)
+    assert [r.line for r in refused(Wanted(), None)] == [10**18, 10**17]
+    assert [r.line for r in refused(Wanted(), 10**18)] == [10**17]
+    assert [r.line for r in refused(Wanted(), 10**17 + 1)] == [10**17]
+    assert [r.line for r in refused(Wanted(), 10**17)] == []
+
+
 def test_a_line_that_was_changed_or_of_another_release_is_left_out(world, tmp_path):
     connection, refused, _ = world
     whole = page(connection, Wanted(from_ms=NOW), 1_000, None, refused).records
@@ -177,3 +221,13 @@ def test_a_file_that_cannot_be_read_is_said_and_none_is_none(tmp_path):
     (tmp_path / FOLDER / "2026-01-01.jsonl").mkdir()
     with pytest.raises(NotRecorded, match=r"2026-01-01.jsonl cannot be read: Is a directory"):
         list(RefusedCommands(tmp_path)(Wanted(), None))
+
+
+def test_while_the_clock_was_ahead_and_after_it_none_is_lost(tmp_path):
+    """All of these stand in the file of a day of the next year."""
+    ahead = refusal(NOW + 365 * DAY)
+    write(tmp_path, refusal(NOW - DAY), ahead, *(refusal(NOW + n) for n in range(3)))
+    assert len(list((tmp_path / FOLDER).iterdir())) == 2
+    wanted = Wanted(from_ms=NOW, to_ms=NOW + DAY)
+    found = [one.record.at_ms for one in RefusedCommands(tmp_path)(wanted, None)]
+    assert found == [NOW + 2, NOW + 1, NOW]

@@ -86,6 +86,12 @@ def test_rows_add_up_to_the_difference_of_balances_for_any_cut_in_time(lives, da
         known = balance_before(decisions, end)
         if known is not None and all(a.wall_ms <= b.wall_ms for a, b in itertools.pairwise(decisions)):
             assert found.closing == known
+        for income, told in ((Income.FUNDING_FEE, found.funding), (Income.COMMISSION, found.fees)):
+            of_it = [e.amount for e in found.entries if e.income_type == income]
+            assert (sum(s.count for s in told), sum((s.amount for s in told), D(0))) == (
+                len(of_it),
+                sum(of_it, D(0)),
+            )
         realized = sum((t.realized for t in found.trades), D(0))
         taken = sum(
             (
@@ -239,6 +245,8 @@ def test_wrong_questions_are_answered_with_the_cure(traded, monkeypatch):
     monkeypatch.setattr(module, "ENTRIES_MAX", 3)
     with pytest.raises(BadInput, match="more than 3 entries in this period; ask for it in shorter ones"):
         statement(traded, "acct-1", 0, FOREVER)
+    monkeypatch.setattr(module, "ENTRIES_MAX", 5)
+    assert len(statement(traded, "acct-1", 0, FOREVER).entries) == 5, "so many are not too many"
 
 
 def test_positions_that_cost_too_much_folding_are_not_known_and_said_so(traded, monkeypatch):
@@ -246,6 +254,40 @@ def test_positions_that_cost_too_much_folding_are_not_known_and_said_so(traded, 
     found = statement(traded, "acct-1", 0, NOW + 9_000)
     assert found.positions is None
     assert found.closing > 0
+    assert statement(traded, "acct-1", 0, NOW + 4_000).positions is not None, "three are not too many"
+    assert statement(traded, "acct-1", 0, NOW + 4_001).positions is None
+
+
+def test_positions_from_the_snapshot_on_cost_no_folding_of_what_was_before(traded, store, dsn, monkeypatch):
+    author = Author(store.load(["acct-1"])[0])
+    author.trade(BUY, "0.2")
+    assert not any(store.commit(author.batch))
+    projection = Projection(dsn)
+    projection.begin()
+    projection.project(projection.read(1_000))
+    assert projection.save_tails(10) == 1
+    projection.close()
+    [(last,)] = traded.execute("SELECT sequence FROM bulkhead.snapshot WHERE stream = 'acct-1'").fetchall()
+    traded.execute("UPDATE bulkhead.journal SET wall_ms = %s + sequence * 1000", (NOW,))
+    traded.execute(
+        "UPDATE bulkhead.ledger l SET wall_ms = j.wall_ms FROM bulkhead.journal j WHERE j.position = l.position"
+    )
+    ends = range(NOW + 1_001, NOW + last * 1_000 + 2, 1_000)
+    folded = [statement(traded, "acct-1", 0, end).positions for end in ends]
+    assert [p.quantity for p in folded[-1]] == [D("0.2")]
+    monkeypatch.setattr(module, "FOLDED_MAX", 0)
+    unfolded = [statement(traded, "acct-1", 0, end).positions for end in ends]
+    assert unfolded == [*[None] * (len(ends) - 1), folded[-1]]
+
+
+def test_the_quote_asset_is_that_of_all_symbols_and_empty_where_none_was_traded(traded):
+    assert statement(traded, "acct-1", NOW, FOREVER).asset == "USDT"
+    deposit = statement(traded, "acct-1", NOW, NOW + 1_500)
+    assert [e.income_type for e in deposit.entries] == [Income.TRANSFER]
+    assert deposit.asset == ""
+    assert statement(traded, "acct-1", NOW, NOW + 1_500, "USDC").asset == "USDC"
+    [fees] = statement(traded, "acct-1", NOW, FOREVER).fees
+    assert (fees.name, fees.count, fees.of_asset) == ("USDT", 2, None)
 
 
 def test_an_account_that_was_adopted_given_back_and_adopted_again_adds_up_at_any_cut(dsn, monkeypatch):

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from actors.persistence.verify_chain import Chain, Found, Wrong
+from actors.persistence.journal import Head
+from actors.persistence.verify_chain import Begin, Chain, Found, Wrong
 from actors.supervision.journal_roots import JournalRoot, binding, kept
 from tests.persistence.journals import forged, journal, rehashed, with_roots_anew, with_stream_rehashed
 
@@ -104,6 +105,16 @@ def test_a_deleted_row_is_missing_or_cut_off(made, pick):
     assert (fault.position, fault.until) == (number + 1, number + 1)
 
 
+@pytest.mark.parametrize(
+    ("gone", "text"), [(1, "position 3 is missing"), (2, "positions 3 to 4 are missing")]
+)
+def test_what_is_missing_is_said_as_one_or_as_many(gone, text):
+    rows, commits = journal([0, 1, 0, 1, 0], [5])
+    fault = fault_of([*rows[:2], *rows[2 + gone :]], commits)
+    assert (fault.position, fault.until) == (3, 2 + gone)
+    assert text in fault.text
+
+
 @given(JOURNALS, st.integers(0, 10_000))
 def test_a_deleted_row_whose_place_was_closed_is_found(made, pick):
     rows, commits = made
@@ -154,8 +165,13 @@ def test_a_forged_row_with_a_hash_of_its_own_is_found(made, pick):
     row = forged(rows[number])
     before = [r.hash for r in rows[:number] if r.stream == row.stream] or [bytes(16)]
     fault = fault_of([*rows[:number], rehashed(row, before[-1]), *rows[number + 1 :]], commits)
-    assert names(fault, number + 1)
-    assert commit_of(commits, number + 1)[0] <= fault.position
+    first, last = commit_of(commits, number + 1)
+    if any(r.stream == row.stream for r in rows[number + 1 : last]):
+        # The next of its stream in the same commit does not follow it, which names it alone.
+        assert (fault.wrong, fault.position, fault.until) == (Wrong.CHANGED, number + 1, number + 1)
+        assert "replaced together with its hash" in fault.text
+    else:
+        assert (fault.wrong, fault.position, fault.until) == (Wrong.ROOT, first, last)
 
 
 @given(JOURNALS, st.integers(0, 10_000))
@@ -205,9 +221,59 @@ def test_an_accepted_end_takes_back_what_was_known_of_that_database_only():
     assert [(r.fleet, r.position) for r in kept(everything, 2)] == [("f1", 2), ("f0", 4), ("f0", 6)]
 
 
-@pytest.mark.parametrize("known", [{2: "ff"}, {3: "ff"}])
-def test_a_known_root_that_is_another_or_at_no_commit_is_found(known):
+@pytest.mark.parametrize(("position", "is_commit"), [(2, True), (3, False), (4, True)])
+def test_a_known_root_that_is_another_or_at_no_commit_is_found(position, is_commit):
     rows, commits = journal([0, 1, 0, 1], [2, 2])
-    fault = fault_of(rows, commits, known)
+    fault = fault_of(rows, commits, {position: "ff"})
     assert fault.wrong is Wrong.ROOT
-    assert "this machine wrote down the root ff" in fault.text
+    roots = {commit.position: commit.root.hex() for commit in commits}
+    has = roots[position] if is_commit else "none"
+    assert f"this machine wrote down the root ff, and the journal has {has}: what follows" in fault.text
+
+
+def test_rows_of_one_stream_in_each_other_s_place_are_named_by_where_the_earlier_one_is():
+    rows, commits = journal([0, 0, 0, 1], [4])
+    swapped = [rows[0], rows[2]._replace(position=2), rows[1]._replace(position=3), rows[3]]
+    fault = fault_of(swapped, commits)
+    assert (fault.wrong, fault.position) == (Wrong.REORDERED, 2)
+    assert "decision 1 of a-0 comes after it, at 3" in fault.text
+
+
+def test_a_row_in_the_place_of_another_that_is_nowhere_is_said():
+    rows, commits = journal([0, 0, 0, 1], [4])
+    # Decision 1 is gone, and a copy of what comes behind it fills its place.
+    tampered = [rows[0], rows[2]._replace(position=2), rows[2], rows[3]]
+    fault = fault_of(tampered, commits)
+    assert (fault.wrong, fault.position) == (Wrong.MISSING, 2)
+    assert "decision 1 of a-0, which is before it, is missing" in fault.text
+    twice = [rows[0], rows[1], rows[1]._replace(position=3), rows[3]]
+    fault = fault_of(twice, commits)
+    assert (fault.wrong, fault.position) == (Wrong.REORDERED, 3)
+    assert "it comes after decision 1 of a-0" in fault.text
+
+
+@given(JOURNALS, st.integers(0, 10_000))
+def test_a_walk_may_begin_behind_any_commit_whose_root_is_known(made, pick):
+    rows, commits = made
+    number = pick % len(commits)
+    position, _, root = commits[number]
+    heads = {row.stream: Head(row.sequence, row.hash) for row in rows[:position]}
+    # Of the begin itself and what is before it nothing is compared, whatever was written down.
+    known = dict.fromkeys(range(1, position + 1), "ff") | {
+        c.position: c.root.hex() for c in commits[number + 1 :]
+    }
+    chain = Chain(known, begin=Begin(position, root, heads))
+    chain.walk(rows[position:], commits[number + 1 :])
+    assert (chain.position, chain.root, chain.commits) == (
+        len(rows),
+        commits[-1].root,
+        len(commits) - number - 1,
+    )
+    assert chain.streams == len({row.stream for row in rows})
+
+
+def test_the_end_of_a_walk_that_began_later_is_known_too():
+    rows, commits = journal([0, 1, 0], [2, 1])
+    heads = {row.stream: Head(row.sequence, row.hash) for row in rows[:2]}
+    with pytest.raises(Found, match="ends at position 2, and this machine knows that it had position 3"):
+        Chain({3: commits[1].root.hex()}, begin=Begin(2, commits[0].root, heads)).walk([], [])

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from actors.core.errors import StateCorrupt
 from actors.persistence.archive.tables import ArchivedStream
-from actors.persistence.journal import Entry, Head
-from actors.persistence.streams import Kind, kind_of
+from actors.persistence.journal import Entry
+from actors.persistence.streams import kind_of
+
+
+class _First(NamedTuple):
+    """Of a stream's first row, as ``ArchivedStream`` has it."""
+
+    position: int
+    sequence: int
+    wall_ms: int
+    cause: str
 
 
 class _Stream:
-    """One that is folded. ``last`` is its last row; of an earlier archive where none was added yet."""
+    """One that is folded. ``last`` is the last row that was added; None where that is one of an earlier archive."""
 
-    def __init__(self, first: Entry | None, before: ArchivedStream | None) -> None:
+    def __init__(self, name: str, first: _First, before: ArchivedStream | None) -> None:
+        self.kind = kind_of(name)
         self.first, self.before = first, before
         self.last: Entry | None = None
-        self.latest_ms = 0 if before is None else before.latest_ms
-        self.kind: Kind[Any] = kind_of(
-            before.stream if first is None and before else first.stream if first else ""
-        )
-        self.state: Any = None
+        self.latest_ms = 0
+        self.state: Any = self.kind.blank(name)
+        if before is not None:
+            self.latest_ms, self.state = before.latest_ms, self.kind.decode(before.version, before.state)
 
 
 class Ends:
@@ -33,10 +42,9 @@ class Ends:
 
     def __init__(self, before: Mapping[str, ArchivedStream] = {}) -> None:
         self._streams: dict[str, _Stream] = {}
-        self._before = dict(before)
         for name, known in before.items():
-            stream = self._streams[name] = _Stream(None, known)
-            stream.state = stream.kind.decode(known.version, known.state)
+            first = _First(known.first_position, known.first_sequence, known.first_ms, known.first_cause)
+            self._streams[name] = _Stream(name, first, known)
 
     def add(self, row: Entry) -> Any:
         """Fold one row whose chain is right; its facts.
@@ -46,8 +54,8 @@ class Ends:
         """
         stream = self._streams.get(row.stream)
         if stream is None:
-            stream = self._streams[row.stream] = _Stream(row, None)
-            stream.state = stream.kind.blank(row.stream)
+            first = _First(row.position, row.sequence, row.wall_ms, row.cause)
+            stream = self._streams[row.stream] = _Stream(row.stream, first, None)
         try:
             facts = stream.kind.facts(row.version, row.facts)
             stream.state = stream.kind.after(stream.state, facts, row.sequence)
@@ -58,23 +66,10 @@ class Ends:
         stream.last, stream.latest_ms = row, max(stream.latest_ms, row.wall_ms)
         return facts
 
-    def state_of(self, name: str) -> Any:
-        """The state of a stream that has rows."""
-        return self._streams[name].state
-
     def hash_of(self, name: str) -> str:
-        """The hash of that state."""
+        """The hash of the state of a stream that has rows."""
         stream = self._streams[name]
         return stream.kind.hash_of(stream.state)
-
-    @property
-    def names(self) -> Iterable[str]:
-        """The streams that have rows."""
-        return self._streams.keys()
-
-    def heads(self) -> dict[str, Head]:
-        """The last row of each stream."""
-        return {name: Head(end.sequence, end.hash) for name, end in self.rows().items()}
 
     def rows(self, *, only_changed: bool = False) -> dict[str, ArchivedStream]:
         """What is to be known of each stream; with ``only_changed`` of those that had a row added."""
@@ -88,17 +83,9 @@ class Ends:
 
 
 def _made(name: str, stream: _Stream, last: Entry) -> ArchivedStream:
-    first, before = stream.first, stream.before
-    begin: tuple[int, int, int, str]
-    if before is not None:
-        begin = (before.first_position, before.first_sequence, before.first_ms, before.first_cause)
-    elif first is not None:
-        begin = (first.position, first.sequence, first.wall_ms, first.cause)
-    else:
-        raise StateCorrupt(f"{name}: it has no first row")
     return ArchivedStream(
         name,
-        *begin,
+        *stream.first,
         last.position,
         last.sequence,
         last.wall_ms,

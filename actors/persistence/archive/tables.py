@@ -98,7 +98,8 @@ def said(connection: Connection, name: str | None, from_ms: int) -> str | None:
         name: of the stream.
         from_ms: the begin of the time, Unix milliseconds.
     """
-    row = connection.execute(SAID, {"stream": name, "from": from_ms}).fetchone()
+    asked = (ARCHIVED_OF_ALL, (from_ms,)) if name is None else (ARCHIVED_OF, (name, from_ms))
+    row = connection.execute(*asked).fetchone()
     if row is None or row[0] is None:
         return None
     position, latest_ms = row
@@ -106,9 +107,11 @@ def said(connection: Connection, name: str | None, from_ms: int) -> str | None:
     return f"{whose} up to position {position}, decided until {time_of(latest_ms)}, are archived: {CURE}"
 
 
-SAID: LiteralString = """
-    SELECT max(position), max(latest_ms) FROM bulkhead.archived_stream
-    WHERE (%(stream)s::text IS NULL OR stream = %(stream)s) AND latest_ms >= %(from)s"""
+ARCHIVED_OF: LiteralString = """
+    SELECT position, latest_ms FROM bulkhead.archived_stream WHERE stream = %s AND latest_ms >= %s"""
+
+ARCHIVED_OF_ALL: LiteralString = "SELECT max(last), max(last_ms) FROM bulkhead.archive WHERE last_ms >= %s"
+"""Of the files, which are few; ``archived_stream`` has a state of each account."""
 
 FILES: LiteralString = """
     SELECT first, last, commits, first_ms, last_ms, root_before, root, file, sha256, bytes

@@ -16,7 +16,7 @@ from actors.persistence.archive import tables
 from actors.persistence.archive.ends import Ends
 from actors.persistence.archive.folder import Archive
 from actors.persistence.archive.tables import ArchivedStream
-from actors.persistence.archive.writing import verified
+from actors.persistence.archive.writing import ROWS_A_TIME, verified
 from actors.persistence.journal import Entry, Head
 from actors.persistence.streams import kind_of
 from actors.persistence.verify_chain import FROM_THE_FIRST, Begin, Chain, Commit, Fault, Wrong
@@ -74,26 +74,35 @@ class Archived:
     ) -> Fault | None:
         chain, ends = Chain(), Ends()
         wrong: list[Fault] = []
+        unfolded: list[Entry] = []
+
+        def fold() -> None:
+            if states is not None:
+                states.archived(ends, unfolded)
+            unfolded.clear()
 
         def each(commit: Commit, rows: Sequence[Entry]) -> None:
             root = old.pop(commit.position, None)
             if root is not None and root != commit.root.hex():
                 wrong.append(self._another(commit.position, root, commit.root.hex()))
-            if states is not None:
-                states.archived(ends, rows)
+            # One by one, each commit would cost two questions to the database.
+            unfolded.extend(rows)
+            if len(unfolded) >= ROWS_A_TIME:
+                fold()
             on_rows(commit.position)
 
         for file in self._archive.files:
             try:
                 verified(self._archive, file, chain, each)
+                fold()
             except (NotKept, StateCorrupt) as error:
-                return Fault(
-                    wrong=Wrong.ARCHIVE, text=str(error), position=chain.position + 1, until=file.last
-                )
+                first = unfolded[0].position if unfolded else chain.position + 1
+                return Fault(wrong=Wrong.ARCHIVE, text=str(error), position=first, until=file.last)
             if wrong:
                 return wrong[0]
         self.commits = chain.commits
-        for position, root in old.items():
+        if old:
+            position, root = next(iter(old.items()))
             return self._another(position, root, "none")
         if states is None:
             return None

@@ -145,7 +145,7 @@ class _Comparison:
     def run(self, days: Sequence[Day]) -> Compared:
         at, where = Progress(), Physical("", 0, b"")
         for where in _physical(days):
-            if len(self._faults) >= FAULTS_MAX:
+            if self._is_full:
                 break
             read_line = read(where.raw)
             if read_line is None:
@@ -167,7 +167,7 @@ class _Comparison:
             roots=self._root_count,
             behind=max(0, last - place),
             superseded=self._superseded,
-            faults=tuple(self._faults[:FAULTS_MAX]),
+            faults=tuple(self._faults),
             archived=self._archived,
         )
 
@@ -191,7 +191,7 @@ class _Comparison:
             return
         if id_ <= self._from:
             return  # older than what is compared
-        while self._next is not None and self._next.id < id_ and len(self._faults) < FAULTS_MAX:
+        while self._next is not None and self._next.id < id_ and not self._is_full:
             self._lacks(where, self._next)
             self._next = next(self._expected, None)
         if self._next is None or self._next.id > id_:
@@ -204,7 +204,7 @@ class _Comparison:
         self._next = next(self._expected, None)
 
     def _rest(self, where: Physical) -> None:
-        while self._next is not None and len(self._faults) < FAULTS_MAX:
+        while self._next is not None and not self._is_full:
             self._lacks(where, self._next)
             self._next = next(self._expected, None)
 
@@ -213,7 +213,13 @@ class _Comparison:
         self._fault(where, text)
 
     def _fault(self, where: Physical, text: str) -> None:
-        self._faults.append(Fault(file=where.file, line=where.number, wrong=Wrong.JOURNAL, text=text))
+        if not self._is_full:
+            self._faults.append(Fault(file=where.file, line=where.number, wrong=Wrong.JOURNAL, text=text))
+
+    @property
+    def _is_full(self) -> bool:
+        """Whether so many faults were found that no more are looked for."""
+        return len(self._faults) >= FAULTS_MAX
 
     def _is_void(self, n: int, position: int) -> bool:
         return any(one.n > n and one.position < position for one in self._survey.restored)

@@ -178,23 +178,20 @@ class Walker:
         if self._at is None and not is_swapped:
             self._begin(here, found)
             return None
-        if line.n == n + 1:
-            if self._hash_known and line.prev != hash_:
-                where = f"line {n} of all, {self._where_last()}"
-                text = f"it does not carry the hash of {where}: that one was replaced together with its hash, or this one was"
-                self._fault(here.file, here.number, Wrong.CHANGED, text)
-        elif line.n > n + 1:
-            if is_swapped:
-                text = f"it is line {line.n} of all and stands before line {n + 1}: the two were swapped"
-                self._fault(here.file, here.number, Wrong.MOVED, text)
-                self._accept(here, found)
-                return after
-            self._missing(here, n + 1, line.n - 1)
-        else:
+        if line.n <= n:
             self._twice(here, found, after)
             return None
+        if is_swapped:
+            text = f"it is line {line.n} of all and stands before line {n + 1}: the two were swapped"
+            self._fault(here.file, here.number, Wrong.MOVED, text)
+        elif line.n > n + 1:
+            self._missing(here, n + 1, line.n - 1)
+        elif self._hash_known and line.prev != hash_:
+            where = f"line {n} of all, {self._where_last()}"
+            text = f"it does not carry the hash of {where}: that one was replaced together with its hash, or this one was"
+            self._fault(here.file, here.number, Wrong.CHANGED, text)
         self._accept(here, found)
-        return None
+        return after if is_swapped else None
 
     def _begin(self, here: Physical, found: Read) -> None:
         line = found.line

@@ -149,7 +149,7 @@ def _said_of(line: Line, why: str) -> Line:
 
 def read(raw: bytes) -> Read | None:
     """A line without its newline; None if its hash is not that of what it says, or it is no line of an audit."""
-    if len(raw) <= TAIL or not raw.endswith(END) or raw[-TAIL : -TAIL + len(HASH_KEY)] != HASH_KEY:
+    if not raw.endswith(END) or raw[-TAIL : -TAIL + len(HASH_KEY)] != HASH_KEY:
         return None
     body = raw[:-TAIL]
     own = hash_of(body)

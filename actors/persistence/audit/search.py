@@ -83,6 +83,6 @@ def _lines_with(block: bytes, needle: bytes) -> Iterator[bytes]:
     place = 0
     while (at := block.find(needle, place)) >= 0:
         begin = block.rfind(b"\n", 0, at) + 1
-        place = block.find(b"\n", at)
-        place = len(block) if place < 0 else place
+        # Of a last line without an end the -1 becomes the end of the block.
+        place = block.find(b"\n", at) % (len(block) + 1)
         yield block[begin:place]

@@ -351,12 +351,9 @@ class AuditTrail:
             return []
         cursor = self._file.progress.cursor
         end = self._tail.end()
-        if cursor.root_position == 0 and cursor.event.position <= end:
-            self._is_compared = True
-            return []
         roots = self._reader.ask(lambda c: journal.roots_at(c, [cursor.root_position]))
         there = roots.get(cursor.root_position, "")
-        if (there == cursor.root or cursor.root_position == 0) and cursor.event.position <= end:
+        if there == cursor.root and cursor.event.position <= end:
             self._is_compared = True
             return []
         position, root = upkeep.common_root(self._file.folder, self._fleet, self._reader)

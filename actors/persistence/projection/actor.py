@@ -203,7 +203,7 @@ class Projector(DispatchedActor):
         follows = not self._handed or self._handed[-1].position + 1 == committed.first
         if follows and len(self._handed) + count <= HANDED_MAX and len(committed.hashes) == count:
             self._handed.extend(of_handover(committed))
-        self._work_soon(GATHER if len(self._handed) < PROJECTION_BATCH_MAX else Nanos(0))
+        self._work_soon(GATHER if self.stats.behind < PROJECTION_BATCH_MAX else Nanos(0))
         self._watch_lag()
 
     def _mark(self, last: int) -> None:
@@ -294,7 +294,7 @@ class Projector(DispatchedActor):
         while self._marks and self._marks[0][0] <= cursor:
             self._marks.popleft()
         self._oldest_ns = self._marks[0][1] if self._marks else 0
-        return bool(decisions) and self.stats.last > cursor
+        return bool(decisions and self.stats.behind)
 
     def _next_batch(self) -> list[AnyDecided]:
         cursor, handed = self._projection.cursor, self._handed

@@ -39,8 +39,8 @@ def check_url(url: str, setting: str = "redis") -> None:
 
 def _fault_of(url: str) -> str:
     """What is wrong with it; empty if nothing is."""
-    if url != url.strip() or any(ord(c) < ord(" ") for c in url):
-        return "it has spaces or line ends around or in it"
+    if any(c.isspace() or not c.isprintable() for c in url):
+        return "it has spaces, line ends or the like around or in it; in a path or a password write a space as %20"
     try:
         parts = urlsplit(url)
         port = parts.port

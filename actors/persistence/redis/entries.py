@@ -87,10 +87,8 @@ class Recent:
             self._entries.append(entry)
         if len(self._ids) > self._most + self._most // 4 + 1:
             # Whole rows: behind ``begin`` nothing may be missing.
-            cut = bisect_right(self._ids, self._ids[len(self._ids) - self._most - 1])
-            while cut < len(self._ids) and self._ids[cut].position == self._ids[cut - 1].position:
-                cut += 1
-            self.begin = self._ids[cut - 1].position
+            self.begin = self._ids[-self._most - 1].position
+            cut = bisect_right(self._ids, self.whole_from)
             del self._ids[:cut], self._entries[:cut]
 
     def after(self, id_: EventId, limit: int) -> list[Entry]:

@@ -11,6 +11,7 @@ I/O: asks a Redis.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -173,22 +174,18 @@ class EventStream:
             client.set(self.now_key, new)
         self.key = new
         self._keep(client, mark)
-        found = self.last(client)
-        return Begin(begins if found is None else found, is_there=found is not None, replaced=old)
+        return Begin(self.last(client) or begins, is_there=True, replaced=old)
 
     def _common(self, client: redis.Redis, last: EventId, journal: Journal) -> EventId:
         """The place up to which the entries are those of the journal, found by halves; 0 if none is, or is kept."""
-        common, low, high = EventId(0, ALL_PARTS), 0, last.position
-        while low < high:
-            middle = (low + high + 1) // 2
-            found = self._entry(client, EventId(middle, ALL_PARTS))
-            if found is not None and not _is_same(*found, journal):
-                high = found[0].position - 1
-                continue
-            low = middle
-            if found is not None:
-                common = EventId(found[0].position, ALL_PARTS)
-        return common
+
+        def differs(position: int) -> bool:
+            found = self._entry(client, EventId(position, ALL_PARTS))
+            return found is not None and not _is_same(*found, journal)
+
+        common = bisect_left(range(1, last.position + 1), True, key=differs)
+        found = self._entry(client, EventId(common, ALL_PARTS))
+        return EventId(0 if found is None else found[0].position, ALL_PARTS)
 
     def _entry(self, client: redis.Redis, place: EventId) -> tuple[EventId, dict[bytes, bytes]] | None:
         """The entry at a place, or the last one before it that is kept."""

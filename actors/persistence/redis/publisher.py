@@ -139,10 +139,11 @@ class Publisher:
         self._is_up = False
         self._retry_s, self._next_try_s = RETRY_FIRST_S, 0.0
         self._parts = {name: Part() for name in PARTS}
-        self._stop_by_s: float | None = None
+        self._stopping, self._stop_by_s = threading.Event(), 0.0
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run_until_stopped, name="redis", daemon=True)
         # Of the sources, once they are there.
+        self._is_prepared = False
         self._states: DurableStates
         self._recent: Recent
         self._sent = EventId(0, ALL_PARTS)
@@ -173,6 +174,7 @@ class Publisher:
         """
         self._end_listening()
         self._stop_by_s = time.monotonic() + seconds
+        self._stopping.set()
         self._wake.set()
         if self._thread.ident is not None:
             self._thread.join(seconds)
@@ -199,28 +201,35 @@ class Publisher:
             raise
 
     def _work(self) -> None:
-        is_prepared = False
-        while True:
-            is_last = self._stop_by_s is not None
-            try:
-                sources = self._sources  # once: it may come at any moment
-                if sources is not None and not is_prepared:
-                    self._prepare(sources)
-                    is_prepared = True
-                self._step(sources, is_last=is_last)
-            except (RedisUnreachable, RedisRefused) as away:
-                self._went_away(str(away))
-            except Exception as error:
-                # This thread must outlive whatever it meets; it begins anew.
-                log.exception("publishing to Redis failed")
-                self._went_away(f"{type(error).__name__}: {error}")
-            if is_last:
-                break
-            self._wake.wait(self._pause_s())
-            self._wake.clear()
-            if self._stop_by_s is None:
+        is_last = False
+        while not is_last:
+            is_last = self._stopping.is_set()
+            self.turn(is_last=is_last)
+            if not is_last:
+                self._wake.wait(self._pause_s())
+                self._wake.clear()
+            if not self._stopping.is_set():
                 time.sleep(GATHER_S)
         self._client.close()
+
+    def turn(self, *, is_last: bool = False) -> None:
+        """Publish what there is, once; whatever fails is said, and tried again by a later turn. The thread's alone.
+
+        Args:
+            is_last: nothing is published after this.
+        """
+        try:
+            sources = self._sources  # once: it may come at any moment
+            if sources is not None and not self._is_prepared:
+                self._prepare(sources)
+                self._is_prepared = True
+            self._step(sources, is_last=is_last)
+        except (RedisUnreachable, RedisRefused) as away:
+            self._went_away(str(away))
+        except Exception as error:
+            # This thread must outlive whatever it meets; it begins anew.
+            log.exception("publishing to Redis failed")
+            self._went_away(f"{type(error).__name__}: {error}")
 
     def _prepare(self, sources: Sources) -> None:
         # First the position, then the states: what is durable in between is known twice, and not never.
@@ -315,8 +324,7 @@ class Publisher:
         return min(STEP_S, max(0.01, self._schedule.next_s(time.monotonic()), self._share.wait_s))
 
     def _has_time(self, *, is_last: bool) -> bool:
-        by_s = self._stop_by_s
-        return by_s is None or not is_last or time.monotonic() < by_s - 0.2
+        return not is_last or time.monotonic() < self._stop_by_s - 0.2
 
     # -- events
 

@@ -176,7 +176,7 @@ def _position(
         margin=short(p.margin),
         liquidation_price=short(margin.liquidation_price(state, p, marks, instruments)),
         unrealized_pnl=short(profit),
-        pnl_percent=short(profit / p.margin * HUNDRED) if p.margin > ZERO else ZERO,
+        pnl_percent=short(profit / p.margin * HUNDRED),
         babysitter_excluded=True,
         opened_at=time_of(p.opened_ms),
     )

@@ -52,9 +52,9 @@ class DurableStates:
         known, live = self._states.get(id_), self._current(id_)
         if known is not None and known.sequence >= row.sequence:
             return unknown  # it was known before it was read
-        is_live = live is not None and live.sequence == row.sequence
-        if is_live and live is not None and not any(isinstance(fact, TOLD) for fact in facts):
-            self._states[id_] = live
+        durable = live if live is not None and live.sequence == row.sequence else None
+        if durable is not None and not any(isinstance(fact, TOLD) for fact in facts):
+            self._states[id_] = durable
             return unknown
         if known is None and begins(facts):
             base = AccountState(account_id=id_)
@@ -62,18 +62,16 @@ class DurableStates:
                 base if live is None else replace(base, base_limits=live.base_limits, limits=live.base_limits)
             )
         elif known is None or known.sequence != row.sequence - 1:
-            self._forget(id_, live if is_live else None)
+            self._forget(id_, durable)
             return unknown
         steps = [known]
         try:
             for fact in facts:
                 steps.append(folded(steps[-1], (fact,)))
         except StateCorrupt:
-            self._forget(id_, live if is_live else None)
+            self._forget(id_, durable)
             return unknown
-        self._states[id_] = (
-            live if is_live and live is not None else replace(steps[-1], sequence=row.sequence)
-        )
+        self._states[id_] = replace(steps[-1], sequence=row.sequence) if durable is None else durable
         return steps
 
     def _forget(self, id_: AccountId, instead: AccountState | None) -> None:

@@ -397,6 +397,60 @@ def test_names_that_cannot_be_are_refused(world):
     assert adopt(world).adoptions == ()
 
 
+def test_who_decided_since_and_is_archived_whole_keeps_nobody_else_s_adoption_from_being_undone(
+    world,
+):
+    """It could not be given back in any case; asked for by name it is said to be archived."""
+    adopt(world)
+    deposit(world, "a-2")
+    project(world)
+    # As files have it, without the others' rows.
+    platform.run(
+        world,
+        """INSERT INTO bulkhead.archived_stream
+        SELECT stream, min(position), min(sequence), min(wall_ms), 'adopt', max(position), max(sequence), max(wall_ms), 'x',
+            max(wall_ms), '', 1, ''
+        FROM bulkhead.journal WHERE stream = 'a-2' GROUP BY stream""",
+    )
+    platform.run(world, "DELETE FROM bulkhead.journal WHERE stream = 'a-2'")
+    with psycopg.connect(world) as connection:
+        assert [one.account_id for one in adopting.adopted(connection, ())] == ["a-1", "a-3"]
+        with pytest.raises(NotKept, match=r"^a-2: all that was decided is archived"):
+            adopting.adopted(connection, ("a-2",))
+
+
+def test_of_two_times_alike_the_first_place_is_named(world):
+    for table, column in (("virtual_positions", "opened_at"), ("sub_accounts", "updated_at")):
+        key = "id" if table == "sub_accounts" else "sub_account_id"
+        platform.run(world, f"UPDATE {table} SET {column} = '2999-01-01 00:00:00' WHERE {key} = 'a-2'")
+    [sign] = look(world).at_work
+    assert sign.startswith("written less than 60 s ago: a-2 (sub_accounts.updated_at 2999-01-01")
+
+
+@pytest.mark.parametrize(("count", "more"), [(5, "n-5"), (6, "n-5 and 1 more")])
+def test_so_many_names_stand_in_one_error(world, count, more):
+    with pytest.raises(BadInput) as refused:
+        look(world, *(f"n-{n}" for n in range(1, count + 1)))
+    assert str(refused.value) == f"the platform has no account n-1, n-2, n-3, n-4, {more}"
+
+
+def test_so_many_orders_at_the_exchange_are_named(world):
+    RESTING.extend(resting("web", n) for n in range(adoption.NAMED))
+    [sign] = look(world).at_work
+    assert sign.count("ETHUSDT") == adoption.NAMED
+    assert "more; cancel" not in sign
+
+
+def test_the_record_of_an_adoption_names_so_many(world, monkeypatch):
+    for most, detail in ((3, "3 accounts: a-1, a-2, a-3"), (2, "3 accounts: a-1, a-2 ...")):
+        monkeypatch.setattr(adoption, "DETAIL_NAMES", most)
+        adopt(world)
+        undo(world)
+        project(world)
+        told = platform.run(world, "SELECT action, detail FROM bulkhead.audit ORDER BY audit_id DESC LIMIT 2")
+        assert told == [("undo-adopt", detail), ("adopt", detail)]
+
+
 def test_an_empty_database_is_nobody_s(dsn, exchange):
     with pytest.raises(BadInput, match="EMPTY"):
         look(dsn)

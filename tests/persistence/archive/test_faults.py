@@ -11,17 +11,19 @@ import shutil
 import signal
 
 import pytest
+from msgspec.structs import replace
 
 from actors.core.errors import BadInput, Fenced, NotKept, NotRecorded, StateCorrupt
 from actors.persistence.archive import folder as files
-from actors.persistence.archive import plan, writing
+from actors.persistence.archive import plan, tables, writing
 from actors.persistence.archive.plan import Reader
 from actors.persistence.past import stand, when
 from actors.persistence.projection.rebuild import rebuild
+from actors.persistence.projection.store import MS_PER_DAY
 from actors.persistence.store import Store
 from actors.persistence.verify import verify
 from actors.persistence.verify_chain import Wrong
-from tests.persistence.archive.worlds import EVER, World
+from tests.persistence.archive.worlds import DAY, DAYS, EVER, World, over_days
 from tests.persistence.projection.lives import copy_of
 
 ROWS = 40
@@ -191,6 +193,27 @@ def test_what_stands_in_the_way_is_named(world):
         assert world.plan(0).obstacles == ()
     [text] = world.plan(readers=[Reader("the audit", last - 1, "do this"), Reader("it", last, "")]).obstacles
     assert text == f"the audit is at position {last - 1} only: do this"
+
+
+def test_a_row_of_a_clock_that_was_ahead_is_not_archived_before_its_time(decided, tmp_path):
+    """Else each statement of a year to come would need it."""
+    decisions = over_days(decided.decisions, 1)
+    now = (DAY + DAYS) * MS_PER_DAY
+    decisions[12] = replace(decisions[12], wall_ms=now + 365 * MS_PER_DAY)
+    assert decisions[21].wall_ms < now, "the commit of both says the time of its last decision"
+    world = World.made(copy_of(decided.dsn), decisions, tmp_path / "archive")
+    [(late,)] = world.connection.execute(
+        "SELECT position FROM bulkhead.journal WHERE wall_ms > %s", (now,)
+    ).fetchall()
+    found = world.plan(now)
+    assert 0 < found.last < late <= found.last + 11
+    assert f"the clock was ahead at position {late}, which says 2025-" in found.ahead
+    world.archive(now)
+    assert tables.said(world.connection, None, now) is None, "nothing that is archived is of later times"
+    assert tables.said(world.connection, decisions[12].stream, now) is None
+    later = world.plan(now + 366 * MS_PER_DAY)
+    assert (later.last > late, later.ahead) == (True, "")
+    world.close()
 
 
 def test_who_does_not_own_the_accounts_deletes_nothing(world):

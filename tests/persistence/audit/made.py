@@ -88,6 +88,8 @@ class Database:
         self.roots = {}
         """Overrides the root of a position; None takes it away."""
         self.actions, self.letters, self.quarantines = [], [], []
+        self.asked = []
+        """Each statement that was executed."""
 
     def ask(self, call):
         if self.rows.away:
@@ -99,11 +101,12 @@ class Database:
         return self.roots.get(position, made)
 
     def execute(self, statement, values=()):
+        self.asked.append(statement)
         if statement is records.ROOT_UP_TO:
-            at = min(values[1], self.rows.position)
-            found = [(at, self.root(at))] if at and self.root(at) else []
+            ends = range(min(values[1], self.rows.position), 0, -1)
+            found = [(at, self.root(at)) for at in ends if self.root(at)][:1]
         elif statement is journal.ROOTS_AT:
-            found = [(p, self.root(p)) for p in values[1] if p <= self.rows.position and self.root(p)]
+            found = [(p, self.root(p)) for p in values[1] if 0 < p <= self.rows.position and self.root(p)]
         elif statement is journal.FIRST_KEPT:
             found = [(self.rows.first,)]
         elif statement is records.LAST_NUMBERS:

@@ -15,14 +15,14 @@ from actors.persistence.audit.chain import Wrong
 from actors.persistence.audit.line import Content, Kind
 from actors.persistence.audit.progress import CURSORS
 from actors.persistence.audit.trail import AuditTrail
-from actors.persistence.audit.verify import EVERYTHING, verify
+from actors.persistence.audit.verify import EVERYTHING, Range, verify
 from actors.persistence.reader import Reader
 from actors.persistence.tail import JournalTail
 from actors.persistence.verify import fleet_of
 from actors.runtime.clock import SystemClock
 from tests.factories import BUY, D
 from tests.persistence.audit.made import lines_in
-from tests.persistence.authors import Author, create
+from tests.persistence.authors import NOW, Author, create
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -145,6 +145,63 @@ def _changed_files(connection, folder, tmp_path):
     [fault] = against_journal.compare(connection, made).faults
     assert "event 2-7 of acct-1 (FILL) is not in the journal" in fault.text
     assert "event 2-7" in fault.text
+
+
+def _at(content, **changes):
+    fields = {name: getattr(content, name) for name in content.__struct_fields__}
+    return Content(**{**fields, **changes})
+
+
+def test_faults_beyond_so_many_are_not_looked_for(world, dsn, tmp_path):
+    folder = tmp_path / files.FOLDER
+    events = sum(bool(line.id) for line in lines_in(folder))
+    with psycopg.connect(dsn) as connection:
+        for most in (1, 2, events - 1, events, events + 1):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(against_journal, "FAULTS_MAX", most)
+                # Every line says another cause: as many faults as lines, unless there are more than are named.
+                made = rewritten(
+                    tmp_path / f"causes-{most}", folder, lambda c: [_at(c, cause="other") if c.id else c]
+                )
+                assert len(against_journal.compare(connection, made).faults) == min(most, events)
+                none = rewritten(tmp_path / f"none-{most}", folder, lambda c: [] if c.id else [c])
+                assert len(against_journal.compare(connection, none).faults) == min(most, events)
+
+
+def test_a_row_whose_events_stand_on_two_days(world, dsn, tmp_path):
+    """A run ended within a row, and the next one began on another day: each day's file is compared with its part."""
+    folder = tmp_path / files.FOLDER
+    with psycopg.connect(dsn) as connection:
+        whole = against_journal.compare(connection, folder)
+        began = Content(wall_ms=NOW + 86_400_000, kind=Kind.STARTED, data={"fleet": whole.fleet})
+        made = rewritten(tmp_path / "two", folder, lambda c: [c, began] if c.id == "2-0" else [c])
+        assert against_journal.compare(connection, made).faults == ()
+        days = [day.day for day in files.days_in(made)]
+        found = [against_journal.compare(connection, made, Range(day, day)) for day in days]
+        assert [part.faults for part in found] == [()] * len(days)
+        assert sum(part.events for part in found) == whole.events
+        # The first one ends within the second row of twelve.
+        assert [found[0].behind, found[-1].behind] == [whole.root_position - 1, 0]
+
+
+def test_what_a_line_says_was_not_kept_is_not_looked_for(world, dsn, tmp_path):
+    folder = tmp_path / files.FOLDER
+    with psycopg.connect(dsn) as connection:
+        events = against_journal.compare(connection, folder).events
+        gap = Content(wall_ms=NOW, kind=Kind.NOT_KEPT, data={"position": 3, "since": 3})
+
+        def change(content, lacking):
+            if content.id == "3-0":
+                return [gap]
+            return [] if content.id in lacking else [content]
+
+        third = [line.id for line in lines_in(folder) if line.id.startswith("3-")]
+        made = rewritten(tmp_path / "gap", folder, lambda c: change(c, third))
+        found = against_journal.compare(connection, made)
+        assert (found.faults, found.events) == ((), events - len(third))
+        made = rewritten(tmp_path / "more", folder, lambda c: change(c, [*third, "4-0"]))
+        [fault] = against_journal.compare(connection, made).faults
+        assert "event 4-0" in fault.text, "what is behind it is looked for"
 
 
 def test_a_part_of_the_days_what_is_behind_and_a_restored_database(world, store, dsn, tmp_path):

@@ -121,6 +121,72 @@ def test_a_file_without_a_whole_line_is_kept_aside(tmp_path):
     assert verify(tmp_path).ok
 
 
+def test_a_file_that_is_no_longer_than_an_end_may_be_and_has_no_line_is_not_kept(tmp_path, monkeypatch):
+    junk = b"junk\n" * 100
+    for more, is_kept in ((0, False), (1, True)):
+        folder = tmp_path / f"{more}"
+        before = written(folder, (3, 1))
+        later = folder / "2026-11-23.jsonl"
+        later.write_bytes(junk)
+        monkeypatch.setattr(files, "TAIL_FIRST", len(junk) - more)
+        file, cut = opened(folder)
+        file.close()
+        assert (cut.file, cut.size, file.n) == (later.name, len(junk), before.n - 2)
+        assert bool(list(folder.glob("*.damaged-*"))) == is_kept
+        assert not later.exists()
+
+
+def test_of_two_ends_that_are_cut_off_the_last_file_s_is_named(tmp_path):
+    before = written(tmp_path, (3, 1))
+    (tmp_path / "2026-11-23.jsonl").write_bytes(b"junk\n")
+    with (tmp_path / "2026-11-22.jsonl").open("ab") as first:
+        first.write(b"torn")
+    file, cut = opened(tmp_path)
+    file.close()
+    assert (cut.file, file.n) == ("2026-11-23.jsonl", before.n - 2)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_where_it_stands_is_known_without_opening_it(tmp_path_factory, data):
+    """Law: the same as who opens it finds, also where a line is damaged, or a whole day says nothing of that."""
+    folder = tmp_path_factory.mktemp("stands")
+    file = written(folder, data.draw(st.lists(st.integers(0, 3), min_size=1, max_size=3)))
+    file.open()
+    for n in range(data.draw(st.integers(0, 3))):
+        at = {"position": 41 + n, "root": f"{n:032x}"}
+        file.append([content(90, 5, id=f"{41 + n}-0"), content(91, 5, kind=Kind.ROOT, data=at)])
+    file.append([content(92, 5, id="77-1"), content(93, 5, kind=Kind.OPERATOR, data={"audit_id": 8})])
+    file.close()
+    assert append.stands_at(folder) == file.progress
+    assert file.progress.cursor.journal == "77-1"
+
+
+def test_where_it_stands_of_files_that_do_not_say_it(tmp_path):
+    assert append.stands_at(tmp_path) == Progress()
+    first, n_hash = append.written(content(1, kind=Kind.STARTED, data={"fleet": "f"}), 1, "0" * 64)
+    second, _ = append.written(content(2, id="5-1"), 2, n_hash)
+    path = tmp_path / "2026-11-22.jsonl"
+    # The first line of all needs none before it; a later one does.
+    path.write_bytes(first + second)
+    assert append.stands_at(tmp_path).cursor.journal == "5-1"
+    (tmp_path / "2026-11-23.jsonl").write_bytes(b"junk\n" + append.written(content(3, 1), 3, "0" * 64)[0])
+    assert append.stands_at(tmp_path).cursor.journal == "5-1", "a day without a state says nothing"
+    path.write_bytes(second)
+    assert append.stands_at(tmp_path) == Progress()
+
+
+def test_no_more_of_a_file_is_read_than_is_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "TAIL_FIRST", 1_000)
+    written(tmp_path, (40,))
+    path = only(tmp_path)
+    lines = path.read_bytes().splitlines()
+    tail = files.tail_of(path, lambda _whole: True)
+    assert 0 < len(tail.whole) < 10
+    assert tail.whole == lines[-len(tail.whole) :]
+    assert files.tail_of(path, lambda _whole: False).whole == lines
+
+
 def test_a_long_file_is_read_from_its_end(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "TAIL_FIRST", 300)
     before = written(tmp_path, (40,))

@@ -147,6 +147,73 @@ def test_everything_written_anew_is_known_by_what_was_noted(tmp_path):
     assert file.end.hash in text
 
 
+def test_a_last_line_that_was_changed_or_replaced_is_known_by_what_was_noted(tmp_path):
+    file = written(tmp_path, (5,))
+    files.keep_end(tmp_path, file.end)
+    path = only(tmp_path)
+    lines = path.read_bytes().splitlines(keepends=True)
+    changed = lines[-1].replace(b'"quantity":"5"', b'"quantity":"9"')
+    path.write_bytes(b"".join([*lines[:-1], changed]))
+    wrong, line, text = one(verify(tmp_path))
+    assert (wrong, line) == (Wrong.CHANGED, 7)
+    assert "its hash is not that of what it says; it stands where line 7 of all was" in text
+    forged = line_of(content(9), 7, files.read(lines[-2][:-1]).hash)[0]
+    path.write_bytes(b"".join([*lines[:-1], forged]))
+    wrong, line, text = one(verify(tmp_path))
+    assert (wrong, line) == (Wrong.CHANGED, 7)
+    assert "end.json knows line 7 of all with the hash" in text
+
+
+def test_a_first_line_that_follows_another(tmp_path):
+    raw, _ = line_of(content(1), 1, "ab" * 32)
+    wrong, line, text = one(judged(tmp_path, [raw]))
+    assert (wrong, line) == (Wrong.CHANGED, 1)
+    assert "it is the first line of all, and carries the hash of one before it" in text
+    raw, _ = line_of(content(1), 1, NO_HASH)
+    assert judged(tmp_path, [raw]).ok
+
+
+def test_a_first_line_that_was_changed_is_counted_from_the_next(whole, tmp_path):
+    broken = whole[3].replace(b"acct", b"acc2")
+    assert "it stands where line 4 of all was" in one(judged(tmp_path, [broken, *whole[4:]]))[2]
+    assert "it stands where line 1 of all was" in one(judged(tmp_path, [broken]))[2]
+
+
+@pytest.mark.parametrize(("gone", "which"), [(1, "line 5 of all is"), (2, "lines 4 to 5 of all are")])
+def test_the_end_of_a_day_removed(tmp_path, gone, which):
+    written(tmp_path, (3, 2))
+    path = tmp_path / "2026-11-22.jsonl"
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-gone]))
+    wrong, line, text = one(verify(tmp_path))
+    assert (wrong, line) == (Wrong.MISSING, 1)
+    assert f"{which} missing before it: the end of 2026-11-22.jsonl, or whole days" in text
+
+
+def test_days_that_another_line_than_theirs_was_removed_with_are_missing(tmp_path):
+    """The engine says with which line what it removed ended; what is there begins behind another one of that number."""
+    file = written(tmp_path, (3, 2))
+    file.open()
+    first = (tmp_path / "2026-11-22.jsonl").read_bytes().splitlines()[-1]
+    last = files.read(first)
+    for hash_, is_right in (("ab" * 32, False), (last.hash, True)):
+        file.append([content(60, 1, kind=Kind.REMOVED, data={"through": last.line.n, "hash": hash_})])
+        (tmp_path / "2026-11-22.jsonl").unlink(missing_ok=True)
+        assert verify(tmp_path).ok == is_right
+    file.close()
+
+
+def test_a_line_that_was_removed_further_than_what_is_there_excuses_it(tmp_path):
+    """Somebody put files back that the engine had removed."""
+    file = written(tmp_path, (3, 2, 4))
+    kept = (tmp_path / "2026-11-23.jsonl").read_bytes()
+    file.open()
+    assert upkeep.remove_old(file, 1, BEGIN_MS + 2 * DAY_MS + 50) == 2
+    file.close()
+    assert verify(tmp_path).ok
+    (tmp_path / "2026-11-23.jsonl").write_bytes(kept)
+    assert verify(tmp_path).ok
+
+
 def test_a_whole_day_removed(tmp_path):
     written(tmp_path, (3, 2, 4))
     (tmp_path / "2026-11-23.jsonl").unlink()
@@ -257,7 +324,7 @@ def test_any_other_order_or_choice_of_lines_is_found(whole, tmp_path_factory, da
 
 
 def test_a_hundred_faults_are_not_all_named(tmp_path):
-    written(tmp_path, (60,))
+    written(tmp_path, (90,))
     path = only(tmp_path)
     path.write_bytes(path.read_bytes().replace(b"acct-1", b"acct-7"))
     assert len(verify(tmp_path).faults) == 20

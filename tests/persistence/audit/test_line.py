@@ -62,6 +62,24 @@ def test_what_no_line_can_hold_is_said_and_keeps_nothing_from_being_written(data
     assert len(raw) < line.LINE_MAX
 
 
+def test_the_longest_line_that_is_one(monkeypatch):
+    monkeypatch.setattr(line, "LINE_MAX", 1_000)
+    empty = len(written(content(1, data={"x": ""}), 1, NO_HASH)[0])
+    for more, is_whole in ((0, True), (1, False)):
+        text = "y" * (999 - empty + more)
+        raw, _ = written(content(1, data={"x": text}), 1, NO_HASH)
+        found = read(raw[:-1])
+        assert ("not_written" not in found.line.data) == is_whole
+        assert (len(raw) == 999) == is_whole
+
+
+@pytest.mark.parametrize("raw", [b"", b'"}', b',"hash":"' + b"0" * 64 + b'"}', b"x" * 200])
+def test_what_is_too_short_or_has_no_hash_is_no_line(raw):
+    assert read(raw) is None
+    body = b""
+    assert read(body + b',"hash":"' + line.hash_of(body).encode() + b'"}') is None
+
+
 def test_kinds_have_one_name_each():
     assert not set(map(str, Kind)) & set(map(str, EventKind))
     assert len(KINDS) == len(Kind) + len(EventKind)

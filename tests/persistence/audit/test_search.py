@@ -49,6 +49,7 @@ def test_a_line_without_an_end_fills_no_memory_and_hides_no_other(tmp_path, monk
     path.write_bytes(b"<>1\n" + b"x" * 500 + b"\n<>2\n")
     assert list(newest(Day("2026-01-01", path), NEEDLE, lambda raw: raw, 9)) == [b"<>2", b"<>1"]
     assert search._bounded(b"x" * 11) == b""
+    assert search._bounded(b"x" * 10) == b"x" * 10
 
 
 @pytest.mark.parametrize("content", [b"no gzip", gzip.compress(b"<>\n" * 100)[:-12], b""])

@@ -14,10 +14,11 @@ from contextlib import contextmanager
 import pytest
 
 from actors.core.enums import Side
+from actors.core.errors import NotKept
 from actors.core.events import ALL_PARTS, EventId
 from actors.core.messages import PlaceOrder
 from actors.core.units import AccountId, Symbol
-from actors.persistence.audit import append, files, trail
+from actors.persistence.audit import append, files, records, trail
 from actors.persistence.audit.line import Kind
 from actors.persistence.audit.rejections import OF_ACCOUNT
 from actors.persistence.audit.trail import AuditTrail
@@ -125,7 +126,14 @@ def test_while_a_crowd_decides_lines_wait(world, monkeypatch):
         until(lambda: ids_in(world.folder) == all_ids(203), "all of it")
 
 
-@pytest.mark.parametrize("limit", [{"CROWD_WAIT_S": 0.05}, {"CROWD_WAIT_S": 600.0, "CROWD_BEHIND": 100}])
+@pytest.mark.parametrize(
+    "limit",
+    [
+        {"CROWD_WAIT_S": 0.05},
+        {"CROWD_WAIT_S": 600.0, "CROWD_BEHIND": 100},
+        {"CROWD_WAIT_S": 600.0, "CROWD_BEHIND": 250},
+    ],
+)
 def test_no_crowd_keeps_lines_waiting_for_ever_nor_many_of_them(world, monkeypatch, limit):
     for name, value in limit.items():
         monkeypatch.setattr(trail, name, value)
@@ -180,6 +188,57 @@ def test_a_row_of_which_only_a_part_is_in_the_file_is_continued(world, lines_los
     [cut] = world.of(Kind.CUT)
     assert cut.data["bytes"] == 40
     assert any("no whole line" in text for text, _ in world.alarms)
+    assert verify(world.folder).ok
+
+
+def test_a_stop_writes_all_that_is_behind(world):
+    world.decide(350)
+    with world.engine():
+        pass
+    assert ids_in(world.folder) == all_ids(350)
+    assert world.kinds()[-1] == Kind.STOPPED
+
+
+def test_while_it_catches_up_a_root_is_written_now_and_then(world, monkeypatch):
+    monkeypatch.setattr(trail, "ROOT_EVERY", 200)
+    world.decide(550)
+    with world.engine():
+        pass
+    assert [line.data["position"] for line in world.of(Kind.ROOT)] == [200, 400, 550]
+
+
+def test_a_root_is_written_once_and_not_asked_for_while_nothing_is_decided(world):
+    looks = []
+    with world.engine(is_crowded=lambda: bool(looks.append(1))) as run:
+        world.decide(3)
+        until(lambda: run.stats.behind == 0 and world.of(Kind.ROOT), "the root")
+        seen, asked = len(looks), world.database.asked.count(records.ROOT_UP_TO)
+        until(lambda: len(looks) > seen + 5, "it looks again and again")
+        assert world.database.asked.count(records.ROOT_UP_TO) == asked
+        # Rows are there, and the commit that ends behind them is not seen yet.
+        world.database.roots[4] = None
+        world.decide(1)
+        until(lambda: run.stats.behind == 0 and "4-1" in ids_in(world.folder), "the row")
+        seen = len(looks)
+        until(lambda: len(looks) > seen + 3, "it looks again and again")
+        del world.database.roots[4]
+    assert [line.data["position"] for line in world.of(Kind.ROOT)] == [3, 4]
+
+
+def test_the_end_is_noted_while_it_runs(world):
+    with world.engine() as run:
+        world.decide(3)
+        until(lambda: files.known_end(world.folder), "a note")
+        assert files.known_end(world.folder)[0].n <= run.stats.last_line
+
+
+def test_a_day_that_ends_while_it_runs_is_compressed(world):
+    world.decide(1)
+    with world.engine() as run:
+        until(lambda: run.stats.behind == 0 and run.stats.lines, "the first day")
+        world.clock.advance_to(DAY_MS * 1_000_000)
+        world.decide(1, wall_ms=BEGIN_MS + DAY_MS)
+        until((world.folder / "2026-11-22.jsonl.gz").exists, "its file")
     assert verify(world.folder).ok
 
 
@@ -241,10 +300,11 @@ def test_days_that_ended_are_compressed_and_removed(world, monkeypatch):
     world.clock = VirtualClock(BEGIN_MS + 3 * DAY_MS + 500)
     with world.engine(days_kept=3) as run:
         until(lambda: run.stats.lines >= 8, "four days")
-        until(lambda: len(list(world.folder.glob("*.gz"))) == 2, "two compressed files")
-    assert [d.path.name for d in files.days_in(world.folder)] == [
-        "2026-11-23.jsonl.gz", "2026-11-24.jsonl.gz", "2026-11-25.jsonl",
-    ]  # fmt: skip
+        left = ["2026-11-23.jsonl.gz", "2026-11-24.jsonl.gz", "2026-11-25.jsonl"]
+        until(
+            lambda: [d.path.name for d in files.days_in(world.folder)] == left,
+            "the last three, two compressed",
+        )
     assert verify(world.folder).ok
 
 
@@ -455,6 +515,24 @@ def test_each_database_has_its_own_place(world):
     with world.engine("one"):
         world.decide(1)
     assert ids_in(world.folder) == [*all_ids(3), *all_ids(2), *all_ids(4, since=4)]
+    assert world.alarms == []
+
+
+def test_rows_that_were_not_there_for_a_moment_are_no_gap(world, monkeypatch):
+    """The journal said that it has them no more, and has them when it is asked from where on: they were brought back."""
+    faults, real = [1, 1], world.rows.read
+
+    def read(after, limit):
+        if faults:
+            faults.pop()
+            raise NotKept("for a moment")
+        return real(after, limit)
+
+    monkeypatch.setattr(world.rows, "read", read)
+    world.decide(3)
+    with world.engine():
+        until(lambda: ids_in(world.folder) == all_ids(3), "all of them")
+    assert world.of(Kind.NOT_KEPT) == []
     assert world.alarms == []
 
 

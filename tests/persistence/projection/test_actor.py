@@ -96,6 +96,30 @@ def test_what_is_handed_over_is_projected_without_reading_it_back(rig, authors):
     assert rig.stats.batches == 2, "the opening, and both hand-overs at once"
 
 
+def test_a_full_batch_is_projected_at_once_and_less_waits_for_more(rig, authors, monkeypatch):
+    monkeypatch.setattr(module, "PROJECTION_BATCH_MAX", 3)
+    rig.decide(*authors)
+    rig.run(1)
+    assert rig.stats.behind == 0
+    rig.decide(*authors[:2])
+    rig.run(1)
+    assert rig.stats.behind == 2
+    rig.run(module.GATHER // NANOS_PER_MS)
+    assert rig.stats.behind == 0
+
+
+def test_what_is_projected_already_is_not_looked_for_in_the_journal(rig, authors, monkeypatch):
+    first = rig.decide(*authors)
+    rig.run()
+    reads, real = [], rig.projection.read
+    monkeypatch.setattr(rig.projection, "read", lambda limit: reads.append(limit) or real(limit))
+    rig.ref.tell(first)
+    rig.run()
+    rig.decide(*authors)
+    rig.run(3_000)
+    assert (rig.stats.behind, reads) == (0, [])
+
+
 def test_while_a_crowd_decides_it_waits_and_then_projects_all_at_once(rig, authors):
     rig.is_crowded = True
     for _ in range(4):
@@ -117,6 +141,14 @@ def test_for_a_crowd_without_end_it_waits_for_so_long_at_most(rig, authors):
     rig.run(module.CROWD_LOOK // NANOS_PER_MS + 1)
     assert rig.balances() == [D(1001)] * 3
     assert not rig.gate.closers
+
+
+def test_at_the_very_end_of_that_time_it_waits_no_longer(rig, authors, monkeypatch):
+    monkeypatch.setattr(module, "GATHER", module.CROWD_LOOK)
+    rig.is_crowded = True
+    rig.decide(*authors)
+    rig.run(PROJECTION_WAIT_MAX // NANOS_PER_MS)
+    assert rig.balances() == [D(1001)] * 3
 
 
 def test_with_much_to_project_it_waits_for_no_crowd(rig, authors, monkeypatch):
@@ -180,6 +212,15 @@ def test_too_much_that_waits_is_dropped_and_read_from_the_journal_instead(rig, a
     assert (rig.balances(), rig.stats.read_back) == ([D(1005)] * 3, read_back + 9), "handed over again"
 
 
+def test_as_much_as_may_be_kept_is_kept(rig, authors, monkeypatch):
+    monkeypatch.setattr(module, "HANDED_MAX", 6)
+    read_back = rig.stats.read_back
+    for _ in range(2):
+        rig.decide(*authors)
+    rig.run()
+    assert (rig.stats.behind, rig.stats.read_back) == (0, read_back)
+
+
 def test_by_hand_over_and_by_reading_in_any_mix_the_rows_are_those_of_the_journal(
     rig, store, dsn, monkeypatch
 ):
@@ -219,6 +260,74 @@ def test_too_many_decisions_behind_take_no_new_risk_until_there_are_few(rig, aut
     assert rig.stats.behind == 0
     assert not rig.gate.reduce_only
     assert "projection lag" in rig.over
+
+
+def test_as_many_behind_as_may_be_close_nothing(rig, authors, monkeypatch):
+    monkeypatch.setattr(module, "PROJECTION_LAG_HIGH", 6)
+    rig.decide(*authors)
+    rig.decide(*authors)
+    rig.dispatcher.run_until_quiet()
+    assert (rig.stats.behind, rig.gate.closers) == (6, ())
+    rig.run()
+    assert (rig.stats.behind, rig.over.count("projection lag")) == (0, 0)
+
+
+def test_new_risk_waits_until_there_are_fewer_behind_and_younger_ones_than_that(rig, authors, monkeypatch):
+    """At the very number, and at the very age, it is still closed."""
+    monkeypatch.setattr(module, "PROJECTION_LAG_HIGH", 5)
+    monkeypatch.setattr(module, "PROJECTION_LAG_LOW", 3)
+    monkeypatch.setattr(module, "PROJECTION_BATCH_MAX", 3)
+    seen, real = [], rig.projection.project
+
+    def project(decisions):
+        seen.append((rig.stats.behind, rig.gate.closers))
+        real(decisions)
+
+    monkeypatch.setattr(rig.projection, "project", project)
+    rig.decide(*authors)
+    rig.decide(*authors)
+    rig.run()
+    assert seen == [(6, (CLOSER,)), (3, (CLOSER,))]
+    assert rig.gate.closers == ()
+
+
+def test_new_risk_waits_until_the_oldest_is_younger_than_that(rig, authors, monkeypatch):
+    monkeypatch.setattr(module, "PROJECTION_LAG_HIGH", 5)
+    monkeypatch.setattr(module, "PROJECTION_LAG_LOW", 4)
+    monkeypatch.setattr(module, "PROJECTION_BATCH_MAX", 3)
+    seen, real, clock = [], rig.projection.project, rig.dispatcher.clock
+
+    def project(decisions):
+        # What is left when the first batch is done is of the very age.
+        monkeypatch.setattr(module, "PROJECTION_AGE_LOW", clock.monotonic_ns() - second_ns)
+        seen.append((rig.stats.behind, rig.gate.closers))
+        real(decisions)
+
+    monkeypatch.setattr(rig.projection, "project", project)
+    rig.is_crowded = True
+    rig.decide(*authors)
+    rig.run(1)
+    rig.decide(*authors)
+    second_ns = clock.monotonic_ns()
+    rig.run(1)
+    rig.is_crowded = False
+    rig.run()
+    assert seen == [(6, (CLOSER,)), (3, (CLOSER,))]
+    assert rig.gate.closers == ()
+
+
+def test_the_oldest_may_be_so_old_and_not_older(rig, authors, monkeypatch):
+    def away():
+        raise StoreUnreachable("no answer")
+
+    monkeypatch.setattr(rig.projection, "_connected", away)
+    # The looks come each second; what is decided at one of them is as old as may be at another.
+    rig.run(900)
+    rig.decide(*authors)
+    rig.run(10_000)
+    assert (rig.stats.age_ms, rig.gate.closers) == (10_000, ())
+    rig.run(1_000)
+    assert rig.gate.closers == (CLOSER,)
 
 
 def test_postgres_away_closes_the_gate_after_some_seconds_and_loses_nothing(rig, authors, monkeypatch):
@@ -322,6 +431,32 @@ def test_what_is_left_out_is_tried_again_after_a_minute(rig, authors):
     assert rig.stats.parked == 1
     rig.run(31_000)
     assert (rig.balances(), rig.stats.parked, len(rig.alarms)) == ([D(1001)] * 3, 0, 1)
+
+
+def test_a_release_that_nobody_waits_for_is_made_all_the_same(rig, authors):
+    in_the_way(rig)
+    rig.decide(*authors)
+    rig.run()
+    crashes = []
+    rig.dispatcher.on_crash = lambda _cell, report, _error: crashes.append(report.error)
+    rig.ref.tell(ReleaseParked("acct-2"))
+    rig.run()
+    assert (rig.stats.parked, crashes) == (1, [])
+    in_the_way(rig, is_there=False)
+    rig.ref.tell(ReleaseParked("acct-2"))
+    rig.run()
+    assert (rig.balances(), rig.stats.parked, crashes) == ([D(1001)] * 3, 0, [])
+
+
+def test_days_long_gone_are_forgotten_once_in_a_minute(rig, authors, monkeypatch):
+    calls, real = [], rig.projection.forget_days
+    monkeypatch.setattr(rig.projection, "forget_days", lambda: calls.append(1) or real())
+    rig.run(module.FORGET_AT * 1_000 - 2_000)
+    assert calls == []
+    rig.run(3_000)
+    assert calls == [1]
+    rig.run(module.RELEASE_EVERY * 1_000)
+    assert calls == [1, 1]
 
 
 def test_who_was_left_out_by_an_earlier_run_is_named_once_at_the_start(rig, authors):

@@ -21,6 +21,8 @@ from actors.persistence.redis.address import check_url, redacted
         "redis://:pa55word@host:6380/3",
         "rediss://user:p%40ss@host?ssl_cert_reqs=required",
         "unix:///run/redis.sock?db=2",
+        "unix:///run/my%20folder/redis.sock",
+        "redis://:p%20ä@host",
         "redis://[::1]:6379",
     ],
 )
@@ -44,9 +46,14 @@ def test_a_url_is_taken(url):
         ("redis://host?socket_timeout=9", "'socket_timeout' is no option"),
         ("redis://host?password=hunter22", "'password' is no option"),
         ("redis://host\n", "line ends"),
+        (" redis://host", "spaces, line ends"),
+        ("redis://ho st:6379", "write a space as %20"),
+        ("redis://ho\u00a0st:6379", "spaces, line ends"),
+        ("redis://host\x7f:6379", "spaces, line ends"),
         ("redis://u:hunter22#x@host", "host or port cannot be read"),
         ("redis://u:1#hunter22@host", "write it as %23"),
         ("unix://", "path of a socket"),
+        ("unix:///", "path of a socket"),
         ("redis://u:hunter22/x@host:1", "host or port cannot be read"),
     ],
 )

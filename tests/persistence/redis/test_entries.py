@@ -1,6 +1,6 @@
 """Entries of the stream: what they say, what is kept of them, and that a stream cut off anywhere becomes whole again.
 
-Covers: actors/persistence/redis/states.py, actors/persistence/redis/platform_events.py
+Covers: actors/persistence/redis/platform_events.py
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from actors.core.units import ZERO
 from actors.persistence.projection.spelling import platform_symbol
 from actors.persistence.redis.entries import Entry, Recent, entries_of, without_states
 from actors.persistence.redis.states import DurableStates
+from actors.persistence.tail import Decided
 from tests.persistence.redis.world import STREAM, Published, World, until
 
 FIELDS = {
@@ -115,6 +116,14 @@ def test_without_states_they_are_the_same_but_for_what_only_the_state_says(told)
                 assert {k: v for k, v in mine.items() if k not in same} == {
                     k: v for k, v in theirs.items() if k not in same
                 }
+
+
+def test_a_row_that_cannot_be_read_is_one_entry_that_says_so():
+    row = Decided(7, "acct-1", 3, 5, "test", (), "of a later release")
+    [entry] = without_states(row)
+    assert (entry.id, entry.fields["kind"]) == (EventId(7, 0), "UNREADABLE")
+    assert "of a later release" in entry.fields["event"].decode()
+    assert "type" not in entry.fields
 
 
 def test_a_state_that_does_not_lead_on_waits_for_the_actors(world):

@@ -103,6 +103,18 @@ def test_an_account_is_shown_with_redis_prices_only_where_the_exchange_gave_none
     assert old.ticks[ETH].mid == D(2000), "what decides sees none of it"
 
 
+def test_what_the_exchange_gave_of_other_symbols_is_shown_beside_it():
+    state = account("1000", (position(ETH, "1", "1900", "10"), position(BTC, "1", "60000", "10", 2)))
+    young = tick(BTC, "61000", received_ns=NOW_NS - NANOS_PER_SECOND)
+    old = at(11)
+    both = replace(old, ticks={**old.ticks, BTC: young})
+    assert marks_of(state, to_look_at(state, both, stored())) == {ETH: D(1999), BTC: D(61000)}
+    nothing = replace(old, ticks={})
+    shown = to_look_at(state, nothing, stored())
+    assert set(shown.ticks) == {ETH}, "of the other one nothing is known at all"
+    assert marks_of(state, shown) is None
+
+
 def test_each_tick_is_written_once_and_not_too_often():
     written, one, other = Written(), tick(ETH, "2000"), tick(BTC, "60000")
     ticks = {ETH: one, BTC: other}

@@ -87,6 +87,62 @@ def test_those_who_decided_go_first_and_all_get_their_turn():
     assert sorted(seen) == sorted(states)
 
 
+def test_no_more_than_the_limit_at_once_whether_decided_or_moved():
+    ids = [AccountId(f"a-{n}") for n in range(7)]
+    states = {id_: replace(HOLDS, account_id=id_) for id_ in ids}
+    schedule, counts, seen = SnapshotSchedule(), [], []
+    for id_ in ids[:3]:
+        schedule.changed(id_, 100)
+    while found := schedule.due(states, TICKS, 100, 2):
+        for id_ in found:
+            schedule.wrote(states[id_], TICKS, 100)
+        counts.append(len(found))
+        seen += found
+    assert counts == [2, 2, 2, 1]
+    assert set(seen[:3]) == set(ids[:3])
+    assert sorted(seen) == sorted(ids)
+
+
+def test_a_second_after_it_was_written_what_moved_is_written_again():
+    schedule = SnapshotSchedule()
+    assert due(schedule, 100) == [A]
+    assert schedule.rests, "nobody else holds anything, and the next round is not due"
+    assert due(schedule, 100 + EVERY_S, ticks={ETH: tick(ETH, "2001")}) == [A]
+    assert schedule.round_s == EVERY_S
+
+
+def test_an_account_that_is_gone_since_its_round_began_is_passed_over():
+    states = {AccountId(f"a-{n}"): replace(HOLDS, account_id=AccountId(f"a-{n}")) for n in range(4)}
+    schedule = SnapshotSchedule()
+    assert schedule.due(states, TICKS, 100, 1) == ["a-0"]
+    del states[AccountId("a-2")]
+    assert schedule.due(states, TICKS, 100, 5) == ["a-1", "a-3"]
+
+
+def test_what_redis_has_no_more_at_its_end_is_not_written_again():
+    """A snapshot ends with its 120th second, not behind it."""
+    for age_s, found in ((TTL_S - 1, {A, B}), (TTL_S, {A})):
+        schedule = SnapshotSchedule()
+        schedule.changed(B, 100)
+        assert set(due(schedule, 100)) == {A, B}
+        schedule.again(100 + age_s)
+        assert set(due(schedule, 100 + age_s)) == found
+
+
+def test_a_share_that_is_spent_to_the_last_is_closed_until_time_has_passed():
+    share = Share(0.5, 1.0)
+    assert share.is_open(0.0)
+    share.spend(1.0)
+    assert not share.is_open(0.0)
+    assert share.wait_s == 0
+    assert share.is_open(0.5)
+    share.spend(1.25)
+    assert not share.is_open(0.5)
+    assert share.wait_s == 2
+    assert not share.is_open(2.5)
+    assert share.is_open(3.0)
+
+
 @given(st.lists(st.tuples(st.floats(0, 3), st.sampled_from([A, B]), st.booleans()), max_size=60))
 def test_never_twice_within_a_second_and_the_last_change_is_never_lost(events):
     schedule, now_s, state = SnapshotSchedule(), 100.0, dict(STATES)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from actors.core.enums import AccountStatus, LiquidationMode
 from actors.core.errors import StateCorrupt
-from actors.core.units import NANOS_PER_SECOND, AccountId
+from actors.core.units import NANOS_PER_MS, NANOS_PER_SECOND, AccountId
 from actors.core.utc import time_of
 from actors.persistence.redis.snapshots import (
     DIGITS,
@@ -144,6 +144,14 @@ def test_no_price_is_no_snapshot_and_an_old_one_is_as_old_as_it_says():
     assert told(state, old)["timestamp"] == WALL_MS + 60_000 - 15_000
     young = market({ETH: "2050", BTC: "60000"}, now_ns=now_ns, received_ns=now_ns - 9 * NANOS_PER_SECOND)
     assert told(state, young)["timestamp"] == WALL_MS + 60_000
+
+
+def test_a_price_of_the_very_age_that_an_account_takes_is_not_stale():
+    state, now_ns = held(), 60 * NANOS_PER_SECOND
+    limit_ns = state.limits.price_max_age_ns
+    for more_ns, stale_ms in ((0, 0), (NANOS_PER_MS, limit_ns // NANOS_PER_MS + 1)):
+        at = market({ETH: "2050", BTC: "60000"}, now_ns=now_ns, received_ns=now_ns - limit_ns - more_ns)
+        assert told(state, at)["timestamp"] == WALL_MS + 60_000 - stale_ms
 
 
 def test_it_is_read_as_it_was_written_and_so_are_both_shapes_of_the_platform():
