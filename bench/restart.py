@@ -54,7 +54,7 @@ def run() -> None:
         written = populate(store)
         collector = GcControl()
         with collector.held():
-            _restore(store, helpers=0)
+            _restore(store, workers=0)
             loaded = _restore(store)
             # What an account has below it, its limits of other layers, is not written.
             if [state_codec.state_hash(s) for s in loaded[::97]] != [
@@ -111,9 +111,9 @@ def _save(store: Store, some: Sequence[Trader]) -> None:
             copy.write_row(row)
 
 
-def _restore(store: Store, helpers: int = fleet_loading.HELPERS_MAX) -> list[AccountState]:
+def _restore(store: Store, workers: int = fleet_loading.WORKERS_MAX) -> list[AccountState]:
     """As the engine's start loads all, some times: the first one finds Postgres' pages where filling left them."""
-    with patch.object(fleet_loading, "HELPERS_MAX", helpers):
+    with patch.object(fleet_loading, "WORKERS_MAX", workers):
         postmaster = psutil.Process(store._connection.info.backend_pid).parent()  # noqa: SLF001 - the bench's own
         took, ours, theirs = [], [], []
         loaded: list[AccountState] = []
@@ -131,7 +131,7 @@ def _restore(store: Store, helpers: int = fleet_loading.HELPERS_MAX) -> list[Acc
         )
     best = took.index(min(took))
     print(
-        f"restore {'by this process alone' if not helpers else 'with helpers'}: {COUNT:,} accounts with a position, a "
+        f"restore {'by this process alone' if not workers else 'with workers'}: {COUNT:,} accounts with a position, a "
         f"working order and a tail of {4 * len(TAIL)} facts read in {took[best]:.2f} s, best of {LOADS} (first "
         f"{took[0]:.2f} s; processor {ours[best]:.2f} s ours, {theirs[best]:.2f} s Postgres'; {os.cpu_count()} cores, "
         f"load {psutil.getloadavg()[0]:.1f})"

@@ -1,8 +1,8 @@
 """All accounts at a start, folded by several processes at once.
 
 Folding is work for the processor, and Python gives one process no more than one of them. So the accounts are cut into
-chunks, and whoever is free takes the next: this process, and helpers that ask Postgres on connections of their own. They
-fold with the same function, and hand back states as snapshots keep them, which are read back as they were. A helper that
+chunks, and whoever is free takes the next: this process, and workers that ask Postgres on connections of their own. They
+fold with the same function, and hand back states as snapshots keep them, which are read back as they were. A worker that
 fails costs time and nothing else: what it had is folded here.
 
 I/O: runs SQL on the connection that it is given; starts processes, which run this file.
@@ -39,29 +39,29 @@ CHUNK = 250
 """Accounts: 10 ms of work, so that nobody waits long for who is last, and an answer that fits into a pipe."""
 
 AHEAD = 2
-"""So many chunks a helper has at a time: the next one is there before the answer to the last one was taken."""
+"""So many chunks a worker has at a time: the next one is there before the answer to the last one was taken."""
 
 PIPE_BYTES = 1 << 20
-"""As much as Linux lets everybody have: a helper need not wait until its answer is read."""
+"""As much as Linux lets everybody have: a worker need not wait until its answer is read."""
 
-WORTH_A_HELPER = 10_000
-"""Accounts. A helper's start takes 0.2 s of a processor, as to fold half as many does."""
+WORTH_A_WORKER = 10_000
+"""Accounts. A worker's start takes 0.2 s of a processor, as to fold half as many does."""
 
-HELPERS_MAX = 3
+WORKERS_MAX = 3
 """To read back what more of them fold would take all of this process's time."""
 
 PATIENCE_SECONDS = 60.0
-"""How long to wait for a helper's answer; Postgres has given a statement up long before."""
+"""How long to wait for a worker's answer; Postgres has given a statement up long before."""
 
 END_SECONDS = 5.0
-"""How long a helper may take to end by itself."""
+"""How long a worker may take to end by itself."""
 
 Folded = tuple[str, int, bytes, bytes]
-"""Account, sequence, hash and encoded state, as a helper hands them back."""
+"""Account, sequence, hash and encoded state, as a worker hands them back."""
 
 
 class Answer(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What a helper made of a chunk, or why it made nothing."""
+    """What a worker made of a chunk, or why it made nothing."""
 
     folded: list[Folded] = []
     error: str = ""
@@ -69,7 +69,7 @@ class Answer(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 Chunk = list[str]
 Chunks = queue.SimpleQueue[Chunk]
-Helper = subprocess.Popen[bytes]
+Worker = subprocess.Popen[bytes]
 
 _ENCODER = msgspec.msgpack.Encoder()
 _CHUNK = msgspec.msgpack.Decoder(Chunk)
@@ -78,28 +78,28 @@ _LENGTH = struct.Struct("<Q")
 
 
 def all_states(
-    connection: Connection, dsn: str, streams: Sequence[str], failed: Failed, helpers: int | None = None
+    connection: Connection, dsn: str, streams: Sequence[str], failed: Failed, workers: int | None = None
 ) -> dict[str, Kept]:
     """The states of very many accounts, as ``loading.states_of`` gives them; no limits below.
 
     Args:
         connection: for what is folded here.
-        dsn: of the same database, for helpers.
+        dsn: of the same database, for workers.
         streams: the accounts' ids.
         failed: informed of accounts that cannot be read.
-        helpers: how many processes beside this one; by default as many as the accounts are worth on this machine.
+        workers: how many processes beside this one; by default as many as the accounts are worth on this machine.
     """
     chunks: Chunks = queue.SimpleQueue()
     for at in range(0, len(streams), CHUNK):
         chunks.put(list(streams[at : at + CHUNK]))
     states: dict[str, Kept] = {}
-    with _Team(dsn, chunks, _worth(len(streams)) if helpers is None else helpers) as team:
+    with _Team(dsn, chunks, _worth(len(streams)) if workers is None else workers) as team:
         while (chunk := _next(chunks)) is not None or team.at_work:
             if chunk is not None:
                 loading.add_usual(connection, chunk, states)
             for answer in team.answers(wait=chunk is None):
                 _read_back(answer.folded, states)
-    # What is not as it nearly always is, and what a helper had that failed.
+    # What is not as it nearly always is, and what a worker had that failed.
     others = [stream for stream in streams if stream not in states]
     states.update(loading.states_of(connection, others, failed) if others else {})
     return states
@@ -107,11 +107,11 @@ def all_states(
 
 def _worth(accounts: int) -> int:
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(processors - 1, HELPERS_MAX, accounts // WORTH_A_HELPER)
+    return min(processors - 1, WORKERS_MAX, accounts // WORTH_A_WORKER)
 
 
 def _read_back(folded: list[Folded], states: dict[str, Kept]) -> None:
-    """Add what a helper folded to ``states``, if it is what it should be."""
+    """Add what a worker folded to ``states``, if it is what it should be."""
     for stream, sequence, hash_, data in folded:
         with suppress(StateCorrupt):
             state = state_codec.decode(state_codec.VERSION, data)
@@ -127,17 +127,17 @@ def _next(chunks: Chunks) -> Chunk | None:
 
 
 class _Team:
-    """Helpers, each with a thread here that gives it chunks and takes its answers."""
+    """Workers, each with a thread here that gives it chunks and takes its answers."""
 
-    def __init__(self, dsn: str, chunks: Chunks, helpers: int) -> None:
+    def __init__(self, dsn: str, chunks: Chunks, workers: int) -> None:
         self._dsn, self._chunks = dsn, chunks
         self._answers: queue.SimpleQueue[Answer | None] = queue.SimpleQueue()
-        self._processes = [process for process in (_started() for _ in range(helpers)) if process is not None]
+        self._processes = [process for process in (_started() for _ in range(workers)) if process is not None]
         self.at_work = len(self._processes)
 
     def __enter__(self) -> Self:
         for process in self._processes:
-            threading.Thread(target=self._attend, args=[process], name="fold-helper", daemon=True).start()
+            threading.Thread(target=self._attend, args=[process], name="fold-worker", daemon=True).start()
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -151,7 +151,7 @@ class _Team:
                 process.wait()
 
     def answers(self, *, wait: bool) -> Iterator[Answer]:
-        """Those that are there; with ``wait``, where none is, the next one, or none when a helper ends."""
+        """Those that are there; with ``wait``, where none is, the next one, or none when a worker ends."""
         while True:
             try:
                 answer = self._answers.get(wait, PATIENCE_SECONDS)
@@ -167,7 +167,7 @@ class _Team:
             else:
                 yield answer
 
-    def _attend(self, process: Helper) -> None:
+    def _attend(self, process: Worker) -> None:
         given: deque[Chunk] = deque()
         try:
             # It reads its input to the end, and then ends.
@@ -182,15 +182,15 @@ class _Team:
             self._answers.put(None)
 
     def _give(self, asked: IO[bytes], given: deque[Chunk]) -> bool:
-        """Give a helper chunks until it has enough; whether it has one."""
+        """Give a worker chunks until it has enough; whether it has one."""
         while len(given) < AHEAD and (chunk := _next(self._chunks)) is not None:
             given.append(chunk)
             _write(asked, _ENCODER.encode(chunk))
         return bool(given)
 
 
-def _started() -> Helper | None:
-    """A helper, or None if there can be none now."""
+def _started() -> Worker | None:
+    """A worker, or None if there can be none now."""
     # It runs the code that we run, whatever lies in the folder that we were started in.
     command = [sys.executable, "-P", "-m", __name__]
     ours = {"PYTHONPATH": str(Path(__file__).parents[2])}
@@ -245,10 +245,10 @@ def _read(pipe: IO[bytes]) -> bytes:
     return data
 
 
-# -- the helper
+# -- the worker
 
 
-def help_out(source: IO[bytes], sink: IO[bytes]) -> None:
+def serve(source: IO[bytes], sink: IO[bytes]) -> None:
     """Answer chunks until there are no more. What is read first is the DSN."""
     try:
         with connect(_read(source).decode()) as connection:
@@ -269,5 +269,5 @@ def _answer(connection: Connection, chunk: Chunk) -> Answer:
 
 if __name__ == "__main__":
     gc.disable()
-    help_out(sys.stdin.buffer, sys.stdout.buffer)
+    serve(sys.stdin.buffer, sys.stdout.buffer)
     os._exit(0)  # who asks waits for the end, and to take Python apart takes time

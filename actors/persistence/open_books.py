@@ -208,8 +208,8 @@ def _behind(connection: Connection) -> _Behind:
 
 
 def _states(connection: Connection, streams: list[str]) -> dict[str, Kept]:
-    """Of the moment that the caller's transaction sees, which helpers with other connections would not."""
-    return all_states(connection, "", streams, _unreadable, helpers=0)
+    """Of the moment that the caller's transaction sees, which workers with other connections would not."""
+    return all_states(connection, "", streams, _unreadable, workers=0)
 
 
 def _unreadable(stream: str, error: Exception) -> None:

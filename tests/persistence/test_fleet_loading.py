@@ -1,4 +1,4 @@
-"""All accounts are folded by several processes: the same states, whoever folds them, and whatever becomes of a helper."""
+"""All accounts are folded by several processes: the same states, whoever folds them, and whatever becomes of a worker."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from actors.persistence import fleet_loading, loading
-from actors.persistence.fleet_loading import Answer, all_states, help_out
+from actors.persistence.fleet_loading import Answer, all_states, serve
 from actors.persistence.loading import states_of
 from actors.subaccount import state_codec
 from actors.subaccount.state_codec import state_hash
@@ -36,20 +36,20 @@ def fleet(store, monkeypatch):
     return {author.state.account_id: author.state for author in authors}
 
 
-def read(dsn, helpers):
+def read(dsn, workers):
     """States by account, and who cannot be read."""
     unreadable = {}
     with psycopg.connect(dsn, autocommit=True) as connection:
         ids = [f"acct-{n}" for n in range(1, ACCOUNTS + 1)]
         found = all_states(
-            connection, dsn, ids, lambda id_, error: unreadable.update({id_: str(error)}), helpers
+            connection, dsn, ids, lambda id_, error: unreadable.update({id_: str(error)}), workers
         )
         assert found == states_of(connection, list(found))
     return found, unreadable
 
 
-class Helped:
-    """What helpers handed back."""
+class Folded:
+    """What workers handed back."""
 
     def __init__(self, monkeypatch):
         self.accounts = []
@@ -63,37 +63,37 @@ class Helped:
 
 
 @pytest.fixture
-def helped(monkeypatch):
-    return Helped(monkeypatch)
+def folded_there(monkeypatch):
+    return Folded(monkeypatch)
 
 
 @pytest.fixture
 def idle(monkeypatch):
-    """This process folds nothing while a helper is at work."""
+    """This process folds nothing while a worker is at work."""
     real = fleet_loading._next
     main = fleet_loading.threading.current_thread()
 
-    def only_helpers(chunks):
-        at_work = any(t.name == "fold-helper" for t in fleet_loading.threading.enumerate())
+    def only_workers(chunks):
+        at_work = any(t.name == "fold-worker" for t in fleet_loading.threading.enumerate())
         return None if at_work and fleet_loading.threading.current_thread() is main else real(chunks)
 
-    monkeypatch.setattr(fleet_loading, "_next", only_helpers)
+    monkeypatch.setattr(fleet_loading, "_next", only_workers)
 
 
-def test_states_are_the_same_whoever_folds_them(fleet, dsn, helped):
+def test_states_are_the_same_whoever_folds_them(fleet, dsn, folded_there):
     expected = {id_: state_hash(state) for id_, state in fleet.items()}
-    for helpers in (0, 1, 2):
-        found, unreadable = read(dsn, helpers)
+    for workers in (0, 1, 2):
+        found, unreadable = read(dsn, workers)
         assert unreadable == {}
         assert {id_: state_hash(kept.state) for id_, kept in found.items()} == expected
-        assert helpers or not helped.accounts
+        assert workers or not folded_there.accounts
 
 
-def test_a_helper_leaves_what_it_cannot_read_to_this_process_which_names_it(fleet, dsn, helped, idle):
+def test_a_worker_leaves_what_it_cannot_read_to_this_process_which_names_it(fleet, dsn, folded_there, idle):
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("DELETE FROM bulkhead.journal WHERE stream = 'acct-2' AND sequence = 3")
     found, unreadable = read(dsn, 1)
-    assert sorted(helped.accounts) == sorted(fleet.keys() - {"acct-2"})
+    assert sorted(folded_there.accounts) == sorted(fleet.keys() - {"acct-2"})
     assert found.keys() == fleet.keys() - {"acct-2"}
     assert "decision 4 in the journal does not follow 2" in unreadable["acct-2"]
 
@@ -107,7 +107,7 @@ FAILING = {
 }
 
 
-def test_what_a_failed_helper_had_is_folded_here(fleet, dsn, monkeypatch, idle):
+def test_what_a_failed_worker_had_is_folded_here(fleet, dsn, monkeypatch, idle):
     monkeypatch.setattr(fleet_loading, "PATIENCE_SECONDS", 0.3)
     for name, program in FAILING.items():
         command = [sys.executable, "-S", "-c", program]
@@ -117,7 +117,7 @@ def test_what_a_failed_helper_had_is_folded_here(fleet, dsn, monkeypatch, idle):
         assert (found.keys(), unreadable) == (fleet.keys(), {}), name
 
 
-def test_a_helper_that_is_killed_costs_nothing_but_time(fleet, dsn, monkeypatch, helped, idle):
+def test_a_worker_that_is_killed_costs_nothing_but_time(fleet, dsn, monkeypatch, folded_there, idle):
     """With kill -9, after its first answer."""
     processes = []
 
@@ -135,7 +135,7 @@ def test_a_helper_that_is_killed_costs_nothing_but_time(fleet, dsn, monkeypatch,
     monkeypatch.setattr(fleet_loading, "_answer_to", killed)
     found, _ = read(dsn, 1)
     assert found.keys() == fleet.keys()
-    assert len(helped.accounts) == 2
+    assert len(folded_there.accounts) == 2
 
 
 def test_without_a_process_to_be_had_this_one_folds_all(fleet, dsn, monkeypatch):
@@ -146,8 +146,8 @@ def test_without_a_process_to_be_had_this_one_folds_all(fleet, dsn, monkeypatch)
     assert read(dsn, 2)[0].keys() == fleet.keys()
 
 
-def test_a_helper_runs_this_code_wherever_the_engine_was_started(
-    fleet, dsn, monkeypatch, tmp_path, helped, idle
+def test_a_worker_runs_this_code_wherever_the_engine_was_started(
+    fleet, dsn, monkeypatch, tmp_path, folded_there, idle
 ):
     """Another release lies there."""
     folder = tmp_path / "actors" / "persistence"
@@ -156,7 +156,7 @@ def test_a_helper_runs_this_code_wherever_the_engine_was_started(
         (tmp_path / "actors" / name).write_text("raise SystemExit(3)")
     monkeypatch.chdir(tmp_path)
     read(dsn, 1)
-    assert sorted(helped.accounts) == sorted(fleet)
+    assert sorted(folded_there.accounts) == sorted(fleet)
 
 
 def test_ctrl_c_reaches_the_engine_only():
@@ -166,7 +166,7 @@ def test_ctrl_c_reaches_the_engine_only():
     assert process.wait(30) == 0
 
 
-def test_no_helper_outlives_the_loading(fleet, dsn, monkeypatch, idle):
+def test_no_worker_outlives_the_loading(fleet, dsn, monkeypatch, idle):
     processes = []
 
     def started():
@@ -201,7 +201,7 @@ def test_an_answer_to_another_question_is_none():
         fleet_loading._answer_to(["acct-1"], answer)
 
 
-# -- the helper itself
+# -- the worker itself
 
 
 def asked(*frames):
@@ -214,7 +214,7 @@ def asked(*frames):
 
 def answers(source):
     sink = io.BytesIO()
-    help_out(source, sink)
+    serve(source, sink)
     sink.seek(0)
     found = []
     while len(sink.getvalue()) > sink.tell():
@@ -226,20 +226,20 @@ def chunk(*ids):
     return msgspec.msgpack.encode(ids)
 
 
-def test_a_helper_answers_chunk_by_chunk_until_there_are_no_more(fleet, dsn):
+def test_a_worker_answers_chunk_by_chunk_until_there_are_no_more(fleet, dsn):
     first, second = answers(asked(dsn.encode(), chunk("acct-1", "acct-2"), chunk("acct-3", "nobody")))
     assert [row[0] for row in first.folded] == ["acct-1", "acct-2"]
     assert [row[0] for row in second.folded] == ["acct-3"]
     assert answers(asked(dsn.encode())) == answers(asked()) == []
 
 
-def test_a_helper_says_why_it_cannot_help_without_the_password():
+def test_a_worker_says_why_it_cannot_help_without_the_password():
     [answer] = answers(asked(b"postgresql://me:s3cret@127.0.0.1:1/none", chunk("acct-1")))
     assert "Postgres cannot be reached" in answer.error
     assert "s3cret" not in answer.error
 
 
-def test_a_helper_cannot_write(fleet, dsn, monkeypatch):
+def test_a_worker_cannot_write(fleet, dsn, monkeypatch):
     def writes(connection, *_):
         connection.execute("DELETE FROM bulkhead.journal")
 
@@ -249,17 +249,17 @@ def test_a_helper_cannot_write(fleet, dsn, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("processors", "accounts", "helpers"),
+    ("processors", "accounts", "workers"),
     [(1, 10**6, 0), (2, 9_999, 0), (2, 10_000, 1), (2, 10**6, 1), (4, 20_000, 2), (64, 10**6, 3)],
 )
-def test_as_many_helpers_as_accounts_and_processors_are_worth(monkeypatch, processors, accounts, helpers):
+def test_as_many_workers_as_accounts_and_processors_are_worth(monkeypatch, processors, accounts, workers):
     monkeypatch.setattr(fleet_loading.os, "sched_getaffinity", lambda _: range(processors))
-    assert fleet_loading._worth(accounts) == helpers
+    assert fleet_loading._worth(accounts) == workers
 
 
-def test_the_store_loads_with_helpers(fleet, store, monkeypatch, helped, idle):
+def test_the_store_loads_with_workers(fleet, store, monkeypatch, folded_there, idle):
     monkeypatch.setattr(fleet_loading, "_worth", lambda _: 1)
     assert {state.account_id: state_hash(state) for state in store.load(None)} == {
         id_: state_hash(state) for id_, state in fleet.items()
     }
-    assert len(helped.accounts) == ACCOUNTS
+    assert len(folded_there.accounts) == ACCOUNTS

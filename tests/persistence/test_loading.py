@@ -184,7 +184,7 @@ def read_whole(connection, monkeypatch):
         "",
         [row[0] for row in rows],
         lambda stream, error: unreadable.update({stream: str(error)}),
-        helpers=0,
+        workers=0,
     )
     assert found == real(connection, list(found))
     return found, long_way, unreadable

@@ -49,8 +49,8 @@ def faults(connection, read):
 
 
 def everybody(connection, failed):
-    """As a start reads them, without helpers."""
-    return fleet_loading.all_states(connection, "", ids(connection), failed, helpers=0)
+    """As a start reads them, without workers."""
+    return fleet_loading.all_states(connection, "", ids(connection), failed, workers=0)
 
 
 def ids(connection):
