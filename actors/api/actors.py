@@ -45,6 +45,8 @@ TROUBLED_LISTED = 50
 """Accounts, or symbols' clearings, that are named in the tree because they are not running."""
 
 TAP_READ_SECONDS = 0.1
+TAP_EMPTY_READS = 10
+"""After so many without a message an empty line is sent: who follows sees that the engine is there, and notices a Ctrl-C."""
 
 # -- views
 
@@ -124,7 +126,7 @@ class Inspector:
         )
 
     async def follow(self, name: str, seconds: int, per_second: int) -> AsyncIterator[bytes]:
-        """Each message that an actor handles, as lines of JSON, until the time is up.
+        """Each message that an actor handles, as lines of JSON, until the time is up; empty lines while there are none.
 
         Raises:
             NotFound: there is no such actor.
@@ -138,12 +140,17 @@ class Inspector:
         return self._lines(ref, tap)
 
     async def _lines(self, ref: Ref, tap: Tap) -> AsyncIterator[bytes]:
-        now_ns = self._engine.clock.monotonic_ns
+        now_ns, empty = self._engine.clock.monotonic_ns, 0
         try:
             while now_ns() < tap.until_ns:
+                empty += 1
                 for message, at_ns, took_ns in tap.read():
                     line = traced(message, now_ns() - at_ns, took_ns, self._engine.clock.wall_ms())
                     yield msgspec.json.encode(line) + b"\n"
+                    empty = 0
+                if empty == TAP_EMPTY_READS:
+                    yield b"\n"
+                    empty = 0
                 await asyncio.sleep(TAP_READ_SECONDS)
             yield msgspec.json.encode({"ended": "the time is up", "skipped": tap.skipped}) + b"\n"
         finally:

@@ -79,11 +79,9 @@ class Client:
         return self._answer("GET", path, params={k: v for k, v in params.items() if v is not None}).content
 
     def stream(self, path: str, **params: Any) -> Iterator[Any]:
-        """GET lines of JSON, one at a time, until the engine ends them."""
+        """GET lines of JSON, one at a time, until the engine ends them. Empty ones in between say that it is there."""
         try:
-            with self._http.stream(
-                "GET", path, params=params, timeout=httpx.Timeout(TIMEOUT_SECONDS, read=None)
-            ) as answer:
+            with self._http.stream("GET", path, params=params, timeout=TIMEOUT_SECONDS) as answer:
                 if not answer.is_success:
                     answer.read()
                     self._refused(answer)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 
 import pytest
 
+from actors.api import actors
 from actors.api.actors import TROUBLED_LISTED, Inspector
 from actors.api.errors import NotFound
 from actors.api.lookup import Lookup
@@ -69,3 +71,40 @@ def test_without_clearing_there_is_no_line_of_it():
 def test_an_unknown_actor_is_named_without_the_names_of_hundreds():
     with pytest.raises(NotFound, match=r"give an account id or one of supervisor, writer, gateway$"):
         Lookup(engine(named(312))).actor("nobody")
+
+
+def followed(monkeypatch, reads):
+    """What a follower of an actor gets that handles those messages between two looks, a tenth of a second apart."""
+    now = SimpleNamespace(ns=0)
+    script = iter(reads)
+
+    async def sleep(seconds):
+        now.ns += int(seconds * 1e9)
+
+    def tap(now_ns, seconds, _rate):
+        return SimpleNamespace(until_ns=now_ns + seconds * 10**9, skipped=0, read=lambda: next(script, []))
+
+    monkeypatch.setattr(actors, "Tap", tap)
+    monkeypatch.setattr(actors, "traced", lambda message, *_times: message)
+    monkeypatch.setattr(actors.asyncio, "sleep", sleep)
+    cell = SimpleNamespace(follow=lambda *_: True, unfollow=lambda _: None)
+    made = SimpleNamespace(clock=SimpleNamespace(monotonic_ns=lambda: now.ns, wall_ms=lambda: 0))
+    lookup = SimpleNamespace(actor=lambda _name: SimpleNamespace(cell=cell))
+    inspector = Inspector(SimpleNamespace(engine=made, lookup=lookup))
+
+    async def collect():
+        return [line async for line in await inspector.follow("gateway", 3, 50)]
+
+    return asyncio.run(collect())
+
+
+END = b'{"ended":"the time is up","skipped":0}\n'
+
+
+def test_a_follower_of_an_actor_that_is_idle_gets_an_empty_line_each_second(monkeypatch):
+    assert followed(monkeypatch, []) == [b"\n"] * 3 + [END]
+
+
+def test_what_an_actor_handles_puts_the_empty_line_off(monkeypatch):
+    reads = [[], [], [("a", 0, 0), ("b", 0, 0)], *[[]] * 9, [("c", 0, 0)]]
+    assert followed(monkeypatch, reads) == [b'"a"\n', b'"b"\n', b'"c"\n', b"\n", END]

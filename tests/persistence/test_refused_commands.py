@@ -165,13 +165,13 @@ def test_of_one_time_what_was_refused_stands_first_on_any_pages(world, account, 
     assert (ids(found), before) == (ids(whole), None)
 
 
-def test_a_line_that_came_late_is_found_in_the_files_of_two_more_days(tmp_path):
+def test_a_line_that_came_late_is_found_in_the_next_two_files(tmp_path):
     (tmp_path / FOLDER).mkdir()
-    for late in (0, 2, 3):
+    for late in (0, 2, 300, 301):
         raw, _ = written(refusal(NOW), late + 1, NO_HASH)
         (tmp_path / FOLDER / f"{day_of(NOW + late * DAY)}.jsonl").write_bytes(raw)
     refused = RefusedCommands(tmp_path)
-    assert [r.line for r in refused(Wanted(from_ms=NOW, to_ms=NOW + 1), None)] == [3, 1]
+    assert [r.line for r in refused(Wanted(from_ms=NOW, to_ms=NOW + 1), None)] == [301, 3, 1]
     assert [r.line for r in refused(Wanted(from_ms=NOW + 1, to_ms=NOW + 2), None)] == []
     assert [r.line for r in refused(Wanted(from_ms=NOW - 1, to_ms=NOW), None)] == []
 
