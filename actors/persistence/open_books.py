@@ -3,6 +3,9 @@
 The projected tables answer for accounts whose every decision is projected; for the others, which are few, their states
 are folded from the journal, and so are those of all clearings. So an answer is never older than the last commit.
 
+Between two statements of a transaction no more is worked out than one chunk of accounts: Postgres ends one that is idle for
+long, and after a crash very many accounts may be behind.
+
 A block is one order at the exchange. Its members' orders are none: what becomes of them their clearing says.
 
 I/O: runs SQL on the connection that it is given.
@@ -26,8 +29,9 @@ from actors.core.orders import WorkingOrder
 from actors.core.records import Recovery
 from actors.core.units import ZERO, AccountId, ClientOrderId, Symbol
 from actors.persistence.connection import one_moment
+from actors.persistence.fleet_loading import all_states
 from actors.persistence.journal import EXCHANGE, SHARD, decoded
-from actors.persistence.loading import Kept, clearings_of, states_of
+from actors.persistence.loading import Kept, clearings_of
 
 log = structlog.get_logger("store")
 
@@ -63,29 +67,39 @@ def recovery(connection: Connection) -> Recovery:
     with one_moment(connection):
         behind = _behind(connection)
         working = [row[0] for row in connection.execute(WORKING_ACCOUNTS, (behind.streams,)).fetchall()]
-        states = {**states_of(connection, working, _unreadable), **behind.states}
+        states = {**_states(connection, working), **behind.states}
         blocks = _blocks(connection)
-        recent = _recent(connection, behind)
+        formed = [
+            f for f in _facts(r for r in behind.rows if is_clearing(r[0])) if isinstance(f, BlockFormed)
+        ]
+        in_blocks = {member.client_order_id for fact in formed for member in fact.members}
+        times = connection.execute(RECENT_ORDERS, {"members": list(in_blocks)}).fetchone() or (0, 0, 0)
     members = {member.client_order_id for block in blocks for member in block.members}
     own = [order for order in _orders(states.values()) if order.client_order_id not in members]
     sent = [block.working() for block in blocks if block.ended is None]
-    return Recovery(working=(*own, *sent), recent=recent)
+    return Recovery(working=(*own, *sent), recent=_recent(behind, in_blocks, times))
 
 
-def _recent(connection: Connection, behind: _Behind) -> tuple[int, int]:
-    """How many orders may still count in the exchange's windows: a block is one, its members none."""
-    facts = list(_facts(behind.rows))
-    formed = [fact for fact in facts if isinstance(fact, BlockFormed)]
-    members = {member.client_order_id for fact in formed for member in fact.members}
-    now_ms, short, long = connection.execute(RECENT_ORDERS, {"members": list(members)}).fetchone() or (
-        0,
-        0,
-        0,
-    )
-    sent = [fact.order for fact in formed]
-    sent += [f for f in facts if isinstance(f, OrderIntended) and f.client_order_id not in members]
-    lost_ms = [fact.placed_ms for fact in facts if isinstance(fact, LostOrderBooked)]
-    not_projected = in_windows([*lost_ms, *(order.decided_ms for order in sent)], now_ms)
+def _recent(
+    behind: _Behind, in_blocks: Collection[ClientOrderId], times: tuple[int, int, int]
+) -> tuple[int, int]:
+    """How many orders may still count in the exchange's windows: a block is one, its members none.
+
+    Args:
+        behind: what is not projected.
+        in_blocks: members of blocks in there.
+        times: the present in Unix milliseconds, and how many orders that are projected count in either window.
+    """
+    now_ms, short, long = times
+    sent_ms = []
+    for fact in _facts(behind.rows):
+        if isinstance(fact, BlockFormed):
+            sent_ms.append(fact.order.decided_ms)
+        elif isinstance(fact, OrderIntended) and fact.client_order_id not in in_blocks:
+            sent_ms.append(fact.decided_ms)
+        elif isinstance(fact, LostOrderBooked):
+            sent_ms.append(fact.placed_ms)
+    not_projected = in_windows(sent_ms, now_ms)
     return short + not_projected[0], long + not_projected[1]
 
 
@@ -98,23 +112,34 @@ def in_windows(decided_ms: Collection[int], now_ms: int) -> tuple[int, int]:
 def books(connection: Connection) -> Books:
     """What the books say now."""
     with one_moment(connection):
-        return books_now(connection)
+        found = _projected_books(connection)
+    return _added_up(*found)
 
 
 def books_now(connection: Connection) -> Books:
     """As ``books``, in the caller's transaction, in which nobody else writes or which sees one moment."""
+    return _added_up(*_projected_books(connection))
+
+
+def _projected_books(connection: Connection) -> tuple[Books, _Behind]:
+    """The books but for what is not projected, and that."""
     behind = _behind(connection)
     virtual: Positions = dict(connection.execute(POSITIONS_BUT_OF, (behind.streams,)).fetchall())
+    house: Positions = dict(connection.execute(HOUSE_POSITIONS).fetchall())
+    in_flight = _in_flight(connection)
+    return Books(virtual, house, in_flight), behind
+
+
+def _added_up(projected: Books, behind: _Behind) -> Books:
+    virtual, house, in_flight = projected
     for kept in behind.states.values():
         for position in kept.state.positions:
             virtual[position.symbol] = virtual.get(position.symbol, ZERO) + position.quantity
-    house: Positions = dict(connection.execute(HOUSE_POSITIONS).fetchall())
     for fact in _facts(behind.rows):
         if isinstance(fact, PositionTakenOver):
             house[fact.symbol] = house.get(fact.symbol, ZERO) + fact.quantity
         elif isinstance(fact, LostOrderBooked):
             house[fact.symbol] = house.get(fact.symbol, ZERO) + fact.position
-    in_flight = _in_flight(connection)
     return Books(*({s: q for s, q in found.items() if q} for found in (virtual, house, in_flight)))
 
 
@@ -179,8 +204,12 @@ def account_ids(connection: Connection) -> list[AccountId]:
 def _behind(connection: Connection) -> _Behind:
     found = connection.execute(BEHIND, {"shard": SHARD}).fetchall()
     streams = sorted({row[0] for row in found if not is_clearing(row[0])})
-    states = states_of(connection, streams, _unreadable)
-    return _Behind(streams, states, found)
+    return _Behind(streams, _states(connection, streams), found)
+
+
+def _states(connection: Connection, streams: list[str]) -> dict[str, Kept]:
+    """Of the moment that the caller's transaction sees, which workers with other connections would not."""
+    return all_states(connection, "", streams, _unreadable, workers=0)
 
 
 def _unreadable(stream: str, error: Exception) -> None:

@@ -27,7 +27,7 @@ from actors.core.errors import BadInput, Fenced, NotDurable, StateCorrupt, Store
 from actors.core.records import NewAccount, Recovery
 from actors.core.units import AccountId, ClientOrderId, Symbol
 from actors.limits.model import RiskLimits
-from actors.persistence import journal, loading, open_books, schema, sql
+from actors.persistence import fleet_loading, journal, loading, open_books, schema, sql
 from actors.persistence.accounts import check_new, create, opening
 from actors.persistence.connection import (
     BUSY,
@@ -437,15 +437,15 @@ class Store:
         with self._reachable():
             if account_ids is None:
                 outside = self._connection.execute(sql.ALL_ACCOUNTS).fetchall()
-                kept = loading.all_states(self._connection, self._unreadable)
+                ids = [row[0] for row in outside]
+                kept = fleet_loading.all_states(self._connection, self._dsn, ids, self._unreadable)
             else:
-                wanted = list(account_ids)
-                outside = self._connection.execute(sql.SOME_ACCOUNTS, (wanted,)).fetchall()
+                outside = self._connection.execute(sql.SOME_ACCOUNTS, (list(account_ids),)).fetchall()
                 kept = loading.states_of(self._connection, [row[0] for row in outside])
         for row in outside:
+            known = kept.get(row[0])
             try:
-                if row[0] in kept:
-                    known = kept[row[0]]
+                if known is not None:
                     # While our own tables are behind, what differs there may be our own.
                     platform = loading.platform_of(row[5:8]) if row[8] == known.sequence else None
                     found.append(base.merged(known.state, row[1:5], platform))

@@ -41,18 +41,18 @@ class GcControl:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Collect nothing while very much is made that will stay, then ``settle``."""
+        """Collect nothing while very much is made that will stay, and freeze it.
+
+        What is garbage before is collected before, as long as there is little to look at: with 100,000 accounts that takes
+        half a second less than after. What becomes a garbage cycle in between stays for ever; a start makes some ten.
+        """
+        gc.collect()
         gc.disable()
         try:
             yield
         finally:
             gc.enable()
-            self.settle()
-
-    def settle(self) -> None:
-        """All that is here now stays: collect once, and freeze the rest."""
-        gc.collect()
-        self._freeze()
+            self._freeze()
 
     def stop(self) -> None:
         """Leave the collector as it was."""

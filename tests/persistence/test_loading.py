@@ -15,6 +15,7 @@ from actors.core.facts import AccountOpened
 from actors.core.messages import AdjustBalance, PlatformKnown
 from actors.limits.model import RiskLimits
 from actors.persistence import loading
+from actors.persistence.fleet_loading import all_states
 from actors.persistence.loading import BaseLimits, platform_of, state_after, states_of
 from actors.subaccount import state_codec
 from actors.subaccount.decide import decide
@@ -177,7 +178,14 @@ def read_whole(connection, monkeypatch):
         return real(connection, streams, failed)
 
     monkeypatch.setattr(loading, "states_of", counted)
-    found = loading.all_states(connection, lambda stream, error: unreadable.update({stream: str(error)}))
+    rows = connection.execute("SELECT account_id FROM bulkhead.account ORDER BY account_id").fetchall()
+    found = all_states(
+        connection,
+        "",
+        [row[0] for row in rows],
+        lambda stream, error: unreadable.update({stream: str(error)}),
+        workers=0,
+    )
     assert found == real(connection, list(found))
     return found, long_way, unreadable
 

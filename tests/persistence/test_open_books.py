@@ -10,6 +10,8 @@ import pytest
 from actors.core.enums import LiquidationMode, OrderType
 from actors.core.facts import OrderIntended
 from actors.core.messages import PlaceOrder, Wake
+from actors.persistence import fleet_loading, loading, open_books
+from actors.persistence.connection import connect
 from actors.persistence.open_books import books, in_windows, known_orders, recovery
 from tests.factories import BUY, ETH, SELL, D, market
 from tests.persistence.authors import Author, create, project
@@ -137,3 +139,29 @@ def test_recent_orders_are_counted_in_the_tables_and_behind_them(store, dsn, pro
         project(dsn)
     with psycopg.connect(dsn, autocommit=True) as connection:
         assert recovery(connection).recent == (1, 3)
+
+
+def test_no_more_than_a_chunk_of_accounts_is_folded_between_two_statements(store, dsn, authors, monkeypatch):
+    """Postgres ends a transaction that is idle for two seconds, and after a crash very many accounts may be behind."""
+    folded, transactions = [], []
+    real, facts = loading.add_usual, open_books._facts
+
+    def noted(connection, streams, found):
+        folded.append(len(streams))
+        return real(connection, streams, found)
+
+    def watched(rows):
+        rows = list(rows)
+        transactions.append((connection.info.transaction_status, bool(rows)))
+        return facts(rows)
+
+    monkeypatch.setattr(fleet_loading, "CHUNK", 2)
+    monkeypatch.setattr(loading, "add_usual", noted)
+    monkeypatch.setattr(open_books, "_facts", watched)
+    commit_in_part(store, dsn, authors, 0)
+    with connect(dsn) as connection:
+        assert recovery(connection).working == authors[0].state.orders
+        assert books(connection).virtual == {ETH: D("0.2")}
+    assert folded == [2, 1, 2, 1]
+    idle, inside = psycopg.pq.TransactionStatus.IDLE, psycopg.pq.TransactionStatus.INTRANS
+    assert transactions == [(inside, False), (idle, True), (idle, True)]

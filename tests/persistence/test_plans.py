@@ -105,9 +105,10 @@ def buffers(text):
 
 
 STREAMS = loading.STREAMS.replace("%(streams)s", "%s").replace("%(last)s", str(loading.LAST))
+WHOLE = loading.WHOLE.replace("%(streams)s", "%s")
 
 
-@pytest.mark.parametrize("statement", [sql.SOME_ACCOUNTS, STREAMS])
+@pytest.mark.parametrize("statement", [sql.SOME_ACCOUNTS, STREAMS, WHOLE])
 def test_one_account_is_loaded_by_index(filled, statement):
     text = plan(filled, statement, (["acct-5"],) * statement.count("%s"))
     assert "Seq Scan" not in text, text
