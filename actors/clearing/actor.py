@@ -253,16 +253,15 @@ class ClearingActor(DispatchedActor):
 
     def _moment(self, side: Side | None = None) -> Moment:
         """The present moment; with the depth for orders of a side, if blocks are split by it."""
-        clock, context = self._cell.dispatcher.clock, self._context
-        now_ns = clock.monotonic_ns()
-        now_ms, wall_ms = now_ns // NANOS_PER_MS, clock.wall_ms()
+        dispatcher, context = self._cell.dispatcher, self._context
+        now_ns, mark, depth = dispatcher.clock.monotonic_ns(), None, None
         tick = context.prices.ticks.get(self.symbol)
-        if tick is None or now_ns - tick.received_ns + tick.delay_ns > PRICE_MAX_AGE_NS:
-            return Moment(now_ms, wall_ms)
-        if side is None or not context.split_at_depth:
-            return Moment(now_ms, wall_ms, tick.mid)
-        shown = tick.ask_qty if side is Side.BUY else tick.bid_qty
-        return Moment(now_ms, wall_ms, tick.mid, context.split_at_depth * shown)
+        if tick is not None and now_ns - tick.received_ns + tick.delay_ns <= PRICE_MAX_AGE_NS:
+            mark = tick.mid
+            if side is not None and context.split_at_depth:
+                depth = context.split_at_depth * (tick.ask_qty if side is Side.BUY else tick.bid_qty)
+        wall_ms = dispatcher.clock.wall_ms()
+        return Moment(now_ns // NANOS_PER_MS, wall_ms, mark, depth, dispatcher.is_crowded())
 
     def _carry_out(self, effects: Iterable[Effect]) -> None:
         gateway = self._context.actors.get("gateway")

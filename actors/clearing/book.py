@@ -44,6 +44,10 @@ fast as the processor can, and they are a handful of orders (10,000 of one symbo
 CROWD_MOST_MS = 600
 """However many arrive: with what it takes to be sent, and to trade, a decision is covered within a second."""
 
+CROWDED_MS = 400
+"""How long any crowd may be held while so many accounts wait for the processor that the rest of it is not even decided yet. Without it
+10,000 accounts send 236 to 304 orders (``bench clearing``), with it 177, and are covered sooner."""
+
 INTERVAL_KEPT_MS = 2_000
 """For how long the gateway's word counts how far apart slots should be; while a crowd lasts, each slot brings a new one."""
 
@@ -122,7 +126,7 @@ class Line(msgspec.Struct):
         due_ms = self.first_ms
         if self.is_crowd:
             interval_ms = self.interval_ms if self.first_ms < self.interval_until_ms else 0
-            most_ms = hold_ms(len(self.waiting), interval_ms)
+            most_ms = hold_ms(len(self.waiting), interval_ms, is_crowded=at.is_crowded)
             due_ms = min(self.last_ms + max(QUIET_MS, most_ms // QUIET_SHARE), self.first_ms + most_ms)
         for sent_ms in self.in_flight.values():
             if sent_ms is None:
@@ -303,14 +307,15 @@ class Book:
             del self._places[key]
 
 
-def hold_ms(orders: int, interval_ms: int = 0) -> int:
+def hold_ms(orders: int, interval_ms: int = 0, *, is_crowded: bool = False) -> int:
     """For how many milliseconds a crowd of so many orders may be held while it keeps arriving.
 
     What a longer hold saves is an order; what it costs is the market's move for all who wait. So it grows where orders are
-    scarce (``interval_ms`` is the gateway's word for that), and with a crowd of hundreds, which one order serves as well as two.
+    scarce (``interval_ms`` is the gateway's word for that), with a crowd of hundreds, which one order serves as well as two, and
+    where accounts wait to decide what belongs to the same crowd.
     """
     crowd_ms = CROWD_MAX_MS + MEMBER_MS * max(0, orders - CROWD_FEW)
-    return min(CROWD_MOST_MS, max(crowd_ms, interval_ms))
+    return min(CROWD_MOST_MS, max(crowd_ms, interval_ms, CROWDED_MS if is_crowded else 0))
 
 
 def group_of(order: OrderIntended) -> Group:

@@ -19,13 +19,14 @@ class Moment(NamedTuple):
     """What the actor knows when it calls: ``now_ms`` never goes back, ``wall_ms`` is Unix time.
 
     ``mark`` is the symbol's mid in quote asset, None when it is not known or stale. ``depth`` is the most that one block
-    may be of by the depth shown, in base asset, None when blocks are not split by it.
+    may be of by the depth shown, in base asset, None when blocks are not split by it. ``is_crowded``: accounts wait to decide.
     """
 
     now_ms: int
     wall_ms: int
     mark: Decimal | None = None
     depth: Decimal | None = None
+    is_crowded: bool = False
 
 
 class Decide(msgspec.Struct, frozen=True):

@@ -51,6 +51,7 @@ def test_the_example_is_what_the_code_gives():
         ("another arrival, {} ms at most", book.CROWD_MAX_MS),
         ("held {} ms longer for each order beyond those", book.MEMBER_MS),
         ("beyond those, {} ms at most", book.CROWD_MOST_MS),
+        ("any crowd may be held for {} ms", book.CROWDED_MS),
         ("may be sent in the next {} ms", pacing.AHEAD_MS),
         ("trades are pooled for {} ms", rounds.ROUND_MS),
         ("1 ms longer for each {} of them", rounds.MEMBERS_A_MS),

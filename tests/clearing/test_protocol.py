@@ -15,6 +15,7 @@ from actors.clearing.book import (
     CROWD_FEW,
     CROWD_MAX_MS,
     CROWD_MOST_MS,
+    CROWDED_MS,
     INTERVAL_KEPT_MS,
     MEMBER_MS,
     QUIET_MS,
@@ -243,6 +244,45 @@ def test_where_slots_are_scarce_a_small_crowd_waits_as_long_as_they_should_be_ap
     took_ms, orders = arriving(world, 2)
     assert orders < CROWD_FEW
     assert took_ms == min(interval_ms, CROWD_MOST_MS)
+
+
+def test_while_accounts_wait_to_decide_a_crowd_is_held_for_those_who_belong_to_it():
+    world = World()
+    world.is_crowded = True
+    took_ms, orders = arriving(world, 2)
+    assert orders < CROWD_FEW
+    assert took_ms == CROWDED_MS
+    assert hold_ms(300, is_crowded=True) == hold_ms(2, 1_500, is_crowded=True) == CROWD_MOST_MS
+
+
+def test_while_accounts_wait_to_decide_a_single_order_goes_at_once_and_a_quiet_crowd_soon():
+    world = World()
+    world.is_crowded = True
+    world.place(order("a"))
+    assert world.wants[LIQUIDATION].orders == 1
+    world.grant(LIQUIDATION)
+    world.settle()
+    world.place(order("b"), order("c"))
+    world.wait(CROWDED_MS // QUIET_SHARE - 1)
+    assert not world.wants
+    world.wait(1)
+    assert world.wants[LIQUIDATION].orders == 2
+
+
+def test_when_nobody_waits_to_decide_any_more_a_crowd_is_held_no_longer_than_others():
+    world = World()
+    world.is_crowded = True
+    began_ms = world.now_ms
+    world.place(order("a"), order("b"))
+    while world.now_ms < began_ms + CROWD_MAX_MS - 1:
+        world.wait(1)
+        if world.now_ms % 25 == 0:
+            world.place(order(f"m{world.now_ms}", quantity="0.01"))
+    assert not world.wants
+    world.is_crowded = False
+    world.wait(1)
+    world.place(order("last"))
+    assert world.wants[LIQUIDATION].orders > 3
 
 
 def test_slots_that_are_close_enough_hold_nobody_back():

@@ -116,6 +116,7 @@ class World:
 
     def __init__(self, instrument=INSTRUMENT, depth=None):
         self.instrument, self.depth, self.origin = instrument, depth, FIXED
+        self.is_crowded = False
         self.now_ms = 1_000
         self.journal = []
         self.stored = ClearingState(symbol=ETH)
@@ -145,7 +146,7 @@ class World:
 
     @property
     def at(self):
-        return Moment(self.now_ms, WALL_MS + self.now_ms, MARK, self.depth)
+        return Moment(self.now_ms, WALL_MS + self.now_ms, MARK, self.depth, self.is_crowded)
 
     # -- accounts
 
